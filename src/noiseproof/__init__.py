@@ -1,0 +1,47 @@
+"""Adapt pre-trained models when labels are wrong.
+
+Importing this package does nothing else: the names below are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "LinearProbe": "noiseproof.heads.estimators",
+    "MLPProbe": "noiseproof.heads.estimators",
+    "NMTune": "noiseproof.heads.estimators",
+    "corrupt_labels": "noiseproof.noise.labels",
+    "extract": "noiseproof.features.extract",
+    "find_label_issues": "noiseproof.detect.issues",
+    "load_features": "noiseproof.features.store",
+    "open_dataset": "noiseproof.data.sources",
+    "run": "noiseproof.pipeline",
+    "spectrum": "noiseproof.diagnose.spectrum",
+}
+__all__ = ["__version__", *sorted(_HOMES)]
+
+if TYPE_CHECKING:
+    from noiseproof.data.sources import open_dataset as open_dataset
+    from noiseproof.detect.issues import find_label_issues as find_label_issues
+    from noiseproof.diagnose.spectrum import spectrum as spectrum
+    from noiseproof.features.extract import extract as extract
+    from noiseproof.features.store import load_features as load_features
+    from noiseproof.heads.estimators import LinearProbe as LinearProbe
+    from noiseproof.heads.estimators import MLPProbe as MLPProbe
+    from noiseproof.heads.estimators import NMTune as NMTune
+    from noiseproof.noise.labels import corrupt_labels as corrupt_labels
+    from noiseproof.pipeline import run as run
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'noiseproof' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

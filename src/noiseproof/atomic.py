@@ -1,0 +1,76 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from noiseproof.errors import NoSpaceLeft
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write to the temporary path this yields; on success it takes the place of `path`.
+
+    The bytes are on disk before the name changes and the folder entry after, so a power cut at any
+    point leaves the old file or the new one. On an error nothing is left behind.
+
+    Args:
+        path: the final name. Its folder is made if need be.
+
+    Raises:
+        NoSpaceLeft: the disk is full; `path` is as it was.
+    """
+    final = Path(path)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.", suffix=".partial")
+        os.close(handle)
+    except OSError as error:
+        raise _explained(error, final) from error
+    partial = Path(name)
+    try:
+        yield partial
+        _sync(partial)
+        partial.chmod(0o644)
+        partial.replace(final)
+        _sync(final.parent)
+    except OSError as error:
+        raise _explained(error, final) from error
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a whole file atomically."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a JSON document atomically; NaN and infinity are refused, since JSON has neither."""
+    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _explained(error: OSError, path: Path) -> OSError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpaceLeft(
+            f"No space left on the device of {str(path.parent)!r} while writing {path.name!r}; "
+            "nothing half-written was kept. Next: free some space and start the same command again."
+        )
+    return error

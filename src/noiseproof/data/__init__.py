@@ -1,0 +1,1 @@
+"""Data sets by short names: folders, tables, archives of features, public sets."""

@@ -1,0 +1,1 @@
+"""What the singular values of features say."""

@@ -1,0 +1,65 @@
+"""One exception family. Each class is also the builtin type a caller would expect to catch."""
+
+from __future__ import annotations
+
+
+class NoiseproofError(Exception):
+    """Anything noiseproof raises for a user: what is wrong, the value, what is allowed, the next step."""
+
+
+class InvalidArgument(NoiseproofError, ValueError):
+    """An argument has a value that is not allowed."""
+
+
+class UnknownName(NoiseproofError, ValueError):
+    """A name that is in no table; the message lists the known ones."""
+
+
+class BadData(NoiseproofError, ValueError):
+    """The user's data cannot be used as it is; the message names the row or file."""
+
+
+class MissingFile(NoiseproofError, FileNotFoundError):
+    """A path that should exist does not."""
+
+
+class MissingExtra(NoiseproofError, ImportError):
+    """An optional package is not installed; the message has the pip command."""
+
+
+class DamagedFile(NoiseproofError, OSError):
+    """A file of ours is not what was written: truncated, altered or of another run."""
+
+
+class NoSpaceLeft(NoiseproofError, OSError):
+    """The disk is full; nothing half-written was left behind."""
+
+
+class CheckpointMismatch(NoiseproofError, ValueError):
+    """Weights do not fit the model; missing and unexpected keys are listed."""
+
+
+def invalid(argument: str, value: object, allowed: str, next_step: str = "") -> InvalidArgument:
+    """The one wording for a bad argument.
+
+    Args:
+        argument: its name as the user writes it.
+        value: what was given.
+        allowed: what would have been accepted, starting with a noun.
+        next_step: what to do now, a sentence.
+    """
+    return InvalidArgument(f"`{argument}` is {value!r}; allowed: {allowed}. {next_step}".rstrip())
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
+    """The one wording for an optional package that is absent.
+
+    Args:
+        package: what could not be imported.
+        extra: the extra of noiseproof that brings it.
+        purpose: what the user wanted it for.
+    """
+    return MissingExtra(
+        f"{purpose} needs the package `{package}`, which is not installed. "
+        f"Next: pip install 'noiseproof[{extra}]'."
+    )

@@ -1,0 +1,1 @@
+"""Wrong labels, injected under control."""

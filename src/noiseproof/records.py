@@ -1,0 +1,206 @@
+"""Frozen records that travel between rooms. Each checks itself, so no room checks another's work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from noiseproof.errors import BadData
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["image", "text", "features"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples that are decoded when asked for, with their labels.
+
+    Attributes:
+        name: as the user wrote it.
+        kind: what `examples[i]` is: an RGB `PIL.Image`, a `str`, or a row of features.
+        examples: n of them, lazy; safe to read from several threads.
+        ids: stable and unique; the same example has the same id in every run.
+        given_labels: class ids in [0, k), may be wrong; `None` where the set has no labels.
+        class_names: k names.
+        fingerprint: SHA-256 over the contents and ids of the examples, never over labels.
+        clean_labels: the truth, where it is known (benchmarks, injected noise).
+        num_skipped: examples left out because they could not be read.
+    """
+
+    name: str
+    kind: Kind
+    examples: Sequence[Any]
+    ids: np.ndarray
+    given_labels: Int[np.ndarray, " n"] | None
+    class_names: tuple[str, ...]
+    fingerprint: str
+    clean_labels: Int[np.ndarray, " n"] | None = None
+    num_skipped: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.examples) == 0:
+            raise BadData(f"The data set {self.name!r} is empty. Next: check the path and the filters.")
+        _check_length(self.name, "ids", self.ids, len(self))
+        check_unique_ids(self.ids, self.name)
+        for labels in (self.given_labels, self.clean_labels):
+            if labels is not None:
+                _check_length(self.name, "labels", labels, len(self))
+                check_label_range(labels, len(self.class_names), self.name)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyLabels:
+    """Labels after noise was injected, with the truth.
+
+    Attributes:
+        given: labels to train on.
+        clean: labels before.
+        flipped: where the two differ.
+        kind: name of the noise.
+        asked_rate: what the user asked for, in [0, 1].
+        transition: row-stochastic `T[i, j] = P(given = j | clean = i)` as realised (NaN-free: a class
+            without examples keeps the identity row).
+        seed: of the draw.
+    """
+
+    given: Int[np.ndarray, " n"]
+    clean: Int[np.ndarray, " n"]
+    flipped: Bool[np.ndarray, " n"]
+    kind: str
+    asked_rate: float
+    transition: Float[np.ndarray, "k k"]
+    seed: int
+
+    @property
+    def realised_rate(self) -> float:
+        """Fraction of labels that changed, in [0, 1]."""
+        return float(self.flipped.mean()) if len(self.flipped) else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrumCard:
+    """What the singular values of one feature matrix say.
+
+    Attributes:
+        num_examples: n, rows of the matrix.
+        dim: d, columns.
+        singular_values: min(n, d) of them, descending, in the units of the features.
+        entropy_nats: SVE, in [0, ln min(n, d)].
+        largest_ratio: LSVR = -ln(s_1 / sum s), >= 0; larger = less dominated by one direction.
+        effective_rank: exp(SVE), in [1, min(n, d)].
+        is_centred: whether the mean row was taken off first.
+    """
+
+    num_examples: int
+    dim: int
+    singular_values: Float[np.ndarray, " r"]
+    entropy_nats: float
+    largest_ratio: float
+    effective_rank: float
+    is_centred: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for `spectrum.json`."""
+        return asdict(self) | {"singular_values": [float(s) for s in self.singular_values]}
+
+
+@dataclass(frozen=True, eq=False)
+class LabelIssues:
+    """What a detector thinks of every label.
+
+    Attributes:
+        ids: example ids.
+        given_labels: as the user has them, class ids.
+        suggested_labels: what the detector would put instead (the given one where it agrees).
+        suspicion: in [0, 1], higher = more likely wrong.
+        is_issue: the detector's own decision.
+        method: name of the detector.
+        probs: out-of-sample class probabilities the scores were made from, where there are any.
+        class_names: k names, for `to_frame`; class ids where they are unknown.
+    """
+
+    ids: np.ndarray
+    given_labels: Int[np.ndarray, " n"]
+    suggested_labels: Int[np.ndarray, " n"]
+    suspicion: Float[np.ndarray, " n"]
+    is_issue: Bool[np.ndarray, " n"]
+    method: str
+    probs: Float[np.ndarray, "n k"] | None = None
+    class_names: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        n = len(self.suspicion)
+        for name in ("ids", "given_labels", "suggested_labels", "is_issue"):
+            _check_length(self.method, name, getattr(self, name), n)
+        if not ((self.suspicion >= 0) & (self.suspicion <= 1)).all():
+            raise BadData(f"Detector {self.method!r} gave a suspicion outside [0, 1]; this is a bug in it.")
+
+    @property
+    def noise_rate(self) -> float:
+        """Estimated fraction of wrong labels: the mean suspicion, which is calibrated."""
+        return float(self.suspicion.mean())
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per example: example_id, given_label, suggested_label, suspicion, is_issue."""
+        import pandas as pd
+
+        names = np.array(self.class_names, dtype=object) if self.class_names else None
+
+        def named(labels: np.ndarray) -> np.ndarray:
+            return labels if names is None else names[labels]
+
+        return pd.DataFrame(
+            {
+                "example_id": self.ids,
+                "given_label": named(self.given_labels),
+                "suggested_label": named(self.suggested_labels),
+                "suspicion": self.suspicion,
+                "is_issue": self.is_issue,
+            }
+        )
+
+
+def check_unique_ids(ids: np.ndarray, name: str) -> None:
+    """Raise `BadData` naming the first id that occurs twice."""
+    values, counts = np.unique(ids, return_counts=True)
+    if len(values) < len(ids):
+        twice = values[counts > 1]
+        raise BadData(
+            f"The data set {name!r} has duplicate ids: {twice[0]!r} and {len(twice) - 1} more. "
+            "Allowed: each id once. Next: drop the repeats or name another id column."
+        )
+
+
+def check_label_range(labels: np.ndarray, num_classes: int, name: str) -> None:
+    """Raise `BadData` naming the first row whose label is outside [0, num_classes)."""
+    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(outside):
+        row = int(outside[0])
+        raise BadData(
+            f"Label {labels[row]} in row {row} of {name!r} is outside the classes; allowed: "
+            f"0 to {num_classes - 1}. Next: correct the {len(outside)} such rows or give every class a name."
+        )
+
+
+def check_finite(features: np.ndarray, name: str = "features") -> None:
+    """Raise `BadData` naming the first row that holds NaN or infinity."""
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(bad):
+        raise BadData(
+            f"`{name}` has NaN or infinity in row {bad[0]} ({len(bad)} such rows in all); allowed: finite "
+            "numbers. Next: drop these rows or extract them again."
+        )
+
+
+def _check_length(owner: str, name: str, values: np.ndarray, n: int) -> None:
+    if len(values) != n:
+        raise BadData(f"{owner!r}: `{name}` has {len(values)} rows, the examples {n}; they must agree.")
