@@ -1,0 +1,289 @@
+"""What a run is told: a file, `--set`, explicit options; checked whole, with every mistake at once.
+
+Later sources win: defaults < `--config` file < command line (`--set` and options alike). An option and a
+`--set` that give one key different values are a mistake, not a question of order.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from noiseproof.errors import InvalidArgument, MissingFile
+from noiseproof.registry import unknown_name
+
+DEFAULT_HEADS = ("linear", "mlp", "nmtune")
+
+
+def _default_heads() -> dict[str, dict[str, Any]]:
+    return {name: {} for name in DEFAULT_HEADS}
+
+
+def _default_cache() -> Path:
+    return Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features").expanduser()
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CorruptConfig(_Part):
+    """Wrong labels to inject into the training part.
+
+    Attributes:
+        kind: a name that `noiseproof ls noise` shows.
+        rate: fraction of the labels to change, in [0, 1].
+    """
+
+    kind: str = "symmetric"
+    rate: float = Field(ge=0, le=1)
+
+
+class RunConfig(_Part):
+    """Everything `noiseproof run` can be told; the command's options have the same names.
+
+    Attributes:
+        train: data set to train on.
+        test: held-out set of the same domain; `None` splits `train`.
+        ood: evaluation sets of other domains.
+        backbone: frozen encoder; `None` is `bundled:efficientnet-lite0` for images and the matrix itself
+            for features.
+        layer: which output of the encoder; `None` is its default.
+        out: the run folder.
+        label: column of the given labels; `None` finds it.
+        image: column of the images; `None` finds it.
+        text: column of the texts; `None` finds it.
+        clean_label: column of the true labels, where they are known.
+        test_label: label column of `test` and `ood`, where it differs from `label`.
+        limit: at most this many random examples of each data set.
+        on_error: what an unreadable example does.
+        test_fraction: size of the held-out part when there is no `test`, in (0, 1).
+        seeds: every head is trained with seeds 0 .. seeds - 1.
+        heads: name -> options of the head; `kind` says which head, by default the name.
+        recipe: schedule and options the heads start from.
+        views: 2 also extracts an augmented view of the training part, for heads that compare views.
+        shifts: changes of the test images that make further out-of-domain sets.
+        corrupt: noise to inject into the training part, `kind:rate`.
+        engine: what runs the encoder.
+        precision: arithmetic of the encoder.
+        dtype: of the stored features.
+        batch_size: images per encoder call.
+        cache: folder of the feature store, shared by all runs.
+        max_steps: bound on the optimiser steps of a head; `None` is the recipe's own.
+        seed: of the split, the injected noise and the shifts.
+    """
+
+    train: str
+    out: Path
+    test: str | None = None
+    ood: tuple[str, ...] = ()
+    backbone: str | None = None
+    layer: str | None = None
+    label: str | None = None
+    image: str | None = None
+    text: str | None = None
+    clean_label: str | None = None
+    test_label: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    on_error: Literal["raise", "skip"] = "raise"
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    seeds: int = Field(default=3, ge=1)
+    heads: dict[str, dict[str, Any]] = Field(default_factory=_default_heads, min_length=1)
+    recipe: Literal["default", "paper", "released"] = "default"
+    views: Literal[1, 2] = 1
+    shifts: tuple[str, ...] = ()
+    corrupt: CorruptConfig | None = None
+    engine: Literal["auto", "torch", "onnxruntime"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "float16"] = "float32"
+    batch_size: int = Field(default=64, ge=1)
+    cache: Path = Field(default_factory=_default_cache)
+    max_steps: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("heads", mode="before")
+    @classmethod
+    def _named_heads(cls, value: Any) -> Any:
+        return _as_heads(value)
+
+    @field_validator("heads")
+    @classmethod
+    def _safe_head_names(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in value:  # each is part of a file name
+            if not re.fullmatch(r"[\w.+-]+", name) or name.startswith("."):
+                raise ValueError(f"letters, digits, '_', '-', '+' and '.' in a head's name, not {name!r}")
+        return value
+
+    @field_validator("ood", "shifts", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("corrupt", mode="before")
+    @classmethod
+    def _kind_and_rate(cls, value: Any) -> Any:
+        if isinstance(value, str) and ":" in value:
+            kind, _, rate = value.rpartition(":")
+            return {"kind": kind, "rate": rate}
+        return {"rate": value} if isinstance(value, str | float | int) else value
+
+    @field_validator("cache", "out")
+    @classmethod
+    def _without_tilde(cls, value: Path) -> Path:
+        return value.expanduser()
+
+
+def load_config(
+    file: str | os.PathLike[str] | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    command_line: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """The configuration of a run from all its sources.
+
+    Args:
+        file: YAML; `None` for none.
+        overrides: of `--set`, each `key.subkey=value` with a YAML value.
+        command_line: explicit options; those that are `None` were not given.
+
+    Raises:
+        InvalidArgument: with one line per mistake, all of them at once.
+    """
+    mistakes: list[str] = []
+    values = _read_file(Path(file)) if file is not None else {}
+    given = {key: value for key, value in (command_line or {}).items() if value is not None}
+    settings = _parse_overrides(overrides, given, mistakes)
+    if "heads" in values and (heads := _as_heads(values["heads"])) is not None:
+        values["heads"] = heads
+    for key, value in given.items():
+        values[key] = _picked_heads(value, values.get("heads")) if key == "heads" else value
+    for path, value in settings.items():
+        _set(values, path, value, mistakes)
+    try:
+        config = RunConfig(**values)
+    except ValidationError as error:
+        mistakes += [_explained(one) for one in error.errors()]
+    except TypeError:  # a key of the file that is not a word
+        mistakes += [f"`{key}` is not a name of an option" for key in values if not isinstance(key, str)]
+    if mistakes:
+        raise InvalidArgument(_all_of(mistakes, file))
+    return config
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `1e-3` as a word; a learning rate is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _parse(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
+
+
+def _read_file(path: Path) -> dict[Any, Any]:
+    if not path.is_file():
+        raise MissingFile(f"`--config` is {str(path)!r}, which is no file. Next: check the path.")
+    try:
+        values = _parse(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"`--config` {str(path)!r} is not YAML: {error}. Next: correct it.") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InvalidArgument(
+            f"`--config` {str(path)!r} holds a {type(values).__name__}; allowed: `option: value` lines."
+        )
+    return values
+
+
+def _parse_overrides(
+    overrides: Iterable[str], given: Mapping[str, Any], mistakes: list[str]
+) -> dict[tuple[str, ...], Any]:
+    """`a.b=value` -> {("a", "b"): value}; only the first `=` divides."""
+    settings: dict[tuple[str, ...], Any] = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        path = tuple(part.strip() for part in key.split("."))
+        if not equals or not all(path):
+            mistakes.append(f"`--set` is {override!r}; allowed: key=value or key.subkey=value")
+            continue
+        try:
+            value = _parse(text)
+        except yaml.YAMLError:
+            mistakes.append(f"`--set {key}` has the value {text!r}, which is not YAML; quote it")
+            continue
+        if len(path) == 1 and path[0] in given and str(given[path[0]]) != str(value):
+            option = "--" + path[0].replace("_", "-")
+            mistakes.append(f"`{path[0]}` is {given[path[0]]!r} by {option} and {value!r} by --set; give one")
+        settings[path] = value
+    return settings
+
+
+def _set(values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: list[str]) -> None:
+    if path[0] == "heads" and len(path) > 1:
+        values.setdefault("heads", _default_heads())
+        heads = values["heads"]
+        if isinstance(heads, dict) and path[1] not in heads and path[2:] != ("kind",):
+            mistakes.append(f"`{'.'.join(path)}`: " + str(unknown_name("head of this run", path[1], heads)))
+            return
+    place = values
+    for part in path[:-1]:
+        inner = place.get(part)
+        if inner is None:
+            inner = place[part] = {}
+        if not isinstance(inner, dict):
+            mistakes.append(f"`{'.'.join(path)}`: {part!r} is {inner!r} and has no parts")
+            return
+        place = inner
+    place[path[-1]] = _as_heads(value) if path == ("heads",) else value
+
+
+def _as_heads(value: Any) -> Any:
+    """Names, "a,b" or name -> options, as name -> options; anything else as it is, for the check."""
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        return {name: {} for name in value}
+    if isinstance(value, dict):
+        return {name: _own(options) for name, options in value.items()}
+    return value
+
+
+def _own(options: Any) -> Any:
+    return dict(options or {}) if isinstance(options, dict | None) else options
+
+
+def _picked_heads(value: Any, of_file: Any) -> Any:
+    """The command line says which heads; options that the file has for them stay."""
+    heads = _as_heads(value)
+    if isinstance(heads, dict) and isinstance(of_file, dict):
+        return {name: options or of_file.get(name, {}) for name, options in heads.items()}
+    return heads
+
+
+def _explained(error: Any) -> str:
+    """One line in the words of `errors.invalid`."""
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        owner = CorruptConfig if error["loc"][0] == "corrupt" else RunConfig
+        return f"`{path}`: " + str(unknown_name("option", str(error["loc"][-1]), owner.model_fields))
+    if error["type"] == "missing":
+        return f"`{path}` is not given and has no default"
+    allowed = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"`{path}` is {error['input']!r}; allowed: {allowed}"
+
+
+def _all_of(mistakes: list[str], file: object) -> str:
+    where = f" (with {str(file)!r})" if file is not None else ""
+    if len(mistakes) == 1:
+        return mistakes[0] + (where and f"{where}.")
+    return f"{len(mistakes)} mistakes in the configuration{where}:" + "".join(f"\n- {m}" for m in mistakes)
