@@ -1,0 +1,191 @@
+"""How good class probabilities are, overall and per class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from noiseproof.errors import BadData
+from noiseproof.records import check_finite, check_label_range
+
+METRICS = ("accuracy", "mean_per_class_accuracy", "macro_f1", "matthews", "ece", "nll_nats")
+_NUM_BINS = 15
+_SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """All the metrics need of the probabilities: four numbers per example, whatever the number of classes.
+
+    Attributes:
+        labels: class ids in [0, k), taken as the truth.
+        predicted: class of the highest probability, the first one of equals.
+        confidence: that probability, in [0, 1].
+        label_prob: probability of the label, in [0, 1]; never below the float epsilon of the dtype the
+            probabilities came in (1.2e-7 for float32), so one sure mistake costs 16 nats, not infinity.
+        num_classes: k.
+    """
+
+    labels: Int[np.ndarray, " n"]
+    predicted: Int[np.ndarray, " n"]
+    confidence: Float[np.ndarray, " n"]
+    label_prob: Float[np.ndarray, " n"]
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One class of one evaluation set; `None` where a ratio has nothing to divide by.
+
+    Attributes:
+        num_examples: with this label.
+        accuracy: of the examples with this label, the part predicted so (recall).
+        precision: of the examples predicted so, the part with this label.
+        f1: harmonic mean of the two.
+    """
+
+    num_examples: int
+    accuracy: float | None
+    precision: float | None
+    f1: float | None
+
+
+def outcomes(probs: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " rows"]) -> Outcomes:
+    """Check the probabilities and keep of them what the metrics need.
+
+    Args:
+        probs: rows of class probabilities, each summing to 1.
+        labels: class ids in [0, k), taken as the truth.
+
+    Raises:
+        BadData: naming the first row that cannot be used.
+    """
+    _check(probs, labels)
+    rows = np.arange(len(labels))
+    predicted = probs.argmax(axis=1)
+    label_prob = np.maximum(probs[rows, labels], np.finfo(probs.dtype).eps).astype(np.float64)
+    return Outcomes(
+        labels=labels,
+        predicted=predicted,
+        confidence=np.minimum(probs[rows, predicted].astype(np.float64), 1.0),
+        label_prob=np.minimum(label_prob, 1.0),
+        num_classes=probs.shape[1],
+    )
+
+
+def joined(blocks: Sequence[Outcomes]) -> Outcomes:
+    """The outcomes of consecutive blocks of one evaluation set as one."""
+    names = ("labels", "predicted", "confidence", "label_prob")
+    parts = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in names}
+    return Outcomes(**parts, num_classes=blocks[0].num_classes)
+
+
+def all_metrics(probs: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " rows"]) -> dict[str, float]:
+    """Every metric in `METRICS`, from class probabilities."""
+    return overall(outcomes(probs, labels))
+
+
+def per_class_metrics(
+    probs: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " rows"]
+) -> tuple[ClassMetrics, ...]:
+    """One entry per class, from class probabilities."""
+    return per_class(outcomes(probs, labels))
+
+
+def overall(found: Outcomes) -> dict[str, float]:
+    r"""Every metric in `METRICS`.
+
+    `accuracy`; `mean_per_class_accuracy`: mean recall over the classes that occur in the labels;
+    `macro_f1`: mean F1 over the classes that occur in the labels or the predictions; `matthews`: correlation
+    of label and prediction (Gorodkin 2004), 0 where either is constant; `ece`; `nll_nats`: mean of
+    $-\ln p_y$ with p_y as in `Outcomes.label_prob`.
+
+    All but the last two follow from three counts per class (examples, predictions, hits), so there is no
+    confusion matrix and the memory is O(n + k).
+    """
+    true, predicted, hits = _counts(found)
+    n = float(len(found.labels))
+    has_label, occurs = true > 0, (true + predicted) > 0
+    spread = (n * n - true @ true) * (n * n - predicted @ predicted)
+    return {
+        "accuracy": float(hits.sum() / n),
+        "mean_per_class_accuracy": float((hits[has_label] / true[has_label]).mean()),
+        "macro_f1": float((2 * hits[occurs] / (true + predicted)[occurs]).mean()),
+        "matthews": float((hits.sum() * n - true @ predicted) / np.sqrt(spread)) if spread > 0 else 0.0,
+        "ece": expected_calibration_error(found.confidence, found.predicted == found.labels),
+        "nll_nats": float(-np.log(found.label_prob).mean()),
+    }
+
+
+def per_class(found: Outcomes) -> tuple[ClassMetrics, ...]:
+    """One entry per class, in the order of the class ids."""
+    rows = zip(*(counts.tolist() for counts in _counts(found)), strict=True)
+    return tuple(
+        ClassMetrics(
+            num_examples=int(true),
+            accuracy=_ratio(hits, true),
+            precision=_ratio(hits, predicted),
+            f1=_ratio(2 * hits, true + predicted),
+        )
+        for true, predicted, hits in rows
+    )
+
+
+def expected_calibration_error(
+    confidence: Float[np.ndarray, " n"], is_right: np.ndarray, *, num_bins: int = _NUM_BINS
+) -> float:
+    r"""How far confidence is from accuracy, on average.
+
+    $\mathrm{ECE} = \sum_m \frac{|B_m|}{n} |\mathrm{acc}(B_m) - \mathrm{conf}(B_m)|$, where bin m holds the
+    examples with confidence in ((m-1)/M, m/M].
+
+    Args:
+        confidence: probability of the predicted class, in [0, 1].
+        is_right: whether that class is the label.
+        num_bins: M, bins of equal width.
+
+    Returns:
+        In [0, 1]; 0 = calibrated.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, Eq. 3.
+    """
+    edges = np.linspace(0.0, 1.0, num_bins + 1)
+    bins = np.minimum(np.searchsorted(edges[1:], confidence, side="left"), num_bins - 1)
+    excess = np.bincount(bins, weights=is_right - confidence, minlength=num_bins)
+    return float(np.abs(excess).sum() / len(confidence))
+
+
+def _counts(found: Outcomes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    k = found.num_classes
+    hits = found.labels[found.labels == found.predicted]
+    true, predicted, right = (np.bincount(ids, minlength=k) for ids in (found.labels, found.predicted, hits))
+    return true.astype(np.float64), predicted.astype(np.float64), right.astype(np.float64)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _check(probs: np.ndarray, labels: np.ndarray) -> None:
+    if len(probs) != len(labels):
+        raise BadData(
+            f"`probs` has {len(probs)} rows, `labels` {len(labels)}; allowed: one row per label. "
+            "Next: pass the probabilities of the same examples."
+        )
+    if len(labels) == 0:
+        raise BadData("`labels` is empty; allowed: one example or more. Next: check the evaluation set.")
+    check_label_range(labels, probs.shape[1], "labels")
+    check_finite(probs, "probs")
+    off = np.flatnonzero(
+        (np.abs(probs.sum(axis=1, dtype=np.float64) - 1) > _SUM_TOLERANCE) | (probs < 0).any(axis=1)
+    )
+    if len(off):
+        row = int(off[0])
+        raise BadData(
+            f"`probs` row {row} has sum {float(probs[row].sum()):.6g} and minimum "
+            f"{float(probs[row].min()):.6g} ({len(off)} such rows in all); allowed: probabilities >= 0 that "
+            "sum to 1. Next: pass class probabilities, not scores."
+        )
