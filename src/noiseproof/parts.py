@@ -1,0 +1,175 @@
+"""The data of a run: what heads learn from, what they are tested on, in domain and out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from noiseproof.config import RunConfig
+from noiseproof.data.classes import align_labels, check_trainable
+from noiseproof.data.sources import open_dataset
+from noiseproof.data.splits import stratified_split, subset
+from noiseproof.data.transforms import augmented, shifted
+from noiseproof.errors import BadData
+from noiseproof.noise.labels import corrupt_labels
+from noiseproof.records import Dataset, NoisyLabels
+
+Role = Literal["train", "test", "ood"]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One data set of a run.
+
+    Attributes:
+        role: what it is for.
+        dataset: its examples and labels, with the class ids of the training set.
+        whole: the data set whose features are extracted; larger than `dataset` where that was split off.
+        rows: of `whole` that `dataset` has; `None` for all.
+        noise: what was injected into the labels.
+    """
+
+    role: Role
+    dataset: Dataset
+    whole: Dataset
+    rows: Int[np.ndarray, " n"] | None = None
+    noise: NoisyLabels | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the data set, unique in the run."""
+        return self.dataset.name
+
+    @property
+    def given_labels(self) -> np.ndarray:
+        """Class ids, may be wrong."""
+        assert self.dataset.given_labels is not None  # checked when it was opened
+        return self.dataset.given_labels
+
+    @property
+    def best_labels(self) -> np.ndarray:
+        """The truth where it is known, else the given labels."""
+        return self.given_labels if self.dataset.clean_labels is None else self.dataset.clean_labels
+
+    def to_json(self) -> dict[str, Any]:
+        """Its entry in `run.json`."""
+        noise = self.noise and {
+            "kind": self.noise.kind,
+            "asked_rate": self.noise.asked_rate,
+            "realised_rate": self.noise.realised_rate,
+            "seed": self.noise.seed,
+        }
+        return {
+            "set": self.name,
+            "role": self.role,
+            "num_examples": len(self.dataset),
+            "num_classes": len(self.dataset.class_names),
+            "num_skipped": self.whole.num_skipped,
+            "fingerprint": self.dataset.fingerprint,
+            "class_names": list(self.dataset.class_names),
+            "label_noise": noise,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """All data of a run; `tests` holds the in-domain test set first, then those of other domains."""
+
+    train: Part
+    tests: tuple[Part, ...]
+    second_view: Dataset | None
+
+    @property
+    def all(self) -> tuple[Part, ...]:
+        """The training part, then the others."""
+        return (self.train, *self.tests)
+
+
+def open_parts(config: RunConfig) -> Parts:
+    """Open, split, corrupt and shift what the configuration names; nothing is encoded yet."""
+    whole = _open(config, config.train, label=config.label, clean_label=config.clean_label)
+    check_trainable(whole)
+    if config.test is None:
+        train, test = _split(whole, config)
+    else:
+        train = Part("train", whole, whole)
+        test = _evaluation_set(config, config.test, "test", whole.class_names)
+    second_view = augmented(whole, view=1, seed=config.seed) if config.views == 2 else None
+    tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
+    tests += [_evaluation_set(config, name, "ood", whole.class_names) for name in config.ood]
+    return Parts(_corrupted(train, config), _with_unique_names(train, tests), second_view)
+
+
+def _open(config: RunConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+    dataset = open_dataset(
+        name,
+        label=label,
+        image=config.image,
+        text=config.text,
+        clean_label=clean_label,
+        limit=config.limit,
+        seed=config.seed,
+        on_error=config.on_error,
+    )
+    if dataset.given_labels is None:
+        raise BadData(f"{name!r} has no labels. Next: name their column with `label`.")
+    return dataset
+
+
+def _split(whole: Dataset, config: RunConfig) -> tuple[Part, Part]:
+    train_rows, test_rows = stratified_split(
+        whole.given_labels, test_fraction=config.test_fraction, seed=config.seed
+    )
+    train = subset(whole, train_rows)
+    test = subset(whole, test_rows, name=f"{whole.name} (held out)")
+    return Part("train", train, whole, train_rows), Part("test", test, whole, test_rows)
+
+
+def _evaluation_set(config: RunConfig, name: str, role: Role, class_names: tuple[str, ...]) -> Part:
+    # A label column named for it wins; the true labels of the training set are that of a test set.
+    label = config.test_label or config.clean_label or config.label
+    dataset = align_labels(_open(config, name, label=label, clean_label=None), class_names)
+    return Part(role, dataset, dataset)
+
+
+def _shifted(test: Part, kind: str, config: RunConfig) -> Part:
+    dataset = shifted(test.dataset, kind, seed=config.seed)
+    return Part("ood", dataset, dataset)
+
+
+def _corrupted(train: Part, config: RunConfig) -> Part:
+    if config.corrupt is None:
+        return train
+    noise = corrupt_labels(
+        train.best_labels,
+        kind=config.corrupt.kind,
+        rate=config.corrupt.rate,
+        num_classes=len(train.dataset.class_names),
+        seed=config.seed,
+    )
+    dataset = dataclasses.replace(train.dataset, given_labels=noise.given, clean_labels=noise.clean)
+    return dataclasses.replace(train, dataset=dataset, noise=noise)
+
+
+def _with_unique_names(train: Part, tests: list[Part]) -> tuple[Part, ...]:
+    """The same data set may be named twice; a row of the results must not be."""
+    seen = {train.name}
+    unique = []
+    for part in tests:
+        name, count = part.name, 1
+        while name in seen:
+            count += 1
+            name = f"{part.name} #{count}"
+        seen.add(name)
+        unique.append(dataclasses.replace(part, dataset=dataclasses.replace(part.dataset, name=name)))
+    return tuple(unique)
+
+
+def short_name(name: str) -> str:
+    """A path without its folders; any other name as it is."""
+    return name if ":" in name else Path(name).name or name
