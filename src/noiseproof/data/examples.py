@@ -1,0 +1,212 @@
+"""Lazy sequences of examples, and the readers they draw from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from PIL import Image
+
+from noiseproof.data.images import decode_image, to_rgb
+from noiseproof.errors import BadData, MissingFile
+
+
+class AbstractReader(ABC):
+    """Raw contents by row: encoded bytes, a text, a picture, or `None` where the cell is empty.
+
+    Safe to read from several threads, and picklable, so that workers can have a copy.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    @abstractmethod
+    def read(self, row: int) -> Any:
+        """The contents of row `row`, in [0, len)."""
+
+
+@final
+class CellReader(AbstractReader):
+    """Rows that are in memory already: a list, or an Arrow column of texts or paths."""
+
+    def __init__(self, cells: Any) -> None:
+        self._cells = cells
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def read(self, row: int) -> Any:
+        """The cell as a Python value."""
+        cell = self._cells[row]
+        return cell if isinstance(cell, (str, bytes)) else cell.as_py()
+
+
+@final
+class FileReader(AbstractReader):
+    """Turns cells into encoded image bytes: a path is opened, bytes are passed on.
+
+    Args:
+        cells: rows that are a path, bytes, or the Hugging Face image struct (`bytes`, `path`).
+        folder: what relative paths are relative to.
+    """
+
+    def __init__(self, cells: AbstractReader, folder: Path) -> None:
+        self._cells = cells
+        self._folder = folder
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def read(self, row: int) -> bytes | None:
+        """Encoded bytes of the image.
+
+        Raises:
+            MissingFile: the path leads nowhere.
+            BadData: the path cannot be read.
+        """
+        cell = self._cells.read(row)
+        if isinstance(cell, dict):
+            cell = cell.get("bytes") or cell.get("path")
+        if cell is None or isinstance(cell, bytes):
+            return cell
+        path = self._folder / cell
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise MissingFile(f"there is no file {str(path)!r}") from error
+        except (OSError, ValueError) as error:
+            raise BadData(f"the file {str(path)!r} cannot be read ({error})") from error
+
+
+@final
+class PixelReader(AbstractReader):
+    """Grey images kept as one array.
+
+    Args:
+        pixels: (n, height, width), uint8.
+    """
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def read(self, row: int) -> Image.Image:
+        """One of the images, mode L."""
+        return Image.fromarray(self._pixels[row])
+
+
+@final
+class Examples(Sequence[Any]):
+    """What `Dataset.examples` is: row -> decoded example, with an error that names the example.
+
+    Args:
+        reader: where the raw contents come from.
+        ids: of the examples, for messages.
+        owner: name of the data set, for messages.
+        decode: raw contents -> example; raises `BadData` with the bare reason.
+    """
+
+    def __init__(
+        self, reader: AbstractReader, ids: np.ndarray, owner: str, decode: Callable[[Any], Any]
+    ) -> None:
+        self._reader = reader
+        self._ids = ids
+        self._owner = owner
+        self._decode = decode
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    def __getitem__(self, row: Any) -> Any:
+        row = range(len(self))[row]
+        try:
+            return self._decode(self._reader.read(row))
+        except (BadData, MissingFile) as error:
+            raise unreadable(error, self._ids[row], self._owner) from error
+
+
+@final
+class Selected(Sequence[Any]):
+    """Some examples of another sequence, by index."""
+
+    def __init__(self, examples: Sequence[Any], index: np.ndarray) -> None:
+        self._examples = examples
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._examples[int(self._index[row])]
+
+
+@final
+class Transformed(Sequence[Any]):
+    """The examples of another sequence, changed when they are read.
+
+    Args:
+        examples: the originals.
+        ids: theirs; a change may depend on the id and so is the same whatever the order.
+        change: (example, id) -> example.
+    """
+
+    def __init__(self, examples: Sequence[Any], ids: np.ndarray, change: Callable[[Any, str], Any]) -> None:
+        self._examples = examples
+        self._ids = ids
+        self._change = change
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, row: Any) -> Any:
+        row = range(len(self))[row]
+        return self._change(self._examples[row], str(self._ids[row]))
+
+
+@final
+class Rows(Sequence[Any]):
+    """The rows of a matrix of features.
+
+    Attributes:
+        matrix: (n, d), all of it, for those who need no row-wise access.
+    """
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self.matrix = matrix
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.matrix[row]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001
+        return np.array(self.matrix, dtype=dtype, copy=copy)
+
+
+def as_image(content: Any) -> Image.Image:
+    """Raw contents -> RGB picture."""
+    if content is None:
+        raise BadData("the image is missing (an empty cell)")
+    return to_rgb(content) if isinstance(content, Image.Image) else decode_image(content)
+
+
+def as_text(content: Any) -> str:
+    """Raw contents -> text."""
+    if content is None:
+        raise BadData("the text is missing (an empty cell)")
+    return content
+
+
+def unreadable(error: Exception, example_id: object, owner: str) -> Exception:
+    """The one wording for an example that cannot be read; keeps the type of `error`."""
+    return type(error)(
+        f"Example {str(example_id)!r} of {owner!r} cannot be read: {error}. Allowed: whole files. "
+        "Next: mend or remove it, or leave such examples out with on_error='skip' (--on-error skip)."
+    )

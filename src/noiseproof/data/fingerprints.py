@@ -1,0 +1,94 @@
+"""SHA-256 names for contents: what features on disk are found by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from noiseproof.data.examples import AbstractReader, unreadable
+from noiseproof.data.request import OnError
+from noiseproof.errors import BadData, MissingFile
+from noiseproof.progress import stage
+
+_ROWS_PER_TICK = 256
+
+
+def fingerprint(reader: AbstractReader, ids: np.ndarray, *, owner: str, on_error: OnError = "raise") -> str:
+    """SHA-256 over the ids and the contents of all examples, never over labels.
+
+    Reads everything once, in order, one example in memory at a time. Contents are hashed as they are
+    stored (the bytes of an image file, the UTF-8 of a text, the pixels where a source has only those), so
+    moving a file or cutting a table into other row groups changes nothing, and re-encoding does.
+
+    Args:
+        reader: the raw contents.
+        ids: of the n examples.
+        owner: name of the data set, for messages.
+        on_error: with "skip" an absent content counts as absent; such an example is left out later.
+
+    Raises:
+        MissingFile: a file that the data set names does not exist.
+        BadData: an empty cell, or a file without permission.
+    """
+    digest = hashlib.sha256()
+    with stage(f"Reading {owner}", total=len(ids), unit="example") as bar:
+        for row, example_id in enumerate(ids):
+            try:
+                content = _to_bytes(reader.read(row))
+            except (BadData, MissingFile) as error:
+                if on_error == "raise":
+                    raise unreadable(error, example_id, owner) from error
+                content = b""
+            _update(digest, str(example_id).encode())
+            _update(digest, content)
+            if (row + 1) % _ROWS_PER_TICK == 0:
+                bar.update(_ROWS_PER_TICK)
+    return digest.hexdigest()
+
+
+def matrix_fingerprint(matrix: np.ndarray, ids: np.ndarray) -> str:
+    """SHA-256 over a matrix of features and its ids."""
+    head = [f"{matrix.shape} {matrix.dtype.str}", *map(str, ids)]
+    digest = hashlib.sha256(derived_fingerprint("features", *head).encode())
+    digest.update(np.ascontiguousarray(matrix).data)
+    return digest.hexdigest()
+
+
+def derived_fingerprint(parent: str, *parts: object) -> str:
+    """The fingerprint of a data set that was made from another.
+
+    Args:
+        parent: fingerprint of the original.
+        parts: what was done: a name, parameters, ids. Order counts.
+    """
+    digest = hashlib.sha256()
+    for part in _texts(parent, *parts):
+        _update(digest, part.encode())
+    return digest.hexdigest()
+
+
+def _texts(*parts: object) -> Iterable[str]:
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            yield str(len(part))
+            yield from map(str, part)
+        else:
+            yield str(part)
+
+
+def _update(digest: Any, content: bytes) -> None:
+    """Length first, so that no two lists of contents run together to the same bytes."""
+    digest.update(len(content).to_bytes(8, "little"))
+    digest.update(content)
+
+
+def _to_bytes(content: Any) -> bytes:
+    if content is None:
+        raise BadData("it is missing (an empty cell)")
+    if isinstance(content, Image.Image):
+        return f"{content.mode} {content.size} ".encode() + content.tobytes()
+    return content.encode() if isinstance(content, str) else content

@@ -1,0 +1,75 @@
+"""A folder of class folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from noiseproof.data.examples import CellReader, Examples, FileReader, as_image
+from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.request import Request
+from noiseproof.errors import BadData
+from noiseproof.records import Dataset
+
+IMAGE_SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
+    ".webp",
+)  # fmt: skip
+
+
+def open_folder(address: str, request: Request) -> Dataset:
+    """Images under one folder per class; folders inside a class folder are searched too.
+
+    Classes are the folder names, sorted; examples are sorted by path; ids are paths relative to the
+    folder. Names that begin with a dot and files that are no images are passed over.
+
+    Raises:
+        BadData: no class folders, or a class folder without images.
+    """
+    request.refuse_columns("label", "image", "text", "clean_label", because="is a folder of class folders")
+    root = Path(address)
+    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
+    if not classes:
+        raise BadData(
+            f"{request.name!r} has no class folders. Allowed: <folder>/<class>/<image file>. "
+            "Next: move the images of each class into a folder named after it."
+        )
+    paths: list[str] = []
+    labels: list[int] = []
+    for number, name in enumerate(classes):
+        found = _images(root, name)
+        if not found:
+            raise BadData(
+                f"The class folder {str(root / name)!r} holds no images; allowed: files that end in "
+                f"{' '.join(IMAGE_SUFFIXES)}. Next: add images or remove the folder."
+            )
+        paths += found
+        labels += [number] * len(found)
+    ids = np.array(paths)
+    reader = FileReader(CellReader(paths), root)
+    return Dataset(
+        name=request.name,
+        kind="image",
+        examples=Examples(reader, ids, request.name, as_image),
+        ids=ids,
+        given_labels=np.array(labels, np.int64),
+        class_names=tuple(classes),
+        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
+    )
+
+
+def _images(root: Path, name: str) -> list[str]:
+    """Paths relative to `root`, with slashes on every system, sorted."""
+    found = []
+    for folder, inner, files in os.walk(root / name, followlinks=True):
+        inner[:] = [one for one in inner if not _is_hidden(one)]
+        for file in files:
+            if Path(file).suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(file):
+                found.append((Path(folder) / file).relative_to(root).as_posix())
+    return sorted(found)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")

@@ -1,0 +1,68 @@
+"""Any image file -> the RGB picture a person would see."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from noiseproof.errors import BadData
+
+# What Pillow raises for broken files, depending on the format and on where the damage is.
+_PILLOW_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+
+
+def decode_image(content: bytes) -> Image.Image:
+    """Decode an encoded image (JPEG, PNG, ...) to RGB; see `to_rgb`.
+
+    Raises:
+        BadData: the bytes are no image, or a damaged one.
+    """
+    if not content:
+        raise BadData("the image is empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return to_rgb(image)
+    except BadData:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise BadData(f"{len(content)} bytes that are no image of a known format") from error
+    except _PILLOW_ERRORS as error:
+        raise BadData(f"the image is damaged ({error})") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The picture as it is meant to be looked at, mode RGB.
+
+    The EXIF orientation is applied; transparency lies on white; 16-bit and float grey are scaled to 8
+    bits, where Pillow's own conversion would clip them.
+
+    Raises:
+        BadData: grey values outside the range of their mode.
+    """
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        return _deep_grey(image).convert("RGB")
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return image.convert("RGB")
+
+
+def _deep_grey(image: Image.Image) -> Image.Image:
+    """More than 8 bits -> 8. Mode I is how older Pillows open 16-bit PNG, so it is read as 16 bits."""
+    values = np.asarray(image, dtype=np.float64)
+    white = 1.0 if image.mode == "F" else 65535.0
+    if not ((values >= 0) & (values <= white)).all():  # false for NaN too
+        raise BadData(
+            f"grey values from {values.min():g} to {values.max():g} in mode {image.mode}; "
+            f"allowed: 0 to {white:g}"
+        )
+    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))

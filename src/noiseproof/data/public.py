@@ -1,0 +1,166 @@
+"""Public data sets that other packages carry or fetch: `torchvision:NAME/split`, `sklearn:digits`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from noiseproof.data.examples import AbstractReader, Examples, PixelReader, as_image
+from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.request import Request
+from noiseproof.data.tables import row_ids
+from noiseproof.errors import BadData, MissingFile, invalid, missing_extra
+from noiseproof.records import Dataset
+from noiseproof.registry import unknown_name
+
+ROOT_VARIABLE = "NOISEPROOF_DATA"
+SKLEARN_NAMES = ("digits",)
+
+
+def open_sklearn(address: str, request: Request) -> Dataset:
+    """The 1,797 handwritten digits of scikit-learn: 8 x 8 grey pixels, 0-16 scaled to 0-255."""
+    from sklearn.datasets import load_digits
+
+    _refuse_columns(request)
+    if address not in SKLEARN_NAMES:
+        raise unknown_name("scikit-learn data set", address, SKLEARN_NAMES)
+    bunch = load_digits()
+    pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    return _dataset(PixelReader(pixels), bunch.target, tuple("0123456789"), "digits", request)
+
+
+def open_torchvision(address: str, request: Request) -> Dataset:
+    """A class of `torchvision.datasets` that yields (image, class id).
+
+    Files are looked for in the folder that the environment variable NOISEPROOF_DATA names, else in
+    ~/.cache/noiseproof/data, and downloaded where they are absent.
+
+    Raises:
+        UnknownName: torchvision has no such data set.
+        MissingFile: neither files nor network.
+    """
+    _refuse_columns(request)
+    name, _, split = address.rpartition("/")
+    if not name:
+        raise invalid("data set", request.name, "torchvision:NAME/split, e.g. torchvision:CIFAR10/train")
+    source = _construct(name, split, request.name)
+    labels, class_names = _torchvision_labels(source, request.name)
+    return _dataset(TorchvisionReader(source), labels, class_names, f"{name}-{split}", request)
+
+
+@final
+class TorchvisionReader(AbstractReader):
+    """The images of a torchvision data set."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def read(self, row: int) -> Any:
+        """A picture of any mode.
+
+        Raises:
+            BadData: the file behind it is damaged.
+        """
+        try:
+            return self._source[row][0]
+        except (OSError, SyntaxError, ValueError) as error:
+            raise BadData(str(error)) from error
+
+
+def _refuse_columns(request: Request) -> None:
+    request.refuse_columns("label", "image", "text", "clean_label", because="comes with its own labels")
+
+
+def _dataset(
+    reader: AbstractReader, labels: np.ndarray, class_names: tuple[str, ...], stem: str, request: Request
+) -> Dataset:
+    ids = row_ids(stem, len(reader))
+    return Dataset(
+        name=request.name,
+        kind="image",
+        examples=Examples(reader, ids, request.name, as_image),
+        ids=ids,
+        given_labels=labels.astype(np.int64),
+        class_names=class_names,
+        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
+    )
+
+
+def _construct(name: str, split: str, owner: str) -> Any:
+    builder = _torchvision_class(name)
+    options: dict[str, Any] = _split_option(builder, split, owner)
+    root = Path(os.environ.get(ROOT_VARIABLE) or Path.home() / ".cache" / "noiseproof" / "data")
+    try:
+        return builder(str(root), **options)  # already there
+    except (RuntimeError, FileNotFoundError) as absent:
+        if "download" not in inspect.signature(builder).parameters:
+            raise MissingFile(
+                f"torchvision:{name} is not under {str(root)!r} and torchvision cannot download it "
+                f"({absent}). Next: put its files there, or name another folder with {ROOT_VARIABLE}."
+            ) from absent
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return builder(str(root), download=True, **options)
+    except (OSError, RuntimeError) as error:
+        raise MissingFile(
+            f"torchvision:{name} is not under {str(root)!r} and could not be downloaded ({error}). Allowed: "
+            f"its files in that folder, or a network. Next: copy them there, or set {ROOT_VARIABLE} to their "
+            "folder."
+        ) from error
+
+
+def _torchvision_class(name: str) -> Any:
+    from noiseproof.torchvision_ops import declare_missing_operators
+
+    declare_missing_operators()
+    try:
+        from torchvision import datasets
+    except ImportError as error:
+        raise missing_extra("torchvision", "vision", f"torchvision:{name}") from error
+    if name not in datasets.__all__:
+        raise unknown_name("torchvision data set", name, datasets.__all__)
+    return getattr(datasets, name)
+
+
+def _split_option(builder: Any, split: str, owner: str) -> dict[str, Any]:
+    parameters = inspect.signature(builder).parameters
+    if "split" in parameters:
+        return {"split": split}
+    if "train" not in parameters:
+        raise invalid(
+            "data set", owner, "a torchvision class with train= or split=", "Open its files as a folder."
+        )
+    if split not in ("train", "test"):
+        raise invalid("split", split, "train, test", f"It is the last part of {owner!r}.")
+    return {"train": split == "train"}
+
+
+def _torchvision_labels(source: Any, owner: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    labels = np.asarray(_targets(source))
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise BadData(f"{owner!r} has no class id per image; allowed: single-label classification sets.")
+    classes = getattr(source, "classes", None)
+    if classes is None:
+        classes = range(int(labels.max()) + 1)
+    return labels, tuple(map(str, classes))
+
+
+def _targets(source: Any) -> Sequence[int]:
+    """Class ids without opening images, where the data set keeps them under one of the usual names."""
+    for name in ("targets", "labels", "_labels"):
+        values = getattr(source, name, None)
+        if values is not None:
+            return values
+    for name in ("samples", "_samples"):
+        pairs = getattr(source, name, None)
+        if pairs is not None:
+            return [pair[1] for pair in pairs]
+    return [source[row][1] for row in range(len(source))]

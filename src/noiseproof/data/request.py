@@ -1,0 +1,46 @@
+"""What the user asked of a source, as every opener receives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from noiseproof.errors import invalid
+
+OnError = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of `open_dataset`, without what is done to every data set alike (limit, seed).
+
+    Attributes:
+        name: the data set as the user wrote it.
+        label: column of the given labels, where the user named one.
+        image: column of the images or of their paths.
+        text: column of the texts.
+        clean_label: column of the true labels.
+        on_error: what to do with an example that cannot be read.
+    """
+
+    name: str
+    label: str | None = None
+    image: str | None = None
+    text: str | None = None
+    clean_label: str | None = None
+    on_error: OnError = "raise"
+
+    def refuse_columns(self, *options: str, because: str) -> None:
+        """Raise for an option that would otherwise be ignored in silence.
+
+        Args:
+            options: names of the attributes that mean nothing here.
+            because: what the source is, a clause.
+
+        Raises:
+            InvalidArgument: if one of them was given.
+        """
+        for option in options:
+            value = getattr(self, option)
+            if value is not None:
+                raise invalid(option, value, "nothing", f"{self.name!r} {because}; leave `{option}` out.")

@@ -1,0 +1,115 @@
+"""`open_dataset`: a short string -> a data set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from noiseproof.data.request import OnError, Request
+from noiseproof.data.splits import subset
+from noiseproof.errors import BadData, MissingFile, invalid
+from noiseproof.progress import stage
+from noiseproof.records import Dataset
+from noiseproof.registry import Registry, unknown_name
+from noiseproof.rng import stream
+
+SOURCES = Registry(
+    "kind of data source",
+    {
+        "folder": "noiseproof.data.folders:open_folder",
+        "csv": "noiseproof.data.text_tables:open_csv",
+        "tsv": "noiseproof.data.text_tables:open_tsv",
+        "jsonl": "noiseproof.data.text_tables:open_jsonl",
+        "parquet": "noiseproof.data.parquet_files:open_parquet",
+        "npz": "noiseproof.data.arrays:open_npz",
+        "torchvision": "noiseproof.data.public:open_torchvision",
+        "hf": "noiseproof.data.hub:open_hub",
+        "sklearn": "noiseproof.data.public:open_sklearn",
+    },
+)
+PREFIXES = ("torchvision", "hf", "sklearn")  # written PREFIX:ADDRESS; the others are told by the path
+_FILES = tuple(name for name in SOURCES.names if name not in (*PREFIXES, "folder"))
+
+
+def open_dataset(
+    name: str,
+    *,
+    label: str | None = None,
+    image: str | None = None,
+    text: str | None = None,
+    clean_label: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    on_error: OnError = "raise",
+) -> Dataset:
+    """Open a data set; its examples stay on disk until they are asked for.
+
+    Args:
+        name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file,
+            `torchvision:NAME/split`, `hf:NAME/split` or `sklearn:digits`.
+        label: column of the given labels; found by its name where only one fits.
+        image: column of images or of their paths; likewise.
+        text: column of texts; likewise.
+        clean_label: column of the true labels, where they are known.
+        limit: keep at most so many examples, drawn at random and left in their order; at least 1.
+        seed: of that draw.
+        on_error: "skip" decodes every example once and leaves out those that cannot be read.
+
+    Raises:
+        MissingFile: the path does not exist.
+        UnknownName: a prefix, file type or column that is not known.
+        BadData: the contents cannot be used; the row or file is named.
+    """
+    if limit is not None and limit < 1:
+        raise invalid("limit", limit, "an integer of at least 1, or nothing for all examples")
+    if on_error not in get_args(OnError):
+        raise invalid("on_error", on_error, ", ".join(get_args(OnError)))
+    source, address = resolve(name)
+    request = Request(name, label, image, text, clean_label, on_error)
+    dataset = SOURCES.load(source)(address, request)
+    if limit is not None and limit < len(dataset):
+        rows = stream(seed, "limit").choice(len(dataset), limit, replace=False)
+        dataset = subset(dataset, np.sort(rows), name=name)
+    return _readable(dataset) if on_error == "skip" else dataset
+
+
+def resolve(name: str) -> tuple[str, str]:
+    """A name as the user writes it -> (key of `SOURCES`, address for its opener)."""
+    path = Path(name)
+    if not path.exists():
+        prefix, colon, address = name.partition(":")
+        if colon and prefix in PREFIXES:
+            return prefix, address
+        if colon and "/" not in prefix:
+            raise unknown_name("data source", prefix, PREFIXES, "Or name a folder or file that exists.")
+        raise MissingFile(
+            f"There is no data set {name!r}. Allowed: a folder of class folders, a file that ends in "
+            f".{', .'.join(_FILES)}, or {', '.join(f'{p}:...' for p in PREFIXES)}. Next: check the path."
+        )
+    if path.is_dir():
+        return "folder", name
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in _FILES:
+        raise unknown_name("file type", kind, _FILES, f"Convert {name!r} to one of these.")
+    return kind, name
+
+
+def _readable(dataset: Dataset) -> Dataset:
+    """Without the examples that cannot be decoded, which are counted."""
+    kept: list[int] = []
+    reason: Any = None
+    with stage(f"Checking {dataset.name}", total=len(dataset), unit="example") as bar:
+        for row in range(len(dataset)):
+            try:
+                dataset.examples[row]
+                kept.append(row)
+            except (BadData, MissingFile) as error:
+                reason = error
+            bar.update()
+    if not kept:
+        raise BadData(f"No example of {dataset.name!r} can be read; the last: {reason}") from reason
+    num_skipped = dataset.num_skipped + len(dataset) - len(kept)
+    return replace(subset(dataset, np.array(kept), name=dataset.name), num_skipped=num_skipped)

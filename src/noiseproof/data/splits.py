@@ -1,0 +1,75 @@
+"""Parts of a data set: seeded, stratified, with fingerprints of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Int
+
+from noiseproof.data.examples import Rows, Selected
+from noiseproof.data.fingerprints import derived_fingerprint
+from noiseproof.errors import BadData, invalid
+from noiseproof.records import Dataset
+from noiseproof.rng import stream
+
+
+def stratified_split(
+    labels: Int[np.ndarray, " n"],
+    *,
+    test_fraction: float,
+    seed: int,
+    class_names: Sequence[str] = (),
+) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " l"]]:
+    """Divide examples into two parts with the same share of each class, up to rounding.
+
+    Args:
+        labels: class ids, >= 0.
+        test_fraction: share of the second part, in (0, 1).
+        seed: the same seed and labels give the same parts.
+        class_names: for messages.
+
+    Returns:
+        Rows of the two parts, ascending; every class has at least one row in each.
+
+    Raises:
+        BadData: a class has only one example; it is named.
+    """
+    if not 0 < test_fraction < 1:
+        raise invalid("test_fraction", test_fraction, "a number between 0 and 1, both excluded")
+    rng = stream(seed, "split")
+    order = np.argsort(labels, kind="stable")
+    _, starts = np.unique(labels[order], return_index=True)
+    is_test = np.zeros(len(labels), bool)
+    for rows in np.split(order, starts[1:]) if len(labels) else []:
+        if len(rows) == 1:
+            number = int(labels[rows[0]])
+            named = class_names[number] if class_names else number
+            raise BadData(
+                f"Class {named!r} has one example only (row {rows[0]}), so it cannot be in both parts of a "
+                "split; allowed: two or more. Next: add examples, leave the class out or give a test set."
+            )
+        num_test = int(np.clip(round(test_fraction * len(rows)), 1, len(rows) - 1))
+        is_test[rng.choice(rows, num_test, replace=False)] = True
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+
+def subset(dataset: Dataset, index: Int[np.ndarray, " m"], *, name: str | None = None) -> Dataset:
+    """The examples at `index`, in that order; nothing is read.
+
+    Args:
+        dataset: the whole.
+        index: rows to keep, each at most once.
+        name: of the part; the whole's if not given.
+    """
+    examples = dataset.examples
+    return replace(
+        dataset,
+        name=dataset.name if name is None else name,
+        examples=Rows(examples.matrix[index]) if isinstance(examples, Rows) else Selected(examples, index),
+        ids=dataset.ids[index],
+        given_labels=None if dataset.given_labels is None else dataset.given_labels[index],
+        clean_labels=None if dataset.clean_labels is None else dataset.clean_labels[index],
+        fingerprint=derived_fingerprint(dataset.fingerprint, "subset", dataset.ids[index]),
+    )

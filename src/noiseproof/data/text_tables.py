@@ -1,0 +1,95 @@
+"""CSV, TSV and JSON lines. The table is kept in memory (texts, paths and labels); images are not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+
+from noiseproof.data.examples import CellReader
+from noiseproof.data.request import Request
+from noiseproof.data.tables import Table, table_dataset
+from noiseproof.errors import BadData
+from noiseproof.records import Dataset
+
+
+def open_csv(address: str, request: Request) -> Dataset:
+    """Comma-separated values with a header line; every cell is read as text, so "NA" is a word."""
+    return _open(Path(address), _read_delimited(Path(address), ",", request.name), request)
+
+
+def open_tsv(address: str, request: Request) -> Dataset:
+    """The same, separated by tabs."""
+    return _open(Path(address), _read_delimited(Path(address), "\t", request.name), request)
+
+
+def open_jsonl(address: str, request: Request) -> Dataset:
+    """One JSON object per line; blank lines are passed over."""
+    return _open(Path(address), _read_json_lines(Path(address), request.name), request)
+
+
+def _open(path: Path, table: pa.Table, request: Request) -> Dataset:
+    return table_dataset(
+        Table(
+            schema=table.schema,
+            num_rows=table.num_rows,
+            column=table.column,
+            cells=lambda column: CellReader(table.column(column).combine_chunks()),
+            folder=path.parent,
+            stem=path.stem,
+        ),
+        request,
+    )
+
+
+def _read_delimited(path: Path, delimiter: str, owner: str) -> pa.Table:
+    parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    try:
+        # The first pass only learns the names of the columns, so that the second can read all as text.
+        with pa.csv.open_csv(path, parse_options=parse) as head:
+            names = head.schema.names
+        texts = pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+        )
+        return pa.csv.read_csv(path, parse_options=parse, convert_options=texts)
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise BadData(
+            f"{owner!r} cannot be read as a table: {error}. Allowed: UTF-8 text with a header line and the "
+            "same number of fields in every line. Next: correct that line."
+        ) from error
+
+
+def _read_json_lines(path: Path, owner: str) -> pa.Table:
+    rows = []
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                rows.append(_parse(line, number, owner))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({name: _column([row.get(name) for row in rows], name, owner) for name in names})
+
+
+def _parse(line: str, number: int, owner: str) -> dict[str, object]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise BadData(f"Line {number} of {owner!r} is no JSON ({error}). Next: correct that line.") from error
+    if not isinstance(row, dict):
+        raise BadData(
+            f"Line {number} of {owner!r} holds {row!r:.40}; allowed: an object per line. "
+            "Next: correct that line."
+        )
+    return row
+
+
+def _column(values: Sequence[object], name: str, owner: str) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise BadData(
+            f"Column {name!r} of {owner!r} mixes types ({error}). Allowed: one type per column. "
+            "Next: write all its values alike."
+        ) from error

@@ -1,0 +1,151 @@
+"""Changed copies of image data sets, made when an image is read: shifts for evaluation, training views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps
+
+from noiseproof.data.examples import Transformed
+from noiseproof.data.fingerprints import derived_fingerprint
+from noiseproof.errors import BadData, invalid
+from noiseproof.records import Dataset
+from noiseproof.registry import unknown_name
+from noiseproof.rng import stream
+
+# Images smaller than this are enlarged first: on 8 x 8 pixels no blur is mild.
+SHIFT_MIN_PX = 64
+BLUR_RADIUS = 0.04  # of the shorter side
+CONTRAST_KEPT = 0.25
+NOISE_STD = 0.2  # of the range black to white
+_ASPECT = (3 / 4, 4 / 3)
+_CROP_TRIES = 10
+
+
+def blur(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Gaussian blur as wide as 4 % of the shorter side."""
+    del rng  # every image alike
+    return image.filter(ImageFilter.GaussianBlur(BLUR_RADIUS * min(image.size)))
+
+
+def contrast(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A quarter of the contrast around mid-grey."""
+    del rng  # every image alike
+    return image.point(lambda value: 127.5 + (value - 127.5) * CONTRAST_KEPT)
+
+
+def noise(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Gaussian noise with a grain of 1/64 of the shorter side, so that a later resize does not hide it."""
+    scale = SHIFT_MIN_PX / min(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    grain = rng.normal(0.0, 255 * NOISE_STD, (height, width, 3))
+    rows = np.arange(image.height) * height // image.height
+    columns = np.arange(image.width) * width // image.width
+    noisy = np.asarray(image, np.float64) + grain[rows][:, columns]
+    return Image.fromarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))
+
+
+SHIFTS: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = {
+    "blur": blur,
+    "contrast": contrast,
+    "noise": noise,
+}
+
+
+def shifted(dataset: Dataset, kind: str, *, seed: int) -> Dataset:
+    """The same images under a visible shift, e.g. as an out-of-domain set.
+
+    Args:
+        dataset: of images.
+        kind: a key of `SHIFTS`.
+        seed: an image changes the same way whenever it is read: by seed and id.
+
+    Raises:
+        UnknownName: no such shift.
+        BadData: the data set has no images.
+    """
+    if kind not in SHIFTS:
+        raise unknown_name("shift", kind, SHIFTS)
+    return _transformed(dataset, _Shift(kind, seed), f"shift {kind} seed={seed}")
+
+
+def augmented(
+    dataset: Dataset,
+    *,
+    view: int,
+    seed: int,
+    scale: tuple[float, float] = (0.8, 1.0),
+    use_flip: bool = True,
+) -> Dataset:
+    """Random crops of the images, flipped left to right half of the time; each view has its own.
+
+    Args:
+        dataset: of images.
+        view: number of the view.
+        seed: an image changes the same way whenever it is read: by seed, view and id.
+        scale: least and largest share of the area a crop keeps, in (0, 1].
+        use_flip: off where left and right mean something, as in digits.
+
+    Raises:
+        InvalidArgument: `scale` is no range inside (0, 1].
+        BadData: the data set has no images.
+    """
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise invalid("scale", scale, "least and largest share of the area, 0 < least <= largest <= 1")
+    change = _Augmentation(view, seed, scale, use_flip)
+    return _transformed(dataset, change, f"view {view} seed={seed} scale={scale} flip={use_flip}")
+
+
+@dataclass(frozen=True)
+class _Shift:
+    kind: str
+    seed: int
+
+    def __call__(self, image: Image.Image, example_id: str) -> Image.Image:
+        short = min(image.size)
+        if short < SHIFT_MIN_PX:
+            image = ImageOps.scale(image, SHIFT_MIN_PX / short, Image.Resampling.BICUBIC)
+        return SHIFTS[self.kind](image, stream(self.seed, "shift", self.kind, example_id))
+
+
+@dataclass(frozen=True)
+class _Augmentation:
+    view: int
+    seed: int
+    scale: tuple[float, float]
+    use_flip: bool
+
+    def __call__(self, image: Image.Image, example_id: str) -> Image.Image:
+        rng = stream(self.seed, "augment", self.view, example_id)
+        image = image.resize(image.size, Image.Resampling.BICUBIC, box=self._box(image.size, rng))
+        is_flipped = self.use_flip and rng.random() < 0.5
+        return ImageOps.mirror(image) if is_flipped else image
+
+    def _box(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[float, float, float, float]:
+        """A rectangle of random area and shape that lies inside the image; left, top, right, bottom."""
+        width, height = size
+        for _ in range(_CROP_TRIES):
+            area = width * height * rng.uniform(*self.scale)
+            aspect = math.exp(rng.uniform(math.log(_ASPECT[0]), math.log(_ASPECT[1])))
+            w, h = math.sqrt(area * aspect), math.sqrt(area / aspect)
+            if w <= width and h <= height:
+                left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
+                return left, top, left + w, top + h
+        return 0.0, 0.0, float(width), float(height)  # a shape too long for such a crop is kept whole
+
+
+def _transformed(dataset: Dataset, change: _Shift | _Augmentation, said: str) -> Dataset:
+    if dataset.kind != "image":
+        raise BadData(
+            f"{dataset.name!r} holds {dataset.kind}; allowed: images. "
+            "Next: leave views and shifts out for it."
+        )
+    return replace(
+        dataset,
+        name=f"{dataset.name} ({said.split(' seed=')[0]})",
+        examples=Transformed(dataset.examples, dataset.ids, change),
+        fingerprint=derived_fingerprint(dataset.fingerprint, said),
+    )

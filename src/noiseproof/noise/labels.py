@@ -1,0 +1,63 @@
+"""`corrupt_labels`: wrong labels with the truth kept beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from noiseproof.errors import invalid
+from noiseproof.records import NoisyLabels, check_label_range
+from noiseproof.registry import Registry
+from noiseproof.rng import stream
+
+# Each builder: (clean_labels, *, rate, num_classes, rng) -> given labels of the same dtype.
+KINDS = Registry("kind of label noise", {"symmetric": "noiseproof.noise.symmetric:symmetric"})
+
+
+def corrupt_labels(
+    labels: Int[np.ndarray, " n"], *, kind: str = "symmetric", rate: float, num_classes: int, seed: int
+) -> NoisyLabels:
+    """Make some labels wrong.
+
+    Args:
+        labels: the clean ones, class ids in [0, k).
+        kind: a name of `KINDS`.
+        rate: share of labels to change, in [0, 1].
+        num_classes: k, at least 1.
+        seed: the same seed gives the same labels.
+
+    Returns:
+        Labels to train on, with the truth and the transition matrix as realised.
+
+    Raises:
+        UnknownName: no such kind of noise.
+        InvalidArgument: `rate` or `num_classes` out of range.
+        BadData: a label outside the classes; its row is named.
+    """
+    corrupt = KINDS.load(kind)
+    if not 0 <= rate <= 1:  # false for NaN too
+        raise invalid("rate", rate, "a share between 0 and 1", "For percent, divide by 100.")
+    if num_classes < 1:
+        raise invalid("num_classes", num_classes, "an integer of at least 1")
+    clean = np.array(labels)
+    check_label_range(clean, num_classes, "labels")
+    given = corrupt(clean, rate=rate, num_classes=num_classes, rng=stream(seed, "noise", kind))
+    return NoisyLabels(
+        given=given,
+        clean=clean,
+        flipped=given != clean,
+        kind=kind,
+        asked_rate=float(rate),
+        transition=_transition(clean, given, num_classes),
+        seed=seed,
+    )
+
+
+def _transition(
+    clean: Int[np.ndarray, " n"], given: Int[np.ndarray, " n"], num_classes: int
+) -> Float[np.ndarray, "k k"]:
+    """Row-stochastic `T[i, j] = P(given = j | clean = i)` as counted; identity where i has no examples."""
+    pairs = clean.astype(np.int64) * num_classes + given
+    counts = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    total = counts.sum(axis=1, keepdims=True)
+    return np.where(total > 0, counts / np.maximum(total, 1), np.eye(num_classes))
