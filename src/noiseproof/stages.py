@@ -49,16 +49,16 @@ class Stages:
         (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
 
     def once(
-        self, name: str, *, depends_on: Any, files: Iterable[str], make: Callable[[], None], title: str = ""
+        self, name: str, *, depends_on: Any, make: Callable[[], Iterable[str]], title: str = "", spent_s: float = 0.0
     ) -> str:
         """Do a stage unless it is finished; its wall time is that of the start that did it.
 
         Args:
             name: of the stage, unique in the run.
             depends_on: everything the result depends on, plain values and arrays.
-            files: what `make` leaves, relative to the run folder.
-            make: does the work and writes the files.
+            make: does the work and writes files; returns their names, relative to the run folder.
             title: under which the wall time counts; stages may share one.
+            spent_s: time the stage took before this call.
 
         Returns:
             The key, for stages that depend on this one.
@@ -71,8 +71,8 @@ class Stages:
                 self.redone.append(title or name)
                 self._forget(name, marker)
             begin = time.perf_counter()
-            make()
-            wall_s = time.perf_counter() - begin
+            files = list(make())
+            wall_s = time.perf_counter() - begin + spent_s
             hashes = {file: _hash_of(self.folder / file) for file in files}
             marker = {"key": key, "wall_s": wall_s, "files": hashes}
             write_json(self._marker(name), marker)
