@@ -1,0 +1,53 @@
+"""What an encoder has to offer, whatever it encodes and wherever it runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import nn
+
+from noiseproof.records import Kind
+
+
+class AbstractBackbone(ABC):
+    """A frozen encoder. `prepare` is called from several threads, `encode` from one.
+
+    These attributes are what features depend on besides the data; the feature store puts them
+    into its key, so a text tower or an embedding service needs nothing more than to fill them in.
+
+    Attributes:
+        name: as the user wrote it.
+        kind: the kind of data set it reads.
+        dim: d, width of the features; `None` where the examples decide.
+        layer: which features of the model these are.
+        weights_hash: SHA-256 over the weights that are used.
+        transform: how an example is prepared, in words that change when the result would.
+    """
+
+    name: str
+    kind: Kind
+    dim: int | None
+    layer: str
+    weights_hash: str
+    transform: str
+
+    @abstractmethod
+    def prepare(self, example: Any) -> np.ndarray:
+        """One example as an array that can be stacked into a batch."""
+
+    @abstractmethod
+    def encode(self, batch: np.ndarray) -> Float[np.ndarray, "b d"]:
+        """Features of a stack of prepared examples, float32, in the simplest correct way."""
+
+
+class AbstractTorchBackbone(AbstractBackbone):
+    """A backbone whose `encode` is a torch module, which engines can move, cast or export.
+
+    Attributes:
+        module: from the prepared batch to (b, d); in evaluation mode, without gradients.
+    """
+
+    module: nn.Module

@@ -1,0 +1,114 @@
+"""`timm:NAME[@checkpoint]`: pooled pre-logits features of any timm model, with its own preprocessing."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from torch import nn
+
+from noiseproof.backbones.hub import downloading
+from noiseproof.backbones.pixels import ImageBackbone
+from noiseproof.backbones.weights import load_exactly, read_checkpoint
+from noiseproof.errors import MissingExtra, UnknownName, invalid, missing_extra
+from noiseproof.registry import unknown_name
+from noiseproof.torchvision_ops import declare_missing_operators
+
+LAYER = "pooled"
+_FAMILIAR = ("convnext_tiny", "efficientnet_b0", "resnet50", "tf_efficientnet_lite0", "vit_base_patch16_224")
+
+
+def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
+    """A timm model as a backbone.
+
+    The classifier is dropped, so a checkpoint may bring one of any size or none; every other key must fit.
+
+    Args:
+        rest: what follows `timm:`; a model name, with `@path` for weights from a file instead of the hub.
+        layer: `"pooled"`, the input of the classifier.
+
+    Raises:
+        UnknownName: no such model or layer.
+        CheckpointMismatch: the file is of another model.
+        MissingFile: the weights are neither here nor can they be downloaded.
+    """
+    check_layer(layer)
+    timm = import_timm(f"The backbone 'timm:{rest}'")
+    architecture, _, checkpoint = rest.partition("@")
+    if not timm.is_model(architecture):
+        raise _unknown_model(architecture, timm.list_models())
+    if checkpoint:
+        model = timm.create_model(architecture, pretrained=False, num_classes=0)
+        state = read_checkpoint(checkpoint)
+        load_exactly(model, state, source=checkpoint, dropped=_classifier_names(model))
+    elif not timm.is_model_pretrained(architecture):
+        raise invalid(
+            "backbone", f"timm:{rest}", "a model with pretrained weights, or 'timm:NAME@checkpoint'",
+            "timm has no weights for this one. Next: name a checkpoint after '@'.",
+        )  # fmt: skip
+    else:
+        with downloading(f"timm:{rest}"):
+            model = timm.create_model(architecture, pretrained=True, num_classes=0)
+    return as_backbone(f"timm:{rest}", model)
+
+
+def as_backbone(name: str, model: nn.Module) -> ImageBackbone:
+    """A timm model without classifier, with the preprocessing it was trained for."""
+    from timm.data import create_transform, resolve_model_data_config
+
+    config = resolve_model_data_config(model)
+    # The variant for prefetchers stops before the arithmetic; its last step only turns PIL into a tensor.
+    steps = create_transform(**config, use_prefetcher=True).transforms[:-1]
+    return ImageBackbone(
+        name,
+        layer=LAYER,
+        encoder=model,
+        geometry=in_turn(steps),
+        mean=config["mean"],
+        std=config["std"],
+        description=f"timm {create_transform(**config)}",
+    )
+
+
+def in_turn(steps: list[Any]) -> Any:
+    """The steps as one function."""
+
+    def applied(image: Any) -> Any:
+        for step in steps:
+            image = step(image)
+        return image
+
+    return applied
+
+
+def check_layer(layer: str | None) -> None:
+    """Raise `UnknownName` unless the layer is the only one timm backbones have."""
+    if layer not in (None, LAYER):
+        raise unknown_name("layer", layer, [LAYER])
+
+
+def import_timm(purpose: str) -> Any:
+    """The module `timm`, or `MissingExtra`."""
+    try:
+        declare_missing_operators()
+        import timm
+    except ModuleNotFoundError as error:
+        raise _extra_for(error, purpose) from error
+    return timm
+
+
+def _extra_for(error: ModuleNotFoundError, purpose: str) -> MissingExtra:
+    return missing_extra((error.name or "timm").split(".")[0], "vision", purpose)
+
+
+def _classifier_names(model: Any) -> tuple[str, ...]:
+    names = model.pretrained_cfg.get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _unknown_model(architecture: str, known: list[str]) -> UnknownName:
+    """timm knows more than a thousand names: show those that are near."""
+    near = difflib.get_close_matches(architecture, known, n=8, cutoff=0.5) or list(_FAMILIAR)
+    return unknown_name(
+        "timm model", architecture, near, f"These are the nearest of {len(known)}: see `timm.list_models()`."
+    )

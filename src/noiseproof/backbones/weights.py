@@ -1,0 +1,120 @@
+"""Weights from files: read without running code from them, loaded only where they fit, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, MissingFile, invalid
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_NUM_LISTED = 8
+
+
+def hash_weights(module: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of every parameter and buffer."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
+    """The state dict in a file: safetensors, or what `torch.load(weights_only=True)` accepts.
+
+    A dict under `state_dict`, `model_state_dict` or `model` is unwrapped, and the `module.` that parallel
+    training puts before every name is taken off.
+
+    Raises:
+        MissingFile: there is no such file.
+        BadData: it is a pickle of more than tensors, or holds no state dict.
+        DamagedFile: it cannot be parsed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFile(f"The checkpoint {str(path)!r} does not exist. Next: check the path after '@'.")
+    content = _parsed(path)
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise BadData(
+            f"The checkpoint {str(path)!r} holds no state dict; allowed: a mapping of names to tensors. "
+            "Next: save `model.state_dict()` with safetensors."
+        )
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _parsed(path: Path) -> Any:
+    if path.suffix not in SUFFIXES:
+        raise invalid("checkpoint", str(path), f"a file that ends in {', '.join(SUFFIXES)}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadData(
+            f"The checkpoint {str(path)!r} is a pickle with more than tensors in it, which could run any "
+            "code when opened; allowed: tensors only. Next: in the environment it came from, save "
+            f"`model.state_dict()` with safetensors. ({str(error).splitlines()[0]})"
+        ) from error
+    except Exception as error:  # each format has its own family of parse errors
+        raise DamagedFile(
+            f"The checkpoint {str(path)!r} cannot be read, so it is damaged or no checkpoint: {error}. "
+            "Next: fetch it again."
+        ) from error
+
+
+def load_exactly(
+    module: nn.Module, state: Mapping[str, Tensor], *, source: str, dropped: Sequence[str] = ()
+) -> None:
+    """Load weights that fit, name by name and shape by shape.
+
+    Args:
+        module: what to load into.
+        state: the weights.
+        source: where they are from, for the message.
+        dropped: names of layers that are not used here (the classifier): their keys may be there or not.
+
+    Raises:
+        CheckpointMismatch: with the missing, unexpected and misshapen keys.
+    """
+    used = {name: value for name, value in state.items() if not _is_under(name, dropped)}
+    own = module.state_dict()
+    # Counters of batches that older versions of torch did not save play no part in evaluation.
+    missing = [name for name in own if name not in used and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in used if name not in own]
+    misshapen = [
+        f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
+        for name, value in used.items()
+        if name in own and value.shape != own[name].shape
+    ]
+    if missing or unexpected or misshapen:
+        lists = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
+        described = "; ".join(
+            f"{len(keys)} {title}: {_shortened(keys)}" for title, keys in lists.items() if keys
+        )
+        raise CheckpointMismatch(
+            f"The weights in {source!r} do not fit the model ({len(own)} keys): {described}. "
+            "Next: name the architecture these weights were trained with."
+        )
+    module.load_state_dict(own | used)
+
+
+def _is_under(name: str, layers: Sequence[str]) -> bool:
+    return any(name == layer or name.startswith(f"{layer}.") for layer in layers)
+
+
+def _shortened(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _NUM_LISTED} more" if len(keys) > _NUM_LISTED else ""
+    return ", ".join(keys[:_NUM_LISTED]) + more
