@@ -1,0 +1,84 @@
+"""The report: one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from noiseproof import atomic
+from noiseproof.evaluate.protocol import heads_of
+from noiseproof.report import figures, headline, tables
+from noiseproof.report.run_folder import RunFolder, Suspect, load_run
+
+READING_THE_SPECTRUM = (
+    (
+        "SVE",
+        "entropy of the singular values in nats: higher means that the features spread over more directions.",
+    ),
+    (
+        "LSVR",
+        "minus the log of the largest singular value's share: higher means less dominated by one direction.",
+    ),
+    ("rank", "effective rank, exp(SVE): how many equally strong directions would have the same entropy."),
+    ("raw", "the matrix as it is; its first direction is mostly the mean of the features."),
+    ("centred", "with the mean taken off: what tells examples apart."),
+)
+
+
+def write_report(run_dir: str | Path) -> Path:
+    """Make `report.html` in a run folder from what is in it.
+
+    Args:
+        run_dir: as `noiseproof run --out` left it.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        MissingFile: a file of the run is not there.
+        DamagedFile: a file is not what a run writes.
+    """
+    run = load_run(run_dir)
+    path = run.path / "report.html"
+    atomic.write_bytes(path, render(run).encode())
+    return path
+
+
+def render(run: RunFolder) -> str:
+    """The page as text; the same bytes for the same run folder."""
+    environment = Environment(
+        loader=PackageLoader("noiseproof.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"as_json": _as_json, "duration": headline.duration}
+    return environment.get_template("page.html").render(
+        run=run,
+        headlines=headline.headlines(run),
+        facts=headline.facts(run),
+        results=tables.results_table(run.results),
+        detection=tables.detection_table(run.card.detection) if run.card.detection else None,
+        spectra=tables.spectrum_table(run.spectra),
+        classes=tables.class_table(run.results, head=headline.best_head(run.results)),
+        metrics=tables.metrics_table(run.results),
+        # Made by us from numbers and escaped by matplotlib, so that these three may pass as they are.
+        accuracy_svg=Markup(figures.accuracy_figure(run.results)),
+        spectrum_svg=Markup(figures.spectrum_figure(run.spectra)),
+        suspicion_svg=Markup(figures.suspicion_figure(run.issues)),
+        num_heads=len(heads_of(run.results)),
+        reading=READING_THE_SPECTRUM,
+        suspects=[(suspect, _data_uri(suspect)) for suspect in run.suspects],
+    )
+
+
+def _data_uri(suspect: Suspect) -> str | None:
+    if suspect.image is None:
+        return None
+    return f"data:image/png;base64,{base64.b64encode(suspect.image).decode()}"
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,248 @@
+"""The tables of a report: what is in them, not how they look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import pandas as pd
+
+from noiseproof.evaluate.metrics import METRICS, ClassMetrics
+from noiseproof.evaluate.protocol import HeadSummary, Interval, heads_of, leader, sets_of, summarise
+from noiseproof.evaluate.results import ResultRow
+from noiseproof.report.run_folder import DetectionCard, SetSpectra
+
+RULE_FOR_BOLD = (
+    "Bold: the head is ahead of every other one, and the 95 % interval of the difference, paired by seed, "
+    "excludes zero. No bold in a column: the seeds do not tell the heads apart."
+)
+INTERVAL_MEANING = "± is the half width of the 95 % interval over seeds (Student's t)."
+ONE_SEED = "One seed: there are no intervals, so nothing says whether a difference is luck."
+MAX_COLUMNS_OF_SETS = 6
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place of a table.
+
+    Attributes:
+        text: as a person reads it.
+        spread: "± 0.4", where there is an interval.
+        value: what to sort by; `None` sorts last.
+        is_best: whether it is the clear best of its kind.
+    """
+
+    text: str
+    spread: str = ""
+    value: float | str | None = None
+    is_best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells.
+
+    Attributes:
+        title: what the table shows.
+        columns: their names.
+        rows: a cell per column.
+        notes: how to read it, a sentence each.
+        num_text_columns: how many columns from the left hold names and not numbers.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    num_text_columns: int = 1
+
+
+def results_table(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> Table:
+    """A metric in percent: heads against evaluation sets, the out-of-domain mean and the gap.
+
+    Sets become the rows where there are too many to stand side by side.
+
+    Args:
+        rows: all results.
+        metric: in [0, 1], higher is better.
+    """
+    inside, outside, heads = sets_of(rows, "id"), sets_of(rows, "ood"), heads_of(rows)
+    summaries = {summary.head: summary for summary in summarise(rows)}
+    columns = [(name, _set_cells(rows, summaries, (name,), metric)) for name in (*inside, *outside)]
+    if len(outside) > 1:
+        columns.append(("OOD mean", _set_cells(rows, summaries, tuple(outside), metric)))
+    if inside and outside:
+        gaps = [_percent_cell(summaries[head].gap.get(metric)) for head in heads]
+        columns.append(("gap", gaps))
+    table_columns, cells = ("head", *(name for name, _ in columns)), [found for _, found in columns]
+    body = [(_name(head), *(found[i] for found in cells)) for i, head in enumerate(heads)]
+    if len(inside) + len(outside) > MAX_COLUMNS_OF_SETS:
+        table_columns = ("set", *heads)
+        body = [(_name(name), *found) for name, found in columns]
+    return Table(_metric_title(metric), table_columns, tuple(body), _result_notes(rows))
+
+
+def metrics_table(rows: Sequence[ResultRow]) -> Table:
+    """Every metric for each head and domain, mean over its sets; accuracies and F1 in percent."""
+    body = []
+    for summary in summarise(rows):
+        for domain, found in (("in domain", summary.id_mean), ("out of domain", summary.ood_mean)):
+            if found:
+                cells = [_percent_cell(found[m]) for m in METRICS[:3]] + [
+                    _interval_cell(found[m]) for m in METRICS[3:]
+                ]
+                body.append((_name(summary.head), _name(domain), *cells))
+    columns = ("head", "domain", "accuracy", "mean per class", "macro F1", "Matthews", "ECE", "NLL (nats)")
+    notes = (
+        "Mean per class: accuracy with every class weighing the same.",
+        "Matthews: correlation of label and prediction, 0 = chance.",
+        "ECE: expected calibration error, how far confidence is from accuracy; lower is better. "
+        "NLL: negative log likelihood; lower is better.",
+    )
+    return Table("All metrics", columns, tuple(body), notes, num_text_columns=2)
+
+
+def detection_table(found: DetectionCard) -> Table:
+    """How well the suspect labels were found, where the truth is known."""
+    entries = [
+        ("labels that are wrong", Cell(f"{found.num_wrong:,}", value=found.num_wrong)),
+        ("labels flagged", Cell(f"{found.num_flagged:,}", value=found.num_flagged)),
+        ("precision: flagged labels that are wrong", percent(found.precision)),
+        ("recall: wrong labels that are flagged", percent(found.recall)),
+        ("F1", percent(found.f1)),
+        ("average precision of the suspicion", _decimal(found.average_precision)),
+        ("AUROC of the suspicion", _decimal(found.auroc)),
+    ]
+    return Table(
+        "Found against the truth", ("", "value"), tuple((_name(name), cell) for name, cell in entries)
+    )
+
+
+def suspects_table(issues: pd.DataFrame, *, limit: int = 10) -> Table:
+    """The most suspicious labels.
+
+    Args:
+        issues: as in `label_issues.parquet`.
+        limit: how many rows to show.
+    """
+    top = issues.sort_values("suspicion", ascending=False, kind="stable").head(limit)
+    body = tuple(
+        (*(_name(str(value)) for value in names), _decimal(float(suspicion)))
+        for *names, suspicion in top[["example_id", "given_label", "suggested_label", "suspicion"]].to_numpy()
+    )
+    columns = ("example", "given label", "suggested label", "suspicion")
+    return Table(f"The {len(body)} most suspicious labels", columns, body, num_text_columns=3)
+
+
+def class_table(rows: Sequence[ResultRow], *, head: str) -> Table:
+    """Each class for one head, mean over seeds: in domain, and accuracy over the out-of-domain sets."""
+    own = [row for row in rows if row.head == head]
+    inside, outside = sets_of(rows, "id"), sets_of(rows, "ood")
+    shown = inside or outside
+    body = []
+    for name in dict.fromkeys(name for row in own for name in row.per_class):
+        found = [row.per_class[name] for row in own if row.set_name in shown and name in row.per_class]
+        num_examples = max((entry.num_examples for entry in found), default=0)
+        cells = [_name(name), Cell(f"{num_examples:,}", value=num_examples)]
+        cells += [
+            _mean_cell([getattr(entry, field) for entry in found])
+            for field in ("accuracy", "precision", "f1")
+        ]
+        if inside and outside:
+            cells.append(_mean_cell(_accuracies(own, outside, name)))
+        body.append(tuple(cells))
+    columns: tuple[str, ...] = ("class", "examples", "accuracy", "precision", "F1")
+    if inside and outside:
+        columns = (*columns, "accuracy OOD")
+    return Table(f"Per class, {head}, {', '.join(shown)}", columns, tuple(body))
+
+
+def spectrum_table(spectra: Sequence[SetSpectra]) -> Table:
+    """Entropy, largest-singular-value ratio and effective rank of every set, raw and centred."""
+    columns = (
+        "set",
+        "role",
+        "examples",
+        "SVE",
+        "LSVR",
+        "rank",
+        "SVE centred",
+        "LSVR centred",
+        "rank centred",
+    )
+    body = []
+    for spectra_of_set in spectra:
+        cells = [_name(spectra_of_set.set_name), _name(spectra_of_set.role)]
+        cells.append(Cell(f"{spectra_of_set.raw.num_examples:,}", value=spectra_of_set.raw.num_examples))
+        for card in (spectra_of_set.raw, spectra_of_set.centred):
+            cells += [_decimal(card.entropy_nats), _decimal(card.largest_ratio)]
+            cells.append(Cell(f"{card.effective_rank:.1f}", value=card.effective_rank))
+        body.append(tuple(cells))
+    return Table("Spectrum of the features", columns, tuple(body), num_text_columns=2)
+
+
+def percent(value: float | None, half_width: float | None = None) -> Cell:
+    """A number in [0, 1] as percent with one decimal."""
+    if value is None:
+        return Cell(NONE)
+    spread = "" if half_width is None else f"± {100 * half_width:.1f}"
+    return Cell(f"{100 * value:.1f}", spread, value)
+
+
+def _set_cells(
+    rows: Sequence[ResultRow], summaries: dict[str, HeadSummary], sets: tuple[str, ...], metric: str
+) -> list[Cell]:
+    ahead = leader(rows, sets=sets, metric=metric)
+    cells = []
+    for head, summary in summaries.items():
+        found = summary.per_set.get(sets[0], {}) if len(sets) == 1 else summary.ood_mean
+        is_best = ahead is not None and ahead.runner_up is not None and ahead.is_clear and ahead.head == head
+        cells.append(_percent_cell(found.get(metric), is_best=is_best))
+    return cells
+
+
+def _percent_cell(found: Interval | None, *, is_best: bool = False) -> Cell:
+    if found is None:
+        return Cell(NONE)
+    cell = percent(found.mean, found.half_width)
+    return Cell(cell.text, cell.spread, cell.value, is_best)
+
+
+def _interval_cell(found: Interval) -> Cell:
+    spread = "" if found.half_width is None else f"± {found.half_width:.3f}"
+    return Cell(f"{found.mean:.3f}", spread, found.mean)
+
+
+def _result_notes(rows: Sequence[ResultRow]) -> tuple[str, ...]:
+    notes = [INTERVAL_MEANING, RULE_FOR_BOLD] if len({row.seed for row in rows}) > 1 else [ONE_SEED]
+    if len(heads_of(rows)) == 1 and RULE_FOR_BOLD in notes:
+        notes.remove(RULE_FOR_BOLD)
+    if sets_of(rows, "ood") and sets_of(rows, "id"):
+        notes.append("Gap: in domain minus the mean out of domain (OOD), in points, paired by seed.")
+    return tuple(notes)
+
+
+def _metric_title(metric: str) -> str:
+    return f"{metric.replace('_', ' ').capitalize()} in %"
+
+
+def _accuracies(rows: Sequence[ResultRow], sets: Sequence[str], name: str) -> list[float | None]:
+    found: list[ClassMetrics] = [
+        row.per_class[name] for row in rows if row.set_name in sets and name in row.per_class
+    ]
+    return [entry.accuracy for entry in found]
+
+
+def _mean_cell(values: Sequence[float | None]) -> Cell:
+    known = [value for value in values if value is not None]
+    return percent(fmean(known)) if known else Cell(NONE)
+
+
+def _decimal(value: float | None) -> Cell:
+    return Cell(NONE) if value is None else Cell(f"{value:.3f}", value=value)
+
+
+def _name(text: str) -> Cell:
+    return Cell(text, value=text)
