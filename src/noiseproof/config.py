@@ -60,7 +60,7 @@ class RunConfig(_Part):
         image: column of the images; `None` finds it.
         text: column of the texts; `None` finds it.
         clean_label: column of the true labels, where they are known.
-        test_label: label column of `test` and `ood`, where it differs from `label`.
+        test_label: label column of `test` and `ood`; by default `clean_label`, else `label`; "auto" finds it.
         limit: at most this many random examples of each data set.
         on_error: what an unreadable example does.
         test_fraction: size of the held-out part when there is no `test`, in (0, 1).
@@ -120,10 +120,15 @@ class RunConfig(_Part):
                 raise ValueError(f"letters, digits, '_', '-', '+' and '.' in a head's name, not {name!r}")
         return value
 
-    @field_validator("ood", "shifts", mode="before")
+    @field_validator("ood", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("shifts", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        return tuple(_names(value)) if isinstance(value, str) else value
 
     @field_validator("corrupt", mode="before")
     @classmethod
@@ -250,12 +255,16 @@ def _set(values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: li
 def _as_heads(value: Any) -> Any:
     """Names, "a,b" or name -> options, as name -> options; anything else as it is, for the check."""
     if isinstance(value, str):
-        value = [name.strip() for name in value.split(",") if name.strip()]
+        value = _names(value)
     if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
         return {name: {} for name in value}
     if isinstance(value, dict):
         return {name: _own(options) for name, options in value.items()}
     return value
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _own(options: Any) -> Any:

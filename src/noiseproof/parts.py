@@ -102,7 +102,8 @@ def open_parts(config: RunConfig) -> Parts:
     second_view = augmented(whole, view=1, seed=config.seed) if config.views == 2 else None
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
     tests += [_evaluation_set(config, name, "ood", whole.class_names) for name in config.ood]
-    return Parts(_corrupted(train, config), _with_unique_names(train, tests), second_view)
+    first, *others = _named([_corrupted(train, config), *tests])
+    return Parts(first, tuple(others), second_view)
 
 
 def _open(config: RunConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
@@ -122,8 +123,12 @@ def _open(config: RunConfig, name: str, *, label: str | None, clean_label: str |
 
 
 def _split(whole: Dataset, config: RunConfig) -> tuple[Part, Part]:
+    assert whole.given_labels is not None  # checked when it was opened
     train_rows, test_rows = stratified_split(
-        whole.given_labels, test_fraction=config.test_fraction, seed=config.seed
+        whole.given_labels,
+        test_fraction=config.test_fraction,
+        seed=config.seed,
+        class_names=whole.class_names,
     )
     train = subset(whole, train_rows)
     test = subset(whole, test_rows, name=f"{whole.name} (held out)")
@@ -133,12 +138,14 @@ def _split(whole: Dataset, config: RunConfig) -> tuple[Part, Part]:
 def _evaluation_set(config: RunConfig, name: str, role: Role, class_names: tuple[str, ...]) -> Part:
     # A label column named for it wins; the true labels of the training set are that of a test set.
     label = config.test_label or config.clean_label or config.label
+    label = None if label == "auto" else label
     dataset = align_labels(_open(config, name, label=label, clean_label=None), class_names)
     return Part(role, dataset, dataset)
 
 
 def _shifted(test: Part, kind: str, config: RunConfig) -> Part:
     dataset = shifted(test.dataset, kind, seed=config.seed)
+    dataset = dataclasses.replace(dataset, name=f"{short_name(config.test or config.train)} + {kind}")
     return Part("ood", dataset, dataset)
 
 
@@ -156,20 +163,22 @@ def _corrupted(train: Part, config: RunConfig) -> Part:
     return dataclasses.replace(train, dataset=dataset, noise=noise)
 
 
-def _with_unique_names(train: Part, tests: list[Part]) -> tuple[Part, ...]:
-    """The same data set may be named twice; a row of the results must not be."""
-    seen = {train.name}
-    unique = []
-    for part in tests:
-        name, count = part.name, 1
-        while name in seen:
+def _named(parts: list[Part]) -> list[Part]:
+    """With names that fit a table: paths without their folders, where that tells the sets apart."""
+    short = [short_name(part.name) for part in parts]
+    names = short if len(set(short)) == len(short) else [part.name for part in parts]
+    seen: set[str] = set()
+    named = []
+    for part, name in zip(parts, names, strict=True):
+        unique, count = name, 1
+        while unique in seen:  # the same data set may be named twice, a row of the results not
             count += 1
-            name = f"{part.name} #{count}"
-        seen.add(name)
-        unique.append(dataclasses.replace(part, dataset=dataclasses.replace(part.dataset, name=name)))
-    return tuple(unique)
+            unique = f"{name} #{count}"
+        seen.add(unique)
+        named.append(dataclasses.replace(part, dataset=dataclasses.replace(part.dataset, name=unique)))
+    return named
 
 
 def short_name(name: str) -> str:
     """A path without its folders; any other name as it is."""
-    return name if ":" in name else Path(name).name or name
+    return Path(name).name if "/" in name and ":" not in name else name

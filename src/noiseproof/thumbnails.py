@@ -16,7 +16,7 @@ MAX_TEXT = 400
 
 
 def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> list[str]:
-    """Write `thumbnails.json` and, for images, a PNG per example; features have neither.
+    """Write `thumbnails.json` and, for images, a PNG per example.
 
     Args:
         issues: of the examples of `dataset`, in its order.
@@ -28,17 +28,16 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
     """
     entries: list[dict[str, Any]] = []
     files = []
-    if dataset.kind != "features":
-        worst = np.argsort(-issues.suspicion, kind="stable")[:NUM_THUMBNAILS]
-        for number, row in enumerate(worst.tolist()):
-            entry = _entry(issues, row)
-            if dataset.kind == "text":
-                entry["text"] = dataset.examples[row][:MAX_TEXT]
-            else:
-                entry["file"] = f"thumbnails/{number:05d}.png"
-                files.append(entry["file"])
-                _write_png(dataset.examples[row], folder / entry["file"])
-            entries.append(entry)
+    worst = np.argsort(-issues.suspicion, kind="stable")[:NUM_THUMBNAILS]
+    for number, row in enumerate(worst.tolist()):
+        entry = _entry(issues, row)
+        if dataset.kind == "text":
+            entry["text"] = dataset.examples[row][:MAX_TEXT]
+        elif dataset.kind == "image":
+            entry["file"] = f"thumbnails/{number:05d}.png"
+            files.append(entry["file"])
+            _write_png(dataset.examples[row], folder / entry["file"])
+        entries.append(entry)
     write_json(folder / "thumbnails.json", entries)
     return [*files, "thumbnails.json"]
 

@@ -1,0 +1,77 @@
+"""`noiseproof ls`: what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import typer
+
+EPILOG = """Examples:
+
+noiseproof ls
+
+noiseproof ls heads
+"""
+
+
+def ls(
+    what: Annotated[str | None, typer.Argument(help="Which table; without it, the tables there are.")] = None,
+) -> None:
+    """What there is: backbones, heads, noise, shifts, detectors, sources."""
+    from noiseproof.registry import unknown_name
+
+    tables = _tables()
+    if what is None:
+        print("\n".join(tables))
+    elif what in tables:
+        print("\n".join(tables[what]()))
+    else:
+        raise unknown_name("table", what, tables)
+
+
+def _tables() -> dict[str, Callable[[], Iterable[str]]]:
+    return {
+        "backbones": _backbones,
+        "detectors": _detectors,
+        "heads": _heads,
+        "noise": _noise,
+        "shifts": _shifts,
+        "sources": _sources,
+    }
+
+
+def _backbones() -> Iterable[str]:
+    from noiseproof.backbones.table import EXAMPLES
+
+    return EXAMPLES
+
+
+def _detectors() -> Iterable[str]:
+    from noiseproof.detect.issues import DETECTORS
+
+    return DETECTORS.names
+
+
+def _heads() -> Iterable[str]:
+    from noiseproof.heads.table import HEADS
+
+    return HEADS.names
+
+
+def _noise() -> Iterable[str]:
+    from noiseproof.noise.labels import KINDS
+
+    return KINDS.names
+
+
+def _shifts() -> Iterable[str]:
+    from noiseproof.data.transforms import SHIFTS
+
+    return SHIFTS
+
+
+def _sources() -> Iterable[str]:
+    from noiseproof.data.sources import PREFIXES, SOURCES
+
+    return [f"{name}:" if name in PREFIXES else name for name in SOURCES.names]

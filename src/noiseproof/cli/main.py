@@ -1,0 +1,44 @@
+"""The command `noiseproof`; heavy packages are imported by the verb that needs them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import noiseproof
+from noiseproof.cli import demo, extract, ls, report, run, spectrum
+from noiseproof.cli.guard import guarded, wants_traceback
+
+app = typer.Typer(
+    name="noiseproof",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(noiseproof.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def noiseproof_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the code an error came up.")
+    ] = False,
+) -> None:
+    """Adapt pre-trained models when labels are wrong."""
+    wants_traceback.set(traceback)
+
+
+for _name, _module in {
+    "demo": demo, "run": run, "extract": extract, "spectrum": spectrum, "report": report, "ls": ls,
+}.items():  # fmt: skip
+    app.command(_name, epilog=_module.EPILOG)(guarded(getattr(_module, _name)))

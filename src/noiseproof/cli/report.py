@@ -1,0 +1,20 @@
+"""`noiseproof report`: the page of a run, made again from its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = """Example:
+
+noiseproof report runs/demo
+"""
+
+
+def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Make report.html of a run folder again."""
+    from noiseproof.report.page import write_report
+
+    print(f"Report: {write_report(folder)}")
