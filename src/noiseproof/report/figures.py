@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, FuncFormatter, LogLocator
 
 from noiseproof.evaluate.protocol import Interval, heads_of, interval, seed_means, sets_of
 from noiseproof.evaluate.results import ResultRow
@@ -52,7 +53,7 @@ def accuracy_figure(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> s
     axes[-1].set_xlabel(f"{metric.replace('_', ' ')} in %", color=_MUTED, fontsize=9)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper right", ncols=6, frameon=False, fontsize=9.5, labelcolor=_INK
+        handles, labels, loc="outside upper left", ncols=6, frameon=False, fontsize=9.5, labelcolor=_INK
     )
     return _svg(figure, "accuracy", f"Bars of {metric.replace('_', ' ')} in and out of domain for each head")
 
@@ -74,6 +75,8 @@ def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
             _styled(axis, title if row == 0 else "")
             axis.grid(visible=True, axis="y", color=_GRID, linewidth=0.8)
             axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+            axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
             for entry, style in zip(spectra, styles, strict=True):
                 ranks, shares = _shares(getattr(entry, name).singular_values, first, last)
                 axis.plot(ranks, shares, marker="o" if last == 20 else None, markersize=2.5, **style)
@@ -82,7 +85,7 @@ def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
         axis.set_xlabel("rank of the singular value", color=_MUTED, fontsize=9)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=9.5, labelcolor=_INK
+        handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9.5, labelcolor=_INK
     )
     return _svg(
         figure, "spectrum", "Singular values of the features by rank, for every data set, raw and centred"
@@ -95,7 +98,7 @@ def suspicion_figure(issues: pd.DataFrame) -> str:
     Args:
         issues: as in `label_issues.parquet`, with `clean_label` where it is known.
     """
-    figure = Figure(figsize=(9, 2.6), layout="constrained")
+    figure = Figure(figsize=(6, 3.3), layout="constrained")
     axis = figure.subplots()
     _styled(axis, "")
     axis.grid(visible=True, axis="y", color=_GRID, linewidth=0.8)
@@ -111,10 +114,11 @@ def suspicion_figure(issues: pd.DataFrame) -> str:
         axis.stairs(counts, edges, color=colour, linewidth=1.6, label=label, baseline=0.5)
     axis.set_yscale("log")
     axis.set_ylim(bottom=0.5)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
     axis.set_xlim(0, 1)
     axis.set_xlabel("suspicion (higher = more likely wrong)", color=_MUTED, fontsize=9)
     axis.set_ylabel("labels (log scale)", color=_MUTED, fontsize=9)
-    figure.legend(loc="outside upper right", ncols=2, frameon=False, fontsize=9.5, labelcolor=_INK)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9.5, labelcolor=_INK)
     return _svg(figure, "suspicion", "Histogram of the suspicion of all training labels")
 
 
@@ -136,11 +140,11 @@ def _bars(
 ) -> None:
     step = len(heads) + 0.9
     for h, head in enumerate(heads):
+        axis.barh([np.nan], [np.nan], color=PALETTE[h % len(PALETTE)], label=_plain(shortened(head)))
         for g, (_, sets) in enumerate(groups):
             values = seed_means(rows, head=head, sets=sets, metric=metric).values()
             if values:
-                colour = PALETTE[h % len(PALETTE)]
-                _bar(axis, g * step + h, interval(values), colour, shortened(head) if g == 0 else None)
+                _bar(axis, g * step + h, interval(values), PALETTE[h % len(PALETTE)])
     axis.set_yticks([g * step + (len(heads) - 1) / 2 for g in range(len(groups))])
     axis.set_yticklabels([_plain(shortened(name)) for name, _ in groups], color=_INK, fontsize=10)
     if len(groups) > 1 and len(groups[-1][1]) > 1:
@@ -151,12 +155,10 @@ def _bars(
     axis.grid(visible=True, axis="x", color=_GRID, linewidth=0.8)
 
 
-def _bar(axis: Axes, at: float, found: Interval, colour: str, label: str | None) -> None:
+def _bar(axis: Axes, at: float, found: Interval, colour: str) -> None:
     mean, spread = 100 * found.mean, 100 * (found.half_width or 0)
     points = 100 * np.array(found.values)
-    axis.barh(
-        at, mean, height=0.82, color=colour, label=None if label is None else _plain(label), linewidth=0
-    )
+    axis.barh(at, mean, height=0.82, color=colour, linewidth=0)
     if found.half_width is not None:
         ends = [max(mean - spread, 0), min(mean + spread, 100)]
         axis.plot(ends, [at, at], color=_INK, linewidth=1.3, solid_capstyle="butt", zorder=3)
@@ -170,7 +172,7 @@ def _line_styles(spectra: Sequence[SetSpectra]) -> list[dict[str, Any]]:
     styles: list[dict[str, Any]] = []
     for i, entry in enumerate(spectra):
         if len(spectra) <= _MAX_LINES:
-            label, colour = f"{shortened(entry.set_name)} ({entry.role})", PALETTE[i % len(PALETTE)]
+            label, colour = f"{shortened(entry.set_name)}, {entry.role}", PALETTE[i % len(PALETTE)]
         else:
             of_role = [other for other in spectra if other.role == entry.role]
             label = (

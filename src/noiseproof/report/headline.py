@@ -27,8 +27,8 @@ def best_head(rows: Sequence[ResultRow]) -> str:
 
 
 def headlines(run: RunFolder) -> list[str]:
-    """The result in a few sentences."""
-    return [_about_heads(run.results), *_about_gap(run.results), _about_labels(run), *_about_detection(run)]
+    """The result: a short headline first, then sentences."""
+    return [*_about_heads(run.results), *_about_gap(run.results), _about_labels(run), *_about_detection(run)]
 
 
 def facts(run: RunFolder) -> list[Fact]:
@@ -62,24 +62,33 @@ def duration(wall_s: float) -> str:
     return f"{minutes:.1f} min" if minutes < 99.5 else f"{minutes / 60:.1f} h"
 
 
-def _about_heads(rows: Sequence[ResultRow]) -> str:
+def _about_heads(rows: Sequence[ResultRow]) -> list[str]:
     outside = sets_of(rows, "ood")
     sets, where = (outside, "out of domain") if outside else (sets_of(rows, "id"), "in domain")
     ahead = leader(rows, sets=sets)
     if ahead is None:
-        return "No head has a result on every evaluation set yet."
-    first = _mean_over(_summary(rows, ahead.head), has_ood=bool(outside))
-    score = f"{_percent(first)} %" + (f", mean of {len(sets)} sets" if len(sets) > 1 else "")
-    if ahead.runner_up is None:
-        return f"{ahead.head} reaches {score} accuracy {where}."
-    second = _mean_over(_summary(rows, ahead.runner_up), has_ood=bool(outside))
-    rival = f"{ahead.runner_up} follows with {_percent(second)} %"
-    if ahead.is_clear:
-        return f"{ahead.head} is the best head {where}: {score}. {rival}."
-    why = (
-        "one seed cannot tell them apart" if first.half_width is None else "the seeds do not tell them apart"
+        return ["No head has a result on every evaluation set yet"]
+    scores = {summary.head: (summary.ood_mean if outside else summary.id_mean) for summary in summarise(rows)}
+    ranked = sorted(
+        (head for head in scores if scores[head]), key=lambda head: -scores[head]["accuracy"].mean
     )
-    return f"No head is clearly the best {where}: {ahead.head} has {score}, {rival}, and {why}."
+    listed = ", ".join(f"{head} {_percent(scores[head]['accuracy'])}\u00a0%" for head in ranked[:4])
+    detail = f"Accuracy {where}{f', mean of {len(sets)} sets' if len(sets) > 1 else ''}: {listed}"
+    if ahead.runner_up is None:
+        return [
+            f"{ahead.head} reaches {_percent(scores[ahead.head]['accuracy'])}\u00a0% {where}",
+            f"{detail}.",
+        ]
+    if ahead.is_clear:
+        return [
+            f"{ahead.head} is the best head {where}",
+            f"{detail}. The lead is larger than the luck of the seeds.",
+        ]
+    has_seeds = scores[ahead.head]["accuracy"].half_width is not None
+    why = (
+        "The seeds do not tell the first two apart" if has_seeds else "One seed cannot tell luck from a lead"
+    )
+    return [f"No head is clearly the best {where}", f"{detail}. {why}."]
 
 
 def _about_gap(rows: Sequence[ResultRow]) -> list[str]:
@@ -122,13 +131,9 @@ def _summary(rows: Sequence[ResultRow], head: str) -> HeadSummary:
     return next(summary for summary in summarise(rows) if summary.head == head)
 
 
-def _mean_over(summary: HeadSummary, *, has_ood: bool) -> Interval:
-    return (summary.ood_mean if has_ood else summary.id_mean)["accuracy"]
-
-
 def _percent(found: Interval) -> str:
     cell = percent(found.mean, found.half_width)
-    return f"{cell.text} {cell.spread}".rstrip()
+    return f"{cell.text} {cell.spread}".rstrip().replace(" ", "\u00a0")
 
 
 def _counted(number: int, noun: str) -> str:

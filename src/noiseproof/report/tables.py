@@ -109,9 +109,9 @@ def detection_table(found: DetectionCard) -> Table:
     entries = [
         ("labels that are wrong", Cell(f"{found.num_wrong:,}", value=found.num_wrong)),
         ("labels flagged", Cell(f"{found.num_flagged:,}", value=found.num_flagged)),
-        ("precision: flagged labels that are wrong", percent(found.precision)),
-        ("recall: wrong labels that are flagged", percent(found.recall)),
-        ("F1", percent(found.f1)),
+        ("precision: flagged labels that are wrong", _with_sign(found.precision)),
+        ("recall: wrong labels that are flagged", _with_sign(found.recall)),
+        ("F1", _with_sign(found.f1)),
         ("average precision of the suspicion", _decimal(found.average_precision)),
         ("AUROC of the suspicion", _decimal(found.auroc)),
     ]
@@ -238,6 +238,11 @@ def _accuracies(rows: Sequence[ResultRow], sets: Sequence[str], name: str) -> li
 def _mean_cell(values: Sequence[float | None]) -> Cell:
     known = [value for value in values if value is not None]
     return percent(fmean(known)) if known else Cell(NONE)
+
+
+def _with_sign(value: float | None) -> Cell:
+    cell = percent(value)
+    return cell if value is None else Cell(f"{cell.text} %", value=value)
 
 
 def _decimal(value: float | None) -> Cell:

@@ -1,5 +1,6 @@
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
+  table.closest("section").querySelector("[hidden]")?.removeAttribute("hidden");
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
