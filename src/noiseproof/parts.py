@@ -89,10 +89,16 @@ class Parts:
         """The training part, then the others."""
         return (self.train, *self.tests)
 
+    @property
+    def to_extract(self) -> list[Dataset]:
+        """Every data set once, whatever it is used for."""
+        wholes = [part.whole for part in self.all] + ([self.second_view] if self.second_view else [])
+        return list({dataset.fingerprint: dataset for dataset in wholes}.values())
+
 
 def open_parts(config: RunConfig) -> Parts:
     """Open, split, corrupt and shift what the configuration names; nothing is encoded yet."""
-    whole = _open(config, config.train, label=config.label, clean_label=config.clean_label)
+    whole = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
     check_trainable(whole)
     if config.test is None:
         train, test = _split(whole, config)
@@ -106,7 +112,22 @@ def open_parts(config: RunConfig) -> Parts:
     return Parts(first, tuple(others), second_view)
 
 
-def _open(config: RunConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+def notes(config: RunConfig, parts: Parts) -> list[str]:
+    """What a reader of the results has to know about the data."""
+    said = []
+    if parts.tests[0].dataset.clean_labels is None and config.corrupt is None:
+        which = "test set" if config.test else "held-out part"
+        said.append(f"The true labels of the {which} are not known: accuracy is against labels as given.")
+    if config.limit is not None:
+        said.append(f"At most {config.limit} random examples of each data set were used.")
+    for dataset in parts.to_extract:
+        if dataset.num_skipped:
+            said.append(f"{dataset.num_skipped} unreadable examples of {dataset.name} were left out.")
+    return said
+
+
+def open_one(config: RunConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+    """One data set as the configuration says, with labels."""
     dataset = open_dataset(
         name,
         label=label,
@@ -139,7 +160,7 @@ def _evaluation_set(config: RunConfig, name: str, role: Role, class_names: tuple
     # A label column named for it wins; the true labels of the training set are that of a test set.
     label = config.test_label or config.clean_label or config.label
     label = None if label == "auto" else label
-    dataset = align_labels(_open(config, name, label=label, clean_label=None), class_names)
+    dataset = align_labels(open_one(config, name, label=label, clean_label=None), class_names)
     return Part(role, dataset, dataset)
 
 

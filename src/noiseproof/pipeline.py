@@ -1,0 +1,277 @@
+"""The whole flow: data -> features -> spectrum, suspect labels, heads -> evaluation -> report.
+
+`run` below is that sentence. Every step leaves files in the run folder and is done once: a second start
+skips what is finished, goes on with the rest and ends with the same results.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import noiseproof
+from noiseproof import card
+from noiseproof.atomic import replacing, write_bytes, write_json
+from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.backbones.table import open_backbone
+from noiseproof.config import RunConfig
+from noiseproof.detect.issues import find_label_issues
+from noiseproof.diagnose.spectrum import spectrum
+from noiseproof.errors import invalid
+from noiseproof.evaluate.detection import detection_metrics
+from noiseproof.evaluate.protocol import evaluate_head
+from noiseproof.evaluate.results import ResultRow, read_results
+from noiseproof.features.extract import extract
+from noiseproof.features.store import StoredFeatures
+from noiseproof.heads.estimators import fit_heads
+from noiseproof.heads.files import SUFFIXES as HEAD_SUFFIXES
+from noiseproof.heads.files import load_head, save_head
+from noiseproof.parts import Part, Parts, notes, open_one, open_parts, short_name
+from noiseproof.records import Dataset, LabelIssues
+from noiseproof.report.page import write_report
+from noiseproof.stages import Stages, only_process_in
+from noiseproof.thumbnails import write_thumbnails
+from noiseproof.variants import Variant, variants
+
+SPECTRUM, ISSUES, RESULTS = "spectrum.json", "label_issues.parquet", "results.jsonl"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: the run folder.
+        report: the page.
+        rows: a row per head x seed x evaluation set.
+        card: the contents of `run.json`.
+    """
+
+    folder: Path
+    report: Path
+    rows: list[ResultRow]
+    card: dict[str, Any]
+
+
+@dataclass(eq=False)
+class _Run:
+    """What the steps of one run share."""
+
+    config: RunConfig
+    stages: Stages
+    say: Callable[[str], None]
+    stored: dict[str, StoredFeatures] = field(default_factory=dict)  # by fingerprint of the data set
+    num_encoded: int = 0
+
+
+def run(
+    config: RunConfig, *, command: str = "noiseproof.run(...)", say: Callable[[str], None] = lambda line: None
+) -> RunResult:
+    """From data and a frozen encoder to a report.
+
+    Args:
+        config: what to do, from `noiseproof.config.load_config`.
+        command: how the user started it, for the card.
+        say: receives a line where there is something to tell.
+
+    Raises:
+        NoiseproofError: of the data, the encoder, an option; what was on disk stays.
+    """
+    with only_process_in(config.out):
+        this = _Run(config, Stages(config.out), say)
+        heads = variants(config)  # a misspelt option is found before any work
+        parts = open_parts(config)
+        backbone = open_backbone(config.backbone or _default_backbone(parts.train.whole), layer=config.layer)
+        for dataset in parts.to_extract:
+            _extract(this, dataset, backbone)
+        _diagnose(this, parts)
+        _detect(this, parts.train)
+        fitted = {head.name: _fit(this, head, parts) for head in heads}
+        _evaluate(this, heads, fitted, parts.tests)
+        _clean_up(this)
+        contents = _write_card(this, parts, backbone, command)
+        report = write_report(config.out)
+        return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
+
+
+def extract_set(config: RunConfig) -> StoredFeatures:
+    """Only the features of `config.train`, kept in `config.out`."""
+    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
+    backbone = open_backbone(config.backbone or _default_backbone(dataset), layer=config.layer)
+    return extract(
+        dataset, backbone, store=config.out, batch_size=config.batch_size, engine=config.engine,
+        precision=config.precision, dtype=config.dtype,
+    )  # fmt: skip
+
+
+def _default_backbone(dataset: Dataset) -> str:
+    if dataset.kind == "text":
+        raise invalid("backbone", None, "the name of a text encoder", "`noiseproof ls backbones` shows them.")
+    return "features:" if dataset.kind == "features" else "bundled:efficientnet-lite0"
+
+
+def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
+    config, begin = this.config, time.perf_counter()
+    stored = extract(
+        dataset, backbone, store=config.cache, batch_size=config.batch_size, engine=config.engine,
+        precision=config.precision, dtype=config.dtype,
+    )  # fmt: skip
+    this.num_encoded += stored.num_encoded
+    this.stored[dataset.fingerprint] = stored
+    this.stages.once(
+        f"extract-{dataset.fingerprint[:16]}",
+        title=f"extract {short_name(dataset.name)}",
+        depends_on=stored.manifest["key"],
+        make=lambda: (),
+        spent_s=time.perf_counter() - begin,
+    )
+
+
+def _features(this: _Run, part: Part) -> Any:
+    return _rows(this.stored[part.whole.fingerprint], part.rows)
+
+
+def _rows(stored: StoredFeatures, rows: np.ndarray | None) -> Any:
+    return stored.features if rows is None else stored.features[rows]
+
+
+def _key_of(this: _Run, part: Part) -> list[Any]:
+    """What results on the features of a part depend on."""
+    key = this.stored[part.whole.fingerprint].manifest["key"]
+    return [key, part.rows, part.name, part.role, part.dataset.class_names]
+
+
+def _diagnose(this: _Run, parts: Parts) -> None:
+    def make() -> list[str]:
+        entries = []
+        for part in parts.all:
+            features = _features(this, part)
+            raw, centred = (spectrum(features, is_centred=c).to_json() for c in (False, True))
+            entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
+        write_json(this.config.out / SPECTRUM, entries)
+        return [SPECTRUM]
+
+    depends_on = [_key_of(this, part) for part in parts.all]
+    this.stages.once("spectrum", depends_on=depends_on, make=make)
+
+
+def _detect(this: _Run, train: Part) -> None:
+    out, dataset = this.config.out, train.dataset
+
+    def make() -> list[str]:
+        issues = find_label_issues(
+            _features(this, train), train.given_labels, ids=dataset.ids, class_names=dataset.class_names,
+            seed=this.config.seed,
+        )  # fmt: skip
+        frame = issues.to_frame()
+        if dataset.clean_labels is not None:
+            frame["clean_label"] = np.array(dataset.class_names, dtype=object)[dataset.clean_labels]
+        with replacing(out / ISSUES) as partial:
+            frame.to_parquet(partial, index=False)
+        return [ISSUES, *write_thumbnails(issues, dataset, out)]
+
+    depends_on = [_key_of(this, train), train.given_labels, dataset.clean_labels, this.config.seed]
+    this.stages.once("label issues", depends_on=depends_on, make=make)
+
+
+def _fit(this: _Run, head: Variant, parts: Parts) -> str:
+    """Train one head with all its seeds, saved head by head; the key of the result."""
+    out, train, view = this.config.out, parts.train, parts.second_view
+
+    def make() -> list[str]:
+        fitted = head.build()
+        second = None if view is None else _rows(this.stored[view.fingerprint], train.rows)
+        fit_heads(fitted, _features(this, train), train.given_labels, second_view=second)
+        for seed, one in enumerate(fitted):
+            save_head(one, out / head.file(seed))
+        return [head.file(seed) + suffix for seed in range(head.num_seeds) for suffix in HEAD_SUFFIXES]
+
+    second_key = None if view is None else this.stored[view.fingerprint].manifest["key"]
+    depends_on = [head.to_json(), _key_of(this, train), train.given_labels, second_key]
+    return this.stages.once(f"head-{head.name}", title=f"head {head.name}", depends_on=depends_on, make=make)
+
+
+def _evaluate(this: _Run, heads: Sequence[Variant], fitted: dict[str, str], tests: Sequence[Part]) -> None:
+    """In domain and out of it, against the true labels where they are known."""
+
+    def make() -> list[str]:
+        rows = [
+            evaluate_head(
+                load_head(this.config.out / head.file(seed)), _features(this, part), part.best_labels,
+                name=head.name, seed=seed, set_name=part.name, domain="ood" if part.role == "ood" else "id",
+                class_names=part.dataset.class_names,
+            )
+            for head in heads for seed in range(head.num_seeds) for part in tests
+        ]  # fmt: skip
+        write_bytes(this.config.out / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
+        return [RESULTS]
+
+    depends_on = [fitted, [[_key_of(this, part), part.best_labels] for part in tests]]
+    this.stages.once("evaluate", depends_on=depends_on, make=make)
+
+
+def _clean_up(this: _Run) -> None:
+    """Say what changed against what was in the folder, and delete what is not part of this run."""
+    if this.stages.redone:
+        this.say("Done again, because settings or data changed: " + ", ".join(this.stages.redone) + ".")
+    if dropped := this.stages.forget_the_rest():
+        this.say("Deleted, because no longer part of this run: " + ", ".join(dropped) + ".")
+
+
+def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone, command: str) -> dict[str, Any]:
+    contents = {
+        "noiseproof": noiseproof.__version__,
+        "command": command,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "config": this.config.model_dump(mode="json"),
+        "data": [part.to_json() for part in parts.all],
+        "backbone": _backbone_card(this, parts.train, backbone),
+        "seeds": list(range(this.config.seeds)),
+        "versions": card.versions(),
+        "hardware": card.hardware(),
+        "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
+        "encoder_passes": this.num_encoded,
+        "detection": _detection(this.config.out, parts.train),
+        "notes": notes(this.config, parts),
+    }
+    write_json(this.config.out / "run.json", contents)
+    return contents
+
+
+def _backbone_card(this: _Run, train: Part, backbone: AbstractBackbone) -> dict[str, Any]:
+    manifest = this.stored[train.whole.fingerprint].manifest
+    return {
+        "name": backbone.name,
+        "dim": manifest["dim"],
+        "layer": backbone.layer,
+        "weights_hash": backbone.weights_hash,
+        "transform": backbone.transform,
+        "engine": manifest["engine"],
+        "features_agree_within": manifest["features_agree_within"],
+        "precision": this.config.precision,
+        "dtype": this.config.dtype,
+    }
+
+
+def _detection(out: Path, train: Part) -> dict[str, Any] | None:
+    """The suspect labels against the truth, read back so that a skipped stage counts as well."""
+    clean_labels = train.dataset.clean_labels
+    if clean_labels is None:
+        return None
+    frame = pd.read_parquet(out / ISSUES)
+    issues = LabelIssues(
+        ids=frame["example_id"].to_numpy(),
+        given_labels=train.given_labels,
+        suggested_labels=train.given_labels,  # not looked at
+        suspicion=frame["suspicion"].to_numpy(),
+        is_issue=frame["is_issue"].to_numpy(),
+        method="read back",
+    )
+    return detection_metrics(issues, clean_labels).to_json()

@@ -1,0 +1,84 @@
+"""The heads of a run: names and options from the configuration, estimators from the table."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from noiseproof.config import RunConfig
+from noiseproof.errors import InvalidArgument, UnknownName
+from noiseproof.heads.table import HEADS
+from noiseproof.registry import unknown_name
+
+# With `recipe: default` a head of a run takes at most so many steps, however large the data set.
+MAX_STEPS = 3000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One head of a run.
+
+    Attributes:
+        name: in the results, unique in the run.
+        kind: name in the table of heads.
+        options: constructor arguments other than the seed.
+        num_seeds: it is trained with seeds 0 .. num_seeds - 1.
+    """
+
+    name: str
+    kind: str
+    options: Mapping[str, Any]
+    num_seeds: int
+
+    def build(self) -> list[Any]:
+        """An unfitted estimator per seed."""
+        return [HEADS.load(self.kind)(seed=seed, **self.options) for seed in range(self.num_seeds)]
+
+    def file(self, seed: int) -> str:
+        """Where the fitted head is saved, relative to the run folder, without suffix."""
+        return f"heads/{self.name}-seed{seed}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything its result depends on besides the data."""
+        return {"kind": self.kind, "options": dict(self.options), "num_seeds": self.num_seeds}
+
+
+def variants(config: RunConfig) -> list[Variant]:
+    """The heads a configuration names.
+
+    Raises:
+        InvalidArgument: for unknown heads and options, all of them at once.
+    """
+    mistakes: list[str] = []
+    found = []
+    for name, options in config.heads.items():
+        own = dict(options)
+        kind = own.pop("kind", name)
+        try:
+            allowed = _options_of(kind)
+        except UnknownName as error:
+            mistakes.append(f"`heads.{name}`: {error}")
+            continue
+        mistakes += [
+            f"`heads.{name}.{option}`: {unknown_name('option', option, allowed)}"
+            for option in own
+            if option not in allowed
+        ]
+        found.append(Variant(name, kind, _shared(config, allowed) | own, config.seeds))
+    if mistakes:
+        raise InvalidArgument("\n".join(mistakes))
+    return found
+
+
+def _options_of(kind: str) -> list[str]:
+    signature = inspect.signature(HEADS.load(kind).__init__)
+    return [name for name in signature.parameters if name not in ("self", "seed")]
+
+
+def _shared(config: RunConfig, allowed: list[str]) -> dict[str, Any]:
+    """Options that the run gives to every head that knows them."""
+    bound = MAX_STEPS if config.recipe == "default" else None
+    shared = {"recipe": config.recipe, "max_steps": config.max_steps or bound}
+    return {name: value for name, value in shared.items() if name in allowed}
