@@ -1,0 +1,207 @@
+"""What runs an encoder: PyTorch, ONNX Runtime, or the backbone itself; checked on the first rows."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
+from noiseproof.errors import NoiseproofError, invalid, missing_extra
+from noiseproof.registry import unknown_name
+
+EngineName = Literal["auto", "torch", "onnxruntime"]
+Precision = Literal["float32", "bfloat16"]
+ENGINES = ("auto", "torch", "onnxruntime")
+PRECISIONS = ("float32", "bfloat16")
+LARGEST_DIFFERENCE = 1e-4
+NUM_COMPARED = 8
+
+# Measured on 2 cores with EfficientNet-Lite0: calls of 2 to 8 images, one thread each and as many calls at
+# a time as there are cores, are faster than one call of 64 on all cores, and no core waits for another.
+_ROWS_PER_ONNX_CALL = 4
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A way to run an encoder.
+
+    Attributes:
+        name: `"torch"`, `"onnxruntime"` or `"backbone"` (its own `encode`).
+        encode: from at most `rows_per_call` prepared examples to their features, float32.
+        rows_per_call: how many examples it likes at a time.
+        is_parallel: whether calls from several threads at once are safe and make it faster.
+        agreement: largest relative difference from eager PyTorch on the first rows; `None` if not compared.
+        note: why it is another engine than the one asked for.
+    """
+
+    name: str
+    encode: Callable[[np.ndarray], np.ndarray]
+    rows_per_call: int
+    is_parallel: bool
+    agreement: float | None = None
+    note: str | None = None
+
+
+def choose_engine(
+    backbone: AbstractBackbone,
+    first_rows: np.ndarray,
+    *,
+    engine: EngineName = "auto",
+    precision: Precision = "float32",
+    batch_size: int = 64,
+) -> Engine:
+    """The engine asked for, or the fastest that gives the same features.
+
+    `auto` is PyTorch on a GPU or in bfloat16 and ONNX Runtime on a CPU. ONNX Runtime is used only if it can
+    be had, the model can be exported, and its features of the first rows are those of eager PyTorch: for
+    every row |a - b| / |b| <= 1e-4 in the Euclidean norm. Otherwise a warning says why it is PyTorch.
+
+    Args:
+        backbone: the encoder.
+        first_rows: prepared examples to compare on.
+        engine: one of `ENGINES`.
+        precision: `"bfloat16"` is automatic mixed precision, PyTorch only.
+        batch_size: examples per call of PyTorch.
+
+    Raises:
+        InvalidArgument: ONNX Runtime together with bfloat16.
+        MissingExtra: ONNX Runtime was asked for by name and is not installed.
+    """
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    if engine == "onnxruntime" and precision != "float32":
+        raise invalid("precision", precision, "'float32' with engine='onnxruntime'", "Next: engine='torch'.")
+    if not isinstance(backbone, AbstractTorchBackbone):
+        return Engine("backbone", backbone.encode, batch_size, is_parallel=False)
+    is_onnx = engine == "onnxruntime" or (
+        engine == "auto" and precision == "float32" and not torch.cuda.is_available()
+    )
+    if not is_onnx:
+        return torch_engine(backbone.module, precision=precision, batch_size=batch_size)
+    try:
+        return checked_onnx_engine(backbone, first_rows[:NUM_COMPARED])
+    except _NotUsableError as error:
+        if engine == "onnxruntime" and error.is_not_installed:
+            raise missing_extra("onnxruntime", "vision", "engine='onnxruntime'") from error
+        warnings.warn(f"{backbone.name!r} runs on PyTorch, not ONNX Runtime: {error}", stacklevel=3)
+        fallback = torch_engine(backbone.module, precision=precision, batch_size=batch_size)
+        return replace(fallback, note=str(error))
+
+
+def torch_engine(module: nn.Module, *, precision: Precision = "float32", batch_size: int = 64) -> Engine:
+    """PyTorch on the GPU if there is one, else channels-last on the CPU. Moves the module there."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def encode(batch: np.ndarray) -> Float[np.ndarray, "b d"]:
+        rows = torch.from_numpy(batch).to(device)
+        with torch.inference_mode(), _exact_float32(), _autocast(device, precision):
+            return module(rows).float().cpu().numpy()
+
+    return Engine("torch", encode, batch_size, is_parallel=False)
+
+
+def checked_onnx_engine(backbone: AbstractTorchBackbone, first_rows: np.ndarray) -> Engine:
+    """ONNX Runtime, compared with the backbone's own features of the first rows."""
+    engine = onnx_engine(backbone.module, first_rows[:1])
+    starts = range(0, len(first_rows), _ROWS_PER_ONNX_CALL)
+    ours = [engine.encode(first_rows[start : start + _ROWS_PER_ONNX_CALL]) for start in starts]
+    difference = largest_difference(np.concatenate(ours), backbone.encode(first_rows))
+    if not difference <= LARGEST_DIFFERENCE:  # also when it is NaN
+        raise _NotUsableError(
+            f"its features differ by {difference:.1e} relative, allowed: {LARGEST_DIFFERENCE:.0e}."
+        )
+    return replace(engine, agreement=difference)
+
+
+def onnx_engine(module: nn.Module, example_row: np.ndarray) -> Engine:
+    """ONNX Runtime on the CPU, one thread per call.
+
+    The graph is exported for one number of rows: with every shape known, padding and reshaping are folded
+    away and convolutions fuse with their activations (a fifth faster). Shorter calls are filled up.
+
+    Args:
+        module: from the prepared batch to features, on the CPU.
+        example_row: (1, ...) prepared example, for its shape and type.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise _NotUsableError("the package `onnxruntime` is not installed.", is_not_installed=True) from error
+    shape = (_ROWS_PER_ONNX_CALL, *example_row.shape[1:])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    graph = _exported(module, torch.from_numpy(np.zeros(shape, example_row.dtype)))
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own exception types, per reason
+        raise _NotUsableError(f"ONNX Runtime refuses the model ({_first_line(error)}).") from error
+
+    def encode(batch: np.ndarray) -> Float[np.ndarray, "b d"]:
+        rows = batch
+        if len(batch) < _ROWS_PER_ONNX_CALL:
+            rows = np.zeros(shape, batch.dtype)
+            rows[: len(batch)] = batch
+        return session.run(None, {"batch": rows})[0][: len(batch)]
+
+    return Engine("onnxruntime", encode, _ROWS_PER_ONNX_CALL, is_parallel=True)
+
+
+def largest_difference(ours: Float[np.ndarray, "b d"], reference: Float[np.ndarray, "b d"]) -> float:
+    """max over rows of |a - b| / |b|, Euclidean norms; NaN if anything is."""
+    gaps = np.linalg.norm(ours.astype(np.float64) - reference, axis=1)
+    sizes = np.linalg.norm(reference.astype(np.float64), axis=1)
+    return float((gaps / np.maximum(sizes, np.finfo(np.float32).tiny)).max())
+
+
+class _NotUsableError(NoiseproofError):
+    """ONNX Runtime cannot stand in for PyTorch here."""
+
+    def __init__(self, reason: str, *, is_not_installed: bool = False) -> None:
+        super().__init__(reason)
+        self.is_not_installed = is_not_installed
+
+
+def _exported(module: nn.Module, example: torch.Tensor) -> bytes:
+    """The module as an ONNX file in memory.
+
+    By tracing: the newer exporter needs one more package and took ten times as long, for the same graph.
+    """
+    buffer: Any = io.BytesIO()
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # it announces its successor, and every shape it traces through
+            torch.onnx.export(module.cpu(), (example,), buffer, dynamo=False, input_names=["batch"])
+    except Exception as error:  # whatever a model does that the exporter does not know
+        raise _NotUsableError(f"the model cannot be exported ({_first_line(error)}).") from error
+    return buffer.getvalue()
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+
+
+@contextlib.contextmanager
+def _exact_float32() -> Any:
+    """Convolutions on a GPU round to 10 bits unless told otherwise; a feature must not depend on that."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+def _autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[Any]:
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)

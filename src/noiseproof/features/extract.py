@@ -1,0 +1,266 @@
+"""The one loop that encodes: decode in parallel, encode, write a shard, go on where it stopped."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.errors import BadData, NoiseproofError, invalid
+from noiseproof.features.engines import NUM_COMPARED, Engine, EngineName, Precision, choose_engine
+from noiseproof.features.resume import Span, alone, finished, key_folder, plan
+from noiseproof.features.shards import open_shard, write_shard
+from noiseproof.features.store import SCHEMA, StoredFeatures, load_features, store_key, write_manifest
+from noiseproof.progress import stage
+from noiseproof.records import Dataset
+from noiseproof.registry import unknown_name
+
+Dtype = Literal["float32", "float16"]
+DTYPES = ("float32", "float16")
+_UNITS = {"image": "image", "text": "text", "features": "row"}
+Call = TypeVar("Call")
+Result = TypeVar("Result")
+
+
+def extract(
+    dataset: Dataset,
+    backbone: AbstractBackbone,
+    *,
+    store: str | Path,
+    batch_size: int = 64,
+    engine: EngineName = "auto",
+    precision: Precision = "float32",
+    dtype: Dtype = "float32",
+    num_workers: int | None = None,
+    shard_rows: int = 4096,
+    quiet: bool = False,
+) -> StoredFeatures:
+    """Features of every example, computed once and kept.
+
+    What is already in the store is used after its checksums were compared; what is missing or damaged is
+    computed. Killed at any point, the same call goes on after the last finished shard and ends with the
+    same bytes. Two processes that want the same features take turns: the second finds them finished.
+    Memory does not grow with the number of examples.
+
+    Args:
+        dataset: what to encode.
+        backbone: by what.
+        store: folder of feature sets; each key gets a folder in it.
+        batch_size: examples per call of PyTorch; ONNX Runtime has its own.
+        engine: `"auto"`, `"torch"` or `"onnxruntime"`, see `choose_engine`.
+        precision: `"bfloat16"` for mixed precision on PyTorch.
+        dtype: of the files; they are always read as float32.
+        num_workers: threads that decode (and encode, with ONNX Runtime); by default one per core.
+        shard_rows: examples per file, which is also the most that an interruption can lose.
+        quiet: neither progress bar nor messages.
+
+    Returns:
+        The features, memory-mapped; `num_encoded` tells how many were computed in this call.
+
+    Raises:
+        BadData: an example cannot be read, or its features are not finite; its id is named.
+        NoSpaceLeft: the disk is full; finished shards stay.
+    """
+    _check_options(dataset, backbone, batch_size, num_workers, shard_rows, dtype)
+    components = _components(dataset, backbone, precision, dtype)
+    folder = key_folder(Path(store), components)
+    stored = finished(folder, components)
+    if stored is not None:
+        return stored
+    with alone(folder, quiet=quiet):
+        stored = finished(folder, components)  # another process may have made them while this one waited
+        if stored is not None:
+            return stored
+        spans, missing = plan(folder, len(dataset), components, shard_rows)
+        if missing:
+            first_rows = _prepared(dataset, backbone, range(len(dataset))[:NUM_COMPARED])
+            chosen = choose_engine(
+                backbone, first_rows, engine=engine, precision=precision, batch_size=batch_size
+            )
+            _encode(dataset, backbone, chosen, missing, num_workers or _num_cores(), components, quiet=quiet)
+        shards = [open_shard(span.path) for span in spans]
+        write_manifest(folder, shards, components=components, dataset=dataset.name, shard_rows=len(spans[0]))
+    return replace(load_features(folder), num_encoded=sum(map(len, missing)))
+
+
+def _encode(
+    dataset: Dataset,
+    backbone: AbstractBackbone,
+    engine: Engine,
+    spans: Sequence[Span],
+    num_workers: int,
+    components: dict[str, Any],
+    *,
+    quiet: bool,
+) -> None:
+    """Write the shards of these spans, one after the other."""
+    agreement = "" if engine.agreement is None else repr(engine.agreement)
+    noted = {"key": store_key(components), "engine": engine.name, "agreement": agreement}
+    title, total = f"Features of {dataset.name}", sum(map(len, spans))
+    with stage(title, total=total, unit=_UNITS[dataset.kind], quiet=quiet) as bar:
+        for span, features in _features_of(dataset, backbone, engine, spans, num_workers, bar):
+            ids = dataset.ids[span.start : span.stop]
+            rows = _checked(features, ids, dataset.name, components["dtype"])
+            write_shard(span.path, rows, ids, noted | {"start": str(span.start)})
+
+
+def _features_of(
+    dataset: Dataset,
+    backbone: AbstractBackbone,
+    engine: Engine,
+    spans: Sequence[Span],
+    num_workers: int,
+    bar: tqdm,
+) -> Iterator[tuple[Span, Float[np.ndarray, "m d"]]]:
+    """Features span by span. No call of the engine crosses a span, so a resumed run makes the same calls."""
+
+    def in_thread(call: tuple[Span, range]) -> np.ndarray:
+        batch = _prepared(dataset, backbone, call[1])
+        return engine.encode(batch) if engine.is_parallel else batch
+
+    step = engine.rows_per_call
+    calls = (
+        (span, range(start, min(start + step, span.stop)))
+        for span in spans
+        for start in range(span.start, span.stop, step)
+    )
+    features: np.ndarray | None = None
+    with _threads(num_workers) as pool:
+        for (span, rows), result in _in_order(pool, in_thread, calls, num_ahead=2 * num_workers):
+            block = result if engine.is_parallel else engine.encode(result)
+            if features is None:
+                features = np.empty((len(span), block.shape[1]), dtype=np.float32)
+            features[rows.start - span.start : rows.stop - span.start] = block
+            bar.update(len(rows))
+            if rows.stop == span.stop:
+                yield span, features
+                features = None
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, function: Callable[[Call], Result], calls: Iterable[Call], *, num_ahead: int
+) -> Iterator[tuple[Call, Result]]:
+    """Like `pool.map`, but only a few calls ahead of the reader, so memory stays flat."""
+    ahead: deque[tuple[Call, Future[Result]]] = deque()
+    for call in calls:
+        ahead.append((call, pool.submit(function, call)))
+        if len(ahead) > num_ahead:
+            first, future = ahead.popleft()
+            yield first, future.result()
+    for first, future in ahead:
+        yield first, future.result()
+
+
+def _prepared(dataset: Dataset, backbone: AbstractBackbone, rows: range) -> np.ndarray:
+    """A batch; an example that cannot be read is named."""
+    batch = [_prepared_one(dataset, backbone, row) for row in rows]
+    for row, example in zip(rows, batch, strict=True):
+        if example.shape != batch[0].shape:
+            raise BadData(
+                f"Example {_named(dataset.ids[row])} of {dataset.name!r} has shape {example.shape}, example "
+                f"{_named(dataset.ids[rows[0]])} has {batch[0].shape}; allowed: one shape. "
+                "Next: correct or leave out that row."
+            )
+    return np.stack(batch)
+
+
+def _prepared_one(dataset: Dataset, backbone: AbstractBackbone, row: int) -> np.ndarray:
+    try:
+        return backbone.prepare(dataset.examples[row])
+    except NoiseproofError:
+        raise  # a data source names the file or row itself
+    except Exception as error:
+        raise BadData(
+            f"Example {_named(dataset.ids[row])} of {dataset.name!r} cannot be read: {error}. "
+            "Next: correct or leave out that example; what was finished is kept."
+        ) from error
+
+
+def _checked(
+    features: Float[np.ndarray, "m d"], ids: np.ndarray, name: str, dtype: Dtype
+) -> Float[np.ndarray, "m d"]:
+    """The features in the type of the files, all finite."""
+    with np.errstate(over="ignore"):
+        rows = features.astype(dtype, copy=False)
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if not len(bad):
+        return rows
+    first = int(bad[0])
+    described = f"of example {_named(ids[first])} of {name!r}"
+    if np.isfinite(features[first]).all():
+        largest = float(np.abs(features[first]).max())
+        raise BadData(
+            f"A feature {described} is {largest:.3g}, outside the range of float16; allowed: up to 65504. "
+            "Next: dtype='float32'."
+        )
+    raise BadData(
+        f"The features {described} have NaN or infinity ({len(bad)} such rows in this shard); allowed: "
+        "finite numbers. Next: look at that example, or at the weights of the backbone."
+    )
+
+
+def _named(example_id: Any) -> str:
+    return repr(np.asarray(example_id).item())
+
+
+def _components(
+    dataset: Dataset, backbone: AbstractBackbone, precision: Precision, dtype: Dtype
+) -> dict[str, Any]:
+    """Everything features depend on. Labels are not among it, so relabelling never goes stale."""
+    return {
+        "schema": SCHEMA,
+        "fingerprint": dataset.fingerprint,
+        "transform": backbone.transform,
+        "backbone": backbone.name,
+        "weights_hash": backbone.weights_hash,
+        "layer": backbone.layer,
+        "precision": precision,
+        "dtype": dtype,
+    }
+
+
+def _check_options(
+    dataset: Dataset,
+    backbone: AbstractBackbone,
+    batch_size: int,
+    num_workers: int | None,
+    shard_rows: int,
+    dtype: Dtype,
+) -> None:
+    if backbone.kind != dataset.kind:
+        raise invalid(
+            "backbone", backbone.name, f"one that reads {dataset.kind} examples, like {dataset.name!r}",
+            f"This one reads {backbone.kind} examples.",
+        )  # fmt: skip
+    for name, value in (("batch_size", batch_size), ("num_workers", num_workers), ("shard_rows", shard_rows)):
+        if value is not None and value < 1:
+            raise invalid(name, value, "a whole number from 1")
+    if dtype not in DTYPES:
+        raise unknown_name("dtype", dtype, DTYPES)
+
+
+@contextmanager
+def _threads(num_workers: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool that drops its queue on an error instead of working through it."""
+    pool = ThreadPoolExecutor(num_workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _num_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1

@@ -1,0 +1,162 @@
+"""What of a feature set is on disk already, and who may write the rest."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from noiseproof.errors import DamagedFile, invalid
+from noiseproof.features.shards import open_shard
+from noiseproof.features.store import (
+    MANIFEST,
+    StoredFeatures,
+    check_components,
+    is_as_recorded,
+    load_features,
+    read_manifest,
+    shard_name,
+    store_key,
+)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows start to stop of the data set, which make up one shard."""
+
+    path: Path
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def key_folder(store: Path, components: dict[str, Any]) -> Path:
+    """Where features of these components belong.
+
+    Raises:
+        InvalidArgument: the store is itself one set of features, made by some backbone.
+    """
+    if (store / MANIFEST).is_file():
+        manifest = read_manifest(store)
+        raise invalid(
+            "store", str(store), "a folder of feature sets",
+            f"This is one set: {manifest['dataset']!r} by {manifest['components']['backbone']!r}. Next: give "
+            "the folder above it.",
+        )  # fmt: skip
+    return store / store_key(components)
+
+
+def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
+    """The features if all of them are there and as they were written, else `None`.
+
+    Raises:
+        BadData: the folder holds features of something else.
+    """
+    manifest = _readable_manifest(folder)
+    if manifest is None:
+        return None
+    check_components(folder, manifest, components)
+    if all(is_as_recorded(folder / entry["file"], entry) for entry in manifest["shards"]):
+        return load_features(folder)
+    return None
+
+
+@contextmanager
+def alone(folder: Path, *, quiet: bool) -> Iterator[None]:
+    """Hold the lock of a key folder; a process that is killed lets go of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not quiet:
+            print(f"Another process is extracting the features in {folder}; waiting.", file=sys.stderr)  # noqa: T201
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def plan(
+    folder: Path, num_examples: int, components: dict[str, Any], shard_rows: int
+) -> tuple[list[Span], list[Span]]:
+    """All spans, and those that must be computed. Call it under the lock: it removes what nobody needs.
+
+    A finished set keeps the shard size it was made with. Of an unfinished one, shards of another size are
+    computed again.
+    """
+    for partial in folder.glob(".*.partial"):
+        partial.unlink()
+    manifest = _readable_manifest(folder)
+    if manifest is not None:
+        spans = _spans(folder, num_examples, manifest["shard_rows"])
+        recorded = {entry["file"]: entry for entry in manifest["shards"]}
+        kept = [
+            span.path.name in recorded and is_as_recorded(span.path, recorded[span.path.name])
+            for span in spans
+        ]
+    else:
+        spans = _spans(folder, num_examples, shard_rows)
+        kept = [_vouches_for(span, store_key(components)) for span in spans]
+    _remove_others(folder, spans)
+    missing = [span for span, is_kept in zip(spans, kept, strict=True) if not is_kept]
+    if manifest is not None:
+        for span in missing:
+            _warn(span.path, "it is not what the manifest says")
+    return spans, missing
+
+
+def _spans(folder: Path, num_examples: int, shard_rows: int) -> list[Span]:
+    starts = range(0, num_examples, shard_rows)
+    return [
+        Span(folder / shard_name(index), start, min(start + shard_rows, num_examples))
+        for index, start in enumerate(starts)
+    ]
+
+
+def _vouches_for(span: Span, key: str) -> bool:
+    """Whether a shard of an unfinished set holds these rows, by its own checksum."""
+    if not span.path.is_file():
+        return False
+    try:
+        shard = open_shard(span.path)
+    except DamagedFile as error:
+        _warn(span.path, str(error))
+        return False
+    is_ours = shard.metadata.get("key") == key and shard.metadata.get("start") == str(span.start)
+    if not is_ours or len(shard.ids) != len(span):
+        return False
+    if not shard.is_intact():
+        _warn(span.path, "its checksum is wrong")
+        return False
+    return True
+
+
+def _readable_manifest(folder: Path) -> dict[str, Any] | None:
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        return read_manifest(folder)
+    except DamagedFile as error:
+        _warn(folder / MANIFEST, str(error))
+        return None
+
+
+def _remove_others(folder: Path, spans: Sequence[Span]) -> None:
+    needed = {span.path.name for span in spans}
+    for path in folder.glob("part-*.safetensors"):
+        if path.name not in needed:
+            path.unlink()
+
+
+def _warn(path: Path, reason: str) -> None:
+    warnings.warn(f"The feature file {str(path)!r} is damaged and made again: {reason}", stacklevel=4)

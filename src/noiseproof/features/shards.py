@@ -1,0 +1,127 @@
+"""One shard: a safetensors file with rows of features and their ids that can vouch for itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from safetensors.numpy import save
+
+from noiseproof.atomic import write_bytes
+from noiseproof.errors import DamagedFile
+
+_DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64, "U8": np.uint8}
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """A shard that was opened; the features are still on disk.
+
+    Attributes:
+        path: the file.
+        features: memory-mapped, read-only.
+        ids: of these rows.
+        metadata: what the writer noted, and `sha256` over features and ids.
+    """
+
+    path: Path
+    features: Float[np.ndarray, "m d"]
+    ids: np.ndarray
+    metadata: dict[str, str]
+
+    def is_intact(self) -> bool:
+        """Whether the contents are what was written."""
+        return self.metadata.get("sha256") == _contents_hash(self.features, _encoded_ids(self.ids))
+
+
+def write_shard(
+    path: Path, features: Float[np.ndarray, "m d"], ids: np.ndarray, metadata: Mapping[str, str]
+) -> None:
+    """Write a shard atomically. The same contents give the same bytes."""
+    encoded = _encoded_ids(ids)
+    noted = {**metadata, "sha256": _contents_hash(features, encoded)}
+    write_bytes(path, save({"features": np.ascontiguousarray(features), **encoded}, metadata=_sorted(noted)))
+
+
+def open_shard(path: Path) -> Shard:
+    """Map a shard; only its header and ids are read.
+
+    Raises:
+        DamagedFile: it is missing, truncated, or not such a file.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        with path.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+            if header_bytes > size_bytes:
+                raise ValueError("the header is longer than the file")
+            header: dict[str, Any] = json.loads(file.read(header_bytes))
+        metadata = header.pop("__metadata__")
+        begin = 8 + header_bytes
+        if begin + max(entry["data_offsets"][1] for entry in header.values()) != size_bytes:
+            raise ValueError("the file is shorter or longer than its header says")
+        arrays = {name: _mapped(path, begin, entry) for name, entry in header.items()}
+        return Shard(path, arrays.pop("features"), _decoded_ids(arrays), metadata)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, str(error) or type(error).__name__) from error
+
+
+def damaged(path: Path, reason: str) -> DamagedFile:
+    """The one wording for a shard or manifest that is not what was written."""
+    return DamagedFile(
+        f"The feature file {str(path)!r} is damaged: {reason}. Next: run the same extraction again; it "
+        "replaces damaged files and keeps the others."
+    )
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of the bytes of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _mapped(path: Path, begin: int, entry: Mapping[str, Any]) -> np.ndarray:
+    first, last = entry["data_offsets"]
+    dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])
+    if last - first != dtype.itemsize * int(np.prod(shape)):
+        raise ValueError("an array is shorter or longer than its shape")
+    if first == last:
+        return np.empty(shape, dtype)  # an empty range cannot be mapped
+    return np.memmap(path, dtype=dtype, mode="r", offset=begin + first, shape=shape)
+
+
+def _encoded_ids(ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Whole numbers as they are, everything else as UTF-8 with the end of each."""
+    if np.issubdtype(ids.dtype, np.integer):
+        return {"ids": ids.astype(np.int64)}
+    texts = [str(each).encode() for each in ids]
+    return {
+        "ids_utf8": np.frombuffer(b"".join(texts), dtype=np.uint8),
+        "ids_ends": np.cumsum([len(text) for text in texts], dtype=np.int64),
+    }
+
+
+def _decoded_ids(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    if "ids" in arrays:
+        return np.array(arrays["ids"])
+    joined, ends = arrays["ids_utf8"].tobytes(), arrays["ids_ends"].tolist()
+    begins = [0, *ends[:-1]]
+    return np.array([joined[begin:end].decode() for begin, end in zip(begins, ends, strict=True)], dtype=str)
+
+
+def _contents_hash(features: np.ndarray, encoded_ids: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted({"features": features, **encoded_ids}.items()):
+        digest.update(f"{name} {array.dtype} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _sorted(noted: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(noted.items()))

@@ -1,0 +1,188 @@
+"""Features on disk: a folder per key, shards, and a manifest whose existence means complete.
+
+```
+STORE/KEY/part-00000.safetensors   features and ids of the first rows; vouches for itself by a SHA-256
+STORE/KEY/...
+STORE/KEY/manifest.json            written last: what the features are of, SHA-256 of every shard
+```
+
+Checksums are compared by everything that would build on old files, so by every call of `extract`, and by
+`load_features(..., verify=True)`. Plain `load_features` compares sizes and headers only: it maps gigabytes
+at once, and reading them all first would defeat that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noiseproof.atomic import write_json
+from noiseproof.errors import BadData, MissingFile, invalid
+from noiseproof.features.matrix import ShardedMatrix
+from noiseproof.features.shards import Shard, damaged, file_hash, open_shard
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+_REQUIRED = ("key", "components", "dataset", "num_examples", "dim", "shard_rows", "engine", "shards")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFeatures:
+    """Features of one data set by one backbone.
+
+    Attributes:
+        features: (n, d), memory-mapped; `np.asarray` reads all of it.
+        ids: n example ids.
+        manifest: what the features are of and how they were made.
+        path: the folder of this key.
+        num_encoded: examples that went through the encoder in the call that returned this.
+    """
+
+    features: ShardedMatrix
+    ids: np.ndarray
+    manifest: dict[str, Any]
+    path: Path
+    num_encoded: int = 0
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def store_key(components: dict[str, Any]) -> str:
+    """SHA-256 over everything the features depend on."""
+    return hashlib.sha256(json.dumps(components, sort_keys=True).encode()).hexdigest()
+
+
+def shard_name(index: int) -> str:
+    """File name of the shard with this number."""
+    return f"part-{index:05d}.safetensors"
+
+
+def load_features(path: str | Path, *, verify: bool = False) -> StoredFeatures:
+    """Open stored features; nothing is read until it is used.
+
+    Args:
+        path: the folder of one key, or a store that holds one.
+        verify: compare the checksum of every shard too, which reads everything once.
+
+    Raises:
+        MissingFile: there are no finished features.
+        InvalidArgument: there are several; they are listed.
+        DamagedFile: a shard or the manifest is not what was written; it is named.
+    """
+    folder = _only_key_folder(Path(path))
+    manifest = read_manifest(folder)
+    shards = [_opened(folder, entry, manifest["key"], verify=verify) for entry in manifest["shards"]]
+    features = ShardedMatrix([shard.features for shard in shards])
+    if features.shape != (manifest["num_examples"], manifest["dim"]):
+        raise damaged(folder / MANIFEST, f"it promises another shape than {features.shape}")
+    ids = np.concatenate([shard.ids for shard in shards])
+    return StoredFeatures(features, ids, manifest, folder)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a key folder.
+
+    Raises:
+        DamagedFile: it cannot be parsed or contradicts itself.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+    if not isinstance(manifest, dict) or any(name not in manifest for name in _REQUIRED):
+        raise damaged(path, f"it lacks one of {', '.join(_REQUIRED)}")
+    if manifest["key"] != store_key(manifest["components"]):
+        raise damaged(path, "its key is not that of its components")
+    return manifest
+
+
+def write_manifest(
+    folder: Path, shards: Sequence[Shard], *, components: dict[str, Any], dataset: str, shard_rows: int
+) -> None:
+    """Declare these shards complete. Everything else in it is read off the shards."""
+    agreements = [float(shard.metadata["agreement"]) for shard in shards if shard.metadata["agreement"]]
+    manifest = {
+        "key": store_key(components),
+        "components": components,
+        "dataset": dataset,
+        "num_examples": sum(len(shard.ids) for shard in shards),
+        "dim": shards[0].features.shape[1],
+        "shard_rows": shard_rows,
+        "engine": "+".join(sorted({shard.metadata["engine"] for shard in shards})),
+        "features_agree_within": max(agreements, default=None),
+        "shards": [
+            {
+                "file": shard.path.name,
+                "num_rows": len(shard.ids),
+                "size_bytes": shard.path.stat().st_size,
+                "sha256": file_hash(shard.path),
+            }
+            for shard in shards
+        ],
+    }
+    write_json(folder / MANIFEST, manifest)
+
+
+def check_components(folder: Path, manifest: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raise `BadData` if the folder holds features of something else, saying what differs."""
+    found = manifest["components"]
+    differing = [name for name in expected if found.get(name) != expected[name]]
+    if differing:
+        listed = "; ".join(f"{name} is {found.get(name)!r}, not {expected[name]!r}" for name in differing)
+        raise BadData(
+            f"The features in {str(folder)!r} were made by another backbone or from other data: {listed}. "
+            "Allowed: the folder that extraction made for them. Next: extract into another store."
+        )
+
+
+def is_as_recorded(path: Path, entry: dict[str, Any]) -> bool:
+    """Whether a shard is there, byte for byte as the manifest says."""
+    return (
+        path.is_file() and path.stat().st_size == entry["size_bytes"] and file_hash(path) == entry["sha256"]
+    )
+
+
+def _opened(folder: Path, entry: dict[str, Any], key: str, *, verify: bool) -> Shard:
+    path = folder / entry["file"]
+    if not path.is_file():
+        raise damaged(path, "it is missing")
+    size_bytes = path.stat().st_size
+    if size_bytes != entry["size_bytes"]:
+        raise damaged(path, f"it has {size_bytes} bytes, the manifest says {entry['size_bytes']}")
+    if verify and file_hash(path) != entry["sha256"]:
+        raise damaged(path, "its checksum is not that of the manifest")
+    shard = open_shard(path)
+    if shard.metadata.get("key") != key or len(shard.features) != entry["num_rows"]:
+        raise damaged(path, "it belongs to other features")
+    return shard
+
+
+def _only_key_folder(path: Path) -> Path:
+    if (path / MANIFEST).is_file():
+        return path
+    if not path.is_dir():
+        raise MissingFile(f"`path` is {str(path)!r}, which is no folder; allowed: what `extract` wrote.")
+    folders = sorted(each.parent for each in path.glob(f"*/{MANIFEST}"))
+    if not folders:
+        num_unfinished = len({each.parent for each in path.glob("*/part-*.safetensors")})
+        raise MissingFile(
+            f"`path` is {str(path)!r}, which holds no finished features ({num_unfinished} unfinished); "
+            "allowed: what `extract` wrote. Next: run the extraction (again); it goes on where it stopped."
+        )
+    if len(folders) > 1:
+        listed = "".join(f"\n  {folder}: {_described(folder)}" for folder in folders)
+        raise invalid("path", str(path), "a folder with one set of features, or one of these:" + listed)
+    return folders[0]
+
+
+def _described(folder: Path) -> str:
+    manifest = read_manifest(folder)
+    return f"{manifest['dataset']} by {manifest['components']['backbone']}"
