@@ -58,7 +58,7 @@ def open_npz(address: str, request: Request) -> Dataset:
 
 def _load(path: Path, owner: str) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, zipfile.BadZipFile, OSError, EOFError, AttributeError) as error:
         is_pickle = "allow_pickle" in str(error)

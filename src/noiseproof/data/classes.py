@@ -144,7 +144,7 @@ def _factorise(values: pa.ChunkedArray, column: str, owner: str) -> tuple[np.nda
             f"Column {column!r} of {owner!r} holds {values.type}; allowed as labels: integers or texts, one "
             "per example. Next: name another column with `label`."
         )
-    encoded = pa.chunked_array([values.combine_chunks()]).dictionary_encode().chunk(0)
+    encoded = values.dictionary_encode().combine_chunks()
     return encoded.indices.to_numpy(), _as_numbers(encoded.dictionary.to_pylist())
 
 

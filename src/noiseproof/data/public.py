@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -109,7 +108,7 @@ def _construct(name: str, split: str, owner: str) -> Any:
     try:
         root.mkdir(parents=True, exist_ok=True)
         return builder(str(root), download=True, **options)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # no network, or torchvision lost the address
         raise MissingFile(
             f"torchvision:{name} is not under {str(root)!r} and could not be downloaded ({error}). Allowed: "
             f"its files in that folder, or a network. Next: copy them there, or set {ROOT_VARIABLE} to their "
@@ -153,7 +152,7 @@ def _torchvision_labels(source: Any, owner: str) -> tuple[np.ndarray, tuple[str,
     return labels, tuple(map(str, classes))
 
 
-def _targets(source: Any) -> Sequence[int]:
+def _targets(source: Any) -> Any:
     """Class ids without opening images, where the data set keeps them under one of the usual names."""
     for name in ("targets", "labels", "_labels"):
         values = getattr(source, name, None)

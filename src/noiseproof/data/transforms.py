@@ -18,7 +18,7 @@ from noiseproof.rng import stream
 
 # Images smaller than this are enlarged first: on 8 x 8 pixels no blur is mild.
 SHIFT_MIN_PX = 64
-BLUR_RADIUS = 0.04  # of the shorter side
+BLUR_RADIUS = 0.06  # of the shorter side
 CONTRAST_KEPT = 0.25
 NOISE_STD = 0.2  # of the range black to white
 _ASPECT = (3 / 4, 4 / 3)
@@ -26,7 +26,7 @@ _CROP_TRIES = 10
 
 
 def blur(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Gaussian blur as wide as 4 % of the shorter side."""
+    """Gaussian blur as wide as 6 % of the shorter side."""
     del rng  # every image alike
     return image.filter(ImageFilter.GaussianBlur(BLUR_RADIUS * min(image.size)))
 

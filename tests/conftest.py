@@ -1,0 +1,17 @@
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything imports a hub library: a test that reaches for a hub fails at once instead of waiting.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets; tests that need it are skipped where it is absent."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("NOISEPROOF_SHARED_DATA") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; name their folder with NOISEPROOF_SHARED_DATA")
+    return folder

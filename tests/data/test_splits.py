@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from noiseproof.data.sources import open_dataset
+from noiseproof.data.splits import stratified_split, subset
+from noiseproof.errors import BadData, InvalidArgument
+
+labels_with_two_of_each = st.dictionaries(st.integers(0, 9), st.integers(2, 25), max_size=6).flatmap(
+    lambda counts: st.permutations([label for label, count in counts.items() for _ in range(count)])
+)
+
+
+@given(labels=labels_with_two_of_each, fraction=st.floats(0.01, 0.99), seed=st.integers(0, 2**31))
+@settings(deadline=None)
+def test_a_split_is_a_stratified_partition(labels, fraction, seed):
+    labels = np.array(labels, np.int64)
+    train, test = stratified_split(labels, test_fraction=fraction, seed=seed)
+    assert np.sort(np.concatenate([train, test])).tolist() == list(range(len(labels)))
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(test) > 0).all()
+    for label in np.unique(labels):
+        total, in_test = (labels == label).sum(), (labels[test] == label).sum()
+        assert 1 <= in_test <= total - 1
+        assert in_test in (1, total - 1) or abs(in_test - fraction * total) <= 0.5
+    again = stratified_split(labels, test_fraction=fraction, seed=seed)
+    assert again[1].tolist() == test.tolist()
+
+
+def test_splits_of_two_seeds_differ():
+    labels = np.repeat([0, 1], 50)
+    first, second = (stratified_split(labels, test_fraction=0.2, seed=seed)[1] for seed in (0, 1))
+    assert len(first) == len(second) == 20
+    assert first.tolist() != second.tolist()
+
+
+def test_a_class_with_one_example_is_named():
+    with pytest.raises(BadData, match=r"Class 7 has one example only \(row 2\)"):
+        stratified_split(np.array([0, 0, 7]), test_fraction=0.5, seed=0)
+    with pytest.raises(BadData, match="Class 'yak' has one example only"):
+        stratified_split(np.array([0, 0, 1]), test_fraction=0.5, seed=0, class_names=("ox", "yak"))
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.2, 20.0])
+def test_a_fraction_outside_0_to_1_is_refused(fraction):
+    with pytest.raises(InvalidArgument, match=f"`test_fraction` is {fraction}; allowed: a number between 0"):
+        stratified_split(np.array([0, 0]), test_fraction=fraction, seed=0)
+
+
+def test_a_subset_has_the_rows_it_names():
+    whole = open_dataset("sklearn:digits")
+    part = subset(whole, np.array([5, 3]), name="two")
+    assert (part.name, part.ids.tolist()) == ("two", ["digits/5", "digits/3"])
+    assert part.given_labels.tolist() == whole.given_labels[[5, 3]].tolist()
+    assert np.array_equal(np.asarray(part.examples[1]), np.asarray(whole.examples[3]))
+    assert subset(whole, np.array([5])).name == "sklearn:digits"
+
+
+def test_fingerprints_of_subsets_depend_on_the_rows_alone():
+    whole = open_dataset("sklearn:digits")
+    prints = [
+        subset(whole, np.array(rows), name=str(i)).fingerprint
+        for i, rows in enumerate(([5, 3], [5, 3], [3, 5]))
+    ]
+    assert prints[0] == prints[1] != prints[2]
+    assert whole.fingerprint not in prints

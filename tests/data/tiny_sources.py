@@ -1,0 +1,128 @@
+"""A tiny example of every source: four images (or texts, or rows) of two classes, "cat" and "dog"."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
+LABELS = ("cat", "cat", "dog", "dog")
+IMAGE_STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+# (folder, labels, shade of the first image) -> name for `open_dataset`
+Maker = Callable[..., str]
+
+
+def png(colour: tuple[int, ...], mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size, colour if len(colour) > 1 else colour[0]).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def pictures(first: int = 255) -> list[bytes]:
+    """Four images; `first` is the red of the first one."""
+    return [png((first, 0, 0)), *map(png, COLOURS[1:])]
+
+
+def make_folder(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    for row, (label, content) in enumerate(zip(labels, pictures(first), strict=True)):
+        path = root / "photos" / label / "inner" / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return str(root / "photos")
+
+
+def _image_files(root: Path, first: int) -> list[str]:
+    for row, content in enumerate(pictures(first)):
+        (root / f"{row}.png").write_bytes(content)
+    return [f"{row}.png" for row in range(4)]
+
+
+def _make_delimited(root: Path, labels: tuple[str, ...], first: int, suffix: str, delimiter: str) -> str:
+    path = root / f"table.{suffix}"
+    with path.open("w", newline="") as file:
+        rows = zip(_image_files(root, first), labels, strict=True)
+        csv.writer(file, delimiter=delimiter).writerows([("image", "label"), *rows])
+    return str(path)
+
+
+def make_csv(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    return _make_delimited(root, labels, first, "csv", ",")
+
+
+def make_tsv(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    return _make_delimited(root, labels, first, "tsv", "\t")
+
+
+def make_jsonl(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    path = root / "table.jsonl"
+    rows = zip(_image_files(root, first), labels, strict=True)
+    path.write_text("".join(json.dumps({"file_name": f, "target": y}) + "\n" for f, y in rows))
+    return str(path)
+
+
+def make_parquet(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    path = root / "table.parquet"
+    cells = [{"bytes": content, "path": None} for content in pictures(first)]
+    numbers = [("cat", "dog").index(label) for label in labels]
+    table = pa.table({"image": pa.array(cells, IMAGE_STRUCT), "label": numbers, "label_name": list(labels)})
+    pq.write_table(table, path, row_group_size=3)
+    return str(path)
+
+
+def make_npz(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    features = np.arange(12, dtype=np.float32).reshape(4, 3)
+    features[0, 0] = first
+    np.savez(root / "features.npz", features=features, labels=np.array(labels))
+    return str(root / "features.npz")
+
+
+def _write_idx(path: Path, values: np.ndarray) -> None:
+    """The file format of MNIST: a magic number with the rank, the shape, the bytes."""
+    head = struct.pack(f">{1 + values.ndim}I", 0x0800 + values.ndim, *values.shape)
+    path.write_bytes(head + values.astype(np.uint8).tobytes())
+
+
+def make_torchvision(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """A FashionMNIST of four images; the caller points NOISEPROOF_DATA at `root`."""
+    raw = root / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    pixels = np.zeros((4, 28, 28), np.uint8)
+    pixels[:, 3:9] = np.array([first, 80, 120, 160])[:, None, None]
+    for part in ("train", "t10k"):  # torchvision wants both to be there
+        _write_idx(raw / f"{part}-images-idx3-ubyte", pixels)
+        _write_idx(raw / f"{part}-labels-idx1-ubyte", np.array([("cat", "dog").index(y) for y in labels]))
+    return "torchvision:FashionMNIST/train"
+
+
+def make_hf(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+    )
+    columns = {"image": [{"bytes": b, "path": None} for b in pictures(first)], "label": list(labels)}
+    saved = datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns, features=features)})
+    saved.save_to_disk(str(root / "saved"))
+    return f"hf:{root / 'saved'}/train"
+
+
+MAKERS: dict[str, Maker] = {
+    "folder": make_folder,
+    "csv": make_csv,
+    "tsv": make_tsv,
+    "jsonl": make_jsonl,
+    "parquet": make_parquet,
+    "npz": make_npz,
+    "torchvision": make_torchvision,
+    "hf": make_hf,
+}

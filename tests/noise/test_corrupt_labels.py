@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from noiseproof.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.noise.labels import KINDS, corrupt_labels
+
+
+@st.composite
+def cases(draw):
+    num_classes = draw(st.integers(2, 6))
+    n = draw(st.integers(0, 60))
+    labels = draw(st.lists(st.integers(0, num_classes - 1), min_size=n, max_size=n))
+    return np.array(labels, np.int64), num_classes, draw(st.floats(0, 1)), draw(st.integers(0, 2**31))
+
+
+def test_the_contract_covers_every_kind():
+    assert KINDS.names == ("symmetric",)
+
+
+@pytest.mark.parametrize("kind", KINDS.names)
+@given(case=cases())
+@settings(deadline=None)
+def test_what_every_kind_of_noise_keeps(kind, case):
+    labels, num_classes, rate, seed = case
+    before = labels.copy()
+    noisy = corrupt_labels(labels, kind=kind, rate=rate, num_classes=num_classes, seed=seed)
+    again = corrupt_labels(labels, kind=kind, rate=rate, num_classes=num_classes, seed=seed)
+    assert noisy.given.tobytes() == again.given.tobytes()
+    assert noisy.given.dtype == labels.dtype
+    assert np.array_equal(labels, before)
+    assert np.array_equal(noisy.clean, before)
+    assert np.array_equal(noisy.flipped, noisy.given != before)
+    assert ((noisy.given >= 0) & (noisy.given < num_classes)).all()
+    assert noisy.transition.sum(axis=1) == pytest.approx(np.ones(num_classes))
+
+
+@given(case=cases())
+@settings(deadline=None)
+def test_symmetric_changes_an_exact_number_and_never_to_itself(case):
+    labels, num_classes, rate, seed = case
+    noisy = corrupt_labels(labels, rate=rate, num_classes=num_classes, seed=seed)
+    assert noisy.flipped.sum() == round(rate * len(labels))
+
+
+def test_symmetric_spreads_evenly_over_the_other_classes():
+    labels = np.zeros(40_000, np.int64)
+    noisy = corrupt_labels(labels, rate=0.3, num_classes=4, seed=0)
+    # 12,000 flips over 3 classes: 4,000 each with a standard deviation of 52, so 260 is five of them.
+    assert np.bincount(noisy.given)[1:] == pytest.approx([4000] * 3, abs=260)
+
+
+def test_transition_is_counted_from_the_labels():
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    noisy = corrupt_labels(labels, rate=0.5, num_classes=3, seed=3)
+    expected = np.eye(3)
+    for true in (0, 1):
+        for seen in range(3):
+            expected[true, seen] = np.mean(noisy.given[labels == true] == seen)
+    assert noisy.transition == pytest.approx(expected)
+    assert noisy.transition[2].tolist() == [0, 0, 1]  # no examples: identity
+    assert noisy.realised_rate == pytest.approx(0.5)
+
+
+def test_other_seeds_give_other_labels():
+    labels = np.arange(100) % 5
+    draws = {corrupt_labels(labels, rate=0.4, num_classes=5, seed=s).given.tobytes() for s in range(5)}
+    assert len(draws) == 5
+
+
+def test_narrow_dtypes_do_not_overflow():
+    labels = np.full(50, 120, np.int8)
+    noisy = corrupt_labels(labels, rate=1.0, num_classes=121, seed=0)
+    assert noisy.flipped.all()
+    assert noisy.given.dtype == np.int8
+    assert noisy.given.min() >= 0
+
+
+def test_one_class_without_noise_is_left_alone():
+    noisy = corrupt_labels(np.zeros(3, np.int64), rate=0.0, num_classes=1, seed=0)
+    assert noisy.given.tolist() == [0, 0, 0]
+    assert noisy.transition.tolist() == [[1.0]]
+
+
+def test_one_class_has_nowhere_to_go():
+    with pytest.raises(InvalidArgument, match="`num_classes` is 1; allowed: at least 2"):
+        corrupt_labels(np.zeros(4, np.int64), rate=0.5, num_classes=1, seed=0)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.01, 20.0, float("nan")])
+def test_a_rate_outside_0_to_1_is_refused(rate):
+    with pytest.raises(InvalidArgument, match=f"`rate` is {rate}; allowed: a share between 0 and 1"):
+        corrupt_labels(np.array([0, 1]), rate=rate, num_classes=2, seed=0)
+
+
+def test_no_classes_are_refused():
+    with pytest.raises(InvalidArgument, match="`num_classes` is 0"):
+        corrupt_labels(np.array([], np.int64), rate=0.5, num_classes=0, seed=0)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_outside_the_classes_is_named_by_row(label):
+    with pytest.raises(BadData, match=f"Label {label} in row 1 .* outside the classes; allowed: 0 to 2"):
+        corrupt_labels(np.array([0, label, 2]), rate=0.5, num_classes=3, seed=0)
+
+
+def test_an_unknown_kind_gets_a_suggestion():
+    with pytest.raises(
+        UnknownName, match=r"Unknown kind of label noise 'symetric'. Did you mean 'symmetric'"
+    ):
+        corrupt_labels(np.array([0, 1]), kind="symetric", rate=0.5, num_classes=2, seed=0)
