@@ -49,7 +49,13 @@ class Stages:
         (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
 
     def once(
-        self, name: str, *, depends_on: Any, make: Callable[[], Iterable[str]], title: str = "", spent_s: float = 0.0
+        self,
+        name: str,
+        *,
+        depends_on: Any,
+        make: Callable[[], Iterable[str]],
+        title: str = "",
+        spent_s: float = 0.0,
     ) -> str:
         """Do a stage unless it is finished; its wall time is that of the start that did it.
 

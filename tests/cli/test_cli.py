@@ -1,0 +1,157 @@
+import inspect
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from noiseproof import pipeline
+from noiseproof.cli.demo import demo
+from noiseproof.cli.main import app
+from noiseproof.cli.run import run
+from noiseproof.config import RunConfig
+from noiseproof.errors import InvalidArgument
+
+VERBS = ("demo", "run", "extract", "spectrum", "report", "ls")
+
+
+def noiseproof(*arguments, **options):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    features = np.eye(3)[labels] * 4 + rng.normal(size=(60, 3))
+    np.savez(tmp_path / "train.npz", features=features.astype(np.float32), labels=labels)
+    return tmp_path / "train.npz"
+
+
+def test_options_of_run_are_those_of_its_configuration():
+    options = set(inspect.signature(run).parameters) - {"config", "set_"}
+    assert options == set(RunConfig.model_fields)
+
+
+def test_options_that_were_not_given_leave_the_defaults_to_the_configuration():
+    assert {p.default for p in inspect.signature(run).parameters.values()} == {None}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_examples(verb):
+    result = noiseproof(verb, "--help")
+    assert result.exit_code == 0
+    assert "Example" in result.stdout
+    assert f"noiseproof {verb}" in result.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_has_a_sentence_of_help(verb):
+    command = app_command(verb)
+    texts = [getattr(option, "help", None) for option in command.params if option.name != "help"]
+    assert texts
+    assert all(text and text.endswith(".") for text in texts)
+
+
+def app_command(verb):
+    import typer.main
+
+    return typer.main.get_command(app).commands[verb]
+
+
+def test_version_is_printed():
+    import noiseproof as package
+
+    assert noiseproof("--version").stdout.strip() == package.__version__
+
+
+def test_mistakes_end_with_a_message_and_code_2(tmp_path):
+    result = noiseproof("run", "--seeds", 0, "--out", tmp_path, "--set", "limt=3")
+    assert result.exit_code == 2
+    assert "3 mistakes" in result.stderr
+    assert "`train` is not given" in result.stderr
+    assert "Did you mean 'limit'?" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_traceback_is_shown_on_request(tmp_path):
+    result = noiseproof("--traceback", "run", "--out", tmp_path)
+    assert isinstance(result.exception, InvalidArgument)
+    result = noiseproof("run", "--out", tmp_path)
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_interruption_says_that_the_run_goes_on(tmp_path, blobs, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "spectrum", interrupted)
+    result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
+    assert result.exit_code == 130
+    assert result.stderr.strip() == "interrupted; the same command goes on where it stopped"
+
+
+def test_run_prints_the_table_and_where_the_report_is(tmp_path, blobs):
+    out = tmp_path / "run"
+    result = noiseproof(
+        "run", "--train", blobs, "--out", out, "--cache", tmp_path / "cache", "--seeds", 1,
+        "--heads", "linear", "--corrupt", "symmetric:0.1", "--max-steps", 10,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "linear" in result.stdout
+    assert "5 planted wrong labels" in result.stdout
+    assert f"Report: {out / 'report.html'}" in result.stdout
+    (out / "report.html").unlink()
+    assert noiseproof("report", out).exit_code == 0
+    assert (out / "report.html").exists()
+
+
+def test_extracted_features_have_a_spectrum(tmp_path, blobs):
+    result = noiseproof("extract", blobs, "--out", tmp_path / "features")
+    assert result.exit_code == 0, result.output
+    assert "60 x 3 features are in" in result.stdout
+    assert "effective rank" in noiseproof("spectrum", tmp_path / "features").stdout
+    card = json.loads(noiseproof("spectrum", tmp_path / "features", "--json", "--centred").stdout)
+    assert card["is_centred"] is True
+    assert len(card["singular_values"]) == 3
+
+
+@pytest.mark.parametrize("table", ["backbones", "detectors", "heads", "noise", "shifts", "sources"])
+def test_ls_shows_a_table(table):
+    result = noiseproof("ls", table)
+    assert result.exit_code == 0
+    assert result.stdout.strip()
+
+
+def test_ls_shows_the_tables():
+    assert "heads" in noiseproof("ls").stdout.split()
+
+
+def test_ls_of_an_unknown_table_gets_a_suggestion():
+    result = noiseproof("ls", "hads")
+    assert result.exit_code == 2
+    assert "Unknown table 'hads'. Did you mean 'heads'?" in result.stderr
+
+
+def test_command_on_the_path_starts():
+    done = subprocess.run(
+        [sys.executable, "-c", "from noiseproof.cli.main import app; app()", "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "`train` is not given" in done.stderr
+
+
+@pytest.mark.slow
+def test_demo_at_toy_size(tmp_path):
+    result = noiseproof("demo", "--out", tmp_path, "--limit", 60, "--seeds", 1, "--heads", "linear")
+    assert result.exit_code == 0, result.output
+    assert "planted wrong labels" in result.stdout
+
+
+def test_demo_has_a_folder_by_default():
+    assert str(inspect.signature(demo).parameters["out"].default) == "runs/demo"

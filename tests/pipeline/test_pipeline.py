@@ -1,0 +1,252 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from blobs import save_blobs
+from PIL import Image
+
+from noiseproof import pipeline
+from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.report.run_folder import load_run
+from noiseproof.stages import only_process_in
+
+LEFT = {
+    "run.json",
+    "results.jsonl",
+    "spectrum.json",
+    "label_issues.parquet",
+    "thumbnails.json",
+    "report.html",
+}
+
+
+def results_of(config):
+    return (config.out / "results.jsonl").read_bytes()
+
+
+def test_run_leaves_the_promised_files(configured):
+    config = configured()
+    result = pipeline.run(config)
+    assert {path.name for path in config.out.iterdir() if path.is_file()} - {".lock"} == LEFT
+    heads = {path.name for path in (config.out / "heads").iterdir()}
+    expected = {f"{h}-seed{s}{x}" for h in config.heads for s in (0, 1) for x in (".safetensors", ".json")}
+    assert heads == expected
+    assert result.report == config.out / "report.html"
+    assert len(load_run(config.out).results) == 3 * 2 * 2  # heads x seeds x sets
+
+
+def test_card_says_what_was_done(configured):
+    card = pipeline.run(configured(), command="noiseproof run ...").card
+    assert [(part["set"], part["role"], part["num_examples"]) for part in card["data"]] == [
+        ("train.npz", "train", 72),
+        ("train.npz (held out)", "test", 18),
+        ("other.npz", "ood", 30),
+    ]
+    assert card["data"][0]["label_noise"]["realised_rate"] == pytest.approx(14 / 72)
+    assert card["data"][1]["label_noise"] is None
+    assert card["command"] == "noiseproof run ..."
+    assert card["seeds"] == [0, 1]
+    assert card["encoder_passes"] == 120
+    assert card["backbone"]["dim"] == 8
+    assert {"numpy", "torch", "noiseproof"} <= card["versions"].keys()
+    assert card["detection"]["num_wrong"] == 14
+    assert card["config"]["corrupt"] == {"kind": "symmetric", "rate": 0.2}
+
+
+def test_label_issues_are_about_the_training_part_and_know_the_truth(configured):
+    config = configured()
+    pipeline.run(config)
+    frame = pd.read_parquet(config.out / "label_issues.parquet")
+    assert list(frame) == [
+        "example_id", "given_label", "suggested_label", "suspicion", "is_issue", "clean_label",
+    ]  # fmt: skip
+    assert len(frame) == 72
+    assert (frame["given_label"] != frame["clean_label"]).sum() == 14
+    assert set(frame["given_label"]) == {"ant", "bee", "cat"}
+
+
+def test_second_start_encodes_nothing_and_gives_the_same_bytes(configured):
+    config = configured()
+    first = pipeline.run(config)
+    names = ("results.jsonl", "spectrum.json", "label_issues.parquet", "heads/nmtune-seed1.safetensors")
+    before = {
+        name: ((config.out / name).read_bytes(), (config.out / name).stat().st_mtime_ns) for name in names
+    }
+    said = []
+    second = pipeline.run(config, say=said.append)
+    after = {
+        name: ((config.out / name).read_bytes(), (config.out / name).stat().st_mtime_ns) for name in names
+    }
+    assert after == before
+    assert (first.card["encoder_passes"], second.card["encoder_passes"]) == (120, 0)
+    assert second.card["wall_s"] == first.card["wall_s"]
+    assert said == []
+
+
+def test_another_folder_shares_the_features_and_gives_the_same_results(configured, tmp_path):
+    config, elsewhere = configured(), configured(out=tmp_path / "again")
+    pipeline.run(config)
+    assert pipeline.run(elsewhere).card["encoder_passes"] == 0
+    assert results_of(elsewhere) == results_of(config)
+
+
+STEPS = (
+    "open_parts", "extract", "spectrum", "find_label_issues", "write_thumbnails", "fit_heads", "save_head",
+    "load_head", "evaluate_head", "write_json", "write_report",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("call", [1, 2])
+def test_interrupted_run_goes_on_to_the_same_results(configured, tmp_path, monkeypatch, step, call):
+    whole, config = configured(out=tmp_path / "whole"), configured(cache=tmp_path / "cache of the second")
+    pipeline.run(whole)
+    real, num_calls = getattr(pipeline, step), 0
+
+    def interrupted(*arguments, **options):
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls == call:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, step, interrupted)
+    try:
+        pipeline.run(config)
+        assert num_calls < call
+    except KeyboardInterrupt:
+        pass
+    assert num_calls > 0
+    monkeypatch.setattr(pipeline, step, real)
+    pipeline.run(config)
+    assert results_of(config) == results_of(whole)
+    for name in ("spectrum.json", "label_issues.parquet"):
+        assert (config.out / name).read_bytes() == (whole.out / name).read_bytes()
+
+
+def test_changed_head_redoes_that_head_only(configured, monkeypatch):
+    pipeline.run(configured())
+    fitted = []
+    real = pipeline.fit_heads
+    monkeypatch.setattr(
+        pipeline, "fit_heads", lambda heads, *a, **k: fitted.append(heads) or real(heads, *a, **k)
+    )
+    said = []
+    changed = {"linear": {}, "mlp": {}, "nmtune": {"weight_svd": 0.5}}
+    pipeline.run(configured(heads=changed), say=said.append)
+    assert [type(heads[0]).__name__ for heads in fitted] == ["NMTune"]
+    assert said == ["Done again, because settings or data changed: head nmtune, evaluate."]
+
+
+def test_head_that_is_left_out_is_deleted(configured):
+    pipeline.run(configured())
+    config = configured(heads="linear")
+    said = []
+    pipeline.run(config, say=said.append)
+    assert {path.name.split("-")[0] for path in (config.out / "heads").iterdir()} == {"linear"}
+    assert "Deleted, because no longer part of this run: head-mlp, head-nmtune." in said
+
+
+def test_more_labels_noise_does_not_encode_again(configured):
+    pipeline.run(configured())
+    card = pipeline.run(configured(corrupt="symmetric:0.4")).card
+    assert card["encoder_passes"] == 0
+    assert card["data"][0]["label_noise"]["asked_rate"] == pytest.approx(0.4)
+
+
+def test_result_of_a_head_does_not_depend_on_the_heads_beside_it(configured, tmp_path):
+    together, alone = configured(), configured(heads="mlp", out=tmp_path / "alone")
+    pipeline.run(together)
+    pipeline.run(alone)
+    names = [f"heads/mlp-seed{seed}.safetensors" for seed in (0, 1)]
+    assert [(together.out / n).read_bytes() for n in names] == [(alone.out / n).read_bytes() for n in names]
+
+
+def test_given_test_set_is_used_and_nothing_is_held_out(configured, tmp_path):
+    test = save_blobs(tmp_path / "test.npz", n=15, seed=3)
+    card = pipeline.run(configured(test=str(test))).card
+    assert [(part["set"], part["num_examples"]) for part in card["data"]] == [
+        ("train.npz", 90),
+        ("test.npz", 15),
+        ("other.npz", 30),
+    ]
+
+
+def test_evaluation_uses_the_true_labels_where_they_are_known(configured, blobs):
+    with np.load(blobs) as archive:
+        arrays = dict(archive)
+    noisy = (arrays["labels"] + 1) % 3  # every given label is wrong
+    np.savez(blobs, **arrays, noisy=noisy)
+    config = configured(label="noisy", clean_label="labels", corrupt=None, ood=[], heads="linear")
+    result = pipeline.run(config)
+    assert all(row.metrics["accuracy"] < 0.2 for row in result.rows)
+    assert result.card["notes"] == []
+
+
+def test_note_says_that_the_test_labels_may_be_wrong(configured):
+    card = pipeline.run(configured(corrupt=None, heads="linear")).card
+    assert card["notes"] == [
+        "The true labels of the held-out part are not known: accuracy is against labels as given."
+    ]
+    assert card["detection"] is None
+
+
+def test_same_set_named_twice_gets_two_names(configured, other_blobs):
+    card = pipeline.run(configured(ood=[str(other_blobs), str(other_blobs)], heads="linear")).card
+    assert len({part["set"] for part in card["data"]}) == 4
+
+
+def test_unknown_head_and_option_are_told_at_once_before_any_work(configured):
+    heads = {"nmtun": {}, "mlp": {"epoch": 3}}
+    config = configured(heads=heads)
+    with pytest.raises(
+        InvalidArgument, match=r"(?s)'nmtun'. Did you mean 'nmtune'.*'epoch'. Did you mean 'epochs'"
+    ):
+        pipeline.run(config)
+    assert not config.cache.exists()
+
+
+def test_folder_in_use_is_refused(configured):
+    config = configured()
+    with (
+        only_process_in(config.out),
+        pytest.raises(InvalidArgument, match="another noiseproof is writing to"),
+    ):
+        pipeline.run(config)
+
+
+def test_class_that_was_not_trained_on_is_named(configured, tmp_path):
+    path = tmp_path / "strange.npz"
+    np.savez(path, features=np.ones((4, 8), np.float32), labels=np.arange(4) % 2, class_names=["ant", "dog"])
+    with pytest.raises(BadData, match="does not have: dog"):
+        pipeline.run(configured(ood=[str(path)]))
+
+
+def save_photos(folder, size_px=24):
+    rng = np.random.default_rng(0)
+    for name, base in {"dark": 40, "light": 200}.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = np.clip(base + rng.normal(0, 20, (size_px, size_px, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.mark.slow
+def test_images_with_shifts_views_and_thumbnails(configured, tmp_path):
+    photos = save_photos(tmp_path / "photos")
+    config = configured(
+        train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, corrupt=None
+    )
+    result = pipeline.run(config)
+    # 16 training images twice (two views), 4 held-out ones under two shifts
+    assert result.card["encoder_passes"] == 16 * 2 + 4 * 2
+    assert [part["set"] for part in result.card["data"]] == [
+        "photos", "photos (held out)", "photos + blur", "photos + noise",
+    ]  # fmt: skip
+    entries = json.loads((config.out / "thumbnails.json").read_text())
+    assert len(entries) == 12
+    with Image.open(config.out / entries[0]["file"]) as thumbnail:
+        assert max(thumbnail.size) <= 160
+    assert pipeline.run(config).card["encoder_passes"] == 0

@@ -1,0 +1,89 @@
+"""Every command and every piece of Python in the documents is run, at toy size."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN_BY_CI = {"make test", "make demo", "make check", "noiseproof demo"}
+
+
+def blocks(document: Path) -> list[tuple[str, str]]:
+    """(language, text) of every fenced block that names a language."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def is_run(document: Path) -> bool:
+    texts = [text for language, text in blocks(document) if language in ("console", "python")]
+    return any(line not in RUN_BY_CI for text in texts for line in text.splitlines())
+
+
+RUNNABLE = [document for document in DOCUMENTS if is_run(document)]
+
+
+@pytest.fixture
+def toy_folder(tmp_path, monkeypatch):
+    """What the documents talk about: photos/, phone/, train.csv, features.npz; small."""
+    rng = np.random.default_rng(0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NOISEPROOF_CACHE", str(tmp_path / "cache"))
+    rows = []
+    for folder in ("photos", "phone"):
+        for name, base in {"dark": 60, "light": 190}.items():
+            (tmp_path / folder / name).mkdir(parents=True)
+            for number in range(6):
+                pixels = np.clip(base + rng.normal(0, 25, (24, 24, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / folder / name / f"{number}.png")
+                rows += [f"{folder}/{name}/{number}.png,{name}"] if folder == "photos" else []
+    (tmp_path / "train.csv").write_text("\n".join(["image,species", *rows]) + "\n")
+    labels = np.arange(60) % 3
+    features = np.eye(3)[labels] + rng.normal(scale=0.2, size=(60, 3))
+    np.savez(tmp_path / "features.npz", features=features.astype(np.float32), labels=labels)
+    return tmp_path
+
+
+def test_documents_are_found():
+    assert len(DOCUMENTS) >= 8
+    assert len(RUNNABLE) >= 6
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+        if target != "docs/images/report.png":
+            assert (document.parent / target).exists(), target
+
+
+def test_make_targets_in_documents_exist():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {line for path in DOCUMENTS for _, text in blocks(path) for line in text.splitlines()}
+    wanted = {line.split()[1] for line in named if line.startswith("make ")}
+    assert wanted
+    assert wanted <= targets
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", RUNNABLE, ids=lambda path: path.name)
+def test_commands_and_python_of_a_document_run(document, toy_folder, capsys):
+    from noiseproof.cli.main import app
+
+    names: dict[str, object] = {}
+    for language, text in blocks(document):
+        if language == "yaml" and "train:" in text:
+            (toy_folder / "run.yaml").write_text(text)
+        elif language == "python":
+            exec(compile(text, str(document), "exec"), names)
+            assert capsys.readouterr().out or "print" not in text
+        elif language == "console":
+            for line in text.splitlines():
+                if line not in RUN_BY_CI:
+                    program, *arguments = shlex.split(line)
+                    assert program == "noiseproof"
+                    result = CliRunner().invoke(app, arguments)
+                    assert result.exit_code == 0, f"{line}\n{result.output}"
