@@ -65,7 +65,7 @@ def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
     different sizes comparable.
     """
     longest = max(len(entry.raw.singular_values) for entry in spectra)
-    groups = [group for group in _GROUPS if group[0] < longest]
+    groups = [group for group in _GROUPS if group[0] < max(longest, 2)]
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     axes = figure.subplots(2, len(groups), squeeze=False)
     styles = _line_styles(spectra)
@@ -75,6 +75,8 @@ def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
             _styled(axis, title if row == 0 else "")
             axis.grid(visible=True, axis="y", color=_GRID, linewidth=0.8)
             axis.set_yscale("log")
+            if last == 20:
+                axis.set_xticks([1, 5, 10, 15, 20])
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
             axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
             for entry, style in zip(spectra, styles, strict=True):

@@ -36,7 +36,7 @@ class Cell:
 
     text: str
     spread: str = ""
-    value: float | str | None = None
+    value: int | float | str | None = None
     is_best: bool = False
 
 

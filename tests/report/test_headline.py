@@ -1,0 +1,111 @@
+import dataclasses
+
+import pytest
+
+from noiseproof.evaluate.metrics import METRICS
+from noiseproof.evaluate.results import ResultRow
+from noiseproof.report.headline import best_head, duration, facts, headlines
+from noiseproof.report.run_folder import DetectionCard, load_run
+
+
+def rows(values):
+    """{(head, set): accuracies per seed} -> rows."""
+    return [
+        ResultRow(head, seed, name, "id" if name == "test" else "ood", 10, dict.fromkeys(METRICS, value), {})
+        for (head, name), found in values.items()
+        for seed, value in enumerate(found)
+    ]
+
+
+@pytest.fixture
+def said(fake_run):
+    run = load_run(fake_run())
+
+    def about(values, **changes):
+        card = run.card.model_copy(update=changes)
+        found = headlines(dataclasses.replace(run, results=rows(values), card=card))
+        return [sentence.replace("\u00a0", " ") for sentence in found]
+
+    return about
+
+
+def test_a_clear_lead_is_called_best(said):
+    found = said({("linear", "art"): [0.4, 0.41, 0.4], ("nmtune", "art"): [0.5, 0.51, 0.5]})
+    assert found[0] == "nmtune is the best head out of domain"
+    assert found[1].startswith("Accuracy out of domain: nmtune 50.3 ± 1.4 %, linear 40.3 ± 1.4 %.")
+
+
+def test_a_lead_within_the_seeds_is_not_called_best(said):
+    found = said({("linear", "art"): [0.4, 0.5, 0.45], ("nmtune", "art"): [0.5, 0.4, 0.47]})
+    assert found[0] == "No head is clearly the best out of domain"
+    assert found[1].endswith("The seeds do not tell the first two apart.")
+
+
+def test_one_seed_is_said_to_prove_nothing(said):
+    found = said({("linear", "art"): [0.4], ("nmtune", "art"): [0.9]})
+    assert found[0] == "No head is clearly the best out of domain"
+    assert "nmtune 90.0 %, linear 40.0 %" in found[1]
+    assert found[1].endswith("One seed cannot tell luck from a lead.")
+
+
+def test_one_head_is_not_compared(said):
+    assert said({("linear", "test"): [0.9, 0.9]})[0] == "linear reaches 90.0 ± 0.0 % in domain"
+
+
+def test_the_gap_is_told_either_way(said):
+    assert "From in domain to out of domain a loses 40.0 points." in said(
+        {("a", "test"): [0.9], ("a", "art"): [0.5]}
+    )
+    assert "From in domain to out of domain a gains 40.0 points." in said(
+        {("a", "test"): [0.5], ("a", "art"): [0.9]}
+    )
+
+
+def test_out_of_domain_decides_which_head_is_shown():
+    found = rows({("a", "test"): [0.9], ("a", "art"): [0.1], ("b", "test"): [0.8], ("b", "art"): [0.2]})
+    assert best_head(found) == "b"
+    assert best_head([row for row in found if row.domain == "id"]) == "a"
+
+
+def test_suspects_and_the_truth_are_told(fake_run):
+    run = load_run(fake_run())
+    num_flagged = int(run.issues["is_issue"].sum())
+    found = headlines(run)
+    assert f"{num_flagged} of 400 training labels ({num_flagged / 4:.1f} %) look wrong." in found
+    recall = f"{100 * run.card.detection.recall:.1f}"
+    assert any(
+        f"(symmetric noise, put in on purpose), {recall} % were found" in sentence for sentence in found
+    )
+
+
+def test_no_suspects_and_no_truth_are_told(fake_run):
+    run = load_run(fake_run(knows_truth=False))
+    found = headlines(dataclasses.replace(run, issues=run.issues.assign(is_issue=False)))
+    assert found[-1] == "None of the 400 training labels looks wrong."
+
+
+def test_a_truth_without_wrong_labels_is_told(said):
+    clean = DetectionCard(
+        precision=None, recall=None, f1=None, auroc=None, average_precision=None, num_flagged=0, num_wrong=0
+    )
+    assert said({("a", "test"): [0.9]}, detection=clean)[-1] == "The truth is known here: no label is wrong."
+
+
+def test_the_tiles_hold_both_domains_the_suspects_and_the_time(fake_run):
+    titles = [fact.title for fact in facts(load_run(fake_run()))]
+    assert titles == ["Accuracy out of domain", "Accuracy in domain", "Suspect labels", "Time"]
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.9, "9.9 s"),
+        (59.4, "59 s"),
+        (99.6, "1.7 min"),
+        (5940.0, "99.0 min"),
+        (7200.0, "2.0 h"),
+    ],
+)
+def test_durations_are_told_in_the_unit_that_fits(wall_s, text):
+    assert duration(wall_s) == text
