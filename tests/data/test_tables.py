@@ -360,3 +360,13 @@ def test_cifar10_opens_with_human_labels_and_names(shared_data):
 def test_sst2_opens_as_text(shared_data):
     dataset = open_dataset(str(shared_data / "sst2" / "dev.parquet"))
     assert (dataset.kind, len(dataset), dataset.examples[0]) == ("text", 872, "one long string of cliches")
+
+
+def test_labels_of_a_file_that_arrow_reads_in_pieces_stay_in_order(write_csv):
+    # Over 1 MiB the reader works in blocks, each with its own first label.
+    labels = ["late" if row >= 5000 else "early" for row in range(10_000)]
+    filler = "x" * 300
+    name = write_csv("text,label\n" + "".join(f"{row} {filler},{y}\n" for row, y in enumerate(labels)))
+    dataset = open_dataset(name)
+    assert [dataset.class_names[label] for label in dataset.given_labels] == labels
+    assert dataset.examples[9999].startswith("9999 x")
