@@ -19,10 +19,11 @@ app = typer.Typer(
 )
 
 
-def _version(is_wanted: bool) -> None:
+def _version(is_wanted: bool) -> bool:
     if is_wanted:
         print(noiseproof.__version__)
         raise typer.Exit
+    return is_wanted
 
 
 @app.callback()
