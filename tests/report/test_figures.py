@@ -11,9 +11,7 @@ from noiseproof.report.run_folder import SetSpectra, load_run
 
 OPTIONS = {
     "plain": {},
-    "one seed": {"seeds": (0,)},
-    "no out-of-domain set": {"ood": ()},
-    "truth unknown": {"knows_truth": False},
+    "one seed, no out-of-domain set, truth unknown": {"seeds": (0,), "ood": (), "knows_truth": False},
     "many sets": {"ood": tuple(f"set {i}" for i in range(13)), "seeds": (0, 1)},
     "names with signs": {
         "ood": ("$x_1$ & <b>", "_hidden", "a long name " * 20),

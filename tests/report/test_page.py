@@ -10,16 +10,12 @@ from noiseproof.report.page import write_report
 EVIL = "<script>alert('x')</script>\"&"
 OPTIONS = {
     "plain": {},
-    "one seed": {"seeds": (0,)},
-    "no out-of-domain set": {"ood": ()},
-    "truth unknown": {"knows_truth": False},
+    "one seed, no out-of-domain set, truth unknown": {"seeds": (0,), "ood": (), "knows_truth": False},
     "13 out-of-domain sets": {"ood": tuple(f"set {i}" for i in range(13)), "seeds": (0, 1)},
     "200 classes": {"classes": tuple(f"class {i}" for i in range(200)), "seeds": (0, 1)},
-    "two classes": {"classes": ("ham", "spam")},
-    "text": {"kind": "text"},
-    "features": {"kind": "features"},
+    "two classes of text": {"classes": ("ham", "spam"), "kind": "text"},
+    "features, no notes": {"kind": "features", "notes": ()},
     "long names": {"classes": ("gorilla " * 40, "b"), "ood": ("somewhere " * 40,), "train": "path/" * 60},
-    "no notes": {"notes": ()},
 }
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -76,6 +72,7 @@ def test_the_page_holds_every_part(fake_run):
     assert len(named(parsed, "img")) == 48
     figures = [attributes for attributes in named(parsed, "svg") if attributes.get("role") == "img"]
     assert len(figures) == 3
+    assert "± " in " ".join(parsed.words)
 
 
 def test_the_same_run_gives_the_same_bytes(fake_run):
@@ -128,10 +125,6 @@ def test_features_without_pictures_still_list_the_suspects(fake_run):
     parsed = Page(page(fake_run(kind="features")))
     assert named(parsed, "img") == named(parsed, "blockquote") == []
     assert "photo/" in " ".join(parsed.words)
-
-
-def test_intervals_are_shown_only_where_there_are_seeds(fake_run):
-    assert "±" in page(fake_run())
 
 
 def test_one_seed_shows_no_interval(fake_run):

@@ -26,12 +26,13 @@ def shown(table, width=80):
 def test_the_terminal_shows_names_as_they_are():
     text = shown(TABLE)
     assert "[red]linear" in text
-    assert "49.3 ± 0.1" in text
+    assert "49.3 ±0.1" in text
     assert "How to read it." in text
 
 
 def test_numbers_stay_whole_on_a_narrow_terminal():
-    assert "49.3 ± 0.1" in shown(TABLE, width=26)
+    words = shown(TABLE, width=18).split()
+    assert {"47.6", "±0.3", "49.3", "±0.1"} <= set(words)
 
 
 def test_markdown_escapes_names_and_marks_the_best():

@@ -195,17 +195,18 @@ def leader(rows: Sequence[ResultRow], *, sets: Sequence[str], metric: str = "acc
 
 
 def _summary(rows: Sequence[ResultRow], head: str) -> HeadSummary:
+    own = [row for row in rows if row.head == head]
+
     def over(*sets: str) -> dict[str, dict[int, float]]:
         return {
-            metric: seed_means(rows, head=head, sets=sets, metric=metric) if sets else {}
-            for metric in METRICS
+            metric: seed_means(own, head=head, sets=sets, metric=metric) if sets else {} for metric in METRICS
         }
 
     def intervals(by_metric: dict[str, dict[int, float]]) -> dict[str, Interval]:
         return {metric: interval(values.values()) for metric, values in by_metric.items() if values}
 
     inside, outside = over(*sets_of(rows, "id")), over(*sets_of(rows, "ood"))
-    names = dict.fromkeys(row.set_name for row in rows if row.head == head)
+    names = dict.fromkeys(row.set_name for row in own)
     return HeadSummary(
         head=head,
         per_set={name: intervals(over(name)) for name in names},

@@ -13,18 +13,29 @@ from noiseproof.report.tables import Cell, Table
 
 
 def to_terminal(table: Table) -> RichTable:
-    """For `rich.print`; names are shown as they are, brackets included."""
+    """For `rich.print`; names are shown as they are, brackets included.
+
+    On a narrow terminal the spread goes below its mean and names break over lines; a number never does.
+    """
     shown = RichTable(
-        title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-        caption=Text("\n".join(table.notes), style="dim") if table.notes else None, caption_justify="left",
+        title=Text(table.title, style="bold"), title_justify="left", caption_justify="left",
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        caption=Text("\n".join(table.notes), style="dim") if table.notes else None,
     )  # fmt: skip
     for i, column in enumerate(table.columns):
         is_name = i < table.num_text_columns
+        cells = [row[i] for row in table.rows]
+        longest = max((len(part) for cell in cells for part in _parts(cell)), default=1)
         shown.add_column(
-            Text(column), justify="left" if is_name else "right", overflow="fold", no_wrap=not is_name
+            Text(column),
+            justify="left" if is_name else "right",
+            overflow="fold",
+            min_width=min(longest, 8) if is_name else longest,
         )
     for row in table.rows:
-        shown.add_row(*(Text(_joined(cell), style="bold green" if cell.is_best else "") for cell in row))
+        shown.add_row(
+            *(Text(" ".join(_parts(cell)), style="bold green" if cell.is_best else "") for cell in row)
+        )
     return shown
 
 
@@ -46,6 +57,11 @@ def to_csv(table: Table) -> str:
     writer.writerow(table.columns)
     writer.writerows([_joined(cell) for cell in row] for row in table.rows)
     return out.getvalue()
+
+
+def _parts(cell: Cell) -> list[str]:
+    """The mean, and the spread as one word, so that it does not break."""
+    return [cell.text, cell.spread.replace(" ", "")] if cell.spread else [cell.text]
 
 
 def _joined(cell: Cell) -> str:

@@ -17,9 +17,13 @@ RULE_FOR_BOLD = (
     "Bold: the head is ahead of every other one, and the 95 % interval of the difference, paired by seed, "
     "excludes zero. No bold in a column: the seeds do not tell the heads apart."
 )
-INTERVAL_MEANING = "± is the half width of the 95 % interval over seeds (Student's t)."
+INTERVAL_MEANING = (
+    "± is the half width of the 95 % interval over seeds (Student's t). It tells the luck of training, not "
+    "how other test examples would come out."
+)
 ONE_SEED = "One seed: there are no intervals, so nothing says whether a difference is luck."
-MAX_COLUMNS_OF_SETS = 6
+# With the mean and the gap these fit on a terminal of 80 columns.
+MAX_COLUMNS_OF_SETS = 4
 NONE = "–"
 
 
@@ -168,9 +172,7 @@ def spectrum_table(spectra: Sequence[SetSpectra]) -> Table:
         "SVE",
         "LSVR",
         "rank",
-        "SVE centred",
-        "LSVR centred",
-        "rank centred",
+        *(f"{n} centred" for n in ("SVE", "LSVR", "rank")),
     )
     body = []
     for spectra_of_set in spectra:
