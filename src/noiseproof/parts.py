@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from noiseproof.config import RunConfig
 from noiseproof.data.classes import align_labels, check_trainable
-from noiseproof.data.sources import open_dataset
+from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.data.transforms import augmented, shifted
 from noiseproof.errors import BadData
@@ -201,5 +201,6 @@ def _named(parts: list[Part]) -> list[Part]:
 
 
 def short_name(name: str) -> str:
-    """A path without its folders; any other name as it is."""
-    return Path(name).name if "/" in name and ":" not in name else name
+    """A path without its folders, a public data set without its source."""
+    prefix, _, address = name.partition(":")
+    return address if prefix in PREFIXES else Path(name).name or name

@@ -34,6 +34,7 @@ from noiseproof.heads.estimators import fit_heads
 from noiseproof.heads.files import SUFFIXES as HEAD_SUFFIXES
 from noiseproof.heads.files import load_head, save_head
 from noiseproof.parts import Part, Parts, notes, open_one, open_parts, short_name
+from noiseproof.progress import stage
 from noiseproof.records import Dataset, LabelIssues
 from noiseproof.report.page import write_report
 from noiseproof.stages import Stages, only_process_in
@@ -145,20 +146,22 @@ def _rows(stored: StoredFeatures, rows: np.ndarray | None) -> Any:
 def _key_of(this: _Run, part: Part) -> list[Any]:
     """What results on the features of a part depend on."""
     key = this.stored[part.whole.fingerprint].manifest["key"]
-    return [key, part.rows, part.name, part.role, part.dataset.class_names]
+    return [key, part.rows, part.dataset.class_names]
 
 
 def _diagnose(this: _Run, parts: Parts) -> None:
     def make() -> list[str]:
         entries = []
-        for part in parts.all:
-            features = _features(this, part)
-            raw, centred = (spectrum(features, is_centred=c).to_json() for c in (False, True))
-            entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
+        with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
+            for part in parts.all:
+                features = _features(this, part)
+                raw, centred = (spectrum(features, is_centred=c).to_json() for c in (False, True))
+                entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
+                bar.update()
         write_json(this.config.out / SPECTRUM, entries)
         return [SPECTRUM]
 
-    depends_on = [_key_of(this, part) for part in parts.all]
+    depends_on = [[part.name, part.role, _key_of(this, part)] for part in parts.all]
     this.stages.once("spectrum", depends_on=depends_on, make=make)
 
 
@@ -166,10 +169,12 @@ def _detect(this: _Run, train: Part) -> None:
     out, dataset = this.config.out, train.dataset
 
     def make() -> list[str]:
-        issues = find_label_issues(
-            _features(this, train), train.given_labels, ids=dataset.ids, class_names=dataset.class_names,
-            seed=this.config.seed,
-        )  # fmt: skip
+        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
+            issues = find_label_issues(
+                _features(this, train), train.given_labels, ids=dataset.ids,
+                class_names=dataset.class_names, seed=this.config.seed,
+            )  # fmt: skip
+            bar.update(len(dataset))
         frame = issues.to_frame()
         if dataset.clean_labels is not None:
             frame["clean_label"] = np.array(dataset.class_names, dtype=object)[dataset.clean_labels]
@@ -202,18 +207,23 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: dict[str, str], test
     """In domain and out of it, against the true labels where they are known."""
 
     def make() -> list[str]:
-        rows = [
-            evaluate_head(
-                load_head(this.config.out / head.file(seed)), _features(this, part), part.best_labels,
-                name=head.name, seed=seed, set_name=part.name, domain="ood" if part.role == "ood" else "id",
-                class_names=part.dataset.class_names,
-            )
-            for head in heads for seed in range(head.num_seeds) for part in tests
-        ]  # fmt: skip
-        write_bytes(this.config.out / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
+        trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
+        lines = []
+        with stage("Evaluation", total=len(trained) * len(tests), unit="set") as bar:
+            for head, seed in trained:
+                classifier = load_head(this.config.out / head.file(seed))
+                for part in tests:
+                    row = evaluate_head(
+                        classifier, _features(this, part), part.best_labels, name=head.name, seed=seed,
+                        set_name=part.name, domain="ood" if part.role == "ood" else "id",
+                        class_names=part.dataset.class_names,
+                    )  # fmt: skip
+                    lines.append(row.to_line() + "\n")
+                    bar.update()
+        write_bytes(this.config.out / RESULTS, "".join(lines).encode())
         return [RESULTS]
 
-    depends_on = [fitted, [[_key_of(this, part), part.best_labels] for part in tests]]
+    depends_on = [fitted, [[part.name, part.role, _key_of(this, part), part.best_labels] for part in tests]]
     this.stages.once("evaluate", depends_on=depends_on, make=make)
 
 

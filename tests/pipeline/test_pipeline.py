@@ -139,6 +139,13 @@ def test_changed_head_redoes_that_head_only(configured, monkeypatch):
     assert said == ["Done again, because settings or data changed: head nmtune, evaluate."]
 
 
+def test_another_evaluation_set_trains_nothing_again(configured, other_blobs, monkeypatch):
+    pipeline.run(configured(ood=[]))
+    monkeypatch.delattr(pipeline, "fit_heads")
+    monkeypatch.delattr(pipeline, "find_label_issues")
+    assert pipeline.run(configured(ood=[str(other_blobs)])).card["encoder_passes"] == 30
+
+
 def test_head_that_is_left_out_is_deleted(configured):
     pipeline.run(configured())
     config = configured(heads="linear")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import shlex
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,7 +26,8 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def run_guarded(*arguments: Any, **options: Any) -> Any:
         try:
-            return command(*arguments, **options)
+            with _plain_warnings():
+                return command(*arguments, **options)
         except NoiseproofError as error:
             if wants_traceback.get():
                 raise
@@ -35,6 +38,17 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
     return run_guarded
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """A warning is a sentence for the user, without the line of code that it comes from."""
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"Note: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def command_line() -> str:
