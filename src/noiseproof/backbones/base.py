@@ -40,7 +40,7 @@ class AbstractBackbone(ABC):
 
     @abstractmethod
     def encode(self, batch: np.ndarray) -> Float[np.ndarray, "b d"]:
-        """Features of a stack of prepared examples, float32, in the simplest correct way."""
+        """Features of a stack of at least one prepared example, float32, in the simplest correct way."""
 
 
 class AbstractTorchBackbone(AbstractBackbone):

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from noiseproof.backbones.base import AbstractTorchBackbone
+from noiseproof.backbones.threads import one_thread
 from noiseproof.backbones.weights import hash_weights
 from noiseproof.errors import invalid
 from noiseproof.records import Kind
@@ -89,7 +90,7 @@ class ImageBackbone(AbstractTorchBackbone):
 
     def _measured_dim(self, encoder: nn.Module) -> int:
         blank = self.prepare(Image.new("RGB", (64, 64)))
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             features = encoder(torch.zeros(1, 3, *blank.shape[:2]))
         if features.ndim != 2:
             raise invalid(

@@ -7,7 +7,7 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +15,10 @@ from jaxtyping import Float
 from torch import nn
 
 from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
+from noiseproof.backbones.threads import one_thread
 from noiseproof.errors import NoiseproofError, invalid, missing_extra
 from noiseproof.registry import unknown_name
 
-EngineName = Literal["auto", "torch", "onnxruntime"]
-Precision = Literal["float32", "bfloat16"]
 ENGINES = ("auto", "torch", "onnxruntime")
 PRECISIONS = ("float32", "bfloat16")
 LARGEST_DIFFERENCE = 1e-4
@@ -55,8 +54,8 @@ def choose_engine(
     backbone: AbstractBackbone,
     first_rows: np.ndarray,
     *,
-    engine: EngineName = "auto",
-    precision: Precision = "float32",
+    engine: str = "auto",
+    precision: str = "float32",
     batch_size: int = 64,
 ) -> Engine:
     """The engine asked for, or the fastest that gives the same features.
@@ -99,7 +98,7 @@ def choose_engine(
         return replace(fallback, note=str(error))
 
 
-def torch_engine(module: nn.Module, *, precision: Precision = "float32", batch_size: int = 64) -> Engine:
+def torch_engine(module: nn.Module, *, precision: str = "float32", batch_size: int = 64) -> Engine:
     """PyTorch on the GPU if there is one, else channels-last on the CPU. Moves the module there."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -117,7 +116,9 @@ def checked_onnx_engine(backbone: AbstractTorchBackbone, first_rows: np.ndarray)
     engine = onnx_engine(backbone.module, first_rows[:1])
     starts = range(0, len(first_rows), _ROWS_PER_ONNX_CALL)
     ours = [engine.encode(first_rows[start : start + _ROWS_PER_ONNX_CALL]) for start in starts]
-    difference = largest_difference(np.concatenate(ours), backbone.encode(first_rows))
+    with one_thread():
+        reference = backbone.encode(first_rows)
+    difference = largest_difference(np.concatenate(ours), reference)
     if not difference <= LARGEST_DIFFERENCE:  # also when it is NaN
         raise _NotUsableError(
             f"its features differ by {difference:.1e} relative, allowed: {LARGEST_DIFFERENCE:.0e}."
@@ -182,7 +183,7 @@ def _exported(module: nn.Module, example: torch.Tensor) -> bytes:
     """
     buffer: Any = io.BytesIO()
     try:
-        with warnings.catch_warnings(), torch.inference_mode():
+        with warnings.catch_warnings(), torch.inference_mode(), one_thread():
             warnings.simplefilter("ignore")  # it announces its successor, and every shape it traces through
             torch.onnx.export(module.cpu(), (example,), buffer, dynamo=False, input_names=["batch"])
     except Exception as error:  # whatever a model does that the exporter does not know
@@ -201,7 +202,7 @@ def _exact_float32() -> Any:
         yield
 
 
-def _autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[Any]:
+def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.errors import BadData, NoiseproofError, invalid
-from noiseproof.features.engines import NUM_COMPARED, Engine, EngineName, Precision, choose_engine
+from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
 from noiseproof.features.resume import Span, alone, finished, key_folder, plan
 from noiseproof.features.shards import open_shard, write_shard
 from noiseproof.features.store import SCHEMA, StoredFeatures, load_features, store_key, write_manifest
@@ -25,7 +25,6 @@ from noiseproof.progress import stage
 from noiseproof.records import Dataset
 from noiseproof.registry import unknown_name
 
-Dtype = Literal["float32", "float16"]
 DTYPES = ("float32", "float16")
 _UNITS = {"image": "image", "text": "text", "features": "row"}
 Call = TypeVar("Call")
@@ -38,9 +37,9 @@ def extract(
     *,
     store: str | Path,
     batch_size: int = 64,
-    engine: EngineName = "auto",
-    precision: Precision = "float32",
-    dtype: Dtype = "float32",
+    engine: str = "auto",
+    precision: str = "float32",
+    dtype: str = "float32",
     num_workers: int | None = None,
     shard_rows: int = 4096,
     quiet: bool = False,
@@ -187,7 +186,7 @@ def _prepared_one(dataset: Dataset, backbone: AbstractBackbone, row: int) -> np.
 
 
 def _checked(
-    features: Float[np.ndarray, "m d"], ids: np.ndarray, name: str, dtype: Dtype
+    features: Float[np.ndarray, "m d"], ids: np.ndarray, name: str, dtype: str
 ) -> Float[np.ndarray, "m d"]:
     """The features in the type of the files, all finite."""
     with np.errstate(over="ignore"):
@@ -213,9 +212,7 @@ def _named(example_id: Any) -> str:
     return repr(np.asarray(example_id).item())
 
 
-def _components(
-    dataset: Dataset, backbone: AbstractBackbone, precision: Precision, dtype: Dtype
-) -> dict[str, Any]:
+def _components(dataset: Dataset, backbone: AbstractBackbone, precision: str, dtype: str) -> dict[str, Any]:
     """Everything features depend on. Labels are not among it, so relabelling never goes stale."""
     return {
         "schema": SCHEMA,
@@ -235,7 +232,7 @@ def _check_options(
     batch_size: int,
     num_workers: int | None,
     shard_rows: int,
-    dtype: Dtype,
+    dtype: str,
 ) -> None:
     if backbone.kind != dataset.kind:
         raise invalid(

@@ -132,13 +132,10 @@ def _vouches_for(span: Span, key: str) -> bool:
     except DamagedFile as error:
         _warn(span.path, str(error))
         return False
-    is_ours = shard.metadata.get("key") == key and shard.metadata.get("start") == str(span.start)
-    if not is_ours or len(shard.ids) != len(span):
-        return False
-    if not shard.is_intact():
+    if shard.metadata.get("key") != key or not shard.is_intact():
         _warn(span.path, "its checksum is wrong")
         return False
-    return True
+    return shard.metadata.get("start") == str(span.start) and len(shard.ids) == len(span)
 
 
 def _readable_manifest(folder: Path) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ class Shard:
         path: the file.
         features: memory-mapped, read-only.
         ids: of these rows.
-        metadata: what the writer noted, and `sha256` over features and ids.
+        metadata: what the writer noted, and `sha256` over that, the features and the ids.
     """
 
     path: Path
@@ -37,7 +37,8 @@ class Shard:
 
     def is_intact(self) -> bool:
         """Whether the contents are what was written."""
-        return self.metadata.get("sha256") == _contents_hash(self.features, _encoded_ids(self.ids))
+        noted = {name: value for name, value in self.metadata.items() if name != "sha256"}
+        return self.metadata.get("sha256") == _contents_hash(self.features, _encoded_ids(self.ids), noted)
 
 
 def write_shard(
@@ -45,8 +46,10 @@ def write_shard(
 ) -> None:
     """Write a shard atomically. The same contents give the same bytes."""
     encoded = _encoded_ids(ids)
-    noted = {**metadata, "sha256": _contents_hash(features, encoded)}
-    write_bytes(path, save({"features": np.ascontiguousarray(features), **encoded}, metadata=_sorted(noted)))
+    noted = {**metadata, "sha256": _contents_hash(features, encoded, metadata)}
+    # In one entry: safetensors writes several in an order that changes from process to process.
+    header = {"noiseproof": json.dumps(noted, sort_keys=True)}
+    write_bytes(path, save({"features": np.ascontiguousarray(features), **encoded}, metadata=header))
 
 
 def open_shard(path: Path) -> Shard:
@@ -62,7 +65,7 @@ def open_shard(path: Path) -> Shard:
             if header_bytes > size_bytes:
                 raise ValueError("the header is longer than the file")
             header: dict[str, Any] = json.loads(file.read(header_bytes))
-        metadata = header.pop("__metadata__")
+        metadata = json.loads(header.pop("__metadata__")["noiseproof"])
         begin = 8 + header_bytes
         if begin + max(entry["data_offsets"][1] for entry in header.values()) != size_bytes:
             raise ValueError("the file is shorter or longer than its header says")
@@ -115,13 +118,11 @@ def _decoded_ids(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.array([joined[begin:end].decode() for begin, end in zip(begins, ends, strict=True)], dtype=str)
 
 
-def _contents_hash(features: np.ndarray, encoded_ids: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _contents_hash(
+    features: np.ndarray, encoded_ids: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> str:
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name, array in sorted({"features": features, **encoded_ids}.items()):
         digest.update(f"{name} {array.dtype} {array.shape};".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _sorted(noted: Mapping[str, str]) -> dict[str, str]:
-    return dict(sorted(noted.items()))

@@ -1,0 +1,139 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+from tiny_encoders import CountingBackbone, squares
+
+from noiseproof.errors import DamagedFile, InvalidArgument, MissingFile
+from noiseproof.features.extract import extract
+from noiseproof.features.shards import open_shard, write_shard
+from noiseproof.features.store import load_features
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@pytest.fixture
+def stored(tmp_path):
+    return extract(squares(11), CountingBackbone(), store=tmp_path / "store", shard_rows=4, quiet=True)
+
+
+@given(
+    ids=st.one_of(
+        st.lists(TEXT, min_size=1, max_size=5),
+        st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5),
+    ),
+    dtype=st.sampled_from([np.float16, np.float32]),
+)  # fmt: skip
+def test_a_shard_gives_back_what_was_written(tmp_path_factory, ids, dtype):
+    path = tmp_path_factory.mktemp("shard") / "part-00000.safetensors"
+    features = np.random.default_rng(0).standard_normal((len(ids), 3)).astype(dtype)
+    write_shard(path, features, np.array(ids), {"key": "k"})
+    shard = open_shard(path)
+    np.testing.assert_array_equal(shard.features, features)
+    assert shard.features.dtype == dtype
+    assert shard.ids.tolist() == ids
+    assert shard.is_intact()
+    np.testing.assert_array_equal(load_file(path)["features"], features)  # anybody's reader can open it
+
+
+def test_loading_from_the_store_or_from_the_folder_of_the_key(stored):
+    for path in (stored.path, stored.path.parent, str(stored.path)):
+        loaded = load_features(path, verify=True)
+        np.testing.assert_array_equal(loaded.features, stored.features)
+        assert loaded.ids.tolist() == squares(11).ids.tolist()
+        assert (len(loaded), loaded.num_encoded) == (11, 0)
+
+
+def test_loaded_features_are_mapped_and_cannot_be_changed(stored):
+    rows = load_features(stored.path).features[1:3]
+    with pytest.raises(ValueError, match="read-only"):
+        rows[0] = 0
+
+
+def test_several_sets_are_listed(stored):
+    extract(squares(11), CountingBackbone(name="another"), store=stored.path.parent, quiet=True)
+    with pytest.raises(InvalidArgument, match="one of these:\n") as caught:
+        load_features(stored.path.parent)
+    assert "squares by another" in str(caught.value)
+    assert f"{stored.path}: squares by counting" in str(caught.value)
+
+
+def test_nothing_there_and_nothing_finished_are_told_apart(stored, tmp_path):
+    with pytest.raises(MissingFile, match="which is no folder"):
+        load_features(tmp_path / "nowhere")
+    (stored.path / "manifest.json").unlink()
+    with pytest.raises(MissingFile, match=r"holds no finished features \(1 unfinished\)"):
+        load_features(stored.path.parent)
+
+
+def test_a_shard_that_is_gone_or_of_another_size_is_named(stored):
+    shard = stored.path / "part-00001.safetensors"
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-1])
+    with pytest.raises(
+        DamagedFile, match=r"part-00001.safetensors' is damaged: it has \d+ bytes, the manifest"
+    ):
+        load_features(stored.path)
+    shard.unlink()
+    with pytest.raises(DamagedFile, match=r"part-00001.safetensors' is damaged: it is missing"):
+        load_features(stored.path)
+
+
+def test_a_changed_byte_is_found_by_verifying(stored):
+    shard = stored.path / "part-00001.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    load_features(stored.path)
+    with pytest.raises(DamagedFile, match=r"part-00001.safetensors' is damaged: its checksum is not that"):
+        load_features(stored.path, verify=True)
+
+
+def test_a_damaged_header_is_found_at_once(stored):
+    shard = stored.path / "part-00001.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[9] ^= 0xFF
+    shard.write_bytes(content)
+    with pytest.raises(DamagedFile, match=r"part-00001.safetensors' is damaged"):
+        load_features(stored.path)
+
+
+def test_a_shard_of_other_features_is_found(stored, tmp_path):
+    other = extract(
+        squares(11, fingerprint="other!"), CountingBackbone(), store=tmp_path / "b", shard_rows=4, quiet=True
+    )
+    shutil.copy(other.path / "part-00001.safetensors", stored.path)
+    with pytest.raises(
+        DamagedFile, match=r"part-00001.safetensors' is damaged: it belongs to other features"
+    ):
+        load_features(stored.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda manifest: manifest.pop("dim"), "it lacks one of"),
+        (lambda manifest: manifest.update(dim=6), "promises another shape"),
+        (
+            lambda manifest: manifest["components"].update(backbone="x"),
+            "its key is not that of its components",
+        ),
+    ],
+    ids=["incomplete", "another shape", "another backbone"],
+)
+def test_a_manifest_that_contradicts_itself_is_named(stored, change, reason):
+    manifest = dict(stored.manifest)
+    change(manifest)
+    (stored.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedFile, match=rf"manifest.json' is damaged: .*{reason}"):
+        load_features(stored.path)
+
+
+def test_no_labels_are_stored(stored):
+    names = {name for path in stored.path.glob("part-*") for name in load_file(path)}
+    assert names == {"features", "ids_utf8", "ids_ends"}
+    assert not any("label" in name for name in stored.manifest)
