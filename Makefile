@@ -26,7 +26,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 demo: $(INSTALLED)
 	$(BIN)/noiseproof demo --out runs/demo
@@ -40,7 +40,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 quick: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 wheel: $(INSTALLED)
 	rm -rf dist

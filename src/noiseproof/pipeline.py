@@ -31,8 +31,8 @@ from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.features.extract import extract
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.estimators import fit_heads
-from noiseproof.heads.files import SUFFIXES as HEAD_SUFFIXES
 from noiseproof.heads.files import load_head, save_head
+from noiseproof.heads.fit import num_steps
 from noiseproof.parts import Part, Parts, notes, open_one, open_parts, short_name
 from noiseproof.progress import stage
 from noiseproof.records import Dataset, LabelIssues
@@ -41,6 +41,7 @@ from noiseproof.stages import Stages, only_process_in
 from noiseproof.thumbnails import write_thumbnails
 from noiseproof.variants import Variant, variants
 
+HEAD_SUFFIXES = (".safetensors", ".json")
 SPECTRUM, ISSUES, RESULTS = "spectrum.json", "label_issues.parquet", "results.jsonl"
 
 
@@ -193,7 +194,11 @@ def _fit(this: _Run, head: Variant, parts: Parts) -> str:
     def make() -> list[str]:
         fitted = head.build()
         second = None if view is None else _rows(this.stored[view.fingerprint], train.rows)
-        fit_heads(fitted, _features(this, train), train.given_labels, second_view=second)
+        steps = num_steps([one.spec() for one in fitted], len(train.dataset))
+        with stage(f"Head {head.name}", total=steps, unit="step") as bar:
+            fit_heads(
+                fitted, _features(this, train), train.given_labels, second_view=second, on_step=bar.update
+            )
         for seed, one in enumerate(fitted):
             save_head(one, out / head.file(seed))
         return [head.file(seed) + suffix for seed in range(head.num_seeds) for suffix in HEAD_SUFFIXES]
@@ -208,13 +213,14 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: dict[str, str], test
 
     def make() -> list[str]:
         trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
+        sets = [(part, _features(this, part)) for part in tests]
         lines = []
         with stage("Evaluation", total=len(trained) * len(tests), unit="set") as bar:
             for head, seed in trained:
                 classifier = load_head(this.config.out / head.file(seed))
-                for part in tests:
+                for part, features in sets:
                     row = evaluate_head(
-                        classifier, _features(this, part), part.best_labels, name=head.name, seed=seed,
+                        classifier, features, part.best_labels, name=head.name, seed=seed,
                         set_name=part.name, domain="ood" if part.role == "ood" else "id",
                         class_names=part.dataset.class_names,
                     )  # fmt: skip

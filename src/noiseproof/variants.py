@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from noiseproof.config import RunConfig
-from noiseproof.errors import InvalidArgument, UnknownName
-from noiseproof.heads.table import HEADS
+from noiseproof.errors import InvalidArgument, NoiseproofError
+from noiseproof.heads.estimators import HEADS, AbstractHead
 from noiseproof.registry import unknown_name
 
 # With `recipe: default` a head of a run takes at most so many steps, however large the data set.
@@ -32,9 +32,19 @@ class Variant:
     options: Mapping[str, Any]
     num_seeds: int
 
-    def build(self) -> list[Any]:
+    def build(self) -> list[AbstractHead]:
         """An unfitted estimator per seed."""
-        return [HEADS.load(self.kind)(seed=seed, **self.options) for seed in range(self.num_seeds)]
+        return [HEADS[self.kind](seed=seed, **self.options) for seed in range(self.num_seeds)]
+
+    @property
+    def needs_two_views(self) -> bool:
+        """Whether it compares an example with an augmented view of itself.
+
+        Raises:
+            NoiseproofError: an option has a value that is not allowed.
+        """
+        terms = self.build()[0].spec().regularization
+        return terms.is_cross_view and bool(terms.weight_mse)
 
     def file(self, seed: int) -> str:
         """Where the fitted head is saved, relative to the run folder, without suffix."""
@@ -54,27 +64,34 @@ def variants(config: RunConfig) -> list[Variant]:
     mistakes: list[str] = []
     found = []
     for name, options in config.heads.items():
-        own = dict(options)
-        kind = own.pop("kind", name)
-        try:
-            allowed = _options_of(kind)
-        except UnknownName as error:
-            mistakes.append(f"`heads.{name}`: {error}")
+        kind = options.get("kind", name)
+        if kind not in HEADS:
+            mistakes.append(f"`heads.{name}`: {unknown_name('head', kind, HEADS)}")
             continue
-        mistakes += [
-            f"`heads.{name}.{option}`: {unknown_name('option', option, allowed)}"
-            for option in own
-            if option not in allowed
-        ]
-        found.append(Variant(name, kind, _shared(config, allowed) | own, config.seeds))
+        allowed = _options_of(kind)
+        own = {option: value for option, value in options.items() if option != "kind"}
+        unknown = [unknown_name("option", option, allowed) for option in own if option not in allowed]
+        mistakes += [f"`heads.{name}`: {error}" for error in unknown]
+        if not unknown:
+            variant = Variant(name, kind, _shared(config, allowed) | own, config.seeds)
+            mistakes += _mistakes_of(variant, config)
+            found.append(variant)
     if mistakes:
         raise InvalidArgument("\n".join(mistakes))
     return found
 
 
+def _mistakes_of(variant: Variant, config: RunConfig) -> list[str]:
+    try:
+        if variant.needs_two_views and config.views < 2:
+            return [f"`views` is {config.views}; `heads.{variant.name}` compares views. Next: --views 2."]
+    except (NoiseproofError, TypeError) as error:
+        return [f"`heads.{variant.name}`: {error}"]
+    return []
+
+
 def _options_of(kind: str) -> list[str]:
-    signature = inspect.signature(HEADS.load(kind).__init__)
-    return [name for name in signature.parameters if name not in ("self", "seed")]
+    return [name for name in inspect.signature(HEADS[kind]).parameters if name != "seed"]
 
 
 def _shared(config: RunConfig, allowed: list[str]) -> dict[str, Any]:

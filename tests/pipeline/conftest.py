@@ -1,7 +1,17 @@
 import pytest
+import torch
 from blobs import save_blobs
 
 from noiseproof.config import load_config
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads only get in each other's way on ten rows."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -25,7 +35,7 @@ def configured(tmp_path, blobs, other_blobs):
             "out": tmp_path / "run",
             "cache": tmp_path / "cache",
             "seeds": 2,
-            "max_steps": 20,
+            "max_steps": 10,
             "corrupt": "symmetric:0.2",
         }
         return load_config(command_line=options | changed)

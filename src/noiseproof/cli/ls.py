@@ -54,9 +54,9 @@ def _detectors() -> Iterable[str]:
 
 
 def _heads() -> Iterable[str]:
-    from noiseproof.heads.table import HEADS
+    from noiseproof.heads.estimators import HEADS
 
-    return HEADS.names
+    return HEADS
 
 
 def _noise() -> Iterable[str]:
