@@ -119,18 +119,18 @@ class LabelIssues:
 
     Attributes:
         ids: example ids.
-        given_labels: as the user has them, class ids.
+        given_labels: as the user has them.
         suggested_labels: what the detector would put instead (the given one where it agrees).
         suspicion: in [0, 1], higher = more likely wrong.
         is_issue: the detector's own decision.
         method: name of the detector.
         probs: out-of-sample class probabilities the scores were made from, where there are any.
-        class_names: k names, for `to_frame`; class ids where they are unknown.
+        class_names: k names, where the labels are class ids; `to_frame` then shows the names.
     """
 
     ids: np.ndarray
-    given_labels: Int[np.ndarray, " n"]
-    suggested_labels: Int[np.ndarray, " n"]
+    given_labels: np.ndarray
+    suggested_labels: np.ndarray
     suspicion: Float[np.ndarray, " n"]
     is_issue: Bool[np.ndarray, " n"]
     method: str

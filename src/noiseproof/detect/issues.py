@@ -1,0 +1,124 @@
+"""Find wrong labels from features and given labels: one call, one schema for every detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from noiseproof.detect.calibration import calibrate
+from noiseproof.detect.leave_one_out import leave_one_out
+from noiseproof.errors import BadData, invalid
+from noiseproof.records import LabelIssues, check_finite, check_label_range
+from noiseproof.registry import Registry
+
+DETECTORS = Registry("detector", {"leave_one_out": "noiseproof.detect.issues:ridge_issues"})
+
+
+def find_label_issues(
+    features: Any,
+    given_labels: Any,
+    *,
+    method: str = "auto",
+    ids: Any = None,
+    class_names: Sequence[str] = (),
+    seed: int = 0,
+) -> LabelIssues:
+    """Which labels are probably wrong, and what they should be.
+
+    Args:
+        features: (n, d) of any frozen encoder; array-like, memory-mapped or not.
+        given_labels: (n,) labels of any type, or class ids where `class_names` are given.
+        method: "leave_one_out", or "auto", which is the same today.
+        ids: (n,) example ids; row numbers by default.
+        class_names: k names; also says how many classes there are.
+        seed: of detectors that draw random numbers; leave-one-out draws none.
+
+    Returns:
+        A record whose labels are in the vocabulary of `given_labels`.
+
+    Raises:
+        BadData: lengths differ, one class only, NaN or infinity (the row is named), a label that is no class.
+        UnknownName: no such method.
+    """
+    if not hasattr(features, "shape"):
+        features = np.asarray(features)
+    labels = np.asarray(given_labels)
+    _check_shapes(features, labels, ids)
+    classes, encoded = _encoded(labels, tuple(class_names))
+    for start in range(0, len(labels), 8192):
+        check_finite(np.asarray(features[start : start + 8192]), "features")
+    detector = DETECTORS.load("leave_one_out" if method == "auto" else method)
+    return detector(
+        features,
+        encoded,
+        classes=classes,
+        ids=np.arange(len(labels)) if ids is None else np.asarray(ids),
+        class_names=tuple(class_names),
+        seed=seed,
+    )
+
+
+def ridge_issues(
+    features: Any,
+    given_labels: np.ndarray,
+    *,
+    classes: np.ndarray,
+    ids: np.ndarray,
+    class_names: tuple[str, ...],
+    seed: int,
+) -> LabelIssues:
+    """Calibrated leave-one-out probabilities of a ridge head (`detect.leave_one_out`, `detect.calibration`).
+
+    A label is an issue where it is more likely wrong than right.
+    """
+    del seed  # nothing is drawn
+    scores = leave_one_out(features, given_labels, num_classes=len(classes)).scores
+    calibrated = calibrate(scores, given_labels)
+    is_issue = calibrated.suspicion > 0.5
+    others = calibrated.probs.copy()
+    np.put_along_axis(others, given_labels[:, None], -1.0, axis=1)
+    suggested = np.where(is_issue, others.argmax(1), given_labels)
+    return LabelIssues(
+        ids=ids,
+        given_labels=classes[given_labels],
+        suggested_labels=classes[suggested],
+        suspicion=calibrated.suspicion,
+        is_issue=is_issue,
+        method="leave_one_out",
+        probs=calibrated.probs,
+        class_names=class_names,
+    )
+
+
+def _encoded(labels: np.ndarray, class_names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The vocabulary of the labels, and each label's place in it."""
+    if class_names:
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise invalid(
+                "given_labels", labels.dtype.name, "class ids (integers) where `class_names` are given"
+            )
+        check_label_range(labels, len(class_names), "given_labels")
+        classes, encoded = np.arange(len(class_names)), labels.astype(np.int64)
+    else:
+        classes, encoded = np.unique(labels, return_inverse=True)
+    if len(np.unique(encoded)) < 2:
+        raise BadData(
+            f"`given_labels` hold one class only, {labels[0]!r}; allowed: two or more. "
+            "Next: check the label column."
+        )
+    return classes, encoded
+
+
+def _check_shapes(features: Any, labels: np.ndarray, ids: Any) -> None:
+    if len(features.shape) != 2:
+        raise invalid("features", tuple(features.shape), "an array of two axes, (n, d)")
+    for name, values in (("given_labels", labels), ("ids", ids)):
+        if values is not None and len(values) != len(features):
+            raise BadData(
+                f"`{name}` has {len(values)} rows, `features` {len(features)}; they must agree. "
+                "Next: pass the labels of exactly these examples."
+            )
+    if len(labels) < 2:
+        raise BadData(f"`features` has {len(labels)} rows; allowed: two or more.")

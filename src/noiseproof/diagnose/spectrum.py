@@ -1,0 +1,214 @@
+r"""The singular-value spectrum of features, from one streaming pass.
+
+F is (n, d) with singular values s and p = s / sum s. All that is kept is the d x d Gram matrix and the
+column sums, so memory does not grow with n and parts of a data set can be merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+
+from noiseproof.errors import BadData, invalid
+from noiseproof.records import SpectrumCard, check_finite
+
+# eig(F^T F) in float64 carries an absolute error of eps s_1^2, so a singular value at s_1 / 3e4 still has
+# six right digits. Where smaller ones matter, the QR path computes them from F itself.
+_GRAM_IS_GOOD_TO = 3e4
+
+
+def spectrum(
+    features: Any, *, is_centred: bool = False, block_rows: int = 8192, is_refined: bool = True
+) -> SpectrumCard:
+    r"""Singular values of a feature matrix and what the papers read from them.
+
+    $\mathrm{SVE} = -\sum_i p_i \ln p_i$, $\mathrm{LSVR} = -\ln p_1$, effective rank = exp(SVE).
+
+    Args:
+        features: (n, d) array-like that can be sliced by rows, memory-mapped or not.
+        is_centred: take the mean row off first. Features after a ReLU are non-negative, so the raw s_1 is
+            mostly the direction of their mean; the paper uses raw features.
+        block_rows: rows read at once.
+        is_refined: recompute by QR, reading the features once more, where the spectrum is so steep that
+            its Gram matrix loses the smallest singular values. It costs about n d^2 more.
+
+    Returns:
+        All min(n, d) singular values, descending.
+
+    Raises:
+        BadData: NaN or infinity (the row is named), or no rows.
+
+    Source: Chen, Wang et al. 2024, arXiv:2309.17002, Section 2.3, Eqs. 1 and 2 (SVE, LSVR); Roy & Vetterli
+    2007 (effective rank).
+    """
+    return _cards(features, (is_centred,), block_rows=block_rows, is_refined=is_refined)[0]
+
+
+def spectra(features: Any, *, block_rows: int = 8192) -> tuple[SpectrumCard, SpectrumCard]:
+    """The raw and the centred spectrum, from the same pass; see `spectrum`."""
+    raw, centred = _cards(features, (False, True), block_rows=block_rows, is_refined=True)
+    return raw, centred
+
+
+class SpectrumAccumulator:
+    """Gram matrix of the rows seen so far; shards can be accumulated apart and merged."""
+
+    def __init__(self) -> None:
+        self.num_examples = 0
+        self._gram: np.ndarray | None = None
+        self._shift = np.zeros(0)
+        self._sum = np.zeros(0)
+
+    @property
+    def dim(self) -> int:
+        """d, once a block was seen."""
+        return len(self._sum)
+
+    def update(self, block: Any) -> None:
+        """Add rows.
+
+        Args:
+            block: (rows, d) numbers.
+
+        Raises:
+            BadData: NaN or infinity, named by its row among all rows seen, or another width.
+        """
+        rows = np.asarray(block, dtype=np.float64)
+        if rows.ndim != 2:
+            raise invalid("features", rows.shape, "an array of two axes, (n, d)")
+        if not np.isfinite(rows.sum()):
+            _raise_not_finite(rows, self.num_examples)
+        if self._gram is None:
+            d = rows.shape[1]
+            self._gram, self._sum = np.zeros((d, d)), np.zeros(d)
+        self._check_width(rows.shape[1])
+        self._gram += rows.T @ rows
+        self._sum += rows.sum(0)
+        self.num_examples += len(rows)
+
+    def merge(self, other: SpectrumAccumulator) -> None:
+        """Add all that another accumulator has seen."""
+        if other._gram is None:
+            return
+        if self._gram is None:
+            self._gram, self._sum = np.zeros_like(other._gram), np.zeros_like(other._sum)
+        self._check_width(other.dim)
+        self._gram += other._gram
+        self._sum += other._sum
+        self.num_examples += other.num_examples
+
+    def mean(self) -> Float[np.ndarray, " d"]:
+        """Mean row."""
+        return self._sum / max(self.num_examples, 1)
+
+    def num_live(self) -> int:
+        """Features that are not zero in every row."""
+        return 0 if self._gram is None else int(np.count_nonzero(np.diag(self._gram)))
+
+    def norm(self) -> float:
+        """Frobenius norm of all rows, an upper bound of the largest singular value."""
+        return 0.0 if self._gram is None else float(np.sqrt(np.trace(self._gram)))
+
+    def singular_values(self, *, is_centred: bool = False) -> Float[np.ndarray, " r"]:
+        """min(n, d) singular values, descending, from the eigenvalues of the Gram matrix."""
+        if self._gram is None or self.num_examples == 0:
+            raise BadData("The spectrum of no features is not defined; `features` has 0 rows.")
+        gram = self._gram
+        if is_centred:
+            gram = gram - np.outer(self._sum, self._sum) / self.num_examples
+        # A feature that never fires adds an exact zero; left in, it would ask for the QR path.
+        live = np.flatnonzero(np.diag(self._gram))
+        eigenvalues = scipy.linalg.eigvalsh(gram[np.ix_(live, live)], check_finite=False)[::-1]
+        values = np.zeros(self.dim)
+        values[: len(live)] = np.sqrt(np.maximum(eigenvalues, 0.0))
+        return values[: min(self.num_examples, self.dim)]
+
+    def card(self, *, is_centred: bool = False) -> SpectrumCard:
+        """The spectrum card of all rows seen, without the QR refinement."""
+        return _card(self.singular_values(is_centred=is_centred), self, is_centred=is_centred)
+
+    def _check_width(self, d: int) -> None:
+        if d != self.dim:
+            raise BadData(f"`features` has {d} columns after {self.dim} before; all rows must agree.")
+
+
+def entropy_nats(singular_values: Float[np.ndarray, " r"]) -> float:
+    """SVE: Shannon entropy of the normalised singular values, 0 ln 0 = 0; of no variation at all, 0."""
+    p = singular_values[singular_values > 0]
+    p = p / p.sum() if len(p) else p
+    return float(-(p * np.log(p)).sum()) + 0.0
+
+
+def largest_ratio(singular_values: Float[np.ndarray, " r"]) -> float:
+    """LSVR: -ln of the part of the largest singular value in their sum, >= 0."""
+    total = singular_values.sum()
+    return float(-np.log(singular_values[0] / total)) + 0.0 if total > 0 else 0.0
+
+
+def _cards(
+    features: Any, centrings: tuple[bool, ...], *, block_rows: int, is_refined: bool
+) -> list[SpectrumCard]:
+    parts = SpectrumAccumulator()
+    for block in _blocks(features, block_rows):
+        parts.update(block)
+    cards = []
+    for is_centred in centrings:
+        values = parts.singular_values(is_centred=is_centred)
+        # The Gram matrix was accumulated uncentred, so its size decides what got lost.
+        smallest = values[: parts.num_live()].min(initial=np.inf)
+        if is_refined and smallest * _GRAM_IS_GOOD_TO < parts.norm():
+            values = _by_qr(features, parts.mean() if is_centred else None, block_rows)
+        cards.append(_card(values, parts, is_centred=is_centred))
+    return cards
+
+
+def _card(values: np.ndarray, parts: SpectrumAccumulator, *, is_centred: bool) -> SpectrumCard:
+    entropy = entropy_nats(values)
+    return SpectrumCard(
+        num_examples=parts.num_examples,
+        dim=parts.dim,
+        singular_values=values,
+        entropy_nats=entropy,
+        largest_ratio=largest_ratio(values),
+        effective_rank=float(np.exp(entropy)),
+        is_centred=is_centred,
+    )
+
+
+def _by_qr(features: Any, mean: np.ndarray | None, block_rows: int) -> np.ndarray:
+    """Singular values of the triangular factor of F, built block by block: no squaring anywhere."""
+    upper: np.ndarray | None = None
+    n = 0
+    for block in _blocks(features, block_rows):
+        rows = np.asarray(block, dtype=np.float64)
+        rows = rows if mean is None else rows - mean
+        n += len(rows)
+        stacked = rows if upper is None else np.vstack([upper, rows])
+        (upper,) = scipy.linalg.qr(stacked, mode="r", check_finite=False)
+        upper = upper[: stacked.shape[1]]
+    assert upper is not None
+    return scipy.linalg.svdvals(upper, check_finite=False)[: min(n, upper.shape[1])]
+
+
+def _blocks(features: Any, block_rows: int) -> Iterator[Any]:
+    if block_rows < 1:
+        raise invalid("block_rows", block_rows, "a whole number >= 1")
+    if not hasattr(features, "shape"):
+        features = np.asarray(features)
+    for start in range(0, len(features), block_rows):
+        yield features[start : start + block_rows]
+
+
+def _raise_not_finite(rows: np.ndarray, offset: int) -> None:
+    try:
+        check_finite(rows)
+    except BadData:
+        bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise BadData(
+            f"`features` has NaN or infinity in row {offset + bad}; allowed: finite numbers. "
+            "Next: drop such rows or extract them again."
+        ) from None

@@ -1,0 +1,210 @@
+"""The one training loop. Heads of the same shape are members of one module and share its steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from noiseproof.errors import InvalidArgument
+from noiseproof.heads.modules import Head
+from noiseproof.heads.recipes import Regularization, Spec
+from noiseproof.heads.schedule import Plan, learning_rate_factor, plan
+from noiseproof.losses.classification import LOSSES
+from noiseproof.losses.regularizers import consistency, spectral_regularizers
+from noiseproof.rng import torch_seed
+
+State = dict[str, Tensor]  # parameters and running statistics of one head, by name
+OnStep = Callable[[int], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What heads are trained on.
+
+    Attributes:
+        views: one matrix of features per view; row i of each is example i.
+        given_labels: class ids in [0, num_classes).
+        num_classes: k.
+    """
+
+    views: tuple[Float[Tensor, "n d"], ...]
+    given_labels: Int[Tensor, " n"]
+    num_classes: int
+
+    def batch(self, index: Int[Tensor, "m b"]) -> tuple[Float[Tensor, "m vb d"], Int[Tensor, "m vb"]]:
+        """The rows of all views, view by view, and their labels."""
+        features = torch.cat([view[index] for view in self.views], dim=1)
+        return features, self.given_labels[index].repeat(1, len(self.views))
+
+
+def fit_specs(specs: Sequence[Spec], examples: Examples, *, on_step: OnStep | None = None) -> list[State]:
+    """Train a head for every spec and return their parameters, in order.
+
+    Each head has its own initial weights, batches and dropout masks, drawn from its own seed: the result
+    for a spec does not depend on the specs beside it, but for rounding.
+
+    Args:
+        specs: any mixture; those that differ in seed, learning rate, weight decay and regularisation
+            weights only are trained together.
+        examples: features on the device to train on.
+        on_step: called after each step with the number of heads that took it.
+    """
+    states: dict[int, State] = {}
+    for members in _stacks(specs, examples.given_labels.device):
+        fitted = _fit_stack([specs[i] for i in members], examples, on_step)
+        states.update(zip(members, fitted, strict=True))
+    return [states[i] for i in range(len(specs))]
+
+
+def num_steps(specs: Sequence[Spec], num_examples: int) -> int:
+    """Steps of all heads together, what `on_step` will add up to."""
+    return sum(_plan(spec, num_examples).num_steps for spec in specs)
+
+
+def _plan(spec: Spec, n: int) -> Plan:
+    t = spec.training
+    return plan(n, epochs=t.epochs, batch_size=t.batch_size, max_steps=t.max_steps)
+
+
+def _stacks(specs: Sequence[Spec], device: torch.device) -> list[list[int]]:
+    """Indices of the specs to train together."""
+    stacks: dict[object, list[int]] = {}
+    for i, spec in enumerate(specs):
+        # A CPU is full with one MLP; stacking more only spoils its cache (benchmarks/bench_heads.py).
+        alone = i if device.type == "cpu" and spec.architecture.hidden_layers else None
+        free = replace(
+            spec,
+            seed=0,
+            training=replace(spec.training, learning_rate=1.0, weight_decay=0.0),
+            regularization=replace(spec.regularization, weight_mse=0.0, weight_cov=0.0, weight_svd=0.0),
+        )
+        stacks.setdefault((free, spec.regularization.is_active, alone), []).append(i)
+    return list(stacks.values())
+
+
+def _fit_stack(specs: Sequence[Spec], examples: Examples, on_step: OnStep | None) -> list[State]:
+    n, d = examples.views[0].shape
+    device = examples.given_labels.device
+    training = specs[0].training
+    schedule = _plan(specs[0], n)
+    generators = [_generator(spec, "weights") for spec in specs]
+    module = Head(d, examples.num_classes, specs[0].architecture, generators=generators).to(device).train()
+    members = _member_views(module, len(specs))
+    optimizer = _optimizer(members, specs, schedule.rate_scale)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    for step, index in enumerate(_batches(specs, n, schedule.epochs, schedule.steps_per_epoch)):
+        factor = learning_rate_factor(
+            step, num_steps=schedule.num_steps, warmup_steps=training.warmup_steps, decay=training.decay
+        )
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * factor
+        features, labels = examples.batch(index.to(device))
+        objective(module, specs, features, labels, num_views=len(examples.views)).sum().backward()
+        for whole, parts in members:
+            for part, gradient in zip(parts, _gradient(whole), strict=True):
+                part.grad = gradient
+            whole.grad = None
+        optimizer.step()
+        if on_step is not None:
+            on_step(len(specs))
+    return [_checked(_member_state(module, i), spec) for i, spec in enumerate(specs)]
+
+
+def objective(
+    module: Head,
+    specs: Sequence[Spec],
+    features: Float[Tensor, "m vb d"],
+    given_labels: Int[Tensor, "m vb"],
+    *,
+    num_views: int = 1,
+) -> Float[Tensor, " m"]:
+    r"""The loss of each member on its batch.
+
+    L = loss + w_mse consistency + w_cov covariance - w_svd dominance; terms that no member weighs are not
+    computed.
+
+    Source: Chen, Wang et al. 2024, arXiv:2309.17002, Eq. 6.
+    """
+    reshaped, logits = module(features)
+    total = LOSSES.load(specs[0].training.loss)(logits, given_labels).mean(-1)
+    if not any(spec.regularization.is_active for spec in specs):
+        return total
+    terms = [spec.regularization for spec in specs]
+    if any(r.weight_mse for r in terms):
+        total = total + _weights(terms, "weight_mse", total) * _consistency(
+            features, reshaped, terms[0], num_views
+        )
+    if any(r.weight_cov or r.weight_svd for r in terms):
+        covariance, dominance = spectral_regularizers(reshaped, num_top=terms[0].num_singular_values)
+        total = total + _weights(terms, "weight_cov", total) * covariance
+        total = total - _weights(terms, "weight_svd", total) * dominance
+    return total
+
+
+def _consistency(features: Tensor, reshaped: Tensor, terms: Regularization, num_views: int) -> Tensor:
+    if not terms.is_cross_view:
+        return consistency(features, reshaped)
+    b = features.shape[1] // num_views
+    # Mean over examples and features, as released.
+    return consistency(features[:, :b], reshaped[:, b : 2 * b]) / features.shape[-1]
+
+
+def _weights(terms: Sequence[Regularization], name: str, like: Tensor) -> Tensor:
+    return torch.tensor([getattr(r, name) for r in terms], dtype=like.dtype, device=like.device)
+
+
+def _batches(specs: Sequence[Spec], n: int, epochs: int, steps_per_epoch: int) -> Iterator[Tensor]:
+    """Index (m, b) of each step: every member shuffles with its own generator."""
+    generators = [_generator(spec, "batches") for spec in specs]
+    for _ in range(epochs):
+        order = torch.stack([torch.randperm(n, generator=g) for g in generators])
+        yield from order.tensor_split(steps_per_epoch, dim=1)
+
+
+def _member_views(module: Head, num_members: int) -> list[tuple[Tensor, list[Tensor]]]:
+    """Each stacked parameter with its members as tensors of their own that share its memory.
+
+    The module computes with the whole, the optimiser steps the parts: so members can have learning rates
+    and weight decays of their own in one step.
+    """
+    return [(p, [p.detach()[i] for i in range(num_members)]) for p in module.parameters()]
+
+
+def _optimizer(
+    members: list[tuple[Tensor, list[Tensor]]], specs: Sequence[Spec], rate_scale: float
+) -> torch.optim.AdamW:
+    groups = [
+        {
+            "params": [parts[i] for _, parts in members],
+            "lr": spec.training.learning_rate * rate_scale,
+            "weight_decay": spec.training.weight_decay,
+        }
+        for i, spec in enumerate(specs)
+    ]
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def _gradient(whole: Tensor) -> Tensor:
+    return torch.zeros_like(whole) if whole.grad is None else whole.grad
+
+
+def _member_state(module: Head, index: int) -> State:
+    return {name: value[index].detach().cpu().clone() for name, value in module.state_dict().items()}
+
+
+def _checked(state: State, spec: Spec) -> State:
+    if not all(math.isfinite(float(value.sum())) for value in state.values()):
+        raise InvalidArgument(
+            f"Training diverged with `learning_rate` {spec.training.learning_rate!r} (seed {spec.seed}): the "
+            "weights are no longer finite. Allowed: a rate at which the loss falls. Next: try a tenth of it."
+        )
+    return state
+
+
+def _generator(spec: Spec, purpose: str) -> torch.Generator:
+    return torch.Generator().manual_seed(torch_seed(spec.seed, "head", purpose))

@@ -1,0 +1,89 @@
+"""What a head is and how it is trained, as plain values; and the two published recipes of NMTune.
+
+Paper and released code of Chen, Wang et al. 2024 (arXiv:2309.17002) disagree; each is a recipe of its own
+and nothing mixes them. An option that a user leaves at `None` takes the recipe's value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from noiseproof.heads.modules import Architecture
+from noiseproof.heads.schedule import Decay
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """NMTune's three weights and what exactly they weigh.
+
+    Attributes:
+        weight_mse: of the consistency term.
+        weight_cov: of the covariance term.
+        weight_svd: of the dominance term, which is maximised.
+        num_singular_values: how many of the largest count as dominant.
+        is_cross_view: compare view 2 reshaped with view 1 as encoded, averaged over examples and features
+            ("released"), instead of each example with itself, averaged over examples ("paper").
+    """
+
+    weight_mse: float = 0.0
+    weight_cov: float = 0.0
+    weight_svd: float = 0.0
+    num_singular_values: int = 1
+    is_cross_view: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether any term has to be computed."""
+        return any((self.weight_mse, self.weight_cov, self.weight_svd))
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a head is trained; AdamW throughout.
+
+    Attributes:
+        epochs: passes over the examples.
+        batch_size: examples per step.
+        learning_rate: the highest of the schedule.
+        weight_decay: decoupled, on every parameter.
+        warmup_steps: steps of linear rise.
+        decay: what the learning rate follows afterwards.
+        max_steps: bound on the steps (`heads.schedule.plan`).
+        loss: name in `losses.classification.LOSSES`.
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup_steps: int = 0
+    decay: Decay = "cosine"
+    max_steps: int | None = None
+    loss: str = "cross_entropy"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that decides what one head learns from given features and labels."""
+
+    architecture: Architecture = field(default_factory=Architecture)
+    regularization: Regularization = field(default_factory=Regularization)
+    training: Training = field(default_factory=Training)
+    seed: int = 0
+
+
+_PAPER = Spec(
+    Architecture(hidden_layers=1, hidden_ratio=4.0, activation="relu"),
+    Regularization(weight_mse=0.01, weight_cov=0.01, weight_svd=0.01),
+    Training(),
+)
+
+_RELEASED = Spec(
+    replace(_PAPER.architecture, use_batch_norm=True, use_residual=True, residual_scale=1.0),
+    Regularization(
+        weight_mse=1.0, weight_cov=0.04, weight_svd=0.001, num_singular_values=5, is_cross_view=True
+    ),
+    Training(),
+)
+
+RECIPES: dict[str, Spec] = {"default": _PAPER, "paper": _PAPER, "released": _RELEASED}

@@ -1,0 +1,73 @@
+"""How many steps, how large a batch, and the learning rate of each step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Decay = Literal["cosine", "linear"]
+
+# Beyond this a larger batch no longer makes a CPU faster, so the epochs give way instead.
+_LARGEST_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The loop of one head.
+
+    Attributes:
+        epochs: passes over the examples.
+        steps_per_epoch: optimiser steps in each; batches are equal to within one example.
+        rate_scale: what the learning rate is multiplied by to suit the batch.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    rate_scale: float
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps in all."""
+        return self.epochs * self.steps_per_epoch
+
+
+def plan(num_examples: int, *, epochs: int, batch_size: int, max_steps: int | None = None) -> Plan:
+    """The papers' loop, or one bounded to `max_steps`.
+
+    Bounded, the batch first doubles until the steps fit (up to 512), then epochs are dropped; the learning
+    rate grows with the square root of the batch, the rule for Adam (Malladi et al. 2022,
+    arXiv:2205.10287). `benchmarks/bench_schedule.py` shows what that costs in accuracy.
+
+    Args:
+        num_examples: n.
+        epochs: passes asked for.
+        batch_size: examples per step asked for.
+        max_steps: bound on the optimiser steps; `None` keeps what was asked.
+    """
+    batch = batch_size
+    if max_steps is not None:
+        while epochs * math.ceil(num_examples / batch) > max_steps and 2 * batch <= max(
+            _LARGEST_BATCH, batch_size
+        ):
+            batch *= 2
+    per_epoch = math.ceil(num_examples / batch)
+    if max_steps is not None:
+        epochs = max(1, min(epochs, max_steps // per_epoch))
+    return Plan(epochs, per_epoch, math.sqrt(batch / batch_size))
+
+
+def learning_rate_factor(
+    step: int, *, num_steps: int, warmup_steps: int = 0, decay: Decay = "cosine"
+) -> float:
+    """Learning rate of this step as a part of the highest one, in [0, 1].
+
+    Rises linearly over the warm-up, so that step `warmup_steps - 1` has the full rate, then falls to 0
+    along half a cosine (vision) or a line (text); step `num_steps` would have exactly 0.
+
+    Source: Chen, Wang et al. 2024, arXiv:2309.17002, A.2 and B.3 (cosine for vision, linear for text).
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    part = (step - warmup_steps) / max(num_steps - warmup_steps, 1)
+    return 0.5 * (1 + math.cos(math.pi * part)) if decay == "cosine" else 1 - part
