@@ -23,9 +23,9 @@ def test_import_loads_nothing_heavy(module):
 
 
 STATE = """
-import logging, random, numpy, torch
+import logging, numpy, torch
 def state():
-    seeds = random.getstate(), str(numpy.random.get_state()), torch.initial_seed()
+    seeds = str(numpy.random.get_state()), torch.initial_seed()
     return logging.root.handlers[:], logging.root.level, torch.get_num_threads(), *seeds
 before = state()
 import noiseproof.pipeline, noiseproof.cli.main

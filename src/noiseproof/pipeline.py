@@ -23,7 +23,7 @@ from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.table import open_backbone
 from noiseproof.config import RunConfig
 from noiseproof.detect.issues import find_label_issues
-from noiseproof.diagnose.spectrum import spectrum
+from noiseproof.diagnose.spectrum import spectra
 from noiseproof.errors import invalid
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
@@ -155,8 +155,7 @@ def _diagnose(this: _Run, parts: Parts) -> None:
         entries = []
         with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
             for part in parts.all:
-                features = _features(this, part)
-                raw, centred = (spectrum(features, is_centred=c).to_json() for c in (False, True))
+                raw, centred = (found.to_json() for found in spectra(_features(this, part)))
                 entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
                 bar.update()
         write_json(this.config.out / SPECTRUM, entries)

@@ -87,7 +87,7 @@ def test_interruption_says_that_the_run_goes_on(tmp_path, blobs, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "spectrum", interrupted)
+    monkeypatch.setattr(pipeline, "spectra", interrupted)
     result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
     assert result.exit_code == 130
     assert result.stderr.strip() == "interrupted; the same command goes on where it stopped"

@@ -92,7 +92,7 @@ def test_another_folder_shares_the_features_and_gives_the_same_results(configure
 
 
 STEPS = (
-    "open_parts", "extract", "spectrum", "find_label_issues", "write_thumbnails", "fit_heads", "save_head",
+    "open_parts", "extract", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "save_head",
     "load_head", "evaluate_head", "write_json", "write_report",
 )  # fmt: skip
 OFTEN = ("extract", "fit_heads", "save_head", "evaluate_head")
