@@ -59,7 +59,7 @@ def spectral_regularizers(
         A batch of one example has covariance 0.
 
     Source: Eqs. 4 and 5 of the paper.
-    Differs: singular values below sqrt(float64 eps) of the largest count as zero with zero gradient.
+    Differs: singular values below sqrt(b float64-eps) of the largest count as zero with zero gradient.
     """
     covariance, dominance = _Spectral.apply(reshaped, num_top)
     return covariance, dominance
@@ -84,7 +84,9 @@ class _Spectral(torch.autograd.Function):
 
         eigenvalues, vectors = torch.linalg.eigh(gram)
         s = eigenvalues.clamp_min(0).sqrt()
-        is_kept = s > s[..., -1:] * torch.finfo(torch.float64).eps ** 0.5
+        # Rounding leaves eigenvalues near b eps times the largest where there should be zeros.
+        is_kept = eigenvalues > eigenvalues[..., -1:] * (b * torch.finfo(torch.float64).eps)
+        is_kept[..., : max(b - d, 0)] = False
         s = s * is_kept
         total = s.sum(-1).clamp_min(torch.finfo(torch.float64).tiny)
         k = min(num_top, b, d)
@@ -109,4 +111,5 @@ class _Spectral(torch.autograd.Function):
         )
         shrink = (by_covariance[..., None] * variance)[..., None, :].to(reshaped.dtype)
         centred = reshaped - reshaped.mean(-2, keepdim=True)
-        return left.to(reshaped.dtype) @ reshaped - centred * shrink, None
+        # In float64: the large 1 / s of small directions must cancel against Z itself.
+        return (left @ reshaped.double()).to(reshaped.dtype) - centred * shrink, None
