@@ -80,7 +80,9 @@ class SpectrumAccumulator:
         rows = np.asarray(block, dtype=np.float64)
         if rows.ndim != 2:
             raise invalid("features", rows.shape, "an array of two axes, (n, d)")
-        if not np.isfinite(rows.sum()):
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
+            is_suspect = not np.isfinite(rows.sum())
+        if is_suspect:
             _raise_not_finite(rows, self.num_examples)
         if self._gram is None:
             d = rows.shape[1]
