@@ -162,7 +162,7 @@ def test_gradient_of_dominance_has_no_part_where_the_batch_has_none(shape, dtype
     """Rank 6 with a strong first direction: rounding in the null space must not be blown up by 1 / s."""
     values = [300.0, 4.0, 3.0, 2.0, 1.0, 0.5]
     z = with_singular_values(*shape, values)
-    u, s, vt = torch.linalg.svd(z, full_matrices=False)
+    u, _, vt = torch.linalg.svd(z, full_matrices=False)
     total = sum(values)
     expected = (torch.outer(u[:, 0], vt[0]) - (300.0 / total) * u[:, :6] @ vt[:6]) / total
     found = gradient_of(lambda x: spectral_regularizers(x)[1], z.to(dtype)).double()
