@@ -175,7 +175,7 @@ def check_unique_ids(ids: np.ndarray, name: str) -> None:
     if len(values) < len(ids):
         twice = values[counts > 1]
         raise BadData(
-            f"The data set {name!r} has duplicate ids: {twice[0]!r} and {len(twice) - 1} more. "
+            f"The data set {name!r} has duplicate ids: {twice[:1].tolist()[0]!r} and {len(twice) - 1} more. "
             "Allowed: each id once. Next: drop the repeats or name another id column."
         )
 
@@ -191,13 +191,19 @@ def check_label_range(labels: np.ndarray, num_classes: int, name: str) -> None:
         )
 
 
-def check_finite(features: np.ndarray, name: str = "features") -> None:
-    """Raise `BadData` naming the first row that holds NaN or infinity."""
+def check_finite(features: np.ndarray, name: str = "features", *, first_row: int = 0) -> None:
+    """Raise `BadData` naming the first row that holds NaN or infinity.
+
+    Args:
+        features: a matrix or some of its rows.
+        name: of the argument.
+        first_row: number of `features[0]` in the whole matrix.
+    """
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(bad):
         raise BadData(
-            f"`{name}` has NaN or infinity in row {bad[0]} ({len(bad)} such rows in all); allowed: finite "
-            "numbers. Next: drop these rows or extract them again."
+            f"`{name}` has NaN or infinity in row {first_row + bad[0]} ({len(bad)} such rows among "
+            f"{len(features)} read); allowed: finite numbers. Next: drop such rows or extract them again."
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from noiseproof.detect.calibration import calibrate
 from noiseproof.detect.leave_one_out import leave_one_out
 from noiseproof.errors import BadData, invalid
-from noiseproof.records import LabelIssues, check_finite, check_label_range
+from noiseproof.records import LabelIssues, check_finite, check_label_range, check_unique_ids
 from noiseproof.registry import Registry
 
 DETECTORS = Registry("detector", {"leave_one_out": "noiseproof.detect.issues:ridge_issues"})
@@ -39,7 +39,8 @@ def find_label_issues(
         A record whose labels are in the vocabulary of `given_labels`.
 
     Raises:
-        BadData: lengths differ, one class only, NaN or infinity (the row is named), a label that is no class.
+        BadData: lengths differ, one class only, NaN or infinity (the row is named), a label that is missing
+            or no class, ids that repeat.
         UnknownName: no such method.
     """
     if not hasattr(features, "shape"):
@@ -48,7 +49,7 @@ def find_label_issues(
     _check_shapes(features, labels, ids)
     classes, encoded = _encoded(labels, tuple(class_names))
     for start in range(0, len(labels), 8192):
-        check_finite(np.asarray(features[start : start + 8192]), "features")
+        check_finite(np.asarray(features[start : start + 8192]), "features", first_row=start)
     detector = DETECTORS.load("leave_one_out" if method == "auto" else method)
     return detector(
         features,
@@ -105,7 +106,7 @@ def _encoded(labels: np.ndarray, class_names: tuple[str, ...]) -> tuple[np.ndarr
         classes, encoded = np.unique(labels, return_inverse=True)
     if len(np.unique(encoded)) < 2:
         raise BadData(
-            f"`given_labels` hold one class only, {labels[0]!r}; allowed: two or more. "
+            f"`given_labels` hold one class only, {labels[:1].tolist()[0]!r}; allowed: two or more. "
             "Next: check the label column."
         )
     return classes, encoded
@@ -114,11 +115,29 @@ def _encoded(labels: np.ndarray, class_names: tuple[str, ...]) -> tuple[np.ndarr
 def _check_shapes(features: Any, labels: np.ndarray, ids: Any) -> None:
     if len(features.shape) != 2:
         raise invalid("features", tuple(features.shape), "an array of two axes, (n, d)")
+    if labels.ndim != 1:
+        raise invalid("given_labels", labels.shape, "an array of one axis, (n,)")
     for name, values in (("given_labels", labels), ("ids", ids)):
         if values is not None and len(values) != len(features):
             raise BadData(
                 f"`{name}` has {len(values)} rows, `features` {len(features)}; they must agree. "
                 "Next: pass the labels of exactly these examples."
             )
+    if ids is not None:
+        check_unique_ids(np.asarray(ids), "ids")
     if len(labels) < 2:
         raise BadData(f"`features` has {len(labels)} rows; allowed: two or more.")
+    _check_present(labels)
+
+
+def _check_present(labels: np.ndarray) -> None:
+    if labels.dtype.kind not in "fO":
+        return
+    import pandas as pd
+
+    missing = np.flatnonzero(pd.isna(labels))
+    if len(missing):
+        raise BadData(
+            f"`given_labels` has no label in row {missing[0]} ({len(missing)} such rows in all); allowed: a "
+            "label in each row. Next: leave these examples out."
+        )

@@ -71,7 +71,8 @@ class _Problem:
         self.eigenvalues = np.maximum(eigenvalues, 0.0)
         self.vectors = vectors.astype(self.dtype)
         self.projected_targets = vectors.T @ moments  # (d, k)
-        self.ridges = _STRENGTHS * max(self.eigenvalues.mean(), np.finfo(float).tiny)
+        # Features that are all alike have no scale; any strength then says the same.
+        self.ridges = _STRENGTHS * (self.eigenvalues.mean() or 1.0)
 
     def blocks(self, *, rows_of: int) -> Iterator[tuple[slice, np.ndarray]]:
         """Rows and their coordinates in the eigenvectors, so many that `rows_of` numbers each fit."""

@@ -83,7 +83,7 @@ class SpectrumAccumulator:
         with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
             is_suspect = not np.isfinite(rows.sum())
         if is_suspect:
-            _raise_not_finite(rows, self.num_examples)
+            check_finite(rows, first_row=self.num_examples)
         if self._gram is None:
             d = rows.shape[1]
             self._gram, self._sum = np.zeros((d, d)), np.zeros(d)
@@ -203,14 +203,3 @@ def _blocks(features: Any, block_rows: int) -> Iterator[Any]:
         features = np.asarray(features)
     for start in range(0, len(features), block_rows):
         yield features[start : start + block_rows]
-
-
-def _raise_not_finite(rows: np.ndarray, offset: int) -> None:
-    try:
-        check_finite(rows)
-    except BadData:
-        bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-        raise BadData(
-            f"`features` has NaN or infinity in row {offset + bad}; allowed: finite numbers. "
-            "Next: drop such rows or extract them again."
-        ) from None

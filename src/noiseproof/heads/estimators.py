@@ -94,7 +94,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
         module.eval()
         with torch.inference_mode():
             blocks = [
-                module(torch.from_numpy(features[i : i + _BLOCK_ROWS])[None])
+                module(torch.tensor(features[i : i + _BLOCK_ROWS])[None])
                 for i in range(0, len(features), _BLOCK_ROWS)
             ]
         return torch.cat([z[0] for z, _ in blocks]), torch.cat([logits[0] for _, logits in blocks])
@@ -337,7 +337,7 @@ def fit_heads(
     classes, encoded = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise BadData(
-            f"The labels hold one class only, {classes[0]!r}; allowed: two or more. "
+            f"The labels hold one class only, {classes.tolist()[0]!r}; allowed: two or more. "
             "Next: check the label column."
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,186 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from noiseproof.detect.issues import find_label_issues
+from noiseproof.errors import BadData, InvalidArgument, UnknownName
+
+
+def blobs(n=120, k=3, d=6, seed=0):
+    """Clear classes; every eleventh label is wrong, in every direction as often."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % k
+    features = np.eye(k, d)[truth] * 4 + rng.normal(size=(n, d)) * 0.4
+    given = truth.copy()
+    given[::11] = (truth[::11] + 1 + np.arange(len(truth[::11])) % (k - 1)) % k
+    return features, given, truth
+
+
+def test_planted_wrong_labels_are_found_and_corrected():
+    features, given, truth = blobs()
+    issues = find_label_issues(features, given)
+    assert np.array_equal(issues.is_issue, given != truth)
+    assert np.array_equal(issues.suggested_labels, truth)
+    assert issues.suspicion[given != truth].min() > issues.suspicion[given == truth].max()
+    assert issues.noise_rate == pytest.approx(11 / 120, abs=0.02)
+    assert issues.method == "leave_one_out"
+
+
+def test_clean_labels_have_no_issues():
+    features, _, truth = blobs()
+    issues = find_label_issues(features, truth)
+    assert not issues.is_issue.any()
+    assert np.array_equal(issues.suggested_labels, truth)
+
+
+def test_suggestion_differs_exactly_where_there_is_an_issue():
+    rng = np.random.default_rng(0)
+    features, given = rng.normal(size=(80, 5)) + np.eye(4, 5)[np.arange(80) % 4], rng.integers(4, size=80)
+    given = np.where(rng.random(80) < 0.5, np.arange(80) % 4, given)
+    issues = find_label_issues(features, given)
+    assert issues.is_issue.any()
+    assert not issues.is_issue.all()
+    assert np.array_equal(issues.suggested_labels != given, issues.is_issue)
+    assert np.array_equal(issues.is_issue, issues.suspicion > 0.5)
+    # The suggestion is the most probable of the other classes.
+    for row in np.flatnonzero(issues.is_issue):
+        others = [c for c in range(4) if c != given[row]]
+        assert issues.suggested_labels[row] == max(others, key=lambda c: issues.probs[row, c])
+
+
+@pytest.mark.parametrize(
+    "names", [["cat", "dog", "emu"], [10, 20, 30], [2.5, 3.5, 9.0], ["10", "9", "8"], [True, False]]
+)
+def test_labels_of_any_type_come_back_as_they_went_in(names):
+    features, given, truth = blobs(k=len(names))
+    named = np.array(names)
+    issues = find_label_issues(features, named[given])
+    assert issues.given_labels.tolist() == named[given].tolist()
+    assert issues.suggested_labels.tolist() == named[truth].tolist()
+    assert issues.suggested_labels.dtype == named.dtype
+
+
+def test_labels_in_a_list_and_in_a_series_are_the_same():
+    features, given, _ = blobs()
+    names = np.array(["cat", "dog", "emu"], dtype=object)[given]
+    from_list = find_label_issues(features.tolist(), names.tolist())
+    from_series = find_label_issues(features, pd.Series(names))
+    assert from_list.suspicion == pytest.approx(from_series.suspicion)
+    assert from_list.suggested_labels.tolist() == from_series.suggested_labels.tolist()
+
+
+def test_class_names_are_shown_and_empty_classes_allowed():
+    features, given, truth = blobs()
+    issues = find_label_issues(features, given, class_names=("cat", "dog", "emu", "unicorn"))
+    frame = issues.to_frame()
+    assert frame["given_label"].tolist() == [("cat", "dog", "emu")[label] for label in given]
+    assert frame["suggested_label"].tolist() == [("cat", "dog", "emu")[label] for label in truth]
+    assert issues.given_labels.tolist() == given.tolist()
+    assert issues.probs.shape == (120, 4)
+
+
+def test_ids_are_kept():
+    features, given, _ = blobs()
+    ids = np.array([f"photo-{i}" for i in range(120)])
+    assert find_label_issues(features, given, ids=ids).ids.tolist() == ids.tolist()
+    assert find_label_issues(features, given, ids=ids.tolist()).to_frame()["example_id"].tolist() == list(ids)
+    assert find_label_issues(features, given).ids.tolist() == list(range(120))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float16, 0.02), (np.float32, 1e-4), (np.int32, 1e-9)])
+def test_number_types_agree(dtype, tolerance):
+    features, given, _ = blobs()
+    features = np.round(features * 100) if dtype == np.int32 else features
+    exact = find_label_issues(features, given)
+    narrow = find_label_issues(features.astype(dtype), given)
+    assert narrow.suspicion == pytest.approx(exact.suspicion, abs=tolerance)
+    assert narrow.suspicion.dtype == np.float64
+
+
+def test_memory_mapped_features(tmp_path):
+    features, given, _ = blobs()
+    np.save(tmp_path / "f.npy", features)
+    mapped = np.load(tmp_path / "f.npy", mmap_mode="r")
+    assert np.array_equal(
+        find_label_issues(mapped, given).suspicion, find_label_issues(features, given).suspicion
+    )
+
+
+def test_inputs_are_left_alone():
+    features, given, _ = blobs()
+    before = features.copy(), given.copy()
+    find_label_issues(features, given)
+    assert np.array_equal(features, before[0])
+    assert np.array_equal(given, before[1])
+
+
+# Errors
+
+
+def test_unknown_method():
+    with pytest.raises(
+        UnknownName, match=r"Unknown detector 'leave_on_out'\. Did you mean 'leave_one_out'\?"
+    ):
+        find_label_issues(*blobs()[:2], method="leave_on_out")
+
+
+@pytest.mark.parametrize("length", [0, 119, 121])
+def test_labels_of_another_length(length):
+    features = blobs()[0]
+    with pytest.raises(BadData, match=f"`given_labels` has {length} rows, `features` 120"):
+        find_label_issues(features, np.arange(length) % 2)
+
+
+def test_ids_of_another_length():
+    features, given, _ = blobs()
+    with pytest.raises(BadData, match="`ids` has 3 rows, `features` 120"):
+        find_label_issues(features, given, ids=[1, 2, 3])
+
+
+def test_duplicate_ids():
+    features, given, _ = blobs()
+    with pytest.raises(BadData, match="duplicate ids: 7"):
+        find_label_issues(features, given, ids=np.where(np.arange(120) == 8, 7, np.arange(120)))
+
+
+@pytest.mark.parametrize("shape", [(120,), (120, 2, 3)])
+def test_features_of_other_shapes(shape):
+    with pytest.raises(
+        InvalidArgument, match=r"`features` is \(120.*allowed: an array of two axes, \(n, d\)"
+    ):
+        find_label_issues(np.zeros(shape), np.arange(120) % 2)
+
+
+def test_labels_of_other_shapes():
+    features, given, _ = blobs()
+    with pytest.raises(InvalidArgument, match=r"`given_labels` is \(120, 1\); allowed: an array of one axis"):
+        find_label_issues(features, given[:, None])
+
+
+def test_label_outside_the_classes():
+    features, given, _ = blobs()
+    given[17] = 5
+    with pytest.raises(
+        BadData, match="Label 5 in row 17 of 'given_labels' is outside the classes; allowed: 0 to 2"
+    ):
+        find_label_issues(features, given, class_names=("a", "b", "c"))
+
+
+def test_names_as_labels_where_class_names_are_given():
+    features, given, _ = blobs()
+    with pytest.raises(InvalidArgument, match=r"`given_labels` is '.*'; allowed: class ids"):
+        find_label_issues(features, given.astype(str), class_names=("0", "1", "2"))
+
+
+@pytest.mark.parametrize("labels", [[None, "cat"], [float("nan"), 1.0]])
+def test_missing_labels_are_named(labels):
+    features = blobs()[0]
+    with pytest.raises(BadData, match=r"`given_labels`.*row 0"):
+        find_label_issues(features, np.array(labels * 60))
+
+
+def test_a_bad_row_beyond_the_first_block_is_named_by_its_own_number():
+    features = np.zeros((8300, 2), np.float32)
+    features[8250] = np.nan
+    with pytest.raises(BadData, match="NaN or infinity in row 8250 "):
+        find_label_issues(features, np.arange(8300) % 2)
