@@ -35,9 +35,9 @@ class Plan:
 def plan(num_examples: int, *, epochs: int, batch_size: int, max_steps: int | None = None) -> Plan:
     """The papers' loop, or one bounded to `max_steps`.
 
-    Bounded, the batch first doubles until the steps fit (up to 512), then epochs are dropped; the learning
-    rate grows with the square root of the batch, the rule for Adam (Malladi et al. 2022,
-    arXiv:2205.10287). `benchmarks/bench_schedule.py` shows what that costs in accuracy.
+    Bounded, the batch first doubles until the steps fit (up to 512), then epochs are dropped; only where a
+    single epoch would have too many steps does the batch double on. The learning rate grows with the square
+    root of the batch, the rule for Adam (Malladi et al. 2022, arXiv:2205.10287). `benchmarks/bench_schedule.py` shows what that costs in accuracy.
 
     Args:
         num_examples: n.
@@ -50,6 +50,8 @@ def plan(num_examples: int, *, epochs: int, batch_size: int, max_steps: int | No
         while epochs * math.ceil(num_examples / batch) > max_steps and 2 * batch <= max(
             _LARGEST_BATCH, batch_size
         ):
+            batch *= 2
+        while math.ceil(num_examples / batch) > max_steps:  # not even one epoch fits
             batch *= 2
     per_epoch = math.ceil(num_examples / batch)
     if max_steps is not None:
