@@ -1,0 +1,93 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noiseproof.heads.schedule import learning_rate_factor, plan
+
+
+def trace(num_steps, warmup_steps=0, decay="cosine"):
+    return [
+        learning_rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps, decay=decay)
+        for step in range(num_steps)
+    ]
+
+
+def test_cosine_by_hand():
+    r = math.sqrt(0.5)
+    expected = [1, (1 + r) / 2, 0.5, (1 - r) / 2]
+    assert trace(4) == pytest.approx(expected)
+    assert learning_rate_factor(4, num_steps=4) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_linear_by_hand():
+    assert trace(4, decay="linear") == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert learning_rate_factor(4, num_steps=4, decay="linear") == 0.0
+
+
+@pytest.mark.parametrize("decay", ["cosine", "linear"])
+def test_warm_up_rises_to_the_full_rate_then_falls_from_it(decay):
+    rates = trace(13, warmup_steps=5, decay=decay)
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[5:] == pytest.approx(trace(8, decay=decay))
+
+
+@given(num_steps=st.integers(1, 300), warmup=st.integers(0, 400), decay=st.sampled_from(["cosine", "linear"]))
+def test_rates_stay_in_bounds_and_fall_after_the_warm_up(num_steps, warmup, decay):
+    rates = trace(num_steps, warmup, decay)
+    assert all(0 < rate <= 1 for rate in rates)
+    rising, falling = rates[:warmup], rates[warmup:]
+    assert rising == sorted(rising)
+    assert falling == sorted(falling, reverse=True)
+
+
+@given(
+    n=st.integers(2, 10**7), epochs=st.integers(1, 100), batch_size=st.integers(1, 4096),
+)  # fmt: skip
+def test_published_schedule_is_unchanged_without_a_bound(n, epochs, batch_size):
+    asked = plan(n, epochs=epochs, batch_size=batch_size)
+    assert asked.epochs == epochs
+    assert asked.steps_per_epoch == math.ceil(n / batch_size)
+    assert asked.rate_scale == 1.0
+    assert asked.num_steps == epochs * math.ceil(n / batch_size)
+
+
+@given(
+    n=st.integers(2, 10**8),
+    epochs=st.integers(1, 100),
+    batch_size=st.integers(1, 4096),
+    max_steps=st.integers(1, 5000),
+)
+def test_bounded_schedule_never_exceeds_its_bound(n, epochs, batch_size, max_steps):
+    bounded = plan(n, epochs=epochs, batch_size=batch_size, max_steps=max_steps)
+    assert 1 <= bounded.num_steps <= max_steps
+    assert 1 <= bounded.epochs <= epochs
+    assert bounded.rate_scale >= 1.0
+    asked = plan(n, epochs=epochs, batch_size=batch_size)
+    if asked.num_steps <= max_steps:
+        assert bounded == asked
+
+
+def test_batch_grows_before_epochs_fall_and_the_rate_with_its_root():
+    # 50,000 examples x 30 epochs at 64: 23,460 steps; at 512: 2,940.
+    bounded = plan(50_000, epochs=30, batch_size=64, max_steps=3000)
+    assert (bounded.epochs, bounded.steps_per_epoch) == (30, 98)
+    assert bounded.rate_scale == pytest.approx(math.sqrt(8))
+    # At 512 it would still be 2,940 > 1,000: ten epochs of 98 remain.
+    fewer = plan(50_000, epochs=30, batch_size=64, max_steps=1000)
+    assert (fewer.epochs, fewer.steps_per_epoch) == (10, 98)
+
+
+def test_batch_grows_no_more_than_needed():
+    bounded = plan(1000, epochs=10, batch_size=64, max_steps=100)
+    assert bounded.steps_per_epoch == math.ceil(1000 / 128)
+    assert bounded.epochs == 10
+    assert bounded.rate_scale == pytest.approx(math.sqrt(2))
+
+
+def test_a_large_asked_batch_is_kept():
+    bounded = plan(100_000, epochs=30, batch_size=1024, max_steps=980)
+    assert bounded.steps_per_epoch == 98
+    assert bounded.epochs == 10
+    assert bounded.rate_scale == 1.0
