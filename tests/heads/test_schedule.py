@@ -49,7 +49,6 @@ def test_published_schedule_is_unchanged_without_a_bound(n, epochs, batch_size):
     asked = plan(n, epochs=epochs, batch_size=batch_size)
     assert asked.epochs == epochs
     assert asked.steps_per_epoch == math.ceil(n / batch_size)
-    assert asked.rate_scale == 1.0
     assert asked.num_steps == epochs * math.ceil(n / batch_size)
 
 
@@ -63,31 +62,27 @@ def test_bounded_schedule_never_exceeds_its_bound(n, epochs, batch_size, max_ste
     bounded = plan(n, epochs=epochs, batch_size=batch_size, max_steps=max_steps)
     assert 1 <= bounded.num_steps <= max_steps
     assert 1 <= bounded.epochs <= epochs
-    assert bounded.rate_scale >= 1.0
     asked = plan(n, epochs=epochs, batch_size=batch_size)
     if asked.num_steps <= max_steps:
         assert bounded == asked
 
 
-def test_batch_grows_before_epochs_fall_and_the_rate_with_its_root():
-    # 50,000 examples x 30 epochs at 64: 23,460 steps; at 512: 2,940.
-    bounded = plan(50_000, epochs=30, batch_size=64, max_steps=3000)
-    assert (bounded.epochs, bounded.steps_per_epoch) == (30, 98)
-    assert bounded.rate_scale == pytest.approx(math.sqrt(8))
-    # At 512 it would still be 2,940 > 1,000: ten epochs of 98 remain.
+def test_batch_grows_before_epochs_fall():
+    # 50,000 examples x 30 epochs at 64: 23,460 steps; at 256: 5,880.
+    bounded = plan(50_000, epochs=30, batch_size=64, max_steps=6000)
+    assert (bounded.epochs, bounded.steps_per_epoch) == (30, 196)
+    # At 256 it would still be 5,880 > 1,000: five epochs of 196 remain.
     fewer = plan(50_000, epochs=30, batch_size=64, max_steps=1000)
-    assert (fewer.epochs, fewer.steps_per_epoch) == (10, 98)
+    assert (fewer.epochs, fewer.steps_per_epoch) == (5, 196)
 
 
 def test_batch_grows_no_more_than_needed():
     bounded = plan(1000, epochs=10, batch_size=64, max_steps=100)
     assert bounded.steps_per_epoch == math.ceil(1000 / 128)
     assert bounded.epochs == 10
-    assert bounded.rate_scale == pytest.approx(math.sqrt(2))
 
 
 def test_a_large_asked_batch_is_kept():
     bounded = plan(100_000, epochs=30, batch_size=1024, max_steps=980)
     assert bounded.steps_per_epoch == 98
     assert bounded.epochs == 10
-    assert bounded.rate_scale == 1.0

@@ -95,7 +95,7 @@ def _fit_stack(specs: Sequence[Spec], examples: Examples, on_step: OnStep | None
     generators = [_generator(spec, "weights") for spec in specs]
     module = Head(d, examples.num_classes, specs[0].architecture, generators=generators).to(device).train()
     members = _member_views(module, len(specs))
-    optimizer = _optimizer(members, specs, schedule.rate_scale)
+    optimizer = _optimizer(members, specs)
     peaks = [group["lr"] for group in optimizer.param_groups]
     for step, index in enumerate(_batches(specs, n, schedule.epochs, schedule.steps_per_epoch)):
         factor = learning_rate_factor(
@@ -175,13 +175,11 @@ def _member_views(module: Head, num_members: int) -> list[tuple[Tensor, list[Ten
     return [(p, [p.detach()[i] for i in range(num_members)]) for p in module.parameters()]
 
 
-def _optimizer(
-    members: list[tuple[Tensor, list[Tensor]]], specs: Sequence[Spec], rate_scale: float
-) -> torch.optim.AdamW:
+def _optimizer(members: list[tuple[Tensor, list[Tensor]]], specs: Sequence[Spec]) -> torch.optim.AdamW:
     groups = [
         {
             "params": [parts[i] for _, parts in members],
-            "lr": spec.training.learning_rate * rate_scale,
+            "lr": spec.training.learning_rate,
             "weight_decay": spec.training.weight_decay,
         }
         for i, spec in enumerate(specs)
