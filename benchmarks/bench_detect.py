@@ -51,11 +51,14 @@ def compare(name: str, features: np.ndarray, given: np.ndarray, clean: np.ndarra
         begin = time.perf_counter()
         suspicion, is_issue = score(features, given)
         wall_s = time.perf_counter() - begin
-        rows.append(
-            f"| {name} | {is_wrong.mean():.3f} | {method} "
-            f"| {average_precision_score(is_wrong, suspicion):.4f} | {roc_auc_score(is_wrong, suspicion):.4f} | {is_wrong[is_issue].mean():.3f} "
-            f"| {is_issue[is_wrong].mean():.3f} | {wall_s:.1f} |"
+        figures = (
+            average_precision_score(is_wrong, suspicion),
+            roc_auc_score(is_wrong, suspicion),
+            is_wrong[is_issue].mean(),
+            is_issue[is_wrong].mean(),
         )
+        cells = " | ".join(f"{figure:.3f}" for figure in figures)
+        rows.append(f"| {name} | {is_wrong.mean():.3f} | {method} | {cells} | {wall_s:.1f} |")
     return rows
 
 

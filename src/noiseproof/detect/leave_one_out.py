@@ -18,7 +18,7 @@ import scipy.linalg
 from jaxtyping import Float, Int
 
 # Ridge strengths tried, in units of the mean eigenvalue of X^T X.
-_STRENGTHS = np.geomspace(1e-4, 1e2, 19)
+_STRENGTHS = np.geomspace(1e-3, 1e2, 13)
 _BLOCK_NUMBERS = 2**24  # numbers in the largest temporary
 
 
