@@ -13,7 +13,7 @@ from noiseproof.heads.estimators import HEADS, AbstractHead
 from noiseproof.registry import unknown_name
 
 # With `recipe: default` a head of a run takes at most so many steps, however large the data set.
-MAX_STEPS = 3000
+MAX_STEPS = 1000
 
 
 @dataclass(frozen=True)

@@ -67,22 +67,23 @@ def test_bounded_schedule_never_exceeds_its_bound(n, epochs, batch_size, max_ste
         assert bounded == asked
 
 
-def test_batch_grows_before_epochs_fall():
-    # 50,000 examples x 30 epochs at 64: 23,460 steps; at 256: 5,880.
-    bounded = plan(50_000, epochs=30, batch_size=64, max_steps=6000)
-    assert (bounded.epochs, bounded.steps_per_epoch) == (30, 196)
-    # At 256 it would still be 5,880 > 1,000: five epochs of 196 remain.
-    fewer = plan(50_000, epochs=30, batch_size=64, max_steps=1000)
-    assert (fewer.epochs, fewer.steps_per_epoch) == (5, 196)
+def test_epochs_fall_before_the_batch_grows():
+    # 10,000 examples x 30 epochs at 64 have 4,710 steps; six epochs of 157 fit into 1,000.
+    bounded = plan(10_000, epochs=30, batch_size=64, max_steps=1000)
+    assert (bounded.epochs, bounded.steps_per_epoch) == (6, 157)
 
 
-def test_batch_grows_no_more_than_needed():
-    bounded = plan(1000, epochs=10, batch_size=64, max_steps=100)
-    assert bounded.steps_per_epoch == math.ceil(1000 / 128)
-    assert bounded.epochs == 10
+def test_batch_doubles_until_three_epochs_fit():
+    # Three epochs of 50,000 are 2,346 steps at 64, 1,173 at 128, 588 at 256, where five fit into 1,000.
+    bounded = plan(50_000, epochs=30, batch_size=64, max_steps=1000)
+    assert (bounded.epochs, bounded.steps_per_epoch) == (5, 196)
+
+
+def test_fewer_epochs_than_three_stay_as_asked():
+    bounded = plan(50_000, epochs=1, batch_size=64, max_steps=1000)
+    assert (bounded.epochs, bounded.steps_per_epoch) == (1, 782)
 
 
 def test_a_large_asked_batch_is_kept():
     bounded = plan(100_000, epochs=30, batch_size=1024, max_steps=980)
-    assert bounded.steps_per_epoch == 98
-    assert bounded.epochs == 10
+    assert (bounded.epochs, bounded.steps_per_epoch) == (10, 98)

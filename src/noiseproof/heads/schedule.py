@@ -8,8 +8,8 @@ from typing import Literal
 
 Decay = Literal["cosine", "linear"]
 
-# A larger batch takes a CPU no less time per example and learns less from it.
-_LARGEST_BATCH = 256
+# Fewer passes than this and some examples would hardly count.
+_LEAST_EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Plan:
 def plan(num_examples: int, *, epochs: int, batch_size: int, max_steps: int | None = None) -> Plan:
     """The papers' loop, or one bounded to `max_steps`.
 
-    Bounded, the batch first doubles until the steps fit (up to 256), then epochs are dropped; only where a
-    single epoch would have too many steps does the batch double on. The learning rate stays: growing it with
-    the batch lost accuracy wherever we measured it (`benchmarks/RESULTS.md`, "Schedule").
+    Bounded, epochs are dropped down to three; where even those have too many steps, the batch doubles. The
+    learning rate stays: growing it with the batch lost accuracy wherever we measured it
+    (`benchmarks/RESULTS.md`, "Schedule").
 
     Args:
         num_examples: n.
@@ -46,12 +46,10 @@ def plan(num_examples: int, *, epochs: int, batch_size: int, max_steps: int | No
     if max_steps is None:
         return Plan(epochs, math.ceil(num_examples / batch_size))
     batch = batch_size
-    while epochs * math.ceil(num_examples / batch) > max_steps and 2 * batch <= _LARGEST_BATCH:
-        batch *= 2
-    while math.ceil(num_examples / batch) > max_steps:  # not even one epoch fits
+    while min(epochs, _LEAST_EPOCHS, max_steps) * math.ceil(num_examples / batch) > max_steps:
         batch *= 2
     per_epoch = math.ceil(num_examples / batch)
-    return Plan(max(1, min(epochs, max_steps // per_epoch)), per_epoch)
+    return Plan(min(epochs, max_steps // per_epoch), per_epoch)
 
 
 def learning_rate_factor(
