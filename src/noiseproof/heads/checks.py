@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, get_args
 
+import numpy as np
+
 from noiseproof.errors import invalid
 from noiseproof.heads.modules import ACTIVATIONS
 from noiseproof.heads.recipes import RECIPES
@@ -64,6 +66,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Decay),
     "activation": tuple(ACTIVATIONS),
 }
+_SWITCHES = ("batch_norm", "residual")
 # `None` leaves these to the recipe, or the steps unbounded.
 _MAY_NOT_BE_NONE = frozenset(
     {
@@ -94,3 +97,5 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise invalid(name, value, str(_RANGES[name]))
         if name in _NAMES and value not in _NAMES[name]:
             raise unknown_name(name, str(value), _NAMES[name])
+        if name in _SWITCHES and not isinstance(value, bool | np.bool_):
+            raise invalid(name, value, "True or False")

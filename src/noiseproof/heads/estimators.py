@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.errors import BadData, invalid
 from noiseproof.heads.checks import check_options
 from noiseproof.heads.fit import Examples, OnStep, State, fit_specs
+from noiseproof.heads.inputs import features_to_predict, second_view_of, training_data
 from noiseproof.heads.modules import Architecture, Head
 from noiseproof.heads.recipes import RECIPES, Regularization, Spec, Training
 
@@ -88,7 +88,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
 
     def _forward(self, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
         check_is_fitted(self)
-        features = validate_data(self, X, dtype=np.float32, reset=False)
+        features = features_to_predict(self, X)
         module = _empty_module(self)
         module.load_state_dict({name: value[None] for name, value in self.state_.items()})
         module.eval()
@@ -332,8 +332,8 @@ def fit_heads(
             "features of a second view. Next: extract with two views, set `weight_mse` to 0 or take "
             "`recipe='paper'`."
         )
-    matrix, labels = _matrix(heads, features, given_labels)
-    views = [matrix] if second_view is None else [matrix, _matrix(heads, second_view, given_labels)[0]]
+    matrix, labels = training_data(heads, features, given_labels)
+    views = [matrix] if second_view is None else [matrix, second_view_of(matrix, second_view)]
     classes, encoded = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise BadData(
@@ -359,15 +359,6 @@ def _empty_module(head: AbstractHead) -> Head:
     return Head(
         head.n_features_in_, len(head.classes_), head.spec().architecture, generators=[torch.Generator()]
     )
-
-
-def _matrix(heads: Sequence[AbstractHead], features: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Checked by scikit-learn as each head's own input, without a copy where it is float32 already."""
-    for head in heads:
-        matrix, checked = validate_data(head, features, labels, dtype=np.float32)
-    check_classification_targets(checked)
-    # torch wants to be able to write, also where it only reads.
-    return matrix if matrix.flags.writeable and matrix.flags.c_contiguous else np.array(matrix), checked
 
 
 def _training(head: Any) -> Training:

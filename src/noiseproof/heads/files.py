@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -17,6 +18,7 @@ from noiseproof.heads.estimators import HEADS, AbstractHead, expected_shapes
 from noiseproof.registry import unknown_name
 
 _SCHEMA = 1
+_FACTS = {"schema", "head", "options", "classes", "classes_dtype", "num_features", "sha256"}
 SUFFIXES = (".safetensors", ".json")
 
 
@@ -40,7 +42,7 @@ def save_head(head: AbstractHead, path: str | os.PathLike[str]) -> Path:
         {
             "schema": _SCHEMA,
             "head": next(name for name, kind in HEADS.items() if type(head) is kind),
-            "options": head.get_params(),
+            "options": {name: _plain(value) for name, value in head.get_params().items()},
             "classes": head.classes_.tolist(),
             "classes_dtype": str(head.classes_.dtype),
             "num_features": head.n_features_in_,
@@ -72,6 +74,11 @@ def load_head(path: str | os.PathLike[str]) -> AbstractHead:
         raise DamagedFile(
             f"The head at {str(tensors)!r} is damaged ({error}). Next: fit and save it again."
         ) from error
+    if not isinstance(facts, dict) or not facts.keys() >= _FACTS:
+        raise DamagedFile(
+            f"{str(card)!r} does not describe a head; it needs {', '.join(sorted(_FACTS))}. "
+            "Next: fit and save it again."
+        )
     if facts["head"] not in HEADS:
         raise unknown_name("head", facts["head"], HEADS)
     head = HEADS[facts["head"]](**facts["options"])
@@ -99,6 +106,11 @@ def _check_fit(head: AbstractHead, where: str) -> None:
             f"{where!r} does not fit {type(head).__name__}: missing {missing}, unexpected {unexpected}, "
             f"other shapes {reshaped}. Next: load it with the version and options that saved it."
         )
+
+
+def _plain(value: Any) -> Any:
+    """Options may be numpy numbers, of a grid search for example; JSON knows Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
