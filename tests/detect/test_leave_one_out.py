@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from noiseproof.detect.leave_one_out import leave_one_out
+from noiseproof.detect.leave_one_out import _STRENGTHS, leave_one_out
 
 
 def problem(n=24, d=5, k=3, seed=0, offset=0.0):
@@ -95,9 +95,9 @@ def test_the_ridge_has_the_least_leave_one_out_error_of_those_tried():
 
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     unit = unit - unit.mean(0)
-    scale = np.trace(unit.T @ unit) / 8
-    tried = [scale * 10.0**power for power in (-4, -3, -2, -1, 0, 1, 2)]
-    assert error(found.ridge) <= min(error(ridge) for ridge in tried) + 1e-9
+    tried = np.trace(unit.T @ unit) / 8 * _STRENGTHS
+    assert found.ridge == pytest.approx(min(tried, key=error))
+    assert tried.min() < found.ridge < tried.max()
 
 
 def test_length_of_features_does_not_matter():
