@@ -148,7 +148,8 @@ def test_command_on_the_path_starts():
 
 @pytest.mark.slow
 def test_demo_at_toy_size(tmp_path):
-    result = noiseproof("demo", "--out", tmp_path, "--limit", 60, "--seeds", 1, "--heads", "linear")
+    few = ("--limit", 60, "--seeds", 1, "--heads", "linear,mlp")
+    result = noiseproof("demo", "--out", tmp_path / "demo", "--cache", tmp_path / "cache", *few)
     assert result.exit_code == 0, result.output
     assert "planted wrong labels" in result.stdout
 

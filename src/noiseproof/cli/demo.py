@@ -16,8 +16,8 @@ noiseproof demo
 
 noiseproof demo --out /tmp/demo --seeds 1
 """
-# A quarter of the width and larger batches: the demo is to end in minutes on two cores.
-_SMALL = {"hidden_ratio": 1.0, "max_steps": 90}
+# A quarter of the width and a third of the epochs: the demo is to end in minutes on two cores.
+_SMALL = {"hidden_ratio": 1.0, "epochs": 10}
 DEMO: dict[str, Any] = {
     "heads": {"linear": {}, "mlp": _SMALL, "nmtune": _SMALL},
     "train": "sklearn:digits",
