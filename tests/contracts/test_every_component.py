@@ -1,0 +1,219 @@
+"""One list of checks that every head, loss and detector passes; how many there are is asserted."""
+
+import numpy as np
+import pytest
+import torch
+
+from noiseproof.detect.issues import DETECTORS, find_label_issues
+from noiseproof.errors import BadData
+from noiseproof.heads.estimators import HEADS
+from noiseproof.losses.classification import LOSSES
+
+
+def blobs(n: int = 48, d: int = 6, k: int = 3, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % k
+    features = (np.eye(k, d)[labels] * 3 + rng.normal(size=(n, d))).astype(np.float32)
+    given = labels.copy()
+    given[::7] = (given[::7] + 1 + np.arange(len(given[::7])) % 2) % k
+    return features, given
+
+
+def from_head(name):
+    """What a fitted head says of its features: a row of numbers per example, and a label."""
+
+    def say(features, labels, *, seed=0):
+        head = HEADS[name](epochs=3, seed=seed, learning_rate=0.01).fit(features, labels)
+        return head.predict_proba(features), head.predict(features)
+
+    return say
+
+
+def from_detector(name):
+    def say(features, labels, *, seed=0):
+        issues = find_label_issues(features, labels, method=name, seed=seed)
+        return issues.suspicion[:, None], issues.suggested_labels
+
+    return say
+
+
+COMPONENTS = {f"head {name}": from_head(name) for name in HEADS}
+COMPONENTS |= {f"detector {name}": from_detector(name) for name in (*DETECTORS.names, "auto")}
+every_component = pytest.mark.parametrize("say", COMPONENTS.values(), ids=COMPONENTS.keys())
+every_loss = pytest.mark.parametrize("loss", LOSSES.names)
+
+
+def test_the_lists_hold_every_component():
+    assert len(HEADS) == 3
+    assert len(DETECTORS.names) == 1
+    assert len(LOSSES.names) == 1
+    assert len(COMPONENTS) == 5
+
+
+# Heads and detectors
+
+
+@every_component
+def test_same_seed_gives_same_bytes(say):
+    one, other = say(*blobs(), seed=3), say(*blobs(), seed=3)
+    assert one[0].tobytes() == other[0].tobytes()
+    assert one[1].tobytes() == other[1].tobytes()
+
+
+@every_component
+def test_one_number_per_example_in_the_unit_interval(say):
+    features, given = blobs()
+    scores, labels = say(features, given)
+    assert len(scores) == len(labels) == len(given)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert set(labels) <= set(given)
+
+
+@every_component
+def test_names_of_classes_in_the_same_order_change_nothing(say):
+    features, given = blobs()
+    names = np.array(["ant", "bee", "cat"])
+    by_id, by_name = say(features, given), say(features, names[given])
+    assert by_name[0].tobytes() == by_id[0].tobytes()
+    assert by_name[1].tolist() == names[by_id[1]].tolist()
+
+
+@pytest.mark.parametrize("name", DETECTORS.names)
+def test_permuted_classes_permute_what_a_detector_suggests(name):
+    features, given = blobs()
+    permutation = np.array([2, 0, 1])
+    one = find_label_issues(features, given, method=name)
+    other = find_label_issues(features, permutation[given], method=name)
+    assert other.suspicion == pytest.approx(one.suspicion, abs=1e-5)
+    assert other.suggested_labels.tolist() == permutation[one.suggested_labels].tolist()
+    assert other.probs[:, permutation] == pytest.approx(one.probs, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_permuted_classes_permute_what_a_head_learns(name):
+    """Initial weights are drawn per class, so the same up to training: labels agree on clear examples."""
+    rng = np.random.default_rng(0)
+    labels, permutation = np.arange(60) % 3, np.array([2, 0, 1])
+    features = np.eye(3, 6)[labels] * 6 + rng.normal(size=(60, 6)) * 0.3
+    options = {"epochs": 20, "learning_rate": 0.03, "batch_size": 10}
+    one = HEADS[name](**options).fit(features, labels).predict(features)
+    other = HEADS[name](**options).fit(features, permutation[labels]).predict(features)
+    assert other.tolist() == permutation[one].tolist() == permutation[labels].tolist()
+
+
+@every_component
+def test_features_are_left_as_they_were(say):
+    features, given = blobs()
+    before = features.tobytes(), given.tobytes()
+    say(features, given)
+    assert (features.tobytes(), given.tobytes()) == before
+
+
+@every_component
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_number_types_agree(say, dtype):
+    features, given = blobs()
+    features = features.astype(np.float16)  # what all of them can hold
+    exact, found = say(features.astype(np.float64), given), say(features.astype(dtype), given)
+    assert found[0] == pytest.approx(exact[0], abs=1e-3)
+
+
+@every_component
+@pytest.mark.parametrize("label", [0, "cat"])
+def test_one_class_is_an_error_that_names_it(say, label):
+    with pytest.raises(BadData, match=rf"one class only, {label!r}; allowed: two or more\. Next: check"):
+        say(blobs()[0], np.array([label] * 48))
+
+
+@every_component
+def test_no_rows_is_an_error(say):
+    with pytest.raises(ValueError, match=r"0 rows|0 sample"):
+        say(np.zeros((0, 6), np.float32), np.zeros(0, np.int64))
+
+
+@every_component
+def test_one_row_is_an_error(say):
+    features, given = blobs()
+    with pytest.raises(BadData, match=r"one class only|1 rows"):
+        say(features[:1], given[:1])
+
+
+@every_component
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_not_finite_is_named(say, value):
+    features, given = blobs()
+    features[17, 2] = value
+    with pytest.raises(BadData, match=r"`features` has NaN or infinity in row 17 .*Next: "):
+        say(features, given)
+
+
+@every_component
+def test_lengths_that_differ_are_both_told(say):
+    features, given = blobs()
+    with pytest.raises(BadData, match=r"47 rows, .*features.* 48; they must agree"):
+        say(features, given[:-1])
+
+
+@every_component
+def test_two_examples_are_enough(say):
+    scores, labels = say(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array(["a", "b"]))
+    assert np.isfinite(scores).all()
+    assert set(labels) <= {"a", "b"}
+
+
+# Losses
+
+
+def batch(dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, 7, 4, generator=generator).to(dtype), torch.randint(4, (2, 7), generator=generator)
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_loss_is_one_number_per_example_of_the_same_type(loss, dtype):
+    logits, labels = batch(dtype)
+    value = LOSSES.load(loss)(logits, labels)
+    assert value.shape == labels.shape
+    assert value.dtype == dtype
+    assert (value >= 0).all()
+
+
+@every_loss
+def test_a_loss_is_the_same_whatever_the_classes_are_called(loss):
+    logits, labels = batch()
+    permutation = torch.tensor([2, 0, 3, 1])
+    moved = torch.empty_like(logits)
+    moved[..., permutation] = logits
+    one, other = LOSSES.load(loss)(logits, labels), LOSSES.load(loss)(moved, permutation[labels])
+    assert other.flatten().tolist() == pytest.approx(one.flatten().tolist())
+
+
+@every_loss
+def test_a_loss_of_stacked_heads_is_each_heads_own(loss):
+    logits, labels = batch()
+    stacked = LOSSES.load(loss)(logits, labels)
+    for i in range(2):
+        assert stacked[i].tolist() == pytest.approx(LOSSES.load(loss)(logits[i], labels[i]).tolist())
+
+
+@every_loss
+def test_gradient_of_a_loss_equals_finite_differences(loss):
+    logits, labels = batch()
+    logits.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: LOSSES.load(loss)(x, labels), (logits,))
+
+
+@every_loss
+def test_a_surer_right_answer_costs_less(loss):
+    labels = torch.zeros(1, dtype=torch.int64)
+    costs = [
+        float(LOSSES.load(loss)(torch.tensor([[lead, 0.0, 0.0]]), labels)) for lead in (-2.0, 0.0, 1.0, 4.0)
+    ]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > costs[-1]
+
+
+@every_loss
+def test_a_loss_of_no_examples_is_empty(loss):
+    assert LOSSES.load(loss)(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)).shape == (0,)
