@@ -1,0 +1,152 @@
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from noiseproof.errors import BadData
+from noiseproof.records import (
+    Dataset,
+    LabelIssues,
+    NoisyLabels,
+    SpectrumCard,
+    check_finite,
+    check_label_range,
+    check_unique_ids,
+)
+
+
+def dataset(**changes) -> Dataset:
+    values = {
+        "name": "toy", "kind": "text", "examples": ["a", "b", "c"], "ids": np.array(["x", "y", "z"]),
+        "given_labels": np.array([0, 1, 0]), "class_names": ("cat", "dog"), "fingerprint": "f" * 64,
+    }  # fmt: skip
+    return Dataset(**values | changes)
+
+
+def issues(**changes) -> LabelIssues:
+    values = {
+        "ids": np.array([7, 8, 9]), "given_labels": np.array([0, 1, 1]), "method": "toy",
+        "suggested_labels": np.array([0, 0, 1]), "suspicion": np.array([0.0, 0.75, 0.15]),
+        "is_issue": np.array([False, True, False]),
+    }  # fmt: skip
+    return LabelIssues(**values | changes)
+
+
+# Dataset
+
+
+def test_a_data_set_counts_its_examples():
+    assert len(dataset()) == 3
+    assert dataset(given_labels=None, class_names=()).given_labels is None
+
+
+def test_records_are_frozen():
+    for record, field in ((dataset(), "name"), (issues(), "method")):
+        with pytest.raises(dataclasses.FrozenInstanceError, match=f"cannot assign to field '{field}'"):
+            setattr(record, field, "other")
+
+
+def test_an_empty_data_set_is_refused():
+    with pytest.raises(BadData, match="The data set 'toy' is empty"):
+        dataset(examples=[], ids=np.array([]), given_labels=None)
+
+
+@pytest.mark.parametrize(
+    ("field", "shown"), [("ids", "ids"), ("given_labels", "labels"), ("clean_labels", "labels")]
+)
+def test_columns_of_another_length_are_refused(field, shown):
+    with pytest.raises(BadData, match=f"'toy': `{shown}` has 2 rows, the examples 3; they must agree"):
+        dataset(**{"given_labels": None} | {field: np.array([0, 1])})
+
+
+def test_duplicate_ids_are_refused():
+    with pytest.raises(BadData, match=r"'toy' has duplicate ids: 'x' and 0 more\. Allowed: each id once"):
+        dataset(ids=np.array(["x", "x", "z"]))
+
+
+@pytest.mark.parametrize("field", ["given_labels", "clean_labels"])
+@pytest.mark.parametrize("label", [-1, 2, 99])
+def test_a_label_outside_the_classes_is_refused(field, label):
+    with pytest.raises(
+        BadData, match=f"Label {label} in row 1 of 'toy' is outside the classes; allowed: 0 to 1"
+    ):
+        dataset(**{field: np.array([0, label, 1])})
+
+
+# Label issues
+
+
+def test_noise_rate_is_the_mean_suspicion():
+    assert issues().noise_rate == pytest.approx(0.3)
+
+
+def test_a_frame_has_the_columns_of_the_file():
+    frame = issues().to_frame()
+    assert list(frame) == ["example_id", "given_label", "suggested_label", "suspicion", "is_issue"]
+    assert frame["example_id"].tolist() == [7, 8, 9]
+    assert frame["suggested_label"].tolist() == [0, 0, 1]
+    named = issues(class_names=("cat", "dog")).to_frame()
+    assert named["given_label"].tolist() == ["cat", "dog", "dog"]
+    assert named["suggested_label"].tolist() == ["cat", "cat", "dog"]
+
+
+@pytest.mark.parametrize("field", ["ids", "given_labels", "suggested_labels"])
+def test_issues_of_another_length_are_refused(field):
+    with pytest.raises(BadData, match=f"'toy': `{field}` has 2 rows, the examples 3"):
+        issues(**{field: getattr(issues(), field)[:2]})
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
+def test_suspicion_outside_the_unit_interval_is_refused(value):
+    with pytest.raises(BadData, match=r"Detector 'toy' gave a suspicion outside \[0, 1\]"):
+        issues(suspicion=np.array([0.5, value, 0.5]))
+
+
+# Noise and spectrum
+
+
+def test_realised_rate_counts_what_changed():
+    flipped = np.array([True, False, False, False])
+    noisy = NoisyLabels(
+        np.array([1, 0, 0, 1]), np.array([0, 0, 0, 1]), flipped, "symmetric", 0.3, np.eye(2), seed=0
+    )
+    assert noisy.realised_rate == pytest.approx(0.25)
+    nothing = np.zeros(0, np.int64)
+    empty = NoisyLabels(nothing, nothing, nothing.astype(bool), "symmetric", 0.3, np.eye(2), seed=0)
+    assert empty.realised_rate == 0.0
+
+
+def test_spectrum_card_is_plain_json():
+    card = SpectrumCard(4, 2, np.array([2.0, 2.0]), math.log(2), math.log(2), 2.0, is_centred=False)
+    read = json.loads(json.dumps(card.to_json()))
+    assert read == {
+        "num_examples": 4, "dim": 2, "singular_values": [2.0, 2.0], "entropy_nats": math.log(2),
+        "largest_ratio": math.log(2), "effective_rank": 2.0, "is_centred": False,
+    }  # fmt: skip
+
+
+# Checks
+
+
+def test_the_first_bad_row_is_named_by_its_own_number():
+    features = np.zeros((5, 2))
+    features[[2, 4], 1] = np.nan, np.inf
+    with pytest.raises(BadData, match=r"`probs` has NaN or infinity in row 2 \(2 such rows among 5 read\)"):
+        check_finite(features, "probs")
+    with pytest.raises(BadData, match="`features` has NaN or infinity in row 102 "):
+        check_finite(features, first_row=100)
+    check_finite(features[:2])
+
+
+def test_label_range_and_ids_that_are_right_pass():
+    check_label_range(np.array([0, 2, 1]), 3, "toy")
+    check_label_range(np.zeros(0, np.int64), 1, "toy")
+    check_unique_ids(np.array([3, 1, 2]), "toy")
+    check_unique_ids(np.array([]), "toy")
+
+
+def test_numbers_as_ids_are_shown_plainly():
+    with pytest.raises(BadData, match="duplicate ids: 4 and 1 more"):
+        check_unique_ids(np.array([4, 4, 5, 5, 5, 6]), "toy")
