@@ -18,7 +18,12 @@ from sklearn.utils.validation import check_is_fitted
 from noiseproof.errors import BadData, invalid
 from noiseproof.heads.checks import check_options
 from noiseproof.heads.fit import Examples, OnStep, State, fit_specs
-from noiseproof.heads.inputs import features_to_predict, second_view_of, training_data
+from noiseproof.heads.inputs import (
+    check_second_view_is_there,
+    features_to_predict,
+    second_view_of,
+    training_data,
+)
 from noiseproof.heads.modules import Architecture, Head
 from noiseproof.heads.recipes import RECIPES, Regularization, Spec, Training
 
@@ -324,14 +329,7 @@ def fit_heads(
         on_step: called after each optimiser step with the number of heads that took it.
     """
     specs = [head.spec() for head in heads]
-    if second_view is None and any(
-        s.regularization.is_cross_view and s.regularization.weight_mse for s in specs
-    ):
-        raise BadData(
-            "The recipe 'released' compares two augmented views; `second_view` is None. Allowed: (n, d) "
-            "features of a second view. Next: extract with two views, set `weight_mse` to 0 or take "
-            "`recipe='paper'`."
-        )
+    check_second_view_is_there(specs, second_view)
     matrix, labels = training_data(heads, features, given_labels)
     views = [matrix] if second_view is None else [matrix, second_view_of(matrix, second_view)]
     classes, encoded = np.unique(labels, return_inverse=True)

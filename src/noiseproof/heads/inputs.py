@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from noiseproof.errors import BadData
+from noiseproof.heads.recipes import Spec
 from noiseproof.records import check_finite
 
 
@@ -33,6 +34,17 @@ def training_data(
     check_classification_targets(labels)
     check_finite(matrix)
     return _writeable(matrix), labels
+
+
+def check_second_view_is_there(specs: Sequence[Spec], second_view: Any) -> None:
+    """Raise `BadData` where a consistency term compares two views and there is one."""
+    needs_two = any(s.regularization.is_cross_view and s.regularization.weight_mse for s in specs)
+    if needs_two and second_view is None:
+        raise BadData(
+            "The recipe 'released' compares two augmented views; `second_view` is None. Allowed: (n, d) "
+            "features of a second view. Next: extract with two views, set `weight_mse` to 0 or take "
+            "`recipe='paper'`."
+        )
 
 
 def second_view_of(features: Float[np.ndarray, "n d"], second_view: Any) -> Float[np.ndarray, "n d"]:
