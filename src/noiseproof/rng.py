@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 
 
 def _entropy(seed: int, *path: str | int) -> list[int]:
-    digest = hashlib.sha256("/".join(map(str, path)).encode()).digest()
+    digest = hashlib.sha256(json.dumps(path).encode()).digest()
     return [seed, *np.frombuffer(digest, np.uint32).tolist()]
 
 

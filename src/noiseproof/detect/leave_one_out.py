@@ -17,6 +17,8 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
 
+from noiseproof.lapack import one_thread
+
 # Ridge strengths tried, in units of the mean eigenvalue of X^T X.
 _STRENGTHS = np.geomspace(1e-3, 1e2, 13)
 _BLOCK_NUMBERS = 2**24  # numbers in the largest temporary
@@ -67,7 +69,8 @@ class _Problem:
         self.dtype = np.result_type(np.asarray(features[:1]).dtype, np.float32)
         self.class_part = np.bincount(given_labels, minlength=num_classes) / self.n
         gram, moments, self.mean = self._moments(num_classes)
-        eigenvalues, vectors = scipy.linalg.eigh(gram, check_finite=False, driver="evd")
+        with one_thread():
+            eigenvalues, vectors = scipy.linalg.eigh(gram, check_finite=False, driver="evd")
         self.eigenvalues = np.maximum(eigenvalues, 0.0)
         self.vectors = vectors.astype(self.dtype)
         self.projected_targets = vectors.T @ moments  # (d, k)

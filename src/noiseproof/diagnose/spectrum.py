@@ -14,6 +14,7 @@ import scipy.linalg
 from jaxtyping import Float
 
 from noiseproof.errors import BadData, invalid
+from noiseproof.lapack import one_thread
 from noiseproof.records import SpectrumCard, check_finite
 
 # eig(F^T F) in float64 carries an absolute error of eps s_1^2, so a singular value at s_1 / 3e4 still has
@@ -124,7 +125,8 @@ class SpectrumAccumulator:
             gram = gram - np.outer(self._sum, self._sum) / self.num_examples
         # A feature that never fires adds an exact zero; left in, it would ask for the QR path.
         live = np.flatnonzero(np.diag(self._gram))
-        eigenvalues = scipy.linalg.eigvalsh(gram[np.ix_(live, live)], check_finite=False)[::-1]
+        with one_thread():
+            eigenvalues = scipy.linalg.eigvalsh(gram[np.ix_(live, live)], check_finite=False)[::-1]
         values = np.zeros(self.dim)
         values[: len(live)] = np.sqrt(np.maximum(eigenvalues, 0.0))
         return values[: min(self.num_examples, self.dim)]
@@ -159,11 +161,10 @@ def _cards(
         parts.update(block)
     cards = []
     for is_centred in centrings:
-        values = parts.singular_values(is_centred=is_centred)
-        # The Gram matrix was accumulated uncentred, so its size decides what got lost.
-        smallest = values[: parts.num_live()].min(initial=np.inf)
-        if is_refined and smallest * _GRAM_IS_GOOD_TO < parts.norm():
-            values = _by_qr(features, parts.mean() if is_centred else None, block_rows)
+        if is_refined and _needs_the_rows(parts, is_centred=is_centred):
+            values = _from_the_rows(features, parts.mean() if is_centred else None, block_rows)
+        else:
+            values = parts.singular_values(is_centred=is_centred)
         cards.append(_card(values, parts, is_centred=is_centred))
     return cards
 
@@ -181,19 +182,31 @@ def _card(values: np.ndarray, parts: SpectrumAccumulator, *, is_centred: bool) -
     )
 
 
-def _by_qr(features: Any, mean: np.ndarray | None, block_rows: int) -> np.ndarray:
-    """Singular values of the triangular factor of F, built block by block: no squaring anywhere."""
-    upper: np.ndarray | None = None
+def _needs_the_rows(parts: SpectrumAccumulator, *, is_centred: bool) -> bool:
+    """Whether the Gram matrix lost singular values that matter."""
+    if parts.num_examples <= parts.dim:  # few rows: exact is also quicker, and centred ones are dependent
+        return parts.num_examples > 0
+    smallest = parts.singular_values(is_centred=is_centred)[: parts.num_live()].min(initial=np.inf)
+    # The Gram matrix was accumulated uncentred, so its size decides what got lost.
+    return bool(smallest * _GRAM_IS_GOOD_TO < parts.norm())
+
+
+def _from_the_rows(features: Any, mean: np.ndarray | None, block_rows: int) -> np.ndarray:
+    """Singular values of F itself, reduced by QR block by block to d rows: no squaring anywhere."""
+    kept: np.ndarray | None = None
     n = 0
     for block in _blocks(features, block_rows):
         rows = np.asarray(block, dtype=np.float64)
         rows = rows if mean is None else rows - mean
         n += len(rows)
-        stacked = rows if upper is None else np.vstack([upper, rows])
-        (upper,) = scipy.linalg.qr(stacked, mode="r", check_finite=False)
-        upper = upper[: stacked.shape[1]]
-    assert upper is not None
-    return scipy.linalg.svdvals(upper, check_finite=False)[: min(n, upper.shape[1])]
+        kept = rows if kept is None else np.vstack([kept, rows])
+        if len(kept) > kept.shape[1]:
+            with one_thread():
+                (upper,) = scipy.linalg.qr(kept, mode="r", check_finite=False)
+            kept = upper[: kept.shape[1]]
+    assert kept is not None
+    with one_thread():
+        return scipy.linalg.svdvals(kept, check_finite=False)[: min(n, kept.shape[1])]
 
 
 def _blocks(features: Any, block_rows: int) -> Iterator[Any]:
