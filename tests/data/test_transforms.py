@@ -57,9 +57,9 @@ def test_blur_flattens_stripes_alike_at_any_size(size):
     assert 0.2 < blurred.std() / pixels(stripes(size)).std() < 0.7
 
 
-def test_contrast_is_a_quarter_around_grey():
+def test_contrast_is_two_fifths_around_grey():
     values = pixels(shifted(of(stripes()), "contrast", seed=0).examples[0])
-    assert sorted(np.unique(values)) == pytest.approx([95.6, 159.4], abs=1)
+    assert sorted(np.unique(values)) == pytest.approx([76.5, 178.5], abs=1)
 
 
 @pytest.mark.parametrize("size", [64, 512])

@@ -19,8 +19,8 @@ from noiseproof.rng import stream
 # Images smaller than this are enlarged first: on 8 x 8 pixels no blur is mild.
 SHIFT_MIN_PX = 64
 BLUR_RADIUS = 0.06  # of the shorter side
-CONTRAST_KEPT = 0.25
-NOISE_STD = 0.2  # of the range black to white
+CONTRAST_KEPT = 0.4
+NOISE_STD = 0.1  # of the range black to white
 _ASPECT = (3 / 4, 4 / 3)
 _CROP_TRIES = 10
 
@@ -32,7 +32,7 @@ def blur(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def contrast(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A quarter of the contrast around mid-grey."""
+    """Two fifths of the contrast around mid-grey."""
     del rng  # every image alike
     return image.point(lambda value: 127.5 + (value - 127.5) * CONTRAST_KEPT)
 
@@ -55,6 +55,10 @@ SHIFTS: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = {
 }
 
 
+# Part of the fingerprint: features of a shift of another strength are other features.
+_STRENGTHS = {"blur": BLUR_RADIUS, "contrast": CONTRAST_KEPT, "noise": NOISE_STD}
+
+
 def shifted(dataset: Dataset, kind: str, *, seed: int) -> Dataset:
     """The same images under a visible shift, e.g. as an out-of-domain set.
 
@@ -69,7 +73,7 @@ def shifted(dataset: Dataset, kind: str, *, seed: int) -> Dataset:
     """
     if kind not in SHIFTS:
         raise unknown_name("shift", kind, SHIFTS)
-    return _transformed(dataset, _Shift(kind, seed), f"shift {kind} seed={seed}")
+    return _transformed(dataset, _Shift(kind, seed), f"shift {kind} seed={seed} strength={_STRENGTHS[kind]}")
 
 
 def augmented(
