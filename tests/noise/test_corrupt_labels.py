@@ -110,3 +110,26 @@ def test_an_unknown_kind_gets_a_suggestion():
         UnknownName, match=r"Unknown kind of label noise 'symetric'. Did you mean 'symmetric'"
     ):
         corrupt_labels(np.array([0, 1]), kind="symetric", rate=0.5, num_classes=2, seed=0)
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], [0.0, 1.0], [True, False], [[0, 1]]], ids=str)
+def test_labels_that_are_no_class_ids_are_refused(labels):
+    with pytest.raises(InvalidArgument, match=r"`labels` is .*; allowed: integers of shape \(n,\)"):
+        corrupt_labels(labels, rate=0.5, num_classes=2, seed=0)
+
+
+@pytest.mark.parametrize("rate", ["0.5", None, True, [0.5]], ids=repr)
+def test_a_rate_that_is_no_number_is_refused(rate):
+    with pytest.raises(InvalidArgument, match=r"`rate` is .*; allowed: a share between 0 and 1"):
+        corrupt_labels(np.array([0, 1]), rate=rate, num_classes=2, seed=0)
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(InvalidArgument, match="`seed` is -1; allowed: an integer of at least 0"):
+        corrupt_labels(np.array([0, 1]), rate=0.5, num_classes=2, seed=-1)
+
+
+def test_classes_beyond_the_range_of_the_dtype_do_not_wrap_around():
+    noisy = corrupt_labels(np.zeros(2000, np.int8), rate=1.0, num_classes=1000, seed=0)
+    assert noisy.given.min() >= 1
+    assert noisy.given.max() > 127

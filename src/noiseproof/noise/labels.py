@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -10,17 +13,17 @@ from noiseproof.records import NoisyLabels, check_label_range
 from noiseproof.registry import Registry
 from noiseproof.rng import stream
 
-# Each builder: (clean_labels, *, rate, num_classes, rng) -> given labels of the same dtype.
+# Each builder: (clean_labels, *, rate, num_classes, rng) -> given labels; the dtype may widen.
 KINDS = Registry("kind of label noise", {"symmetric": "noiseproof.noise.symmetric:symmetric"})
 
 
 def corrupt_labels(
-    labels: Int[np.ndarray, " n"], *, kind: str = "symmetric", rate: float, num_classes: int, seed: int
+    labels: Any, *, kind: str = "symmetric", rate: Any, num_classes: int, seed: int
 ) -> NoisyLabels:
     """Make some labels wrong.
 
     Args:
-        labels: the clean ones, class ids in [0, k).
+        labels: the clean ones, n class ids in [0, k).
         kind: a name of `KINDS`.
         rate: share of labels to change, in [0, 1].
         num_classes: k, at least 1.
@@ -31,15 +34,16 @@ def corrupt_labels(
 
     Raises:
         UnknownName: no such kind of noise.
-        InvalidArgument: `rate` or `num_classes` out of range.
+        InvalidArgument: labels that are no class ids; `rate`, `num_classes` or `seed` out of range.
         BadData: a label outside the classes; its row is named.
     """
     corrupt = KINDS.load(kind)
-    if not 0 <= rate <= 1:  # false for NaN too
-        raise invalid("rate", rate, "a share between 0 and 1", "For percent, divide by 100.")
+    _check_share(rate)
+    if seed < 0:
+        raise invalid("seed", seed, "an integer of at least 0")
     if num_classes < 1:
         raise invalid("num_classes", num_classes, "an integer of at least 1")
-    clean = np.array(labels)
+    clean = _class_ids(labels)
     check_label_range(clean, num_classes, "labels")
     given = corrupt(clean, rate=rate, num_classes=num_classes, rng=stream(seed, "noise", kind))
     return NoisyLabels(
@@ -51,6 +55,23 @@ def corrupt_labels(
         transition=_transition(clean, given, num_classes),
         seed=seed,
     )
+
+
+def _check_share(rate: Any) -> None:
+    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
+    if not (is_number and 0 <= rate <= 1):  # false for NaN too
+        raise invalid("rate", rate, "a share between 0 and 1", "For percent, divide by 100.")
+
+
+def _class_ids(labels: Any) -> Int[np.ndarray, " n"]:
+    """A copy of the labels; only whole numbers are classes here."""
+    clean = np.array(labels)
+    if clean.ndim != 1 or (len(clean) and clean.dtype.kind not in "iu"):
+        raise invalid(
+            "labels", f"{clean.dtype} of shape {clean.shape}", "integers of shape (n,), 0 to k - 1",
+            "Next: np.unique(labels, return_inverse=True) makes class ids of names.",
+        )  # fmt: skip
+    return clean if len(clean) else clean.astype(np.int64)
 
 
 def _transition(

@@ -20,7 +20,7 @@ def symmetric(
         rng: the only source of chance.
 
     Returns:
-        The labels after that, of the same dtype.
+        The labels after that, of the same dtype, or 64-bit ones where that cannot hold k - 1.
 
     Raises:
         InvalidArgument: there is no other class to go to.
@@ -29,7 +29,9 @@ def symmetric(
     if num_flips and num_classes < 2:
         raise invalid("num_classes", num_classes, "at least 2 where labels are to change")
     rows = rng.choice(len(clean_labels), num_flips, replace=False) if num_flips else np.empty(0, np.int64)
-    given = clean_labels.copy()
+    # Eight bits may hold the classes that occur, but not those the labels go to.
+    has_room = num_classes - 1 <= np.iinfo(clean_labels.dtype).max
+    given = clean_labels.astype(clean_labels.dtype if has_room else np.int64)
     # A step of 1 to k - 1 around the circle of classes never ends where it began.
     steps = rng.integers(1, max(num_classes, 2), size=num_flips)
     given[rows] = (clean_labels[rows].astype(np.int64) + steps) % num_classes
