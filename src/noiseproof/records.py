@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from noiseproof.errors import BadData
+from noiseproof.errors import BadData, invalid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ class Dataset:
         examples: n of them, lazy; safe to read from several threads.
         ids: stable and unique; the same example has the same id in every run.
         given_labels: class ids in [0, k), may be wrong; `None` where the set has no labels.
-        class_names: k names.
+        class_names: k names, each once.
         fingerprint: SHA-256 over the contents and ids of the examples, never over labels.
         clean_labels: the truth, where it is known (benchmarks, injected noise).
         num_skipped: examples left out because they could not be read.
@@ -48,6 +48,7 @@ class Dataset:
             raise BadData(f"The data set {self.name!r} is empty. Next: check the path and the filters.")
         _check_length(self.name, "ids", self.ids, len(self))
         check_unique_ids(self.ids, self.name)
+        _check_unique_names(self.class_names, self.name)
         for labels in (self.given_labels, self.clean_labels):
             if labels is not None:
                 _check_length(self.name, "labels", labels, len(self))
@@ -79,6 +80,12 @@ class NoisyLabels:
     asked_rate: float
     transition: Float[np.ndarray, "k k"]
     seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("given", "flipped"):
+            _check_length(self.kind, name, getattr(self, name), len(self.clean))
+        if not 0 <= self.asked_rate <= 1:  # false for NaN too
+            raise invalid("asked_rate", self.asked_rate, "a share between 0 and 1")
 
     @property
     def realised_rate(self) -> float:
@@ -146,7 +153,7 @@ class LabelIssues:
 
     @property
     def noise_rate(self) -> float:
-        """Estimated fraction of wrong labels: the mean suspicion, which is calibrated."""
+        """Estimated fraction of wrong labels: the mean suspicion, as good as its calibration."""
         return float(self.suspicion.mean())
 
     def to_frame(self) -> pd.DataFrame:
@@ -180,6 +187,15 @@ def check_unique_ids(ids: np.ndarray, name: str) -> None:
         )
 
 
+def _check_unique_names(class_names: Sequence[str], name: str) -> None:
+    twice = [each for each in dict.fromkeys(class_names) if class_names.count(each) > 1]
+    if twice:
+        raise BadData(
+            f"The data set {name!r} has more than one class of the name {twice[0]!r}; allowed: each name "
+            "once. Next: rename one of them, or merge the two."
+        )
+
+
 def check_label_range(labels: np.ndarray, num_classes: int, name: str) -> None:
     """Raise `BadData` naming the first row whose label is outside [0, num_classes)."""
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
@@ -204,6 +220,33 @@ def check_finite(features: np.ndarray, name: str = "features", *, first_row: int
         raise BadData(
             f"`{name}` has NaN or infinity in row {first_row + bad[0]} ({len(bad)} such rows among "
             f"{len(features)} read); allowed: finite numbers. Next: drop such rows or extract them again."
+        )
+
+
+def check_matrix(features: Any, name: str = "features") -> None:
+    """Raise `InvalidArgument` unless this is an (n, d) array of real numbers with d >= 1.
+
+    Args:
+        features: anything with a shape and a dtype.
+        name: of the argument.
+    """
+    shape, kind = tuple(features.shape), np.dtype(features.dtype).kind
+    if len(shape) != 2 or shape[1] == 0:
+        raise invalid(name, shape, "an array of two axes, (n, d), with d >= 1")
+    if kind not in "fiub":
+        raise invalid(name, str(features.dtype), "an array of real numbers")
+
+
+def check_labels_present(labels: np.ndarray, name: str) -> None:
+    """Raise `BadData` naming the first row whose label is None or NaN."""
+    if labels.dtype.kind not in "fO":
+        return
+    # None != None is False, NaN != NaN is True: both are missing.
+    missing = [row for row, label in enumerate(labels.tolist()) if label is None or label != label]
+    if missing:
+        raise BadData(
+            f"`{name}` has no label in row {missing[0]} ({len(missing)} such rows in all); allowed: a "
+            "label for every example. Next: leave these rows out."
         )
 
 

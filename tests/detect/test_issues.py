@@ -184,3 +184,13 @@ def test_a_bad_row_beyond_the_first_block_is_named_by_its_own_number():
     features[8250] = np.nan
     with pytest.raises(BadData, match="NaN or infinity in row 8250 "):
         find_label_issues(features, np.arange(8300) % 2)
+
+
+def test_labels_of_types_without_an_order():
+    with pytest.raises(BadData, match="mixes types that have no order"):
+        find_label_issues(np.eye(4), np.array([1, "a", 1, "a"], dtype=object))
+
+
+def test_features_of_strings():
+    with pytest.raises(InvalidArgument, match="allowed: an array of real numbers"):
+        find_label_issues(np.full((4, 2), "a"), [0, 1, 0, 1])

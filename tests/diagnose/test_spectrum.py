@@ -311,3 +311,26 @@ def test_card_is_plain_json():
     assert read["singular_values"] == card.singular_values.tolist()
     assert read["entropy_nats"] == card.entropy_nats
     assert read["is_centred"] is False
+
+
+def test_features_too_large_to_be_squared():
+    with pytest.raises(BadData, match=r"too large to be squared: up to 1\.0e\+200"):
+        spectrum(np.full((4, 3), 1e200))
+
+
+@pytest.mark.parametrize("features", [np.ones((3, 2)) * 1j, np.full((3, 2), "a")])
+def test_features_that_are_no_real_numbers(features):
+    with pytest.raises(InvalidArgument, match="allowed: an array of real numbers"):
+        spectrum(features)
+
+
+def test_features_without_columns():
+    with pytest.raises(InvalidArgument, match="with d >= 1"):
+        spectrum(np.ones((3, 0)))
+
+
+def test_few_rows_are_decomposed_exactly():
+    features = random(30, 50) * np.geomspace(1, 1e-6, 50)
+    exact = np.linalg.svd(features, compute_uv=False)
+    assert spectrum(features).singular_values == pytest.approx(exact, rel=1e-8)
+    assert spectrum(features, is_centred=True).singular_values[-1] == pytest.approx(0, abs=1e-12)

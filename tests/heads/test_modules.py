@@ -49,7 +49,7 @@ def as_torch_modules(head: Head, member: int, architecture: Architecture) -> nn.
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize(
-    ("d", "ratio", "hidden"), [(40, 4.0, 160), (64, 2.5, 160), (200, 1.0, 200), (8, 4.0, 128)]
+    ("d", "ratio", "hidden"), [(40, 4.0, 160), (64, 2.5, 160), (200, 1.0, 200), (8, 4.0, 32)]
 )
 def test_number_of_parameters_is_exact(d, ratio, hidden, layers, batch_norm, residual):
     k, members = 7, 2

@@ -6,6 +6,7 @@ So the given label has probability $q = (1 - \sigma) p_y + \sigma / k$, both par
 given labels alone by maximum likelihood, and Bayes' rule gives the probability that label y is wrong,
 $\frac{\sigma}{k} (1 - p_y) / q$. The fraction of wrong labels is $\sigma (k - 1) / k$.
 
+The rate cannot be told where wrong labels leave no trace: with two classes near 0.5, with k near (k - 1) / k.
 Where mistakes are not uniform (people confuse similar classes) the rate comes out too low and the order of
 the examples stays good; `benchmarks/RESULTS.md` shows both.
 """

@@ -10,7 +10,14 @@ import numpy as np
 from noiseproof.detect.calibration import calibrate
 from noiseproof.detect.leave_one_out import leave_one_out
 from noiseproof.errors import BadData, invalid
-from noiseproof.records import LabelIssues, check_finite, check_label_range, check_unique_ids
+from noiseproof.records import (
+    LabelIssues,
+    check_finite,
+    check_label_range,
+    check_labels_present,
+    check_matrix,
+    check_unique_ids,
+)
 from noiseproof.registry import Registry
 
 DETECTORS = Registry("detector", {"leave_one_out": "noiseproof.detect.issues:ridge_issues"})
@@ -103,7 +110,12 @@ def _encoded(labels: np.ndarray, class_names: tuple[str, ...]) -> tuple[np.ndarr
         check_label_range(labels, len(class_names), "given_labels")
         classes, encoded = np.arange(len(class_names)), labels.astype(np.int64)
     else:
-        classes, encoded = np.unique(labels, return_inverse=True)
+        try:
+            classes, encoded = np.unique(labels, return_inverse=True)
+        except TypeError as error:
+            raise BadData(
+                f"`given_labels` mixes types that have no order ({error}); allowed: one type."
+            ) from error
     if len(np.unique(encoded)) < 2:
         raise BadData(
             f"`given_labels` hold one class only, {labels[:1].tolist()[0]!r}; allowed: two or more. "
@@ -113,8 +125,7 @@ def _encoded(labels: np.ndarray, class_names: tuple[str, ...]) -> tuple[np.ndarr
 
 
 def _check_shapes(features: Any, labels: np.ndarray, ids: Any) -> None:
-    if len(features.shape) != 2:
-        raise invalid("features", tuple(features.shape), "an array of two axes, (n, d)")
+    check_matrix(features)
     if labels.ndim != 1:
         raise invalid("given_labels", labels.shape, "an array of one axis, (n,)")
     for name, values in (("given_labels", labels), ("ids", ids)):
@@ -127,17 +138,4 @@ def _check_shapes(features: Any, labels: np.ndarray, ids: Any) -> None:
         check_unique_ids(np.asarray(ids), "ids")
     if len(labels) < 2:
         raise BadData(f"`features` has {len(labels)} rows; allowed: two or more.")
-    _check_present(labels)
-
-
-def _check_present(labels: np.ndarray) -> None:
-    if labels.dtype.kind not in "fO":
-        return
-    import pandas as pd
-
-    missing = np.flatnonzero(pd.isna(labels))
-    if len(missing):
-        raise BadData(
-            f"`given_labels` has no label in row {missing[0]} ({len(missing)} such rows in all); allowed: a "
-            "label in each row. Next: leave these examples out."
-        )
+    check_labels_present(labels, "given_labels")

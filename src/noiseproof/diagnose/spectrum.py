@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from noiseproof.errors import BadData, invalid
 from noiseproof.lapack import one_thread
-from noiseproof.records import SpectrumCard, check_finite
+from noiseproof.records import SpectrumCard, check_finite, check_matrix
 
 # eig(F^T F) in float64 carries an absolute error of eps s_1^2, so a singular value at s_1 / 3e4 still has
 # six right digits. Where smaller ones matter, the QR path computes them from F itself.
@@ -78,9 +78,9 @@ class SpectrumAccumulator:
         Raises:
             BadData: NaN or infinity, named by its row among all rows seen, or another width.
         """
-        rows = np.asarray(block, dtype=np.float64)
-        if rows.ndim != 2:
-            raise invalid("features", rows.shape, "an array of two axes, (n, d)")
+        block = np.asarray(block)
+        check_matrix(block)
+        rows = block.astype(np.float64, copy=False)
         with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
             is_suspect = not np.isfinite(rows.sum())
         if is_suspect:
@@ -89,7 +89,13 @@ class SpectrumAccumulator:
             d = rows.shape[1]
             self._gram, self._sum = np.zeros((d, d)), np.zeros(d)
         self._check_width(rows.shape[1])
-        self._gram += rows.T @ rows
+        with np.errstate(over="ignore"):
+            self._gram += rows.T @ rows
+        if not np.isfinite(self._gram.trace()):
+            raise BadData(
+                f"`features` are too large to be squared: up to {np.abs(rows).max():.1e}; allowed: below "
+                "1e150. Next: divide them by their largest."
+            )
         self._sum += rows.sum(0)
         self.num_examples += len(rows)
 
@@ -214,5 +220,7 @@ def _blocks(features: Any, block_rows: int) -> Iterator[Any]:
         raise invalid("block_rows", block_rows, "a whole number >= 1")
     if not hasattr(features, "shape"):
         features = np.asarray(features)
+    if len(features.shape) == 0:
+        check_matrix(features)
     for start in range(0, len(features), block_rows):
         yield features[start : start + block_rows]

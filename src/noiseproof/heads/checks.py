@@ -73,7 +73,6 @@ _MAY_NOT_BE_NONE = frozenset(
         "epochs",
         "batch_size",
         "learning_rate",
-        "weight_decay",
         "warmup_steps",
         "seed",
         "recipe",

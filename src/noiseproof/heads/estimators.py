@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,14 @@ from noiseproof.heads.inputs import (
     training_data,
 )
 from noiseproof.heads.modules import Architecture, Head
-from noiseproof.heads.recipes import RECIPES, Regularization, Spec, Training
+from noiseproof.heads.recipes import (
+    MLP_WEIGHT_DECAY,
+    PROBE_WEIGHT_DECAY,
+    RECIPES,
+    Regularization,
+    Spec,
+    Training,
+)
 
 _BLOCK_ROWS = 8192  # rows predicted at once, so that memory does not grow with n
 
@@ -83,36 +90,37 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
         """Class probabilities, columns in the order of `classes_`."""
-        logits = self._forward(X)[1].double()
-        return torch.softmax(logits, -1).numpy()
+        return torch.softmax(self._logits(X).double(), -1).numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row."""
-        logits = self._forward(X)[1]
-        return self.classes_[logits.argmax(-1).numpy()]
+        check_is_fitted(self)
+        return self.classes_[self._logits(X).argmax(-1).numpy()]
 
-    def _forward(self, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def _logits(self, X: Any) -> torch.Tensor:
+        return torch.cat([logits for _, logits in self._forward(X)])
+
+    def _forward(self, X: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Reshaped features and logits, block by block."""
         check_is_fitted(self)
         features = features_to_predict(self, X)
-        module = _empty_module(self)
-        module.load_state_dict({name: value[None] for name, value in self.state_.items()})
-        module.eval()
+        module = _empty_module(self).eval()
+        module.load_state_dict({name: value[None] for name, value in self.state_.items()}, assign=True)
         with torch.inference_mode():
-            blocks = [
-                module(torch.tensor(features[i : i + _BLOCK_ROWS])[None])
-                for i in range(0, len(features), _BLOCK_ROWS)
-            ]
-        return torch.cat([z[0] for z, _ in blocks]), torch.cat([logits[0] for _, logits in blocks])
+            for i in range(0, len(features), _BLOCK_ROWS):
+                reshaped, logits = module(torch.tensor(features[i : i + _BLOCK_ROWS])[None])
+                yield reshaped[0], logits[0]
 
 
 class LinearProbe(AbstractHead):
     """A linear classifier on frozen features, trained like the papers' baselines.
 
     Args:
+        recipe: "default", "paper" or "released", which has a weight decay of 1e-4.
         epochs: passes over the examples.
         batch_size: examples per step.
         learning_rate: highest of the schedule; AdamW.
-        weight_decay: decoupled.
+        weight_decay: decoupled; `None` is the recipe's.
         warmup_steps: steps of linear rise.
         schedule: "cosine" (vision) or "linear" (text), per step, to 0.
         max_steps: bound on the optimiser steps; `None` trains as asked (`heads.schedule.plan`).
@@ -125,16 +133,18 @@ class LinearProbe(AbstractHead):
     def __init__(
         self,
         *,
+        recipe: str = "default",
         epochs: int = 30,
         batch_size: int = 64,
         learning_rate: float = 0.01,
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
         warmup_steps: int = 0,
         schedule: str = "cosine",
         max_steps: int | None = None,
         loss: str = "cross_entropy",
         seed: int = 0,
     ) -> None:
+        self.recipe = recipe
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -148,7 +158,8 @@ class LinearProbe(AbstractHead):
     def spec(self) -> Spec:
         """The resolved options, checked."""
         check_options(self.get_params())
-        return Spec(Architecture(hidden_layers=0), Regularization(), _training(self), self.seed)
+        training = _training(self, weight_decay=PROBE_WEIGHT_DECAY[self.recipe])
+        return Spec(Architecture(hidden_layers=0), Regularization(), training, self.seed)
 
 
 class AbstractReshapingHead(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractHead):
@@ -165,7 +176,7 @@ class AbstractReshapingHead(ClassNamePrefixFeaturesOutMixin, TransformerMixin, A
 
     def transform(self, X: Any) -> Float[np.ndarray, "n d"]:
         """The reshaped features z, in the unit of the features."""
-        return self._forward(X)[0].numpy()
+        return torch.cat([reshaped for reshaped, _ in self._forward(X)]).numpy()
 
 
 class MLPProbe(AbstractReshapingHead):
@@ -173,7 +184,7 @@ class MLPProbe(AbstractReshapingHead):
 
     Args:
         recipe: "default", "paper" or "released"; gives the values of what is left at `None`.
-        hidden_ratio: hidden width as a multiple of d; the width is at least 128.
+        hidden_ratio: hidden width as a multiple of d; by default 4, and at least 128 wide in "default".
         hidden_layers: number of hidden layers, >= 1.
         activation: "relu", "gelu", "silu", "tanh" or "identity".
         batch_norm: batch normalisation before each activation.
@@ -200,7 +211,7 @@ class MLPProbe(AbstractReshapingHead):
         epochs: int = 30,
         batch_size: int = 64,
         learning_rate: float = 0.001,
-        weight_decay: float = 1e-4,
+        weight_decay: float | None = None,
         warmup_steps: int = 0,
         schedule: str = "cosine",
         max_steps: int | None = None,
@@ -228,7 +239,9 @@ class MLPProbe(AbstractReshapingHead):
     def spec(self) -> Spec:
         """The resolved options, checked."""
         check_options(self.get_params())
-        return Spec(_architecture(self), Regularization(), _training(self), self.seed)
+        return Spec(
+            _architecture(self), Regularization(), _training(self, weight_decay=MLP_WEIGHT_DECAY), self.seed
+        )
 
 
 class NMTune(AbstractReshapingHead):
@@ -271,7 +284,7 @@ class NMTune(AbstractReshapingHead):
         epochs: int = 30,
         batch_size: int = 64,
         learning_rate: float = 0.001,
-        weight_decay: float = 1e-4,
+        weight_decay: float | None = None,
         warmup_steps: int = 0,
         schedule: str = "cosine",
         max_steps: int | None = None,
@@ -305,7 +318,7 @@ class NMTune(AbstractReshapingHead):
         check_options(self.get_params())
         names = ("weight_mse", "weight_cov", "weight_svd", "num_singular_values")
         terms = replace(RECIPES[self.recipe].regularization, **_given(self, {name: name for name in names}))
-        return Spec(_architecture(self), terms, _training(self), self.seed)
+        return Spec(_architecture(self), terms, _training(self, weight_decay=MLP_WEIGHT_DECAY), self.seed)
 
 
 HEADS: dict[str, type[AbstractHead]] = {"linear": LinearProbe, "mlp": MLPProbe, "nmtune": NMTune}
@@ -354,17 +367,18 @@ def expected_shapes(head: AbstractHead) -> dict[str, tuple[int, ...]]:
 
 
 def _empty_module(head: AbstractHead) -> Head:
-    return Head(
-        head.n_features_in_, len(head.classes_), head.spec().architecture, generators=[torch.Generator()]
-    )
+    with torch.device("meta"):  # shapes only: what a fit learned is loaded into it
+        return Head(
+            head.n_features_in_, len(head.classes_), head.spec().architecture, generators=[torch.Generator()]
+        )
 
 
-def _training(head: Any) -> Training:
+def _training(head: Any, *, weight_decay: float) -> Training:
     return Training(
         epochs=head.epochs,
         batch_size=head.batch_size,
         learning_rate=float(head.learning_rate),
-        weight_decay=float(head.weight_decay),
+        weight_decay=weight_decay if head.weight_decay is None else float(head.weight_decay),
         warmup_steps=head.warmup_steps,
         decay=head.schedule,
         max_steps=head.max_steps,
@@ -382,7 +396,10 @@ def _architecture(head: Any) -> Architecture:
         "residual_scale": "residual_scale",
         "dropout": "dropout",
     }
-    return replace(RECIPES[head.recipe].architecture, **_given(head, names))
+    given = _given(head, names)
+    if "hidden_ratio" in given:
+        given["least_hidden"] = 1  # asked for is asked for
+    return replace(RECIPES[head.recipe].architecture, **given)
 
 
 def _given(head: Any, names: dict[str, str]) -> dict[str, Any]:

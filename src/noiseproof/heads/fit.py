@@ -199,7 +199,8 @@ def _checked(state: State, spec: Spec) -> State:
     if not all(math.isfinite(float(value.sum())) for value in state.values()):
         raise InvalidArgument(
             f"Training diverged with `learning_rate` {spec.training.learning_rate!r} (seed {spec.seed}): the "
-            "weights are no longer finite. Allowed: a rate at which the loss falls. Next: try a tenth of it."
+            "weights are no longer finite. Allowed: a rate at which the loss falls. Next: try a tenth of it, "
+            "or divide features that are far from 1 by their standard deviation."
         )
     return state
 

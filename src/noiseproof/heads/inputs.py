@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from noiseproof.errors import BadData
 from noiseproof.heads.recipes import Spec
-from noiseproof.records import check_finite
+from noiseproof.records import check_finite, check_labels_present
 
 
 def training_data(
@@ -26,11 +26,15 @@ def training_data(
         BadData: NaN or infinity (the row is named), lengths that differ.
     """
     _check_same_length(features, given_labels)
-    for head in heads:
-        # Not finite is for us to say: scikit-learn does not name the row.
-        matrix, labels = validate_data(
-            head, features, given_labels, dtype=np.float32, ensure_all_finite=False
-        )
+    if np.ndim(given_labels) == 1:
+        check_labels_present(np.asarray(given_labels), "y")
+    first, *others = heads
+    # Not finite is for us to say: scikit-learn does not name the row.
+    matrix, labels = validate_data(first, features, given_labels, dtype=np.float32, ensure_all_finite=False)
+    for head in others:  # the same data: what scikit-learn noted of it, without reading it again
+        head.n_features_in_ = matrix.shape[1]
+        if hasattr(first, "feature_names_in_"):
+            head.feature_names_in_ = first.feature_names_in_
     check_classification_targets(labels)
     check_finite(matrix)
     return _writeable(matrix), labels
