@@ -74,6 +74,14 @@ def test_labels_nobody_can_train_on_are_refused(names, labels, said):
         check_trainable(labelled(names, labels))
 
 
+def test_a_class_that_only_true_labels_have_is_named():
+    dataset = labelled(["a", "b", "c"], [0, 0, 1, 1, 1], clean=[0, 0, 1, 1, 2])
+    with pytest.raises(
+        BadData, match=r"occur only among its true labels, never among those given: c\. Allowed"
+    ):
+        check_trainable(dataset)
+
+
 def test_the_least_number_per_class_is_an_option():
     with pytest.raises(BadData, match=r"fewer than 3 examples: 'a' .2., 'b' .2."):
         check_trainable(labelled(["a", "b"], [0, 1, 1, 0]), min_per_class=3)

@@ -121,6 +121,15 @@ def test_a_truncated_file_is_refused(kind):
         decode_image(content[: len(content) // 2])
 
 
+def test_a_decoder_that_gives_up_is_a_damaged_image(monkeypatch):
+    def open_broken(file):
+        raise RuntimeError("Failed to decode frame 0")  # what Pillow's AVIF decoder does
+
+    monkeypatch.setattr(Image, "open", open_broken)
+    with pytest.raises(BadData, match=r"the image is damaged \(Failed to decode frame 0\)"):
+        decode_image(b"avif")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", r"empty \(0 bytes\)"), (b"<html>not found</html>", "22 bytes that are no image")],

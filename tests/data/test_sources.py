@@ -146,6 +146,11 @@ def test_skip_leaves_unreadable_images_out_and_counts_them(tmp_path):
     assert [image.mode for image in dataset.examples] == ["RGB"] * 3
 
 
+def test_skip_with_nothing_to_skip_changes_nothing(tmp_path):
+    root = make_folder(tmp_path)
+    assert open_dataset(root, on_error="skip").fingerprint == open_dataset(root).fingerprint
+
+
 def test_skip_leaves_missing_files_and_empty_cells_out(tmp_path):
     (tmp_path / "a.png").write_bytes(png((5, 5, 5)))
     (tmp_path / "t.csv").write_text("path,label\na.png,0\ngone.png,1\n.,1\n,1\n")
@@ -213,6 +218,12 @@ def test_npz_with_a_row_that_is_not_finite_names_it(write_npz, value):
         ({"ids": np.array(["a"])}, r"`ids` .* has shape \(1,\)"),
         ({"ids": np.array(["a", "b", "a"])}, "duplicate ids: .*'a'"),
         ({"features": np.zeros(3)}, r"shape \(3,\) and dtype float64; allowed: real numbers \(n, d\)"),
+        ({"features": np.zeros((3, 0))}, r"shape \(3, 0\) .*allowed: real numbers \(n, d\), d at least 1"),
+        (
+            {"features": np.array([[0.0, 1.0], [0.0, -1e39], [1e40, 0.0]])},
+            r"value of 1e\+39 in row 1 \(2 such rows\), outside the range of float32; allowed: -3.4e\+38 to",
+        ),
+        ({"class_names": np.array(["ant", "ant"])}, "more than one class of the name 'ant'"),
         ({"features": np.full((3, 2), "x")}, "allowed: real numbers"),
         ({"features": np.zeros((0, 2)), "labels": np.array([], np.int64)}, "is empty"),
         ({"class_names": np.array(["only"])}, "Label 1 in row 1 .* outside the classes; allowed: 0 to 0"),

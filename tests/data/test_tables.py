@@ -264,7 +264,7 @@ def test_blank_lines_of_json_are_passed_over_and_words_stay_words(write_csv):
         ('{"text": "a", "y": 0}\n{"text"\n', "a.jsonl", "Line 2 of .* is no JSON"),
         ("[1, 2]\n", "a.jsonl", r"Line 1 of .* holds \[1, 2\]; allowed: an object per line"),
         ('{"text": "a", "y": 0}\n{"text": "b", "y": "c"}\n', "a.jsonl", "Column 'y' of .* mixes types"),
-        ("not parquet", "a.parquet", "cannot be read as Parquet"),
+        ("not parquet", "a.parquet", r"a\.parquet' cannot be read as Parquet: .*[^.]\. Allowed: a whole"),
     ],
 )
 def test_broken_files_are_refused(write_csv, text, name, said):
@@ -275,6 +275,17 @@ def test_broken_files_are_refused(write_csv, text, name, said):
 def test_a_csv_file_that_is_not_utf8_is_refused(write_csv):
     with pytest.raises(BadData, match=r"cannot be read as a table: .*UTF8"):
         open_dataset(write_csv("text,label\nça,0\n", encoding="latin-1"))
+
+
+def test_a_csv_header_that_is_not_utf8_is_refused(write_csv):
+    with pytest.raises(BadData, match=r"reviews\.csv' .*UTF-8"):
+        open_dataset(write_csv("çava,label\na,0\n", encoding="latin-1"))
+
+
+def test_json_lines_that_are_not_utf8_are_refused(write_csv):
+    path = write_csv('{"text": "ça", "label": 0}\n', "a.jsonl", encoding="latin-1")
+    with pytest.raises(BadData, match=r"a\.jsonl' is not UTF-8 text \(.*: byte 0xe7\); allowed: UTF-8"):
+        open_dataset(path)
 
 
 def test_a_missing_image_file_is_named(write_csv):

@@ -70,15 +70,30 @@ def _load(path: Path, owner: str) -> dict[str, np.ndarray]:
 
 
 def _features(features: np.ndarray, owner: str) -> np.ndarray:
-    if features.ndim != 2 or features.dtype.kind not in "fiub":
+    if features.ndim != 2 or features.shape[1] == 0 or features.dtype.kind not in "fiub":
         raise BadData(
             f"`features` of {owner!r} has shape {features.shape} and dtype {features.dtype}; allowed: real "
-            "numbers (n, d). Next: flatten each example to one row."
+            "numbers (n, d), d at least 1. Next: flatten each example to one row."
         )
     if features.dtype.kind != "f":
         features = features.astype(np.float32)
     check_finite(features, f"features of {owner}")
+    _check_float32(features, owner)
     return features
+
+
+def _check_float32(features: np.ndarray, owner: str) -> None:
+    """Heads and stored features are float32; beyond its range they would be infinite."""
+    if features.dtype.itemsize <= 4:
+        return
+    limit = np.finfo(np.float32).max
+    rows = np.flatnonzero((np.abs(features) > limit).any(axis=1))
+    if len(rows):
+        raise BadData(
+            f"`features` of {owner!r} has a value of {np.abs(features[rows[0]]).max():.3g} in row {rows[0]} "
+            f"({len(rows)} such rows), outside the range of float32; allowed: -{limit:.3g} to {limit:.3g}. "
+            "Next: scale the features."
+        )
 
 
 def _labels(

@@ -111,7 +111,8 @@ def check_trainable(dataset: Dataset, *, min_per_class: int = 2) -> None:
         min_per_class: examples every class must have, at least 1.
 
     Raises:
-        BadData: no labels, one class only, or classes with too few examples; they are named.
+        BadData: no labels, one class only, classes with too few examples, or that only true labels have;
+            they are named.
     """
     if dataset.given_labels is None:
         raise BadData(f"{dataset.name!r} has no labels to train on. Next: name their column with `label`.")
@@ -122,11 +123,25 @@ def check_trainable(dataset: Dataset, *, min_per_class: int = 2) -> None:
             f"{dataset.name!r} has one class only ({only!r}); allowed for training: two or more. "
             "Next: add examples of another class."
         )
+    _check_given_somewhere(dataset, counts)
     few = [f"{dataset.class_names[c]!r} ({counts[c]})" for c in np.flatnonzero(counts < min_per_class)]
     if few:
         raise BadData(
             f"{dataset.name!r} has classes with fewer than {min_per_class} examples: {_some(few)}. "
             f"Allowed: {min_per_class} or more each. Next: add examples, raise `limit` or leave them out."
+        )
+
+
+def _check_given_somewhere(dataset: Dataset, counts: np.ndarray) -> None:
+    """A head cannot learn a class that nobody ever gave, and evaluation would expect it to."""
+    if dataset.clean_labels is None:
+        return
+    only_true = [dataset.class_names[c] for c in np.unique(dataset.clean_labels) if counts[c] == 0]
+    if only_true:
+        raise BadData(
+            f"{dataset.name!r} has classes that occur only among its true labels, never among those given: "
+            f"{_some(only_true)}. Allowed: classes that both have. Next: leave their examples out, or check "
+            "that `clean_label` names the right column."
         )
 
 

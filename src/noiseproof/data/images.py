@@ -12,7 +12,7 @@ from noiseproof.errors import BadData
 
 # What Pillow raises for broken files, depending on the format and on where the damage is.
 _PILLOW_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error,
+    OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, RuntimeError, struct.error,
     Image.DecompressionBombError,
 )  # fmt: skip
 

@@ -121,6 +121,6 @@ def _open_file(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise BadData(
-            f"{str(path)!r} cannot be read as Parquet: {error}. Allowed: a whole Parquet file. "
-            "Next: fetch or write it again."
+            f"{str(path)!r} cannot be read as Parquet: {str(error).rstrip('.')}. Allowed: a whole Parquet "
+            "file. Next: fetch or write it again."
         ) from error

@@ -111,5 +111,7 @@ def _readable(dataset: Dataset) -> Dataset:
             bar.update()
     if not kept:
         raise BadData(f"No example of {dataset.name!r} can be read; the last: {reason}") from reason
+    if len(kept) == len(dataset):
+        return dataset  # with its own fingerprint, so that its features are found again
     num_skipped = dataset.num_skipped + len(dataset) - len(kept)
     return replace(subset(dataset, np.array(kept), name=dataset.name), num_skipped=num_skipped)

@@ -55,21 +55,33 @@ def _read_delimited(path: Path, delimiter: str, owner: str) -> pa.Table:
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
         )
         return pa.csv.read_csv(path, parse_options=parse, convert_options=texts)
+    except UnicodeDecodeError as error:  # in the header line
+        raise _not_utf8(owner, error) from error
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise BadData(
-            f"{owner!r} cannot be read as a table: {error}. Allowed: UTF-8 text with a header line and the "
-            "same number of fields in every line. Next: correct that line."
+            f"{owner!r} cannot be read as a table: {str(error).rstrip('.')}. Allowed: UTF-8 text with "
+            "a header line and the same number of fields in every line. Next: correct that line."
         ) from error
 
 
 def _read_json_lines(path: Path, owner: str) -> pa.Table:
     rows = []
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                rows.append(_parse(line, number, owner))
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    rows.append(_parse(line, number, owner))
+    except UnicodeDecodeError as error:
+        raise _not_utf8(owner, error) from error
     names = list(dict.fromkeys(name for row in rows for name in row))
     return pa.table({name: _column([row.get(name) for row in rows], name, owner) for name in names})
+
+
+def _not_utf8(owner: str, error: UnicodeDecodeError) -> BadData:
+    return BadData(
+        f"{owner!r} is not UTF-8 text ({error.reason}: byte {error.object[error.start]:#04x}); allowed: "
+        "UTF-8. Next: save it again with the encoding UTF-8."
+    )
 
 
 def _parse(line: str, number: int, owner: str) -> dict[str, object]:
