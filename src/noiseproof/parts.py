@@ -56,6 +56,18 @@ class Part:
         """The truth where it is known, else the given labels."""
         return self.given_labels if self.dataset.clean_labels is None else self.dataset.clean_labels
 
+    @property
+    def with_held_out(self) -> Dataset:
+        """All of `whole` with the labels that `dataset` has, which may be corrupted; others as given."""
+        if self.rows is None:
+            return self.dataset
+        assert self.whole.given_labels is not None  # checked when it was opened
+        given, clean = self.whole.given_labels.copy(), self.whole.clean_labels
+        given[self.rows] = self.given_labels
+        if self.noise is not None and clean is None:
+            clean = self.whole.given_labels  # what the noise was injected into
+        return dataclasses.replace(self.whole, name=self.name, given_labels=given, clean_labels=clean)
+
     def to_json(self) -> dict[str, Any]:
         """Its entry in `run.json`."""
         noise = self.noise and {
