@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from noiseproof.errors import BadData
+from noiseproof.errors import BadData, InvalidArgument
 from noiseproof.records import (
     Dataset,
     LabelIssues,
@@ -75,6 +75,13 @@ def test_a_label_outside_the_classes_is_refused(field, label):
         dataset(**{field: np.array([0, label, 1])})
 
 
+def test_two_classes_of_one_name_are_refused():
+    with pytest.raises(
+        BadData, match=r"'toy' has more than one class of the name 'cat'; allowed: each name once"
+    ):
+        dataset(class_names=("dog", "cat", "cat"))
+
+
 # Label issues
 
 
@@ -116,6 +123,23 @@ def test_realised_rate_counts_what_changed():
     nothing = np.zeros(0, np.int64)
     empty = NoisyLabels(nothing, nothing, nothing.astype(bool), "symmetric", 0.3, np.eye(2), seed=0)
     assert empty.realised_rate == 0.0
+
+
+@pytest.mark.parametrize("field", ["given", "flipped"])
+def test_noise_of_another_length_is_refused(field):
+    labels = {"given": np.array([1, 0]), "clean": np.array([0, 0]), "flipped": np.array([True, False])}
+    labels[field] = labels[field][:1]
+    unchecked = object.__new__(NoisyLabels)  # in tests, annotated shapes are checked before the record's own
+    vars(unchecked).update(labels, kind="symmetric", asked_rate=0.5)
+    with pytest.raises(BadData, match=f"'symmetric': `{field}` has 1 rows, the examples 2; they must agree"):
+        unchecked.__post_init__()
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
+def test_noise_with_a_rate_that_is_no_share_is_refused(rate):
+    nothing = np.zeros(0, np.int64)
+    with pytest.raises(InvalidArgument, match=f"`asked_rate` is {rate}; allowed: a share between 0 and 1"):
+        NoisyLabels(nothing, nothing, nothing.astype(bool), "symmetric", rate, np.eye(2), seed=0)
 
 
 def test_spectrum_card_is_plain_json():
