@@ -1,7 +1,7 @@
 """The whole flow: data -> features -> spectrum, suspect labels, heads -> evaluation -> report.
 
-`run` below is that sentence. Every step leaves files in the run folder and is done once: a second start
-skips what is finished, goes on with the rest and ends with the same results.
+`run` below is that sentence. Every step leaves files and is done once: a second start skips what is
+finished, goes on with the rest and ends with the same results. The run folder changes when all are done.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.features.extract import extract
+from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.estimators import fit_heads
-from noiseproof.heads.files import load_head, save_head
+from noiseproof.heads.files import SUFFIXES, load_head, save_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.parts import Part, Parts, notes, open_one, open_parts, short_name
 from noiseproof.progress import stage
@@ -41,7 +42,6 @@ from noiseproof.stages import Stages, only_process_in
 from noiseproof.thumbnails import write_thumbnails
 from noiseproof.variants import Variant, variants
 
-HEAD_SUFFIXES = (".safetensors", ".json")
 SPECTRUM, ISSUES, RESULTS = "spectrum.json", "label_issues.parquet", "results.jsonl"
 
 
@@ -97,7 +97,7 @@ def run(
         _detect(this, parts.train)
         fitted = {head.name: _fit(this, head, parts) for head in heads}
         _evaluate(this, heads, fitted, parts.tests)
-        _clean_up(this)
+        _publish(this)
         contents = _write_card(this, parts, backbone, command)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
@@ -131,17 +131,15 @@ def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
         f"extract-{dataset.fingerprint[:16]}",
         title=f"extract {short_name(dataset.name)}",
         depends_on=stored.manifest["key"],
-        make=lambda: (),
+        make=lambda folder: (),
         spent_s=time.perf_counter() - begin,
     )
 
 
-def _features(this: _Run, part: Part) -> Any:
-    return _rows(this.stored[part.whole.fingerprint], part.rows)
-
-
-def _rows(stored: StoredFeatures, rows: np.ndarray | None) -> Any:
-    return stored.features if rows is None else stored.features[rows]
+def _features(this: _Run, part: Part) -> ShardedMatrix:
+    """Of the examples of a part, still on disk."""
+    features = this.stored[part.whole.fingerprint].features
+    return features if part.rows is None else features.rows(part.rows)
 
 
 def _key_of(this: _Run, part: Part) -> list[Any]:
@@ -151,14 +149,14 @@ def _key_of(this: _Run, part: Part) -> list[Any]:
 
 
 def _diagnose(this: _Run, parts: Parts) -> None:
-    def make() -> list[str]:
+    def make(folder: Path) -> list[str]:
         entries = []
         with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
             for part in parts.all:
                 raw, centred = (found.to_json() for found in spectra(_features(this, part)))
                 entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
                 bar.update()
-        write_json(this.config.out / SPECTRUM, entries)
+        write_json(folder / SPECTRUM, entries)
         return [SPECTRUM]
 
     depends_on = [[part.name, part.role, _key_of(this, part)] for part in parts.all]
@@ -166,41 +164,44 @@ def _diagnose(this: _Run, parts: Parts) -> None:
 
 
 def _detect(this: _Run, train: Part) -> None:
-    out, dataset = this.config.out, train.dataset
+    """Every label the user gave is checked, also where heads are tested: leave-one-out needs no split."""
+    dataset, stored = train.with_held_out, this.stored[train.whole.fingerprint]
 
-    def make() -> list[str]:
+    def make(folder: Path) -> list[str]:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = find_label_issues(
-                _features(this, train), train.given_labels, ids=dataset.ids,
+                stored.features, dataset.given_labels, ids=dataset.ids,
                 class_names=dataset.class_names, seed=this.config.seed,
             )  # fmt: skip
             bar.update(len(dataset))
         frame = issues.to_frame()
         if dataset.clean_labels is not None:
             frame["clean_label"] = np.array(dataset.class_names, dtype=object)[dataset.clean_labels]
-        with replacing(out / ISSUES) as partial:
+        with replacing(folder / ISSUES) as partial:
             frame.to_parquet(partial, index=False)
-        return [ISSUES, *write_thumbnails(issues, dataset, out)]
+        return [ISSUES, *write_thumbnails(issues, dataset, folder)]
 
-    depends_on = [_key_of(this, train), train.given_labels, dataset.clean_labels, this.config.seed]
+    labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
+    depends_on = [stored.manifest["key"], labels, this.config.seed]
     this.stages.once("label issues", depends_on=depends_on, make=make)
 
 
 def _fit(this: _Run, head: Variant, parts: Parts) -> str:
     """Train one head with all its seeds, saved head by head; the key of the result."""
-    out, train, view = this.config.out, parts.train, parts.second_view
+    train, view = parts.train, parts.second_view
 
-    def make() -> list[str]:
+    def make(folder: Path) -> list[str]:
         fitted = head.build()
-        second = None if view is None else _rows(this.stored[view.fingerprint], train.rows)
+        second = None if view is None else this.stored[view.fingerprint].features
+        if second is not None and train.rows is not None and len(second) != len(train.dataset):
+            second = second.rows(train.rows)
         steps = num_steps([one.spec() for one in fitted], len(train.dataset))
         with stage(f"Head {head.name}", total=steps, unit="step") as bar:
-            fit_heads(
-                fitted, _features(this, train), train.given_labels, second_view=second, on_step=bar.update
-            )
+            features = np.asarray(_features(this, train))  # once, not for every seed
+            fit_heads(fitted, features, train.given_labels, second_view=second, on_step=bar.update)
         for seed, one in enumerate(fitted):
-            save_head(one, out / head.file(seed))
-        return [head.file(seed) + suffix for seed in range(head.num_seeds) for suffix in HEAD_SUFFIXES]
+            save_head(one, folder / head.file(seed))
+        return [head.file(seed) + suffix for seed in range(head.num_seeds) for suffix in SUFFIXES]
 
     second_key = None if view is None else this.stored[view.fingerprint].manifest["key"]
     depends_on = [head.to_json(), _key_of(this, train), train.given_labels, second_key]
@@ -210,13 +211,13 @@ def _fit(this: _Run, head: Variant, parts: Parts) -> str:
 def _evaluate(this: _Run, heads: Sequence[Variant], fitted: dict[str, str], tests: Sequence[Part]) -> None:
     """In domain and out of it, against the true labels where they are known."""
 
-    def make() -> list[str]:
+    def make(folder: Path) -> list[str]:
         trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
         sets = [(part, _features(this, part)) for part in tests]
         lines = []
         with stage("Evaluation", total=len(trained) * len(tests), unit="set") as bar:
             for head, seed in trained:
-                classifier = load_head(this.config.out / head.file(seed))
+                classifier = load_head(this.stages.path(head.file(seed) + SUFFIXES[0]))
                 for part, features in sets:
                     row = evaluate_head(
                         classifier, features, part.best_labels, name=head.name, seed=seed,
@@ -225,18 +226,18 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: dict[str, str], test
                     )  # fmt: skip
                     lines.append(row.to_line() + "\n")
                     bar.update()
-        write_bytes(this.config.out / RESULTS, "".join(lines).encode())
+        write_bytes(folder / RESULTS, "".join(lines).encode())
         return [RESULTS]
 
     depends_on = [fitted, [[part.name, part.role, _key_of(this, part), part.best_labels] for part in tests]]
     this.stages.once("evaluate", depends_on=depends_on, make=make)
 
 
-def _clean_up(this: _Run) -> None:
-    """Say what changed against what was in the folder, and delete what is not part of this run."""
+def _publish(this: _Run) -> None:
+    """Replace the run that was in the folder by this one, and say what changed."""
     if this.stages.redone:
         this.say("Done again, because settings or data changed: " + ", ".join(this.stages.redone) + ".")
-    if dropped := this.stages.forget_the_rest():
+    if dropped := this.stages.publish():
         this.say("Deleted, because no longer part of this run: " + ", ".join(dropped) + ".")
 
 
@@ -277,16 +278,17 @@ def _backbone_card(this: _Run, train: Part, backbone: AbstractBackbone) -> dict[
 
 def _detection(out: Path, train: Part) -> dict[str, Any] | None:
     """The suspect labels against the truth, read back so that a skipped stage counts as well."""
-    clean_labels = train.dataset.clean_labels
-    if clean_labels is None:
+    dataset = train.with_held_out
+    if dataset.clean_labels is None:
         return None
+    assert dataset.given_labels is not None  # checked when it was opened
     frame = pd.read_parquet(out / ISSUES)
     issues = LabelIssues(
         ids=frame["example_id"].to_numpy(),
-        given_labels=train.given_labels,
-        suggested_labels=train.given_labels,  # not looked at
+        given_labels=dataset.given_labels,
+        suggested_labels=dataset.given_labels,  # not looked at
         suspicion=frame["suspicion"].to_numpy(),
         is_issue=frame["is_issue"].to_numpy(),
         method="read back",
     )
-    return detection_metrics(issues, clean_labels).to_json()
+    return detection_metrics(issues, dataset.clean_labels).to_json()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,10 +16,15 @@ from filelock import FileLock, Timeout
 
 import noiseproof
 from noiseproof.atomic import write_json
-from noiseproof.errors import InvalidArgument
+from noiseproof.errors import InvalidArgument, invalid
 
 SCHEMA = 1
 _FOLDER = ".stages"
+# A user may keep files of their own beside ours, so only these are swept.
+_OURS = (
+    "heads/*-seed*.safetensors", "heads/*-seed*.json", "thumbnails/[0-9][0-9][0-9][0-9][0-9].png",
+    ".*.partial", "heads/.*.partial", "thumbnails/.*.partial", ".stages/.*.partial",
+)  # fmt: skip
 
 
 def digest(value: Any) -> str:
@@ -37,6 +43,9 @@ class Stages:
     written after the files, so its existence means they are complete; a marker with another key, or files
     that are not what was written, mean the stage is done again.
 
+    What a start makes waits in a folder of its own until `publish`, so a start that fails leaves the run
+    before it as it was, and the next one goes on from what waits.
+
     Args:
         folder: the run folder, made if need be.
     """
@@ -45,15 +54,16 @@ class Stages:
         self.folder = folder
         self.wall_s: dict[str, float] = {}
         self.redone: list[str] = []
-        self._used: set[str] = set()
-        (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
+        self._waiting = folder / _FOLDER / "waiting"
+        self._used: dict[str, dict[str, Any]] = {}
+        (self._waiting / _FOLDER).mkdir(parents=True, exist_ok=True)
 
     def once(
         self,
         name: str,
         *,
         depends_on: Any,
-        make: Callable[[], Iterable[str]],
+        make: Callable[[Path], Iterable[str]],
         title: str = "",
         spent_s: float = 0.0,
     ) -> str:
@@ -62,55 +72,112 @@ class Stages:
         Args:
             name: of the stage, unique in the run.
             depends_on: everything the result depends on, plain values and arrays.
-            make: does the work and writes files; returns their names, relative to the run folder.
-            title: under which the wall time counts; stages may share one.
+            make: does the work and writes files into the folder it is given; returns their names, relative
+                to it.
+            title: under which the stage is shown and its wall time counts; stages may share one.
             spent_s: time the stage took before this call.
 
         Returns:
             The key, for stages that depend on this one.
         """
+        title = title or name
         key = digest({"schema": SCHEMA, "version": noiseproof.__version__, "name": name, "on": depends_on})
-        self._used.add(name)
-        marker = self._read(name)
-        if marker is None or marker["key"] != key or not self._is_intact(marker["files"]):
-            if marker is not None:
-                self.redone.append(title or name)
-                self._forget(name, marker)
+        marker = self._finished(name, key)
+        if marker is None:
+            if any(self._read(home, name) for home in (self.folder, self._waiting)):
+                self.redone += [title] if title not in self.redone else []
+            self._forget(self._waiting, name)
             begin = time.perf_counter()
-            files = list(make())
+            files = list(make(self._waiting))
             wall_s = time.perf_counter() - begin + spent_s
-            hashes = {file: _hash_of(self.folder / file) for file in files}
-            marker = {"key": key, "wall_s": wall_s, "files": hashes}
-            write_json(self._marker(name), marker)
-        self.wall_s[title or name] = self.wall_s.get(title or name, 0.0) + marker["wall_s"]
+            hashes = {file: _hash_of(self._waiting / file) for file in files}
+            marker = {"key": key, "title": title, "wall_s": wall_s, "files": hashes}
+            write_json(_marker(self._waiting, name), marker)
+        self._used[name] = marker
+        self.wall_s[title] = self.wall_s.get(title, 0.0) + marker["wall_s"]
         return key
 
-    def forget_the_rest(self) -> list[str]:
-        """Delete what stages left that are not part of this run any more; their names."""
-        names = sorted(path.stem for path in (self.folder / _FOLDER).glob("*.json"))
-        stale = [name for name in names if name not in self._used]
+    def path(self, file: str) -> Path:
+        """Where a file that a stage of this run left is now."""
+        names = (name for name, marker in self._used.items() if file in marker["files"])
+        is_waiting = any(_marker(self._waiting, name).is_file() for name in names)
+        waiting = self._waiting / file
+        return waiting if is_waiting and waiting.is_file() else self.folder / file
+
+    def publish(self) -> list[str]:
+        """Put what waits into the run folder and delete what is not part of this run any more.
+
+        Files are moved one by one and markers after them: if it is cut short, the next start finds each file
+        in one place or the other.
+
+        Returns:
+            Titles of the stages whose results were deleted.
+        """
+        names = [path.stem for path in sorted((self.folder / _FOLDER).glob("*.json"))]
+        stale = {name: self._read(self.folder, name) or {} for name in names if name not in self._used}
+        for name, marker in self._used.items():
+            if _marker(self._waiting, name).is_file():
+                self._publish(name, marker)
         for name in stale:
-            self._forget(name, self._read(name) or {"files": {}})
-        return stale
+            self._forget(self.folder, name)
+        shutil.rmtree(self._waiting)
+        self._sweep()
+        return list(dict.fromkeys(marker.get("title", name) for name, marker in stale.items()))
 
-    def _marker(self, name: str) -> Path:
-        return self.folder / _FOLDER / f"{name}.json"
+    def _publish(self, name: str, marker: dict[str, Any]) -> None:
+        self._used[name] = marker
+        for file in marker["files"]:
+            if (self._waiting / file).is_file():
+                (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+                (self._waiting / file).replace(self.folder / file)
+        before = self._read(self.folder, name)
+        _marker(self._waiting, name).replace(_marker(self.folder, name))
+        self._unlink(self.folder, before)
 
-    def _read(self, name: str) -> dict[str, Any] | None:
+    def _finished(self, name: str, key: str) -> dict[str, Any] | None:
+        """The marker of a stage whose files are all there, wherever it lies."""
+        marker = self._read(self.folder, name)
+        if marker and marker["key"] == key and self._is_intact(marker["files"], self.folder):
+            self._forget(self._waiting, name)  # of a start with other settings
+            return marker
+        marker = self._read(self._waiting, name)
+        if marker and marker["key"] == key and self._is_intact(marker["files"], self._waiting, self.folder):
+            if not all((self._waiting / file).is_file() for file in marker["files"]):
+                self._publish(name, marker)  # which was cut short between two files
+            return marker
+        return None
+
+    def _read(self, home: Path, name: str) -> dict[str, Any] | None:
         try:
-            marker = json.loads(self._marker(name).read_text())
+            marker = json.loads(_marker(home, name).read_text())
             return marker if {"key", "wall_s", "files"} <= marker.keys() else None
         except (OSError, ValueError, AttributeError):
             return None
 
-    def _is_intact(self, files: dict[str, str]) -> bool:
-        paths = {self.folder / file: known for file, known in files.items()}
-        return all(path.is_file() and _hash_of(path) == known for path, known in paths.items())
+    def _is_intact(self, files: dict[str, str], *homes: Path) -> bool:
+        """Whether the first of these folders that has a file has it as it was written, for every file."""
+        found = {file: next((h / file for h in homes if (h / file).is_file()), None) for file in files}
+        return all(path is not None and _hash_of(path) == files[file] for file, path in found.items())
 
-    def _forget(self, name: str, marker: dict[str, Any]) -> None:
-        self._marker(name).unlink(missing_ok=True)  # first: without it the files count for nothing
-        for file in marker["files"]:
-            (self.folder / file).unlink(missing_ok=True)
+    def _forget(self, home: Path, name: str) -> None:
+        marker = self._read(home, name)
+        _marker(home, name).unlink(missing_ok=True)  # first: without it the files count for nothing
+        self._unlink(home, marker)
+
+    def _unlink(self, home: Path, marker: dict[str, Any] | None) -> None:
+        """The files of an old marker, but those that are a stage's of this run by now."""
+        kept = {file for used in self._used.values() for file in used["files"]}
+        for file in (marker or {"files": {}})["files"]:
+            if file not in kept:
+                (home / file).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Delete what killed processes left: files that look like ours and that no marker names."""
+        kept = {self.folder / file for used in self._used.values() for file in used["files"]}
+        for pattern in _OURS:
+            for path in self.folder.glob(pattern):
+                if path not in kept:
+                    path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -118,21 +185,29 @@ def only_process_in(folder: Path) -> Iterator[None]:
     """Hold the folder against a second process.
 
     Raises:
-        InvalidArgument: another process is writing into it.
+        InvalidArgument: another process is writing into it, or it cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise InvalidArgument(
             f"`out` is {str(folder)!r}, which another noiseproof is writing to; allowed: one at a time. "
             "Next: wait for it, or name another folder."
         ) from error
+    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
+        raise invalid(
+            "out", str(folder), "a folder that can be made and written to", f"Next: name another ({error})."
+        ) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _marker(home: Path, name: str) -> Path:
+    return home / _FOLDER / f"{name}.json"
 
 
 def _digest_or_text(value: Any) -> str:

@@ -101,3 +101,41 @@ def test_one_shard_becomes_an_array_without_a_copy_and_several_cannot():
     with pytest.raises(ValueError, match="without a copy"):
         made([3, 4])[0].__array__(copy=False)
     np.testing.assert_array_equal(np.asarray(matrix), plain)
+
+
+@pytest.mark.parametrize(
+    "key", [3, -1, slice(1, 4), slice(None, None, -1), [0, -1], [], (slice(2), 1)], ids=repr
+)
+def test_chosen_rows_are_indexed_as_those_of_numpy(key):
+    matrix, plain = made([3, 4])
+    index = np.array([6, 0, 3, -2])
+    np.testing.assert_array_equal(matrix.rows(index)[key], plain[index][key])
+    np.testing.assert_array_equal(matrix.rows(index).rows([1, 0, 2, 3])[key], plain[index][[1, 0, 2, 3]][key])
+
+
+class Counted(np.ndarray):
+    """Counts the rows that are taken out of it."""
+
+    num_read = 0
+
+    def __getitem__(self, rows):
+        Counted.num_read += len(rows)
+        return np.asarray(self)[rows]
+
+
+def test_choosing_rows_reads_none_and_a_slice_reads_only_its_own():
+    chosen = ShardedMatrix([np.zeros((1000, 2), np.float32).view(Counted)]).rows(np.arange(0, 1000, 2))
+    assert (chosen.shape, len(chosen), chosen.dtype, Counted.num_read) == ((500, 2), 500, np.float32, 0)
+    assert chosen[10:20].shape == (10, 2)
+    assert Counted.num_read == 10
+
+
+def test_chosen_rows_become_an_array_with_a_copy_only():
+    matrix, plain = made([7])
+    mask = np.arange(7) % 2 == 0
+    np.testing.assert_array_equal(np.asarray(matrix.rows(mask)), plain[mask])
+    np.testing.assert_array_equal(matrix.rows(mask) * 2, plain[mask] * 2)
+    with pytest.raises(ValueError, match="without a copy"):
+        matrix.rows(mask).__array__(copy=False)
+    with pytest.raises(IndexError, match="Row 7 is outside"):
+        matrix.rows([7])

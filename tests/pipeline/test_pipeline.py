@@ -8,6 +8,8 @@ from PIL import Image
 
 from noiseproof import pipeline
 from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.features.matrix import ShardedMatrix
+from noiseproof.parts import open_parts
 from noiseproof.report.run_folder import load_run
 from noiseproof.stages import only_process_in
 
@@ -54,16 +56,52 @@ def test_card_says_what_was_done(configured):
     assert card["config"]["corrupt"] == {"kind": "symmetric", "rate": 0.2}
 
 
-def test_label_issues_are_about_the_training_part_and_know_the_truth(configured):
-    config = configured()
-    pipeline.run(config)
+def test_every_label_of_the_training_data_is_checked_also_held_out_ones(configured, blobs):
+    config = configured(heads="linear")
+    card = pipeline.run(config).card
     frame = pd.read_parquet(config.out / "label_issues.parquet")
     assert list(frame) == [
         "example_id", "given_label", "suggested_label", "suspicion", "is_issue", "clean_label",
     ]  # fmt: skip
-    assert len(frame) == 72
+    assert frame["example_id"].tolist() == [f"train/{row}" for row in range(90)]
+    assert frame["clean_label"].tolist() == ["ant", "bee", "cat"] * 30
     assert (frame["given_label"] != frame["clean_label"]).sum() == 14
-    assert set(frame["given_label"]) == {"ant", "bee", "cat"}
+    train = open_parts(config).train
+    held_out = np.setdiff1d(np.arange(90), train.rows)
+    assert (frame["given_label"] == frame["clean_label"])[held_out].all()  # noise is for heads to learn from
+    names = np.array(train.dataset.class_names)
+    assert frame["given_label"][train.rows].tolist() == names[train.given_labels].tolist()
+    assert card["detection"]["num_wrong"] == 14
+    assert card["detection"]["num_flagged"] == frame["is_issue"].sum()
+    thumbnails = json.loads((config.out / "thumbnails.json").read_text())
+    given = dict(zip(frame["example_id"], frame["given_label"], strict=True))
+    assert [given[entry["example_id"]] for entry in thumbnails] == [e["given_label"] for e in thumbnails]
+
+
+def test_wrong_label_in_the_held_out_part_is_found(configured, blobs):
+    plain = configured(corrupt=None, heads="linear")
+    row = int(open_parts(plain).tests[0].rows[0])
+    with np.load(blobs) as archive:
+        arrays = dict(archive)
+    arrays["labels"][row] = (arrays["labels"][row] + 1) % 3
+    np.savez(blobs, **arrays)
+    assert pipeline.run(plain).card["detection"] is None
+    worst = pd.read_parquet(plain.out / "label_issues.parquet").sort_values("suspicion").iloc[-1]
+    assert (worst["example_id"], worst["is_issue"]) == (f"train/{row}", True)
+
+
+@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "evaluate_head"])
+def test_features_of_a_part_stay_on_disk(configured, monkeypatch, step):
+    real, seen = getattr(pipeline, step), []
+
+    def spied(*arguments, **options):
+        seen.extend(a for a in arguments if hasattr(a, "shape") and len(a.shape) == 2)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, step, spied)
+    pipeline.run(configured(heads="linear"))
+    assert seen
+    assert all(isinstance(features, ShardedMatrix) for features in seen)
 
 
 def test_second_start_encodes_nothing_and_gives_the_same_bytes(configured):
@@ -89,6 +127,31 @@ def test_another_folder_shares_the_features_and_gives_the_same_results(configure
     pipeline.run(config)
     assert pipeline.run(elsewhere).card["encoder_passes"] == 0
     assert results_of(elsewhere) == results_of(config)
+
+
+@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "fit_heads", "save_head", "evaluate_head"])
+def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, monkeypatch, step):
+    config = configured(heads="linear,mlp", max_steps=3)
+    pipeline.run(config)
+
+    def files():
+        visible = [path for path in config.out.rglob("*") if ".stages" not in path.parts and path.is_file()]
+        return {path: path.read_bytes() for path in visible}
+
+    before = files()
+    save_blobs(blobs, n=90, seed=7)
+
+    def failing(*arguments, **options):
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, step, failing)
+        with pytest.raises(OSError, match="the disk is gone"):
+            pipeline.run(config)
+    assert files() == before
+    pipeline.run(config)
+    assert files().keys() == before.keys()
+    assert files() != before
 
 
 STEPS = (
@@ -150,7 +213,7 @@ def test_head_that_is_left_out_is_deleted(configured):
     said = []
     pipeline.run(config, say=said.append)
     assert {path.name.split("-")[0] for path in (config.out / "heads").iterdir()} == {"linear"}
-    assert "Deleted, because no longer part of this run: head-mlp, head-nmtune." in said
+    assert "Deleted, because no longer part of this run: head mlp, head nmtune." in said
 
 
 def test_more_labels_noise_does_not_encode_again(configured):
@@ -260,13 +323,14 @@ def test_images_with_shifts_views_and_thumbnails(configured, tmp_path):
         train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, corrupt=None
     )
     result = pipeline.run(config)
-    # 16 training images twice (two views), 4 held-out ones under two shifts
-    assert result.card["encoder_passes"] == 16 * 2 + 4 * 2
+    # all 16 images, the second view, 4 held-out ones under two shifts
+    second_view = open_parts(config).second_view
+    assert result.card["encoder_passes"] == 16 + len(second_view) + 4 * 2
     assert [part["set"] for part in result.card["data"]] == [
         "photos", "photos (held out)", "photos + blur", "photos + noise",
     ]  # fmt: skip
     entries = json.loads((config.out / "thumbnails.json").read_text())
-    assert len(entries) == 12
+    assert len(entries) == 16
     with Image.open(config.out / entries[0]["file"]) as thumbnail:
         assert max(thumbnail.size) <= 160
     assert pipeline.run(config).card["encoder_passes"] == 0

@@ -21,15 +21,17 @@ class ShardedMatrix(NDArrayOperatorsMixin):
 
     Args:
         shards: matrices of the same width, one after the other.
+        rows: numbers of the rows it has, in their order; all by default.
     """
 
     dtype = np.dtype(np.float32)
     ndim = 2
 
-    def __init__(self, shards: Sequence[np.ndarray]) -> None:
+    def __init__(self, shards: Sequence[np.ndarray], *, rows: np.ndarray | None = None) -> None:
         self._shards = tuple(shards)
         self._ends = np.cumsum([len(shard) for shard in self._shards])
-        self.shape = (int(self._ends[-1]), self._shards[0].shape[1])
+        self._rows = rows
+        self.shape = (int(self._ends[-1]) if rows is None else len(rows), self._shards[0].shape[1])
 
     @property
     def size(self) -> int:
@@ -55,9 +57,20 @@ class ShardedMatrix(NDArrayOperatorsMixin):
         for start in range(0, len(self), num_rows):
             yield start, self._between(start, min(start + num_rows, len(self)))
 
+    def rows(self, index: Any) -> ShardedMatrix:
+        """These rows, still on disk; `matrix[index]` would read them.
+
+        Args:
+            index: row numbers or a mask.
+        """
+        numbers = self._row_numbers(np.asarray(index))
+        return ShardedMatrix(self._shards, rows=numbers if self._rows is None else self._rows[numbers])
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001
-        if copy is False and len(self._shards) > 1:
-            raise ValueError("A matrix in several shards cannot become one array without a copy.")
+        if copy is False and (len(self._shards) > 1 or self._rows is not None):
+            raise ValueError(
+                "Rows of several shards, or chosen rows, cannot become one array without a copy."
+            )
         whole = self._between(0, len(self))
         return np.array(whole, dtype=dtype) if copy else whole.astype(dtype or self.dtype, copy=False)
 
@@ -101,6 +114,8 @@ class ShardedMatrix(NDArrayOperatorsMixin):
 
     def _between(self, start: int, stop: int) -> Rows:
         """Consecutive rows; a view of the file where they lie in one float32 shard."""
+        if self._rows is not None:
+            return self._gathered(np.arange(start, stop))
         parts = []
         for shard, end in zip(self._shards, self._ends, strict=True):
             begin = int(end) - len(shard)
@@ -112,6 +127,8 @@ class ShardedMatrix(NDArrayOperatorsMixin):
         return np.concatenate(parts, out=whole, casting="same_kind") if parts else whole
 
     def _gathered(self, rows: np.ndarray) -> Rows:
+        if self._rows is not None:
+            rows = self._rows[rows]
         chosen = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
         homes = np.searchsorted(self._ends, rows, side="right")
         for home in np.unique(homes):
