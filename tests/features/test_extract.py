@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -88,6 +89,22 @@ def test_a_new_schema_makes_a_new_key(tmp_path, monkeypatch):
     run(tmp_path)
     monkeypatch.setattr(extract_module, "SCHEMA", extract_module.SCHEMA + 1)
     assert run(tmp_path).num_encoded == 11
+
+
+def test_features_by_another_engine_than_the_one_asked_for_are_used_and_told(tmp_path):
+    backbone = image_backbone()
+    run(tmp_path, backbone=backbone, engine="torch")
+    asked = {"backbone": backbone, "engine": "onnxruntime", "quiet": False}
+    said = r"`engine` is 'onnxruntime', but .* of 'squares' were made before by torch and are used.* delete '"
+    with pytest.warns(UserWarning, match=said):
+        assert run(tmp_path, **asked).num_encoded == 0
+    run(tmp_path, **asked | {"engine": "auto"})  # warnings are errors here: nothing is said
+    run(tmp_path, **asked | {"engine": "torch"})
+    run(tmp_path / "b", backbone=backbone, engine="onnxruntime")
+    with pytest.warns(
+        UserWarning, match="by onnxruntime, checked to agree with PyTorch within .* and are used"
+    ):
+        run(tmp_path / "b", **asked | {"engine": "torch"})
 
 
 @pytest.mark.parametrize("option", [{"batch_size": 5}, {"num_workers": 1}, {"shard_rows": 2}], ids=repr)
@@ -356,6 +373,34 @@ def test_features_of_something_else_in_the_folder_are_refused(tmp_path):
         run(tmp_path)
 
 
+def test_a_manifest_that_does_not_fit_its_shards_costs_no_encoder_pass(tmp_path):
+    path = run(tmp_path).path / "manifest.json"
+    before = path.read_bytes()
+    path.write_text(json.dumps(json.loads(before) | {"dim": 7}))
+    assert run(tmp_path).num_encoded == 0
+    assert path.read_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore:The feature file")
+def test_a_manifest_that_records_shards_of_other_features_is_not_believed(tmp_path):
+    mine, others = run(tmp_path), run(tmp_path, dataset=squares(11, fingerprint="others"))
+    before = hashes(mine.path)
+    shutil.copy(others.path / "part-00000.safetensors", mine.path)
+    manifest = json.loads((mine.path / "manifest.json").read_text())
+    manifest["shards"][0] = others.manifest["shards"][0]
+    (mine.path / "manifest.json").write_text(json.dumps(manifest))
+    assert run(tmp_path).num_encoded == 4
+    assert hashes(mine.path) == before
+
+
+def test_a_store_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "store").write_text("not a folder")
+    with pytest.raises(
+        InvalidArgument, match=r"`store` is '.*store'; allowed: a folder to write into.*--cache"
+    ):
+        run(tmp_path / "store")
+
+
 def test_one_set_of_features_is_no_store(tmp_path):
     stored = run(tmp_path)
     with pytest.raises(InvalidArgument, match=r"`store` is .*This is one set: 'squares' by 'counting'"):
@@ -415,6 +460,14 @@ def test_rows_of_different_length_are_named(tmp_path):
     dataset = replace(matrix_dataset(np.ones((5, 3))), examples=[np.ones(3)] * 4 + [np.ones(2)])
     with pytest.raises(BadData, match=r"Example 4 of 'matrix' has shape \(2,\), example 0 has \(3,\)"):
         run(tmp_path, dataset=dataset, backbone=GivenFeatures())
+
+
+def test_texts_are_told_that_there_is_no_encoder(tmp_path):
+    texts = replace(squares(3), kind="text")
+    with pytest.raises(
+        InvalidArgument, match=r"reads image examples, and no text encoder is here yet\. .*NPZ"
+    ):
+        run(tmp_path, dataset=texts)
 
 
 def test_a_backbone_of_another_kind_is_refused(tmp_path):

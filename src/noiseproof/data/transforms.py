@@ -86,6 +86,8 @@ def augmented(
 ) -> Dataset:
     """Random crops of the images, flipped left to right half of the time; each view has its own.
 
+    The published code compares two such views of an image; a run compares one with the image as it is.
+
     Args:
         dataset: of images.
         view: number of the view.

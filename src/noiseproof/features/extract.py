@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -75,11 +76,11 @@ def extract(
     folder = key_folder(Path(store), components)
     stored = finished(folder, components)
     if stored is not None:
-        return stored
+        return _as_asked(stored, engine, quiet=quiet)
     with alone(folder, quiet=quiet):
         stored = finished(folder, components)  # another process may have made them while this one waited
         if stored is not None:
-            return stored
+            return _as_asked(stored, engine, quiet=quiet)
         spans, missing = plan(folder, len(dataset), components, shard_rows)
         if missing:
             first_rows = _prepared(dataset, backbone, range(len(dataset))[:NUM_COMPARED])
@@ -90,6 +91,22 @@ def extract(
         shards = [open_shard(span.path) for span in spans]
         write_manifest(folder, shards, components=components, dataset=dataset.name, shard_rows=len(spans[0]))
     return replace(load_features(folder), num_encoded=sum(map(len, missing)))
+
+
+def _as_asked(stored: StoredFeatures, engine: str, *, quiet: bool) -> StoredFeatures:
+    """The features, with a word where another engine made them than the one asked for."""
+    made_by = stored.manifest["engine"]
+    if engine in ("auto", made_by) or made_by == "backbone" or quiet:
+        return stored
+    agreement = stored.manifest["features_agree_within"]
+    checked = f", checked to agree with PyTorch within {agreement:.1e}," if agreement is not None else ""
+    warnings.warn(
+        f"`engine` is {engine!r}, but the features of {stored.manifest['dataset']!r} were made before by "
+        f"{made_by}{checked} and are used. Next, only if you want them made again: delete "
+        f"{str(stored.path)!r}.",
+        stacklevel=3,
+    )
+    return stored
 
 
 def _encode(
@@ -234,6 +251,12 @@ def _check_options(
     shard_rows: int,
     dtype: str,
 ) -> None:
+    if dataset.kind == "text" and backbone.kind != "text":
+        raise invalid(
+            "backbone", backbone.name, f"one that reads texts, like {dataset.name!r}",
+            f"This one reads {backbone.kind} examples, and no text encoder is here yet. Next: encode the "
+            "texts elsewhere and pass the features as an NPZ file.",
+        )  # fmt: skip
     if backbone.kind != dataset.kind:
         raise invalid(
             "backbone", backbone.name, f"one that reads {dataset.kind} examples, like {dataset.name!r}",

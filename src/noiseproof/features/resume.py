@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,8 @@ def key_folder(store: Path, components: dict[str, Any]) -> Path:
 def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
     """The features if all of them are there and as they were written, else `None`.
 
+    A manifest that is in itself in order and yet does not fit its shards counts as unfinished too.
+
     Raises:
         BadData: the folder holds features of something else.
     """
@@ -64,22 +67,32 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
     if manifest is None:
         return None
     check_components(folder, manifest, components)
-    if all(is_as_recorded(folder / entry["file"], entry) for entry in manifest["shards"]):
+    if not all(is_as_recorded(folder / entry["file"], entry) for entry in manifest["shards"]):
+        return None
+    try:
         return load_features(folder)
-    return None
+    except DamagedFile:
+        return None
 
 
 @contextmanager
 def alone(folder: Path, *, quiet: bool) -> Iterator[None]:
     """Hold the lock of a key folder; a process that is killed lets go of it."""
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         if not quiet:
             print(f"Another process is extracting the features in {folder}; waiting.", file=sys.stderr)  # noqa: T201
         lock.acquire()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise invalid(
+            "store", str(folder.parent), "a folder to write into",
+            f"The system says: {error.strerror}. Next: name another folder (--cache, or --out of extract).",
+        ) from error  # fmt: skip
     try:
         yield
     finally:
@@ -101,7 +114,9 @@ def plan(
         spans = _spans(folder, num_examples, manifest["shard_rows"])
         recorded = {entry["file"]: entry for entry in manifest["shards"]}
         kept = [
-            span.path.name in recorded and is_as_recorded(span.path, recorded[span.path.name])
+            span.path.name in recorded
+            and is_as_recorded(span.path, recorded[span.path.name])
+            and _vouches_for(span, store_key(components))  # the manifest may record what is not of this set
             for span in spans
         ]
     else:

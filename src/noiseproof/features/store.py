@@ -9,6 +9,9 @@ STORE/KEY/manifest.json            written last: what the features are of, SHA-2
 Checksums are compared by everything that would build on old files, so by every call of `extract`, and by
 `load_features(..., verify=True)`. Plain `load_features` compares sizes and headers only: it maps gigabytes
 at once, and reading them all first would defeat that.
+
+The key holds the data, the weights and the preprocessing, not the versions of libraries: after an upgrade of
+torch, timm or Pillow, old features are used on. To have them made anew, name another store (`--cache`).
 """
 
 from __future__ import annotations
