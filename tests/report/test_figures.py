@@ -104,8 +104,18 @@ def test_the_spectrum_shows_only_groups_that_hold_values(num_values, titles):
     assert [word in shown for word in ("top 20", "20 to 500", "beyond 500")] == [i < titles for i in range(3)]
 
 
-def test_a_spectrum_with_zeros_can_be_drawn():
-    ET.fromstring(figures.spectrum_figure([spectra([3, 1, 0, 0]), spectra([0, 0, 0, 0], "ood")]))
+def test_zeros_of_a_spectrum_are_left_out():
+    drawn = figures.spectrum_figure([spectra([3, 1, 0, 0])])
+    assert drawn == figures.spectrum_figure([spectra([3, 1])])
+    assert drawn != figures.spectrum_figure([spectra([3, 1, 0.1, 0.1])])
+
+
+def test_a_spectrum_of_zeros_has_a_legend_entry_and_no_line():
+    alone = figures.spectrum_figure([spectra([3, 1])])
+    both = figures.spectrum_figure([spectra([3, 1]), spectra([0, 0], "ood")])
+    assert {"set, train", "set, ood"} <= set(words(both))
+    assert both.count("<use ") == alone.count("<use ") + 1  # the marker in the legend
+    assert "nan" not in both
 
 
 def test_many_spectra_share_a_legend_entry_per_role():

@@ -71,7 +71,7 @@ def test_suspects_and_the_truth_are_told(fake_run):
     run = load_run(fake_run())
     num_flagged = int(run.issues["is_issue"].sum())
     found = headlines(run)
-    assert f"{num_flagged} of 400 training labels ({num_flagged / 4:.1f} %) look wrong." in found
+    assert f"{num_flagged} of 400 labels ({num_flagged / 4:.1f} %) look wrong." in found
     recall = f"{100 * run.card.detection.recall:.1f}"
     assert any(
         f"(symmetric noise, put in on purpose), {recall} % were found" in sentence for sentence in found
@@ -81,7 +81,7 @@ def test_suspects_and_the_truth_are_told(fake_run):
 def test_no_suspects_and_no_truth_are_told(fake_run):
     run = load_run(fake_run(knows_truth=False))
     found = headlines(dataclasses.replace(run, issues=run.issues.assign(is_issue=False)))
-    assert found[-1] == "None of the 400 training labels looks wrong."
+    assert found[-1] == "None of the 400 labels looks wrong."
 
 
 def test_a_truth_without_wrong_labels_is_told(said):

@@ -121,7 +121,7 @@ def suspicion_figure(issues: pd.DataFrame) -> str:
     axis.set_xlabel("suspicion (higher = more likely wrong)", color=_MUTED, fontsize=9)
     axis.set_ylabel("labels (log scale)", color=_MUTED, fontsize=9)
     figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9.5, labelcolor=_INK)
-    return _svg(figure, "suspicion", "Histogram of the suspicion of all training labels")
+    return _svg(figure, "suspicion", "Histogram of the suspicion of all labels")
 
 
 def shortened(text: str, length: int = 26) -> str:

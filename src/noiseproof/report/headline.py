@@ -106,9 +106,9 @@ def _about_gap(rows: Sequence[ResultRow]) -> list[str]:
 def _about_labels(run: RunFolder) -> str:
     num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
     if num_flagged == 0:
-        return f"None of the {n:,} training labels looks wrong."
+        return f"None of the {n:,} labels looks wrong."
     verb = "looks" if num_flagged == 1 else "look"
-    return f"{num_flagged:,} of {n:,} training labels ({100 * num_flagged / n:.1f} %) {verb} wrong."
+    return f"{num_flagged:,} of {n:,} labels ({100 * num_flagged / n:.1f} %) {verb} wrong."
 
 
 def _about_detection(run: RunFolder) -> list[str]:
