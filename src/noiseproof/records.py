@@ -239,7 +239,7 @@ def check_matrix(features: Any, name: str = "features") -> None:
 
 def check_labels_present(labels: np.ndarray, name: str) -> None:
     """Raise `BadData` naming the first row whose label is None or NaN."""
-    if labels.dtype.kind not in "fO":
+    if labels.dtype.kind not in "fO" or labels.ndim != 1:
         return
     # None != None is False, NaN != NaN is True: both are missing.
     missing = [row for row, label in enumerate(labels.tolist()) if label is None or label != label]

@@ -26,8 +26,7 @@ def training_data(
         BadData: NaN or infinity (the row is named), lengths that differ.
     """
     _check_same_length(features, given_labels)
-    if np.ndim(given_labels) == 1:
-        check_labels_present(np.asarray(given_labels), "y")
+    check_labels_present(np.asarray(given_labels), "y")
     first, *others = heads
     # Not finite is for us to say: scikit-learn does not name the row.
     matrix, labels = validate_data(first, features, given_labels, dtype=np.float32, ensure_all_finite=False)
