@@ -159,3 +159,28 @@ def test_cache_comes_from_the_environment(monkeypatch, tmp_path):
 def test_configuration_survives_its_own_json():
     config = load_config(command_line=NEEDED | {"ood": ["a", "b"], "corrupt": "symmetric:0.2"})
     assert RunConfig(**config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize("heads", [",", "", " , "])
+def test_no_head_at_all_is_a_mistake(heads):
+    said = f"`heads` is '{heads}'; allowed: one name or more, such as 'linear,mlp'"
+    with pytest.raises(InvalidArgument, match=said):
+        load_config(command_line=NEEDED | {"heads": heads})
+
+
+@pytest.mark.parametrize("option", ["out", "cache"])
+@pytest.mark.parametrize("below", ["", "/deeper/still"])
+def test_a_file_where_a_folder_belongs_is_a_mistake(tmp_path, option, below):
+    (tmp_path / "taken").write_text("not a folder")
+    said = f"`{option}` is '.*taken{below}'; allowed: a folder, while '.*taken' is a file"
+    with pytest.raises(InvalidArgument, match=said):
+        load_config(command_line=NEEDED | {option: tmp_path / f"taken{below}"})
+
+
+def test_the_same_mistake_is_told_once():
+    with pytest.raises(InvalidArgument) as caught:
+        load_config(command_line=NEEDED | {"seeds": 2}, overrides=["seeds=0", "seeds=0", "broken", "broken"])
+    message = str(caught.value)
+    assert message.startswith("2 mistakes")
+    assert message.count("`seeds` is 2 by --seeds and 0 by --set; give one") == 1
+    assert message.count("broken") == 1

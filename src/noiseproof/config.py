@@ -94,7 +94,7 @@ class RunConfig(_Part):
     on_error: Literal["raise", "skip"] = "raise"
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
     seeds: int = Field(default=3, ge=1)
-    heads: dict[str, dict[str, Any]] = Field(default_factory=_default_heads, min_length=1)
+    heads: dict[str, dict[str, Any]] = Field(default_factory=_default_heads)
     recipe: Literal["default", "paper", "released"] = "default"
     views: Literal[1, 2] = 1
     shifts: tuple[str, ...] = ()
@@ -110,7 +110,10 @@ class RunConfig(_Part):
     @field_validator("heads", mode="before")
     @classmethod
     def _named_heads(cls, value: Any) -> Any:
-        return _as_heads(value)
+        heads = _as_heads(value)
+        if heads == {}:
+            raise ValueError("one name or more, such as 'linear,mlp'")
+        return heads
 
     @field_validator("heads")
     @classmethod
@@ -140,8 +143,13 @@ class RunConfig(_Part):
 
     @field_validator("cache", "out")
     @classmethod
-    def _without_tilde(cls, value: Path) -> Path:
-        return value.expanduser()
+    def _a_folder(cls, value: Path) -> Path:
+        path = value.expanduser()
+        # Unlike `Path.exists`, this never raises, whatever the permissions on the way.
+        nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+        if os.path.lexists(nearest) and not nearest.is_dir():
+            raise ValueError(f"a folder, while {str(nearest)!r} is a file")
+        return path
 
 
 def load_config(
@@ -177,7 +185,7 @@ def load_config(
     except TypeError:  # a key of the file that is not a word
         mistakes += [f"`{key}` is not a name of an option" for key in values if not isinstance(key, str)]
     if mistakes:
-        raise InvalidArgument(_all_of(mistakes, file))
+        raise InvalidArgument(_all_of(list(dict.fromkeys(mistakes)), file))
     return config
 
 
@@ -229,6 +237,7 @@ def _parse_overrides(
         if len(path) == 1 and path[0] in given and str(given[path[0]]) != str(value):
             option = "--" + path[0].replace("_", "-")
             mistakes.append(f"`{path[0]}` is {given[path[0]]!r} by {option} and {value!r} by --set; give one")
+            continue
         settings[path] = value
     return settings
 
@@ -249,7 +258,7 @@ def _set(values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: li
             mistakes.append(f"`{'.'.join(path)}`: {part!r} is {inner!r} and has no parts")
             return
         place = inner
-    place[path[-1]] = _as_heads(value) if path == ("heads",) else value
+    place[path[-1]] = _as_heads(value) or value if path == ("heads",) else value
 
 
 def _as_heads(value: Any) -> Any:
@@ -274,6 +283,8 @@ def _own(options: Any) -> Any:
 def _picked_heads(value: Any, of_file: Any) -> Any:
     """The command line says which heads; options that the file has for them stay."""
     heads = _as_heads(value)
+    if heads == {}:
+        return value  # for the check to show as it was written
     if isinstance(heads, dict) and isinstance(of_file, dict):
         return {name: options or of_file.get(name, {}) for name, options in heads.items()}
     return heads
@@ -288,7 +299,8 @@ def _explained(error: Any) -> str:
     if error["type"] == "missing":
         return f"`{path}` is not given and has no default"
     allowed = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"`{path}` is {error['input']!r}; allowed: {allowed}"
+    value = str(error["input"]) if isinstance(error["input"], Path) else error["input"]
+    return f"`{path}` is {value!r}; allowed: {allowed}"
 
 
 def _all_of(mistakes: list[str], file: object) -> str:

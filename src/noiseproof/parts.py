@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from noiseproof.data.classes import align_labels, check_trainable
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.data.transforms import augmented, shifted
-from noiseproof.errors import BadData
+from noiseproof.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.records import Dataset, NoisyLabels
 
@@ -90,7 +91,13 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """All data of a run; `tests` holds the in-domain test set first, then those of other domains."""
+    """All data of a run.
+
+    Attributes:
+        train: what heads learn from.
+        tests: the in-domain test set first, then those of other domains.
+        second_view: the examples of `train`, augmented, in the same order; `None` unless asked for.
+    """
 
     train: Part
     tests: tuple[Part, ...]
@@ -117,9 +124,10 @@ def open_parts(config: RunConfig) -> Parts:
     else:
         train = Part("train", whole, whole)
         test = _evaluation_set(config, config.test, "test", whole.class_names)
-    second_view = augmented(whole, view=1, seed=config.seed) if config.views == 2 else None
+    second_view = augmented(train.dataset, view=1, seed=config.seed) if config.views == 2 else None
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
     tests += [_evaluation_set(config, name, "ood", whole.class_names) for name in config.ood]
+    _check_same_width(train, tests)
     first, *others = _named([_corrupted(train, config), *tests])
     return Parts(first, tuple(others), second_view)
 
@@ -130,6 +138,9 @@ def notes(config: RunConfig, parts: Parts) -> list[str]:
     if parts.tests[0].dataset.clean_labels is None and config.corrupt is None:
         which = "test set" if config.test else "held-out part"
         said.append(f"The true labels of the {which} are not known: accuracy is against labels as given.")
+    for part in parts.tests:
+        if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
+            said.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
     if config.limit is not None:
         said.append(f"At most {config.limit} random examples of each data set were used.")
     for dataset in parts.to_extract:
@@ -152,6 +163,11 @@ def open_one(config: RunConfig, name: str, *, label: str | None, clean_label: st
     )
     if dataset.given_labels is None:
         raise BadData(f"{name!r} has no labels. Next: name their column with `label`.")
+    if dataset.kind == "text":
+        raise BadData(
+            f"{name!r} holds texts, and no text encoder is here yet; allowed: images, or features as an NPZ "
+            "file. Next: encode the texts elsewhere and pass features, or name a column with `image`."
+        )
     return dataset
 
 
@@ -172,8 +188,29 @@ def _evaluation_set(config: RunConfig, name: str, role: Role, class_names: tuple
     # A label column named for it wins; the true labels of the training set are that of a test set.
     label = config.test_label or config.clean_label or config.label
     label = None if label == "auto" else label
-    dataset = align_labels(open_one(config, name, label=label, clean_label=None), class_names)
+    try:
+        opened = open_one(config, name, label=label, clean_label=None)
+    except (UnknownName, InvalidArgument) as error:
+        if label is None or "`label`" not in str(error):
+            raise
+        raise type(error)(
+            f"{error} For `test` and `ood` that is `test_label`. Next: --test-label with the name of their "
+            "label column, or --test-label auto to find it."
+        ) from error
+    dataset = align_labels(opened, class_names)
     return Part(role, dataset, dataset)
+
+
+def _check_same_width(train: Part, tests: Sequence[Part]) -> None:
+    """Features that are given have to be of one encoder, which nobody else can check."""
+    for part in tests:
+        if train.dataset.kind == part.dataset.kind == "features":
+            ours, theirs = (len(each.dataset.examples[0]) for each in (train, part))
+            if ours != theirs:
+                raise BadData(
+                    f"{part.name!r} has features of width {theirs}, the training set {train.name!r} of width "
+                    f"{ours}; allowed: one width. Next: make both with the same encoder and layer."
+                )
 
 
 def _shifted(test: Part, kind: str, config: RunConfig) -> Part:

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from blobs import save_blobs
+from PIL import Image
+
+from noiseproof.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.parts import notes, open_parts
+
+
+def save_table(path, columns, num_rows=12):
+    """A table whose label columns all hold the same; its images stay unread."""
+    lines = [",".join(["file_name", *columns])]
+    for row in range(num_rows):
+        Image.new("RGB", (8, 8), (20 * row, 0, 0)).save(path.with_name(f"{row}.png"))
+        lines.append(",".join([f"{row}.png", *(["cat", "dog"][row % 2] for _ in columns)]))
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def test_second_view_is_of_the_training_part_only(configured, tmp_path):
+    train = save_table(tmp_path / "t.csv", ["label"])
+    parts = open_parts(configured(train=train, ood=[], views=2))
+    assert parts.second_view.ids.tolist() == parts.train.dataset.ids.tolist()
+    assert len(parts.second_view) < len(parts.train.whole)
+    assert parts.second_view in parts.to_extract
+
+
+def test_note_says_that_an_evaluation_set_is_the_training_set(configured, blobs):
+    said = [f"{blobs} #2 has the same examples as the training set: it tests nothing new."]
+    config = configured(test=str(blobs), ood=[])
+    assert notes(config, open_parts(config)) == said
+    config = configured(ood=[str(blobs)])
+    assert notes(config, open_parts(config)) == said
+    config = configured()
+    assert notes(config, open_parts(config)) == []
+
+
+def test_features_of_another_width_are_refused_before_any_work(configured, tmp_path):
+    np.savez(tmp_path / "wide.npz", features=np.ones((4, 9)), labels=np.array(["ant", "bee"] * 2))
+    with pytest.raises(BadData, match=r"wide.npz' has features of width 9, the training set '.*' of width 8"):
+        open_parts(configured(ood=[str(tmp_path / "wide.npz")]))
+
+
+@pytest.mark.parametrize("role", ["test", "ood"])
+def test_true_labels_that_a_test_set_lacks_name_the_option(configured, tmp_path, role):
+    (tmp_path / "other").mkdir()
+    train = save_table(tmp_path / "t.csv", ["label", "true"])
+    other = save_table(tmp_path / "other" / "t.csv", ["label"])
+    changed = {
+        "train": train,
+        "ood": [],
+        "corrupt": None,
+        "label": "label",
+        "clean_label": "true",
+        role: other,
+    }
+    with pytest.raises(UnknownName, match=r"'true'.* Next: --test-label with the name .*--test-label auto"):
+        open_parts(configured(**changed))
+    assert open_parts(configured(**changed, test_label="auto")).tests[-1].given_labels.tolist() == [0, 1] * 6
+
+
+def test_true_labels_are_no_option_of_a_folder_of_classes(configured, tmp_path):
+    train = save_table(tmp_path / "t.csv", ["label", "true"])
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name / "a.png")
+    changed = {"train": train, "ood": [], "label": "label", "clean_label": "true"}
+    with pytest.raises(InvalidArgument, match=r"`label` is 'true'; .* Next: --test-label .* auto to find it"):
+        open_parts(configured(**changed, test=str(tmp_path / "photos")))
+
+
+def test_texts_are_told_that_there_is_no_encoder(configured, tmp_path):
+    (tmp_path / "t.csv").write_text("text,label\ngood,1\nbad,0\n")
+    with pytest.raises(BadData, match=r"holds texts, and no text encoder is here yet; .* pass features"):
+        open_parts(configured(train=str(tmp_path / "t.csv")))
+
+
+def test_an_evaluation_set_may_have_fewer_classes(configured, tmp_path):
+    save_blobs(tmp_path / "few.npz", n=2, seed=0)
+    parts = open_parts(configured(ood=[str(tmp_path / "few.npz")]))
+    assert parts.tests[-1].given_labels.tolist() == [0, 1]
