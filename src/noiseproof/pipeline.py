@@ -186,29 +186,37 @@ def _detect(this: _Run, train: Part) -> None:
     this.stages.once("label issues", depends_on=depends_on, make=make)
 
 
-def _fit(this: _Run, head: Variant, parts: Parts) -> str:
-    """Train one head with all its seeds, saved head by head; the key of the result."""
+def _fit(this: _Run, head: Variant, parts: Parts) -> list[str]:
+    """Train one head with all its seeds; the keys of the results."""
+    return [_fit_seeds(this, head, seeds, parts) for seeds in head.seeds_together]
+
+
+def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts) -> str:
     train, view = parts.train, parts.second_view
+    which = "" if len(seeds) == head.num_seeds else f", seed {seeds[0]}"
 
     def make(folder: Path) -> list[str]:
-        fitted = head.build()
+        fitted = head.build(seeds)
         second = None if view is None else this.stored[view.fingerprint].features
         if second is not None and train.rows is not None and len(second) != len(train.dataset):
             second = second.rows(train.rows)
         steps = num_steps([one.spec() for one in fitted], len(train.dataset))
-        with stage(f"Head {head.name}", total=steps, unit="step") as bar:
+        with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
             features = np.asarray(_features(this, train))  # once, not for every seed
             fit_heads(fitted, features, train.given_labels, second_view=second, on_step=bar.update)
-        for seed, one in enumerate(fitted):
+        for seed, one in zip(seeds, fitted, strict=True):
             save_head(one, folder / head.file(seed))
-        return [head.file(seed) + suffix for seed in range(head.num_seeds) for suffix in SUFFIXES]
+        return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
     second_key = None if view is None else this.stored[view.fingerprint].manifest["key"]
-    depends_on = [head.to_json(), _key_of(this, train), train.given_labels, second_key]
-    return this.stages.once(f"head-{head.name}", title=f"head {head.name}", depends_on=depends_on, make=make)
+    depends_on = [head.to_json(), seeds, _key_of(this, train), train.given_labels, second_key]
+    name = f"seed-{'-'.join(map(str, seeds))}-of-{head.name}"
+    return this.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 
-def _evaluate(this: _Run, heads: Sequence[Variant], fitted: dict[str, str], tests: Sequence[Part]) -> None:
+def _evaluate(
+    this: _Run, heads: Sequence[Variant], fitted: dict[str, list[str]], tests: Sequence[Part]
+) -> None:
     """In domain and out of it, against the true labels where they are known."""
 
     def make(folder: Path) -> list[str]:

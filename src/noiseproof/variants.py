@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from noiseproof.config import RunConfig
 from noiseproof.errors import InvalidArgument, NoiseproofError
@@ -32,9 +34,19 @@ class Variant:
     options: Mapping[str, Any]
     num_seeds: int
 
-    def build(self) -> list[AbstractHead]:
+    def build(self, seeds: Iterable[int] = (0,)) -> list[AbstractHead]:
         """An unfitted estimator per seed."""
-        return [HEADS[self.kind](seed=seed, **self.options) for seed in range(self.num_seeds)]
+        return [HEADS[self.kind](seed=seed, **self.options) for seed in seeds]
+
+    @property
+    def seeds_together(self) -> list[list[int]]:
+        """The seeds, in the groups in which they are trained.
+
+        A CPU trains MLPs one after the other (`heads.fit`), so that each can be kept as soon as it is done.
+        """
+        seeds = list(range(self.num_seeds))
+        is_alone = self.build()[0].spec().architecture.hidden_layers and not torch.cuda.is_available()
+        return [[seed] for seed in seeds] if is_alone else [seeds]
 
     @property
     def needs_two_views(self) -> bool:
@@ -51,8 +63,8 @@ class Variant:
         return f"heads/{self.name}-seed{seed}"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything its result depends on besides the data."""
-        return {"kind": self.kind, "options": dict(self.options), "num_seeds": self.num_seeds}
+        """Everything its result depends on besides the data and the seed."""
+        return {"kind": self.kind, "options": dict(self.options)}
 
 
 def variants(config: RunConfig) -> list[Variant]:

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from blobs import save_blobs
 from PIL import Image
 
@@ -186,18 +187,58 @@ def test_interrupted_run_goes_on_to_the_same_results(configured, tmp_path, monke
         assert (config.out / name).read_bytes() == (whole.out / name).read_bytes()
 
 
+def trained(monkeypatch):
+    """(kind, seed) of every head that is trained from here on."""
+    done, real = [], pipeline.fit_heads
+
+    def spied(heads, *arguments, **options):
+        real(heads, *arguments, **options)
+        done.extend((type(head).__name__, head.seed) for head in heads)
+
+    monkeypatch.setattr(pipeline, "fit_heads", spied)
+    return done
+
+
 def test_changed_head_redoes_that_head_only(configured, monkeypatch):
     pipeline.run(configured())
-    fitted = []
-    real = pipeline.fit_heads
-    monkeypatch.setattr(
-        pipeline, "fit_heads", lambda heads, *a, **k: fitted.append(heads) or real(heads, *a, **k)
-    )
+    done = trained(monkeypatch)
     said = []
     changed = {"linear": {}, "mlp": {}, "nmtune": {"weight_svd": 0.5}}
     pipeline.run(configured(heads=changed), say=said.append)
-    assert [type(heads[0]).__name__ for heads in fitted] == ["NMTune"]
+    assert done == [("NMTune", 0), ("NMTune", 1)]
     assert said == ["Done again, because settings or data changed: head nmtune, evaluate."]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains all seeds at once")
+def test_interrupted_training_goes_on_after_the_last_finished_seed(configured, monkeypatch):
+    config = configured(heads="mlp", seeds=3)
+    real = pipeline.save_head
+
+    def interrupted(head, path):
+        if head.seed == 2:
+            raise KeyboardInterrupt
+        return real(head, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "save_head", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run(config)
+    done = trained(monkeypatch)
+    assert list(pipeline.run(config).card["wall_s"]).count("head mlp") == 1
+    assert done == [("MLPProbe", 2)]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains all seeds at once")
+def test_more_seeds_train_the_new_mlps_only(configured, monkeypatch):
+    pipeline.run(configured(heads="linear,mlp", seeds=1))
+    done = trained(monkeypatch)
+    result = pipeline.run(configured(heads="linear,mlp", seeds=2))
+    assert done == [
+        ("LinearProbe", 0),
+        ("LinearProbe", 1),
+        ("MLPProbe", 1),
+    ]  # linear probes share their steps
+    assert len(result.rows) == 2 * 2 * 2
 
 
 def test_another_evaluation_set_trains_nothing_again(configured, other_blobs, monkeypatch):
