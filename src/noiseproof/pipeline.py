@@ -198,8 +198,6 @@ def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts) -> str
     def make(folder: Path) -> list[str]:
         fitted = head.build(seeds)
         second = None if view is None else this.stored[view.fingerprint].features
-        if second is not None and train.rows is not None and len(second) != len(train.dataset):
-            second = second.rows(train.rows)
         steps = num_steps([one.spec() for one in fitted], len(train.dataset))
         with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
             features = np.asarray(_features(this, train))  # once, not for every seed
