@@ -76,6 +76,13 @@ def test_mistakes_end_with_a_message_and_code_2(tmp_path):
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(("verb", "data"), [("extract", ()), ("run", ("--train",))])
+def test_a_file_as_out_is_a_mistake(tmp_path, blobs, verb, data):
+    result = noiseproof(verb, *data, blobs, "--out", blobs)
+    assert result.exit_code == 2
+    assert f"`out` is '{blobs}'; allowed: a folder, while '{blobs}' is a file" in result.stderr
+
+
 def test_traceback_is_shown_on_request(tmp_path):
     result = noiseproof("--traceback", "run", "--out", tmp_path)
     assert isinstance(result.exception, InvalidArgument)
