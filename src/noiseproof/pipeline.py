@@ -31,7 +31,7 @@ from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
-from noiseproof.heads.estimators import fit_heads
+from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.files import SUFFIXES, load_head, save_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.parts import Part, Parts, notes, open_one, open_parts, short_name
@@ -188,12 +188,15 @@ def _detect(this: _Run, train: Part) -> None:
 
 def _fit(this: _Run, head: Variant, parts: Parts) -> list[str]:
     """Train one head with all its seeds; the keys of the results."""
-    return [_fit_seeds(this, head, seeds, parts) for seeds in head.seeds_together]
+    seeds = list(range(head.num_seeds))
+    if head.trains_seeds_apart:
+        return [_fit_seeds(this, head, [k], parts, name=f"seed-{k}-of-{head.name}") for k in seeds]
+    return [_fit_seeds(this, head, seeds, parts, name=f"head-{head.name}")]
 
 
-def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts) -> str:
+def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts, *, name: str) -> str:
     train, view = parts.train, parts.second_view
-    which = "" if len(seeds) == head.num_seeds else f", seed {seeds[0]}"
+    which = f", seed {seeds[0]}" if head.trains_seeds_apart and head.num_seeds > 1 else ""
 
     def make(folder: Path) -> list[str]:
         fitted = head.build(seeds)
@@ -208,7 +211,6 @@ def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts) -> str
 
     second_key = None if view is None else this.stored[view.fingerprint].manifest["key"]
     depends_on = [head.to_json(), seeds, _key_of(this, train), train.given_labels, second_key]
-    name = f"seed-{'-'.join(map(str, seeds))}-of-{head.name}"
     return this.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 

@@ -111,7 +111,7 @@ class Stages:
         in one place or the other.
 
         Returns:
-            Titles of the stages whose results were deleted.
+            Titles of the stages whose results were deleted; names, where a stage of that title is left.
         """
         names = [path.stem for path in sorted((self.folder / _FOLDER).glob("*.json"))]
         stale = {name: self._read(self.folder, name) or {} for name in names if name not in self._used}
@@ -122,7 +122,8 @@ class Stages:
             self._forget(self.folder, name)
         shutil.rmtree(self._waiting)
         self._sweep()
-        return list(dict.fromkeys(marker.get("title", name) for name, marker in stale.items()))
+        titles = {name: marker.get("title", name) for name, marker in stale.items()}
+        return list(dict.fromkeys(name if titles[name] in self.wall_s else titles[name] for name in stale))
 
     def _publish(self, name: str, marker: dict[str, Any]) -> None:
         self._used[name] = marker

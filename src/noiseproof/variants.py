@@ -11,11 +11,12 @@ import torch
 
 from noiseproof.config import RunConfig
 from noiseproof.errors import InvalidArgument, NoiseproofError
-from noiseproof.heads.estimators import HEADS, AbstractHead
+from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.estimators import HEADS
 from noiseproof.registry import unknown_name
 
-# With `recipe: default` a head of a run takes at most so many steps, however large the data set.
-MAX_STEPS = 1000
+# With `recipe: default` a head of a run takes about so many steps, however large or small the data set.
+MIN_STEPS, MAX_STEPS = 500, 1000
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,12 @@ class Variant:
         return [HEADS[self.kind](seed=seed, **self.options) for seed in seeds]
 
     @property
-    def seeds_together(self) -> list[list[int]]:
-        """The seeds, in the groups in which they are trained.
+    def trains_seeds_apart(self) -> bool:
+        """Whether its seeds are trained one after the other, so that each can be kept as soon as it is done.
 
-        A CPU trains MLPs one after the other (`heads.fit`), so that each can be kept as soon as it is done.
+        That is how a CPU trains MLPs (`heads.fit`).
         """
-        seeds = list(range(self.num_seeds))
-        is_alone = self.build()[0].spec().architecture.hidden_layers and not torch.cuda.is_available()
-        return [[seed] for seed in seeds] if is_alone else [seeds]
+        return bool(self.build()[0].spec().architecture.hidden_layers) and not torch.cuda.is_available()
 
     @property
     def needs_two_views(self) -> bool:
@@ -85,7 +84,8 @@ def variants(config: RunConfig) -> list[Variant]:
         unknown = [unknown_name("option", option, allowed) for option in own if option not in allowed]
         mistakes += [f"`heads.{name}`: {error}" for error in unknown]
         if not unknown:
-            variant = Variant(name, kind, _shared(config, allowed) | own, config.seeds)
+            asked = {"min_steps": 1} if "epochs" in own else {}  # epochs asked for are kept
+            variant = Variant(name, kind, _shared(config, allowed) | asked | own, config.seeds)
             mistakes += _mistakes_of(variant, config)
             found.append(variant)
     if mistakes:
@@ -108,6 +108,6 @@ def _options_of(kind: str) -> list[str]:
 
 def _shared(config: RunConfig, allowed: list[str]) -> dict[str, Any]:
     """Options that the run gives to every head that knows them."""
-    bound = MAX_STEPS if config.recipe == "default" else None
-    shared = {"recipe": config.recipe, "max_steps": config.max_steps or bound}
+    least, most = (MIN_STEPS, MAX_STEPS) if config.recipe == "default" else (1, None)
+    shared = {"recipe": config.recipe, "min_steps": least, "max_steps": config.max_steps or most}
     return {name: value for name, value in shared.items() if name in allowed}

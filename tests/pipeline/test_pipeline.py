@@ -257,6 +257,17 @@ def test_head_that_is_left_out_is_deleted(configured):
     assert "Deleted, because no longer part of this run: head mlp, head nmtune." in said
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains all seeds at once")
+def test_seed_that_is_left_out_is_deleted(configured):
+    pipeline.run(configured(heads="mlp", seeds=2))
+    config, said = configured(heads="mlp", seeds=1), []
+    pipeline.run(config, say=said.append)
+    assert sorted(path.name for path in (config.out / "heads").iterdir()) == [
+        "mlp-seed0.json", "mlp-seed0.safetensors",
+    ]  # fmt: skip
+    assert "Deleted, because no longer part of this run: seed-1-of-mlp." in said
+
+
 def test_more_labels_noise_does_not_encode_again(configured):
     pipeline.run(configured())
     card = pipeline.run(configured(corrupt="symmetric:0.4")).card
