@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 
 from noiseproof import LinearProbe, MLPProbe, NMTune
-from noiseproof.heads.estimators import AbstractHead
+from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import Examples, fit_specs
 from published import PublishedHead, published_step
 

@@ -81,7 +81,7 @@ def test_prediction_does_not_depend_on_the_rows_beside(head, monkeypatch):
     whole = fitted.predict_proba(features)
     alone = np.concatenate([fitted.predict_proba(row[None]) for row in features])
     assert alone == pytest.approx(whole, abs=1e-5)
-    monkeypatch.setattr("noiseproof.heads.estimators._BLOCK_ROWS", 7)
+    monkeypatch.setattr("noiseproof.heads.abstract._BLOCK_ROWS", 7)
     assert fitted.predict_proba(features) == pytest.approx(whole, abs=1e-5)
 
 
@@ -159,7 +159,8 @@ BAD_NUMBERS = [
     ("learning_rate", 0.0, "a number > 0"), ("learning_rate", -1.0, "a number > 0"),
     ("learning_rate", float("nan"), "a number > 0"), ("learning_rate", float("inf"), "a number > 0"),
     ("weight_decay", -0.1, "a number >= 0"), ("warmup_steps", -1, "a whole number >= 0"),
-    ("max_steps", 0, WHOLE), ("seed", -1, "a whole number >= 0"), ("seed", None, "a whole number >= 0"),
+    ("max_steps", 0, WHOLE), ("min_steps", 0, WHOLE),
+    ("seed", -1, "a whole number >= 0"), ("seed", None, "a whole number >= 0"),
 ]  # fmt: skip
 BAD_SHAPES = [
     ("hidden_layers", 0, WHOLE), ("hidden_ratio", 0.0, "a number > 0"), ("residual_scale", "x", "a number"),

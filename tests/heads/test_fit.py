@@ -11,7 +11,7 @@ from torch import nn
 from noiseproof import LinearProbe, MLPProbe, NMTune
 from noiseproof.errors import BadData, InvalidArgument
 from noiseproof.heads import fit
-from noiseproof.heads.estimators import fit_heads
+from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.fit import Examples, fit_specs, num_steps, objective
 from noiseproof.heads.modules import Architecture, Head
 from noiseproof.heads.recipes import RECIPES, Regularization, Spec, Training

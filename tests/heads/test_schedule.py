@@ -67,6 +67,13 @@ def test_bounded_schedule_never_exceeds_its_bound(n, epochs, batch_size, max_ste
         assert bounded == asked
 
 
+def test_small_data_get_more_epochs_up_to_the_least_steps():
+    assert plan(96, epochs=30, batch_size=64, min_steps=500, max_steps=1000).num_steps == 500
+    assert plan(96, epochs=30, batch_size=64, min_steps=500, max_steps=250).num_steps == 250
+    assert plan(96, epochs=30, batch_size=64, min_steps=500).num_steps == 500
+    assert plan(1336, epochs=30, batch_size=64, min_steps=500, max_steps=1000).num_steps == 630
+
+
 def test_epochs_fall_before_the_batch_grows():
     # 10,000 examples x 30 epochs at 64 have 4,710 steps; six epochs of 157 fit into 1,000.
     bounded = plan(10_000, epochs=30, batch_size=64, max_steps=1000)

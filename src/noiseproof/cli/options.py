@@ -60,13 +60,16 @@ Limit = Annotated[
 OnError = Annotated[
     str | None,
     typer.Option(
-        help="What an unreadable example does: 'raise' stops and names it, 'skip' leaves it out.",
+        help="An unreadable example: 'raise' (default) stops and names it, 'skip' leaves it out.",
         rich_help_panel=_DATA,
     ),
 ]
 TestFraction = Annotated[
     float | None,
-    typer.Option(help="Share that is held out when there is no --test, in (0, 1).", rich_help_panel=_DATA),
+    typer.Option(
+        help="Share that is held out when there is no --test, in (0, 1); by default 0.2.",
+        rich_help_panel=_DATA,
+    ),
 ]
 Corrupt = Annotated[
     str | None,
@@ -97,18 +100,19 @@ Layer = Annotated[
 Engine = Annotated[
     str | None,
     typer.Option(
-        help="What runs the encoder: auto, torch or onnxruntime.", rich_help_panel=_ENCODER
+        help="What runs the encoder: auto (default), torch or onnxruntime.", rich_help_panel=_ENCODER
     ),
 ]  # fmt: skip
 Precision = Annotated[
     str | None,
-    typer.Option(help="Arithmetic of the encoder: float32 or bfloat16.", rich_help_panel=_ENCODER),
+    typer.Option(help="Arithmetic of the encoder: float32 (default) or bfloat16.", rich_help_panel=_ENCODER),
 ]
 Dtype = Annotated[
-    str | None, typer.Option(help="Of the stored features: float32 or float16.", rich_help_panel=_ENCODER)
+    str | None,
+    typer.Option(help="Of the stored features: float32 (default) or float16.", rich_help_panel=_ENCODER),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option(help="Images per call of the encoder.", rich_help_panel=_ENCODER)
+    int | None, typer.Option(help="Images per call of the encoder; by default 64.", rich_help_panel=_ENCODER)
 ]  # fmt: skip
 Views = Annotated[
     int | None,
@@ -127,7 +131,9 @@ Cache = Annotated[
 ]
 Heads = Annotated[
     str | None,
-    typer.Option(help="Which heads, separated by commas; see 'noiseproof ls heads'.", rich_help_panel=_HEADS),
+    typer.Option(
+        help="Which heads, separated by commas; by default linear,mlp,nmtune.", rich_help_panel=_HEADS
+    ),
 ]
 Recipe = Annotated[
     str | None,
@@ -137,11 +143,13 @@ Recipe = Annotated[
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option(help="Train every head this many times, with seeds 0, 1, ...", rich_help_panel=_HEADS),
+    typer.Option(
+        help="Train every head this many times, with seeds 0, 1, ...; by default 3.", rich_help_panel=_HEADS
+    ),
 ]
 MaxSteps = Annotated[
     int | None,
-    typer.Option(help="Bound on the optimiser steps of a head.", rich_help_panel=_HEADS),
+    typer.Option(help="Bound on the optimiser steps of a head; by default 1000.", rich_help_panel=_HEADS),
 ]
 Out = Annotated[
     Path | None, typer.Option(help="The run folder; the same again goes on.", rich_help_panel=_WHERE)
@@ -161,7 +169,7 @@ Set = Annotated[
 Seed = Annotated[
     int | None,
     typer.Option(
-        help="Of the split, the injected noise and the shifts; --seeds are the heads' own.",
+        help="Of the split, the injected noise and the shifts; --seeds are the heads' own. By default 0.",
         rich_help_panel=_WHERE,
     ),
 ]

@@ -14,7 +14,8 @@ from safetensors.torch import load, save
 
 from noiseproof import atomic
 from noiseproof.errors import CheckpointMismatch, DamagedFile, MissingFile, invalid
-from noiseproof.heads.estimators import HEADS, AbstractHead, expected_shapes
+from noiseproof.heads.abstract import AbstractHead, expected_shapes
+from noiseproof.heads.estimators import HEADS
 from noiseproof.registry import unknown_name
 
 _SCHEMA = 1

@@ -68,7 +68,7 @@ def num_steps(specs: Sequence[Spec], num_examples: int) -> int:
 
 def _plan(spec: Spec, n: int) -> Plan:
     t = spec.training
-    return plan(n, epochs=t.epochs, batch_size=t.batch_size, max_steps=t.max_steps)
+    return plan(n, epochs=t.epochs, batch_size=t.batch_size, min_steps=t.min_steps, max_steps=t.max_steps)
 
 
 def _stacks(specs: Sequence[Spec], device: torch.device) -> list[list[int]]:

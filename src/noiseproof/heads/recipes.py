@@ -48,6 +48,7 @@ class Training:
         weight_decay: decoupled, on every parameter.
         warmup_steps: steps of linear rise.
         decay: what the learning rate follows afterwards.
+        min_steps: small data get more epochs until they have this many steps.
         max_steps: bound on the steps (`heads.schedule.plan`).
         loss: name in `losses.classification.LOSSES`.
     """
@@ -58,6 +59,7 @@ class Training:
     weight_decay: float = 1e-4
     warmup_steps: int = 0
     decay: Decay = "cosine"
+    min_steps: int = 1
     max_steps: int | None = None
     loss: str = "cross_entropy"
 

@@ -30,7 +30,9 @@ class Plan:
         return self.epochs * self.steps_per_epoch
 
 
-def plan(num_examples: int, *, epochs: int, batch_size: int, max_steps: int | None = None) -> Plan:
+def plan(
+    num_examples: int, *, epochs: int, batch_size: int, min_steps: int = 1, max_steps: int | None = None
+) -> Plan:
     """The papers' loop, or one bounded to `max_steps`.
 
     Bounded, epochs are dropped down to three; where even those have too many steps, the batch doubles. The
@@ -41,8 +43,10 @@ def plan(num_examples: int, *, epochs: int, batch_size: int, max_steps: int | No
         num_examples: n.
         epochs: passes asked for.
         batch_size: examples per step asked for.
-        max_steps: bound on the optimiser steps; `None` keeps what was asked.
+        min_steps: small data get more epochs until they have this many steps.
+        max_steps: bound on the optimiser steps, the stronger one; `None` keeps what was asked.
     """
+    epochs = max(epochs, math.ceil(min_steps / math.ceil(num_examples / batch_size)))
     if max_steps is None:
         return Plan(epochs, math.ceil(num_examples / batch_size))
     batch = batch_size

@@ -6,21 +6,21 @@ import csv
 import io
 
 from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from noiseproof.report.tables import Cell, Table
 
 
-def to_terminal(table: Table) -> RichTable:
+def to_terminal(table: Table) -> RenderableType:
     """For `rich.print`; names are shown as they are, brackets included.
 
     On a narrow terminal the spread goes below its mean and names break over lines; a number never does.
     """
     shown = RichTable(
-        title=Text(table.title, style="bold"), title_justify="left", caption_justify="left",
+        title=Text(table.title, style="bold"), title_justify="left",
         box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
-        caption=Text("\n".join(table.notes), style="dim") if table.notes else None,
     )  # fmt: skip
     for i, column in enumerate(table.columns):
         is_name = i < table.num_text_columns
@@ -36,7 +36,8 @@ def to_terminal(table: Table) -> RichTable:
         shown.add_row(
             *(Text(" ".join(_parts(cell)), style="bold green" if cell.is_best else "") for cell in row)
         )
-    return shown
+    # Below the table, not as its caption, which would be no wider than the table.
+    return Group(shown, *(Text(note, style="dim") for note in table.notes))
 
 
 def to_markdown(table: Table) -> str:

@@ -1,0 +1,169 @@
+"""What all heads share: scikit-learn's contract around the training loop."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from noiseproof.errors import BadData, invalid
+from noiseproof.heads.fit import Examples, OnStep, State, fit_specs
+from noiseproof.heads.inputs import (
+    check_second_view_is_there,
+    features_to_predict,
+    second_view_of,
+    training_data,
+)
+from noiseproof.heads.modules import Head
+from noiseproof.heads.recipes import Spec
+
+_BLOCK_ROWS = 8192  # rows predicted at once, so that memory does not grow with n
+
+
+T = TypeVar("T", bound="AbstractHead")
+
+
+class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
+    """A classifier on the features of a frozen encoder.
+
+    Attributes:
+        classes_: (k,) labels as they were given, sorted.
+        n_features_in_: d.
+        state_: parameters by name.
+    """
+
+    classes_: np.ndarray
+    n_features_in_: int
+    state_: State
+
+    @abstractmethod
+    def spec(self) -> Spec:
+        """The resolved options, checked."""
+
+    def fit(self: T, X: Any, y: Any, *, second_view: Any = None) -> T:
+        """Train on features and given labels.
+
+        Args:
+            X: (n, d) features.
+            y: (n,) labels of any type; may be wrong.
+            second_view: (n, d) features of the same examples under another augmentation; all heads then
+                train on both views, and the released consistency term compares them.
+
+        Raises:
+            BadData: one class only, NaN, lengths that differ.
+        """
+        fit_heads([self], X, y, second_view=second_view)
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write `path`.safetensors and `path`.json; `load` reads them back."""
+        from noiseproof.heads.files import save_head
+
+        return save_head(self, path)
+
+    @classmethod
+    def load(cls: type[T], path: str | os.PathLike[str]) -> T:
+        """The head that `save` wrote, if it is of this class."""
+        from noiseproof.heads.files import load_head
+
+        head = load_head(path)
+        if not isinstance(head, cls):
+            raise invalid("path", str(path), f"a saved {cls.__name__}", f"It holds a {type(head).__name__}.")
+        return head
+
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Class probabilities, columns in the order of `classes_`."""
+        return torch.softmax(self._logits(X).double(), -1).numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row."""
+        check_is_fitted(self)
+        return self.classes_[self._logits(X).argmax(-1).numpy()]
+
+    def _logits(self, X: Any) -> torch.Tensor:
+        return torch.cat([logits for _, logits in self._forward(X)])
+
+    def _forward(self, X: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Reshaped features and logits, block by block."""
+        check_is_fitted(self)
+        features = features_to_predict(self, X)
+        module = _empty_module(self).eval()
+        module.load_state_dict({name: value[None] for name, value in self.state_.items()}, assign=True)
+        with torch.inference_mode():
+            for i in range(0, len(features), _BLOCK_ROWS):
+                reshaped, logits = module(torch.tensor(features[i : i + _BLOCK_ROWS])[None])
+                yield reshaped[0], logits[0]
+
+
+class AbstractReshapingHead(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractHead):
+    """A head that first reshapes the features by an MLP."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_features_in_
+
+    def transform(self, X: Any) -> Float[np.ndarray, "n d"]:
+        """The reshaped features z, in the unit of the features."""
+        return torch.cat([reshaped for reshaped, _ in self._forward(X)]).numpy()
+
+
+def fit_heads(
+    heads: Sequence[AbstractHead],
+    features: Any,
+    given_labels: Any,
+    *,
+    second_view: Any = None,
+    on_step: OnStep | None = None,
+) -> None:
+    """Train many heads on the same features, each as its own `fit` would.
+
+    Args:
+        heads: estimators; those of one shape share their steps where that is faster.
+        features: (n, d), array-like.
+        given_labels: (n,).
+        second_view: (n, d) features of a second augmentation, for all heads.
+        on_step: called after each optimiser step with the number of heads that took it.
+    """
+    specs = [head.spec() for head in heads]
+    check_second_view_is_there(specs, second_view)
+    matrix, labels = training_data(heads, features, given_labels)
+    views = [matrix] if second_view is None else [matrix, second_view_of(matrix, second_view)]
+    classes, encoded = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise BadData(
+            f"The labels hold one class only, {classes.tolist()[0]!r}; allowed: two or more. "
+            "Next: check the label column."
+        )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    examples = Examples(
+        tuple(torch.from_numpy(view).to(device) for view in views),
+        torch.from_numpy(encoded.astype(np.int64)).to(device),
+        len(classes),
+    )
+    for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
+        head.classes_, head.state_ = classes, state
+
+
+def expected_shapes(head: AbstractHead) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor in `state_`, from the options and sizes of a head."""
+    return {name: tuple(value.shape[1:]) for name, value in _empty_module(head).state_dict().items()}
+
+
+def _empty_module(head: AbstractHead) -> Head:
+    with torch.device("meta"):  # shapes only: what a fit learned is loaded into it
+        return Head(
+            head.n_features_in_, len(head.classes_), head.spec().architecture, generators=[torch.Generator()]
+        )
