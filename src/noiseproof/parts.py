@@ -180,7 +180,7 @@ def _split(whole: Dataset, config: RunConfig) -> tuple[Part, Part]:
         class_names=whole.class_names,
     )
     train = subset(whole, train_rows)
-    test = subset(whole, test_rows, name=f"{whole.name} (held out)")
+    test = subset(whole, test_rows, name=f"{short_name(whole.name)} (held out)")
     return Part("train", train, whole, train_rows), Part("test", test, whole, test_rows)
 
 
