@@ -3,8 +3,9 @@
 Usage: python benchmarks/bench_detect.py [--data cifar10/train.parquet] [--limit 10000]
            [--labels human_label_random1,human_label_aggregate] [--clean label]
 
-The peer runs with scikit-learn's default C and with stronger shrinkage. All rank the same features of `bundled:efficientnet-lite0`. Without --data only the synthetic size of the
-design is timed (20,000 x 768, 100 classes).
+The peer runs with scikit-learn's default C and with stronger shrinkage. All rank the same features of
+`bundled:efficientnet-lite0`. Without --data only the synthetic size of the design is timed (20,000 x 768,
+100 classes).
 """
 
 from __future__ import annotations
