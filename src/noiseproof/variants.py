@@ -15,8 +15,10 @@ from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import HEADS
 from noiseproof.registry import unknown_name
 
-# With `recipe: default` a head of a run takes about so many steps, however large or small the data set.
-MIN_STEPS, MAX_STEPS = 500, 1000
+# With `recipe: default` no head of a run takes more steps, however large the data set, and the linear probe,
+# whose steps cost next to nothing, no fewer, however small: else it would be far from done.
+MAX_STEPS = 1000
+MIN_STEPS = {"linear": 500}
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def variants(config: RunConfig) -> list[Variant]:
         mistakes += [f"`heads.{name}`: {error}" for error in unknown]
         if not unknown:
             asked = {"min_steps": 1} if "epochs" in own else {}  # epochs asked for are kept
-            variant = Variant(name, kind, _shared(config, allowed) | asked | own, config.seeds)
+            variant = Variant(name, kind, _shared(config, kind, allowed) | asked | own, config.seeds)
             mistakes += _mistakes_of(variant, config)
             found.append(variant)
     if mistakes:
@@ -106,8 +108,8 @@ def _options_of(kind: str) -> list[str]:
     return [name for name in inspect.signature(HEADS[kind]).parameters if name != "seed"]
 
 
-def _shared(config: RunConfig, allowed: list[str]) -> dict[str, Any]:
+def _shared(config: RunConfig, kind: str, allowed: list[str]) -> dict[str, Any]:
     """Options that the run gives to every head that knows them."""
-    least, most = (MIN_STEPS, MAX_STEPS) if config.recipe == "default" else (1, None)
+    least, most = (MIN_STEPS.get(kind, 1), MAX_STEPS) if config.recipe == "default" else (1, None)
     shared = {"recipe": config.recipe, "min_steps": least, "max_steps": config.max_steps or most}
     return {name: value for name, value in shared.items() if name in allowed}
