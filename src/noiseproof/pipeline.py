@@ -24,7 +24,6 @@ from noiseproof.backbones.table import open_backbone
 from noiseproof.config import RunConfig
 from noiseproof.detect.issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
-from noiseproof.errors import invalid
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
@@ -114,8 +113,6 @@ def extract_set(config: RunConfig) -> StoredFeatures:
 
 
 def _default_backbone(dataset: Dataset) -> str:
-    if dataset.kind == "text":
-        raise invalid("backbone", None, "the name of a text encoder", "`noiseproof ls backbones` shows them.")
     return "features:" if dataset.kind == "features" else "bundled:efficientnet-lite0"
 
 

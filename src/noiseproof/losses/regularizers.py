@@ -29,7 +29,7 @@ def consistency(features: Float[Tensor, "*m b d"], reshaped: Float[Tensor, "*m b
         reshaped: of the same examples ("paper") or of their second view ("released").
 
     Source: Eq. 3 of the paper, read as the squared norm per example.
-    Differs: the released code averages over d as well; its weight is converted in `heads/recipes.py`.
+    Differs: the released code averages over d as well, which `heads/fit.py` does for that recipe.
     """
     target = F.normalize(features.detach(), dim=-1)
     return (target - F.normalize(reshaped, dim=-1)).square().sum(-1).mean(-1)
