@@ -67,7 +67,8 @@ class RunConfig(_Part):
         seeds: every head is trained with seeds 0 .. seeds - 1.
         heads: name -> options of the head; `kind` says which head, by default the name.
         recipe: schedule and options the heads start from.
-        views: 2 also extracts an augmented view of the training part, for heads that compare views.
+        views: with 2, heads learn from two augmented views of the training images instead of the images as
+            they are, as the released code does.
         shifts: changes of the test images that make further out-of-domain sets.
         corrupt: noise to inject into the training part, `kind:rate`.
         engine: what runs the encoder.

@@ -75,6 +75,7 @@ class Part:
             "kind": self.noise.kind,
             "asked_rate": self.noise.asked_rate,
             "realised_rate": self.noise.realised_rate,
+            "num_flipped": int(self.noise.flipped.sum()),
             "seed": self.noise.seed,
         }
         return {
@@ -96,12 +97,12 @@ class Parts:
     Attributes:
         train: what heads learn from.
         tests: the in-domain test set first, then those of other domains.
-        second_view: the examples of `train`, augmented, in the same order; `None` unless asked for.
+        views: the examples of `train`, augmented in two ways, in the same order; none unless asked for.
     """
 
     train: Part
     tests: tuple[Part, ...]
-    second_view: Dataset | None
+    views: tuple[Dataset, ...]
 
     @property
     def all(self) -> tuple[Part, ...]:
@@ -111,7 +112,7 @@ class Parts:
     @property
     def to_extract(self) -> list[Dataset]:
         """Every data set once, whatever it is used for."""
-        wholes = [part.whole for part in self.all] + ([self.second_view] if self.second_view else [])
+        wholes = [*(part.whole for part in self.all), *self.views]
         return list({dataset.fingerprint: dataset for dataset in wholes}.values())
 
 
@@ -124,12 +125,13 @@ def open_parts(config: RunConfig) -> Parts:
     else:
         train = Part("train", whole, whole)
         test = _evaluation_set(config, config.test, "test", whole.class_names)
-    second_view = augmented(train.dataset, view=1, seed=config.seed) if config.views == 2 else None
+    numbers = range(config.views if config.views > 1 else 0)
+    views = tuple(augmented(train.dataset, view=number, seed=config.seed) for number in numbers)
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
     tests += [_evaluation_set(config, name, "ood", whole.class_names) for name in config.ood]
     _check_same_width(train, tests)
     first, *others = _named([_corrupted(train, config), *tests])
-    return Parts(first, tuple(others), second_view)
+    return Parts(first, tuple(others), views)
 
 
 def notes(config: RunConfig, parts: Parts) -> list[str]:

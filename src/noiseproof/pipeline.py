@@ -192,22 +192,23 @@ def _fit(this: _Run, head: Variant, parts: Parts) -> list[str]:
 
 
 def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts, *, name: str) -> str:
-    train, view = parts.train, parts.second_view
+    train, views = parts.train, [this.stored[view.fingerprint] for view in parts.views]
     which = f", seed {seeds[0]}" if head.trains_seeds_apart and head.num_seeds > 1 else ""
 
     def make(folder: Path) -> list[str]:
         fitted = head.build(seeds)
-        second = None if view is None else this.stored[view.fingerprint].features
+        sources = [stored.features for stored in views] or [_features(this, train)]
         steps = num_steps([one.spec() for one in fitted], len(train.dataset))
         with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
-            features = np.asarray(_features(this, train))  # once, not for every seed
-            fit_heads(fitted, features, train.given_labels, second_view=second, on_step=bar.update)
+            first, *others = (np.asarray(features) for features in sources)  # once, not for every seed
+            second = others[0] if others else None
+            fit_heads(fitted, first, train.given_labels, second_view=second, on_step=bar.update)
         for seed, one in zip(seeds, fitted, strict=True):
             save_head(one, folder / head.file(seed))
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
-    second_key = None if view is None else this.stored[view.fingerprint].manifest["key"]
-    depends_on = [head.to_json(), seeds, _key_of(this, train), train.given_labels, second_key]
+    keys = [stored.manifest["key"] for stored in views]
+    depends_on = [head.to_json(), seeds, _key_of(this, train), train.given_labels, keys]
     return this.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from noiseproof import pipeline
 from noiseproof.cli.demo import demo
 from noiseproof.cli.main import app
+from noiseproof.cli.outcome import _wrong_labels
 from noiseproof.cli.run import run
 from noiseproof.config import RunConfig
 from noiseproof.errors import InvalidArgument
@@ -71,7 +72,7 @@ def test_mistakes_end_with_a_message_and_code_2(tmp_path):
     result = noiseproof("run", "--seeds", 0, "--out", tmp_path, "--set", "limt=3")
     assert result.exit_code == 2
     assert "3 mistakes" in result.stderr
-    assert "`train` is not given" in result.stderr
+    assert "`--train` is not given" in result.stderr
     assert "Did you mean 'limit'?" in result.stderr
     assert "Traceback" not in result.output
 
@@ -80,7 +81,7 @@ def test_mistakes_end_with_a_message_and_code_2(tmp_path):
 def test_a_file_as_out_is_a_mistake(tmp_path, blobs, verb, data):
     result = noiseproof(verb, *data, blobs, "--out", blobs)
     assert result.exit_code == 2
-    assert f"`out` is '{blobs}'; allowed: a folder, while '{blobs}' is a file" in result.stderr
+    assert f"`--out` is '{blobs}'; allowed: a folder, while '{blobs}' is a file" in result.stderr
 
 
 def test_traceback_is_shown_on_request(tmp_path):
@@ -98,6 +99,56 @@ def test_interruption_says_that_the_run_goes_on(tmp_path, blobs, monkeypatch):
     result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
     assert result.exit_code == 130
     assert result.stderr.strip() == "interrupted; the same command goes on where it stopped"
+
+
+def test_packages_that_hide_an_interruption_in_an_error_of_theirs_are_seen_through(
+    tmp_path, blobs, monkeypatch
+):
+    def half_imported(*arguments, **options):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise ImportError("initialization failed") from error
+
+    monkeypatch.setattr(pipeline, "spectra", half_imported)
+    result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
+    assert result.exit_code == 130
+    assert "goes on where it stopped" in result.stderr
+
+
+def test_an_error_without_an_interruption_behind_it_stays_one(tmp_path, blobs, monkeypatch):
+    def broken(*arguments, **options):
+        raise ImportError("no module")
+
+    monkeypatch.setattr(pipeline, "spectra", broken)
+    result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
+    assert isinstance(result.exception, ImportError)
+
+
+def test_messages_name_options_as_they_are_typed(tmp_path, blobs):
+    result = noiseproof("run", "--train", blobs, "--out", tmp_path, "--max-steps", 0, "--test-fraction", 2)
+    assert "`--max-steps` is 0" in result.stderr
+    assert "`--test-fraction` is 2" in result.stderr
+
+
+def test_run_takes_the_features_that_extract_wrote(tmp_path, blobs):
+    assert noiseproof("extract", blobs, "--out", tmp_path / "features").exit_code == 0
+    arguments = ("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "features")
+    assert noiseproof(*arguments, "--heads", "linear", "--max-steps", 10).exit_code == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["encoder_passes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("num_wrong", "num_planted", "said"),
+    [
+        (5, 5, "5 planted wrong labels"),
+        (7, 5, "7 wrong labels, 5 of them planted"),
+        (7, 0, "7 wrong labels"),
+        (0, 0, "0 wrong labels"),
+    ],
+)
+def test_labels_that_were_wrong_before_are_told_from_planted_ones(num_wrong, num_planted, said):
+    assert _wrong_labels(num_wrong, num_planted) == said
 
 
 def test_run_prints_the_table_and_where_the_report_is(tmp_path, blobs):
@@ -150,7 +201,7 @@ def test_command_on_the_path_starts():
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert "`train` is not given" in done.stderr
+    assert "`--train` is not given" in done.stderr
 
 
 @pytest.mark.slow

@@ -155,7 +155,7 @@ def test_skip_leaves_missing_files_and_empty_cells_out(tmp_path):
     (tmp_path / "a.png").write_bytes(png((5, 5, 5)))
     (tmp_path / "t.csv").write_text("path,label\na.png,0\ngone.png,1\n.,1\n,1\n")
     dataset = open_dataset(str(tmp_path / "t.csv"), on_error="skip")
-    assert (dataset.ids.tolist(), dataset.num_skipped) == (["t/0"], 3)
+    assert (dataset.ids.tolist(), dataset.num_skipped) == (["a.png"], 3)
 
 
 def test_an_empty_cell_is_named(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny_sources import COLOURS, IMAGE_STRUCT, make_csv, make_parquet, pictures, png
+from tiny_sources import COLOURS, IMAGE_STRUCT, pictures, png
 
 from noiseproof.data.parquet_files import ParquetReader
 from noiseproof.data.sources import open_dataset
@@ -39,6 +39,21 @@ def write_parquet(tmp_path):
 def hf_header(**names: list[str]) -> dict[bytes, bytes]:
     features = {column: {"names": said, "_type": "ClassLabel"} for column, said in names.items()}
     return {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+
+
+# --- ids
+
+
+def test_paths_of_images_are_ids_where_no_two_are_alike(write_csv, tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_bytes(png((9, 8, 7)))
+    assert list(open_dataset(write_csv("path,label\na.png,0\nb.png,1\n")).ids) == ["a.png", "b.png"]
+    twice = open_dataset(write_csv("path,label\na.png,0\na.png,1\n", name="twice.csv"))
+    assert list(twice.ids) == ["twice/0", "twice/1"]
+    partly = open_dataset(write_csv("path,label\na.png,0\n,1\nb.png,0\n", name="partly.csv"), on_error="skip")
+    assert list(partly.ids) == ["a.png", "b.png"]
+    named = open_dataset(write_csv("id,path,label\nx,a.png,0\ny,b.png,1\n", name="named.csv"))
+    assert list(named.ids) == ["x", "y"]
 
 
 # --- columns
@@ -289,7 +304,7 @@ def test_json_lines_that_are_not_utf8_are_refused(write_csv):
 
 
 def test_a_missing_image_file_is_named(write_csv):
-    with pytest.raises(MissingFile, match=r"Example 'reviews/0' of .*: there is no file '.*gone\.png'"):
+    with pytest.raises(MissingFile, match=r"Example 'gone.png' of .*: there is no file '.*gone\.png'"):
         open_dataset(write_csv("path,label\ngone.png,0\n"))
 
 
@@ -323,11 +338,9 @@ def test_encoded_images_win_over_columns_of_paths_and_texts(write_parquet):
     assert open_dataset(write_parquet(columns)).examples[1].getpixel((0, 0)) == (0, 255, 0)
 
 
-def test_the_same_rows_have_the_same_fingerprint_however_they_are_stored(tmp_path):
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    parquet = open_dataset(make_parquet(tmp_path / "one"))
-    csv = open_dataset(make_csv(tmp_path / "two"))
+def test_the_same_rows_have_the_same_fingerprint_however_they_are_stored(write_csv, write_parquet):
+    parquet = open_dataset(write_parquet({"text": ["a", "b"], "label": ["x", "y"]}))
+    csv = open_dataset(write_csv("text,label\na,x\nb,y\n", name="table.csv"))
     assert parquet.ids.tolist() == csv.ids.tolist()
     assert parquet.fingerprint == csv.fingerprint
 

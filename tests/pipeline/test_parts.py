@@ -17,12 +17,14 @@ def save_table(path, columns, num_rows=12):
     return str(path)
 
 
-def test_second_view_is_of_the_training_part_only(configured, tmp_path):
+def test_views_are_of_the_training_part_only(configured, tmp_path):
     train = save_table(tmp_path / "t.csv", ["label"])
     parts = open_parts(configured(train=train, ood=[], views=2))
-    assert parts.second_view.ids.tolist() == parts.train.dataset.ids.tolist()
-    assert len(parts.second_view) < len(parts.train.whole)
-    assert parts.second_view in parts.to_extract
+    assert len({view.fingerprint for view in parts.views}) == 2
+    for view in parts.views:
+        assert view.ids.tolist() == parts.train.dataset.ids.tolist()
+        assert len(view) < len(parts.train.whole)
+        assert view in parts.to_extract
 
 
 def test_note_says_that_an_evaluation_set_is_the_training_set(configured, blobs):

@@ -10,6 +10,7 @@ from PIL import Image
 from noiseproof import pipeline
 from noiseproof.errors import BadData, InvalidArgument
 from noiseproof.features.matrix import ShardedMatrix
+from noiseproof.heads.abstract import fit_heads
 from noiseproof.parts import open_parts
 from noiseproof.report.run_folder import load_run
 from noiseproof.stages import only_process_in
@@ -369,14 +370,24 @@ def save_photos(folder, size_px=24):
 
 
 @pytest.mark.slow
-def test_images_with_shifts_views_and_thumbnails(configured, tmp_path):
+def test_images_with_shifts_views_and_thumbnails(configured, tmp_path, monkeypatch):
+    learnt_from = []
+
+    def spy(heads, features, labels, *, second_view=None, **options):
+        learnt_from.extend([features, second_view])
+        return fit_heads(heads, features, labels, second_view=second_view, **options)
+
+    monkeypatch.setattr(pipeline, "fit_heads", spy)
     photos = save_photos(tmp_path / "photos")
     config = configured(
         train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, corrupt=None
     )
     result = pipeline.run(config)
-    # all 16 images, the second view of the 12 to train on, the 4 held-out ones under two shifts
-    assert result.card["encoder_passes"] == 16 + 12 + 4 * 2
+    # all 16 images, two views of the 12 to train on, the 4 held-out ones under two shifts
+    assert result.card["encoder_passes"] == 16 + 12 * 2 + 4 * 2
+    first, second = learnt_from[:2]
+    assert first.shape == second.shape
+    assert not np.allclose(first, second)
     assert [part["set"] for part in result.card["data"]] == [
         "photos", "photos (held out)", "photos + blur", "photos + noise",
     ]  # fmt: skip

@@ -49,7 +49,10 @@ def write_run(
 
 
 def _card(sets, classes, seeds, detection, num_train, num_test, notes):
-    noise = {"kind": "symmetric", "asked_rate": 0.1, "realised_rate": 0.1, "seed": 0} if detection else None
+    noise = {
+        "kind": "symmetric", "asked_rate": 0.1, "realised_rate": 0.1, "seed": 0,
+        "num_flipped": detection["num_wrong"],
+    } if detection else None  # fmt: skip
     return {
         "noiseproof": "0.1.0",
         "command": "noiseproof run --train photo.parquet --ood art_painting.parquet --ood sketch.parquet "

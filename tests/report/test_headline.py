@@ -78,6 +78,13 @@ def test_suspects_and_the_truth_are_told(fake_run):
     )
 
 
+def test_labels_that_were_wrong_before_are_not_called_planted(fake_run):
+    run = load_run(fake_run())
+    run.card.train.label_noise.num_flipped -= 1
+    planted = run.card.detection.num_wrong - 1
+    assert f"({planted} of them symmetric noise, put in on purpose)" in headlines(run)[-1]
+
+
 def test_no_suspects_and_no_truth_are_told(fake_run):
     run = load_run(fake_run(knows_truth=False))
     found = headlines(dataclasses.replace(run, issues=run.issues.assign(is_issue=False)))

@@ -40,4 +40,4 @@ def extract(
 
     stored = extract_set(load_config(command_line=given | {"train": data, "out": out}))
     n, dim = stored.features.shape
-    print(f"{n} x {dim} features are in {stored.path}")
+    print(f"{n} x {dim} features are in {stored.path}; `noiseproof run` takes them with --cache {out}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import re
 import shlex
 import sys
 import warnings
@@ -12,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import typer
+from typer.models import OptionInfo
 
 from noiseproof.errors import NoiseproofError
 
@@ -31,13 +34,41 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
         except NoiseproofError as error:
             if wants_traceback.get():
                 raise
-            typer.secho(str(error), fg="red", err=True)
+            typer.secho(_in_words_of(command, str(error)), fg="red", err=True)
             raise typer.Exit(EXIT_MISTAKE) from error
-        except KeyboardInterrupt:
+        except BaseException as error:
+            if not _is_interrupt(error):
+                raise
             typer.echo("interrupted; the same command goes on where it stopped", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
     return run_guarded
+
+
+def _in_words_of(command: Callable[..., Any], message: str) -> str:
+    """The library names its arguments, `max_steps`; who types a command knows them as `--max-steps`."""
+    options = {
+        name
+        for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
+        if any(isinstance(each, OptionInfo) for each in getattr(parameter.annotation, "__metadata__", ()))
+    }
+
+    def spelt(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"`--{name.replace('_', '-')}`" if name in options else match[0]
+
+    return re.sub(r"`(\w+)`", spelt, message)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: packages that are being imported turn it into errors of their own."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

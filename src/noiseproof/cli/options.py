@@ -117,7 +117,7 @@ BatchSize = Annotated[
 Views = Annotated[
     int | None,
     typer.Option(
-        help="2 also extracts an augmented view of the training images, for heads that compare views.",
+        help="With 2, heads learn from two augmented views of each image, as the released recipe does.",
         rich_help_panel=_ENCODER,
     ),
 ]

@@ -43,7 +43,8 @@ class Table:
 def table_dataset(table: Table, request: Request) -> Dataset:
     """The data set that a table holds.
 
-    Ids come from a column `example_id` or `id`, else they are `<stem>/<row number>`.
+    Ids come from a column `example_id` or `id`, else from paths of images where no two are alike, else they
+    are `<stem>/<row number>`.
 
     Raises:
         BadData: no rows, unclear columns, missing labels, duplicate ids, empty cells.
@@ -54,7 +55,7 @@ def table_dataset(table: Table, request: Request) -> Dataset:
         raise BadData(f"The data set {request.name!r} is empty. Next: check the path and the filters.")
     columns = choose_columns(table.schema, request)
     labels, class_names = _labels(table, columns, request.name)
-    ids = _ids(table, columns.example_id, request.name)
+    ids = _ids(table, columns, request.name)
     reader = _reader(table, columns, request.name)
     return Dataset(
         name=request.name,
@@ -75,7 +76,7 @@ def row_ids(stem: str, num_rows: int) -> np.ndarray:
 
 def _reader(table: Table, columns: Columns, owner: str) -> AbstractReader:
     kind = table.schema.field(columns.content).type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    is_text = _is_text(kind)
     is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
     if columns.kind == "text":
         if not is_text:
@@ -120,9 +121,11 @@ def _class_names(table: Table, label: str) -> dict[Key, str] | None:
     return None
 
 
-def _ids(table: Table, column: str | None, owner: str) -> np.ndarray:
+def _ids(table: Table, columns: Columns, owner: str) -> np.ndarray:
+    column = columns.example_id
     if column is None:
-        return row_ids(table.stem, table.num_rows)
+        paths = _paths(table, columns)
+        return row_ids(table.stem, table.num_rows) if paths is None else paths
     values = table.column(column)
     missing = np.flatnonzero(pc.is_null(values).to_numpy())
     if len(missing):
@@ -133,3 +136,19 @@ def _ids(table: Table, column: str | None, owner: str) -> np.ndarray:
     ids = np.array([str(value) for value in values.to_pylist()])
     check_unique_ids(ids, owner)
     return ids
+
+
+def _paths(table: Table, columns: Columns) -> np.ndarray | None:
+    """Where the images are, if the table says so and names none twice: what a user can look up."""
+    if columns.kind != "image" or not _is_text(table.schema.field(columns.content).type):
+        return None
+    paths = table.column(columns.content)
+    named = paths.filter(pc.and_(pc.is_valid(paths), pc.not_equal(paths, "")))
+    if pc.count_distinct(named).as_py() < len(named):
+        return None
+    rows = row_ids(table.stem, table.num_rows)
+    return np.array([path or row for path, row in zip(paths.to_pylist(), rows, strict=True)])
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)

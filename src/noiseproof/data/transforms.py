@@ -86,7 +86,7 @@ def augmented(
 ) -> Dataset:
     """Random crops of the images, flipped left to right half of the time; each view has its own.
 
-    The published code compares two such views of an image; a run compares one with the image as it is.
+    Two such views of an image are what the released code of Chen, Wang et al. 2024 compares.
 
     Args:
         dataset: of images.

@@ -118,9 +118,10 @@ def _about_detection(run: RunFolder) -> list[str]:
     if found.num_wrong == 0:
         return ["The truth is known here: no label is wrong."]
     noise = run.card.train.label_noise if run.card.train else None
-    kind = f"{found.num_wrong:,} wrong labels" + (
-        f" ({noise.kind} noise, put in on purpose)" if noise else ""
-    )
+    kind = f"{found.num_wrong:,} wrong labels"
+    if noise:
+        part = "" if noise.num_flipped == found.num_wrong else f"{noise.num_flipped:,} of them "
+        kind += f" ({part}{noise.kind} noise, put in on purpose)"
     text = f"The truth is known here: of {kind}, {percent(found.recall).text} % were found"
     if found.precision is not None:
         text += f"; {percent(found.precision).text} % of the flagged ones are wrong"

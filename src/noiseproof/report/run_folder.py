@@ -28,6 +28,7 @@ class LabelNoise(BaseModel):
     kind: str
     asked_rate: float
     realised_rate: float
+    num_flipped: int
     seed: int
 
 
