@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.errors import invalid
-from noiseproof.records import NoisyLabels, check_label_range
+from noiseproof.records import NoisyLabels, check_label_range, check_share
 from noiseproof.registry import Registry
 from noiseproof.rng import stream
 
@@ -38,7 +37,7 @@ def corrupt_labels(
         BadData: a label outside the classes; its row is named.
     """
     corrupt = KINDS.load(kind)
-    _check_share(rate)
+    check_share(rate, "rate")
     if seed < 0:
         raise invalid("seed", seed, "an integer of at least 0")
     if num_classes < 1:
@@ -55,12 +54,6 @@ def corrupt_labels(
         transition=_transition(clean, given, num_classes),
         seed=seed,
     )
-
-
-def _check_share(rate: Any) -> None:
-    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
-    if not (is_number and 0 <= rate <= 1):  # false for NaN too
-        raise invalid("rate", rate, "a share between 0 and 1", "For percent, divide by 100.")
 
 
 def _class_ids(labels: Any) -> Int[np.ndarray, " n"]:
