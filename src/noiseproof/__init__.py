@@ -21,6 +21,7 @@ _HOMES = {
     "open_dataset": "noiseproof.data.sources",
     "run": "noiseproof.pipeline",
     "spectrum": "noiseproof.diagnose.spectrum",
+    "swap_captions": "noiseproof.noise.captions",
 }
 __all__ = ["__version__", *sorted(_HOMES)]
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from noiseproof.heads.estimators import LinearProbe as LinearProbe
     from noiseproof.heads.estimators import MLPProbe as MLPProbe
     from noiseproof.heads.estimators import NMTune as NMTune
+    from noiseproof.noise.captions import swap_captions as swap_captions
     from noiseproof.noise.labels import corrupt_labels as corrupt_labels
     from noiseproof.pipeline import run as run
 

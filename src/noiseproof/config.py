@@ -39,10 +39,12 @@ class CorruptConfig(_Part):
     Attributes:
         kind: a name that `noiseproof ls noise` shows.
         rate: fraction of the labels to change, in [0, 1].
+        class_map: of kind "asymmetric": "cifar10", "cifar100" or class -> class.
     """
 
     kind: str = "symmetric"
     rate: float = Field(ge=0, le=1)
+    class_map: str | dict[str | int, str | int] | None = None
 
 
 class RunConfig(_Part):
@@ -71,6 +73,7 @@ class RunConfig(_Part):
             they are, as the released code does.
         shifts: changes of the test images that make further out-of-domain sets.
         corrupt: noise to inject into the training part, `kind:rate`.
+        noise_manifest: folder of noise that `noiseproof corrupt` made for `train`, instead of `corrupt`.
         engine: what runs the encoder.
         precision: arithmetic of the encoder.
         dtype: of the stored features.
@@ -100,6 +103,7 @@ class RunConfig(_Part):
     views: Literal[1, 2] = 1
     shifts: tuple[str, ...] = ()
     corrupt: CorruptConfig | None = None
+    noise_manifest: Path | None = None
     engine: Literal["auto", "torch", "onnxruntime"] = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     dtype: Literal["float32", "float16"] = "float32"
@@ -141,6 +145,13 @@ class RunConfig(_Part):
             kind, _, rate = value.rpartition(":")
             return {"kind": kind, "rate": rate}
         return {"rate": value} if isinstance(value, str | float | int) else value
+
+    @field_validator("noise_manifest")
+    @classmethod
+    def _one_noise(cls, value: Path | None, info: Any) -> Path | None:
+        if value is not None and info.data.get("corrupt") is not None:
+            raise ValueError("nothing where `corrupt` says which noise; leave one of the two out")
+        return value
 
     @field_validator("cache", "out")
     @classmethod

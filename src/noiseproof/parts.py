@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.config import RunConfig
+from noiseproof.corruption import corrupt_dataset, from_manifest
 from noiseproof.data.classes import align_labels, check_trainable
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.data.transforms import augmented, shifted
 from noiseproof.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.noise.labels import corrupt_labels
 from noiseproof.records import Dataset, NoisyLabels
 
 Role = Literal["train", "test", "ood"]
@@ -137,7 +137,7 @@ def open_parts(config: RunConfig) -> Parts:
 def notes(config: RunConfig, parts: Parts) -> list[str]:
     """What a reader of the results has to know about the data."""
     said = []
-    if parts.tests[0].dataset.clean_labels is None and config.corrupt is None:
+    if parts.tests[0].dataset.clean_labels is None and parts.train.noise is None:
         which = "test set" if config.test else "held-out part"
         said.append(f"The true labels of the {which} are not known: accuracy is against labels as given.")
     for part in parts.tests:
@@ -222,15 +222,16 @@ def _shifted(test: Part, kind: str, config: RunConfig) -> Part:
 
 
 def _corrupted(train: Part, config: RunConfig) -> Part:
-    if config.corrupt is None:
+    if config.noise_manifest is not None:
+        is_whole = config.limit is None and train.whole.num_skipped == 0
+        noise = from_manifest(config.noise_manifest, train.dataset, whole=train.whole if is_whole else None)
+    elif config.corrupt is not None:
+        options = config.corrupt
+        noise = corrupt_dataset(
+            train.dataset, kind=options.kind, rate=options.rate, seed=config.seed, class_map=options.class_map
+        )
+    else:
         return train
-    noise = corrupt_labels(
-        train.best_labels,
-        kind=config.corrupt.kind,
-        rate=config.corrupt.rate,
-        num_classes=len(train.dataset.class_names),
-        seed=config.seed,
-    )
     dataset = dataclasses.replace(train.dataset, given_labels=noise.given, clean_labels=noise.clean)
     return dataclasses.replace(train, dataset=dataset, noise=noise)
 

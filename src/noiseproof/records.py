@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,6 +72,8 @@ class NoisyLabels:
         transition: row-stochastic `T[i, j] = P(given = j | clean = i)` as realised (NaN-free: a class
             without examples keeps the identity row).
         seed: of the draw.
+        example_entropy_nats: mean entropy of the distribution a wrong label was drawn from, given the
+            example; `None` for kinds that do not look at the example.
     """
 
     given: Int[np.ndarray, " n"]
@@ -80,17 +83,53 @@ class NoisyLabels:
     asked_rate: float
     transition: Float[np.ndarray, "k k"]
     seed: int
+    example_entropy_nats: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("given", "flipped"):
             _check_length(self.kind, name, getattr(self, name), len(self.clean))
-        if not 0 <= self.asked_rate <= 1:  # false for NaN too
-            raise invalid("asked_rate", self.asked_rate, "a share between 0 and 1")
+        check_share(self.asked_rate, "asked_rate")
 
     @property
     def realised_rate(self) -> float:
         """Fraction of labels that changed, in [0, 1]."""
         return float(self.flipped.mean()) if len(self.flipped) else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyCaptions:
+    """Captions after some were swapped among their rows, with the truth.
+
+    Attributes:
+        given: n captions to train on; as a multiset the same as `clean`.
+        clean: captions before.
+        swapped: rows that have the caption of another row. Where captions repeat, its text may be the same.
+        sources: `given[i] == clean[sources[i]]`; a permutation without fixed points on the swapped rows.
+        rate: what the user asked for, in [0, 1].
+        seed: of the draw.
+    """
+
+    given: np.ndarray
+    clean: np.ndarray
+    swapped: Bool[np.ndarray, " n"]
+    sources: Int[np.ndarray, " n"]
+    rate: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("given", "swapped", "sources"):
+            _check_length("captions", name, getattr(self, name), len(self.clean))
+        check_share(self.rate, "rate")
+
+    @property
+    def realised_rate(self) -> float:
+        """Fraction of rows with the caption of another row, in [0, 1]."""
+        return float(self.swapped.mean()) if len(self.swapped) else 0.0
+
+    @property
+    def num_same_text(self) -> int:
+        """Swapped rows whose new caption reads the same; 0 unless one text fills more than half of them."""
+        return int((self.given == self.clean)[self.swapped].sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +213,13 @@ class LabelIssues:
                 "is_issue": self.is_issue,
             }
         )
+
+
+def check_share(rate: Any, name: str) -> None:
+    """Raise `InvalidArgument` unless this is a number in [0, 1]."""
+    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
+    if not (is_number and 0 <= rate <= 1):  # false for NaN too
+        raise invalid(name, rate, "a share between 0 and 1", "For percent, divide by 100.")
 
 
 def check_unique_ids(ids: np.ndarray, name: str) -> None:

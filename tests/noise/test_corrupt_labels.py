@@ -15,18 +15,36 @@ def cases(draw):
     return np.array(labels, np.int64), num_classes, draw(st.floats(0, 1)), draw(st.integers(0, 2**31))
 
 
+def options_for(kind, labels, num_classes, rate):
+    """What the kind needs, so that any labels will do."""
+    pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 2, 3), np.uint8)
+    circle = {c: (c + 1) % num_classes for c in range(num_classes)}
+    return {
+        "asymmetric": {"rate": rate, "class_map": circle},
+        "instance": {"rate": rate, "features": pixels},
+        "instance_ptd": {"rate": rate, "features": pixels},
+        "real": {"given": (labels + (np.arange(len(labels)) % 3 == 0)) % num_classes},
+    }.get(kind, {"rate": rate})
+
+
 def test_the_contract_covers_every_kind():
-    assert KINDS.names == ("symmetric",)
+    assert KINDS.names == (
+        "symmetric", "symmetric_inclusive", "pair", "asymmetric", "instance", "instance_ptd", "real"
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS.names)
+every_kind = pytest.mark.parametrize("kind", KINDS.names)
+
+
+@every_kind
 @given(case=cases())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_what_every_kind_of_noise_keeps(kind, case):
     labels, num_classes, rate, seed = case
     before = labels.copy()
-    noisy = corrupt_labels(labels, kind=kind, rate=rate, num_classes=num_classes, seed=seed)
-    again = corrupt_labels(labels, kind=kind, rate=rate, num_classes=num_classes, seed=seed)
+    asked = options_for(kind, labels, num_classes, rate)
+    noisy = corrupt_labels(labels, kind=kind, **asked, num_classes=num_classes, seed=seed)
+    again = corrupt_labels(labels, kind=kind, **asked, num_classes=num_classes, seed=seed)
     assert noisy.given.tobytes() == again.given.tobytes()
     assert noisy.given.dtype == labels.dtype
     assert np.array_equal(labels, before)
@@ -34,6 +52,75 @@ def test_what_every_kind_of_noise_keeps(kind, case):
     assert np.array_equal(noisy.flipped, noisy.given != before)
     assert ((noisy.given >= 0) & (noisy.given < num_classes)).all()
     assert noisy.transition.sum(axis=1) == pytest.approx(np.ones(num_classes))
+
+
+@every_kind
+def test_a_rate_of_0_is_the_identity(kind):
+    labels = np.arange(30) % 3
+    asked = options_for(kind, labels, 3, 0.0) | ({"given": labels} if kind == "real" else {})
+    noisy = corrupt_labels(labels, kind=kind, **asked, num_classes=3, seed=0)
+    assert noisy.given.tolist() == labels.tolist()
+    assert noisy.transition.tolist() == np.eye(3).tolist()
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "pair", "asymmetric", "instance"])
+@given(case=cases())
+@settings(deadline=None, max_examples=50)
+def test_kinds_with_an_exact_count_change_just_so_many(kind, case):
+    labels, num_classes, rate, seed = case
+    asked = options_for(kind, labels, num_classes, rate)
+    noisy = corrupt_labels(labels, kind=kind, **asked, num_classes=num_classes, seed=seed)
+    assert noisy.flipped.sum() == round(rate * len(labels))
+
+
+@every_kind
+def test_labels_of_few_bits_stay_so(kind):
+    labels = (np.arange(40) % 4).astype(np.int8)
+    asked = options_for(kind, labels, 4, 0.5)
+    noisy = corrupt_labels(labels, kind=kind, **asked, num_classes=4, seed=0)
+    assert noisy.given.dtype == np.int8
+    assert noisy.flipped.any()
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "pair", "instance", "instance_ptd"])
+def test_one_class_has_no_other_whatever_the_kind(kind):
+    labels = np.zeros(9, np.int64)
+    with pytest.raises(
+        InvalidArgument, match="`num_classes` is 1; allowed: at least 2 where labels are to ch"
+    ):
+        corrupt_labels(labels, kind=kind, **options_for(kind, labels, 1, 0.5), num_classes=1, seed=0)
+
+
+FOREIGN = {
+    "features": np.zeros((4, 2)),
+    "given": np.zeros(4, int),
+    "class_map": "cifar10",
+    "transition": np.eye(2),
+}
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "symmetric_inclusive", "pair"])
+@pytest.mark.parametrize("option", FOREIGN)
+def test_options_that_a_kind_does_not_take_are_refused(kind, option):
+    foreign = {option: FOREIGN[option]}
+    with pytest.raises(
+        InvalidArgument, match=f"`{option}` is .*allowed: nothing for kind '{kind}', which takes: rate"
+    ):
+        corrupt_labels(np.array([0, 1, 0, 1]), kind=kind, rate=0.5, num_classes=2, seed=0, **foreign)
+
+
+def test_real_labels_have_the_rate_they_have():
+    with pytest.raises(
+        InvalidArgument, match=r"`rate` is 0.2; allowed: nothing for kind 'real', which takes: given"
+    ):
+        corrupt_labels(np.array([0, 1]), kind="real", rate=0.2, given=np.array([1, 1]), num_classes=2, seed=0)
+
+
+@pytest.mark.parametrize(("kind", "option"), [("instance", "features"), ("real", "given"), ("pair", "rate")])
+def test_an_option_that_a_kind_needs_is_asked_for(kind, option):
+    asked = options_for(kind, np.array([0, 1]), 2, 0.5) | {option: None}
+    with pytest.raises(InvalidArgument, match=f"`{option}` is None; allowed: "):
+        corrupt_labels(np.array([0, 1]), kind=kind, num_classes=2, seed=0, **asked)
 
 
 @given(case=cases())

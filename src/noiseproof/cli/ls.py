@@ -60,9 +60,9 @@ def _heads() -> Iterable[str]:
 
 
 def _noise() -> Iterable[str]:
-    from noiseproof.noise.labels import KINDS
+    from noiseproof.corruption import kinds
 
-    return KINDS.names
+    return kinds()
 
 
 def _shifts() -> Iterable[str]:

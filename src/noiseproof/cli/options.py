@@ -78,6 +78,13 @@ Corrupt = Annotated[
         rich_help_panel=_DATA,
     ),
 ]
+NoiseManifest = Annotated[
+    Path | None,
+    typer.Option(
+        help="Wrong labels that 'noiseproof corrupt' made for --train: its folder. Instead of --corrupt.",
+        rich_help_panel=_DATA,
+    ),
+]
 Shifts = Annotated[
     str | None,
     typer.Option(

@@ -36,6 +36,7 @@ def run(
     on_error: options.OnError = None,
     test_fraction: options.TestFraction = None,
     corrupt: options.Corrupt = None,
+    noise_manifest: options.NoiseManifest = None,
     shifts: options.Shifts = None,
     layer: options.Layer = None,
     engine: options.Engine = None,

@@ -18,17 +18,17 @@ from noiseproof.records import Dataset
 
 def open_csv(address: str, request: Request) -> Dataset:
     """Comma-separated values with a header line; every cell is read as text, so "NA" is a word."""
-    return _open(Path(address), _read_delimited(Path(address), ",", request.name), request)
+    return _open(Path(address), read_delimited(Path(address), ",", request.name), request)
 
 
 def open_tsv(address: str, request: Request) -> Dataset:
     """The same, separated by tabs."""
-    return _open(Path(address), _read_delimited(Path(address), "\t", request.name), request)
+    return _open(Path(address), read_delimited(Path(address), "\t", request.name), request)
 
 
 def open_jsonl(address: str, request: Request) -> Dataset:
     """One JSON object per line; blank lines are passed over."""
-    return _open(Path(address), _read_json_lines(Path(address), request.name), request)
+    return _open(Path(address), read_json_lines(Path(address), request.name), request)
 
 
 def _open(path: Path, table: pa.Table, request: Request) -> Dataset:
@@ -45,7 +45,12 @@ def _open(path: Path, table: pa.Table, request: Request) -> Dataset:
     )
 
 
-def _read_delimited(path: Path, delimiter: str, owner: str) -> pa.Table:
+def read_delimited(path: Path, delimiter: str, owner: str) -> pa.Table:
+    """A table of texts with a header line.
+
+    Raises:
+        BadData: it is no such table; the line is named.
+    """
     parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     try:
         # The first pass only learns the names of the columns, so that the second can read all as text.
@@ -64,7 +69,12 @@ def _read_delimited(path: Path, delimiter: str, owner: str) -> pa.Table:
         ) from error
 
 
-def _read_json_lines(path: Path, owner: str) -> pa.Table:
+def read_json_lines(path: Path, owner: str) -> pa.Table:
+    """A table with a column per key that occurs.
+
+    Raises:
+        BadData: a line is no JSON object; it is named.
+    """
     rows = []
     try:
         with path.open(encoding="utf-8-sig") as lines:

@@ -2,65 +2,124 @@
 
 from __future__ import annotations
 
-import numbers
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from noiseproof.errors import invalid
-from noiseproof.records import NoisyLabels, check_label_range
+from noiseproof.noise.transition import realised_transition
+from noiseproof.records import NoisyLabels, check_label_range, check_share
 from noiseproof.registry import Registry
 from noiseproof.rng import stream
 
-# Each builder: (clean_labels, *, rate, num_classes, rng) -> given labels; the dtype may widen.
-KINDS = Registry("kind of label noise", {"symmetric": "noiseproof.noise.symmetric:symmetric"})
+# Each builder: (clean_labels, *, num_classes, rng, its options among those of `corrupt_labels`) -> Draw.
+KINDS = Registry(
+    "kind of label noise",
+    {
+        "symmetric": "noiseproof.noise.symmetric:symmetric",
+        "symmetric_inclusive": "noiseproof.noise.symmetric_inclusive:symmetric_inclusive",
+        "pair": "noiseproof.noise.pair:pair",
+        "asymmetric": "noiseproof.noise.asymmetric:asymmetric",
+        "instance": "noiseproof.noise.instance:instance",
+        "instance_ptd": "noiseproof.noise.instance_ptd:instance_ptd",
+        "real": "noiseproof.noise.real:real",
+    },
+)
 
 
 def corrupt_labels(
-    labels: Any, *, kind: str = "symmetric", rate: Any, num_classes: int, seed: int
+    labels: Any,
+    *,
+    kind: str = "symmetric",
+    rate: Any = None,
+    num_classes: int,
+    seed: int,
+    class_map: str | Mapping[Any, Any] | None = None,
+    transition: Any = None,
+    features: Any = None,
+    given: Any = None,
+    class_names: Sequence[str] = (),
 ) -> NoisyLabels:
     """Make some labels wrong.
 
     Args:
         labels: the clean ones, n class ids in [0, k).
         kind: a name of `KINDS`.
-        rate: share of labels to change, in [0, 1].
+        rate: share of labels to change, in [0, 1]; what exactly it is a share of is said by each kind.
         num_classes: k, at least 1.
         seed: the same seed gives the same labels.
+        class_map: of kind "asymmetric": "cifar10", "cifar100", or class -> class by name or id.
+        transition: of kind "asymmetric", instead of map and rate: row-stochastic (k, k).
+        features: of kinds "instance" and "instance_ptd": n examples as numbers.
+        given: of kind "real": n class ids.
+        class_names: of the k classes, for maps that name them.
 
     Returns:
         Labels to train on, with the truth and the transition matrix as realised.
 
     Raises:
-        UnknownName: no such kind of noise.
-        InvalidArgument: labels that are no class ids; `rate`, `num_classes` or `seed` out of range.
-        BadData: a label outside the classes; its row is named.
+        UnknownName: no such kind of noise; a map names an unknown class.
+        InvalidArgument: labels that are no class ids; an option out of range, missing, or one that the kind
+            does not take.
+        BadData: a label outside the classes; its row is named. A rate that these labels cannot have.
     """
     corrupt = KINDS.load(kind)
-    _check_share(rate)
     if seed < 0:
         raise invalid("seed", seed, "an integer of at least 0")
     if num_classes < 1:
         raise invalid("num_classes", num_classes, "an integer of at least 1")
+    asked = {
+        "rate": rate, "class_map": class_map, "transition": transition, "features": features, "given": given,
+    }  # fmt: skip
+    options = _options(corrupt, kind, asked)
+    if "class_names" in inspect.signature(corrupt).parameters:
+        options["class_names"] = class_names
     clean = _class_ids(labels)
     check_label_range(clean, num_classes, "labels")
-    given = corrupt(clean, rate=rate, num_classes=num_classes, rng=stream(seed, "noise", kind))
+    drawn = corrupt(clean, num_classes=num_classes, rng=stream(seed, "noise", kind), **options)
     return NoisyLabels(
-        given=given,
+        given=drawn.given,
         clean=clean,
-        flipped=given != clean,
+        flipped=drawn.given != clean,
         kind=kind,
-        asked_rate=float(rate),
-        transition=_transition(clean, given, num_classes),
+        asked_rate=float(rate if drawn.asked_rate is None else drawn.asked_rate),
+        transition=realised_transition(clean, drawn.given, num_classes),
         seed=seed,
+        example_entropy_nats=drawn.example_entropy_nats,
     )
 
 
-def _check_share(rate: Any) -> None:
-    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
-    if not (is_number and 0 <= rate <= 1):  # false for NaN too
-        raise invalid("rate", rate, "a share between 0 and 1", "For percent, divide by 100.")
+def options_of(kind: str) -> tuple[str, ...]:
+    """Which options of `corrupt_labels` a kind takes.
+
+    Raises:
+        UnknownName: no such kind of noise.
+    """
+    return tuple(set(inspect.signature(KINDS.load(kind)).parameters) - {"clean_labels", "num_classes", "rng"})
+
+
+def _options(corrupt: Callable[..., Any], kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that the kind takes; one that it does not take or that it lacks is a mistake."""
+    takes = inspect.signature(corrupt).parameters
+    for name, value in asked.items():
+        if value is not None and name not in takes:
+            own = ", ".join(option for option in asked if option in takes)
+            raise invalid(
+                name, _shown(value), f"nothing for kind {kind!r}, which takes: {own}", f"Leave `{name}` out."
+            )
+        is_needed = name in takes and takes[name].default is inspect.Parameter.empty
+        if name == "rate" and (is_needed or value is not None):
+            check_share(value, "rate")
+        elif is_needed and value is None:
+            raise invalid(name, None, f"an array of n; kind {kind!r} needs it")
+    return {name: value for name, value in asked.items() if name in takes}
+
+
+def _shown(value: Any) -> Any:
+    return f"an array of shape {np.shape(value)}" if np.ndim(value) else value
 
 
 def _class_ids(labels: Any) -> Int[np.ndarray, " n"]:
@@ -72,13 +131,3 @@ def _class_ids(labels: Any) -> Int[np.ndarray, " n"]:
             "Next: np.unique(labels, return_inverse=True) makes class ids of names.",
         )  # fmt: skip
     return clean if len(clean) else clean.astype(np.int64)
-
-
-def _transition(
-    clean: Int[np.ndarray, " n"], given: Int[np.ndarray, " n"], num_classes: int
-) -> Float[np.ndarray, "k k"]:
-    """Row-stochastic `T[i, j] = P(given = j | clean = i)` as counted; identity where i has no examples."""
-    pairs = clean.astype(np.int64) * num_classes + given
-    counts = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-    total = counts.sum(axis=1, keepdims=True)
-    return np.where(total > 0, counts / np.maximum(total, 1), np.eye(num_classes))

@@ -1,0 +1,278 @@
+"""Noise in a data set: the labels or captions of what the user names, made wrong and kept in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from noiseproof.data.matrices import as_array
+from noiseproof.data.pairs import open_pairs
+from noiseproof.data.sources import open_dataset
+from noiseproof.errors import BadData, InvalidArgument, MissingFile, invalid
+from noiseproof.features.store import load_features
+from noiseproof.noise.captions import swap_captions
+from noiseproof.noise.labels import KINDS, corrupt_labels, options_of
+from noiseproof.noise.manifest import FILE, load_manifest, write_manifest
+from noiseproof.noise.transition import realised_transition, target_entropy_nats
+from noiseproof.records import Dataset, NoisyCaptions, NoisyLabels
+from noiseproof.registry import unknown_name
+from noiseproof.report.noise_table import class_table, noise_table
+from noiseproof.report.tables import Table
+
+CAPTIONS = "captions"
+
+
+@dataclass(frozen=True, eq=False)
+class Corrupted:
+    """What `corrupt` left behind.
+
+    Attributes:
+        noisy: labels or captions, with the truth.
+        sha256: of the manifest.
+        folder: of the manifest and, for captions, the copy of the pairs.
+        class_names: of the class ids; empty for captions.
+        files: of the copy.
+    """
+
+    noisy: NoisyLabels | NoisyCaptions
+    sha256: str
+    folder: Path
+    class_names: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+def kinds() -> tuple[str, ...]:
+    """Every kind of noise, of labels and of captions."""
+    return (*KINDS.names, CAPTIONS)
+
+
+def corrupt_dataset(
+    dataset: Dataset,
+    *,
+    kind: str,
+    rate: float | None,
+    seed: int,
+    class_map: str | Mapping[Any, Any] | None = None,
+    transition: Any = None,
+    features: Any = None,
+) -> NoisyLabels:
+    """Wrong labels for a data set; the true ones are where the noise starts, if they are known.
+
+    Args:
+        dataset: with labels.
+        kind: a name of `KINDS`; "real" takes the given labels beside the true ones.
+        rate: see `corrupt_labels`, as for the others.
+        seed: of the draw.
+        class_map: of kind "asymmetric".
+        transition: of kind "asymmetric".
+        features: in the order of the examples; by default the examples themselves as numbers.
+
+    Raises:
+        BadData: no labels; kind "real" without true labels.
+    """
+    given, clean = dataset.given_labels, dataset.clean_labels
+    if given is None:
+        raise BadData(f"{dataset.name!r} has no labels. Next: name their column with `label`.")
+    if kind == "real" and clean is None:
+        raise BadData(
+            f"Kind 'real' compares two columns of labels, and {dataset.name!r} has one; allowed: a column of "
+            "the true labels too. Next: name it with `clean_label`."
+        )
+    if features is None and "features" in options_of(kind):
+        features = as_array(dataset)
+    return corrupt_labels(
+        given if clean is None else clean,
+        kind=kind, rate=rate, num_classes=len(dataset.class_names), seed=seed, class_map=class_map,
+        transition=transition, features=features, given=given if kind == "real" else None,
+        class_names=dataset.class_names,
+    )  # fmt: skip
+
+
+def corrupt_labels_of(
+    name: str,
+    *,
+    kind: str,
+    rate: float | None,
+    seed: int,
+    out: Path,
+    label: str | None = None,
+    clean_label: str | None = None,
+    image: str | None = None,
+    text: str | None = None,
+    class_map: str | None = None,
+    transition: Path | None = None,
+    features: Path | None = None,
+) -> Corrupted:
+    """Wrong labels for the data set of this name, kept as a manifest.
+
+    Args:
+        name: as in `open_dataset`, like the columns.
+        kind: as in `corrupt_dataset`, like rate and seed.
+        out: folder of the manifest.
+        class_map: as in `read_class_map`.
+        transition: as in `read_transition`.
+        features: folder of stored features.
+    """
+    dataset = open_dataset(name, label=label, clean_label=clean_label, image=image, text=text)
+    noisy = corrupt_dataset(
+        dataset, kind=kind, rate=rate, seed=seed,
+        class_map=None if class_map is None else read_class_map(class_map),
+        transition=None if transition is None else read_transition(transition),
+        features=None if features is None else aligned_features(features, dataset),
+    )  # fmt: skip
+    digest = write_manifest(
+        out, noisy, ids=dataset.ids, data_name=dataset.name, data_fingerprint=dataset.fingerprint,
+        class_names=dataset.class_names,
+    )  # fmt: skip
+    return Corrupted(noisy, digest, out, dataset.class_names)
+
+
+def tables(done: Corrupted) -> list[Table]:
+    """What was done, for people."""
+    noisy = done.noisy
+    if isinstance(noisy, NoisyCaptions):
+        return [noise_table(noisy)]
+    entropy = target_entropy_nats(noisy.clean, noisy.given, len(done.class_names))
+    return [noise_table(noisy, target_entropy_nats=entropy), class_table(noisy, done.class_names)]
+
+
+def corrupt_pairs(
+    name: str, *, rate: float, seed: int, out: Path, caption: str | None = None, image: str | None = None
+) -> Corrupted:
+    """Swap captions of image-text pairs; writes a copy of the pairs, then the manifest.
+
+    Only captions and ids are held in memory. The manifest comes last, so its existence means that the copy is
+    complete.
+
+    Args:
+        name: a Parquet, CSV, TSV or JSONL file, or WebDataset shards (a folder of .tar files, or one).
+        rate: share of rows that get the caption of another row.
+        seed: of the draw.
+        out: folder for the copy and the manifest.
+        caption: column of the captions, or the file name extension in shards; found by its name if not given.
+        image: column of the images or their paths, likewise.
+
+    Raises:
+        InvalidArgument: `out` is where the pairs are; a rate that these captions cannot have.
+        BadData: the pairs cannot be read; the row or shard is named.
+    """
+    pairs = open_pairs(name, caption=caption, image=image)
+    if out.resolve() in (Path(name).resolve(), Path(name).resolve().parent):
+        raise invalid("out", str(out), f"a folder other than that of {name!r}, which stays as it is")
+    scan = pairs.scan()
+    noisy = swap_captions(scan.captions, rate=rate, seed=seed)
+    (out / FILE).unlink(missing_ok=True)  # from here on the copy is of another draw
+    files = pairs.write(out, noisy.given)
+    digest = write_manifest(
+        out, noisy, ids=scan.ids, data_name=name, data_fingerprint=scan.fingerprint
+    )  # fmt: skip
+    return Corrupted(noisy, digest, out, files=tuple(files))
+
+
+def from_manifest(folder: Path, dataset: Dataset, *, whole: Dataset | None) -> NoisyLabels:
+    """The labels that a manifest has for a data set.
+
+    Args:
+        folder: what 'noiseproof corrupt' wrote.
+        dataset: some or all examples of the one it was made for.
+        whole: that one, where it was opened in full: its fingerprint is compared.
+
+    Raises:
+        MissingFile: there is no manifest.
+        DamagedFile: its hash does not fit its data.
+        BadData: it was made for other data, for captions, or for classes of other names.
+    """
+    manifest = load_manifest(folder)
+    if manifest.transition is None:
+        raise BadData(
+            f"`noise_manifest` is {str(folder)!r}, which is of captions; allowed: one of labels. Next: train "
+            "on the copy of the pairs beside it."
+        )
+    if manifest.class_names and manifest.class_names != dataset.class_names:
+        ours, theirs = (", ".join(names[:12]) for names in (dataset.class_names, manifest.class_names))
+        raise BadData(
+            f"`noise_manifest` {str(folder)!r} has the classes {theirs}; {dataset.name!r} has {ours}. "
+            "Allowed: the same names in the same order. Next: corrupt this data set."
+        )
+    fingerprint = None if whole is None else whole.fingerprint
+    given = manifest.given_for(dataset.ids, data_fingerprint=fingerprint)
+    clean = manifest.clean_for(dataset.ids)
+    return NoisyLabels(
+        given=given,
+        clean=clean,
+        flipped=given != clean,
+        kind=manifest.kind,
+        asked_rate=manifest.asked_rate,
+        transition=realised_transition(clean, given, len(dataset.class_names)),
+        seed=manifest.seed,
+        example_entropy_nats=manifest.example_entropy_nats,
+    )
+
+
+def aligned_features(folder: Path, dataset: Dataset) -> Any:
+    """Stored features in the order of a data set, still on disk.
+
+    Raises:
+        MissingFile: no features there.
+        BadData: they are not of these examples.
+    """
+    stored = load_features(folder)
+    places = {example_id: row for row, example_id in enumerate(stored.ids.tolist())}
+    rows = [places.get(example_id) for example_id in dataset.ids.tolist()]
+    if None in rows:
+        absent = dataset.ids[rows.index(None)]
+        raise BadData(
+            f"The features in {str(folder)!r} have no example {str(absent)!r} of {dataset.name!r}; allowed: "
+            f"features of all its examples. Next: noiseproof extract {dataset.name} --out {folder}"
+        )
+    return stored.features.rows(np.array(rows))
+
+
+def read_class_map(text: str) -> str | dict[Any, Any]:
+    """A map as the command line has it: a name, a YAML or JSON file, or `cat: dog, dog: cat`.
+
+    Raises:
+        InvalidArgument: none of these.
+    """
+    path = Path(text)
+    content = path.read_text(encoding="utf-8") if path.is_file() else text
+    if content == text and ":" not in text:
+        return text
+    try:
+        read = yaml.safe_load(content if path.is_file() else f"{{{content}}}")
+    except yaml.YAMLError as error:
+        raise invalid("class_map", text, "a name, a YAML or JSON file, or 'cat: dog, dog: cat'") from error
+    if not isinstance(read, dict):
+        raise invalid("class_map", text, "a map of class names or ids: 'cat: dog, dog: cat'")
+    return read
+
+
+def read_transition(path: Path) -> np.ndarray:
+    """A matrix from a .npy file, or from text with a row per line and commas or spaces between.
+
+    Raises:
+        MissingFile: no such file.
+        InvalidArgument: it holds no matrix of numbers.
+    """
+    if not path.is_file():
+        raise MissingFile(f"`transition` is {str(path)!r}, which is no file. Next: check the path.")
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        return np.loadtxt(path.read_text(encoding="utf-8").replace(",", " ").splitlines(), ndmin=2)
+    except (ValueError, OSError) as error:
+        raise InvalidArgument(
+            f"`transition` is {str(path)!r}, which holds no matrix of numbers ({error}); allowed: a .npy "
+            "file, or text with a row per line. Next: correct it."
+        ) from error
+
+
+def check_kind(kind: str) -> None:
+    """Raise `UnknownName` unless this is a kind of noise."""
+    if kind not in kinds():
+        raise unknown_name("kind of noise", kind, kinds())

@@ -1,0 +1,268 @@
+"""What was made wrong, on disk, so that another person can train on it and check it.
+
+```
+DIR/noise.json              written last: kind, rates, transition matrix, seed, of which data, SHA-256
+DIR/noise-0123456789abcdef.parquet   a row per example: example_id, given, clean, flipped
+```
+
+The SHA-256 covers every value of both files, not their bytes, so that another version of Parquet's writer
+changes nothing. It names the table, so that the two files always fit and replacing a manifest is one rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float
+
+from noiseproof.atomic import replacing, write_json
+from noiseproof.errors import BadData, DamagedFile, MissingFile
+from noiseproof.records import NoisyCaptions, NoisyLabels, check_unique_ids
+
+SCHEMA = 1
+FILE = "noise.json"
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseManifest:
+    """Noise that was injected into a data set, as read from disk.
+
+    Attributes:
+        ids: n example ids.
+        given: class ids or captions to train on, in the order of `ids`.
+        clean: those before.
+        flipped: labels that differ, or rows that have the caption of another.
+        kind: name of the noise; "captions" for swapped captions.
+        asked_rate: in [0, 1].
+        realised_rate: share of `flipped`.
+        transition: row-stochastic `T[i, j] = P(given = j | clean = i)` as realised; `None` for captions.
+        seed: of the draw.
+        data_name: as the user wrote it.
+        data_fingerprint: SHA-256 over the contents and ids of the examples.
+        class_names: of the class ids, where they were known.
+        example_entropy_nats: see `NoisyLabels`.
+        sha256: identifies all of the above.
+    """
+
+    ids: np.ndarray
+    given: np.ndarray
+    clean: np.ndarray
+    flipped: Bool[np.ndarray, " n"]
+    kind: str
+    asked_rate: float
+    realised_rate: float
+    transition: Float[np.ndarray, "k k"] | None
+    seed: int
+    data_name: str
+    data_fingerprint: str
+    class_names: tuple[str, ...]
+    example_entropy_nats: float | None
+    sha256: str
+
+    def given_for(
+        self, ids: Sequence[str] | np.ndarray, *, data_fingerprint: str | None = None
+    ) -> np.ndarray:
+        """Labels or captions to train on for these examples, in their order.
+
+        Args:
+            ids: some or all of the examples.
+            data_fingerprint: of the whole data set they are from; compared where it is given.
+
+        Raises:
+            BadData: the manifest was made for other data, or lacks an example.
+        """
+        return self.given[self._rows(ids, data_fingerprint)]
+
+    def clean_for(
+        self, ids: Sequence[str] | np.ndarray, *, data_fingerprint: str | None = None
+    ) -> np.ndarray:
+        """The same for the labels or captions before."""
+        return self.clean[self._rows(ids, data_fingerprint)]
+
+    def _rows(self, ids: Sequence[str] | np.ndarray, data_fingerprint: str | None) -> np.ndarray:
+        if data_fingerprint is not None and data_fingerprint != self.data_fingerprint:
+            raise BadData(
+                f"The noise manifest was made for {self.data_name!r} with the fingerprint "
+                f"{self.data_fingerprint[:16]}..., this data set has {data_fingerprint[:16]}...; allowed: "
+                "the same examples. Next: name the data set it was made for, or corrupt this one."
+            )
+        places = {example_id: row for row, example_id in enumerate(self.ids.tolist())}
+        rows = [places.get(str(example_id)) for example_id in ids]
+        absent = [row for row, place in enumerate(rows) if place is None]
+        if absent:
+            raise BadData(
+                f"The noise manifest of {self.data_name!r} has no example {str(ids[absent[0]])!r} "
+                f"({len(absent)} of {len(ids)} are not in it); allowed: ids it was made with, such as "
+                f"{self.ids[0]!r}. Next: name the data set it was made for, or corrupt this one."
+            )
+        return np.array(rows, np.int64)
+
+
+def write_manifest(
+    folder: str | Path,
+    noisy: NoisyLabels | NoisyCaptions,
+    *,
+    ids: Sequence[str] | np.ndarray,
+    data_name: str,
+    data_fingerprint: str,
+    class_names: Sequence[str] = (),
+) -> str:
+    """Keep noise on disk; the same noise gives the same bytes.
+
+    Args:
+        folder: made if need be; a manifest that is there is replaced.
+        noisy: what `corrupt_labels` or `swap_captions` gave.
+        ids: of the n examples, in the same order.
+        data_name: of the data set, for people.
+        data_fingerprint: of the data set, for the check.
+        class_names: of the class ids, where they are known.
+
+    Returns:
+        SHA-256 in hexadecimal digits, which identifies the manifest.
+
+    Raises:
+        BadData: ids that are not unique or as many as the labels.
+    """
+    folder = Path(folder)
+    table = _table(noisy, ids, data_name)
+    header = _header(noisy, data_name, data_fingerprint, class_names)
+    digest = _digest(header, table)
+    path = folder / _table_name(digest)
+    with replacing(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+    write_json(folder / FILE, header | {"num_examples": len(table), "sha256": digest})
+    for old in folder.glob("noise-" + "[0-9a-f]" * 16 + ".parquet"):
+        if old != path:
+            old.unlink(missing_ok=True)
+    return digest
+
+
+def load_manifest(folder: str | Path) -> NoiseManifest:
+    """Read and check a manifest.
+
+    Args:
+        folder: what `write_manifest` wrote.
+
+    Raises:
+        MissingFile: there is none.
+        DamagedFile: it is not what was written: the hash does not fit the data, or a file cannot be read.
+    """
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise MissingFile(
+            f"`noise_manifest` is {str(folder)!r}, which has no {FILE}; allowed: a folder that "
+            "'noiseproof corrupt' wrote. Next: check the path."
+        )
+    try:
+        header = json.loads(path.read_bytes())
+        expected = header.pop("sha256")
+        num_examples = header.pop("num_examples")
+        table = pq.read_table(path.parent / _table_name(expected))
+        digest = _digest(header, table)
+        manifest = _manifest(header, table, digest)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        raise _damaged(path, f"it cannot be read ({error})") from error
+    if digest != expected:
+        raise _damaged(path, f"the SHA-256 of its contents is {digest[:16]}..., it says {expected[:16]}...")
+    if num_examples != len(table):
+        raise _damaged(path, f"it has {len(table)} examples and says {num_examples}")
+    return manifest
+
+
+def _table(noisy: NoisyLabels | NoisyCaptions, ids: Sequence[str] | np.ndarray, data_name: str) -> pa.Table:
+    ids = np.array([str(each) for each in ids], object)
+    if len(ids) != len(noisy.clean):
+        raise BadData(f"`ids` has {len(ids)} rows, the noise {len(noisy.clean)}; they must agree.")
+    check_unique_ids(ids.astype(str), data_name)
+    if isinstance(noisy, NoisyCaptions):
+        changed, kind = noisy.swapped, pa.large_string()
+    else:
+        changed, kind = noisy.flipped, pa.int64()
+    return pa.table(
+        {
+            "example_id": pa.array(ids, pa.large_string()),
+            "given": pa.array(noisy.given, kind),
+            "clean": pa.array(noisy.clean, kind),
+            "flipped": pa.array(changed, pa.bool_()),
+        }
+    )
+
+
+def _header(
+    noisy: NoisyLabels | NoisyCaptions, data_name: str, data_fingerprint: str, class_names: Sequence[str]
+) -> dict[str, Any]:
+    if isinstance(noisy, NoisyCaptions):
+        own: dict[str, Any] = {
+            "kind": "captions", "asked_rate": noisy.rate, "transition": None, "example_entropy_nats": None,
+        }  # fmt: skip
+    else:
+        own = {
+            "kind": noisy.kind, "asked_rate": noisy.asked_rate, "transition": noisy.transition.tolist(),
+            "example_entropy_nats": noisy.example_entropy_nats,
+        }  # fmt: skip
+    return own | {
+        "schema": SCHEMA,
+        "realised_rate": noisy.realised_rate,
+        "seed": noisy.seed,
+        "data_name": data_name,
+        "data_fingerprint": data_fingerprint,
+        "class_names": list(class_names),
+    }
+
+
+def _digest(header: dict[str, Any], table: pa.Table) -> str:
+    """Over the header as JSON and over every value of the table, each with its length before it."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True, allow_nan=False).encode())
+    for name in ("example_id", "given", "clean", "flipped"):
+        column = table.column(name)
+        digest.update(f"{name} {len(column)} ".encode())
+        if pa.types.is_large_string(column.type):
+            for text in column.to_pylist():
+                content = text.encode()
+                digest.update(len(content).to_bytes(8, "little") + content)
+        else:
+            values = column.to_numpy()
+            digest.update(values.astype("<i8" if name != "flipped" else "u1").tobytes())
+    return digest.hexdigest()
+
+
+def _manifest(header: dict[str, Any], table: pa.Table, digest: str) -> NoiseManifest:
+    if header.pop("schema") != SCHEMA:
+        raise ValueError("written by another version of noiseproof")
+    transition = header.pop("transition")
+    return NoiseManifest(
+        ids=_values(table, "example_id"),
+        given=_values(table, "given"),
+        clean=_values(table, "clean"),
+        flipped=table.column("flipped").to_numpy(),
+        transition=None if transition is None else np.array(transition, np.float64),
+        class_names=tuple(header.pop("class_names")),
+        sha256=digest,
+        **header,
+    )
+
+
+def _values(table: pa.Table, name: str) -> np.ndarray:
+    column = table.column(name)
+    return (
+        np.array(column.to_pylist(), object) if pa.types.is_large_string(column.type) else column.to_numpy()
+    )
+
+
+def _table_name(digest: str) -> str:
+    return f"noise-{digest[:16]}.parquet"
+
+
+def _damaged(path: Path, reason: str) -> DamagedFile:
+    return DamagedFile(
+        f"The noise manifest {str(path)!r} is damaged: {reason}. Allowed: what 'noiseproof corrupt' wrote, "
+        "unchanged. Next: get it again, or make it again with the same kind, rate and seed."
+    )

@@ -1,0 +1,185 @@
+"""Transition matrices of label noise: closed forms, checks, labels drawn from one, and what was realised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.special
+from jaxtyping import Float, Int
+
+from noiseproof.errors import BadData, invalid
+from noiseproof.noise.draw import widened
+
+Matrix = Float[np.ndarray, "k k"]
+_SUMS_TO_1 = 1e-6  # a matrix read from text with six decimals is still one
+
+
+def symmetric_transition(rate: float, num_classes: int) -> Matrix:
+    """1 - rate on the diagonal, the rest spread evenly over the other classes; k at least 2."""
+    off = np.full((num_classes, num_classes), rate / (num_classes - 1))
+    np.fill_diagonal(off, 1 - rate)
+    return off
+
+
+def symmetric_inclusive_transition(rate: float, num_classes: int) -> Matrix:
+    """(1 - rate) I + rate / k: the new label is drawn over all classes."""
+    return (1 - rate) * np.eye(num_classes) + rate / num_classes
+
+
+def pair_transition(rate: float, num_classes: int) -> Matrix:
+    """1 - rate on the diagonal, rate for the next class, circularly."""
+    return map_transition(np.roll(np.arange(num_classes), -1), rate)
+
+
+def map_transition(targets: Int[np.ndarray, " k"], rate: float) -> Matrix:
+    """Class i goes to `targets[i]` at this rate; a class whose target is itself stays."""
+    identity = np.eye(len(targets))
+    return (1 - rate) * identity + rate * identity[targets]
+
+
+def check_transition(transition: Any, num_classes: int) -> Matrix:
+    """The matrix as float64, rows scaled to sum to exactly 1.
+
+    Args:
+        transition: (k, k), row-stochastic: `T[i, j] = P(given = j | clean = i)`.
+        num_classes: k.
+
+    Raises:
+        InvalidArgument: another shape, values outside [0, 1], or a row that does not sum to 1; it is named.
+    """
+    try:
+        matrix = np.array(transition, np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid("transition", transition, "a matrix of numbers") from error
+    k = num_classes
+    if matrix.shape != (k, k):
+        raise invalid("transition", f"of shape {matrix.shape}", f"({k}, {k}): a row and a column per class")
+    if not ((matrix >= 0) & (matrix <= 1)).all():  # false for NaN too
+        row, column = np.argwhere(~((matrix >= 0) & (matrix <= 1)))[0]
+        raise invalid(f"transition[{row}, {column}]", float(matrix[row, column]), "a probability in [0, 1]")
+    sums = matrix.sum(axis=1)
+    wrong = np.flatnonzero(np.abs(sums - 1) > _SUMS_TO_1)
+    if len(wrong):
+        columns_do = bool((np.abs(matrix.sum(axis=0) - 1) <= _SUMS_TO_1).all())
+        raise invalid(
+            "transition", f"a matrix whose row {wrong[0]} sums to {sums[wrong[0]]:.6g}",
+            "rows that sum to 1, T[i, j] = P(given = j | clean = i)",
+            "Its columns do sum to 1: transpose it." if columns_do else "Divide each row by its sum.",
+        )  # fmt: skip
+    return matrix / sums[:, None]
+
+
+def realised_transition(
+    clean: Int[np.ndarray, " n"], given: Int[np.ndarray, " n"], num_classes: int
+) -> Matrix:
+    """Row-stochastic `T[i, j] = P(given = j | clean = i)` as counted; identity where i has no examples."""
+    counts = _pair_counts(clean, given, num_classes)
+    total = counts.sum(axis=1, keepdims=True)
+    return np.where(total > 0, counts / np.maximum(total, 1), np.eye(num_classes))
+
+
+def target_entropy_nats(
+    clean: Int[np.ndarray, " n"], given: Int[np.ndarray, " n"], num_classes: int
+) -> float:
+    """Entropy of the wrong label given the true class: 0 for pair noise, ln(k - 1) for symmetric noise.
+
+    Args:
+        clean: true labels.
+        given: labels after noise.
+        num_classes: k.
+
+    Returns:
+        Mean over the wrong labels, plugged in from counts and so biased down where they are few; 0 for none.
+    """
+    counts = _pair_counts(clean, given, num_classes).astype(np.float64)
+    np.fill_diagonal(counts, 0)
+    total = counts.sum(axis=1)
+    shares = counts / np.maximum(total, 1)[:, None]
+    return float(scipy.special.entr(shares).sum(1) @ total / max(total.sum(), 1))
+
+
+def flip_along(
+    clean_labels: Int[np.ndarray, " n"],
+    targets: Int[np.ndarray, " k"],
+    *,
+    rate: float,
+    rng: np.random.Generator,
+) -> Int[np.ndarray, " n"]:
+    """Give labels of class i to `targets[i]`; classes whose target is themselves stay.
+
+    Args:
+        clean_labels: class ids in [0, k).
+        targets: class ids.
+        rate: share of the labels that have somewhere to go, in [0, 1].
+        rng: the only source of chance.
+
+    Returns:
+        Labels of which exactly round(rate * m) changed, m of them having somewhere to go; in every class
+        within one of its share.
+    """
+    given = widened(clean_labels, len(targets))
+    moves = targets != np.arange(len(targets))
+    rows = _by_class(clean_labels[moves[clean_labels]], np.flatnonzero(moves[clean_labels]), rng)
+    sizes = np.array([len(of_class) for of_class in rows], np.int64)
+    # Rounding the running total rounds every class to a neighbour and the sum exactly.
+    num_flips = np.diff(np.rint(rate * np.concatenate([[0], np.cumsum(sizes)])).astype(np.int64))
+    for of_class, count in zip(rows, num_flips, strict=True):
+        flipped = of_class[:count]
+        given[flipped] = targets[clean_labels[flipped]]
+    return given
+
+
+def draw_from(
+    clean_labels: Int[np.ndarray, " n"], transition: Matrix, *, rng: np.random.Generator
+) -> Int[np.ndarray, " n"]:
+    """Labels whose realised matrix is as near to `transition` as whole numbers allow.
+
+    Class i with n_i examples gives floor or ceil of n_i T_ij of them to class j, by systematic rounding: the
+    expected count is n_i T_ij exactly, so that classes of a few examples are not biased.
+
+    Args:
+        clean_labels: class ids in [0, k).
+        transition: row-stochastic, as `check_transition` gives it.
+        rng: the only source of chance.
+    """
+    num_classes = len(transition)
+    given = widened(clean_labels, num_classes)
+    for of_class in _by_class(clean_labels, np.arange(len(clean_labels)), rng):
+        order = rng.permutation(num_classes)  # so that no two targets always share a rounding
+        edges = np.concatenate([[0.0], np.cumsum(transition[clean_labels[of_class[0]], order])])
+        edges = np.floor(len(of_class) * edges / edges[-1] + rng.random()).astype(np.int64)
+        edges[-1] = len(of_class)  # whatever the sum of the row was rounded to
+        given[of_class] = np.repeat(order, np.diff(edges))
+    return given
+
+
+def expected_rate(clean_labels: Int[np.ndarray, " n"], transition: Matrix) -> float:
+    """Share of labels that a matrix makes wrong, in expectation over these examples."""
+    return float((1 - np.diag(transition))[clean_labels].mean()) if len(clean_labels) else 0.0
+
+
+def check_flippable(rate: float, num_movable: int, what: str) -> None:
+    """Raise `BadData` where labels are to change and none can."""
+    if rate > 0 and num_movable == 0:
+        raise BadData(
+            f"`rate` is {rate}, and no label can change: {what}. Allowed with these labels: 0. "
+            "Next: name classes that have examples."
+        )
+
+
+def _pair_counts(
+    clean: Int[np.ndarray, " n"], given: Int[np.ndarray, " n"], num_classes: int
+) -> Int[np.ndarray, "k k"]:
+    pairs = clean.astype(np.int64) * num_classes + given
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def _by_class(
+    labels: Int[np.ndarray, " m"], rows: Int[np.ndarray, " m"], rng: np.random.Generator
+) -> list[Int[np.ndarray, " l"]]:
+    """The rows of each class that occurs, in ascending order of the class, each in random order."""
+    shuffled = rng.permutation(len(rows))
+    order = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    bounds = np.flatnonzero(np.diff(labels[order])) + 1
+    return [each for each in np.split(rows[order], bounds) if len(each)]
