@@ -66,9 +66,9 @@ def _noise() -> Iterable[str]:
 
 
 def _shifts() -> Iterable[str]:
-    from noiseproof.data.transforms import SHIFTS
+    from noiseproof.data.transforms import shift_names
 
-    return SHIFTS
+    return shift_names()
 
 
 def _sources() -> Iterable[str]:

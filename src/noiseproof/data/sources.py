@@ -28,9 +28,17 @@ SOURCES = Registry(
         "torchvision": "noiseproof.data.public:open_torchvision",
         "hf": "noiseproof.data.hub:open_hub",
         "sklearn": "noiseproof.data.public:open_sklearn",
+        "idx": "noiseproof.data.idx_files:open_idx",
+        "shift": "noiseproof.data.transforms:open_shift",
     },
 )
-PREFIXES = ("torchvision", "hf", "sklearn")  # written PREFIX:ADDRESS; the others are told by the path
+PREFIXES = (
+    "torchvision",
+    "hf",
+    "sklearn",
+    "idx",
+    "shift",
+)  # written PREFIX:ADDRESS; the others are told by the path
 _FILES = tuple(name for name in SOURCES.names if name not in (*PREFIXES, "folder"))
 
 
@@ -49,13 +57,14 @@ def open_dataset(
 
     Args:
         name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file,
-            `torchvision:NAME/split`, `hf:NAME/split` or `sklearn:digits`.
+            `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`, `idx:FOLDER/train` (files as of
+            MNIST), or `shift:KIND:` before any of these, which changes its images.
         label: column of the given labels; found by its name where only one fits.
         image: column of images or of their paths; likewise.
         text: column of texts; likewise.
         clean_label: column of the true labels, where they are known.
         limit: keep at most so many examples, drawn at random and left in their order; at least 1.
-        seed: of that draw.
+        seed: of that draw, and of a shift.
         on_error: "skip" decodes every example once and leaves out those that cannot be read.
 
     Raises:
@@ -68,7 +77,7 @@ def open_dataset(
     if on_error not in get_args(OnError):
         raise invalid("on_error", on_error, ", ".join(get_args(OnError)))
     source, address = resolve(name)
-    request = Request(name, label, image, text, clean_label, on_error)
+    request = Request(name, label, image, text, clean_label, on_error, seed)
     dataset = SOURCES.load(source)(address, request)
     if limit is not None and limit < len(dataset):
         rows = stream(seed, "limit").choice(len(dataset), limit, replace=False)

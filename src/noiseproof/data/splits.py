@@ -55,6 +55,31 @@ def stratified_split(
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
 
 
+def stratified_share(labels: Int[np.ndarray, " n"], *, share: float, seed: int) -> Int[np.ndarray, " m"]:
+    """Rows of a random part of the data with the same share of each class, up to rounding.
+
+    Parts of one seed are nested: whatever is in 10 % is in 50 %, too.
+
+    Args:
+        labels: class ids, >= 0.
+        share: of every class, in (0, 1]; at least one example of each is kept.
+        seed: the same seed, labels and share give the same part.
+
+    Returns:
+        Ascending rows.
+    """
+    if not 0 < share <= 1:
+        raise invalid("share", share, "a number above 0, at most 1")
+    rng = stream(seed, "share")
+    # One order for all examples, not one draw per class and share: that makes the parts nested.
+    order = rng.permutation(len(labels))
+    kept = []
+    for label in np.unique(labels):
+        rows = order[labels[order] == label]
+        kept.append(rows[: max(1, round(share * len(rows)))])
+    return np.sort(np.concatenate(kept)) if kept else order
+
+
 def subset(dataset: Dataset, index: Int[np.ndarray, " m"], *, name: str | None = None) -> Dataset:
     """The examples at `index`, in that order; nothing is read.
 
