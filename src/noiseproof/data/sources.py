@@ -25,10 +25,12 @@ SOURCES = Registry(
         "jsonl": "noiseproof.data.text_tables:open_jsonl",
         "parquet": "noiseproof.data.parquet_files:open_parquet",
         "npz": "noiseproof.data.arrays:open_npz",
+        "txt": "noiseproof.data.image_lists:open_list",
         "torchvision": "noiseproof.data.public:open_torchvision",
         "hf": "noiseproof.data.hub:open_hub",
         "sklearn": "noiseproof.data.public:open_sklearn",
         "idx": "noiseproof.data.idx_files:open_idx",
+        "suite": "noiseproof.data.suites:open_suite",
         "shift": "noiseproof.data.transforms:open_shift",
     },
 )
@@ -56,9 +58,10 @@ def open_dataset(
     """Open a data set; its examples stay on disk until they are asked for.
 
     Args:
-        name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file,
+        name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, a .txt list of images,
             `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`, `idx:FOLDER/train` (files as of
-            MNIST), or `shift:KIND:` before any of these, which changes its images.
+            MNIST), `suite:NAME/split` (a set of the papers, see `noiseproof.data.suites`), or `shift:KIND:`
+            before any of these, which changes its images.
         label: column of the given labels; found by its name where only one fits.
         image: column of images or of their paths; likewise.
         text: column of texts; likewise.
