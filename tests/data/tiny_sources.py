@@ -114,6 +114,28 @@ def make_idx(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> 
     return f"idx:{root}/train"
 
 
+def make_list(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """The list of a folder of class folders; classes are called by those as long as each has its own."""
+    paths = []
+    for row, content in enumerate(pictures(first)):
+        path = root / LABELS[row] / f"{row}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        paths.append(path.relative_to(root).as_posix())
+    numbers = [("cat", "dog").index(label) for label in labels]
+    lines = [f"{path} {number}\n" for path, number in zip(paths, numbers, strict=True)]
+    (root / "list.txt").write_text("".join(lines))
+    return str(root / "list.txt")
+
+
+def make_suite(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """The paths of the list are those of the clipart domain; the caller points NOISEPROOF_DATA at `root`."""
+    folder = root / "domainnet"
+    folder.mkdir()
+    Path(make_list(folder, labels, first)).rename(folder / "clipart_test.txt")
+    return "suite:domainnet_clipart/test:partial"
+
+
 def make_shift(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
     """A shift that draws nothing, so that it is the same for every seed."""
     return f"shift:contrast-1:{make_parquet(root, labels, first)}"
@@ -140,5 +162,7 @@ MAKERS: dict[str, Maker] = {
     "torchvision": make_torchvision,
     "hf": make_hf,
     "idx": make_idx,
+    "txt": make_list,
+    "suite": make_suite,
     "shift": make_shift,
 }

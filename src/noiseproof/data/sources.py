@@ -34,13 +34,8 @@ SOURCES = Registry(
         "shift": "noiseproof.data.transforms:open_shift",
     },
 )
-PREFIXES = (
-    "torchvision",
-    "hf",
-    "sklearn",
-    "idx",
-    "shift",
-)  # written PREFIX:ADDRESS; the others are told by the path
+# Written PREFIX:ADDRESS; the others are told by the path.
+PREFIXES = ("torchvision", "hf", "sklearn", "idx", "suite", "shift")
 _FILES = tuple(name for name in SOURCES.names if name not in (*PREFIXES, "folder"))
 
 

@@ -78,8 +78,8 @@ def anchor_accuracy(
     """
     if len(anchors) == 0 or len(anchors) != len(neighbours):
         raise BadData(
-            f"`anchors` has {len(anchors)} frames, `neighbours` {len(neighbours)} lists; allowed: one or more "
-            "anchors with a list each. Next: take both from one `VideoFrames`."
+            f"`anchors` has {len(anchors)} frames, `neighbours` {len(neighbours)} lists; allowed: one or "
+            "more anchors with a list each. Next: take both from one `VideoFrames`."
         )
     alone = is_right[anchors]
     around = np.array([bool(is_right[rows].all()) for rows in neighbours])
