@@ -12,7 +12,7 @@ from noiseproof.data.corruptions.table import CORRUPTIONS, LARGEST_PX, SEVERITIE
 from noiseproof.data.corruptions.weather import brightness, fog, snow
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.splits import subset
-from noiseproof.data.transforms import SHIFTS, shift_names, shifted
+from noiseproof.data.transforms import SHIFTS, corrupted_names, shift_names, shifted
 from noiseproof.errors import InvalidArgument, UnknownName
 from noiseproof.records import Dataset
 
@@ -291,3 +291,12 @@ def test_a_shift_needs_a_data_set_behind_it():
 def test_an_unknown_corruption_or_severity_is_explained(kind, message):
     with pytest.raises(UnknownName, match=message):
         open_dataset(f"shift:{kind}:sklearn:digits")
+
+
+def test_all_corruptions_of_a_data_set_make_one_suite():
+    names = corrupted_names("sklearn:digits", severity=3)
+    assert names[0] == "shift:gaussian_noise-3:sklearn:digits"
+    opened = [open_dataset(name, limit=2) for name in names]
+    assert len({dataset.fingerprint for dataset in opened}) == 15
+    with pytest.raises(InvalidArgument, match=r"`severity` is 0; allowed: an integer from 1 \(mild\) to 5"):
+        corrupted_names("sklearn:digits", severity=0)

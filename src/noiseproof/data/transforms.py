@@ -83,6 +83,21 @@ def shifted(dataset: Dataset, kind: str, *, seed: int) -> Dataset:
     return _transformed(dataset, change, f"shift {kind} seed={seed} strength={change.strength}")
 
 
+def corrupted_names(name: str, *, severity: int) -> tuple[str, ...]:
+    """Names for `open_dataset` of one data set under every corruption, such as the 15 of CIFAR-10's test set.
+
+    Args:
+        name: of the data set.
+        severity: 1 (mild) to 5.
+
+    Raises:
+        InvalidArgument: no such severity.
+    """
+    if severity not in SEVERITIES:
+        raise invalid("severity", severity, "an integer from 1 (mild) to 5")
+    return tuple(f"shift:{kind}-{severity}:{name}" for kind in CORRUPTIONS)
+
+
 def open_shift(address: str, request: Request) -> Dataset:
     """`shift:KIND:DATASET`, e.g. `shift:fog-3:photos/`: the data set with its images changed.
 
