@@ -253,6 +253,11 @@ def _named(parts: list[Part]) -> list[Part]:
 
 
 def short_name(name: str) -> str:
-    """A path without its folders, a public data set without its source."""
+    """A path without its folders, a public data set without its source; a shift keeps its kind."""
     prefix, _, address = name.partition(":")
+    if prefix == "shift":
+        kind, _, inner = address.partition(":")
+        return f"{short_name(inner)} + {kind}"
+    if prefix == "idx":
+        return "/".join(Path(address).parts[-2:])
     return address if prefix in PREFIXES else Path(name).name or name

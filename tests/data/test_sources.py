@@ -32,7 +32,7 @@ def write_npz(tmp_path):
     [
         (
             "sklern:digits",
-            r"Unknown data source 'sklern'\. Did you mean 'sklearn'\? Known: hf, sklearn, torchvision",
+            r"Unknown data source 'sklern'\. Did you mean 'sklearn'\? Known: hf, idx, shift, sklearn",
         ),
         ("sklearn:digit", r"Unknown scikit-learn data set 'digit'\. Did you mean 'digits'"),
         ("torchvision:CIFR10/train", r"Unknown torchvision data set 'CIFR10'\. Did you mean 'CIFAR10'"),
@@ -51,7 +51,9 @@ def test_a_missing_path_is_named(name):
 
 def test_a_file_of_another_type_is_refused(tmp_path):
     (tmp_path / "table.xlsx").write_text("")
-    with pytest.raises(UnknownName, match=r"Unknown file type 'xlsx'.* Known: csv, jsonl, npz, parquet, tsv"):
+    with pytest.raises(
+        UnknownName, match=r"Unknown file type 'xlsx'.* Known: csv, jsonl, npz, parquet, tsv, txt"
+    ):
         open_dataset(str(tmp_path / "table.xlsx"))
 
 
@@ -348,3 +350,17 @@ def test_a_hub_set_out_of_reach_says_what_to_check():
 def test_make_torchvision_is_read_from_the_named_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(public.ROOT_VARIABLE, str(tmp_path))
     assert open_dataset(make_torchvision(tmp_path)).examples[1].getpixel((0, 4)) == (80, 80, 80)
+
+
+def test_a_configuration_of_a_hub_data_set_follows_a_colon(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    for name in ("cola", "sst2"):
+        (tmp_path / "glue" / name).mkdir(parents=True)
+        (tmp_path / "glue" / name / "train.csv").write_text(f"sentence,label\nfirst of {name},0\nsecond,1\n")
+    configs = [f"- config_name: {name}\n  data_files: {name}/train.csv" for name in ("cola", "sst2")]
+    (tmp_path / "glue" / "README.md").write_text("---\nconfigs:\n" + "\n".join(configs) + "\n---\n")
+    dataset = open_dataset(f"hf:{tmp_path}/glue:sst2/train")
+    assert list(dataset.examples) == ["first of sst2", "second"]
+    with pytest.raises(BadData, match=r"cannot be opened: .*Next: check the name and the split"):
+        open_dataset(f"hf:{tmp_path}/glue:mrpc/train")

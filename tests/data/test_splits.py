@@ -1,10 +1,12 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noiseproof.data.sources import open_dataset
-from noiseproof.data.splits import stratified_split, subset
+from noiseproof.data.splits import per_class_split, stratified_share, stratified_split, subset
 from noiseproof.errors import BadData, InvalidArgument
 
 labels_with_two_of_each = st.dictionaries(st.integers(0, 9), st.integers(2, 25), max_size=6).flatmap(
@@ -46,6 +48,50 @@ def test_a_class_with_one_example_is_named():
 def test_a_fraction_outside_0_to_1_is_refused(fraction):
     with pytest.raises(InvalidArgument, match=f"`test_fraction` is {fraction}; allowed: a number between 0"):
         stratified_split(np.array([0, 0]), test_fraction=fraction, seed=0)
+
+
+@given(labels=labels_with_two_of_each, share=st.floats(0.01, 1.0), seed=st.integers(0, 2**31))
+@settings(deadline=None)
+def test_a_share_of_the_data_is_stratified(labels, share, seed):
+    labels = np.array(labels, np.int64)
+    rows = stratified_share(labels, share=share, seed=seed)
+    assert (np.diff(rows) > 0).all()
+    for label in np.unique(labels):
+        kept, total = (labels[rows] == label).sum(), (labels == label).sum()
+        assert kept >= 1
+        assert kept == 1 or abs(kept - share * total) <= 0.5
+
+
+def test_smaller_shares_lie_inside_larger_ones():
+    labels = np.random.default_rng(0).integers(0, 7, 500)
+    parts = [set(stratified_share(labels, share=s, seed=3).tolist()) for s in (0.05, 0.1, 0.5, 0.75, 1.0)]
+    assert all(small < large for small, large in pairwise(parts))
+    assert len(parts[-1]) == 500
+    assert parts[0] != set(stratified_share(labels, share=0.05, seed=4).tolist())
+
+
+@pytest.mark.parametrize("share", [0.0, 1.01, -0.5, float("nan")])
+def test_a_share_outside_0_to_1_is_refused(share):
+    with pytest.raises(InvalidArgument, match=f"`share` is {share}; allowed: a number above 0, at most 1"):
+        stratified_share(np.array([0, 0]), share=share, seed=0)
+
+
+def test_the_same_number_of_every_class_is_taken():
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [4, 9, 30]))
+    first, rest = per_class_split(labels, per_class=3, seed=0)
+    assert np.bincount(labels[first]).tolist() == [3, 3, 3]
+    assert np.sort(np.concatenate([first, rest])).tolist() == list(range(43))
+    assert first.tolist() == per_class_split(labels, per_class=3, seed=0)[0].tolist()
+    assert first.tolist() != per_class_split(labels, per_class=3, seed=1)[0].tolist()
+
+
+def test_a_class_that_would_leave_nothing_is_named():
+    with pytest.raises(BadData, match="Class 'yak' has 2 examples; allowed: more than 2"):
+        per_class_split(np.array([0, 0, 0, 1, 1]), per_class=2, seed=0, class_names=("ox", "yak"))
+    with pytest.raises(BadData, match="Class 1 has 1 examples"):
+        per_class_split(np.array([0, 0, 1]), per_class=1, seed=0)
+    with pytest.raises(InvalidArgument, match="`per_class` is 0; allowed: an integer of at least 1"):
+        per_class_split(np.array([0, 0]), per_class=0, seed=0)
 
 
 def test_a_subset_has_the_rows_it_names():

@@ -158,7 +158,8 @@ def test_a_scale_outside_the_image_is_refused(scale):
 
 def test_an_unknown_shift_gets_a_suggestion():
     with pytest.raises(
-        UnknownName, match=r"Unknown shift 'blurr'\. Did you mean 'blur'\? Known: blur, contrast"
+        UnknownName,
+        match=r"Unknown shift 'blurr'\. Did you mean 'blur'\? Known: blur, brightness-3, contrast",
     ):
         shifted(of(ramp()), "blurr", seed=0)
 

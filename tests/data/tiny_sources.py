@@ -87,7 +87,7 @@ def make_npz(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> 
     return str(root / "features.npz")
 
 
-def _write_idx(path: Path, values: np.ndarray) -> None:
+def write_idx(path: Path, values: np.ndarray) -> None:
     """The file format of MNIST: a magic number with the rank, the shape, the bytes."""
     head = struct.pack(f">{1 + values.ndim}I", 0x0800 + values.ndim, *values.shape)
     path.write_bytes(head + values.astype(np.uint8).tobytes())
@@ -100,9 +100,45 @@ def make_torchvision(root: Path, labels: tuple[str, ...] = LABELS, first: int = 
     pixels = np.zeros((4, 28, 28), np.uint8)
     pixels[:, 3:9] = np.array([first, 80, 120, 160])[:, None, None]
     for part in ("train", "t10k"):  # torchvision wants both to be there
-        _write_idx(raw / f"{part}-images-idx3-ubyte", pixels)
-        _write_idx(raw / f"{part}-labels-idx1-ubyte", np.array([("cat", "dog").index(y) for y in labels]))
+        write_idx(raw / f"{part}-images-idx3-ubyte", pixels)
+        write_idx(raw / f"{part}-labels-idx1-ubyte", np.array([("cat", "dog").index(y) for y in labels]))
     return "torchvision:FashionMNIST/train"
+
+
+def make_idx(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """Class ids 0 and 1: the format has no names."""
+    pixels = np.zeros((4, 6, 5), np.uint8)
+    pixels[:, 1:3] = np.array([first, 80, 120, 160])[:, None, None]
+    write_idx(root / "train-images-idx3-ubyte", pixels)
+    write_idx(root / "train-labels-idx1-ubyte", np.array([("cat", "dog").index(y) for y in labels]))
+    return f"idx:{root}/train"
+
+
+def make_list(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """The list of a folder of class folders; classes are called by those as long as each has its own."""
+    paths = []
+    for row, content in enumerate(pictures(first)):
+        path = root / LABELS[row] / f"{row}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        paths.append(path.relative_to(root).as_posix())
+    numbers = [("cat", "dog").index(label) for label in labels]
+    lines = [f"{path} {number}\n" for path, number in zip(paths, numbers, strict=True)]
+    (root / "list.txt").write_text("".join(lines))
+    return str(root / "list.txt")
+
+
+def make_suite(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """The paths of the list are those of the clipart domain; the caller points NOISEPROOF_DATA at `root`."""
+    folder = root / "domainnet"
+    folder.mkdir()
+    Path(make_list(folder, labels, first)).rename(folder / "clipart_test.txt")
+    return "suite:domainnet_clipart/test:partial"
+
+
+def make_shift(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """A shift that draws nothing, so that it is the same for every seed."""
+    return f"shift:contrast-1:{make_parquet(root, labels, first)}"
 
 
 def make_hf(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
@@ -125,4 +161,8 @@ MAKERS: dict[str, Maker] = {
     "npz": make_npz,
     "torchvision": make_torchvision,
     "hf": make_hf,
+    "idx": make_idx,
+    "txt": make_list,
+    "suite": make_suite,
+    "shift": make_shift,
 }

@@ -12,13 +12,15 @@ EPILOG = """Examples:
 noiseproof ls
 
 noiseproof ls heads
+
+noiseproof ls datasets
 """
 
 
 def ls(
     what: Annotated[str | None, typer.Argument(help="Which table; without it, the tables there are.")] = None,
 ) -> None:
-    """What there is: backbones, heads, noise, shifts, detectors, sources."""
+    """What there is: backbones, data sets, heads, noise, shifts, detectors, sources."""
     from noiseproof.registry import unknown_name
 
     tables = _tables()
@@ -33,6 +35,7 @@ def ls(
 def _tables() -> dict[str, Callable[[], Iterable[str]]]:
     return {
         "backbones": _backbones,
+        "datasets": _datasets,
         "detectors": _detectors,
         "heads": _heads,
         "noise": _noise,
@@ -45,6 +48,19 @@ def _backbones() -> Iterable[str]:
     from noiseproof.backbones.table import EXAMPLES
 
     return EXAMPLES
+
+
+def _datasets() -> Iterable[str]:
+    from noiseproof.data.suites import suite_lines
+
+    sources = [f"{name}..." if name.endswith(":") else name for name in _sources()]
+    return [
+        "Data sets of the papers, by suite; each is opened as suite:NAME/train or suite:NAME/test:",
+        "",
+        *suite_lines(),
+        "",
+        f"And any of your own, by one of the sources: {', '.join(sources)}",
+    ]
 
 
 def _detectors() -> Iterable[str]:
@@ -66,9 +82,9 @@ def _noise() -> Iterable[str]:
 
 
 def _shifts() -> Iterable[str]:
-    from noiseproof.data.transforms import SHIFTS
+    from noiseproof.data.transforms import shift_names
 
-    return SHIFTS
+    return shift_names()
 
 
 def _sources() -> Iterable[str]:

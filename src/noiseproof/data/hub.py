@@ -1,4 +1,4 @@
-"""`hf:NAME/split`: a data set of the Hugging Face hub, or one saved in a folder."""
+"""`hf:NAME/split` or `hf:NAME:CONFIG/split`: a data set of the Hugging Face hub, or one saved in a folder."""
 
 from __future__ import annotations
 
@@ -61,8 +61,9 @@ def _load(name: str, split: str) -> Any:
         raise missing_extra("datasets", "hf", f"hf:{name}") from error
     if (Path(name) / "dataset_dict.json").exists() or (Path(name) / "state.json").exists():
         return _saved(datasets.load_from_disk(name), name, split)
+    repository, _, config = (name, "", "") if Path(name).exists() else name.partition(":")
     try:
-        return datasets.load_dataset(name, split=split)
+        return datasets.load_dataset(repository, config or None, split=split)
     except ValueError as error:  # of `datasets`, for a split that is not there
         raise BadData(f"hf:{name} cannot be opened: {error}. Next: check the name and the split.") from error
     except (OSError, RuntimeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -30,11 +31,12 @@ def open_sklearn(address: str, request: Request) -> Dataset:
         raise unknown_name("scikit-learn data set", address, SKLEARN_NAMES)
     bunch = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    return _dataset(PixelReader(pixels), bunch.target, tuple("0123456789"), "digits", request)
+    reader, ids = PixelReader(pixels), row_ids("digits", len(pixels))
+    return _dataset(reader, bunch.target, tuple("0123456789"), ids, request)
 
 
 def open_torchvision(address: str, request: Request) -> Dataset:
-    """A class of `torchvision.datasets` that yields (image, class id).
+    """A class of `torchvision.datasets` that yields (image, class id); `NAME/train+val` joins two splits.
 
     Files are looked for in the folder that the environment variable NOISEPROOF_DATA names, else in
     ~/.cache/noiseproof/data, and downloaded where they are absent.
@@ -47,20 +49,22 @@ def open_torchvision(address: str, request: Request) -> Dataset:
     name, _, split = address.rpartition("/")
     if not name:
         raise invalid("data set", request.name, "torchvision:NAME/split, e.g. torchvision:CIFAR10/train")
-    source = _construct(name, split, request.name)
-    labels, class_names = _torchvision_labels(source, request.name)
-    return _dataset(TorchvisionReader(source), labels, class_names, f"{name}-{split}", request)
+    sources = [_construct(name, part, request.name) for part in split.split("+")]
+    labels, class_names = _torchvision_labels(sources, request.name)
+    ids = [row_ids(f"{name}-{part}", len(s)) for part, s in zip(split.split("+"), sources, strict=True)]
+    return _dataset(TorchvisionReader(sources), labels, class_names, np.concatenate(ids), request)
 
 
 @final
 class TorchvisionReader(AbstractReader):
-    """The images of a torchvision data set."""
+    """The images of torchvision data sets, one after the other."""
 
-    def __init__(self, source: Any) -> None:
-        self._source = source
+    def __init__(self, sources: Sequence[Any]) -> None:
+        self._sources = sources
+        self._starts = np.concatenate([[0], np.cumsum([len(source) for source in sources])])
 
     def __len__(self) -> int:
-        return len(self._source)
+        return int(self._starts[-1])
 
     def read(self, row: int) -> Any:
         """A picture of any mode.
@@ -68,10 +72,16 @@ class TorchvisionReader(AbstractReader):
         Raises:
             BadData: the file behind it is damaged.
         """
+        part = int(np.searchsorted(self._starts, row, side="right")) - 1
         try:
-            return self._source[row][0]
+            return self._sources[part][row - int(self._starts[part])][0]
         except (OSError, SyntaxError, ValueError) as error:
             raise BadData(str(error)) from error
+
+
+def data_root() -> Path:
+    """The folder of public data sets."""
+    return Path(os.environ.get(ROOT_VARIABLE) or Path.home() / ".cache" / "noiseproof" / "data")
 
 
 def _refuse_columns(request: Request) -> None:
@@ -79,9 +89,12 @@ def _refuse_columns(request: Request) -> None:
 
 
 def _dataset(
-    reader: AbstractReader, labels: np.ndarray, class_names: tuple[str, ...], stem: str, request: Request
+    reader: AbstractReader,
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    ids: np.ndarray,
+    request: Request,
 ) -> Dataset:
-    ids = row_ids(stem, len(reader))
     return Dataset(
         name=request.name,
         kind="image",
@@ -96,7 +109,7 @@ def _dataset(
 def _construct(name: str, split: str, owner: str) -> Any:
     builder = _torchvision_class(name)
     options: dict[str, Any] = _split_option(builder, split, owner)
-    root = Path(os.environ.get(ROOT_VARIABLE) or Path.home() / ".cache" / "noiseproof" / "data")
+    root = data_root()
     try:
         return builder(str(root), **options)  # already there
     except (RuntimeError, FileNotFoundError) as absent:
@@ -142,14 +155,15 @@ def _split_option(builder: Any, split: str, owner: str) -> dict[str, Any]:
     return {"train": split == "train"}
 
 
-def _torchvision_labels(source: Any, owner: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    labels = np.asarray(_targets(source))
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+def _torchvision_labels(sources: Sequence[Any], owner: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    parts = [np.asarray(_targets(source)) for source in sources]
+    if any(labels.ndim != 1 or labels.dtype.kind not in "iu" for labels in parts):
         raise BadData(f"{owner!r} has no class id per image; allowed: single-label classification sets.")
-    classes = getattr(source, "classes", None)
-    if classes is None:
-        classes = range(int(labels.max()) + 1)
-    return labels, tuple(map(str, classes))
+    labels = np.concatenate(parts)
+    lists = [getattr(source, "classes", None) or range(int(labels.max()) + 1) for source in sources]
+    if any(list(each) != list(lists[0]) for each in lists):
+        raise BadData(f"The splits of {owner!r} have different classes. Next: open them one by one.")
+    return labels, tuple(map(str, lists[0]))
 
 
 def _targets(source: Any) -> Any:

@@ -12,7 +12,7 @@ OnError = Literal["raise", "skip"]
 
 @dataclass(frozen=True)
 class Request:
-    """One call of `open_dataset`, without what is done to every data set alike (limit, seed).
+    """One call of `open_dataset`, without what is done to every data set alike (limit).
 
     Attributes:
         name: the data set as the user wrote it.
@@ -21,6 +21,7 @@ class Request:
         text: column of the texts.
         clean_label: column of the true labels.
         on_error: what to do with an example that cannot be read.
+        seed: of what is drawn at random.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Request:
     text: str | None = None
     clean_label: str | None = None
     on_error: OnError = "raise"
+    seed: int = 0
 
     def refuse_columns(self, *options: str, because: str) -> None:
         """Raise for an option that would otherwise be ignored in silence.

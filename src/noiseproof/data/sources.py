@@ -25,12 +25,17 @@ SOURCES = Registry(
         "jsonl": "noiseproof.data.text_tables:open_jsonl",
         "parquet": "noiseproof.data.parquet_files:open_parquet",
         "npz": "noiseproof.data.arrays:open_npz",
+        "txt": "noiseproof.data.image_lists:open_list",
         "torchvision": "noiseproof.data.public:open_torchvision",
         "hf": "noiseproof.data.hub:open_hub",
         "sklearn": "noiseproof.data.public:open_sklearn",
+        "idx": "noiseproof.data.idx_files:open_idx",
+        "suite": "noiseproof.data.suites:open_suite",
+        "shift": "noiseproof.data.transforms:open_shift",
     },
 )
-PREFIXES = ("torchvision", "hf", "sklearn")  # written PREFIX:ADDRESS; the others are told by the path
+# Written PREFIX:ADDRESS; the others are told by the path.
+PREFIXES = ("torchvision", "hf", "sklearn", "idx", "suite", "shift")
 _FILES = tuple(name for name in SOURCES.names if name not in (*PREFIXES, "folder"))
 
 
@@ -48,14 +53,16 @@ def open_dataset(
     """Open a data set; its examples stay on disk until they are asked for.
 
     Args:
-        name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file,
-            `torchvision:NAME/split`, `hf:NAME/split` or `sklearn:digits`.
+        name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, a .txt list of images,
+            `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`, `idx:FOLDER/train` (files as of
+            MNIST), `suite:NAME/split` (a set of the papers, see `noiseproof.data.suites`), or `shift:KIND:`
+            before any of these, which changes its images.
         label: column of the given labels; found by its name where only one fits.
         image: column of images or of their paths; likewise.
         text: column of texts; likewise.
         clean_label: column of the true labels, where they are known.
         limit: keep at most so many examples, drawn at random and left in their order; at least 1.
-        seed: of that draw.
+        seed: of that draw, and of a shift.
         on_error: "skip" decodes every example once and leaves out those that cannot be read.
 
     Raises:
@@ -68,7 +75,7 @@ def open_dataset(
     if on_error not in get_args(OnError):
         raise invalid("on_error", on_error, ", ".join(get_args(OnError)))
     source, address = resolve(name)
-    request = Request(name, label, image, text, clean_label, on_error)
+    request = Request(name, label, image, text, clean_label, on_error, seed)
     dataset = SOURCES.load(source)(address, request)
     if limit is not None and limit < len(dataset):
         rows = stream(seed, "limit").choice(len(dataset), limit, replace=False)

@@ -55,6 +55,63 @@ def stratified_split(
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
 
 
+def per_class_split(
+    labels: Int[np.ndarray, " n"], *, per_class: int, seed: int, class_names: Sequence[str] = ()
+) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " l"]]:
+    """The same number of random examples of every class, and the rest.
+
+    Args:
+        labels: class ids, >= 0.
+        per_class: examples of each class in the first part, at least 1.
+        seed: the same seed and labels give the same parts.
+        class_names: for messages.
+
+    Returns:
+        Rows of the two parts, ascending; every class has at least one row in each.
+
+    Raises:
+        BadData: a class has `per_class` examples or fewer; it is named.
+    """
+    if per_class < 1:
+        raise invalid("per_class", per_class, "an integer of at least 1")
+    rng = stream(seed, "per class")
+    is_first = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) <= per_class:
+            raise BadData(
+                f"Class {class_names[label] if class_names else int(label)!r} has {len(rows)} examples; "
+                f"allowed: more than {per_class}, so that some are left. Next: take fewer per class."
+            )
+        is_first[rng.choice(rows, per_class, replace=False)] = True
+    return np.flatnonzero(is_first), np.flatnonzero(~is_first)
+
+
+def stratified_share(labels: Int[np.ndarray, " n"], *, share: float, seed: int) -> Int[np.ndarray, " m"]:
+    """Rows of a random part of the data with the same share of each class, up to rounding.
+
+    Parts of one seed are nested: whatever is in 10 % is in 50 %, too.
+
+    Args:
+        labels: class ids, >= 0.
+        share: of every class, in (0, 1]; at least one example of each is kept.
+        seed: the same seed, labels and share give the same part.
+
+    Returns:
+        Ascending rows.
+    """
+    if not 0 < share <= 1:
+        raise invalid("share", share, "a number above 0, at most 1")
+    rng = stream(seed, "share")
+    # One order for all examples, not one draw per class and share: that makes the parts nested.
+    order = rng.permutation(len(labels))
+    kept = []
+    for label in np.unique(labels):
+        rows = order[labels[order] == label]
+        kept.append(rows[: max(1, round(share * len(rows)))])
+    return np.sort(np.concatenate(kept)) if kept else order
+
+
 def subset(dataset: Dataset, index: Int[np.ndarray, " m"], *, name: str | None = None) -> Dataset:
     """The examples at `index`, in that order; nothing is read.
 

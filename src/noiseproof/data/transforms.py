@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
+from noiseproof.data.corruptions.table import CORRUPTIONS, SEVERITIES, corrupted_image
 from noiseproof.data.examples import Transformed
 from noiseproof.data.fingerprints import derived_fingerprint
-from noiseproof.errors import BadData, invalid
+from noiseproof.data.request import Request
+from noiseproof.data.sources import open_dataset
+from noiseproof.errors import BadData, UnknownName, invalid
 from noiseproof.records import Dataset
 from noiseproof.registry import unknown_name
 from noiseproof.rng import stream
@@ -59,21 +62,63 @@ SHIFTS: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = {
 _STRENGTHS = {"blur": BLUR_RADIUS, "contrast": CONTRAST_KEPT, "noise": NOISE_STD}
 
 
+def shift_names() -> tuple[str, ...]:
+    """Everything `shifted` knows: the plain shifts, and each corruption with its severities."""
+    return (*SHIFTS, *(f"{kind}-{severity}" for kind in CORRUPTIONS for severity in SEVERITIES))
+
+
 def shifted(dataset: Dataset, kind: str, *, seed: int) -> Dataset:
     """The same images under a visible shift, e.g. as an out-of-domain set.
 
     Args:
         dataset: of images.
-        kind: a key of `SHIFTS`.
+        kind: a key of `SHIFTS`, or a common corruption with its severity, such as `fog-3`.
         seed: an image changes the same way whenever it is read: by seed and id.
 
     Raises:
         UnknownName: no such shift.
         BadData: the data set has no images.
     """
-    if kind not in SHIFTS:
-        raise unknown_name("shift", kind, SHIFTS)
-    return _transformed(dataset, _Shift(kind, seed), f"shift {kind} seed={seed} strength={_STRENGTHS[kind]}")
+    change = _change(kind, seed=seed)
+    return _transformed(dataset, change, f"shift {kind} seed={seed} strength={change.strength}")
+
+
+def corrupted_names(name: str, *, severity: int) -> tuple[str, ...]:
+    """Names for `open_dataset` of one data set under every corruption, such as the 15 of CIFAR-10's test set.
+
+    Args:
+        name: of the data set.
+        severity: 1 (mild) to 5.
+
+    Raises:
+        InvalidArgument: no such severity.
+    """
+    if severity not in SEVERITIES:
+        raise invalid("severity", severity, "an integer from 1 (mild) to 5")
+    return tuple(f"shift:{kind}-{severity}:{name}" for kind in CORRUPTIONS)
+
+
+def open_shift(address: str, request: Request) -> Dataset:
+    """`shift:KIND:DATASET`, e.g. `shift:fog-3:photos/`: the data set with its images changed.
+
+    Raises:
+        InvalidArgument: no data set is named.
+        UnknownName: no such shift.
+    """
+    kind, _, inner = address.partition(":")
+    if not inner:
+        raise invalid("data set", request.name, "shift:KIND:DATASET, e.g. shift:fog-3:photos/")
+    _change(kind, seed=0)  # before anything large is read
+    dataset = open_dataset(
+        inner,
+        label=request.label,
+        image=request.image,
+        text=request.text,
+        clean_label=request.clean_label,
+        seed=request.seed,
+        on_error=request.on_error,
+    )
+    return replace(shifted(dataset, kind, seed=request.seed), name=request.name)
 
 
 def augmented(
@@ -110,11 +155,32 @@ class _Shift:
     kind: str
     seed: int
 
+    @property
+    def strength(self) -> float:
+        return _STRENGTHS[self.kind]
+
     def __call__(self, image: Image.Image, example_id: str) -> Image.Image:
         short = min(image.size)
         if short < SHIFT_MIN_PX:
             image = ImageOps.scale(image, SHIFT_MIN_PX / short, Image.Resampling.BICUBIC)
         return SHIFTS[self.kind](image, stream(self.seed, "shift", self.kind, example_id))
+
+
+@dataclass(frozen=True)
+class _Corruption:
+    kind: str
+    severity: int
+    seed: int
+
+    @property
+    def strength(self) -> str:
+        table = CORRUPTIONS[self.kind]
+        return f"{table.small[self.severity - 1]} {table.large[self.severity - 1]}"
+
+    def __call__(self, image: Image.Image, example_id: str) -> Image.Image:
+        # Without the severity: a stronger one is the same noise, only more of it.
+        rng = stream(self.seed, "corruption", self.kind, example_id)
+        return corrupted_image(image, self.kind, self.severity, rng)
 
 
 @dataclass(frozen=True)
@@ -143,7 +209,19 @@ class _Augmentation:
         return 0.0, 0.0, float(width), float(height)  # a shape too long for such a crop is kept whole
 
 
-def _transformed(dataset: Dataset, change: _Shift | _Augmentation, said: str) -> Dataset:
+def _change(kind: str, *, seed: int) -> _Shift | _Corruption:
+    if kind in SHIFTS:
+        return _Shift(kind, seed)
+    name, _, severity = kind.rpartition("-")
+    if kind in shift_names():
+        return _Corruption(name, int(severity), seed)
+    if name in CORRUPTIONS:
+        raise UnknownName(f"Unknown severity {severity!r} of {kind!r}. Known: {name}-1 (mild) to {name}-5.")
+    known = (*SHIFTS, *(f"{each}-3" for each in CORRUPTIONS))
+    raise unknown_name("shift", kind, known, "The number is the severity, 1 (mild) to 5.")
+
+
+def _transformed(dataset: Dataset, change: _Shift | _Corruption | _Augmentation, said: str) -> Dataset:
     if dataset.kind != "image":
         raise BadData(
             f"{dataset.name!r} holds {dataset.kind}; allowed: images. "

@@ -1,0 +1,1 @@
+"""Common corruptions of pictures, in five severities."""

@@ -1,0 +1,94 @@
+"""Probabilities over many classes, judged on a set that has fewer or coarser ones; and on videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from noiseproof.errors import BadData, invalid
+from noiseproof.records import check_finite
+
+
+@dataclass(frozen=True)
+class AnchorAccuracy:
+    """Accuracy on a video set.
+
+    Attributes:
+        pm0: share of anchor frames that are right, in [0, 1].
+        pm_k: share of anchor frames that are right together with all similar frames around them (pm-10
+            where those are the ten before and after), in [0, pm0].
+    """
+
+    pm0: float
+    pm_k: float
+
+
+def merged_probs(
+    probs: Float[np.ndarray, "n k"], groups: Sequence[Sequence[int]]
+) -> Float[np.ndarray, "n m"]:
+    r"""Probabilities of classes that each stand for one or more of the k.
+
+    $q_{ig} \propto \max_{j \in g} p_{ij}$, scaled to sum to 1. The largest member decides, as for ObjectNet
+    and ImageNet-Vid; with one member per group this masks the other classes, as for ImageNet-A and -R: the
+    softmax over the logits that are kept. A row without any probability on the groups becomes uniform.
+
+    Args:
+        probs: rows of class probabilities.
+        groups: ids in [0, k) per class of the set, at least one each, such as those of
+            `noiseproof.data.suites.class_groups`.
+
+    Returns:
+        A column per group.
+
+    Raises:
+        InvalidArgument: no groups, an empty one, or an id outside the classes.
+        BadData: NaN or infinity among the probabilities.
+
+    Source: Barbu et al. 2019 (ObjectNet); Shankar et al. 2021, arXiv:1906.02168.
+    """
+    _check_groups(groups, probs.shape[1])
+    check_finite(probs, "probs")
+    members = np.concatenate([np.asarray(group, np.int64) for group in groups])
+    starts = np.cumsum([0, *(len(group) for group in groups[:-1])])
+    largest = np.maximum.reduceat(probs[:, members], starts, axis=1)
+    total = largest.sum(axis=1, keepdims=True)
+    uniform = np.full_like(largest, 1 / len(groups))
+    return np.divide(largest, total, out=uniform, where=total > 0)
+
+
+def anchor_accuracy(
+    is_right: Bool[np.ndarray, " n"],
+    anchors: Int[np.ndarray, " m"],
+    neighbours: Sequence[Int[np.ndarray, " _"]],
+) -> AnchorAccuracy:
+    """How often an anchor frame is right, alone and with all the frames around it.
+
+    Args:
+        is_right: whether the class predicted for a frame is one that counts.
+        anchors: rows of the anchor frames.
+        neighbours: per anchor, the rows of its similar frames; an anchor without any is judged alone.
+
+    Raises:
+        BadData: no anchors, or not as many neighbourhoods as anchors.
+
+    Source: Shankar et al. 2021, arXiv:1906.02168.
+    """
+    if len(anchors) == 0 or len(anchors) != len(neighbours):
+        raise BadData(
+            f"`anchors` has {len(anchors)} frames, `neighbours` {len(neighbours)} lists; allowed: one or "
+            "more anchors with a list each. Next: take both from one `VideoFrames`."
+        )
+    alone = is_right[anchors]
+    around = np.array([bool(is_right[rows].all()) for rows in neighbours])
+    return AnchorAccuracy(pm0=float(alone.mean()), pm_k=float((alone & around).mean()))
+
+
+def _check_groups(groups: Sequence[Sequence[int]], num_classes: int) -> None:
+    if len(groups) == 0:
+        raise invalid("groups", groups, "one or more groups of class ids")
+    for number, group in enumerate(groups):
+        if len(group) == 0 or min(group) < 0 or max(group) >= num_classes:
+            raise invalid(f"groups[{number}]", group, f"one or more class ids from 0 to {num_classes - 1}")
