@@ -50,6 +50,12 @@ def accuracy_figure(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> s
 
 
 def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
+    """The spectra of a run, as `draw_spectra` draws them."""
+    description = "Singular values of the features by rank, for every data set, raw and centred"
+    return svg(draw_spectra(spectra), "spectrum", description)
+
+
+def draw_spectra(spectra: Sequence[SetSpectra]) -> Figure:
     """Singular values by rank in the paper's three groups (top 20, 20 to 500, the rest), raw and centred.
 
     Each value is shown as its share of the sum, which is what SVE and LSVR are made of and what makes sets of
@@ -80,9 +86,7 @@ def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
     figure.legend(
         handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9.5, labelcolor=INK
     )
-    return svg(
-        figure, "spectrum", "Singular values of the features by rank, for every data set, raw and centred"
-    )
+    return figure
 
 
 def suspicion_figure(issues: pd.DataFrame) -> str:
@@ -156,7 +160,8 @@ def _line_styles(spectra: Sequence[SetSpectra]) -> list[dict[str, Any]]:
     styles: list[dict[str, Any]] = []
     for i, entry in enumerate(spectra):
         if len(spectra) <= _MAX_LINES:
-            label, colour = f"{shortened(entry.set_name)}, {entry.role}", PALETTE[i % len(PALETTE)]
+            label = ", ".join(part for part in (shortened(entry.set_name), entry.role) if part)
+            colour = PALETTE[i % len(PALETTE)]
         else:
             of_role = [other for other in spectra if other.role == entry.role]
             label = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,8 @@ class Encoded:
     backbone: AbstractBackbone
     recipe: Recipe
     place: Place
-    encode_s: dict[str, float] = field(default_factory=dict)  # by key, of those encoded in this start
     _stored: dict[str, StoredFeatures] = field(default_factory=dict)
+    _wall_s: dict[str, float] = field(default_factory=dict)
 
     def key(self, dataset: Dataset) -> str:
         """Under which the features are kept."""
@@ -110,9 +110,19 @@ class Encoded:
                 dataset, self.backbone, store=self.place.cache, batch_size=r.batch_size, engine=r.engine,
                 precision=r.precision, dtype=r.dtype,
             )  # fmt: skip
-            if self._stored[key].num_encoded:
-                self.encode_s[key] = time.perf_counter() - begin
+            self._wall_s[key] = time.perf_counter() - begin
         return self._stored[key]
+
+    def num_encoded(self, datasets: Sequence[Dataset]) -> int:
+        """Examples of these sets, each set once, that the encoder read in this start."""
+        stored = {self.key(one): self.stored(one) for one in datasets}
+        return sum(one.num_encoded for one in stored.values())
+
+    def encode_s(self, datasets: Sequence[Dataset]) -> float | None:
+        """How long that took; `None` unless all of them were encoded in this start."""
+        keys = {self.key(one) for one in datasets}
+        is_timed = all(self._stored[key].num_encoded == len(self._stored[key]) for key in keys)
+        return sum(self._wall_s[key] for key in keys) if is_timed else None
 
     def features(self, part: Part) -> ShardedMatrix:
         """Of the examples of a part, still on disk."""

@@ -88,8 +88,8 @@ class Spectrum:
         centred_singular_values: with the mean row taken off.
         entropy_nats, largest_ratio, effective_rank: of the raw ones.
         centred_entropy_nats, centred_largest_ratio, centred_effective_rank: of the centred ones.
-        encode_s: time the encoder took for the whole data set this set is (a part) of; `None` where its
-            features were in the store already.
+        encode_s: time the encoder took for the data set this set is (a part) of, with the in-domain one also
+            for the training set; `None` where features were in the store already.
         num_encoded: examples that took that time.
         pretraining_accuracy: what the encoder's card says it reached on held-out data, in [0, 1].
     """

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from noiseproof.backbones.table import open_backbone
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.errors import NoiseproofError
+from noiseproof.records import Dataset
 from noiseproof.stages import digest
 from noiseproof.study.grid import SCHEMA, Grid
 from noiseproof.study.material import (
@@ -161,7 +162,8 @@ def _spectra(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: 
         if this.log.has(cell):
             continue
         raw, centred = spectra(encoded.features(part))
-        stored = encoded.stored(part.whole)
+        wholes = [part.whole, *(_training_sets(task) if evaluation.role == "test" else ())]
+        num_encoded = encoded.num_encoded(wholes)
         this.log.append(
             [
                 Spectrum(
@@ -181,9 +183,14 @@ def _spectra(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: 
                     centred_entropy_nats=centred.entropy_nats,
                     centred_largest_ratio=centred.largest_ratio,
                     centred_effective_rank=centred.effective_rank,
-                    encode_s=encoded.encode_s.get(encoded.key(part.whole)),
-                    num_encoded=stored.num_encoded,
+                    encode_s=encoded.encode_s(wholes),
+                    num_encoded=num_encoded,
                     pretraining_accuracy=encoder.accuracy,
                 )
             ]
         )
+
+
+def _training_sets(task: OpenTask) -> list[Dataset]:
+    view = task.parts.second_view
+    return [task.parts.train.whole, *([] if view is None else [view])]
