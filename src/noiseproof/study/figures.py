@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.figures import draw_spectra
@@ -30,12 +31,14 @@ class Drawn:
         figure: as matplotlib draws it.
         description: what it shows, for those who cannot see it.
         caption: how to read it.
+        is_detail: whether it is one of many that the page shows on request.
     """
 
     name: str
     figure: Figure
     description: str
     caption: str
+    is_detail: bool = False
 
 
 def influence_figure(found: Found) -> list[Drawn]:
@@ -59,8 +62,8 @@ def influence_figure(found: Found) -> list[Drawn]:
             _noise_axis(axis, found.noisy(family), is_last=row == len(domains) - 1)
     _legend(figure, axes[0, 0])
     caption = (
-        f"Accuracy of the head {head}, mean over sets, by the rate of wrong labels in pre-training. Bars: 95 % "
-        "intervals over seeds of the head; each encoder was pre-trained once."
+        f"Accuracy of the head {head}, mean over sets, by the rate of wrong labels in pre-training. Bars: "
+        "95 % intervals over seeds of the head; each encoder was pre-trained once."
     )
     return [Drawn("influence", figure, "Accuracy in and out of domain by noise in pre-training", caption)]
 
@@ -72,7 +75,7 @@ def spectrum_and_accuracy_figure(found: Found) -> list[Drawn]:
     if not families or not domains:
         return []
     figure, axes = _panels(len(domains), len(families), height_in=3.1)
-    noises = sorted({one.noise for family in families for one in found.noisy(family)})
+    noises = sorted({one.noise or 0.0 for family in families for one in found.noisy(family)})
     for row, domain in enumerate(domains):
         quantity = "entropy_nats" if domain == "id" else "largest_ratio"
         for column, family in enumerate(families):
@@ -120,8 +123,8 @@ def methods_figure(found: Found) -> list[Drawn]:
             _noise_axis(axis, found.noisy(family), is_last=row == len(families) - 1)
     _legend(figure, axes[0, 0])
     caption = (
-        "By noise in pre-training: F1 of the heads, and entropy (SVE) and largest-singular-value ratio (LSVR) "
-        "of the features that reach the classifier. Bars: 95 % intervals over seeds."
+        "By noise in pre-training: F1 of the heads, and entropy (SVE) and largest-singular-value ratio "
+        "(LSVR) of the features that reach the classifier. Bars: 95 % intervals over seeds."
     )
     return [Drawn("methods", figure, "F1, SVE and LSVR of the heads by noise in pre-training", caption)]
 
@@ -143,8 +146,8 @@ def noise_figure(found: Found) -> list[Drawn]:
             bar.ax.tick_params(colors=MUTED, labelsize=8, length=0)
             bar.outline.set_visible(False)
         caption = (
-            f"Head {head}: in-domain accuracy in %, mean over sets and seeds; colour: difference to the encoder "
-            "without noise under the same noise in the labels."
+            f"Head {head}: in-domain accuracy in %, mean over sets and seeds; colour: difference to the "
+            "encoder without noise under the same noise in the labels."
         )
         name = f"noise-x-noise-{head}"
         drawn.append(Drawn(name, figure, f"Noise in pre-training by noise in the labels, {head}", caption))
@@ -173,7 +176,15 @@ def singular_values_figure(found: Found) -> list[Drawn]:
                 "their sum, in three groups of ranks."
             )
             if spectra:
-                drawn.append(Drawn(stem, draw_spectra(spectra), f"Singular values on {name}", caption))
+                drawn.append(
+                    Drawn(
+                        stem,
+                        draw_spectra(spectra),
+                        f"Singular values on {name}, {family}",
+                        caption,
+                        is_detail=True,
+                    )
+                )
     return drawn
 
 
@@ -189,10 +200,8 @@ FIGURES: dict[str, Callable[[Found], list[Drawn]]] = {
 def _panels(
     num_rows: int, num_columns: int, *, height_in: float = 2.6, width_in: float = 4.0
 ) -> tuple[Figure, np.ndarray]:
-    figure = Figure(
-        figsize=(max(width_in * num_columns, 5.0), height_in * num_rows + 0.5), layout="constrained"
-    )
-    figure.get_layout_engine().set(hspace=0.06, wspace=0.05)
+    size = (max(width_in * num_columns, 5.0), height_in * num_rows + 0.5)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(hspace=0.06, wspace=0.05))
     return figure, figure.subplots(num_rows, num_columns, squeeze=False)
 
 
@@ -243,7 +252,7 @@ def _scatter(
         x, y = [p[0] for _, p in known], [p[1] for _, p in known]
         axis.plot(x, y, color=MUTED, linewidth=0.8, alpha=0.6, zorder=1)
         for one, point in known:
-            number = noises.index(one.noise)
+            number = noises.index(one.noise or 0.0)
             axis.scatter(
                 *point, s=26, color=PALETTE[number % len(PALETTE)], marker=_MARKERS[number % len(_MARKERS)],
                 edgecolor="white", linewidth=0.5, zorder=2,
@@ -276,7 +285,7 @@ def _point(
     return getattr(rows[0], quantity), 100 * accuracy.mean
 
 
-def _heat(axis: Axes, found: Found, family: str, kind: str, head: str, title: str) -> object:
+def _heat(axis: Axes, found: Found, family: str, kind: str, head: str, title: str) -> AxesImage:
     encoders = found.noisy(family)
     noises = ["none", *(one for one in found.values("noise") if one.startswith(f"{kind}:"))]
     noises = [one for one in noises if one in found.values("noise")]

@@ -109,11 +109,12 @@ def per_seed(cells: pd.DataFrame, value: str) -> dict[int, float]:
     if not len(cells):
         return {}
     num_places = len(cells[list(_PLACE)].drop_duplicates())
-    return {
-        int(seed): float(own.groupby("task")[value].mean().mean())
-        for seed, own in cells.groupby("seed")
-        if len(own) == num_places
-    }
+    means = {}
+    for seed in sorted(set(cells["seed"])):
+        own = cells[cells["seed"] == seed]
+        if len(own) == num_places:
+            means[int(seed)] = float(own.groupby("task")[value].mean().mean())
+    return means
 
 
 def over_seeds(cells: pd.DataFrame, value: str) -> Interval | None:

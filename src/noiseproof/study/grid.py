@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from noiseproof.config import CorruptConfig, RunConfig
@@ -143,6 +144,16 @@ class Grid:
             }
         )[:32]
 
+    def all_asked(self) -> Iterator[str]:
+        """The hashes of the whole grid, spectra included."""
+        for encoder in self.recipe.backbones:
+            for task in self.recipe.tasks:
+                for evaluation in self.evaluations(task):
+                    yield self.asked_spectrum(encoder, task, evaluation)
+        for fit in self.fits():
+            for evaluation in self.evaluations(fit.task):
+                yield self.asked(fit, evaluation)
+
     def _asked_of_data(self, task: str) -> dict[str, Any]:
         r = self.recipe
         data = r.tasks[task].model_dump(mode="json", exclude={"test", "ood", "shifts", "metric"})
@@ -159,7 +170,7 @@ def _variants(recipe: Recipe) -> dict[tuple[str, str], Variant]:
         for setting, own in recipe.settings.items()
     }
     config = RunConfig(
-        train="", out=".", heads=heads, seeds=recipe.seeds, recipe=recipe.recipe, views=recipe.views,
+        train="", out=Path(), heads=heads, seeds=recipe.seeds, recipe=recipe.recipe, views=recipe.views,
         max_steps=recipe.max_steps,
     )  # fmt: skip
     found = iter(variants(config))

@@ -157,12 +157,12 @@ def open_task(grid: Grid, name: str, place: Place, missing: Mapping[str, str]) -
     """
     task = grid.recipe.tasks[name]
     for spec in (task.train, task.test):
-        if spec in missing:
+        if spec is not None and spec in missing:
             raise MissingFile(missing[spec])
     there = tuple(spec for spec in task.ood if spec not in missing)
     parts = open_parts(_config(grid.recipe, task, place, there))
     evaluations = grid.evaluations(name)
-    opened = [one for one in evaluations if one.spec not in missing]
+    opened = [one for one in evaluations if one.spec is None or one.spec not in missing]
     absent = {one: missing[one.spec] for one in evaluations if one.spec is not None and one.spec in missing}
     return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent)
 

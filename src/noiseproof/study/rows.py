@@ -166,10 +166,6 @@ class StudyLog:
         """The row that counts of each thing that was ever asked."""
         return list(self._by_asked.values())
 
-    def was_asked(self, asked: str) -> bool:
-        """Whether there is a row of what a recipe says, be it of other data or weights."""
-        return asked in self._by_asked
-
     def has(self, cell: str) -> bool:
         """Whether a cell need not be computed; where data changed back, its old row counts again."""
         row = self._by_cell.get(cell)

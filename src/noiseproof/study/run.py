@@ -7,7 +7,7 @@ command goes on; a cell that cannot be computed is told at the end and does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -82,7 +82,7 @@ def compute(grid: Grid, log: StudyLog, place: Place, *, say: Callable[[str], Non
     absent = missing_sets(grid, place)
     for reason in dict.fromkeys(absent.values()):
         say(f"{reason} Going on without it.")
-    with watching(num_missing_heads(grid, log), say=say) as watch:
+    with watching(num_missing_heads(grid, {row.asked for row in log.rows}), say=say) as watch:
         this = _Study(grid, log, place, watch)
         tasks = _opened(this, absent)
         for encoder in grid.recipe.backbones:
@@ -95,11 +95,15 @@ def compute(grid: Grid, log: StudyLog, place: Place, *, say: Callable[[str], Non
     return this.outcome
 
 
-def num_missing_heads(grid: Grid, log: StudyLog) -> int:
-    """Heads that lack a result, going by what the recipe says."""
+def num_missing_heads(grid: Grid, asked: Container[str]) -> int:
+    """Heads that lack a result, going by what the recipe says.
+
+    Args:
+        grid: of the study.
+        asked: of the rows there are.
+    """
     return sum(
-        not all(log.was_asked(grid.asked(fit, one)) for one in grid.evaluations(fit.task))
-        for fit in grid.fits()
+        not all(grid.asked(fit, one) in asked for one in grid.evaluations(fit.task)) for fit in grid.fits()
     )
 
 

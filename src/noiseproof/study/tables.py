@@ -35,8 +35,8 @@ def models_table(found: Found) -> Table:
             cells = [column[head] for column in columns]
             body.append((name_cell(encoder.title), name_cell(head), *cells))
     names = [f"{'acc.' if value == 'score' else 'F1'} {_DOMAINS[domain]}" for domain, value in asked]
-    columns = ("encoder", "head", *names)
-    return Table("Encoders and heads, in %", columns, tuple(body), _notes(found), num_text_columns=2)
+    header = ("encoder", "head", *names)
+    return Table("Encoders and heads, in %", header, tuple(body), _notes(found), num_text_columns=2)
 
 
 def pretraining_table(found: Found) -> Table:
@@ -234,9 +234,8 @@ def _seconds(value: float | None) -> Cell:
     return Cell(NONE) if value is None else Cell(f"{value:,.2f}", value=value)
 
 
-def _noises(found: Found) -> list[float | None]:
-    known = {encoder.noise for encoder in found.encoders if encoder.noise is not None}
-    return sorted(known)
+def _noises(found: Found) -> list[float]:
+    return sorted({encoder.noise for encoder in found.encoders if encoder.noise is not None})
 
 
 def _rate(noise: float | None) -> Cell:
