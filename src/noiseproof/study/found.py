@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from noiseproof.evaluate.protocol import Interval, interval
 from noiseproof.study.recipe import Encoder, Recipe
 from noiseproof.study.rows import Cell, Row, Spectrum
 
-_PLACE = ("backbone", "task", "set", "share", "noise", "head", "setting")
+_PLACE = ("encoder", "task", "set", "share", "noise", "head", "setting")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,10 @@ def found_in(rows: Iterable[Row], recipe: Recipe) -> Found:
             score = row.metrics[recipe.tasks[row.task].metric]
             values |= {"encoder": _key(row.backbone, row.layer), "family": encoder.family}
             table.append(values | {"pretraining_noise": encoder.noise, "noise": noise, "score": score})
-    return Found(recipe, pd.DataFrame(table), [row for row in rows if isinstance(row, Spectrum)])
+    cells = pd.DataFrame(table)
+    if len(cells):
+        cells["place"] = cells.groupby(list(_PLACE), sort=False).ngroup()
+    return Found(recipe, cells, [row for row in rows if isinstance(row, Spectrum)])
 
 
 def per_seed(cells: pd.DataFrame, value: str) -> dict[int, float]:
@@ -105,16 +109,21 @@ def per_seed(cells: pd.DataFrame, value: str) -> dict[int, float]:
 
     A seed that lacks one of the places that other seeds have is left out, not filled in.
     """
-    cells = cells.dropna(subset=[value]) if len(cells) else cells
     if not len(cells):
         return {}
-    num_places = len(cells[list(_PLACE)].drop_duplicates())
-    means = {}
-    for seed in sorted(set(cells["seed"])):
-        own = cells[cells["seed"] == seed]
-        if len(own) == num_places:
-            means[int(seed)] = float(own.groupby("task")[value].mean().mean())
-    return means
+    by_seed: dict[int, dict[str, list[float]]] = {}
+    places = set()
+    for seed, task, place, number in zip(
+        *(cells[name] for name in ("seed", "task", "place", value)), strict=True
+    ):
+        if pd.notna(number):
+            by_seed.setdefault(int(seed), {}).setdefault(task, []).append(float(number))
+            places.add(place)
+    return {
+        seed: fmean(fmean(values) for values in by_task.values())
+        for seed, by_task in sorted(by_seed.items())
+        if sum(map(len, by_task.values())) == len(places)
+    }
 
 
 def over_seeds(cells: pd.DataFrame, value: str) -> Interval | None:

@@ -19,6 +19,7 @@ from noiseproof.study.found import Found
 from noiseproof.study.tables import TABLES
 
 _FORMATS = {".md": to_markdown, ".csv": to_csv, ".tex": to_latex}
+_XML = '<?xml version="1.0" encoding="utf-8"?>\n'  # a drawing on its own needs to say what it is
 
 
 def write_study(folder: Path, found: Found, card: Mapping[str, Any], *, num_cells: int) -> Path:
@@ -37,11 +38,12 @@ def write_study(folder: Path, found: Found, card: Mapping[str, Any], *, num_cell
     drawn = [one for name in found.recipe.figures for one in FIGURES[name](found)] if tables else []
     for name, table in tables.items():
         _write_table(folder / "tables" / name, table)
-    for one in drawn:
-        write_bytes(folder / "figures" / f"{one.name}.svg", _file(one).encode())
+    pictures = [(one, svg(one.figure, one.name, one.description)) for one in drawn]
+    for one, picture in pictures:
+        write_bytes(folder / "figures" / f"{one.name}.svg", (_XML + picture).encode())
         write_bytes(folder / "figures" / f"{one.name}.png", png(one.figure))
     page = folder / "study.html"
-    write_bytes(page, _rendered(found, card, tables, drawn, num_cells).encode())
+    write_bytes(page, _rendered(found, card, tables, pictures, num_cells).encode())
     return page
 
 
@@ -50,14 +52,12 @@ def _write_table(path: Path, table: Table) -> None:
         write_bytes(path.with_name(path.name + suffix), render(table).encode())
 
 
-def _file(drawn: Drawn) -> str:
-    """The drawing as a file of its own, which needs to say what it is."""
-    text = svg(drawn.figure, drawn.name, drawn.description)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + text
-
-
 def _rendered(
-    found: Found, card: Mapping[str, Any], tables: Mapping[str, Table], drawn: list[Drawn], num_cells: int
+    found: Found,
+    card: Mapping[str, Any],
+    tables: Mapping[str, Table],
+    pictures: list[tuple[Drawn, str]],
+    num_cells: int,
 ) -> str:
     environment = Environment(
         loader=ChoiceLoader([PackageLoader("noiseproof.study"), PackageLoader("noiseproof.report")]),
@@ -70,7 +70,7 @@ def _rendered(
         card=card,
         tables=tables,
         # Made by us from numbers and escaped by matplotlib, so that it may pass as it is.
-        figures=[(one, Markup(svg(one.figure, one.name, one.description))) for one in drawn],
+        figures=[(one, Markup(picture)) for one, picture in pictures],
         num_found=len(found.cells),
         num_cells=num_cells,
     )
