@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -25,7 +25,8 @@ def _default_heads() -> dict[str, dict[str, Any]]:
     return {name: {} for name in DEFAULT_HEADS}
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """The feature store of this user: NOISEPROOF_CACHE, else in the home folder."""
     return Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features").expanduser()
 
 
@@ -108,14 +109,14 @@ class RunConfig(_Part):
     precision: Literal["float32", "bfloat16"] = "float32"
     dtype: Literal["float32", "float16"] = "float32"
     batch_size: int = Field(default=64, ge=1)
-    cache: Path = Field(default_factory=_default_cache)
+    cache: Path = Field(default_factory=default_cache)
     max_steps: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
 
     @field_validator("heads", mode="before")
     @classmethod
     def _named_heads(cls, value: Any) -> Any:
-        heads = _as_heads(value)
+        heads = as_heads(value)
         if heads == {}:
             raise ValueError("one name or more, such as 'linear,mlp'")
         return heads
@@ -181,23 +182,23 @@ def load_config(
         InvalidArgument: with one line per mistake, all of them at once.
     """
     mistakes: list[str] = []
-    values = _read_file(Path(file)) if file is not None else {}
+    values = read_yaml(Path(file), argument="--config") if file is not None else {}
     given = {key: value for key, value in (command_line or {}).items() if value is not None}
-    settings = _parse_overrides(overrides, given, mistakes)
-    if "heads" in values and (heads := _as_heads(values["heads"])) is not None:
+    settings = parse_overrides(overrides, given, mistakes)
+    if "heads" in values and (heads := as_heads(values["heads"])) is not None:
         values["heads"] = heads
     for key, value in given.items():
         values[key] = _picked_heads(value, values.get("heads")) if key == "heads" else value
     for path, value in settings.items():
-        _set(values, path, value, mistakes)
+        set_value(values, path, value, mistakes)
     try:
         config = RunConfig(**values)
     except ValidationError as error:
-        mistakes += [_explained(one) for one in error.errors()]
+        mistakes += [explained(one, RunConfig) for one in error.errors()]
     except TypeError:  # a key of the file that is not a word
         mistakes += [f"`{key}` is not a name of an option" for key in values if not isinstance(key, str)]
     if mistakes:
-        raise InvalidArgument(_all_of(list(dict.fromkeys(mistakes)), file))
+        raise InvalidArgument(all_of(mistakes, file))
     return config
 
 
@@ -214,23 +215,34 @@ def _parse(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)
 
 
-def _read_file(path: Path) -> dict[Any, Any]:
+def read_yaml(path: Path, *, argument: str) -> dict[Any, Any]:
+    """The `key: value` lines of a file.
+
+    Args:
+        path: of the file.
+        argument: who named it, for messages.
+
+    Raises:
+        MissingFile, InvalidArgument: no file, or not such lines.
+    """
     if not path.is_file():
-        raise MissingFile(f"`--config` is {str(path)!r}, which is no file. Next: check the path.")
+        raise MissingFile(f"`{argument}` is {str(path)!r}, which is no file. Next: check the path.")
     try:
         values = _parse(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"`--config` {str(path)!r} is not YAML: {error}. Next: correct it.") from error
+        raise InvalidArgument(
+            f"`{argument}` {str(path)!r} is not YAML: {error}. Next: correct it."
+        ) from error
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise InvalidArgument(
-            f"`--config` {str(path)!r} holds a {type(values).__name__}; allowed: `option: value` lines."
+            f"`{argument}` {str(path)!r} holds a {type(values).__name__}; allowed: `option: value` lines."
         )
     return values
 
 
-def _parse_overrides(
+def parse_overrides(
     overrides: Iterable[str], given: Mapping[str, Any], mistakes: list[str]
 ) -> dict[tuple[str, ...], Any]:
     """`a.b=value` -> {("a", "b"): value}; only the first `=` divides."""
@@ -254,7 +266,8 @@ def _parse_overrides(
     return settings
 
 
-def _set(values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: list[str]) -> None:
+def set_value(values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: list[str]) -> None:
+    """Put a value of `--set` where its path leads; what is wrong with it joins the mistakes."""
     if path[0] == "heads" and len(path) > 1:
         values.setdefault("heads", _default_heads())
         heads = values["heads"]
@@ -270,10 +283,10 @@ def _set(values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: li
             mistakes.append(f"`{'.'.join(path)}`: {part!r} is {inner!r} and has no parts")
             return
         place = inner
-    place[path[-1]] = _as_heads(value) or value if path == ("heads",) else value
+    place[path[-1]] = as_heads(value) or value if path == ("heads",) else value
 
 
-def _as_heads(value: Any) -> Any:
+def as_heads(value: Any) -> Any:
     """Names, "a,b" or name -> options, as name -> options; anything else as it is, for the check."""
     if isinstance(value, str):
         value = _names(value)
@@ -294,7 +307,7 @@ def _own(options: Any) -> Any:
 
 def _picked_heads(value: Any, of_file: Any) -> Any:
     """The command line says which heads; options that the file has for them stay."""
-    heads = _as_heads(value)
+    heads = as_heads(value)
     if heads == {}:
         return value  # for the check to show as it was written
     if isinstance(heads, dict) and isinstance(of_file, dict):
@@ -302,11 +315,11 @@ def _picked_heads(value: Any, of_file: Any) -> Any:
     return heads
 
 
-def _explained(error: Any) -> str:
-    """One line in the words of `errors.invalid`."""
+def explained(error: Any, model: type[BaseModel]) -> str:
+    """One mistake that pydantic found, in one line and in the words of `errors.invalid`."""
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        owner = CorruptConfig if error["loc"][0] == "corrupt" else RunConfig
+        owner = _owner(model, error["loc"][:-1])
         return f"`{path}`: " + str(unknown_name("option", str(error["loc"][-1]), owner.model_fields))
     if error["type"] == "missing":
         return f"`{path}` is not given and has no default"
@@ -315,7 +328,24 @@ def _explained(error: Any) -> str:
     return f"`{path}` is {value!r}; allowed: {allowed}"
 
 
-def _all_of(mistakes: list[str], file: object) -> str:
+def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model whose field the last part of a path would be."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        inside = [] if field is None else _models_in(field.annotation)
+        model = inside[0] if inside else model  # an index or a key of a table stays where it is
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for inner in get_args(annotation) for found in _models_in(inner)]
+
+
+def all_of(mistakes: list[str], file: object) -> str:
+    """All mistakes as one message, each once."""
+    mistakes = list(dict.fromkeys(mistakes))
     where = f" (with {str(file)!r})" if file is not None else ""
     if len(mistakes) == 1:
         return mistakes[0] + (where and f"{where}.")

@@ -20,7 +20,7 @@ noiseproof ls datasets
 def ls(
     what: Annotated[str | None, typer.Argument(help="Which table; without it, the tables there are.")] = None,
 ) -> None:
-    """What there is: backbones, data sets, heads, noise, shifts, detectors, sources."""
+    """What there is: backbones, data sets, heads, noise, recipes, shifts, detectors, sources."""
     from noiseproof.registry import unknown_name
 
     tables = _tables()
@@ -39,6 +39,7 @@ def _tables() -> dict[str, Callable[[], Iterable[str]]]:
         "detectors": _detectors,
         "heads": _heads,
         "noise": _noise,
+        "recipes": _recipes,
         "shifts": _shifts,
         "sources": _sources,
     }
@@ -79,6 +80,14 @@ def _noise() -> Iterable[str]:
     from noiseproof.corruption import kinds
 
     return kinds()
+
+
+def _recipes() -> Iterable[str]:
+    from noiseproof.study.recipe import load_recipe, shipped_recipes
+
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        yield f"{name}  ({recipe.minutes:g} min on {recipe.hardware})\n    {recipe.claim}"
 
 
 def _shifts() -> Iterable[str]:

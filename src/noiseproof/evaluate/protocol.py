@@ -190,7 +190,7 @@ def leader(rows: Sequence[ResultRow], *, sets: Sequence[str], metric: str = "acc
     return Leader(
         head=first,
         runner_up=others[0] if others else None,
-        is_clear=all(_is_above(by_head[first], by_head[other]) for other in others),
+        is_clear=all(is_above(by_head[first], by_head[other]) for other in others),
     )
 
 
@@ -220,7 +220,8 @@ def _paired(first: dict[int, float], second: dict[int, float]) -> dict[int, floa
     return {seed: first[seed] - second[seed] for seed in first if seed in second}
 
 
-def _is_above(first: dict[int, float], second: dict[int, float]) -> bool:
+def is_above(first: dict[int, float], second: dict[int, float]) -> bool:
+    """Whether the 95 % interval of the difference paired by seed lies above zero; never with one seed."""
     differences = _paired(first, second)
     if len(differences) < 2:
         return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from noiseproof.atomic import append_lines, whole_lines
 from noiseproof.errors import DamagedFile, MissingFile, invalid
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 
@@ -98,7 +99,7 @@ def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
             f"No results at {str(file)!r}. Next: start `noiseproof run` with this folder as --out."
         )
     rows: dict[Key, ResultRow] = {}
-    for number, line in enumerate(_whole_part(file).decode(errors="replace").splitlines(), start=1):
+    for number, line in enumerate(whole_lines(file).decode(errors="replace").splitlines(), start=1):
         try:
             row = ResultRow.from_line(line)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -130,7 +131,7 @@ class ResultLog:
         if not self._path.exists():
             self._path.touch()
         self._rows = {row.key: row for row in read_results(self._path)}
-        os.truncate(self._path, len(_whole_part(self._path)))
+        os.truncate(self._path, len(whole_lines(self._path)))
 
     @property
     def rows(self) -> list[ResultRow]:
@@ -148,13 +149,5 @@ class ResultLog:
         """
         if row.key in self._rows:
             raise invalid("row", row.key, "a head, seed and set that is not in the log yet")
-        with self._path.open("ab") as file:
-            file.write(row.to_line().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_lines(self._path, [row.to_line()])
         self._rows[row.key] = row
-
-
-def _whole_part(file: Path) -> bytes:
-    content = file.read_bytes()
-    return content[: content.rfind(b"\n") + 1]

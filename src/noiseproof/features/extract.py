@@ -93,6 +93,13 @@ def extract(
     return replace(load_features(folder), num_encoded=sum(map(len, missing)))
 
 
+def features_key(
+    dataset: Dataset, backbone: AbstractBackbone, *, precision: str = "float32", dtype: str = "float32"
+) -> str:
+    """The key under which `extract` keeps these features; nothing is encoded or read."""
+    return store_key(_components(dataset, backbone, precision, dtype))
+
+
 def _as_asked(stored: StoredFeatures, engine: str, *, quiet: bool) -> StoredFeatures:
     """The features, with a word where another engine made them than the one asked for."""
     made_by = stored.manifest["engine"]

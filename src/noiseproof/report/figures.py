@@ -1,17 +1,10 @@
-"""The figures of a report, as SVG text that is the same for the same numbers.
-
-Only `Figure` objects are made, so there is no window and no "current figure". Text stays text: the file is a
-third of the size with outlines, and the page's own font is used.
-"""
+"""The figures of a report, as SVG text that is the same for the same numbers."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,11 +14,9 @@ from matplotlib.ticker import FormatStrFormatter, FuncFormatter, LogLocator
 from noiseproof.evaluate.protocol import Interval, heads_of, interval, seed_means, sets_of
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.report.run_folder import SetSpectra
+from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened, styled, svg
 
 Group = tuple[str, tuple[str, ...]]
-# Okabe & Ito 2008: told apart by every common form of colour blindness, and in grey print.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A7A00")
-_INK, _MUTED, _GRID = "#1b2733", "#5b6b7a", "#e3e8ed"
 _GROUPS = ((1, 20, "top 20"), (20, 500, "20 to 500"), (500, None, "beyond 500"))
 _MAX_LINES, _MAX_POINTS, _NUM_BINS = 6, 150, 40
 _ROW_IN = 0.21
@@ -48,17 +39,23 @@ def accuracy_figure(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> s
     figure = Figure(figsize=(9, 0.75 + sum(sizes) * _ROW_IN + 0.35 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 1, height_ratios=sizes, sharex=True, squeeze=False)[:, 0]
     for axis, (title, groups) in zip(axes, panels, strict=True):
-        _styled(axis, title)
+        styled(axis, title)
         _bars(axis, rows, groups, heads, metric)
-    axes[-1].set_xlabel(f"{metric.replace('_', ' ')} in %", color=_MUTED, fontsize=9)
+    axes[-1].set_xlabel(f"{metric.replace('_', ' ')} in %", color=MUTED, fontsize=9)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper left", ncols=6, frameon=False, fontsize=9.5, labelcolor=_INK
+        handles, labels, loc="outside upper left", ncols=6, frameon=False, fontsize=9.5, labelcolor=INK
     )
-    return _svg(figure, "accuracy", f"Bars of {metric.replace('_', ' ')} in and out of domain for each head")
+    return svg(figure, "accuracy", f"Bars of {metric.replace('_', ' ')} in and out of domain for each head")
 
 
 def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
+    """The spectra of a run, as `draw_spectra` draws them."""
+    description = "Singular values of the features by rank, for every data set, raw and centred"
+    return svg(draw_spectra(spectra), "spectrum", description)
+
+
+def draw_spectra(spectra: Sequence[SetSpectra]) -> Figure:
     """Singular values by rank in the paper's three groups (top 20, 20 to 500, the rest), raw and centred.
 
     Each value is shown as its share of the sum, which is what SVE and LSVR are made of and what makes sets of
@@ -72,8 +69,8 @@ def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
     for row, name in enumerate(("raw", "centred")):
         for column, (first, last, title) in enumerate(groups):
             axis = axes[row, column]
-            _styled(axis, title if row == 0 else "")
-            axis.grid(visible=True, axis="y", color=_GRID, linewidth=0.8)
+            styled(axis, title if row == 0 else "")
+            axis.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
             axis.set_yscale("log")
             if last == 20:
                 axis.set_xticks([1, 5, 10, 15, 20])
@@ -82,16 +79,14 @@ def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
             for entry, style in zip(spectra, styles, strict=True):
                 ranks, shares = _shares(getattr(entry, name).singular_values, first, last)
                 axis.plot(ranks, shares, marker="o" if last == 20 else None, markersize=2.5, **style)
-        axes[row, 0].set_ylabel(f"{name}\nshare of the sum in %", color=_MUTED, fontsize=9)
+        axes[row, 0].set_ylabel(f"{name}\nshare of the sum in %", color=MUTED, fontsize=9)
     for axis in axes[-1]:
-        axis.set_xlabel("rank of the singular value", color=_MUTED, fontsize=9)
+        axis.set_xlabel("rank of the singular value", color=MUTED, fontsize=9)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9.5, labelcolor=_INK
+        handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9.5, labelcolor=INK
     )
-    return _svg(
-        figure, "spectrum", "Singular values of the features by rank, for every data set, raw and centred"
-    )
+    return figure
 
 
 def suspicion_figure(issues: pd.DataFrame) -> str:
@@ -102,8 +97,8 @@ def suspicion_figure(issues: pd.DataFrame) -> str:
     """
     figure = Figure(figsize=(6, 3.3), layout="constrained")
     axis = figure.subplots()
-    _styled(axis, "")
-    axis.grid(visible=True, axis="y", color=_GRID, linewidth=0.8)
+    styled(axis, "")
+    axis.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
     suspicion = issues["suspicion"].to_numpy(np.float64)
     parts = [("all labels", np.ones(len(issues), bool), PALETTE[0])]
     if "clean_label" in issues:
@@ -118,19 +113,10 @@ def suspicion_figure(issues: pd.DataFrame) -> str:
     axis.set_ylim(bottom=0.5)
     axis.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
     axis.set_xlim(0, 1)
-    axis.set_xlabel("suspicion (higher = more likely wrong)", color=_MUTED, fontsize=9)
-    axis.set_ylabel("labels (log scale)", color=_MUTED, fontsize=9)
-    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9.5, labelcolor=_INK)
-    return _svg(figure, "suspicion", "Histogram of the suspicion of all labels")
-
-
-def shortened(text: str, length: int = 26) -> str:
-    """The text on one line, cut in the middle where it is longer than `length`."""
-    line = " ".join(text.split())
-    if len(line) <= length:
-        return line
-    tail = (length - 1) // 2
-    return f"{line[: length - 1 - tail]}…{line[-tail:]}"
+    axis.set_xlabel("suspicion (higher = more likely wrong)", color=MUTED, fontsize=9)
+    axis.set_ylabel("labels (log scale)", color=MUTED, fontsize=9)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9.5, labelcolor=INK)
+    return svg(figure, "suspicion", "Histogram of the suspicion of all labels")
 
 
 def _bars(
@@ -142,19 +128,19 @@ def _bars(
 ) -> None:
     step = len(heads) + 0.9
     for h, head in enumerate(heads):
-        axis.barh([np.nan], [np.nan], color=PALETTE[h % len(PALETTE)], label=_plain(shortened(head)))
+        axis.barh([np.nan], [np.nan], color=PALETTE[h % len(PALETTE)], label=plain(shortened(head)))
         for g, (_, sets) in enumerate(groups):
             values = seed_means(rows, head=head, sets=sets, metric=metric).values()
             if values:
                 _bar(axis, g * step + h, interval(values), PALETTE[h % len(PALETTE)])
     axis.set_yticks([g * step + (len(heads) - 1) / 2 for g in range(len(groups))])
-    axis.set_yticklabels([_plain(shortened(name)) for name, _ in groups], color=_INK, fontsize=10)
+    axis.set_yticklabels([plain(shortened(name)) for name, _ in groups], color=INK, fontsize=10)
     if len(groups) > 1 and len(groups[-1][1]) > 1:
-        axis.axhline((len(groups) - 1) * step - 0.95, color=_MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        axis.axhline((len(groups) - 1) * step - 0.95, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
     axis.set_ylim(len(groups) * step - 1.25, -0.65)
     axis.set_xlim(0, 112)
     axis.set_xticks(range(0, 101, 20))
-    axis.grid(visible=True, axis="x", color=_GRID, linewidth=0.8)
+    axis.grid(visible=True, axis="x", color=GRID, linewidth=0.8)
 
 
 def _bar(axis: Axes, at: float, found: Interval, colour: str) -> None:
@@ -163,27 +149,28 @@ def _bar(axis: Axes, at: float, found: Interval, colour: str) -> None:
     axis.barh(at, mean, height=0.82, color=colour, linewidth=0)
     if found.half_width is not None:
         ends = [max(mean - spread, 0), min(mean + spread, 100)]
-        axis.plot(ends, [at, at], color=_INK, linewidth=1.3, solid_capstyle="butt", zorder=3)
+        axis.plot(ends, [at, at], color=INK, linewidth=1.3, solid_capstyle="butt", zorder=3)
         offsets = at + np.linspace(-0.18, 0.18, len(points))
-        axis.scatter(points, offsets, s=7, color="white", edgecolor=_INK, linewidth=0.7, zorder=4)
+        axis.scatter(points, offsets, s=7, color="white", edgecolor=INK, linewidth=0.7, zorder=4)
     right = max(min(mean + spread, 100), points.max())
-    axis.text(right + 1.2, at, f"{mean:.1f}", va="center", color=_INK, fontsize=8.5)
+    axis.text(right + 1.2, at, f"{mean:.1f}", va="center", color=INK, fontsize=8.5)
 
 
 def _line_styles(spectra: Sequence[SetSpectra]) -> list[dict[str, Any]]:
     styles: list[dict[str, Any]] = []
     for i, entry in enumerate(spectra):
         if len(spectra) <= _MAX_LINES:
-            label, colour = f"{shortened(entry.set_name)}, {entry.role}", PALETTE[i % len(PALETTE)]
+            label = ", ".join(part for part in (shortened(entry.set_name), entry.role) if part)
+            colour = PALETTE[i % len(PALETTE)]
         else:
             of_role = [other for other in spectra if other.role == entry.role]
             label = (
                 f"{entry.role} ({len(of_role)} sets)" if len(of_role) > 1 else f"{shortened(entry.set_name)}"
             )
             label = label if of_role[0] is entry else "_hidden"
-            colour = {"train": _INK, "test": PALETTE[0]}.get(entry.role, PALETTE[1])
+            colour = {"train": INK, "test": PALETTE[0]}.get(entry.role, PALETTE[1])
         styles.append(
-            {"color": colour, "linewidth": 1.5, "label": _plain(label) if label != "_hidden" else label}
+            {"color": colour, "linewidth": 1.5, "label": plain(label) if label != "_hidden" else label}
         )
     return styles
 
@@ -198,37 +185,3 @@ def _shares(singular_values: np.ndarray, first: int, last: int | None) -> tuple[
     if len(places) > _MAX_POINTS:
         places = places[np.linspace(0, len(places) - 1, _MAX_POINTS).round().astype(int)]
     return ranks[places], shares[places]
-
-
-def _styled(axis: Axes, title: str) -> None:
-    for side in ("top", "right", "left"):
-        axis.spines[side].set_visible(False)
-    axis.spines["bottom"].set_color(_MUTED)
-    axis.tick_params(colors=_MUTED, labelsize=9, length=0)
-    axis.tick_params(which="minor", length=0, labelleft=False)
-    axis.set_axisbelow(True)
-    if title:
-        axis.set_title(title, loc="left", color=_INK, fontsize=11, fontweight="bold")
-
-
-def _plain(text: str) -> str:
-    """No mathematics in names: a dollar sign is a dollar sign, and a leading underscore hides nothing."""
-    return ("\u200b" if text.startswith("_") else "") + text.replace("$", r"\$")
-
-
-def _svg(figure: Figure, name: str, description: str) -> str:
-    out = io.StringIO()
-    settings: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": f"noiseproof-{name}",
-        "font.family": "DejaVu Sans",
-    }
-    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with mpl.rc_context(settings):
-        figure.savefig(out, format="svg", metadata=no_metadata, transparent=True)
-    text = out.getvalue()
-    text = text[text.index("<svg ") :]
-    # Several figures share one page, so that their ids must differ.
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    label = f'<svg role="img" aria-label="{description}" '
-    return re.sub(r'<svg ((?:(?!width=|height=)[^>])*)(?:width="[^"]*" )?', label + r"\1", text, count=1)

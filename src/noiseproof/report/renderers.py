@@ -1,4 +1,4 @@
-"""A table as a terminal, Markdown or CSV shows it."""
+"""A table as a terminal, Markdown, CSV or LaTeX shows it."""
 
 from __future__ import annotations
 
@@ -58,6 +58,28 @@ def to_csv(table: Table) -> str:
     writer.writerow(table.columns)
     writer.writerows([_joined(cell) for cell in row] for row in table.rows)
     return out.getvalue()
+
+
+def to_latex(table: Table) -> str:
+    r"""A `tabular` for the package booktabs; the clear best in bold, notes as comments above it."""
+    columns = "l" * table.num_text_columns + "r" * (len(table.columns) - table.num_text_columns)
+    lines = [f"% {note}" for note in (table.title, *table.notes)]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    lines += [" & ".join(_latex_safe(name) for name in table.columns) + r" \\", r"\midrule"]
+    for row in table.rows:
+        lines.append(" & ".join(_latex_cell(cell) for cell in row) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = _latex_safe(_joined(cell))
+    return rf"\textbf{{{text}}}" if cell.is_best else text
+
+
+def _latex_safe(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {sign: f"\\{sign}" for sign in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "×": r"$\times$"}
+    return "".join(special.get(sign, sign) for sign in " ".join(text.split()))
 
 
 def _parts(cell: Cell) -> list[str]:

@@ -78,13 +78,13 @@ def results_table(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> Tab
     if len(outside) > 1:
         columns.append(("OOD mean", _set_cells(rows, summaries, tuple(outside), metric)))
     if inside and outside:
-        gaps = [_percent_cell(summaries[head].gap.get(metric)) for head in heads]
+        gaps = [percent_cell(summaries[head].gap.get(metric)) for head in heads]
         columns.append(("gap", gaps))
     table_columns, cells = ("head", *(name for name, _ in columns)), [found for _, found in columns]
-    body = [(_name(head), *(found[i] for found in cells)) for i, head in enumerate(heads)]
+    body = [(name_cell(head), *(found[i] for found in cells)) for i, head in enumerate(heads)]
     if len(inside) + len(outside) > MAX_COLUMNS_OF_SETS:
         table_columns = ("set", *heads)
-        body = [(_name(name), *found) for name, found in columns]
+        body = [(name_cell(name), *found) for name, found in columns]
     return Table(_metric_title(metric), table_columns, tuple(body), _result_notes(rows))
 
 
@@ -94,10 +94,10 @@ def metrics_table(rows: Sequence[ResultRow]) -> Table:
     for summary in summarise(rows):
         for domain, found in (("in domain", summary.id_mean), ("out of domain", summary.ood_mean)):
             if found:
-                cells = [_percent_cell(found[m]) for m in METRICS[:3]] + [
+                cells = [percent_cell(found[m]) for m in METRICS[:3]] + [
                     _interval_cell(found[m]) for m in METRICS[3:]
                 ]
-                body.append((_name(summary.head), _name(domain), *cells))
+                body.append((name_cell(summary.head), name_cell(domain), *cells))
     columns = ("head", "domain", "accuracy", "mean per class", "macro F1", "Matthews", "ECE", "NLL (nats)")
     notes = (
         "Mean per class: accuracy with every class weighing the same.",
@@ -116,11 +116,11 @@ def detection_table(found: DetectionCard) -> Table:
         ("precision: flagged labels that are wrong", _with_sign(found.precision)),
         ("recall: wrong labels that are flagged", _with_sign(found.recall)),
         ("F1", _with_sign(found.f1)),
-        ("average precision of the suspicion", _decimal(found.average_precision)),
-        ("AUROC of the suspicion", _decimal(found.auroc)),
+        ("average precision of the suspicion", decimal(found.average_precision)),
+        ("AUROC of the suspicion", decimal(found.auroc)),
     ]
     return Table(
-        "Found against the truth", ("", "value"), tuple((_name(name), cell) for name, cell in entries)
+        "Found against the truth", ("", "value"), tuple((name_cell(name), cell) for name, cell in entries)
     )
 
 
@@ -133,7 +133,7 @@ def suspects_table(issues: pd.DataFrame, *, limit: int = 10) -> Table:
     """
     top = issues.sort_values("suspicion", ascending=False, kind="stable").head(limit)
     body = tuple(
-        (*(_name(str(value)) for value in names), _decimal(float(suspicion)))
+        (*(name_cell(str(value)) for value in names), decimal(float(suspicion)))
         for *names, suspicion in top[["example_id", "given_label", "suggested_label", "suspicion"]].to_numpy()
     )
     columns = ("example", "given label", "suggested label", "suspicion")
@@ -149,7 +149,7 @@ def class_table(rows: Sequence[ResultRow], *, head: str) -> Table:
     for name in dict.fromkeys(name for row in own for name in row.per_class):
         found = [row.per_class[name] for row in own if row.set_name in shown and name in row.per_class]
         num_examples = max((entry.num_examples for entry in found), default=0)
-        cells = [_name(name), Cell(f"{num_examples:,}", value=num_examples)]
+        cells = [name_cell(name), Cell(f"{num_examples:,}", value=num_examples)]
         cells += [
             _mean_cell([getattr(entry, field) for entry in found])
             for field in ("accuracy", "precision", "f1")
@@ -176,10 +176,10 @@ def spectrum_table(spectra: Sequence[SetSpectra]) -> Table:
     )
     body = []
     for spectra_of_set in spectra:
-        cells = [_name(spectra_of_set.set_name), _name(spectra_of_set.role)]
+        cells = [name_cell(spectra_of_set.set_name), name_cell(spectra_of_set.role)]
         cells.append(Cell(f"{spectra_of_set.raw.num_examples:,}", value=spectra_of_set.raw.num_examples))
         for card in (spectra_of_set.raw, spectra_of_set.centred):
-            cells += [_decimal(card.entropy_nats), _decimal(card.largest_ratio)]
+            cells += [decimal(card.entropy_nats), decimal(card.largest_ratio)]
             cells.append(Cell(f"{card.effective_rank:.1f}", value=card.effective_rank))
         body.append(tuple(cells))
     return Table("Spectrum of the features", columns, tuple(body), num_text_columns=2)
@@ -201,11 +201,12 @@ def _set_cells(
     for head, summary in summaries.items():
         found = summary.per_set.get(sets[0], {}) if len(sets) == 1 else summary.ood_mean
         is_best = ahead is not None and ahead.runner_up is not None and ahead.is_clear and ahead.head == head
-        cells.append(_percent_cell(found.get(metric), is_best=is_best))
+        cells.append(percent_cell(found.get(metric), is_best=is_best))
     return cells
 
 
-def _percent_cell(found: Interval | None, *, is_best: bool = False) -> Cell:
+def percent_cell(found: Interval | None, *, is_best: bool = False) -> Cell:
+    """A mean in [0, 1] as percent, with its spread."""
     if found is None:
         return Cell(NONE)
     cell = percent(found.mean, found.half_width)
@@ -247,9 +248,11 @@ def _with_sign(value: float | None) -> Cell:
     return cell if value is None else Cell(f"{cell.text} %", value=value)
 
 
-def _decimal(value: float | None) -> Cell:
+def decimal(value: float | None) -> Cell:
+    """A number with three decimals."""
     return Cell(NONE) if value is None else Cell(f"{value:.3f}", value=value)
 
 
-def _name(text: str) -> Cell:
+def name_cell(text: str) -> Cell:
+    """A text."""
     return Cell(text, value=text)

@@ -1,0 +1,63 @@
+"""`noiseproof study`: a grid of heads over encoders, data sets and noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from noiseproof.cli.guard import EXIT_MISTAKE, command_line
+
+EPILOG = """Examples:
+
+noiseproof ls recipes
+
+noiseproof study paper1-influence --data data --out studies/influence
+
+noiseproof study paper1-influence --toy --out studies/toy
+
+noiseproof study my-study.yaml --data data --out studies/mine --set seeds=5 --plan
+"""
+
+
+def study(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe ('noiseproof ls recipes') or a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Folder of the study; started again, it goes on.")],
+    data: Annotated[Path | None, typer.Option(help="Folder that {data} in the recipe stands for.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds of everything that is drawn.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Use at most this many random examples of each data set.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a key of the recipe: key.subkey=value.")
+    ] = None,
+    toy: Annotated[
+        bool, typer.Option("--toy", help="The recipe's small form, to try it in seconds.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say how much there is to do and how long it takes.")
+    ] = False,
+    cache: Annotated[Path | None, typer.Option(help="Feature store, shared by all studies and runs.")] = None,
+) -> None:
+    """Every cell that is not there yet, then tables, figures and a page."""
+    from noiseproof.config import default_cache
+    from noiseproof.study.recipe import load_recipe
+    from noiseproof.study.study import plan_study, run_study
+
+    given = {"seeds": seeds, "limit": limit}
+    loaded = load_recipe(recipe, overrides=set_ or (), command_line=given, is_toy=toy)
+    if plan:
+        print(plan_study(loaded, out=out).said())
+        return
+    result = run_study(
+        loaded, out=out, cache=cache or default_cache(), data=data, command=command_line(),
+        say=lambda line: typer.echo(line, err=True),
+    )  # fmt: skip
+    print(f"{result.outcome.num_computed} results computed, {len(result.found.cells)} of the study are there")
+    print(f"Tables and figures: {result.page}")
+    if failures := result.outcome.failures:
+        typer.secho(f"{sum(failures.values())} results could not be computed:", fg="red", err=True)
+        for reason, count in failures.items():
+            typer.secho(f"- {count}: {reason}", fg="red", err=True)
+        raise typer.Exit(EXIT_MISTAKE)

@@ -1,0 +1,1 @@
+"""A grid of heads over encoders, data sets and noise, with tables and figures of what came out."""

@@ -1,0 +1,147 @@
+"""What the rows of a study say, averaged: within a seed first, then over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import pandas as pd
+
+from noiseproof.evaluate.protocol import Interval, interval
+from noiseproof.study.recipe import Encoder, Recipe
+from noiseproof.study.rows import Cell, Row, Spectrum
+
+_PLACE = ("encoder", "task", "set", "share", "noise", "head", "setting")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A study's results beside its recipe, for tables and figures.
+
+    Attributes:
+        recipe: of the study.
+        cells: a row per cell: its place in the grid, `encoder`, `family`, `pretraining_noise`, `noise` as
+            "kind:rate" or "none", the metrics, and `score`, the metric that counts for its task.
+        spectra: of the features of each encoder and set.
+    """
+
+    recipe: Recipe
+    cells: pd.DataFrame
+    spectra: list[Spectrum]
+
+    @property
+    def encoders(self) -> list[Encoder]:
+        """Those with results, in the order of the recipe."""
+        there = {(row.backbone, row.layer) for row in self.spectra}
+        return [one for one in self.recipe.backbones if (one.name, one.layer) in there]
+
+    @property
+    def families(self) -> list[str]:
+        """Of the encoders with results, in the order of the recipe."""
+        return list(dict.fromkeys(one.family for one in self.encoders))
+
+    @property
+    def noisy_families(self) -> list[str]:
+        """Those with encoders of at least two rates of noise."""
+        return [family for family in self.families if len(self.noisy(family)) > 1]
+
+    @property
+    def domains(self) -> list[str]:
+        """Of the results, in domain first."""
+        return [domain for domain in ("id", "ood") if domain in self.values("domain")]
+
+    @property
+    def heads(self) -> list[str]:
+        """With results, in the order of the recipe."""
+        return [head for head in self.recipe.heads if head in self.values("head")]
+
+    def noisy(self, family: str) -> list[Encoder]:
+        """Encoders of a family whose pre-training noise is known, the cleanest first."""
+        known = [one for one in self.encoders if one.family == family and one.noise is not None]
+        return sorted(known, key=lambda one: one.noise or 0.0)
+
+    def values(self, column: str) -> list:
+        """What occurs in a column, in the order of the rows."""
+        return list(dict.fromkeys(self.cells[column])) if len(self.cells) else []
+
+    def select(self, encoder: Encoder | None = None, **wanted: object) -> pd.DataFrame:
+        """The cells with these values; `None` is every one."""
+        cells = self.cells
+        if encoder is not None:
+            cells = cells[cells["encoder"] == _key(encoder.name, encoder.layer)]
+        for column, value in wanted.items():
+            if value is not None:
+                cells = cells[cells[column] == value]
+        return cells
+
+    def spectrum_mean(self, encoder: Encoder, quantity: str, *, domain: str) -> float | None:
+        """Mean over the sets of a domain of a quantity of the features as the encoder gives them."""
+        own = [row for row in self.spectra_of(encoder) if row.domain == domain]
+        return sum(getattr(row, quantity) for row in own) / len(own) if own else None
+
+    def spectra_of(self, encoder: Encoder) -> list[Spectrum]:
+        """The spectra of the features of one encoder."""
+        return [row for row in self.spectra if (row.backbone, row.layer) == (encoder.name, encoder.layer)]
+
+
+def found_in(rows: Iterable[Row], recipe: Recipe) -> Found:
+    """Rows of a study beside what its recipe says about them."""
+    rows = list(rows)
+    encoders = {_key(one.name, one.layer): one for one in recipe.backbones}
+    table = []
+    for row in rows:
+        if isinstance(row, Cell):
+            encoder = encoders[_key(row.backbone, row.layer)]
+            values = row.to_json()
+            noise = "none" if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
+            score = row.metrics[recipe.tasks[row.task].metric]
+            values |= {"encoder": _key(row.backbone, row.layer), "family": encoder.family}
+            table.append(values | {"pretraining_noise": encoder.noise, "noise": noise, "score": score})
+    cells = pd.DataFrame(table)
+    if len(cells):
+        cells["place"] = cells.groupby(list(_PLACE), sort=False).ngroup()
+    return Found(recipe, cells, [row for row in rows if isinstance(row, Spectrum)])
+
+
+def per_seed(cells: pd.DataFrame, value: str) -> dict[int, float]:
+    """Mean of a column within each seed: over the sets of a task first, then over tasks.
+
+    A seed that lacks one of the places that other seeds have is left out, not filled in.
+    """
+    if not len(cells):
+        return {}
+    by_seed: dict[int, dict[str, list[float]]] = {}
+    places = set()
+    for seed, task, place, number in zip(
+        *(cells[name] for name in ("seed", "task", "place", value)), strict=True
+    ):
+        if pd.notna(number):
+            by_seed.setdefault(int(seed), {}).setdefault(task, []).append(float(number))
+            places.add(place)
+    return {
+        seed: fmean(fmean(values) for values in by_task.values())
+        for seed, by_task in sorted(by_seed.items())
+        if sum(map(len, by_task.values())) == len(places)
+    }
+
+
+def over_seeds(cells: pd.DataFrame, value: str) -> Interval | None:
+    """Mean and 95 % interval over seeds; `None` where there is nothing."""
+    values = per_seed(cells, value)
+    return interval(values.values()) if values else None
+
+
+def percent_of_data(share: float) -> str:
+    """A share of the training set as a label."""
+    return f"{100 * share:g} % of the data"
+
+
+def incomplete(found: Found) -> Sequence[str]:
+    """Notes on what the means do not cover."""
+    lacking = [name for name in found.recipe.tasks if name not in found.values("task")]
+    return [f"Without {', '.join(lacking)}, which could not be computed."] if lacking else []
+
+
+def _key(name: str, layer: str | None) -> str:
+    return name if layer is None else f"{name} {layer}"

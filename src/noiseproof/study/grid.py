@@ -1,0 +1,177 @@
+"""The grid of a study: which heads to train, and on which sets each is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from noiseproof.config import CorruptConfig, RunConfig
+from noiseproof.stages import digest
+from noiseproof.study.recipe import Encoder, Recipe
+from noiseproof.variants import Variant, variants
+
+SCHEMA = 1  # raised when the same cell would come out differently
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A set that heads of one task are evaluated on.
+
+    Attributes:
+        role: "test" is in domain; "ood" and "shift" are not.
+        spec: the data set as the recipe writes it, or the kind of shift; `None` is the held-out part.
+    """
+
+    role: str
+    spec: str | None
+
+    @property
+    def domain(self) -> str:
+        """As in the results."""
+        return "id" if self.role == "test" else "ood"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A head to train: one place of the grid.
+
+    Attributes:
+        encoder: whose features it gets.
+        task: name of the data set it learns.
+        share: part of the training set, in (0, 1].
+        noise: injected into the labels.
+        head: name in the recipe.
+        setting: name in the recipe.
+        seed: of everything that is drawn.
+    """
+
+    encoder: Encoder
+    task: str
+    share: float
+    noise: CorruptConfig | None
+    head: str
+    setting: str
+    seed: int
+
+    def coordinates(self) -> dict[str, Any]:
+        """Where it is in the grid, as the results say it."""
+        return {
+            "backbone": self.encoder.name,
+            "layer": self.encoder.layer,
+            "task": self.task,
+            "share": self.share,
+            "noise_kind": None if self.noise is None else self.noise.kind,
+            "noise_rate": 0.0 if self.noise is None else self.noise.rate,
+            "head": self.head,
+            "setting": self.setting,
+            "seed": self.seed,
+        }
+
+
+class Grid:
+    """All places of a study in the order they are computed.
+
+    Args:
+        recipe: of the study.
+
+    Raises:
+        InvalidArgument: heads, settings or options that do not exist, all of them at once.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._variants = _variants(recipe)
+
+    def variant(self, fit: Fit) -> Variant:
+        """The head of a place, with its options."""
+        return self._variants[fit.head, fit.setting]
+
+    def evaluations(self, task: str) -> list[Evaluation]:
+        """The sets of a task, in the order in which `open_parts` makes them."""
+        found = self.recipe.tasks[task]
+        return [
+            Evaluation("test", found.test),
+            *(Evaluation("shift", kind) for kind in found.shifts),
+            *(Evaluation("ood", spec) for spec in found.ood),
+        ]
+
+    def fits(self, *, encoder: Encoder | None = None, task: str | None = None) -> Iterator[Fit]:
+        """The heads to train; those of one encoder and task only, if named."""
+        r = self.recipe
+        for one in r.backbones if encoder is None else (encoder,):
+            for name in r.tasks if task is None else (task,):
+                for share in r.shares:
+                    for noise in r.label_noise:
+                        for seed in range(r.seeds):
+                            for head in r.heads:
+                                for setting in r.settings:
+                                    yield Fit(one, name, share, noise, head, setting, seed)
+
+    @cached_property
+    def num_cells(self) -> int:
+        """Heads x evaluation sets."""
+        return sum(
+            len(self.evaluations(task)) * sum(1 for _ in self.fits(task=task)) for task in self.recipe.tasks
+        )
+
+    def asked(self, fit: Fit, evaluation: Evaluation) -> str:
+        """What the recipe says about one result, as a hash: it finds rows without any data at hand.
+
+        Where the data set lies does not count, so the folder of `--data` may be another one.
+        """
+        variant = self.variant(fit)
+        return digest(
+            {
+                "schema": SCHEMA,
+                **fit.coordinates(),
+                "set": [evaluation.role, evaluation.spec],
+                "options": variant.to_json(),
+                "has_spectrum": self.recipe.has_head_spectra,
+                **self._asked_of_data(fit.task),
+            }
+        )[:32]
+
+    def asked_spectrum(self, encoder: Encoder, task: str, evaluation: Evaluation) -> str:
+        """The same of the spectrum of the features of a set."""
+        return digest(
+            {
+                "schema": SCHEMA,
+                "spectrum of": [encoder.name, encoder.layer, task, evaluation.role, evaluation.spec],
+                **self._asked_of_data(task),
+            }
+        )[:32]
+
+    def all_asked(self) -> Iterator[str]:
+        """The hashes of the whole grid, spectra included."""
+        for encoder in self.recipe.backbones:
+            for task in self.recipe.tasks:
+                for evaluation in self.evaluations(task):
+                    yield self.asked_spectrum(encoder, task, evaluation)
+        for fit in self.fits():
+            for evaluation in self.evaluations(fit.task):
+                yield self.asked(fit, evaluation)
+
+    def _asked_of_data(self, task: str) -> dict[str, Any]:
+        r = self.recipe
+        data = r.tasks[task].model_dump(mode="json", exclude={"test", "ood", "shifts", "metric"})
+        # Without a test set of its own the training part is smaller.
+        data |= {"is_split": r.tasks[task].test is None, "limit": r.tasks[task].limit or r.limit}
+        return {"data": data, "split_seed": r.split_seed, "views": r.views, "encoder": [r.precision, r.dtype]}
+
+
+def _variants(recipe: Recipe) -> dict[tuple[str, str], Variant]:
+    """(head, setting) -> head with its options."""
+    heads = {
+        f"{head}+{setting}": {"kind": head, **options, **own}
+        for head, options in recipe.heads.items()
+        for setting, own in recipe.settings.items()
+    }
+    config = RunConfig(
+        train="", out=Path(), heads=heads, seeds=recipe.seeds, recipe=recipe.recipe, views=recipe.views,
+        max_steps=recipe.max_steps,
+    )  # fmt: skip
+    found = iter(variants(config))
+    return {(head, setting): next(found) for head in recipe.heads for setting in recipe.settings}

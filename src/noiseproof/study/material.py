@@ -1,0 +1,215 @@
+"""What heads of a study learn from: the data of a task, its features by one encoder, shares and noise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.config import CorruptConfig, RunConfig
+from noiseproof.data.sources import resolve
+from noiseproof.data.splits import stratified_split
+from noiseproof.errors import InvalidArgument, MissingFile, NoiseproofError
+from noiseproof.features.extract import extract, features_key
+from noiseproof.features.matrix import ShardedMatrix
+from noiseproof.features.store import StoredFeatures
+from noiseproof.noise.labels import corrupt_labels
+from noiseproof.parts import Part, Parts, open_parts
+from noiseproof.records import Dataset
+from noiseproof.stages import digest
+from noiseproof.study.grid import Evaluation, Grid
+from noiseproof.study.recipe import PLACEHOLDER, Recipe, Task
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where data and features are.
+
+    Attributes:
+        data: folder that `{data}` stands for; `None` where none was named.
+        cache: feature store.
+    """
+
+    data: Path | None
+    cache: Path
+
+    def path(self, spec: str) -> str:
+        """A data set of a recipe as `open_dataset` wants it.
+
+        Raises:
+            InvalidArgument: it needs a folder and there is none.
+        """
+        if PLACEHOLDER not in spec:
+            return spec
+        if self.data is None:
+            raise InvalidArgument(
+                f"`data` is not given, and the recipe has {spec!r}; allowed: the folder that {PLACEHOLDER} "
+                "stands for. Next: --data FOLDER (what has to be in it is under `needs` in the recipe)."
+            )
+        return spec.replace(PLACEHOLDER, str(self.data))
+
+
+@dataclass(frozen=True, eq=False)
+class OpenTask:
+    """A task whose data sets were opened; nothing is encoded yet.
+
+    Attributes:
+        parts: training part and evaluation sets.
+        tests: an evaluation -> its part; without those that are not there.
+        missing: why the others are not there.
+    """
+
+    parts: Parts
+    tests: dict[Evaluation, Part]
+    missing: dict[Evaluation, str]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What one head learns from.
+
+    Attributes:
+        rows: of the training part.
+        given_labels: of these rows, with noise.
+        realised_rate: of the noise.
+        key: hash of both.
+    """
+
+    rows: Int[np.ndarray, " n"]
+    given_labels: Int[np.ndarray, " n"]
+    realised_rate: float
+    key: str
+
+
+@dataclass(eq=False)
+class Encoded:
+    """Features of the data sets of a task by one encoder, extracted when first asked for."""
+
+    backbone: AbstractBackbone
+    recipe: Recipe
+    place: Place
+    _stored: dict[str, StoredFeatures] = field(default_factory=dict)
+    _wall_s: dict[str, float] = field(default_factory=dict)
+
+    def key(self, dataset: Dataset) -> str:
+        """Under which the features are kept."""
+        return features_key(dataset, self.backbone, precision=self.recipe.precision, dtype=self.recipe.dtype)
+
+    def stored(self, dataset: Dataset) -> StoredFeatures:
+        """The features of a whole data set."""
+        key = self.key(dataset)
+        if key not in self._stored:
+            r, begin = self.recipe, time.perf_counter()
+            self._stored[key] = extract(
+                dataset, self.backbone, store=self.place.cache, batch_size=r.batch_size, engine=r.engine,
+                precision=r.precision, dtype=r.dtype,
+            )  # fmt: skip
+            self._wall_s[key] = time.perf_counter() - begin
+        return self._stored[key]
+
+    def num_encoded(self, datasets: Sequence[Dataset]) -> int:
+        """Examples of these sets, each set once, that the encoder read in this start."""
+        stored = {self.key(one): self.stored(one) for one in datasets}
+        return sum(one.num_encoded for one in stored.values())
+
+    def encode_s(self, datasets: Sequence[Dataset]) -> float | None:
+        """How long that took; `None` unless all of them were encoded in this start."""
+        keys = {self.key(one) for one in datasets}
+        is_timed = all(self._stored[key].num_encoded == len(self._stored[key]) for key in keys)
+        return sum(self._wall_s[key] for key in keys) if is_timed else None
+
+    def features(self, part: Part) -> ShardedMatrix:
+        """Of the examples of a part, still on disk."""
+        features = self.stored(part.whole).features
+        return features if part.rows is None else features.rows(part.rows)
+
+    def part_key(self, part: Part) -> list[Any]:
+        """What results on the features of a part depend on."""
+        return [self.key(part.whole), part.rows, list(part.dataset.class_names)]
+
+
+def missing_sets(grid: Grid, place: Place) -> dict[str, str]:
+    """Data sets that a look at the disk shows not to be there -> why."""
+    missing: dict[str, str] = {}
+    for task in grid.recipe.tasks.values():
+        for spec in (task.train, task.test, *task.ood):
+            if spec is not None and spec not in missing:
+                try:
+                    resolve(place.path(spec))
+                except (MissingFile, InvalidArgument) as error:
+                    missing[spec] = str(error)
+                except NoiseproofError:
+                    continue  # said when it is opened
+    return missing
+
+
+def open_task(grid: Grid, name: str, place: Place, missing: Mapping[str, str]) -> OpenTask:
+    """Open the data sets of a task; evaluation sets of other domains may be missing, nothing else.
+
+    Raises:
+        NoiseproofError: training or test set cannot be opened.
+    """
+    task = grid.recipe.tasks[name]
+    for spec in (task.train, task.test):
+        if spec is not None and spec in missing:
+            raise MissingFile(missing[spec])
+    there = tuple(spec for spec in task.ood if spec not in missing)
+    parts = open_parts(_config(grid.recipe, task, place, there))
+    evaluations = grid.evaluations(name)
+    opened = [one for one in evaluations if one.spec is None or one.spec not in missing]
+    absent = {one: missing[one.spec] for one in evaluations if one.spec is not None and one.spec in missing}
+    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent)
+
+
+def training_data(
+    part: Part, *, share: float, noise: CorruptConfig | None, seed: int,
+    features: Callable[[], Float[np.ndarray, "n d"]],
+) -> TrainingData:  # fmt: skip
+    """A part of the training set, each class in proportion, with wrong labels.
+
+    Args:
+        part: the training set.
+        share: of each class, in (0, 1]; at least one example.
+        noise: to inject; `None` for none.
+        seed: of both draws.
+        features: gives those of the part, for noise that depends on the example.
+    """
+    labels, num_classes = part.given_labels, len(part.dataset.class_names)
+    rows = np.arange(len(labels))
+    if share < 1:
+        _, rows = stratified_split(
+            labels, test_fraction=share, seed=seed, class_names=part.dataset.class_names
+        )
+    given, realised_rate = labels[rows], 0.0
+    if noise is not None:
+        noisy = corrupt_labels(
+            part.best_labels[rows], kind=noise.kind, rate=noise.rate, num_classes=num_classes, seed=seed
+        )
+        given, realised_rate = noisy.given, noisy.realised_rate
+    return TrainingData(rows, given, realised_rate, digest([digest(rows), digest(given)]))
+
+
+def _config(recipe: Recipe, task: Task, place: Place, ood: tuple[str, ...]) -> RunConfig:
+    """A task as one run would have it."""
+    return RunConfig(
+        train=place.path(task.train),
+        test=None if task.test is None else place.path(task.test),
+        ood=tuple(place.path(spec) for spec in ood),
+        out=place.cache,
+        shifts=task.shifts,
+        label=task.label,
+        image=task.image,
+        text=task.text,
+        clean_label=task.clean_label,
+        test_label=task.test_label,
+        limit=task.limit or recipe.limit,
+        test_fraction=task.test_fraction,
+        views=recipe.views,
+        seed=recipe.split_seed,
+    )

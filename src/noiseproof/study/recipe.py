@@ -1,0 +1,272 @@
+"""A study as a file: the claim, where it stands in the paper, the grid, and what to make of the results.
+
+Recipes ship with the package (`noiseproof ls recipes`); a file of one's own has the same keys. Data sets may
+begin with `{data}`, which is the folder of `--data`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from noiseproof.config import (
+    CorruptConfig,
+    all_of,
+    as_heads,
+    explained,
+    parse_overrides,
+    read_yaml,
+    set_value,
+)
+from noiseproof.errors import InvalidArgument, MissingFile
+from noiseproof.registry import unknown_name
+
+NOT_RUN = "not run yet"
+PLACEHOLDER = "{data}"
+_NAME = r"[\w.+-]+"
+
+
+class Encoder(BaseModel):
+    """One frozen encoder of the grid.
+
+    Attributes:
+        name: of the backbone, as in `run --backbone`.
+        label: what tables and figures call it; by default the name.
+        family: encoders of one kind that differ in their noise only; a column or panel each.
+        noise: rate of wrong labels or captions in its pre-training, in [0, 1]; `None` where unknown.
+        accuracy: what its pre-training reached on held-out data, in [0, 1]; `None` asks its card.
+        layer: which output; `None` is its default.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    label: str | None = None
+    family: str = "encoder"
+    noise: float | None = Field(default=None, ge=0, le=1)
+    accuracy: float | None = Field(default=None, ge=0, le=1)
+    layer: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What a reader sees."""
+        return self.label or self.name
+
+
+class Task(BaseModel):
+    """One downstream data set: what heads learn from and what they are tested on.
+
+    Attributes:
+        train: data set to train on.
+        test: held-out set of the same domain; `None` splits `train`.
+        ood: evaluation sets of other domains.
+        shifts: changes of the test images that make further out-of-domain sets.
+        metric: which accuracy counts for this set.
+        label, image, text, clean_label, test_label: columns, as in `run`.
+        limit: at most this many random examples of each set; `None` is the study's.
+        test_fraction: size of the held-out part when there is no `test`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: str
+    test: str | None = None
+    ood: tuple[str, ...] = ()
+    shifts: tuple[str, ...] = ()
+    metric: Literal["accuracy", "mean_per_class_accuracy", "matthews"] = "accuracy"
+    label: str | None = None
+    image: str | None = None
+    text: str | None = None
+    clean_label: str | None = None
+    test_label: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+
+
+class Recipe(BaseModel):
+    """A study: every encoder x task x label noise x head x setting x seed x share of the data.
+
+    Attributes:
+        name: of the recipe.
+        claim: what the study is to show, a sentence.
+        source: paper, table and figure of the claim.
+        command: how it is started.
+        minutes: how long it takes on `hardware`.
+        hardware: what the time was stated for, and what it costs.
+        needs: what has to be in the folder of `--data`, and where it comes from.
+        expected: direction and range that the claim predicts.
+        found: what came out, with intervals.
+        backbones: encoders.
+        tasks: name -> data sets.
+        label_noise: wrong labels to inject into the training part, `kind:rate` or "none".
+        heads: name -> options, as in `run`.
+        settings: name -> options that every head gets on top; a table's rows in ablations.
+        shares: parts of the training set to train on, in (0, 1].
+        seeds: everything that is drawn is drawn with seeds 0 .. seeds - 1: initial weights, batches, wrong
+            labels, the part of the training set.
+        recipe: schedule and options the heads start from, as in `run`.
+        max_steps: bound on the optimiser steps of a head; `None` is the recipe's own.
+        views: 2 also extracts an augmented view of the training part.
+        has_head_spectra: also the spectrum of the features as a head reshapes them.
+        limit: at most this many random examples of each set.
+        engine, precision, dtype, batch_size: of the encoder, as in `run`.
+        split_seed: of the held-out parts and of `limit`.
+        tables: names in `study.tables.TABLES`.
+        figures: names in `study.figures.FIGURES`.
+        toy: keys that `--toy` replaces, to try the recipe in seconds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    claim: str
+    source: str
+    command: str
+    minutes: float = Field(gt=0)
+    hardware: str
+    needs: str
+    expected: str
+    found: str = NOT_RUN
+    backbones: tuple[Encoder, ...] = Field(min_length=1)
+    tasks: dict[str, Task] = Field(min_length=1)
+    label_noise: tuple[CorruptConfig | None, ...] = (None,)
+    heads: dict[str, dict[str, Any]] = Field(min_length=1)
+    settings: dict[str, dict[str, Any]] = Field(default={"default": {}}, min_length=1)
+    shares: tuple[float, ...] = Field(default=(1.0,), min_length=1)
+    seeds: int = Field(default=3, ge=1)
+    recipe: Literal["default", "paper", "released"] = "default"
+    max_steps: int | None = Field(default=None, ge=1)
+    views: Literal[1, 2] = 1
+    has_head_spectra: bool = False
+    limit: int | None = Field(default=None, ge=1)
+    engine: Literal["auto", "torch", "onnxruntime"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "float16"] = "float32"
+    batch_size: int = Field(default=64, ge=1)
+    split_seed: int = Field(default=0, ge=0)
+    tables: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    toy: dict[str, Any] = Field(default={})
+
+    @field_validator("backbones", mode="before")
+    @classmethod
+    def _names_are_encoders(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple({"name": each} if isinstance(each, str) else each for each in value)
+
+    @field_validator("heads", mode="before")
+    @classmethod
+    def _named_heads(cls, value: Any) -> Any:
+        return as_heads(value)
+
+    @field_validator("label_noise", mode="before")
+    @classmethod
+    def _kinds_and_rates(cls, value: Any) -> Any:
+        return tuple(_corruption(each) for each in value) if isinstance(value, list | tuple) else value
+
+    @field_validator("shares")
+    @classmethod
+    def _in_range(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < share <= 1 for share in value):
+            raise ValueError("numbers above 0 and up to 1")
+        return value
+
+    @field_validator("heads", "settings", "tasks")
+    @classmethod
+    def _safe_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if not re.fullmatch(_NAME, name):
+                raise ValueError(f"letters, digits, '_', '-', '+' and '.' in a name, not {name!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Recipe:
+        names = [(encoder.name, encoder.layer) for encoder in self.backbones]
+        for values in (names, self.label_noise, self.shares):
+            if len(set(values)) < len(values):
+                raise ValueError(f"each encoder, noise and share once, not {values!r}")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is saved with the results."""
+        return self.model_dump(mode="json")
+
+
+def load_recipe(
+    name: str | os.PathLike[str], *, overrides: Iterable[str] = (),
+    command_line: Mapping[str, Any] | None = None, is_toy: bool = False,
+) -> Recipe:  # fmt: skip
+    """A recipe by name or file, with what the command line changes.
+
+    Args:
+        name: of a shipped recipe, or a YAML file.
+        overrides: of `--set`, each `key.subkey=value` with a YAML value.
+        command_line: explicit options; those that are `None` were not given.
+        is_toy: put the keys of `toy` in place of the recipe's own.
+
+    Raises:
+        UnknownName: no such recipe.
+        InvalidArgument: with one line per mistake, all of them at once.
+    """
+    mistakes: list[str] = []
+    path = recipe_path(name)
+    values = read_yaml(path, argument="recipe")
+    toy = values.get("toy")
+    if is_toy:
+        if not isinstance(toy, dict):
+            raise InvalidArgument(f"{str(path)!r} has no `toy:` keys. Next: leave --toy out or add them.")
+        values |= toy
+    values |= {key: value for key, value in (command_line or {}).items() if value is not None}
+    if "heads" in values:
+        values["heads"] = as_heads(values["heads"])
+    for keys, value in parse_overrides(overrides, command_line or {}, mistakes).items():
+        set_value(values, keys, value, mistakes)
+    try:
+        recipe = Recipe(**values)
+    except ValidationError as error:
+        mistakes += [explained(one, Recipe) for one in error.errors()]
+    except TypeError:  # a key of the file that is not a word
+        mistakes += [f"`{key}` is not a name of an option" for key in values if not isinstance(key, str)]
+    if mistakes:
+        raise InvalidArgument(all_of(mistakes, path))
+    return recipe
+
+
+def recipe_path(name: str | os.PathLike[str]) -> Path:
+    """The file of a recipe: one that exists, or the shipped one of that name.
+
+    Raises:
+        MissingFile, UnknownName: neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = shipped_recipes()
+    if path.stem in shipped and (path.suffix in ("", ".yaml", ".yml")):
+        return shipped[path.stem]
+    if path.suffix and path.suffix not in (".yaml", ".yml"):
+        raise MissingFile(f"`recipe` is {str(path)!r}, which is no file. Next: check the path.")
+    raise unknown_name("recipe", path.stem, shipped, "Or name a YAML file that exists.")
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name -> file of every recipe that comes with the package, sorted."""
+    folder = Path(str(resources.files("noiseproof") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _corruption(value: Any) -> Any:
+    """`kind:rate`, "none" or the parts of a `CorruptConfig`."""
+    if value in ("none", None, 0, "0"):
+        return None
+    if isinstance(value, str) and ":" in value:
+        kind, _, rate = value.rpartition(":")
+        return {"kind": kind, "rate": rate}
+    return {"rate": value} if isinstance(value, str | float | int) else value

@@ -1,0 +1,212 @@
+"""What a study found, one line of JSON each: `study.jsonl`, appended and never rewritten.
+
+A row has two hashes. `asked` is what the recipe says about it, so that tables can be made without the data.
+`cell` is the address of its content: what was asked and everything else that decides the numbers (data,
+weights, labels as drawn, options as resolved), so a row with the right address is never computed again.
+Where data or weights changed, the last row of an `asked` is the one that counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from noiseproof.atomic import append_lines, whole_lines
+from noiseproof.errors import DamagedFile
+from noiseproof.evaluate.metrics import METRICS
+from noiseproof.records import SpectrumCard
+
+RESULTS = "study.jsonl"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One head, trained once, on one evaluation set.
+
+    Attributes:
+        cell: address of the content.
+        asked: what the recipe says about it.
+        backbone, layer, task, share, noise_kind, noise_rate, head, setting, seed: place in the grid.
+        set_name: of the evaluation set.
+        domain: "id" or "ood".
+        realised_rate: of the injected noise, in [0, 1].
+        num_train: examples the head learned from.
+        num_examples: n of the evaluation set.
+        metrics: the same names as in `results.jsonl`.
+        entropy_nats: SVE of the features as the head reshapes them; `None` if not asked for.
+        largest_ratio: LSVR of them.
+        fit_s: wall time of the training, its part where heads were trained together.
+    """
+
+    cell: str
+    asked: str
+    backbone: str
+    layer: str | None
+    task: str
+    share: float
+    noise_kind: str | None
+    noise_rate: float
+    head: str
+    setting: str
+    seed: int
+    set_name: str
+    domain: str
+    realised_rate: float
+    num_train: int
+    num_examples: int
+    metrics: dict[str, float]
+    entropy_nats: float | None
+    largest_ratio: float | None
+    fit_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As a line holds it: the metrics stand beside the rest."""
+        values = asdict(self)
+        name, metrics = values.pop("set_name"), values.pop("metrics")
+        return {"row": "cell", "set": name, **values, **metrics}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Cell:
+        """The row that `to_json` gave."""
+        metrics = {name: float(values.pop(name)) for name in METRICS}
+        return cls(set_name=values.pop("set"), metrics=metrics, **values)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The spectrum of the features of one evaluation set, as the encoder gives them.
+
+    Attributes:
+        cell, asked: as in `Cell`.
+        backbone, layer, task, set_name, domain: which set.
+        num_examples: n.
+        singular_values: raw, descending.
+        centred_singular_values: with the mean row taken off.
+        entropy_nats, largest_ratio, effective_rank: of the raw ones.
+        centred_entropy_nats, centred_largest_ratio, centred_effective_rank: of the centred ones.
+        encode_s: time the encoder took for the data set this set is (a part) of, with the in-domain one also
+            for the training set; `None` where features were in the store already.
+        num_encoded: examples that took that time.
+        pretraining_accuracy: what the encoder's card says it reached on held-out data, in [0, 1].
+    """
+
+    cell: str
+    asked: str
+    backbone: str
+    layer: str | None
+    task: str
+    set_name: str
+    domain: str
+    num_examples: int
+    singular_values: list[float]
+    centred_singular_values: list[float]
+    entropy_nats: float
+    largest_ratio: float
+    effective_rank: float
+    centred_entropy_nats: float
+    centred_largest_ratio: float
+    centred_effective_rank: float
+    encode_s: float | None
+    num_encoded: int
+    pretraining_accuracy: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a line holds it."""
+        values = asdict(self)
+        return {"row": "spectrum", "set": values.pop("set_name"), **values}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Spectrum:
+        """The row that `to_json` gave."""
+        return cls(set_name=values.pop("set"), **values)
+
+    def card(self, *, is_centred: bool) -> SpectrumCard:
+        """The values as the report's figures take them."""
+        import numpy as np
+
+        values = self.centred_singular_values if is_centred else self.singular_values
+        return SpectrumCard(
+            num_examples=self.num_examples,
+            dim=len(values),
+            singular_values=np.array(values),
+            entropy_nats=self.centred_entropy_nats if is_centred else self.entropy_nats,
+            largest_ratio=self.centred_largest_ratio if is_centred else self.largest_ratio,
+            effective_rank=self.centred_effective_rank if is_centred else self.effective_rank,
+            is_centred=is_centred,
+        )
+
+
+Row = Cell | Spectrum
+_KINDS: dict[str, type[Cell] | type[Spectrum]] = {"cell": Cell, "spectrum": Spectrum}
+
+
+class StudyLog:
+    """The rows of a study on disk; opened again, it knows what is there.
+
+    Args:
+        folder: of the study.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / RESULTS
+        self.path.touch()
+        self._by_cell: dict[str, Row] = {}
+        self._by_asked: dict[str, Row] = {}
+        for row in read_rows(self.path):
+            self._note(row)
+        os.truncate(self.path, len(whole_lines(self.path)))  # what a kill cut off
+
+    @property
+    def rows(self) -> list[Row]:
+        """The row that counts of each thing that was ever asked."""
+        return list(self._by_asked.values())
+
+    def has(self, cell: str) -> bool:
+        """Whether a cell need not be computed; where data changed back, its old row counts again."""
+        row = self._by_cell.get(cell)
+        if row is not None and self._by_asked[row.asked].cell != cell:
+            self.append([row])
+        return row is not None
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Write rows to disk, all in one."""
+        append_lines(self.path, (json.dumps(row.to_json(), allow_nan=False) for row in rows))
+        for row in rows:
+            self._note(row)
+
+    def _note(self, row: Row) -> None:
+        self._by_cell[row.cell] = row
+        self._by_asked[row.asked] = row
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[Row]:
+    """All whole rows, in the order they were written; none where there is no file.
+
+    Raises:
+        DamagedFile: a line that was not cut off by a kill is no row; it is named.
+    """
+    file = Path(path)
+    if not file.is_file():
+        return []
+    rows: list[Row] = []
+    for number, line in enumerate(whole_lines(file).decode(errors="replace").splitlines(), start=1):
+        try:
+            values = json.loads(line)
+            rows.append(_KINDS[values.pop("row")].from_json(values))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedFile(
+                f"Line {number} of {str(file)!r} is not a row of a study: {error!r}. Next: delete that line "
+                "and start the study again; only what it held is computed anew."
+            ) from error
+    return rows
+
+
+def rows_asked(rows: Iterable[Row], asked: Iterable[str]) -> list[Row]:
+    """The last row of each thing asked, in the order asked; what is not there is left out."""
+    last = {row.asked: row for row in rows}
+    return [last[one] for one in dict.fromkeys(asked) if one in last]

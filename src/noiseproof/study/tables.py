@@ -1,0 +1,248 @@
+"""Tables of a study, in the shapes of the paper's (Chen, Wang et al. 2024, arXiv:2309.17002)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from noiseproof.evaluate.protocol import interval, is_above
+from noiseproof.report.tables import (
+    INTERVAL_MEANING,
+    NONE,
+    ONE_SEED,
+    RULE_FOR_BOLD,
+    Cell,
+    Table,
+    decimal,
+    name_cell,
+    percent,
+    percent_cell,
+)
+from noiseproof.study.found import Found, incomplete, over_seeds, per_seed
+
+_DOMAINS = {"id": "in domain", "ood": "out of domain"}
+POINTS = "Differences are in points and paired by seed; positive: better than the encoder without noise."
+
+
+def models_table(found: Found) -> Table:
+    """Accuracy and F1 of every encoder and head, mean over sets (the paper's Table 2)."""
+    asked = [(domain, value) for domain in found.domains for value in ("score", "macro_f1")]
+    body = []
+    for encoder in found.encoders:
+        columns = [_heads(found, found.select(encoder, domain=domain), value) for domain, value in asked]
+        for head in found.heads:
+            cells = [column[head] for column in columns]
+            body.append((name_cell(encoder.title), name_cell(head), *cells))
+    names = [f"{'acc.' if value == 'score' else 'F1'} {_DOMAINS[domain]}" for domain, value in asked]
+    header = ("encoder", "head", *names)
+    return Table("Encoders and heads, in %", header, tuple(body), _notes(found), num_text_columns=2)
+
+
+def pretraining_table(found: Found) -> Table:
+    """What pre-training reached on held-out data, by noise and family (Table 3)."""
+    known = {
+        (encoder.family, encoder.noise): row.pretraining_accuracy
+        for encoder in found.encoders
+        for row in found.spectra_of(encoder)
+    }
+    body = [
+        (_rate(noise), *(percent(known.get((family, noise))) for family in found.families))
+        for noise in _noises(found)
+    ]
+    notes = ("On held-out data with clean labels, as the card of each encoder has it.",)
+    return Table("Accuracy of pre-training in %", ("noise", *found.families), tuple(body), notes)
+
+
+def sets_in_domain_table(found: Found) -> Table:
+    """Every in-domain set (Table 7)."""
+    return _sets_table(found, "id", "In-domain accuracy in %", ())
+
+
+def sets_out_of_domain_table(found: Found) -> Table:
+    """By training set, mean over its out-of-domain sets (Table 8)."""
+    note = "A column: trained on this set, mean over the out-of-domain sets that belong to it."
+    return _sets_table(found, "ood", "Out-of-domain accuracy in %", (note,))
+
+
+def runtime_table(found: Found) -> Table:
+    """Seconds for the features, once, and for training each head, per seed (Table 14)."""
+    heads = found.heads
+    body = []
+    for task in [*found.values("task"), None]:
+        cells = found.select(task=task)
+        # A head is trained once, however many sets it is evaluated on.
+        trained = cells.drop_duplicates(["encoder", "task", "share", "noise", "head", "setting", "seed"])
+        row = [_seconds(_total(trained[trained["head"] == head])) for head in heads]
+        body.append((name_cell(task or "all"), _encoding(found, task), *row))
+    notes = (
+        "Wall time on the hardware of study.json: features once for all heads and seeds; training per seed, "
+        f"summed over encoders and settings ({len(found.encoders)} encoders).",
+        f"{NONE}: the features were in the store before, so their time was not measured.",
+    )
+    return Table("Seconds", ("set", "features, once", *heads), tuple(body), notes)
+
+
+def settings_table(found: Found) -> Table:
+    """Settings of the heads against pre-training noise, a column per family (Tables 15 and 16)."""
+    domains = found.domains
+    body = []
+    for setting in found.values("setting"):
+        for noise in _noises(found):
+            cells = []
+            for family in found.families:
+                encoders = [one for one in found.noisy(family) if one.noise == noise]
+                for domain in domains:
+                    own = [found.select(one, domain=domain, setting=setting) for one in encoders]
+                    cells.append(percent_cell(over_seeds(pd.concat(own), "score")) if own else Cell(NONE))
+            body.append((name_cell(setting), _rate(noise), *cells))
+    names = [f"{family}, {_DOMAINS[domain]}" for family in found.families for domain in domains]
+    columns, notes = ("setting", "noise", *names), _notes(found, bold=False)
+    return Table("Accuracy in % by setting", columns, tuple(body), notes, num_text_columns=2)
+
+
+def influence_table(found: Found) -> Table:
+    """Each encoder against the one of its family without noise, for every head: the claim of Figure 2."""
+    body = []
+    domains = found.domains
+    for family in found.families:
+        encoders = found.noisy(family)
+        for encoder in encoders:
+            for head in found.heads:
+                cells = []
+                for domain in domains:
+                    own, clean = (
+                        per_seed(found.select(one, domain=domain, head=head), "score")
+                        for one in (encoder, encoders[0])
+                    )
+                    cells += [percent_cell(interval(own.values()) if own else None), _difference(own, clean)]
+                body.append((name_cell(family), _rate(encoder.noise), name_cell(head), *cells))
+    names = [name for domain in domains for name in (_DOMAINS[domain], "against clean")]
+    notes = (*_notes(found, bold=False), POINTS)
+    columns = ("family", "noise", "head", *names)
+    return Table("Accuracy in % by noise in pre-training", columns, tuple(body), notes, num_text_columns=3)
+
+
+def spectrum_table(found: Found) -> Table:
+    """SVE in domain and LSVR out of domain of the features, mean over sets (the quantities of Figure 3)."""
+    domains = found.domains
+    quantities = [
+        (name, f"{prefix}{key}")
+        for prefix, suffix in (("", ""), ("centred_", " centred"))
+        for key, name in (("entropy_nats", f"SVE{suffix}"), ("largest_ratio", f"LSVR{suffix}"))
+    ]
+    body = [
+        (
+            name_cell(encoder.title),
+            *(
+                decimal(found.spectrum_mean(encoder, key, domain=domain))
+                for domain in domains
+                for _, key in quantities
+            ),
+        )
+        for encoder in found.encoders
+    ]
+    names = [f"{name}, {_DOMAINS[domain]}" for domain in domains for name, _ in quantities]
+    notes = (
+        "SVE: entropy of the singular values in nats. LSVR: minus the log of the largest one's share.",
+        "There is one number per encoder and set, so there are no seeds to tell luck from effect.",
+    )
+    return Table("Spectrum of the features", ("encoder", *names), tuple(body), notes)
+
+
+def noise_table(found: Found) -> Table:
+    """Noise in pre-training against noise in the labels (the numbers of Figures 15 and 16)."""
+    noises = found.values("noise")
+    body = [
+        (
+            name_cell(head),
+            name_cell(encoder.title),
+            *(
+                percent_cell(over_seeds(found.select(encoder, domain="id", head=head, noise=one), "score"))
+                for one in noises
+            ),
+        )
+        for head in found.heads
+        for encoder in found.encoders
+    ]
+    names = [one.replace(":", " ") for one in noises]
+    notes = (*_notes(found, bold=False), "Columns: wrong labels in the training set, kind and rate.")
+    columns = ("head", "encoder", *names)
+    return Table("In-domain accuracy in %", columns, tuple(body), notes, num_text_columns=2)
+
+
+TABLES: dict[str, Callable[[Found], Table]] = {
+    "models": models_table,
+    "pretraining": pretraining_table,
+    "sets-in-domain": sets_in_domain_table,
+    "sets-out-of-domain": sets_out_of_domain_table,
+    "runtime": runtime_table,
+    "settings": settings_table,
+    "influence": influence_table,
+    "spectrum": spectrum_table,
+    "noise-x-noise": noise_table,
+}
+
+
+def _sets_table(found: Found, domain: str, title: str, notes: tuple[str, ...]) -> Table:
+    in_domain = found.select(domain=domain)
+    tasks = [] if not len(in_domain) else list(dict.fromkeys(in_domain["task"]))
+    body = []
+    for encoder in found.encoders:
+        columns = [
+            _heads(found, found.select(encoder, domain=domain, task=task), "score") for task in (*tasks, None)
+        ]
+        for head in found.heads:
+            body.append((name_cell(encoder.title), name_cell(head), *(column[head] for column in columns)))
+    columns_named = ("encoder", "head", *tasks, "mean")
+    return Table(title, columns_named, tuple(body), (*_notes(found), *notes), num_text_columns=2)
+
+
+def _heads(found: Found, cells: pd.DataFrame, value: str) -> dict[str, Cell]:
+    """Head -> its mean, bold where it is clearly ahead of every other."""
+    by_head = {head: per_seed(cells[cells["head"] == head], value) for head in found.heads}
+    shown = {}
+    for head, own in by_head.items():
+        others = [values for other, values in by_head.items() if other != head]
+        is_best = bool(others) and all(is_above(own, values) for values in others)
+        shown[head] = percent_cell(interval(own.values()) if own else None, is_best=is_best)
+    return shown
+
+
+def _difference(own: dict[int, float], clean: dict[int, float]) -> Cell:
+    differences = [own[seed] - clean[seed] for seed in own if seed in clean]
+    if not differences:
+        return Cell(NONE)
+    found = interval(differences)
+    spread = "" if found.half_width is None else f"± {100 * found.half_width:.1f}"
+    return Cell(f"{100 * found.mean:+.1f}", spread, found.mean)
+
+
+def _total(trained: pd.DataFrame) -> float | None:
+    """Mean over seeds of the seconds of all heads of a seed."""
+    return float(trained.groupby("seed")["fit_s"].sum().mean()) if len(trained) else None
+
+
+def _encoding(found: Found, task: str | None) -> Cell:
+    """Of every data set once, though several evaluation sets may be parts of it."""
+    own = [row for row in found.spectra if task in (None, row.task)]
+    timed = {(row.backbone, row.task, row.encode_s, row.num_encoded) for row in own}
+    return _seconds(None if any(each[2] is None for each in timed) else sum(each[2] or 0.0 for each in timed))
+
+
+def _seconds(value: float | None) -> Cell:
+    return Cell(NONE) if value is None else Cell(f"{value:,.2f}", value=value)
+
+
+def _noises(found: Found) -> list[float]:
+    return sorted({encoder.noise for encoder in found.encoders if encoder.noise is not None})
+
+
+def _rate(noise: float | None) -> Cell:
+    return Cell(NONE) if noise is None else Cell(f"{100 * noise:g} %", value=noise)
+
+
+def _notes(found: Found, *, bold: bool = True) -> tuple[str, ...]:
+    has_seeds = len(found.values("seed")) > 1
+    notes: Sequence[str] = [INTERVAL_MEANING, *([RULE_FOR_BOLD] if bold else [])] if has_seeds else [ONE_SEED]
+    return (*notes, *incomplete(found))

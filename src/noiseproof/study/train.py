@@ -1,0 +1,132 @@
+"""Train heads of one encoder on one task and turn what they say into rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from noiseproof.diagnose.spectrum import spectrum
+from noiseproof.evaluate.protocol import evaluate_head
+from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead, fit_heads
+from noiseproof.stages import digest
+from noiseproof.study.grid import SCHEMA, Evaluation, Fit, Grid
+from noiseproof.study.material import Encoded, OpenTask, TrainingData
+from noiseproof.study.rows import Cell
+
+_TOGETHER_ON_GPU = 16  # MLPs of one stack: memory grows with their number, speed hardly any more
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A head to train, with the results that it lacks.
+
+    Attributes:
+        fit: its place in the grid.
+        data: what it learns from.
+        cells: evaluation -> address, of the results that are not there yet.
+    """
+
+    fit: Fit
+    data: TrainingData
+    cells: dict[Evaluation, str]
+
+
+class Bench:
+    """Everything that heads of one encoder and task have in common.
+
+    Args:
+        grid: of the study.
+        encoded: features by the encoder.
+        task: its data sets.
+    """
+
+    def __init__(self, grid: Grid, encoded: Encoded, task: OpenTask) -> None:
+        self._grid, self._encoded, self._task = grid, encoded, task
+        self._train_key = digest(encoded.part_key(task.parts.train))
+        view = task.parts.second_view
+        self._view_key = None if view is None else encoded.key(view)
+        self._test_keys = {
+            one: digest([encoded.part_key(part), part.best_labels]) for one, part in task.tests.items()
+        }
+        self._features: Float[np.ndarray, "n d"] | None = None
+
+    @property
+    def train_features(self) -> Float[np.ndarray, "n d"]:
+        """Of the whole training part, read once."""
+        if self._features is None:
+            self._features = np.asarray(self._encoded.features(self._task.parts.train))
+        return self._features
+
+    def address(self, fit: Fit, evaluation: Evaluation, data: TrainingData) -> str:
+        """Hash of everything that decides a result."""
+        (head,) = self._grid.variant(fit).build([fit.seed])
+        content = {
+            "schema": SCHEMA,
+            "asked": self._grid.asked(fit, evaluation),
+            "train": [self._train_key, data.key, self._view_key],
+            "test": self._test_keys[evaluation],
+            "spec": asdict(head.spec()),
+        }
+        return digest(content)[:32]
+
+    def run(self, jobs: Sequence[Job]) -> list[Cell]:
+        """Train heads that share their data, and evaluate each on the sets it lacks."""
+        heads = [head for job in jobs for head in self._grid.variant(job.fit).build([job.fit.seed])]
+        data, view = jobs[0].data, self._task.parts.second_view
+        second = None if view is None else self._encoded.stored(view).features[data.rows]
+        begin = time.perf_counter()
+        fit_heads(heads, self.train_features[data.rows], data.given_labels, second_view=second)
+        fit_s = (time.perf_counter() - begin) / len(heads)
+        return [
+            self._cell(job, one, address, head, fit_s)
+            for job, head in zip(jobs, heads, strict=True)
+            for one, address in job.cells.items()
+        ]
+
+    def _cell(self, job: Job, evaluation: Evaluation, address: str, head: AbstractHead, fit_s: float) -> Cell:
+        part = self._task.tests[evaluation]
+        features = self._encoded.features(part)
+        row = evaluate_head(
+            head, features, part.best_labels, name=job.fit.head, seed=job.fit.seed, set_name=part.name,
+            domain=evaluation.domain, class_names=part.dataset.class_names,
+        )  # fmt: skip
+        card = None
+        if self._grid.recipe.has_head_spectra:
+            is_reshaped = isinstance(head, AbstractReshapingHead)
+            card = spectrum(head.transform(features) if is_reshaped else features)
+        return Cell(
+            cell=address,
+            asked=self._grid.asked(job.fit, evaluation),
+            **job.fit.coordinates(),
+            set_name=part.name,
+            domain=evaluation.domain,
+            realised_rate=job.data.realised_rate,
+            num_train=len(job.data.rows),
+            num_examples=row.num_examples,
+            metrics=row.metrics,
+            entropy_nats=None if card is None else card.entropy_nats,
+            largest_ratio=None if card is None else card.largest_ratio,
+            fit_s=fit_s,
+        )
+
+
+def in_batches(jobs: Sequence[Job], grid: Grid) -> Iterator[list[Job]]:
+    """Jobs to train in one go: those that share data, and on a CPU each MLP alone (`heads.fit`).
+
+    Each batch is on disk when it is done, so it is also the most that an interruption loses.
+    """
+    groups: dict[Any, list[Job]] = {}
+    for job in jobs:
+        (head,) = grid.variant(job.fit).build([job.fit.seed])
+        layers = head.spec().architecture.hidden_layers
+        alone = job.fit if layers and not torch.cuda.is_available() else None
+        groups.setdefault((job.data.key, layers and job.fit.head, alone), []).append(job)
+    for group in groups.values():
+        for start in range(0, len(group), _TOGETHER_ON_GPU):
+            yield group[start : start + _TOGETHER_ON_GPU]

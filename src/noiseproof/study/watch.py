@@ -1,0 +1,63 @@
+"""How far a study is and how long it will take: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from noiseproof.progress import stage
+
+_SAY_EVERY_S = 60.0
+
+
+class Watch:
+    """Counts heads.
+
+    Args:
+        total: heads that are expected to be trained.
+        bar: shown on a terminal.
+        say: receives the lines elsewhere.
+        clock: seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        *,
+        bar: tqdm,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total, self._bar, self._say, self._clock = total, bar, say, clock
+        self._done = 0
+        self._begin = self._said = clock()
+
+    def advance(self, num_heads: int) -> None:
+        """Count heads that are done or that turned out not to be possible."""
+        self._done += num_heads
+        self._total = max(self._total, self._done)  # data that changed make more work than was expected
+        self._bar.update(num_heads)
+        now = self._clock()
+        if now - self._said >= _SAY_EVERY_S:
+            self._said = now
+            left_s = (now - self._begin) / max(self._done, 1) * (self._total - self._done)
+            self._say(f"{self._done} of {self._total} heads, about {duration(left_s)} left")
+
+
+@contextmanager
+def watching(total: int, *, say: Callable[[str], None]) -> Iterator[Watch]:
+    """A watch over a study of so many heads."""
+    is_watched = sys.stderr.isatty()
+    with stage("Study", total=total, unit="head", quiet=total == 0) as bar:
+        yield Watch(total, bar=bar, say=(lambda line: None) if is_watched else say)
+
+
+def duration(seconds: float) -> str:
+    """Whole minutes, or seconds where there are few."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
