@@ -11,7 +11,7 @@ from typing import Any
 from timm.models import register_model
 from timm.models._builder import build_model_with_cfg
 from timm.models._registry import generate_default_cfgs
-from timm.models.byobnet import ByobNet, ByoBlockCfg, ByoModelCfg
+from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 
 __all__: list[str] = []  # timm adds each registered name
 
@@ -38,8 +38,8 @@ default_cfgs = generate_default_cfgs(
 
 
 @register_model
-def resnet8_32px(pretrained: bool = False, **options: Any) -> ByobNet:
-    """Three stages of one basic block, 32-64-128 wide, on a 16-wide 3x3 stem that keeps all pixels; d = 128."""
+def resnet8_32px(pretrained: bool = False, **options: Any) -> ByobNet:  # noqa: FBT001, FBT002  timm calls it so
+    """A 3x3 stem of 16 channels that keeps all pixels, then one block each of 32, 64 and 128; d = 128."""
     blocks = tuple(ByoBlockCfg(type="basic", d=1, c=width, s=2, gs=0, br=1.0) for width in _WIDTHS)
     model: ByobNet = build_model_with_cfg(
         ByobNet,

@@ -17,8 +17,18 @@ _SUPERVISED = """Example:
 noiseproof pretrain supervised --recipe pretrain-resnet8-cifar10 --train train.parquet --test test.parquet
 --label-noise symmetric --rate 0.2 --out encoders/noise20
 """
+_IMAGE_TEXT = """Example:
 
-Recipe = Annotated[str, typer.Option(help="A recipe of 'noiseproof ls recipes', or a YAML file.")]
+noiseproof pretrain image-text --recipe pretrain-resnet8-minilm-cifar10 --train train.parquet
+--test test.parquet --rate 0.1 --out encoders/clip-noise10
+"""
+_SIMCLR = """Example:
+
+noiseproof pretrain simclr --recipe pretrain-resnet8-simclr-cifar10 --train train.parquet
+--test test.parquet --out encoders/simclr
+"""
+
+Recipe = Annotated[str, typer.Option(help="A shipped recipe whose name starts with pretrain-, or a file.")]
 Train = Annotated[str, typer.Option(help="Data set to learn from, as in 'noiseproof run'.")]
 Test = Annotated[str, typer.Option(help="Data set with clean labels for the card; it decides nothing.")]
 Out = Annotated[Path, typer.Option(help="Folder of weights and card; the same again goes on.")]
@@ -27,6 +37,12 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting, e.g. 
 Seed = Annotated[int, typer.Option(help="Of noise, initial weights, order and augmentation.", min=0)]
 LabelNoise = Annotated[str | None, typer.Option(help="Kind of label noise, see 'noiseproof ls noise'.")]
 Rate = Annotated[float | None, typer.Option(help="Share of the examples that get noise, in [0, 1].")]
+Manifest = Annotated[
+    Path | None, typer.Option(help="Folder of a noise manifest, instead of a kind and a rate.")
+]  # fmt: skip
+Caption = Annotated[
+    str | None, typer.Option(help="Column of the captions; without it they are made from class names.")
+]  # fmt: skip
 
 
 @app.command("supervised", epilog=_SUPERVISED)
@@ -39,6 +55,7 @@ def supervised(
     model: Model = None,
     label_noise: LabelNoise = None,
     rate: Rate = None,
+    noise_manifest: Manifest = None,
     seed: Seed = 0,
     set_: Set = None,
     label: options.Label = None,
@@ -46,15 +63,68 @@ def supervised(
     limit: options.Limit = None,
 ) -> None:
     """Learn given labels, some of them wrong."""
-    from noiseproof.pretrain.settings import resolve
-    from noiseproof.pretraining import Job, pretrain_supervised
+    _pretrain("supervised", locals())
 
-    settings = resolve(recipe, objective="supervised", options={"model": model}, overrides=set_ or ())
-    job = Job(
-        settings, train, test, out, noise=label_noise, rate=rate, seed=seed, label=label, image=image,
-        limit=limit, command=command_line(),
-    )  # fmt: skip
-    _tell(pretrain_supervised(job), out)
+
+@app.command("image-text", epilog=_IMAGE_TEXT)
+@guarded
+def image_text(
+    recipe: Recipe,
+    train: Train,
+    test: Test,
+    out: Out,
+    model: Model = None,
+    rate: Rate = None,
+    noise_manifest: Manifest = None,
+    caption: Caption = None,
+    seed: Seed = 0,
+    set_: Set = None,
+    label: options.Label = None,
+    image: options.Image = None,
+    limit: options.Limit = None,
+) -> None:
+    """Learn which caption belongs to which image, some captions swapped."""
+    _pretrain("image-text", locals())
+
+
+@app.command("simclr", epilog=_SIMCLR)
+@guarded
+def simclr(
+    recipe: Recipe,
+    train: Train,
+    test: Test,
+    out: Out,
+    model: Model = None,
+    seed: Seed = 0,
+    set_: Set = None,
+    label: options.Label = None,
+    image: options.Image = None,
+    limit: options.Limit = None,
+) -> None:
+    """Learn without labels, which then cannot be wrong."""
+    _pretrain("simclr", locals())
+
+
+def _pretrain(objective: Any, given: dict[str, Any]) -> None:
+    from noiseproof.pretrain.noise import NoiseRequest
+    from noiseproof.pretrain.settings import resolve
+    from noiseproof.pretraining import Job, pretrain
+
+    settings = resolve(
+        given.pop("recipe"),
+        objective=objective,
+        options={"model": given.pop("model")},
+        overrides=given.pop("set_") or (),
+    )
+    noise = NoiseRequest(
+        given.pop("label_noise", None),
+        given.pop("rate", None),
+        given["seed"],
+        given.pop("noise_manifest", None),
+    )
+    card = pretrain(Job(settings, noise=noise, command=command_line(), **given))
+    if card:  # empty in all processes but the first
+        _tell(card, given["out"])
 
 
 def _tell(card: dict[str, Any], out: Path) -> None:

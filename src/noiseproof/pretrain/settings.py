@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from noiseproof.errors import InvalidArgument, MissingFile
 from noiseproof.registry import unknown_name
+from noiseproof.training.streaming import Transform
 
 Objective = Literal["supervised", "image-text", "simclr"]
 
@@ -48,6 +49,7 @@ class Settings(BaseModel):
         projection_dim: width of SimCLR's projection.
         colour_strength: of SimCLR's jitter.
         least_scale: least share of the area a random crop keeps.
+        crop_share: of the shorter side, that the centre crop of an evaluation keeps, when streaming.
         lock_text: keep the text tower as it is, but for its projection (Zhai et al. 2022).
         workers: processes that decode, when streaming.
         checkpoint_steps: steps between checkpoints.
@@ -82,9 +84,16 @@ class Settings(BaseModel):
     projection_dim: int = Field(default=128, ge=1)
     colour_strength: float = Field(default=0.5, ge=0)
     least_scale: float = Field(default=0.08, gt=0, le=1)
+    crop_share: float = Field(default=0.95, gt=0, le=1)
     lock_text: bool = True
     workers: int = Field(default=4, ge=0)
     checkpoint_steps: int = Field(default=500, ge=1)
+
+    def transform(self) -> Transform:
+        """How images are read when streaming."""
+        return Transform(
+            self.image_size, self.least_scale, self.use_flip, self.randaugment, self.crop_share, self.workers
+        )
 
 
 class Recipe(BaseModel):

@@ -5,13 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from noiseproof.pretrain.settings import Settings
+from noiseproof.pretrain.task import Images, Task, outputs
+from noiseproof.pretrain.towers import image_tower, normaliser, pooled
+from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import Batch
 from noiseproof.training.loop import Loss
+
+
+def supervised_task(
+    settings: Settings, given_labels: Int[np.ndarray, " n"], *, num_classes: int, seed: int
+) -> Task:
+    """A timm network that learns the given labels, right or wrong."""
+    model = image_tower(settings, num_classes=num_classes, seed=seed)
+
+    def predict(images: Images, class_names: tuple[str, ...]) -> np.ndarray:
+        return outputs(model, model, images).argmax(axis=1)
+
+    return Task(
+        model=model,
+        loss=supervised_loss(settings, num_classes=num_classes),
+        normalise=normaliser(model),
+        augmentation=PadCropFlip(settings.padding, settings.use_flip),
+        features=pooled(model),
+        weights=model,
+        columns={"given_labels": given_labels},
+        predict=predict,
+    )
 
 
 def supervised_loss(settings: Settings, *, num_classes: int) -> Loss:

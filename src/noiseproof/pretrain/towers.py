@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from noiseproof.backbones.image import import_timm, unknown_model
 from noiseproof.pretrain.settings import Settings
@@ -14,7 +14,7 @@ from noiseproof.rng import isolated
 from noiseproof.training.batches import Normaliser
 
 
-def classifier(settings: Settings, *, num_classes: int, seed: int) -> nn.Module:
+def image_tower(settings: Settings, *, num_classes: int, seed: int) -> Any:
     """A timm model with a classifier of `num_classes`; 0 leaves the classifier out.
 
     Raises:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from noiseproof import atomic
 from noiseproof.errors import BadData, invalid, missing_extra
-from noiseproof.schedule import learning_rate_factor
 from noiseproof.progress import stage
 from noiseproof.rng import isolated
+from noiseproof.schedule import learning_rate_factor
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
 from noiseproof.training.order import Share
