@@ -77,6 +77,8 @@ def make_card(
         "schema": _SCHEMA,
         "objective": settings.objective,
         "model": settings.model,
+        "architecture": task.architecture,
+        "prefix": task.prefix,
         "command": command,
         "settings": settings.model_dump(),
         "seed": seed,

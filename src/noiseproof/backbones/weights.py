@@ -95,6 +95,13 @@ def _parsed(path: Path) -> Any:
         ) from error
 
 
+def parse_safetensors(content: bytes) -> dict[str, Tensor]:
+    """The tensors in the bytes of a safetensors file that was checked already."""
+    from safetensors.torch import load
+
+    return load(content)
+
+
 def load_exactly(
     module: nn.Module, state: Mapping[str, Tensor], *, source: str, dropped: Sequence[str] = ()
 ) -> None:

@@ -28,6 +28,11 @@ noiseproof pretrain simclr --recipe pretrain-resnet8-simclr-cifar10 --train trai
 --test test.parquet --out encoders/simclr
 """
 
+_PACK = """Example:
+
+noiseproof pretrain pack encoders/noise20 --name resnet8-noise20 --out packed/
+"""
+
 Recipe = Annotated[str, typer.Option(help="A shipped recipe whose name starts with pretrain-, or a file.")]
 Train = Annotated[str, typer.Option(help="Data set to learn from, as in 'noiseproof run'.")]
 Test = Annotated[str, typer.Option(help="Data set with clean labels for the card; it decides nothing.")]
@@ -103,6 +108,19 @@ def simclr(
 ) -> None:
     """Learn without labels, which then cannot be wrong."""
     _pretrain("simclr", locals())
+
+
+@app.command("pack", epilog=_PACK)
+@guarded
+def pack(
+    folder: Annotated[Path, typer.Argument(help="What a pre-training left.")],
+    name: Annotated[str, typer.Option(help="Of the two files.")],
+    out: Annotated[Path, typer.Option(help="Folder they go to.")],
+) -> None:
+    """Make float16 weights and a card to share, as in the zoo."""
+    from noiseproof.packing import pack as pack_folder
+
+    print(f"Packed into {pack_folder(folder, name=name, out=out)}")
 
 
 def _pretrain(objective: Any, given: dict[str, Any]) -> None:

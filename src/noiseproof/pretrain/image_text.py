@@ -11,7 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from noiseproof.pretrain.captions import TEMPLATES, caption
-from noiseproof.pretrain.pair import LockedTextPair, Tokenizer, build_pair, text_rows
+from noiseproof.pretrain.pair import (
+    LockedTextPair,
+    Tokenizer,
+    build_pair,
+    import_open_clip,
+    text_rows,
+    tower_config,
+)  # fmt: skip
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretrain.task import Images, Task, outputs
 from noiseproof.training.augment import PadCropFlip
@@ -54,8 +61,15 @@ def image_text_task(
         columns={"caption_ids": caption_ids.astype(np.int64)},
         predict=predict,
         metric="zero_shot_accuracy",
+        architecture=_timm_name(settings.model),
+        prefix="visual.trunk.",
         facts={"num_captions": len(distinct)},
     )
+
+
+def _timm_name(model: str) -> str | None:
+    config = tower_config(model, import_open_clip("Pre-training"))
+    return config["vision_cfg"].get("timm_model_name")
 
 
 def _mean_and_std(tower: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:

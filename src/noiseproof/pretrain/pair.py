@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def build_pair(model: str, *, image_size: int, lock_text: bool, seed: int) -> tu
     rest = {key: config[key] for key in ("quick_gelu", "init_logit_scale") if key in config}
     is_custom = bool(text.get("hf_model_name")) or config.get("custom_text", False)
     kind = open_clip.CustomTextCLIP if is_custom else open_clip.CLIP
-    with isolated(seed, "init"):
+    with isolated(seed, "init"), _quiet():
         pair = kind(embed_dim=config["embed_dim"], vision_cfg=vision, text_cfg=text, **rest)
     if lock_text:
         if not text.get("hf_model_name"):
@@ -95,6 +96,22 @@ def import_open_clip(purpose: str) -> Any:
         extra = "text" if package == "transformers" else "clip"
         raise missing_extra(package, extra, purpose) from error
     return open_clip
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers reports every weight it leaves out (the pooler, which nobody uses) and shows a bar."""
+    from transformers.utils import logging
+
+    before, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if had_bar:
+            logging.enable_progress_bar()
 
 
 def _tokenizer(open_clip: Any, text: dict[str, Any]) -> Tokenizer:

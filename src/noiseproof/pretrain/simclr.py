@@ -29,6 +29,7 @@ def simclr_task(settings: Settings, *, seed: int) -> Task:
         augmentation=SimCLRViews(settings.least_scale, settings.colour_strength, settings.use_flip),
         features=encoder,
         weights=encoder,
+        architecture=settings.model,
         views=2,
         metric="linear_probe_accuracy",
     )

@@ -34,6 +34,7 @@ def supervised_task(
         augmentation=PadCropFlip(settings.padding, settings.use_flip),
         features=pooled(model),
         weights=model,
+        architecture=settings.model,
         columns={"given_labels": given_labels},
         predict=predict,
     )

@@ -33,6 +33,8 @@ class Task:
         views: augmentations of each image in a batch.
         predict: test images and class names -> class ids; `None` where a linear probe has to tell.
         metric: name of the accuracy in the card.
+        architecture: timm name of the image tower; `None` where it is not timm's.
+        prefix: of the image tower's keys among the weights.
         facts: for the card.
     """
 
@@ -46,6 +48,8 @@ class Task:
     views: int = 1
     predict: Callable[[Images, tuple[str, ...]], np.ndarray] | None = None
     metric: str = "test_accuracy"
+    architecture: str | None = None
+    prefix: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

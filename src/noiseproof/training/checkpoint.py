@@ -20,7 +20,7 @@ from noiseproof import atomic
 from noiseproof.errors import CheckpointMismatch, DamagedFile
 
 _SCHEMA = 1
-_MODEL, _OPTIMIZER = "model/", "optimizer/"
+_MODEL, _OPTIMIZER, _GROUP = "model/", "optimizer/", "group/"
 
 
 def write_checkpoint(
@@ -47,6 +47,9 @@ def write_checkpoint(
     groups = [
         {key: value for key, value in each.items() if key != "params"} for each in state["param_groups"]
     ]
+    for index, group in enumerate(groups):
+        for name in [name for name, value in group.items() if isinstance(value, Tensor)]:
+            tensors[f"{_GROUP}{index}/{name}"] = group.pop(name)  # timm's LAMB counts its steps here
     header = {"schema": _SCHEMA, "step": step, "identity": identity, "numbers": numbers, "groups": groups}
     with atomic.replacing(path) as partial:
         save_file(_own_copies(tensors), partial, metadata={"noiseproof": json.dumps(header)})
@@ -73,19 +76,30 @@ def read_checkpoint(
         raise CheckpointMismatch(
             f"The checkpoint {str(path)!r} does not fit the model: {error}. Next: give another --out."
         ) from error
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in tensors.items():
-        if name.startswith(_OPTIMIZER):
-            index, key = name.removeprefix(_OPTIMIZER).split("/", maxsplit=1)
-            state.setdefault(int(index), {})[key] = value
-    for name, number in header["numbers"].items():
-        index, key = name.split("/", maxsplit=1)
-        state.setdefault(int(index), {})[key] = number
-    fresh = optimizer.state_dict()["param_groups"]
-    groups = [kept | {"params": own["params"]} for kept, own in zip(header["groups"], fresh, strict=True)]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    optimizer.load_state_dict(_optimizer_state(header, tensors, optimizer))
     _restore_layouts(optimizer)
     return int(header["step"])
+
+
+def _optimizer_state(
+    header: Mapping[str, Any], tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """As torch wants it back."""
+    state: dict[int, dict[str, Any]] = {}
+    groups = [dict(group) for group in header["groups"]]
+    for place, value in tensors.items():
+        kind, _, rest = place.partition("/")
+        index, _, name = rest.partition("/")
+        if kind == "optimizer":
+            state.setdefault(int(index), {})[name] = value
+        elif kind == "group":
+            groups[int(index)][name] = value
+    for place, number in header["numbers"].items():
+        index, _, name = place.partition("/")
+        state.setdefault(int(index), {})[name] = number
+    fresh = optimizer.state_dict()["param_groups"]
+    groups = [kept | {"params": own["params"]} for kept, own in zip(groups, fresh, strict=True)]
+    return {"state": state, "param_groups": groups}
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from noiseproof.backbones.image import import_timm
 from noiseproof.registry import unknown_name
 
 OPTIMIZERS = ("adamw", "lamb", "lars", "sgd")
@@ -29,6 +30,7 @@ def make_optimizer(
     """
     if name not in OPTIMIZERS:
         raise unknown_name("optimizer", name, OPTIMIZERS)
+    import_timm(f"The optimiser {name!r}")
     from timm.optim import create_optimizer_v2
 
     options: dict[str, Any] = {"momentum": momentum} if name in ("sgd", "lars") else {}
