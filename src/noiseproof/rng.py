@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -29,3 +31,29 @@ def torch_seed(seed: int, *path: str | int) -> int:
     """A 63-bit seed for `torch.Generator`, from the same tree of streams."""
     state = np.random.SeedSequence(_entropy(seed, *path)).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
+
+
+@contextmanager
+def isolated(seed: int, *path: str | int) -> Iterator[None]:
+    """Give the global generators of Python, NumPy and torch a stream of their own inside this block.
+
+    For libraries that draw from global state (initialisers, dropout, RandAugment, Mixup). What was there
+    before comes back afterwards, so no caller notices.
+    """
+    import random
+
+    import torch
+
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng():
+        random.setstate(random.Random(torch_seed(seed, *path, "python")).getstate())
+        legacy = np.random.RandomState(np.random.MT19937(_entropy(seed, *path, "numpy")))
+        np.random.set_state(legacy.get_state())  # noqa: NPY002
+        torch.set_rng_state(torch.Generator().manual_seed(torch_seed(seed, *path, "torch")).get_state())
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(torch_seed(seed, *path, "cuda"))
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from noiseproof.errors import MissingFile
 
 OFFLINE_ADVICE = (
-    "Without a network these work: 'bundled:efficientnet-lite0', 'timm:NAME@checkpoint.safetensors', "
+    "Without a network these work: 'bundled:efficientnet-lite0', 'zoo:NAME', "
+    "'timm:NAME@checkpoint.safetensors', "
     "'open_clip:ARCH/checkpoint.safetensors', 'features:', and weights downloaded earlier."
 )
 

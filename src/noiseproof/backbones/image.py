@@ -36,7 +36,7 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
     timm = import_timm(f"The backbone 'timm:{rest}'")
     architecture, _, checkpoint = rest.partition("@")
     if not timm.is_model(architecture):
-        raise _unknown_model(architecture, timm.list_models())
+        raise unknown_model(architecture, timm.list_models())
     if checkpoint:
         model = timm.create_model(architecture, pretrained=False, num_classes=0)
         state = read_checkpoint(checkpoint)
@@ -92,6 +92,8 @@ def import_timm(purpose: str) -> Any:
     try:
         declare_missing_operators()
         import timm
+
+        import noiseproof.backbones.small  # noqa: F401  registers our small models
     except ModuleNotFoundError as error:
         raise _extra_for(error, purpose) from error
     return timm
@@ -106,8 +108,8 @@ def _classifier_names(model: Any) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _unknown_model(architecture: str, known: list[str]) -> UnknownName:
-    """timm knows more than a thousand names: show those that are near."""
+def unknown_model(architecture: str, known: list[str]) -> UnknownName:
+    """timm knows more than a thousand names: the message shows those that are near."""
     near = difflib.get_close_matches(architecture, known, n=8, cutoff=0.5) or list(_FAMILIAR)
     return unknown_name(
         "timm model", architecture, near, f"These are the nearest of {len(known)}: see `timm.list_models()`."

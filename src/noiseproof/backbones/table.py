@@ -12,6 +12,7 @@ BACKBONES = Registry(
         "features:": "noiseproof.backbones.arrays:open_given",
         "open_clip:": "noiseproof.backbones.image_text:open_open_clip",
         "timm:": "noiseproof.backbones.image:open_timm",
+        "zoo:": "noiseproof.backbones.zoo:open_zoo",
     },
 )
 EXAMPLES = (
@@ -20,6 +21,7 @@ EXAMPLES = (
     "open_clip:ViT-B-32/laion2b_s34b_b79k",
     "timm:resnet50",
     "timm:resnet50@checkpoint.safetensors",
+    "zoo:resnet8-noise20",
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from noiseproof import atomic
 from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, MissingFile, invalid
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
@@ -25,6 +26,25 @@ def hash_weights(module: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def write_weights(path: str | Path, module: nn.Module, *, dtype: torch.dtype | None = None) -> None:
+    """The state dict as safetensors, atomically.
+
+    Args:
+        path: where.
+        module: what to write.
+        dtype: of floating-point tensors; `None` leaves theirs.
+    """
+    from safetensors.torch import save_file
+
+    state = {name: value.detach().cpu() for name, value in module.state_dict().items()}
+    if dtype is not None:
+        state = {
+            name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()
+        }
+    with atomic.replacing(path) as partial:
+        save_file({name: value.contiguous() for name, value in state.items()}, partial)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -73,6 +93,13 @@ def _parsed(path: Path) -> Any:
             f"The checkpoint {str(path)!r} cannot be read, so it is damaged or no checkpoint: {error}. "
             "Next: fetch it again."
         ) from error
+
+
+def parse_safetensors(content: bytes) -> dict[str, Tensor]:
+    """The tensors in the bytes of a safetensors file that was checked already."""
+    from safetensors.torch import load
+
+    return load(content)
 
 
 def load_exactly(

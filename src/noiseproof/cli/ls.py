@@ -47,8 +47,11 @@ def _tables() -> dict[str, Callable[[], Iterable[str]]]:
 
 def _backbones() -> Iterable[str]:
     from noiseproof.backbones.table import EXAMPLES
+    from noiseproof.backbones.zoo import describe, zoo_card, zoo_names
 
-    return EXAMPLES
+    yield from (name for name in EXAMPLES if not name.startswith("zoo:"))
+    for name in zoo_names():
+        yield f"{'zoo:' + name:26}{describe(zoo_card(name))}"
 
 
 def _datasets() -> Iterable[str]:

@@ -1,12 +1,13 @@
-"""How many steps, how large a batch, and the learning rate of each step."""
+"""How many steps a head takes, and how large a batch."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-Decay = Literal["cosine", "linear"]
+from noiseproof.schedule import Decay, learning_rate_factor
+
+__all__ = ["Decay", "Plan", "learning_rate_factor", "plan"]
 
 # Fewer passes than this and some examples would hardly count.
 _LEAST_EPOCHS = 3
@@ -54,19 +55,3 @@ def plan(
         batch *= 2
     per_epoch = math.ceil(num_examples / batch)
     return Plan(min(epochs, max_steps // per_epoch), per_epoch)
-
-
-def learning_rate_factor(
-    step: int, *, num_steps: int, warmup_steps: int = 0, decay: Decay = "cosine"
-) -> float:
-    """Learning rate of this step as a part of the highest one, in [0, 1].
-
-    Rises linearly over the warm-up, so that step `warmup_steps - 1` has the full rate, then falls to 0
-    along half a cosine (vision) or a line (text); step `num_steps` would have exactly 0.
-
-    Source: Chen, Wang et al. 2024, arXiv:2309.17002, A.2 and B.3 (cosine for vision, linear for text).
-    """
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    part = (step - warmup_steps) / max(num_steps - warmup_steps, 1)
-    return 0.5 * (1 + math.cos(math.pi * part)) if decay == "cosine" else 1 - part

@@ -1,0 +1,96 @@
+"""`zoo:NAME`: small encoders that ship with the package, pre-trained under noise that is known exactly.
+
+Each is two files of `src/noiseproof/zoo`: weights as float16 safetensors, and a JSON card that says how they
+were made: command, settings, data, noise, accuracy, spectrum. The card also carries the preprocessing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from noiseproof.backbones.image import as_backbone, check_layer, import_timm
+from noiseproof.backbones.pixels import ImageBackbone
+from noiseproof.backbones.weights import load_exactly, parse_safetensors
+from noiseproof.errors import DamagedFile
+from noiseproof.registry import unknown_name
+
+
+def zoo_names() -> tuple[str, ...]:
+    """What may follow `zoo:`, by kind of pre-training and rate of noise."""
+    names = [each.name.removesuffix(".json") for each in _folder().iterdir() if each.name.endswith(".json")]
+    return tuple(sorted(names, key=_by_rate))
+
+
+def zoo_card(name: str) -> dict[str, Any]:
+    """How a zoo encoder was made and what it is worth.
+
+    Raises:
+        UnknownName: with the nearest known name.
+    """
+    if name not in zoo_names():
+        raise unknown_name("zoo encoder", name, zoo_names(), "See 'noiseproof ls backbones'.")
+    return json.loads((_folder() / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def open_zoo(rest: str, *, layer: str | None = None) -> ImageBackbone:
+    """A zoo encoder as a backbone, for images of any size, which are resized to what it was trained on.
+
+    Args:
+        rest: what follows `zoo:`.
+        layer: `"pooled"`, the input of the classifier or projection.
+
+    Raises:
+        UnknownName: no such encoder or layer.
+        DamagedFile: the weights are not those the card describes.
+    """
+    check_layer(layer)
+    card = zoo_card(rest)
+    timm = import_timm(f"The backbone 'zoo:{rest}'")
+    model = timm.create_model(card["architecture"], pretrained=False, num_classes=0)
+    content = (_folder() / f"{rest}.safetensors").read_bytes()
+    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+        raise DamagedFile(
+            f"The weights of 'zoo:{rest}' are not those its card describes. Next: install noiseproof again."
+        )
+    prefix = card["prefix"]
+    state = parse_safetensors(content)
+    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    classifier = model.pretrained_cfg["classifier"]
+    load_exactly(model, own, source=f"zoo:{rest}", dropped=(classifier,))
+    size = card["preprocessing"]["image_size"]
+    model.pretrained_cfg |= {
+        "input_size": (3, size, size),
+        "interpolation": card["preprocessing"]["interpolation"],
+        "mean": tuple(card["preprocessing"]["mean"]),
+        "std": tuple(card["preprocessing"]["std"]),
+        "crop_pct": 1.0,
+    }
+    return as_backbone(f"zoo:{rest}", model)
+
+
+def describe(card: dict[str, Any]) -> str:
+    """One line: noise, accuracy, spectrum."""
+    noise, (metric, value) = card["noise"], next(iter(card["results"].items()))
+    kind = {"image-text": "captions swapped", "simclr": "no labels used"}.get(
+        card["objective"], f"{noise['kind'] or 'label'} noise"
+    )
+    rate = "" if card["objective"] == "simclr" else f"{100 * noise['asked_rate']:g} % "
+    spectrum = card["spectrum"]
+    return (
+        f"{rate}{kind}, {metric.replace('_', ' ')} {100 * value:.1f} %, "
+        f"SVE {spectrum['entropy_nats']:.2f}, LSVR {spectrum['largest_ratio']:.2f}"
+    )
+
+
+def _folder() -> Traversable:
+    return resources.files("noiseproof") / "zoo"
+
+
+def _by_rate(name: str) -> tuple[str, int]:
+    """noise5 comes before noise10."""
+    kind, _, rate = name.partition("noise")
+    return kind, int(rate) if rate.isdigit() else 0

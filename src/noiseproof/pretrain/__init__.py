@@ -1,0 +1,1 @@
+"""Pre-training under noise that is known: supervised, image-text and SimCLR objectives."""

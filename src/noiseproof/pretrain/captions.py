@@ -1,0 +1,39 @@
+"""Captions for images that have only a class: templates filled with its name, and prompts for zero-shot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from noiseproof.rng import stream
+
+TEMPLATES = (
+    "a photo of a {}.",
+    "a small picture of a {}.",
+    "a {} seen from nearby.",
+    "a {} seen from far away.",
+    "this image shows a {}.",
+    "one {} and its surroundings.",
+    "a blurry photo of a {}.",
+    "a snapshot of the {}.",
+)
+
+
+def caption(name: str, template: str) -> str:
+    """The template with a class name in it; underscores of folder names become spaces."""
+    return template.format(name.replace("_", " "))
+
+
+def class_captions(labels: Int[np.ndarray, " n"], class_names: Sequence[str], *, seed: int) -> np.ndarray:
+    """A caption per example: the name of its class in a template drawn at random.
+
+    Args:
+        labels: class ids.
+        class_names: k names.
+        seed: of the templates.
+    """
+    chosen = stream(seed, "captions").integers(len(TEMPLATES), size=len(labels))
+    texts = np.array([[caption(name, template) for template in TEMPLATES] for name in class_names], object)
+    return texts[labels, chosen]

@@ -1,0 +1,130 @@
+"""Contrastive learning of images with captions: open_clip's loss on an open_clip model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from noiseproof.pretrain.captions import TEMPLATES, caption
+from noiseproof.pretrain.pair import (
+    LockedTextPair,
+    Tokenizer,
+    build_pair,
+    import_open_clip,
+    text_rows,
+    tower_config,
+)  # fmt: skip
+from noiseproof.pretrain.settings import Settings
+from noiseproof.pretrain.task import Images, Task, outputs
+from noiseproof.training.augment import PadCropFlip
+from noiseproof.training.batches import Batch, Normaliser
+from noiseproof.training.loop import Loss
+from noiseproof.training.order import Share
+
+# Radford et al. 2021, arXiv:2103.00020, Section 2.5: the scale is kept from growing beyond this.
+LARGEST_SCALE = 100.0
+OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def image_text_task(
+    settings: Settings, given_captions: Sequence[str] | np.ndarray, *, seed: int, share: Share
+) -> Task:
+    """An open_clip model that learns which caption belongs to which image.
+
+    Each distinct caption is tokenised once; with a locked text tower it also passes that tower only once.
+    """
+    pair, tokenizer = build_pair(
+        settings.model, image_size=settings.image_size, lock_text=settings.lock_text, seed=seed
+    )
+    distinct, caption_ids = np.unique(np.asarray(given_captions, dtype=object), return_inverse=True)
+    texts = text_rows(pair, tokenizer, distinct.tolist(), is_locked=settings.lock_text)
+    model = LockedTextPair(pair) if settings.lock_text else pair
+
+    def predict(images: Images, class_names: tuple[str, ...]) -> np.ndarray:
+        directions = class_directions(pair, tokenizer, class_names)
+        return zero_shot(
+            outputs(pair, lambda rows: pair.encode_image(rows, normalize=True), images), directions
+        )
+
+    return Task(
+        model=model,
+        loss=image_text_loss(texts, share=share),
+        normalise=Normaliser(*_mean_and_std(pair.visual)),
+        augmentation=PadCropFlip(settings.padding, settings.use_flip),
+        features=_before_projection(pair.visual),
+        weights=model,
+        columns={"caption_ids": caption_ids.astype(np.int64)},
+        predict=predict,
+        metric="zero_shot_accuracy",
+        architecture=_timm_name(settings.model),
+        prefix="visual.trunk.",
+        facts={"num_captions": len(distinct)},
+    )
+
+
+def _timm_name(model: str) -> str | None:
+    config = tower_config(model, import_open_clip("Pre-training"))
+    return config["vision_cfg"].get("timm_model_name")
+
+
+def _mean_and_std(tower: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Those of the timm model inside, where there is one; open_clip's own otherwise."""
+    if hasattr(tower, "trunk"):
+        from timm.data import resolve_model_data_config
+
+        config = resolve_model_data_config(tower.trunk)
+        return tuple(config["mean"]), tuple(config["std"])
+    return OPENAI_MEAN, OPENAI_STD
+
+
+def _before_projection(tower: Any) -> Callable[[Tensor], Tensor]:
+    return tower.trunk if hasattr(tower, "trunk") else tower
+
+
+def image_text_loss(texts: Tensor, *, share: Share) -> Loss:
+    """The symmetric contrastive loss of a batch of `images` and `caption_ids`.
+
+    Args:
+        texts: a row per distinct caption, as `text_rows` makes them.
+        share: of this process; the others' features are negatives, too.
+
+    Source: Radford et al. 2021, arXiv:2103.00020, Figure 3, through open_clip's `ClipLoss`.
+    """
+    from open_clip.loss import ClipLoss
+
+    criterion = ClipLoss(rank=share.rank, world_size=share.world, gather_with_grad=True)
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        rows = texts[batch["caption_ids"].cpu()].to(batch["images"].device)
+        image_features, text_features, scale = model(batch["images"], rows)
+        return criterion(image_features, text_features, scale.clamp(max=LARGEST_SCALE))
+
+    return loss
+
+
+def class_directions(pair: Any, tokenizer: Tokenizer, class_names: Sequence[str]) -> Float[np.ndarray, "k e"]:
+    """A unit vector per class in the shared space: the mean over the templates.
+
+    Source: Radford et al. 2021, arXiv:2103.00020, Section 3.1.4 (ensembling over the embedding space).
+    """
+    device = next(pair.parameters()).device
+    was_training = pair.training
+    pair.eval()
+    directions = []
+    with torch.no_grad():
+        for name in class_names:
+            tokens = tokenizer([caption(name, template) for template in TEMPLATES]).to(device)
+            mean = pair.encode_text(tokens, normalize=True).mean(dim=0)
+            directions.append(nn.functional.normalize(mean, dim=-1).float().cpu().numpy())
+    pair.train(was_training)
+    return np.stack(directions)
+
+
+def zero_shot(image_features: Float[np.ndarray, "n e"], directions: Float[np.ndarray, "k e"]) -> np.ndarray:
+    """The class whose direction is nearest to each image."""
+    return (image_features @ directions.T).argmax(axis=1)

@@ -1,0 +1,203 @@
+"""What a pre-training is told: a recipe, `--set`, options; later ones win."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from noiseproof.errors import InvalidArgument, MissingFile
+from noiseproof.registry import unknown_name
+from noiseproof.training.streaming import Transform
+
+Objective = Literal["supervised", "image-text", "simclr"]
+
+
+class Settings(BaseModel):
+    """How an encoder is made, apart from the data. A recipe gives all of it a value.
+
+    Attributes:
+        objective: what is learned.
+        model: a timm name, or for image-text an open_clip architecture or configuration file.
+        image_size: height and width in pixels.
+        reading: "memory" decodes everything once and augments whole batches; "stream" decodes each image
+            when its turn comes, with timm's transforms, in `workers` processes.
+        epochs: passes over the examples.
+        batch_size: examples per step, over all processes.
+        optimizer: a name of `training.optimizers.OPTIMIZERS`.
+        learning_rate: the highest.
+        weight_decay: of matrices and filters.
+        momentum: of sgd and lars.
+        warmup_epochs: of linear rise; a cosine falls to 0 afterwards.
+        precision: float32, or mixed precision in bfloat16 or float16.
+        accumulation: parts that a batch is computed in. A contrastive loss then has fewer negatives.
+        max_grad_norm: gradients longer than this are scaled down.
+        loss: "ce", or "bce": one binary decision per class.
+        label_smoothing: share of the target spread over all classes.
+        mixup: alpha of Mixup; 0 is off.
+        cutmix: alpha of CutMix; 0 is off.
+        randaugment: timm's notation, e.g. "rand-m7-mstd0.5-inc1"; only when streaming.
+        repeats: repeated augmentation.
+        drop_path: stochastic depth of the last block.
+        padding: largest random shift in pixels, when reading into memory.
+        use_flip: flip left to right.
+        temperature: of NT-Xent.
+        projection_dim: width of SimCLR's projection.
+        colour_strength: of SimCLR's jitter.
+        least_scale: least share of the area a random crop keeps.
+        crop_share: of the shorter side, that the centre crop of an evaluation keeps, when streaming.
+        lock_text: keep the text tower as it is, but for its projection (Zhai et al. 2022).
+        workers: processes that decode, when streaming.
+        checkpoint_steps: steps between checkpoints.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    objective: Objective
+    model: str
+    image_size: int = Field(ge=8)
+    reading: Literal["memory", "stream"] = "memory"
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    optimizer: str = "sgd"
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    accumulation: int = Field(default=1, ge=1)
+    max_grad_norm: float | None = Field(default=None, gt=0)
+    loss: Literal["ce", "bce"] = "ce"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    mixup: float = Field(default=0.0, ge=0)
+    cutmix: float = Field(default=0.0, ge=0)
+    randaugment: str | None = None
+    repeats: int = Field(default=1, ge=1)
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+    padding: int = Field(default=4, ge=0)
+    use_flip: bool = True
+    temperature: float = Field(default=0.5, gt=0)
+    projection_dim: int = Field(default=128, ge=1)
+    colour_strength: float = Field(default=0.5, ge=0)
+    least_scale: float = Field(default=0.08, gt=0, le=1)
+    crop_share: float = Field(default=0.95, gt=0, le=1)
+    lock_text: bool = True
+    workers: int = Field(default=4, ge=0)
+    checkpoint_steps: int = Field(default=500, ge=1)
+
+    def transform(self) -> Transform:
+        """How images are read when streaming."""
+        return Transform(
+            self.image_size, self.least_scale, self.use_flip, self.randaugment, self.crop_share, self.workers
+        )
+
+
+class Recipe(BaseModel):
+    """A claim: how to make an encoder, by which command, at what cost, and what to expect.
+
+    Attributes:
+        title: one line.
+        command: what to type.
+        cost: time on which hardware.
+        expected: the number to expect, with its range or source.
+        source: where the values are from.
+        settings: of the training.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    command: str
+    cost: str
+    expected: str
+    source: str
+    settings: dict[str, Any]
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The pre-training recipes that ship with the package."""
+    folder = resources.files("noiseproof") / "recipes"
+    names = [each.name.removesuffix(".yaml") for each in folder.iterdir() if each.name.endswith(".yaml")]
+    return tuple(sorted(name for name in names if name.startswith("pretrain-")))
+
+
+def read_recipe(name: str) -> Recipe:
+    """A shipped recipe, or one in a file of yours.
+
+    Raises:
+        UnknownName: no such recipe; the nearest one is named.
+        InvalidArgument: the file is no recipe.
+    """
+    if name in recipe_names():
+        text = (resources.files("noiseproof") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+    elif name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise MissingFile(f"`--recipe` is {name!r}, which is no file. Next: check the path.")
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        raise unknown_name("recipe", name, recipe_names(), "Or give the path of a .yaml file.")
+    try:
+        return Recipe(**yaml.safe_load(text))
+    except (yaml.YAMLError, TypeError) as error:
+        raise InvalidArgument(f"`--recipe` {name!r} is not a recipe: {error}. Next: correct it.") from error
+    except ValidationError as error:
+        raise InvalidArgument(_all_of(error, f"recipe {name!r}", Recipe)) from error
+
+
+def resolve(
+    recipe: str,
+    *,
+    objective: Objective,
+    options: Mapping[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+) -> Settings:
+    """The settings of a training from all their sources.
+
+    Args:
+        recipe: name or file.
+        objective: of the command; the recipe has to be of this one.
+        options: those that are `None` were not given.
+        overrides: of `--set`, each `name=value`.
+
+    Raises:
+        InvalidArgument: with one line per mistake.
+    """
+    values = dict(read_recipe(recipe).settings)
+    if values.get("objective") != objective:
+        raise InvalidArgument(
+            f"`--recipe` {recipe!r} is for 'noiseproof pretrain {values.get('objective')}', not "
+            f"'{objective}'. Next: use that command, or one of: "
+            f"{', '.join(name for name in recipe_names() if _objective_of(name) == objective)}."
+        )
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise InvalidArgument(f"`--set` is {override!r}; allowed: name=value. Next: add the value.")
+        values[key.strip()] = yaml.safe_load(text)
+    values |= {key: value for key, value in (options or {}).items() if value is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise InvalidArgument(_all_of(error, f"recipe {recipe!r} and options", Settings)) from error
+
+
+def _objective_of(name: str) -> str:
+    return str(read_recipe(name).settings.get("objective"))
+
+
+def _all_of(error: ValidationError, owner: str, model: type[BaseModel]) -> str:
+    lines = []
+    for one in error.errors():
+        name = ".".join(map(str, one["loc"]))
+        if one["type"] == "extra_forbidden":
+            lines.append(f"`{name}`: {unknown_name('setting', name, model.model_fields)}")
+        elif one["type"] == "missing":
+            lines.append(f"`{name}` is not given and has no default")
+        else:
+            allowed = one["msg"].removeprefix("Input should be ")
+            lines.append(f"`{name}` is {one['input']!r}; allowed: {allowed}")
+    return f"{len(lines)} mistake(s) in the settings of {owner}: " + "; ".join(lines)

@@ -1,0 +1,70 @@
+"""What an objective hands to the loop and to the evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from noiseproof.training.augment import AbstractAugmentation
+from noiseproof.training.batches import Normaliser
+from noiseproof.training.loop import Loss
+
+Images = Iterable[Float[Tensor, "b 3 h w"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One pre-training, ready to start.
+
+    Attributes:
+        model: what is trained.
+        loss: of the model and a batch.
+        normalise: bytes -> network.
+        augmentation: of small images.
+        features: images -> (b, d), what the encoder is as a backbone.
+        weights: what is kept of the model, a module for its state dict.
+        columns: values per example that become entries of the batches.
+        views: augmentations of each image in a batch.
+        predict: test images and class names -> class ids; `None` where a linear probe has to tell.
+        metric: name of the accuracy in the card.
+        architecture: timm name of the image tower; `None` where it is not timm's.
+        prefix: of the image tower's keys among the weights.
+        facts: for the card.
+    """
+
+    model: nn.Module
+    loss: Loss
+    normalise: Normaliser
+    augmentation: AbstractAugmentation
+    features: Callable[[Tensor], Tensor]
+    weights: nn.Module
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    views: int = 1
+    predict: Callable[[Images, tuple[str, ...]], np.ndarray] | None = None
+    metric: str = "test_accuracy"
+    architecture: str | None = None
+    prefix: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def outputs(model: nn.Module, call: Callable[[Tensor], Tensor], images: Images) -> Float[np.ndarray, "n d"]:
+    """What `call` says of every image, the model in evaluation mode and float32.
+
+    Args:
+        model: left in the mode it was in.
+        call: a method of the model, or the model itself.
+        images: normalised, in blocks.
+    """
+    was_training = model.training
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.inference_mode():
+        rows = [call(block.to(device)).float().cpu().numpy() for block in images]
+    model.train(was_training)
+    return np.concatenate(rows)

@@ -1,0 +1,191 @@
+"""The whole of a pre-training: data -> noise -> network -> training -> evaluation -> card.
+
+`pretrain` below is that sentence. Like `pipeline.run` it is done once: a second start of the same goes on
+where the first stopped, and does nothing where it had finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noiseproof.atomic import write_json
+from noiseproof.backbones.weights import write_weights
+from noiseproof.data.sources import open_dataset
+from noiseproof.errors import BadData
+from noiseproof.heads.estimators import LinearProbe
+from noiseproof.pretrain.captions import class_captions
+from noiseproof.pretrain.image_text import image_text_task
+from noiseproof.pretrain.noise import NONE, NoiseRequest, clean_labels, noisy_captions, noisy_labels
+from noiseproof.pretrain.settings import Settings
+from noiseproof.pretrain.simclr import simclr_task
+from noiseproof.pretrain.supervised import supervised_task
+from noiseproof.pretrain.task import Images, Task, outputs
+from noiseproof.records import Dataset
+from noiseproof.training.batches import AbstractBatches, ArrayBatches
+from noiseproof.training.images import decode_all
+from noiseproof.training.loop import CHECKPOINT, Plan, accelerator_for, train
+from noiseproof.training.optimizers import make_optimizer
+from noiseproof.training.order import Order, Share
+from noiseproof.training.streaming import StreamBatches, stream_images
+from noiseproof.training_card import CARD, finished, identity, make_card
+
+WEIGHTS = "model.safetensors"
+_ROWS = 500  # images per call when nothing is learned
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pre-training.
+
+    Attributes:
+        settings: how.
+        train: data set to learn from.
+        test: data set to evaluate on, with clean labels; it decides nothing.
+        out: folder of weights, card, log, checkpoint and noise manifest.
+        noise: of labels or captions.
+        seed: of noise, initial weights, order and augmentation.
+        label: column of the labels.
+        image: column of the images.
+        caption: column of the captions; without it they are made from class names.
+        limit: at most this many random examples of each data set.
+        command: what the user typed, for the card.
+        quiet: no progress bars.
+    """
+
+    settings: Settings
+    train: str
+    test: str
+    out: Path
+    noise: NoiseRequest = field(default_factory=NoiseRequest)
+    seed: int = 0
+    label: str | None = None
+    image: str | None = None
+    caption: str | None = None
+    limit: int | None = None
+    command: str = "noiseproof.pretraining.pretrain(...)"
+    quiet: bool = False
+
+
+def pretrain(job: Job) -> dict[str, Any]:
+    """An encoder from data with known noise.
+
+    Returns:
+        The card, as `card.json` has it.
+
+    Raises:
+        CheckpointMismatch: `out` has another training.
+        BadData: data or manifest cannot be used.
+    """
+    accelerator = accelerator_for(job.settings.precision)
+    data, test = _open(job, job.train, label=job.caption or job.label), _open(job, job.test, label=job.label)
+    given, noise = _given(job, data, out=job.out if accelerator.is_main_process else None)
+    this = identity(job.settings, seed=job.seed, noise=noise, data=data)
+    done = finished(job.out, this)
+    if done is not None:
+        return done
+    task = _task(job, data, test, given, Share(accelerator.process_index, accelerator.num_processes))
+    optimizer = make_optimizer(
+        task.model, job.settings.optimizer, learning_rate=job.settings.learning_rate,
+        weight_decay=job.settings.weight_decay, momentum=job.settings.momentum,
+    )  # fmt: skip
+    batches = _batches(job, task, data)
+    train(
+        task.model, batches, task.loss, optimizer, plan=_plan(job, batches.order), accelerator=accelerator,
+        folder=job.out, identity=this, quiet=job.quiet,
+    )  # fmt: skip
+    if not accelerator.is_main_process:
+        return {}
+    results, features = _evaluated(job, task, data, test)
+    write_weights(job.out / WEIGHTS, task.weights)
+    card = make_card(
+        task=task, settings=job.settings, seed=job.seed, command=job.command, folder=job.out, train=data,
+        test=test, noise=noise, results=results, test_features=features, this=this,
+    )  # fmt: skip
+    write_json(job.out / CARD, card)
+    (job.out / CHECKPOINT).unlink(missing_ok=True)
+    return card
+
+
+def _open(job: Job, name: str, *, label: str | None) -> Dataset:
+    return open_dataset(name, label=label, image=job.image, limit=job.limit, seed=job.seed)
+
+
+def _given(job: Job, data: Dataset, *, out: Path | None) -> tuple[np.ndarray, dict[str, Any]]:
+    """Labels or captions to learn from (SimCLR needs none), and the noise in them."""
+    if job.settings.objective == "supervised":
+        return noisy_labels(data, job.noise, out=out)
+    if job.settings.objective == "image-text":
+        labels = clean_labels(data)
+        if job.caption is None:
+            captions = class_captions(labels, data.class_names, seed=job.seed)
+        else:
+            captions = np.array(data.class_names, dtype=object)[labels]
+        return noisy_captions(data, captions, job.noise, out=out)
+    return np.empty(0), NONE
+
+
+def _task(job: Job, data: Dataset, test: Dataset, given: np.ndarray, share: Share) -> Task:
+    if job.settings.objective == "image-text":
+        return image_text_task(job.settings, given, seed=job.seed, share=share)
+    if data.class_names != test.class_names:
+        raise BadData(
+            f"{test.name!r} has the classes {', '.join(test.class_names[:5])}..., {data.name!r} has "
+            f"{', '.join(data.class_names[:5])}...; allowed: the same in the same order. Next: give another "
+            "--test."
+        )
+    if job.settings.objective == "supervised":
+        return supervised_task(job.settings, given, num_classes=len(data.class_names), seed=job.seed)
+    return simclr_task(job.settings, seed=job.seed)
+
+
+def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
+    settings = job.settings
+    order = Order(len(data), settings.batch_size, job.seed, settings.repeats)
+    if settings.reading == "stream":
+        return StreamBatches(data, order, settings.transform(), task.normalise, task.columns, task.views)
+    pixels = decode_all(data, settings.image_size, quiet=job.quiet)
+    return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
+
+
+def _plan(job: Job, order: Order) -> Plan:
+    settings = job.settings
+    return Plan(
+        num_steps=settings.epochs * order.steps_per_epoch,
+        warmup_steps=round(settings.warmup_epochs * order.steps_per_epoch),
+        precision=settings.precision,
+        accumulation=settings.accumulation,
+        max_grad_norm=settings.max_grad_norm,
+        seed=job.seed,
+        checkpoint_steps=settings.checkpoint_steps,
+    )
+
+
+def _evaluated(job: Job, task: Task, data: Dataset, test: Dataset) -> tuple[dict[str, float], np.ndarray]:
+    """Accuracy on clean test labels, and the features of the test images."""
+    features = outputs(task.weights, task.features, _images(job, task, test))
+    labels = clean_labels(test)
+    if task.predict is not None:
+        said = task.predict(_images(job, task, test), test.class_names)
+    else:
+        probe = LinearProbe(seed=job.seed)
+        probe.fit(outputs(task.weights, task.features, _images(job, task, data)), clean_labels(data))
+        said = probe.predict(features)
+    return {task.metric: float((said == labels).mean())}, features
+
+
+def _images(job: Job, task: Task, dataset: Dataset) -> Images:
+    if job.settings.reading == "stream":
+        yield from stream_images(dataset, job.settings.transform(), task.normalise)
+        return
+    pixels = decode_all(dataset, job.settings.image_size, quiet=job.quiet)
+    yield from _blocks(pixels, task)
+
+
+def _blocks(pixels: np.ndarray, task: Task) -> Iterator[Any]:
+    for begin in range(0, len(pixels), _ROWS):
+        yield task.normalise(pixels[begin : begin + _ROWS])

@@ -1,0 +1,1 @@
+"""The one loop for whole networks, and the batches it eats."""

@@ -1,0 +1,206 @@
+"""The one loop for whole networks: steps, schedule, accumulation, mixed precision, exact resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from noiseproof import atomic
+from noiseproof.errors import BadData, invalid, missing_extra
+from noiseproof.progress import stage
+from noiseproof.rng import isolated
+from noiseproof.schedule import learning_rate_factor
+from noiseproof.training.batches import AbstractBatches, Batch
+from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
+from noiseproof.training.order import Share
+
+CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+Loss = Callable[[nn.Module, Batch], Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the steps of a training go.
+
+    Attributes:
+        num_steps: optimiser steps.
+        warmup_steps: steps of linear rise; a cosine falls to 0 afterwards.
+        precision: a key of `PRECISIONS`; other than float32 it is automatic mixed precision.
+        accumulation: parts that a batch is computed in, one after the other.
+        max_grad_norm: gradients longer than this are scaled down; `None` leaves them.
+        seed: of everything a step draws from global generators.
+        checkpoint_steps: steps between checkpoints, which is what an interruption can cost.
+        log_steps: steps between lines of the log.
+    """
+
+    num_steps: int
+    warmup_steps: int = 0
+    precision: str = "float32"
+    accumulation: int = 1
+    max_grad_norm: float | None = None
+    seed: int = 0
+    checkpoint_steps: int = 500
+    log_steps: int = 50
+
+
+def accelerator_for(precision: str) -> Any:
+    """The process group and mixed precision as `accelerate` finds them.
+
+    Raises:
+        MissingExtra: accelerate is not installed.
+    """
+    try:
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+    except ModuleNotFoundError as error:
+        raise missing_extra(error.name or "accelerate", "pretrain", "Training a whole network") from error
+    AcceleratorState._reset_state()  # one process may train twice, with another precision the second time
+    return Accelerator(mixed_precision=PRECISIONS[precision])
+
+
+def train(
+    model: nn.Module,
+    batches: AbstractBatches,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    *,
+    plan: Plan,
+    accelerator: Any,
+    folder: Path,
+    identity: Mapping[str, Any],
+    quiet: bool = False,
+) -> None:
+    """Train `model` in place.
+
+    Killed at any step, the same call goes on from the last checkpoint in `folder` and ends, on a CPU, with
+    the same bytes. Under `accelerate launch` or `torchrun` every process takes its share of each batch.
+
+    Args:
+        model: on any device; moved to the accelerator's.
+        batches: by step number.
+        loss: (model, batch) -> mean loss of the batch. It calls the model it is given: in parallel training
+            that is the wrapper which averages gradients.
+        optimizer: of the model's parameters; each group's learning rate is the highest of the schedule.
+        plan: how the steps go.
+        accelerator: of `accelerator_for`.
+        folder: of checkpoint and log.
+        identity: JSON values that say what this training is; a checkpoint of another is refused.
+        quiet: no progress bar.
+
+    Raises:
+        InvalidArgument: a batch cannot be divided among processes and parts.
+        CheckpointMismatch: the folder has a checkpoint of other settings.
+        BadData: the loss became NaN or infinite.
+    """
+    world = accelerator.num_processes
+    _check_division(batches.order.batch_size, world, plan.accumulation)
+    peaks = [float(group["lr"]) for group in optimizer.param_groups]
+    begin = 0
+    if (folder / CHECKPOINT).exists():
+        begin = read_checkpoint(folder / CHECKPOINT, model, optimizer, identity=identity)
+    bare = model
+    model, optimizer = accelerator.prepare(model, optimizer)
+    log = _Log(folder / LOG, begin, is_writer=accelerator.is_main_process)
+    share = Share(accelerator.process_index, world)
+    with stage("Training", total=plan.num_steps - begin, unit="step", quiet=quiet or share.rank > 0) as bar:
+        for step, batch in enumerate(batches.iterate(range(begin, plan.num_steps), share), start=begin):
+            factor = learning_rate_factor(step, num_steps=plan.num_steps, warmup_steps=plan.warmup_steps)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+            with isolated(plan.seed, "step", step, share.rank):
+                value = _step(accelerator, model, optimizer, loss, batch, plan)
+            done = step + 1
+            is_last = done == plan.num_steps
+            if done % plan.log_steps == 0 or is_last:
+                log.write(done, _checked(accelerator.reduce(value, "mean"), step), peaks[0] * factor)
+            if (done % plan.checkpoint_steps == 0 or is_last) and accelerator.is_main_process:
+                _checked(value, step)
+                bare_optimizer = getattr(optimizer, "optimizer", optimizer)
+                write_checkpoint(
+                    folder / CHECKPOINT, bare, bare_optimizer, step=done, identity=identity
+                )  # fmt: skip
+            bar.update()
+    accelerator.wait_for_everyone()
+
+
+def _step(accelerator: Any, model: nn.Module, optimizer: Any, loss: Loss, batch: Batch, plan: Plan) -> Tensor:
+    """One optimiser step; the mean loss of this process's share, detached."""
+    total = torch.zeros((), device=accelerator.device)
+    for part, chunk in enumerate(_parts(batch, plan.accumulation)):
+        is_last = part == plan.accumulation - 1
+        waiting: AbstractContextManager[Any] = nullcontext() if is_last else accelerator.no_sync(model)
+        on_device = {name: value.to(accelerator.device) for name, value in chunk.items()}
+        with waiting:
+            value = loss(model, on_device) / plan.accumulation  # in float32: the model's outputs are cast
+            accelerator.backward(value)
+        total += value.detach()
+    if plan.max_grad_norm is not None:
+        accelerator.clip_grad_norm_(model.parameters(), plan.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return total
+
+
+def _parts(batch: Batch, number: int) -> Iterator[Batch]:
+    if number == 1:
+        yield batch
+        return
+    cut = {name: value.chunk(number) for name, value in batch.items()}
+    for part in range(number):
+        yield {name: chunks[part] for name, chunks in cut.items()}
+
+
+def _check_division(batch_size: int, world: int, accumulation: int) -> None:
+    if batch_size % (world * accumulation):
+        raise invalid(
+            "batch_size", batch_size,
+            f"a multiple of {world} processes x {accumulation} parts (accumulation)",
+            f"Next: {math.ceil(batch_size / (world * accumulation)) * world * accumulation}.",
+        )  # fmt: skip
+
+
+def _checked(value: Tensor, step: int) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise BadData(
+            f"The loss is {number} at step {step}; allowed: finite numbers. Nothing of this step was kept. "
+            "Next: lower learning_rate, lengthen the warm-up, or set precision=float32."
+        )
+    return number
+
+
+class _Log:
+    """A JSON line per logged step; lines after the checkpoint are dropped when a training goes on."""
+
+    def __init__(self, path: Path, begin: int, *, is_writer: bool) -> None:
+        self._path, self._is_writer = path, is_writer
+        self._start_s = time.perf_counter()
+        if is_writer:
+            lines = path.read_text().splitlines() if begin and path.exists() else []
+            kept = [line for line in lines if _step_of(line) <= begin]
+            self._start_s -= json.loads(kept[-1])["wall_s"] if kept else 0.0
+            atomic.write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+
+    def write(self, step: int, loss: float, learning_rate: float) -> None:
+        if self._is_writer:
+            row = {"step": step, "loss": round(loss, 6), "learning_rate": learning_rate}
+            row["wall_s"] = round(time.perf_counter() - self._start_s, 2)
+            with self._path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return math.inf  # a line that a kill cut short

@@ -1,0 +1,114 @@
+"""The training card: how an encoder was made, exactly, and what it is worth."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noiseproof import card
+from noiseproof.backbones.weights import hash_weights
+from noiseproof.diagnose.spectrum import spectrum
+from noiseproof.errors import CheckpointMismatch
+from noiseproof.pretrain.settings import Settings
+from noiseproof.pretrain.task import Task
+from noiseproof.records import Dataset
+from noiseproof.training.loop import LOG
+
+CARD = "card.json"
+_SCHEMA = 1
+# Where a training stops and how it is read change nothing of what it learns.
+_NO_MATTER = {"checkpoint_steps", "workers"}
+
+
+def identity(settings: Settings, *, seed: int, noise: Mapping[str, Any], data: Dataset) -> dict[str, Any]:
+    """What a training is: two with the same identity end, on a CPU, with the same weights."""
+    values = settings.model_dump(exclude_defaults=True, exclude=_NO_MATTER)
+    return {
+        **{f"settings.{key}": value for key, value in values.items()},
+        **{f"noise.{key}": value for key, value in noise.items()},
+        "seed": seed,
+        "data": data.fingerprint,
+    }
+
+
+def finished(folder: Path, this: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The card in this folder, if it is of this training; `None` where there is none yet.
+
+    Raises:
+        CheckpointMismatch: the folder has another training; what differs is named.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_text())
+    differing = sorted(
+        key for key in found["identity"].keys() | this.keys() if found["identity"].get(key) != this.get(key)
+    )
+    if differing:
+        raise CheckpointMismatch(
+            f"`out` is {str(folder)!r}, which has a finished training with other settings "
+            f"({', '.join(differing)}); allowed: a new folder. Next: give another --out."
+        )
+    return found
+
+
+def make_card(
+    *,
+    task: Task,
+    settings: Settings,
+    seed: int,
+    command: str,
+    folder: Path,
+    train: Dataset,
+    test: Dataset,
+    noise: Mapping[str, Any],
+    results: Mapping[str, float],
+    test_features: np.ndarray,
+    this: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything about one finished training, as plain values."""
+    last = json.loads((folder / LOG).read_text().splitlines()[-1])
+    return {
+        "schema": _SCHEMA,
+        "objective": settings.objective,
+        "model": settings.model,
+        "architecture": task.architecture,
+        "prefix": task.prefix,
+        "command": command,
+        "settings": settings.model_dump(),
+        "seed": seed,
+        "train": _data(train),
+        "test": _data(test),
+        "noise": dict(noise),
+        "preprocessing": {
+            "image_size": settings.image_size,
+            "interpolation": "bicubic",
+            "mean": list(task.normalise.mean),
+            "std": list(task.normalise.std),
+        },
+        "facts": dict(task.facts),
+        "results": dict(results),
+        "spectrum": spectrum(test_features).to_json(),
+        "weights_hash": hash_weights(task.weights),
+        "num_steps": last["step"],
+        "final_loss": last["loss"],
+        "wall_s": last["wall_s"],
+        "versions": card.versions(),
+        "hardware": card.hardware(),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "identity": dict(this),
+    }
+
+
+def _data(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "num_examples": len(dataset),
+        "fingerprint": dataset.fingerprint,
+        "class_names": list(dataset.class_names[:1000]),
+    }

@@ -1,0 +1,215 @@
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from toy_training import NUM_STEPS, cross_entropy, run_toy, toy_batches, toy_model
+
+from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingExtra
+from noiseproof.training.loop import CHECKPOINT, LOG, Plan, accelerator_for, train
+from noiseproof.training.optimizers import make_optimizer
+
+pytest.importorskip("accelerate")
+TOY = Path(__file__).parent / "toy_training.py"
+
+
+class InterruptedHereError(Exception):
+    pass
+
+
+def interrupted_run(folder, at: int, **options):
+    """A run that stops in the middle of step `at`, counted from where it begins."""
+    steps = iter(range(10**6))
+
+    def on_step():
+        if next(steps) == at:
+            raise InterruptedHereError
+
+    with pytest.raises(InterruptedHereError):
+        run_toy(folder, on_step=on_step, **options)
+
+
+def losses(folder):
+    return [json.loads(line)["loss"] for line in (folder / LOG).read_text().splitlines()]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lamb", "lars"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_training_that_was_interrupted_twice_ends_with_the_same_bytes(tmp_path, optimizer, precision):
+    options = {"optimizer": optimizer, "precision": precision}
+    whole = run_toy(tmp_path / "whole", **options)
+    interrupted_run(tmp_path / "parts", 5, **options)
+    interrupted_run(tmp_path / "parts", 8, **options)
+    assert run_toy(tmp_path / "parts", **options).read_bytes() == whole.read_bytes()
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    assert len(losses(tmp_path / "whole")) == NUM_STEPS
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_random_points_ends_with_the_same_bytes(tmp_path):
+    whole = run_toy(tmp_path / "whole", precision="bfloat16")
+    command = [
+        sys.executable,
+        str(TOY),
+        str(tmp_path / "killed"),
+        "cross_entropy",
+        "sgd",
+        "bfloat16",
+        "batch_norm",
+    ]
+    chosen = random.Random(0)
+    for _ in range(3):
+        lives = chosen.randrange(1, 6)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            for _ in range(lives):
+                assert process.stdout.readline() in ("step\n", "done\n")
+            os.kill(process.pid, signal.SIGKILL)
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "killed" / "weights.safetensors").read_bytes() == whole.read_bytes()
+
+
+def two_processes(folder, loss):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true",
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(TOY), str(folder), loss, "sgd", "float32", "group_norm"],
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["cross_entropy", "nt_xent"])
+def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, loss):
+    two_processes(tmp_path / "two", loss)
+    one = load_file(run_toy(tmp_path / "one", loss=loss, use_batch_norm=False))
+    two = load_file(tmp_path / "two" / "weights.safetensors")
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_accumulating_a_batch_in_parts_learns_the_same(tmp_path):
+    one = load_file(run_toy(tmp_path / "one", use_batch_norm=False))
+    parts = load_file(run_toy(tmp_path / "parts", use_batch_norm=False, accumulation=4))
+    for name, value in one.items():
+        torch.testing.assert_close(parts[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_the_first_step_is_the_one_worked_out_by_hand(tmp_path):
+    """With Nesterov's momentum from rest: w - lr (1 + momentum) g, g from a plain backward pass."""
+    model, batches = toy_model(use_batch_norm=False), toy_batches()
+    optimizer = make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0)
+    (batch,) = batches.iterate(range(1), share_of_one())
+    reference = toy_model(use_batch_norm=False)
+    cross_entropy(reference, batch).backward()
+    expected = reference[0].weight - 0.1 * 1.9 * reference[0].weight.grad
+    train(
+        model, batches, cross_entropy, optimizer, plan=Plan(num_steps=1),
+        accelerator=accelerator_for("float32"), folder=folder_of(tmp_path), identity={}, quiet=True,
+    )  # fmt: skip
+    torch.testing.assert_close(model[0].weight, expected)
+
+
+def share_of_one():
+    from noiseproof.training.order import Share
+
+    return Share()
+
+
+def folder_of(tmp_path):
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+def test_learning_rates_of_the_log_rise_then_fall_to_nearly_nothing(tmp_path):
+    run_toy(tmp_path)
+    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / LOG).read_text().splitlines()]
+    assert rates[:2] == pytest.approx([0.025, 0.05])
+    assert np.all(np.diff(rates[2:]) < 0)
+    assert rates[-1] < 0.002
+
+
+def test_the_loss_goes_down(tmp_path):
+    run_toy(tmp_path, num_steps=60)
+    assert np.mean(losses(tmp_path)[-6:]) < 0.8 * np.mean(losses(tmp_path)[:6])
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    interrupted_run(tmp_path, 5)
+    with pytest.raises(
+        CheckpointMismatch, match=r"loss was 'cross_entropy' and is 'other'.*give another --out"
+    ):
+        run_toy(tmp_path, identity={"loss": "other", "optimizer": "sgd"})
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    interrupted_run(tmp_path, 5)
+    with pytest.raises(CheckpointMismatch, match="does not fit the model"):
+        run_toy(tmp_path, use_batch_norm=False)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    interrupted_run(tmp_path, 5)
+    path = tmp_path / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DamagedFile, match=r"checkpoint.safetensors' cannot be read.*start again from step 0"):
+        run_toy(tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_before_it_is_kept(tmp_path):
+    model = toy_model()
+    with pytest.raises(BadData, match=r"loss is nan at step 2.*lower learning_rate"):
+        train(
+            model, toy_batches(), broken_after(2), make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0),
+            plan=Plan(num_steps=9, log_steps=1, checkpoint_steps=2), accelerator=accelerator_for("float32"),
+            folder=folder_of(tmp_path), identity={}, quiet=True,
+        )  # fmt: skip
+    state = load_file(tmp_path / "run" / CHECKPOINT)
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def broken_after(num_steps):
+    steps = iter(range(10**6))
+
+    def loss(model, batch):
+        value = cross_entropy(model, batch)
+        return value * float("nan") if next(steps) >= num_steps else value
+
+    return loss
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(tmp_path):
+    with pytest.raises(
+        InvalidArgument, match=r"`batch_size` is 8; allowed: a multiple of 1 processes x 3 parts"
+    ):
+        run_toy(tmp_path, accumulation=3)
+
+
+def test_without_accelerate_the_message_has_the_pip_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'noiseproof\[pretrain\]'"):
+        accelerator_for("float32")

@@ -1,0 +1,86 @@
+"""A training small enough to be killed often; also a program that does one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from noiseproof.backbones.weights import write_weights
+from noiseproof.pretrain.simclr import simclr_loss
+from noiseproof.rng import isolated
+from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.training.augment import PadCropFlip
+from noiseproof.training.batches import ArrayBatches, Normaliser
+from noiseproof.training.loop import Plan, accelerator_for, train
+from noiseproof.training.optimizers import make_optimizer
+from noiseproof.training.order import Order
+
+NUM_STEPS = 14
+GREY = Normaliser((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+def toy_model(*, use_batch_norm: bool = True) -> nn.Module:
+    norm = nn.BatchNorm2d(8) if use_batch_norm else nn.GroupNorm(2, 8)
+    with isolated(0, "toy"):
+        model = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), norm, nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+            nn.Dropout(0.1 if use_batch_norm else 0.0), nn.Linear(32, 4),
+        )  # fmt: skip
+    return model.to(memory_format=torch.channels_last)
+
+
+def toy_batches(*, batch_size: int = 8, views: int = 1, repeats: int = 1) -> ArrayBatches:
+    rng = np.random.default_rng(0)
+    labels = np.arange(48) % 4
+    pixels = rng.integers(0, 120, (48, 8, 8, 3)) + 30 * labels[:, None, None, None]
+    order = Order(48, batch_size, seed=1, repeats=repeats)
+    return ArrayBatches(
+        pixels.astype(np.uint8), order, PadCropFlip(2), GREY, {"given_labels": labels}, views=views
+    )
+
+
+def cross_entropy(model, batch):
+    return nn.functional.cross_entropy(model(batch["images"]), batch["given_labels"])
+
+
+def run_toy(
+    folder: Path, *, loss: str = "cross_entropy", optimizer: str = "sgd", precision: str = "float32",
+    use_batch_norm: bool = True, num_steps: int = NUM_STEPS, accumulation: int = 1, on_step=lambda: None,
+    identity=None,
+) -> Path:  # fmt: skip
+    declare_missing_operators()
+    folder.mkdir(parents=True, exist_ok=True)
+    model = toy_model(use_batch_norm=use_batch_norm)
+    objective = cross_entropy if loss == "cross_entropy" else simclr_loss(temperature=0.5)
+
+    def observed(network, batch):
+        on_step()
+        return objective(network, batch)
+
+    plan = Plan(
+        num_steps, warmup_steps=2, precision=precision, accumulation=accumulation, seed=3,
+        checkpoint_steps=3, log_steps=1, max_grad_norm=5.0,
+    )  # fmt: skip
+    train(
+        model, toy_batches(views=1 if loss == "cross_entropy" else 2), observed,
+        make_optimizer(model, optimizer, learning_rate=0.05, weight_decay=1e-3), plan=plan,
+        accelerator=accelerator_for(precision), folder=folder,
+        identity=identity or {"loss": loss, "optimizer": optimizer}, quiet=True,
+    )  # fmt: skip
+    path = folder / "weights.safetensors"
+    write_weights(path, model)
+    return path
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    where, loss_name, optimizer_name, precision_name, norm_name = sys.argv[1:]
+    run_toy(
+        Path(where), loss=loss_name, optimizer=optimizer_name, precision=precision_name,
+        use_batch_norm=norm_name == "batch_norm", on_step=lambda: print("step", flush=True),
+    )  # fmt: skip
+    print("done", flush=True)
