@@ -257,9 +257,10 @@ def recipe_path(name: str | os.PathLike[str]) -> Path:
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of every recipe that comes with the package, sorted."""
+    """Name -> file of every study that comes with the package, sorted; recipes of pre-training are not."""
     folder = Path(str(resources.files("noiseproof") / "recipes"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    paths = sorted(path for path in folder.glob("*.yaml") if not path.stem.startswith("pretrain-"))
+    return {path.stem: path for path in paths}
 
 
 def _corruption(value: Any) -> Any:

@@ -196,5 +196,4 @@ def _spectra(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: 
 
 
 def _training_sets(task: OpenTask) -> list[Dataset]:
-    view = task.parts.second_view
-    return [task.parts.train.whole, *([] if view is None else [view])]
+    return [task.parts.train.whole, *task.parts.views]

@@ -49,8 +49,7 @@ class Bench:
     def __init__(self, grid: Grid, encoded: Encoded, task: OpenTask) -> None:
         self._grid, self._encoded, self._task = grid, encoded, task
         self._train_key = digest(encoded.part_key(task.parts.train))
-        view = task.parts.second_view
-        self._view_key = None if view is None else encoded.key(view)
+        self._view_keys = [encoded.key(view) for view in task.parts.views]
         self._test_keys = {
             one: digest([encoded.part_key(part), part.best_labels]) for one, part in task.tests.items()
         }
@@ -69,7 +68,7 @@ class Bench:
         content = {
             "schema": SCHEMA,
             "asked": self._grid.asked(fit, evaluation),
-            "train": [self._train_key, data.key, self._view_key],
+            "train": [self._train_key, data.key, self._view_keys],
             "test": self._test_keys[evaluation],
             "spec": asdict(head.spec()),
         }
@@ -78,10 +77,11 @@ class Bench:
     def run(self, jobs: Sequence[Job]) -> list[Cell]:
         """Train heads that share their data, and evaluate each on the sets it lacks."""
         heads = [head for job in jobs for head in self._grid.variant(job.fit).build([job.fit.seed])]
-        data, view = jobs[0].data, self._task.parts.second_view
-        second = None if view is None else self._encoded.stored(view).features[data.rows]
+        data = jobs[0].data
+        views = [self._encoded.stored(view).features[data.rows] for view in self._task.parts.views]
+        first, second = views or (self.train_features[data.rows], None)
         begin = time.perf_counter()
-        fit_heads(heads, self.train_features[data.rows], data.given_labels, second_view=second)
+        fit_heads(heads, first, data.given_labels, second_view=second)
         fit_s = (time.perf_counter() - begin) / len(heads)
         return [
             self._cell(job, one, address, head, fit_s)
