@@ -105,7 +105,8 @@ def hessian_product(
 
     def along(batch: tuple[Tensor, ...], direction: dict[str, Tensor]) -> dict[str, Tensor]:
         # H is symmetric, so v^T H serves as well as H v and needs reverse mode only.
-        _, pull_back = torch.func.vjp(torch.func.grad(lambda at: summed_loss(at, *batch)), where)
+        gradient = torch.func.grad(lambda at: summed_loss(at, *batch))
+        pull_back = torch.func.vjp(gradient, where)[1]
         return pull_back(direction)[0]
 
     def product(vector: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:

@@ -50,7 +50,7 @@ def class_numbers(head: AbstractHead, labels: np.ndarray) -> Int[np.ndarray, " n
     unknown = np.flatnonzero(head.classes_[numbers] != labels)
     if len(unknown):
         raise BadData(
-            f"The label {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]} is none of the head's classes; allowed: "
-            f"{', '.join(map(str, head.classes_[:12]))}. Next: give the labels it was trained on."
+            f"The label {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]} is none of the head's "
+            f"classes; allowed: {', '.join(map(str, head.classes_[:12]))}. Next: give the labels it was trained on."
         )
     return numbers
