@@ -25,7 +25,8 @@ def _default_heads() -> dict[str, dict[str, Any]]:
     return {name: {} for name in DEFAULT_HEADS}
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Folder of the features when none is named."""
     return Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features").expanduser()
 
 
@@ -107,7 +108,7 @@ class RunConfig(_Part):
     precision: Literal["float32", "bfloat16"] = "float32"
     dtype: Literal["float32", "float16"] = "float32"
     batch_size: int = Field(default=64, ge=1)
-    cache: Path = Field(default_factory=_default_cache)
+    cache: Path = Field(default_factory=default_cache)
     max_steps: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
 

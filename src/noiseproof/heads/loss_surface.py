@@ -51,6 +51,6 @@ def class_numbers(head: AbstractHead, labels: np.ndarray) -> Int[np.ndarray, " n
     if len(unknown):
         raise BadData(
             f"The label {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]} is none of the head's "
-            f"classes; allowed: {', '.join(map(str, head.classes_[:12]))}. Next: give the labels it was trained on."
+            f"classes; allowed: {', '.join(map(str, head.classes_[:12]))}. Next: give its training labels."
         )
     return numbers
