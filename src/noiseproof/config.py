@@ -72,7 +72,7 @@ class RunConfig(_Part):
         recipe: schedule and options the heads start from.
         views: 2 also extracts an augmented view of the training part, for heads that compare views.
         shifts: changes of the test images that make further out-of-domain sets.
-        corrupt: noise to inject into the training part, `kind:rate`.
+        corrupt: noise to inject into the training part, `kind:rate` or `asymmetric:class_map:rate`.
         noise_manifest: folder of noise that `noiseproof corrupt` made for `train`, instead of `corrupt`.
         engine: what runs the encoder.
         precision: arithmetic of the encoder.
@@ -143,7 +143,8 @@ class RunConfig(_Part):
     def _kind_and_rate(cls, value: Any) -> Any:
         if isinstance(value, str) and ":" in value:
             kind, _, rate = value.rpartition(":")
-            return {"kind": kind, "rate": rate}
+            kind, colon, class_map = kind.partition(":")  # asymmetric:cifar10:0.4
+            return {"kind": kind, "rate": rate} | ({"class_map": class_map} if colon else {})
         return {"rate": value} if isinstance(value, str | float | int) else value
 
     @field_validator("noise_manifest")

@@ -20,27 +20,38 @@ noiseproof spectrum features/ --figures pictures/ --data photos/
 """
 
 
+Features = Annotated[Path, typer.Argument(help="Folder that 'noiseproof extract' wrote.")]
+IsCentred = Annotated[bool, typer.Option("--centred", help="Take the mean row off first.")]
+IsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+Figures = Annotated[
+    Path | None, typer.Option(help="Folder for pictures: spectrum, feature maps, curvature of heads.")
+]  # fmt: skip
+Data = Annotated[
+    str | None, typer.Option(help="Data set of the features, whose labels colour the feature maps.")
+]  # fmt: skip
+NoiseManifest = Annotated[
+    Path | None, typer.Option(help="Labels that 'noiseproof corrupt' made wrong, instead of --data.")
+]  # fmt: skip
+Heads = Annotated[
+    list[Path] | None,
+    typer.Option(help="Saved head whose loss curvature is drawn, on the given labels; may be repeated."),
+]
+Points = Annotated[int, typer.Option(help="At most so many examples in the feature maps.")]
+Seed = Annotated[int, typer.Option(help="Of the feature maps and the curvature.")]
+
+
 def spectrum(
-    features: Annotated[Path, typer.Argument(help="Folder that 'noiseproof extract' wrote.")],
-    is_centred: Annotated[bool, typer.Option("--centred", help="Take the mean row off first.")] = False,
-    is_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-    figures: Annotated[
-        Path | None, typer.Option(help="Folder for pictures: spectrum, feature maps, curvature of heads.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Data set of the features, whose labels colour the feature maps.")
-    ] = None,
+    features: Features,
+    is_centred: IsCentred = False,
+    is_json: IsJson = False,
+    figures: Figures = None,
+    data: Data = None,
     label: options.Label = None,
     clean_label: options.CleanLabel = None,
-    noise_manifest: Annotated[
-        Path | None, typer.Option(help="Labels that 'noiseproof corrupt' made wrong, instead of --data.")
-    ] = None,
-    head: Annotated[
-        list[Path] | None,
-        typer.Option(help="Saved head whose loss curvature is drawn, on the given labels; may be repeated."),
-    ] = None,
-    points: Annotated[int, typer.Option(help="At most so many examples in the feature maps.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the feature maps and the curvature.")] = 0,
+    noise_manifest: NoiseManifest = None,
+    head: Heads = None,
+    points: Points = 2000,
+    seed: Seed = 0,
 ) -> None:
     """Singular values, entropy (SVE), largest-singular-value ratio (LSVR), effective rank."""
     import noiseproof

@@ -17,28 +17,31 @@ noiseproof verdict photos/ --backbone timm:resnet18 --reference a=0 --reference 
 """
 
 
+Data = Annotated[str, typer.Argument(help="Data set on which encoders are compared.")]
+Backbone = Annotated[str, typer.Option(help="The encoder in question.")]
+References = Annotated[
+    list[str] | None,
+    typer.Option(help="Encoder of known noise, BACKBONE=RATE; may be repeated. By default --family."),
+]
+Family = Annotated[str, typer.Option(help="Which zoo encoders to compare with: supervised or image-text.")]
+MaxWidth = Annotated[float, typer.Option(help="Widest interval that is still an answer, in [0, 1].")]
+IsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+Seed = Annotated[int, typer.Option(help="Of the bootstrap and of --limit.")]
+
+
 def verdict(
-    data: Annotated[str, typer.Argument(help="Data set on which encoders are compared.")],
-    backbone: Annotated[str, typer.Option(help="The encoder in question.")],
-    reference: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Encoder of known noise, BACKBONE=RATE; may be repeated. By default those of --family."
-        ),
-    ] = None,
-    family: Annotated[
-        str, typer.Option(help="Which zoo encoders to compare with: supervised or image-text.")
-    ] = "supervised",
+    data: Data,
+    backbone: Backbone,
+    reference: References = None,
+    family: Family = "supervised",
     layer: options.Layer = None,
     label: options.Label = None,
     image: options.Image = None,
     limit: options.Limit = None,
-    max_width: Annotated[
-        float, typer.Option(help="Widest interval that is still an answer, in [0, 1].")
-    ] = 0.3,
+    max_width: MaxWidth = 0.3,
     cache: options.Cache = None,
-    is_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap and of --limit.")] = 0,
+    is_json: IsJson = False,
+    seed: Seed = 0,
 ) -> None:
     """Place an encoder among encoders of known pre-training noise, by the spectra of their features."""
     import rich
