@@ -184,3 +184,9 @@ def test_the_same_mistake_is_told_once():
     assert message.startswith("2 mistakes")
     assert message.count("`seeds` is 2 by --seeds and 0 by --set; give one") == 1
     assert message.count("broken") == 1
+
+
+def test_a_map_stands_between_kind_and_rate():
+    config = load_config(command_line={"train": "t", "out": "o", "corrupt": "asymmetric:cifar10:0.4"})
+    noise = config.corrupt
+    assert (noise.kind, noise.class_map, noise.rate) == ("asymmetric", "cifar10", 0.4)

@@ -29,7 +29,7 @@ RUNNABLE = [document for document in DOCUMENTS if is_run(document)]
 
 @pytest.fixture
 def toy_folder(tmp_path, monkeypatch):
-    """What the documents talk about: photos/, phone/, train.csv, features.npz; small."""
+    """What the documents talk about: photos/, phone/, train.csv, pairs.csv, features.npz; small."""
     rng = np.random.default_rng(0)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NOISEPROOF_CACHE", str(tmp_path / "cache"))
@@ -42,6 +42,8 @@ def toy_folder(tmp_path, monkeypatch):
                 Image.fromarray(pixels).save(tmp_path / folder / name / f"{number}.png")
                 rows += [f"{folder}/{name}/{number}.png,{name}"] if folder == "photos" else []
     (tmp_path / "train.csv").write_text("\n".join(["image,species", *rows]) + "\n")
+    pairs = [f"{row.split(',')[0]},picture {number}" for number, row in enumerate(rows)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["image,caption", *pairs]) + "\n")
     labels = np.arange(60) % 3
     features = np.eye(3)[labels] + rng.normal(scale=0.2, size=(60, 3))
     np.savez(tmp_path / "features.npz", features=features.astype(np.float32), labels=labels)

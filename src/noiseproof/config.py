@@ -26,7 +26,7 @@ def _default_heads() -> dict[str, dict[str, Any]]:
 
 
 def default_cache() -> Path:
-    """The feature store of this user: NOISEPROOF_CACHE, else in the home folder."""
+    """The feature store of this user: $NOISEPROOF_CACHE, else a folder in the home folder."""
     return Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features").expanduser()
 
 
@@ -73,7 +73,7 @@ class RunConfig(_Part):
         views: with 2, heads learn from two augmented views of the training images instead of the images as
             they are, as the released code does.
         shifts: changes of the test images that make further out-of-domain sets.
-        corrupt: noise to inject into the training part, `kind:rate`.
+        corrupt: noise to inject into the training part, `kind:rate` or `asymmetric:class_map:rate`.
         noise_manifest: folder of noise that `noiseproof corrupt` made for `train`, instead of `corrupt`.
         engine: what runs the encoder.
         precision: arithmetic of the encoder.
@@ -144,7 +144,8 @@ class RunConfig(_Part):
     def _kind_and_rate(cls, value: Any) -> Any:
         if isinstance(value, str) and ":" in value:
             kind, _, rate = value.rpartition(":")
-            return {"kind": kind, "rate": rate}
+            kind, colon, class_map = kind.partition(":")  # asymmetric:cifar10:0.4
+            return {"kind": kind, "rate": rate} | ({"class_map": class_map} if colon else {})
         return {"rate": value} if isinstance(value, str | float | int) else value
 
     @field_validator("noise_manifest")

@@ -51,6 +51,47 @@ def kinds() -> tuple[str, ...]:
     return (*KINDS.names, CAPTIONS)
 
 
+def corrupt(
+    name: str,
+    *,
+    kind: str,
+    rate: float | None,
+    seed: int,
+    out: Path,
+    image: str | None = None,
+    caption: str | None = None,
+    **of_labels: Any,
+) -> Corrupted:
+    """Wrong labels or captions, whichever the kind is of.
+
+    Args:
+        name: of a data set, or of image-text pairs.
+        kind: one of `kinds()`.
+        rate: share to change, in [0, 1].
+        seed: of the draw.
+        out: folder of what is written.
+        image: column of the images.
+        caption: of kind "captions", see `corrupt_pairs`.
+        of_labels: of the other kinds, see `corrupt_labels_of`.
+
+    Raises:
+        UnknownName: no such kind.
+        InvalidArgument: an option that the kind does not take, or no rate for captions.
+    """
+    if kind not in kinds():
+        raise unknown_name("kind of noise", kind, kinds())
+    if kind != CAPTIONS:
+        if caption is not None:
+            raise invalid("caption", caption, "nothing but for kind 'captions'", "Leave `caption` out.")
+        return corrupt_labels_of(name, kind=kind, rate=rate, seed=seed, out=out, image=image, **of_labels)
+    for option, value in of_labels.items():
+        if value is not None:
+            raise invalid(option, str(value), "nothing for kind 'captions'", f"Leave `{option}` out.")
+    if rate is None:
+        raise invalid("rate", rate, "a share between 0 and 1")
+    return corrupt_pairs(name, rate=rate, seed=seed, out=out, caption=caption, image=image)
+
+
 def corrupt_dataset(
     dataset: Dataset,
     *,
@@ -270,9 +311,3 @@ def read_transition(path: Path) -> np.ndarray:
             f"`transition` is {str(path)!r}, which holds no matrix of numbers ({error}); allowed: a .npy "
             "file, or text with a row per line. Next: correct it."
         ) from error
-
-
-def check_kind(kind: str) -> None:
-    """Raise `UnknownName` unless this is a kind of noise."""
-    if kind not in kinds():
-        raise unknown_name("kind of noise", kind, kinds())

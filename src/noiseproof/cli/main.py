@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import noiseproof
-from noiseproof.cli import corrupt, demo, extract, ls, pretrain, report, run, spectrum, study
+from noiseproof.cli import corrupt, demo, extract, ls, pretrain, report, run, spectrum, study, verdict
 from noiseproof.cli.guard import guarded, wants_traceback
 
 # Read when torch is imported. A thread that waits by spinning takes its core from every other program: with
@@ -45,9 +45,8 @@ def noiseproof_command(
 
 
 for _name, _module in {
-    "demo": demo, "run": run, "extract": extract, "spectrum": spectrum, "corrupt": corrupt, "study": study,
-    "report": report,
-    "ls": ls,
+    "demo": demo, "run": run, "extract": extract, "spectrum": spectrum, "verdict": verdict,
+    "corrupt": corrupt, "study": study, "report": report, "ls": ls,
 }.items():  # fmt: skip
     app.command(_name, epilog=_module.EPILOG)(guarded(getattr(_module, _name)))
 app.add_typer(pretrain.app, name="pretrain")

@@ -74,7 +74,8 @@ TestFraction = Annotated[
 Corrupt = Annotated[
     str | None,
     typer.Option(
-        help="Wrong labels to inject into the training part, KIND:RATE, e.g. symmetric:0.2.",
+        help="Wrong labels to inject into the training part, KIND:RATE, e.g. symmetric:0.2 or "
+        "asymmetric:cifar10:0.4.",
         rich_help_panel=_DATA,
     ),
 ]

@@ -95,7 +95,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
         """Reshaped features and logits, block by block."""
         check_is_fitted(self)
         features = features_to_predict(self, X)
-        module = _empty_module(self).eval()
+        module = empty_module(self).eval()
         module.load_state_dict({name: value[None] for name, value in self.state_.items()}, assign=True)
         with torch.inference_mode():
             for i in range(0, len(features), _BLOCK_ROWS):
@@ -159,10 +159,11 @@ def fit_heads(
 
 def expected_shapes(head: AbstractHead) -> dict[str, tuple[int, ...]]:
     """Shape of each tensor in `state_`, from the options and sizes of a head."""
-    return {name: tuple(value.shape[1:]) for name, value in _empty_module(head).state_dict().items()}
+    return {name: tuple(value.shape[1:]) for name, value in empty_module(head).state_dict().items()}
 
 
-def _empty_module(head: AbstractHead) -> Head:
+def empty_module(head: AbstractHead) -> Head:
+    """A module of the head's shape without memory for its parameters."""
     with torch.device("meta"):  # shapes only: what a fit learned is loaded into it
         return Head(
             head.n_features_in_, len(head.classes_), head.spec().architecture, generators=[torch.Generator()]

@@ -1,0 +1,66 @@
+"""`noiseproof verdict`: was an encoder pre-trained on noisy labels?"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from noiseproof.cli import options
+
+EPILOG = """Examples:
+
+noiseproof verdict cifar10/test.parquet --backbone timm:resnet8@mine.safetensors
+
+noiseproof verdict photos/ --backbone timm:resnet18 --reference a=0 --reference b=0.1 --reference c=0.2
+"""
+
+
+Data = Annotated[str, typer.Argument(help="Data set on which encoders are compared.")]
+Backbone = Annotated[str, typer.Option(help="The encoder in question.")]
+References = Annotated[
+    list[str] | None,
+    typer.Option(help="Encoder of known noise, BACKBONE=RATE; may be repeated. By default --family."),
+]
+Family = Annotated[str, typer.Option(help="Which zoo encoders to compare with: supervised or image-text.")]
+MaxWidth = Annotated[float, typer.Option(help="Widest interval that is still an answer, in [0, 1].")]
+IsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+Seed = Annotated[int, typer.Option(help="Of the bootstrap and of --limit.")]
+
+
+def verdict(
+    data: Data,
+    backbone: Backbone,
+    reference: References = None,
+    family: Family = "supervised",
+    layer: options.Layer = None,
+    label: options.Label = None,
+    image: options.Image = None,
+    limit: options.Limit = None,
+    max_width: MaxWidth = 0.3,
+    cache: options.Cache = None,
+    is_json: IsJson = False,
+    seed: Seed = 0,
+) -> None:
+    """Place an encoder among encoders of known pre-training noise, by the spectra of their features."""
+    import rich
+
+    import noiseproof
+    from noiseproof import verdicts
+    from noiseproof.config import default_cache
+    from noiseproof.report.renderers import to_terminal
+
+    references = verdicts.parse_references(reference) if reference else verdicts.zoo_rates(family)
+    dataset = noiseproof.open_dataset(data, label=label, image=image, limit=limit, seed=seed)
+    found, known, unknown = verdicts.judge(
+        dataset, backbone, references=references, store=cache or default_cache(), layer=layer,
+        max_width=max_width, seed=seed,
+    )  # fmt: skip
+    if is_json:
+        print(json.dumps(found.to_json(), indent=1))
+        return
+    rich.print(to_terminal(verdicts.known_table(known, backbone, unknown)))
+    if found.readings:
+        rich.print(to_terminal(verdicts.readings_table(found)))
+    print(verdicts.sentence(found))

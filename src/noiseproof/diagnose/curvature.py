@@ -1,0 +1,169 @@
+r"""Curvature of a loss: the largest eigenvalues of its Hessian and its trace, without ever forming it.
+
+All that is used is the product H v, which costs about two gradients. Sharp directions of the loss of a head
+say how far labels can be fitted by small changes of its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from torch import Tensor
+
+from noiseproof.errors import BadData, invalid
+from noiseproof.rng import stream
+
+Parameters = Mapping[str, Tensor]
+Product = Callable[[Float[np.ndarray, " p"]], Float[np.ndarray, " p"]]
+_RELATIVE = 1e-6  # of the eigenvalues
+_DENSE_UP_TO = 64  # parameters; ARPACK wants more of them than eigenvalues
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """What the Hessian of a mean loss says.
+
+    Attributes:
+        eigenvalues: the largest, descending; nats per squared unit of the parameters.
+        trace: estimate of the sum of all eigenvalues.
+        trace_standard_error: of that estimate, over probes; 0 where it is exact.
+        num_parameters: p.
+    """
+
+    eigenvalues: Float[np.ndarray, " r"]
+    trace: float
+    trace_standard_error: float
+    num_parameters: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "eigenvalues": [float(value) for value in self.eigenvalues],
+            "trace": self.trace,
+            "trace_standard_error": self.trace_standard_error,
+            "num_parameters": self.num_parameters,
+        }
+
+
+def curvature(
+    summed_loss: Callable[..., Tensor],
+    parameters: Parameters,
+    batches: Sequence[tuple[Tensor, ...]],
+    *,
+    num_eigenvalues: int = 10,
+    num_probes: int = 50,
+    seed: int = 0,
+) -> Curvature:
+    """Largest Hessian eigenvalues and trace of a mean loss.
+
+    Args:
+        summed_loss: (parameters, *batch) -> loss summed over the examples of the batch, twice differentiable.
+        parameters: where; their precision is that of the result.
+        batches: all examples; the first axis of the first tensor counts them.
+        num_eigenvalues: how many of the largest.
+        num_probes: random vectors for the trace; the standard error falls with their square root.
+        seed: of starting vector and probes.
+
+    Raises:
+        InvalidArgument: no eigenvalues or fewer than two probes asked for.
+        BadData: no examples, or a loss whose second derivative is not finite there.
+
+    Source: eigenvalues by Lanczos 1950, as restarted by Sorensen 1992 (ARPACK); trace by Hutchinson 1990;
+    H v by Pearlmutter 1994. Yao et al. 2020, arXiv:1912.07145 (PyHessian) use the same three on networks.
+    Differs: their eigenvalues come one by one from power iteration.
+    """
+    if num_eigenvalues < 1:
+        raise invalid("num_eigenvalues", num_eigenvalues, "a whole number >= 1")
+    if num_probes < 2:
+        raise invalid("num_probes", num_probes, "a whole number >= 2, so that the trace has a standard error")
+    product, p = hessian_product(summed_loss, parameters, batches)
+    values = top_eigenvalues(product, p, num_eigenvalues=num_eigenvalues, seed=seed)
+    trace, error = trace_estimate(product, p, num_probes=num_probes, seed=seed)
+    return Curvature(values, trace, error, p)
+
+
+def hessian_product(
+    summed_loss: Callable[..., Tensor], parameters: Parameters, batches: Sequence[tuple[Tensor, ...]]
+) -> tuple[Product, int]:
+    """v -> H v for the Hessian of the mean loss, and the number of parameters.
+
+    The derivative of the gradient along v, batch by batch; memory is that of a few gradients.
+
+    Source: Pearlmutter 1994.
+    """
+    num_examples = sum(len(batch[0]) for batch in batches)
+    if num_examples == 0:
+        raise BadData("The curvature of no examples is not defined; `batches` has 0 rows.")
+    where = {name: value.detach() for name, value in parameters.items()}
+    sizes = [value.numel() for value in where.values()]
+
+    def along(batch: tuple[Tensor, ...], direction: dict[str, Tensor]) -> dict[str, Tensor]:
+        # H is symmetric, so v^T H serves as well as H v and needs reverse mode only.
+        gradient = torch.func.grad(lambda at: summed_loss(at, *batch))
+        pull_back = torch.func.vjp(gradient, where)[1]
+        return pull_back(direction)[0]
+
+    def product(vector: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+        pieces = torch.from_numpy(np.ascontiguousarray(vector)).split(sizes)
+        direction = {
+            name: piece.view_as(value).to(value)
+            for (name, value), piece in zip(where.items(), pieces, strict=True)
+        }
+        total = np.zeros(len(vector))
+        for batch in batches:
+            found = along(batch, direction)
+            total += torch.cat([found[name].flatten() for name in where]).double().cpu().numpy()
+        if not np.isfinite(total).all():
+            raise BadData(
+                "The second derivative of the loss is not finite at these parameters; allowed: a smooth loss "
+                "and finite features. Next: check the features, or fit the head again."
+            )
+        return total / num_examples
+
+    return product, sum(sizes)
+
+
+def top_eigenvalues(
+    product: Product, num_parameters: int, *, num_eigenvalues: int, seed: int
+) -> Float[np.ndarray, " r"]:
+    """The largest eigenvalues of a symmetric matrix of which only products are known, descending.
+
+    Args:
+        product: v -> H v.
+        num_parameters: p.
+        num_eigenvalues: r; at most p are returned.
+        seed: of the starting vector.
+    """
+    r = min(num_eigenvalues, num_parameters)
+    if num_parameters <= max(_DENSE_UP_TO, r + 1):
+        columns = np.stack([product(unit) for unit in np.eye(num_parameters)])
+        return np.linalg.eigvalsh((columns + columns.T) / 2)[::-1][:r].copy()
+    start = stream(seed, "curvature", "start").standard_normal(num_parameters)
+    operator = LinearOperator((num_parameters, num_parameters), matvec=product, dtype=np.float64)
+    try:
+        # Largest in the algebraic sense: a large negative one is no sharp direction of a minimum.
+        values = eigsh(operator, k=r, which="LA", v0=start, tol=_RELATIVE, return_eigenvectors=False)
+    except ArpackNoConvergence as error:
+        values = error.eigenvalues  # those that did converge, which are the largest first
+    return np.sort(values)[::-1].copy()
+
+
+def trace_estimate(
+    product: Product, num_parameters: int, *, num_probes: int, seed: int
+) -> tuple[float, float]:
+    """Mean of v^T H v over random signs v, whose expectation is the trace, and its standard error.
+
+    Source: Hutchinson 1990.
+    """
+    rng = stream(seed, "curvature", "probes")
+    found = np.empty(num_probes)
+    for i in range(num_probes):
+        probe = rng.integers(0, 2, num_parameters) * 2.0 - 1.0
+        found[i] = probe @ product(probe)
+    return float(found.mean()), float(found.std(ddof=1) / np.sqrt(num_probes))

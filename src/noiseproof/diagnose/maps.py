@@ -1,0 +1,90 @@
+"""Feature maps: examples as points in the plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from noiseproof.errors import BadData, invalid
+from noiseproof.records import check_finite, check_matrix
+from noiseproof.rng import stream, torch_seed
+
+_DIMS_FOR_TSNE = 30  # principal components t-SNE starts from; van der Maaten & Hinton 2008, Section 4.2
+_PERPLEXITY = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMap:
+    """Some examples in the plane.
+
+    Attributes:
+        rows: which examples, ascending.
+        linear: their first two principal components, in units of the scaled features.
+        explained: share of the variance each of those two has, in [0, 1].
+        neighbours: their places by t-SNE; only who is near whom means something.
+    """
+
+    rows: Int[np.ndarray, " m"]
+    linear: Float[np.ndarray, "m 2"]
+    explained: Float[np.ndarray, " 2"]
+    neighbours: Float[np.ndarray, "m 2"]
+
+
+def feature_map(features: Any, *, max_points: int = 2000, seed: int = 0) -> FeatureMap:
+    """Principal components and t-SNE of at most `max_points` examples, each scaled to length 1.
+
+    Args:
+        features: (n, d) array-like that can be indexed by rows.
+        max_points: at least 4; more examples are thinned at random, as t-SNE takes minutes on ten thousand.
+        seed: of the choice and of t-SNE.
+
+    Raises:
+        InvalidArgument: `max_points` is below 4.
+        BadData: fewer than 4 examples, NaN or infinity (the row is named).
+
+    Source: van der Maaten & Hinton 2008 (t-SNE). Rows of length 1 as in the released code of Chen, Wang et
+    al. 2024, arXiv:2309.17002.
+    Differs: the released code also takes the mean of each row's own entries off.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    if max_points < 4:
+        raise invalid("max_points", max_points, "a whole number >= 4")
+    check_matrix(features)
+    n = len(features)
+    if n < 4:
+        raise BadData(f"A map of {n} examples is none; allowed: 4 or more. Next: extract more examples.")
+    rows = np.arange(n)
+    if n > max_points:
+        rows = np.sort(stream(seed, "map").choice(n, max_points, replace=False))
+    chosen = np.asarray(features[rows], dtype=np.float64)
+    check_finite(chosen)
+    if not np.ptp(chosen, axis=0).any():
+        raise BadData("All examples have the same features; a map would be one point.")
+    lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
+    chosen = chosen / np.maximum(lengths, np.finfo(np.float64).tiny)
+    components = PCA(min(_DIMS_FOR_TSNE, *chosen.shape), svd_solver="full").fit(chosen)
+    reduced = components.transform(chosen)
+    tsne = TSNE(
+        perplexity=min(_PERPLEXITY, (len(rows) - 1) / 3),
+        init=_start(reduced),
+        random_state=torch_seed(seed, "map", "t-SNE") % 2**32,
+    )
+    plane, explained = np.zeros((len(rows), 2)), np.zeros(2)
+    plane[:, : reduced.shape[1]] = reduced[:, :2]
+    explained[: reduced.shape[1]] = components.explained_variance_ratio_[:2]
+    return FeatureMap(rows, plane, explained, tsne.fit_transform(reduced).astype(np.float64))
+
+
+def _start(reduced: Float[np.ndarray, "m c"]) -> Float[np.ndarray, "m 2"]:
+    """The first two components at a small scale: a start that keeps the large order of things.
+
+    Source: Kobak & Linderman 2021.
+    """
+    start = np.zeros((len(reduced), 2), np.float32)
+    start[:, : reduced.shape[1]] = reduced[:, :2]
+    return start / np.std(start[:, 0]) * 1e-4

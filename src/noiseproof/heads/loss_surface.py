@@ -1,0 +1,56 @@
+"""The loss of a fitted head as a function of its parameters, for those who look at its curvature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from noiseproof.errors import BadData
+from noiseproof.heads.abstract import AbstractHead, empty_module
+from noiseproof.losses.classification import LOSSES
+
+Parameters = dict[str, Tensor]
+SummedLoss = Callable[[Parameters, Float[Tensor, "b d"], Int[Tensor, " b"]], Tensor]
+
+
+def loss_surface(head: AbstractHead) -> tuple[Parameters, SummedLoss]:
+    """Parameters of a fitted head, and what it was trained on without the regularisers.
+
+    Args:
+        head: fitted. Batch normalisation uses its running statistics and dropout is off.
+
+    Returns:
+        Its parameters as float64, and (parameters, features, class numbers) -> loss summed over the examples.
+    """
+    module = empty_module(head).eval()
+    state = {name: value[None].double() for name, value in head.state_.items()}
+    learned = {name for name, _ in module.named_parameters()}
+    fixed = {name: value for name, value in state.items() if name not in learned}
+    loss = LOSSES.load(head.spec().training.loss)
+
+    def summed(parameters: Parameters, features: Tensor, given_labels: Tensor) -> Tensor:
+        _, logits = torch.func.functional_call(module, {**parameters, **fixed}, (features[None],))
+        return loss(logits, given_labels[None]).sum()
+
+    return {name: value for name, value in state.items() if name in learned}, summed
+
+
+def class_numbers(head: AbstractHead, labels: np.ndarray) -> Int[np.ndarray, " n"]:
+    """Labels as the numbers the head has for them.
+
+    Raises:
+        BadData: a label that it was not trained on.
+    """
+    numbers = np.searchsorted(head.classes_, labels)
+    numbers = np.minimum(numbers, len(head.classes_) - 1)
+    unknown = np.flatnonzero(head.classes_[numbers] != labels)
+    if len(unknown):
+        raise BadData(
+            f"The label {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]} is none of the head's "
+            f"classes; allowed: {', '.join(map(str, head.classes_[:12]))}. Next: give its training labels."
+        )
+    return numbers

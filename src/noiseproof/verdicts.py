@@ -1,0 +1,150 @@
+"""The verdict on an encoder: features of it and of encoders of known noise on one data set, compared."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from noiseproof.backbones.table import open_backbone
+from noiseproof.diagnose.signature import NUM_DRAWS, STATISTICS, Signature, signature
+from noiseproof.diagnose.verdict import Reference, Verdict, verdict
+from noiseproof.errors import invalid
+from noiseproof.features.extract import extract
+from noiseproof.progress import stage
+from noiseproof.records import Dataset, check_share
+from noiseproof.report.tables import NONE, Cell, Table
+
+
+def judge(
+    dataset: Dataset,
+    backbone: str,
+    *,
+    references: Mapping[str, float],
+    store: Path,
+    layer: str | None = None,
+    max_width: float = 0.3,
+    num_draws: int = NUM_DRAWS,
+    seed: int = 0,
+) -> tuple[Verdict, list[Reference], Signature]:
+    """Place an encoder among those of known noise; every encoder sees the data set once.
+
+    Args:
+        dataset: on which they are compared; labels are not used.
+        backbone: the encoder in question.
+        references: name of a backbone -> rate of the noise it was pre-trained under.
+        store: of the features.
+        layer: of the encoder in question.
+        max_width: as in `verdict`.
+        num_draws: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        The verdict, the known encoders by rate, and the signature in question.
+    """
+    known = signatures(dataset, references, store=store, num_draws=num_draws, seed=seed)
+    unknown = signature_of(dataset, backbone, store=store, layer=layer, num_draws=num_draws, seed=seed)
+    return verdict(unknown, known, max_width=max_width), known, unknown
+
+
+def signatures(
+    dataset: Dataset,
+    references: Mapping[str, float],
+    *,
+    store: Path,
+    num_draws: int = NUM_DRAWS,
+    seed: int = 0,
+) -> list[Reference]:
+    """Encoders of known noise on a data set, by rate."""
+    by_rate = sorted(references.items(), key=lambda each: each[1])
+    return [
+        Reference(name, rate, signature_of(dataset, name, store=store, num_draws=num_draws, seed=seed))
+        for name, rate in by_rate
+    ]
+
+
+def signature_of(
+    dataset: Dataset, backbone: str, *, store: Path, layer: str | None = None, num_draws: int, seed: int
+) -> Signature:
+    """The signature of one encoder's features."""
+    stored = extract(dataset, open_backbone(backbone, layer=layer), store=store)
+    with stage(f"Bootstrap of {backbone}", total=num_draws, unit="draw") as bar:
+        return signature(stored.features, seed=seed, num_draws=num_draws, on_draw=bar.update)
+
+
+def zoo_rates(objective: str = "supervised") -> dict[str, float]:
+    """Zoo encoders that were pre-trained this way -> rate of the noise in it.
+
+    Args:
+        objective: as on their cards: supervised or image-text.
+    """
+    zoo = importlib.import_module("noiseproof.backbones.zoo")
+    cards = {name: zoo.zoo_card(name) for name in zoo.zoo_names()}
+    return {
+        f"zoo:{name}": float(card["noise"]["asked_rate"])
+        for name, card in cards.items()
+        if card["objective"] == objective
+    }
+
+
+def parse_references(texts: Sequence[str]) -> dict[str, float]:
+    """`zoo:resnet8-noise20=0.2` and so on -> name -> rate.
+
+    Raises:
+        InvalidArgument: no rate, one outside [0, 1], or a name that occurs twice.
+    """
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, rate = text.rpartition("=")
+        try:
+            value = float(rate)
+        except ValueError:
+            equals = ""
+            value = 0.0
+        if not equals or not name:
+            raise invalid("reference", text, "BACKBONE=RATE, such as zoo:resnet8-noise20=0.2")
+        check_share(value, f"reference {name}")
+        if name in found:
+            raise invalid("reference", text, "every encoder once")
+        found[name] = value
+    return found
+
+
+def known_table(known: Sequence[Reference], name: str, unknown: Signature) -> Table:
+    """The statistics of all encoders, the one in question last."""
+    body = [
+        (Cell(each.name), Cell(f"{100 * each.rate:g} %"), *(Cell(f"{v:.4f}") for v in each.signature.whole))
+        for each in known
+    ]
+    body.append((Cell(name), Cell("?"), *(Cell(f"{v:.4f}") for v in unknown.whole)))
+    return Table("Spectra on this data set", ("encoder", "noise", *STATISTICS), tuple(body))
+
+
+def readings_table(found: Verdict) -> Table:
+    """What every statistic says of the encoder in question."""
+    body = tuple(
+        (
+            Cell(each.statistic),
+            Cell(f"{100 * each.monotone_share:.0f} %"),
+            Cell(NONE if each.rate is None else f"{100 * each.rate:.1f} %"),
+            Cell(NONE if each.rate is None else f"{100 * each.bootstrap_error:.1f}"),
+            Cell(NONE if not each.is_monotone else f"{100 * each.curve_error:.1f}"),
+        )
+        for each in found.readings
+    )
+    columns = ("statistic", "monotone in", "reads", "± examples", "± curve")
+    notes = (
+        "Monotone in: share of the bootstrap draws; from 95 % on a statistic can be read.",
+        "±: standard errors in percent of noise, from resampled examples and from known encoders left out.",
+    )
+    return Table("Readings", columns, body, notes)
+
+
+def sentence(found: Verdict) -> str:
+    """The verdict in words."""
+    if found.rate is None or found.low is None or found.high is None:
+        return f"Cannot tell: {found.reason}. Most alike: {found.nearest}."
+    return (
+        f"Pre-trained under about {100 * found.rate:.0f} % noise (95 % interval {100 * found.low:.0f} to "
+        f"{100 * found.high:.0f} %), read from {found.statistic}. Most alike: {found.nearest}."
+    )

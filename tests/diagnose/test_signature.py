@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from synthetic_encoders import features_under
+
+from noiseproof.diagnose.signature import STATISTICS, signature
+from noiseproof.diagnose.spectrum import spectra
+from noiseproof.errors import BadData, InvalidArgument
+
+
+def test_statistics_of_all_examples_are_those_of_the_spectrum():
+    features = features_under(0.2, n=300)
+    found = signature(features, num_draws=3)
+    raw, centred = spectra(features)
+    expected = [raw.entropy_nats, raw.largest_ratio, centred.entropy_nats, centred.largest_ratio]
+    assert dict(zip(STATISTICS, found.whole, strict=True)) == pytest.approx(
+        dict(zip(STATISTICS, expected, strict=True))
+    )
+    assert found.shares.sum(axis=1) == pytest.approx([1, 1])
+    assert found.values.shape == (4, 4)
+
+
+def test_a_draw_is_the_spectrum_of_the_rows_it_has():
+    """The slow way: repeat the rows of every block as often as it was drawn."""
+    from noiseproof.rng import stream
+
+    n, blocks = 103, 7
+    features = features_under(0.1, n=n, d=5)
+    found = signature(features, seed=4, num_blocks=blocks, num_draws=5)
+    rng = stream(4, "signature", n, blocks)
+    homes = rng.permutation(np.arange(n) % blocks)
+    draws = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=5)
+    for values, weights in zip(found.values[1:], draws, strict=True):
+        rows = np.concatenate([np.repeat([i], weights[homes[i]]) for i in range(n)]).astype(int)
+        raw, centred = spectra(features[rows])
+        expected = [raw.entropy_nats, raw.largest_ratio, centred.entropy_nats, centred.largest_ratio]
+        assert values == pytest.approx(expected, rel=1e-9)
+
+
+def test_spread_of_draws_is_that_of_new_examples():
+    drawn = signature(features_under(0.1), num_draws=400).values[1:]
+    fresh = np.array([signature(features_under(0.1, data_seed=s), num_draws=2).whole for s in range(1, 60)])
+    ratio = drawn.std(axis=0) / fresh.std(axis=0)
+    assert (ratio > 0.6).all()
+    assert (ratio < 1.6).all()
+
+
+def test_same_seed_draws_the_same_and_another_does_not():
+    features = features_under(0.1, n=200)
+    one, other = (signature(features, seed=s, num_draws=4).values for s in (1, 1))
+    assert one.tobytes() == other.tobytes()
+    assert signature(features, seed=2, num_draws=4).values[1:].tobytes() != one[1:].tobytes()
+
+
+def test_few_rows_and_dead_features_have_a_signature():
+    features = np.zeros((3, 6))
+    features[:, :2] = [[1, 0], [0, 1], [1, 1]]
+    assert np.isfinite(signature(features, num_draws=8).values).all()
+
+
+def test_what_has_no_signature_is_told():
+    with pytest.raises(BadData, match="`features` has 1 rows; allowed: 2 or more"):
+        signature(np.ones((1, 3)))
+    with pytest.raises(InvalidArgument, match="`num_draws` is 1; allowed: a whole number >= 2"):
+        signature(np.ones((5, 3)), num_draws=1)
+    with pytest.raises(InvalidArgument, match="`num_blocks` is 0"):
+        signature(np.ones((5, 3)), num_blocks=0)
+    bad = np.ones((5, 3))
+    bad[3, 0] = np.nan
+    with pytest.raises(BadData, match="NaN or infinity in row 3"):
+        signature(bad)
