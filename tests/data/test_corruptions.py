@@ -300,3 +300,15 @@ def test_all_corruptions_of_a_data_set_make_one_suite():
     assert len({dataset.fingerprint for dataset in opened}) == 15
     with pytest.raises(InvalidArgument, match=r"`severity` is 0; allowed: an integer from 1 \(mild\) to 5"):
         corrupted_names("sklearn:digits", severity=0)
+
+
+def test_options_of_the_data_set_behind_a_shift_are_its_own(tmp_path):
+    scene().save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("image,colour,kind\na.png,red,x\n")
+    dataset = open_dataset(f"shift:fog-3:{tmp_path / 'table.csv'}", label="kind")
+    assert dataset.class_names == ("x",)
+    (tmp_path / "broken.png").write_bytes(b"")
+    with (tmp_path / "table.csv").open("a") as file:
+        file.write("broken.png,red,x\n")
+    skipped = open_dataset(f"shift:fog-3:{tmp_path / 'table.csv'}", label="kind", on_error="skip")
+    assert (len(skipped), skipped.num_skipped) == (1, 1)
