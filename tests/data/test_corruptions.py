@@ -200,6 +200,16 @@ def test_zoom_keeps_the_centre_and_smears_the_border():
     assert zoomed[16, 30, 0] < 0.5
 
 
+def test_zooming_agrees_with_sampling_one_zoom_after_the_other():
+    pixels = rng().uniform(size=(6, 9, 3))
+    expected = np.zeros_like(pixels)
+    for factor in np.linspace(1.0, 1.3, 8):
+        rows = 2.5 + (np.arange(6) - 2.5) / factor
+        columns = 4.0 + (np.arange(9) - 4.0) / factor
+        expected += sampled(pixels, *np.meshgrid(rows, columns, indexing="ij")) / 8
+    assert np.allclose(zoom_blur(pixels, 0.3, rng()), expected)
+
+
 def test_brightness_adds_to_the_largest_channel_and_keeps_the_hue():
     pixels = np.array([[[0.4, 0.2, 0.1], [0.0, 0.0, 0.0], [0.9, 0.9, 0.3]]])
     found = brightness(pixels, 0.2, rng())
@@ -300,3 +310,15 @@ def test_all_corruptions_of_a_data_set_make_one_suite():
     assert len({dataset.fingerprint for dataset in opened}) == 15
     with pytest.raises(InvalidArgument, match=r"`severity` is 0; allowed: an integer from 1 \(mild\) to 5"):
         corrupted_names("sklearn:digits", severity=0)
+
+
+def test_options_of_the_data_set_behind_a_shift_are_its_own(tmp_path):
+    scene().save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("image,colour,kind\na.png,red,x\n")
+    dataset = open_dataset(f"shift:fog-3:{tmp_path / 'table.csv'}", label="kind")
+    assert dataset.class_names == ("x",)
+    (tmp_path / "broken.png").write_bytes(b"")
+    with (tmp_path / "table.csv").open("a") as file:
+        file.write("broken.png,red,x\n")
+    skipped = open_dataset(f"shift:fog-3:{tmp_path / 'table.csv'}", label="kind", on_error="skip")
+    assert (len(skipped), skipped.num_skipped) == (1, 1)

@@ -1,4 +1,5 @@
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,3 +90,14 @@ def test_different_numbers_of_images_and_labels_are_refused(tmp_path):
     write_pair(tmp_path, labels=(0, 1))
     with pytest.raises(BadData, match="has 3 images and 2 labels"):
         open_dataset(f"idx:{tmp_path}/train")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("split", "size"), [("train", 60_000), ("test", 10_000)])
+def test_fashion_mnist_of_debian_is_read_whole(split, size):
+    folder = Path("/usr/share/datasets/fashion-mnist")
+    if not folder.is_dir():
+        pytest.skip("Debian's package dataset-fashion-mnist is not installed")
+    dataset = open_dataset(f"idx:{folder}/{split}")
+    assert np.bincount(dataset.given_labels).tolist() == [size // 10] * 10
+    assert dataset.class_names[9] == "Ankle boot"

@@ -4,7 +4,7 @@ from blobs import save_blobs
 from PIL import Image
 
 from noiseproof.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.parts import notes, open_parts
+from noiseproof.parts import notes, open_parts, short_name
 
 
 def save_table(path, columns, num_rows=12):
@@ -15,6 +15,29 @@ def save_table(path, columns, num_rows=12):
         lines.append(",".join([f"{row}.png", *(["cat", "dog"][row % 2] for _ in columns)]))
     path.write_text("\n".join(lines) + "\n")
     return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("/data/cifar10/test.parquet", "test.parquet"),
+        ("torchvision:CIFAR10/test", "CIFAR10/test"),
+        ("idx:/usr/share/datasets/fashion-mnist/test", "fashion-mnist/test"),
+        ("suite:dtd/test", "dtd/test"),
+        ("shift:fog-3:/data/cifar10/test.parquet", "test.parquet + fog-3"),
+        ("shift:blur:shift:fog-3:sklearn:digits", "digits + fog-3 + blur"),
+    ],
+)
+def test_tables_name_data_sets_without_their_folders(name, short):
+    assert short_name(name) == short
+
+
+def test_corrupted_copies_are_out_of_domain_sets_under_either_spelling(configured, tmp_path):
+    train = save_table(tmp_path / "t.csv", ["label"])
+    parts = open_parts(configured(train=train, test=train, ood=[f"shift:fog-3:{train}"], shifts=["fog-3"]))
+    shifted, named = parts.tests[1:]
+    assert short_name(named.name) == shifted.name == "t.csv + fog-3"
+    assert shifted.dataset.fingerprint == named.dataset.fingerprint
 
 
 def test_views_are_of_the_training_part_only(configured, tmp_path):

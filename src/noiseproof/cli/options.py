@@ -13,7 +13,8 @@ Train = Annotated[
     str | None,
     typer.Option(
         help="Data set to train on: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, "
-        "torchvision:NAME/split, hf:NAME/split or sklearn:digits.",
+        "torchvision:NAME/split, hf:NAME/split, sklearn:digits or suite:NAME/split; "
+        "see 'noiseproof ls datasets'.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -89,7 +90,8 @@ NoiseManifest = Annotated[
 Shifts = Annotated[
     str | None,
     typer.Option(
-        help="Changes of the test images that make more out-of-domain sets, e.g. blur,contrast,noise.",
+        help="Changes of the test images that make more out-of-domain sets, e.g. blur,noise,fog-3; "
+        "see 'noiseproof ls shifts'.",
         rich_help_panel=_DATA,
     ),
 ]

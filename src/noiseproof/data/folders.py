@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +20,24 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 
 
-def open_folder(address: str, request: Request) -> Dataset:
+def open_folder(address: str, request: Request, *, only: Collection[str] | None = None) -> Dataset:
     """Images under one folder per class; folders inside a class folder are searched too.
 
     Classes are the folder names, sorted; examples are sorted by path; ids are paths relative to the
     folder. Names that begin with a dot and files that are no images are passed over.
+
+    Args:
+        address: path of the folder.
+        request: what the user asked for.
+        only: classes to open; all of them if not given.
 
     Raises:
         BadData: no class folders, or a class folder without images.
     """
     request.refuse_columns("label", "image", "text", "clean_label", because="is a folder of class folders")
     root = Path(address)
-    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
+    found = (entry.name for entry in root.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
+    classes = sorted(name for name in found if only is None or name in only)
     if not classes:
         raise BadData(
             f"{request.name!r} has no class folders. Allowed: <folder>/<class>/<image file>. "
@@ -39,14 +46,14 @@ def open_folder(address: str, request: Request) -> Dataset:
     paths: list[str] = []
     labels: list[int] = []
     for number, name in enumerate(classes):
-        found = _images(root, name)
-        if not found:
+        images = _images(root, name)
+        if not images:
             raise BadData(
                 f"The class folder {str(root / name)!r} holds no images; allowed: files that end in "
                 f"{' '.join(IMAGE_SUFFIXES)}. Next: add images or remove the folder."
             )
-        paths += found
-        labels += [number] * len(found)
+        paths += images
+        labels += [number] * len(images)
     ids = np.array(paths)
     reader = FileReader(CellReader(paths), root)
     return Dataset(

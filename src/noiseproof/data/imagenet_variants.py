@@ -17,7 +17,6 @@ from noiseproof.data.examples import CellReader, Examples, FileReader, Transform
 from noiseproof.data.fingerprints import derived_fingerprint, fingerprint
 from noiseproof.data.folders import open_folder
 from noiseproof.data.request import Request
-from noiseproof.data.splits import subset
 from noiseproof.errors import BadData, MissingFile, missing_extra
 from noiseproof.records import Dataset
 
@@ -94,18 +93,11 @@ def open_objectnet(root: Path, request: Request) -> Dataset:
     images = root / "images"
     if not images.is_dir():
         raise MissingFile(f"{request.name!r} has no folder {str(images)!r}. Next: unpack ObjectNet there.")
-    whole = open_folder(str(images), request)
-    assert whole.given_labels is not None  # a folder always has them
-    shared = sorted(set(whole.class_names) & groups.keys())
-    new_id = np.array([shared.index(n) if n in groups else len(shared) for n in whole.class_names])
-    rows = np.flatnonzero(new_id[whole.given_labels] < len(shared))
-    part = subset(whole, rows)
+    shared = open_folder(str(images), request, only=groups)
     return replace(
-        part,
-        given_labels=new_id[whole.given_labels[rows]],
-        class_names=tuple(shared),
-        examples=Transformed(part.examples, part.ids, _without_border),
-        fingerprint=derived_fingerprint(part.fingerprint, f"crop {_BORDER_PX} px"),
+        shared,
+        examples=Transformed(shared.examples, shared.ids, _without_border),
+        fingerprint=derived_fingerprint(shared.fingerprint, f"crop {_BORDER_PX} px"),
     )
 
 

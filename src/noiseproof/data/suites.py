@@ -18,8 +18,8 @@ from noiseproof.data.imagenet_variants import (
     video_groups,
 )
 from noiseproof.data.public import data_root
-from noiseproof.data.request import OnError, Request
-from noiseproof.data.sources import open_dataset
+from noiseproof.data.request import Request
+from noiseproof.data.sources import opened
 from noiseproof.data.splits import per_class_split, stratified_split, subset
 from noiseproof.data.suite_tables import SUITES, Part, SuiteSet
 from noiseproof.errors import BadData, MissingFile, invalid
@@ -42,12 +42,7 @@ def suite_set(name: str) -> SuiteSet:
 
 
 def open_suite_set(
-    name: str,
-    split: str,
-    *,
-    source: str | None = None,
-    allow_partial: bool = False,
-    on_error: OnError = "raise",
+    name: str, split: str, *, source: str | None = None, allow_partial: bool = False
 ) -> Dataset:
     """A split of a data set of the papers, after a check that it is the one they used.
 
@@ -56,24 +51,14 @@ def open_suite_set(
         split: "train" or "test"; for some sets "val".
         source: where your copy is, as for `open_dataset`; by default what the table says.
         allow_partial: take a copy of another size or with fewer classes, on purpose.
-        on_error: "skip" leaves out what cannot be read; it still counts for the size.
 
     Raises:
         UnknownName: no such set or split.
         BadData: number of examples or classes differ from the table; expected and found are named.
         MissingFile: the data are not there.
     """
-    row = suite_set(name)
-    if split not in row.splits:
-        raise unknown_name(f"split of {name}:", split, row.splits)
-    _refuse_unsupported(name, row)
-    place = source or _place(name, row.splits[split].source)
-    owner = f"suite:{name}/{split}"
-    whole = _opened(row, place, owner, on_error)
-    if not allow_partial:
-        _check(owner, whole, row, split)
-    part = whole if row.part is None else _drawn(whole, row.part, split)
-    return replace(part, name=owner)
+    request = Request(f"suite:{name}/{split}")
+    return _opened(name, split, request, source=source, allow_partial=allow_partial)
 
 
 def open_suite(address: str, request: Request) -> Dataset:
@@ -83,8 +68,7 @@ def open_suite(address: str, request: Request) -> Dataset:
     name, _, split = address.removesuffix(_PARTIAL).partition("/")
     if not split:
         raise invalid("data set", request.name, "suite:NAME/split, e.g. suite:cifar10/test")
-    dataset = open_suite_set(name, split, allow_partial=is_partial, on_error=request.on_error)
-    return replace(dataset, name=request.name)
+    return _opened(name, split, request, source=None, allow_partial=is_partial)
 
 
 def class_groups(name: str, dataset: Dataset, *, source: str | None = None) -> Groups:
@@ -168,21 +152,34 @@ def _folder(place: str) -> Path:
     return Path(place)
 
 
-def _opened(row: SuiteSet, place: str, owner: str, on_error: OnError) -> Dataset:
+def _opened(name: str, split: str, request: Request, *, source: str | None, allow_partial: bool) -> Dataset:
+    row = suite_set(name)
+    if split not in row.splits:
+        raise unknown_name(f"split of {name}:", split, row.splits)
+    _refuse_unsupported(name, row)
+    place = source or _place(name, row.splits[split].source)
+    whole = _whole(row, place, request)
+    if not allow_partial:
+        _check(whole, row, split, request.name)
+    part = whole if row.part is None else _drawn(whole, row.part, split)
+    return replace(part, name=request.name)
+
+
+def _whole(row: SuiteSet, place: str, request: Request) -> Dataset:
     if row.imagenet == "objectnet":
-        return open_objectnet(_folder(place), Request(owner, on_error=on_error))
+        return open_objectnet(_folder(place), request)
     if row.imagenet == "vid":
-        return open_video_frames(_folder(place), Request(owner, on_error=on_error)).dataset
-    return open_dataset(place, text=row.text[0] if row.text else None, on_error=on_error)
+        return open_video_frames(_folder(place), request).dataset
+    return opened(replace(request, name=place, text=row.text[0] if row.text else None))
 
 
-def _check(owner: str, whole: Dataset, row: SuiteSet, split: str) -> None:
-    found = len(whole) + whole.num_skipped
+def _check(whole: Dataset, row: SuiteSet, split: str, owner: str) -> None:
+    # What is drawn from a set in one piece can only be checked on the whole.
     sizes = [part.size for part in row.splits.values()] if row.part else [row.splits[split].size]
     expected = None if None in sizes else sum(size for size in sizes if size is not None)
     wrong = []
-    if expected is not None and found != expected:
-        wrong.append(f"{found:,} examples, expected {expected:,}")
+    if expected is not None and len(whole) != expected:
+        wrong.append(f"{len(whole):,} examples, expected {expected:,}")
     if len(whole.class_names) != row.num_classes:
         wrong.append(f"{len(whole.class_names)} classes, expected {row.num_classes}")
     if wrong:

@@ -13,7 +13,7 @@ from noiseproof.data.corruptions.table import CORRUPTIONS, SEVERITIES, corrupted
 from noiseproof.data.examples import Transformed
 from noiseproof.data.fingerprints import derived_fingerprint
 from noiseproof.data.request import Request
-from noiseproof.data.sources import open_dataset
+from noiseproof.data.sources import opened
 from noiseproof.errors import BadData, UnknownName, invalid
 from noiseproof.records import Dataset
 from noiseproof.registry import unknown_name
@@ -109,15 +109,7 @@ def open_shift(address: str, request: Request) -> Dataset:
     if not inner:
         raise invalid("data set", request.name, "shift:KIND:DATASET, e.g. shift:fog-3:photos/")
     _change(kind, seed=0)  # before anything large is read
-    dataset = open_dataset(
-        inner,
-        label=request.label,
-        image=request.image,
-        text=request.text,
-        clean_label=request.clean_label,
-        seed=request.seed,
-        on_error=request.on_error,
-    )
+    dataset = opened(replace(request, name=inner))
     return replace(shifted(dataset, kind, seed=request.seed), name=request.name)
 
 
