@@ -71,6 +71,11 @@ class Fit:
         }
 
 
+def noise_name(noise: CorruptConfig | None) -> str:
+    """Of the noise in the labels, as tables have it."""
+    return "none" if noise is None else f"{noise.kind}:{noise.rate:g}"
+
+
 class Grid:
     """All places of a study in the order they are computed.
 
@@ -127,6 +132,7 @@ class Grid:
             {
                 "schema": SCHEMA,
                 **fit.coordinates(),
+                "noise": None if fit.noise is None else fit.noise.model_dump(mode="json"),
                 "set": [evaluation.role, evaluation.spec],
                 "options": variant.to_json(),
                 "has_spectrum": self.recipe.has_head_spectra,
