@@ -20,8 +20,9 @@ def save_clouds(path: Path, *, n: int, seed: int, spread: float = 1.0, turned: i
 def small_recipe(**changed):
     """The keys of a recipe that is computed in a second."""
     values = {
-        "name": "small", "claim": "Clouds are told apart.", "source": "nobody", "command": "none", "minutes": 1,
-        "hardware": "anything", "needs": "a.npz and b.npz", "expected": "all right", "backbones": ["features:"],
+        "name": "small", "claim": "Clouds are told apart.", "source": "nobody", "command": "none",
+        "minutes": 1, "hardware": "anything", "needs": "a.npz and b.npz", "expected": "all right",
+        "backbones": ["features:"],
         "tasks": {
             "a": {"train": "{data}/a.npz", "ood": ["{data}/far.npz"]},
             "b": {"train": "{data}/b.npz", "test": "{data}/a.npz"},

@@ -45,9 +45,9 @@ def test_every_mistake_is_told_at_once_with_what_was_meant(written):
 
 def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(written):
     encoders = [{"name": "features:", "famly": "x"}]
-    with pytest.raises(InvalidArgument, match="Unknown option 'famly'. Did you mean 'family'?"):
+    with pytest.raises(InvalidArgument, match=r"Unknown option 'famly'\. Did you mean 'family'"):
         load_recipe(written(backbones=encoders))
-    with pytest.raises(InvalidArgument, match="Unknown option 'rat'. Did you mean 'rate'?"):
+    with pytest.raises(InvalidArgument, match=r"Unknown option 'rat'\. Did you mean 'rate'"):
         load_recipe(written(label_noise=[{"kind": "symmetric", "rat": 0.2}]))
 
 
@@ -65,7 +65,7 @@ def test_an_entry_of_the_grid_that_is_there_twice_is_refused(changed):
 
 
 def test_a_name_that_cannot_be_a_file_name_is_refused():
-    with pytest.raises(ValueError, match="letters, digits.*in a name, not 'a b'"):
+    with pytest.raises(ValueError, match=r"letters, digits.*in a name, not 'a b'"):
         Recipe(**small_recipe(tasks={"a b": {"train": "x"}}))
 
 
@@ -82,7 +82,7 @@ def test_toy_keys_take_the_place_of_the_others(written):
     path = written(toy={"seeds": 1, "limit": 5})
     assert (load_recipe(path).seeds, load_recipe(path, is_toy=True).seeds) == (2, 1)
     assert load_recipe(path, is_toy=True, command_line={"limit": 9}).limit == 9
-    with pytest.raises(InvalidArgument, match="has no `toy:` keys. Next: leave --toy out"):
+    with pytest.raises(InvalidArgument, match=r"has no `toy:` keys. Next: leave --toy out"):
         load_recipe(written(), is_toy=True)
 
 
@@ -93,7 +93,7 @@ def test_shipped_recipes_are_found_by_name_file_name_and_path():
 
 def test_a_recipe_that_is_not_there_is_told_with_what_was_meant(tmp_path):
     with pytest.raises(
-        UnknownName, match="Unknown recipe 'paper1-influense'. Did you mean 'paper1-influence'"
+        UnknownName, match=r"Unknown recipe 'paper1-influense'. Did you mean 'paper1-influence'"
     ):
         load_recipe("paper1-influense")
     with pytest.raises(
@@ -104,7 +104,7 @@ def test_a_recipe_that_is_not_there_is_told_with_what_was_meant(tmp_path):
 
 def test_a_file_that_is_not_yaml_is_refused(tmp_path):
     (tmp_path / "bad.yaml").write_text("name: [")
-    with pytest.raises(InvalidArgument, match="`recipe` .* is not YAML"):
+    with pytest.raises(InvalidArgument, match=r"`recipe` .* is not YAML"):
         load_recipe(tmp_path / "bad.yaml")
 
 

@@ -94,9 +94,7 @@ def found_in(rows: Iterable[Row], recipe: Recipe) -> Found:
         if isinstance(row, Cell):
             encoder = encoders[_key(row.backbone, row.layer)]
             values = row.to_json()
-            noise = (
-                "none" if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
-            )
+            noise = "none" if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
             score = row.metrics[recipe.tasks[row.task].metric]
             values |= {"encoder": _key(row.backbone, row.layer), "family": encoder.family}
             table.append(values | {"pretraining_noise": encoder.noise, "noise": noise, "score": score})
