@@ -37,7 +37,7 @@ class StandIn(AbstractBackbone):
 
 @pytest.fixture(autouse=True)
 def _zoo(monkeypatch):
-    """The zoo where it has the encoder, else a stand-in, so that a recipe is tested before its encoders are."""
+    """The zoo where it has the encoder, else a stand-in: a recipe is tested before its encoders are."""
     real = run.open_backbone
 
     def opened(name, *, layer=None):

@@ -19,8 +19,8 @@ from pathlib import Path
 from noiseproof.study.recipe import load_recipe
 from noiseproof.study.study import run_study
 folder = Path(sys.argv[1])
-run_study(load_recipe(folder / "recipe.yaml"), out=folder / sys.argv[2], cache=folder / sys.argv[2] / "features",
-          data=folder)
+out = folder / sys.argv[2]
+run_study(load_recipe(folder / "recipe.yaml"), out=out, cache=out / "features", data=folder)
 """
 
 

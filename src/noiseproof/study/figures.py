@@ -35,7 +35,7 @@ def influence_figure(found: Found) -> list[Drawn]:
                     (one, over_seeds(found.select(one, domain=domain, head=head, share=share), "score"))
                     for one in found.noisy(family)
                 ]
-                line(axis, points, i, label=percent_of_data(share), scale=100)
+                line(axis, points, i, label=percent_of_data(share), scale=100.0)
             noise_axis(axis, found.noisy(family), is_last=row == len(domains) - 1)
     legend(figure, axes[0, 0])
     caption = (
@@ -96,7 +96,7 @@ def methods_figure(found: Found) -> list[Drawn]:
                     (one, over_seeds(found.select(one, domain=domain, head=head), value))
                     for one in found.noisy(family)
                 ]
-                line(axis, points, i, label=plain(head), scale=100 if value == "macro_f1" else 1)
+                line(axis, points, i, label=plain(head), scale=100.0 if value == "macro_f1" else 1.0)
             noise_axis(axis, found.noisy(family), is_last=row == len(families) - 1)
     legend(figure, axes[0, 0])
     caption = (
