@@ -14,7 +14,7 @@ from noiseproof.cli.run import run
 from noiseproof.config import RunConfig
 from noiseproof.errors import InvalidArgument
 
-VERBS = ("demo", "run", "extract", "spectrum", "report", "study", "ls")
+VERBS = ("demo", "run", "extract", "spectrum", "report", "ls")
 
 
 def noiseproof(*arguments, **options):
@@ -125,9 +125,7 @@ def test_extracted_features_have_a_spectrum(tmp_path, blobs):
     assert len(card["singular_values"]) == 3
 
 
-@pytest.mark.parametrize(
-    "table", ["backbones", "detectors", "heads", "noise", "recipes", "shifts", "sources"]
-)
+@pytest.mark.parametrize("table", ["backbones", "detectors", "heads", "noise", "shifts", "sources"])
 def test_ls_shows_a_table(table):
     result = noiseproof("ls", table)
     assert result.exit_code == 0

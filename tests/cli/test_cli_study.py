@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import typer.main
 import yaml
 from typer.testing import CliRunner
 
@@ -80,3 +81,11 @@ def test_ls_shows_recipes_with_claim_and_time():
     shown = CliRunner().invoke(app, ["ls", "recipes"]).stdout
     assert "paper1-influence  (25 min on 2 CPU cores)\n    Slight noise in pre-training" in shown
     assert "pretrain-resnet8-cifar10" in shown
+
+
+def test_every_option_has_a_sentence_of_help():
+    command = typer.main.get_command(app).commands["study"]
+    texts = [getattr(option, "help", None) for option in command.params if option.name != "help"]
+    assert len(texts) >= 9
+    assert all(text and text.endswith(".") for text in texts)
+    assert "noiseproof study paper1-influence --toy" in CliRunner().invoke(app, ["study", "--help"]).stdout
