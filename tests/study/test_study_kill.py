@@ -29,7 +29,7 @@ def test_killed_at_random_points_it_ends_with_the_rows_of_an_uninterrupted_start
     for name, n in (("a", 300), ("b", 200), ("far", 150)):
         save_clouds(tmp_path / f"{name}.npz", n=n, seed=n)
     write_recipe(
-        tmp_path / "recipe.yaml", seeds=4, shares=[0.2, 0.5, 1.0], label_noise=["none", "symmetric:0.4"],
+        tmp_path / "recipe.yaml", seeds=3, shares=[0.2, 1.0], label_noise=["none", "symmetric:0.4"],
         max_steps=60, has_head_spectra=True,
     )  # fmt: skip
 
@@ -40,7 +40,7 @@ def test_killed_at_random_points_it_ends_with_the_rows_of_an_uninterrupted_start
     rng, num_killed = np.random.default_rng(), 0
     results = tmp_path / "killed" / "study.jsonl"
     sizes = [0]
-    for _ in range(40):
+    for _ in range(20):
         process = begin("killed")
         while process.poll() is None and (results.stat().st_size if results.exists() else 0) <= sizes[-1]:
             time.sleep(0.01)  # until it has got further than the start before
@@ -50,8 +50,8 @@ def test_killed_at_random_points_it_ends_with_the_rows_of_an_uninterrupted_start
             break
         num_killed += 1
         sizes.append(results.stat().st_size)
-        if num_killed == 4:
+        if num_killed == 3:
             break
-    assert num_killed >= 2
+    assert num_killed >= 1
     assert begin("killed").wait() == 0
     assert facts(tmp_path / "killed") == facts(tmp_path / "whole")
