@@ -26,7 +26,7 @@ def _default_heads() -> dict[str, dict[str, Any]]:
 
 
 def default_cache() -> Path:
-    """The feature store of this user: NOISEPROOF_CACHE, else in the home folder."""
+    """Folder of the features when none is named."""
     return Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features").expanduser()
 
 
