@@ -63,7 +63,7 @@ def test_a_plan_counts_and_touches_nothing(study, tmp_path):
     assert not (tmp_path / "out").exists()
     study("--seeds", 1)
     assert "2 heads are missing: about" in study("--plan").stdout
-    assert "by the heads there are" in study("--plan").stdout
+    assert "from the heads that are there" in study("--plan").stdout
     study()
     assert study("--plan").stdout.endswith("0 heads are missing: nothing to do\n")
 
