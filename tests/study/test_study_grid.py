@@ -62,6 +62,14 @@ def test_whatever_decides_a_result_is_part_of_what_is_asked(changed):
     assert first(grid(**changed)) != first(grid())
 
 
+def test_a_shift_is_asked_of_its_test_set():
+    def asked(**changed):
+        g = grid(tasks={"a": {"train": "x", "shifts": ["blur"], **changed}})
+        return g.asked(next(g.fits()), g.evaluations("a")[1])
+
+    assert asked() != asked(test="y") != asked(test="z")
+
+
 @pytest.mark.parametrize(
     "changed",
     [
