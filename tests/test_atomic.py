@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from noiseproof import atomic
+from noiseproof.atomic import append_lines, whole_lines
 from noiseproof.errors import NoiseproofError, NoSpaceLeft
 
 
@@ -172,3 +173,23 @@ def test_json_refuses_what_it_does_not_have(value, tmp_path):
         atomic.write_json(tmp_path / "x.json", value)
     assert (tmp_path / "x.json").read_text() == "old"
     assert names(tmp_path) == ["x.json"]
+
+
+def test_lines_are_added_in_one_write_and_cut_off_ones_do_not_count(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    append_lines(path, ["one", "two"])
+    append_lines(path, ["three"])
+    assert path.read_text() == "one\ntwo\nthree\n"
+    path.write_text("one\ntwo\nthr")
+    assert whole_lines(path) == b"one\ntwo\n"
+    path.write_text("on")
+    assert whole_lines(path) == b""
+
+
+def test_a_full_disk_is_told_when_lines_are_added(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NoSpaceLeft, match=r"No space left on the device .* while writing 'rows\.jsonl'"):
+        append_lines(tmp_path / "rows.jsonl", ["one"])

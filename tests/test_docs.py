@@ -77,7 +77,9 @@ def test_commands_and_python_of_a_document_run(document, toy_folder, capsys):
 
     names: dict[str, object] = {}
     for language, text in blocks(document):
-        if language == "yaml" and "train:" in text:
+        if language == "yaml" and "backbones:" in text:
+            (toy_folder / "my-study.yaml").write_text(text)
+        elif language == "yaml" and "train:" in text:
             (toy_folder / "run.yaml").write_text(text)
         elif language == "python":
             exec(compile(text, str(document), "exec"), names)

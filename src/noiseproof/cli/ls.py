@@ -86,11 +86,15 @@ def _noise() -> Iterable[str]:
 
 
 def _recipes() -> Iterable[str]:
+    from noiseproof.pretrain.settings import read_recipe, recipe_names
     from noiseproof.study.recipe import load_recipe, shipped_recipes
 
     for name in shipped_recipes():
         recipe = load_recipe(name)
         yield f"{name}  ({recipe.minutes:g} min on {recipe.hardware})\n    {recipe.claim}"
+    for name in recipe_names():
+        training = read_recipe(name)
+        yield f"{name}  ({training.cost})\n    {training.title}"
 
 
 def _shifts() -> Iterable[str]:

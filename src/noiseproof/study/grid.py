@@ -71,6 +71,11 @@ class Fit:
         }
 
 
+def noise_name(noise: CorruptConfig | None) -> str:
+    """Of the noise in the labels, as tables have it."""
+    return "none" if noise is None else f"{noise.kind}:{noise.rate:g}"
+
+
 class Grid:
     """All places of a study in the order they are computed.
 
@@ -127,7 +132,8 @@ class Grid:
             {
                 "schema": SCHEMA,
                 **fit.coordinates(),
-                "set": [evaluation.role, evaluation.spec],
+                "noise": None if fit.noise is None else fit.noise.model_dump(mode="json"),
+                "set": self._asked_of_set(fit.task, evaluation),
                 "options": variant.to_json(),
                 "has_spectrum": self.recipe.has_head_spectra,
                 **self._asked_of_data(fit.task),
@@ -139,7 +145,7 @@ class Grid:
         return digest(
             {
                 "schema": SCHEMA,
-                "spectrum of": [encoder.name, encoder.layer, task, evaluation.role, evaluation.spec],
+                "spectrum of": [encoder.name, encoder.layer, task, *self._asked_of_set(task, evaluation)],
                 **self._asked_of_data(task),
             }
         )[:32]
@@ -153,6 +159,11 @@ class Grid:
         for fit in self.fits():
             for evaluation in self.evaluations(fit.task):
                 yield self.asked(fit, evaluation)
+
+    def _asked_of_set(self, task: str, evaluation: Evaluation) -> list[str | None]:
+        # A shift is one of the test set.
+        of = self.recipe.tasks[task].test if evaluation.role == "shift" else None
+        return [evaluation.role, evaluation.spec, of]
 
     def _asked_of_data(self, task: str) -> dict[str, Any]:
         r = self.recipe

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.config import CorruptConfig, RunConfig
+from noiseproof.corruption import corrupt_dataset
 from noiseproof.data.sources import resolve
-from noiseproof.data.splits import stratified_split
+from noiseproof.data.splits import stratified_share, subset
 from noiseproof.errors import InvalidArgument, MissingFile, NoiseproofError
 from noiseproof.features.extract import extract, features_key
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
-from noiseproof.noise.labels import corrupt_labels
 from noiseproof.parts import Part, Parts, open_parts
 from noiseproof.records import Dataset
 from noiseproof.stages import digest
@@ -56,21 +56,6 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class OpenTask:
-    """A task whose data sets were opened; nothing is encoded yet.
-
-    Attributes:
-        parts: training part and evaluation sets.
-        tests: an evaluation -> its part; without those that are not there.
-        missing: why the others are not there.
-    """
-
-    parts: Parts
-    tests: dict[Evaluation, Part]
-    missing: dict[Evaluation, str]
-
-
-@dataclass(frozen=True, eq=False)
 class TrainingData:
     """What one head learns from.
 
@@ -85,6 +70,33 @@ class TrainingData:
     given_labels: Int[np.ndarray, " n"]
     realised_rate: float
     key: str
+
+
+@dataclass(frozen=True, eq=False)
+class OpenTask:
+    """A task whose data sets were opened; nothing is encoded yet.
+
+    Attributes:
+        parts: training part and evaluation sets.
+        tests: an evaluation -> its part; without those that are not there.
+        missing: why the others are not there.
+        class_map: of its classes, for noise of kind "asymmetric".
+    """
+
+    parts: Parts
+    tests: dict[Evaluation, Part]
+    missing: dict[Evaluation, str]
+    class_map: Mapping[str | int, str | int] | str | None = None
+    _drawn: dict[Any, TrainingData] = field(default_factory=dict)
+
+    def training_data(self, *, share: float, noise: CorruptConfig | None, seed: int) -> TrainingData:
+        """What a head learns from; drawn once for all encoders and heads."""
+        key = (share, noise and noise.model_dump_json(), seed)
+        if key not in self._drawn:
+            self._drawn[key] = training_data(
+                self.parts.train, share=share, noise=noise, seed=seed, class_map=self.class_map
+            )
+        return self._drawn[key]
 
 
 @dataclass(eq=False)
@@ -141,7 +153,7 @@ def missing_sets(grid: Grid, place: Place) -> dict[str, str]:
         for spec in (task.train, task.test, *task.ood):
             if spec is not None and spec not in missing:
                 try:
-                    resolve(place.path(spec))
+                    resolve(_inner(place.path(spec)))
                 except (MissingFile, InvalidArgument) as error:
                     missing[spec] = str(error)
                 except NoiseproofError:
@@ -164,35 +176,45 @@ def open_task(grid: Grid, name: str, place: Place, missing: Mapping[str, str]) -
     evaluations = grid.evaluations(name)
     opened = [one for one in evaluations if one.spec is None or one.spec not in missing]
     absent = {one: missing[one.spec] for one in evaluations if one.spec is not None and one.spec in missing}
-    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent)
+    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent, task.class_map)
 
 
 def training_data(
-    part: Part, *, share: float, noise: CorruptConfig | None, seed: int,
-    features: Callable[[], Float[np.ndarray, "n d"]],
-) -> TrainingData:  # fmt: skip
+    part: Part,
+    *,
+    share: float,
+    noise: CorruptConfig | None,
+    seed: int,
+    class_map: Mapping[str | int, str | int] | str | None = None,
+) -> TrainingData:
     """A part of the training set, each class in proportion, with wrong labels.
+
+    Nothing here depends on an encoder, so all encoders of a study learn from the same examples and labels;
+    noise that depends on the example sees its pixels or numbers as they are.
 
     Args:
         part: the training set.
-        share: of each class, in (0, 1]; at least one example.
+        share: of each class, in (0, 1]; at least one example. Smaller shares are parts of larger ones.
         noise: to inject; `None` for none.
         seed: of both draws.
-        features: gives those of the part, for noise that depends on the example.
+        class_map: of this task, for kind "asymmetric", unless `noise` has its own.
     """
-    labels, num_classes = part.given_labels, len(part.dataset.class_names)
-    rows = np.arange(len(labels))
-    if share < 1:
-        _, rows = stratified_split(
-            labels, test_fraction=share, seed=seed, class_names=part.dataset.class_names
-        )
-    given, realised_rate = labels[rows], 0.0
+    rows = stratified_share(part.given_labels, share=share, seed=seed)
+    given, realised_rate = part.given_labels[rows], 0.0
     if noise is not None:
-        noisy = corrupt_labels(
-            part.best_labels[rows], kind=noise.kind, rate=noise.rate, num_classes=num_classes, seed=seed
+        own = noise.class_map or class_map if noise.kind == "asymmetric" else None
+        noisy = corrupt_dataset(
+            subset(part.dataset, rows), kind=noise.kind, rate=noise.rate, seed=seed, class_map=own
         )
         given, realised_rate = noisy.given, noisy.realised_rate
     return TrainingData(rows, given, realised_rate, digest([digest(rows), digest(given)]))
+
+
+def _inner(spec: str) -> str:
+    """What a shift is of."""
+    while spec.startswith("shift:"):
+        spec = spec.split(":", 2)[-1]
+    return spec
 
 
 def _config(recipe: Recipe, task: Task, place: Place, ood: tuple[str, ...]) -> RunConfig:

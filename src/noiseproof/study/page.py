@@ -14,7 +14,8 @@ from noiseproof.atomic import write_bytes
 from noiseproof.report.renderers import to_csv, to_latex, to_markdown
 from noiseproof.report.style import png, svg
 from noiseproof.report.tables import Table
-from noiseproof.study.figures import FIGURES, Drawn
+from noiseproof.study.drawing import Drawn
+from noiseproof.study.figures import FIGURES
 from noiseproof.study.found import Found
 from noiseproof.study.tables import TABLES
 

@@ -40,7 +40,7 @@ class Encoder(BaseModel):
         label: what tables and figures call it; by default the name.
         family: encoders of one kind that differ in their noise only; a column or panel each.
         noise: rate of wrong labels or captions in its pre-training, in [0, 1]; `None` where unknown.
-        accuracy: what its pre-training reached on held-out data, in [0, 1]; `None` asks its card.
+        accuracy: what its pre-training reached on held-out data, in [0, 1]; of the zoo the card says it.
         layer: which output; `None` is its default.
     """
 
@@ -71,6 +71,7 @@ class Task(BaseModel):
         label, image, text, clean_label, test_label: columns, as in `run`.
         limit: at most this many random examples of each set; `None` is the study's.
         test_fraction: size of the held-out part when there is no `test`.
+        class_map: which class is taken for which, for noise of kind "asymmetric".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,6 +88,7 @@ class Task(BaseModel):
     test_label: str | None = None
     limit: int | None = Field(default=None, ge=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    class_map: str | dict[str | int, str | int] | None = None
 
 
 class Recipe(BaseModel):
@@ -189,7 +191,8 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _each_once(self) -> Recipe:
         names = [(encoder.name, encoder.layer) for encoder in self.backbones]
-        for values in (names, self.label_noise, self.shares):
+        noises = [None if one is None else (one.kind, one.rate) for one in self.label_noise]
+        for values in (names, noises, self.shares):
             if len(set(values)) < len(values):
                 raise ValueError(f"each encoder, noise and share once, not {values!r}")
         return self

@@ -12,24 +12,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.zoo import zoo_card
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.errors import NoiseproofError
 from noiseproof.records import Dataset
 from noiseproof.stages import digest
-from noiseproof.study.grid import SCHEMA, Grid
+from noiseproof.study.grid import SCHEMA, Grid, noise_name
 from noiseproof.study.material import (
     Encoded,
     OpenTask,
     Place,
-    TrainingData,
     missing_sets,
     open_task,
-    training_data,
 )
 from noiseproof.study.recipe import Encoder
 from noiseproof.study.rows import Spectrum, StudyLog
 from noiseproof.study.train import Bench, Job, in_batches
 from noiseproof.study.watch import Watch, watching
+
+_ZOO = "zoo:"
 
 
 @dataclass(eq=False)
@@ -144,18 +145,13 @@ def _task(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: Ope
 
 def _jobs(this: _Study, bench: Bench, encoder: Encoder, name: str, task: OpenTask) -> Iterator[Job]:
     """The heads that lack a result."""
-    drawn: dict[object, TrainingData] = {}
     for fit in this.grid.fits(encoder=encoder, task=name):
-        draw = (fit.share, fit.noise, fit.seed)
-        if draw not in drawn:
-            drawn[draw] = training_data(
-                task.parts.train, share=fit.share, noise=fit.noise, seed=fit.seed,
-                features=lambda: bench.train_features,
-            )  # fmt: skip
-        cells = {one: bench.address(fit, one, drawn[draw]) for one in task.tests}
-        lacking = {one: cell for one, cell in cells.items() if not this.log.has(cell)}
-        if lacking:
-            yield Job(fit, drawn[draw], lacking)
+        with this.outcome.going_on(f"{name}, {noise_name(fit.noise)}", len(task.tests)):
+            data = task.training_data(share=fit.share, noise=fit.noise, seed=fit.seed)
+            cells = {one: bench.address(fit, one, data) for one in task.tests}
+            lacking = {one: cell for one, cell in cells.items() if not this.log.has(cell)}
+            if lacking:
+                yield Job(fit, data, lacking)
 
 
 def _spectra(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: OpenTask) -> None:
@@ -189,10 +185,17 @@ def _spectra(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: 
                     centred_effective_rank=centred.effective_rank,
                     encode_s=encoded.encode_s(wholes),
                     num_encoded=num_encoded,
-                    pretraining_accuracy=encoder.accuracy,
+                    pretraining_accuracy=pretraining_accuracy(encoder),
                 )
             ]
         )
+
+
+def pretraining_accuracy(encoder: Encoder) -> float | None:
+    """Of the recipe, else the first result that the card of a zoo encoder has."""
+    if encoder.accuracy is None and encoder.name.startswith(_ZOO):
+        return float(next(iter(zoo_card(encoder.name.removeprefix(_ZOO))["results"].values())))
+    return encoder.accuracy
 
 
 def _training_sets(task: OpenTask) -> list[Dataset]:

@@ -12,6 +12,7 @@ from noiseproof import card
 from noiseproof.atomic import write_json
 from noiseproof.errors import InvalidArgument, NoiseproofError
 from noiseproof.registry import unknown_name
+from noiseproof.report.headline import duration
 from noiseproof.stages import only_process_in
 from noiseproof.study.figures import FIGURES
 from noiseproof.study.found import Found, found_in
@@ -22,7 +23,6 @@ from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import RESULTS, StudyLog, read_rows, rows_asked
 from noiseproof.study.run import Outcome, compute, num_missing_heads
 from noiseproof.study.tables import TABLES
-from noiseproof.study.watch import duration
 
 CARD = "study.json"
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 from noiseproof.progress import stage
+from noiseproof.report.headline import duration
 
 _SAY_EVERY_S = 60.0
 
@@ -54,10 +55,3 @@ def watching(total: int, *, say: Callable[[str], None]) -> Iterator[Watch]:
     is_watched = sys.stderr.isatty()
     with stage("Study", total=total, unit="head", quiet=total == 0) as bar:
         yield Watch(total, bar=bar, say=(lambda line: None) if is_watched else say)
-
-
-def duration(seconds: float) -> str:
-    """Whole minutes, or seconds where there are few."""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

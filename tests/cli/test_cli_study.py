@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import typer.main
+import yaml
+from typer.testing import CliRunner
+
+from noiseproof.cli.main import app
+
+RECIPE = {
+    "name": "mine", "claim": "Clouds are told apart.", "source": "nobody", "command": "none", "minutes": 2,
+    "hardware": "any", "needs": "a.npz", "expected": "all right", "backbones": ["features:"],
+    "tasks": {"a": {"train": "{data}/a.npz"}, "b": {"train": "{data}/b.npz"}},
+    "heads": {"linear": {}}, "seeds": 2, "max_steps": 5, "tables": ["models"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def study(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    for name in ("a", "b"):
+        features = (np.eye(3)[labels] * 4 + rng.normal(size=(60, 3))).astype(np.float32)
+        np.savez(tmp_path / f"{name}.npz", features=features, labels=labels)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(RECIPE))
+
+    def invoked(*arguments, recipe=tmp_path / "mine.yaml"):
+        where = ("--data", tmp_path, "--out", tmp_path / "out", "--cache", tmp_path / "cache")
+        return CliRunner().invoke(app, [str(each) for each in ("study", recipe, *where, *arguments)])
+
+    return invoked
+
+
+def test_a_study_says_what_it_did_and_where_the_page_is(study, tmp_path):
+    result = study()
+    assert result.exit_code == 0, result.output
+    assert "4 results computed, 4 of the study are there" in result.stdout
+    assert f"Tables and figures: {tmp_path / 'out' / 'study.html'}" in result.stdout
+    assert "0 results computed, 4 of the study are there" in study().stdout
+
+
+def test_options_change_the_recipe(study):
+    assert "4 of the study are there" in study("--seeds", 1, "--set", "shares=[0.5,1.0]").stdout
+    assert "6 of the study are there" in study("--seeds", 3).stdout
+
+
+def test_what_could_not_be_computed_is_told_with_exit_code_2(study, tmp_path):
+    (tmp_path / "b.npz").unlink()
+    result = study()
+    assert result.exit_code == 2
+    assert "2 results computed" in result.stdout
+    assert "2 results could not be computed:" in result.stderr
+    assert "b: There is no data set" in result.stderr
+    assert "Traceback" not in result.output
+    assert (tmp_path / "out" / "tables" / "models.md").exists()
+
+
+def test_a_plan_counts_and_touches_nothing(study, tmp_path):
+    result = study("--plan")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "4 cells (4 heads on their evaluation sets); 4 heads are missing: about 2.0 min, by the recipe\n"
+    )
+    assert not (tmp_path / "out").exists()
+    study("--seeds", 1)
+    assert "2 heads are missing: about" in study("--plan").stdout
+    assert "from the heads that are there" in study("--plan").stdout
+    study()
+    assert study("--plan").stdout.endswith("0 heads are missing: nothing to do\n")
+
+
+def test_an_unknown_recipe_or_key_is_a_mistake(study):
+    result = study(recipe="paper1-influense")
+    assert result.exit_code == 2
+    assert "Did you mean 'paper1-influence'?" in result.stderr
+    result = study("--set", "seds=3")
+    assert result.exit_code == 2
+    assert "Unknown option 'seds'. Did you mean 'seeds'?" in result.stderr
+
+
+def test_ls_shows_recipes_with_claim_and_time():
+    shown = CliRunner().invoke(app, ["ls", "recipes"]).stdout
+    assert "paper1-influence  (20 min on 2 CPU cores)\n    Slight noise in pre-training" in shown
+    assert "pretrain-resnet8-cifar10" in shown
+
+
+def test_every_option_has_a_sentence_of_help():
+    command = typer.main.get_command(app).commands["study"]
+    texts = [getattr(option, "help", None) for option in command.params if option.name != "help"]
+    assert len(texts) >= 9
+    assert all(text and text.endswith(".") for text in texts)
+    assert "noiseproof study paper1-influence --toy" in CliRunner().invoke(app, ["study", "--help"]).stdout

@@ -1,0 +1,121 @@
+"""Recipes are claims: each says what it claims, and each is run at toy size."""
+
+import numpy as np
+import pytest
+from noiseproof.backbones.zoo import zoo_names
+
+from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.data.sources import PREFIXES, SOURCES
+from noiseproof.data.transforms import shift_names
+from noiseproof.study import run
+from noiseproof.study.figures import FIGURES
+from noiseproof.study.grid import Grid
+from noiseproof.study.recipe import NOT_RUN, load_recipe, shipped_recipes
+from noiseproof.study.study import run_study
+from noiseproof.study.tables import TABLES
+
+RECIPES = [name for name in shipped_recipes() if name.startswith("paper1-")]
+every_recipe = pytest.mark.parametrize("name", RECIPES)
+
+
+class StandIn(AbstractBackbone):
+    """Fixed random projections of 8 x 8 grey pixels, in place of an encoder that is not in the zoo yet."""
+
+    kind, dim, layer, transform = "image", 16, "pooled", "8 x 8 grey"
+
+    def __init__(self, name):
+        self.name = self.weights_hash = name
+        seed = sum(map(ord, name))
+        self._weights = np.random.default_rng(seed).normal(size=(64, self.dim)).astype(np.float32)
+
+    def prepare(self, example):
+        return np.asarray(example.convert("L").resize((8, 8)), np.float32).ravel() / 255
+
+    def encode(self, batch):
+        return np.maximum(batch @ self._weights, 0)
+
+
+@pytest.fixture(autouse=True)
+def _zoo(monkeypatch):
+    """The zoo where it has the encoder, else a stand-in: a recipe is tested before its encoders are."""
+    real = run.open_backbone
+
+    def opened(name, *, layer=None):
+        is_there = not name.startswith("zoo:") or name.removeprefix("zoo:") in zoo_names()
+        return real(name, layer=layer) if is_there else StandIn(name)
+
+    monkeypatch.setattr(run, "open_backbone", opened)
+    known = run.pretraining_accuracy
+    there = {f"zoo:{name}" for name in zoo_names()}
+    monkeypatch.setattr(run, "pretraining_accuracy", lambda one: known(one) if one.name in there else 0.5)
+
+
+def test_all_recipes_of_paper_1_are_there():
+    assert [
+        f"paper1-{name}"
+        for name in (
+            "ablation-architecture", "ablation-loss", "influence", "nmtune-released", "nmtune",
+            "noisy-downstream", "practical-models", "runtime", "spectrum",
+        )
+    ] == RECIPES  # fmt: skip
+
+
+@every_recipe
+def test_a_recipe_says_what_it_claims_and_how_to_check_it(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.command.startswith(f"noiseproof study {name} ")
+    assert "arXiv:2309.17002" in recipe.source
+    assert recipe.claim.endswith(".")
+    assert len(recipe.expected) > 40
+    assert recipe.found == NOT_RUN or any(sign.isdigit() for sign in recipe.found)
+    assert set(recipe.tables) <= set(TABLES)
+    assert set(recipe.figures) <= set(FIGURES)
+    assert recipe.seeds >= 3
+    assert Grid(recipe).num_cells > 0
+
+
+@every_recipe
+def test_data_sets_of_a_recipe_have_names_that_can_be_opened(name):
+    for task in load_recipe(name).tasks.values():
+        for spec in (task.train, task.test, *task.ood):
+            while spec is not None and spec.startswith("shift:"):
+                _, kind, spec = spec.split(":", 2)
+                assert kind in shift_names()
+            if spec is not None:
+                prefix, colon, _ = spec.partition(":")
+                assert prefix in PREFIXES if colon else spec.rpartition(".")[2] in SOURCES.names
+
+
+def test_models_of_the_paper_are_models_of_timm():
+    from noiseproof.backbones.image import import_timm
+
+    timm = import_timm("this test")
+    names = [one.name for one in load_recipe("paper1-practical-models").backbones]
+    assert len(names) == 5
+    for name in names:
+        assert timm.is_model_pretrained(name.removeprefix("timm:")), name
+
+
+def test_the_sets_of_the_paper_are_those_of_the_suites():
+    from noiseproof.data.suites import suite_set
+
+    recipe = load_recipe("paper1-practical-models")
+    assert sum(not task.ood for task in recipe.tasks.values()) == 14
+    assert sum(len(task.ood) for task in recipe.tasks.values()) == 2 * 3
+    for name, task in recipe.tasks.items():
+        row = suite_set(name)
+        assert (task.train, task.test) == (f"suite:{name}/train", f"suite:{name}/test")
+        assert {"train", "test"} <= row.splits.keys()
+        assert task.metric == row.metric
+
+
+@every_recipe
+def test_a_recipe_runs_at_toy_size(name, tmp_path):
+    recipe = load_recipe(name, is_toy=True)
+    result = run_study(recipe, out=tmp_path / "out", cache=tmp_path / "cache")
+    assert not result.outcome.failures
+    assert len(result.found.cells) == Grid(recipe).num_cells
+    written = {path.stem for path in (tmp_path / "out" / "tables").glob("*.tex")}
+    assert written == set(recipe.tables)
+    assert bool(list((tmp_path / "out").glob("figures/*.png"))) == bool(recipe.figures)

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from invented import invented
+
+from noiseproof.study.found import over_seeds, per_seed
+
+
+@pytest.fixture(scope="module")
+def found():
+    return invented(shares=[0.5, 1.0], label_noise=["none", "symmetric:0.4"])
+
+
+def test_means_are_solved_by_hand(found):
+    cells = found.cells.head(0).copy()
+    rows = [  # seed, task, place, value
+        (0, "a", 0, 0.2), (0, "a", 1, 0.4), (0, "b", 2, 0.9),
+        (1, "a", 0, 0.4), (1, "a", 1, 0.6), (1, "b", 2, 0.5),
+        (2, "a", 0, 0.4), (2, "b", 2, 0.5),
+    ]  # fmt: skip
+    cells = cells.reindex(range(len(rows)))
+    for name, column in zip(("seed", "task", "place", "score"), zip(*rows, strict=True), strict=True):
+        cells[name] = column
+    # Sets of a task first: ((0.2 + 0.4) / 2 + 0.9) / 2 = 0.6; seed 2 lacks a place and is left out.
+    assert per_seed(cells, "score") == pytest.approx({0: 0.6, 1: 0.5})
+    assert over_seeds(cells, "score").mean == pytest.approx(0.55)
+
+
+def test_means_equal_those_of_a_slow_loop(found):
+    encoder = found.encoders[3]
+    cells = found.select(encoder, domain="ood", head="mlp", noise="none")
+    rows = [row for _, row in cells.iterrows()]
+    slow = {}
+    for seed in range(3):
+        tasks = []
+        for task in ("photo", "cifar10"):
+            # Two sets of photo and one of cifar10, each with two shares of the data.
+            scores = [row["score"] for row in rows if (row["seed"], row["task"]) == (seed, task)]
+            assert len(scores) == {"photo": 4, "cifar10": 2}[task]
+            tasks.append(np.mean(scores))
+        slow[seed] = np.mean(tasks)
+    assert per_seed(cells, "score") == pytest.approx(slow)
+
+
+def test_a_value_that_was_not_asked_for_has_no_mean():
+    without = invented(has_head_spectra=False)
+    assert over_seeds(without.cells, "entropy_nats") is None
+    assert over_seeds(without.cells.head(0), "score") is None
+
+
+def test_encoders_of_a_family_come_from_clean_to_noisy(found):
+    assert [one.noise for one in found.noisy("supervised")] == [0, 0.05, 0.1, 0.2, 0.3, 0.5]
+    assert found.families == found.noisy_families == ["supervised", "image-text"]
+    assert found.domains == ["id", "ood"]
+
+
+def test_selection_by_place(found):
+    cells = found.select(found.encoders[0], task="photo", share=0.5, noise="symmetric:0.4", seed=1)
+    assert len(cells) == 3 * 3  # heads x evaluation sets
+    assert set(cells["pretraining_noise"]) == {0.0}
+
+
+def test_the_score_is_the_metric_of_the_task():
+    found = invented(tasks={"digits": {"train": "d", "metric": "mean_per_class_accuracy"}})
+    assert (found.cells["score"] == found.cells["mean_per_class_accuracy"]).all()

@@ -1,0 +1,114 @@
+import pytest
+import yaml
+from clouds import small_recipe, write_recipe
+
+from noiseproof.errors import InvalidArgument, MissingFile, UnknownName
+from noiseproof.study.grid import Grid
+from noiseproof.study.recipe import Recipe, load_recipe, recipe_path, shipped_recipes
+
+
+@pytest.fixture
+def written(tmp_path):
+    return lambda **changed: write_recipe(tmp_path / "mine.yaml", **changed)
+
+
+def test_a_file_is_read_as_it_is(written):
+    recipe = load_recipe(written(label_noise=["none", "symmetric:0.4", 0.2], backbones=["features:"]))
+    assert [one and (one.kind, one.rate) for one in recipe.label_noise] == [
+        None, ("symmetric", 0.4), ("symmetric", 0.2),
+    ]  # fmt: skip
+    assert recipe.backbones[0].name == "features:"
+    assert recipe.found == "not run yet"
+    assert list(recipe.tasks) == ["a", "b"]
+
+
+def test_the_command_line_wins_over_the_file(written):
+    path = written(seeds=2)
+    assert load_recipe(path, command_line={"seeds": 5, "limit": None}).seeds == 5
+    assert load_recipe(path, overrides=["heads.nmtune.weight_svd=0.02"]).heads["nmtune"] == {
+        "weight_svd": 0.02
+    }
+    assert load_recipe(path, overrides=["tasks.a.limit=7"]).tasks["a"].limit == 7
+
+
+def test_every_mistake_is_told_at_once_with_what_was_meant(written):
+    path = written(seed=3, tasks={"a": {"train": "x", "odd": []}}, shares=[0.0])
+    with pytest.raises(InvalidArgument) as caught:
+        load_recipe(path, overrides=["limit=0"])
+    said = str(caught.value)
+    assert said.startswith("4 mistakes")
+    assert "`seed`: Unknown option 'seed'. Did you mean 'seeds'?" in said
+    assert "`tasks.a.odd`: Unknown option 'odd'. Did you mean 'ood'? Known: class_map, clean_label" in said
+    assert "`shares` is [0.0]; allowed: numbers above 0 and up to 1" in said
+    assert "`limit` is 0; allowed:" in said
+
+
+def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(written):
+    encoders = [{"name": "features:", "famly": "x"}]
+    with pytest.raises(InvalidArgument, match=r"Unknown option 'famly'\. Did you mean 'family'"):
+        load_recipe(written(backbones=encoders))
+    with pytest.raises(InvalidArgument, match=r"Unknown option 'rat'\. Did you mean 'rate'"):
+        load_recipe(written(label_noise=[{"kind": "symmetric", "rat": 0.2}]))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"backbones": ["features:", "features:"]},
+        {"label_noise": ["symmetric:0.2", "symmetric:0.20"]},
+        {"shares": [0.5, 0.5]},
+    ],
+)
+def test_an_entry_of_the_grid_that_is_there_twice_is_refused(changed):
+    with pytest.raises(ValueError, match="each encoder, noise and share once"):
+        Recipe(**small_recipe(**changed))
+
+
+def test_a_name_that_cannot_be_a_file_name_is_refused():
+    with pytest.raises(ValueError, match=r"letters, digits.*in a name, not 'a b'"):
+        Recipe(**small_recipe(tasks={"a b": {"train": "x"}}))
+
+
+def test_unknown_heads_and_options_are_found_before_any_work():
+    with pytest.raises(
+        InvalidArgument, match=r"`heads\.nmtun\+default`: Unknown head 'nmtun'. Did you mean 'nmtune'"
+    ):
+        Grid(Recipe(**small_recipe(heads={"nmtun": {}})))
+    with pytest.raises(InvalidArgument, match=r"Unknown option 'weight_sdv'. Did you mean 'weight_svd'"):
+        Grid(Recipe(**small_recipe(heads={"nmtune": {}}, settings={"s": {"weight_sdv": 0.1}})))
+
+
+def test_toy_keys_take_the_place_of_the_others(written):
+    path = written(toy={"seeds": 1, "limit": 5})
+    assert (load_recipe(path).seeds, load_recipe(path, is_toy=True).seeds) == (2, 1)
+    assert load_recipe(path, is_toy=True, command_line={"limit": 9}).limit == 9
+    with pytest.raises(InvalidArgument, match=r"has no `toy:` keys. Next: leave --toy out"):
+        load_recipe(written(), is_toy=True)
+
+
+def test_shipped_recipes_are_found_by_name_file_name_and_path():
+    name = "paper1-influence"
+    assert recipe_path(name) == recipe_path(f"recipes/{name}.yaml") == shipped_recipes()[name]
+
+
+def test_a_recipe_that_is_not_there_is_told_with_what_was_meant(tmp_path):
+    with pytest.raises(
+        UnknownName, match=r"Unknown recipe 'paper1-influense'. Did you mean 'paper1-influence'"
+    ):
+        load_recipe("paper1-influense")
+    with pytest.raises(
+        MissingFile, match=r"`recipe` is 'nothing.json', which is no file. Next: check the path"
+    ):
+        load_recipe("nothing.json")
+
+
+def test_a_file_that_is_not_yaml_is_refused(tmp_path):
+    (tmp_path / "bad.yaml").write_text("name: [")
+    with pytest.raises(InvalidArgument, match=r"`recipe` .* is not YAML"):
+        load_recipe(tmp_path / "bad.yaml")
+
+
+def test_what_is_saved_can_be_read_again(tmp_path):
+    recipe = Recipe(**small_recipe(label_noise=["none", "symmetric:0.4"]))
+    (tmp_path / "saved.yaml").write_text(yaml.safe_dump(recipe.to_json()))
+    assert load_recipe(tmp_path / "saved.yaml") == recipe
