@@ -6,7 +6,7 @@ where the first stopped, and does nothing where it had finished.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,25 +167,22 @@ def _plan(job: Job, order: Order) -> Plan:
 
 def _evaluated(job: Job, task: Task, data: Dataset, test: Dataset) -> tuple[dict[str, float], np.ndarray]:
     """Accuracy on clean test labels, and the features of the test images."""
-    features = outputs(task.weights, task.features, _images(job, task, test))
+    images = _reader(job, task, test)
+    features = outputs(task.weights, task.features, images())
     labels = clean_labels(test)
     if task.predict is not None:
-        said = task.predict(_images(job, task, test), test.class_names)
+        said = task.predict(images(), test.class_names)
     else:
         probe = LinearProbe(seed=job.seed)
-        probe.fit(outputs(task.weights, task.features, _images(job, task, data)), clean_labels(data))
+        probe.fit(outputs(task.weights, task.features, _reader(job, task, data)()), clean_labels(data))
         said = probe.predict(features)
     return {task.metric: float((said == labels).mean())}, features
 
 
-def _images(job: Job, task: Task, dataset: Dataset) -> Images:
+def _reader(job: Job, task: Task, dataset: Dataset) -> Callable[[], Images]:
+    """All images in order, in blocks, as often as asked; small ones are decoded only once."""
     if job.settings.reading == "stream":
-        yield from stream_images(dataset, job.settings.transform(), task.normalise)
-        return
+        return lambda: stream_images(dataset, job.settings.transform(), task.normalise)
     pixels = decode_all(dataset, job.settings.image_size, quiet=job.quiet)
-    yield from _blocks(pixels, task)
-
-
-def _blocks(pixels: np.ndarray, task: Task) -> Iterator[Any]:
-    for begin in range(0, len(pixels), _ROWS):
-        yield task.normalise(pixels[begin : begin + _ROWS])
+    starts = range(0, len(pixels), _ROWS)
+    return lambda: (task.normalise(pixels[begin : begin + _ROWS]) for begin in starts)
