@@ -137,7 +137,8 @@ def test_an_unknown_model_leaves_nothing_but_the_noise_behind(job):
 def test_streamed_images_learn_alike_with_and_without_workers(job, tmp_path):
     streamed = with_settings(
         job, reading="stream", model="test_resnet", image_size=32, least_scale=0.5, repeats=2,
-        mixup=0.2, cutmix=1.0, loss="bce", randaugment="rand-m7-mstd0.5-inc1", optimizer="lamb", drop_path=0.05,
+        mixup=0.2, cutmix=1.0, loss="bce", randaugment="rand-m7-mstd0.5-inc1", optimizer="lamb",
+        drop_path=0.05,
     )  # fmt: skip
     weights = []
     for workers in (0, 1):
