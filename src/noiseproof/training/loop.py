@@ -65,7 +65,8 @@ def accelerator_for(precision: str) -> Any:
     except ModuleNotFoundError as error:
         raise missing_extra(error.name or "accelerate", "pretrain", "Training a whole network") from error
     AcceleratorState._reset_state()  # one process may train twice, with another precision the second time
-    return Accelerator(mixed_precision=PRECISIONS[precision])
+    # Without being told, accelerate takes the processes of a machine without accelerators for strangers.
+    return Accelerator(mixed_precision=PRECISIONS[precision], cpu=not torch.accelerator.is_available())
 
 
 def train(
