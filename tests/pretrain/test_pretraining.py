@@ -1,4 +1,6 @@
+import io
 import json
+import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ from tiny_images import image_folder
 from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
+from noiseproof.data.pairs import open_pairs
 from noiseproof.data.sources import open_dataset
 from noiseproof.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
 from noiseproof.noise.captions import swap_captions
@@ -193,6 +196,29 @@ def test_pairs_of_a_table_are_learned_with_half_of_the_captions_swapped(pairs):
     assert {"text.positional_embedding", "visual.trunk.stem.conv.weight"} <= set(
         load_file(pairs.out / "model.safetensors")
     )
+
+
+def test_pairs_of_shards_are_learned_from_a_manifest(pairs, tmp_path):
+    pytest.importorskip("open_clip")
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards" / "0.tar", "w") as archive:
+        for row, path in enumerate(sorted((tmp_path / "train").glob("*/*.png"))):
+            for extension, content in (
+                ("png", path.read_bytes()),
+                ("txt", f"{path.parent.name} {row}".encode()),
+            ):
+                member = tarfile.TarInfo(f"{row:03}.{extension}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    scan = open_pairs(str(tmp_path / "shards")).scan()
+    noisy = swap_captions(scan.captions, rate=0.5, seed=0)
+    sha = write_manifest(
+        tmp_path / "m", noisy, ids=scan.ids, data_name="shards", data_fingerprint=scan.fingerprint
+    )
+    noise = NoiseRequest(manifest=tmp_path / "m")
+    card = pretrain(replace(pairs, train=str(tmp_path / "shards"), caption="txt", noise=noise))
+    assert card["noise"]["manifest_sha256"] == sha
+    assert card["train"]["num_examples"] == 24
 
 
 def test_captions_are_made_of_class_names_for_a_locked_text_tower(job):
