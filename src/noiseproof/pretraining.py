@@ -84,7 +84,7 @@ def pretrain(job: Job) -> dict[str, Any]:
     accelerator = accelerator_for(job.settings.precision)
     data, test = _open(job, job.train, label=job.caption or job.label), _open(job, job.test, label=job.label)
     given, noise = _given(job, data, out=job.out if accelerator.is_main_process else None)
-    this = identity(job.settings, seed=job.seed, noise=noise, data=data)
+    this = identity(job.settings, seed=job.seed, noise=noise, data=data, targets=given)
     done = finished(job.out, this)
     if done is not None:
         return done

@@ -1,11 +1,12 @@
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from noiseproof.errors import InvalidArgument, UnknownName
+from noiseproof.errors import InvalidArgument, MissingExtra, UnknownName
 from noiseproof.pretrain.captions import TEMPLATES, class_captions
 from noiseproof.pretrain.image_text import image_text_loss, zero_shot
 from noiseproof.pretrain.pair import LockedTextPair, build_pair, text_rows
@@ -109,6 +110,13 @@ def test_an_unlocked_pair_is_given_tokens(tiny_config):
 def test_a_fresh_text_tower_cannot_be_locked(tiny_config):
     with pytest.raises(InvalidArgument, match=r"`lock_text` is True.*--set lock_text=false"):
         build_pair(tiny_config, image_size=32, lock_text=True, seed=0)
+
+
+@pytest.mark.parametrize(("package", "extra"), [("open_clip", "clip"), ("transformers", "text")])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=rf"pip install 'noiseproof\[{extra}\]'"):
+        build_pair("resnet8-minilm", image_size=32, lock_text=True, seed=0)
 
 
 def test_an_unknown_image_text_model_gets_near_names():

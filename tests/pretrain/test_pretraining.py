@@ -84,6 +84,17 @@ def test_a_finished_training_is_not_done_again_and_another_is_refused(job):
         pretrain(with_settings(job, epochs=3))
 
 
+def test_other_labels_of_the_same_images_are_another_training(job, tmp_path):
+    rows = [(f"train/{name}/{number:02}.png", name) for name in ("dark", "light") for number in range(12)]
+    table = pd.DataFrame(rows, columns=["image", "label"])
+    table.to_csv(tmp_path / "table.csv", index=False)
+    mine = replace(job, train=str(tmp_path / "table.csv"), noise=NoiseRequest())
+    pretrain(mine)
+    table.assign(label=table["label"].to_numpy()[::-1]).to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(CheckpointMismatch, match=r"other settings \(targets\)"):
+        pretrain(mine)
+
+
 def test_a_manifest_gives_the_labels_that_its_kind_and_rate_gave(job, tmp_path):
     pretrain(job)
     again = replace(job, out=tmp_path / "again", noise=NoiseRequest(manifest=job.out / "noise"))

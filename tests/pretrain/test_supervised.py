@@ -84,6 +84,16 @@ def test_mixup_mixes_a_batch_with_its_reverse_and_its_targets_alike():
     assert value == pytest.approx(-(share * one + (1 - share) * reverse).mean().item(), rel=1e-5)
 
 
+def test_with_a_threshold_all_classes_of_a_mix_are_present():
+    """A batch 0, 0, 1, 1 mixed with its reverse has both classes in every row."""
+    batch = BATCH | {"given_labels": torch.tensor([0, 0, 1, 1])}
+    mixing = settings(loss="bce", cutmix=1.0, mixup=1.0, target_threshold=0.01)
+    with isolated(1, "mixup"):
+        value = supervised_loss(mixing, num_classes=2)(Fixed(LOGITS), batch).item()
+    expected = -torch.nn.functional.logsigmoid(LOGITS).mean().item()
+    assert value == pytest.approx(expected, rel=1e-5)
+
+
 def test_mixing_leaves_the_batch_itself_alone():
     before = BATCH["images"].clone()
     loss_of(mixup=0.2, cutmix=1.0)

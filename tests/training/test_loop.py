@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from toy_training import NUM_STEPS, cross_entropy, run_toy, toy_batches, toy_model
 
 from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingExtra
+from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
 from noiseproof.training.loop import CHECKPOINT, LOG, Plan, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
 
@@ -204,3 +205,19 @@ def test_without_accelerate_the_message_has_the_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(MissingExtra, match=r"pip install 'noiseproof\[pretrain\]'"):
         accelerator_for("float32")
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a device that has float16")
+def test_float16_needs_an_accelerator():
+    with pytest.raises(
+        InvalidArgument, match="`precision` is 'float16'; allowed: float32 or bfloat16 on a CPU"
+    ):
+        accelerator_for("float16")
+
+
+def test_a_checkpoint_keeps_the_state_of_loss_scaling(tmp_path):
+    model = toy_model()
+    optimizer = make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0)
+    path = tmp_path / CHECKPOINT
+    write_checkpoint(path, model, optimizer, step=4, identity={"a": 1}, scaler={"scale": 1024.0})
+    assert read_checkpoint(path, model, optimizer, identity={"a": 1}) == (4, {"scale": 1024.0})
