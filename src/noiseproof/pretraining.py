@@ -32,7 +32,7 @@ from noiseproof.training.loop import CHECKPOINT, Plan, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training.order import Order, Share
 from noiseproof.training.streaming import StreamBatches, stream_images
-from noiseproof.training_card import CARD, finished, identity, make_card
+from noiseproof.training_card import CARD, finished, identity, make_card, provenance
 
 WEIGHTS = "model.safetensors"
 _ROWS = 500  # images per call when nothing is learned
@@ -101,7 +101,7 @@ def pretrain(job: Job) -> dict[str, Any]:
     if not accelerator.is_main_process:
         return {}
     results, features = _evaluated(job, task, data, test)
-    write_weights(job.out / WEIGHTS, task.weights)
+    write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(noise))
     card = make_card(
         task=task, settings=job.settings, seed=job.seed, command=job.command, folder=job.out, train=data,
         test=test, noise=noise, results=results, test_features=features, this=this,

@@ -112,6 +112,14 @@ def make_card(
     }
 
 
+def provenance(noise: Mapping[str, Any]) -> dict[str, str]:
+    """What the weights themselves carry, should they lose their card.
+
+    One entry, since safetensors writes several in an order that changes from run to run.
+    """
+    return {"noiseproof": json.dumps({"noise": dict(noise)}, sort_keys=True)}
+
+
 def _preprocessing(task: Task, settings: Settings) -> dict[str, Any]:
     return {
         "image_size": settings.image_size,

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_images import image_folder
 from typer.testing import CliRunner
 
@@ -50,6 +51,8 @@ def test_a_card_says_how_the_encoder_was_made(job):
     assert card["noise"]["kind"] == "symmetric"
     assert card["noise"]["realised_rate"] == 0.25
     assert card["noise"]["manifest_sha256"] == load_manifest(job.out / "noise").sha256
+    with safe_open(job.out / "model.safetensors", "pt") as weights:
+        assert json.loads(weights.metadata()["noiseproof"])["noise"] == card["noise"]
     assert card["settings"]["learning_rate"] == 0.05
     assert card["num_steps"] == 6
     assert card["train"]["fingerprint"] == open_dataset(job.train).fingerprint
@@ -261,8 +264,6 @@ def test_the_command_trains_packs_and_tells(job, tmp_path, monkeypatch):
 
 def test_packing_refuses_weights_that_float16_cannot_hold(job, tmp_path):
     pretrain(job)
-    from safetensors.torch import save_file
-
     state = load_file(job.out / "model.safetensors")
     state["head.fc.bias"][0] = 1e6
     save_file(state, job.out / "model.safetensors")
