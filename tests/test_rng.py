@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noiseproof.rng import stream, torch_seed
+from noiseproof.rng import isolated, stream, torch_seed
 
 PATHS = [
     (),
@@ -66,3 +66,31 @@ def test_torch_takes_the_seed(seed):
 def test_a_negative_seed_is_an_error():
     with pytest.raises(ValueError, match="non-negative"):
         stream(-1)
+
+
+def test_global_generators_have_a_stream_of_their_own_inside_and_are_as_before_outside():
+    import random
+
+    def drawn():
+        return random.random(), np.random.random(), torch.rand(1).item()  # noqa: NPY002
+
+    def state():
+        return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()  # noqa: NPY002
+
+    before = state()
+    with isolated(0, "dropout", 1):
+        first = drawn()
+    with isolated(0, "dropout", 1):
+        again = drawn()
+    with isolated(0, "dropout", 2):
+        other = drawn()
+    assert first == again
+    assert all(one != two for one, two in zip(first, other, strict=True))
+    assert state() == before
+
+
+def test_global_generators_come_back_after_an_error():
+    before = torch.get_rng_state().tolist()
+    with pytest.raises(ZeroDivisionError), isolated(0, "x"):
+        _ = 1 / 0
+    assert torch.get_rng_state().tolist() == before

@@ -14,8 +14,9 @@ from safetensors.torch import save
 from noiseproof import atomic
 from noiseproof.backbones.weights import read_checkpoint
 from noiseproof.errors import BadData, MissingFile, invalid
+from noiseproof.training_card import CARD, provenance
 
-WEIGHTS, CARD = "model.safetensors", "card.json"
+WEIGHTS = "model.safetensors"
 # Of the run that made it, not of the encoder.
 _LEFT_OUT = ("identity", "versions", "hardware")
 _VERSIONS = ("noiseproof", "torch", "timm", "open-clip-torch", "accelerate", "numpy")
@@ -44,7 +45,7 @@ def pack(folder: Path, *, name: str, out: Path) -> Path:
         )
     card = json.loads((folder / CARD).read_text())
     state = {key: _halved(key, value) for key, value in read_checkpoint(folder / WEIGHTS).items()}
-    content = save(state)
+    content = save(state, metadata=provenance(card["noise"]))
     atomic.write_bytes(out / f"{name}.safetensors", content)
     atomic.write_json(out / f"{name}.json", {"name": name} | _told(card, content))
     return out / f"{name}.safetensors"

@@ -6,7 +6,7 @@ where the first stopped, and does nothing where it had finished.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from noiseproof.training.loop import CHECKPOINT, Plan, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training.order import Order, Share
 from noiseproof.training.streaming import StreamBatches, stream_images
-from noiseproof.training_card import CARD, finished, identity, make_card
+from noiseproof.training_card import CARD, finished, identity, make_card, provenance
 
 WEIGHTS = "model.safetensors"
 _ROWS = 500  # images per call when nothing is learned
@@ -84,7 +84,7 @@ def pretrain(job: Job) -> dict[str, Any]:
     accelerator = accelerator_for(job.settings.precision)
     data, test = _open(job, job.train, label=job.caption or job.label), _open(job, job.test, label=job.label)
     given, noise = _given(job, data, out=job.out if accelerator.is_main_process else None)
-    this = identity(job.settings, seed=job.seed, noise=noise, data=data)
+    this = identity(job.settings, seed=job.seed, noise=noise, data=data, targets=given)
     done = finished(job.out, this)
     if done is not None:
         return done
@@ -101,7 +101,7 @@ def pretrain(job: Job) -> dict[str, Any]:
     if not accelerator.is_main_process:
         return {}
     results, features = _evaluated(job, task, data, test)
-    write_weights(job.out / WEIGHTS, task.weights)
+    write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(noise))
     card = make_card(
         task=task, settings=job.settings, seed=job.seed, command=job.command, folder=job.out, train=data,
         test=test, noise=noise, results=results, test_features=features, this=this,
@@ -167,25 +167,22 @@ def _plan(job: Job, order: Order) -> Plan:
 
 def _evaluated(job: Job, task: Task, data: Dataset, test: Dataset) -> tuple[dict[str, float], np.ndarray]:
     """Accuracy on clean test labels, and the features of the test images."""
-    features = outputs(task.weights, task.features, _images(job, task, test))
+    images = _reader(job, task, test)
+    features = outputs(task.weights, task.features, images())
     labels = clean_labels(test)
     if task.predict is not None:
-        said = task.predict(_images(job, task, test), test.class_names)
+        said = task.predict(images(), test.class_names)
     else:
         probe = LinearProbe(seed=job.seed)
-        probe.fit(outputs(task.weights, task.features, _images(job, task, data)), clean_labels(data))
+        probe.fit(outputs(task.weights, task.features, _reader(job, task, data)()), clean_labels(data))
         said = probe.predict(features)
     return {task.metric: float((said == labels).mean())}, features
 
 
-def _images(job: Job, task: Task, dataset: Dataset) -> Images:
+def _reader(job: Job, task: Task, dataset: Dataset) -> Callable[[], Images]:
+    """All images in order, in blocks, as often as asked; small ones are decoded only once."""
     if job.settings.reading == "stream":
-        yield from stream_images(dataset, job.settings.transform(), task.normalise)
-        return
+        return lambda: stream_images(dataset, job.settings.transform(), task.normalise)
     pixels = decode_all(dataset, job.settings.image_size, quiet=job.quiet)
-    yield from _blocks(pixels, task)
-
-
-def _blocks(pixels: np.ndarray, task: Task) -> Iterator[Any]:
-    for begin in range(0, len(pixels), _ROWS):
-        yield task.normalise(pixels[begin : begin + _ROWS])
+    starts = range(0, len(pixels), _ROWS)
+    return lambda: (task.normalise(pixels[begin : begin + _ROWS]) for begin in starts)

@@ -234,8 +234,8 @@ def check_unique_ids(ids: np.ndarray, name: str) -> None:
 
 
 def _check_unique_names(class_names: Sequence[str], name: str) -> None:
-    twice = [each for each in dict.fromkeys(class_names) if class_names.count(each) > 1]
-    if twice:
+    if len(set(class_names)) < len(class_names):
+        twice = [each for each in dict.fromkeys(class_names) if class_names.count(each) > 1]
         raise BadData(
             f"The data set {name!r} has more than one class of the name {twice[0]!r}; allowed: each name "
             "once. Next: rename one of them, or merge the two."

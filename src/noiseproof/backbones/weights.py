@@ -28,23 +28,19 @@ def hash_weights(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def write_weights(path: str | Path, module: nn.Module, *, dtype: torch.dtype | None = None) -> None:
+def write_weights(path: str | Path, module: nn.Module, *, metadata: Mapping[str, str] | None = None) -> None:
     """The state dict as safetensors, atomically.
 
     Args:
         path: where.
         module: what to write.
-        dtype: of floating-point tensors; `None` leaves theirs.
+        metadata: texts for the header of the file; with more than one, its bytes differ from run to run.
     """
     from safetensors.torch import save_file
 
-    state = {name: value.detach().cpu() for name, value in module.state_dict().items()}
-    if dtype is not None:
-        state = {
-            name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()
-        }
+    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     with atomic.replacing(path) as partial:
-        save_file({name: value.contiguous() for name, value in state.items()}, partial)
+        save_file(state, partial, metadata=dict(metadata or {}))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ SOURCES = Registry(
     "kind of data source",
     {
         "folder": "noiseproof.data.folders:open_folder",
+        "tar": "noiseproof.data.shards:open_shards",
         "csv": "noiseproof.data.text_tables:open_csv",
         "tsv": "noiseproof.data.text_tables:open_tsv",
         "jsonl": "noiseproof.data.text_tables:open_jsonl",
@@ -101,7 +102,7 @@ def resolve(name: str) -> tuple[str, str]:
             f".{', .'.join(_FILES)}, or {', '.join(f'{p}:...' for p in PREFIXES)}. Next: check the path."
         )
     if path.is_dir():
-        return "folder", name
+        return "tar" if any(path.glob("*.tar")) else "folder", name
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _FILES:
         raise unknown_name("file type", kind, _FILES, f"Convert {name!r} to one of these.")

@@ -37,6 +37,8 @@ class Settings(BaseModel):
         accumulation: parts that a batch is computed in. A contrastive loss then has fewer negatives.
         max_grad_norm: gradients longer than this are scaled down.
         loss: "ce", or "bce": one binary decision per class.
+        target_threshold: with "bce", classes of a mix whose share is above this count as wholly present;
+            `None` keeps the shares as targets.
         label_smoothing: share of the target spread over all classes.
         mixup: alpha of Mixup; 0 is off.
         cutmix: alpha of CutMix; 0 is off.
@@ -72,6 +74,7 @@ class Settings(BaseModel):
     accumulation: int = Field(default=1, ge=1)
     max_grad_norm: float | None = Field(default=None, gt=0)
     loss: Literal["ce", "bce"] = "ce"
+    target_threshold: float | None = Field(default=None, ge=0, lt=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     mixup: float = Field(default=0.0, ge=0)
     cutmix: float = Field(default=0.0, ge=0)

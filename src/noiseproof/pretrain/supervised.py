@@ -43,8 +43,8 @@ def supervised_task(
 def supervised_loss(settings: Settings, *, num_classes: int) -> Loss:
     """The loss of one batch of `images` and `given_labels`.
 
-    Source: Wightman et al. 2021, arXiv:2110.00476, Section 2 (binary cross-entropy, Mixup and CutMix taking
-    turns), through timm's own pieces.
+    Source: Wightman et al. 2021, arXiv:2110.00476, Section 2 (binary cross-entropy in which all classes of a
+    mix are present, Mixup and CutMix taking turns), through timm's own pieces.
     """
     mix = _mixer(settings, num_classes)
     criterion = _criterion(settings)
@@ -87,5 +87,5 @@ def _criterion(settings: Settings) -> Callable[[Any, Any], Tensor]:
     if settings.loss == "bce":
         from timm.loss import BinaryCrossEntropy
 
-        return BinaryCrossEntropy(smoothing=smoothing)
+        return BinaryCrossEntropy(smoothing=smoothing, target_threshold=settings.target_threshold)
     return torch.nn.CrossEntropyLoss(label_smoothing=smoothing)

@@ -24,7 +24,13 @@ _MODEL, _OPTIMIZER, _GROUP = "model/", "optimizer/", "group/"
 
 
 def write_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, step: int, identity: Mapping[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
+    identity: Mapping[str, Any],
+    scaler: Mapping[str, float] | None = None,
 ) -> None:
     """Replace the file at `path`.
 
@@ -34,6 +40,7 @@ def write_checkpoint(
         optimizer: of its parameters.
         step: how many steps are done.
         identity: what the training is; only the same may go on from here.
+        scaler: state of the loss scaling of float16.
     """
     tensors = {f"{_MODEL}{name}": value.detach() for name, value in model.state_dict().items()}
     state = optimizer.state_dict()
@@ -50,18 +57,21 @@ def write_checkpoint(
     for index, group in enumerate(groups):
         for name in [name for name, value in group.items() if isinstance(value, Tensor)]:
             tensors[f"{_GROUP}{index}/{name}"] = group.pop(name)  # timm's LAMB counts its steps here
-    header = {"schema": _SCHEMA, "step": step, "identity": identity, "numbers": numbers, "groups": groups}
+    header = {
+        "schema": _SCHEMA, "step": step, "identity": identity, "numbers": numbers, "groups": groups,
+        "scaler": dict(scaler or {}),
+    }  # fmt: skip
     with atomic.replacing(path) as partial:
         save_file(_own_copies(tensors), partial, metadata={"noiseproof": json.dumps(header)})
 
 
 def read_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, identity: Mapping[str, Any]
-) -> int:
+) -> tuple[int, dict[str, float]]:
     """Put a training back to where it stood.
 
     Returns:
-        How many steps are done.
+        How many steps are done, and the state of the loss scaling.
 
     Raises:
         CheckpointMismatch: it is of a training with other settings or another model; they are named.
@@ -78,7 +88,7 @@ def read_checkpoint(
         ) from error
     optimizer.load_state_dict(_optimizer_state(header, tensors, optimizer))
     _restore_layouts(optimizer)
-    return int(header["step"])
+    return int(header["step"]), header.get("scaler", {})
 
 
 def _optimizer_state(

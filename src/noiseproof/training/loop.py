@@ -58,14 +58,19 @@ def accelerator_for(precision: str) -> Any:
 
     Raises:
         MissingExtra: accelerate is not installed.
+        InvalidArgument: float16 on a CPU.
     """
+    has_device = torch.accelerator.is_available()
+    if precision == "float16" and not has_device:
+        raise invalid("precision", precision, "float32 or bfloat16 on a CPU")
     try:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
     except ModuleNotFoundError as error:
         raise missing_extra(error.name or "accelerate", "pretrain", "Training a whole network") from error
     AcceleratorState._reset_state()  # one process may train twice, with another precision the second time
-    return Accelerator(mixed_precision=PRECISIONS[precision])
+    # Without being told, accelerate takes the processes of a machine without accelerators for strangers.
+    return Accelerator(mixed_precision=PRECISIONS[precision], cpu=not has_device)
 
 
 def train(
@@ -102,16 +107,15 @@ def train(
         CheckpointMismatch: the folder has a checkpoint of other settings.
         BadData: the loss became NaN or infinite.
     """
-    world = accelerator.num_processes
-    _check_division(batches.order.batch_size, world, plan.accumulation)
+    share = Share(accelerator.process_index, accelerator.num_processes)
+    _check_division(batches.order.batch_size, share.world, plan.accumulation)
     peaks = [float(group["lr"]) for group in optimizer.param_groups]
-    begin = 0
-    if (folder / CHECKPOINT).exists():
-        begin = read_checkpoint(folder / CHECKPOINT, model, optimizer, identity=identity)
-    bare = model
+    begin, scaling = _resumed(folder / CHECKPOINT, model, optimizer, identity)
+    bare, bare_optimizer = model, optimizer
     model, optimizer = accelerator.prepare(model, optimizer)
+    if scaling:
+        accelerator.scaler.load_state_dict(scaling)
     log = _Log(folder / LOG, begin, is_writer=accelerator.is_main_process)
-    share = Share(accelerator.process_index, world)
     with stage("Training", total=plan.num_steps - begin, unit="step", quiet=quiet or share.rank > 0) as bar:
         for step, batch in enumerate(batches.iterate(range(begin, plan.num_steps), share), start=begin):
             factor = learning_rate_factor(step, num_steps=plan.num_steps, warmup_steps=plan.warmup_steps)
@@ -120,17 +124,26 @@ def train(
             with isolated(plan.seed, "step", step, share.rank):
                 value = _step(accelerator, model, optimizer, loss, batch, plan)
             done = step + 1
-            is_last = done == plan.num_steps
-            if done % plan.log_steps == 0 or is_last:
+            if done % plan.log_steps == 0 or done == plan.num_steps:
                 log.write(done, _checked(accelerator.reduce(value, "mean"), step), peaks[0] * factor)
-            if (done % plan.checkpoint_steps == 0 or is_last) and accelerator.is_main_process:
+            if done % plan.checkpoint_steps == 0 or done == plan.num_steps:
                 _checked(value, step)
-                bare_optimizer = getattr(optimizer, "optimizer", optimizer)
-                write_checkpoint(
-                    folder / CHECKPOINT, bare, bare_optimizer, step=done, identity=identity
-                )  # fmt: skip
+                if accelerator.is_main_process:
+                    scaler = None if accelerator.scaler is None else accelerator.scaler.state_dict()
+                    write_checkpoint(
+                        folder / CHECKPOINT, bare, bare_optimizer, step=done, identity=identity, scaler=scaler
+                    )
             bar.update()
     accelerator.wait_for_everyone()
+
+
+def _resumed(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, identity: Mapping[str, Any]
+) -> tuple[int, dict[str, float]]:
+    """Where to begin, and the state of the loss scaling there; a fresh start without a checkpoint."""
+    if not path.exists():
+        return 0, {}
+    return read_checkpoint(path, model, optimizer, identity=identity)
 
 
 def _step(accelerator: Any, model: nn.Module, optimizer: Any, loss: Loss, batch: Batch, plan: Plan) -> Tensor:

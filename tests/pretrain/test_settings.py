@@ -1,0 +1,70 @@
+import pytest
+import yaml
+
+from noiseproof.errors import InvalidArgument, MissingFile, UnknownName
+from noiseproof.pretrain.settings import read_recipe, recipe_names, resolve
+
+SMALL = "pretrain-resnet8-cifar10"
+
+
+def test_shipped_recipes_are_known_and_counted():
+    assert len(recipe_names()) == 7
+    assert SMALL in recipe_names()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_resolves_and_names_its_command_and_cost(name):
+    recipe = read_recipe(name)
+    settings = resolve(name, objective=recipe.settings["objective"])
+    assert recipe.command.startswith(f"noiseproof pretrain {settings.objective} --recipe {name}")
+    assert recipe.cost
+    assert recipe.expected
+    assert recipe.source
+
+
+def test_a_recipe_of_another_objective_is_refused():
+    with pytest.raises(InvalidArgument, match=r"is for 'noiseproof pretrain supervised', not 'simclr'"):
+        resolve(SMALL, objective="simclr")
+
+
+def test_later_sources_win():
+    settings = resolve(SMALL, objective="supervised", options={"model": "resnet18"}, overrides=["epochs=3"])
+    assert (settings.model, settings.epochs, settings.batch_size) == ("resnet18", 3, 128)
+
+
+def test_a_number_may_be_written_with_an_exponent():
+    assert resolve(SMALL, objective="supervised", overrides=["learning_rate=1e-3"]).learning_rate == 1e-3
+
+
+def test_unknown_recipe_gets_a_suggestion():
+    with pytest.raises(UnknownName, match=r"Did you mean 'pretrain-resnet8-cifar10'"):
+        read_recipe("pretrain-resnet8-cifar")
+
+
+def test_a_recipe_file_that_is_not_there_is_named():
+    with pytest.raises(MissingFile, match=r"`--recipe` is 'no.yaml', which is no file"):
+        read_recipe("no.yaml")
+
+
+def test_mistakes_in_a_recipe_are_listed_together(tmp_path):
+    values = read_recipe(SMALL).model_dump()
+    values["settings"] |= {"epoch": 3, "batch_size": 0}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(InvalidArgument, match=r"2 mistake.*`batch_size` is 0.*Did you mean 'epochs'"):
+        resolve(str(path), objective="supervised")
+
+
+def test_a_file_that_is_no_recipe_is_named(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("title: x\n")
+    with pytest.raises(InvalidArgument, match=r"`command` is not given and has no default"):
+        read_recipe(str(path))
+    path.write_text("- x\n")
+    with pytest.raises(InvalidArgument, match=r"is not a recipe"):
+        read_recipe(str(path))
+
+
+def test_an_override_without_a_value_is_refused():
+    with pytest.raises(InvalidArgument, match=r"`--set` is 'epochs'; allowed: name=value"):
+        resolve(SMALL, objective="supervised", overrides=["epochs"])

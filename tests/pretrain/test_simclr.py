@@ -1,0 +1,63 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from noiseproof.errors import InvalidArgument
+from noiseproof.pretrain.simclr import WithProjection, nt_xent
+
+
+def slow_nt_xent(first, second, temperature):
+    """Equation 1 of the paper, word for word: a loop over i, a loop over k != i."""
+    views = [row / np.linalg.norm(row) for row in np.concatenate([first, second]).astype(np.float64)]
+    n, total = len(first), 0.0
+    for i, view in enumerate(views):
+        j = (i + n) % (2 * n)
+        below = sum(math.exp(view @ other / temperature) for k, other in enumerate(views) if k != i)
+        total -= math.log(math.exp(view @ views[j] / temperature) / below)
+    return total / (2 * n)
+
+
+@pytest.mark.parametrize(("b", "d", "temperature"), [(1, 3, 0.5), (2, 1, 0.5), (5, 4, 0.1), (16, 8, 1.0)])
+def test_nt_xent_is_what_the_slow_loop_says(b, d, temperature):
+    rng = np.random.default_rng(b)
+    first, second = rng.normal(size=(2, b, d))
+    ours = nt_xent(torch.from_numpy(first), torch.from_numpy(second), temperature=temperature)
+    assert ours.item() == pytest.approx(slow_nt_xent(first, second, temperature), rel=1e-9, abs=1e-12)
+
+
+def test_two_images_on_two_axes_by_hand():
+    """Each view: its twin at cosine 1, two others at 0, so -ln(e^2 / (e^2 + 2)) at temperature 1/2."""
+    axes = torch.eye(2)
+    expected = -math.log(math.exp(2) / (math.exp(2) + 2))
+    assert nt_xent(axes, 3 * axes, temperature=0.5).item() == pytest.approx(expected)
+
+
+def test_one_image_alone_has_nothing_to_tell_apart():
+    assert nt_xent(torch.ones(1, 3), torch.tensor([[0.0, 1.0, 0.0]])).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_tiny_temperature_overflows_nothing():
+    rows = torch.eye(4, requires_grad=True)
+    loss = nt_xent(rows, rows.flip(0), temperature=1e-4)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(rows.grad).all()
+
+
+def test_swapping_the_two_views_changes_nothing():
+    first, second = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0)).unbind()
+    torch.testing.assert_close(nt_xent(first, second), nt_xent(second, first))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_that_is_not_positive_is_refused(temperature):
+    with pytest.raises(InvalidArgument, match=r"`temperature` is .* allowed: a number above 0"):
+        nt_xent(torch.eye(2), torch.eye(2), temperature=temperature)
+
+
+def test_only_the_projection_is_wider_than_the_encoder():
+    model = WithProjection(torch.nn.Flatten(), dim=12, projection_dim=5)
+    assert model(torch.zeros(3, 3, 2, 2)).shape == (3, 5)
+    assert model.encoder(torch.zeros(3, 3, 2, 2)).shape == (3, 12)
