@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,30 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a JSON document atomically; NaN and infinity are refused, since JSON has neither."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def append_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
+    """Add lines to a file in one write and wait until they are on disk.
+
+    A kill loses at most these lines; what it leaves of the last one has no end, so `whole_lines` drops it.
+
+    Raises:
+        NoSpaceLeft: the disk is full.
+    """
+    content = "".join(f"{line}\n" for line in lines).encode()
+    try:
+        with Path(path).open("ab") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _explained(error, Path(path)) from error
+
+
+def whole_lines(path: str | os.PathLike[str]) -> bytes:
+    """A file of lines up to its last whole one."""
+    content = Path(path).read_bytes()
+    return content[: content.rfind(b"\n") + 1]
 
 
 def _sync(path: Path) -> None:

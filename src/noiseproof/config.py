@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from noiseproof.errors import InvalidArgument, MissingFile
 from noiseproof.registry import unknown_name
@@ -141,6 +142,17 @@ class RunConfig(_Part):
             kind, _, rate = value.rpartition(":")
             return {"kind": kind, "rate": rate}
         return {"rate": value} if isinstance(value, str | float | int) else value
+
+    @model_validator(mode="after")
+    def _one_kind_of_truth(self) -> RunConfig:
+        if self.corrupt is not None and self.clean_label is not None:
+            raise PydanticCustomError(
+                "two truths",
+                "`corrupt` and `clean_label` are both given; allowed: one of them, since noise on top of "
+                "wrong labels has no one truth to measure against. Next: for noise on the true labels, name "
+                "their column with `label` and leave `clean_label` out",
+            )
+        return self
 
     @field_validator("cache", "out")
     @classmethod
@@ -293,6 +305,8 @@ def _picked_heads(value: Any, of_file: Any) -> Any:
 
 def _explained(error: Any) -> str:
     """One line in the words of `errors.invalid`."""
+    if not error["loc"]:  # of the configuration as a whole
+        return str(error["msg"])
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         owner = CorruptConfig if error["loc"][0] == "corrupt" else RunConfig
