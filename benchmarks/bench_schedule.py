@@ -1,16 +1,21 @@
 """Does the bounded schedule of `noiseproof run` cost accuracy against the papers' 30 epochs of batch 64?
 
 Usage: python benchmarks/bench_schedule.py --train D --test D [--test D ...] [--label COLUMN]
-           [--heads linear,mlp,nmtune] [--max-steps 500,1000,2000] [--seeds 3] [--threads 1]
+           [--heads linear,mlp,nmtune] [--max-steps 500,1000,2000] [--seeds 3] [--papers-seeds 3]
+           [--holdout 0.1] [--rows FILE] [--threads 1]
 
-Features are extracted once into the store that `noiseproof run` uses. One line per fitted head is printed as
-JSON as soon as it is known, then a Markdown table with 95 % intervals over seeds. Every schedule trains with
-the same seeds; differences are paired by seed.
+Features are extracted once into the store that `noiseproof run` uses. One line per fitted head is added to
+FILE as JSON as soon as it is known, and a row that is there is not computed again; then comes a table
+with 95 % intervals over seeds. Every schedule trains with the same seeds; differences are paired by seed.
+
+With --holdout the heads learn from the rest of the training set and are judged on that part of it: how a
+schedule is chosen without looking at a test set.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
@@ -20,8 +25,10 @@ import numpy as np
 import torch
 
 from noiseproof import extract, open_dataset
+from noiseproof.atomic import append_lines
 from noiseproof.backbones.table import open_backbone
 from noiseproof.data.classes import align_labels
+from noiseproof.data.splits import stratified_split
 from noiseproof.evaluate.protocol import interval
 from noiseproof.heads.estimators import HEADS
 from noiseproof.heads.fit import num_steps
@@ -38,6 +45,13 @@ def features_and_labels(args: argparse.Namespace) -> list[tuple[str, np.ndarray,
         stored = extract(dataset, backbone, store=args.cache)
         sets.append((Path(path).stem, np.asarray(stored.features), dataset.given_labels))
     return sets
+
+
+def without_tests(sets: list[Any], share: float) -> list[Any]:
+    """The training set in two parts, in place of the test sets."""
+    (name, features, labels), *_ = sets
+    kept, held_out = stratified_split(labels, test_fraction=share, seed=0)
+    return [(name, features[kept], labels[kept]), ("held out", features[held_out], labels[held_out])]
 
 
 def fitted(name: str, max_steps: int | None, seed: int, sets: list[Any]) -> dict[str, Any]:
@@ -91,19 +105,28 @@ def main() -> None:
     parser.add_argument("--heads", default="linear,mlp,nmtune")
     parser.add_argument("--max-steps", default="500,1000,2000")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--papers-seeds", type=int, help="of the papers' schedule; as --seeds by default")
+    parser.add_argument("--holdout", type=float, help="share of the training set to judge by")
+    parser.add_argument("--rows", type=Path, help="where rows are kept")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 is its own default")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/noiseproof/features")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     sets = features_and_labels(args)
+    sets = without_tests(sets, args.holdout) if args.holdout else sets
     bounds = [None, *(int(bound) for bound in args.max_steps.split(",") if bound)]
-    rows = []
-    for seed in range(args.seeds):
-        for bound in reversed(bounds):
-            for head in args.heads.split(","):
+    is_there = args.rows is not None and args.rows.exists()
+    rows = [json.loads(line) for line in args.rows.read_text().splitlines()] if is_there else []
+    known = {(row["head"], row["max_steps"], row["seed"]) for row in rows}
+    for bound in reversed(bounds):  # the papers' schedule last: it takes longest
+        num_seeds = args.seeds if bound or args.papers_seeds is None else args.papers_seeds
+        for head, seed in itertools.product(args.heads.split(","), range(num_seeds)):
+            if (head, bound, seed) not in known:
                 rows.append(fitted(head, bound, seed, sets))
                 print(json.dumps(rows[-1]), flush=True)
+                if args.rows:
+                    append_lines(args.rows, [json.dumps(rows[-1])])
     rows.sort(
         key=lambda row: (
             args.heads.split(",").index(row["head"]),

@@ -186,6 +186,15 @@ def test_leftovers_of_killed_processes_are_deleted_and_files_of_the_user_are_not
     assert [name for name in (*leftovers, *own) if (tmp_path / name).exists()] == own
 
 
+@pytest.mark.parametrize("name", ["heads/best-seed0.safetensors", "thumbnails/00001.png"])
+def test_folder_with_files_of_somebody_else_that_we_would_delete_is_refused(tmp_path, name):
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text("of the user")
+    with pytest.raises(InvalidArgument, match=rf"`out` is '.*'; .* such as '{name}'\. Next: name another"):
+        Stages(tmp_path)
+    assert (tmp_path / name).read_text() == "of the user"
+
+
 @pytest.mark.parametrize("place", ["a file", "a file/run", "/proc/run"])
 def test_folder_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "a file").touch()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,26 @@ def hardware() -> dict[str, Any]:
         "os": platform.platform(terse=True),
         "python": platform.python_version(),
     }
+
+
+def differences(made_with: Mapping[str, Mapping[str, Any]], reference: str) -> list[str]:
+    """Sentences about stages that were made with other versions or hardware than the one of reference.
+
+    Args:
+        made_with: stage -> `versions` and `hardware` it was made with.
+        reference: the stage whose values the card has.
+    """
+    said = []
+    for stage, made in made_with.items():
+        others = [
+            f"{name} {value}"
+            for part in ("versions", "hardware")
+            for name, value in made[part].items()
+            if value != made_with[reference][part].get(name)
+        ]
+        if others:
+            said.append(f"The stage '{stage}' was done by an earlier start, with {', '.join(others)}.")
+    return said
 
 
 def _cpu_name() -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from noiseproof.errors import InvalidArgument, MissingFile
 from noiseproof.registry import unknown_name
@@ -154,6 +155,19 @@ class RunConfig(_Part):
         if value is not None and info.data.get("corrupt") is not None:
             raise ValueError("nothing where `corrupt` says which noise; leave one of the two out")
         return value
+
+    @model_validator(mode="after")
+    def _one_kind_of_truth(self) -> RunConfig:
+        noise = "corrupt" if self.corrupt is not None else "noise_manifest"
+        if getattr(self, noise) is not None and self.clean_label is not None:
+            raise PydanticCustomError(
+                "two truths",
+                "`{noise}` and `clean_label` are both given; allowed: one of them, since noise on top of "
+                "wrong labels has no one truth to measure against. Next: for noise on the true labels, name "
+                "their column with `label` and leave `clean_label` out",
+                {"noise": noise},
+            )
+        return self
 
     @field_validator("cache", "out")
     @classmethod
@@ -318,6 +332,8 @@ def _picked_heads(value: Any, of_file: Any) -> Any:
 
 def explained(error: Any, model: type[BaseModel]) -> str:
     """One mistake that pydantic found, in one line and in the words of `errors.invalid`."""
+    if not error["loc"]:  # of the configuration as a whole
+        return str(error["msg"])
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         owner = _owner(model, error["loc"][:-1])

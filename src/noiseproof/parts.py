@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from noiseproof.data.classes import align_labels, check_trainable
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.data.transforms import augmented, shifted
-from noiseproof.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.errors import BadData, InvalidArgument, UnknownName, invalid
 from noiseproof.records import Dataset, NoisyLabels
 
 Role = Literal["train", "test", "ood"]
@@ -33,6 +34,7 @@ class Part:
         whole: the data set whose features are extracted; larger than `dataset` where that was split off.
         rows: of `whole` that `dataset` has; `None` for all.
         noise: what was injected into the labels.
+        has_true_labels: its labels, or the clean ones beside them, are known to be right.
     """
 
     role: Role
@@ -40,6 +42,7 @@ class Part:
     whole: Dataset
     rows: Int[np.ndarray, " n"] | None = None
     noise: NoisyLabels | None = None
+    has_true_labels: bool = False
 
     @property
     def name(self) -> str:
@@ -75,7 +78,6 @@ class Part:
             "kind": self.noise.kind,
             "asked_rate": self.noise.asked_rate,
             "realised_rate": self.noise.realised_rate,
-            "num_flipped": int(self.noise.flipped.sum()),
             "seed": self.noise.seed,
         }
         return {
@@ -118,6 +120,7 @@ class Parts:
 
 def open_parts(config: RunConfig) -> Parts:
     """Open, split, corrupt and shift what the configuration names; nothing is encoded yet."""
+    _check_out_is_apart(config)
     whole = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
     check_trainable(whole)
     if config.test is None:
@@ -125,8 +128,7 @@ def open_parts(config: RunConfig) -> Parts:
     else:
         train = Part("train", whole, whole)
         test = _evaluation_set(config, config.test, "test", whole.class_names)
-    numbers = range(config.views if config.views > 1 else 0)
-    views = tuple(augmented(train.dataset, view=number, seed=config.seed) for number in numbers)
+    views = views_of(train.dataset, config)
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
     tests += [_evaluation_set(config, name, "ood", whole.class_names) for name in config.ood]
     _check_same_width(train, tests)
@@ -134,15 +136,37 @@ def open_parts(config: RunConfig) -> Parts:
     return Parts(first, tuple(others), views)
 
 
+def _check_out_is_apart(config: RunConfig) -> None:
+    """What a run writes into a folder of class folders would be classes of the next run."""
+    out = config.out.resolve()
+    for name in (config.train, config.test, *config.ood):
+        if name is not None and Path(name).is_dir() and out.is_relative_to(Path(name).resolve()):
+            raise invalid(
+                "out", str(config.out), f"a folder outside of the data set {name!r}",
+                "What a run writes there would be taken for examples. Next: name another folder.",
+            )  # fmt: skip
+
+
+def views_of(dataset: Dataset, config: RunConfig) -> tuple[Dataset, ...]:
+    """The examples, augmented in two ways; nothing unless two views are asked for."""
+    numbers = range(config.views if config.views > 1 else 0)
+    return tuple(augmented(dataset, view=number, seed=config.seed) for number in numbers)
+
+
 def notes(config: RunConfig, parts: Parts) -> list[str]:
     """What a reader of the results has to know about the data."""
     said = []
-    if parts.tests[0].dataset.clean_labels is None and parts.train.noise is None:
-        which = "test set" if config.test else "held-out part"
-        said.append(f"The true labels of the {which} are not known: accuracy is against labels as given.")
+    if unknown := [part.name for part in parts.tests if not part.has_true_labels]:
+        sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
+        said.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
+    if parts.train.noise is not None:
+        said.append("Labels as they were before noise was put in count as right.")
     for part in parts.tests:
         if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
             said.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
+    for earlier, part in itertools.combinations(parts.tests, 2):
+        if earlier.rows is None and part.dataset.fingerprint == earlier.dataset.fingerprint:
+            said.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
     if config.limit is not None:
         said.append(f"At most {config.limit} random examples of each data set were used.")
     for dataset in parts.to_extract:
@@ -183,7 +207,11 @@ def _split(whole: Dataset, config: RunConfig) -> tuple[Part, Part]:
     )
     train = subset(whole, train_rows)
     test = subset(whole, test_rows, name=f"{short_name(whole.name)} (held out)")
-    return Part("train", train, whole, train_rows), Part("test", test, whole, test_rows)
+    is_known = whole.clean_labels is not None
+    return (
+        Part("train", train, whole, train_rows),
+        Part("test", test, whole, test_rows, has_true_labels=is_known),
+    )
 
 
 def _evaluation_set(config: RunConfig, name: str, role: Role, class_names: tuple[str, ...]) -> Part:
@@ -200,7 +228,8 @@ def _evaluation_set(config: RunConfig, name: str, role: Role, class_names: tuple
             "label column, or --test-label auto to find it."
         ) from error
     dataset = align_labels(opened, class_names)
-    return Part(role, dataset, dataset)
+    is_true = label is not None and label == config.clean_label
+    return Part(role, dataset, dataset, has_true_labels=is_true)
 
 
 def _check_same_width(train: Part, tests: Sequence[Part]) -> None:
@@ -218,7 +247,7 @@ def _check_same_width(train: Part, tests: Sequence[Part]) -> None:
 def _shifted(test: Part, kind: str, config: RunConfig) -> Part:
     dataset = shifted(test.dataset, kind, seed=config.seed)
     dataset = dataclasses.replace(dataset, name=f"{short_name(config.test or config.train)} + {kind}")
-    return Part("ood", dataset, dataset)
+    return Part("ood", dataset, dataset, has_true_labels=test.has_true_labels)
 
 
 def _corrupted(train: Part, config: RunConfig) -> Part:

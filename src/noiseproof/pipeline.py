@@ -20,6 +20,7 @@ import noiseproof
 from noiseproof import card
 from noiseproof.atomic import replacing, write_bytes, write_json
 from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.backbones.pixels import of_crops
 from noiseproof.backbones.table import open_backbone
 from noiseproof.config import RunConfig
 from noiseproof.detect.issues import find_label_issues
@@ -33,7 +34,7 @@ from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.files import SUFFIXES, load_head, save_head
 from noiseproof.heads.fit import num_steps
-from noiseproof.parts import Part, Parts, notes, open_one, open_parts, short_name
+from noiseproof.parts import Part, Parts, notes, open_one, open_parts, short_name, views_of
 from noiseproof.progress import stage
 from noiseproof.records import Dataset, LabelIssues
 from noiseproof.report.page import write_report
@@ -42,6 +43,8 @@ from noiseproof.thumbnails import write_thumbnails
 from noiseproof.variants import Variant, variants
 
 SPECTRUM, ISSUES, RESULTS = "spectrum.json", "label_issues.parquet", "results.jsonl"
+CARD, PAGE = "run.json", "report.html"
+EVALUATE = "evaluate"
 
 
 @dataclass(frozen=True)
@@ -86,30 +89,31 @@ def run(
         NoiseproofError: of the data, the encoder, an option; what was on disk stays.
     """
     with only_process_in(config.out):
-        this = _Run(config, Stages(config.out), say)
+        this = _Run(config, Stages(config.out, made_with=_made_with(command)), say)
         heads = variants(config)  # a misspelt option is found before any work
         parts = open_parts(config)
         backbone = open_backbone(config.backbone or _default_backbone(parts.train.whole), layer=config.layer)
         for dataset in parts.to_extract:
-            _extract(this, dataset, backbone)
+            _extract(this, dataset, of_crops(backbone) if dataset in parts.views else backbone)
         _diagnose(this, parts)
         _detect(this, parts.train)
-        fitted = {head.name: _fit(this, head, parts) for head in heads}
+        fitted = [_fit(this, head, parts) for head in heads]
         _evaluate(this, heads, fitted, parts.tests)
         _publish(this)
-        contents = _write_card(this, parts, backbone, command)
+        contents = _write_card(this, parts, backbone)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
 
 
-def extract_set(config: RunConfig) -> StoredFeatures:
-    """Only the features of `config.train`, kept in `config.out`."""
+def extract_set(config: RunConfig) -> list[StoredFeatures]:
+    """Only the features of `config.train`, kept in `config.out`; of two views, each in a folder there."""
     dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
     backbone = open_backbone(config.backbone or _default_backbone(dataset), layer=config.layer)
-    return extract(
-        dataset, backbone, store=config.out, batch_size=config.batch_size, engine=config.engine,
-        precision=config.precision, dtype=config.dtype,
-    )  # fmt: skip
+    views = views_of(dataset, config)
+    sets = [(dataset, backbone, config.out)]
+    if views:
+        sets = [(view, of_crops(backbone), config.out / f"view-{k}") for k, view in enumerate(views)]
+    return [_stored(config, each, encoder, store) for each, encoder, store in sets]
 
 
 def _default_backbone(dataset: Dataset) -> str:
@@ -117,11 +121,8 @@ def _default_backbone(dataset: Dataset) -> str:
 
 
 def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
-    config, begin = this.config, time.perf_counter()
-    stored = extract(
-        dataset, backbone, store=config.cache, batch_size=config.batch_size, engine=config.engine,
-        precision=config.precision, dtype=config.dtype,
-    )  # fmt: skip
+    begin = time.perf_counter()
+    stored = _stored(this.config, dataset, backbone, this.config.cache)
     this.num_encoded += stored.num_encoded
     this.stored[dataset.fingerprint] = stored
     this.stages.once(
@@ -131,6 +132,13 @@ def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
         make=lambda folder: (),
         spent_s=time.perf_counter() - begin,
     )
+
+
+def _stored(config: RunConfig, dataset: Dataset, backbone: AbstractBackbone, store: Path) -> StoredFeatures:
+    return extract(
+        dataset, backbone, store=store, batch_size=config.batch_size, engine=config.engine,
+        precision=config.precision, dtype=config.dtype,
+    )  # fmt: skip
 
 
 def _features(this: _Run, part: Part) -> ShardedMatrix:
@@ -212,9 +220,7 @@ def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts, *, nam
     return this.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 
-def _evaluate(
-    this: _Run, heads: Sequence[Variant], fitted: dict[str, list[str]], tests: Sequence[Part]
-) -> None:
+def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tests: Sequence[Part]) -> None:
     """In domain and out of it, against the true labels where they are known."""
 
     def make(folder: Path) -> list[str]:
@@ -235,35 +241,60 @@ def _evaluate(
         write_bytes(folder / RESULTS, "".join(lines).encode())
         return [RESULTS]
 
-    depends_on = [fitted, [[part.name, part.role, _key_of(this, part), part.best_labels] for part in tests]]
-    this.stages.once("evaluate", depends_on=depends_on, make=make)
+    names = [head.name for head in heads]
+    depends_on = [
+        names,
+        fitted,
+        [[part.name, part.role, _key_of(this, part), part.best_labels] for part in tests],
+    ]
+    this.stages.once(EVALUATE, depends_on=depends_on, make=make)
 
 
 def _publish(this: _Run) -> None:
-    """Replace the run that was in the folder by this one, and say what changed."""
+    """Replace the run that was in the folder by this one, and say what changed.
+
+    Card and page of the run before go first: cut short from here on, a start leaves results without a card,
+    which the next start completes, and never a card beside results that are not its own.
+    """
+    if this.stages.has_news:
+        for name in (CARD, PAGE):
+            (this.config.out / name).unlink(missing_ok=True)
     if this.stages.redone:
         this.say("Done again, because settings or data changed: " + ", ".join(this.stages.redone) + ".")
     if dropped := this.stages.publish():
         this.say("Deleted, because no longer part of this run: " + ", ".join(dropped) + ".")
 
 
-def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone, command: str) -> dict[str, Any]:
-    contents = {
-        "noiseproof": noiseproof.__version__,
+def _made_with(command: str) -> dict[str, Any]:
+    """What a stage that is done now is made with."""
+    return {
         "command": command,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": card.versions(),
+        "hardware": card.hardware(),
+    }
+
+
+def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
+    # Of the start that made the results, which need not be this one.
+    made_with = this.stages.made_with[EVALUATE]
+    contents = {
+        "noiseproof": noiseproof.__version__,
+        "command": made_with["command"],
+        "created": made_with["created"],
         "config": this.config.model_dump(mode="json"),
         "data": [part.to_json() for part in parts.all],
         "backbone": _backbone_card(this, parts.train, backbone),
         "seeds": list(range(this.config.seeds)),
-        "versions": card.versions(),
-        "hardware": card.hardware(),
+        "versions": made_with["versions"],
+        "hardware": made_with["hardware"],
         "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
         "encoder_passes": this.num_encoded,
+        "num_suspect_labels": int(pd.read_parquet(this.config.out / ISSUES)["is_issue"].sum()),
         "detection": _detection(this.config.out, parts.train),
-        "notes": notes(this.config, parts),
+        "notes": notes(this.config, parts) + card.differences(this.stages.made_with, EVALUATE),
     }
-    write_json(this.config.out / "run.json", contents)
+    write_json(this.config.out / CARD, contents)
     return contents
 
 

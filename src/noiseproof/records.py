@@ -166,7 +166,7 @@ class LabelIssues:
     Attributes:
         ids: example ids.
         given_labels: as the user has them.
-        suggested_labels: what the detector would put instead (the given one where it agrees).
+        suggested_labels: the class that the detector prefers; the given one where it agrees.
         suspicion: in [0, 1], higher = more likely wrong.
         is_issue: the detector's own decision.
         method: name of the detector.

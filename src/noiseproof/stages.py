@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ import noiseproof
 from noiseproof.atomic import write_json
 from noiseproof.errors import InvalidArgument, invalid
 
-SCHEMA = 1
+SCHEMA = 2
 _FOLDER = ".stages"
-# A user may keep files of their own beside ours, so only these are swept.
+# A user may keep other files beside ours; these are swept, so they must not be there before us.
 _OURS = (
     "heads/*-seed*.safetensors", "heads/*-seed*.json", "thumbnails/[0-9][0-9][0-9][0-9][0-9].png",
     ".*.partial", "heads/.*.partial", "thumbnails/.*.partial", ".stages/.*.partial",
@@ -48,12 +48,19 @@ class Stages:
 
     Args:
         folder: the run folder, made if need be.
+        made_with: what is noted with each stage that this start does, such as versions.
+
+    Raises:
+        InvalidArgument: the folder is none of ours and has files in it that we would delete.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, made_with: Mapping[str, Any] | None = None) -> None:
+        _check_nothing_is_lost(folder)
         self.folder = folder
         self.wall_s: dict[str, float] = {}
+        self.made_with: dict[str, Mapping[str, Any]] = {}
         self.redone: list[str] = []
+        self._made_with = dict(made_with or {})
         self._waiting = folder / _FOLDER / "waiting"
         self._used: dict[str, dict[str, Any]] = {}
         (self._waiting / _FOLDER).mkdir(parents=True, exist_ok=True)
@@ -91,9 +98,11 @@ class Stages:
             files = list(make(self._waiting))
             wall_s = time.perf_counter() - begin + spent_s
             hashes = {file: _hash_of(self._waiting / file) for file in files}
-            marker = {"key": key, "title": title, "wall_s": wall_s, "files": hashes}
+            made_with = self._made_with
+            marker = {"key": key, "title": title, "wall_s": wall_s, "files": hashes, "made_with": made_with}
             write_json(_marker(self._waiting, name), marker)
         self._used[name] = marker
+        self.made_with[title] = marker["made_with"]
         self.wall_s[title] = self.wall_s.get(title, 0.0) + marker["wall_s"]
         return key
 
@@ -103,6 +112,13 @@ class Stages:
         is_waiting = any(_marker(self._waiting, name).is_file() for name in names)
         waiting = self._waiting / file
         return waiting if is_waiting and waiting.is_file() else self.folder / file
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `publish` would change the run folder."""
+        kept = {_marker(self.folder, name) for name in self._used}
+        stale = any(path not in kept for path in (self.folder / _FOLDER).glob("*.json"))
+        return stale or any((self._waiting / _FOLDER).glob("*.json"))
 
     def publish(self) -> list[str]:
         """Put what waits into the run folder and delete what is not part of this run any more.
@@ -151,7 +167,7 @@ class Stages:
     def _read(self, home: Path, name: str) -> dict[str, Any] | None:
         try:
             marker = json.loads(_marker(home, name).read_text())
-            return marker if {"key", "wall_s", "files"} <= marker.keys() else None
+            return marker if {"key", "wall_s", "files", "made_with"} <= marker.keys() else None
         except (OSError, ValueError, AttributeError):
             return None
 
@@ -205,6 +221,18 @@ def only_process_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _check_nothing_is_lost(folder: Path) -> None:
+    """A run deletes leftovers of its own by their names; in somebody else's folder they are none."""
+    if (folder / _FOLDER).is_dir():
+        return
+    found = sorted(path.relative_to(folder) for pattern in _OURS for path in folder.glob(pattern))
+    if found:
+        raise invalid(
+            "out", str(folder), "a folder for runs only",
+            f"It has files that a run would delete, such as {str(found[0])!r}. Next: name another folder.",
+        )  # fmt: skip
 
 
 def _marker(home: Path, name: str) -> Path:

@@ -11,7 +11,7 @@ from tiny_models import images, random_timm, saved
 
 from noiseproof.backbones import hub
 from noiseproof.backbones.image import as_backbone
-from noiseproof.backbones.pixels import ImageBackbone
+from noiseproof.backbones.pixels import ImageBackbone, of_crops
 from noiseproof.backbones.table import open_backbone
 from noiseproof.backbones.weights import read_checkpoint
 from noiseproof.errors import CheckpointMismatch, InvalidArgument, MissingExtra, MissingFile, UnknownName
@@ -56,6 +56,25 @@ def test_bundled_weights_recognise_a_palace_and_a_daisy():
     features = backbone.encode(np.stack([backbone.prepare(photo) for photo in photos]))
     logits = torch.from_numpy(features) @ weight.T + bias
     assert logits.argmax(dim=1).tolist() == [698, 985]
+
+
+def test_a_crop_reaches_the_encoder_whole():
+    backbone = open_backbone("bundled:efficientnet-lite0")
+    marked = np.full((50, 80, 3), 128, np.uint8)
+    marked[0, :] = marked[:, -1] = 255  # what the usual centre crop cuts off
+    crops = of_crops(backbone)
+    pixels = crops.prepare(Image.fromarray(marked))
+    assert pixels.shape == backbone.prepare(Image.fromarray(marked)).shape
+    assert pixels[0].min() > 200
+    assert pixels[:, -1].min() > 200
+    assert backbone.prepare(Image.fromarray(marked)).max() < 200
+    assert crops.transform != backbone.transform
+    assert crops.weights_hash == backbone.weights_hash
+
+
+def test_features_that_are_given_have_no_crops():
+    given = open_backbone("features:")
+    assert of_crops(given) is given
 
 
 def test_pooled_features_are_the_input_of_the_classifier(tmp_path):

@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 from noiseproof import pipeline
 from noiseproof.cli.demo import demo
 from noiseproof.cli.main import app
-from noiseproof.cli.outcome import _wrong_labels
 from noiseproof.cli.run import run
 from noiseproof.config import RunConfig
 from noiseproof.errors import InvalidArgument
@@ -136,19 +135,6 @@ def test_run_takes_the_features_that_extract_wrote(tmp_path, blobs):
     arguments = ("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "features")
     assert noiseproof(*arguments, "--heads", "linear", "--max-steps", 10).exit_code == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["encoder_passes"] == 0
-
-
-@pytest.mark.parametrize(
-    ("num_wrong", "num_planted", "said"),
-    [
-        (5, 5, "5 planted wrong labels"),
-        (7, 5, "7 wrong labels, 5 of them planted"),
-        (7, 0, "7 wrong labels"),
-        (0, 0, "0 wrong labels"),
-    ],
-)
-def test_labels_that_were_wrong_before_are_told_from_planted_ones(num_wrong, num_planted, said):
-    assert _wrong_labels(num_wrong, num_planted) == said
 
 
 def test_run_prints_the_table_and_where_the_report_is(tmp_path, blobs):

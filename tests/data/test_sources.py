@@ -153,6 +153,14 @@ def test_skip_with_nothing_to_skip_changes_nothing(tmp_path):
     assert open_dataset(root, on_error="skip").fingerprint == open_dataset(root).fingerprint
 
 
+def test_split_folders_are_not_taken_for_classes(tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        (tmp_path / split / "cat" / "a.png").write_bytes(png((5, 5, 5)))
+    with pytest.raises(BadData, match=r"called test, train: splits, not classes. .* Next: .*train'"):
+        open_dataset(str(tmp_path))
+
+
 def test_skip_leaves_missing_files_and_empty_cells_out(tmp_path):
     (tmp_path / "a.png").write_bytes(png((5, 5, 5)))
     (tmp_path / "t.csv").write_text("path,label\na.png,0\ngone.png,1\n.,1\n,1\n")

@@ -33,14 +33,16 @@ def test_clean_labels_have_no_issues():
     assert np.array_equal(issues.suggested_labels, truth)
 
 
-def test_suggestion_differs_exactly_where_there_is_an_issue():
+def test_suggestion_is_the_preferred_class_and_another_one_where_there_is_an_issue():
     rng = np.random.default_rng(0)
     features, given = rng.normal(size=(80, 5)) + np.eye(4, 5)[np.arange(80) % 4], rng.integers(4, size=80)
     given = np.where(rng.random(80) < 0.5, np.arange(80) % 4, given)
     issues = find_label_issues(features, given)
     assert issues.is_issue.any()
     assert not issues.is_issue.all()
-    assert np.array_equal(issues.suggested_labels != given, issues.is_issue)
+    kept = ~issues.is_issue
+    assert np.array_equal(issues.suggested_labels[kept], issues.probs[kept].argmax(1))
+    assert (issues.suggested_labels[kept] != given[kept]).any()
     assert np.array_equal(issues.is_issue, issues.suspicion > 0.5)
     # The suggestion is the most probable of the other classes.
     for row in np.flatnonzero(issues.is_issue):
@@ -194,3 +196,12 @@ def test_labels_of_types_without_an_order():
 def test_features_of_strings():
     with pytest.raises(InvalidArgument, match="allowed: an array of real numbers"):
         find_label_issues(np.full((4, 2), "a"), [0, 1, 0, 1])
+
+
+def test_data_frames_are_taken():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    features = np.eye(3)[labels] + rng.normal(scale=0.2, size=(60, 3))
+    plain = find_label_issues(features, labels)
+    framed = find_label_issues(pd.DataFrame(features), pd.Series(labels))
+    np.testing.assert_array_equal(framed.suspicion, plain.suspicion)

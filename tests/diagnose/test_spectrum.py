@@ -334,3 +334,11 @@ def test_few_rows_are_decomposed_exactly():
     exact = np.linalg.svd(features, compute_uv=False)
     assert spectrum(features).singular_values == pytest.approx(exact, rel=1e-8)
     assert spectrum(features, is_centred=True).singular_values[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_features_too_small_to_be_squared_are_an_error():
+    features = np.random.default_rng(0).normal(size=(20, 4))
+    tiny = spectrum(features * 1e-140)
+    np.testing.assert_allclose(tiny.entropy_nats, spectrum(features).entropy_nats, rtol=1e-9)
+    with pytest.raises(BadData, match="too small to be squared; allowed: above 1e-150"):
+        spectrum(features * 1e-165)

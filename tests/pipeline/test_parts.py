@@ -51,13 +51,52 @@ def test_views_are_of_the_training_part_only(configured, tmp_path):
 
 
 def test_note_says_that_an_evaluation_set_is_the_training_set(configured, blobs):
-    said = [f"{blobs} #2 has the same examples as the training set: it tests nothing new."]
-    config = configured(test=str(blobs), ood=[])
-    assert notes(config, open_parts(config)) == said
-    config = configured(ood=[str(blobs)])
-    assert notes(config, open_parts(config)) == said
+    said = f"{blobs} #2 has the same examples as the training set: it tests nothing new."
+    for changed in ({"test": str(blobs), "ood": []}, {"ood": [str(blobs)]}):
+        config = configured(**changed)
+        assert said in notes(config, open_parts(config))
     config = configured()
+    assert not any("nothing new" in note for note in notes(config, open_parts(config)))
+
+
+def test_note_says_that_two_evaluation_sets_are_one(configured, other_blobs):
+    config = configured(ood=[str(other_blobs), str(other_blobs)])
+    assert any(
+        "same examples as" in note and "count it twice" in note for note in notes(config, open_parts(config))
+    )
+
+
+@pytest.mark.parametrize("out", ["photos", "photos/runs/1"])
+def test_out_inside_the_data_is_refused(configured, tmp_path, out):
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    with pytest.raises(
+        InvalidArgument, match=r"`out` is '.*photos.*'; allowed: a folder outside of the data set"
+    ):
+        open_parts(configured(train=str(tmp_path / "photos"), out=tmp_path / out))
+
+
+def test_notes_say_whose_true_labels_are_not_known(configured, tmp_path):
+    train = save_table(tmp_path / "t.csv", ["label", "true"])
+    other = save_table(tmp_path / "other.csv", ["label"])
+    known = {"train": train, "label": "label", "corrupt": None, "ood": []}
+    config = configured(**known, clean_label="true")
     assert notes(config, open_parts(config)) == []
+    test = save_table(tmp_path / "test.csv", ["label", "true"])
+    config = configured(**known, clean_label="true", test=test)
+    assert not any("not known" in note for note in notes(config, open_parts(config)))
+    config = configured(**{**known, "ood": [other]}, test=test, clean_label="true", test_label="label")
+    unknown = "The true labels of the evaluation sets are not known: accuracy is against labels as given."
+    assert unknown in notes(config, open_parts(config))
+    config = configured(**{**known, "corrupt": "symmetric:0.5"})
+    assert notes(config, open_parts(config)) == [
+        unknown,
+        "Labels as they were before noise was put in count as right.",
+    ]
+
+
+def test_noise_on_top_of_labels_that_are_wrong_already_is_refused(configured):
+    with pytest.raises(InvalidArgument, match=r"`corrupt` and `clean_label` are both given; allowed: one"):
+        configured(clean_label="labels")
 
 
 def test_features_of_another_width_are_refused_before_any_work(configured, tmp_path):
@@ -89,7 +128,7 @@ def test_true_labels_are_no_option_of_a_folder_of_classes(configured, tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name / "a.png")
-    changed = {"train": train, "ood": [], "label": "label", "clean_label": "true"}
+    changed = {"train": train, "ood": [], "label": "label", "clean_label": "true", "corrupt": None}
     with pytest.raises(InvalidArgument, match=r"`label` is 'true'; .* Next: --test-label .* auto to find it"):
         open_parts(configured(**changed, test=str(tmp_path / "photos")))
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,9 @@ import torch
 from blobs import save_blobs
 from PIL import Image
 
+from noiseproof import card as card_room
 from noiseproof import pipeline
+from noiseproof.atomic import write_json
 from noiseproof.errors import BadData, InvalidArgument
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.abstract import fit_heads
@@ -122,6 +125,48 @@ def test_second_start_encodes_nothing_and_gives_the_same_bytes(configured):
     assert (first.card["encoder_passes"], second.card["encoder_passes"]) == (120, 0)
     assert second.card["wall_s"] == first.card["wall_s"]
     assert said == []
+
+
+def test_the_card_is_of_the_start_that_made_the_results(configured, monkeypatch):
+    config = configured(heads="linear")
+    first = pipeline.run(config, command="first").card
+    monkeypatch.setattr(card_room, "versions", lambda: {"torch": "99.0"})
+    second = pipeline.run(config, command="second").card
+    for name in ("command", "created", "versions", "hardware"):
+        assert second[name] == first[name]
+    third = pipeline.run(configured(heads="linear", seeds=1), command="third").card
+    assert (third["command"], third["versions"]) == ("third", {"torch": "99.0"})
+    assert any(
+        note.startswith("The stage 'spectrum' was done by an earlier start, with ") for note in third["notes"]
+    )
+
+
+@pytest.mark.parametrize("step", ["write_json", "write_report"])
+def test_results_never_lie_beside_the_card_of_another_run(configured, blobs, monkeypatch, step):
+    config = configured(heads="linear")
+    first = pipeline.run(config)
+    save_blobs(blobs, n=90, seed=7)
+
+    def failing(path, *arguments):
+        if Path(path).name != "spectrum.json":
+            raise OSError("the disk is gone")
+        return write_json(path, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, step, failing)
+        with pytest.raises(OSError, match="the disk is gone"):
+            pipeline.run(config)
+    left = [name for name in ("run.json", "report.html") if (config.out / name).exists()]
+    assert left == ([] if step == "write_json" else ["run.json"])
+    again = pipeline.run(config).card
+    assert again["data"][0]["fingerprint"] != first.card["data"][0]["fingerprint"]
+    assert (config.out / "report.html").is_file()
+
+
+def test_heads_come_in_the_order_they_were_asked_for(configured):
+    for order in ("linear,mlp", "mlp,linear"):
+        rows = pipeline.run(configured(heads=order, max_steps=2)).rows
+        assert list(dict.fromkeys(row.head for row in rows)) == order.split(",")
 
 
 def test_another_folder_shares_the_features_and_gives_the_same_results(configured, tmp_path):
@@ -309,7 +354,7 @@ def test_evaluation_uses_the_true_labels_where_they_are_known(configured, blobs)
 def test_note_says_that_the_test_labels_may_be_wrong(configured):
     card = pipeline.run(configured(corrupt=None, heads="linear")).card
     assert card["notes"] == [
-        "The true labels of the held-out part are not known: accuracy is against labels as given."
+        "The true labels of the evaluation sets are not known: accuracy is against labels as given."
     ]
     assert card["detection"] is None
 

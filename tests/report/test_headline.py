@@ -74,28 +74,33 @@ def test_suspects_and_the_truth_are_told(fake_run):
     assert f"{num_flagged} of 400 labels ({num_flagged / 4:.1f} %) look wrong." in found
     recall = f"{100 * run.card.detection.recall:.1f}"
     assert any(
-        f"(symmetric noise, put in on purpose), {recall} % were found" in sentence for sentence in found
+        f"labels made wrong on purpose (symmetric noise), {recall} % were found" in sentence
+        for sentence in found
     )
-
-
-def test_labels_that_were_wrong_before_are_not_called_planted(fake_run):
-    run = load_run(fake_run())
-    run.card.train.label_noise.num_flipped -= 1
-    planted = run.card.detection.num_wrong - 1
-    assert f"({planted} of them symmetric noise, put in on purpose)" in headlines(run)[-1]
 
 
 def test_no_suspects_and_no_truth_are_told(fake_run):
     run = load_run(fake_run(knows_truth=False))
-    found = headlines(dataclasses.replace(run, issues=run.issues.assign(is_issue=False)))
-    assert found[-1] == "None of the 400 labels looks wrong."
+    kept = run.issues.assign(is_issue=False)
+    found = headlines(dataclasses.replace(run, issues=kept))[-1]
+    num_others = int((kept["given_label"] != kept["suggested_label"]).sum())
+    assert found == (
+        "None of the 400 labels is more likely wrong than right; "
+        f"for {num_others} the detector prefers another class."
+    )
+    agreed = kept.assign(suggested_label=kept["given_label"])
+    found = headlines(dataclasses.replace(run, issues=agreed))[-1]
+    assert found == "None of the 400 labels is more likely wrong than right."
 
 
 def test_a_truth_without_wrong_labels_is_told(said):
     clean = DetectionCard(
         precision=None, recall=None, f1=None, auroc=None, average_precision=None, num_flagged=0, num_wrong=0
     )
-    assert said({("a", "test"): [0.9]}, detection=clean)[-1] == "The truth is known here: no label is wrong."
+    rows_and_card = ({("a", "test"): [0.9]},)
+    assert said(*rows_and_card, detection=clean)[-1] == "Of 0 labels made wrong on purpose (symmetric noise)."
+    found = said(*rows_and_card, detection=clean, data=[])[-1]
+    assert found == "The truth is known here: no label is wrong."
 
 
 def test_the_tiles_hold_both_domains_the_suspects_and_the_time(fake_run):

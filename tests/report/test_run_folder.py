@@ -92,8 +92,8 @@ def test_missing_columns_are_named(fake_run):
 
 def test_results_without_a_whole_row_are_an_error(fake_run):
     path = fake_run()
-    (path / "results.jsonl").write_text('{"head": "lin')
-    with pytest.raises(DamagedFile, match=r"results\.jsonl' is not what a run writes: .*no whole row"):
+    (path / "results.jsonl").write_text("")
+    with pytest.raises(DamagedFile, match=r"results\.jsonl' is not what a run writes: .*no row"):
         load_run(path)
 
 

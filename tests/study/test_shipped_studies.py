@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from noiseproof.backbones.zoo import zoo_names
 
 from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.backbones.zoo import zoo_names
 from noiseproof.data.sources import PREFIXES, SOURCES
 from noiseproof.data.transforms import shift_names
 from noiseproof.study import run

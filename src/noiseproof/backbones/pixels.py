@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from noiseproof.backbones.base import AbstractTorchBackbone
+from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
 from noiseproof.backbones.threads import one_thread
 from noiseproof.backbones.weights import hash_weights
 from noiseproof.errors import invalid
@@ -98,6 +99,21 @@ class ImageBackbone(AbstractTorchBackbone):
                 f"This one gives {tuple(features.shape)} for a single image.",
             )  # fmt: skip
         return int(features.shape[1])
+
+
+def of_crops(backbone: AbstractBackbone) -> AbstractBackbone:
+    """The encoder for images that are random crops already: resized to its input size, and nothing cut off.
+
+    The usual preprocessing would cut the margin off once more. Encoders of anything but images stay as
+    they are.
+    """
+    if not isinstance(backbone, ImageBackbone):
+        return backbone
+    height, width = backbone.prepare(Image.new("RGB", (64, 64))).shape[:2]
+    twin = copy.copy(backbone)
+    twin.transform = f"resize to {width} x {height}, bicubic, then as in: {backbone.transform}"
+    twin._geometry = lambda image: image.resize((width, height), Image.Resampling.BICUBIC)
+    return twin
 
 
 def _without_addresses(description: str) -> str:

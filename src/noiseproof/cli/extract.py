@@ -31,6 +31,7 @@ def extract(
     precision: options.Precision = None,
     dtype: options.Dtype = None,
     batch_size: options.BatchSize = None,
+    views: options.Views = None,
     seed: options.Seed = None,
 ) -> None:
     """Encode a data set with a frozen encoder and keep the features on disk."""
@@ -38,6 +39,6 @@ def extract(
     from noiseproof.config import load_config
     from noiseproof.pipeline import extract_set
 
-    stored = extract_set(load_config(command_line=given | {"train": data, "out": out}))
-    n, dim = stored.features.shape
-    print(f"{n} x {dim} features are in {stored.path}; `noiseproof run` takes them with --cache {out}")
+    for stored in extract_set(load_config(command_line=given | {"train": data, "out": out})):
+        n, dim = stored.features.shape
+        print(f"{n} x {dim} features are in {stored.path}")

@@ -15,26 +15,19 @@ def print_outcome(result: Any) -> None:
     rich.print(to_terminal(results_table(result.rows)))
     detection = result.card["detection"]
     if detection is not None:
-        noise = result.card["data"][0]["label_noise"]
-        wrong = _wrong_labels(detection["num_wrong"], noise["num_flipped"] if noise else 0)
+        wrong = "planted wrong labels" if result.card["data"][0]["label_noise"] else "wrong labels"
         print(
-            f"Suspect labels: {detection['num_flagged']} flagged; {wrong}: "
+            f"Suspect labels: {detection['num_flagged']} flagged; {detection['num_wrong']} {wrong}: "
             f"precision {_percent(detection['precision'])}, recall {_percent(detection['recall'])}, "
             f"average precision {_decimal(detection['average_precision'])}"
         )
     for note in result.card["notes"]:
         print(f"Note: {note}")
-    print(
-        f"Suspect labels are in {result.folder / 'label_issues.parquet'}, heads in {result.folder / 'heads'}"
-    )
+    num_suspect = result.card["num_suspect_labels"]
+    labels = "1 label looks" if num_suspect == 1 else f"{num_suspect} labels look"
+    print(f"{labels} wrong; all are ranked in {result.folder / 'label_issues.parquet'}")
+    print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
-
-
-def _wrong_labels(num_wrong: int, num_planted: int) -> str:
-    """Some may have been wrong before others were made so."""
-    if num_planted == num_wrong > 0:
-        return f"{num_wrong} planted wrong labels"
-    return f"{num_wrong} wrong labels" + (f", {num_planted} of them planted" if num_planted else "")
 
 
 def _percent(value: float | None) -> str:

@@ -19,6 +19,8 @@ IMAGE_SUFFIXES = (
     ".webp",
 )  # fmt: skip
 
+_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
+
 
 def open_folder(address: str, request: Request, *, only: Collection[str] | None = None) -> Dataset:
     """Images under one folder per class; folders inside a class folder are searched too.
@@ -42,6 +44,11 @@ def open_folder(address: str, request: Request, *, only: Collection[str] | None 
         raise BadData(
             f"{request.name!r} has no class folders. Allowed: <folder>/<class>/<image file>. "
             "Next: move the images of each class into a folder named after it."
+        )
+    if {name.lower() for name in classes} <= _SPLITS:
+        raise BadData(
+            f"The folders in {request.name!r} are called {', '.join(classes)}: splits, not classes. Allowed: "
+            f"<folder>/<class>/<image file>. Next: name each by itself, such as {str(root / classes[-1])!r}."
         )
     paths: list[str] = []
     labels: list[int] = []

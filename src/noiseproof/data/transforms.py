@@ -123,7 +123,8 @@ def augmented(
 ) -> Dataset:
     """Random crops of the images, flipped left to right half of the time; each view has its own.
 
-    Two such views of an image are what the released code of Chen, Wang et al. 2024 compares.
+    Two such views of an image are what the released code of Chen, Wang et al. 2024 compares. The crops have
+    the sizes they have; `backbones.pixels.of_crops` resizes them to the input of an encoder.
 
     Args:
         dataset: of images.
@@ -184,21 +185,21 @@ class _Augmentation:
 
     def __call__(self, image: Image.Image, example_id: str) -> Image.Image:
         rng = stream(self.seed, "augment", self.view, example_id)
-        image = image.resize(image.size, Image.Resampling.BICUBIC, box=self._box(image.size, rng))
+        image = image.crop(self._box(image.size, rng))
         is_flipped = self.use_flip and rng.random() < 0.5
         return ImageOps.mirror(image) if is_flipped else image
 
-    def _box(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[float, float, float, float]:
+    def _box(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int, int, int]:
         """A rectangle of random area and shape that lies inside the image; left, top, right, bottom."""
         width, height = size
         for _ in range(_CROP_TRIES):
             area = width * height * rng.uniform(*self.scale)
             aspect = math.exp(rng.uniform(math.log(_ASPECT[0]), math.log(_ASPECT[1])))
-            w, h = math.sqrt(area * aspect), math.sqrt(area / aspect)
-            if w <= width and h <= height:
-                left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
+            w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if 0 < w <= width and 0 < h <= height:
+                left, top = (int(rng.integers(0, room + 1)) for room in (width - w, height - h))
                 return left, top, left + w, top + h
-        return 0.0, 0.0, float(width), float(height)  # a shape too long for such a crop is kept whole
+        return 0, 0, width, height  # a shape too long for such a crop is kept whole
 
 
 def _change(kind: str, *, seed: int) -> _Shift | _Corruption:

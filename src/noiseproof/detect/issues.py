@@ -50,7 +50,7 @@ def find_label_issues(
             or no class, ids that repeat.
         UnknownName: no such method.
     """
-    if not hasattr(features, "shape"):
+    if not hasattr(features, "dtype"):  # a list, a data frame
         features = np.asarray(features)
     labels = np.asarray(given_labels)
     _check_shapes(features, labels, ids)
@@ -87,7 +87,8 @@ def ridge_issues(
     is_issue = calibrated.suspicion > 0.5
     others = calibrated.probs.copy()
     np.put_along_axis(others, given_labels[:, None], -1.0, axis=1)
-    suggested = np.where(is_issue, others.argmax(1), given_labels)
+    # Also where right is likelier than wrong: who reviews by suspicion wants to know what else it is.
+    suggested = np.where(is_issue, others.argmax(1), calibrated.probs.argmax(1))
     return LabelIssues(
         ids=ids,
         given_labels=classes[given_labels],

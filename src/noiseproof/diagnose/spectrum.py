@@ -20,6 +20,7 @@ from noiseproof.records import SpectrumCard, check_finite, check_matrix
 # eig(F^T F) in float64 carries an absolute error of eps s_1^2, so a singular value at s_1 / 3e4 still has
 # six right digits. Where smaller ones matter, the QR path computes them from F itself.
 _GRAM_IS_GOOD_TO = 3e4
+_LEAST_SQUARE = 1e-290  # squares below lose digits in float64
 
 
 def spectrum(
@@ -61,7 +62,7 @@ class SpectrumAccumulator:
     def __init__(self) -> None:
         self.num_examples = 0
         self._gram: np.ndarray | None = None
-        self._shift = np.zeros(0)
+        self._is_zero = True
         self._sum = np.zeros(0)
 
     @property
@@ -97,6 +98,7 @@ class SpectrumAccumulator:
                 "1e150. Next: divide them by their largest."
             )
         self._sum += rows.sum(0)
+        self._is_zero = self._is_zero and not rows.any()
         self.num_examples += len(rows)
 
     def merge(self, other: SpectrumAccumulator) -> None:
@@ -107,6 +109,7 @@ class SpectrumAccumulator:
             self._gram, self._sum = np.zeros_like(other._gram), np.zeros_like(other._sum)
         self._check_width(other.dim)
         self._gram += other._gram
+        self._is_zero = self._is_zero and other._is_zero
         self._sum += other._sum
         self.num_examples += other.num_examples
 
@@ -126,6 +129,11 @@ class SpectrumAccumulator:
         """min(n, d) singular values, descending, from the eigenvalues of the Gram matrix."""
         if self._gram is None or self.num_examples == 0:
             raise BadData("The spectrum of no features is not defined; `features` has 0 rows.")
+        if not self._is_zero and self._gram.trace() < _LEAST_SQUARE:
+            raise BadData(
+                "`features` are too small to be squared; allowed: above 1e-150. Next: divide them by their "
+                "largest."
+            )
         gram = self._gram
         if is_centred:
             gram = gram - np.outer(self._sum, self._sum) / self.num_examples

@@ -1,4 +1,4 @@
-"""`results.jsonl`: a row per head x seed x evaluation set, kept through any interruption."""
+"""`results.jsonl`: a row per head x seed x evaluation set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from noiseproof.atomic import append_lines, whole_lines
 from noiseproof.errors import DamagedFile, MissingFile, invalid
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 
@@ -87,11 +86,11 @@ class ResultRow:
 
 
 def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
-    """All whole rows of a file; a last line that was cut off by a kill does not count.
+    """All rows of a file.
 
     Raises:
         MissingFile: there is no such file.
-        DamagedFile: a line is not a row, or two rows share a key; the line is named.
+        DamagedFile: a line is not a whole row, or two rows share a key; the line is named.
     """
     file = Path(path)
     if not file.is_file():
@@ -99,13 +98,16 @@ def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
             f"No results at {str(file)!r}. Next: start `noiseproof run` with this folder as --out."
         )
     rows: dict[Key, ResultRow] = {}
-    for number, line in enumerate(whole_lines(file).decode(errors="replace").splitlines(), start=1):
+    lines = file.read_bytes().decode(errors="replace").splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
         try:
+            if not line.endswith("\n"):
+                raise ValueError("it has no end")
             row = ResultRow.from_line(line)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFile(
-                f"Line {number} of {str(file)!r} is not a result: {error!r}. Next: delete that line "
-                "and start the run again; only what it held is evaluated anew."
+                f"Line {number} of {str(file)!r} is not a result: {error!r}. Next: delete the file and "
+                "start the run again; it is evaluated anew."
             ) from error
         if row.key in rows:
             raise DamagedFile(
@@ -113,41 +115,3 @@ def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
             )
         rows[row.key] = row
     return list(rows.values())
-
-
-class ResultLog:
-    """Append rows to `results.jsonl`; started again, it knows what is there.
-
-    A row is one write followed by fsync, so a kill loses at most the row being written, and the cut-off
-    line it leaves is removed when the log is opened again.
-
-    Args:
-        path: the file; made with its folder if need be.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        if not self._path.exists():
-            self._path.touch()
-        self._rows = {row.key: row for row in read_results(self._path)}
-        os.truncate(self._path, len(whole_lines(self._path)))
-
-    @property
-    def rows(self) -> list[ResultRow]:
-        """In the order they were appended."""
-        return list(self._rows.values())
-
-    def __contains__(self, key: Key) -> bool:
-        return key in self._rows
-
-    def append(self, row: ResultRow) -> None:
-        """Write a row to disk.
-
-        Raises:
-            InvalidArgument: the log has a row with this key.
-        """
-        if row.key in self._rows:
-            raise invalid("row", row.key, "a head, seed and set that is not in the log yet")
-        append_lines(self._path, [row.to_line()])
-        self._rows[row.key] = row

@@ -35,10 +35,12 @@ def facts(run: RunFolder) -> list[Fact]:
     """The tiles at the top of the page."""
     head = best_head(run.results)
     summary = _summary(run.results, head)
+    heads = len({row.head for row in run.results})
+    which = head if heads == 1 else f"{head}, best of {heads} heads on these sets"
     inside, outside = sets_of(run.results, "id"), sets_of(run.results, "ood")
     found = []
     if outside:
-        detail = f"{head}, {_counted(len(outside), 'set')}"
+        detail = f"{which}, {_counted(len(outside), 'set')}"
         found.append(Fact("Accuracy out of domain", _percent(summary.ood_mean["accuracy"]), detail))
     if inside:
         found.append(
@@ -106,7 +108,9 @@ def _about_gap(rows: Sequence[ResultRow]) -> list[str]:
 def _about_labels(run: RunFolder) -> str:
     num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
     if num_flagged == 0:
-        return f"None of the {n:,} labels looks wrong."
+        text = f"None of the {n:,} labels is more likely wrong than right"
+        num_others = int((run.issues["given_label"] != run.issues["suggested_label"]).sum())
+        return f"{text}; for {num_others:,} the detector prefers another class." if num_others else f"{text}."
     verb = "looks" if num_flagged == 1 else "look"
     return f"{num_flagged:,} of {n:,} labels ({100 * num_flagged / n:.1f} %) {verb} wrong."
 
@@ -115,16 +119,18 @@ def _about_detection(run: RunFolder) -> list[str]:
     found = run.card.detection
     if found is None:
         return []
-    if found.num_wrong == 0:
-        return ["The truth is known here: no label is wrong."]
     noise = run.card.train.label_noise if run.card.train else None
-    kind = f"{found.num_wrong:,} wrong labels"
     if noise:
-        part = "" if noise.num_flipped == found.num_wrong else f"{noise.num_flipped:,} of them "
-        kind += f" ({part}{noise.kind} noise, put in on purpose)"
-    text = f"The truth is known here: of {kind}, {percent(found.recall).text} % were found"
+        text = f"Of {found.num_wrong:,} labels made wrong on purpose ({noise.kind} noise)"
+    elif found.num_wrong == 0:
+        return ["The truth is known here: no label is wrong."]
+    else:
+        text = f"The truth is known here: of {found.num_wrong:,} wrong labels"
+    text += "" if found.recall is None else f", {percent(found.recall).text} % were found"
     if found.precision is not None:
-        text += f"; {percent(found.precision).text} % of the flagged ones are wrong"
+        text += f"; {percent(found.precision).text} % of the flagged ones are " + (
+            "these" if noise else "wrong"
+        )
     return [text + "."]
 
 

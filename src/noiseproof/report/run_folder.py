@@ -18,6 +18,7 @@ from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.records import SpectrumCard
 
 NUM_SUSPECTS = 48
+NUM_NEAR_MISSES = 8  # of the page, beside those that are flagged
 T = TypeVar("T")
 _ISSUE_COLUMNS = ("example_id", "given_label", "suggested_label", "suspicion", "is_issue")
 
@@ -28,7 +29,6 @@ class LabelNoise(BaseModel):
     kind: str
     asked_rate: float
     realised_rate: float
-    num_flipped: int
     seed: int
 
 
@@ -186,7 +186,7 @@ def _first_line(error: Exception) -> str:
 def _results(file: Path) -> list[ResultRow]:
     rows = read_results(file)
     if not rows:
-        raise ValueError("there is no whole row")
+        raise ValueError("there is no row")
     return rows
 
 
@@ -215,7 +215,8 @@ def _suspects(path: Path, issues: pd.DataFrame) -> list[Suspect]:
         rows = issues.head(NUM_SUSPECTS)[list(_ISSUE_COLUMNS)].astype({"example_id": str})
         return [Suspect.model_validate(row) for row in rows.to_dict("records")]
     suspects = _checked(listing, lambda file: TypeAdapter(list[Suspect]).validate_json(file.read_bytes()))
-    return [_with_image(path / "thumbnails", suspect) for suspect in suspects[:NUM_SUSPECTS]]
+    num_shown = min(NUM_SUSPECTS, int(issues["is_issue"].sum()) + NUM_NEAR_MISSES)
+    return [_with_image(path / "thumbnails", suspect) for suspect in suspects[:num_shown]]
 
 
 def _with_image(folder: Path, suspect: Suspect) -> Suspect:
