@@ -20,7 +20,6 @@ import noiseproof
 from noiseproof import card
 from noiseproof.atomic import replacing, write_bytes, write_json
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.backbones.pixels import of_crops
 from noiseproof.backbones.table import open_backbone
 from noiseproof.config import RunConfig
 from noiseproof.detect.issues import find_label_issues
@@ -94,7 +93,7 @@ def run(
         parts = open_parts(config)
         backbone = open_backbone(config.backbone or _default_backbone(parts.train.whole), layer=config.layer)
         for dataset in parts.to_extract:
-            _extract(this, dataset, of_crops(backbone) if dataset in parts.views else backbone)
+            _extract(this, dataset, backbone)
         _diagnose(this, parts)
         _detect(this, parts.train)
         fitted = [_fit(this, head, parts) for head in heads]
@@ -110,10 +109,8 @@ def extract_set(config: RunConfig) -> list[StoredFeatures]:
     dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
     backbone = open_backbone(config.backbone or _default_backbone(dataset), layer=config.layer)
     views = views_of(dataset, config)
-    sets = [(dataset, backbone, config.out)]
-    if views:
-        sets = [(view, of_crops(backbone), config.out / f"view-{k}") for k, view in enumerate(views)]
-    return [_stored(config, each, encoder, store) for each, encoder, store in sets]
+    sets = [(view, config.out / f"view-{k}") for k, view in enumerate(views)] or [(dataset, config.out)]
+    return [_stored(config, each, backbone, store) for each, store in sets]
 
 
 def _default_backbone(dataset: Dataset) -> str:

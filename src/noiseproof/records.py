@@ -32,6 +32,7 @@ class Dataset:
         fingerprint: SHA-256 over the contents and ids of the examples, never over labels.
         clean_labels: the truth, where it is known (benchmarks, injected noise).
         num_skipped: examples left out because they could not be read.
+        is_cropped: images are random crops, of which an encoder is to see all.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Dataset:
     fingerprint: str
     clean_labels: Int[np.ndarray, " n"] | None = None
     num_skipped: int = 0
+    is_cropped: bool = False
 
     def __post_init__(self) -> None:
         if len(self.examples) == 0:

@@ -121,7 +121,9 @@ def seen_share(image: Image.Image) -> float:
 def test_crops_keep_most_of_the_image():
     shares = []
     for view in range(40):
-        image = augmented(of(ramp()), view=view, seed=0).examples[0]
+        dataset = augmented(of(ramp()), view=view, seed=0)
+        assert dataset.is_cropped
+        image = dataset.examples[0]
         assert image.size <= (60, 40)
         shares.append(seen_share(image))
     assert min(shares) > 0.75  # 0.8 less what a pixel at each edge takes

@@ -23,7 +23,7 @@ from noiseproof.data.sources import open_dataset
 from noiseproof.errors import BadData, InvalidArgument, NoSpaceLeft, UnknownName
 from noiseproof.features import extract as extract_module
 from noiseproof.features.engines import largest_difference
-from noiseproof.features.extract import extract
+from noiseproof.features.extract import extract, features_key
 from noiseproof.features.store import load_features
 
 
@@ -228,7 +228,7 @@ import sys, time
 sys.path[:0] = [{src!r}, {here!r}]
 from safetensors.numpy import load_file
 from tiny_encoders import CountingBackbone, squares
-from noiseproof.features.extract import extract
+from noiseproof.features.extract import extract, features_key
 class Slow(CountingBackbone):
     def encode(self, batch):
         time.sleep({pause_s})
@@ -486,3 +486,13 @@ def test_counts_start_at_one(tmp_path, option):
 def test_an_unknown_dtype_names_the_nearest(tmp_path):
     with pytest.raises(UnknownName, match=r"Unknown dtype 'float61'. Did you mean 'float16'\?"):
         run(tmp_path, dtype="float61")
+
+
+def test_random_crops_are_encoded_whole_and_kept_apart(tmp_path):
+    backbone = open_backbone("bundled:efficientnet-lite0")
+    dataset = replace(squares(2), kind="image")
+    crops = replace(dataset, is_cropped=True)
+    assert features_key(crops, backbone) != features_key(dataset, backbone)
+    stored = run(tmp_path, backbone=backbone, dataset=crops, engine="torch")
+    assert stored.manifest["key"] == features_key(crops, backbone)
+    assert stored.manifest["components"]["transform"].startswith("resize to 224 x 224, bicubic")

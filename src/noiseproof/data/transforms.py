@@ -124,7 +124,7 @@ def augmented(
     """Random crops of the images, flipped left to right half of the time; each view has its own.
 
     Two such views of an image are what the released code of Chen, Wang et al. 2024 compares. The crops have
-    the sizes they have; `backbones.pixels.of_crops` resizes them to the input of an encoder.
+    the sizes they have; an encoder resizes them to its input and cuts nothing more off.
 
     Args:
         dataset: of images.
@@ -140,7 +140,8 @@ def augmented(
     if not 0 < scale[0] <= scale[1] <= 1:
         raise invalid("scale", scale, "least and largest share of the area, 0 < least <= largest <= 1")
     change = _Augmentation(view, seed, scale, use_flip)
-    return _transformed(dataset, change, f"view {view} seed={seed} scale={scale} flip={use_flip}")
+    crops = _transformed(dataset, change, f"view {view} seed={seed} scale={scale} flip={use_flip}")
+    return replace(crops, is_cropped=True)
 
 
 @dataclass(frozen=True)

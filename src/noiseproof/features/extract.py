@@ -17,6 +17,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.backbones.pixels import of_crops
 from noiseproof.errors import BadData, NoiseproofError, invalid
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
 from noiseproof.features.resume import Span, alone, finished, key_folder, plan
@@ -72,6 +73,7 @@ def extract(
         NoSpaceLeft: the disk is full; finished shards stay.
     """
     _check_options(dataset, backbone, batch_size, num_workers, shard_rows, dtype)
+    backbone = of_crops(backbone) if dataset.is_cropped else backbone
     components = _components(dataset, backbone, precision, dtype)
     folder = key_folder(Path(store), components)
     stored = finished(folder, components)
@@ -97,6 +99,7 @@ def features_key(
     dataset: Dataset, backbone: AbstractBackbone, *, precision: str = "float32", dtype: str = "float32"
 ) -> str:
     """The key under which `extract` keeps these features; nothing is encoded or read."""
+    backbone = of_crops(backbone) if dataset.is_cropped else backbone
     return store_key(_components(dataset, backbone, precision, dtype))
 
 
