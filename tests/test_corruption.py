@@ -152,8 +152,8 @@ def test_a_manifest_of_other_data_is_refused(tmp_path, blobs, photos):
 def test_a_manifest_and_a_kind_exclude_each_other(tmp_path, blobs):
     result = run_on(blobs, tmp_path, "--noise-manifest", tmp_path / "n", "--corrupt", "symmetric:0.2")
     assert result.exit_code == 2
-    assert "`noise_manifest` is" in result.stderr
-    assert "nothing where `corrupt` says which noise" in result.stderr
+    assert "`--noise-manifest` is" in result.stderr
+    assert "nothing where `--corrupt` says which noise" in result.stderr
 
 
 @pytest.mark.parametrize("noise", ["kind: instance", "kind: asymmetric, class_map: {ant: bee}"])
@@ -214,7 +214,7 @@ def test_captions_are_never_written_over_the_originals(pairs):
 def test_too_few_captions_are_told(tmp_path, pairs):
     result = noiseproof("corrupt", pairs, "--kind", "captions", "--rate", 0.08, "--out", tmp_path / "noisy")
     assert result.exit_code == 2
-    assert "`rate` is 0.08; allowed: a share of the 12 captions that is none, or two or more" in result.stderr
+    assert "`--rate` is 0.08; allowed: a share of the 12 captions that is none, or two or more" in result.stderr
 
 
 def test_a_manifest_of_captions_is_none_of_labels(tmp_path, pairs, blobs):
@@ -247,7 +247,7 @@ def test_options_of_labels_mean_nothing_for_captions(tmp_path, pairs, option, va
 
 def test_captions_need_a_rate_and_labels_no_caption(tmp_path, pairs, blobs):
     result = noiseproof("corrupt", pairs, "--kind", "captions", "--out", tmp_path / "n")
-    assert "`rate` is None; allowed: a share between 0 and 1" in result.stderr
+    assert "`--rate` is None; allowed: a share between 0 and 1" in result.stderr
     result = noiseproof("corrupt", blobs, "--rate", 0.1, "--caption", "x", "--out", tmp_path / "n")
     assert "`caption` is 'x'; allowed: nothing but for kind 'captions'" in result.stderr
 
