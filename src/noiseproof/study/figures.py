@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib import patheffects
@@ -17,6 +16,8 @@ from noiseproof.study.drawing import DOMAINS, MARKERS, Drawn, legend, line, nois
 from noiseproof.study.found import Found, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
 from noiseproof.study.recipe import Encoder
+
+_SUFFIX = r"\.\w+(?= |$)"  # of a file, also where a shift follows its name
 
 
 def influence_figure(found: Found) -> list[Drawn]:
@@ -169,7 +170,8 @@ def _scatter(
                 edgecolor="white", linewidth=0.5, zorder=2,
             )  # fmt: skip
         top = int(np.argmax(y))
-        labels.append((task if domain == "id" else f"{task} → {Path(name).stem}", x[top], y[top]))
+        outside = f"{task} → {re.sub(_SUFFIX, '', name)}"
+        labels.append((task if domain == "id" else outside, x[top], y[top]))
     _labelled(axis, labels)
     for number, noise in enumerate(noises):
         axis.scatter(
