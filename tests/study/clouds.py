@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +36,13 @@ def small_recipe(**changed):
 def write_recipe(path: Path, **changed) -> Path:
     path.write_text(yaml.safe_dump(small_recipe(**changed), sort_keys=False))
     return path
+
+
+def facts(folder):
+    """The rows of a study without what a clock says, as a set of texts."""
+    lines = (folder / "study.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    for row in rows:
+        for name in ("fit_s", "encode_s", "num_encoded"):
+            row.pop(name, None)
+    return sorted(json.dumps(row, sort_keys=True) for row in rows)

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 import torch
 from clouds import save_clouds, write_recipe
@@ -37,13 +35,3 @@ def start(tmp_path, data):
         return run_study(recipe, out=tmp_path / out, cache=tmp_path / "cache", data=data, say=say)
 
     return started
-
-
-def facts(folder):
-    """The rows of a study without what a clock says, as a set of texts."""
-    lines = (folder / "study.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    for row in rows:
-        for name in ("fit_s", "encode_s", "num_encoded"):
-            row.pop(name, None)
-    return sorted(json.dumps(row, sort_keys=True) for row in rows)

@@ -7,9 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from clouds import save_clouds, write_recipe
-
-from conftest import facts
+from clouds import facts, save_clouds, write_recipe
 
 _COMMAND = """
 import sys

@@ -2,9 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from clouds import save_clouds
+from clouds import facts, save_clouds
 
-from conftest import facts
 from noiseproof import corruption
 from noiseproof.data.splits import stratified_share
 from noiseproof.errors import InvalidArgument

@@ -17,6 +17,8 @@ from noiseproof.study.found import Found, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
 from noiseproof.study.recipe import Encoder
 
+_SUFFIX = r"\.\w+(?= |$)"  # of a file, also where a shift follows its name
+
 
 def influence_figure(found: Found) -> list[Drawn]:
     """Accuracy in and out of domain by noise in pre-training, a line per share of the data (Figure 2)."""
@@ -153,6 +155,7 @@ def _scatter(
     axis: Axes, found: Found, family: str, domain: str, quantity: str, head: str, noises: Sequence[float]
 ) -> None:
     encoders = found.noisy(family)
+    labels: list[tuple[str, float, float]] = []
     for task, name in _sets(found, domain):
         points = [_point(found, one, task, name, quantity, head) for one in encoders]
         known = [(one, point) for one, point in zip(encoders, points, strict=True) if point is not None]
@@ -167,15 +170,25 @@ def _scatter(
                 edgecolor="white", linewidth=0.5, zorder=2,
             )  # fmt: skip
         top = int(np.argmax(y))
-        axis.annotate(
-            plain(shortened(task if domain == "id" else name, 20)), (x[top], y[top]), xytext=(0, 6),
-            textcoords="offset points", ha="center", color=INK, fontsize=7.5,
-            path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
-        )  # fmt: skip
+        outside = f"{task} → {re.sub(_SUFFIX, '', name)}"
+        labels.append((task if domain == "id" else outside, x[top], y[top]))
+    _labelled(axis, labels)
     for number, noise in enumerate(noises):
         axis.scatter(
             [], [], s=26, color=PALETTE[number % len(PALETTE)], marker=MARKERS[number % len(MARKERS)],
             label=f"{100 * noise:g} % noise",
+        )  # fmt: skip
+
+
+def _labelled(axis: Axes, labels: Sequence[tuple[str, float, float]]) -> None:
+    """A name above each place; near a side it runs into the panel and not over the numbers."""
+    low, high = axis.get_xlim()
+    for text, x, y in labels:
+        place = (x - low) / (high - low)
+        side = "left" if place < 0.3 else "right" if place > 0.7 else "center"
+        axis.annotate(
+            plain(shortened(text, 24)), (x, y), xytext=(0, 6), textcoords="offset points", ha=side,
+            color=INK, fontsize=7.5, path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 
 
