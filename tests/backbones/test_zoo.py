@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,3 +114,19 @@ def test_weights_of_another_architecture_list_missing_and_unexpected_keys(own_zo
     path.write_text(json.dumps(json.loads(path.read_text()) | {"architecture": "test_resnet"}))
     with pytest.raises(CheckpointMismatch, match=r"missing: conv1.*unexpected: "):
         open_backbone("zoo:resnet8-noise0")
+
+
+def test_the_document_tells_the_accuracy_of_every_card():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "pretraining.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `zoo:")]
+    assert len(rows) == len(zoo_names())
+    for row in rows:
+        name = row.split("`")[1].removeprefix("zoo:")
+        (accuracy,) = zoo_card(name)["results"].values()
+        assert f"| {100 * accuracy:.1f} %" in row
+
+
+def test_accuracy_falls_as_noise_rises():
+    for names in (SUPERVISED, PAIRS):
+        accuracies = [next(iter(zoo_card(name)["results"].values())) for name in names]
+        assert accuracies == sorted(accuracies, reverse=True)
