@@ -249,7 +249,7 @@ def test_captions_need_a_rate_and_labels_no_caption(tmp_path, pairs, blobs):
     result = noiseproof("corrupt", pairs, "--kind", "captions", "--out", tmp_path / "n")
     assert "`--rate` is None; allowed: a share between 0 and 1" in result.stderr
     result = noiseproof("corrupt", blobs, "--rate", 0.1, "--caption", "x", "--out", tmp_path / "n")
-    assert "`caption` is 'x'; allowed: nothing but for kind 'captions'" in result.stderr
+    assert "`--caption` is 'x'; allowed: nothing but for kind 'captions'" in result.stderr
 
 
 def test_maps_as_text():
