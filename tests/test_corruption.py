@@ -214,7 +214,8 @@ def test_captions_are_never_written_over_the_originals(pairs):
 def test_too_few_captions_are_told(tmp_path, pairs):
     result = noiseproof("corrupt", pairs, "--kind", "captions", "--rate", 0.08, "--out", tmp_path / "noisy")
     assert result.exit_code == 2
-    assert "`--rate` is 0.08; allowed: a share of the 12 captions that is none, or two or more" in result.stderr
+    said = "`--rate` is 0.08; allowed: a share of the 12 captions that is none, or two or more"
+    assert said in result.stderr
 
 
 def test_a_manifest_of_captions_is_none_of_labels(tmp_path, pairs, blobs):
