@@ -17,7 +17,7 @@ from noiseproof.study.found import Found, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
 from noiseproof.study.recipe import Encoder
 
-_SUFFIX = r"\.\w+(?= |$)"  # of a file, also where a shift follows its name
+_FILE = r"^.* \+ |\.\w+$"  # what a shift is of; the suffix of a file
 
 
 def influence_figure(found: Found) -> list[Drawn]:
@@ -170,7 +170,7 @@ def _scatter(
                 edgecolor="white", linewidth=0.5, zorder=2,
             )  # fmt: skip
         top = int(np.argmax(y))
-        outside = f"{task} → {re.sub(_SUFFIX, '', name)}"
+        outside = f"{task} → {re.sub(_FILE, '', name)}"
         labels.append((task if domain == "id" else outside, x[top], y[top]))
     _labelled(axis, labels)
     for number, noise in enumerate(noises):
@@ -181,14 +181,21 @@ def _scatter(
 
 
 def _labelled(axis: Axes, labels: Sequence[tuple[str, float, float]]) -> None:
-    """A name above each place; near a side it runs into the panel and not over the numbers."""
-    low, high = axis.get_xlim()
-    for text, x, y in labels:
-        place = (x - low) / (high - low)
-        side = "left" if place < 0.3 else "right" if place > 0.7 else "center"
-        axis.annotate(
-            plain(shortened(text, 24)), (x, y), xytext=(0, 6), textcoords="offset points", ha=side,
-            color=INK, fontsize=7.5, path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
+    """A name above each place, from below; one that would cover another moves up."""
+    axis.autoscale_view()
+    in_panel = (axis.transScale + axis.transLimits).transform
+    placed: list[tuple[float, float]] = []
+    for text, x, y in sorted(labels, key=lambda label: label[2]):
+        across, up = (float(part) for part in in_panel((x, y)))
+        up += 0.03
+        while any(abs(across - other) < 0.3 and abs(up - height) < 0.045 for other, height in placed):
+            up += 0.005
+        placed.append((across, up))
+        # Near a side it runs into the panel and not over the numbers.
+        side = "left" if across < 0.3 else "right" if across > 0.7 else "center"
+        axis.text(
+            across, up, plain(shortened(text)), transform=axis.transAxes, ha=side, va="bottom", color=INK,
+            fontsize=7, path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 
 

@@ -46,12 +46,13 @@ def pretraining_table(found: Found) -> Table:
         for encoder in found.encoders
         for row in found.spectra_of(encoder)
     }
+    families = [family for family in found.families if found.noisy(family)]
     body = [
-        (_rate(noise), *(percent(known.get((family, noise))) for family in found.families))
+        (_rate(noise), *(percent(known.get((family, noise))) for family in families))
         for noise in _noises(found)
     ]
     notes = ("On held-out data with clean labels, as the card of each encoder has it.",)
-    return Table("Accuracy of pre-training in %", ("noise", *found.families), tuple(body), notes)
+    return Table("Accuracy of pre-training in %", ("noise", *families), tuple(body), notes)
 
 
 def sets_in_domain_table(found: Found) -> Table:
