@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 
@@ -155,7 +154,7 @@ def _scatter(
     axis: Axes, found: Found, family: str, domain: str, quantity: str, head: str, noises: Sequence[float]
 ) -> None:
     encoders = found.noisy(family)
-    labels: list[tuple[str, float, float]] = []
+    labels: list[tuple[str, list[float], list[float]]] = []
     for task, name in _sets(found, domain):
         points = [_point(found, one, task, name, quantity, head) for one in encoders]
         known = [(one, point) for one, point in zip(encoders, points, strict=True) if point is not None]
@@ -169,9 +168,8 @@ def _scatter(
                 *point, s=26, color=PALETTE[number % len(PALETTE)], marker=MARKERS[number % len(MARKERS)],
                 edgecolor="white", linewidth=0.5, zorder=2,
             )  # fmt: skip
-        top = int(np.argmax(y))
         outside = f"{task} → {re.sub(_FILE, '', name)}"
-        labels.append((task if domain == "id" else outside, x[top], y[top]))
+        labels.append((task if domain == "id" else outside, x, y))
     _labelled(axis, labels)
     for number, noise in enumerate(noises):
         axis.scatter(
@@ -180,22 +178,29 @@ def _scatter(
         )  # fmt: skip
 
 
-def _labelled(axis: Axes, labels: Sequence[tuple[str, float, float]]) -> None:
-    """A name above each place, from below; one that would cover another moves up."""
+def _labelled(axis: Axes, labels: Sequence[tuple[str, Sequence[float], Sequence[float]]]) -> None:
+    """A name beside the first point of each line, on the side where the line does not go.
+
+    Args:
+        axis: with all points drawn.
+        labels: name and points of each line.
+    """
     axis.autoscale_view()
     in_panel = (axis.transScale + axis.transLimits).transform
     placed: list[tuple[float, float]] = []
-    for text, x, y in sorted(labels, key=lambda label: label[2]):
-        across, up = (float(part) for part in in_panel((x, y)))
-        up += 0.03
-        while any(abs(across - other) < 0.3 and abs(up - height) < 0.045 for other, height in placed):
-            up += 0.005
+    for text, x, y in sorted(labels, key=lambda label: label[2][0]):
+        across, up = (float(part) for part in in_panel((x[0], y[0])))
+        side = "right" if x[min(1, len(x) - 1)] >= x[0] else "left"
+        if (across < 0.35 and side == "right") or (across > 0.65 and side == "left"):  # no room: above
+            side, up = "left" if side == "right" else "right", up + 0.045
+        else:
+            across += -0.02 if side == "right" else 0.02
+        while any(abs(across - other) < 0.35 and abs(up - height) < 0.04 for other, height in placed):
+            up += 0.005  # one that would cover another moves up
         placed.append((across, up))
-        # Near a side it runs into the panel and not over the numbers.
-        side = "left" if across < 0.3 else "right" if across > 0.7 else "center"
         axis.text(
-            across, up, plain(shortened(text)), transform=axis.transAxes, ha=side, va="bottom", color=INK,
-            fontsize=7, path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
+            across, up, plain(shortened(text)), transform=axis.transAxes, ha=side, va="center", color=INK,
+            fontsize=7, zorder=1.5, path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 
 
