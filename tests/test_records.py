@@ -14,6 +14,7 @@ from noiseproof.records import (
     check_finite,
     check_label_range,
     check_unique_ids,
+    rows_by_id,
 )
 
 
@@ -174,3 +175,11 @@ def test_label_range_and_ids_that_are_right_pass():
 def test_numbers_as_ids_are_shown_plainly():
     with pytest.raises(BadData, match="duplicate ids: 4 and 1 more"):
         check_unique_ids(np.array([4, 4, 5, 5, 5, 6]), "toy")
+
+
+def test_rows_are_found_by_ids_in_the_order_asked_for():
+    rows, absent = rows_by_id(["c", "a", "x", "b", "y"], np.array(["a", "b", "c"]))
+    assert rows.tolist() == [2, 0, 1]
+    assert absent == ["x", "y"]
+    rows, absent = rows_by_id([3, 1], [1, 2, 3])
+    assert (rows.tolist(), absent) == ([2, 0], [])

@@ -1,6 +1,4 @@
 import json
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -76,13 +74,12 @@ def test_everything_as_json(encoders, photos):
 
 
 def test_known_encoders_are_those_of_the_zoo_by_default(encoders, photos, monkeypatch):
-    zoo = types.ModuleType("noiseproof.backbones.zoo")
     cards = {
         name[4:]: {"objective": "supervised", "noise": {"asked_rate": rate}} for name, rate in RATES.items()
     }
     cards["pairs"] = {"objective": "image-text", "noise": {"asked_rate": 0.1}}
-    zoo.zoo_names, zoo.zoo_card = lambda: tuple(cards), cards.__getitem__
-    monkeypatch.setitem(sys.modules, "noiseproof.backbones.zoo", zoo)
+    monkeypatch.setattr(verdicts, "zoo_names", lambda: tuple(cards))
+    monkeypatch.setattr(verdicts, "zoo_card", cards.__getitem__)
     assert verdicts.zoo_rates() == RATES
     assert verdicts.zoo_rates("image-text") == {"zoo:pairs": 0.1}
     assert noiseproof("verdict", photos, "--backbone", "mine").exit_code == 0

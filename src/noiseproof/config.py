@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from noiseproof.errors import InvalidArgument, MissingFile
 from noiseproof.registry import unknown_name
 
+M = TypeVar("M", bound=BaseModel)
 DEFAULT_HEADS = ("linear", "mlp", "nmtune")
 
 
@@ -206,15 +207,30 @@ def load_config(
         values[key] = _picked_heads(value, values.get("heads")) if key == "heads" else value
     for path, value in settings.items():
         set_value(values, path, value, mistakes)
+    return checked(RunConfig, values, mistakes, file=file)
+
+
+def checked(model: type[M], values: dict[Any, Any], mistakes: list[str], *, file: object) -> M:
+    """The values as the model wants them.
+
+    Args:
+        model: what they are values of.
+        values: by name.
+        mistakes: those found so far, which are told with the others.
+        file: where values came from, for the message; `None` for nowhere.
+
+    Raises:
+        InvalidArgument: with one line per mistake, all of them at once.
+    """
     try:
-        config = RunConfig(**values)
+        found = model(**values)
     except ValidationError as error:
-        mistakes += [explained(one, RunConfig) for one in error.errors()]
+        mistakes += [explained(one, model) for one in error.errors()]
     except TypeError:  # a key of the file that is not a word
         mistakes += [f"`{key}` is not a name of an option" for key in values if not isinstance(key, str)]
     if mistakes:
         raise InvalidArgument(all_of(mistakes, file))
-    return config
+    return found
 
 
 class _Loader(yaml.SafeLoader):

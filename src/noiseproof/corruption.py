@@ -19,7 +19,7 @@ from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import KINDS, corrupt_labels, options_of
 from noiseproof.noise.manifest import FILE, load_manifest, write_manifest
 from noiseproof.noise.transition import realised_transition, target_entropy_nats
-from noiseproof.records import Dataset, NoisyCaptions, NoisyLabels
+from noiseproof.records import Dataset, NoisyCaptions, NoisyLabels, rows_by_id
 from noiseproof.registry import unknown_name
 from noiseproof.report.noise_table import class_table, noise_table
 from noiseproof.report.tables import Table
@@ -263,15 +263,13 @@ def aligned_features(folder: Path, dataset: Dataset) -> Any:
         BadData: they are not of these examples.
     """
     stored = load_features(folder)
-    places = {example_id: row for row, example_id in enumerate(stored.ids.tolist())}
-    rows = [places.get(example_id) for example_id in dataset.ids.tolist()]
-    if None in rows:
-        absent = dataset.ids[rows.index(None)]
+    rows, absent = rows_by_id(dataset.ids, stored.ids)
+    if absent:
         raise BadData(
-            f"The features in {str(folder)!r} have no example {str(absent)!r} of {dataset.name!r}; allowed: "
+            f"The features in {str(folder)!r} have no example {absent[0]!r} of {dataset.name!r}; allowed: "
             f"features of all its examples. Next: noiseproof extract {dataset.name} --out {folder}"
         )
-    return stored.features.rows(np.array(rows))
+    return stored.features.rows(rows)
 
 
 def read_class_map(text: str) -> str | dict[Any, Any]:

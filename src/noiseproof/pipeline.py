@@ -275,6 +275,7 @@ def _made_with(command: str) -> dict[str, Any]:
 def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
     # Of the start that made the results, which need not be this one.
     made_with = this.stages.made_with[EVALUATE]
+    issues = pd.read_parquet(this.config.out / ISSUES)  # so that a skipped stage counts as well
     contents = {
         "noiseproof": noiseproof.__version__,
         "command": made_with["command"],
@@ -287,8 +288,8 @@ def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[st
         "hardware": made_with["hardware"],
         "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
         "encoder_passes": this.num_encoded,
-        "num_suspect_labels": int(pd.read_parquet(this.config.out / ISSUES)["is_issue"].sum()),
-        "detection": _detection(this.config.out, parts.train),
+        "num_suspect_labels": int(issues["is_issue"].sum()),
+        "detection": _detection(issues, parts.train),
         "notes": notes(this.config, parts) + card.differences(this.stages.made_with, EVALUATE),
     }
     write_json(this.config.out / CARD, contents)
@@ -310,13 +311,12 @@ def _backbone_card(this: _Run, train: Part, backbone: AbstractBackbone) -> dict[
     }
 
 
-def _detection(out: Path, train: Part) -> dict[str, Any] | None:
-    """The suspect labels against the truth, read back so that a skipped stage counts as well."""
+def _detection(frame: pd.DataFrame, train: Part) -> dict[str, Any] | None:
+    """The suspect labels, as they are on disk, against the truth."""
     dataset = train.with_held_out
     if dataset.clean_labels is None:
         return None
     assert dataset.given_labels is not None  # checked when it was opened
-    frame = pd.read_parquet(out / ISSUES)
     issues = LabelIssues(
         ids=frame["example_id"].to_numpy(),
         given_labels=dataset.given_labels,

@@ -21,6 +21,7 @@ from noiseproof.heads.files import load_head
 from noiseproof.heads.loss_surface import class_numbers, loss_surface
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.progress import stage
+from noiseproof.records import rows_by_id
 from noiseproof.report.figures import spectrum_figure
 from noiseproof.report.portraits import curvature_figure, feature_map_figure
 from noiseproof.report.run_folder import SetSpectra
@@ -77,17 +78,14 @@ def labels_for(
     dataset = open_dataset(data, label=label, clean_label=clean_label)
     if dataset.given_labels is None:
         raise BadData(f"{data!r} has no labels. Next: name their column with `label`.")
-    places = {example_id: row for row, example_id in enumerate(dataset.ids.tolist())}
-    rows = [places.get(example_id) for example_id in stored.ids.tolist()]
-    if None in rows:
-        absent = stored.ids[rows.index(None)]
+    rows, absent = rows_by_id(stored.ids, dataset.ids)
+    if absent:
         raise BadData(
-            f"{data!r} has no example {str(absent)!r}, which the features have; allowed: the data set they "
+            f"{data!r} has no example {absent[0]!r}, which the features have; allowed: the data set they "
             "were made of. Next: name that one."
         )
-    order = np.array(rows)
-    clean = None if dataset.clean_labels is None else dataset.clean_labels[order]
-    return KnownLabels(dataset.given_labels[order], clean, dataset.class_names)
+    clean = None if dataset.clean_labels is None else dataset.clean_labels[rows]
+    return KnownLabels(dataset.given_labels[rows], clean, dataset.class_names)
 
 
 def draw(

@@ -224,6 +224,24 @@ def check_share(rate: Any, name: str) -> None:
         raise invalid(name, rate, "a share between 0 and 1", "For percent, divide by 100.")
 
 
+def rows_by_id(
+    wanted: Sequence[Any] | np.ndarray, known: Sequence[Any] | np.ndarray
+) -> tuple[Int[np.ndarray, " m"], list[str]]:
+    """Where examples are among others, by their ids.
+
+    Args:
+        wanted: m ids.
+        known: ids, each once.
+
+    Returns:
+        Row of each wanted id that is known, in the order asked for; and the wanted ids that are not.
+    """
+    places = {str(example_id): row for row, example_id in enumerate(known)}
+    names = [str(example_id) for example_id in wanted]
+    rows = np.array([places[name] for name in names if name in places], np.int64)
+    return rows, [name for name in names if name not in places]
+
+
 def check_unique_ids(ids: np.ndarray, name: str) -> None:
     """Raise `BadData` naming the first id that occurs twice."""
     values, counts = np.unique(ids, return_counts=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.zoo import zoo_card, zoo_names
 from noiseproof.diagnose.signature import NUM_DRAWS, STATISTICS, Signature, signature
 from noiseproof.diagnose.verdict import Reference, Verdict, verdict
 from noiseproof.errors import invalid
@@ -78,8 +78,7 @@ def zoo_rates(objective: str = "supervised") -> dict[str, float]:
     Args:
         objective: as on their cards: supervised or image-text.
     """
-    zoo = importlib.import_module("noiseproof.backbones.zoo")
-    cards = {name: zoo.zoo_card(name) for name in zoo.zoo_names()}
+    cards = {name: zoo_card(name) for name in zoo_names()}
     return {
         f"zoo:{name}": float(card["noise"]["asked_rate"])
         for name, card in cards.items()

@@ -72,9 +72,15 @@ def open_zoo(rest: str, *, layer: str | None = None) -> ImageBackbone:
     return as_backbone(f"zoo:{rest}", model)
 
 
+def accuracy_of(card: dict[str, Any]) -> tuple[str, float]:
+    """The one result that a card has: what it is called, and its value in [0, 1]."""
+    ((metric, value),) = card["results"].items()
+    return metric, float(value)
+
+
 def describe(card: dict[str, Any]) -> str:
     """One line: noise, accuracy, spectrum."""
-    noise, (metric, value) = card["noise"], next(iter(card["results"].items()))
+    noise, (metric, value) = card["noise"], accuracy_of(card)
     kind = {"image-text": "captions swapped", "simclr": "no labels used"}.get(
         card["objective"], f"{noise['kind'] or 'label'} noise"
     )

@@ -51,7 +51,7 @@ class ShardPairs(AbstractPairs):
                 keys: dict[str, int] = {}  # pair -> how many files other than the caption
                 with_caption: set[str] = set()
                 for member, content in _files(shard):
-                    key, extension = _split(member.name)
+                    key, extension = split_name(member.name)
                     keys.setdefault(key, 0)
                     if extension == self._extension:
                         _check_once(key, with_caption, shard)
@@ -78,7 +78,7 @@ class ShardPairs(AbstractPairs):
                     tarfile.open(partial, mode="w", format=tarfile.GNU_FORMAT) as archive,
                 ):
                     for member, content in _files(shard):
-                        if _split(member.name)[1] == self._extension:
+                        if split_name(member.name)[1] == self._extension:
                             content = next(left).encode()
                             member.size = len(content)
                         member.pax_headers = {}  # of the old file; they may hold its size
@@ -116,7 +116,7 @@ def _files(shard: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
         ) from error
 
 
-def _split(name: str) -> tuple[str, str]:
+def split_name(name: str) -> tuple[str, str]:
     """Name of a file -> pair, extension; the extension begins at the first dot of the last part."""
     folder, slash, file = name.rpartition("/")
     stem, _, extension = file.partition(".")

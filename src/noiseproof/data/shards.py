@@ -12,7 +12,7 @@ import pyarrow as pa
 from noiseproof.data.classes import encode_labels
 from noiseproof.data.examples import AbstractReader, Examples, as_image
 from noiseproof.data.folders import IMAGE_SUFFIXES
-from noiseproof.data.pair_shards import ShardPairs
+from noiseproof.data.pair_shards import ShardPairs, split_name
 from noiseproof.data.request import Request
 from noiseproof.errors import BadData
 from noiseproof.records import Dataset
@@ -101,7 +101,6 @@ def _images(shard: Path) -> list[tuple[str, _Place]]:
     found = []
     for member in members:
         if PurePosixPath(member.name).suffix.lower() in IMAGE_SUFFIXES:
-            folder, slash, file = member.name.rpartition("/")
-            key = f"{folder}{slash}{file.partition('.')[0]}"
-            found.append((f"{shard.stem}/{key}", _Place(shard, member.offset_data, member.size)))
+            pair, _ = split_name(member.name)
+            found.append((f"{shard.stem}/{pair}", _Place(shard, member.offset_data, member.size)))
     return found

@@ -13,9 +13,9 @@ import numpy as np
 from noiseproof.errors import invalid
 from noiseproof.heads.modules import ACTIVATIONS
 from noiseproof.heads.recipes import RECIPES
-from noiseproof.heads.schedule import Decay
 from noiseproof.losses.classification import LOSSES
 from noiseproof.registry import unknown_name
+from noiseproof.schedule import Decay
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from torch import Tensor
 from noiseproof.errors import InvalidArgument
 from noiseproof.heads.modules import Head
 from noiseproof.heads.recipes import Regularization, Spec
-from noiseproof.heads.schedule import Plan, learning_rate_factor, plan
+from noiseproof.heads.schedule import Plan, plan
 from noiseproof.losses.classification import LOSSES
 from noiseproof.losses.regularizers import consistency, spectral_regularizers
 from noiseproof.rng import torch_seed
+from noiseproof.schedule import learning_rate_factor
 
 State = dict[str, Tensor]  # parameters and running statistics of one head, by name
 OnStep = Callable[[int], object]

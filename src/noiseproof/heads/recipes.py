@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from noiseproof.heads.modules import Architecture
-from noiseproof.heads.schedule import Decay
+from noiseproof.schedule import Decay
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from noiseproof.schedule import Decay, learning_rate_factor
-
-__all__ = ["Decay", "Plan", "learning_rate_factor", "plan"]
-
 # Fewer passes than this and some examples would hardly count.
 _LEAST_EPOCHS = 3
 

@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float
 
 from noiseproof.atomic import replacing, write_json
 from noiseproof.errors import BadData, DamagedFile, MissingFile
-from noiseproof.records import NoisyCaptions, NoisyLabels, check_unique_ids
+from noiseproof.records import NoisyCaptions, NoisyLabels, check_unique_ids, rows_by_id
 
 SCHEMA = 1
 FILE = "noise.json"
@@ -94,16 +94,14 @@ class NoiseManifest:
                 f"{self.data_fingerprint[:16]}..., this data set has {data_fingerprint[:16]}...; allowed: "
                 "the same examples. Next: name the data set it was made for, or corrupt this one."
             )
-        places = {example_id: row for row, example_id in enumerate(self.ids.tolist())}
-        rows = [places.get(str(example_id)) for example_id in ids]
-        absent = [row for row, place in enumerate(rows) if place is None]
+        rows, absent = rows_by_id(ids, self.ids)
         if absent:
             raise BadData(
-                f"The noise manifest of {self.data_name!r} has no example {str(ids[absent[0]])!r} "
+                f"The noise manifest of {self.data_name!r} has no example {absent[0]!r} "
                 f"({len(absent)} of {len(ids)} are not in it); allowed: ids it was made with, such as "
                 f"{self.ids[0]!r}. Next: name the data set it was made for, or corrupt this one."
             )
-        return np.array(rows, np.int64)
+        return rows
 
 
 def write_manifest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +79,7 @@ def noisy_captions(
     if not request.rate:
         return np.asarray(captions, dtype=object), NONE
     noisy = swap_captions(captions, rate=request.rate, seed=request.seed)
-    facts = _kept(data, noisy, out)
-    return np.asarray(noisy.given, dtype=object), facts | {"kind": "captions"}
+    return np.asarray(noisy.given, dtype=object), _kept(data, noisy, out)
 
 
 def clean_labels(data: Dataset) -> np.ndarray:
@@ -110,8 +110,6 @@ def _from_manifest(
 
 def _kept(data: Dataset, noisy: NoisyLabels | NoisyCaptions, out: Path | None) -> dict[str, Any]:
     """Write the manifest, or only learn its hash, and say what it says."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as nowhere:
         digest = write_manifest(
             nowhere if out is None else out / FOLDER, noisy, ids=data.ids, data_name=data.name,

@@ -13,13 +13,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from noiseproof.config import (
     CorruptConfig,
-    all_of,
     as_heads,
-    explained,
+    checked,
     parse_overrides,
     read_yaml,
     set_value,
@@ -231,15 +230,7 @@ def load_recipe(
         values["heads"] = as_heads(values["heads"])
     for keys, value in parse_overrides(overrides, command_line or {}, mistakes).items():
         set_value(values, keys, value, mistakes)
-    try:
-        recipe = Recipe(**values)
-    except ValidationError as error:
-        mistakes += [explained(one, Recipe) for one in error.errors()]
-    except TypeError:  # a key of the file that is not a word
-        mistakes += [f"`{key}` is not a name of an option" for key in values if not isinstance(key, str)]
-    if mistakes:
-        raise InvalidArgument(all_of(mistakes, path))
-    return recipe
+    return checked(Recipe, values, mistakes, file=path)
 
 
 def recipe_path(name: str | os.PathLike[str]) -> Path:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from noiseproof.backbones.table import open_backbone
-from noiseproof.backbones.zoo import zoo_card
+from noiseproof.backbones.zoo import accuracy_of, zoo_card
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.errors import NoiseproofError
 from noiseproof.records import Dataset
@@ -192,9 +192,9 @@ def _spectra(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: 
 
 
 def pretraining_accuracy(encoder: Encoder) -> float | None:
-    """Of the recipe, else the first result that the card of a zoo encoder has."""
+    """Of the recipe, else of the card of a zoo encoder."""
     if encoder.accuracy is None and encoder.name.startswith(_ZOO):
-        return float(next(iter(zoo_card(encoder.name.removeprefix(_ZOO))["results"].values())))
+        return accuracy_of(zoo_card(encoder.name.removeprefix(_ZOO)))[1]
     return encoder.accuracy
 
 
