@@ -1,9 +1,11 @@
-"""How often the verdict on pre-training noise is right: each known encoder by all others.
+"""How often the verdict on pre-training noise is right: each known encoder by all others, and unseen ones.
 
-Usage: python benchmarks/bench_verdict.py --data D [--data D ...] [--reference BACKBONE=RATE ...] [--limit N]
+Usage: python benchmarks/bench_verdict.py --data D [--data D ...] [--reference BACKBONE=RATE ...]
+           [--unseen BACKBONE=RATE ...] [--limit N]
 
-Without --reference the encoders are those of the zoo (--family supervised or image-text). Right: the known
-rate lies in the interval. Those at the ends of the range have to be extrapolated and are counted apart.
+Without --reference the known encoders are those of the zoo (--family supervised or image-text); each is left
+out in turn. --unseen names encoders that are judged by all of them. Right: the true rate lies in the
+interval. A known encoder at an end of the range lies beyond the others and is counted apart.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ import numpy as np
 
 from noiseproof import open_dataset
 from noiseproof.config import default_cache
-from noiseproof.diagnose.verdict import Reference, Verdict, leave_one_out
+from noiseproof.diagnose.verdict import Reference, Verdict, leave_one_out, verdict
 from noiseproof.verdicts import parse_references, sentence, signatures, zoo_rates
 
-Row = tuple[str, Reference, Verdict, bool]
+INSIDE, ENDS, UNSEEN = "left out, inside the range", "left out, at its ends", "unseen"
+Row = tuple[str, Reference, Verdict, str]
 
 
 def main() -> None:
@@ -28,6 +31,7 @@ def main() -> None:
     )
     parser.add_argument("--data", action="append", required=True)
     parser.add_argument("--reference", action="append")
+    parser.add_argument("--unseen", action="append", default=[])
     parser.add_argument("--family", default="supervised")
     parser.add_argument("--label")
     parser.add_argument("--limit", type=int)
@@ -43,28 +47,32 @@ def main() -> None:
         known = signatures(dataset, references, store=args.cache, num_draws=args.draws)
         ends = {known[0].rate, known[-1].rate}
         found = leave_one_out(known, max_width=args.max_width)
-        rows += [(name, one, answer, one.rate in ends) for one, answer in found]
+        rows += [(name, one, answer, ENDS if one.rate in ends else INSIDE) for one, answer in found]
+        unseen = signatures(dataset, parse_references(args.unseen), store=args.cache, num_draws=args.draws)
+        rows += [
+            (name, one, verdict(one.signature, known, max_width=args.max_width), UNSEEN) for one in unseen
+        ]
         print(f"{name}: {len(dataset)} examples, {time.perf_counter() - begin:.0f} s\n")
-        print_statistics(known)
+        print_statistics([*known, *unseen])
     print_verdicts(rows)
     print_summary(rows)
 
 
 def print_statistics(known: list[Reference]) -> None:
-    print("| encoder | noise | SVE | LSVR | centred SVE | centred LSVR |\n|---|---|---|---|---|---|")
+    print("| encoder | noise | SVE, nats | LSVR |\n|---|---|---|---|")
     for one in known:
-        values = " | ".join(f"{value:.4f}" for value in one.signature.whole)
+        values = f"{one.signature.entropy_nats:.4f} | {one.signature.largest_ratio:.4f}"
         print(f"| {one.name} | {100 * one.rate:g} % | {values} |")
     print()
 
 
 def print_verdicts(rows: list[Row]) -> None:
-    print("| data | left out | noise | right | verdict |\n|---|---|---|---|---|")
-    for name, one, answer, is_end in rows:
+    print("| data | which | encoder | noise | right | verdict |\n|---|---|---|---|---|---|")
+    for name, one, answer, which in rows:
         right = "-" if not answer.can_tell else "yes" if is_right(one, answer) else "no"
-        end = " (end)" if is_end else ""
         print(
-            f"| {Path(name).name} | {one.name}{end} | {100 * one.rate:g} % | {right} | {sentence(answer)} |"
+            f"| {Path(name).name} | {which} | {one.name} | {100 * one.rate:g} % | {right} | "
+            f"{sentence(answer)} |"
         )
     print()
 
@@ -72,10 +80,8 @@ def print_verdicts(rows: list[Row]) -> None:
 def print_summary(rows: list[Row]) -> None:
     print("| which | told | right of those told | mean absolute error, % of noise | cannot tell |")
     print("|---|---|---|---|---|")
-    for title, chosen in (
-        ("inside the range", [row for row in rows if not row[3]]),
-        ("at its ends", [row for row in rows if row[3]]),
-    ):
+    for title in (INSIDE, ENDS, UNSEEN):
+        chosen = [row for row in rows if row[3] == title]
         told = [(one, answer) for _, one, answer, _ in chosen if answer.can_tell]
         right = sum(is_right(one, answer) for one, answer in told)
         errors = [abs(answer.rate - one.rate) for one, answer in told if answer.rate is not None]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from noiseproof.backbones.table import open_backbone
 from noiseproof.backbones.zoo import zoo_card, zoo_names
-from noiseproof.diagnose.signature import NUM_DRAWS, STATISTICS, Signature, signature
-from noiseproof.diagnose.verdict import Reference, Verdict, verdict
+from noiseproof.diagnose.signature import NUM_DRAWS, Signature, signature
+from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, verdict
 from noiseproof.errors import invalid
 from noiseproof.features.extract import extract
 from noiseproof.progress import stage
@@ -110,33 +110,24 @@ def parse_references(texts: Sequence[str]) -> dict[str, float]:
 
 
 def known_table(known: Sequence[Reference], name: str, unknown: Signature) -> Table:
-    """The statistics of all encoders, the one in question last."""
+    """The spectra of all encoders, the one in question last."""
     body = [
-        (Cell(each.name), Cell(f"{100 * each.rate:g} %"), *(Cell(f"{v:.4f}") for v in each.signature.whole))
+        (
+            Cell(each.name),
+            Cell(f"{100 * each.rate:g} %"),
+            *_statistics(each.signature),
+            Cell(f"{hellinger(unknown, each.signature):.3f}" if each.signature.dim == unknown.dim else NONE),
+        )
         for each in known
     ]
-    body.append((Cell(name), Cell("?"), *(Cell(f"{v:.4f}") for v in unknown.whole)))
-    return Table("Spectra on this data set", ("encoder", "noise", *STATISTICS), tuple(body))
+    body.append((Cell(name), Cell("?"), *_statistics(unknown), Cell(NONE)))
+    columns = ("encoder", "noise", "SVE, nats", "LSVR", "distance")
+    notes = ("Distance: Hellinger's, between the whole spectra; 0 alike, 1 nothing in common.",)
+    return Table("Spectra on this data set", columns, tuple(body), notes)
 
 
-def readings_table(found: Verdict) -> Table:
-    """What every statistic says of the encoder in question."""
-    body = tuple(
-        (
-            Cell(each.statistic),
-            Cell(f"{100 * each.monotone_share:.0f} %"),
-            Cell(NONE if each.rate is None else f"{100 * each.rate:.1f} %"),
-            Cell(NONE if each.rate is None else f"{100 * each.bootstrap_error:.1f}"),
-            Cell(NONE if not each.is_monotone else f"{100 * each.curve_error:.1f}"),
-        )
-        for each in found.readings
-    )
-    columns = ("statistic", "monotone in", "reads", "± examples", "± curve")
-    notes = (
-        "Monotone in: share of the bootstrap draws; from 95 % on a statistic can be read.",
-        "±: standard errors in percent of noise, from resampled examples and from known encoders left out.",
-    )
-    return Table("Readings", columns, body, notes)
+def _statistics(one: Signature) -> tuple[Cell, Cell]:
+    return Cell(f"{one.entropy_nats:.4f}"), Cell(f"{one.largest_ratio:.4f}")
 
 
 def sentence(found: Verdict) -> str:
@@ -145,5 +136,5 @@ def sentence(found: Verdict) -> str:
         return f"Cannot tell: {found.reason}. Most alike: {found.nearest}."
     return (
         f"Pre-trained under about {100 * found.rate:.0f} % noise (95 % interval {100 * found.low:.0f} to "
-        f"{100 * found.high:.0f} %), read from {found.statistic}. Most alike: {found.nearest}."
+        f"{100 * found.high:.0f} %). Most alike: {found.nearest}."
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from synthetic_encoders import RATES, features_under
 
-from noiseproof.diagnose.signature import signature
+from noiseproof.diagnose.signature import Signature, signature
 from noiseproof.diagnose.verdict import Reference, leave_one_out, verdict
 from noiseproof.errors import BadData, InvalidArgument
 
@@ -24,10 +24,24 @@ def test_an_encoder_of_the_family_is_placed(references, rate):
     unknown = signature(features_under(rate, seed=50), num_draws=60)
     found = verdict(unknown, references)
     assert found.can_tell, found.reason
-    assert found.low <= rate <= found.high
-    assert found.rate == pytest.approx(rate, abs=0.06)
-    assert found.high - found.low <= 0.3
+    assert found.rate == pytest.approx(rate, abs=0.03)
+    assert found.low < found.rate < found.high
     assert any(each.name == found.nearest and abs(each.rate - rate) < 0.11 for each in references)
+
+
+def test_the_interval_holds_the_noise_most_of_the_time():
+    """Its width comes from four errors that share encoders, so a few less than 95 % are right."""
+    right = []
+    for family in range(8):
+        references = [
+            Reference(str(rate), rate, signature(features_under(rate, seed=100 * family + i), num_draws=20))
+            for i, rate in enumerate(RATES)
+        ]
+        for i, rate in enumerate((0.02, 0.07, 0.15, 0.25, 0.4)):
+            unknown = signature(features_under(rate, seed=100 * family + 50 + i), num_draws=20)
+            found = verdict(unknown, references, max_width=1.0)
+            right.append(found.can_tell and found.low <= rate <= found.high)
+    assert np.mean(right) > 0.8
 
 
 def test_leaving_one_out_is_right_about_its_noise(references):
@@ -38,22 +52,67 @@ def test_leaving_one_out_is_right_about_its_noise(references):
     assert all(each.low <= rate <= each.high for rate, each in told)
 
 
-def test_the_answer_is_read_off_the_curve_by_hand():
-    """Draws that are all alike, SVE = 1 + rate and nothing else that moves: a value of 1.25 is 25 %."""
-
-    def made(sve):
-        values = np.tile([sve, 1.0, 1.0, 1.0], (3, 1))
-        shares = np.array([[0.5 + sve / 10, 0.5 - sve / 10]] * 2)
-        return type(signature(np.eye(4), num_draws=2))(values, shares, 10, 2, 0)
-
-    references = [Reference(str(r), r, made(1 + r)) for r in (0.0, 0.1, 0.3, 0.5)]
-    found = verdict(made(1.25), references)
-    assert (found.rate, found.statistic) == (pytest.approx(0.25), "SVE")
-    assert (found.low, found.high) == pytest.approx((0.25, 0.25))  # neither examples nor the curve err
-    assert [each.is_monotone for each in found.readings] == [True, False, False, False]
+def made(angle, *, num_draws=2):
+    """Two shares on the circle of square roots: the Hellinger distance between angles is a chord."""
+    shares = np.array([np.cos(angle) ** 2, np.sin(angle) ** 2])
+    return Signature(np.tile(shares, (1 + num_draws, 1)), 10, 0)
 
 
-def test_cannot_tell_where_no_curve_is_monotone():
+def test_the_nearest_point_of_the_curve_by_hand():
+    """Known roots (1, 0), (cos t, sin t), ... at equal angles: by symmetry half an angle is half a step."""
+    references = [Reference(f"{i}", 0.1 * i, made(0.1 * i)) for i in range(6)]
+    found = verdict(made(0.25), references)
+    assert found.rate == pytest.approx(0.25)
+    assert found.example_error == 0  # all draws alike
+    # On the arc, half a step of 0.1 beyond either neighbour: the sagitta over sqrt 2.
+    assert found.misfit == pytest.approx((1 - np.cos(0.05)) / np.sqrt(2))
+    # Each known encoder is half way between its neighbours; a step of 0.2 has the larger sagitta.
+    assert found.curve_error == pytest.approx(0, abs=1e-12)
+    assert found.allowed_misfit == pytest.approx(2 * (1 - np.cos(0.1)) / np.sqrt(2) + 1e-3)
+    assert (found.low, found.high) == pytest.approx((0.25, 0.25))
+    assert verdict(made(0.2), references).misfit == pytest.approx(0, abs=1e-12)
+
+
+def test_the_nearest_point_is_that_of_a_fine_grid(references):
+    """The slow way: ten thousand points of the curve, and their distances."""
+    unknown = signature(features_under(0.17, seed=50), num_draws=60)
+    found = verdict(unknown, references)
+    grid = np.linspace(0, 0.5, 10001)
+    roots = np.sqrt([each.signature.shares[0] for each in references])
+    curve = np.stack([np.interp(grid, RATES, roots[:, k]) for k in range(roots.shape[1])], axis=1)
+    distances = np.linalg.norm(curve - np.sqrt(unknown.shares[0]), axis=1) / np.sqrt(2)
+    assert found.rate == pytest.approx(grid[distances.argmin()], abs=1e-4)
+    assert found.misfit == pytest.approx(distances.min(), abs=1e-6)
+
+
+def test_the_error_of_examples_is_the_spread_over_draws(references):
+    """The slow way: each draw of all encoders as if it were all examples."""
+    unknown = signature(features_under(0.17, seed=50), num_draws=60)
+
+    def of_draw(one, r):
+        return Signature(np.repeat(one.shares[r : r + 1], 3, axis=0), one.num_examples, one.seed)
+
+    guesses = [
+        verdict(
+            of_draw(unknown, r),
+            [Reference(each.name, each.rate, of_draw(each.signature, r)) for each in references],
+            max_width=1.0,
+        ).rate
+        for r in range(1, 61)
+    ]
+    assert verdict(unknown, references).example_error == pytest.approx(np.std(guesses, ddof=1))
+
+
+def test_at_an_end_nothing_is_known_of_what_lies_beyond():
+    references = [Reference(f"{r}", r, made(r)) for r in (0.2, 0.3, 0.4, 0.5)]
+    below, above = (verdict(made(angle), references, max_width=1.0) for angle in (0.199, 0.501))
+    assert (below.rate, below.low) == (0.2, 0.0)
+    assert (above.rate, above.high) == (0.5, 1.0)
+    assert verdict(made(0.501), references).reason.startswith("the interval, 50 to 100 %, is wider than 30 %")
+
+
+def test_cannot_tell_where_noise_leaves_no_trace():
+    """Encoders that differ by chance alone predict one another badly."""
     rng = np.random.default_rng(0)
     signatures = [signature(features_under(0.1, seed=i, data_seed=0), num_draws=30) for i in range(6)]
     references = [
@@ -61,7 +120,7 @@ def test_cannot_tell_where_no_curve_is_monotone():
     ]
     found = verdict(signature(features_under(0.1, seed=9), num_draws=30), references)
     assert (found.rate, found.low, found.high, found.can_tell) == (None, None, None, False)
-    assert "no statistic is monotone" in found.reason
+    assert "is wider than 30 %" in found.reason
 
 
 def test_cannot_tell_of_features_of_another_width(references):
@@ -83,27 +142,18 @@ def test_cannot_tell_of_an_encoder_outside_the_family(references, kind):
     assert "unlike those of the known encoders" in found.reason
 
 
-def test_cannot_tell_beyond_the_curve():
-    references = known((0.2, 0.25, 0.3, 0.35))
-    found = verdict(signature(features_under(0.05, seed=9), num_draws=60), references)
-    assert found.rate is None
-    assert found.reason.startswith(("its statistics are beyond", "its spectrum is unlike"))
-
-
 def test_cannot_tell_where_the_interval_is_too_wide(references):
     unknown = signature(features_under(0.15, seed=50), num_draws=60)
     found = verdict(unknown, references, max_width=0.001)
     assert found.rate is None
-    assert "is wider than 0.001" in found.reason
+    assert "is wider than 0.1 %" in found.reason
 
 
-def test_fewer_examples_give_a_wider_interval():
-    widths = []
-    for n in (150, 5000):
-        unknown = signature(features_under(0.15, seed=50, n=n), num_draws=60)
-        readings = verdict(unknown, known(n=n), max_width=1.0).readings
-        widths.append(np.median([each.bootstrap_error for each in readings if each.is_monotone]))
-    assert widths[1] < 0.5 * widths[0]
+def test_fewer_examples_give_a_larger_error():
+    few, many = (
+        verdict(signature(features_under(0.15, seed=50, n=n), num_draws=60), known(n=n)) for n in (150, 5000)
+    )
+    assert many.example_error < 0.5 * few.example_error
 
 
 def test_two_encoders_of_one_rate_are_averaged(references):
@@ -115,7 +165,7 @@ def test_answers_are_plain_values(references):
     import json
 
     text = json.dumps(verdict(signature(features_under(0.15, seed=50), num_draws=60), references).to_json())
-    assert len(json.loads(text)["readings"]) == 4
+    assert set(json.loads(text)) >= {"rate", "low", "high", "reason", "nearest", "curve_error"}
 
 
 def test_what_cannot_be_compared_is_told(references):

@@ -61,6 +61,4 @@ def verdict(
         print(json.dumps(found.to_json(), indent=1))
         return
     rich.print(to_terminal(verdicts.known_table(known, backbone, unknown)))
-    if found.readings:
-        rich.print(to_terminal(verdicts.readings_table(found)))
     print(verdicts.sentence(found))

@@ -1,4 +1,4 @@
-r"""What a spectrum says, with how sure it is: statistics of features under resampling of the examples.
+r"""The spectrum of an encoder's features, with how sure it is: as a distribution, under resampled examples.
 
 The rows are dealt at random into blocks and each block is reduced to its Gram matrix. A bootstrap draw is
 then a sum of blocks, some several times and some not at all: d x d arithmetic, whatever n is. Encoders that
@@ -22,7 +22,6 @@ from noiseproof.lapack import one_thread
 from noiseproof.records import check_finite, check_matrix
 from noiseproof.rng import stream
 
-STATISTICS = ("SVE", "LSVR", "centred SVE", "centred LSVR")
 NUM_BLOCKS = 40
 NUM_DRAWS = 200
 _BLOCK_BYTES = 400e6  # all blocks together; wide features get fewer of them
@@ -32,26 +31,33 @@ _READ_ROWS = 4096
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """The statistics of one encoder's features on one data set.
+    """The spectrum of one encoder's features on one data set.
 
     Attributes:
-        values: a row of `STATISTICS` for all examples, then one for every bootstrap draw.
-        shares: singular values as shares of their sum, raw and centred, each descending.
+        shares: singular values as shares of their sum, descending; a row for all examples, then one for every
+            bootstrap draw.
         num_examples: n.
-        dim: d.
         seed: of the draws.
     """
 
-    values: Float[np.ndarray, "r s"]
-    shares: Float[np.ndarray, "2 d"]
+    shares: Float[np.ndarray, "r d"]
     num_examples: int
-    dim: int
     seed: int
 
     @property
-    def whole(self) -> Float[np.ndarray, " s"]:
-        """Statistics of all examples."""
-        return self.values[0]
+    def dim(self) -> int:
+        """Width of the features, d."""
+        return self.shares.shape[1]
+
+    @property
+    def entropy_nats(self) -> float:
+        """SVE of all examples (Chen et al. 2024, Definition 2.1)."""
+        return entropy_nats(self.shares[0])
+
+    @property
+    def largest_ratio(self) -> float:
+        """LSVR of all examples (Chen et al. 2024, Definition 2.2)."""
+        return largest_ratio(self.shares[0])
 
 
 def signature(
@@ -62,7 +68,7 @@ def signature(
     num_draws: int = NUM_DRAWS,
     on_draw: Callable[[int], object] | None = None,
 ) -> Signature:
-    """SVE and LSVR, raw and centred, of all examples and of bootstrap draws.
+    """Spectrum of all examples and of bootstrap draws.
 
     Args:
         features: (n, d) array-like that can be sliced by rows.
@@ -73,10 +79,9 @@ def signature(
 
     Raises:
         InvalidArgument: fewer than 2 blocks or draws.
-        BadData: fewer than 2 examples, NaN or infinity (the row is named).
+        BadData: fewer than 2 rows, or values that are not finite.
 
-    Source: Efron 1979 (bootstrap); Chen, Wang et al. 2024, arXiv:2309.17002, Eqs. 1 and 2 (SVE, LSVR).
-    Differs: blocks of examples are drawn, not single ones; for means of blocks the variance is the same.
+    Blocks of examples are drawn, not single ones; for means of blocks the variance is the same.
     """
     for name, value in (("num_blocks", num_blocks), ("num_draws", num_draws)):
         if value < 2:
@@ -87,24 +92,21 @@ def signature(
         raise BadData(f"`features` has {n} rows; allowed: 2 or more, since examples are resampled.")
     num_blocks = min(n, num_blocks, max(_LEAST_BLOCKS, int(_BLOCK_BYTES / (8 * d * d))))
     rng = stream(seed, "signature", n, num_blocks)
-    grams, sums, counts = _blocks(features, rng.permutation(np.arange(n) % num_blocks), num_blocks)
+    grams = _grams(features, rng.permutation(np.arange(n) % num_blocks), num_blocks)
     draws = rng.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks), size=num_draws)
-    values = np.empty((1 + num_draws, len(STATISTICS)))
-    shares = _shares(np.ones(num_blocks), grams, sums, counts)
-    values[0] = _statistics(shares)
-    for i, weights in enumerate(draws, start=1):
-        values[i] = _statistics(_shares(weights.astype(np.float64), grams, sums, counts))
+    shares = np.empty((1 + num_draws, d))
+    shares[0] = _shares(grams.sum(axis=0))
+    for i, times in enumerate(draws, start=1):
+        shares[i] = _shares(np.tensordot(times.astype(np.float64), grams, axes=1))
         if on_draw is not None:
             on_draw(1)
-    return Signature(values, shares, n, d, seed)
+    return Signature(shares, n, seed)
 
 
-def _blocks(
-    features: Any, homes: Int[np.ndarray, " n"], num_blocks: int
-) -> tuple[Float[np.ndarray, "B d d"], Float[np.ndarray, "B d"], Int[np.ndarray, " B"]]:
-    """Gram matrix, sum and number of the rows of every block, read in order."""
+def _grams(features: Any, homes: Int[np.ndarray, " n"], num_blocks: int) -> Float[np.ndarray, "B d d"]:
+    """Gram matrix of the rows of every block, read in order."""
     n, d = features.shape
-    grams, sums = np.zeros((num_blocks, d, d)), np.zeros((num_blocks, d))
+    grams = np.zeros((num_blocks, d, d))
     for start in range(0, n, _READ_ROWS):
         rows = np.asarray(features[start : start + _READ_ROWS], dtype=np.float64)
         check_finite(rows, first_row=start)
@@ -112,29 +114,14 @@ def _blocks(
         for block in range(num_blocks):
             own = rows[homes_here == block]
             grams[block] += own.T @ own
-            sums[block] += own.sum(axis=0)
-    return grams, sums, np.bincount(homes, minlength=num_blocks)
+    return grams
 
 
-def _shares(
-    weights: Float[np.ndarray, " B"],
-    grams: Float[np.ndarray, "B d d"],
-    sums: Float[np.ndarray, "B d"],
-    counts: Int[np.ndarray, " B"],
-) -> Float[np.ndarray, "2 d"]:
-    """Singular values as shares of their sum, raw and centred, of the blocks taken so many times."""
-    gram = np.tensordot(weights, grams, axes=1)
-    total = weights @ sums
-    shares = np.zeros((2, len(total)))
+def _shares(gram: Float[np.ndarray, "d d"]) -> Float[np.ndarray, " d"]:
+    """Singular values as shares of their sum."""
     with one_thread():
-        for i, matrix in enumerate((gram, gram - np.outer(total, total) / (weights @ counts))):
-            eigenvalues = scipy.linalg.eigvalsh(matrix, check_finite=False)[::-1]
-            # A dead feature or the direction of the mean is zero up to rounding, which a root would magnify.
-            tiny = max(eigenvalues[0], 0.0) * len(total) * np.finfo(np.float64).eps
-            values = np.sqrt(np.where(eigenvalues > tiny, eigenvalues, 0.0))
-            shares[i] = values / max(values.sum(), np.finfo(np.float64).tiny)
-    return shares
-
-
-def _statistics(shares: Float[np.ndarray, "2 d"]) -> list[float]:
-    return [statistic(each) for each in shares for statistic in (entropy_nats, largest_ratio)]
+        eigenvalues = scipy.linalg.eigvalsh(gram, check_finite=False)[::-1]
+    # A dead feature is zero up to rounding, which a root would magnify.
+    tiny = max(eigenvalues[0], 0.0) * len(gram) * np.finfo(np.float64).eps
+    values = np.sqrt(np.where(eigenvalues > tiny, eigenvalues, 0.0))
+    return values / max(values.sum(), np.finfo(np.float64).tiny)
