@@ -44,10 +44,10 @@ def invented_rows(recipe, *, seed=0):
     grid, rng = Grid(recipe), np.random.default_rng(seed)
     tasks, heads = list(recipe.tasks), list(recipe.heads)
     rows = []
-    for encoder in recipe.backbones:
+    for encoder, backbone in grid.backbones:
         for task in tasks:
             for i, one in enumerate(grid.evaluations(task)):
-                rows.append(_spectrum(grid, encoder, task, one, tasks.index(task) + 0.3 * i))
+                rows.append(_spectrum(grid, encoder, backbone, task, one, tasks.index(task) + 0.3 * i))
     for fit in grid.fits():
         for i, one in enumerate(grid.evaluations(fit.task)):
             noise = fit.encoder.noise or 0.0
@@ -71,12 +71,13 @@ def _cell(grid, fit, one, accuracy, noise, head):
     )  # fmt: skip
 
 
-def _spectrum(grid, encoder, task, one, shift):
+def _spectrum(grid, encoder, backbone, task, one, shift):
     noise = encoder.noise or 0.0
     values = np.exp(-np.arange(64) * (0.12 - 0.1 * noise) - shift / 10)
+    asked = grid.asked_spectrum(backbone, None, task, one)
     return Spectrum(
-        cell=grid.asked_spectrum(encoder, task, one), asked=grid.asked_spectrum(encoder, task, one),
-        backbone=encoder.name, layer=None, task=task, set_name=_set_name(task, one), domain=one.domain,
+        cell=asked, asked=asked, backbone=backbone, layer=None, task=task,
+        set_name=_set_name(task, one), domain=one.domain,
         num_examples=50, singular_values=values.tolist(), centred_singular_values=(values * 0.9).tolist(),
         entropy_nats=3 + shift / 2 + noise, largest_ratio=2 + shift / 3 + noise, effective_rank=20.0,
         centred_entropy_nats=3.5 + noise, centred_largest_ratio=2.5 + noise, centred_effective_rank=30.0,

@@ -1,13 +1,9 @@
 """Recipes are claims: each says what it claims, and each is run at toy size."""
 
-import numpy as np
 import pytest
 
-from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.backbones.zoo import zoo_names
 from noiseproof.data.sources import PREFIXES, SOURCES
 from noiseproof.data.transforms import shift_names
-from noiseproof.study import run
 from noiseproof.study.figures import FIGURES
 from noiseproof.study.grid import Grid
 from noiseproof.study.recipe import NOT_RUN, load_recipe, shipped_recipes
@@ -18,44 +14,12 @@ RECIPES = [name for name in shipped_recipes() if name.startswith("paper1-")]
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 
-class StandIn(AbstractBackbone):
-    """Fixed random projections of 8 x 8 grey pixels, in place of an encoder that is not in the zoo yet."""
-
-    kind, dim, layer, transform = "image", 16, "pooled", "8 x 8 grey"
-
-    def __init__(self, name):
-        self.name = self.weights_hash = name
-        seed = sum(map(ord, name))
-        self._weights = np.random.default_rng(seed).normal(size=(64, self.dim)).astype(np.float32)
-
-    def prepare(self, example):
-        return np.asarray(example.convert("L").resize((8, 8)), np.float32).ravel() / 255
-
-    def encode(self, batch):
-        return np.maximum(batch @ self._weights, 0)
-
-
-@pytest.fixture(autouse=True)
-def _zoo(monkeypatch):
-    """The zoo where it has the encoder, else a stand-in: a recipe is tested before its encoders are."""
-    real = run.open_backbone
-
-    def opened(name, *, layer=None):
-        is_there = not name.startswith("zoo:") or name.removeprefix("zoo:") in zoo_names()
-        return real(name, layer=layer) if is_there else StandIn(name)
-
-    monkeypatch.setattr(run, "open_backbone", opened)
-    known = run.pretraining_accuracy
-    there = {f"zoo:{name}" for name in zoo_names()}
-    monkeypatch.setattr(run, "pretraining_accuracy", lambda one: known(one) if one.name in there else 0.5)
-
-
 def test_all_recipes_of_paper_1_are_there():
     assert [
         f"paper1-{name}"
         for name in (
-            "ablation-architecture", "ablation-loss", "influence", "nmtune-released", "nmtune",
-            "noisy-downstream", "practical-models", "runtime", "spectrum",
+            "ablation-architecture", "ablation-loss", "influence", "nmtune-released", "nmtune-weights",
+            "nmtune", "noisy-downstream", "practical-models", "runtime", "spectrum",
         )
     ] == RECIPES  # fmt: skip
 

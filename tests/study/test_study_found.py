@@ -62,3 +62,17 @@ def test_selection_by_place(found):
 def test_the_score_is_the_metric_of_the_task():
     found = invented(tasks={"digits": {"train": "d", "metric": "mean_per_class_accuracy"}})
     assert (found.cells["score"] == found.cells["mean_per_class_accuracy"]).all()
+
+
+def test_repeats_of_an_encoder_are_one_encoder():
+    encoder = {"name": "zoo:a-0", "repeats": ["zoo:a-1", "zoo:a-2"], "family": "supervised", "noise": 0.0}
+    found = invented(backbones=[encoder, "zoo:b"])
+    assert [one.title for one in found.encoders] == ["zoo:a-0", "zoo:b"]
+    own = found.select(found.encoders[0])
+    assert set(zip(own["backbone"], own["seed"], strict=True)) == {
+        ("zoo:a-0", 0), ("zoo:a-1", 1), ("zoo:a-2", 2)
+    }  # fmt: skip
+    assert len(per_seed(own, "score")) == 3
+    assert len(found.spectra_of(found.encoders[0])) == 3 * len(found.spectra_of(found.encoders[1]))
+    assert found.has_repeats
+    assert not invented(backbones=["zoo:b"]).has_repeats

@@ -25,6 +25,19 @@ def test_cells_are_counted_by_hand():
     assert len(asked) == len(set(asked)) == g.num_cells + 3  # and a spectrum of each set
 
 
+def test_each_seed_uses_the_repeat_of_its_number():
+    g = grid(backbones=[{"name": "x", "repeats": ["y", "z"]}, "w"], seeds=2)
+    assert [(encoder.name, name) for encoder, name in g.backbones] == [("x", "x"), ("x", "y"), ("w", "w")]
+    x, w = g.recipe.backbones
+    assert {(fit.seed, fit.backbone) for fit in g.fits(encoder=x)} == {(0, "x"), (1, "y")}
+    assert {(fit.seed, fit.coordinates()["backbone"]) for fit in g.fits(encoder=w)} == {(0, "w"), (1, "w")}
+    assert {fit.seed for fit in g.fits(encoder=x, backbone="y")} == {1}
+    assert len(list(g.all_asked())) == len(set(g.all_asked())) == g.num_cells + 3 * 3
+    # A seed that the first encoder serves has the address it had without repeats.
+    alone = grid(backbones=["x"], seeds=1)
+    assert set(alone.all_asked()) <= set(g.all_asked())
+
+
 def test_evaluation_sets_are_in_the_order_in_which_they_are_opened():
     g = grid(tasks={"a": {"train": "x", "shifts": ["blur"], "ood": ["y", "z"]}})
     assert g.evaluations("a") == [

@@ -55,6 +55,7 @@ def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(writt
     "changed",
     [
         {"backbones": ["features:", "features:"]},
+        {"backbones": ["features:", {"name": "x", "repeats": ["y", "features:"]}]},
         {"label_noise": ["symmetric:0.2", "symmetric:0.20"]},
         {"shares": [0.5, 0.5]},
     ],
@@ -62,6 +63,13 @@ def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(writt
 def test_an_entry_of_the_grid_that_is_there_twice_is_refused(changed):
     with pytest.raises(ValueError, match="each encoder, noise and share once"):
         Recipe(**small_recipe(**changed))
+
+
+def test_repeats_that_do_not_reach_for_all_seeds_are_refused():
+    encoder = {"name": "x", "repeats": ["y"]}
+    assert Recipe(**small_recipe(backbones=[encoder], seeds=2)).backbones[0].name_for(1) == "y"
+    with pytest.raises(ValueError, match=r"no repeats or at least 2 of them for 3 seeds, not 1 as 'x' has"):
+        Recipe(**small_recipe(backbones=[encoder], seeds=3))
 
 
 def test_a_name_that_cannot_be_a_file_name_is_refused():

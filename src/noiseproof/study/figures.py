@@ -12,10 +12,11 @@ from noiseproof.report.figures import draw_spectra
 from noiseproof.report.run_folder import SetSpectra
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened
 from noiseproof.study.drawing import DOMAINS, MARKERS, Drawn, legend, line, noise_axis, panels, prepared
-from noiseproof.study.found import Found, over_seeds, percent_of_data
+from noiseproof.study.found import Found, mean_of, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
 from noiseproof.study.recipe import Encoder
 
+_OF_HEADS = " of the head; each encoder was pre-trained once"
 _FILE = r"^.* \+ |\.\w+$"  # what a shift is of; the suffix of a file
 
 
@@ -41,7 +42,7 @@ def influence_figure(found: Found) -> list[Drawn]:
     legend(figure, axes[0, 0])
     caption = (
         f"Accuracy of the head {head}, mean over sets, by the rate of wrong labels in pre-training. Bars: "
-        "95 % intervals over seeds of the head; each encoder was pre-trained once."
+        f"95 % intervals over seeds{_OF_HEADS if not found.has_repeats else ''}."
     )
     return [Drawn("influence", figure, "Accuracy in and out of domain by noise in pre-training", caption)]
 
@@ -121,7 +122,7 @@ def singular_values_figure(found: Found) -> list[Drawn]:
                 )
                 for one in found.noisy(family)
                 for row in found.spectra_of(one)
-                if (row.task, row.set_name) == (task, name)
+                if (row.backbone, row.task, row.set_name) == (one.name, task, name)
             ]
             stem = re.sub(r"[^\w.-]+", "-", f"singular-values-{family}-{task}-{name}").strip("-")
             caption = (
@@ -215,6 +216,5 @@ def _point(
     cells = found.select(encoder, task=task, set=name, head=head)
     accuracy = over_seeds(cells, "score")
     rows = [row for row in found.spectra_of(encoder) if row.task == task and row.set_name == name]
-    if accuracy is None or not rows:
-        return None
-    return getattr(rows[0], quantity), 100 * accuracy.mean
+    place = mean_of(getattr(row, quantity) for row in rows)
+    return None if accuracy is None or place is None else (place, 100 * accuracy.mean)

@@ -34,7 +34,12 @@ class Found:
     def encoders(self) -> list[Encoder]:
         """Those with results, in the order of the recipe."""
         there = {(row.backbone, row.layer) for row in self.spectra}
-        return [one for one in self.recipe.backbones if (one.name, one.layer) in there]
+        return [one for one in self.recipe.backbones if any((name, one.layer) in there for name in one.names)]
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether intervals tell the luck of pre-training, too."""
+        return any(one.repeats for one in self.encoders)
 
     @property
     def families(self) -> list[str]:
@@ -76,19 +81,18 @@ class Found:
         return cells
 
     def spectrum_mean(self, encoder: Encoder, quantity: str, *, domain: str) -> float | None:
-        """Mean over the sets of a domain of a quantity of the features as the encoder gives them."""
-        own = [row for row in self.spectra_of(encoder) if row.domain == domain]
-        return sum(getattr(row, quantity) for row in own) / len(own) if own else None
+        """Mean over the sets of a domain, and over repeats, of a quantity of the features of an encoder."""
+        return mean_of(getattr(row, quantity) for row in self.spectra_of(encoder) if row.domain == domain)
 
     def spectra_of(self, encoder: Encoder) -> list[Spectrum]:
-        """The spectra of the features of one encoder."""
-        return [row for row in self.spectra if (row.backbone, row.layer) == (encoder.name, encoder.layer)]
+        """The spectra of the features of one encoder and its repeats."""
+        return [row for row in self.spectra if row.backbone in encoder.names and row.layer == encoder.layer]
 
 
 def found_in(rows: Iterable[Row], recipe: Recipe) -> Found:
     """Rows of a study beside what its recipe says about them."""
     rows = list(rows)
-    encoders = {_key(one.name, one.layer): one for one in recipe.backbones}
+    encoders = {_key(name, one.layer): one for one in recipe.backbones for name in one.names}
     table = []
     for row in rows:
         if isinstance(row, Cell):
@@ -96,7 +100,7 @@ def found_in(rows: Iterable[Row], recipe: Recipe) -> Found:
             values = row.to_json()
             noise = "none" if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
             score = row.metrics[recipe.tasks[row.task].metric]
-            values |= {"encoder": _key(row.backbone, row.layer), "family": encoder.family}
+            values |= {"encoder": _key(encoder.name, encoder.layer), "family": encoder.family}
             table.append(values | {"pretraining_noise": encoder.noise, "noise": noise, "score": score})
     cells = pd.DataFrame(table)
     if len(cells):
@@ -124,6 +128,12 @@ def per_seed(cells: pd.DataFrame, value: str) -> dict[int, float]:
         for seed, by_task in sorted(by_seed.items())
         if sum(map(len, by_task.values())) == len(places)
     }
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """Mean of those that are known."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def over_seeds(cells: pd.DataFrame, value: str) -> Interval | None:

@@ -56,10 +56,15 @@ class Fit:
     setting: str
     seed: int
 
+    @property
+    def backbone(self) -> str:
+        """Name of the one that this seed uses."""
+        return self.encoder.name_for(self.seed)
+
     def coordinates(self) -> dict[str, Any]:
         """Where it is in the grid, as the results say it."""
         return {
-            "backbone": self.encoder.name,
+            "backbone": self.backbone,
             "layer": self.encoder.layer,
             "task": self.task,
             "share": self.share,
@@ -103,8 +108,22 @@ class Grid:
             *(Evaluation("ood", spec) for spec in found.ood),
         ]
 
-    def fits(self, *, encoder: Encoder | None = None, task: str | None = None) -> Iterator[Fit]:
-        """The heads to train; those of one encoder and task only, if named."""
+    @property
+    def backbones(self) -> Iterator[tuple[Encoder, str]]:
+        """Every backbone of the study, and the encoder that it counts as."""
+        for encoder in self.recipe.backbones:
+            for name in dict.fromkeys(encoder.name_for(seed) for seed in range(self.recipe.seeds)):
+                yield encoder, name
+
+    def fits(
+        self, *, encoder: Encoder | None = None, backbone: str | None = None, task: str | None = None
+    ) -> Iterator[Fit]:
+        """The heads to train; those of one encoder, of its backbone of that name, and task only, if named."""
+        for fit in self._fits(encoder, task):
+            if backbone in (None, fit.backbone):
+                yield fit
+
+    def _fits(self, encoder: Encoder | None, task: str | None) -> Iterator[Fit]:
         r = self.recipe
         for one in r.backbones if encoder is None else (encoder,):
             for name in r.tasks if task is None else (task,):
@@ -140,22 +159,22 @@ class Grid:
             }
         )[:32]
 
-    def asked_spectrum(self, encoder: Encoder, task: str, evaluation: Evaluation) -> str:
+    def asked_spectrum(self, backbone: str, layer: str | None, task: str, evaluation: Evaluation) -> str:
         """The same of the spectrum of the features of a set."""
         return digest(
             {
                 "schema": SCHEMA,
-                "spectrum of": [encoder.name, encoder.layer, task, *self._asked_of_set(task, evaluation)],
+                "spectrum of": [backbone, layer, task, *self._asked_of_set(task, evaluation)],
                 **self._asked_of_data(task),
             }
         )[:32]
 
     def all_asked(self) -> Iterator[str]:
         """The hashes of the whole grid, spectra included."""
-        for encoder in self.recipe.backbones:
+        for encoder, name in self.backbones:
             for task in self.recipe.tasks:
                 for evaluation in self.evaluations(task):
-                    yield self.asked_spectrum(encoder, task, evaluation)
+                    yield self.asked_spectrum(name, encoder.layer, task, evaluation)
         for fit in self.fits():
             for evaluation in self.evaluations(fit.task):
                 yield self.asked(fit, evaluation)

@@ -36,6 +36,8 @@ class Encoder(BaseModel):
 
     Attributes:
         name: of the backbone, as in `run --backbone`.
+        repeats: encoders made in the same way with other seeds. Seed i of the study then uses number i, of
+            which `name` is number 0, so that intervals tell the luck of pre-training, too.
         label: what tables and figures call it; by default the name.
         family: encoders of one kind that differ in their noise only; a column or panel each.
         noise: rate of wrong labels or captions in its pre-training, in [0, 1]; `None` where unknown.
@@ -46,6 +48,7 @@ class Encoder(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+    repeats: tuple[str, ...] = ()
     label: str | None = None
     family: str = "encoder"
     noise: float | None = Field(default=None, ge=0, le=1)
@@ -56,6 +59,15 @@ class Encoder(BaseModel):
     def title(self) -> str:
         """What a reader sees."""
         return self.label or self.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all backbones that count as this encoder."""
+        return (self.name, *self.repeats)
+
+    def name_for(self, seed: int) -> str:
+        """The backbone that a seed of the study uses."""
+        return self.names[seed] if self.repeats else self.name
 
 
 class Task(BaseModel):
@@ -189,11 +201,21 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _each_once(self) -> Recipe:
-        names = [(encoder.name, encoder.layer) for encoder in self.backbones]
+        names = [(name, encoder.layer) for encoder in self.backbones for name in encoder.names]
         noises = [None if one is None else (one.kind, one.rate) for one in self.label_noise]
         for values in (names, noises, self.shares):
             if len(set(values)) < len(values):
                 raise ValueError(f"each encoder, noise and share once, not {values!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _enough_repeats(self) -> Recipe:
+        for encoder in self.backbones:
+            if encoder.repeats and len(encoder.names) < self.seeds:
+                raise ValueError(
+                    f"no repeats or at least {self.seeds - 1} of them for {self.seeds} seeds, not "
+                    f"{len(encoder.repeats)} as {encoder.title!r} has"
+                )
         return self
 
     def to_json(self) -> dict[str, Any]:

@@ -86,13 +86,12 @@ def compute(grid: Grid, log: StudyLog, place: Place, *, say: Callable[[str], Non
     with watching(num_missing_heads(grid, {row.asked for row in log.rows}), say=say) as watch:
         this = _Study(grid, log, place, watch)
         tasks = _opened(this, absent)
-        for encoder in grid.recipe.backbones:
-            costs = sum(_num_cells(grid, name) for name in tasks)
-            with this.outcome.going_on(encoder.name, costs):
-                backbone = open_backbone(encoder.name, layer=encoder.layer)
-                encoded = Encoded(backbone, grid.recipe, place)
+        for encoder, backbone in grid.backbones:
+            costs = sum(_num_cells(grid, name, encoder, backbone) for name in tasks)
+            with this.outcome.going_on(backbone, costs):
+                encoded = Encoded(open_backbone(backbone, layer=encoder.layer), grid.recipe, place)
                 for name, task in tasks.items():
-                    _task(this, encoder, encoded, name, task)
+                    _task(this, encoder, backbone, encoded, name, task)
     return this.outcome
 
 
@@ -110,30 +109,30 @@ def num_missing_heads(grid: Grid, asked: Container[str]) -> int:
 
 def _opened(this: _Study, absent: dict[str, str]) -> dict[str, OpenTask]:
     tasks = {}
-    num_encoders = len(this.grid.recipe.backbones)
     for name in this.grid.recipe.tasks:
-        with this.outcome.going_on(name, num_encoders * _num_cells(this.grid, name)):
+        num_cells = _num_cells(this.grid, name)
+        with this.outcome.going_on(name, num_cells):
             tasks[name] = open_task(this.grid, name, this.place, absent)
-            each = num_encoders * _num_cells(this.grid, name) // len(this.grid.evaluations(name))
+            each = num_cells // len(this.grid.evaluations(name))
             for reason in tasks[name].missing.values():
                 this.outcome.lacks(f"{name}: {reason}", each)
     return tasks
 
 
-def _num_cells(grid: Grid, task: str) -> int:
-    """Of one encoder."""
+def _num_cells(grid: Grid, task: str, encoder: Encoder | None = None, backbone: str | None = None) -> int:
+    """Of a task, or of one backbone on it."""
     return len(grid.evaluations(task)) * sum(
-        1 for _ in grid.fits(encoder=grid.recipe.backbones[0], task=task)
+        1 for _ in grid.fits(encoder=encoder, backbone=backbone, task=task)
     )
 
 
-def _task(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: OpenTask) -> None:
-    """All heads of one encoder on one task."""
-    what = f"{encoder.name} on {name}"
-    with this.outcome.going_on(what, _num_cells(this.grid, name)):
-        _spectra(this, encoder, encoded, name, task)
+def _task(this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask) -> None:
+    """All heads of one backbone on one task."""
+    what = f"{backbone} on {name}"
+    with this.outcome.going_on(what, _num_cells(this.grid, name, encoder, backbone)):
+        _spectra(this, encoder, backbone, encoded, name, task)
         bench = Bench(this.grid, encoded, task)
-        jobs = list(_jobs(this, bench, encoder, name, task))
+        jobs = list(_jobs(this, bench, encoder, backbone, name, task))
         for batch in in_batches(jobs, this.grid):
             num_cells = sum(len(job.cells) for job in batch)
             heads = ", ".join(dict.fromkeys(job.fit.head for job in batch))
@@ -143,9 +142,11 @@ def _task(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: Ope
             this.watch.advance(len(batch))
 
 
-def _jobs(this: _Study, bench: Bench, encoder: Encoder, name: str, task: OpenTask) -> Iterator[Job]:
+def _jobs(
+    this: _Study, bench: Bench, encoder: Encoder, backbone: str, name: str, task: OpenTask
+) -> Iterator[Job]:
     """The heads that lack a result."""
-    for fit in this.grid.fits(encoder=encoder, task=name):
+    for fit in this.grid.fits(encoder=encoder, backbone=backbone, task=name):
         with this.outcome.going_on(f"{name}, {noise_name(fit.noise)}", len(task.tests)):
             data = task.training_data(share=fit.share, noise=fit.noise, seed=fit.seed)
             cells = {one: bench.address(fit, one, data) for one in task.tests}
@@ -154,10 +155,12 @@ def _jobs(this: _Study, bench: Bench, encoder: Encoder, name: str, task: OpenTas
                 yield Job(fit, data, lacking)
 
 
-def _spectra(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: OpenTask) -> None:
+def _spectra(
+    this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask
+) -> None:
     """Of the features of every evaluation set, once."""
     for evaluation, part in task.tests.items():
-        asked = this.grid.asked_spectrum(encoder, name, evaluation)
+        asked = this.grid.asked_spectrum(backbone, encoder.layer, name, evaluation)
         cell = digest({"schema": SCHEMA, "asked": asked, "of": encoded.part_key(part)})[:32]
         if this.log.has(cell):
             continue
@@ -169,7 +172,7 @@ def _spectra(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: 
                 Spectrum(
                     cell=cell,
                     asked=asked,
-                    backbone=encoder.name,
+                    backbone=backbone,
                     layer=encoder.layer,
                     task=name,
                     set_name=part.name,
@@ -185,16 +188,16 @@ def _spectra(this: _Study, encoder: Encoder, encoded: Encoded, name: str, task: 
                     centred_effective_rank=centred.effective_rank,
                     encode_s=encoded.encode_s(wholes),
                     num_encoded=num_encoded,
-                    pretraining_accuracy=pretraining_accuracy(encoder),
+                    pretraining_accuracy=pretraining_accuracy(encoder, backbone),
                 )
             ]
         )
 
 
-def pretraining_accuracy(encoder: Encoder) -> float | None:
+def pretraining_accuracy(encoder: Encoder, backbone: str) -> float | None:
     """Of the recipe, else of the card of a zoo encoder."""
-    if encoder.accuracy is None and encoder.name.startswith(_ZOO):
-        return accuracy_of(zoo_card(encoder.name.removeprefix(_ZOO)))[1]
+    if encoder.accuracy is None and backbone.startswith(_ZOO):
+        return accuracy_of(zoo_card(backbone.removeprefix(_ZOO)))[1]
     return encoder.accuracy
 
 

@@ -19,7 +19,7 @@ from noiseproof.report.tables import (
     percent,
     percent_cell,
 )
-from noiseproof.study.found import Found, incomplete, over_seeds, per_seed
+from noiseproof.study.found import Found, incomplete, mean_of, over_seeds, per_seed
 
 _DOMAINS = {"id": "in domain", "ood": "out of domain"}
 POINTS = "Differences are in points and paired by seed; positive: better than the encoder without noise."
@@ -42,16 +42,15 @@ def models_table(found: Found) -> Table:
 def pretraining_table(found: Found) -> Table:
     """What pre-training reached on held-out data, by noise and family (Table 3)."""
     known = {
-        (encoder.family, encoder.noise): row.pretraining_accuracy
-        for encoder in found.encoders
-        for row in found.spectra_of(encoder)
+        (one.family, one.noise): mean_of(row.pretraining_accuracy for row in found.spectra_of(one))
+        for one in found.encoders
     }
     families = [family for family in found.families if found.noisy(family)]
     body = [
         (_rate(noise), *(percent(known.get((family, noise))) for family in families))
         for noise in _noises(found)
     ]
-    notes = ("On held-out data with clean labels, as the card of each encoder has it.",)
+    notes = ("On held-out data with clean labels, as the card of each encoder has it; mean over repeats.",)
     return Table("Accuracy of pre-training in %", ("noise", *families), tuple(body), notes)
 
 
