@@ -80,7 +80,6 @@ def test_known_encoders_are_those_of_the_zoo_by_default(encoders, photos, monkey
     monkeypatch.setattr(verdicts, "zoo_names", lambda: tuple(cards))
     monkeypatch.setattr(verdicts, "zoo_card", cards.__getitem__)
     assert verdicts.zoo_rates() == RATES
-    assert verdicts.zoo_rates("image-text") == {"zoo:pairs": 0.1}
     assert noiseproof("verdict", photos, "--backbone", "mine").exit_code == 0
     assert encoders[-1] == "mine"
 

@@ -72,17 +72,13 @@ def signature_of(
         return signature(stored.features, seed=seed, num_draws=num_draws, on_draw=bar.update)
 
 
-def zoo_rates(objective: str = "supervised") -> dict[str, float]:
-    """Zoo encoders that were pre-trained this way -> rate of the noise in it.
-
-    Args:
-        objective: as on their cards: supervised or image-text.
-    """
+def zoo_rates() -> dict[str, float]:
+    """The zoo's supervised encoders -> rate of the noise in their labels; its pairs are too few."""
     cards = {name: zoo_card(name) for name in zoo_names()}
     return {
         f"zoo:{name}": float(card["noise"]["asked_rate"])
         for name, card in cards.items()
-        if card["objective"] == objective
+        if card["objective"] == "supervised"
     }
 
 

@@ -21,9 +21,11 @@ Data = Annotated[str, typer.Argument(help="Data set on which encoders are compar
 Backbone = Annotated[str, typer.Option(help="The encoder in question.")]
 References = Annotated[
     list[str] | None,
-    typer.Option(help="Encoder of known noise, BACKBONE=RATE; may be repeated. By default --family."),
+    typer.Option(
+        help="Encoder of known noise, BACKBONE=RATE; may be repeated. By default the zoo's supervised ones."
+    ),
 ]
-Family = Annotated[str, typer.Option(help="Which zoo encoders to compare with: supervised or image-text.")]
+Layer = Annotated[str | None, typer.Option(help="Layer of the encoder in question.")]
 MaxWidth = Annotated[float, typer.Option(help="Widest interval that is still an answer, in [0, 1].")]
 IsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 Seed = Annotated[int, typer.Option(help="Of the bootstrap and of --limit.")]
@@ -33,8 +35,7 @@ def verdict(
     data: Data,
     backbone: Backbone,
     reference: References = None,
-    family: Family = "supervised",
-    layer: options.Layer = None,
+    layer: Layer = None,
     label: options.Label = None,
     image: options.Image = None,
     limit: options.Limit = None,
@@ -51,7 +52,7 @@ def verdict(
     from noiseproof.config import default_cache
     from noiseproof.report.renderers import to_terminal
 
-    references = verdicts.parse_references(reference) if reference else verdicts.zoo_rates(family)
+    references = verdicts.parse_references(reference) if reference else verdicts.zoo_rates()
     dataset = noiseproof.open_dataset(data, label=label, image=image, limit=limit, seed=seed)
     found, known, unknown = verdicts.judge(
         dataset, backbone, references=references, store=cache or default_cache(), layer=layer,
