@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from noiseproof.report.figures import draw_spectra
 from noiseproof.report.run_folder import SetSpectra
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened
-from noiseproof.study.drawing import DOMAINS, MARKERS, Drawn, legend, line, noise_axis, panels, prepared
+from noiseproof.study.drawing import MARKERS, Drawn, legend, line, noise_axis, panels, prepared
 from noiseproof.study.found import Found, mean_of, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
+from noiseproof.study.notes import DOMAINS
 from noiseproof.study.recipe import Encoder
 
 _OF_HEADS = " of the head; each encoder was pre-trained once"
