@@ -94,3 +94,67 @@ def test_without_a_clean_encoder_noise_by_noise_has_numbers_and_no_colours():
     assert len(axis.texts) == 4
     assert {text.get_color() for text in axis.texts} != {"white"}
     assert "No results of an encoder without noise in supervised." in drawn.caption
+
+
+def test_the_influence_of_pre_training_is_read_from_labels_without_noise():
+    few = {"heads": {"linear": {}}, "tasks": {"digits": {"train": "d"}}}
+    alone = invented(label_noise=["symmetric:0.6"], **few)
+    both = invented(label_noise=["none", "symmetric:0.6"], **few)
+    for table in (TABLES["influence"](both), FIGURES["influence"](both)[0]):
+        notes = " ".join(table.notes) if hasattr(table, "notes") else table.caption
+        assert "Only results without noise in the labels" in notes
+        assert "Mean over" not in notes
+    own = both.select(both.encoders[0], noise="none")["score"].mean()
+    assert row_of(TABLES["influence"](both), "supervised", "0 %")[3].value == pytest.approx(own)
+    _, y = FIGURES["influence"](both)[0].figure.axes[0].containers[0].lines[0].get_data()
+    assert y[0] == pytest.approx(100 * own)
+    # Where every result has noisy labels, those are shown.
+    own = alone.select(alone.encoders[0])["score"].mean()
+    table = TABLES["influence"](alone)
+    assert row_of(table, "supervised", "0 %")[3].value == pytest.approx(own)
+    assert not any("Only results" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        (
+            "models",
+            ["shares of the data (10 %, 50 %)", "noise in the labels (none, pair 0.2)", "settings (s, t)"],
+        ),
+        ("sets-in-domain", ["shares", "noise", "settings"]),
+        ("sets-out-of-domain", ["shares", "noise", "settings"]),
+        ("settings", ["shares", "noise", "heads (linear, mlp)"]),
+        ("influence", ["shares", "settings"]),
+        ("noise-x-noise", ["shares", "settings"]),
+    ],
+)
+def test_a_table_names_each_axis_that_it_does_not_show(name, hidden):
+    found = invented(
+        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], label_noise=["none", "pair:0.2"],
+        settings={"s": {}, "t": {"epochs": 5}}, seeds=2, tasks={"p": {"train": "p", "ood": ["q"]}},
+    )  # fmt: skip
+    (note,) = [one for one in TABLES[name](found).notes if one.startswith("Mean over")]
+    assert note.count("(") == len(hidden)
+    assert all(one in note for one in hidden)
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("influence", ["settings"]),
+        ("spectrum-and-accuracy", ["shares", "noise", "settings"]),
+        ("methods", ["shares", "noise", "settings"]),
+        ("noise-x-noise", ["shares", "settings"]),
+    ],
+)
+def test_a_caption_names_each_axis_that_the_figure_does_not_show(name, hidden):
+    found = invented(
+        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], label_noise=["none", "pair:0.2"],
+        settings={"s": {}, "t": {"epochs": 5}}, seeds=2, tasks={"p": {"train": "p", "ood": ["q"]}},
+    )  # fmt: skip
+    caption = FIGURES[name](found)[0].caption
+    assert caption.count("Mean over") == 1
+    said = caption.partition("Mean over")[2]
+    assert said.count("(") == len(hidden)
+    assert all(one in said for one in hidden)

@@ -61,6 +61,14 @@ class Found:
         """With results, in the order of the recipe."""
         return [head for head in self.recipe.heads if head in self.values("head")]
 
+    @property
+    def least_label_noise(self) -> str | None:
+        """The value of `noise` that results about pre-training are taken from: "none" where it is there.
+
+        Otherwise `None`, which selects every one.
+        """
+        return "none" if "none" in self.values("noise") else None
+
     def clean(self, family: str) -> Encoder | None:
         """The encoder of a family that others are compared with: the one without noise, if it has results."""
         return next((one for one in self.noisy(family) if one.noise == 0), None)

@@ -15,7 +15,7 @@ from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import INK, MUTED, plain, styled
 from noiseproof.study.drawing import Drawn
 from noiseproof.study.found import Found, over_seeds, paired
-from noiseproof.study.notes import incomplete, without_clean
+from noiseproof.study.notes import incomplete, mean_over, with_notes, without_clean
 
 
 def noise_figure(found: Found) -> list[Drawn]:
@@ -44,9 +44,11 @@ def noise_figure(found: Found) -> list[Drawn]:
         bar.outline.set_visible(False)
         caption = (
             f"Head {head}: in-domain accuracy in %, mean over sets and seeds; below it and in colour: the "
-            "difference to the encoder without noise under the same noise in the labels, in points. "
-            + " ".join((*incomplete(found), *without_clean(found)))
-        ).strip()
+            "difference to the encoder without noise under the same noise in the labels, in points."
+        )
+        caption = with_notes(
+            caption, mean_over(found, "head", "noise"), incomplete(found), without_clean(found)
+        )
         name = f"noise-x-noise-{head}"
         drawn.append(Drawn(name, figure, f"Noise in pre-training by noise in the labels, {head}", caption))
     return drawn

@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from noiseproof.report.tables import INTERVAL_MEANING, NONE, ONE_SEED, RULE_FOR_BOLD, Cell
 from noiseproof.study.found import Found
 from noiseproof.study.grid import Grid
 
 DOMAINS = {"id": "in domain", "ood": "out of domain"}
 _MAX_NAMED = 6
+_AXES = {
+    "share": "shares of the data",
+    "noise": "noise in the labels",
+    "setting": "settings",
+    "head": "heads",
+}
 
 
-def notes_of(found: Found, *, bold: bool = True) -> tuple[str, ...]:
-    """Below every table of means over seeds."""
+def notes_of(found: Found, *shown: str, bold: bool = True) -> tuple[str, ...]:
+    """Below every table of means over seeds.
+
+    Args:
+        found: of the study.
+        shown: axes of the grid that the table shows, see `mean_over`.
+        bold: whether it marks the best head.
+    """
     has_seeds = len(found.values("seed")) > 1
     notes = [INTERVAL_MEANING, *([RULE_FOR_BOLD] if bold else [])] if has_seeds else [ONE_SEED]
-    return (*notes, *incomplete(found))
+    return (*notes, *mean_over(found, *shown), *incomplete(found))
+
+
+def mean_over(found: Found, *shown: str) -> list[str]:
+    """The axes of the grid with more than one value that a table or figure does not show.
+
+    Args:
+        found: of the study.
+        shown: those it does show, or takes one value of.
+    """
+    hidden = [
+        f"{name} ({_listed(_said(axis, value) for value in found.values(axis))})"
+        for axis, name in _AXES.items()
+        if axis not in shown and len(found.values(axis)) > 1
+    ]
+    return [f"Mean over {' and over '.join(hidden)}."] if hidden else []
+
+
+def chosen_noise(found: Found) -> list[str]:
+    """For what shows `Found.least_label_noise` only."""
+    is_chosen = found.least_label_noise is not None and len(found.values("noise")) > 1
+    return ["Only results without noise in the labels of the training set."] if is_chosen else []
+
+
+def with_notes(caption: str, *notes: Iterable[str]) -> str:
+    """A caption and what has to be said beside it."""
+    return " ".join((caption, *(note for each in notes for note in each)))
 
 
 def without_clean(found: Found) -> list[str]:
@@ -35,10 +76,9 @@ def incomplete(found: Found) -> list[str]:
     notes = [f"Without {', '.join(lacking)}, which could not be computed."] if lacking else []
     short = _short(found, there)
     if short:
-        named = ", ".join(short[:_MAX_NAMED]) + (", ..." if len(short) > _MAX_NAMED else "")
         notes.append(
-            f"Results lack, so that means cover less than the grid: {named}. Differences and bold compare "
-            "what both sides have."
+            f"Results lack, so that means cover less than the grid: {_listed(short)}. Differences and bold "
+            "compare what both sides have."
         )
     return notes
 
@@ -58,3 +98,14 @@ def _short(found: Found, tasks: list[str]) -> list[str]:
         for (title, head), count in counts.items()
         if count < expected
     ]
+
+
+def _said(axis: str, value: Any) -> str:
+    return f"{100 * value:g} %" if axis == "share" else str(value).replace(":", " ")
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:_MAX_NAMED]) + (
+        f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    )

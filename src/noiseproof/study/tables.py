@@ -24,7 +24,7 @@ def models_table(found: Found) -> Table:
             body.append((name_cell(encoder.title), name_cell(head), *cells))
     names = [f"{'acc.' if value == 'score' else 'F1'} {DOMAINS[domain]}" for domain, value in asked]
     header = ("encoder", "head", *names)
-    return Table("Encoders and heads, in %", header, tuple(body), notes_of(found), num_text_columns=2)
+    return Table("Encoders and heads, in %", header, tuple(body), notes_of(found, "head"), num_text_columns=2)
 
 
 def pretraining_table(found: Found) -> Table:
@@ -65,7 +65,7 @@ def runtime_table(found: Found) -> Table:
         body.append((name_cell(task or "all"), _encoding(found, task), *row))
     notes = (
         "Wall time on the hardware of study.json: features once for all heads and seeds; training per seed, "
-        f"summed over encoders and settings ({len(found.encoders)} encoders).",
+        f"summed over {len(found.encoders)} encoders and over shares, noise in the labels and settings.",
         f"{NONE}: the features were in the store before, so their time was not measured.",
     )
     return Table("Seconds", ("set", "features, once", *heads), tuple(body), notes)
@@ -85,7 +85,7 @@ def settings_table(found: Found) -> Table:
                     cells.append(percent_cell(over_seeds(pd.concat(own), "score")) if own else Cell(NONE))
             body.append((name_cell(setting), rate_cell(noise), *cells))
     names = [f"{family}, {DOMAINS[domain]}" for family in found.families for domain in domains]
-    columns, notes = ("setting", "noise", *names), notes_of(found, bold=False)
+    columns, notes = ("setting", "noise", *names), notes_of(found, "setting", bold=False)
     return Table("Accuracy in % by setting", columns, tuple(body), notes, num_text_columns=2)
 
 
@@ -132,7 +132,10 @@ def noise_table(found: Found) -> Table:
         for encoder in found.encoders
     ]
     names = [one.replace(":", " ") for one in noises]
-    notes = (*notes_of(found, bold=False), "Columns: wrong labels in the training set, kind and rate.")
+    notes = (
+        *notes_of(found, "head", "noise", bold=False),
+        "Columns: wrong labels in the training set, kind and rate.",
+    )
     columns = ("head", "encoder", *names)
     return Table("In-domain accuracy in %", columns, tuple(body), notes, num_text_columns=2)
 
@@ -161,7 +164,7 @@ def _sets_table(found: Found, domain: str, title: str, notes: tuple[str, ...]) -
         for head in found.heads:
             body.append((name_cell(encoder.title), name_cell(head), *(column[head] for column in columns)))
     columns_named = ("encoder", "head", *tasks, "mean")
-    return Table(title, columns_named, tuple(body), (*notes_of(found), *notes), num_text_columns=2)
+    return Table(title, columns_named, tuple(body), (*notes_of(found, "head"), *notes), num_text_columns=2)
 
 
 def _heads(found: Found, cells: pd.DataFrame, value: str) -> dict[str, Cell]:
