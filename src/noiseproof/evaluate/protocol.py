@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -222,10 +222,14 @@ def _paired(first: dict[int, float], second: dict[int, float]) -> dict[int, floa
 
 def is_above(first: dict[int, float], second: dict[int, float]) -> bool:
     """Whether the 95 % interval of the difference paired by seed lies above zero; never with one seed."""
-    differences = _paired(first, second)
+    return is_positive(_paired(first, second).values())
+
+
+def is_positive(differences: Collection[float]) -> bool:
+    """Whether the 95 % interval of a mean lies above zero; never with one value."""
     if len(differences) < 2:
         return False
-    lead = interval(differences.values())
+    lead = interval(differences)
     assert lead.half_width is not None
     return lead.mean - lead.half_width > 0
 

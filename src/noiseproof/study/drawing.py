@@ -14,7 +14,6 @@ from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, styled
 from noiseproof.study.recipe import Encoder
 
-DOMAINS = {"id": "in domain", "ood": "out of domain"}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 

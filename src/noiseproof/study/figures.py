@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from noiseproof.report.figures import draw_spectra
 from noiseproof.report.run_folder import SetSpectra
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened
-from noiseproof.study.drawing import DOMAINS, MARKERS, Drawn, legend, line, noise_axis, panels, prepared
+from noiseproof.study.drawing import MARKERS, Drawn, legend, line, noise_axis, panels, prepared
 from noiseproof.study.found import Found, mean_of, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
+from noiseproof.study.notes import DOMAINS, chosen_noise, incomplete, mean_over, with_notes
 from noiseproof.study.recipe import Encoder
 
 _OF_HEADS = " of the head; each encoder was pre-trained once"
@@ -22,7 +23,7 @@ _FILE = r"^.* \+ |\.\w+$"  # what a shift is of; the suffix of a file
 
 def influence_figure(found: Found) -> list[Drawn]:
     """Accuracy in and out of domain by noise in pre-training, a line per share of the data (Figure 2)."""
-    head = found.heads[0]
+    head, noise = found.heads[0], found.least_label_noise
     families, domains = found.noisy_families, found.domains
     if not families or not domains:
         return []
@@ -34,7 +35,12 @@ def influence_figure(found: Found) -> list[Drawn]:
             prepared(axis, plain(f"{family}, {DOMAINS[domain]}"), "accuracy in %" if column == 0 else "")
             for i, share in enumerate(shares):
                 points = [
-                    (one, over_seeds(found.select(one, domain=domain, head=head, share=share), "score"))
+                    (
+                        one,
+                        over_seeds(
+                            found.select(one, domain=domain, head=head, share=share, noise=noise), "score"
+                        ),
+                    )
                     for one in found.noisy(family)
                 ]
                 line(axis, points, i, label=percent_of_data(share), scale=100.0)
@@ -43,6 +49,12 @@ def influence_figure(found: Found) -> list[Drawn]:
     caption = (
         f"Accuracy of the head {head}, mean over sets, by the rate of wrong labels in pre-training. Bars: "
         f"95 % intervals over seeds{_OF_HEADS if not found.has_repeats else ''}."
+    )
+    caption = with_notes(
+        caption,
+        chosen_noise(found),
+        mean_over(found, "share", "head", *(["noise"] if noise else [])),
+        incomplete(found),
     )
     return [Drawn("influence", figure, "Accuracy in and out of domain by noise in pre-training", caption)]
 
@@ -65,10 +77,10 @@ def spectrum_and_accuracy_figure(found: Found) -> list[Drawn]:
             _scatter(axis, found, family, domain, quantity, head, noises)
     legend(figure, axes[0, 0])
     caption = (
-        f"Each point is an encoder on one set: accuracy of the head {head}, mean over shares of the data and "
-        "seeds, against the spectrum of the features of that set. Lines join the encoders on one set, from "
-        "clean to noisy."
+        f"Each point is an encoder on one set: accuracy of the head {head}, mean over seeds, against the "
+        "spectrum of the features of that set. Lines join the encoders on one set, from clean to noisy."
     )
+    caption = with_notes(caption, mean_over(found, "head"), incomplete(found))
     return [Drawn("spectrum-and-accuracy", figure, "Accuracy against SVE and LSVR of the features", caption)]
 
 
@@ -105,6 +117,7 @@ def methods_figure(found: Found) -> list[Drawn]:
         "By noise in pre-training: F1 of the heads, and entropy (SVE) and largest-singular-value ratio "
         "(LSVR) of the features that reach the classifier. Bars: 95 % intervals over seeds."
     )
+    caption = with_notes(caption, mean_over(found, "head"), incomplete(found))
     return [Drawn("methods", figure, "F1, SVE and LSVR of the heads by noise in pre-training", caption)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -60,6 +60,18 @@ class Found:
     def heads(self) -> list[str]:
         """With results, in the order of the recipe."""
         return [head for head in self.recipe.heads if head in self.values("head")]
+
+    @property
+    def least_label_noise(self) -> str | None:
+        """The value of `noise` that results about pre-training are taken from: "none" where it is there.
+
+        Otherwise `None`, which selects every one.
+        """
+        return "none" if "none" in self.values("noise") else None
+
+    def clean(self, family: str) -> Encoder | None:
+        """The encoder of a family that others are compared with: the one without noise, if it has results."""
+        return next((one for one in self.noisy(family) if one.noise == 0), None)
 
     def noisy(self, family: str) -> list[Encoder]:
         """Encoders of a family whose pre-training noise is known, the cleanest first."""
@@ -130,6 +142,24 @@ def per_seed(cells: pd.DataFrame, value: str) -> dict[int, float]:
     }
 
 
+def paired(first: pd.DataFrame, second: pd.DataFrame, value: str, *, but: str) -> pd.DataFrame:
+    """The cells of `first` that `second` has, too, with the differences of a column in place of its values.
+
+    A mean of what comes out compares like with like, whatever either side lacks.
+
+    Args:
+        first: cells with one value in column `but`.
+        second: cells with another.
+        value: column to compare.
+        but: the column of the grid in which the two differ, as in `_PLACE`.
+    """
+    if not len(first) or not len(second):
+        return first.head(0)
+    keys = [name for name in (*_PLACE, "seed") if name != but]
+    both = first.merge(second[[*keys, value]], on=keys, suffixes=("", "_of_second"))
+    return both.assign(**{value: both[value] - both[f"{value}_of_second"]})
+
+
 def mean_of(values: Iterable[float | None]) -> float | None:
     """Mean of those that are known."""
     known = [value for value in values if value is not None]
@@ -145,12 +175,6 @@ def over_seeds(cells: pd.DataFrame, value: str) -> Interval | None:
 def percent_of_data(share: float) -> str:
     """A share of the training set as a label."""
     return f"{100 * share:g} % of the data"
-
-
-def incomplete(found: Found) -> Sequence[str]:
-    """Notes on what the means do not cover."""
-    lacking = [name for name in found.recipe.tasks if name not in found.values("task")]
-    return [f"Without {', '.join(lacking)}, which could not be computed."] if lacking else []
 
 
 def _key(name: str, layer: str | None) -> str:

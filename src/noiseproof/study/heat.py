@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import INK, MUTED, plain, styled
 from noiseproof.study.drawing import Drawn
-from noiseproof.study.found import Found, over_seeds
+from noiseproof.study.found import Found, over_seeds, paired
+from noiseproof.study.notes import incomplete, mean_over, with_notes, without_clean
 
 
 def noise_figure(found: Found) -> list[Drawn]:
@@ -24,17 +26,17 @@ def noise_figure(found: Found) -> list[Drawn]:
     drawn = []
     for head in found.heads if kinds and families else ():
         tables = {
-            (family, kind): _accuracies(found, family, kind, head) for family in families for kind in kinds
+            (family, kind): _numbers(found, family, kind, head) for family in families for kind in kinds
         }
         # One scale for all panels, so that a colour means one thing; half a point is never loud.
-        limit = max(0.5, *(float(np.nanmax(np.abs(t - t[0]), initial=0.0)) for t in tables.values()))
+        limit = max(0.5, *(float(np.nanmax(np.abs(d), initial=0.0)) for _, d in tables.values()))
         heights = [len(found.noisy(family)) for family in families]
         size = (max(4.2 * len(kinds), 5.0), 0.42 * sum(heights) + 0.9 * len(families) + 0.2)
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(hspace=0.06, wspace=0.05))
         axes = figure.subplots(len(families), len(kinds), squeeze=False, height_ratios=heights)
-        for (family, kind), table in tables.items():
+        for (family, kind), (accuracies, differences) in tables.items():
             axis = axes[families.index(family), kinds.index(kind)]
-            image = _heat(axis, table, limit)
+            image = _heat(axis, accuracies, differences, limit)
             _prepared_heat(axis, found, family, kind)
         bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02, aspect=30)
         bar.set_label("points against the clean encoder", color=MUTED, fontsize=8.5)
@@ -43,6 +45,9 @@ def noise_figure(found: Found) -> list[Drawn]:
         caption = (
             f"Head {head}: in-domain accuracy in %, mean over sets and seeds; below it and in colour: the "
             "difference to the encoder without noise under the same noise in the labels, in points."
+        )
+        caption = with_notes(
+            caption, mean_over(found, "head", "noise"), incomplete(found), without_clean(found)
         )
         name = f"noise-x-noise-{head}"
         drawn.append(Drawn(name, figure, f"Noise in pre-training by noise in the labels, {head}", caption))
@@ -54,30 +59,47 @@ def _label_noises(found: Found, kind: str) -> list[str]:
     return [one for one in there if one == "none" or one.startswith(f"{kind}:")]
 
 
-def _accuracies(found: Found, family: str, kind: str, head: str) -> Float[np.ndarray, "m l"]:
-    """In percent, NaN where there is none: encoders, the cleanest first, against noise in the labels."""
-    means = [
-        [
-            over_seeds(found.select(encoder, domain="id", head=head, noise=noise), "score")
-            for noise in _label_noises(found, kind)
-        ]
-        for encoder in found.noisy(family)
-    ]
-    return np.array([[np.nan if one is None else 100 * one.mean for one in row] for row in means])
+def _numbers(
+    found: Found, family: str, kind: str, head: str
+) -> tuple[Float[np.ndarray, "m l"], Float[np.ndarray, "m l"]]:
+    """Of encoders, the cleanest first, against noise in the labels; in percent, NaN where there is none.
+
+    Returns:
+        Accuracies, and differences to the encoder without noise on the sets that both have.
+    """
+    clean = found.clean(family)
+    accuracies, differences = [], []
+    for encoder in found.noisy(family):
+        for noise in _label_noises(found, kind):
+            own = found.select(encoder, domain="id", head=head, noise=noise)
+            other = own.head(0) if clean is None else found.select(clean, domain="id", head=head, noise=noise)
+            accuracies.append(_percent(over_seeds(own, "score")))
+            differences.append(_percent(over_seeds(paired(own, other, "score", but="encoder"), "score")))
+    shape = (len(found.noisy(family)), -1)
+    return np.reshape(accuracies, shape), np.reshape(differences, shape)
 
 
-def _heat(axis: Axes, accuracies: Float[np.ndarray, "m l"], limit: float) -> AxesImage:
-    differences = accuracies - accuracies[0]
+def _percent(mean: Interval | None) -> float:
+    return np.nan if mean is None else 100 * mean.mean
+
+
+def _heat(
+    axis: Axes,
+    accuracies: Float[np.ndarray, "m l"],
+    differences: Float[np.ndarray, "m l"],
+    limit: float,
+) -> AxesImage:
     # Orange and purple differ to every eye; white is no difference. The darkest ends are left out.
     colours = ListedColormap(colormaps["PuOr_r"](np.linspace(0.12, 0.88, 256)))
     image = axis.imshow(differences, cmap=colours, vmin=-limit, vmax=limit, aspect="auto")
     for (i, j), value in np.ndenumerate(accuracies):
         if np.isfinite(value):
-            red, green, blue, _ = image.to_rgba(differences[i, j])
-            ink = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else INK
+            difference = differences[i, j]
+            red, green, blue, alpha = image.to_rgba(difference)  # no difference known: no colour
+            ink = "white" if alpha and 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else INK
             axis.text(j, i - 0.12, f"{value:.1f}", ha="center", va="center", fontsize=9, color=ink)
-            if i:
-                said = f"{differences[i, j]:+.1f}"
+            if i and np.isfinite(difference):
+                said = f"{difference:+.1f}"
                 axis.text(j, i + 0.26, said, ha="center", va="center", fontsize=6.5, color=ink)
     return image
 

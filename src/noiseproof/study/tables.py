@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pandas as pd
 
-from noiseproof.evaluate.protocol import interval, is_above
-from noiseproof.report.tables import (
-    INTERVAL_MEANING,
-    NONE,
-    ONE_SEED,
-    RULE_FOR_BOLD,
-    Cell,
-    Table,
-    decimal,
-    name_cell,
-    percent,
-    percent_cell,
-)
-from noiseproof.study.found import Found, incomplete, mean_of, over_seeds, per_seed
-
-_DOMAINS = {"id": "in domain", "ood": "out of domain"}
-POINTS = "Differences are in points and paired by seed; positive: better than the encoder without noise."
+from noiseproof.evaluate.protocol import is_positive
+from noiseproof.report.tables import NONE, Cell, Table, decimal, name_cell, percent, percent_cell
+from noiseproof.study.comparisons import influence_table
+from noiseproof.study.found import Found, mean_of, over_seeds, paired, per_seed
+from noiseproof.study.notes import DOMAINS, notes_of, rate_cell
 
 
 def models_table(found: Found) -> Table:
@@ -34,9 +22,9 @@ def models_table(found: Found) -> Table:
         for head in found.heads:
             cells = [column[head] for column in columns]
             body.append((name_cell(encoder.title), name_cell(head), *cells))
-    names = [f"{'acc.' if value == 'score' else 'F1'} {_DOMAINS[domain]}" for domain, value in asked]
+    names = [f"{'acc.' if value == 'score' else 'F1'} {DOMAINS[domain]}" for domain, value in asked]
     header = ("encoder", "head", *names)
-    return Table("Encoders and heads, in %", header, tuple(body), _notes(found), num_text_columns=2)
+    return Table("Encoders and heads, in %", header, tuple(body), notes_of(found, "head"), num_text_columns=2)
 
 
 def pretraining_table(found: Found) -> Table:
@@ -47,7 +35,7 @@ def pretraining_table(found: Found) -> Table:
     }
     families = [family for family in found.families if found.noisy(family)]
     body = [
-        (_rate(noise), *(percent(known.get((family, noise))) for family in families))
+        (rate_cell(noise), *(percent(known.get((family, noise))) for family in families))
         for noise in _noises(found)
     ]
     notes = ("On held-out data with clean labels, as the card of each encoder has it; mean over repeats.",)
@@ -77,7 +65,7 @@ def runtime_table(found: Found) -> Table:
         body.append((name_cell(task or "all"), _encoding(found, task), *row))
     notes = (
         "Wall time on the hardware of study.json: features once for all heads and seeds; training per seed, "
-        f"summed over encoders and settings ({len(found.encoders)} encoders).",
+        f"summed over {len(found.encoders)} encoders and over shares, noise in the labels and settings.",
         f"{NONE}: the features were in the store before, so their time was not measured.",
     )
     return Table("Seconds", ("set", "features, once", *heads), tuple(body), notes)
@@ -95,32 +83,10 @@ def settings_table(found: Found) -> Table:
                 for domain in domains:
                     own = [found.select(one, domain=domain, setting=setting) for one in encoders]
                     cells.append(percent_cell(over_seeds(pd.concat(own), "score")) if own else Cell(NONE))
-            body.append((name_cell(setting), _rate(noise), *cells))
-    names = [f"{family}, {_DOMAINS[domain]}" for family in found.families for domain in domains]
-    columns, notes = ("setting", "noise", *names), _notes(found, bold=False)
+            body.append((name_cell(setting), rate_cell(noise), *cells))
+    names = [f"{family}, {DOMAINS[domain]}" for family in found.families for domain in domains]
+    columns, notes = ("setting", "noise", *names), notes_of(found, "setting", bold=False)
     return Table("Accuracy in % by setting", columns, tuple(body), notes, num_text_columns=2)
-
-
-def influence_table(found: Found) -> Table:
-    """Each encoder against the one of its family without noise, for every head: the claim of Figure 2."""
-    body = []
-    domains = found.domains
-    for family in found.families:
-        encoders = found.noisy(family)
-        for encoder in encoders:
-            for head in found.heads:
-                cells = []
-                for domain in domains:
-                    own, clean = (
-                        per_seed(found.select(one, domain=domain, head=head), "score")
-                        for one in (encoder, encoders[0])
-                    )
-                    cells += [percent_cell(interval(own.values()) if own else None), _difference(own, clean)]
-                body.append((name_cell(family), _rate(encoder.noise), name_cell(head), *cells))
-    names = [name for domain in domains for name in (_DOMAINS[domain], "against clean")]
-    notes = (*_notes(found, bold=False), POINTS)
-    columns = ("family", "noise", "head", *names)
-    return Table("Accuracy in % by noise in pre-training", columns, tuple(body), notes, num_text_columns=3)
 
 
 def spectrum_table(found: Found) -> Table:
@@ -142,7 +108,7 @@ def spectrum_table(found: Found) -> Table:
         )
         for encoder in found.encoders
     ]
-    names = [f"{name}, {_DOMAINS[domain]}" for domain in domains for name, _ in quantities]
+    names = [f"{name}, {DOMAINS[domain]}" for domain in domains for name, _ in quantities]
     notes = (
         "SVE: entropy of the singular values in nats. LSVR: minus the log of the largest one's share.",
         "There is one number per encoder and set, so there are no seeds to tell luck from effect.",
@@ -166,7 +132,10 @@ def noise_table(found: Found) -> Table:
         for encoder in found.encoders
     ]
     names = [one.replace(":", " ") for one in noises]
-    notes = (*_notes(found, bold=False), "Columns: wrong labels in the training set, kind and rate.")
+    notes = (
+        *notes_of(found, "head", "noise", bold=False),
+        "Columns: wrong labels in the training set, kind and rate.",
+    )
     columns = ("head", "encoder", *names)
     return Table("In-domain accuracy in %", columns, tuple(body), notes, num_text_columns=2)
 
@@ -195,27 +164,20 @@ def _sets_table(found: Found, domain: str, title: str, notes: tuple[str, ...]) -
         for head in found.heads:
             body.append((name_cell(encoder.title), name_cell(head), *(column[head] for column in columns)))
     columns_named = ("encoder", "head", *tasks, "mean")
-    return Table(title, columns_named, tuple(body), (*_notes(found), *notes), num_text_columns=2)
+    return Table(title, columns_named, tuple(body), (*notes_of(found, "head"), *notes), num_text_columns=2)
 
 
 def _heads(found: Found, cells: pd.DataFrame, value: str) -> dict[str, Cell]:
-    """Head -> its mean, bold where it is clearly ahead of every other."""
-    by_head = {head: per_seed(cells[cells["head"] == head], value) for head in found.heads}
+    """Head -> its mean, bold where it is clearly ahead of every other on what both have."""
+    by_head = {head: cells[cells["head"] == head] for head in found.heads}
     shown = {}
     for head, own in by_head.items():
-        others = [values for other, values in by_head.items() if other != head]
-        is_best = bool(others) and all(is_above(own, values) for values in others)
-        shown[head] = percent_cell(interval(own.values()) if own else None, is_best=is_best)
+        others = [rows for other, rows in by_head.items() if other != head]
+        is_best = bool(others) and all(
+            is_positive(per_seed(paired(own, rows, value, but="head"), value).values()) for rows in others
+        )
+        shown[head] = percent_cell(over_seeds(own, value), is_best=is_best)
     return shown
-
-
-def _difference(own: dict[int, float], clean: dict[int, float]) -> Cell:
-    differences = [own[seed] - clean[seed] for seed in own if seed in clean]
-    if not differences:
-        return Cell(NONE)
-    found = interval(differences)
-    spread = "" if found.half_width is None else f"± {100 * found.half_width:.1f}"
-    return Cell(f"{100 * found.mean:+.1f}", spread, found.mean)
 
 
 def _total(trained: pd.DataFrame) -> float | None:
@@ -236,13 +198,3 @@ def _seconds(value: float | None) -> Cell:
 
 def _noises(found: Found) -> list[float]:
     return sorted({encoder.noise for encoder in found.encoders if encoder.noise is not None})
-
-
-def _rate(noise: float | None) -> Cell:
-    return Cell(NONE) if noise is None else Cell(f"{100 * noise:g} %", value=noise)
-
-
-def _notes(found: Found, *, bold: bool = True) -> tuple[str, ...]:
-    has_seeds = len(found.values("seed")) > 1
-    notes: Sequence[str] = [INTERVAL_MEANING, *([RULE_FOR_BOLD] if bold else [])] if has_seeds else [ONE_SEED]
-    return (*notes, *incomplete(found))

@@ -1,0 +1,160 @@
+"""Differences compare what both sides have, with the encoder that has no noise and no other."""
+
+import numpy as np
+import pytest
+from invented import invented
+
+from noiseproof.study.figures import FIGURES
+from noiseproof.study.found import paired, per_seed
+from noiseproof.study.tables import TABLES
+
+FALL = -0.2 * 0.05  # the formula of `invented`: 5 % of noise out of domain
+
+
+@pytest.fixture(scope="module")
+def found():
+    return invented(heads={"linear": {}, "mlp": {}})
+
+
+def without(found, **which):
+    """The same without the cells that have all of these values."""
+    lacking = np.logical_and.reduce([found.cells[name] == value for name, value in which.items()])
+    return type(found)(found.recipe, found.cells[~lacking], found.spectra)
+
+
+def row_of(table, *names):
+    return next(row for row in table.rows if tuple(cell.text for cell in row[: len(names)]) == names)
+
+
+def test_differences_are_those_of_a_slow_loop_over_common_places(found):
+    lacking = without(found, backbone="zoo:a-5", task="cifar10")
+    noisy = lacking.select(lacking.encoders[1], domain="ood", head="mlp")
+    clean = lacking.select(lacking.encoders[0], domain="ood", head="mlp")
+    slow = {}
+    for seed in range(3):
+        by_task = {}
+        for a in noisy.to_dict("records"):
+            for b in clean.to_dict("records"):
+                if (a["task"], a["set"], a["seed"]) == (b["task"], b["set"], b["seed"]) and a["seed"] == seed:
+                    by_task.setdefault(a["task"], []).append(a["score"] - b["score"])
+        assert {task: len(values) for task, values in by_task.items()} == {"photo": 2}
+        slow[seed] = np.mean([np.mean(values) for values in by_task.values()])
+    assert per_seed(paired(noisy, clean, "score", but="encoder"), "score") == pytest.approx(slow)
+
+
+def test_a_task_that_one_encoder_lacks_makes_no_difference(found):
+    whole = row_of(TABLES["influence"](found), "supervised", "5 %", "mlp")
+    table = TABLES["influence"](without(found, backbone="zoo:a-5", task="cifar10"))
+    lacking = row_of(table, "supervised", "5 %", "mlp")
+    assert whole[6].value == pytest.approx(FALL, abs=0.01)
+    assert lacking[6].value == pytest.approx(FALL, abs=0.01)  # 2 points of noise in the numbers, not 4.6
+    assert lacking[4].value == pytest.approx(whole[4].value, abs=0.01)
+    # 4 in-domain and 3 out-of-domain sets, 3 seeds; cifar10 has one of each.
+    assert any("zoo:a-5 with linear (15 of 21), zoo:a-5 with mlp (15 of 21)." in note for note in table.notes)
+
+
+def test_a_head_that_lacks_the_hardest_task_is_not_ahead(found):
+    table = TABLES["models"](without(found, head="linear", task="cifar10"))
+    for linear, mlp in zip(table.rows[::2], table.rows[1::2], strict=True):
+        assert linear[2].value > mlp[2].value  # of easier tasks
+        assert not linear[2].is_best
+        assert mlp[2].is_best  # 2 points above on each task that both have
+    assert any("zoo:a-0 with linear (15 of 21)" in note for note in table.notes)
+    assert not any("lack" in note for note in TABLES["models"](found).notes)
+
+
+def test_only_the_encoder_without_noise_is_the_reference(found):
+    noisy = without(found, backbone="zoo:a-0")
+    spectra = [row for row in noisy.spectra if row.backbone != "zoo:a-0"]
+    table = TABLES["influence"](type(found)(found.recipe, noisy.cells, spectra))
+    own = row_of(table, "supervised", "5 %", "mlp")
+    assert (own[4].text, own[6].text) == ("–", "–")
+    assert own[3].value is not None
+    assert row_of(table, "image-text", "10 %", "mlp")[6].value == pytest.approx(-0.02, abs=0.01)
+    assert "No results of an encoder without noise in supervised." in " ".join(table.notes)
+
+
+def test_colours_of_noise_by_noise_are_differences_on_common_places():
+    found = invented(label_noise=["none", "symmetric:0.4"], heads={"linear": {}})
+    lacking = without(found, backbone="zoo:a-20", task="cifar10")
+    whole, short = (
+        np.asarray(FIGURES["noise-x-noise"](one)[0].figure.axes[0].images[0].get_array())
+        for one in (found, lacking)
+    )
+    assert short[3] == pytest.approx(whole[3], abs=0.6)  # in points; with unlike sets it would be 8
+    assert short[[0, 1, 2, 4, 5]] == pytest.approx(whole[[0, 1, 2, 4, 5]])
+
+
+def test_without_a_clean_encoder_noise_by_noise_has_numbers_and_no_colours():
+    encoders = [{"name": f"zoo:a-{noise}", "family": "supervised", "noise": noise / 100} for noise in (5, 10)]
+    found = invented(label_noise=["none", "symmetric:0.4"], heads={"linear": {}}, backbones=encoders)
+    (drawn,) = FIGURES["noise-x-noise"](found)
+    axis = drawn.figure.axes[0]
+    assert np.isnan(np.asarray(axis.images[0].get_array(), float)).all()
+    assert len(axis.texts) == 4
+    assert {text.get_color() for text in axis.texts} != {"white"}
+    assert "No results of an encoder without noise in supervised." in drawn.caption
+
+
+def test_the_influence_of_pre_training_is_read_from_labels_without_noise():
+    few = {"heads": {"linear": {}}, "tasks": {"digits": {"train": "d"}}}
+    alone = invented(label_noise=["symmetric:0.6"], **few)
+    both = invented(label_noise=["none", "symmetric:0.6"], **few)
+    for table in (TABLES["influence"](both), FIGURES["influence"](both)[0]):
+        notes = " ".join(table.notes) if hasattr(table, "notes") else table.caption
+        assert "Only results without noise in the labels" in notes
+        assert "Mean over" not in notes
+    own = both.select(both.encoders[0], noise="none")["score"].mean()
+    assert row_of(TABLES["influence"](both), "supervised", "0 %")[3].value == pytest.approx(own)
+    _, y = FIGURES["influence"](both)[0].figure.axes[0].containers[0].lines[0].get_data()
+    assert y[0] == pytest.approx(100 * own)
+    # Where every result has noisy labels, those are shown.
+    own = alone.select(alone.encoders[0])["score"].mean()
+    table = TABLES["influence"](alone)
+    assert row_of(table, "supervised", "0 %")[3].value == pytest.approx(own)
+    assert not any("Only results" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        (
+            "models",
+            ["shares of the data (10 %, 50 %)", "noise in the labels (none, pair 0.2)", "settings (s, t)"],
+        ),
+        ("sets-in-domain", ["shares", "noise", "settings"]),
+        ("sets-out-of-domain", ["shares", "noise", "settings"]),
+        ("settings", ["shares", "noise", "heads (linear, mlp)"]),
+        ("influence", ["shares", "settings"]),
+        ("noise-x-noise", ["shares", "settings"]),
+    ],
+)
+def test_a_table_names_each_axis_that_it_does_not_show(name, hidden):
+    found = invented(
+        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], label_noise=["none", "pair:0.2"],
+        settings={"s": {}, "t": {"epochs": 5}}, seeds=2, tasks={"p": {"train": "p", "ood": ["q"]}},
+    )  # fmt: skip
+    (note,) = [one for one in TABLES[name](found).notes if one.startswith("Mean over")]
+    assert note.count("(") == len(hidden)
+    assert all(one in note for one in hidden)
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("influence", ["settings"]),
+        ("spectrum-and-accuracy", ["shares", "noise", "settings"]),
+        ("methods", ["shares", "noise", "settings"]),
+        ("noise-x-noise", ["shares", "settings"]),
+    ],
+)
+def test_a_caption_names_each_axis_that_the_figure_does_not_show(name, hidden):
+    found = invented(
+        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], label_noise=["none", "pair:0.2"],
+        settings={"s": {}, "t": {"epochs": 5}}, seeds=2, tasks={"p": {"train": "p", "ood": ["q"]}},
+    )  # fmt: skip
+    caption = FIGURES[name](found)[0].caption
+    assert caption.count("Mean over") == 1
+    said = caption.partition("Mean over")[2]
+    assert said.count("(") == len(hidden)
+    assert all(one in said for one in hidden)
