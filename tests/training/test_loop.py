@@ -198,9 +198,7 @@ def test_weights_that_are_no_numbers_are_not_kept_though_the_loss_is_one(tmp_pat
         is_third = next(steps) == 3
         return value + torch.sqrt((network[0].weight * 0).abs().sum()) if is_third else value
 
-    with pytest.raises(
-        BadData, match=r"Weights \(0.weight\) are NaN .* after step 3, the loss.*--out"
-    ):
+    with pytest.raises(BadData, match=r"Weights \(0.weight\) are NaN .* after step 3, the loss.*--out"):
         train(
             model, toy_batches(), loss, make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0),
             plan=Plan(num_steps=9, log_steps=50, checkpoint_steps=2), folder=folder_of(tmp_path),
