@@ -17,8 +17,8 @@ from noiseproof.errors import BadData, InvalidArgument, MissingFile, invalid
 from noiseproof.features.store import load_features
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import KINDS, corrupt_labels, options_of
-from noiseproof.noise.manifest import FILE, load_manifest, write_manifest
-from noiseproof.noise.transition import realised_transition, target_entropy_nats
+from noiseproof.noise.manifest import FILE, write_manifest
+from noiseproof.noise.transition import target_entropy_nats
 from noiseproof.records import Dataset, NoisyCaptions, NoisyLabels, rows_by_id
 from noiseproof.registry import unknown_name
 from noiseproof.report.noise_table import class_table, noise_table
@@ -213,46 +213,6 @@ def corrupt_pairs(
         out, noisy, ids=scan.ids, data_name=name, data_fingerprint=scan.fingerprint
     )  # fmt: skip
     return Corrupted(noisy, digest, out, files=tuple(files))
-
-
-def from_manifest(folder: Path, dataset: Dataset, *, whole: Dataset | None) -> NoisyLabels:
-    """The labels that a manifest has for a data set.
-
-    Args:
-        folder: what 'noiseproof corrupt' wrote.
-        dataset: some or all examples of the one it was made for.
-        whole: that one, where it was opened in full: its fingerprint is compared.
-
-    Raises:
-        MissingFile: there is no manifest.
-        DamagedFile: its hash does not fit its data.
-        BadData: it was made for other data, for captions, or for classes of other names.
-    """
-    manifest = load_manifest(folder)
-    if manifest.transition is None:
-        raise BadData(
-            f"`noise_manifest` is {str(folder)!r}, which is of captions; allowed: one of labels. Next: train "
-            "on the copy of the pairs beside it."
-        )
-    if manifest.class_names and manifest.class_names != dataset.class_names:
-        ours, theirs = (", ".join(names[:12]) for names in (dataset.class_names, manifest.class_names))
-        raise BadData(
-            f"`noise_manifest` {str(folder)!r} has the classes {theirs}; {dataset.name!r} has {ours}. "
-            "Allowed: the same names in the same order. Next: corrupt this data set."
-        )
-    fingerprint = None if whole is None else whole.fingerprint
-    given = manifest.given_for(dataset.ids, data_fingerprint=fingerprint)
-    clean = manifest.clean_for(dataset.ids)
-    return NoisyLabels(
-        given=given,
-        clean=clean,
-        flipped=given != clean,
-        kind=manifest.kind,
-        asked_rate=manifest.asked_rate,
-        transition=realised_transition(clean, given, len(dataset.class_names)),
-        seed=manifest.seed,
-        example_entropy_nats=manifest.example_entropy_nats,
-    )
 
 
 def aligned_features(folder: Path, dataset: Dataset) -> Any:

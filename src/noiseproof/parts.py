@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.config import RunConfig
-from noiseproof.corruption import corrupt_dataset, from_manifest
+from noiseproof.corruption import corrupt_dataset
 from noiseproof.data.classes import align_labels, check_trainable
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.data.transforms import augmented, shifted
 from noiseproof.errors import BadData, InvalidArgument, UnknownName, invalid
+from noiseproof.noise.applied import labels_of_manifest
 from noiseproof.records import Dataset, NoisyLabels
 
 Role = Literal["train", "test", "ood"]
@@ -253,7 +254,10 @@ def _shifted(test: Part, kind: str, config: RunConfig) -> Part:
 def _corrupted(train: Part, config: RunConfig) -> Part:
     if config.noise_manifest is not None:
         is_whole = config.limit is None and train.whole.num_skipped == 0
-        noise = from_manifest(config.noise_manifest, train.dataset, whole=train.whole if is_whole else None)
+        made = labels_of_manifest(
+            config.noise_manifest, train.dataset, whole=train.whole if is_whole else None
+        )
+        noise = made.as_labels()
     elif config.corrupt is not None:
         options = config.corrupt
         noise = corrupt_dataset(

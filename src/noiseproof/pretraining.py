@@ -20,7 +20,14 @@ from noiseproof.errors import BadData
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.pretrain.captions import class_captions
 from noiseproof.pretrain.image_text import image_text_task
-from noiseproof.pretrain.noise import NONE, NoiseRequest, clean_labels, noisy_captions, noisy_labels
+from noiseproof.pretrain.noise import (
+    NONE,
+    NoiseRequest,
+    Targets,
+    clean_labels,
+    noisy_captions,
+    noisy_labels,
+)  # fmt: skip
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretrain.simclr import simclr_task
 from noiseproof.pretrain.supervised import supervised_task
@@ -83,12 +90,12 @@ def pretrain(job: Job) -> dict[str, Any]:
     """
     accelerator = accelerator_for(job.settings.precision)
     data, test = _open(job, job.train, label=job.caption or job.label), _open(job, job.test, label=job.label)
-    given, noise = _given(job, data, out=job.out if accelerator.is_main_process else None)
-    this = identity(job.settings, seed=job.seed, noise=noise, data=data, targets=given)
+    targets = _targets(job, data)
+    this = identity(job.settings, seed=job.seed, noise=targets.noise, data=data, targets=targets.given)
     done = finished(job.out, this)
     if done is not None:
         return done
-    task = _task(job, data, test, given, Share(accelerator.process_index, accelerator.num_processes))
+    task = _task(job, data, test, targets.given, Share(accelerator.process_index, accelerator.num_processes))
     optimizer = make_optimizer(
         task.model, job.settings.optimizer, learning_rate=job.settings.learning_rate,
         weight_decay=job.settings.weight_decay, momentum=job.settings.momentum,
@@ -101,10 +108,11 @@ def pretrain(job: Job) -> dict[str, Any]:
     if not accelerator.is_main_process:
         return {}
     results, features = _evaluated(job, task, data, test)
-    write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(noise))
+    targets.keep(data, job.out)  # not before: a command that is refused must leave that of another alone
+    write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(targets.noise))
     card = make_card(
         task=task, settings=job.settings, seed=job.seed, command=job.command, folder=job.out, train=data,
-        test=test, noise=noise, results=results, test_features=features, this=this,
+        test=test, noise=targets.noise, results=results, test_features=features, this=this,
     )  # fmt: skip
     write_json(job.out / CARD, card)
     (job.out / CHECKPOINT).unlink(missing_ok=True)
@@ -115,18 +123,19 @@ def _open(job: Job, name: str, *, label: str | None) -> Dataset:
     return open_dataset(name, label=label, image=job.image, limit=job.limit, seed=job.seed)
 
 
-def _given(job: Job, data: Dataset, *, out: Path | None) -> tuple[np.ndarray, dict[str, Any]]:
+def _targets(job: Job, data: Dataset) -> Targets:
     """Labels or captions to learn from (SimCLR needs none), and the noise in them."""
+    is_whole = job.limit is None and data.num_skipped == 0
     if job.settings.objective == "supervised":
-        return noisy_labels(data, job.noise, out=out)
+        return noisy_labels(data, job.noise, is_whole=is_whole)
     if job.settings.objective == "image-text":
         labels = clean_labels(data)
         if job.caption is None:
             captions = class_captions(labels, data.class_names, seed=job.seed)
         else:
             captions = np.array(data.class_names, dtype=object)[labels]
-        return noisy_captions(data, captions, job.noise, out=out)
-    return np.empty(0), NONE
+        return noisy_captions(data, captions, job.noise, is_whole=is_whole, has_own=job.caption is not None)
+    return Targets(np.empty(0), NONE)
 
 
 def _task(job: Job, data: Dataset, test: Dataset, given: np.ndarray, share: Share) -> Task:

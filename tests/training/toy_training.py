@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -47,6 +48,24 @@ def cross_entropy(model, batch):
     return nn.functional.cross_entropy(model(batch["images"]), batch["given_labels"])
 
 
+def broken_in_one():
+    """A loss that is no number at the third step of the second process; its gradient is one."""
+    steps = iter(range(10**6))
+
+    def loss(model, batch):
+        is_broken = next(steps) == 2 and os.environ.get("RANK") == "1"
+        return cross_entropy(model, batch) + (float("nan") if is_broken else 0.0)
+
+    return loss
+
+
+LOSSES = {
+    "cross_entropy": lambda: cross_entropy,
+    "nt_xent": lambda: simclr_loss(temperature=0.5),
+    "broken_in_one": broken_in_one,
+}
+
+
 def run_toy(
     folder: Path, *, loss: str = "cross_entropy", optimizer: str = "sgd", precision: str = "float32",
     use_batch_norm: bool = True, num_steps: int = NUM_STEPS, accumulation: int = 1, on_step=lambda: None,
@@ -55,7 +74,7 @@ def run_toy(
     declare_missing_operators()
     folder.mkdir(parents=True, exist_ok=True)
     model = toy_model(use_batch_norm=use_batch_norm)
-    objective = cross_entropy if loss == "cross_entropy" else simclr_loss(temperature=0.5)
+    objective = LOSSES[loss]()
 
     def observed(network, batch):
         on_step()
@@ -63,10 +82,10 @@ def run_toy(
 
     plan = Plan(
         num_steps, warmup_steps=2, precision=precision, accumulation=accumulation, seed=3,
-        checkpoint_steps=3, log_steps=1, max_grad_norm=5.0,
+        checkpoint_steps=3, log_steps=50 if loss == "broken_in_one" else 1, max_grad_norm=5.0,
     )  # fmt: skip
     train(
-        model, toy_batches(views=1 if loss == "cross_entropy" else 2), observed,
+        model, toy_batches(views=2 if loss == "nt_xent" else 1), observed,
         make_optimizer(model, optimizer, learning_rate=0.05, weight_decay=1e-3), plan=plan,
         accelerator=accelerator_for(precision), folder=folder,
         identity=identity or {"loss": loss, "optimizer": optimizer}, quiet=True,

@@ -154,7 +154,7 @@ def _factorise(values: pa.ChunkedArray, column: str, owner: str) -> tuple[np.nda
         values = _whole_numbers(values, column, owner)
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.string())
-    if not (pa.types.is_integer(values.type) or _is_text(values.type)):
+    if not (pa.types.is_integer(values.type) or is_text(values.type)):
         raise BadData(
             f"Column {column!r} of {owner!r} holds {values.type}; allowed as labels: integers or texts, one "
             "per example. Next: name another column with `label`."
@@ -163,13 +163,14 @@ def _factorise(values: pa.ChunkedArray, column: str, owner: str) -> tuple[np.nda
     return encoded.indices.to_numpy(), _as_numbers(encoded.dictionary.to_pylist())
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds texts."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _check_present(values: pa.ChunkedArray, column: str, owner: str) -> None:
     missing = pc.is_null(values, nan_is_null=True)
-    if _is_text(values.type):
+    if is_text(values.type):
         missing = pc.or_(missing, pc.equal(pc.fill_null(values, ""), ""))
     rows = np.flatnonzero(missing.to_numpy())
     if len(rows):

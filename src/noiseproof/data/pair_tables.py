@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noiseproof.atomic import replacing
+from noiseproof.data.classes import is_text
 from noiseproof.data.columns import ID_NAMES, IMAGE_NAMES
 from noiseproof.data.examples import CellReader, FileReader
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.pairs import CAPTION_NAMES, AbstractPairs, PairScan
 from noiseproof.data.parquet_files import ParquetReader
-from noiseproof.data.tables import row_ids
+from noiseproof.data.tables import ids_of_rows
 from noiseproof.data.text_tables import read_delimited, read_json_lines
 from noiseproof.errors import BadData
 from noiseproof.records import check_unique_ids
@@ -45,9 +46,10 @@ class ParquetPairs(AbstractPairs):
 
     def scan(self) -> PairScan:
         """See `AbstractPairs`."""
-        wanted = [self._caption, *_id_columns(self._schema)]
-        table = pq.read_table(self._path, columns=wanted)
-        ids = _ids(table, self._path)
+        paths = [self._image] if is_text(self._schema.field(self._image).type) else []
+        wanted = dict.fromkeys([self._caption, *_id_columns(self._schema), *paths])
+        table = pq.read_table(self._path, columns=list(wanted))
+        ids = _ids(table, self._image, self._path)
         reader = FileReader(ParquetReader(self._path, self._image), self._path.parent)
         captions = _captions(table.column(self._caption).to_pylist(), self._path)
         return PairScan(ids, captions, fingerprint(reader, ids, owner=str(self._path)))
@@ -99,7 +101,7 @@ class TextPairs(AbstractPairs):
 
     def scan(self) -> PairScan:
         """See `AbstractPairs`."""
-        ids = _ids(self._table, self._path)
+        ids = _ids(self._table, self._image, self._path)
         reader = FileReader(CellReader(self._table.column(self._image).combine_chunks()), self._path.parent)
         captions = _captions(self._table.column(self._caption).to_pylist(), self._path)
         return PairScan(ids, captions, fingerprint(reader, ids, owner=str(self._path)))
@@ -173,10 +175,12 @@ def _id_columns(schema: pa.Schema) -> list[str]:
     return [c for name in ID_NAMES for c in schema.names if c.lower() == name][:1]
 
 
-def _ids(table: pa.Table, path: Path) -> np.ndarray:
+def _ids(table: pa.Table, image: str, path: Path) -> np.ndarray:
+    """Those that the same table has as a data set, so that the manifest of its noise fits."""
     column = _id_columns(table.schema)
     if not column:
-        return row_ids(path.stem, len(table))
+        paths = table.column(image) if image in table.column_names else None
+        return ids_of_rows(paths, path.stem, len(table))
     ids = np.array([str(value) for value in table.column(column[0]).to_pylist()])
     check_unique_ids(ids, str(path))
     return ids

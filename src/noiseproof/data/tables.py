@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from noiseproof.data.classes import Key, encode_labels, one_to_one
+from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
 from noiseproof.data.columns import Columns, choose_columns, declared_classes
 from noiseproof.data.examples import AbstractReader, Examples, FileReader, as_image, as_text
 from noiseproof.data.fingerprints import fingerprint
@@ -76,16 +76,16 @@ def row_ids(stem: str, num_rows: int) -> np.ndarray:
 
 def _reader(table: Table, columns: Columns, owner: str) -> AbstractReader:
     kind = table.schema.field(columns.content).type
-    is_text = _is_text(kind)
+    has_texts = is_text(kind)
     is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
     if columns.kind == "text":
-        if not is_text:
+        if not has_texts:
             raise BadData(
                 f"Column {columns.content!r} of {owner!r} holds {kind}; allowed as `text`: strings. "
                 "Next: name another column with `text`."
             )
         return table.cells(columns.content)
-    if not (is_text or is_bytes):
+    if not (has_texts or is_bytes):
         raise BadData(
             f"Column {columns.content!r} of {owner!r} holds {kind}; allowed as `image`: paths, encoded "
             "bytes, or a struct of bytes and path. Next: name another column with `image`."
@@ -124,8 +124,9 @@ def _class_names(table: Table, label: str) -> dict[Key, str] | None:
 def _ids(table: Table, columns: Columns, owner: str) -> np.ndarray:
     column = columns.example_id
     if column is None:
-        paths = _paths(table, columns)
-        return row_ids(table.stem, table.num_rows) if paths is None else paths
+        has_paths = columns.kind == "image" and is_text(table.schema.field(columns.content).type)
+        paths = table.column(columns.content) if has_paths else None
+        return ids_of_rows(paths, table.stem, table.num_rows)
     values = table.column(column)
     missing = np.flatnonzero(pc.is_null(values).to_numpy())
     if len(missing):
@@ -138,17 +139,18 @@ def _ids(table: Table, columns: Columns, owner: str) -> np.ndarray:
     return ids
 
 
-def _paths(table: Table, columns: Columns) -> np.ndarray | None:
-    """Where the images are, if the table says so and names none twice: what a user can look up."""
-    if columns.kind != "image" or not _is_text(table.schema.field(columns.content).type):
-        return None
-    paths = table.column(columns.content)
+def ids_of_rows(paths: pa.ChunkedArray | None, stem: str, num_rows: int) -> np.ndarray:
+    """Ids of rows that have none of their own: where their images are, which a user can look up.
+
+    Args:
+        paths: of the images, or what else the column of images holds; `None` where there is none.
+        stem: short name of the table; rows without a path, and all where a path occurs twice, are numbered.
+        num_rows: n.
+    """
+    rows = row_ids(stem, num_rows)
+    if paths is None or not is_text(paths.type):
+        return rows
     named = paths.filter(pc.and_(pc.is_valid(paths), pc.not_equal(paths, "")))
     if pc.count_distinct(named).as_py() < len(named):
-        return None
-    rows = row_ids(table.stem, table.num_rows)
+        return rows
     return np.array([path or row for path, row in zip(paths.to_pylist(), rows, strict=True)])
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)

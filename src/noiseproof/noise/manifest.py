@@ -79,15 +79,30 @@ class NoiseManifest:
         Raises:
             BadData: the manifest was made for other data, or lacks an example.
         """
-        return self.given[self._rows(ids, data_fingerprint)]
+        return self.given[self.rows(ids, data_fingerprint)]
 
     def clean_for(
         self, ids: Sequence[str] | np.ndarray, *, data_fingerprint: str | None = None
     ) -> np.ndarray:
         """The same for the labels or captions before."""
-        return self.clean[self._rows(ids, data_fingerprint)]
+        return self.clean[self.rows(ids, data_fingerprint)]
 
-    def _rows(self, ids: Sequence[str] | np.ndarray, data_fingerprint: str | None) -> np.ndarray:
+    def as_labels(self) -> NoisyLabels:
+        """The same as the noise it is, for a manifest of labels."""
+        assert self.transition is not None
+        return NoisyLabels(
+            given=self.given,
+            clean=self.clean,
+            flipped=self.flipped,
+            kind=self.kind,
+            asked_rate=self.asked_rate,
+            transition=self.transition,
+            seed=self.seed,
+            example_entropy_nats=self.example_entropy_nats,
+        )
+
+    def rows(self, ids: Sequence[str] | np.ndarray, data_fingerprint: str | None) -> np.ndarray:
+        """Where these examples are in it; see `given_for`."""
         if data_fingerprint is not None and data_fingerprint != self.data_fingerprint:
             raise BadData(
                 f"The noise manifest was made for {self.data_name!r} with the fingerprint "
@@ -130,9 +145,7 @@ def write_manifest(
         BadData: ids that are not unique or as many as the labels.
     """
     folder = Path(folder)
-    table = _table(noisy, ids, data_name)
-    header = _header(noisy, data_name, data_fingerprint, class_names)
-    digest = _digest(header, table)
+    header, table, digest = _contents(noisy, ids, data_name, data_fingerprint, class_names)
     path = folder / _table_name(digest)
     with replacing(path) as partial:
         pq.write_table(table, partial, compression="zstd")
@@ -141,6 +154,18 @@ def write_manifest(
         if old != path:
             old.unlink(missing_ok=True)
     return digest
+
+
+def manifest_sha256(
+    noisy: NoisyLabels | NoisyCaptions,
+    *,
+    ids: Sequence[str] | np.ndarray,
+    data_name: str,
+    data_fingerprint: str,
+    class_names: Sequence[str] = (),
+) -> str:
+    """What `write_manifest` would return; nothing is written."""
+    return _contents(noisy, ids, data_name, data_fingerprint, class_names)[2]
 
 
 def load_manifest(folder: str | Path) -> NoiseManifest:
@@ -173,6 +198,19 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
     if num_examples != len(table):
         raise _damaged(path, f"it has {len(table)} examples and says {num_examples}")
     return manifest
+
+
+def _contents(
+    noisy: NoisyLabels | NoisyCaptions,
+    ids: Sequence[str] | np.ndarray,
+    data_name: str,
+    data_fingerprint: str,
+    class_names: Sequence[str],
+) -> tuple[dict[str, Any], pa.Table, str]:
+    """Header, table, and the SHA-256 over both."""
+    table = _table(noisy, ids, data_name)
+    header = _header(noisy, data_name, data_fingerprint, class_names)
+    return header, table, _digest(header, table)
 
 
 def _table(noisy: NoisyLabels | NoisyCaptions, ids: Sequence[str] | np.ndarray, data_name: str) -> pa.Table:

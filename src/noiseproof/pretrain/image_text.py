@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from noiseproof.pretrain.captions import TEMPLATES, caption
 from noiseproof.pretrain.pair import (
     LockedTextPair,
-    Tokenizer,
     build_pair,
     import_open_clip,
     text_rows,
@@ -41,14 +40,18 @@ def image_text_task(
     pair, tokenizer = build_pair(
         settings.model, image_size=settings.image_size, lock_text=settings.lock_text, seed=seed
     )
-    distinct, caption_ids = np.unique(np.asarray(given_captions, dtype=object), return_inverse=True)
-    texts = text_rows(pair, tokenizer, distinct.tolist(), is_locked=settings.lock_text)
     model = LockedTextPair(pair) if settings.lock_text else pair
 
+    def rows_of(some: Sequence[str]) -> Tensor:
+        return text_rows(pair, tokenizer, some, is_locked=settings.lock_text)
+
+    distinct, caption_ids = np.unique(np.asarray(given_captions, dtype=object), return_inverse=True)
+    texts = rows_of(distinct.tolist())
+
     def predict(images: Images, class_names: tuple[str, ...]) -> np.ndarray:
-        directions = class_directions(pair, tokenizer, class_names)
+        directions = class_directions(model, rows_of, class_names)
         return zero_shot(
-            outputs(pair, lambda rows: pair.encode_image(rows, normalize=True), images), directions
+            outputs(model, lambda rows: model.encode_image(rows, normalize=True), images), directions
         )
 
     return Task(
@@ -107,21 +110,30 @@ def image_text_loss(texts: Tensor, *, share: Share) -> Loss:
     return loss
 
 
-def class_directions(pair: Any, tokenizer: Tokenizer, class_names: Sequence[str]) -> Float[np.ndarray, "k e"]:
+def class_directions(
+    model: Any, rows_of: Callable[[Sequence[str]], Tensor], class_names: Sequence[str]
+) -> Float[np.ndarray, "k e"]:
     """A unit vector per class in the shared space: the mean over the templates.
+
+    Args:
+        model: the one that was trained, wherever it is. Of a locked text tower that is the projection; the
+            tower itself stays where it was made.
+        rows_of: what the model takes for texts, see `text_rows`.
+        class_names: k names.
 
     Source: Radford et al. 2021, arXiv:2103.00020, Section 3.1.4 (ensembling over the embedding space).
     """
-    device = next(pair.parameters()).device
-    was_training = pair.training
-    pair.eval()
+    place = model.logit_scale
+    was_training = model.training
+    model.eval()
     directions = []
     with torch.no_grad():
         for name in class_names:
-            tokens = tokenizer([caption(name, template) for template in TEMPLATES]).to(device)
-            mean = pair.encode_text(tokens, normalize=True).mean(dim=0)
+            rows = rows_of([caption(name, template) for template in TEMPLATES])
+            rows = rows.to(place) if rows.is_floating_point() else rows.to(place.device)
+            mean = model.encode_text(rows, normalize=True).mean(dim=0)
             directions.append(nn.functional.normalize(mean, dim=-1).float().cpu().numpy())
-    pair.train(was_training)
+    model.train(was_training)
     return np.stack(directions)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from noiseproof.errors import BadData, InvalidArgument, invalid
+from noiseproof.noise.applied import captions_of_manifest, labels_of_manifest
 from noiseproof.noise.captions import swap_captions
-from noiseproof.noise.labels import corrupt_labels
-from noiseproof.noise.manifest import NoiseManifest, load_manifest, write_manifest
+from noiseproof.noise.labels import KINDS, corrupt_labels, options_of
+from noiseproof.noise.manifest import NoiseManifest, manifest_sha256, write_manifest
 from noiseproof.records import Dataset, NoisyCaptions, NoisyLabels
 
 FOLDER = "noise"
@@ -44,42 +44,83 @@ class NoiseRequest:
             )
 
 
-def noisy_labels(
-    data: Dataset, request: NoiseRequest, *, out: Path | None
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """The labels to learn from, and what the card says of them.
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What a network learns from.
+
+    Attributes:
+        given: labels or captions, right or wrong; empty where the objective needs none.
+        noise: what the card says of them.
+        drawn: the noise, if it was drawn here and is to be kept.
+    """
+
+    given: np.ndarray
+    noise: dict[str, Any]
+    drawn: NoisyLabels | NoisyCaptions | None = None
+
+    def keep(self, data: Dataset, folder: Path) -> None:
+        """Write the manifest of noise that was drawn here into a folder in this one."""
+        if self.drawn is not None:
+            write_manifest(folder / FOLDER, self.drawn, **_of_which_data(data, self.drawn))
+
+
+def noisy_labels(data: Dataset, request: NoiseRequest, *, is_whole: bool) -> Targets:
+    """The labels to learn from.
 
     Args:
         data: with clean labels.
         request: what was asked for.
-        out: folder that gets the manifest; `None` writes nothing.
+        is_whole: whether `data` has all examples of its source, as a manifest's fingerprint has.
 
     Raises:
-        BadData: no labels, or a manifest of other data.
+        BadData: no labels, or a manifest of other data or other labels.
+        InvalidArgument: a kind that needs more than a rate, or a rate without a kind.
     """
     clean = clean_labels(data)
     if request.manifest is not None:
-        return _from_manifest(data, load_manifest(request.manifest), is_text=False)
+        return _from_manifest(labels_of_manifest(request.manifest, data, whole=data if is_whole else None))
     if request.kind is None:
         if request.rate is not None:
             raise invalid("rate", request.rate, "nothing without --label-noise", "Next: add --label-noise.")
-        return clean, NONE
+        return Targets(clean, NONE)
+    if set(options_of(request.kind)) != {"rate"}:
+        simple = [kind for kind in KINDS.names if set(options_of(kind)) == {"rate"}]
+        raise invalid(
+            "label_noise", request.kind, f"a kind that needs a rate alone ({', '.join(simple)})",
+            f"Next: 'noiseproof corrupt {data.name} --kind {request.kind} --out noise/', then "
+            "--noise-manifest noise/ here.",
+        )  # fmt: skip
     noisy = corrupt_labels(
         clean, kind=request.kind, rate=request.rate, num_classes=len(data.class_names), seed=request.seed
     )
-    return noisy.given, _kept(data, noisy, out)
+    return _drawn(data, noisy)
 
 
 def noisy_captions(
-    data: Dataset, captions: Sequence[str] | np.ndarray, request: NoiseRequest, *, out: Path | None
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """The captions to learn from, and what the card says of them; like `noisy_labels`."""
+    data: Dataset,
+    captions: Sequence[str] | np.ndarray,
+    request: NoiseRequest,
+    *,
+    is_whole: bool,
+    has_own: bool = True,
+) -> Targets:
+    """The captions to learn from; like `noisy_labels`.
+
+    Args:
+        data: of the images.
+        captions: one per image.
+        request: what was asked for.
+        is_whole: as in `noisy_labels`.
+        has_own: whether the captions belong to the data, and those of a manifest must be the same.
+    """
     if request.manifest is not None:
-        return _from_manifest(data, load_manifest(request.manifest), is_text=True)
+        own = captions if has_own else None
+        return _from_manifest(
+            captions_of_manifest(request.manifest, data, own, whole=data if is_whole else None)
+        )
     if not request.rate:
-        return np.asarray(captions, dtype=object), NONE
-    noisy = swap_captions(captions, rate=request.rate, seed=request.seed)
-    return np.asarray(noisy.given, dtype=object), _kept(data, noisy, out)
+        return Targets(np.asarray(captions, dtype=object), NONE)
+    return _drawn(data, swap_captions(captions, rate=request.rate, seed=request.seed))
 
 
 def clean_labels(data: Dataset) -> np.ndarray:
@@ -90,35 +131,35 @@ def clean_labels(data: Dataset) -> np.ndarray:
     return labels
 
 
-def _from_manifest(
-    data: Dataset, manifest: NoiseManifest, *, is_text: bool
-) -> tuple[np.ndarray, dict[str, Any]]:
-    if (manifest.kind == "captions") != is_text:
-        raise BadData(
-            f"The noise manifest holds noise of kind {manifest.kind!r}; allowed: "
-            f"{'captions' if is_text else 'a kind of label noise'}. Next: name another manifest."
-        )
-    given = manifest.given_for(data.ids, data_fingerprint=data.fingerprint)
-    return given, {
-        "kind": manifest.kind,
-        "asked_rate": manifest.asked_rate,
-        "realised_rate": manifest.realised_rate,
-        "seed": manifest.seed,
-        "manifest_sha256": manifest.sha256,
+def _from_manifest(manifest: NoiseManifest) -> Targets:
+    return Targets(manifest.given, _told(manifest.kind, manifest.asked_rate, manifest, manifest.sha256))
+
+
+def _drawn(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> Targets:
+    if isinstance(noisy, NoisyCaptions):
+        kind, rate = "captions", noisy.rate
+    else:
+        kind, rate = noisy.kind, noisy.asked_rate
+    digest = manifest_sha256(noisy, **_of_which_data(data, noisy))
+    return Targets(noisy.given, _told(kind, rate, noisy, digest), noisy)
+
+
+def _told(
+    kind: str, asked_rate: float, noise: NoisyLabels | NoisyCaptions | NoiseManifest, sha256: str
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "asked_rate": asked_rate,
+        "realised_rate": noise.realised_rate,
+        "seed": noise.seed,
+        "manifest_sha256": sha256,
     }
 
 
-def _kept(data: Dataset, noisy: NoisyLabels | NoisyCaptions, out: Path | None) -> dict[str, Any]:
-    """Write the manifest, or only learn its hash, and say what it says."""
-    with tempfile.TemporaryDirectory() as nowhere:
-        digest = write_manifest(
-            nowhere if out is None else out / FOLDER, noisy, ids=data.ids, data_name=data.name,
-            data_fingerprint=data.fingerprint, class_names=data.class_names,
-        )  # fmt: skip
+def _of_which_data(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> dict[str, Any]:
     return {
-        "kind": getattr(noisy, "kind", "captions"),
-        "asked_rate": noisy.rate if isinstance(noisy, NoisyCaptions) else noisy.asked_rate,
-        "realised_rate": noisy.realised_rate,
-        "seed": noisy.seed,
-        "manifest_sha256": digest,
+        "ids": data.ids,
+        "data_name": data.name,
+        "data_fingerprint": data.fingerprint,
+        "class_names": data.class_names if isinstance(noisy, NoisyLabels) else (),
     }

@@ -139,9 +139,18 @@ class LockedTextPair(nn.Module):
 
     def forward(self, images: Tensor, text: Float[Tensor, "b t"]) -> tuple[Tensor, Tensor, Tensor]:
         """Normalised image and text features, and the scale of their products."""
-        image_features = nn.functional.normalize(self.visual(images), dim=-1)
-        text_features = nn.functional.normalize(self.text["proj"](text), dim=-1)
-        return image_features, text_features, self.logit_scale.exp()
+        image_features = self.encode_image(images, normalize=True)
+        return image_features, self.encode_text(text, normalize=True), self.logit_scale.exp()
+
+    def encode_image(self, images: Tensor, *, normalize: bool) -> Float[Tensor, "b e"]:
+        """As open_clip's model has it."""
+        features = self.visual(images)
+        return nn.functional.normalize(features, dim=-1) if normalize else features
+
+    def encode_text(self, text: Float[Tensor, "b t"], *, normalize: bool) -> Float[Tensor, "b e"]:
+        """As open_clip's model has it, of what `text_rows` gives instead of tokens."""
+        features = self.text["proj"](text)
+        return nn.functional.normalize(features, dim=-1) if normalize else features
 
 
 def text_rows(pair: Any, tokenizer: Tokenizer, texts: Sequence[str], *, is_locked: bool) -> Tensor:

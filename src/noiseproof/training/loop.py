@@ -105,7 +105,7 @@ def train(
     Raises:
         InvalidArgument: a batch cannot be divided among processes and parts.
         CheckpointMismatch: the folder has a checkpoint of other settings.
-        BadData: the loss became NaN or infinite.
+        BadData: the loss or a weight became NaN or infinite, in whichever process; all of them raise.
     """
     share = Share(accelerator.process_index, accelerator.num_processes)
     _check_division(batches.order.batch_size, share.world, plan.accumulation)
@@ -127,7 +127,8 @@ def train(
             if done % plan.log_steps == 0 or done == plan.num_steps:
                 log.write(done, _checked(accelerator.reduce(value, "mean"), step), peaks[0] * factor)
             if done % plan.checkpoint_steps == 0 or done == plan.num_steps:
-                _checked(value, step)
+                _checked(accelerator.reduce(value, "mean"), step)
+                _check_weights(accelerator, bare, step)
                 if accelerator.is_main_process:
                     scaler = None if accelerator.scaler is None else accelerator.scaler.state_dict()
                     write_checkpoint(
@@ -182,14 +183,33 @@ def _check_division(batch_size: int, world: int, accumulation: int) -> None:
         )  # fmt: skip
 
 
+_WHAT_HELPS = (
+    "Next: lower learning_rate, lengthen the warm-up, or set precision=float32, with another --out: this one "
+    "has checkpoints of these settings."
+)
+
+
 def _checked(value: Tensor, step: int) -> float:
+    """The loss of all processes as a number, so that all of them stop where it is none."""
     number = float(value)
     if not math.isfinite(number):
         raise BadData(
             f"The loss is {number} at step {step}; allowed: finite numbers. Nothing of this step was kept. "
-            "Next: lower learning_rate, lengthen the warm-up, or set precision=float32."
+            f"{_WHAT_HELPS}"
         )
     return number
+
+
+def _check_weights(accelerator: Any, model: nn.Module, step: int) -> None:
+    """A loss may be finite and its gradient not; such weights must not take the place of good ones."""
+    broken = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
+    number = torch.tensor(float(len(broken)), device=accelerator.device)
+    if float(accelerator.reduce(number, "sum")):
+        named = f" ({', '.join(broken[:3])})" if broken else ""
+        raise BadData(
+            f"Weights{named} are NaN or infinite after step {step}, the loss is not; allowed: finite "
+            f"numbers. The checkpoint before it was kept. {_WHAT_HELPS}"
+        )
 
 
 class _Log:
