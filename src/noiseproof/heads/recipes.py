@@ -12,7 +12,6 @@ from noiseproof.heads.modules import Architecture
 from noiseproof.losses.table import Options, resolved
 from noiseproof.schedule import Decay
 
-
 _PLAIN = resolved("cross_entropy", None)
 
 

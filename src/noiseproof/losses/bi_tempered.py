@@ -1,8 +1,8 @@
 r"""The bi-tempered logistic loss: a bounded logarithm and a softmax with a heavy tail.
 
 $\log_t x = (x^{1-t} - 1) / (1 - t)$ and its inverse $\exp_t x = [1 + (1 - t) x]_+^{1/(1-t)}$ become ln and
-exp as t -> 1. The tempered softmax is $p_i = \exp_{t_2}(a_i - \lambda)$ with lambda such that it sums to 1. It
-does not change when all a_i shift together, so log-probabilities serve as activations.
+exp as t -> 1. The tempered softmax is $p_i = \exp_{t_2}(a_i - \lambda)$ with lambda such that it sums to 1.
+It does not change when all a_i shift together, so log-probabilities serve as activations.
 
 Source: Amid et al. 2019, arXiv:1906.03361, Section 2 (tempered softmax) and 3 (loss).
 """

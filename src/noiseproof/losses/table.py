@@ -155,7 +155,8 @@ def resolved(name: str, options: Any) -> Options:
 
     Args:
         name: of the loss.
-        options: a mapping of those that are given, or `None`. `transition` may be missing; `check_complete` then says so.
+        options: a mapping of those that are given, or `None`. `transition` may be missing, which
+            `check_complete` then tells.
 
     Raises:
         UnknownName: no such loss or option.
