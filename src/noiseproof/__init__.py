@@ -15,6 +15,7 @@ _HOMES = {
     "MLPProbe": "noiseproof.heads.estimators",
     "NMTune": "noiseproof.heads.estimators",
     "corrupt_labels": "noiseproof.noise.labels",
+    "estimate_transition": "noiseproof.detect.transition",
     "extract": "noiseproof.features.extract",
     "find_label_issues": "noiseproof.detect.issues",
     "load_features": "noiseproof.features.store",
@@ -28,6 +29,7 @@ __all__ = ["__version__", *sorted(_HOMES)]
 if TYPE_CHECKING:
     from noiseproof.data.sources import open_dataset as open_dataset
     from noiseproof.detect.issues import find_label_issues as find_label_issues
+    from noiseproof.detect.transition import estimate_transition as estimate_transition
     from noiseproof.diagnose.spectrum import spectrum as spectrum
     from noiseproof.features.extract import extract as extract
     from noiseproof.features.store import load_features as load_features

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["image", "text", "features"]
+_SUMS_TO_1 = 1e-6  # a matrix read from text with six decimals is still one
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +223,38 @@ def check_share(rate: Any, name: str) -> None:
     is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
     if not (is_number and 0 <= rate <= 1):  # false for NaN too
         raise invalid(name, rate, "a share between 0 and 1", "For percent, divide by 100.")
+
+
+def check_transition(transition: Any, num_classes: int) -> Float[np.ndarray, "k k"]:
+    """The matrix as float64, rows scaled to sum to exactly 1.
+
+    Args:
+        transition: (k, k), row-stochastic: `T[i, j] = P(given = j | clean = i)`.
+        num_classes: k.
+
+    Raises:
+        InvalidArgument: another shape, values outside [0, 1], or a row that does not sum to 1; it is named.
+    """
+    try:
+        matrix = np.array(transition, np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid("transition", transition, "a matrix of numbers") from error
+    k = num_classes
+    if matrix.shape != (k, k):
+        raise invalid("transition", f"of shape {matrix.shape}", f"({k}, {k}): a row and a column per class")
+    if not ((matrix >= 0) & (matrix <= 1)).all():  # false for NaN too
+        row, column = np.argwhere(~((matrix >= 0) & (matrix <= 1)))[0]
+        raise invalid(f"transition[{row}, {column}]", float(matrix[row, column]), "a probability in [0, 1]")
+    sums = matrix.sum(axis=1)
+    wrong = np.flatnonzero(np.abs(sums - 1) > _SUMS_TO_1)
+    if len(wrong):
+        columns_do = bool((np.abs(matrix.sum(axis=0) - 1) <= _SUMS_TO_1).all())
+        raise invalid(
+            "transition", f"a matrix whose row {wrong[0]} sums to {sums[wrong[0]]:.6g}",
+            "rows that sum to 1, T[i, j] = P(given = j | clean = i)",
+            "Its columns do sum to 1: transpose it." if columns_do else "Divide each row by its sum.",
+        )  # fmt: skip
+    return matrix / sums[:, None]
 
 
 def rows_by_id(

@@ -190,15 +190,18 @@ def test_a_bad_option_is_named_with_its_value_and_what_is_allowed(head, option, 
     [(head, "loss", "cross_entrpy", "cross_entropy") for head in ALL]
     + [(head, "schedule", "cosin", "cosine") for head in ALL]
     + [(head, "recipe", "papr", "paper") for head in RESHAPING]
-    + [(head, "activation", "rellu", "relu") for head in RESHAPING],
+    + [(head, "activation", "rellu", "relu") for head in RESHAPING]
+    + [(head, "loss_options", {"label_smothing": 0.1}, "label_smoothing") for head in ALL],
 )
 def test_a_name_that_is_not_known_is_answered_with_the_nearest(head, option, value, meant):
-    with pytest.raises(UnknownName, match=rf"Unknown {option} '{value}'\. Did you mean '{meant}'\? Known: "):
-        head().set_params(**{option: value}).fit(*blobs())
+    given = value
+    asked, value = ("option of .*", *value) if isinstance(value, dict) else (option, value)
+    with pytest.raises(UnknownName, match=rf"Unknown {asked} '{value}'\. Did you mean '{meant}'\? Known: "):
+        head().set_params(**{option: given}).fit(*blobs())
 
 
 def test_every_option_of_every_head_was_given_a_bad_value():
-    named = {"loss", "schedule", "recipe", "activation"}
+    named = {"loss", "loss_options", "schedule", "recipe", "activation"}
     tested = {option for _, option, _, _ in BAD_OPTIONS} | named
     assert {name for head in ALL for name in head().get_params()} == tested
 

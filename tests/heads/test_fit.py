@@ -15,6 +15,7 @@ from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.fit import Examples, fit_specs, num_steps, objective
 from noiseproof.heads.modules import Architecture, Head
 from noiseproof.heads.recipes import RECIPES, Regularization, Spec, Training
+from noiseproof.losses.batch import batch_loss
 
 N, D, K = 50, 6, 3
 
@@ -50,6 +51,15 @@ def short(**options) -> Training:
 
 
 # The loss of a step
+
+
+def loss_of(module, spec, features, labels, num_views=1):
+    b = labels.shape[1] // num_views
+    training, generators = spec.training, [torch.Generator().manual_seed(0)]
+    loss = batch_loss(
+        training.loss, training.loss_options, num_examples=b, num_classes=K, generators=generators
+    )
+    return objective(module, [spec], features, labels, torch.arange(b)[None], loss=loss)
 
 
 def slow_objective(spec: Spec, module: nn.Module, classify: nn.Linear, scale, features, labels, num_views):
@@ -103,7 +113,7 @@ def test_loss_equals_the_published_formulas(recipe, num_views):
     module = Head(D, K, spec.architecture, generators=[generator]).double().train()
     features = torch.randn(1, 7 * num_views, D, generator=generator, dtype=torch.float64)
     labels = torch.randint(K, (1, 7), generator=generator).repeat(1, num_views)
-    found = objective(module, [spec], features, labels, num_views=num_views)
+    found = loss_of(module, spec, features, labels, num_views)
     layers, classify, scale = plain_head(module, spec.architecture)
     expected = slow_objective(spec, layers, classify, scale, features[0], labels[0], num_views)
     assert found.tolist() == pytest.approx([expected.item()], rel=1e-10)
@@ -124,8 +134,8 @@ def test_released_consistency_compares_view_two_with_view_one():
     first, second = torch.tensor([[1.0, 0.0], [0.0, 3.0]]), torch.tensor([[0.0, 2.0], [0.0, 4.0]])
     features = torch.cat([first, second])[None].double()
     labels = torch.tensor([[0, 1, 0, 1]])
-    plain = objective(module, [released()], features, labels, num_views=2)
-    found = objective(module, [spec], features, labels, num_views=2)
+    plain = loss_of(module, released(), features, labels, 2)
+    found = loss_of(module, spec, features, labels, 2)
     # Example 0 turned by 90 degrees (2), example 1 not at all; the mean over 2 examples and 2 features.
     assert (found - plain).item() == pytest.approx(2 / 4)
 
@@ -136,18 +146,18 @@ def test_paper_consistency_compares_each_row_with_itself():
     module = Head(2, 2, architecture, generators=[torch.Generator()]).double()
     features = torch.tensor([[[1.0, 0.0], [0.0, 3.0], [0.0, 2.0], [5.0, 4.0]]]).double()
     labels = torch.tensor([[0, 1, 0, 1]])
-    plain = objective(module, [replace(spec, regularization=Regularization())], features, labels)
-    assert (objective(module, [spec], features, labels) - plain).item() == pytest.approx(0.0, abs=1e-12)
+    plain = loss_of(module, replace(spec, regularization=Regularization()), features, labels)
+    assert (loss_of(module, spec, features, labels) - plain).item() == pytest.approx(0.0, abs=1e-12)
 
 
 def test_dominance_is_maximised_and_covariance_minimised():
     module = Head(D, K, Architecture(), generators=[torch.Generator().manual_seed(1)])
     features = torch.from_numpy(data()[0][0])[None, :20]
     labels = (torch.arange(20) % K)[None]
-    plain = objective(module, [Spec()], features, labels)
+    plain = loss_of(module, Spec(), features, labels)
     for name, sign in (("weight_svd", -1), ("weight_cov", 1), ("weight_mse", 1)):
         spec = Spec(regularization=Regularization(**{name: 0.5}))
-        assert (objective(module, [spec], features, labels) - plain).item() * sign > 0
+        assert (loss_of(module, spec, features, labels) - plain).item() * sign > 0
 
 
 def test_recipes_hold_the_published_values_and_differ_in_all_of_them():
@@ -191,11 +201,11 @@ def test_loop_equals_a_slow_one_with_torch_layers_and_adamw(spec, num_views, mon
     first: list[Head] = []
     objective_of_loop = fit.objective
 
-    def spy(module, specs, features, labels, *, num_views=1):
+    def spy(module, specs, features, labels, index, *, loss):
         if not first:
             first.append(plain_head(module, spec.architecture))
         batches.append((features[0].clone(), labels[0].clone()))
-        return objective_of_loop(module, specs, features, labels, num_views=num_views)
+        return objective_of_loop(module, specs, features, labels, index, loss=loss)
 
     monkeypatch.setattr(fit, "objective", spy)
     (state,) = fit_specs([spec], examples(num_views))
@@ -236,13 +246,14 @@ def test_every_epoch_sees_each_example_once_in_every_view(monkeypatch):
     partners = {tuple(row): i for i, row in enumerate(data(2)[0][1].tolist())}
     original = fit.objective
 
-    def spy(module, specs, features, labels, *, num_views=1):
+    def spy(module, specs, features, labels, index, *, loss):
         b = features.shape[1] // 2
         first = [rows[tuple(row)] for row in features[0, :b].tolist()]
         assert [partners[tuple(row)] for row in features[0, b:].tolist()] == first
         assert labels[0].tolist() == [i % K for i in first] * 2
+        assert index[0].tolist() == first
         seen.append(first)
-        return original(module, specs, features, labels, num_views=num_views)
+        return original(module, specs, features, labels, index, loss=loss)
 
     monkeypatch.setattr(fit, "objective", spy)
     fit_specs([Spec(training=short(epochs=3))], examples(2))
@@ -383,9 +394,9 @@ def test_seeds_share_neither_weights_nor_batches(monkeypatch):
     batches = []
     original = fit.objective
 
-    def spy(module, specs, features, labels, *, num_views=1):
+    def spy(module, specs, features, labels, index, *, loss):
         batches.append(features.clone())
-        return original(module, specs, features, labels, num_views=num_views)
+        return original(module, specs, features, labels, index, loss=loss)
 
     monkeypatch.setattr(fit, "objective", spy)
     specs = [Spec(Architecture(hidden_layers=0), training=short(), seed=seed) for seed in (0, 1)]

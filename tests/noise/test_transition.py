@@ -7,13 +7,13 @@ from noiseproof.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.noise.class_maps import CLASS_MAPS, named_map, targets_of
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.noise.transition import (
-    check_transition,
     pair_transition,
     realised_transition,
     symmetric_inclusive_transition,
     symmetric_transition,
     target_entropy_nats,
 )
+from noiseproof.records import check_transition
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

@@ -53,10 +53,8 @@ def find_label_issues(
     if not hasattr(features, "dtype"):  # a list, a data frame
         features = np.asarray(features)
     labels = np.asarray(given_labels)
-    _check_shapes(features, labels, ids)
-    classes, encoded = _encoded(labels, tuple(class_names))
-    for start in range(0, len(labels), 8192):
-        check_finite(np.asarray(features[start : start + 8192]), "features", first_row=start)
+    check_examples(features, labels, ids)
+    classes, encoded = encoded_labels(labels, tuple(class_names))
     detector = DETECTORS.load("leave_one_out" if method == "auto" else method)
     return detector(
         features,
@@ -101,8 +99,12 @@ def ridge_issues(
     )
 
 
-def _encoded(labels: np.ndarray, class_names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The vocabulary of the labels, and each label's place in it."""
+def encoded_labels(labels: np.ndarray, class_names: tuple[str, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """The vocabulary of the labels, and each label's place in it.
+
+    Raises:
+        BadData: one class only, types that have no order, a class id without a name.
+    """
     if class_names:
         if not np.issubdtype(labels.dtype, np.integer):
             raise invalid(
@@ -125,18 +127,28 @@ def _encoded(labels: np.ndarray, class_names: tuple[str, ...]) -> tuple[np.ndarr
     return classes, encoded
 
 
-def _check_shapes(features: Any, labels: np.ndarray, ids: Any) -> None:
-    check_matrix(features)
+def check_examples(features: Any, labels: np.ndarray, ids: Any, *, name: str = "features") -> None:
+    """Raise unless rows and labels are there, finite and as many.
+
+    Args:
+        features: (n, d) array, memory-mapped or not.
+        labels: (n,).
+        ids: (n,), each once, or `None`.
+        name: of the rows, for messages.
+    """
+    check_matrix(features, name)
     if labels.ndim != 1:
         raise invalid("given_labels", labels.shape, "an array of one axis, (n,)")
-    for name, values in (("given_labels", labels), ("ids", ids)):
+    for which, values in (("given_labels", labels), ("ids", ids)):
         if values is not None and len(values) != len(features):
             raise BadData(
-                f"`{name}` has {len(values)} rows, `features` {len(features)}; they must agree. "
+                f"`{which}` has {len(values)} rows, `{name}` {len(features)}; they must agree. "
                 "Next: pass the labels of exactly these examples."
             )
     if ids is not None:
         check_unique_ids(np.asarray(ids), "ids")
     if len(labels) < 2:
-        raise BadData(f"`features` has {len(labels)} rows; allowed: two or more.")
+        raise BadData(f"`{name}` has {len(labels)} rows; allowed: two or more.")
     check_labels_present(labels, "given_labels")
+    for start in range(0, len(labels), 8192):
+        check_finite(np.asarray(features[start : start + 8192]), name, first_row=start)

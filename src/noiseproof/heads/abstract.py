@@ -24,6 +24,7 @@ from noiseproof.heads.inputs import (
 )
 from noiseproof.heads.modules import Head
 from noiseproof.heads.recipes import Spec
+from noiseproof.losses.table import check_complete
 
 _BLOCK_ROWS = 8192  # rows predicted at once, so that memory does not grow with n
 
@@ -147,6 +148,8 @@ def fit_heads(
             f"The labels hold one class only, {classes.tolist()[0]!r}; allowed: two or more. "
             "Next: check the label column."
         )
+    for spec in specs:
+        check_complete(spec.training.loss, spec.training.loss_options, len(classes))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     examples = Examples(
         tuple(torch.from_numpy(view).to(device) for view in views),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, get_args
 
 import numpy as np
@@ -13,53 +11,28 @@ import numpy as np
 from noiseproof.errors import invalid
 from noiseproof.heads.modules import ACTIVATIONS
 from noiseproof.heads.recipes import RECIPES
-from noiseproof.losses.classification import LOSSES
+from noiseproof.losses.table import LOSSES
+from noiseproof.ranges import Range
 from noiseproof.registry import unknown_name
 from noiseproof.schedule import Decay
 
-
-@dataclass(frozen=True)
-class _Range:
-    """Numbers an option may take."""
-
-    low: float
-    high: float = math.inf
-    is_whole: bool = False
-    excludes_low: bool = False
-    excludes_high: bool = False
-
-    def holds(self, value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, Integral if self.is_whole else Real):
-            return False
-        number = float(value)
-        above = number > self.low if self.excludes_low else number >= self.low
-        below = number < self.high if self.excludes_high else number <= self.high
-        return above and below and math.isfinite(number)
-
-    def __str__(self) -> str:
-        number = "a whole number" if self.is_whole else "a number"
-        low = f"{'>' if self.excludes_low else '>='} {self.low:g}"
-        high = "" if self.high == math.inf else f" and {'<' if self.excludes_high else '<='} {self.high:g}"
-        return f"{number} {low}{high}"
-
-
 _RANGES = {
-    "epochs": _Range(1.0, is_whole=True),
-    "batch_size": _Range(1.0, is_whole=True),
-    "learning_rate": _Range(0.0, excludes_low=True),
-    "weight_decay": _Range(0.0),
-    "warmup_steps": _Range(0.0, is_whole=True),
-    "min_steps": _Range(1.0, is_whole=True),
-    "max_steps": _Range(1.0, is_whole=True),
-    "hidden_layers": _Range(1.0, is_whole=True),
-    "hidden_ratio": _Range(0.0, excludes_low=True),
-    "residual_scale": _Range(-math.inf),
-    "dropout": _Range(0.0, 1.0, excludes_high=True),
-    "weight_mse": _Range(0.0),
-    "weight_cov": _Range(0.0),
-    "weight_svd": _Range(0.0),
-    "num_singular_values": _Range(1.0, is_whole=True),
-    "seed": _Range(0.0, is_whole=True),
+    "epochs": Range(1.0, is_whole=True),
+    "batch_size": Range(1.0, is_whole=True),
+    "learning_rate": Range(0.0, excludes_low=True),
+    "weight_decay": Range(0.0),
+    "warmup_steps": Range(0.0, is_whole=True),
+    "min_steps": Range(1.0, is_whole=True),
+    "max_steps": Range(1.0, is_whole=True),
+    "hidden_layers": Range(1.0, is_whole=True),
+    "hidden_ratio": Range(0.0, excludes_low=True),
+    "residual_scale": Range(-math.inf),
+    "dropout": Range(0.0, 1.0, excludes_high=True),
+    "weight_mse": Range(0.0),
+    "weight_cov": Range(0.0),
+    "weight_svd": Range(0.0),
+    "num_singular_values": Range(1.0, is_whole=True),
+    "seed": Range(0.0, is_whole=True),
 }
 _NAMES: dict[str, tuple[str, ...]] = {
     "recipe": tuple(RECIPES),

@@ -16,6 +16,7 @@ from noiseproof.heads.recipes import (
     Spec,
     Training,
 )
+from noiseproof.losses.table import resolved
 
 
 class LinearProbe(AbstractHead):
@@ -31,7 +32,8 @@ class LinearProbe(AbstractHead):
         schedule: "cosine" (vision) or "linear" (text), per step, to 0.
         min_steps: small data get more epochs until they have this many steps.
         max_steps: bound on the optimiser steps; `None` trains as asked (`heads.schedule.plan`).
-        loss: name of a loss.
+        loss: name of a loss, of those that `noiseproof ls losses` shows.
+        loss_options: of the loss, such as {"q": 0.7}; `None` leaves them at their defaults.
         seed: of initial weights and batches.
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, A.2: 30 epochs, AdamW, cosine, no weight decay.
@@ -50,6 +52,7 @@ class LinearProbe(AbstractHead):
         min_steps: int = 1,
         max_steps: int | None = None,
         loss: str = "cross_entropy",
+        loss_options: dict[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         self.recipe = recipe
@@ -62,6 +65,7 @@ class LinearProbe(AbstractHead):
         self.min_steps = min_steps
         self.max_steps = max_steps
         self.loss = loss
+        self.loss_options = loss_options
         self.seed = seed
 
     def spec(self) -> Spec:
@@ -84,7 +88,7 @@ class MLPProbe(AbstractReshapingHead):
         residual_scale: initial scale.
         dropout: of hidden units, in [0, 1).
         epochs, batch_size, learning_rate, weight_decay, warmup_steps, schedule, min_steps, max_steps,
-            loss, seed: as in `LinearProbe`.
+            loss, loss_options, seed: as in `LinearProbe`.
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, 3.1 and B.1 ("MLP tuning").
     """
@@ -109,6 +113,7 @@ class MLPProbe(AbstractReshapingHead):
         min_steps: int = 1,
         max_steps: int | None = None,
         loss: str = "cross_entropy",
+        loss_options: dict[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         self.recipe = recipe
@@ -128,6 +133,7 @@ class MLPProbe(AbstractReshapingHead):
         self.min_steps = min_steps
         self.max_steps = max_steps
         self.loss = loss
+        self.loss_options = loss_options
         self.seed = seed
 
     def spec(self) -> Spec:
@@ -153,7 +159,7 @@ class NMTune(AbstractReshapingHead):
         hidden_ratio, hidden_layers, activation, batch_norm, residual, residual_scale, dropout: as in
             `MLPProbe`.
         epochs, batch_size, learning_rate, weight_decay, warmup_steps, schedule, min_steps, max_steps,
-            loss, seed: as in `LinearProbe`.
+            loss, loss_options, seed: as in `LinearProbe`.
 
     The recipe "released" compares two augmented views, so its `fit` needs `second_view`.
 
@@ -184,6 +190,7 @@ class NMTune(AbstractReshapingHead):
         min_steps: int = 1,
         max_steps: int | None = None,
         loss: str = "cross_entropy",
+        loss_options: dict[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         self.recipe = recipe
@@ -207,6 +214,7 @@ class NMTune(AbstractReshapingHead):
         self.min_steps = min_steps
         self.max_steps = max_steps
         self.loss = loss
+        self.loss_options = loss_options
         self.seed = seed
 
     def spec(self) -> Spec:
@@ -231,6 +239,7 @@ def _training(head: Any, *, weight_decay: float) -> Training:
         min_steps=head.min_steps,
         max_steps=head.max_steps,
         loss=head.loss,
+        loss_options=resolved(head.loss, head.loss_options),
     )
 
 

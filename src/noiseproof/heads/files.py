@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,10 @@ def _check_fit(head: AbstractHead, where: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Options may be numpy numbers, of a grid search for example; JSON knows Python's."""
-    return value.item() if isinstance(value, np.generic) else value
+    """Options may be numpy's, of a grid search for example; JSON knows Python's."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def _paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:

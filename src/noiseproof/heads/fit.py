@@ -14,7 +14,7 @@ from noiseproof.errors import InvalidArgument
 from noiseproof.heads.modules import Head
 from noiseproof.heads.recipes import Regularization, Spec
 from noiseproof.heads.schedule import Plan, plan
-from noiseproof.losses.classification import LOSSES
+from noiseproof.losses.batch import BatchLoss, batch_loss
 from noiseproof.losses.regularizers import consistency, spectral_regularizers
 from noiseproof.rng import torch_seed
 from noiseproof.schedule import learning_rate_factor
@@ -98,14 +98,16 @@ def _fit_stack(specs: Sequence[Spec], examples: Examples, on_step: OnStep | None
     members = _member_views(module, len(specs))
     optimizer = _optimizer(members, specs)
     peaks = [group["lr"] for group in optimizer.param_groups]
+    loss = _loss(specs, n, examples.num_classes)
     for step, index in enumerate(_batches(specs, n, schedule.epochs, schedule.steps_per_epoch)):
         factor = learning_rate_factor(
             step, num_steps=schedule.num_steps, warmup_steps=training.warmup_steps, decay=training.decay
         )
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
-        features, labels = examples.batch(index.to(device))
-        objective(module, specs, features, labels, num_views=len(examples.views)).sum().backward()
+        rows = index.to(device)
+        features, labels = examples.batch(rows)
+        objective(module, specs, features, labels, rows, loss=loss).sum().backward()
         for whole, parts in members:
             for part, gradient in zip(parts, _gradient(whole), strict=True):
                 part.grad = gradient
@@ -121,24 +123,33 @@ def objective(
     specs: Sequence[Spec],
     features: Float[Tensor, "m vb d"],
     given_labels: Int[Tensor, "m vb"],
+    rows: Int[Tensor, "m b"],
     *,
-    num_views: int = 1,
+    loss: BatchLoss,
 ) -> Float[Tensor, " m"]:
     r"""The loss of each member on its batch.
 
     L = loss + w_mse consistency + w_cov covariance - w_svd dominance; terms that no member weighs are not
     computed.
 
+    Args:
+        module: m heads.
+        specs: of each.
+        features: of v views, one after the other.
+        given_labels: of the same.
+        rows: which example each is, said once for all views.
+        loss: the classification loss, of all of them.
+
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, Eq. 6.
     """
     reshaped, logits = module(features)
-    total = LOSSES.load(specs[0].training.loss)(logits, given_labels).mean(-1)
+    total = loss(torch.log_softmax(logits, -1), given_labels, rows).mean(-1)
     if not any(spec.regularization.is_active for spec in specs):
         return total
     terms = [spec.regularization for spec in specs]
     if any(r.weight_mse for r in terms):
         total = total + _weights(terms, "weight_mse", total) * _consistency(
-            features, reshaped, terms[0], num_views
+            features, reshaped, terms[0], rows.shape[1]
         )
     if any(r.weight_cov or r.weight_svd for r in terms):
         covariance, dominance = spectral_regularizers(reshaped, num_top=terms[0].num_singular_values)
@@ -147,16 +158,22 @@ def objective(
     return total
 
 
-def _consistency(features: Tensor, reshaped: Tensor, terms: Regularization, num_views: int) -> Tensor:
+def _consistency(features: Tensor, reshaped: Tensor, terms: Regularization, b: int) -> Tensor:
     if not terms.is_cross_view:
         return consistency(features, reshaped)
-    b = features.shape[1] // num_views
     # Mean over examples and features, as released.
     return consistency(features[:, :b], reshaped[:, b : 2 * b]) / features.shape[-1]
 
 
 def _weights(terms: Sequence[Regularization], name: str, like: Tensor) -> Tensor:
     return torch.tensor([getattr(r, name) for r in terms], dtype=like.dtype, device=like.device)
+
+
+def _loss(specs: Sequence[Spec], n: int, num_classes: int) -> BatchLoss:
+    training, generators = specs[0].training, [_generator(spec, "loss") for spec in specs]
+    return batch_loss(
+        training.loss, training.loss_options, num_examples=n, num_classes=num_classes, generators=generators
+    )
 
 
 def _batches(specs: Sequence[Spec], n: int, epochs: int, steps_per_epoch: int) -> Iterator[Tensor]:

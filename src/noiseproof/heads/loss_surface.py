@@ -11,7 +11,7 @@ from torch import Tensor
 
 from noiseproof.errors import BadData
 from noiseproof.heads.abstract import AbstractHead, empty_module
-from noiseproof.losses.classification import LOSSES
+from noiseproof.losses.batch import plain_loss
 
 Parameters = dict[str, Tensor]
 SummedLoss = Callable[[Parameters, Float[Tensor, "b d"], Int[Tensor, " b"]], Tensor]
@@ -25,16 +25,20 @@ def loss_surface(head: AbstractHead) -> tuple[Parameters, SummedLoss]:
 
     Returns:
         Its parameters as float64, and (parameters, features, class numbers) -> loss summed over the examples.
+
+    Raises:
+        InvalidArgument: a head whose loss depends on more than an example and its label (peer, elr).
     """
     module = empty_module(head).eval()
     state = {name: value[None].double() for name, value in head.state_.items()}
     learned = {name for name, _ in module.named_parameters()}
     fixed = {name: value for name, value in state.items() if name not in learned}
-    loss = LOSSES.load(head.spec().training.loss)
+    training = head.spec().training
+    loss = plain_loss(training.loss, training.loss_options, num_classes=len(head.classes_))
 
     def summed(parameters: Parameters, features: Tensor, given_labels: Tensor) -> Tensor:
         _, logits = torch.func.functional_call(module, {**parameters, **fixed}, (features[None],))
-        return loss(logits, given_labels[None]).sum()
+        return loss(torch.log_softmax(logits, -1), given_labels[None]).sum()
 
     return {name: value for name, value in state.items() if name in learned}, summed
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from noiseproof.heads.modules import Architecture
+from noiseproof.losses.table import Options, resolved
 from noiseproof.schedule import Decay
+
+_PLAIN = resolved("cross_entropy", None)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Training:
         decay: what the learning rate follows afterwards.
         min_steps: small data get more epochs until they have this many steps.
         max_steps: bound on the steps (`heads.schedule.plan`).
-        loss: name in `losses.classification.LOSSES`.
+        loss: name in `losses.table`.
+        loss_options: all of them, as `losses.table.resolved` gives them.
     """
 
     epochs: int = 30
@@ -62,6 +66,7 @@ class Training:
     min_steps: int = 1
     max_steps: int | None = None
     loss: str = "cross_entropy"
+    loss_options: Options = _PLAIN
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,8 @@ from jaxtyping import Int
 from noiseproof.errors import invalid
 from noiseproof.noise.class_maps import CLASS_MAPS, targets_of
 from noiseproof.noise.draw import Draw
-from noiseproof.noise.transition import (
-    check_flippable,
-    check_transition,
-    draw_from,
-    expected_rate,
-    flip_along,
-)
+from noiseproof.noise.transition import check_flippable, draw_from, expected_rate, flip_along
+from noiseproof.records import check_transition
 
 
 def asymmetric(

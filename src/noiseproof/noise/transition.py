@@ -1,18 +1,15 @@
-"""Transition matrices of label noise: closed forms, checks, labels drawn from one, and what was realised."""
+"""Transition matrices of label noise: closed forms, labels drawn from one, and what was realised."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import scipy.special
 from jaxtyping import Float, Int
 
-from noiseproof.errors import BadData, invalid
+from noiseproof.errors import BadData
 from noiseproof.noise.draw import widened
 
 Matrix = Float[np.ndarray, "k k"]
-_SUMS_TO_1 = 1e-6  # a matrix read from text with six decimals is still one
 
 
 def symmetric_transition(rate: float, num_classes: int) -> Matrix:
@@ -36,38 +33,6 @@ def map_transition(targets: Int[np.ndarray, " k"], rate: float) -> Matrix:
     """Class i goes to `targets[i]` at this rate; a class whose target is itself stays."""
     identity = np.eye(len(targets))
     return (1 - rate) * identity + rate * identity[targets]
-
-
-def check_transition(transition: Any, num_classes: int) -> Matrix:
-    """The matrix as float64, rows scaled to sum to exactly 1.
-
-    Args:
-        transition: (k, k), row-stochastic: `T[i, j] = P(given = j | clean = i)`.
-        num_classes: k.
-
-    Raises:
-        InvalidArgument: another shape, values outside [0, 1], or a row that does not sum to 1; it is named.
-    """
-    try:
-        matrix = np.array(transition, np.float64)
-    except (TypeError, ValueError) as error:
-        raise invalid("transition", transition, "a matrix of numbers") from error
-    k = num_classes
-    if matrix.shape != (k, k):
-        raise invalid("transition", f"of shape {matrix.shape}", f"({k}, {k}): a row and a column per class")
-    if not ((matrix >= 0) & (matrix <= 1)).all():  # false for NaN too
-        row, column = np.argwhere(~((matrix >= 0) & (matrix <= 1)))[0]
-        raise invalid(f"transition[{row}, {column}]", float(matrix[row, column]), "a probability in [0, 1]")
-    sums = matrix.sum(axis=1)
-    wrong = np.flatnonzero(np.abs(sums - 1) > _SUMS_TO_1)
-    if len(wrong):
-        columns_do = bool((np.abs(matrix.sum(axis=0) - 1) <= _SUMS_TO_1).all())
-        raise invalid(
-            "transition", f"a matrix whose row {wrong[0]} sums to {sums[wrong[0]]:.6g}",
-            "rows that sum to 1, T[i, j] = P(given = j | clean = i)",
-            "Its columns do sum to 1: transpose it." if columns_do else "Divide each row by its sum.",
-        )  # fmt: skip
-    return matrix / sums[:, None]
 
 
 def realised_transition(
@@ -140,7 +105,7 @@ def draw_from(
 
     Args:
         clean_labels: class ids in [0, k).
-        transition: row-stochastic, as `check_transition` gives it.
+        transition: row-stochastic, as `records.check_transition` gives it.
         rng: the only source of chance.
     """
     num_classes = len(transition)

@@ -1,0 +1,232 @@
+"""How labels went wrong: the transition matrix of the noise, from features and given labels alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import nnls
+from sklearn.linear_model import LogisticRegression
+
+from noiseproof.detect.calibration import calibrate
+from noiseproof.detect.issues import check_examples, encoded_labels
+from noiseproof.detect.leave_one_out import leave_one_out
+from noiseproof.detect.neighbours import label_consensus, solve_consensus
+from noiseproof.errors import BadData, invalid
+from noiseproof.ranges import Range
+from noiseproof.registry import unknown_name
+from noiseproof.rng import stream
+
+METHODS = ("confident_joint", "anchor", "neighbours")
+DEFAULT_METHOD = "anchor"
+_SUMS_TO_1 = 1e-3  # probabilities may come from float16
+_TIE = 1e-6
+# Ridge scores of two classes differ by about 1, the logits of a sure classifier by about 8.
+_SCORE_SCALE = 8.0
+_LEAST_OF_A_CLASS = 3
+
+Probs = Float[np.ndarray, "n k"]
+Labels = Int[np.ndarray, " n"]
+Matrix = Float[np.ndarray, "k k"]
+Shares = Float[np.ndarray, " k"]
+
+
+@dataclass(frozen=True, eq=False)
+class TransitionEstimate:
+    """What the noise did, as far as it can be told.
+
+    Attributes:
+        matrix: row-stochastic `T[i, j] = P(given = j | clean = i)`.
+        prior: share of each clean class, sums to 1.
+        classes: k labels as they were given, in the order of rows and columns.
+        method: name of the estimator.
+    """
+
+    matrix: Matrix
+    prior: Shares
+    classes: np.ndarray
+    method: str
+
+    @property
+    def rate(self) -> float:
+        """Share of wrong labels, in [0, 1]."""
+        return float(self.prior @ (1 - np.diag(self.matrix)))
+
+
+def estimate_transition(
+    features: Any,
+    given_labels: Any,
+    *,
+    method: str = DEFAULT_METHOD,
+    probs: Any = None,
+    quantile: float = 0.97,
+    max_examples: int = 15_000,
+    seed: int = 0,
+) -> TransitionEstimate:
+    """The transition matrix of label noise that depends on the class only.
+
+    Args:
+        features: (n, d) of any frozen encoder; `None` where `probs` are given.
+        given_labels: (n,) labels of any type; may be wrong.
+        method: "anchor", "confident_joint" or "neighbours".
+        probs: (n, k) probabilities of the given labels, each from a model that never saw its own example,
+            columns in the order of the sorted labels. By default leave-one-out predictions from the features.
+        quantile: of "anchor": examples at or above it count as sure, in [0, 1).
+        max_examples: of "neighbours": at most so many random examples are asked for theirs.
+        seed: of that choice; nothing else is drawn.
+
+    Raises:
+        BadData: one class only, lengths that differ, NaN, a class with fewer than 3 examples for
+            "neighbours", probabilities that do not sum to 1 (the row is named).
+        InvalidArgument, UnknownName: an option, the method.
+    """
+    _check_options(method, features, probs, quantile, max_examples)
+    labels = np.asarray(given_labels)
+    if features is not None:
+        features = features if hasattr(features, "dtype") else np.asarray(features)
+        check_examples(features, labels, None)
+    if probs is not None:
+        probs = np.asarray(probs)
+        check_examples(probs, labels, None, name="probs")
+    classes, encoded = encoded_labels(labels)
+    if probs is not None:
+        probs = _checked_probs(probs, len(classes))
+    if method == "neighbours":
+        matrix, prior = _from_neighbours(np.asarray(features), encoded, classes, max_examples, seed)
+    elif method == "confident_joint":
+        probs = _sharpened(features, encoded, len(classes)) if probs is None else probs
+        matrix, prior = from_joint(confident_joint(probs, encoded), encoded)
+    else:
+        probs = _given_probs(features, encoded, len(classes)) if probs is None else probs
+        matrix = anchor_rows(probs, quantile=quantile)
+        prior = _prior_of(matrix, encoded)
+    return TransitionEstimate(matrix, prior, classes, method)
+
+
+def confident_joint(probs: Probs, given_labels: Labels) -> Int[np.ndarray, "k k"]:
+    """Counts C[i, j] of examples with the given label i that are confidently of class j.
+
+    An example is confident of class j where p_j is at least what it is on average for the examples given j;
+    of several such classes, the likeliest of all counts. Every class has at least one right label.
+
+    Args:
+        probs: out-of-sample.
+        given_labels: class ids in [0, k), each of which occurs.
+
+    Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eqs. 1 and 2.
+    """
+    k = probs.shape[1]
+    thresholds = np.array([probs[given_labels == j, j].mean() for j in range(k)])
+    is_confident = probs >= thresholds - _TIE
+    num_confident = is_confident.sum(axis=1)
+    guess = np.where(num_confident > 1, probs.argmax(axis=1), is_confident.argmax(axis=1))
+    counts = np.zeros((k, k), np.int64)
+    np.add.at(counts, (given_labels[num_confident > 0], guess[num_confident > 0]), 1)
+    np.fill_diagonal(counts, np.maximum(counts.diagonal(), 1))
+    return counts
+
+
+def from_joint(counts: Int[np.ndarray, "k k"], given_labels: Labels) -> tuple[Matrix, Shares]:
+    """Transition matrix and clean prior of a confident joint.
+
+    Args:
+        counts: of given label (row) and class (column); rows are scaled to the given labels there are.
+        given_labels: class ids.
+
+    Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eq. 3.
+    """
+    shares = np.bincount(given_labels, minlength=len(counts)) / len(given_labels)
+    joint = counts / counts.sum(axis=1, keepdims=True) * shares[:, None]
+    prior = joint.sum(axis=0)
+    return (joint / prior).T, prior
+
+
+def anchor_rows(probs: Probs, *, quantile: float) -> Matrix:
+    """Row i of T is the mean prediction for the examples that look most like class i.
+
+    For an example that is surely of class i, P(given = j | x) is T[i, j].
+
+    Args:
+        probs: of the given labels.
+        quantile: examples whose p_i is at or above it are the anchors of class i.
+
+    Source: Patrini et al. 2017, arXiv:1609.03683, Eqs. 12 and 13.
+    Differs: the mean of the examples from the quantile on, where the released code takes the one at it: half
+    the error on CIFAR-10 (`benchmarks/bench_transition.py`).
+    """
+    bounds = np.quantile(probs, quantile, axis=0)
+    rows = [probs[probs[:, i] >= bound].mean(axis=0) for i, bound in enumerate(bounds)]
+    matrix = np.stack(rows).astype(np.float64)
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def _prior_of(matrix: Matrix, given_labels: Labels) -> Shares:
+    """The clean prior under which T gives the labels there are, as nearly as a prior can."""
+    shares = np.bincount(given_labels, minlength=len(matrix)) / len(given_labels)
+    prior, _ = nnls(matrix.T, shares)
+    return prior / prior.sum()
+
+
+def _sharpened(features: Any, given_labels: Labels, num_classes: int) -> Probs:
+    scores = leave_one_out(features, given_labels, num_classes=num_classes).scores
+    return calibrate(scores, given_labels).probs
+
+
+def _given_probs(features: Any, given_labels: Labels, num_classes: int) -> Probs:
+    """P(given | x): a logistic regression on leave-one-out scores, which assumes no kind of noise.
+
+    It has k (k + 1) parameters, so that it can tell pair noise from symmetric noise.
+    """
+    scores = leave_one_out(features, given_labels, num_classes=num_classes).scores.astype(np.float64)
+    model = LogisticRegression(max_iter=1000).fit(_SCORE_SCALE * scores, given_labels)
+    return model.predict_proba(_SCORE_SCALE * scores)
+
+
+def _from_neighbours(
+    features: Float[np.ndarray, "n d"], given_labels: Labels, classes: np.ndarray, most: int, seed: int
+) -> tuple[Matrix, Shares]:
+    counts = np.bincount(given_labels, minlength=len(classes))
+    few = np.flatnonzero(counts < _LEAST_OF_A_CLASS)
+    if len(few):
+        raise BadData(
+            f"The class {classes[few[:1]].tolist()[0]!r} has {counts[few[0]]} examples ({len(few)} such "
+            f"classes); the method 'neighbours' needs {_LEAST_OF_A_CLASS} or more of each. Next: leave the "
+            "class out or take the method 'anchor'."
+        )
+    consensus = label_consensus(
+        features.astype(np.float32, copy=False), given_labels, num_classes=len(classes), max_examples=most,
+        rng=stream(seed, "transition", "neighbours"),
+    )  # fmt: skip
+    return solve_consensus(consensus)
+
+
+def _check_options(method: str, features: Any, probs: Any, quantile: Any, max_examples: Any) -> None:
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    for name, value, allowed in (
+        ("quantile", quantile, Range(0.0, 1.0, excludes_high=True)),
+        ("max_examples", max_examples, Range(1.0, is_whole=True)),
+    ):
+        if not allowed.holds(value):
+            raise invalid(name, value, str(allowed))
+    if method == "neighbours" and probs is not None:
+        raise invalid("probs", "given", "None for the method 'neighbours'", "It looks at features only.")
+    if features is None and probs is None:
+        raise invalid("features", None, "(n, d) features, or `probs` beside it")
+
+
+def _checked_probs(probs: np.ndarray, k: int) -> Probs:
+    matrix = probs.astype(np.float64)
+    if matrix.shape[1] != k:
+        raise invalid("probs", f"of shape {matrix.shape}", f"{k} columns, one per class that occurs")
+    wrong = np.flatnonzero((matrix < 0).any(axis=1) | (np.abs(matrix.sum(axis=1) - 1) > _SUMS_TO_1))
+    if len(wrong):
+        row = int(wrong[0])
+        raise BadData(
+            f"`probs` has the row {row} with the sum {matrix[row].sum():.6g} and the least value "
+            f"{matrix[row].min():.6g} ({len(wrong)} such rows); allowed: probabilities that sum to 1. Next: "
+            "pass what `predict_proba` returns, not logits."
+        )
+    return matrix

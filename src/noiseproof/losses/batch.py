@@ -1,0 +1,110 @@
+"""A loss as a training loop calls it: options bound, with its random numbers and its memory of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from noiseproof.errors import invalid
+from noiseproof.losses.early_learning import RunningTargets
+from noiseproof.losses.table import LOSSES, Options, check_complete
+
+# (log_probs "m vb k", given_labels "m vb", rows "m b") -> loss "m vb", of v views one after the other; `rows`
+# says which example each is, once for all views.
+BatchLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+PlainLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+def plain_loss(name: str, options: Options, *, num_classes: int) -> PlainLoss:
+    """(log_probs, given_labels) -> loss, of a loss that looks at one example at a time.
+
+    Args:
+        name: in the table.
+        options: as `losses.table.resolved` gives them.
+        num_classes: k.
+
+    Raises:
+        InvalidArgument: no transition matrix, or one of another size; a loss that needs more than the batch.
+    """
+    if name in _WITH_MORE:
+        raise invalid(
+            "loss", name, "a loss of one example at a time", "This one depends on the course of a training."
+        )
+    check_complete(name, options, num_classes)
+    values: dict[str, Any] = dict(options)
+    matrix = values.pop("transition", None)
+    function = LOSSES.load(name)
+    if matrix is None:
+        return partial(function, **values)
+    argument = "inverse" if name == "backward" else "transition"
+    given = np.array(matrix)
+    tensor = torch.from_numpy(np.linalg.inv(given) if name == "backward" else given)
+
+    def loss(log_probs: Tensor, given_labels: Tensor) -> Tensor:
+        return function(log_probs, given_labels, **{argument: tensor.to(log_probs)})
+
+    return loss
+
+
+def batch_loss(
+    name: str,
+    options: Options,
+    *,
+    num_examples: int,
+    num_classes: int,
+    generators: Sequence[torch.Generator],
+) -> BatchLoss:
+    """The loss of one training, of m heads side by side or of one (m = 1).
+
+    Args:
+        name: in the table.
+        options: as `losses.table.resolved` gives them.
+        num_examples: n.
+        num_classes: k.
+        generators: one per head, for losses that draw: a head's draws do not depend on those beside it.
+
+    Raises:
+        InvalidArgument: no transition matrix, or one of another size.
+    """
+    if name in _WITH_MORE:
+        return _WITH_MORE[name](dict(options), num_examples, generators)
+    loss = plain_loss(name, options, num_classes=num_classes)
+    return lambda log_probs, given_labels, rows: loss(log_probs, given_labels)
+
+
+def _peer(options: dict[str, Any], num_examples: int, generators: Sequence[torch.Generator]) -> BatchLoss:
+    function = LOSSES.load("peer")
+
+    def shuffled(like: Int[Tensor, "m vb"]) -> Int[Tensor, "m vb"]:
+        draws = [torch.randperm(like.shape[1], generator=g) for g in generators]
+        return torch.stack(draws).to(like.device)
+
+    def loss(
+        log_probs: Float[Tensor, "m vb k"], given_labels: Int[Tensor, "m vb"], rows: Int[Tensor, "m b"]
+    ) -> Float[Tensor, "m vb"]:
+        examples, labels = shuffled(given_labels), given_labels.gather(-1, shuffled(given_labels))
+        return function(log_probs, given_labels, peer_examples=examples, peer_labels=labels, **options)
+
+    return loss
+
+
+def _elr(options: dict[str, Any], num_examples: int, generators: Sequence[torch.Generator]) -> BatchLoss:
+    function = LOSSES.load("elr")
+    memory = RunningTargets(num_examples, momentum=options["momentum"])
+
+    def loss(
+        log_probs: Float[Tensor, "m vb k"], given_labels: Int[Tensor, "m vb"], rows: Int[Tensor, "m b"]
+    ) -> Float[Tensor, "m vb"]:
+        targets = memory.updated(log_probs, rows)
+        return function(log_probs, given_labels, targets=targets, strength=options["strength"])
+
+    return loss
+
+
+_WITH_MORE = {"peer": _peer, "elr": _elr}

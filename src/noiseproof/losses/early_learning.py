@@ -1,0 +1,77 @@
+r"""Early-learning regularisation: what a head said before it memorises pulls at what it says later.
+
+Each example has a running target $t \leftarrow \beta t + (1 - \beta) p$, which is state of the training; the
+loss is a pure function of it.
+
+Source: Liu et al. 2020, arXiv:2007.00151, Section 4.2 (regulariser) and 4.3 (targets by temporal ensembling).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from noiseproof.losses.robust import cross_entropy
+
+_LEAST_PROB = 1e-4  # as released: keeps the logarithm of the regulariser bounded
+
+
+def elr(
+    log_probs: Float[Tensor, "*m b k"],
+    given_labels: Int[Tensor, "*m b"],
+    *,
+    targets: Float[Tensor, "*m b k"],
+    strength: float = 3.0,
+) -> Float[Tensor, "*m b"]:
+    r"""$-\ln p_y + \lambda \ln(1 - \langle p, t \rangle)$; can be negative, down to $\lambda \ln 10^{-4}$.
+
+    Args:
+        log_probs: of a head, rows sum to 1 as probabilities.
+        given_labels: class ids in [0, k); may be wrong.
+        targets: t, of the same examples; no gradient flows into them.
+        strength: lambda, >= 0; 0 is cross-entropy.
+
+    Source: Liu et al. 2020, arXiv:2007.00151, Section 4.2.
+    """
+    agreement = (_bounded(log_probs) * targets).sum(-1)
+    return cross_entropy(log_probs, given_labels) + strength * torch.log1p(-agreement)
+
+
+class RunningTargets:
+    """The targets of every example, of heads that are trained side by side; zero before the first visit.
+
+    Args:
+        num_examples: n; memory is m n k numbers of the type of the log-probabilities.
+        momentum: beta, in [0, 1).
+    """
+
+    def __init__(self, num_examples: int, *, momentum: float) -> None:
+        self._num_examples, self._momentum = num_examples, momentum
+        self._targets: Tensor | None = None
+
+    @torch.no_grad()
+    def updated(
+        self, log_probs: Float[Tensor, "m vb k"], rows: Int[Tensor, "m b"]
+    ) -> Float[Tensor, "m vb k"]:
+        """The targets of these examples after this visit, once per view.
+
+        Args:
+            log_probs: of v views, one after the other; their mean is the visit.
+            rows: which example each is; no example twice.
+        """
+        m, vb, k = log_probs.shape
+        b = rows.shape[1]
+        num_views = vb // max(b, 1)
+        if self._targets is None:
+            self._targets = log_probs.new_zeros(m, self._num_examples, k)
+        probs = _bounded(log_probs).view(m, num_views, b, k).mean(1)
+        members = torch.arange(m, device=rows.device)[:, None]
+        before = self._targets[members, rows]
+        after = self._momentum * before + (1 - self._momentum) * probs / probs.sum(-1, keepdim=True)
+        self._targets[members, rows] = after
+        return after.repeat(1, num_views, 1)
+
+
+def _bounded(log_probs: Tensor) -> Tensor:
+    return log_probs.exp().clamp(_LEAST_PROB, 1 - _LEAST_PROB)
