@@ -83,6 +83,8 @@ class RunConfig(_Part):
         batch_size: images per encoder call.
         cache: folder of the feature store, shared by all runs.
         max_steps: bound on the optimiser steps of a head; `None` is the recipe's own.
+        loss: of the heads that have none of their own; `None` is theirs, cross-entropy.
+        loss_options: of that loss, such as {"q": 0.7}.
         seed: of the split, the injected noise and the shifts.
     """
 
@@ -113,6 +115,8 @@ class RunConfig(_Part):
     batch_size: int = Field(default=64, ge=1)
     cache: Path = Field(default_factory=default_cache)
     max_steps: int | None = Field(default=None, ge=1)
+    loss: str | None = None
+    loss_options: dict[str, Any] = Field(default={})
     seed: int = Field(default=0, ge=0)
 
     @field_validator("heads", mode="before")
@@ -200,6 +204,8 @@ def load_config(
     mistakes: list[str] = []
     values = read_yaml(Path(file), argument="--config") if file is not None else {}
     given = {key: value for key, value in (command_line or {}).items() if value is not None}
+    if isinstance(given.get("loss_options"), list | tuple):
+        given["loss_options"] = _pairs(given["loss_options"], "--loss-option", mistakes)
     settings = parse_overrides(overrides, given, mistakes)
     if "heads" in values and (heads := as_heads(values["heads"])) is not None:
         values["heads"] = heads
@@ -295,6 +301,21 @@ def parse_overrides(
             continue
         settings[path] = value
     return settings
+
+
+def _pairs(texts: Iterable[str], option: str, mistakes: list[str]) -> dict[str, Any]:
+    """`name=value` -> {name: value}."""
+    pairs: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            mistakes.append(f"`{option}` is {text!r}; allowed: name=value")
+            continue
+        try:
+            pairs[name.strip()] = _parse(value)
+        except yaml.YAMLError:
+            mistakes.append(f"`{option} {name}` has the value {value!r}, which is not YAML; quote it")
+    return pairs
 
 
 def set_value(values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: list[str]) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from noiseproof.config import RunConfig
+from noiseproof.corruption import read_transition
 from noiseproof.errors import InvalidArgument, NoiseproofError
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import HEADS
+from noiseproof.losses.table import needs_transition
 from noiseproof.registry import unknown_name
 
 # With `recipe: default` no head of a run takes more steps, however large the data set, and the linear probe,
@@ -59,6 +62,21 @@ class Variant:
         terms = self.build()[0].spec().regularization
         return terms.is_cross_view and bool(terms.weight_mse)
 
+    @property
+    def lacks_transition(self) -> bool:
+        """Whether its loss needs the transition matrix of the noise and none is given."""
+        training = self.build()[0].spec().training
+        return needs_transition(training.loss) and dict(training.loss_options)["transition"] is None
+
+    def with_transition(self, matrix: Any) -> Variant:
+        """The same head with this matrix for its loss.
+
+        Args:
+            matrix: (k, k), as nested lists, so that it can be saved with the head.
+        """
+        own = {**(self.options.get("loss_options") or {}), "transition": matrix}
+        return replace(self, options={**self.options, "loss_options": own})
+
     def file(self, seed: int) -> str:
         """Where the fitted head is saved, relative to the run folder, without suffix."""
         return f"heads/{self.name}-seed{seed}"
@@ -87,7 +105,13 @@ def variants(config: RunConfig) -> list[Variant]:
         mistakes += [f"`heads.{name}`: {error}" for error in unknown]
         if not unknown:
             asked = {"min_steps": 1} if "epochs" in own else {}  # epochs asked for are kept
-            variant = Variant(name, kind, _shared(config, kind, allowed) | asked | own, config.seeds)
+            shared = _shared(config, kind, allowed) | asked
+            try:
+                options = shared | own | _loss(config, own)
+            except NoiseproofError as error:
+                mistakes.append(f"`heads.{name}`: {error}")
+                continue
+            variant = Variant(name, kind, options, config.seeds)
             mistakes += _mistakes_of(variant, config)
             found.append(variant)
     if mistakes:
@@ -102,6 +126,17 @@ def _mistakes_of(variant: Variant, config: RunConfig) -> list[str]:
     except (NoiseproofError, TypeError) as error:
         return [f"`heads.{variant.name}`: {error}"]
     return []
+
+
+def _loss(config: RunConfig, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The loss of a head that has its own options: a loss of its own keeps nothing of the run's."""
+    name, options = own.get("loss", config.loss), own.get("loss_options") or {}
+    if "loss" not in own and isinstance(options, Mapping):
+        options = {**config.loss_options, **options}
+    if isinstance(options, Mapping) and isinstance(options.get("transition"), str):
+        options = {**options, "transition": read_transition(Path(options["transition"])).tolist()}
+    said = {"loss": name, "loss_options": options}
+    return {key: value for key, value in said.items() if value not in (None, {})}
 
 
 def _options_of(kind: str) -> list[str]:

@@ -9,7 +9,7 @@ from noiseproof.data.splits import stratified_share
 from noiseproof.errors import InvalidArgument
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.features import extract
-from noiseproof.heads.estimators import NMTune
+from noiseproof.heads.estimators import LinearProbe, NMTune
 from noiseproof.study import run, train
 from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import Cell, Spectrum
@@ -251,3 +251,28 @@ def test_rows_are_of_two_kinds(start):
 
     kinds = [type(row) for row in read_rows(start().folder / "study.jsonl")]
     assert (kinds.count(Cell), kinds.count(Spectrum)) == (12, 3)
+
+
+def test_a_loss_is_a_setting_and_its_matrix_is_estimated_from_each_places_own_data(start, monkeypatch):
+    calls = counted(monkeypatch, train, "estimate_transition")
+    settings = {
+        "plain": {},
+        "gce": {"loss": "gce", "loss_options": {"q": 0.5}},
+        "forward": {"loss": "forward"},
+    }
+    changed = {"label_noise": ["none", "symmetric:0.4"], "heads": {"linear": {}}, "seeds": 1}
+    result = start(settings=settings, **changed)
+    assert not result.outcome.failures
+    assert len(calls) == 2 * 2  # once for each task and noise
+    assert len(result.found.cells) == 2 * 3 * (2 + 1)
+    again = start(settings=settings, **changed)
+    assert again.outcome.num_computed == 0
+    assert len(calls) == 2 * 2
+
+
+def test_results_from_before_losses_had_options_keep_their_address():
+    said = train._said(LinearProbe().spec())
+    assert "loss_options" not in said["training"]
+    assert train._said(LinearProbe(loss="gce").spec())["training"]["loss_options"]
+    smoothed = LinearProbe(loss_options={"label_smoothing": 0.1}).spec()
+    assert train._said(smoothed)["training"]["loss_options"] == (("label_smoothing", 0.1),)

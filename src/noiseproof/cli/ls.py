@@ -20,7 +20,7 @@ noiseproof ls datasets
 def ls(
     what: Annotated[str | None, typer.Argument(help="Which table; without it, the tables there are.")] = None,
 ) -> None:
-    """What there is: backbones, data sets, heads, noise, recipes, shifts, detectors, sources."""
+    """What there is: backbones, data sets, heads, losses, noise, recipes, shifts, detectors, sources."""
     from noiseproof.registry import unknown_name
 
     tables = _tables()
@@ -38,6 +38,7 @@ def _tables() -> dict[str, Callable[[], Iterable[str]]]:
         "datasets": _datasets,
         "detectors": _detectors,
         "heads": _heads,
+        "losses": _losses,
         "noise": _noise,
         "recipes": _recipes,
         "shifts": _shifts,
@@ -77,6 +78,15 @@ def _heads() -> Iterable[str]:
     from noiseproof.heads.estimators import HEADS
 
     return HEADS
+
+
+def _losses() -> Iterable[str]:
+    from noiseproof.losses.table import TABLE
+
+    for name, loss in TABLE.items():
+        yield f"{name:16}{loss.summary}  ({loss.source})"
+        for option, told in loss.options.items():
+            yield f"    {option}={told}"
 
 
 def _noise() -> Iterable[str]:

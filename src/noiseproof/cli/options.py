@@ -161,6 +161,21 @@ MaxSteps = Annotated[
     int | None,
     typer.Option(help="Bound on the optimiser steps of a head; by default 1000.", rich_help_panel=_HEADS),
 ]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        help="Loss of all heads, e.g. gce; see 'noiseproof ls losses'. By default cross_entropy.",
+        rich_help_panel=_HEADS,
+    ),
+]
+LossOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--loss-option",
+        help="Of --loss, NAME=VALUE, e.g. q=0.7; may be repeated. transition=FILE is a .npy or text file.",
+        rich_help_panel=_HEADS,
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option(help="The run folder; the same again goes on.", rich_help_panel=_WHERE)
 ]

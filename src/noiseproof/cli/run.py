@@ -14,6 +14,8 @@ noiseproof run --train photos/ --out runs/photos
 noiseproof run --train train.csv --label class --ood phone.csv --out runs/phone --seeds 5
 
 noiseproof run --train features.npz --out runs/mine --heads linear,nmtune --set heads.nmtune.weight_svd=0.02
+
+noiseproof run --train train.csv --out runs/robust --loss gce --loss-option q=0.7
 """
 
 
@@ -47,6 +49,8 @@ def run(
     cache: options.Cache = None,
     recipe: options.Recipe = None,
     max_steps: options.MaxSteps = None,
+    loss: options.Loss = None,
+    loss_options: options.LossOption = None,
     seed: options.Seed = None,
 ) -> None:
     """Features once, spectrum, suspect labels, heads x seeds, evaluation, report."""

@@ -1,15 +1,15 @@
 r"""The transition matrix from labels of neighbours alone: no classifier, no anchor points.
 
-Where an example and its two nearest neighbours are of one class, their three given labels are independent draws
-from one row of T. With p the share of each class, labels i, j, l then come together with probability
+Where an example and its two nearest neighbours are of one class, their three given labels are independent
+draws from one row of T. With p the share of each class, labels i, j, l then come together with probability
 $q_{ijl} = \sum_y p_y T_{yi} T_{yj} T_{yl}$, and p and T are those under which the triples seen are likeliest.
 Sums of q over one and two of its labels are the consensuses of second and first order: they are in it.
 
 Features whose neighbours are often of another class make the noise look larger than it is.
 
 Source: Zhu, Song & Liu 2021, arXiv:2102.05291, Section 3.1 (consensuses) and 4.1 (clusterability).
-Differs: by maximum likelihood; the paper takes least squares of the three orders, by Adam. With the same triples
-that was slower and up to six times further from the truth (pair noise, 10 classes).
+Differs: by maximum likelihood; the paper takes least squares of the three orders, by Adam. With the same
+triples that was slower and up to six times further from the truth (pair noise, 10 classes).
 """
 
 from __future__ import annotations

@@ -54,6 +54,11 @@ class TransitionEstimate:
         """Share of wrong labels, in [0, 1]."""
         return float(self.prior @ (1 - np.diag(self.matrix)))
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        values = {name: getattr(self, name).tolist() for name in ("matrix", "prior", "classes")}
+        return {"method": self.method, "rate": self.rate, **values}
+
 
 def estimate_transition(
     features: Any,

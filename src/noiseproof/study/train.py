@@ -11,13 +11,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from noiseproof.detect.transition import DEFAULT_METHOD, estimate_transition
 from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead, fit_heads
+from noiseproof.heads.recipes import Spec
 from noiseproof.stages import digest
 from noiseproof.study.grid import SCHEMA, Evaluation, Fit, Grid
 from noiseproof.study.material import Encoded, OpenTask, TrainingData
 from noiseproof.study.rows import Cell
+from noiseproof.variants import Variant
 
 _TOGETHER_ON_GPU = 16  # MLPs of one stack: memory grows with their number, speed hardly any more
 
@@ -54,6 +57,7 @@ class Bench:
             one: digest([encoded.part_key(part), part.best_labels]) for one, part in task.tests.items()
         }
         self._features: Float[np.ndarray, "n d"] | None = None
+        self._transitions: dict[Any, list[list[float]]] = {}  # by key of the training data
 
     @property
     def train_features(self) -> Float[np.ndarray, "n d"]:
@@ -64,20 +68,23 @@ class Bench:
 
     def address(self, fit: Fit, evaluation: Evaluation, data: TrainingData) -> str:
         """Hash of everything that decides a result."""
-        (head,) = self._grid.variant(fit).build([fit.seed])
+        variant = self._grid.variant(fit)
+        (head,) = variant.build([fit.seed])
         content = {
             "schema": SCHEMA,
             "asked": self._grid.asked(fit, evaluation),
             "train": [self._train_key, data.key, self._view_keys],
             "test": self._test_keys[evaluation],
-            "spec": asdict(head.spec()),
+            "spec": _said(head.spec()),
         }
+        if variant.lacks_transition:
+            content["transition"] = DEFAULT_METHOD
         return digest(content)[:32]
 
     def run(self, jobs: Sequence[Job]) -> list[Cell]:
         """Train heads that share their data, and evaluate each on the sets it lacks."""
-        heads = [head for job in jobs for head in self._grid.variant(job.fit).build([job.fit.seed])]
         data = jobs[0].data
+        heads = [head for job in jobs for head in self._variant(job).build([job.fit.seed])]
         views = [self._encoded.stored(view).features[data.rows] for view in self._task.parts.views]
         first, second = views or (self.train_features[data.rows], None)
         begin = time.perf_counter()
@@ -88,6 +95,17 @@ class Bench:
             for job, head in zip(jobs, heads, strict=True)
             for one, address in job.cells.items()
         ]
+
+    def _variant(self, job: Job) -> Variant:
+        """The head of a job; a loss that lacks the transition matrix gets an estimate from the same data."""
+        variant = self._grid.variant(job.fit)
+        if not variant.lacks_transition:
+            return variant
+        if job.data.key not in self._transitions:
+            features = self.train_features[job.data.rows]
+            found = estimate_transition(features, job.data.given_labels)
+            self._transitions[job.data.key] = found.matrix.tolist()
+        return variant.with_transition(self._transitions[job.data.key])
 
     def _cell(self, job: Job, evaluation: Evaluation, address: str, head: AbstractHead, fit_s: float) -> Cell:
         part = self._task.tests[evaluation]
@@ -114,6 +132,14 @@ class Bench:
             largest_ratio=None if card is None else card.largest_ratio,
             fit_s=fit_s,
         )
+
+
+def _said(spec: Spec) -> dict[str, Any]:
+    """What decides a head, in the words it was said in before losses had options: old results are found."""
+    said = asdict(spec)
+    if spec.training.loss_options == Spec().training.loss_options:
+        del said["training"]["loss_options"]
+    return said
 
 
 def in_batches(jobs: Sequence[Job], grid: Grid) -> Iterator[list[Job]]:
