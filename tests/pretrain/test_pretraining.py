@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tiny_images import image_folder
 from typer.testing import CliRunner
 
+from noiseproof.backbones.table import open_backbone
 from noiseproof.cli.main import app
 from noiseproof.corruption import corrupt
 from noiseproof.data.pairs import open_pairs
@@ -371,6 +372,31 @@ def test_the_command_trains_packs_and_tells(job, tmp_path, monkeypatch):
     assert state["stem.conv.weight"].dtype == torch.float16
 
 
+def features_of(backbone, job):
+    return backbone.encode(np.stack([backbone.prepare(each) for each in open_dataset(job.test).examples]))
+
+
+def test_an_image_text_encoder_of_ones_own_opens_by_its_card(pairs, tmp_path):
+    pytest.importorskip("open_clip")
+    pretrain(pairs)
+    pack(pairs.out, name="mine", out=tmp_path / "packed")
+    backbone = open_backbone(f"zoo:{tmp_path}/packed/mine")
+    assert features_of(backbone, pairs).shape == (8, 128)
+    assert backbone.weights_hash == open_backbone(f"zoo:{tmp_path}/packed/mine.json").weights_hash
+    state = load_file(tmp_path / "packed" / "mine.safetensors")
+    inside = backbone.module.encoder.state_dict()["stem.conv.weight"]
+    torch.testing.assert_close(inside, state["visual.trunk.stem.conv.weight"].float())
+
+
+def test_an_image_tower_that_is_not_timms_is_sent_to_open_clip(job, tmp_path):
+    pretrain(job)
+    pack(job.out, name="mine", out=tmp_path)
+    card = json.loads((tmp_path / "mine.json").read_text()) | {"architecture": None, "model": "RN50"}
+    (tmp_path / "mine.json").write_text(json.dumps(card))
+    with pytest.raises(InvalidArgument, match=r"image tower of timm's. Next: open_clip:RN50/FILE"):
+        open_backbone(f"zoo:{tmp_path}/mine")
+
+
 def test_packing_refuses_weights_that_float16_cannot_hold(job, tmp_path):
     pretrain(job)
     state = load_file(job.out / "model.safetensors")
@@ -383,8 +409,6 @@ def test_packing_refuses_weights_that_float16_cannot_hold(job, tmp_path):
 
 
 def test_a_trained_encoder_opens_as_a_timm_backbone(job):
-    from noiseproof.backbones.table import open_backbone
-
     pretrain(job)
     backbone = open_backbone(f"timm:resnet8_32px@{job.out / 'model.safetensors'}")
     example = open_dataset(job.test).examples[0]
