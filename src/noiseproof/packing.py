@@ -18,7 +18,7 @@ from noiseproof.training_card import CARD, provenance
 
 WEIGHTS = "model.safetensors"
 # Of the run that made it, not of the encoder.
-_LEFT_OUT = ("identity", "versions", "hardware")
+_LEFT_OUT = ("identity", "evaluation", "versions", "hardware")
 _VERSIONS = ("noiseproof", "torch", "timm", "open-clip-torch", "accelerate", "numpy")
 
 

@@ -39,7 +39,7 @@ from noiseproof.training.loop import CHECKPOINT, Plan, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training.order import Order, Share
 from noiseproof.training.streaming import StreamBatches, stream_images
-from noiseproof.training_card import CARD, finished, identity, make_card, provenance
+from noiseproof.training_card import CARD, evaluation, finished, identity, make_card, provenance
 
 WEIGHTS = "model.safetensors"
 _ROWS = 500  # images per call when nothing is learned
@@ -90,9 +90,13 @@ def pretrain(job: Job) -> dict[str, Any]:
     """
     accelerator = accelerator_for(job.settings.precision)
     data, test = _open(job, job.train, label=job.caption or job.label), _open(job, job.test, label=job.label)
-    targets = _targets(job, data)
-    this = identity(job.settings, seed=job.seed, noise=targets.noise, data=data, targets=targets.given)
-    done = finished(job.out, this)
+    targets, labels = _targets(job, data), clean_labels(test)
+    this = identity(
+        job.settings, seed=job.seed, noise=targets.noise, data=data, targets=targets.given,
+        num_processes=accelerator.num_processes,
+    )  # fmt: skip
+    evaluated = evaluation(test, labels)
+    done = finished(job.out, this, evaluated=evaluated)
     if done is not None:
         return done
     task = _task(job, data, test, targets.given, Share(accelerator.process_index, accelerator.num_processes))
@@ -107,12 +111,13 @@ def pretrain(job: Job) -> dict[str, Any]:
     )  # fmt: skip
     if not accelerator.is_main_process:
         return {}
-    results, features = _evaluated(job, task, data, test)
+    results, features = _evaluated(job, task, data, test, labels)
     targets.keep(data, job.out)  # not before: a command that is refused must leave that of another alone
     write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(targets.noise))
     card = make_card(
         task=task, settings=job.settings, seed=job.seed, command=job.command, folder=job.out, train=data,
         test=test, noise=targets.noise, results=results, test_features=features, this=this,
+        evaluated=evaluated,
     )  # fmt: skip
     write_json(job.out / CARD, card)
     (job.out / CHECKPOINT).unlink(missing_ok=True)
@@ -174,11 +179,12 @@ def _plan(job: Job, order: Order) -> Plan:
     )
 
 
-def _evaluated(job: Job, task: Task, data: Dataset, test: Dataset) -> tuple[dict[str, float], np.ndarray]:
+def _evaluated(
+    job: Job, task: Task, data: Dataset, test: Dataset, labels: np.ndarray
+) -> tuple[dict[str, float], np.ndarray]:
     """Accuracy on clean test labels, and the features of the test images."""
     images = _reader(job, task, test)
     features = outputs(task.weights, task.features, images())
-    labels = clean_labels(test)
     if task.predict is not None:
         said = task.predict(images(), test.class_names)
     else:

@@ -27,32 +27,60 @@ _NO_MATTER = {"checkpoint_steps", "workers"}
 
 
 def identity(
-    settings: Settings, *, seed: int, noise: Mapping[str, Any], data: Dataset, targets: np.ndarray
+    settings: Settings,
+    *,
+    seed: int,
+    noise: Mapping[str, Any],
+    data: Dataset,
+    targets: np.ndarray,
+    num_processes: int = 1,
 ) -> dict[str, Any]:
     """What a training is: two with the same identity end, on a CPU, with the same weights.
 
     Args:
-        settings: how.
+        settings: how. A model that is a file is known by its contents.
         seed: of everything.
         noise: what the card says of it.
         data: whose fingerprint covers images and ids.
         targets: labels or captions, which the fingerprint leaves out.
+        num_processes: that share each batch, and draw and normalise on their own.
     """
-    values = settings.model_dump(exclude_defaults=True, exclude=_NO_MATTER)
+    values = settings.model_dump(exclude=_NO_MATTER)
+    if Path(str(values.get("model"))).is_file():
+        values["model"] = hashlib.sha256(Path(values["model"]).read_bytes()).hexdigest()
     return {
         **{f"settings.{key}": value for key, value in values.items()},
         **{f"noise.{key}": value for key, value in noise.items()},
         "seed": seed,
+        "num_processes": num_processes,
         "data": data.fingerprint,
-        "targets": hashlib.sha256("\0".join(map(str, targets.tolist())).encode()).hexdigest(),
+        "targets": _hash_texts(targets),
     }
 
 
-def finished(folder: Path, this: Mapping[str, Any]) -> dict[str, Any] | None:
+def evaluation(test: Dataset, labels: np.ndarray) -> dict[str, str]:
+    """What the results in a card are of.
+
+    Args:
+        test: whose fingerprint covers images and ids.
+        labels: class ids that count as right.
+    """
+    return {"data": test.fingerprint, "targets": _hash_texts(np.array(test.class_names, object)[labels])}
+
+
+def finished(
+    folder: Path, this: Mapping[str, Any], *, evaluated: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
     """The card in this folder, if it is of this training; `None` where there is none yet.
 
+    Args:
+        folder: of a training.
+        this: identity of the training that is asked for.
+        evaluated: what the results have to be of; `None` takes those of any test set.
+
     Raises:
-        CheckpointMismatch: the folder has another training; what differs is named.
+        CheckpointMismatch: the folder has another training, or results on other examples; what differs is
+            named.
     """
     path = folder / CARD
     if not path.is_file():
@@ -66,7 +94,17 @@ def finished(folder: Path, this: Mapping[str, Any]) -> dict[str, Any] | None:
             f"`out` is {str(folder)!r}, which has a finished training with other settings "
             f"({', '.join(differing)}); allowed: a new folder. Next: give another --out."
         )
+    if evaluated is not None and found.get("evaluation") != dict(evaluated):
+        raise CheckpointMismatch(
+            f"`out` is {str(folder)!r}, whose training is finished and was evaluated on other examples or "
+            f"labels than this --test ({found['test']['name']!r}); allowed: the same. Next: repeat that "
+            "--test to see its card, give another --out, or evaluate the encoder with 'noiseproof run'."
+        )
     return found
+
+
+def _hash_texts(values: np.ndarray) -> str:
+    return hashlib.sha256("\0".join(map(str, values.tolist())).encode()).hexdigest()
 
 
 def make_card(
@@ -82,6 +120,7 @@ def make_card(
     results: Mapping[str, float],
     test_features: np.ndarray,
     this: Mapping[str, Any],
+    evaluated: Mapping[str, str],
 ) -> dict[str, Any]:
     """Everything about one finished training, as plain values."""
     last = json.loads((folder / LOG).read_text().splitlines()[-1])
@@ -109,6 +148,7 @@ def make_card(
         "hardware": card.hardware(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "identity": dict(this),
+        "evaluation": dict(evaluated),
     }
 
 

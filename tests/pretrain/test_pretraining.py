@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tiny_images import image_folder
 from typer.testing import CliRunner
 
+from noiseproof.backbones.table import open_backbone
 from noiseproof.cli.main import app
 from noiseproof.corruption import corrupt
 from noiseproof.data.pairs import open_pairs
@@ -25,6 +26,7 @@ from noiseproof.pretrain.noise import NoiseRequest
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretraining import Job, pretrain
 from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.training_card import identity
 
 declare_missing_operators()
 pytest.importorskip("timm")
@@ -86,6 +88,46 @@ def test_a_finished_training_is_not_done_again_and_another_is_refused(job):
         CheckpointMismatch, match=r"finished training with other settings \(settings.epochs\)"
     ):
         pretrain(with_settings(job, epochs=3))
+
+
+def test_a_finished_training_has_no_results_on_another_test_set(job, tmp_path):
+    pretrain(job)
+    other = image_folder(tmp_path / "other", per_class=9, seed=5)
+    with pytest.raises(CheckpointMismatch, match=r"on other examples or labels than this --test \(.*test'\)"):
+        pretrain(replace(job, test=other))
+    rows = [(f"test/{name}/{number:02}.png", name) for name in ("dark", "light") for number in range(4)]
+    table = pd.DataFrame(rows, columns=["image", "label"])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    mine = replace(job, out=tmp_path / "mine", test=str(tmp_path / "t.csv"))
+    card = pretrain(mine)
+    assert pretrain(mine) == card
+    table.assign(label=table["label"].to_numpy()[::-1]).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(CheckpointMismatch, match="other examples or labels"):
+        pretrain(mine)
+
+
+def test_a_training_is_known_by_all_settings_the_model_file_and_the_number_of_processes(job, tmp_path):
+    data = open_dataset(job.train)
+
+    def known_as(settings, num_processes=1):
+        return identity(
+            settings, seed=0, noise={}, data=data, targets=data.given_labels, num_processes=num_processes
+        )
+
+    mine = known_as(job.settings)
+    assert {f"settings.{name}" for name in Settings.model_fields} - set(mine) == {
+        "settings.checkpoint_steps", "settings.workers",
+    }  # fmt: skip
+    assert known_as(job.settings, 2) != mine
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "b.json").write_text("{}")
+    one, same = (
+        job.settings.model_copy(update={"model": str(tmp_path / name)}) for name in ("a.json", "b.json")
+    )
+    before = known_as(one)
+    assert known_as(same) == before
+    (tmp_path / "a.json").write_text("{ }")
+    assert known_as(one) != before
 
 
 def test_other_labels_of_the_same_images_are_another_training(job, tmp_path):
@@ -330,6 +372,31 @@ def test_the_command_trains_packs_and_tells(job, tmp_path, monkeypatch):
     assert state["stem.conv.weight"].dtype == torch.float16
 
 
+def features_of(backbone, job):
+    return backbone.encode(np.stack([backbone.prepare(each) for each in open_dataset(job.test).examples]))
+
+
+def test_an_image_text_encoder_of_ones_own_opens_by_its_card(pairs, tmp_path):
+    pytest.importorskip("open_clip")
+    pretrain(pairs)
+    pack(pairs.out, name="mine", out=tmp_path / "packed")
+    backbone = open_backbone(f"zoo:{tmp_path}/packed/mine")
+    assert features_of(backbone, pairs).shape == (8, 128)
+    assert backbone.weights_hash == open_backbone(f"zoo:{tmp_path}/packed/mine.json").weights_hash
+    state = load_file(tmp_path / "packed" / "mine.safetensors")
+    inside = backbone.module.encoder.state_dict()["stem.conv.weight"]
+    torch.testing.assert_close(inside, state["visual.trunk.stem.conv.weight"].float())
+
+
+def test_an_image_tower_that_is_not_timms_is_sent_to_open_clip(job, tmp_path):
+    pretrain(job)
+    pack(job.out, name="mine", out=tmp_path)
+    card = json.loads((tmp_path / "mine.json").read_text()) | {"architecture": None, "model": "RN50"}
+    (tmp_path / "mine.json").write_text(json.dumps(card))
+    with pytest.raises(InvalidArgument, match=r"image tower of timm's. Next: open_clip:RN50/FILE"):
+        open_backbone(f"zoo:{tmp_path}/mine")
+
+
 def test_packing_refuses_weights_that_float16_cannot_hold(job, tmp_path):
     pretrain(job)
     state = load_file(job.out / "model.safetensors")
@@ -342,8 +409,6 @@ def test_packing_refuses_weights_that_float16_cannot_hold(job, tmp_path):
 
 
 def test_a_trained_encoder_opens_as_a_timm_backbone(job):
-    from noiseproof.backbones.table import open_backbone
-
     pretrain(job)
     backbone = open_backbone(f"timm:resnet8_32px@{job.out / 'model.safetensors'}")
     example = open_dataset(job.test).examples[0]

@@ -40,7 +40,7 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
     if checkpoint:
         model = timm.create_model(architecture, pretrained=False, num_classes=0)
         state = read_checkpoint(checkpoint)
-        load_exactly(model, state, source=checkpoint, dropped=_classifier_names(model))
+        load_exactly(model, state, source=checkpoint, dropped=classifier_names(model))
     elif not timm.is_model_pretrained(architecture):
         raise invalid(
             "backbone", f"timm:{rest}", "a model with pretrained weights, or 'timm:NAME@checkpoint'",
@@ -103,7 +103,8 @@ def _extra_for(error: ModuleNotFoundError, purpose: str) -> MissingExtra:
     return missing_extra((error.name or "timm").split(".")[0], "vision", purpose)
 
 
-def _classifier_names(model: Any) -> tuple[str, ...]:
+def classifier_names(model: Any) -> tuple[str, ...]:
+    """The layers that turn features into classes."""
     names = model.pretrained_cfg.get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)
 

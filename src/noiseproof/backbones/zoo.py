@@ -1,7 +1,8 @@
 """`zoo:NAME`: small encoders that ship with the package, pre-trained under noise that is known exactly.
 
 Each is two files of `src/noiseproof/zoo`: weights as float16 safetensors, and a JSON card that says how they
-were made: command, settings, data, noise, accuracy, spectrum. The card also carries the preprocessing.
+were made: command, settings, data, noise, accuracy, spectrum. The card also carries the preprocessing, and
+where among the weights the image tower is. `zoo:PATH` opens two such files of yours.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import hashlib
 import json
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
-from noiseproof.backbones.image import as_backbone, check_layer, import_timm
+from noiseproof.backbones.image import as_backbone, check_layer, classifier_names, import_timm
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.weights import load_exactly, parse_safetensors
-from noiseproof.errors import DamagedFile
+from noiseproof.errors import DamagedFile, invalid
 from noiseproof.registry import unknown_name
 
 
@@ -28,39 +30,47 @@ def zoo_names() -> tuple[str, ...]:
 def zoo_card(name: str) -> dict[str, Any]:
     """How a zoo encoder was made and what it is worth.
 
+    Args:
+        name: of `zoo_names`, or the path of a card that `noiseproof pretrain pack` wrote, with or without
+            its `.json`.
+
     Raises:
         UnknownName: with the nearest known name.
     """
-    if name not in zoo_names():
-        raise unknown_name("zoo encoder", name, zoo_names(), "See 'noiseproof ls backbones'.")
-    return json.loads((_folder() / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads(_file(name, ".json").read_text(encoding="utf-8"))
 
 
 def open_zoo(rest: str, *, layer: str | None = None) -> ImageBackbone:
     """A zoo encoder as a backbone, for images of any size, which are resized to what it was trained on.
 
     Args:
-        rest: what follows `zoo:`.
+        rest: what follows `zoo:`, see `zoo_card`.
         layer: `"pooled"`, the input of the classifier or projection.
 
     Raises:
         UnknownName: no such encoder or layer.
+        InvalidArgument: its image tower is none of timm's.
         DamagedFile: the weights are not those the card describes.
     """
     check_layer(layer)
     card = zoo_card(rest)
     timm = import_timm(f"The backbone 'zoo:{rest}'")
+    if card["architecture"] is None:
+        raise invalid(
+            "backbone", f"zoo:{rest}", "encoders with an image tower of timm's",
+            f"Next: open_clip:{card['model']}/FILE.safetensors, with the weights beside the card.",
+        )  # fmt: skip
     model = timm.create_model(card["architecture"], pretrained=False, num_classes=0)
-    content = (_folder() / f"{rest}.safetensors").read_bytes()
+    content = _file(rest, ".safetensors").read_bytes()
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise DamagedFile(
-            f"The weights of 'zoo:{rest}' are not those its card describes. Next: install noiseproof again."
+            f"The weights of 'zoo:{rest}' are not those its card describes. Next: install noiseproof again, "
+            "or pack your encoder again."
         )
     prefix = card["prefix"]
     state = parse_safetensors(content)
     own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    classifier = model.pretrained_cfg["classifier"]
-    load_exactly(model, own, source=f"zoo:{rest}", dropped=(classifier,))
+    load_exactly(model, own, source=f"zoo:{rest}", dropped=classifier_names(model))
     size = card["preprocessing"]["image_size"]
     model.pretrained_cfg |= {
         "input_size": (3, size, size),
@@ -89,6 +99,18 @@ def describe(card: dict[str, Any]) -> str:
     return (
         f"{rate}{kind}, {metric.replace('_', ' ')} {100 * value:.1f} %, "
         f"SVE {spectrum['entropy_nats']:.2f}, LSVR {spectrum['largest_ratio']:.2f}"
+    )
+
+
+def _file(name: str, suffix: str) -> Traversable:
+    """One of the two files of an encoder."""
+    stem = name.removesuffix(".json")
+    if stem in zoo_names():
+        return _folder() / f"{stem}{suffix}"
+    if Path(f"{stem}.json").is_file():
+        return Path(f"{stem}{suffix}")
+    raise unknown_name(
+        "zoo encoder", name, zoo_names(), "See 'noiseproof ls backbones', or give the path of a packed one."
     )
 
 
