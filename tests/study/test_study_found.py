@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from invented import invented
@@ -76,3 +78,26 @@ def test_repeats_of_an_encoder_are_one_encoder():
     assert len(found.spectra_of(found.encoders[0])) == 3 * len(found.spectra_of(found.encoders[1]))
     assert found.has_repeats
     assert not invented(backbones=["zoo:b"]).has_repeats
+
+
+def test_a_spectrum_is_averaged_over_the_sets_of_a_task_first():
+    found = invented()
+    # Out of domain: `invented` gives photo's sets 2 + 2.3 / 3 and 2 + 2.6 / 3, and cifar10's 2 + 3.3 / 3.
+    by_hand = ((2.3 + 2.6) / 2 + 3.3) / 2 / 3 + 2
+    mean = found.spectrum_mean(found.encoders[0], "largest_ratio", domain="ood")
+    assert mean.mean == pytest.approx(by_hand)
+    assert mean.half_width is None  # one encoder
+    assert found.spectrum_mean(found.encoders[0], "largest_ratio", domain="nowhere") is None
+
+
+def test_a_spectrum_of_repeats_has_an_interval_over_them():
+    encoder = {"name": "a", "repeats": ["b", "c"], "noise": 0.0}
+    found = invented(backbones=[encoder], tasks={"digits": {"train": "d"}})
+    rows = [
+        replace(row, entropy_nats=value) for row, value in zip(found.spectra, (3.0, 3.3, 3.6), strict=True)
+    ]
+    mean = type(found)(found.recipe, found.cells, rows).spectrum_mean(
+        found.encoders[0], "entropy_nats", domain="id"
+    )
+    # s = 0.3 and t for 2 degrees of freedom = 4.302653
+    assert (mean.mean, mean.half_width) == pytest.approx((3.3, 4.302653 * 0.3 / 3**0.5))

@@ -95,7 +95,7 @@ def metrics_table(rows: Sequence[ResultRow]) -> Table:
         for domain, found in (("in domain", summary.id_mean), ("out of domain", summary.ood_mean)):
             if found:
                 cells = [percent_cell(found[m]) for m in METRICS[:3]] + [
-                    _interval_cell(found[m]) for m in METRICS[3:]
+                    decimal_cell(found[m]) for m in METRICS[3:]
                 ]
                 body.append((name_cell(summary.head), name_cell(domain), *cells))
     columns = ("head", "domain", "accuracy", "mean per class", "macro F1", "Matthews", "ECE", "NLL (nats)")
@@ -213,7 +213,10 @@ def percent_cell(found: Interval | None, *, is_best: bool = False) -> Cell:
     return Cell(cell.text, cell.spread, cell.value, is_best)
 
 
-def _interval_cell(found: Interval) -> Cell:
+def decimal_cell(found: Interval | None) -> Cell:
+    """A mean with three decimals, with its spread."""
+    if found is None:
+        return Cell(NONE)
     spread = "" if found.half_width is None else f"± {found.half_width:.3f}"
     return Cell(f"{found.mean:.3f}", spread, found.mean)
 

@@ -92,9 +92,14 @@ class Found:
                 cells = cells[cells[column] == value]
         return cells
 
-    def spectrum_mean(self, encoder: Encoder, quantity: str, *, domain: str) -> float | None:
-        """Mean over the sets of a domain, and over repeats, of a quantity of the features of an encoder."""
-        return mean_of(getattr(row, quantity) for row in self.spectra_of(encoder) if row.domain == domain)
+    def spectrum_mean(self, encoder: Encoder, quantity: str, *, domain: str) -> Interval | None:
+        """Of a quantity of the features: over the sets of a task, then tasks, then repeats of the encoder."""
+        rows = [
+            (encoder.names.index(row.backbone), row.task, (row.task, row.set_name), getattr(row, quantity))
+            for row in self.spectra_of(encoder)
+            if row.domain == domain
+        ]
+        return over_seeds(pd.DataFrame(rows, columns=["seed", "task", "place", quantity]), quantity)
 
     def spectra_of(self, encoder: Encoder) -> list[Spectrum]:
         """The spectra of the features of one encoder and its repeats."""

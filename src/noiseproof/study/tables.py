@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from noiseproof.evaluate.protocol import is_positive
-from noiseproof.report.tables import NONE, Cell, Table, decimal, name_cell, percent, percent_cell
+from noiseproof.report.tables import NONE, Cell, Table, decimal_cell, name_cell, percent, percent_cell
 from noiseproof.study.comparisons import influence_table
 from noiseproof.study.found import Found, mean_of, over_seeds, paired, per_seed
 from noiseproof.study.notes import DOMAINS, notes_of, rate_cell
@@ -101,7 +101,7 @@ def spectrum_table(found: Found) -> Table:
         (
             name_cell(encoder.title),
             *(
-                decimal(found.spectrum_mean(encoder, key, domain=domain))
+                decimal_cell(found.spectrum_mean(encoder, key, domain=domain))
                 for domain in domains
                 for _, key in quantities
             ),
@@ -111,7 +111,10 @@ def spectrum_table(found: Found) -> Table:
     names = [f"{name}, {DOMAINS[domain]}" for domain in domains for name, _ in quantities]
     notes = (
         "SVE: entropy of the singular values in nats. LSVR: minus the log of the largest one's share.",
-        "There is one number per encoder and set, so there are no seeds to tell luck from effect.",
+        "Mean over the sets of a task first, then over tasks.",
+        "± is the half width of the 95 % interval over the repeats of an encoder (Student's t)."
+        if found.has_repeats
+        else "There is one number per encoder and set, so there are no seeds to tell luck from effect.",
     )
     return Table("Spectrum of the features", ("encoder", *names), tuple(body), notes)
 
