@@ -3,10 +3,10 @@
 Usage: python benchmarks/bench_transition.py [--data cifar10/train.parquet] [--label label]
            [--backbone zoo:resnet8-noise0] [--limit 10000] [--seeds 3] [--heads]
 
-Without --data on scikit-learn's digits as they are. Errors are the mean absolute difference of the entries of T,
-and the total variation of a row (half the sum of its absolute differences), mean over the rows; over seeds, mean
-and standard deviation. With --heads also the accuracy, on held-out clean labels, of a linear probe with the loss
-`forward` and each matrix, with the true one, and with plain cross-entropy.
+Without --data on scikit-learn's digits as they are. Errors are the mean absolute difference of the entries of
+T, and the total variation of a row (half the sum of its absolute differences), mean over the rows; over
+seeds, mean and standard deviation. With --heads also the accuracy, on held-out clean labels, of a linear probe
+with the loss `forward` and each matrix, with the true one, and with plain cross-entropy.
 """
 
 from __future__ import annotations
@@ -86,10 +86,8 @@ def main() -> None:
                 figures.append([gap.mean(), gap.sum(1).mean() / 2, noise.realised_rate, found.rate, wall_s])
                 if args.heads:
                     matrices = (found.matrix, None, noise.transition)
-                    figures[-1] += [
-                        accuracy(features, noise.given, clean, rows, test, seed, matrix)
-                        for matrix in matrices
-                    ]
+                    for matrix in matrices:
+                        figures[-1].append(accuracy(features, noise.given, clean, rows, test, seed, matrix))
             mean, spread = np.mean(figures, axis=0), np.std(figures, axis=0)
             cells = [f"{mean[0]:.4f} ± {spread[0]:.4f}", f"{mean[1]:.3f}", f"{mean[2]:.3f}", f"{mean[3]:.3f}",
                      f"{mean[4]:.1f}", *(f"{value:.3f}" for value in mean[5:])]  # fmt: skip

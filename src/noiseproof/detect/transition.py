@@ -20,7 +20,7 @@ from noiseproof.registry import unknown_name
 from noiseproof.rng import stream
 
 METHODS = ("confident_joint", "anchor", "neighbours")
-DEFAULT_METHOD = "anchor"
+DEFAULT_METHOD = "confident_joint"
 _SUMS_TO_1 = 1e-3  # probabilities may come from float16
 _TIE = 1e-6
 # Ridge scores of two classes differ by about 1, the logits of a sure classifier by about 8.
@@ -75,7 +75,7 @@ def estimate_transition(
     Args:
         features: (n, d) of any frozen encoder; `None` where `probs` are given.
         given_labels: (n,) labels of any type; may be wrong.
-        method: "anchor", "confident_joint" or "neighbours".
+        method: "confident_joint", "anchor" or "neighbours".
         probs: (n, k) probabilities of the given labels, each from a model that never saw its own example,
             columns in the order of the sorted labels. By default leave-one-out predictions from the features.
         quantile: of "anchor": examples at or above it count as sure, in [0, 1).
@@ -158,8 +158,8 @@ def anchor_rows(probs: Probs, *, quantile: float) -> Matrix:
         quantile: examples whose p_i is at or above it are the anchors of class i.
 
     Source: Patrini et al. 2017, arXiv:1609.03683, Eqs. 12 and 13.
-    Differs: the mean of the examples from the quantile on, where the released code takes the one at it: half
-    the error on CIFAR-10 (`benchmarks/bench_transition.py`).
+    Differs: the mean of the examples from the quantile on, where the released code takes the one at it, whose
+    probabilities are one draw.
     """
     bounds = np.quantile(probs, quantile, axis=0)
     rows = [probs[probs[:, i] >= bound].mean(axis=0) for i, bound in enumerate(bounds)]
@@ -198,7 +198,7 @@ def _from_neighbours(
         raise BadData(
             f"The class {classes[few[:1]].tolist()[0]!r} has {counts[few[0]]} examples ({len(few)} such "
             f"classes); the method 'neighbours' needs {_LEAST_OF_A_CLASS} or more of each. Next: leave the "
-            "class out or take the method 'anchor'."
+            "class out or take the method 'confident_joint'."
         )
     consensus = label_consensus(
         features.astype(np.float32, copy=False), given_labels, num_classes=len(classes), max_examples=most,
