@@ -161,7 +161,9 @@ def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
     settings = job.settings
     order = Order(len(data), settings.batch_size, job.seed, settings.repeats)
     if settings.reading == "stream":
-        return StreamBatches(data, order, settings.transform(), task.normalise, task.columns, task.views)
+        return StreamBatches(
+            data, order, settings.transform(), task.normalise, task.columns, task.views, task.recolour
+        )
     pixels = decode_all(data, settings.image_size, quiet=job.quiet)
     return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
 
