@@ -153,7 +153,9 @@ def _task(job: Job, data: Dataset, test: Dataset, given: np.ndarray, share: Shar
             "--test."
         )
     if job.settings.objective == "supervised":
-        return supervised_task(job.settings, given, num_classes=len(data.class_names), seed=job.seed)
+        return supervised_task(
+            job.settings, given, num_classes=len(data.class_names), seed=job.seed, num_processes=share.world
+        )
     return simclr_task(job.settings, seed=job.seed)
 
 
