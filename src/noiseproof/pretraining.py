@@ -153,7 +153,9 @@ def _task(job: Job, data: Dataset, test: Dataset, given: np.ndarray, share: Shar
             "--test."
         )
     if job.settings.objective == "supervised":
-        return supervised_task(job.settings, given, num_classes=len(data.class_names), seed=job.seed)
+        return supervised_task(
+            job.settings, given, num_classes=len(data.class_names), seed=job.seed, num_processes=share.world
+        )
     return simclr_task(job.settings, seed=job.seed)
 
 
@@ -161,7 +163,9 @@ def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
     settings = job.settings
     order = Order(len(data), settings.batch_size, job.seed, settings.repeats)
     if settings.reading == "stream":
-        return StreamBatches(data, order, settings.transform(), task.normalise, task.columns, task.views)
+        return StreamBatches(
+            data, order, settings.transform(), task.normalise, task.columns, task.views, task.recolour
+        )
     pixels = decode_all(data, settings.image_size, quiet=job.quiet)
     return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
 

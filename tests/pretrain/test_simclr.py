@@ -3,9 +3,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from noiseproof.data.sources import open_dataset
 from noiseproof.errors import InvalidArgument
-from noiseproof.pretrain.simclr import WithProjection, nt_xent
+from noiseproof.pretrain.settings import Settings
+from noiseproof.pretrain.simclr import WithProjection, nt_xent, simclr_task
+from noiseproof.pretraining import Job, _batches
+from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.training.order import Share
+
+declare_missing_operators()
 
 
 def slow_nt_xent(first, second, temperature):
@@ -61,3 +69,36 @@ def test_only_the_projection_is_wider_than_the_encoder():
     model = WithProjection(torch.nn.Flatten(), dim=12, projection_dim=5)
     assert model(torch.zeros(3, 3, 2, 2)).shape == (3, 5)
     assert model.encoder(torch.zeros(3, 3, 2, 2)).shape == (3, 12)
+
+
+def flat_views(tmp_path, reading, share):
+    """Views of images of one colour, whose colour no crop and no flip can change."""
+    for name, colour in (("red", (200, 40, 40)), ("green", (40, 200, 40))):
+        (tmp_path / name).mkdir(exist_ok=True)
+        for number in range(8):
+            Image.new("RGB", (40, 40), colour).save(tmp_path / name / f"{number}.png")
+    settings = Settings(
+        objective="simclr", model="resnet8_32px", image_size=32, epochs=1, batch_size=8, learning_rate=0.1,
+        reading=reading,
+    ).model_copy(update={"workers": 0})  # fmt: skip
+    data = open_dataset(str(tmp_path))
+    job = Job(settings, str(tmp_path), str(tmp_path), tmp_path / "out", quiet=True)
+    batches = _batches(job, simclr_task(settings, seed=0), data)
+    (batch,) = batches.iterate(range(1), share)
+    return torch.cat([batch["images_0"], batch["images_1"]])
+
+
+@pytest.mark.parametrize("reading", ["memory", "stream"])
+def test_both_ways_of_reading_change_colours(tmp_path, reading):
+    pytest.importorskip("timm")
+    views = flat_views(tmp_path, reading, Share())
+    colours = {tuple(view.mean((1, 2)).mul(50).round().tolist()) for view in views}
+    assert len(colours) > 8
+
+
+def test_two_processes_that_stream_see_what_one_sees(tmp_path):
+    pytest.importorskip("timm")
+    whole = flat_views(tmp_path, "stream", Share())
+    for rank in (0, 1):
+        part = flat_views(tmp_path, "stream", Share(rank, 2))
+        torch.testing.assert_close(part, whole[rank::2])

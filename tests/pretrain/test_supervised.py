@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from noiseproof.errors import UnknownName
+from noiseproof.errors import InvalidArgument, UnknownName
 from noiseproof.pretrain.settings import Settings
-from noiseproof.pretrain.supervised import supervised_loss
+from noiseproof.pretrain.supervised import supervised_loss, supervised_task
 from noiseproof.pretrain.towers import image_tower
 from noiseproof.rng import isolated
 from noiseproof.torchvision_ops import declare_missing_operators
@@ -63,10 +64,13 @@ def test_binary_cross_entropy_by_hand():
     assert loss_of(loss="bce") == pytest.approx(total / 8)
 
 
-def test_smoothing_spreads_its_share_over_all_classes():
-    """At logits of zero the loss does not depend on targets; elsewhere it is the mixture of both."""
-    hard, other = loss_of(), loss_of(label_smoothing=0.999999)
-    assert loss_of(label_smoothing=0.5) == pytest.approx(0.5 * hard + 0.5 * other, rel=1e-4)
+def test_smoothed_cross_entropy_by_hand():
+    """A quarter of the target spread over two classes: 7/8 for the given one, 1/8 for the other."""
+    logs = [(math.log(sigmoid(a - b)), math.log(sigmoid(b - a))) for a, b in LOGITS.tolist()]
+    total = 0.0
+    for (zero, one), label in zip(logs, BATCH["given_labels"].tolist(), strict=True):
+        total -= 7 / 8 * (one if label else zero) + 1 / 8 * (zero if label else one)
+    assert loss_of(label_smoothing=0.25) == pytest.approx(total / 4)
 
 
 def test_mixup_mixes_a_batch_with_its_reverse_and_its_targets_alike():
@@ -100,10 +104,19 @@ def test_mixing_leaves_the_batch_itself_alone():
     torch.testing.assert_close(BATCH["images"], before)
 
 
-def test_a_single_image_is_not_mixed():
-    batch = {name: value[:1] for name, value in BATCH.items()}
-    value = supervised_loss(settings(mixup=1.0), num_classes=2)(Fixed(LOGITS), batch).item()
-    assert value == pytest.approx(math.log(1 + math.exp(-2)))
+@pytest.mark.parametrize(
+    ("values", "num_processes", "rows"),
+    [({"batch_size": 5}, 1, 5), ({"batch_size": 6}, 2, 3), ({"batch_size": 12, "accumulation": 4}, 1, 3)],
+)
+def test_a_batch_that_cannot_be_mixed_is_refused(values, num_processes, rows):
+    given = np.arange(12) % 2
+    match = rf"`batch_size` is {values['batch_size']}; allowed: with mixup or cutmix, .* not {rows}"
+    for mixing in ({"mixup": 0.2}, {"cutmix": 1.0}):
+        with pytest.raises(InvalidArgument, match=match):
+            supervised_task(
+                settings(**values | mixing), given, num_classes=2, seed=0, num_processes=num_processes
+            )
+    supervised_task(settings(**values), given, num_classes=2, seed=0, num_processes=num_processes)
 
 
 def test_the_seed_decides_the_first_weights():

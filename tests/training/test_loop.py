@@ -141,6 +141,19 @@ def folder_of(tmp_path):
     return tmp_path / "run"
 
 
+def test_a_model_trained_in_mixed_precision_computes_in_float32_afterwards(tmp_path):
+    model, fresh = toy_model().eval(), toy_model().eval()
+    (batch,) = toy_batches().iterate(range(1), share_of_one())
+    optimizer = make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0)
+    train(
+        model, toy_batches(), cross_entropy, optimizer, plan=Plan(num_steps=1, precision="bfloat16"),
+        accelerator=accelerator_for("bfloat16"), folder=folder_of(tmp_path), identity={}, quiet=True,
+    )  # fmt: skip
+    fresh.load_state_dict(model.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(model(batch["images"]), fresh(batch["images"]))
+
+
 def test_learning_rates_of_the_log_rise_then_fall_to_nearly_nothing(tmp_path):
     run_toy(tmp_path)
     rates = [json.loads(line)["learning_rate"] for line in (tmp_path / LOG).read_text().splitlines()]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from noiseproof.training.views import SimCLRViews, grey, turn_hue
+from noiseproof.training.views import ColourChanges, SimCLRViews, grey, turn_hue
 
 
 def pixels(n=8, size=16):
@@ -102,3 +102,13 @@ def test_shares_of_jitter_and_grey_are_those_of_the_paper():
     assert draws["factors"].min() >= 0.6
     assert draws["factors"].max() <= 1.4
     assert np.abs(draws["hue"]).max() <= 0.1
+
+
+def test_colours_alone_change_as_they_do_after_a_crop_of_everything():
+    images = pixels()
+    draws = ColourChanges(0.5).draw(np.random.default_rng(0), 8)
+    assert set(draws) == {"factors", "hue", "jitter", "grey", "order"}
+    alone = ColourChanges(0.5).apply(images, draws)
+    after = SimCLRViews().apply(images, drawn(8, **draws))
+    assert np.abs(alone.astype(int) - after).max() <= 1
+    assert np.abs(alone.astype(int) - images).max() > 50

@@ -14,7 +14,7 @@ from noiseproof.pretrain.towers import image_tower, normaliser
 from noiseproof.rng import isolated
 from noiseproof.training.batches import Batch
 from noiseproof.training.loop import Loss
-from noiseproof.training.views import SimCLRViews
+from noiseproof.training.views import ColourChanges, SimCLRViews
 
 
 def simclr_task(settings: Settings, *, seed: int) -> Task:
@@ -27,6 +27,7 @@ def simclr_task(settings: Settings, *, seed: int) -> Task:
         loss=simclr_loss(temperature=settings.temperature),
         normalise=normaliser(encoder),
         augmentation=SimCLRViews(settings.least_scale, settings.colour_strength, settings.use_flip),
+        recolour=ColourChanges(settings.colour_strength),
         features=encoder,
         weights=encoder,
         architecture=settings.model,

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from noiseproof.errors import invalid
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretrain.task import Images, Task, outputs
 from noiseproof.pretrain.towers import image_tower, normaliser, pooled
@@ -19,9 +20,19 @@ from noiseproof.training.loop import Loss
 
 
 def supervised_task(
-    settings: Settings, given_labels: Int[np.ndarray, " n"], *, num_classes: int, seed: int
+    settings: Settings,
+    given_labels: Int[np.ndarray, " n"],
+    *,
+    num_classes: int,
+    seed: int,
+    num_processes: int = 1,
 ) -> Task:
-    """A timm network that learns the given labels, right or wrong."""
+    """A timm network that learns the given labels, right or wrong.
+
+    Raises:
+        InvalidArgument: a batch for Mixup or CutMix that is odd, with nobody to mix the last image with.
+    """
+    _check_mixable(settings, num_processes)
     model = image_tower(settings, num_classes=num_classes, seed=seed)
 
     def predict(images: Images, class_names: tuple[str, ...]) -> np.ndarray:
@@ -63,7 +74,6 @@ def _mixer(
     if not settings.mixup and not settings.cutmix:
         return lambda images, labels: (images, labels)
     from timm.data import Mixup
-    from timm.data.mixup import mixup_target
 
     mixup = Mixup(
         mixup_alpha=settings.mixup,
@@ -72,13 +82,19 @@ def _mixer(
         num_classes=num_classes,
     )
 
-    def mix(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if len(images) % 2:  # timm pairs a batch with its own reverse
-            soft = mixup_target(labels, num_classes, 1.0, settings.label_smoothing)
-            return images, soft
-        return mixup(images.clone(), labels)
+    return lambda images, labels: mixup(images.clone(), labels)
 
-    return mix
+
+def _check_mixable(settings: Settings, num_processes: int) -> None:
+    """timm pairs a batch with its own reverse."""
+    rows = settings.batch_size // (num_processes * settings.accumulation)
+    if (settings.mixup or settings.cutmix) and rows % 2:
+        raise invalid(
+            "batch_size", settings.batch_size,
+            f"with mixup or cutmix, a batch that leaves an even number for each of {num_processes} processes "
+            f"x {settings.accumulation} parts, not {rows}",
+            "Next: change batch_size, or set mixup=0 and cutmix=0.",
+        )  # fmt: skip
 
 
 def _criterion(settings: Settings) -> Callable[[Any, Any], Tensor]:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.training.augment import AbstractAugmentation
+from noiseproof.training.augment import AbstractAugmentation, Unchanged
 from noiseproof.training.batches import Normaliser
 from noiseproof.training.loop import Loss
 
@@ -26,7 +26,8 @@ class Task:
         model: what is trained.
         loss: of the model and a batch.
         normalise: bytes -> network.
-        augmentation: of small images.
+        augmentation: of small images in memory.
+        recolour: what is left of it when streaming, where timm's transforms crop and flip.
         features: images -> (b, d), what the encoder is as a backbone.
         weights: what is kept of the model, a module for its state dict.
         columns: values per example that become entries of the batches.
@@ -46,6 +47,7 @@ class Task:
     weights: nn.Module
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     views: int = 1
+    recolour: AbstractAugmentation = field(default_factory=Unchanged)
     predict: Callable[[Images, tuple[str, ...]], np.ndarray] | None = None
     metric: str = "test_accuracy"
     architecture: str | None = None

@@ -91,7 +91,7 @@ def train(
     the same bytes. Under `accelerate launch` or `torchrun` every process takes its share of each batch.
 
     Args:
-        model: on any device; moved to the accelerator's.
+        model: on any device; moved to the accelerator's, where it computes in float32 afterwards.
         batches: by step number.
         loss: (model, batch) -> mean loss of the batch. It calls the model it is given: in parallel training
             that is the wrapper which averages gradients.
@@ -136,6 +136,7 @@ def train(
                     )
             bar.update()
     accelerator.wait_for_everyone()
+    accelerator.unwrap_model(bare, keep_fp32_wrapper=False)  # else it would go on in mixed precision
 
 
 def _resumed(

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from noiseproof import records
-from noiseproof.rng import isolated
+from noiseproof.rng import isolated, stream
+from noiseproof.training.augment import AbstractAugmentation, Unchanged
 from noiseproof.training.batches import AbstractBatches, Batch, Normaliser
 from noiseproof.training.order import Order, Share
 
@@ -73,6 +74,7 @@ class StreamBatches(AbstractBatches):
         normalise: bytes -> network.
         columns: further values per example.
         views: independent augmentations of each image, as in `ArrayBatches`.
+        augmentation: of whole views, after what timm's transforms did to each image.
     """
 
     dataset: records.Dataset
@@ -81,6 +83,7 @@ class StreamBatches(AbstractBatches):
     normalise: Normaliser
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     views: int = 1
+    augmentation: AbstractAugmentation = field(default_factory=Unchanged)
 
     def iterate(self, steps: range, share: Share) -> Iterator[Batch]:
         """See `AbstractBatches`."""
@@ -91,11 +94,13 @@ class StreamBatches(AbstractBatches):
         )  # fmt: skip
         for step, pixels in zip(steps, loader, strict=True):
             rows = self.order.rows(step)
-            mine = rows[share.of(len(rows))]
-            batch = {name: torch.from_numpy(values[mine]) for name, values in self.columns.items()}
+            mine = share.of(len(rows))
+            batch = {name: torch.from_numpy(values[rows[mine]]) for name, values in self.columns.items()}
             for view, images in enumerate(pixels.chunk(self.views)):
+                draws = self.augmentation.draw(stream(self.order.seed, "augment", step, view), len(rows))
+                own = {name: values[mine] for name, values in draws.items()}
                 title = "images" if self.views == 1 else f"images_{view}"
-                batch[title] = self.normalise(images.numpy())
+                batch[title] = self.normalise(self.augmentation.apply(images.numpy(), own))
             yield batch
 
 

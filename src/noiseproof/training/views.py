@@ -27,25 +27,19 @@ _JITTER_RATE, _GREY_RATE = 0.8, 0.2
 
 @final
 @dataclass(frozen=True)
-class SimCLRViews(AbstractAugmentation):
-    """One random view of each image.
+class ColourChanges(AbstractAugmentation):
+    """The part of SimCLR's augmentations that is no geometry: jitter and grey.
 
     Attributes:
-        least_scale: least share of the area that a crop keeps, in (0, 1].
         strength: s; brightness, contrast and saturation change by up to 0.8 s, hue by 0.2 s of the circle.
-        use_flip: off where left and right mean something.
     """
 
-    least_scale: float = 0.08
     strength: float = 0.5
-    use_flip: bool = True
 
     def draw(self, rng: np.random.Generator, num_rows: int) -> Draws:
-        """Boxes in [0, 1], flips, colour factors, and who is jittered or grey."""
+        """Colour factors, and who is jittered or grey."""
         span = 0.8 * self.strength
         return {
-            "box": _boxes(rng, num_rows, self.least_scale),
-            "flip": rng.random(num_rows) < (0.5 if self.use_flip else 0.0),
             "factors": rng.uniform(max(0.0, 1 - span), 1 + span, size=(num_rows, 3)),
             "hue": rng.uniform(-0.2 * self.strength, 0.2 * self.strength, size=num_rows),
             "jitter": rng.random(num_rows) < _JITTER_RATE,
@@ -54,13 +48,52 @@ class SimCLRViews(AbstractAugmentation):
         }
 
     def apply(self, pixels: UInt8[np.ndarray, "b h w 3"], draws: Draws) -> UInt8[np.ndarray, "b h w 3"]:
+        """Jitter, then grey; rounded back to bytes."""
+        return _as_bytes(_recoloured(_as_shares(pixels), draws))
+
+
+@final
+@dataclass(frozen=True)
+class SimCLRViews(AbstractAugmentation):
+    """One random view of each image.
+
+    Attributes:
+        least_scale: least share of the area that a crop keeps, in (0, 1].
+        strength: as in `ColourChanges`.
+        use_flip: off where left and right mean something.
+    """
+
+    least_scale: float = 0.08
+    strength: float = 0.5
+    use_flip: bool = True
+
+    def draw(self, rng: np.random.Generator, num_rows: int) -> Draws:
+        """Boxes in [0, 1], flips, and those of `ColourChanges`."""
+        return {
+            "box": _boxes(rng, num_rows, self.least_scale),
+            "flip": rng.random(num_rows) < (0.5 if self.use_flip else 0.0),
+            **ColourChanges(self.strength).draw(rng, num_rows),
+        }
+
+    def apply(self, pixels: UInt8[np.ndarray, "b h w 3"], draws: Draws) -> UInt8[np.ndarray, "b h w 3"]:
         """Crop, flip, jitter, grey, in this order; rounded back to bytes."""
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        images = _cropped(images, torch.from_numpy(draws["box"]).float(), torch.from_numpy(draws["flip"]))
-        images = _jittered(images, draws)
-        is_grey = torch.from_numpy(draws["grey"])
-        images[is_grey] = grey(images[is_grey]).expand(-1, 3, -1, -1)
-        return (images * 255).round_().byte().permute(0, 2, 3, 1).contiguous().numpy()
+        box, is_flipped = torch.from_numpy(draws["box"]).float(), torch.from_numpy(draws["flip"])
+        return _as_bytes(_recoloured(_cropped(_as_shares(pixels), box, is_flipped), draws))
+
+
+def _as_shares(pixels: UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def _as_bytes(images: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
+    return (images * 255).round_().byte().permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _recoloured(images: Float[Tensor, "b 3 h w"], draws: Draws) -> Float[Tensor, "b 3 h w"]:
+    images = _jittered(images, draws)
+    is_grey = torch.from_numpy(draws["grey"])
+    images[is_grey] = grey(images[is_grey]).expand(-1, 3, -1, -1)
+    return images
 
 
 def _boxes(rng: np.random.Generator, num_rows: int, least_scale: float) -> Float[np.ndarray, "b 4"]:
