@@ -74,6 +74,72 @@ def test_only_the_encoder_without_noise_is_the_reference(found):
     assert "No results of an encoder without noise in supervised." in " ".join(table.notes)
 
 
+def solved(scores):
+    """A study of two encoders, two heads, one set and three seeds with these scores."""
+    found = invented(
+        backbones=["a", "b"], heads={"linear": {}, "mlp": {}}, tasks={"digits": {"train": "d"}}
+    )  # fmt: skip
+    for (encoder, head), values in scores.items():
+        for seed, value in enumerate(values):
+            found.cells.loc[found.select(backbone=encoder, head=head, seed=seed).index, "score"] = value
+    return found
+
+
+def test_heads_compared_are_solved_by_hand():
+    found = solved({
+        ("a", "linear"): (0.5, 0.6, 0.7), ("a", "mlp"): (0.51, 0.63, 0.72),
+        ("b", "linear"): (0.1, 0.2, 0.3), ("b", "mlp"): (0.11, 0.21, 0.30),
+    })  # fmt: skip
+    table = TABLES["heads"](found)
+    assert table.columns == ("heads", "set", "in domain", "in domain, by encoder")
+    assert [row[1].text for row in table.rows] == ["digits", "mean"]
+    # By seed: 1, 2, 1 points; s = 0.57735, t with 2 degrees of freedom 4.30265: 1.33 +- 1.43.
+    # By encoder: 2 and 0.667; s = 0.942809, t with 1 degree of freedom 12.7062: 1.33 +- 8.47.
+    assert [f"{c.text} {c.spread}" for c in table.rows[0][2:]] == ["+1.33 ± 1.43", "+1.33 ± 8.47"]
+    assert table.rows[0][0].text == "mlp against linear"
+    assert table.rows[1][2:] == table.rows[0][2:]
+
+
+def test_heads_are_compared_in_every_pair_on_every_task():
+    table = TABLES["heads"](invented())
+    assert list(dict.fromkeys(row[0].text for row in table.rows)) == [
+        "mlp against linear", "nmtune against linear", "nmtune against mlp",
+    ]  # fmt: skip
+    assert [row[1].text for row in table.rows[:5]] == ["fashion", "digits", "photo", "cifar10", "mean"]
+    for row in table.rows:
+        expected = 0.04 if row[0].text == "nmtune against linear" else 0.02  # the formula of `invented`
+        known = [cell.value for cell in row[2:] if cell.value is not None]
+        assert len(known) == (2 if row[1].text in ("fashion", "digits") else 4)  # no set out of domain
+        assert known == pytest.approx([expected] * len(known), abs=0.005)
+
+
+def test_an_encoder_without_one_of_the_heads_is_not_compared():
+    found = solved({
+        ("a", "linear"): (0.5, 0.6, 0.7), ("a", "mlp"): (0.51, 0.63, 0.72),
+        ("b", "linear"): (0.1, 0.2, 0.3), ("b", "mlp"): (0.11, 0.21, 0.30),
+    })  # fmt: skip
+    (row, _) = TABLES["heads"](without(found, backbone="b", head="mlp")).rows
+    assert row[2].value == pytest.approx((0.01 + 0.03 + 0.02) / 3)
+    assert row[3].spread == ""  # one encoder: nothing tells how another would do
+    neither = without(without(found, backbone="b", head="mlp"), backbone="a", head="linear")
+    (row, _) = TABLES["heads"](neither).rows
+    assert [cell.text for cell in row[2:]] == ["–", "–"]
+
+
+def test_settings_are_compared_with_the_first():
+    found = invented(
+        settings={"paper": {}, "other": {"epochs": 5}, "third": {"epochs": 6}}, heads={"nmtune": {}},
+        tasks={"digits": {"train": "d"}},
+    )  # fmt: skip
+    found.cells["score"] = found.cells["setting"].map({"paper": 0.5, "other": 0.51, "third": 0.48})
+    table = TABLES["settings-compared"](found)
+    assert [(row[0].text, row[1].text, row[2].text) for row in table.rows] == [
+        ("other against paper", "digits", "+1.00"), ("other against paper", "mean", "+1.00"),
+        ("third against paper", "digits", "-2.00"), ("third against paper", "mean", "-2.00"),
+    ]  # fmt: skip
+    assert not TABLES["settings-compared"](invented(heads={"nmtune": {}})).rows  # nothing to compare
+
+
 def test_colours_of_noise_by_noise_are_differences_on_common_places():
     found = invented(label_noise=["none", "symmetric:0.4"], heads={"linear": {}})
     lacking = without(found, backbone="zoo:a-20", task="cifar10")

@@ -1,8 +1,12 @@
-"""Tables of differences: encoders against the clean one, each on what both have."""
+"""Tables of differences, each on what both sides have: encoders, heads and settings against each other."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import combinations
+from statistics import fmean
+
+import pandas as pd
 
 from noiseproof.evaluate.protocol import interval
 from noiseproof.report.tables import NONE, Cell, Table, name_cell, percent_cell
@@ -40,10 +44,57 @@ def influence_table(found: Found) -> Table:
     return Table("Accuracy in % by noise in pre-training", columns, tuple(body), notes, num_text_columns=3)
 
 
-def difference_cell(differences: Collection[float]) -> Cell:
+def heads_table(found: Found) -> Table:
+    """Each pair of heads, on every set and on their mean."""
+    pairs = [(second, first) for first, second in combinations(found.heads, 2)]
+    return _compared(found, "head", pairs, "heads")
+
+
+def settings_compared_table(found: Found) -> Table:
+    """Each setting against the first, on every set and on their mean."""
+    first, *others = found.values("setting")
+    return _compared(found, "setting", [(other, first) for other in others], "settings")
+
+
+def _compared(found: Found, axis: str, pairs: Sequence[tuple[str, str]], what: str) -> Table:
+    body = []
+    for first, second in pairs:
+        for task in (*found.values("task"), None):
+            cells: list[Cell] = []
+            for domain in found.domains:
+                both = found.select(domain=domain, task=task)
+                own, other = (both[both[axis] == name] for name in (first, second))
+                cells += _over_seeds_and_encoders(paired(own, other, "score", but=axis))
+            body.append((name_cell(f"{first} against {second}"), name_cell(task or "mean"), *cells))
+    names = [name for domain in found.domains for name in (DOMAINS[domain], f"{DOMAINS[domain]}, by encoder")]
+    notes = (
+        "Differences in points, paired by encoder and seed; mean over the encoders that have both. The "
+        "interval is over seeds, of means over encoders.",
+        "By encoder: the same with an interval over encoders, of means over seeds; it tells whether another "
+        "encoder of the kind would show the difference, too.",
+        *notes_of(found, axis, bold=False),
+    )
+    title, columns = f"Differences of {what} in points", (what, "set", *names)
+    return Table(title, columns, tuple(body), notes, num_text_columns=2)
+
+
+def _over_seeds_and_encoders(differences: pd.DataFrame) -> tuple[Cell, Cell]:
+    """The mean with its interval over seeds, and with that over encoders."""
+    by_encoder = [per_seed(own, "score") for _, own in differences.groupby("encoder", sort=False)]
+    by_encoder = [by_seed for by_seed in by_encoder if by_seed]
+    if not by_encoder:
+        return Cell(NONE), Cell(NONE)
+    seeds = set.intersection(*(set(by_seed) for by_seed in by_encoder))
+    over_seeds = [fmean(by_seed[seed] for by_seed in by_encoder) for seed in sorted(seeds)]
+    over_encoders = [fmean(by_seed.values()) for by_seed in by_encoder]
+    return difference_cell(over_seeds, digits=2), difference_cell(over_encoders, digits=2)
+
+
+def difference_cell(differences: Collection[float], *, digits: int = 1) -> Cell:
     """A mean difference in points, with its 95 % interval over what is given."""
     if not differences:
         return Cell(NONE)
     found = interval(differences)
-    spread = "" if found.half_width is None else f"± {100 * found.half_width:.1f}"
-    return Cell(f"{100 * found.mean:+.1f}", spread, found.mean)
+    spread = "" if found.half_width is None else f"± {100 * found.half_width:.{digits}f}"
+    points = round(100 * found.mean, digits) + 0.0  # a zero without a minus
+    return Cell(f"{points:+.{digits}f}", spread, found.mean)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from noiseproof.evaluate.protocol import is_positive
 from noiseproof.report.tables import NONE, Cell, Table, decimal_cell, name_cell, percent, percent_cell
-from noiseproof.study.comparisons import influence_table
+from noiseproof.study.comparisons import heads_table, influence_table, settings_compared_table
 from noiseproof.study.found import Found, mean_of, over_seeds, paired, per_seed
 from noiseproof.study.notes import DOMAINS, notes_of, rate_cell
 
@@ -150,6 +150,8 @@ TABLES: dict[str, Callable[[Found], Table]] = {
     "sets-out-of-domain": sets_out_of_domain_table,
     "runtime": runtime_table,
     "settings": settings_table,
+    "settings-compared": settings_compared_table,
+    "heads": heads_table,
     "influence": influence_table,
     "spectrum": spectrum_table,
     "noise-x-noise": noise_table,
