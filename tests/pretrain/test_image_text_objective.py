@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from noiseproof.errors import InvalidArgument, MissingExtra, UnknownName
-from noiseproof.pretrain.captions import TEMPLATES, class_captions
+from noiseproof.pretrain.captions import TEMPLATES, class_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_loss, image_text_task, zero_shot
 from noiseproof.pretrain.pair import LockedTextPair, build_pair, text_rows
 from noiseproof.pretrain.settings import Settings
@@ -75,6 +75,19 @@ def test_captions_name_their_class_in_every_template_and_the_seed_decides():
     assert len(set(texts)) == 2 * len(TEMPLATES)
     assert texts.tolist() == class_captions(labels, ("cat", "fire_truck"), seed=0).tolist()
     assert texts.tolist() != class_captions(labels, ("cat", "fire_truck"), seed=1).tolist()
+
+
+def test_a_swapped_caption_may_name_the_right_class():
+    labels, names = np.array([0, 0, 1, 1]), ("cat", "fire_truck")
+    texts = [
+        "a photo of a cat.",
+        "one cat and its surroundings.",
+        "a photo of a cat.",
+        "a fire truck seen from nearby.",
+    ]
+    assert wrong_class_rate(texts, labels, names) == 0.25
+    assert wrong_class_rate(class_captions(labels, names, seed=3), labels, names) == 0
+    assert wrong_class_rate(["my cat", *texts[1:]], labels, names) is None
 
 
 def test_a_locked_pair_says_what_the_whole_model_says(locked):
