@@ -44,23 +44,40 @@ class Fixed(torch.nn.Module):
 
     def __init__(self, scale):
         super().__init__()
-        self.scale = torch.tensor(scale)
+        self.logit_scale = torch.nn.Parameter(torch.tensor(math.log(scale)))
 
     def forward(self, images, text):
-        return torch.eye(len(images)), text, self.scale
+        return torch.eye(len(images)), text, self.logit_scale.exp()
 
 
 def test_the_loss_of_matching_pairs_by_hand():
-    """Two pairs on two axes at scale s: -ln(e^s / (e^s + 1)) both ways."""
+    """Two pairs on two axes at scale e: -ln(e^e / (e^e + 1)) both ways."""
     batch = {"images": torch.zeros(2, 3, 4, 4), "caption_ids": torch.tensor([1, 0])}
-    loss = image_text_loss(torch.eye(2).flip(0), share=Share())(Fixed(3.0), batch)
-    assert loss.item() == pytest.approx(math.log(1 + math.exp(-3)))
+    loss = image_text_loss(torch.eye(2).flip(0), share=Share())(Fixed(math.exp(1)), batch)
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-math.e)))
 
 
-def test_the_scale_stops_at_a_hundred():
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_the_scale_stops_at_a_hundred_and_may_come_down_again(is_wrapped):
+    """Every pair is mismatched, so that a smaller scale is better: the gradient has to say so."""
     batch = {"images": torch.zeros(2, 3, 4, 4), "caption_ids": torch.tensor([0, 1])}
-    wrong = image_text_loss(torch.eye(2).flip(0), share=Share())
-    assert wrong(Fixed(1e6), batch).item() == pytest.approx(100)
+    bare = Fixed(1e6)
+    loss = image_text_loss(torch.eye(2).flip(0), share=Share())(Wrapped(bare) if is_wrapped else bare, batch)
+    assert loss.item() == pytest.approx(100)
+    loss.backward()
+    assert bare.logit_scale.exp().item() == pytest.approx(100)
+    assert bare.logit_scale.grad.item() == pytest.approx(100)  # of s = exp(log s): ds / d log s = s
+
+
+class Wrapped(torch.nn.Module):
+    """As parallel training has it."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs):
+        return self.module(*inputs)
 
 
 def test_zero_shot_takes_the_nearest_direction():
