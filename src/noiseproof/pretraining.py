@@ -7,7 +7,7 @@ where the first stopped, and does nothing where it had finished.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from noiseproof.backbones.weights import write_weights
 from noiseproof.data.sources import open_dataset
 from noiseproof.errors import BadData
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.pretrain.captions import class_captions
+from noiseproof.pretrain.captions import class_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task
 from noiseproof.pretrain.noise import (
     NONE,
@@ -134,12 +134,15 @@ def _targets(job: Job, data: Dataset) -> Targets:
     if job.settings.objective == "supervised":
         return noisy_labels(data, job.noise, is_whole=is_whole)
     if job.settings.objective == "image-text":
-        labels = clean_labels(data)
-        if job.caption is None:
-            captions = class_captions(labels, data.class_names, seed=job.seed)
-        else:
-            captions = np.array(data.class_names, dtype=object)[labels]
-        return noisy_captions(data, captions, job.noise, is_whole=is_whole, has_own=job.caption is not None)
+        labels, names = clean_labels(data), data.class_names
+        if job.caption is not None:
+            return noisy_captions(data, np.array(names, dtype=object)[labels], job.noise, is_whole=is_whole)
+        made = class_captions(labels, names, seed=job.seed)
+        found = noisy_captions(data, made, job.noise, is_whole=is_whole, has_own=False)
+        wrong = (
+            {"wrong_class_rate": wrong_class_rate(found.given, labels, names)} if found.noise["kind"] else {}
+        )
+        return replace(found, noise=found.noise | wrong)
     return Targets(np.empty(0), NONE)
 
 

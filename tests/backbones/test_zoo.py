@@ -41,6 +41,18 @@ def test_every_card_says_how_to_make_the_encoder_again(name):
     assert "/" not in card["train"]["name"].removeprefix("cifar10/")
 
 
+def test_cards_say_what_their_numbers_are_of():
+    for name in SUPERVISED:
+        assert "bfloat16" in zoo_card(name)["notes"][0]
+    for name in PAIRS[1:]:
+        noise = zoo_card(name)["noise"]
+        assert 0.9 * noise["asked_rate"] == pytest.approx(noise["wrong_class_rate"], rel=0.03)
+    for name in zoo_names():
+        card = zoo_card(name)
+        notes = [note for note in card.get("notes", ()) if "schema 1" in note]
+        assert len(notes) == (card["noise"]["asked_rate"] > 0)
+
+
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_names_of_supervised_encoders_tell_their_noise(name):
     rate = int(name.removeprefix("resnet8-noise"))

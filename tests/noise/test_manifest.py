@@ -61,11 +61,17 @@ def test_same_seed_gives_same_bytes_and_another_seed_replaces_them(tmp_path):
     assert load_manifest(tmp_path / "b").seed == 1
 
 
-@pytest.mark.parametrize("change", ["ids", "data_name", "data_fingerprint"])
+@pytest.mark.parametrize("change", ["ids", "data_fingerprint"])
 def test_the_hash_covers_of_which_data_it_is(tmp_path, change):
     one = write_manifest(tmp_path / "a", noisy_labels(), **OF)
     value = IDS[::-1] if change == "ids" else "0" * 64
     assert write_manifest(tmp_path / "b", noisy_labels(), **OF | {change: value}) != one
+
+
+def test_the_hash_does_not_depend_on_how_the_name_was_typed(tmp_path):
+    one = write_manifest(tmp_path / "a", noisy_labels(), **OF)
+    assert write_manifest(tmp_path / "b", noisy_labels(), **OF | {"data_name": "photos/"}) == one
+    assert load_manifest(tmp_path / "b").data_name == "photos/"
 
 
 def test_labels_are_given_in_the_order_of_the_ids(tmp_path):

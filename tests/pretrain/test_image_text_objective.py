@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from noiseproof.errors import InvalidArgument, MissingExtra, UnknownName
-from noiseproof.pretrain.captions import TEMPLATES, class_captions
+from noiseproof.pretrain.captions import TEMPLATES, class_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_loss, image_text_task, zero_shot
 from noiseproof.pretrain.pair import LockedTextPair, build_pair, text_rows
 from noiseproof.pretrain.settings import Settings
@@ -44,23 +44,40 @@ class Fixed(torch.nn.Module):
 
     def __init__(self, scale):
         super().__init__()
-        self.scale = torch.tensor(scale)
+        self.logit_scale = torch.nn.Parameter(torch.tensor(math.log(scale)))
 
     def forward(self, images, text):
-        return torch.eye(len(images)), text, self.scale
+        return torch.eye(len(images)), text, self.logit_scale.exp()
 
 
 def test_the_loss_of_matching_pairs_by_hand():
-    """Two pairs on two axes at scale s: -ln(e^s / (e^s + 1)) both ways."""
+    """Two pairs on two axes at scale e: -ln(e^e / (e^e + 1)) both ways."""
     batch = {"images": torch.zeros(2, 3, 4, 4), "caption_ids": torch.tensor([1, 0])}
-    loss = image_text_loss(torch.eye(2).flip(0), share=Share())(Fixed(3.0), batch)
-    assert loss.item() == pytest.approx(math.log(1 + math.exp(-3)))
+    loss = image_text_loss(torch.eye(2).flip(0), share=Share())(Fixed(math.exp(1)), batch)
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-math.e)))
 
 
-def test_the_scale_stops_at_a_hundred():
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_the_scale_stops_at_a_hundred_and_may_come_down_again(is_wrapped):
+    """Every pair is mismatched, so that a smaller scale is better: the gradient has to say so."""
     batch = {"images": torch.zeros(2, 3, 4, 4), "caption_ids": torch.tensor([0, 1])}
-    wrong = image_text_loss(torch.eye(2).flip(0), share=Share())
-    assert wrong(Fixed(1e6), batch).item() == pytest.approx(100)
+    bare = Fixed(1e6)
+    loss = image_text_loss(torch.eye(2).flip(0), share=Share())(Wrapped(bare) if is_wrapped else bare, batch)
+    assert loss.item() == pytest.approx(100)
+    loss.backward()
+    assert bare.logit_scale.exp().item() == pytest.approx(100)
+    assert bare.logit_scale.grad.item() == pytest.approx(100)  # of s = exp(log s): ds / d log s = s
+
+
+class Wrapped(torch.nn.Module):
+    """As parallel training has it."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs):
+        return self.module(*inputs)
 
 
 def test_zero_shot_takes_the_nearest_direction():
@@ -75,6 +92,19 @@ def test_captions_name_their_class_in_every_template_and_the_seed_decides():
     assert len(set(texts)) == 2 * len(TEMPLATES)
     assert texts.tolist() == class_captions(labels, ("cat", "fire_truck"), seed=0).tolist()
     assert texts.tolist() != class_captions(labels, ("cat", "fire_truck"), seed=1).tolist()
+
+
+def test_a_swapped_caption_may_name_the_right_class():
+    labels, names = np.array([0, 0, 1, 1]), ("cat", "fire_truck")
+    texts = [
+        "a photo of a cat.",
+        "one cat and its surroundings.",
+        "a photo of a cat.",
+        "a fire truck seen from nearby.",
+    ]
+    assert wrong_class_rate(texts, labels, names) == 0.25
+    assert wrong_class_rate(class_captions(labels, names, seed=3), labels, names) == 0
+    assert wrong_class_rate(["my cat", *texts[1:]], labels, names) is None
 
 
 def test_a_locked_pair_says_what_the_whole_model_says(locked):

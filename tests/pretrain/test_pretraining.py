@@ -22,7 +22,7 @@ from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.noise.manifest import load_manifest, write_manifest
 from noiseproof.packing import pack
-from noiseproof.pretrain.noise import NoiseRequest
+from noiseproof.pretrain.noise import NONE, NoiseRequest
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretraining import Job, pretrain
 from noiseproof.torchvision_ops import declare_missing_operators
@@ -354,6 +354,19 @@ def test_captions_are_made_of_class_names_for_a_locked_text_tower(job):
     names = set(load_file(job.out / "model.safetensors"))
     assert not [name for name in names if name.startswith("text.transformer")]
     assert {"text.proj.weight", "logit_scale"} <= names
+    assert card["noise"] == NONE
+    half = replace(locked, noise=NoiseRequest(rate=0.5), out=job.out.with_name("half"))
+    card = pretrain(half)
+    manifest = load_manifest(half.out / "noise")
+    wrong = [
+        ("dark" in one) != ("dark" in other)
+        for one, other in zip(manifest.given, manifest.clean, strict=True)
+    ]
+    assert card["noise"]["wrong_class_rate"] == np.mean(wrong) < card["noise"]["realised_rate"] == 0.5
+    other_seed = replace(
+        half, seed=1, noise=NoiseRequest(manifest=half.out / "noise"), out=job.out.with_name("o")
+    )
+    assert pretrain(other_seed)["noise"]["wrong_class_rate"] == np.mean(wrong)
 
 
 def test_the_command_trains_packs_and_tells(job, tmp_path, monkeypatch):

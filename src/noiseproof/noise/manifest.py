@@ -6,7 +6,8 @@ DIR/noise-0123456789abcdef.parquet   a row per example: example_id, given, clean
 ```
 
 The SHA-256 covers every value of both files, not their bytes, so that another version of Parquet's writer
-changes nothing. It names the table, so that the two files always fit and replacing a manifest is one rename.
+changes nothing, and not the name of the data set, which is as the user typed it. It names the table, so that
+the two files always fit and replacing a manifest is one rename.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from noiseproof.atomic import replacing, write_json
 from noiseproof.errors import BadData, DamagedFile, MissingFile
 from noiseproof.records import NoisyCaptions, NoisyLabels, check_unique_ids, rows_by_id
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "noise.json"
 
 
@@ -49,7 +50,7 @@ class NoiseManifest:
         data_fingerprint: SHA-256 over the contents and ids of the examples.
         class_names: of the class ids, where they were known.
         example_entropy_nats: see `NoisyLabels`.
-        sha256: identifies all of the above.
+        sha256: identifies all of the above but `data_name`.
     """
 
     ids: np.ndarray
@@ -255,8 +256,12 @@ def _header(
 
 
 def _digest(header: dict[str, Any], table: pa.Table) -> str:
-    """Over the header as JSON and over every value of the table, each with its length before it."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True, allow_nan=False).encode())
+    """Over the header as JSON and over every value of the table, each with its length before it.
+
+    The name of the data set is how it was typed, `photos` or `photos/`; its fingerprint says what it is.
+    """
+    covered = {key: value for key, value in header.items() if key != "data_name"}
+    digest = hashlib.sha256(json.dumps(covered, sort_keys=True, allow_nan=False).encode())
     for name in ("example_id", "given", "clean", "flipped"):
         column = table.column(name)
         digest.update(f"{name} {len(column)} ".encode())

@@ -37,3 +37,26 @@ def class_captions(labels: Int[np.ndarray, " n"], class_names: Sequence[str], *,
     chosen = stream(seed, "captions").integers(len(TEMPLATES), size=len(labels))
     texts = np.array([[caption(name, template) for template in TEMPLATES] for name in class_names], object)
     return texts[labels, chosen]
+
+
+def wrong_class_rate(
+    given: Sequence[str] | np.ndarray, labels: Int[np.ndarray, " n"], class_names: Sequence[str]
+) -> float | None:
+    """Share of captions made from class names that name another class than that of their image.
+
+    Less than the share of swapped captions, since a caption may come from an image of the same class.
+
+    Args:
+        given: n captions.
+        labels: class ids.
+        class_names: k names.
+
+    Returns:
+        In [0, 1]; `None` where a caption is of another making.
+    """
+    classes = {
+        caption(name, template): number for number, name in enumerate(class_names) for template in TEMPLATES
+    }
+    if any(text not in classes for text in given):
+        return None
+    return float(np.mean([classes[text] != label for text, label in zip(given, labels, strict=True)]))

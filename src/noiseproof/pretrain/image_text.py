@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -103,11 +104,19 @@ def image_text_loss(texts: Tensor, *, share: Share) -> Loss:
     criterion = ClipLoss(rank=share.rank, world_size=share.world, gather_with_grad=True)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
+        _limit_scale(model)
         rows = texts[batch["caption_ids"].cpu()].to(batch["images"].device)
-        image_features, text_features, scale = model(batch["images"], rows)
-        return criterion(image_features, text_features, scale.clamp(max=LARGEST_SCALE))
+        return criterion(*model(batch["images"], rows))
 
     return loss
+
+
+def _limit_scale(model: nn.Module) -> None:
+    """Put the scale back to the largest one; limiting what the loss sees would leave it no gradient there."""
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name.rpartition(".")[2] == "logit_scale":  # also inside the wrapper of parallel training
+                value.clamp_(max=math.log(LARGEST_SCALE))
 
 
 def class_directions(
