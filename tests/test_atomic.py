@@ -12,7 +12,7 @@ import pytest
 
 from noiseproof import atomic
 from noiseproof.atomic import append_lines, whole_lines
-from noiseproof.errors import NoiseproofError, NoSpaceLeft
+from noiseproof.errors import CannotWrite, NoiseproofError, NoSpaceLeft
 
 
 def failing(error):
@@ -34,6 +34,14 @@ def test_a_file_is_written_whole(content, tmp_path):
     atomic.write_bytes(str(path), content + b"2")
     assert path.read_bytes() == content + b"2"
     assert names(path.parent) == ["file.bin"]
+
+
+@pytest.mark.parametrize("path", ["file", "file/below"])
+def test_a_folder_that_is_a_file_is_told(path, tmp_path):
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(CannotWrite, match=r"new.json' cannot be written .* Next: name another folder"):
+        atomic.write_json(tmp_path / path / "new.json", {})
+    assert (tmp_path / "file").read_bytes() == b"mine"
 
 
 def test_others_may_read_the_file(tmp_path):

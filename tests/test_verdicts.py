@@ -29,7 +29,11 @@ def encoders(monkeypatch):
         asked.append(backbone)
         return signature(made[backbone], seed=seed, num_draws=20)
 
+    def width_of(dataset, backbone, *, store, layer=None):
+        return made[backbone].shape[1]
+
     monkeypatch.setattr(verdicts, "signature_of", signature_of)
+    monkeypatch.setattr(verdicts, "width_of", width_of)
     return asked
 
 
@@ -64,6 +68,16 @@ def test_what_cannot_be_told_is_said(encoders, photos):
     result = noiseproof("verdict", photos, "--backbone", "wide", *asked_for())
     assert result.exit_code == 0, result.output
     assert "Cannot tell: its features have width 20, those of the known encoders 12" in result.stdout
+
+
+def test_an_encoder_has_no_say_about_itself(encoders, photos):
+    rates = RATES | {"mine": 0.2}
+    result = noiseproof("verdict", photos, "--backbone", "mine", *asked_for(rates))
+    assert result.exit_code == 0, result.output
+    assert "itself" in result.stdout
+    assert "Most alike: mine" not in result.stdout
+    alone = noiseproof("verdict", photos, "--backbone", "mine", *asked_for())
+    assert result.stdout.splitlines()[-1] == alone.stdout.splitlines()[-1]
 
 
 def test_everything_as_json(encoders, photos):

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from noiseproof.errors import NoSpaceLeft
+from noiseproof.errors import CannotWrite, NoSpaceLeft
 
 
 @contextmanager
@@ -26,6 +26,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         NoSpaceLeft: the disk is full; `path` is as it was.
+        CannotWrite: its folder is none, or may not be written to.
     """
     final = Path(path)
     try:
@@ -96,5 +97,10 @@ def _explained(error: OSError, path: Path) -> OSError:
         return NoSpaceLeft(
             f"No space left on the device of {str(path.parent)!r} while writing {path.name!r}; "
             "nothing half-written was kept. Next: free some space and start the same command again."
+        )
+    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS):
+        return CannotWrite(
+            f"{str(path)!r} cannot be written ({error.strerror}: {error.filename!r}); allowed: a file in a "
+            "folder that is there or can be made, and may be written to. Next: name another folder."
         )
     return error

@@ -35,6 +35,10 @@ class NoSpaceLeft(NoiseproofError, OSError):
     """The disk is full; nothing half-written was left behind."""
 
 
+class CannotWrite(NoiseproofError, OSError):
+    """The file or folder cannot be made or written to."""
+
+
 class CheckpointMismatch(NoiseproofError, ValueError):
     """Weights do not fit the model; missing and unexpected keys are listed."""
 

@@ -85,7 +85,7 @@ def finished(
     path = folder / CARD
     if not path.is_file():
         return None
-    found = json.loads(path.read_text())
+    found = _read_card(path)
     differing = sorted(
         key for key in found["identity"].keys() | this.keys() if found["identity"].get(key) != this.get(key)
     )
@@ -99,6 +99,19 @@ def finished(
             f"`out` is {str(folder)!r}, whose training is finished and was evaluated on other examples or "
             f"labels than this --test ({found['test']['name']!r}); allowed: the same. Next: repeat that "
             "--test to see its card, give another --out, or evaluate the encoder with 'noiseproof run'."
+        )
+    return found
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "identity" not in found:
+        raise CheckpointMismatch(
+            f"`out` has a {path.name} that no training of noiseproof wrote ({str(path)!r}); allowed: a new "
+            "folder. Next: give another --out."
         )
     return found
 

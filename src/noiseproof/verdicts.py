@@ -8,12 +8,14 @@ from pathlib import Path
 from noiseproof.backbones.table import open_backbone
 from noiseproof.backbones.zoo import zoo_card, zoo_names
 from noiseproof.diagnose.signature import NUM_DRAWS, Signature, signature
-from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, verdict
+from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, of_another_width, verdict
 from noiseproof.errors import invalid
 from noiseproof.features.extract import extract
 from noiseproof.progress import stage
 from noiseproof.records import Dataset, check_share
 from noiseproof.report.tables import NONE, Cell, Table
+
+_ITSELF = "itself"
 
 
 def judge(
@@ -26,7 +28,7 @@ def judge(
     max_width: float = 0.3,
     num_draws: int = NUM_DRAWS,
     seed: int = 0,
-) -> tuple[Verdict, list[Reference], Signature]:
+) -> tuple[Verdict, list[Reference], Signature | None]:
     """Place an encoder among those of known noise; every encoder sees the data set once.
 
     Args:
@@ -40,11 +42,21 @@ def judge(
         seed: of the bootstrap.
 
     Returns:
-        The verdict, the known encoders by rate, and the signature in question.
+        The verdict, the known encoders by rate, and the signature in question; no signatures where the
+        widths of the features differ. A known encoder with the very spectrum in question is that encoder, and
+        is left out of the verdict.
     """
+    first = min(references, key=lambda name: references[name])
+    mine, theirs = (
+        width_of(dataset, backbone, store=store, layer=layer),
+        width_of(dataset, first, store=store),
+    )
+    if mine != theirs:  # before minutes of resampling
+        return of_another_width(mine, theirs, nearest=first), [], None
     known = signatures(dataset, references, store=store, num_draws=num_draws, seed=seed)
     unknown = signature_of(dataset, backbone, store=store, layer=layer, num_draws=num_draws, seed=seed)
-    return verdict(unknown, known, max_width=max_width), known, unknown
+    others = [each for each in known if hellinger(unknown, each.signature) > 0]
+    return verdict(unknown, others, max_width=max_width), known, unknown
 
 
 def signatures(
@@ -61,6 +73,11 @@ def signatures(
         Reference(name, rate, signature_of(dataset, name, store=store, num_draws=num_draws, seed=seed))
         for name, rate in by_rate
     ]
+
+
+def width_of(dataset: Dataset, backbone: str, *, store: Path, layer: str | None = None) -> int:
+    """Of one encoder's features."""
+    return extract(dataset, open_backbone(backbone, layer=layer), store=store).features.shape[1]
 
 
 def signature_of(
@@ -112,14 +129,22 @@ def known_table(known: Sequence[Reference], name: str, unknown: Signature) -> Ta
             Cell(each.name),
             Cell(f"{100 * each.rate:g} %"),
             *_statistics(each.signature),
-            Cell(f"{hellinger(unknown, each.signature):.3f}" if each.signature.dim == unknown.dim else NONE),
+            Cell(_distance(unknown, each.signature)),
         )
         for each in known
     ]
     body.append((Cell(name), Cell("?"), *_statistics(unknown), Cell(NONE)))
     columns = ("encoder", "noise", "SVE, nats", "LSVR", "distance")
-    notes = ("Distance: Hellinger's, between the whole spectra; 0 alike, 1 nothing in common.",)
+    notes = (
+        "Distance: Hellinger's, between the whole spectra; 0 alike, 1 nothing in common.",
+        f"{_ITSELF}: the encoder in question, which has no say in the verdict.",
+    )
     return Table("Spectra on this data set", columns, tuple(body), notes)
+
+
+def _distance(unknown: Signature, known: Signature) -> str:
+    distance = hellinger(unknown, known)
+    return f"{distance:.3f}" if distance > 0 else _ITSELF
 
 
 def _statistics(one: Signature) -> tuple[Cell, Cell]:

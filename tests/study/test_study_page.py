@@ -27,8 +27,16 @@ def test_the_page_says_claim_command_and_results(result):
     page = result.page.read_text()
     assert "<h1>Noise &lt;hurts&gt; &amp; helps.</h1>" in page
     assert "noiseproof.study.run_study(...)" in page
-    assert "not run yet" in page
+    assert "Found" not in page
+    assert "Toy size" not in page
     assert "symmetric 0.4" in page
+
+
+def test_a_toy_says_that_its_numbers_mean_nothing(start):
+    page = start(found="It rose by 2 points.", is_toy=True).page.read_text()
+    assert "Toy size" in page
+    assert "It rose" not in page
+    assert "Found by us, with the recipe as it is shipped: It rose" in start(found="It rose.").page.read_text()
 
 
 def test_the_page_asks_nothing_of_a_network(result):

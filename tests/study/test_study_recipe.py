@@ -120,3 +120,17 @@ def test_what_is_saved_can_be_read_again(tmp_path):
     recipe = Recipe(**small_recipe(label_noise=["none", "symmetric:0.4"]))
     (tmp_path / "saved.yaml").write_text(yaml.safe_dump(recipe.to_json()))
     assert load_recipe(tmp_path / "saved.yaml") == recipe
+
+
+def test_the_smaller_of_two_limits_holds():
+    tasks = {"a": {"train": "x", "limit": 100}, "b": {"train": "y"}}
+    recipe = Recipe(**small_recipe(tasks=tasks, limit=30))
+    assert (recipe.limit_of("a"), recipe.limit_of("b")) == (30, 30)
+    recipe = Recipe(**small_recipe(tasks=tasks, limit=None))
+    assert (recipe.limit_of("a"), recipe.limit_of("b")) == (100, None)
+
+
+def test_a_toy_knows_that_it_is_one(written):
+    path = written(toy={"seeds": 1})
+    assert load_recipe(path, is_toy=True).is_toy
+    assert not load_recipe(path).is_toy

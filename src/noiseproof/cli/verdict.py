@@ -13,7 +13,8 @@ EPILOG = """Examples:
 
 noiseproof verdict cifar10/test.parquet --backbone timm:resnet8@mine.safetensors
 
-noiseproof verdict photos/ --backbone timm:resnet18 --reference a=0 --reference b=0.1 --reference c=0.2
+noiseproof verdict photos/ --backbone timm:resnet18 --reference a=0 --reference b=0.1
+--reference c=0.2 --reference d=0.3
 """
 
 
@@ -61,5 +62,6 @@ def verdict(
     if is_json:
         print(json.dumps(found.to_json(), indent=1))
         return
-    rich.print(to_terminal(verdicts.known_table(known, backbone, unknown)))
+    if unknown is not None:
+        rich.print(to_terminal(verdicts.known_table(known, backbone, unknown)))
     print(verdicts.sentence(found))

@@ -102,11 +102,7 @@ def verdict(unknown: Signature, references: Sequence[Reference], *, max_width: f
     _check_comparable(unknown, references)
     known = sorted(references, key=lambda each: each.rate)
     if unknown.dim != known[0].signature.dim:
-        reason = (
-            f"its features have width {unknown.dim}, those of the known encoders {known[0].signature.dim}, "
-            "and the spectrum depends on the width"
-        )
-        return Verdict(None, None, None, reason, known[0].name)
+        return of_another_width(unknown.dim, known[0].signature.dim, nearest=known[0].name)
     nearest = min(known, key=lambda each: hellinger(unknown, each.signature)).name
     rates, curve = _curve(known)
     guesses, misfits = _nearest_on_curve(np.sqrt(unknown.shares), rates, curve)
@@ -131,6 +127,15 @@ def verdict(unknown: Signature, references: Sequence[Reference], *, max_width: f
     if reason:
         return Verdict(None, None, None, reason, nearest, *errors)
     return Verdict(rate, low, high, "", nearest, *errors)
+
+
+def of_another_width(dim: int, known_dim: int, *, nearest: str) -> Verdict:
+    """The verdict where the widths of the features differ, which can be said before any spectrum is there."""
+    reason = (
+        f"its features have width {dim}, those of the known encoders {known_dim}, and the spectrum depends "
+        "on the width"
+    )
+    return Verdict(None, None, None, reason, nearest)
 
 
 def leave_one_out(

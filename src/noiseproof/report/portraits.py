@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from noiseproof.diagnose.curvature import Curvature
 from noiseproof.diagnose.maps import FeatureMap
@@ -73,6 +74,9 @@ def curvature_figure(heads: Mapping[str, Curvature]) -> Figure:
     smallest = min((float(each.eigenvalues.min()) for each in heads.values()), default=1.0)
     if smallest > 0:  # a saddle has negative ones, which no logarithm shows
         left.set_yscale("log")
+        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        left.yaxis.set_minor_locator(NullLocator())
     for i, (name, each) in enumerate(heads.items()):
         colour, label = PALETTE[i % len(PALETTE)], plain(shortened(name))
         ranks = np.arange(1, len(each.eigenvalues) + 1)

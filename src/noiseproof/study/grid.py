@@ -188,7 +188,7 @@ class Grid:
         r = self.recipe
         data = r.tasks[task].model_dump(mode="json", exclude={"test", "ood", "shifts", "metric"})
         # Without a test set of its own the training part is smaller.
-        data |= {"is_split": r.tasks[task].test is None, "limit": r.tasks[task].limit or r.limit}
+        data |= {"is_split": r.tasks[task].test is None, "limit": r.limit_of(task)}
         return {"data": data, "split_seed": r.split_seed, "views": r.views, "encoder": [r.precision, r.dtype]}
 
 

@@ -39,7 +39,7 @@ def noise_figure(found: Found) -> list[Drawn]:
             image = _heat(axis, accuracies, differences, limit)
             _prepared_heat(axis, found, family, kind)
         bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02, aspect=30)
-        bar.set_label("points against the clean encoder", color=MUTED, fontsize=8.5)
+        bar.set_label("points against clean", color=MUTED, fontsize=8.5)
         bar.ax.tick_params(colors=MUTED, labelsize=8, length=0)
         bar.outline.set_visible(False)
         caption = (

@@ -172,7 +172,7 @@ def open_task(grid: Grid, name: str, place: Place, missing: Mapping[str, str]) -
         if spec is not None and spec in missing:
             raise MissingFile(missing[spec])
     there = tuple(spec for spec in task.ood if spec not in missing)
-    parts = open_parts(_config(grid.recipe, task, place, there))
+    parts = open_parts(_config(grid.recipe, task, place, there, limit=grid.recipe.limit_of(name)))
     evaluations = grid.evaluations(name)
     opened = [one for one in evaluations if one.spec is None or one.spec not in missing]
     absent = {one: missing[one.spec] for one in evaluations if one.spec is not None and one.spec in missing}
@@ -217,7 +217,9 @@ def _inner(spec: str) -> str:
     return spec
 
 
-def _config(recipe: Recipe, task: Task, place: Place, ood: tuple[str, ...]) -> RunConfig:
+def _config(
+    recipe: Recipe, task: Task, place: Place, ood: tuple[str, ...], *, limit: int | None
+) -> RunConfig:
     """A task as one run would have it."""
     return RunConfig(
         train=place.path(task.train),
@@ -230,7 +232,7 @@ def _config(recipe: Recipe, task: Task, place: Place, ood: tuple[str, ...]) -> R
         text=task.text,
         clean_label=task.clean_label,
         test_label=task.test_label,
-        limit=task.limit or recipe.limit,
+        limit=limit,
         test_fraction=task.test_fraction,
         views=recipe.views,
         seed=recipe.split_seed,

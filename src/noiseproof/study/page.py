@@ -17,6 +17,7 @@ from noiseproof.report.tables import Table
 from noiseproof.study.drawing import Drawn
 from noiseproof.study.figures import FIGURES
 from noiseproof.study.found import Found
+from noiseproof.study.recipe import NOT_RUN
 from noiseproof.study.tables import TABLES
 
 _FORMATS = {".md": to_markdown, ".csv": to_csv, ".tex": to_latex}
@@ -67,6 +68,7 @@ def _rendered(
     environment.filters["as_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment.get_template("study.html").render(
         recipe=found.recipe,
+        not_run=NOT_RUN,
         found=found,
         card=card,
         tables=tables,

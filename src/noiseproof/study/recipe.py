@@ -80,7 +80,7 @@ class Task(BaseModel):
         shifts: changes of the test images that make further out-of-domain sets.
         metric: which accuracy counts for this set.
         label, image, text, clean_label, test_label: columns, as in `run`.
-        limit: at most this many random examples of each set; `None` is the study's.
+        limit: at most this many random examples of each set; that of the study holds as well.
         test_fraction: size of the held-out part when there is no `test`.
         class_map: which class is taken for which, for noise of kind "asymmetric".
     """
@@ -132,6 +132,7 @@ class Recipe(BaseModel):
         split_seed: of the held-out parts and of `limit`.
         tables: names in `study.tables.TABLES`.
         figures: names in `study.figures.FIGURES`.
+        is_toy: whether these are the keys of `toy`; the page then says that its numbers mean nothing.
         toy: keys that `--toy` replaces, to try the recipe in seconds.
     """
 
@@ -163,6 +164,7 @@ class Recipe(BaseModel):
     dtype: Literal["float32", "float16"] = "float32"
     batch_size: int = Field(default=64, ge=1)
     split_seed: int = Field(default=0, ge=0)
+    is_toy: bool = False
     tables: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     toy: dict[str, Any] = Field(default={})
@@ -218,6 +220,11 @@ class Recipe(BaseModel):
                 )
         return self
 
+    def limit_of(self, task: str) -> int | None:
+        """At most so many random examples of each set of a task; `None` is no bound."""
+        limits = [limit for limit in (self.tasks[task].limit, self.limit) if limit is not None]
+        return min(limits, default=None)
+
     def to_json(self) -> dict[str, Any]:
         """As it is saved with the results."""
         return self.model_dump(mode="json")
@@ -246,7 +253,7 @@ def load_recipe(
     if is_toy:
         if not isinstance(toy, dict):
             raise InvalidArgument(f"{str(path)!r} has no `toy:` keys. Next: leave --toy out or add them.")
-        values |= toy
+        values |= toy | {"is_toy": True}
     values |= {key: value for key, value in (command_line or {}).items() if value is not None}
     if "heads" in values:
         values["heads"] = as_heads(values["heads"])
