@@ -85,7 +85,8 @@ def sce(
 
     Source: Wang et al. 2019, arXiv:1908.06112, Section 3 (RCE, SL; defaults as for CIFAR-10).
     """
-    return alpha * cross_entropy(log_probs, given_labels) + beta * _reverse(log_probs, given_labels, clamp)
+    log_given = _given(log_probs, given_labels)
+    return beta * clamp * torch.expm1(log_given) - alpha * log_given
 
 
 def nce_rce(
@@ -101,8 +102,9 @@ def nce_rce(
 
     Source: Ma et al. 2020, arXiv:2006.13554, Section 3 (normalised losses, APL; weights as for CIFAR-10).
     """
-    active = _normalised(log_probs, given_labels)
-    return alpha * active + beta * _reverse(log_probs, given_labels, clamp)
+    log_given = _given(log_probs, given_labels)
+    # The sum is at most -k ln k: never zero.
+    return alpha * log_given / log_probs.sum(-1) + beta * clamp * torch.expm1(log_given)
 
 
 def nce_mae(
@@ -117,7 +119,8 @@ def nce_mae(
 
     Source: Ma et al. 2020, arXiv:2006.13554, Section 3.
     """
-    return alpha * _normalised(log_probs, given_labels) + beta * mae(log_probs, given_labels)
+    # MAE is the reverse cross-entropy with A = -2.
+    return nce_rce(log_probs, given_labels, alpha=alpha, beta=beta, clamp=-2.0)
 
 
 def forward(log_probs: LogProbs, given_labels: Labels, *, transition: Float[Tensor, "k k"]) -> PerExample:
@@ -214,8 +217,8 @@ def taylor(log_probs: LogProbs, given_labels: Labels, *, order: int = 2) -> PerE
     chosen there for CIFAR-10).
     """
     miss = -torch.expm1(_given(log_probs, given_labels))
-    total = torch.zeros_like(miss)
-    for s in range(order, 0, -1):  # Horner
+    total = miss / order
+    for s in range(order - 1, 0, -1):  # Horner
         total = miss * (1 / s + total)
     return total
 
@@ -223,11 +226,3 @@ def taylor(log_probs: LogProbs, given_labels: Labels, *, order: int = 2) -> PerE
 def _given(values: LogProbs, given_labels: Labels) -> PerExample:
     return values.gather(-1, given_labels[..., None]).squeeze(-1)
 
-
-def _normalised(log_probs: LogProbs, given_labels: Labels) -> PerExample:
-    # The sum is at most -k ln k: never zero.
-    return _given(log_probs, given_labels) / log_probs.sum(-1)
-
-
-def _reverse(log_probs: LogProbs, given_labels: Labels, clamp: float) -> PerExample:
-    return clamp * torch.expm1(_given(log_probs, given_labels))
