@@ -1,6 +1,9 @@
+import re
+
 import pytest
 import yaml
 
+from noiseproof.backbones.zoo import zoo_card
 from noiseproof.errors import InvalidArgument, MissingFile, UnknownName
 from noiseproof.pretrain.settings import read_recipe, recipe_names, resolve
 
@@ -20,6 +23,21 @@ def test_every_recipe_resolves_and_names_its_command_and_cost(name):
     assert recipe.cost
     assert recipe.expected
     assert recipe.source
+
+
+@pytest.mark.parametrize(
+    ("recipe", "card"),
+    [
+        (SMALL, "resnet8-noise0"),
+        ("pretrain-resnet8-minilm-cifar10", "resnet8-clip-noise0"),
+        ("pretrain-resnet8-simclr-cifar10", "resnet8-simclr"),
+    ],
+)
+def test_recipes_of_the_zoo_say_what_its_cards_found(recipe, card):
+    found = next(iter(zoo_card(card)["results"].values()))
+    said = read_recipe(recipe).expected
+    assert re.search(rf"{found:.3f}|{found:.4f}", said), (found, said)
+    assert "found" in read_recipe(recipe).cost
 
 
 def test_a_recipe_of_another_objective_is_refused():
