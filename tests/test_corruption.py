@@ -206,6 +206,26 @@ def test_a_copy_that_was_cut_short_has_no_manifest(tmp_path, pairs, monkeypatch)
         load_manifest(tmp_path / "noisy")
 
 
+def test_a_copy_replaces_an_earlier_copy_and_nothing_else(tmp_path, pairs):
+    out = tmp_path / "noisy"
+    out.mkdir()
+    (out / "p.csv").write_text("precious\n")
+    for _ in range(2):  # before anything is written, and however often it is tried
+        with pytest.raises(InvalidArgument, match=r"`out` is .*This one has p.csv, which may be somebody's"):
+            corrupt_pairs(str(pairs), rate=0.5, seed=0, out=out)
+        assert (out / "p.csv").read_text() == "precious\n"
+    (out / "p.csv").unlink()
+    corrupt_pairs(str(pairs), rate=0.5, seed=0, out=out)
+    other = pairs.rename(pairs.with_name("q.csv"))
+    corrupt_pairs(str(other), rate=0.5, seed=0, out=out)
+    assert [path.name for path in out.glob("*.csv")] == ["q.csv"]
+    assert len(list(out.iterdir())) == 3
+    (out / "notes.txt").touch()
+    with pytest.raises(InvalidArgument, match=r"This one has notes.txt"):
+        corrupt_pairs(str(other), rate=0.5, seed=0, out=out)
+    assert load_manifest(out).flipped.sum() == 6
+
+
 def test_captions_are_never_written_over_the_originals(pairs):
     with pytest.raises(InvalidArgument, match=r"`out` is .*; allowed: a folder other than that of"):
         corrupt_pairs(str(pairs), rate=0.5, seed=0, out=pairs.parent)

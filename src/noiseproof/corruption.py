@@ -17,7 +17,7 @@ from noiseproof.errors import BadData, InvalidArgument, MissingFile, invalid
 from noiseproof.features.store import load_features
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import KINDS, corrupt_labels, options_of
-from noiseproof.noise.manifest import FILE, write_manifest
+from noiseproof.noise.manifest import FILE, strangers, write_manifest
 from noiseproof.noise.transition import target_entropy_nats
 from noiseproof.records import Dataset, NoisyCaptions, NoisyLabels, rows_by_id
 from noiseproof.registry import unknown_name
@@ -199,20 +199,42 @@ def corrupt_pairs(
         image: column of the images or their paths, likewise.
 
     Raises:
-        InvalidArgument: `out` is where the pairs are; a rate that these captions cannot have.
+        InvalidArgument: `out` is where the pairs are, or has other files than an earlier copy; a rate that
+            these captions cannot have.
         BadData: the pairs cannot be read; the row or shard is named.
     """
     pairs = open_pairs(name, caption=caption, image=image)
     if out.resolve() in (Path(name).resolve(), Path(name).resolve().parent):
         raise invalid("out", str(out), f"a folder other than that of {name!r}, which stays as it is")
+    _refuse_strangers(out)
     scan = pairs.scan()
     noisy = swap_captions(scan.captions, rate=rate, seed=seed)
-    (out / FILE).unlink(missing_ok=True)  # from here on the copy is of another draw
+    _clear(out)
     files = pairs.write(out, noisy.given)
     digest = write_manifest(
-        out, noisy, ids=scan.ids, data_name=name, data_fingerprint=scan.fingerprint
+        out, noisy, ids=scan.ids, data_name=name, data_fingerprint=scan.fingerprint,
+        files=[path.name for path in files],
     )  # fmt: skip
     return Corrupted(noisy, digest, out, files=tuple(files))
+
+
+def _refuse_strangers(out: Path) -> None:
+    others = strangers(out)
+    if others:
+        more = "..." if len(others) > 3 else ""
+        raise invalid(
+            "out", str(out), "a folder that is empty or has an earlier copy and its manifest",
+            f"This one has {', '.join(others[:3])}{more}, which may be somebody's or of a copy that was cut "
+            "short. Next: empty it, or give another folder.",
+        )  # fmt: skip
+
+
+def _clear(out: Path) -> None:
+    """Remove an earlier copy, whose shards the new one need not have; the manifest first."""
+    _refuse_strangers(out)
+    (out / FILE).unlink(missing_ok=True)
+    for path in out.iterdir() if out.is_dir() else ():
+        path.unlink()
 
 
 def aligned_features(folder: Path, dataset: Dataset) -> Any:

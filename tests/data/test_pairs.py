@@ -122,6 +122,27 @@ def test_other_columns_and_files_are_kept(tmp_path):
                     assert before.getmember(name).mtime == after.getmember(name).mtime
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
+def test_relative_paths_of_any_kind_of_text_lead_to_the_same_images(tmp_path, kind):
+    (tmp_path / "in" / "images").mkdir(parents=True)
+    for i in range(len(CAPTIONS)):
+        (tmp_path / "in" / "images" / f"{i}.png").write_bytes(png(i))
+    paths = pa.array([f"images/{i}.png" for i in range(len(CAPTIONS))], kind)
+    pq.write_table(pa.table({"image": paths, "caption": CAPTIONS}), tmp_path / "in" / "p.parquet")
+    (file,) = open_pairs(str(tmp_path / "in" / "p.parquet")).write(tmp_path / "out", CAPTIONS)
+    copy = pq.read_table(file).column("image")
+    assert copy.type == kind
+    for before, after in zip(paths.to_pylist(), copy.to_pylist(), strict=True):
+        assert (tmp_path / "out" / after).resolve() == tmp_path / "in" / before
+
+
+def test_an_extension_may_be_written_in_any_case(tmp_path):
+    shards = save_shards(tmp_path)
+    assert list(open_pairs(str(shards), caption="TXT").scan().captions) == CAPTIONS
+
+
 def test_changed_images_change_the_fingerprint(tmp_path):
     path = save(tmp_path, "csv")
     before = open_pairs(str(path)).scan().fingerprint
@@ -181,6 +202,7 @@ def test_paths_and_types_that_are_not_there(tmp_path):
     [
         ({"a.png": b"1", "a.txt": b"x", "b.png": b"2"}, r"pair 'b' of .* has no .txt file"),
         ({"a.txt": b"x"}, r"pair 'a' of .* has no image file"),
+        ({"a.txt": b"x", "a.json": b"{}"}, r"pair 'a' of .* has no image file"),
         ({"a.png": b"1", "a.txt": b"\xff\xfe"}, r"caption of 'a' in .* is not UTF-8"),
         (
             {"a.png": b"1", "a.txt": b"x", "A.TXT": b"y", "A.png": b"2", "b/a.txt": b"x"},

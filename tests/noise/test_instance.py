@@ -146,3 +146,17 @@ def test_the_published_procedure_takes_raw_pixels_only(scale):
         BadData, match=r"`features` has values from .*raw pixels, 0 to 255.*use kind 'instance'"
     ):
         corrupted("instance_ptd", features=pixels() * scale)
+
+
+def test_the_more_alike_a_class_is_the_more_go_to_one_target():
+    """What the document warns of: centring takes the mean of all off, not that of each class."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, 8000)
+    shares = []
+    for separation in (0, 1):
+        features = separation * rng.normal(size=(10, 64))[labels] + rng.normal(size=(8000, 64))
+        noisy = corrupt_labels(labels, kind="instance", rate=0.5, num_classes=10, seed=0, features=features)
+        wrong = noisy.transition * (1 - np.eye(10))
+        shares.append((wrong.max(axis=1) / wrong.sum(axis=1)).mean())
+    assert shares[0] < 0.2
+    assert shares[1] > 0.35

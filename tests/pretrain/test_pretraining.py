@@ -372,7 +372,7 @@ def test_captions_are_made_of_class_names_for_a_locked_text_tower(job):
 def test_the_command_trains_packs_and_tells(job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = "--train train --test test --label-noise symmetric --rate 0.25"
-    settings = "--set epochs=1 --set batch_size=8 --set image_size=16"
+    settings = "--set epochs=1 --set warmup_epochs=0 --set batch_size=8 --set image_size=16"
     command = f"pretrain supervised --recipe pretrain-resnet8-cifar10 {data} --out out {settings}"
     result = CliRunner().invoke(app, command.split())
     assert result.exit_code == 0, result.output

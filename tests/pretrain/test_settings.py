@@ -1,6 +1,9 @@
+import re
+
 import pytest
 import yaml
 
+from noiseproof.backbones.zoo import zoo_card
 from noiseproof.errors import InvalidArgument, MissingFile, UnknownName
 from noiseproof.pretrain.settings import read_recipe, recipe_names, resolve
 
@@ -20,6 +23,21 @@ def test_every_recipe_resolves_and_names_its_command_and_cost(name):
     assert recipe.cost
     assert recipe.expected
     assert recipe.source
+
+
+@pytest.mark.parametrize(
+    ("recipe", "card"),
+    [
+        (SMALL, "resnet8-noise0"),
+        ("pretrain-resnet8-minilm-cifar10", "resnet8-clip-noise0"),
+        ("pretrain-resnet8-simclr-cifar10", "resnet8-simclr"),
+    ],
+)
+def test_recipes_of_the_zoo_say_what_its_cards_found(recipe, card):
+    found = next(iter(zoo_card(card)["results"].values()))
+    said = read_recipe(recipe).expected
+    assert re.search(rf"{found:.3f}|{found:.4f}", said), (found, said)
+    assert "found" in read_recipe(recipe).cost
 
 
 def test_a_recipe_of_another_objective_is_refused():
@@ -68,3 +86,45 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path):
 def test_an_override_without_a_value_is_refused():
     with pytest.raises(InvalidArgument, match=r"`--set` is 'epochs'; allowed: name=value"):
         resolve(SMALL, objective="supervised", overrides=["epochs"])
+
+
+@pytest.mark.parametrize(
+    ("override", "needed"),
+    [
+        ("randaugment=rand-m7", "reading stream"),
+        ("crop_share=0.5", "reading stream"),
+        ("workers=2", "reading stream"),
+        ("least_scale=0.2", "reading stream or objective simclr"),
+        ("temperature=0.1", "objective simclr"),
+        ("projection_dim=8", "objective simclr"),
+        ("colour_strength=1", "objective simclr"),
+        ("lock_text=false", "objective image-text"),
+        ("target_threshold=0.1", "loss bce"),
+    ],
+)
+def test_settings_that_mean_nothing_are_named(override, needed):
+    name = override.partition("=")[0]
+    with pytest.raises(
+        InvalidArgument, match=rf"`{name}` is .*, which means nothing without {needed}; allowed"
+    ):
+        resolve(SMALL, objective="supervised", overrides=[override])
+
+
+def test_settings_of_other_objectives_and_optimisers_are_named():
+    recipe = "pretrain-resnet8-simclr-cifar10"
+    overrides = ["mixup=0.2", "padding=2", "momentum=0.5"]
+    with pytest.raises(InvalidArgument, match=r"`mixup`.* `momentum`.*sgd or lars.* `padding`") as caught:
+        resolve(recipe, objective="simclr", overrides=overrides)
+    assert "without reading memory and objective supervised or image-text" in str(caught.value)
+
+
+def test_a_setting_may_be_given_its_default_where_it_means_nothing():
+    assert resolve(SMALL, objective="supervised", overrides=["temperature=0.5"]).temperature == 0.5
+
+
+@pytest.mark.parametrize("override", ["epochs=1", "warmup_epochs=10"])
+def test_a_warm_up_has_to_end_before_the_training_does(override):
+    with pytest.raises(
+        InvalidArgument, match=r"`warmup_epochs` is .*; allowed: less than the \d+ of `epochs`"
+    ):
+        resolve(SMALL, objective="supervised", overrides=[override])

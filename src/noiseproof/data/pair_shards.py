@@ -10,12 +10,13 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import final
 
 import numpy as np
 
 from noiseproof.atomic import replacing
+from noiseproof.data.folders import IMAGE_SUFFIXES
 from noiseproof.data.pairs import AbstractPairs, PairScan
 from noiseproof.errors import BadData, invalid
 from noiseproof.progress import stage
@@ -39,7 +40,7 @@ class ShardPairs(AbstractPairs):
         if not self._shards:
             raise BadData(f"{str(path)!r} has no .tar files; allowed: a folder of WebDataset shards.")
         self._owner = str(path)
-        self._extension = (caption or "txt").removeprefix(".")
+        self._extension = (caption or "txt").removeprefix(".").lower()  # as `split_name` has it
 
     def scan(self) -> PairScan:
         """See `AbstractPairs`."""
@@ -48,7 +49,7 @@ class ShardPairs(AbstractPairs):
         captions: list[str] = []
         with stage(f"Reading {self._owner}", total=len(self._shards), unit="shard") as bar:
             for shard in self._shards:
-                keys: dict[str, int] = {}  # pair -> how many files other than the caption
+                keys: dict[str, int] = {}  # pair -> how many images
                 with_caption: set[str] = set()
                 for member, content in _files(shard):
                     key, extension = split_name(member.name)
@@ -59,7 +60,7 @@ class ShardPairs(AbstractPairs):
                         ids.append(f"{shard.stem}/{key}")
                         captions.append(_text(content, key, shard))
                     else:
-                        keys[key] += 1
+                        keys[key] += PurePosixPath(member.name).suffix.lower() in IMAGE_SUFFIXES
                         for part in (f"{shard.stem}/{member.name}".encode(), content):
                             digest.update(len(part).to_bytes(8, "little") + part)
                 self._check_whole(keys, with_caption, shard)
@@ -88,12 +89,13 @@ class ShardPairs(AbstractPairs):
         return [out / shard.name for shard in self._shards]
 
     def _check_whole(self, keys: dict[str, int], with_caption: set[str], shard: Path) -> None:
-        for key, num_others in keys.items():
-            lacks = f".{self._extension}" if key not in with_caption else "image" if num_others == 0 else ""
+        for key, num_images in keys.items():
+            lacks = f".{self._extension}" if key not in with_caption else "image" if num_images == 0 else ""
             if lacks:
                 raise BadData(
-                    f"The pair {key!r} of {str(shard)!r} has no {lacks} file; allowed: an image and a "
-                    "caption in every pair. Next: leave it out, or name the extension with `caption`."
+                    f"The pair {key!r} of {str(shard)!r} has no {lacks} file; allowed: a caption and an "
+                    f"image ({' '.join(IMAGE_SUFFIXES)}) in every pair. Next: leave it out, or name the "
+                    "extension of the captions with `caption`."
                 )
 
 

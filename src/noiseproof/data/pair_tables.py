@@ -59,17 +59,17 @@ class ParquetPairs(AbstractPairs):
         place = self._schema.get_field_index(self._caption)
         field = self._schema.field(place)
         image_place = self._schema.get_field_index(self._image)
-        has_paths = pa.types.is_string(self._schema.field(image_place).type)
+        images = self._schema.field(image_place)
+        has_paths = is_text(getattr(images.type, "value_type", images.type))  # a dictionary holds its values
         done = 0
         with replacing(out / self._path.name) as partial, pq.ParquetWriter(partial, self._schema) as writer:
             for batch in pq.ParquetFile(self._path).iter_batches(batch_size=_BATCH_ROWS):
                 new = pa.array(captions[done : done + len(batch)], pa.large_string()).cast(field.type)
                 batch = batch.set_column(place, field, new)
                 if has_paths:
-                    moved = [
-                        _moved(cell, self._path.parent, out) for cell in batch.column(image_place).to_pylist()
-                    ]
-                    batch = batch.set_column(image_place, self._schema.field(image_place), pa.array(moved))
+                    cells = batch.column(image_place).to_pylist()
+                    moved = [_moved(cell, self._path.parent, out) for cell in cells]
+                    batch = batch.set_column(image_place, images, pa.array(moved, images.type))
                 writer.write_batch(batch)
                 done += len(batch)
         return [out / self._path.name]

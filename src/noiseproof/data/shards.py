@@ -36,12 +36,6 @@ def open_shards(address: str, request: Request) -> Dataset:
             if example_id in places:
                 raise BadData(f"{example_id!r} of {request.name!r} has two images; allowed: one.")
             places[example_id] = place
-    lacking = [example_id for example_id in scan.ids.tolist() if example_id not in places]
-    if lacking:
-        raise BadData(
-            f"{lacking[0]!r} of {request.name!r} has no image ({len(lacking)} such examples); allowed: a "
-            f"file that ends in {' '.join(IMAGE_SUFFIXES)} for each. Next: leave these examples out."
-        )
     texts = pa.chunked_array([pa.array([text.strip() for text in scan.captions], pa.large_string())])
     labels, names = encode_labels({"label": texts}, owner=request.name)
     return Dataset(

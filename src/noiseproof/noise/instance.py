@@ -1,4 +1,4 @@
-"""Instance-dependent noise that is balanced: on features, or on pixels that are centred first."""
+"""Instance-dependent noise on features or pixels of any scale, which are centred first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def instance(
 
     Examples differ in how easily they are mislabelled, by flip rates as those of `instance_ptd`; the wrong
     label is drawn from softmax(x^T W_y), where x is the example less the mean of all, scaled to logits of
-    moderate size. So examples that are alike get alike wrong labels, and no class takes most of them.
+    moderate size. So examples that are alike get alike wrong labels. The more alike the examples of a class,
+    the more of its wrong labels go to one target: on CIFAR-10, by class, 18 to 40 % for pixels and 29 to 63 %
+    for features of an encoder that tells the classes apart (even noise: 11 %).
 
     Args:
         clean_labels: class ids in [0, k).

@@ -128,6 +128,7 @@ def write_manifest(
     data_name: str,
     data_fingerprint: str,
     class_names: Sequence[str] = (),
+    files: Sequence[str] = (),
 ) -> str:
     """Keep noise on disk; the same noise gives the same bytes.
 
@@ -138,6 +139,7 @@ def write_manifest(
         data_name: of the data set, for people.
         data_fingerprint: of the data set, for the check.
         class_names: of the class ids, where they are known.
+        files: names of other files in the folder that belong to it: a copy with the new captions.
 
     Returns:
         SHA-256 in hexadecimal digits, which identifies the manifest.
@@ -150,7 +152,7 @@ def write_manifest(
     path = folder / _table_name(digest)
     with replacing(path) as partial:
         pq.write_table(table, partial, compression="zstd")
-    write_json(folder / FILE, header | {"num_examples": len(table), "sha256": digest})
+    write_json(folder / FILE, header | {"num_examples": len(table), "files": list(files), "sha256": digest})
     for old in folder.glob("noise-" + "[0-9a-f]" * 16 + ".parquet"):
         if old != path:
             old.unlink(missing_ok=True)
@@ -189,6 +191,7 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
         header = json.loads(path.read_bytes())
         expected = header.pop("sha256")
         num_examples = header.pop("num_examples")
+        header.pop("files", None)
         table = pq.read_table(path.parent / _table_name(expected))
         digest = _digest(header, table)
         manifest = _manifest(header, table, digest)
@@ -199,6 +202,19 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
     if num_examples != len(table):
         raise _damaged(path, f"it has {len(table)} examples and says {num_examples}")
     return manifest
+
+
+def strangers(folder: str | Path) -> list[str]:
+    """Names of what is in a folder and does not belong to the manifest there, if there is one."""
+    folder = Path(folder)
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if FILE in found:
+        try:
+            header = json.loads((folder / FILE).read_bytes())
+            found -= {FILE, _table_name(header["sha256"]), *header.get("files", ())}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass  # it is no manifest of ours
+    return sorted(found)
 
 
 def _contents(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from noiseproof.errors import InvalidArgument, MissingFile
 from noiseproof.registry import unknown_name
@@ -16,9 +16,33 @@ from noiseproof.training.streaming import Transform
 
 Objective = Literal["supervised", "image-text", "simclr"]
 
+_SUPERVISED, _SIMCLR = {"objective": ("supervised",)}, {"objective": ("simclr",)}
+_STREAM = {"reading": ("stream",)}
+# Settings that mean something only where others have one of these values, in one of the ways listed.
+_ONLY_WITH: dict[str, tuple[dict[str, tuple[str, ...]], ...]] = {
+    "momentum": ({"optimizer": ("sgd", "lars")},),
+    "loss": (_SUPERVISED,),
+    "target_threshold": ({"loss": ("bce",)},),
+    "label_smoothing": (_SUPERVISED,),
+    "mixup": (_SUPERVISED,),
+    "cutmix": (_SUPERVISED,),
+    "drop_path": ({"objective": ("supervised", "simclr")},),
+    "padding": ({"reading": ("memory",), "objective": ("supervised", "image-text")},),
+    "least_scale": (_STREAM, _SIMCLR),
+    "randaugment": (_STREAM,),
+    "crop_share": (_STREAM,),
+    "workers": (_STREAM,),
+    "temperature": (_SIMCLR,),
+    "projection_dim": (_SIMCLR,),
+    "colour_strength": (_SIMCLR,),
+    "lock_text": ({"objective": ("image-text",)},),
+}
+
 
 class Settings(BaseModel):
     """How an encoder is made, apart from the data. A recipe gives all of it a value.
+
+    One that means nothing beside the others has to keep its default.
 
     Attributes:
         objective: what is learned.
@@ -91,6 +115,35 @@ class Settings(BaseModel):
     lock_text: bool = True
     workers: int = Field(default=4, ge=0)
     checkpoint_steps: int = Field(default=500, ge=1)
+
+    @model_validator(mode="after")
+    def _every_one_counts(self) -> Settings:
+        wrong = [
+            self._said_to_be_unused(name) for name in sorted(self.model_fields_set) if self._is_idle(name)
+        ]
+        if self.warmup_epochs >= self.epochs:
+            wrong.append(
+                f"`warmup_epochs` is {self.warmup_epochs:g}; allowed: less than the {self.epochs} of `epochs`"
+            )
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def _is_idle(self, name: str) -> bool:
+        """Whether a setting was changed that changes nothing."""
+        ways = _ONLY_WITH.get(name, ({},))
+        is_used = any(all(getattr(self, key) in values for key, values in way.items()) for way in ways)
+        return not is_used and getattr(self, name) != type(self).model_fields[name].default
+
+    def _said_to_be_unused(self, name: str) -> str:
+        ways = " or ".join(
+            " and ".join(f"{key} {' or '.join(values)}" for key, values in way.items())
+            for way in _ONLY_WITH[name]
+        )
+        default = type(self).model_fields[name].default
+        return (
+            f"`{name}` is {getattr(self, name)!r}, which means nothing without {ways}; allowed: {default!r}"
+        )
 
     def transform(self) -> Transform:
         """How images are read when streaming."""
@@ -200,6 +253,8 @@ def _all_of(error: ValidationError, owner: str, model: type[BaseModel]) -> str:
             lines.append(f"`{name}`: {unknown_name('setting', name, model.model_fields)}")
         elif one["type"] == "missing":
             lines.append(f"`{name}` is not given and has no default")
+        elif not one["loc"]:  # of several settings together
+            lines.append(one["msg"].removeprefix("Value error, "))
         else:
             allowed = one["msg"].removeprefix("Input should be ")
             lines.append(f"`{name}` is {one['input']!r}; allowed: {allowed}")
