@@ -81,7 +81,7 @@ def _spectrum(grid, encoder, backbone, task, one, shift):
         num_examples=50, singular_values=values.tolist(), centred_singular_values=(values * 0.9).tolist(),
         entropy_nats=3 + shift / 2 + noise, largest_ratio=2 + shift / 3 + noise, effective_rank=20.0,
         centred_entropy_nats=3.5 + noise, centred_largest_ratio=2.5 + noise, centred_effective_rank=30.0,
-        encode_s=2.0, num_encoded=100, pretraining_accuracy=0.9 - noise / 2,
+        encode_s={f"{backbone} {task}": 2.0}, pretraining_accuracy=0.9 - noise / 2,
     )  # fmt: skip
 
 

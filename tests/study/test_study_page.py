@@ -36,7 +36,9 @@ def test_a_toy_says_that_its_numbers_mean_nothing(start):
     page = start(found="It rose by 2 points.", is_toy=True).page.read_text()
     assert "Toy size" in page
     assert "It rose" not in page
-    assert "Found by us, with the recipe as it is shipped: It rose" in start(found="It rose.").page.read_text()
+    assert (
+        "Found by us, with the recipe as it is shipped: It rose" in start(found="It rose.").page.read_text()
+    )
 
 
 def test_the_page_asks_nothing_of_a_network(result):

@@ -72,6 +72,17 @@ def test_repeats_that_do_not_reach_for_all_seeds_are_refused():
         Recipe(**small_recipe(backbones=[encoder], seeds=3))
 
 
+def test_noise_on_labels_that_are_wrong_already_is_refused(written):
+    tasks = {"a": {"train": "x"}, "b": {"train": "y", "clean_label": "truth"}}
+    assert load_recipe(written(tasks=tasks)).tasks["b"].clean_label == "truth"
+    with pytest.raises(
+        InvalidArgument,
+        match=r"`label_noise` has 'symmetric:0.2' and task 'b' the column 'truth' as `clean_label`; allowed: "
+        r"one of them.*Next: .*leave `clean_label` out",
+    ):
+        load_recipe(written(tasks=tasks, label_noise=["none", "symmetric:0.2"]))
+
+
 def test_a_name_that_cannot_be_a_file_name_is_refused():
     with pytest.raises(ValueError, match=r"letters, digits.*in a name, not 'a b'"):
         Recipe(**small_recipe(tasks={"a b": {"train": "x"}}))

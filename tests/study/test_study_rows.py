@@ -27,6 +27,16 @@ def test_a_line_has_its_place_and_the_metrics_of_a_run(rows):
     assert {"set", "domain", "num_examples", "accuracy", "macro_f1", "ece", "nll_nats"} <= cell.keys()
 
 
+def test_spectra_of_the_first_version_can_be_read(rows, tmp_path):
+    spectrum = next(row for row in rows if isinstance(row, Spectrum))
+    for seconds in (2.5, None):
+        old = spectrum.to_json() | {"encode_s": seconds, "num_encoded": 100}
+        (tmp_path / "study.jsonl").write_text(json.dumps(old) + "\n")
+        (read,) = read_rows(tmp_path / "study.jsonl")
+        assert list(read.encode_s.values()) == [seconds]
+        assert replace(read, encode_s=spectrum.encode_s) == spectrum
+
+
 def test_a_line_cut_off_by_a_kill_is_dropped_at_every_byte(rows, tmp_path):
     log = StudyLog(tmp_path)
     log.append(rows[:2])

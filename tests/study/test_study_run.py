@@ -118,6 +118,15 @@ def test_features_are_extracted_and_decomposed_once_per_encoder_and_set(start, m
     assert len(spectra) == 3  # held-out part of a, far, and the whole of a as test set of b
 
 
+def test_seconds_are_kept_for_each_data_set_that_was_encoded(start):
+    result = start()
+    held_out, far, a = (row.encode_s for row in result.found.spectra)
+    assert [len(each) for each in (held_out, far, a)] == [1, 1, 2]  # of b's task: a and its training set b
+    assert held_out.items() <= a.items()  # the whole of a, encoded once
+    assert not held_out.keys() & far.keys()
+    assert all(seconds > 0 for each in (held_out, far, a) for seconds in each.values())
+
+
 def test_linear_heads_on_the_same_data_are_trained_together(start, monkeypatch):
     fits = counted(monkeypatch, train, "fit_heads")
     start(heads={"linear": {}}, seeds=5, tasks={"b": {"train": "{data}/b.npz", "test": "{data}/a.npz"}})

@@ -125,16 +125,12 @@ class Encoded:
             self._wall_s[key] = time.perf_counter() - begin
         return self._stored[key]
 
-    def num_encoded(self, datasets: Sequence[Dataset]) -> int:
-        """Examples of these sets, each set once, that the encoder read in this start."""
+    def encode_s(self, datasets: Sequence[Dataset]) -> dict[str, float | None]:
+        """Key of the features of each set -> how long they took, `None` unless encoded in this start."""
         stored = {self.key(one): self.stored(one) for one in datasets}
-        return sum(one.num_encoded for one in stored.values())
-
-    def encode_s(self, datasets: Sequence[Dataset]) -> float | None:
-        """How long that took; `None` unless all of them were encoded in this start."""
-        keys = {self.key(one) for one in datasets}
-        is_timed = all(self._stored[key].num_encoded == len(self._stored[key]) for key in keys)
-        return sum(self._wall_s[key] for key in keys) if is_timed else None
+        return {
+            key: self._wall_s[key] if one.num_encoded == len(one) else None for key, one in stored.items()
+        }
 
     def features(self, part: Part) -> ShardedMatrix:
         """Of the examples of a part, still on disk."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from noiseproof.config import (
     CorruptConfig,
@@ -217,6 +218,22 @@ class Recipe(BaseModel):
                 raise ValueError(
                     f"no repeats or at least {self.seeds - 1} of them for {self.seeds} seeds, not "
                     f"{len(encoder.repeats)} as {encoder.title!r} has"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind_of_truth(self) -> Recipe:
+        # As in `RunConfig`. Noise would start from the true labels, "none" be what was given: no one axis.
+        noises = [f"{one.kind}:{one.rate:g}" for one in self.label_noise if one is not None]
+        for name, task in self.tasks.items():
+            if noises and task.clean_label is not None:
+                raise PydanticCustomError(
+                    "two truths",
+                    "`label_noise` has '{noise}' and task '{task}' the column '{column}' as `clean_label`; "
+                    "allowed: one of them, since noise on top of wrong labels has no one truth to measure "
+                    "against. Next: for noise on the true labels, name their column with `label` and leave "
+                    "`clean_label` out; for the given labels, leave `label_noise` out",
+                    {"noise": noises[0], "task": name, "column": task.clean_label},
                 )
         return self
 

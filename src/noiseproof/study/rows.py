@@ -88,9 +88,9 @@ class Spectrum:
         centred_singular_values: with the mean row taken off.
         entropy_nats, largest_ratio, effective_rank: of the raw ones.
         centred_entropy_nats, centred_largest_ratio, centred_effective_rank: of the centred ones.
-        encode_s: time the encoder took for the data set this set is (a part) of, with the in-domain one also
-            for the training set; `None` where features were in the store already.
-        num_encoded: examples that took that time.
+        encode_s: key of the features of a whole data set -> seconds the encoder took for it, `None` where
+            they were in the store already. Of the one this set is (a part) of; with the in-domain set also
+            of the training set.
         pretraining_accuracy: what the encoder's card says it reached on held-out data, in [0, 1].
     """
 
@@ -110,8 +110,7 @@ class Spectrum:
     centred_entropy_nats: float
     centred_largest_ratio: float
     centred_effective_rank: float
-    encode_s: float | None
-    num_encoded: int
+    encode_s: dict[str, float | None]
     pretraining_accuracy: float | None
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +120,11 @@ class Spectrum:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Spectrum:
-        """The row that `to_json` gave."""
+        """The row that `to_json` gave, or that of a first version."""
+        num_encoded = values.pop("num_encoded", None)
+        if num_encoded is not None:  # it summed over data sets: equal sums are of the same ones
+            of = f"{values['backbone']} {num_encoded} {values['encode_s']}"
+            values["encode_s"] = {of: values["encode_s"]}
         return cls(set_name=values.pop("set"), **values)
 
     def card(self, *, is_centred: bool) -> SpectrumCard:

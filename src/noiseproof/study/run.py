@@ -166,7 +166,6 @@ def _spectra(
             continue
         raw, centred = spectra(encoded.features(part))
         wholes = [part.whole, *(_training_sets(task) if evaluation.role == "test" else ())]
-        num_encoded = encoded.num_encoded(wholes)
         this.log.append(
             [
                 Spectrum(
@@ -187,7 +186,6 @@ def _spectra(
                     centred_largest_ratio=centred.largest_ratio,
                     centred_effective_rank=centred.effective_rank,
                     encode_s=encoded.encode_s(wholes),
-                    num_encoded=num_encoded,
                     pretraining_accuracy=pretraining_accuracy(encoder, backbone),
                 )
             ]

@@ -191,10 +191,14 @@ def _total(trained: pd.DataFrame) -> float | None:
 
 
 def _encoding(found: Found, task: str | None) -> Cell:
-    """Of every data set once, though several evaluation sets may be parts of it."""
-    own = [row for row in found.spectra if task in (None, row.task)]
-    timed = {(row.backbone, row.task, row.encode_s, row.num_encoded) for row in own}
-    return _seconds(None if any(each[2] is None for each in timed) else sum(each[2] or 0.0 for each in timed))
+    """Of every data set once, though several tasks and evaluation sets may use it or parts of it."""
+    encode_s: dict[str, float | None] = {}
+    for row in found.spectra:
+        if task in (None, row.task):
+            for key, seconds in row.encode_s.items():
+                encode_s[key] = encode_s.get(key) or seconds
+    known = [seconds for seconds in encode_s.values() if seconds is not None]
+    return _seconds(sum(known) if known and len(known) == len(encode_s) else None)
 
 
 def _seconds(value: float | None) -> Cell:
