@@ -35,7 +35,7 @@ def test_the_page_says_claim_command_and_results(result):
 def test_a_toy_says_that_its_numbers_mean_nothing(start):
     page = start(found="It rose by 2 points.", is_toy=True).page.read_text()
     assert "Toy size" in page
-    assert "It rose" not in page
+    assert "Found by us" not in page
     assert (
         "Found by us, with the recipe as it is shipped: It rose" in start(found="It rose.").page.read_text()
     )

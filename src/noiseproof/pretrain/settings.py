@@ -16,10 +16,12 @@ from noiseproof.training.streaming import Transform
 
 Objective = Literal["supervised", "image-text", "simclr"]
 
-_SUPERVISED, _SIMCLR = {"objective": ("supervised",)}, {"objective": ("simclr",)}
-_STREAM = {"reading": ("stream",)}
+_Condition = Mapping[str, tuple[str, ...]]
+_SUPERVISED: _Condition = {"objective": ("supervised",)}
+_SIMCLR: _Condition = {"objective": ("simclr",)}
+_STREAM: _Condition = {"reading": ("stream",)}
 # Settings that mean something only where others have one of these values, in one of the ways listed.
-_ONLY_WITH: dict[str, tuple[dict[str, tuple[str, ...]], ...]] = {
+_ONLY_WITH: dict[str, tuple[_Condition, ...]] = {
     "momentum": ({"optimizer": ("sgd", "lars")},),
     "loss": (_SUPERVISED,),
     "target_threshold": ({"loss": ("bce",)},),
