@@ -18,7 +18,7 @@ from noiseproof.errors import CheckpointMismatch
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretrain.task import Task
 from noiseproof.records import Dataset
-from noiseproof.training.loop import LOG
+from noiseproof.training.loop import LOG, logged
 
 CARD = "card.json"
 _SCHEMA = 1
@@ -136,7 +136,7 @@ def make_card(
     evaluated: Mapping[str, str],
 ) -> dict[str, Any]:
     """Everything about one finished training, as plain values."""
-    last = json.loads((folder / LOG).read_text().splitlines()[-1])
+    last = logged(folder / LOG)[-1:] or [dict.fromkeys(("step", "loss", "wall_s"))]  # it may be lost
     return {
         "schema": _SCHEMA,
         "objective": settings.objective,
@@ -154,9 +154,9 @@ def make_card(
         "results": dict(results),
         "spectrum": spectrum(test_features).to_json(),
         "weights_hash": hash_weights(task.weights),
-        "num_steps": last["step"],
-        "final_loss": last["loss"],
-        "wall_s": last["wall_s"],
+        "num_steps": last[0]["step"],
+        "final_loss": last[0]["loss"],
+        "wall_s": last[0]["wall_s"],
         "versions": card.versions(),
         "hardware": card.hardware(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

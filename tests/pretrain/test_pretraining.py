@@ -214,6 +214,15 @@ def test_a_refused_command_leaves_the_noise_of_an_interrupted_training_alone(job
     assert load_manifest(job.out / "noise").sha256 == whole["noise"]["manifest_sha256"]
 
 
+def test_a_card_is_written_though_the_log_was_lost(job, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("noiseproof.pretraining._evaluated", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            pretrain(job)
+    (job.out / "log.jsonl").unlink()
+    assert pretrain(job)["final_loss"] is None
+
+
 def two_columns(tmp_path):
     """The images of `job`, each with its tone and with its size as a class."""
     rows = [

@@ -15,7 +15,7 @@ from toy_training import NUM_STEPS, cross_entropy, run_toy, toy_batches, toy_mod
 
 from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingExtra
 from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
-from noiseproof.training.loop import CHECKPOINT, LOG, Plan, accelerator_for, train
+from noiseproof.training.loop import CHECKPOINT, LOG, Plan, accelerator_for, logged, train
 from noiseproof.training.optimizers import make_optimizer
 
 pytest.importorskip("accelerate")
@@ -160,6 +160,21 @@ def test_learning_rates_of_the_log_rise_then_fall_to_nearly_nothing(tmp_path):
     assert rates[:2] == pytest.approx([0.025, 0.05])
     assert np.all(np.diff(rates[2:]) < 0)
     assert rates[-1] < 0.002
+
+
+def test_a_line_of_the_log_that_a_kill_cut_short_is_dropped(tmp_path):
+    whole = run_toy(tmp_path / "whole")
+    interrupted_run(tmp_path / "parts", 8)
+    with (tmp_path / "parts" / LOG).open("a") as file:
+        file.write('{"step": 4, "loss"')
+    assert run_toy(tmp_path / "parts").read_bytes() == whole.read_bytes()
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+
+
+def test_a_line_of_the_log_that_has_no_end_is_not_there(tmp_path):
+    (tmp_path / LOG).write_text('{"step": 1}\n{"step": 2}')
+    assert logged(tmp_path / LOG) == [{"step": 1}]
+    assert logged(tmp_path / "absent") == []
 
 
 def test_the_loss_goes_down(tmp_path):

@@ -16,12 +16,12 @@ from noiseproof.training.streaming import Transform
 
 Objective = Literal["supervised", "image-text", "simclr"]
 
-_Condition = Mapping[str, tuple[str, ...]]
-_SUPERVISED: _Condition = {"objective": ("supervised",)}
-_SIMCLR: _Condition = {"objective": ("simclr",)}
-_STREAM: _Condition = {"reading": ("stream",)}
+_Way = dict[str, tuple[str, ...]]
+_SUPERVISED: _Way = {"objective": ("supervised",)}
+_SIMCLR: _Way = {"objective": ("simclr",)}
+_STREAM: _Way = {"reading": ("stream",)}
 # Settings that mean something only where others have one of these values, in one of the ways listed.
-_ONLY_WITH: dict[str, tuple[_Condition, ...]] = {
+_ONLY_WITH: dict[str, tuple[_Way, ...]] = {
     "momentum": ({"optimizer": ("sgd", "lars")},),
     "loss": (_SUPERVISED,),
     "target_threshold": ({"loss": ("bce",)},),
@@ -133,7 +133,7 @@ class Settings(BaseModel):
 
     def _is_idle(self, name: str) -> bool:
         """Whether a setting was changed that changes nothing."""
-        ways = _ONLY_WITH.get(name, ({},))
+        ways: tuple[_Way, ...] = _ONLY_WITH.get(name, ({},))
         is_used = any(all(getattr(self, key) in values for key, values in way.items()) for way in ways)
         return not is_used and getattr(self, name) != type(self).model_fields[name].default
 

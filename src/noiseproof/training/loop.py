@@ -220,21 +220,17 @@ class _Log:
         self._path, self._is_writer = path, is_writer
         self._start_s = time.perf_counter()
         if is_writer:
-            lines = path.read_text().splitlines() if begin and path.exists() else []
-            kept = [line for line in lines if _step_of(line) <= begin]
-            self._start_s -= json.loads(kept[-1])["wall_s"] if kept else 0.0
-            atomic.write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+            kept = [row for row in logged(path) if row["step"] <= begin] if begin else []
+            self._start_s -= kept[-1]["wall_s"] if kept else 0.0
+            atomic.write_bytes(path, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
 
     def write(self, step: int, loss: float, learning_rate: float) -> None:
         if self._is_writer:
             row = {"step": step, "loss": round(loss, 6), "learning_rate": learning_rate}
             row["wall_s"] = round(time.perf_counter() - self._start_s, 2)
-            with self._path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            atomic.append_lines(self._path, [json.dumps(row)])
 
 
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return math.inf  # a line that a kill cut short
+def logged(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log, without one that a kill cut short; none where there is no log."""
+    return [json.loads(line) for line in atomic.whole_lines(path).splitlines()] if path.exists() else []
