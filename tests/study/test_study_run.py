@@ -6,13 +6,13 @@ from clouds import facts, save_clouds
 
 from noiseproof import corruption
 from noiseproof.data.splits import stratified_share
-from noiseproof.errors import InvalidArgument
+from noiseproof.errors import InvalidArgument, NoSpaceLeft
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.features import extract
 from noiseproof.heads.estimators import NMTune
 from noiseproof.study import run, train
 from noiseproof.study.recipe import Recipe
-from noiseproof.study.rows import Cell, Spectrum
+from noiseproof.study.rows import Cell, Spectrum, StudyLog
 
 
 def cells(result, **wanted):
@@ -202,6 +202,19 @@ def test_an_error_of_ours_does_not_lose_the_others(start, monkeypatch):
     assert {reason.split(", ")[-1] for reason in result.outcome.failures} == {
         "linear: ZeroDivisionError: of all things"
     }
+
+
+def test_a_full_disk_ends_the_study(start, monkeypatch):
+    calls = []
+
+    def full(self, rows):
+        calls.append(rows)
+        raise NoSpaceLeft("No space left on the device.")
+
+    monkeypatch.setattr(StudyLog, "append", full)
+    with pytest.raises(NoSpaceLeft):
+        start()
+    assert len(calls) == 1
 
 
 def test_an_interruption_is_not_swallowed(start, monkeypatch):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from noiseproof.backbones.table import open_backbone
 from noiseproof.backbones.zoo import accuracy_of, zoo_card
 from noiseproof.diagnose.spectrum import spectra
-from noiseproof.errors import NoiseproofError
+from noiseproof.errors import NoiseproofError, NoSpaceLeft
 from noiseproof.records import Dataset
 from noiseproof.stages import digest
 from noiseproof.study.grid import SCHEMA, Grid, noise_name
@@ -47,9 +47,11 @@ class Outcome:
 
     @contextmanager
     def going_on(self, what: str, num_cells: int) -> Iterator[None]:
-        """Note an error with the number of cells it costs, and go on."""
+        """Note an error with the number of cells it costs, and go on; a full disk would stop every cell."""
         try:
             yield
+        except NoSpaceLeft:
+            raise
         except NoiseproofError as error:
             self.lacks(f"{what}: {error}", num_cells)
         except Exception as error:  # noqa: BLE001 - hours of other cells must not depend on this one
