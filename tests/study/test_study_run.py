@@ -157,6 +157,21 @@ def test_a_missing_training_set_costs_its_task_only(start, data):
     assert list(result.outcome.failures.values()) == [4]
 
 
+def test_results_that_are_there_do_not_lack_though_their_data_are_gone(start, data):
+    whole = start()
+    for name in ("far", "b"):
+        (data / f"{name}.npz").unlink()
+    said = []
+    again = start(say=said.append)
+    assert not again.outcome.failures
+    assert len(again.found.cells) == len(whole.found.cells) == 12
+    assert not said
+    more = start(seeds=3, say=said.append)  # of the new seed a's held-out part can be computed, no more
+    assert sorted(more.outcome.failures.values()) == [2, 2]
+    assert more.outcome.num_computed == 2
+    assert len(said) == 2
+
+
 def test_without_a_folder_it_is_said_what_to_do(start):
     result = start(data=None)
     assert not len(result.found.cells)
