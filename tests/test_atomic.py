@@ -201,3 +201,28 @@ def test_a_full_disk_is_told_when_lines_are_added(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(NoSpaceLeft, match=r"No space left on the device .* while writing 'rows\.jsonl'"):
         append_lines(tmp_path / "rows.jsonl", ["one"])
+    assert (tmp_path / "rows.jsonl").read_bytes() == b""
+
+
+_UP_TO_A_LIMIT = """
+import resource, signal, sys
+from noiseproof.atomic import append_lines
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+append_lines(sys.argv[1], ["one"])
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+try:
+    append_lines(sys.argv[1], ["x" * 20_000])
+except OSError as error:
+    print(error.errno)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+append_lines(sys.argv[1], ["two"])
+"""
+
+
+def test_of_a_line_that_did_not_fit_nothing_stays(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    run = subprocess.run(
+        [sys.executable, "-c", _UP_TO_A_LIMIT, str(path)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == str(errno.EFBIG)
+    assert path.read_text() == "one\ntwo\n"

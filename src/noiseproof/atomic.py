@@ -61,7 +61,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def append_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
-    """Add lines to a file in one write and wait until they are on disk.
+    """Add lines to a file in one write and wait until they are on disk: all of them or none.
 
     A kill loses at most these lines; what it leaves of the last one has no end, so `whole_lines` drops it.
 
@@ -69,13 +69,17 @@ def append_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
         NoSpaceLeft: the disk is full.
     """
     content = "".join(f"{line}\n" for line in lines).encode()
+    final = Path(path)
+    size = final.stat().st_size if final.exists() else 0
     try:
-        with Path(path).open("ab") as file:
+        with final.open("ab") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise _explained(error, Path(path)) from error
+        with suppress(OSError):
+            os.truncate(final, size)  # the next line must not begin in the middle of this one
+        raise _explained(error, final) from error
 
 
 def whole_lines(path: str | os.PathLike[str]) -> bytes:

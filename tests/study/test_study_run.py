@@ -6,13 +6,13 @@ from clouds import facts, save_clouds
 
 from noiseproof import corruption
 from noiseproof.data.splits import stratified_share
-from noiseproof.errors import InvalidArgument
+from noiseproof.errors import InvalidArgument, NoSpaceLeft
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.features import extract
 from noiseproof.heads.estimators import LinearProbe, NMTune
 from noiseproof.study import run, train
 from noiseproof.study.recipe import Recipe
-from noiseproof.study.rows import Cell, Spectrum
+from noiseproof.study.rows import Cell, Spectrum, StudyLog
 
 
 def cells(result, **wanted):
@@ -157,6 +157,21 @@ def test_a_missing_training_set_costs_its_task_only(start, data):
     assert list(result.outcome.failures.values()) == [4]
 
 
+def test_results_that_are_there_do_not_lack_though_their_data_are_gone(start, data):
+    whole = start()
+    for name in ("far", "b"):
+        (data / f"{name}.npz").unlink()
+    said = []
+    again = start(say=said.append)
+    assert not again.outcome.failures
+    assert len(again.found.cells) == len(whole.found.cells) == 12
+    assert not said
+    more = start(seeds=3, say=said.append)  # of the new seed a's held-out part can be computed, no more
+    assert sorted(more.outcome.failures.values()) == [2, 2]
+    assert more.outcome.num_computed == 2
+    assert len(said) == 2
+
+
 def test_without_a_folder_it_is_said_what_to_do(start):
     result = start(data=None)
     assert not len(result.found.cells)
@@ -202,6 +217,19 @@ def test_an_error_of_ours_does_not_lose_the_others(start, monkeypatch):
     assert {reason.split(", ")[-1] for reason in result.outcome.failures} == {
         "linear: ZeroDivisionError: of all things"
     }
+
+
+def test_a_full_disk_ends_the_study(start, monkeypatch):
+    calls = []
+
+    def full(self, rows):
+        calls.append(rows)
+        raise NoSpaceLeft("No space left on the device.")
+
+    monkeypatch.setattr(StudyLog, "append", full)
+    with pytest.raises(NoSpaceLeft):
+        start()
+    assert len(calls) == 1
 
 
 def test_an_interruption_is_not_swallowed(start, monkeypatch):

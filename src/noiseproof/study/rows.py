@@ -176,6 +176,10 @@ class StudyLog:
             self.append([row])
         return row is not None
 
+    def has_asked(self, asked: str) -> bool:
+        """Whether there is a result, of whatever data."""
+        return asked in self._by_asked
+
     def append(self, rows: Sequence[Row]) -> None:
         """Write rows to disk, all in one."""
         append_lines(self.path, (json.dumps(row.to_json(), allow_nan=False) for row in rows))

@@ -7,17 +7,17 @@ command goes on; a cell that cannot be computed is told at the end and does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from noiseproof.backbones.table import open_backbone
 from noiseproof.backbones.zoo import accuracy_of, zoo_card
 from noiseproof.diagnose.spectrum import spectra
-from noiseproof.errors import NoiseproofError
+from noiseproof.errors import NoiseproofError, NoSpaceLeft
 from noiseproof.records import Dataset
 from noiseproof.stages import digest
-from noiseproof.study.grid import SCHEMA, Grid, noise_name
+from noiseproof.study.grid import SCHEMA, Evaluation, Grid, noise_name
 from noiseproof.study.material import (
     Encoded,
     OpenTask,
@@ -45,20 +45,6 @@ class Outcome:
     num_computed: int = 0
     failures: dict[str, int] = field(default_factory=dict)
 
-    @contextmanager
-    def going_on(self, what: str, num_cells: int) -> Iterator[None]:
-        """Note an error with the number of cells it costs, and go on."""
-        try:
-            yield
-        except NoiseproofError as error:
-            self.lacks(f"{what}: {error}", num_cells)
-        except Exception as error:  # noqa: BLE001 - hours of other cells must not depend on this one
-            self.lacks(f"{what}: {type(error).__name__}: {error}", num_cells)
-
-    def lacks(self, reason: str, num_cells: int) -> None:
-        """Note cells that cannot be computed."""
-        self.failures[reason] = self.failures.get(reason, 0) + num_cells
-
 
 @dataclass(eq=False)
 class _Study:
@@ -70,6 +56,28 @@ class _Study:
     watch: Watch
     outcome: Outcome = field(default_factory=Outcome)
 
+    @contextmanager
+    def going_on(self, what: str, asked: Iterable[str]) -> Iterator[None]:
+        """Note an error with the cells it costs, and go on; a full disk would cost every cell."""
+        try:
+            yield
+        except NoSpaceLeft:
+            raise
+        except NoiseproofError as error:
+            self.lacks(f"{what}: {error}", asked)
+        except Exception as error:  # noqa: BLE001 - hours of other cells must not depend on this one
+            self.lacks(f"{what}: {type(error).__name__}: {error}", asked)
+
+    def lacks(self, reason: str, asked: Iterable[str]) -> None:
+        """Note cells that cannot be computed, unless an earlier start did."""
+        num_cells = self.num_lacking(asked)
+        if num_cells:
+            self.outcome.failures[reason] = self.outcome.failures.get(reason, 0) + num_cells
+
+    def num_lacking(self, asked: Iterable[str]) -> int:
+        """How many of these have no result."""
+        return sum(not self.log.has_asked(one) for one in asked)
+
 
 def compute(grid: Grid, log: StudyLog, place: Place, *, say: Callable[[str], None]) -> Outcome:
     """Every missing cell of a grid.
@@ -80,15 +88,12 @@ def compute(grid: Grid, log: StudyLog, place: Place, *, say: Callable[[str], Non
         place: of data and features.
         say: receives a line where there is something to tell.
     """
-    absent = missing_sets(grid, place)
-    for reason in dict.fromkeys(absent.values()):
-        say(f"{reason} Going on without it.")
     with watching(num_missing_heads(grid, {row.asked for row in log.rows}), say=say) as watch:
         this = _Study(grid, log, place, watch)
-        tasks = _opened(this, absent)
+        tasks = _opened(this, say)
         for encoder, backbone in grid.backbones:
-            costs = sum(_num_cells(grid, name, encoder, backbone) for name in tasks)
-            with this.outcome.going_on(backbone, costs):
+            asked = (one for name in tasks for one in _asked(grid, name, encoder, backbone))
+            with this.going_on(backbone, asked):
                 encoded = Encoded(open_backbone(backbone, layer=encoder.layer), grid.recipe, place)
                 for name, task in tasks.items():
                     _task(this, encoder, backbone, encoded, name, task)
@@ -107,38 +112,45 @@ def num_missing_heads(grid: Grid, asked: Container[str]) -> int:
     )
 
 
-def _opened(this: _Study, absent: dict[str, str]) -> dict[str, OpenTask]:
-    tasks = {}
-    for name in this.grid.recipe.tasks:
-        num_cells = _num_cells(this.grid, name)
-        with this.outcome.going_on(name, num_cells):
+def _opened(this: _Study, say: Callable[[str], None]) -> dict[str, OpenTask]:
+    absent = missing_sets(this.grid, this.place)
+    tasks, said = {}, set()
+    for name, task in this.grid.recipe.tasks.items():
+        if this.num_lacking(_asked(this.grid, name)):
+            said |= {absent[spec] for spec in (task.train, task.test, *task.ood) if spec in absent}
+        with this.going_on(name, _asked(this.grid, name)):
             tasks[name] = open_task(this.grid, name, this.place, absent)
-            each = num_cells // len(this.grid.evaluations(name))
-            for reason in tasks[name].missing.values():
-                this.outcome.lacks(f"{name}: {reason}", each)
+            for evaluation, reason in tasks[name].missing.items():
+                this.lacks(f"{name}: {reason}", _asked(this.grid, name, only=evaluation))
+    for reason in said:
+        say(f"{reason} Going on without it.")
     return tasks
 
 
-def _num_cells(grid: Grid, task: str, encoder: Encoder | None = None, backbone: str | None = None) -> int:
-    """Of a task, or of one backbone on it."""
-    return len(grid.evaluations(task)) * sum(
-        1 for _ in grid.fits(encoder=encoder, backbone=backbone, task=task)
-    )
+def _asked(
+    grid: Grid, task: str, encoder: Encoder | None = None, backbone: str | None = None,
+    *, only: Evaluation | None = None,
+) -> Iterator[str]:  # fmt: skip
+    """The cells of a task, or of one backbone on it, or on one of its evaluation sets."""
+    evaluations = grid.evaluations(task) if only is None else [only]
+    for fit in grid.fits(encoder=encoder, backbone=backbone, task=task):
+        for evaluation in evaluations:
+            yield grid.asked(fit, evaluation)
 
 
 def _task(this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask) -> None:
     """All heads of one backbone on one task."""
     what = f"{backbone} on {name}"
-    with this.outcome.going_on(what, _num_cells(this.grid, name, encoder, backbone)):
+    with this.going_on(what, _asked(this.grid, name, encoder, backbone)):
         _spectra(this, encoder, backbone, encoded, name, task)
         bench = Bench(this.grid, encoded, task)
         jobs = list(_jobs(this, bench, encoder, backbone, name, task))
         for batch in in_batches(jobs, this.grid):
-            num_cells = sum(len(job.cells) for job in batch)
             heads = ", ".join(dict.fromkeys(job.fit.head for job in batch))
-            with this.outcome.going_on(f"{what}, {heads}", num_cells):
+            asked = [this.grid.asked(job.fit, one) for job in batch for one in job.cells]
+            with this.going_on(f"{what}, {heads}", asked):
                 this.log.append(bench.run(batch))
-                this.outcome.num_computed += num_cells
+                this.outcome.num_computed += len(asked)
             this.watch.advance(len(batch))
 
 
@@ -147,7 +159,8 @@ def _jobs(
 ) -> Iterator[Job]:
     """The heads that lack a result."""
     for fit in this.grid.fits(encoder=encoder, backbone=backbone, task=name):
-        with this.outcome.going_on(f"{name}, {noise_name(fit.noise)}", len(task.tests)):
+        asked = (this.grid.asked(fit, one) for one in task.tests)
+        with this.going_on(f"{name}, {noise_name(fit.noise)}", asked):
             data = task.training_data(share=fit.share, noise=fit.noise, seed=fit.seed)
             cells = {one: bench.address(fit, one, data) for one in task.tests}
             lacking = {one: cell for one, cell in cells.items() if not this.log.has(cell)}
