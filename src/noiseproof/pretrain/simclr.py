@@ -82,8 +82,8 @@ class WithProjection(nn.Module):
         projection_dim: width of the space the views are compared in.
 
     Source: Chen, Kornblith et al. 2020, arXiv:2002.05709v3, Section 2.1 and Appendix B.9 (CIFAR-10).
-    Differs: the bias of the last BatchNorm is trained; that of simclr-pytorch, which made the encoders of Ghosh
-    & Lan 2021, arXiv:2104.08984, is not.
+    Differs: the bias of the last BatchNorm is trained; that of simclr-pytorch, which made the encoders of
+    Ghosh & Lan 2021, arXiv:2104.08984, is not.
     """
 
     def __init__(self, encoder: nn.Module, *, dim: int, projection_dim: int) -> None:
