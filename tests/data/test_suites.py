@@ -31,7 +31,7 @@ def printed_number(cell):
 def test_the_suites_have_the_papers_number_of_sets():
     # 14 in domain; 4 domains, 6 variants and ImageNet itself; 8 tasks of GLUE; 8 sets of GLUE-X.
     assert {suite: len(sets) for suite, sets in SUITES.items()} == {
-        "vision-in-domain": 14, "vision-out-of-domain": 11, "glue": 8, "glue-x": 8,
+        "vision-in-domain": 14, "vision-source": 1, "vision-out-of-domain": 10, "glue": 8, "glue-x": 8,
     }  # fmt: skip
     assert len(ALL) == 14 + 11 + 8 + 8  # no name twice
 
@@ -363,7 +363,7 @@ def test_sets_that_cannot_be_opened_say_why(root):
 
 def test_only_variants_of_imagenet_have_class_groups():
     with pytest.raises(
-        InvalidArgument, match="`name` is 'dtd'; allowed: a variant of ImageNet: imagenet, imagenet_v2"
+        InvalidArgument, match="`name` is 'dtd'; allowed: a variant of ImageNet: imagenet_v2, imagenet_r"
     ):
         class_groups("dtd", open_dataset("sklearn:digits"))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from noiseproof.errors import InvalidArgument, MissingExtra, UnknownName
-from noiseproof.pretrain.captions import TEMPLATES, class_captions, wrong_class_rate
+from noiseproof.errors import BadData, InvalidArgument, MissingExtra, UnknownName
+from noiseproof.pretrain.captions import TEMPLATES, caption, class_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_loss, image_text_task, zero_shot
 from noiseproof.pretrain.pair import LockedTextPair, build_pair, text_rows
 from noiseproof.pretrain.settings import Settings
@@ -92,6 +92,41 @@ def test_captions_name_their_class_in_every_template_and_the_seed_decides():
     assert len(set(texts)) == 2 * len(TEMPLATES)
     assert texts.tolist() == class_captions(labels, ("cat", "fire_truck"), seed=0).tolist()
     assert texts.tolist() != class_captions(labels, ("cat", "fire_truck"), seed=1).tolist()
+
+
+def test_wordnet_ids_are_called_by_name():
+    assert caption("n01440764", TEMPLATES[0]) == "a photo of a tench."
+    assert caption("n04398044", TEMPLATES[0]) == "a photo of a teapot."
+    assert caption("n1_dog", TEMPLATES[0]) == "a photo of a n1 dog."
+    with pytest.raises(BadData, match="class 'n99999999' is no WordNet id"):
+        caption("n99999999", TEMPLATES[0])
+
+
+def test_captions_of_an_unlocked_pair_become_tokens_when_their_batch_comes(tiny_config, monkeypatch):
+    settings = Settings(
+        objective="image-text", model=tiny_config, image_size=32, epochs=1, batch_size=2, learning_rate=0.1,
+        lock_text=False,
+    )  # fmt: skip
+    captions = ["a dog", "a cat", "a dog", "a bird", "a fish", "a deer"]
+    asked = []
+    monkeypatch.setattr(
+        "noiseproof.pretrain.image_text.text_rows",
+        lambda *given, **named: asked.append(len(given[2])) or text_rows(*given, **named),
+    )
+    task = image_text_task(settings, captions, seed=0, share=Share())
+    _, tokenizer = build_pair(tiny_config, image_size=32, lock_text=False, seed=0)
+    seen = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, images, text):
+            seen.append(text)
+            return task.model(images, text)
+
+    rows = [3, 0, 1]
+    ids = torch.from_numpy(task.columns["caption_ids"][rows])
+    task.loss(Watched(), {"images": torch.zeros(3, 3, 32, 32), "caption_ids": ids})
+    assert torch.equal(seen[0], tokenizer([captions[row] for row in rows]))
+    assert asked == [3]
 
 
 def test_a_swapped_caption_may_name_the_right_class():

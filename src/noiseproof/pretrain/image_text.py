@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from noiseproof.pretrain.captions import TEMPLATES, caption
@@ -36,7 +37,8 @@ def image_text_task(
 ) -> Task:
     """An open_clip model that learns which caption belongs to which image.
 
-    Each distinct caption is tokenised once; with a locked text tower it also passes that tower only once.
+    With a locked text tower each distinct caption passes that tower once, beforehand; else captions become
+    tokens when their batch comes, since millions of them would fill the memory.
     """
     pair, tokenizer = build_pair(
         settings.model, image_size=settings.image_size, lock_text=settings.lock_text, seed=seed
@@ -47,7 +49,7 @@ def image_text_task(
         return text_rows(pair, tokenizer, some, is_locked=settings.lock_text)
 
     distinct, caption_ids = np.unique(np.asarray(given_captions, dtype=object), return_inverse=True)
-    texts = rows_of(distinct.tolist())
+    texts = rows_of(distinct.tolist()) if settings.lock_text else LateRows(distinct, rows_of)
 
     def predict(images: Images, class_names: tuple[str, ...]) -> np.ndarray:
         directions = class_directions(model, rows_of, class_names)
@@ -90,7 +92,23 @@ def _before_projection(tower: Any) -> Callable[[Tensor], Tensor]:
     return tower.trunk if hasattr(tower, "trunk") else tower
 
 
-def image_text_loss(texts: Tensor, *, share: Share) -> Loss:
+@dataclass(frozen=True, eq=False)
+class LateRows:
+    """What the model takes for captions, made when they are asked for.
+
+    Attributes:
+        captions: m texts.
+        rows_of: see `text_rows`.
+    """
+
+    captions: np.ndarray
+    rows_of: Callable[[Sequence[str]], Tensor]
+
+    def __getitem__(self, ids: Int[Tensor, " b"]) -> Tensor:
+        return self.rows_of(self.captions[ids.numpy()].tolist())
+
+
+def image_text_loss(texts: Tensor | LateRows, *, share: Share) -> Loss:
     """The symmetric contrastive loss of a batch of `images` and `caption_ids`.
 
     Args:

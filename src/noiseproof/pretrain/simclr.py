@@ -18,7 +18,12 @@ from noiseproof.training.views import ColourChanges, SimCLRViews
 
 
 def simclr_task(settings: Settings, *, seed: int) -> Task:
-    """A timm network that learns without labels; its projection head is not kept."""
+    """A timm network that learns without labels; its projection head is not kept.
+
+    Source: Chen, Kornblith et al. 2020, arXiv:2002.05709v3.
+    Differs: pixels are normalised by mean and standard deviation, as timm has them for the network, not left
+    in [0, 1] as in simclr-pytorch. The zoo's encoder was made with both differences.
+    """
     encoder = image_tower(settings, num_classes=0, seed=seed)
     with isolated(seed, "init", "projection"):
         model = WithProjection(encoder, dim=int(encoder.num_features), projection_dim=settings.projection_dim)
@@ -77,6 +82,8 @@ class WithProjection(nn.Module):
         projection_dim: width of the space the views are compared in.
 
     Source: Chen, Kornblith et al. 2020, arXiv:2002.05709v3, Section 2.1 and Appendix B.9 (CIFAR-10).
+    Differs: the bias of the last BatchNorm is trained; that of simclr-pytorch, which made the encoders of
+    Ghosh & Lan 2021, arXiv:2104.08984, is not.
     """
 
     def __init__(self, encoder: nn.Module, *, dim: int, projection_dim: int) -> None:
