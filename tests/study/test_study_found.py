@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from invented import invented
+from invented import invented, invented_recipe
 
-from noiseproof.study.found import over_seeds, per_seed
+from noiseproof.study.found import found_in, over_seeds, per_seed
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,18 @@ def test_a_spectrum_of_repeats_has_an_interval_over_them():
     )
     # s = 0.3 and t for 2 degrees of freedom = 4.302653
     assert (mean.mean, mean.half_width) == pytest.approx((3.3, 4.302653 * 0.3 / 3**0.5))
+
+
+def test_the_accuracy_of_pre_training_is_that_of_the_recipe_or_the_card():
+    from noiseproof.backbones.zoo import accuracy_of, zoo_card
+
+    names = ["zoo:resnet8-noise0", "zoo:resnet8-noise5"]
+    of_cards = [accuracy_of(zoo_card(name.removeprefix("zoo:")))[1] for name in names]
+    repeated = {"name": names[0], "repeats": names[1:], "noise": 0.0}
+    found = invented(backbones=[repeated, "features:"], seeds=2, tasks={"digits": {"train": "d"}})
+    assert found.pretraining_accuracy(found.encoders[0]) == pytest.approx(np.mean(of_cards))
+    assert found.pretraining_accuracy(found.encoders[1]) is None
+    # It can be changed in the recipe without computing anything: the rows do not hold it.
+    again = found_in(found.spectra, invented_recipe(backbones=[{**repeated, "accuracy": 0.5}], seeds=2))
+    assert again.pretraining_accuracy(again.encoders[0]) == 0.5
+    assert "pretraining_accuracy" not in found.spectra[0].to_json()

@@ -30,7 +30,7 @@ def test_a_line_has_its_place_and_the_metrics_of_a_run(rows):
 def test_spectra_of_the_first_version_can_be_read(rows, tmp_path):
     spectrum = next(row for row in rows if isinstance(row, Spectrum))
     for seconds in (2.5, None):
-        old = spectrum.to_json() | {"encode_s": seconds, "num_encoded": 100}
+        old = spectrum.to_json() | {"encode_s": seconds, "num_encoded": 100, "pretraining_accuracy": 0.8}
         (tmp_path / "study.jsonl").write_text(json.dumps(old) + "\n")
         (read,) = read_rows(tmp_path / "study.jsonl")
         assert list(read.encode_s.values()) == [seconds]

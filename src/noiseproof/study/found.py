@@ -8,10 +8,12 @@ from statistics import fmean
 
 import pandas as pd
 
+from noiseproof.backbones.zoo import accuracy_of, zoo_card
 from noiseproof.evaluate.protocol import Interval, interval
 from noiseproof.study.recipe import Encoder, Recipe
 from noiseproof.study.rows import Cell, Row, Spectrum
 
+_ZOO = "zoo:"
 _PLACE = ("encoder", "task", "set", "share", "noise", "head", "setting")
 
 
@@ -100,6 +102,14 @@ class Found:
             if row.domain == domain
         ]
         return over_seeds(pd.DataFrame(rows, columns=["seed", "task", "place", quantity]), quantity)
+
+    def pretraining_accuracy(self, encoder: Encoder) -> float | None:
+        """Of the recipe, else of the cards of zoo encoders; mean over the repeats with results."""
+        if encoder.accuracy is not None:
+            return encoder.accuracy
+        names = dict.fromkeys(row.backbone for row in self.spectra_of(encoder))
+        cards = [zoo_card(name.removeprefix(_ZOO)) for name in names if name.startswith(_ZOO)]
+        return mean_of(accuracy_of(card)[1] for card in cards)
 
     def spectra_of(self, encoder: Encoder) -> list[Spectrum]:
         """The spectra of the features of one encoder and its repeats."""

@@ -91,7 +91,6 @@ class Spectrum:
         encode_s: key of the features of a whole data set -> seconds the encoder took for it, `None` where
             they were in the store already. Of the one this set is (a part) of; with the in-domain set also
             of the training set.
-        pretraining_accuracy: what the encoder's card says it reached on held-out data, in [0, 1].
     """
 
     cell: str
@@ -111,7 +110,6 @@ class Spectrum:
     centred_largest_ratio: float
     centred_effective_rank: float
     encode_s: dict[str, float | None]
-    pretraining_accuracy: float | None
 
     def to_json(self) -> dict[str, Any]:
         """As a line holds it."""
@@ -121,6 +119,7 @@ class Spectrum:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Spectrum:
         """The row that `to_json` gave, or that of a first version."""
+        values.pop("pretraining_accuracy", None)  # it is a fact about the encoder
         num_encoded = values.pop("num_encoded", None)
         if num_encoded is not None:  # it summed over data sets: equal sums are of the same ones
             of = f"{values['backbone']} {num_encoded} {values['encode_s']}"

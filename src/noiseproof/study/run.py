@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from noiseproof.backbones.table import open_backbone
-from noiseproof.backbones.zoo import accuracy_of, zoo_card
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.errors import NoiseproofError, NoSpaceLeft
 from noiseproof.records import Dataset
@@ -29,8 +28,6 @@ from noiseproof.study.recipe import Encoder
 from noiseproof.study.rows import Spectrum, StudyLog
 from noiseproof.study.train import Bench, Job, in_batches
 from noiseproof.study.watch import Watch, watching
-
-_ZOO = "zoo:"
 
 
 @dataclass(eq=False)
@@ -114,10 +111,11 @@ def num_missing_heads(grid: Grid, asked: Container[str]) -> int:
 
 def _opened(this: _Study, say: Callable[[str], None]) -> dict[str, OpenTask]:
     absent = missing_sets(this.grid, this.place)
-    tasks, said = {}, set()
+    tasks: dict[str, OpenTask] = {}
+    said: dict[str, None] = {}
     for name, task in this.grid.recipe.tasks.items():
         if this.num_lacking(_asked(this.grid, name)):
-            said |= {absent[spec] for spec in (task.train, task.test, *task.ood) if spec in absent}
+            said |= {absent[spec]: None for spec in (task.train, task.test, *task.ood) if spec in absent}
         with this.going_on(name, _asked(this.grid, name)):
             tasks[name] = open_task(this.grid, name, this.place, absent)
             for evaluation, reason in tasks[name].missing.items():
@@ -199,17 +197,9 @@ def _spectra(
                     centred_largest_ratio=centred.largest_ratio,
                     centred_effective_rank=centred.effective_rank,
                     encode_s=encoded.encode_s(wholes),
-                    pretraining_accuracy=pretraining_accuracy(encoder, backbone),
                 )
             ]
         )
-
-
-def pretraining_accuracy(encoder: Encoder, backbone: str) -> float | None:
-    """Of the recipe, else of the card of a zoo encoder."""
-    if encoder.accuracy is None and backbone.startswith(_ZOO):
-        return accuracy_of(zoo_card(backbone.removeprefix(_ZOO)))[1]
-    return encoder.accuracy
 
 
 def _training_sets(task: OpenTask) -> list[Dataset]:

@@ -9,7 +9,7 @@ import pandas as pd
 from noiseproof.evaluate.protocol import is_positive
 from noiseproof.report.tables import NONE, Cell, Table, decimal_cell, name_cell, percent, percent_cell
 from noiseproof.study.comparisons import heads_table, influence_table, settings_compared_table
-from noiseproof.study.found import Found, mean_of, over_seeds, paired, per_seed
+from noiseproof.study.found import Found, over_seeds, paired, per_seed
 from noiseproof.study.notes import DOMAINS, notes_of, rate_cell
 
 
@@ -30,8 +30,9 @@ def models_table(found: Found) -> Table:
 def pretraining_table(found: Found) -> Table:
     """What pre-training reached on held-out data, by noise and family (Table 3)."""
     known = {
-        (one.family, one.noise): mean_of(row.pretraining_accuracy for row in found.spectra_of(one))
+        (one.family, one.noise): found.pretraining_accuracy(one)
         for one in found.encoders
+        if one.noise is not None
     }
     families = [family for family in found.families if found.noisy(family)]
     body = [
