@@ -11,6 +11,7 @@ BUILTINS = {
     "MissingExtra": ImportError,
     "DamagedFile": OSError,
     "NoSpaceLeft": OSError,
+    "CannotWrite": OSError,
     "CheckpointMismatch": ValueError,
 }
 

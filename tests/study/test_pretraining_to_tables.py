@@ -1,0 +1,74 @@
+"""From pre-training under five rates of noise to the tables of a study: no claim, all is reported."""
+
+import pytest
+
+from noiseproof.pretrain.noise import NoiseRequest
+from noiseproof.pretrain.settings import Settings
+from noiseproof.pretraining import Job, pretrain
+from noiseproof.study.found import over_seeds
+from noiseproof.study.recipe import Recipe
+from noiseproof.study.study import run_study
+from noiseproof.torchvision_ops import declare_missing_operators
+
+declare_missing_operators()
+pytest.importorskip("timm")
+pytest.importorskip("accelerate")
+RATES = (0.0, 0.05, 0.1, 0.2, 0.3)
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory):
+    """An encoder per rate, pre-trained on scikit-learn's digits for a few steps."""
+    settings = Settings(
+        objective="supervised",
+        model="resnet8_32px",
+        image_size=16,
+        epochs=2,
+        batch_size=64,
+        learning_rate=0.1,
+    )
+    found = {}
+    for rate in RATES:
+        out = tmp_path_factory.mktemp("encoders") / f"noise{rate}"
+        noise = NoiseRequest(kind="symmetric", rate=rate) if rate else NoiseRequest()
+        card = pretrain(
+            Job(settings, "sklearn:digits", "sklearn:digits", out, noise=noise, limit=600, quiet=True)
+        )
+        assert card["noise"]["realised_rate"] == pytest.approx(rate)
+        found[rate] = out / "model.safetensors"
+    return found
+
+
+@pytest.mark.slow
+def test_five_rates_of_noise_are_carried_to_tables_with_intervals(encoders, tmp_path):
+    backbones = [
+        {"name": f"timm:resnet8_32px@{path}", "label": f"{100 * rate:g} %", "family": "digits", "noise": rate}
+        for rate, path in encoders.items()
+    ]
+    recipe = Recipe(
+        name="a17", claim="As found.", source="nobody", command="none", minutes=1, hardware="2 cores",
+        needs="nothing", expected="as found", backbones=backbones, seeds=3, max_steps=40, limit=500,
+        tasks={"digits": {"train": "sklearn:digits", "shifts": ["blur", "contrast"]}},
+        heads={"linear": {}, "mlp": {}, "nmtune": {}}, has_head_spectra=True,
+        tables=["models", "influence", "heads", "spectrum"], figures=["influence", "methods"],
+    )  # fmt: skip
+    result = run_study(recipe, out=tmp_path / "study", cache=tmp_path / "cache")
+    assert result.outcome.failures == {}
+    found = result.found
+    assert len(found.cells) == len(RATES) * 3 * 3 * 3  # encoders x heads x seeds x sets
+    assert [one.noise for one in found.encoders] == list(RATES)
+    for encoder in found.encoders:
+        for head in ("linear", "mlp", "nmtune"):
+            for domain in ("id", "ood"):
+                interval = over_seeds(found.select(encoder, head=head, domain=domain), "score")
+                assert interval.half_width is not None
+                assert 0 <= interval.mean <= 1
+        assert found.spectrum_mean(encoder, "entropy_nats", domain="id").mean > 0
+        assert found.spectrum_mean(encoder, "largest_ratio", domain="ood").mean > 0
+    # Other weights, other features: the noise reached the encoders.
+    assert len({found.spectrum_mean(one, "entropy_nats", domain="id").mean for one in found.encoders}) == len(
+        RATES
+    )
+    influence = (tmp_path / "study" / "tables" / "influence.md").read_text()
+    assert all(f"| {100 * rate:g} % | nmtune |" in influence for rate in RATES)
+    assert (tmp_path / "study" / "figures" / "methods.png").stat().st_size > 10_000
