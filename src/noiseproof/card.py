@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 import re
@@ -10,7 +11,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import noiseproof
+from noiseproof.evaluate.detection import detection_metrics
+from noiseproof.records import Dataset, LabelIssues
+
+
+def made_with(command: str) -> dict[str, Any]:
+    """What a stage that is done now is made with."""
+    return {
+        "command": command,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "hardware": hardware(),
+    }
 
 
 def versions() -> dict[str, str]:
@@ -82,3 +97,19 @@ def _gpu_name() -> str | None:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def detection(frame: pd.DataFrame, dataset: Dataset) -> dict[str, Any] | None:
+    """The suspect labels, as they are on disk, against the truth."""
+    if dataset.clean_labels is None:
+        return None
+    assert dataset.given_labels is not None  # checked when it was opened
+    issues = LabelIssues(
+        ids=frame["example_id"].to_numpy(),
+        given_labels=dataset.given_labels,
+        suggested_labels=dataset.given_labels,  # not looked at
+        suspicion=frame["suspicion"].to_numpy(),
+        is_issue=frame["is_issue"].to_numpy(),
+        method="read back",
+    )
+    return detection_metrics(issues, dataset.clean_labels).to_json()

@@ -6,7 +6,6 @@ finished, goes on with the rest and ends with the same results. The run folder c
 
 from __future__ import annotations
 
-import datetime
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,6 @@ from noiseproof.config import RunConfig
 from noiseproof.detect.issues import find_label_issues
 from noiseproof.detect.transition import DEFAULT_METHOD, estimate_transition
 from noiseproof.diagnose.spectrum import spectra
-from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.features.extract import extract
@@ -37,7 +35,7 @@ from noiseproof.heads.files import SUFFIXES, load_head, save_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.parts import Part, Parts, notes, open_one, open_parts, short_name, views_of
 from noiseproof.progress import stage
-from noiseproof.records import Dataset, LabelIssues
+from noiseproof.records import Dataset
 from noiseproof.report.page import write_report
 from noiseproof.stages import Stages, only_process_in
 from noiseproof.thumbnails import write_thumbnails
@@ -92,7 +90,7 @@ def run(
         NoiseproofError: of the data, the encoder, an option; what was on disk stays.
     """
     with only_process_in(config.out):
-        this = _Run(config, Stages(config.out, made_with=_made_with(command)), say)
+        this = _Run(config, Stages(config.out, made_with=card.made_with(command)), say)
         heads = variants(config)  # a misspelt option is found before any work
         parts = open_parts(config)
         backbone = open_backbone(config.backbone or _default_backbone(parts.train.whole), layer=config.layer)
@@ -291,16 +289,6 @@ def _publish(this: _Run) -> None:
         this.say("Deleted, because no longer part of this run: " + ", ".join(dropped) + ".")
 
 
-def _made_with(command: str) -> dict[str, Any]:
-    """What a stage that is done now is made with."""
-    return {
-        "command": command,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": card.versions(),
-        "hardware": card.hardware(),
-    }
-
-
 def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
     # Of the start that made the results, which need not be this one.
     made_with = this.stages.made_with[EVALUATE]
@@ -318,7 +306,7 @@ def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[st
         "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
         "encoder_passes": this.num_encoded,
         "num_suspect_labels": int(issues["is_issue"].sum()),
-        "detection": _detection(issues, parts.train),
+        "detection": card.detection(issues, parts.train.with_held_out),
         "notes": notes(this.config, parts) + this.notes + card.differences(this.stages.made_with, EVALUATE),
     }
     write_json(this.config.out / CARD, contents)
@@ -338,20 +326,3 @@ def _backbone_card(this: _Run, train: Part, backbone: AbstractBackbone) -> dict[
         "precision": this.config.precision,
         "dtype": this.config.dtype,
     }
-
-
-def _detection(frame: pd.DataFrame, train: Part) -> dict[str, Any] | None:
-    """The suspect labels, as they are on disk, against the truth."""
-    dataset = train.with_held_out
-    if dataset.clean_labels is None:
-        return None
-    assert dataset.given_labels is not None  # checked when it was opened
-    issues = LabelIssues(
-        ids=frame["example_id"].to_numpy(),
-        given_labels=dataset.given_labels,
-        suggested_labels=dataset.given_labels,  # not looked at
-        suspicion=frame["suspicion"].to_numpy(),
-        is_issue=frame["is_issue"].to_numpy(),
-        method="read back",
-    )
-    return detection_metrics(issues, dataset.clean_labels).to_json()

@@ -16,15 +16,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.config import (
-    CorruptConfig,
-    as_heads,
-    checked,
-    parse_overrides,
-    read_yaml,
-    set_value,
-)
+from noiseproof.config import CorruptConfig, as_heads, set_value
 from noiseproof.errors import InvalidArgument, MissingFile
+from noiseproof.option_values import checked, parse_overrides, read_yaml
 from noiseproof.registry import unknown_name
 
 NOT_RUN = "not run yet"
