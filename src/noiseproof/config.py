@@ -7,6 +7,7 @@ Later sources win: defaults < `--config` file < command line (`--set` and option
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
