@@ -97,8 +97,10 @@ def in_two_processes(folder, loss):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", ["cross_entropy", "nt_xent"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "nt_xent", "image_text"])
 def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, loss):
+    if loss == "image_text":
+        pytest.importorskip("open_clip")
     for code, said in in_two_processes(tmp_path / "two", loss):
         assert code == 0, said
     one = load_file(run_toy(tmp_path / "one", loss=loss, use_batch_norm=False))

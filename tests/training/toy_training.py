@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from noiseproof.backbones.weights import write_weights
+from noiseproof.pretrain.image_text import image_text_loss
 from noiseproof.pretrain.simclr import simclr_loss
 from noiseproof.rng import isolated
 from noiseproof.torchvision_ops import declare_missing_operators
@@ -18,7 +19,7 @@ from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import ArrayBatches, Normaliser
 from noiseproof.training.loop import Plan, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
-from noiseproof.training.order import Order
+from noiseproof.training.order import Order, Share
 
 NUM_STEPS = 14
 GREY = Normaliser((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -59,10 +60,33 @@ def broken_in_one():
     return loss
 
 
+class ToyPair(nn.Module):
+    """A toy model beside a text tower of one layer, as an open_clip model answers."""
+
+    def __init__(self, visual: nn.Module) -> None:
+        super().__init__()
+        with isolated(0, "toy text"):
+            self.visual, self.text = visual, nn.Linear(5, 4)
+        self.logit_scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images, text):
+        image_features, text_features = self.visual(images), self.text(text)
+        normalise = nn.functional.normalize
+        return normalise(image_features, dim=1), normalise(text_features, dim=1), self.logit_scale.exp()
+
+
+def captions_of(share):
+    """The captions are the labels: four texts, each a row of five numbers."""
+    texts = torch.from_numpy(np.random.default_rng(2).normal(size=(4, 5)).astype(np.float32))
+    criterion = image_text_loss(texts, share=share)
+    return lambda model, batch: criterion(model, {**batch, "caption_ids": batch["given_labels"]})
+
+
 LOSSES = {
-    "cross_entropy": lambda: cross_entropy,
-    "nt_xent": lambda: simclr_loss(temperature=0.5),
-    "broken_in_one": broken_in_one,
+    "cross_entropy": lambda share: cross_entropy,
+    "nt_xent": lambda share: simclr_loss(temperature=0.5),
+    "image_text": captions_of,
+    "broken_in_one": lambda share: broken_in_one(),
 }
 
 
@@ -74,7 +98,9 @@ def run_toy(
     declare_missing_operators()
     folder.mkdir(parents=True, exist_ok=True)
     model = toy_model(use_batch_norm=use_batch_norm)
-    objective = LOSSES[loss]()
+    model = ToyPair(model) if loss == "image_text" else model
+    accelerator = accelerator_for(precision)
+    objective = LOSSES[loss](Share(accelerator.process_index, accelerator.num_processes))
 
     def observed(network, batch):
         on_step()
@@ -87,7 +113,7 @@ def run_toy(
     train(
         model, toy_batches(views=2 if loss == "nt_xent" else 1), observed,
         make_optimizer(model, optimizer, learning_rate=0.05, weight_decay=1e-3), plan=plan,
-        accelerator=accelerator_for(precision), folder=folder,
+        accelerator=accelerator, folder=folder,
         identity=identity or {"loss": loss, "optimizer": optimizer}, quiet=True,
     )  # fmt: skip
     path = folder / "weights.safetensors"
