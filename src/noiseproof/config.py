@@ -16,8 +16,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.errors import InvalidArgument, MissingFile
+from noiseproof.errors import InvalidArgument
 from noiseproof.registry import unknown_name
+from noiseproof.yaml_text import name_value_pairs, parse, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
 DEFAULT_HEADS = ("linear", "mlp", "nmtune")
@@ -205,7 +206,7 @@ def load_config(
     values = read_yaml(Path(file), argument="--config") if file is not None else {}
     given = {key: value for key, value in (command_line or {}).items() if value is not None}
     if isinstance(given.get("loss_options"), list | tuple):
-        given["loss_options"] = _pairs(given["loss_options"], "--loss-option", mistakes)
+        given["loss_options"] = name_value_pairs(given["loss_options"], "--loss-option", mistakes)
     settings = parse_overrides(overrides, given, mistakes)
     if "heads" in values and (heads := as_heads(values["heads"])) is not None:
         values["heads"] = heads
@@ -239,46 +240,6 @@ def checked(model: type[M], values: dict[Any, Any], mistakes: list[str], *, file
     return found
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads `1e-3` as a word; a learning rate is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def _parse(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)
-
-
-def read_yaml(path: Path, *, argument: str) -> dict[Any, Any]:
-    """The `key: value` lines of a file.
-
-    Args:
-        path: of the file.
-        argument: who named it, for messages.
-
-    Raises:
-        MissingFile, InvalidArgument: no file, or not such lines.
-    """
-    if not path.is_file():
-        raise MissingFile(f"`{argument}` is {str(path)!r}, which is no file. Next: check the path.")
-    try:
-        values = _parse(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidArgument(
-            f"`{argument}` {str(path)!r} is not YAML: {error}. Next: correct it."
-        ) from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise InvalidArgument(
-            f"`{argument}` {str(path)!r} holds a {type(values).__name__}; allowed: `option: value` lines."
-        )
-    return values
-
-
 def parse_overrides(
     overrides: Iterable[str], given: Mapping[str, Any], mistakes: list[str]
 ) -> dict[tuple[str, ...], Any]:
@@ -291,7 +252,7 @@ def parse_overrides(
             mistakes.append(f"`--set` is {override!r}; allowed: key=value or key.subkey=value")
             continue
         try:
-            value = _parse(text)
+            value = parse(text)
         except yaml.YAMLError:
             mistakes.append(f"`--set {key}` has the value {text!r}, which is not YAML; quote it")
             continue
@@ -301,21 +262,6 @@ def parse_overrides(
             continue
         settings[path] = value
     return settings
-
-
-def _pairs(texts: Iterable[str], option: str, mistakes: list[str]) -> dict[str, Any]:
-    """`name=value` -> {name: value}."""
-    pairs: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            mistakes.append(f"`{option}` is {text!r}; allowed: name=value")
-            continue
-        try:
-            pairs[name.strip()] = _parse(value)
-        except yaml.YAMLError:
-            mistakes.append(f"`{option} {name}` has the value {value!r}, which is not YAML; quote it")
-    return pairs
 
 
 def set_value(values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: list[str]) -> None:

@@ -225,4 +225,3 @@ def taylor(log_probs: LogProbs, given_labels: Labels, *, order: int = 2) -> PerE
 
 def _given(values: LogProbs, given_labels: Labels) -> PerExample:
     return values.gather(-1, given_labels[..., None]).squeeze(-1)
-

@@ -20,11 +20,11 @@ from noiseproof.config import (
     as_heads,
     checked,
     parse_overrides,
-    read_yaml,
     set_value,
 )
 from noiseproof.errors import InvalidArgument, MissingFile
 from noiseproof.registry import unknown_name
+from noiseproof.yaml_text import read_yaml
 
 NOT_RUN = "not run yet"
 PLACEHOLDER = "{data}"
