@@ -6,7 +6,6 @@ finished, goes on with the rest and ends with the same results. The run folder c
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +22,8 @@ from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.table import open_backbone
 from noiseproof.config import RunConfig
 from noiseproof.detect.issues import find_label_issues
-from noiseproof.detect.transition import DEFAULT_METHOD, estimate_transition
 from noiseproof.diagnose.spectrum import spectra
+from noiseproof.estimated_noise import with_transition
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.features.extract import extract
@@ -42,7 +41,6 @@ from noiseproof.thumbnails import write_thumbnails
 from noiseproof.variants import Variant, variants
 
 SPECTRUM, ISSUES, RESULTS = "spectrum.json", "label_issues.parquet", "results.jsonl"
-TRANSITION = "transition.json"
 CARD, PAGE = "run.json", "report.html"
 EVALUATE = "evaluate"
 
@@ -98,7 +96,10 @@ def run(
             _extract(this, dataset, backbone)
         _diagnose(this, parts)
         _detect(this, parts.train)
-        heads = _with_transition(this, heads, parts.train)
+        heads, this.notes = with_transition(
+            heads, this.stages, parts.train, features=lambda: _features(this, parts.train),
+            depends_on=_key_of(this, parts.train),
+        )  # fmt: skip
         fitted = [_fit(this, head, parts) for head in heads]
         _evaluate(this, heads, fitted, parts.tests)
         _publish(this)
@@ -189,30 +190,6 @@ def _detect(this: _Run, train: Part) -> None:
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
     depends_on = [stored.manifest["key"], labels, this.config.seed]
     this.stages.once("label issues", depends_on=depends_on, make=make)
-
-
-def _with_transition(this: _Run, heads: list[Variant], train: Part) -> list[Variant]:
-    """Heads whose loss needs the transition matrix of the noise get an estimate, where none is given."""
-    lacking = [head.name for head in heads if head.lacks_transition]
-    if not lacking:
-        return heads
-
-    def make(folder: Path) -> list[str]:
-        with stage("Transition matrix", total=len(train.dataset), unit="label") as bar:
-            found = estimate_transition(np.asarray(_features(this, train)), train.given_labels)
-            bar.update(len(train.dataset))
-        names = [train.dataset.class_names[number] for number in found.classes]
-        write_json(folder / TRANSITION, found.to_json() | {"classes": names})
-        return [TRANSITION]
-
-    depends_on = [_key_of(this, train), train.given_labels, DEFAULT_METHOD]
-    this.stages.once("transition", depends_on=depends_on, make=make)
-    found = json.loads(this.stages.path(TRANSITION).read_text())
-    this.notes.append(
-        f"The loss of {', '.join(lacking)} uses a transition matrix that was estimated from the training "
-        f"features ({found['method']}; share of wrong labels {found['rate']:.3f}): {TRANSITION}."
-    )
-    return [head.with_transition(found["matrix"]) if head.lacks_transition else head for head in heads]
 
 
 def _fit(this: _Run, head: Variant, parts: Parts) -> list[str]:

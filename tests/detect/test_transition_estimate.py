@@ -133,19 +133,22 @@ def test_confident_joint_equals_a_slow_loop():
 
 
 def test_anchors_by_hand():
-    probs = np.array([[0.9, 0.1], [0.7, 0.3], [0.4, 0.6], [0.2, 0.8]])
-    assert anchor_rows(probs, quantile=0.99).tolist() == [[0.9, 0.1], [0.2, 0.8]]
-    halves = anchor_rows(probs, quantile=0.5)
-    assert halves.tolist() == [pytest.approx([0.8, 0.2]), pytest.approx([0.3, 0.7])]
-    assert anchor_rows(probs, quantile=0.0).tolist() == [pytest.approx([0.55, 0.45])] * 2
+    probs, given = np.array([[0.9, 0.1], [0.7, 0.3], [0.4, 0.6], [0.2, 0.8]]), np.array([0, 0, 1, 1])
+    assert anchor_rows(probs, given, quantile=0.5).tolist() == [[0.9, 0.1], [0.2, 0.8]]
+    assert anchor_rows(probs, given, quantile=0.99).tolist() == [[0.9, 0.1], [0.2, 0.8]]  # at least one
+    both = anchor_rows(probs, given, quantile=0.0).tolist()
+    assert both == [pytest.approx([0.8, 0.2]), pytest.approx([0.3, 0.7])]
+    few = anchor_rows(probs, np.array([0, 0, 0, 1]), quantile=0.0).tolist()
+    assert few == [pytest.approx([2 / 3, 1 / 3]), pytest.approx([0.2, 0.8])]
 
 
 def test_anchors_of_the_exact_posterior_are_the_matrix():
     rng = np.random.default_rng(0)
-    clean_posterior = np.concatenate([rng.dirichlet(np.ones(3), 500), np.eye(3).repeat(10, 0)])
-    probs = clean_posterior @ ASYMMETRIC
-    # Class 1 is likeliest to be given where it is surely the class, and so are the others.
-    assert anchor_rows(probs, quantile=0.985) == pytest.approx(ASYMMETRIC, abs=0.02)
+    clean_posterior = np.concatenate([rng.dirichlet(np.ones(3), 500), np.eye(3).repeat(30, 0)])
+    given = np.arange(len(clean_posterior)) % 3
+    # Each class is likeliest to be given where it surely is the class.
+    found = anchor_rows(clean_posterior @ ASYMMETRIC, given, quantile=0.9)
+    assert found == pytest.approx(ASYMMETRIC, abs=0.02)
 
 
 def test_a_prior_follows_from_given_probabilities_alone():

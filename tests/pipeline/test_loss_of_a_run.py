@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from noiseproof import estimate_transition, pipeline
+from noiseproof import estimate_transition, estimated_noise, pipeline
 from noiseproof.config import load_config
 from noiseproof.errors import InvalidArgument
 from noiseproof.heads.files import load_head
@@ -106,7 +106,7 @@ def test_a_matrix_that_is_not_given_is_estimated_and_told(configured, loss):
 def test_a_second_start_estimates_nothing(configured, monkeypatch):
     config = configured(heads="linear", seeds=1, loss="forward")
     first = pipeline.run(config)
-    monkeypatch.delattr(pipeline, "estimate_transition")
+    monkeypatch.delattr(estimated_noise, "estimate_transition")
     second = pipeline.run(config)
     assert second.rows == first.rows
     assert second.card["notes"] == first.card["notes"]

@@ -66,7 +66,7 @@ def estimate_transition(
     *,
     method: str = DEFAULT_METHOD,
     probs: Any = None,
-    quantile: float = 0.97,
+    quantile: float = 0.7,
     max_examples: int = 15_000,
     seed: int = 0,
 ) -> TransitionEstimate:
@@ -78,7 +78,7 @@ def estimate_transition(
         method: "confident_joint", "anchor" or "neighbours".
         probs: (n, k) probabilities of the given labels, each from a model that never saw its own example,
             columns in the order of the sorted labels. By default leave-one-out predictions from the features.
-        quantile: of "anchor": examples at or above it count as sure, in [0, 1).
+        quantile: of "anchor": the examples above it in their class count as sure, in [0, 1).
         max_examples: of "neighbours": at most so many random examples are asked for theirs.
         seed: of that choice; nothing else is drawn.
 
@@ -105,7 +105,7 @@ def estimate_transition(
         matrix, prior = from_joint(confident_joint(probs, encoded), encoded)
     else:
         probs = _given_probs(features, encoded, len(classes)) if probs is None else probs
-        matrix = anchor_rows(probs, quantile=quantile)
+        matrix = anchor_rows(probs, encoded, quantile=quantile)
         prior = _prior_of(matrix, encoded)
     return TransitionEstimate(matrix, prior, classes, method)
 
@@ -148,22 +148,25 @@ def from_joint(counts: Int[np.ndarray, "k k"], given_labels: Labels) -> tuple[Ma
     return (joint / prior).T, prior
 
 
-def anchor_rows(probs: Probs, *, quantile: float) -> Matrix:
+def anchor_rows(probs: Probs, given_labels: Labels, *, quantile: float) -> Matrix:
     """Row i of T is the mean prediction for the examples that look most like class i.
 
     For an example that is surely of class i, P(given = j | x) is T[i, j].
 
     Args:
         probs: of the given labels.
-        quantile: examples whose p_i is at or above it are the anchors of class i.
+        given_labels: class ids; of m examples given i, the (1 - quantile) m with the largest p_i of all are
+            the anchors of class i, and at least one.
+        quantile: in [0, 1).
 
     Source: Patrini et al. 2017, arXiv:1609.03683, Eqs. 12 and 13.
-    Differs: the mean of the examples from the quantile on, where the released code takes the one at it, whose
-    probabilities are one draw.
+    Differs: the mean of several anchors; one of them, as released, has probabilities that are one draw. The
+    quantile is of a class, not of all examples, so that it means the same for 10 classes and for 100.
     """
-    bounds = np.quantile(probs, quantile, axis=0)
-    rows = [probs[probs[:, i] >= bound].mean(axis=0) for i, bound in enumerate(bounds)]
-    matrix = np.stack(rows).astype(np.float64)
+    n, k = probs.shape
+    num_anchors = np.ceil((1 - quantile) * np.bincount(given_labels, minlength=k)).astype(int).clip(1, n)
+    anchors = [np.argpartition(-probs[:, i], num - 1)[:num] for i, num in enumerate(num_anchors)]
+    matrix = np.stack([probs[rows].mean(axis=0) for rows in anchors]).astype(np.float64)
     return matrix / matrix.sum(axis=1, keepdims=True)
 
 
