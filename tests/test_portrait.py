@@ -1,5 +1,6 @@
 import json
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from noiseproof.diagnose.curvature import Curvature
 from noiseproof.diagnose.maps import FeatureMap
 from noiseproof.errors import BadData, InvalidArgument
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.portrait import draw, labels_for
+from noiseproof.portrait import draw, head_names, labels_for
 from noiseproof.report.portraits import curvature_figure, feature_map_figure
 from noiseproof.report.style import svg
 
@@ -58,6 +59,46 @@ def test_figures_and_numbers_are_written(data):
         assert image.size[0] > 1000
 
 
+def test_heads_of_one_name_in_several_folders_are_all_drawn(data):
+    saved = ("clean/heads/linear-seed0", "noisy/heads/linear-seed0", "clean/heads/svd0.1-seed0")
+    features, labels = np.random.default_rng(1).normal(size=(40, 4)), np.arange(40) % 2
+    for path in saved:
+        LinearProbe(epochs=1).fit(features, labels).save(data / path)
+    heads = [word for path in saved for word in ("--head", data / f"{path}.safetensors")]
+    noiseproof("spectrum", data / "f", "--figures", data / "pic", "--data", data / "d.npz", *heads)
+    assert set(json.loads((data / "pic" / "curvature.json").read_text())) == set(saved)
+
+
+def test_heads_have_the_shortest_names_that_tell_them_apart():
+    def names(*paths):
+        return {name: str(path) for name, path in head_names([Path(path) for path in paths]).items()}
+
+    assert names("a/svd0.1-seed0", "a/svd0.2-seed0.safetensors") == {
+        "svd0.1-seed0": "a/svd0.1-seed0", "svd0.2-seed0": "a/svd0.2-seed0.safetensors",
+    }  # fmt: skip
+    assert names("a/b/x", "c/b/x.json") == {"a/b/x": "a/b/x", "c/b/x": "c/b/x.json"}
+    assert list(names("a/x", "./a/x.safetensors", "a/../a/x")) == ["x"]
+    assert names() == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("data", "d.npz"),
+        ("head", "h"),
+        ("points", "50"),
+        ("seed", "0"),
+        ("noise-manifest", "n"),
+        ("label", "x"),
+    ],
+)
+def test_options_of_pictures_without_pictures_are_refused(option, value, data):
+    result = CliRunner().invoke(app, ["spectrum", str(data / "f"), f"--{option}", value])
+    assert result.exit_code == 2
+    assert f"`--{option}` is" in result.stderr
+    assert "nothing without `--figures`. Add --figures FOLDER." in result.stderr
+
+
 def test_maps_without_labels_are_of_one_colour(data):
     noiseproof("spectrum", data / "f", "--figures", data / "pic")
     text = (data / "pic" / "feature-map.svg").read_text()
@@ -76,6 +117,8 @@ def test_mistakes_are_told(data):
     stored = load_features(data / "f")
     with pytest.raises(InvalidArgument, match="`label` is 'x'; allowed: nothing unless `data`"):
         labels_for(stored, label="x")
+    with pytest.raises(InvalidArgument, match="`data` is 'x'; allowed: nothing beside `noise_manifest`"):
+        labels_for(stored, data="x", noise_manifest=data / "n")
     with pytest.raises(InvalidArgument, match=r"`head` is .*; allowed: a head beside labels"):
         draw(stored, data / "pic", heads=[data / "by-name"])
     with pytest.raises(BadData, match=r"has no example 'd/0', which the features have"):

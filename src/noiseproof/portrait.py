@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from noiseproof.diagnose.maps import feature_map
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.errors import BadData, invalid
 from noiseproof.features.store import StoredFeatures
-from noiseproof.heads.files import load_head
+from noiseproof.heads.files import SUFFIXES, load_head
 from noiseproof.heads.loss_surface import class_numbers, loss_surface
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.progress import stage
@@ -58,14 +59,18 @@ def labels_for(
     Args:
         stored: the features.
         data: name of the data set, as in `open_dataset`, like the columns.
-        noise_manifest: folder that 'noiseproof corrupt' wrote; its labels take the place of those of `data`.
+        noise_manifest: folder that 'noiseproof corrupt' wrote.
 
     Raises:
-        InvalidArgument: a label column without `data`, or with `noise_manifest`.
+        InvalidArgument: `data` and `noise_manifest`, or a label column without `data`.
         BadData: labels of other examples than the features.
     """
+    if data is not None and noise_manifest is not None:
+        raise invalid(
+            "data", data, "nothing beside `noise_manifest`, which has labels, too", "Leave one out."
+        )
     for name, value in (("label", label), ("clean_label", clean_label)):
-        if value is not None and (data is None or noise_manifest is not None):
+        if value is not None and data is None:
             raise invalid(name, value, "nothing unless `data` is where the labels are from", "Leave it out.")
     if noise_manifest is not None:
         manifest = load_manifest(noise_manifest)
@@ -130,7 +135,9 @@ def draw(
         figure, out, "feature-map", "Examples in the plane, by principal components and by t-SNE"
     )
     if heads and labels is not None:
-        curvatures = {path.stem: head_curvature(path, stored, labels, seed=seed) for path in heads}
+        curvatures = {
+            name: head_curvature(path, stored, labels, seed=seed) for name, path in head_names(heads).items()
+        }
         write_json(out / "curvature.json", {name: each.to_json() for name, each in curvatures.items()})
         description = "Largest eigenvalues and trace of the Hessian of the loss of each head"
         written += [
@@ -138,6 +145,17 @@ def draw(
             *_save(curvature_figure(curvatures), out, "curvature", description),
         ]
     return written
+
+
+def head_names(heads: Sequence[Path]) -> dict[str, Path]:
+    """Name -> saved head: as many parts from the end of each path as tell them apart; each head once."""
+    paths = {path.with_name(path.stem) if path.suffix in SUFFIXES else path: path for path in heads}
+    paths = {Path(os.path.abspath(bare)): path for bare, path in paths.items()}  # noqa: PTH100 - links stay
+    for num_parts in range(1, max((len(bare.parts) for bare in paths), default=0) + 1):
+        names = ["/".join(bare.parts[-num_parts:]) for bare in paths]
+        if len(set(names)) == len(names):
+            break
+    return dict(zip(names, paths.values(), strict=True)) if paths else {}
 
 
 def head_curvature(path: Path, stored: StoredFeatures, labels: KnownLabels, *, seed: int = 0) -> Curvature:

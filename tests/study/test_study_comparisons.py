@@ -224,3 +224,53 @@ def test_a_caption_names_each_axis_that_the_figure_does_not_show(name, hidden):
     said = caption.partition("Mean over")[2]
     assert said.count("(") == len(hidden)
     assert all(one in said for one in hidden)
+
+
+def repeated(family, number):
+    return {
+        "name": f"{family}-{number}",
+        "repeats": [f"{family}-{number}-again"],
+        "family": family,
+        "noise": number / 10,
+    }
+
+
+@pytest.mark.parametrize(
+    ("backbones", "said"),
+    [
+        ([repeated("a", 0), repeated("a", 1)], "Each seed has encoders of its own"),
+        ([{"name": "x", "noise": 0}, {"name": "y", "noise": 0.1}], "Encoders were pre-trained once"),
+        (
+            [
+                repeated("a", 0),
+                repeated("a", 1),
+                *({"name": n, "family": "b", "noise": r} for n, r in (("x", 0), ("y", 0.1))),
+            ],
+            "Encoders of b were pre-trained once",
+        ),
+        (
+            [repeated("a", 0), {"name": "x", "family": "a", "noise": 0.1}],
+            "Some encoders were pre-trained once",
+        ),
+    ],
+)
+def test_it_is_said_of_which_encoders_intervals_tell_the_luck_of_pre_training(backbones, said):
+    found = invented(
+        backbones=backbones,
+        seeds=2,
+        heads={"linear": {}, "mlp": {}},
+        tasks={"p": {"train": "p", "ood": ["q"]}},
+    )
+    for name in ("influence", "methods"):
+        assert FIGURES[name](found)[0].caption.count(said) == 1
+    for name in ("influence", "heads", "models"):
+        assert any(note.startswith(said) for note in TABLES[name](found).notes)
+
+
+def test_the_table_of_spectra_has_an_interval_where_an_encoder_has_repeats():
+    found = invented(
+        backbones=[repeated("a", 0), {"name": "x", "family": "b"}], seeds=2, tasks={"p": {"train": "p"}}
+    )
+    first, second = (row[1].spread for row in TABLES["spectrum"](found).rows)
+    assert first == "± 0.000"  # `invented` gives all repeats the same numbers
+    assert second == ""

@@ -76,8 +76,6 @@ def test_repeats_of_an_encoder_are_one_encoder():
     }  # fmt: skip
     assert len(per_seed(own, "score")) == 3
     assert len(found.spectra_of(found.encoders[0])) == 3 * len(found.spectra_of(found.encoders[1]))
-    assert found.has_repeats
-    assert not invented(backbones=["zoo:b"]).has_repeats
 
 
 def test_a_spectrum_is_averaged_over_the_sets_of_a_task_first():

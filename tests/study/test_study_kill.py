@@ -35,7 +35,9 @@ def test_killed_at_random_points_it_ends_with_the_rows_of_an_uninterrupted_start
         return subprocess.Popen([sys.executable, "-c", _COMMAND, str(tmp_path), out])
 
     assert begin("whole").wait() == 0
-    rng, num_killed = np.random.default_rng(), 0
+    seed = int(time.time())  # other points every time; printed, so that a failure can be looked into
+    print(f"killed at random points of seed {seed}")
+    rng, num_killed = np.random.default_rng(seed), 0
     results = tmp_path / "killed" / "study.jsonl"
     sizes = [0]
     for _ in range(20):

@@ -72,6 +72,13 @@ def test_repeats_that_do_not_reach_for_all_seeds_are_refused():
         Recipe(**small_recipe(backbones=[encoder], seeds=3))
 
 
+def test_two_encoders_of_one_family_and_noise_are_refused():
+    with pytest.raises(ValueError, match=r"not 2 of 's' with 0\.1\. Next: .*use `repeats`"):
+        Recipe(**small_recipe(backbones=[{"name": n, "family": "s", "noise": 0.1} for n in "xy"]))
+    unknown = [{"name": name, "family": "s"} for name in "xy"]
+    assert len(Recipe(**small_recipe(backbones=unknown)).backbones) == 2
+
+
 def test_noise_on_labels_that_are_wrong_already_is_refused(written):
     tasks = {"a": {"train": "x"}, "b": {"train": "y", "clean_label": "truth"}}
     assert load_recipe(written(tasks=tasks)).tasks["b"].clean_label == "truth"

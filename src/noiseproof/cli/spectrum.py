@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from noiseproof.cli import options
+from noiseproof.errors import invalid
 
 EPILOG = """Examples:
 
@@ -36,8 +37,11 @@ Heads = Annotated[
     list[Path] | None,
     typer.Option(help="Saved head whose loss curvature is drawn, on the given labels; may be repeated."),
 ]
-Points = Annotated[int, typer.Option(help="At most so many examples in the feature maps.")]
-Seed = Annotated[int, typer.Option(help="Of the feature maps and the curvature.")]
+_POINTS = 2000
+Points = Annotated[
+    int | None, typer.Option(help=f"At most so many examples in the feature maps; by default {_POINTS}.")
+]
+Seed = Annotated[int | None, typer.Option(help="Of the feature maps and the curvature; by default 0.")]
 
 
 def spectrum(
@@ -50,22 +54,31 @@ def spectrum(
     clean_label: options.CleanLabel = None,
     noise_manifest: NoiseManifest = None,
     head: Heads = None,
-    points: Points = 2000,
-    seed: Seed = 0,
+    points: Points = None,
+    seed: Seed = None,
 ) -> None:
     """Singular values, entropy (SVE), largest-singular-value ratio (LSVR), effective rank."""
     import noiseproof
 
     stored = noiseproof.load_features(features)
-    if figures is not None:
+    of_figures = {
+        "data": data, "label": label, "clean_label": clean_label, "noise_manifest": noise_manifest,
+        "head": head, "points": points, "seed": seed,
+    }  # fmt: skip
+    if figures is None:
+        for name, value in of_figures.items():
+            if value is not None:
+                raise invalid(name, str(value), "nothing without `figures`", "Add --figures FOLDER.")
+    else:
         from noiseproof import portrait
 
         labels = portrait.labels_for(
             stored, data=data, label=label, clean_label=clean_label, noise_manifest=noise_manifest
         )
         written = portrait.draw(
-            stored, figures, labels=labels, heads=head or (), max_points=points, seed=seed
-        )
+            stored, figures, labels=labels, heads=head or (),
+            max_points=_POINTS if points is None else points, seed=seed or 0,
+        )  # fmt: skip
         typer.echo(f"{len(written)} files are in {figures}", err=True)
     card = noiseproof.spectrum(stored.features, is_centred=is_centred)
     if is_json:

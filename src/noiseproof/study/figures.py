@@ -14,10 +14,9 @@ from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened
 from noiseproof.study.drawing import MARKERS, Drawn, legend, line, noise_axis, panels, prepared
 from noiseproof.study.found import Found, mean_of, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
-from noiseproof.study.notes import DOMAINS, chosen_noise, incomplete, mean_over, with_notes
+from noiseproof.study.notes import DOMAINS, chosen_noise, incomplete, luck_in_intervals, mean_over, with_notes
 from noiseproof.study.recipe import Encoder
 
-_OF_HEADS = " of the head; each encoder was pre-trained once"
 _FILE = r"^.* \+ |\.\w+$"  # what a shift is of; the suffix of a file
 
 
@@ -48,10 +47,11 @@ def influence_figure(found: Found) -> list[Drawn]:
     legend(figure, axes[0, 0])
     caption = (
         f"Accuracy of the head {head}, mean over sets, by the rate of wrong labels in pre-training. Bars: "
-        f"95 % intervals over seeds{_OF_HEADS if not found.has_repeats else ''}."
+        "95 % intervals over seeds."
     )
     caption = with_notes(
         caption,
+        luck_in_intervals(found),
         chosen_noise(found),
         mean_over(found, "share", "head", *(["noise"] if noise else [])),
         incomplete(found),
@@ -117,7 +117,7 @@ def methods_figure(found: Found) -> list[Drawn]:
         "By noise in pre-training: F1 of the heads, and entropy (SVE) and largest-singular-value ratio "
         "(LSVR) of the features that reach the classifier. Bars: 95 % intervals over seeds."
     )
-    caption = with_notes(caption, mean_over(found, "head"), incomplete(found))
+    caption = with_notes(caption, luck_in_intervals(found), mean_over(found, "head"), incomplete(found))
     return [Drawn("methods", figure, "F1, SVE and LSVR of the heads by noise in pre-training", caption)]
 
 

@@ -39,11 +39,6 @@ class Found:
         return [one for one in self.recipe.backbones if any((name, one.layer) in there for name in one.names)]
 
     @property
-    def has_repeats(self) -> bool:
-        """Whether intervals tell the luck of pre-training, too."""
-        return any(one.repeats for one in self.encoders)
-
-    @property
     def families(self) -> list[str]:
         """Of the encoders with results, in the order of the recipe."""
         return list(dict.fromkeys(one.family for one in self.encoders))

@@ -8,6 +8,7 @@ from typing import Any
 from noiseproof.report.tables import INTERVAL_MEANING, NONE, ONE_SEED, RULE_FOR_BOLD, Cell
 from noiseproof.study.found import Found
 from noiseproof.study.grid import Grid
+from noiseproof.study.recipe import Encoder
 
 DOMAINS = {"id": "in domain", "ood": "out of domain"}
 _MAX_NAMED = 6
@@ -29,7 +30,21 @@ def notes_of(found: Found, *shown: str, bold: bool = True) -> tuple[str, ...]:
     """
     has_seeds = len(found.values("seed")) > 1
     notes = [INTERVAL_MEANING, *([RULE_FOR_BOLD] if bold else [])] if has_seeds else [ONE_SEED]
-    return (*notes, *mean_over(found, *shown), *incomplete(found))
+    luck = luck_in_intervals(found) if has_seeds else []
+    return (*notes, *luck, *mean_over(found, *shown), *incomplete(found))
+
+
+def luck_in_intervals(found: Found) -> list[str]:
+    """Whether intervals over seeds tell the luck of pre-training, too, for each family."""
+    families: dict[str, list[Encoder]] = {}
+    for one in found.encoders:
+        families.setdefault(one.family, []).append(one)
+    once = [family for family, own in families.items() if not all(one.repeats for one in own)]
+    if not once:
+        return ["Each seed has encoders of its own, so intervals tell the luck of pre-training, too."]
+    of = "" if len(once) == len(families) else f" of {_listed(once)}"
+    some = "Some encoders" if any(one.repeats for name in once for one in families[name]) else "Encoders"
+    return [f"{some}{of} were pre-trained once: intervals tell the luck of training heads on them, no more."]
 
 
 def mean_over(found: Found, *shown: str) -> list[str]:

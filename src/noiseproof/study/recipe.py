@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -203,6 +204,17 @@ class Recipe(BaseModel):
         for values in (names, noises, self.shares):
             if len(set(values)) < len(values):
                 raise ValueError(f"each encoder, noise and share once, not {values!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_encoder_per_noise(self) -> Recipe:
+        kinds = Counter((one.family, one.noise) for one in self.backbones if one.noise is not None)
+        for (family, noise), count in kinds.items():
+            if count > 1:
+                raise ValueError(
+                    f"one encoder per family and noise, not {count} of {family!r} with {noise:g}. Next: "
+                    "for encoders made in the same way use `repeats`, for others another `family`"
+                )
         return self
 
     @model_validator(mode="after")

@@ -113,9 +113,8 @@ def spectrum_table(found: Found) -> Table:
     notes = (
         "SVE: entropy of the singular values in nats. LSVR: minus the log of the largest one's share.",
         "Mean over the sets of a task first, then over tasks.",
-        "± is the half width of the 95 % interval over the repeats of an encoder (Student's t)."
-        if found.has_repeats
-        else "There is one number per encoder and set, so there are no seeds to tell luck from effect.",
+        "± is the half width of the 95 % interval over the repeats of an encoder (Student's t). Without one "
+        "there is one number per encoder and set, and nothing to tell luck from effect.",
     )
     return Table("Spectrum of the features", ("encoder", *names), tuple(body), notes)
 
