@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from noiseproof import card
 from noiseproof.backbones.weights import hash_weights
@@ -27,7 +28,7 @@ _NO_MATTER = {"checkpoint_steps", "workers"}
 
 
 def identity(
-    settings: Settings, *, seed: int, noise: Mapping[str, Any], data: Dataset, targets: np.ndarray
+    settings: BaseModel, *, seed: int, noise: Mapping[str, Any], data: Dataset, targets: np.ndarray
 ) -> dict[str, Any]:
     """What a training is: two with the same identity end, on a CPU, with the same weights.
 
@@ -112,18 +113,21 @@ def make_card(
     }
 
 
-def provenance(noise: Mapping[str, Any]) -> dict[str, str]:
+def provenance(card: Mapping[str, Any]) -> dict[str, str]:
     """What the weights themselves carry, should they lose their card.
 
-    One entry, since safetensors writes several in an order that changes from run to run.
+    That is the noise, and what `timm:NAME@FILE` has to know: which images they take and where among them
+    the encoder is. One entry, since safetensors writes several in an order that changes from run to run.
     """
-    return {"noiseproof": json.dumps({"noise": dict(noise)}, sort_keys=True)}
+    kept = {key: card[key] for key in ("noise", "preprocessing", "architecture", "prefix")}
+    return {"noiseproof": json.dumps(kept, sort_keys=True)}
 
 
 def _preprocessing(task: Task, settings: Settings) -> dict[str, Any]:
     return {
         "image_size": settings.image_size,
         "interpolation": "bicubic",
+        "crop_share": settings.crop_share if settings.reading == "stream" else 1.0,
         "mean": list(task.normalise.mean),
         "std": list(task.normalise.std),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,10 @@ import numpy as np
 
 from noiseproof.errors import BadData, InvalidArgument, invalid
 from noiseproof.noise.captions import swap_captions
+from noiseproof.noise.kept import NONE, keep_noise
 from noiseproof.noise.labels import corrupt_labels
-from noiseproof.noise.manifest import NoiseManifest, load_manifest, write_manifest
-from noiseproof.records import Dataset, NoisyCaptions, NoisyLabels
-
-FOLDER = "noise"
-NONE: dict[str, Any] = {"kind": None, "asked_rate": 0.0, "realised_rate": 0.0, "manifest_sha256": None}
+from noiseproof.noise.manifest import NoiseManifest, load_manifest
+from noiseproof.records import Dataset
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def noisy_labels(
     noisy = corrupt_labels(
         clean, kind=request.kind, rate=request.rate, num_classes=len(data.class_names), seed=request.seed
     )
-    return noisy.given, _kept(data, noisy, out)
+    return noisy.given, keep_noise(data, noisy, out)
 
 
 def noisy_captions(
@@ -79,7 +76,7 @@ def noisy_captions(
     if not request.rate:
         return np.asarray(captions, dtype=object), NONE
     noisy = swap_captions(captions, rate=request.rate, seed=request.seed)
-    return np.asarray(noisy.given, dtype=object), _kept(data, noisy, out)
+    return np.asarray(noisy.given, dtype=object), keep_noise(data, noisy, out)
 
 
 def clean_labels(data: Dataset) -> np.ndarray:
@@ -105,20 +102,4 @@ def _from_manifest(
         "realised_rate": manifest.realised_rate,
         "seed": manifest.seed,
         "manifest_sha256": manifest.sha256,
-    }
-
-
-def _kept(data: Dataset, noisy: NoisyLabels | NoisyCaptions, out: Path | None) -> dict[str, Any]:
-    """Write the manifest, or only learn its hash, and say what it says."""
-    with tempfile.TemporaryDirectory() as nowhere:
-        digest = write_manifest(
-            nowhere if out is None else out / FOLDER, noisy, ids=data.ids, data_name=data.name,
-            data_fingerprint=data.fingerprint, class_names=data.class_names,
-        )  # fmt: skip
-    return {
-        "kind": getattr(noisy, "kind", "captions"),
-        "asked_rate": noisy.rate if isinstance(noisy, NoisyCaptions) else noisy.asked_rate,
-        "realised_rate": noisy.realised_rate,
-        "seed": noisy.seed,
-        "manifest_sha256": digest,
     }
