@@ -49,13 +49,18 @@ def identity(
     }
 
 
-def finished(folder: Path, this: Mapping[str, Any]) -> dict[str, Any] | None:
+def finished(folder: Path, this: Mapping[str, Any], *, file: str = CARD) -> dict[str, Any] | None:
     """The card in this folder, if it is of this training; `None` where there is none yet.
+
+    Args:
+        folder: of the training.
+        this: its `identity`.
+        file: of the card, which has an entry `identity`.
 
     Raises:
         CheckpointMismatch: the folder has another training; what differs is named.
     """
-    path = folder / CARD
+    path = folder / file
     if not path.is_file():
         return None
     found = json.loads(path.read_text())
@@ -95,8 +100,8 @@ def make_card(
         "command": command,
         "settings": settings.model_dump(),
         "seed": seed,
-        "train": _data(train),
-        "test": _data(test),
+        "train": data_card(train),
+        "test": data_card(test),
         "noise": dict(noise),
         "preprocessing": _preprocessing(task, settings),
         "facts": dict(task.facts),
@@ -133,7 +138,8 @@ def _preprocessing(task: Task, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _data(dataset: Dataset) -> dict[str, Any]:
+def data_card(dataset: Dataset) -> dict[str, Any]:
+    """What a card says of a data set."""
     return {
         "name": dataset.name,
         "num_examples": len(dataset),

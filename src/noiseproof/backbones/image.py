@@ -17,6 +17,7 @@ from noiseproof.registry import unknown_name
 from noiseproof.torchvision_ops import declare_missing_operators
 
 LAYER = "pooled"
+SUFFIX = "_32px"  # of the names of `small`: a network of timm with a stem that keeps all pixels
 _FAMILIAR = ("convnext_tiny", "efficientnet_b0", "resnet50", "tf_efficientnet_lite0", "vit_base_patch16_224")
 
 

@@ -1,8 +1,8 @@
 """Residual networks for 32-px images, as members of timm's own table of models.
 
 `resnet8_32px` is He et al. 2016, arXiv:1512.03385, Section 4.2, with one block per stage, built from timm's
-bring-your-own-blocks network. `resnet18_32px`, `resnet34_32px` and `resnet50_32px` are timm's networks of those
-names with a stem that keeps all pixels (3x3, stride 1, no pooling), as Chen, Kornblith et al. 2020,
+bring-your-own-blocks network. `resnet18_32px`, `resnet34_32px` and `resnet50_32px` are timm's networks of
+those names with a stem that keeps all pixels (3x3, stride 1, no pooling), as Chen, Kornblith et al. 2020,
 arXiv:2002.05709v3, B.9, have it for CIFAR-10. Importing this module registers them; `import_timm` does.
 """
 
@@ -16,6 +16,8 @@ from timm.models._registry import generate_default_cfgs
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
+
+from noiseproof.backbones.image import SUFFIX
 
 __all__: list[str] = []  # timm adds each registered name
 
@@ -34,7 +36,6 @@ _FOR_32PX = {
     "num_classes": 10,
 }
 _RESNET = {"first_conv": "conv1", "classifier": "fc"}
-SUFFIX = "_32px"  # of the name: the network of timm with another stem
 
 default_cfgs = generate_default_cfgs(
     {
@@ -81,7 +82,7 @@ def resnet50_32px(pretrained: bool = False, **options: Any) -> ResNet:  # noqa: 
 
 
 def _keeping_all_pixels(name: str, pretrained: bool, **options: Any) -> ResNet:  # noqa: FBT001
-    model: ResNet = build_model_with_cfg(ResNet, f"{name}{SUFFIX}", pretrained, **options)
+    model: Any = build_model_with_cfg(ResNet, f"{name}{SUFFIX}", pretrained, **options)
     width, channels = model.conv1.out_channels, model.conv1.in_channels
     model.conv1 = nn.Conv2d(channels, width, kernel_size=3, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")  # as timm's
