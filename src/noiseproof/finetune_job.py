@@ -88,3 +88,18 @@ def data_config(job: FinetuneJob) -> RunConfig:
     elif job.rate is not None:
         raise invalid("rate", job.rate, "nothing without `label_noise`", "Next: say which kind of noise.")
     return checked(RunConfig, values, [], file=None)
+
+
+def alphas(text: str) -> tuple[float, ...]:
+    """Places on the line of WiSE-FT as the command line has them: numbers in [0, 1] with commas between.
+
+    Raises:
+        InvalidArgument: something else.
+    """
+    try:
+        values = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise invalid("wise_ft", text, "numbers in [0, 1] with commas between, e.g. 0,0.5,1") from error
+    for value in values:
+        check_share(value, "wise_ft")
+    return values
