@@ -39,10 +39,9 @@ def test_the_line_agrees_with_a_slow_loop_over_all_numbers(alpha):
 
 def test_the_ends_are_the_two_networks_bit_for_bit():
     before, after = small(1).state_dict(), small(2).state_dict()
-    for alpha, end in ((0, before), (1, after)):
-        assert all(
-            torch.equal(value, end[name]) for name, value in interpolated(before, after, alpha).items()
-        )
+    for alpha, end in ((0.0, before), (1.0, after)):
+        found = interpolated(before, after, alpha)
+        assert all(torch.equal(value, end[name]) for name, value in found.items())
 
 
 def test_each_set_of_weights_says_what_a_network_of_its_own_says():

@@ -8,7 +8,9 @@ from torch import nn
 from noiseproof.adapt.learnable import Tune, blocks_of, learning_names, merged, num_learning, tuned
 from noiseproof.backbones.image import import_timm
 from noiseproof.errors import InvalidArgument
+from noiseproof.torchvision_ops import declare_missing_operators
 
+declare_missing_operators()
 pytest.importorskip("timm")
 
 

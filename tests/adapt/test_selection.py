@@ -32,7 +32,7 @@ def looking(tmp_path):
         selection.look(step)
 
     def start_again():
-        return Selection(tmp_path, model, lambda: [torch.zeros(4, 1)], LABELS)
+        return Selection(tmp_path, model, lambda: [torch.zeros(4, 3, 1, 1)], LABELS)
 
     return look, start_again
 
