@@ -72,10 +72,10 @@ class FinetuneSettings(BaseModel):
     per_class: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=64, ge=1)
     optimizer: str = "sgd"
-    learning_rate: float = Field(default=0.01, gt=0)
+    learning_rate: float = Field(default=0.05, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    warmup_share: float = Field(default=0.01, ge=0, lt=1)
+    warmup_share: float = Field(default=0.05, ge=0, lt=1)
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     accumulation: int = Field(default=1, ge=1)
     max_grad_norm: float | None = Field(default=None, gt=0)
