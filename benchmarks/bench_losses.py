@@ -4,8 +4,8 @@ Usage: python benchmarks/bench_losses.py [--dim 1280] [--batch 64] [--classes 10
            [--heads linear,mlp]
 
 All losses take `--steps` steps in turn, `--repeats` times over, so that another program on the machine
-disturbs all alike. A ratio is the median over the rounds of a loss's time by that of cross-entropy in the same
-round.
+disturbs all alike. A ratio is the median over the rounds of a loss's time by that of cross-entropy in the
+same round.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 Usage: python benchmarks/bench_transition.py [--data cifar10/train.parquet] [--label label]
            [--backbone zoo:resnet8-noise0] [--limit 10000] [--seeds 3] [--heads]
 
-Without --data on scikit-learn's digits as they are. Errors are the mean absolute difference of the entries of T,
-and the total variation of a row (half the sum of its absolute differences), mean over the rows; over seeds, mean
-and standard deviation. With --heads also the accuracy, on held-out clean labels, of a linear probe with the loss
-`forward` and each matrix, with the true one, and with plain cross-entropy.
+Without --data on scikit-learn's digits as they are. Errors are the mean absolute difference of the entries of
+T, and the total variation of a row (half the sum of its absolute differences), mean over the rows; over
+seeds, mean and standard deviation. With --heads also the accuracy, on held-out clean labels, of a linear
+probe with the loss `forward` and each matrix, with the true one, and with plain cross-entropy.
 """
 
 from __future__ import annotations

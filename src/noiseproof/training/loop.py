@@ -41,6 +41,7 @@ class Plan:
         seed: of everything a step draws from global generators.
         checkpoint_steps: steps between checkpoints, which is what an interruption can cost.
         log_steps: steps between lines of the log.
+        look_steps: steps between looks at the model (see `train`); `None` looks at the end only.
     """
 
     num_steps: int
@@ -51,6 +52,11 @@ class Plan:
     seed: int = 0
     checkpoint_steps: int = 500
     log_steps: int = 50
+    look_steps: int | None = None
+
+    def is_end_of(self, steps: int | None, done: int) -> bool:
+        """Whether after so many steps something is due that comes every `steps` and at the end."""
+        return done == self.num_steps or (steps is not None and done % steps == 0)
 
 
 def accelerator_for(precision: str) -> Any:
@@ -83,6 +89,7 @@ def train(
     accelerator: Any,
     folder: Path,
     identity: Mapping[str, Any],
+    look: Callable[[int], None] | None = None,
     quiet: bool = False,
 ) -> None:
     """Train `model` in place.
@@ -100,6 +107,9 @@ def train(
         accelerator: of `accelerator_for`.
         folder: of checkpoint and log.
         identity: JSON values that say what this training is; a checkpoint of another is refused.
+        look: called with the number of steps done, e.g. to validate. A checkpoint follows each look, so that
+            after a kill a look is either repeated or its step is never seen again. It must leave the model,
+            its mode and the global generators as they were.
         quiet: no progress bar.
 
     Raises:
@@ -124,11 +134,14 @@ def train(
             with isolated(plan.seed, "step", step, share.rank):
                 value = _step(accelerator, model, optimizer, loss, batch, plan)
             done = step + 1
-            if done % plan.log_steps == 0 or done == plan.num_steps:
+            if plan.is_end_of(plan.log_steps, done):
                 log.write(done, _checked(accelerator.reduce(value, "mean"), step), peaks[0] * factor)
-            if done % plan.checkpoint_steps == 0 or done == plan.num_steps:
+            is_look = look is not None and plan.is_end_of(plan.look_steps, done)
+            if is_look or plan.is_end_of(plan.checkpoint_steps, done):
                 _checked(accelerator.reduce(value, "mean"), step)
                 _check_weights(accelerator, bare, step)
+                if look is not None and is_look:
+                    look(done)
                 if accelerator.is_main_process:
                     scaler = None if accelerator.scaler is None else accelerator.scaler.state_dict()
                     write_checkpoint(

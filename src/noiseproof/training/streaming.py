@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from noiseproof import records
 from noiseproof.rng import isolated
 from noiseproof.training.batches import AbstractBatches, Batch, Normaliser
-from noiseproof.training.order import Order, Share
+from noiseproof.training.order import AbstractOrder, Share
 
 _ROWS = 64
 
@@ -76,7 +76,7 @@ class StreamBatches(AbstractBatches):
     """
 
     dataset: records.Dataset
-    order: Order
+    order: AbstractOrder
     transform: Transform
     normalise: Normaliser
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Objectives that change a pre-trained encoder; the loop is `noiseproof.training`."""
