@@ -1,0 +1,1 @@
+"""Training that knows its labels may be wrong: example weights learned from a few clean ones, selection."""
