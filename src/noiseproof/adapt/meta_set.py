@@ -44,7 +44,7 @@ def check_meta_set(
                 f"{advice}".rstrip()
             )
     counts = np.bincount(meta_labels, minlength=num_classes)
-    if counts.min(initial=0) < least_per_class:
+    if counts.min() < least_per_class:
         rarest = int(counts.argmin())
         raise BadData(
             f"The meta set has {counts[rarest]} clean examples of class {rarest}; allowed: {least_per_class} "

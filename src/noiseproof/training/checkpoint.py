@@ -25,7 +25,7 @@ _MODEL, _OPTIMIZER, _GROUP, _COMPANION = "model/", "optimizer/", "group/", "comp
 
 @runtime_checkable
 class Companion(Protocol):
-    """Something that learns beside the model and is saved with it: an `nn.Module` has the first two already."""
+    """What learns beside the model and is saved with it: an `nn.Module` has the first two already."""
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """Everything that its next step depends on."""
