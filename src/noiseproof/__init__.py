@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "LinearProbe": "noiseproof.heads.estimators",
     "MLPProbe": "noiseproof.heads.estimators",
+    "MetaWeightNet": "noiseproof.adapt.meta_head",
     "NMTune": "noiseproof.heads.estimators",
     "corrupt_labels": "noiseproof.noise.labels",
     "extract": "noiseproof.features.extract",
@@ -26,6 +27,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
+    from noiseproof.adapt.meta_head import MetaWeightNet as MetaWeightNet
     from noiseproof.data.sources import open_dataset as open_dataset
     from noiseproof.detect.issues import find_label_issues as find_label_issues
     from noiseproof.diagnose.spectrum import spectrum as spectrum

@@ -8,14 +8,19 @@ IDS, LABELS = np.array(["a", "b", "c", "d"]), np.array([0, 0, 1, 1])
 
 
 def test_a_meta_set_of_its_own_with_every_class_passes():
-    check_meta_set(IDS, LABELS, num_classes=2, others={"training set": np.array(["e", "f"])}, least_per_class=2)
+    check_meta_set(
+        IDS, LABELS, num_classes=2, others={"training set": np.array(["e", "f"])}, least_per_class=2
+    )
 
 
 @pytest.mark.parametrize("name", ["training set", "selection set"])
 def test_an_example_that_is_elsewhere_too_is_named(name):
-    others = {"training set": np.array(["x"]), "selection set": np.array(["y"])} | {name: np.array(["z", "c"])}
+    others = {"training set": np.array(["x"]), "selection set": np.array(["y"])} | {
+        name: np.array(["z", "c"])
+    }
     with pytest.raises(
-        BadData, match=rf"shares 1 of its 4 examples with the {name}, for example 'c'; allowed: none\. Next: l"
+        BadData,
+        match=rf"shares 1 of its 4 examples with the {name}, for example 'c'; allowed: none\. Next: l",
     ):
         check_meta_set(IDS, LABELS, num_classes=2, others=others)
 

@@ -147,7 +147,7 @@ def test_steps_whose_weights_are_all_zero_leave_the_network_as_it_was(tmp_path):
 
 def test_a_checkpoint_of_another_v_is_refused(tmp_path):
     run(tmp_path)
-    with pytest.raises(CheckpointMismatch, match=r"does not fit the model.*hidden"):
+    with pytest.raises(CheckpointMismatch, match=r"(?s)does not fit the model.*hidden"):
         run(tmp_path, options=WeightOptions(num_hidden=9))
 
 
