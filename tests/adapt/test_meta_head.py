@@ -8,40 +8,40 @@ from noiseproof.errors import BadData, InvalidArgument, UnknownName
 QUICK = {"epochs": 30, "batch_size": 40, "learning_rate": 0.02}
 
 
-def blobs(n=240, clean=30, d=8, k=3, wrong=0.5, seed=0):
+def blobs(n=240, clean=40, d=8, k=4, wrong=0.5, seed=0):
     """Features of k classes; half of the given labels are wrong, those of the last `clean` rows are not."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n + clean) % k
     features = (np.eye(k, d)[labels] * 2 + rng.normal(size=(n + clean, d))).astype(np.float32)
     is_wrong = (rng.random(n + clean) < wrong) & (np.arange(n + clean) < n)
-    given = np.where(is_wrong, (labels + 1) % k, labels)
+    given = np.where(is_wrong, (labels + rng.integers(1, k, n + clean)) % k, labels)
     meta = {"meta_features": features[n:], "meta_labels": given[n:]}
     return features[:n], given[:n], meta, is_wrong[:n], labels[:n]
 
 
 def fitted(head=None, **options):
-    features, given, meta, is_wrong, labels = blobs()
+    features, given, meta, *_ = blobs()
     head = LinearProbe(**QUICK) if head is None else head
     return MetaWeightNet(head, **{"meta_learning_rate": 0.01, **options}).fit(features, given, **meta)
 
 
+# A head with enough capacity to learn wrong labels by heart, or there would be nothing to see in the losses.
+MLP = {"epochs": 30, "batch_size": 40, "learning_rate": 0.003}
 HEADS = {
-    "linear": LinearProbe(**QUICK),
-    "mlp": MLPProbe(**QUICK | {"learning_rate": 0.003}),
-    "batch norm": MLPProbe(**QUICK | {"learning_rate": 0.003}, batch_norm=True),
-    "dropout": MLPProbe(**QUICK | {"learning_rate": 0.003}, dropout=0.3),
+    "plain": MLPProbe(**MLP),
+    "batch norm": MLPProbe(**MLP, batch_norm=True),
+    "dropout": MLPProbe(**MLP, dropout=0.3),
 }
-every_head = pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 
 
-@every_head
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 def test_wrong_labels_count_less_and_the_head_is_better_than_alone(head):
     features, given, _, is_wrong, labels = blobs()
     with_weights = fitted(head)
     weights = with_weights.example_weights_
     assert weights.shape == (240,)
     assert ((weights >= 0) & (weights <= 1)).all()
-    assert weights[~is_wrong].mean() > weights[is_wrong].mean() + 0.1
+    assert weights[~is_wrong].mean() > 2 * weights[is_wrong].mean()
     assert with_weights.score(features, labels) > head.fit(features, given).score(features, labels) + 0.05
 
 
@@ -51,7 +51,7 @@ def test_wrong_labels_count_less_and_the_head_is_better_than_alone(head):
 ])  # fmt: skip
 def test_every_variant_tells_right_from_wrong_labels(options):
     _, _, _, is_wrong, _ = blobs()
-    weights = fitted(**{"inner_rate": 0.5, **options}).example_weights_
+    weights = fitted(HEADS["plain"], **options).example_weights_
     assert weights[~is_wrong].mean() > weights[is_wrong].mean()
 
 
@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
 
 def test_it_is_a_scikit_learn_classifier_that_keeps_names_of_classes():
     features, given, meta, _, _ = blobs()
-    names = np.array(["ant", "bee", "cat"])
+    names = np.array(["ant", "bee", "cat", "dog"])
     meta["meta_labels"] = names[meta["meta_labels"]]
     model = MetaWeightNet(LinearProbe(**QUICK)).fit(features, names[given], **meta)
     assert set(model.predict(features)) == set(names)
@@ -103,7 +103,8 @@ def test_steps_whose_weights_are_all_zero_are_skipped_and_counted(monkeypatch):
     from noiseproof.adapt.weight_net import WeightNet
 
     features, *_ = blobs()
-    monkeypatch.setattr(WeightNet, "forward", lambda self, losses: self.out.bias - 1e4 + 0 * losses)
+    forward = WeightNet.forward
+    monkeypatch.setattr(WeightNet, "forward", lambda self, losses: forward(self, losses) - 1e4)
     model = fitted(log_steps=180)
     assert model.history_[-1]["skipped_steps"] == 180
     assert np.isfinite(model.predict_proba(features)).all()
@@ -115,8 +116,8 @@ def test_an_overlap_with_the_training_set_is_found_by_content_and_by_id():
     both = {"meta_features": features[:30], "meta_labels": given[:30]}
     with pytest.raises(BadData, match=r"shares 30 of its 30 examples with the training set.*pass `ids` and"):
         model.fit(features, given, **both)
-    ids, meta_ids = np.arange(240), np.arange(239, 269)
-    with pytest.raises(BadData, match=r"shares 1 of its 30 examples with the training set, for example 239"):
+    ids, meta_ids = np.arange(240), np.arange(239, 279)
+    with pytest.raises(BadData, match=r"shares 1 of its 40 examples with the training set, for example 239"):
         model.fit(features, given, **meta, ids=ids, meta_ids=meta_ids)
     with pytest.raises(BadData, match="`ids` and `meta_ids` belong together; allowed: both or neither"):
         model.fit(features, given, **meta, ids=ids)
@@ -132,8 +133,8 @@ def test_a_meta_set_that_cannot_teach_is_refused():
         model.fit(features, given, meta_features=meta["meta_features"][rows],
                   meta_labels=meta["meta_labels"][rows])  # fmt: skip
     with pytest.raises(BadData, match=r"`meta_labels` has the class .*7.*, which no training example has"):
-        model.fit(features, given, meta_features=meta["meta_features"], meta_labels=np.full(30, 7))
-    with pytest.raises(BadData, match="`meta_labels` has 29 rows, `meta_features` 30; they must agree"):
+        model.fit(features, given, meta_features=meta["meta_features"], meta_labels=np.full(40, 7))
+    with pytest.raises(BadData, match="`meta_labels` has 39 rows, `meta_features` 40; they must agree"):
         model.fit(features, given, meta_features=meta["meta_features"], meta_labels=meta["meta_labels"][1:])
     broken = meta["meta_features"].copy()
     broken[4, 0] = np.nan
@@ -142,11 +143,11 @@ def test_a_meta_set_that_cannot_teach_is_refused():
 
 
 def test_options_out_of_range_are_named():
-    with pytest.raises(InvalidArgument, match="`inner_rate` is 0; allowed: a number > 0, or None"):
-        fitted(inner_rate=0)
+    with pytest.raises(InvalidArgument, match=r"`inner_rate` is 0\.0; allowed: a number > 0, or None"):
+        fitted(inner_rate=0.0)
     with pytest.raises(InvalidArgument, match="`meta_batch_size` is 0; allowed: a whole number from 1"):
         fitted(meta_batch_size=0)
-    with pytest.raises(UnknownName, match="Unknown meta loss 'mea'. Did you mean 'mae'"):
+    with pytest.raises(UnknownName, match=r"Unknown meta loss 'mea'. Did you mean 'mae'"):
         fitted(meta_loss="mea")
     with pytest.raises(
         InvalidArgument, match="`head` is 'a head with regularisers'; allowed: LinearProbe or"

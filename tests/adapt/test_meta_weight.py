@@ -153,7 +153,7 @@ def test_a_checkpoint_of_another_v_is_refused(tmp_path):
 
 @pytest.mark.parametrize("meta_loss", ["cross_entropy", "mae"])
 def test_wrong_labels_come_to_count_less(tmp_path, meta_loss):
-    model, loss = run(tmp_path, num_steps=150, options=WeightOptions(learning_rate=0.02), meta_loss=meta_loss,
+    _, loss = run(tmp_path, num_steps=150, options=WeightOptions(learning_rate=0.02), meta_loss=meta_loss,
                       inner_rate=0.5)  # fmt: skip
     right, wrong = loss.weigher.weights(torch.tensor([0.05, 4.0]))
     assert right > 2 * wrong
@@ -170,7 +170,7 @@ def test_inner_rate_can_follow_the_schedule():
 def test_options_out_of_range_are_named():
     with pytest.raises(InvalidArgument, match="`inner_rate` is 0; allowed: a number > 0"):
         MetaWeightLoss(batches(), inner_rate=0)
-    with pytest.raises(UnknownName, match="Unknown meta loss 'gce'. Known: cross_entropy, mae"):
+    with pytest.raises(UnknownName, match=r"Unknown meta loss 'gce'. Known: cross_entropy, mae"):
         MetaWeightLoss(batches(), inner_rate=0.1, meta_loss="gce")
 
 
