@@ -157,7 +157,7 @@ def test_the_graph_of_the_first_forward_serves_the_final_step():
     with isolated(1, "dropout"):
         step = NetworkStep(model, batch, cross_entropy)
     step.slopes(torch.full((N,), 1 / N).double(), meta_batch, cross_entropy, rate=RATE)
-    step.losses.mean().backward()
+    step.backward(torch.full((N,), 1 / N).double())
     with isolated(1, "dropout"):
         cross_entropy(plain, batch).mean().backward()
     for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
@@ -212,6 +212,17 @@ def test_products_of_activations_give_the_slopes_of_the_general_form(options):
     assert torch.equal(dense.losses, general.losses)
 
 
+@pytest.mark.parametrize("options", HEADS.values(), ids=HEADS.keys())
+def test_products_of_activations_give_the_gradients_of_the_real_step(options):
+    batch, _ = batches(5)
+    shares = torch.rand(N, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / N
+    one, other = head(**options), head(**options)
+    DenseStep(one, batch, losses_of_head).backward(shares)
+    NetworkStep(other, batch, losses_of_head).backward(shares)
+    for ours, theirs in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-10, atol=1e-14)
+
+
 def test_a_head_is_dense_where_examples_do_not_mix():
     assert is_dense(head(hidden_layers=0))
     assert is_dense(head(dropout=0.5))
@@ -226,7 +237,7 @@ def test_dropout_of_a_head_is_drawn_once_for_the_training_batch():
     one, other = head(dropout=0.4), head(dropout=0.4)
     step = DenseStep(one, batch, losses_of_head)
     step.slopes(shares, meta_batch, losses_of_head, rate=RATE)
-    (shares * step.losses).sum().backward()
+    step.backward(shares)
     (shares * losses_of_head(other, batch)).sum().backward()
     for ours, theirs in zip(one.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from noiseproof import LinearProbe, MetaWeightNet, MLPProbe, NMTune
+from noiseproof.adapt.meta_gradient import DenseStep
 from noiseproof.errors import BadData, InvalidArgument, UnknownName
 
 QUICK = {"epochs": 30, "batch_size": 40, "learning_rate": 0.02}
@@ -46,13 +47,27 @@ def test_wrong_labels_count_less_and_the_head_is_better_than_alone(head):
 
 
 @pytest.mark.parametrize("options", [
-    {"normalise_weights": True}, {"meta_optimizer": "sgd", "meta_learning_rate": 0.3}, {"meta_loss": "mae"},
-    {"inner_rate": None}, {"update_every": 2}, {"meta_batch_size": 10},
+    {"normalise_weights": True}, {"meta_optimizer": "sgd", "meta_learning_rate": 0.3},
+    {"meta_loss": "mae", "inner_rate": 1.0}, {"update_every": 2}, {"meta_batch_size": 10},
 ])  # fmt: skip
 def test_every_variant_tells_right_from_wrong_labels(options):
     _, _, _, is_wrong, _ = blobs()
     weights = fitted(HEADS["plain"], **options).example_weights_
     assert weights[~is_wrong].mean() > weights[is_wrong].mean()
+
+
+@pytest.mark.parametrize(("inner_rate", "expected"), [(0.3, [0.3, 0.3]), (None, [0.02, 0.0])])
+def test_inner_rate_is_constant_or_follows_the_heads_schedule(monkeypatch, inner_rate, expected):
+    rates, slopes = [], DenseStep.slopes
+
+    def watched(self, *batches, rate):
+        rates.append(rate)
+        return slopes(self, *batches, rate=rate)
+
+    monkeypatch.setattr(DenseStep, "slopes", watched)
+    fitted(inner_rate=inner_rate)
+    assert len(rates) == 180
+    assert [rates[0], rates[-1]] == pytest.approx(expected, abs=1e-4)
 
 
 def test_history_has_weights_and_the_gradient_of_the_weight_net():

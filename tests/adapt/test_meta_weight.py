@@ -168,8 +168,8 @@ def test_inner_rate_can_follow_the_schedule():
 
 
 def test_options_out_of_range_are_named():
-    with pytest.raises(InvalidArgument, match="`inner_rate` is 0; allowed: a number > 0"):
-        MetaWeightLoss(batches(), inner_rate=0)
+    with pytest.raises(InvalidArgument, match=r"`inner_rate` is 0\.0; allowed: a number > 0"):
+        MetaWeightLoss(batches(), inner_rate=0.0)
     with pytest.raises(UnknownName, match=r"Unknown meta loss 'gce'. Known: cross_entropy, mae"):
         MetaWeightLoss(batches(), inner_rate=0.1, meta_loss="gce")
 

@@ -129,10 +129,10 @@ def test_the_state_of_another_v_is_refused():
 
 
 def test_options_out_of_range_are_named():
-    with pytest.raises(UnknownName, match=r"Unknown meta optimizer 'adm'. Did you mean 'adam'\?"):
+    with pytest.raises(UnknownName, match=r"Unknown meta optimizer 'adm'\. Did you mean 'adam'\?"):
         WeightOptions(optimizer="adm")
-    with pytest.raises(InvalidArgument, match="`learning_rate of V` is 0; allowed: a number > 0"):
-        WeightOptions(learning_rate=0)
+    with pytest.raises(InvalidArgument, match=r"`learning_rate of V` is 0\.0; allowed: a number > 0"):
+        WeightOptions(learning_rate=0.0)
     with pytest.raises(InvalidArgument, match="`update_every` is 0; allowed: a whole number from 1"):
         WeightOptions(update_every=0)
 

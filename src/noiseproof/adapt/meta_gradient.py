@@ -97,6 +97,10 @@ class NetworkStep:
         direction = torch.autograd.grad(meta_loss, list(moved.values()), materialize_grads=True)
         return -rate * self._along(dict(zip(moving, direction, strict=True)))
 
+    def backward(self, shares: Float[Tensor, " n"]) -> None:
+        """Gradients of the real step, by the graph of the first forward."""
+        (shares * self.losses).sum().backward()
+
     def _along(self, direction: dict[str, Tensor]) -> Float[Tensor, " n"]:
         """The directional derivative of each training loss, in one forward pass that carries it along."""
         _load_forward_mode()
@@ -178,15 +182,16 @@ class DenseStep:
         self._inputs: list[Tensor] = []
         self._outputs: list[Tensor] = []
         with _hooked(head, self._see):
-            self.losses = losses(head, batch)
+            values = losses(head, batch)
+        self._deltas = [each[0] for each in torch.autograd.grad(values.sum(), self._outputs)]
+        self.losses = values.detach()
 
     def slopes(
         self, shares: Float[Tensor, " n"], meta_batch: Batch, meta_losses: PerExample, *, rate: float
     ) -> Float[Tensor, " n"]:
         """See `NetworkStep.slopes`."""
-        deltas = torch.autograd.grad(self.losses.sum(), self._outputs, retain_graph=True)
         factors = rate * shares[:, None]
-        layers = [_Layer(a, d[0], factors * d[0]) for a, d in zip(self._inputs, deltas, strict=True)]
+        layers = [_Layer(a, d, factors * d) for a, d in zip(self._inputs, self._deltas, strict=True)]
         inputs: list[Tensor] = []
         outputs: list[Tensor] = []
 
@@ -199,7 +204,14 @@ class DenseStep:
             meta_loss = meta_losses(self._head, meta_batch).mean()
         pulls = torch.autograd.grad(meta_loss, outputs)
         products = [layer.products(*seen) for *seen, layer in zip(inputs, pulls, layers, strict=True)]
-        return -rate * torch.stack(products).sum(0)
+        return -rate * sum(products[1:], products[0])
+
+    def backward(self, shares: Float[Tensor, " n"]) -> None:
+        """See `NetworkStep.backward`; the derivatives by the layers' outputs are there already."""
+        linear = [each for each in self._head.modules() if isinstance(each, StackedLinear)]
+        for layer, inputs, deltas in zip(linear, self._inputs, self._deltas, strict=True):
+            pulls = shares[:, None] * deltas
+            layer.weight.grad, layer.bias.grad = (pulls.mT @ inputs)[None], pulls.sum(0)[None]
 
     def _see(self, _: int, inputs: Tensor, outputs: Tensor) -> None:
         self._inputs.append(inputs[0].detach())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from noiseproof.adapt.meta_gradient import DenseStep, NetworkStep, is_dense
 from noiseproof.adapt.meta_set import check_meta_set
 from noiseproof.adapt.meta_weight import LabelLoss, meta_loss_of
-from noiseproof.adapt.weight_net import MetaOptimizer, Weigher, WeightOptions
+from noiseproof.adapt.weight_net import Weigher, WeightOptions
 from noiseproof.errors import BadData, invalid
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import LinearProbe
@@ -65,7 +65,7 @@ class MetaWeightNet(ClassifierMixin, BaseEstimator):
         head: AbstractHead | None = None,
         *,
         meta_batch_size: int = 100,
-        meta_optimizer: MetaOptimizer = "adam",
+        meta_optimizer: str = "adam",
         meta_learning_rate: float = 1e-3,
         meta_weight_decay: float = 1e-4,
         meta_loss: str = "cross_entropy",
@@ -222,7 +222,7 @@ class _Run:
             weigher.learn(losses, lambda shares: step.slopes(shares, meta_batch, meta_losses, rate=rate))
         shares = weigher.shares(losses)
         if shares is not None:
-            (shares * step.losses).sum().backward()
+            step.backward(shares)
         if weigher.num_steps % self.options.log_steps == 0:
             self.history.append({"step": weigher.num_steps, **weigher.facts()})
         return shares is not None

@@ -8,9 +8,10 @@ Source: Shu et al. 2019, arXiv:1902.07379, Section 2 (V is 1-100-1 with a sigmoi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, final, get_args
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from noiseproof.registry import unknown_name
 from noiseproof.rng import isolated
 from noiseproof.training.checkpoint import below, optimizer_state, restore_optimizer
 
-MetaOptimizer = Literal["adam", "sgd"]
+META_OPTIMIZERS = ("adam", "sgd")
 _NUM_BINS = 10
 _COUNTERS = ("num_steps", "num_skipped_steps", "num_skipped_updates")
 
@@ -41,7 +42,7 @@ class WeightOptions:
         seed: of V's initial weights.
     """
 
-    optimizer: MetaOptimizer = "adam"
+    optimizer: str = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     normalise: bool = False
@@ -50,8 +51,8 @@ class WeightOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.optimizer not in get_args(MetaOptimizer):
-            raise unknown_name("meta optimizer", self.optimizer, get_args(MetaOptimizer))
+        if self.optimizer not in META_OPTIMIZERS:
+            raise unknown_name("meta optimizer", self.optimizer, META_OPTIMIZERS)
         if not self.learning_rate > 0:
             raise invalid("learning_rate of V", self.learning_rate, "a number > 0")
         for name in ("num_hidden", "update_every"):
@@ -138,8 +139,8 @@ class Weigher:
         shares = self._shares(self.net(losses))
         parameters = list(self.net.parameters())
         gradients = torch.autograd.grad(shares, parameters, grad_outputs=slopes(shares.detach()))
-        norm = float(torch.stack([each.norm() for each in gradients]).norm())
-        if norm - norm != 0:  # NaN or infinite: V would never recover
+        norm = float(torch.cat([each.flatten() for each in gradients]).norm())
+        if not math.isfinite(norm):  # V would never recover
             self.num_skipped_updates += 1
             return
         self._gradient_norm = norm
@@ -184,7 +185,8 @@ class Weigher:
             RuntimeError: it is not of such a V.
         """
         self.net.load_state_dict(below("net/", state))
-        restore_optimizer(self.optimizer, below("optimizer/", state))
+        moments = {place: value.clone() for place, value in below("optimizer/", state).items()}
+        restore_optimizer(self.optimizer, moments)
         for name, value in zip(_COUNTERS, state["counters"].tolist(), strict=True):
             setattr(self, name, value)
 
