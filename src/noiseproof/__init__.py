@@ -15,6 +15,7 @@ _HOMES = {
     "FinetuneSettings": "noiseproof.adapt.settings",
     "LinearProbe": "noiseproof.heads.estimators",
     "MLPProbe": "noiseproof.heads.estimators",
+    "MetaWeightNet": "noiseproof.adapt.meta_head",
     "NMTune": "noiseproof.heads.estimators",
     "corrupt_labels": "noiseproof.noise.labels",
     "estimate_transition": "noiseproof.detect.transition",
@@ -30,6 +31,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
+    from noiseproof.adapt.meta_head import MetaWeightNet as MetaWeightNet
     from noiseproof.adapt.settings import FinetuneSettings as FinetuneSettings
     from noiseproof.data.sources import open_dataset as open_dataset
     from noiseproof.detect.issues import find_label_issues as find_label_issues

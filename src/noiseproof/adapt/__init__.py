@@ -1,1 +1,4 @@
-"""Objectives that change a pre-trained encoder; the loop is `noiseproof.training`."""
+"""Training that knows its labels may be wrong: fine-tuning, and example weights learned from clean ones.
+
+The loops are those of `noiseproof.training` and `noiseproof.heads.fit`.
+"""

@@ -20,7 +20,7 @@ from noiseproof.progress import stage
 from noiseproof.rng import isolated
 from noiseproof.schedule import learning_rate_factor
 from noiseproof.training.batches import AbstractBatches, Batch
-from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
+from noiseproof.training.checkpoint import Companion, read_checkpoint, write_checkpoint
 from noiseproof.training.order import Share
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
@@ -90,6 +90,7 @@ def train(
     folder: Path,
     identity: Mapping[str, Any],
     look: Callable[[int], None] | None = None,
+    companions: Mapping[str, Companion] | None = None,
     quiet: bool = False,
 ) -> None:
     """Train `model` in place.
@@ -101,7 +102,7 @@ def train(
         model: on any device; moved to the accelerator's.
         batches: by step number.
         loss: (model, batch) -> mean loss of the batch. It calls the model it is given: in parallel training
-            that is the wrapper which averages gradients.
+            that is the wrapper which averages gradients. A value that needs no gradient skips the step.
         optimizer: of the model's parameters; each group's learning rate is the highest of the schedule.
         plan: how the steps go.
         accelerator: of `accelerator_for`.
@@ -110,6 +111,7 @@ def train(
         look: called with the number of steps done, e.g. to validate. A checkpoint follows each look, so that
             after a kill a look is either repeated or its step is never seen again. It must leave the model,
             its mode and the global generators as they were.
+        companions: what the loss learns beside the model; part of every checkpoint, its facts of the log.
         quiet: no progress bar.
 
     Raises:
@@ -120,7 +122,7 @@ def train(
     share = Share(accelerator.process_index, accelerator.num_processes)
     _check_division(batches.order.batch_size, share.world, plan.accumulation)
     peaks = [float(group["lr"]) for group in optimizer.param_groups]
-    begin, scaling = _resumed(folder / CHECKPOINT, model, optimizer, identity)
+    begin, scaling = _resumed(folder / CHECKPOINT, model, optimizer, identity, companions)
     bare, bare_optimizer = model, optimizer
     model, optimizer = accelerator.prepare(model, optimizer)
     if scaling:
@@ -135,7 +137,10 @@ def train(
                 value = _step(accelerator, model, optimizer, loss, batch, plan)
             done = step + 1
             if plan.is_end_of(plan.log_steps, done):
-                log.write(done, _checked(accelerator.reduce(value, "mean"), step), peaks[0] * factor)
+                facts = {
+                    key: fact for each in (companions or {}).values() for key, fact in each.facts().items()
+                }
+                log.write(done, _checked(accelerator.reduce(value, "mean"), step), peaks[0] * factor, facts)
             is_look = look is not None and plan.is_end_of(plan.look_steps, done)
             if is_look or plan.is_end_of(plan.checkpoint_steps, done):
                 _checked(accelerator.reduce(value, "mean"), step)
@@ -145,32 +150,42 @@ def train(
                 if accelerator.is_main_process:
                     scaler = None if accelerator.scaler is None else accelerator.scaler.state_dict()
                     write_checkpoint(
-                        folder / CHECKPOINT, bare, bare_optimizer, step=done, identity=identity, scaler=scaler
-                    )
+                        folder / CHECKPOINT, bare, bare_optimizer, step=done, identity=identity,
+                        scaler=scaler, companions=companions,
+                    )  # fmt: skip
             bar.update()
     accelerator.wait_for_everyone()
 
 
 def _resumed(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, identity: Mapping[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    identity: Mapping[str, Any],
+    companions: Mapping[str, Companion] | None,
 ) -> tuple[int, dict[str, float]]:
     """Where to begin, and the state of the loss scaling there; a fresh start without a checkpoint."""
     if not path.exists():
         return 0, {}
-    return read_checkpoint(path, model, optimizer, identity=identity)
+    return read_checkpoint(path, model, optimizer, identity=identity, companions=companions)
 
 
 def _step(accelerator: Any, model: nn.Module, optimizer: Any, loss: Loss, batch: Batch, plan: Plan) -> Tensor:
     """One optimiser step; the mean loss of this process's share, detached."""
     total = torch.zeros((), device=accelerator.device)
+    is_learned = False
     for part, chunk in enumerate(_parts(batch, plan.accumulation)):
         is_last = part == plan.accumulation - 1
         waiting: AbstractContextManager[Any] = nullcontext() if is_last else accelerator.no_sync(model)
         on_device = {name: value.to(accelerator.device) for name, value in chunk.items()}
         with waiting:
             value = loss(model, on_device) / plan.accumulation  # in float32: the model's outputs are cast
-            accelerator.backward(value)
+            if value.requires_grad:
+                accelerator.backward(value)
+                is_learned = True
         total += value.detach()
+    if not is_learned:
+        return total
     if plan.max_grad_norm is not None:
         accelerator.clip_grad_norm_(model.parameters(), plan.max_grad_norm)
     optimizer.step()
@@ -237,9 +252,9 @@ class _Log:
             self._start_s -= json.loads(kept[-1])["wall_s"] if kept else 0.0
             atomic.write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
 
-    def write(self, step: int, loss: float, learning_rate: float) -> None:
+    def write(self, step: int, loss: float, learning_rate: float, facts: Mapping[str, Any]) -> None:
         if self._is_writer:
-            row = {"step": step, "loss": round(loss, 6), "learning_rate": learning_rate}
+            row = {"step": step, "loss": round(loss, 6), "learning_rate": learning_rate, **facts}
             row["wall_s"] = round(time.perf_counter() - self._start_s, 2)
             with self._path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
