@@ -119,13 +119,14 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     )
     images = reader(this.validation, this.start, settings, is_read_again=True, quiet=job.quiet)
     selection = Selection(this.out, model, images, this.held_out_labels)
-    loss = classification_loss(
+    loss, companions = classification_loss(
         settings.loss, this.loss_options, num_examples=len(this.train), num_classes=len(this.class_names)
     )
     train(
         model, batches, loss, optimizer,
         plan=plan_of(settings, batches.order, seed=job.seed), accelerator=this.accelerator, folder=this.out,
-        identity=this.identity, look=selection.look if is_main else lambda step: None, quiet=job.quiet,
+        identity=this.identity, look=selection.look if is_main else lambda step: None, companions=companions,
+        quiet=job.quiet,
     )  # fmt: skip
     if not is_main:
         return None

@@ -20,6 +20,7 @@ from noiseproof.detect.transition import TransitionEstimate, estimate_transition
 from noiseproof.errors import BadData, invalid
 from noiseproof.finetune_job import FinetuneJob, data_config
 from noiseproof.heads.estimators import LinearProbe
+from noiseproof.losses.batch import remembers
 from noiseproof.losses.table import Options, check_complete, needs_transition, resolved
 from noiseproof.noise.kept import NONE, noise_sha256, said_of
 from noiseproof.noise.manifest import load_manifest
@@ -119,7 +120,7 @@ def open_tuning(job: FinetuneJob, accelerator: Any) -> Tuning:
         InvalidArgument: a setting, or a backbone that cannot be trained.
         BadData: data or manifest cannot be used.
     """
-    _check_loss(job)
+    _check_loss(job, accelerator.num_processes)
     for alpha in job.wise_ft:
         check_share(alpha, "wise_ft")
     config = data_config(job)
@@ -146,10 +147,19 @@ def open_tuning(job: FinetuneJob, accelerator: Any) -> Tuning:
     )  # fmt: skip
 
 
-def _check_loss(job: FinetuneJob) -> None:
-    resolved(job.settings.loss, job.settings.loss_options)
-    if job.settings.loss == "elr":
-        raise invalid("loss", "elr", "a loss without memory of the examples")
+def _check_loss(job: FinetuneJob, num_processes: int) -> None:
+    name = job.settings.loss
+    resolved(name, job.settings.loss_options)
+    if remembers(name) and num_processes > 1:
+        raise invalid(
+            "loss", name, "a loss without a memory of the examples in several processes",
+            "Each would remember its own. Next: one process, or another loss.",
+        )  # fmt: skip
+    if remembers(name) and job.settings.per_class is not None:
+        raise invalid(
+            "per_class", job.settings.per_class, f"nothing with the loss {name!r}",
+            "A balanced epoch may have an example twice in a batch. Next: leave one of the two out.",
+        )  # fmt: skip
 
 
 def _check_transition(job: FinetuneJob, num_classes: int) -> None:

@@ -13,7 +13,9 @@ MATRIX = [[0.8, 0.2], [0.3, 0.7]]
 
 
 def loss_of(name, options=None, *, num_examples=2):
-    return classification_loss(name, resolved(name, options), num_examples=num_examples, num_classes=2)
+    options = resolved(name, options)
+    loss, _ = classification_loss(name, options, num_examples=num_examples, num_classes=2)
+    return loss
 
 
 def batch_of(logits, labels):
@@ -67,3 +69,23 @@ def test_what_a_loss_draws_depends_on_the_step_alone():
 
     first, second, again = values(loss_of("peer", num_examples=8))
     assert first == again != second
+
+
+def test_what_a_loss_remembers_can_be_saved():
+    batch = batch_of(torch.linspace(-2, 2, 16).view(8, 2).cos(), [0, 1, 1, 0, 0, 0, 1, 1])
+    made = [
+        classification_loss("elr", resolved("elr", None), num_examples=8, num_classes=2) for _ in range(2)
+    ]
+    (one, of_one), (other, of_other) = made
+    first = float(one(torch.nn.Identity(), batch))
+    kept = {name: value.clone() for name, value in of_one["loss"].state_dict().items()}
+    of_other["loss"].load_state_dict(kept)
+    second = float(one(torch.nn.Identity(), batch))
+    assert float(other(torch.nn.Identity(), batch)) == second != first
+    with pytest.raises(RuntimeError, match="targets of 3 examples instead of 8"):
+        of_one["loss"].load_state_dict({"targets": torch.zeros(1, 3, 2)})
+
+
+def test_a_loss_without_memory_has_nothing_to_save():
+    _, companions = classification_loss("gce", resolved("gce", None), num_examples=8, num_classes=2)
+    assert companions == {}

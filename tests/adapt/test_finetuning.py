@@ -126,9 +126,10 @@ def test_the_selection_is_by_the_given_labels_not_by_the_true_ones(job, tmp_path
 
 
 @pytest.mark.slow
-def test_killed_at_random_points_it_ends_with_the_same_bytes(job, tmp_path):
+@pytest.mark.parametrize("loss", ["cross_entropy", "elr"])
+def test_killed_at_random_points_it_ends_with_the_same_bytes(job, tmp_path, loss):
     def begin(out):
-        command = [sys.executable, str(PROGRAM), job.train, job.test, str(tmp_path / out)]
+        command = [sys.executable, str(PROGRAM), job.train, job.test, str(tmp_path / out), loss]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     with begin("whole") as process:
@@ -415,3 +416,8 @@ def test_losses_are_refused_with_their_options_before_anything_is_read(job):
         finetune(with_settings(job, loss="gcee"))
     with pytest.raises(UnknownName, match=r"option of the loss 'cross_entropy'.*'q'"):
         finetune(with_settings(job, loss_options={"q": 0.7}))
+
+
+def test_a_memory_of_the_examples_needs_each_of_them_once_in_a_batch(job):
+    with pytest.raises(InvalidArgument, match="`per_class` is 8; allowed: nothing with the loss 'elr'"):
+        finetune(with_settings(job, loss="elr", per_class=8))

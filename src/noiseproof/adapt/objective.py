@@ -8,10 +8,13 @@ from torch import Tensor, nn
 from noiseproof.losses.batch import batch_loss
 from noiseproof.losses.table import Options
 from noiseproof.training.batches import Batch
+from noiseproof.training.checkpoint import Companion
 from noiseproof.training.loop import Loss
 
 
-def classification_loss(name: str, options: Options, *, num_examples: int, num_classes: int) -> Loss:
+def classification_loss(
+    name: str, options: Options, *, num_examples: int, num_classes: int
+) -> tuple[Loss, dict[str, Companion]]:
     """The mean loss of a batch of `images`, `given_labels` and `row`, the place of each in the data set.
 
     What a loss draws comes from torch's global generator, which the loop sets for each step: a training that
@@ -22,6 +25,9 @@ def classification_loss(name: str, options: Options, *, num_examples: int, num_c
         options: as `losses.table.resolved` gives them.
         num_examples: n.
         num_classes: k.
+
+    Returns:
+        The loss, and what it remembers of the examples, for the `companions` of `training.loop.train`.
 
     Raises:
         InvalidArgument: no transition matrix, or one of another size.
@@ -36,4 +42,4 @@ def classification_loss(name: str, options: Options, *, num_examples: int, num_c
         one = per_example(log_probs[None], batch["given_labels"].long()[None], batch["row"][None])
         return one.mean()
 
-    return loss
+    return loss, {"loss": per_example} if isinstance(per_example, Companion) else {}
