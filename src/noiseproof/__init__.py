@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FinetuneJob": "noiseproof.finetune_job",
+    "FinetuneSettings": "noiseproof.adapt.settings",
     "LinearProbe": "noiseproof.heads.estimators",
     "MLPProbe": "noiseproof.heads.estimators",
+    "MetaWeightNet": "noiseproof.adapt.meta_head",
     "NMTune": "noiseproof.heads.estimators",
     "corrupt_labels": "noiseproof.noise.labels",
     "estimate_transition": "noiseproof.detect.transition",
     "extract": "noiseproof.features.extract",
     "find_label_issues": "noiseproof.detect.issues",
+    "finetune": "noiseproof.finetuning",
     "load_features": "noiseproof.features.store",
     "open_dataset": "noiseproof.data.sources",
     "run": "noiseproof.pipeline",
@@ -27,12 +31,16 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
+    from noiseproof.adapt.meta_head import MetaWeightNet as MetaWeightNet
+    from noiseproof.adapt.settings import FinetuneSettings as FinetuneSettings
     from noiseproof.data.sources import open_dataset as open_dataset
     from noiseproof.detect.issues import find_label_issues as find_label_issues
     from noiseproof.detect.transition import estimate_transition as estimate_transition
     from noiseproof.diagnose.spectrum import spectrum as spectrum
     from noiseproof.features.extract import extract as extract
     from noiseproof.features.store import load_features as load_features
+    from noiseproof.finetune_job import FinetuneJob as FinetuneJob
+    from noiseproof.finetuning import finetune as finetune
     from noiseproof.heads.estimators import LinearProbe as LinearProbe
     from noiseproof.heads.estimators import MLPProbe as MLPProbe
     from noiseproof.heads.estimators import NMTune as NMTune

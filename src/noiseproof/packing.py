@@ -45,7 +45,7 @@ def pack(folder: Path, *, name: str, out: Path) -> Path:
         )
     card = json.loads((folder / CARD).read_text())
     state = {key: _halved(key, value) for key, value in read_checkpoint(folder / WEIGHTS).items()}
-    content = save(state, metadata=provenance(card["noise"]))
+    content = save(state, metadata=provenance(card))
     atomic.write_bytes(out / f"{name}.safetensors", content)
     atomic.write_json(out / f"{name}.json", {"name": name} | _told(card, content))
     return out / f"{name}.safetensors"

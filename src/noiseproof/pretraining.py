@@ -18,26 +18,27 @@ from noiseproof.backbones.weights import write_weights
 from noiseproof.data.sources import open_dataset
 from noiseproof.errors import BadData
 from noiseproof.heads.estimators import LinearProbe
+from noiseproof.noise.kept import NONE
 from noiseproof.pretrain.captions import class_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task
 from noiseproof.pretrain.noise import (
-    NONE,
     NoiseRequest,
     Targets,
     clean_labels,
     noisy_captions,
     noisy_labels,
-)  # fmt: skip
+)
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretrain.simclr import simclr_task
 from noiseproof.pretrain.supervised import supervised_task
-from noiseproof.pretrain.task import Images, Task, outputs
+from noiseproof.pretrain.task import Task
 from noiseproof.records import Dataset
 from noiseproof.training.batches import AbstractBatches, ArrayBatches
 from noiseproof.training.images import decode_all
 from noiseproof.training.loop import CHECKPOINT, Plan, accelerator_for, train
+from noiseproof.training.networks import Images, outputs
 from noiseproof.training.optimizers import make_optimizer
-from noiseproof.training.order import Order, Share
+from noiseproof.training.order import AbstractOrder, Order, Share
 from noiseproof.training.streaming import StreamBatches, stream_images
 from noiseproof.training_card import CARD, evaluation, finished, identity, make_card, provenance
 
@@ -113,12 +114,12 @@ def pretrain(job: Job) -> dict[str, Any]:
         return {}
     results, features = _evaluated(job, task, data, test, labels)
     targets.keep(data, job.out)  # not before: a command that is refused must leave that of another alone
-    write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(targets.noise))
     card = make_card(
         task=task, settings=job.settings, seed=job.seed, command=job.command, folder=job.out, train=data,
         test=test, noise=targets.noise, results=results, test_features=features, this=this,
         evaluated=evaluated,
     )  # fmt: skip
+    write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(card))
     write_json(job.out / CARD, card)
     (job.out / CHECKPOINT).unlink(missing_ok=True)
     return card
@@ -173,7 +174,7 @@ def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
     return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
 
 
-def _plan(job: Job, order: Order) -> Plan:
+def _plan(job: Job, order: AbstractOrder) -> Plan:
     settings = job.settings
     return Plan(
         num_steps=settings.epochs * order.steps_per_epoch,

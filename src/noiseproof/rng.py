@@ -6,8 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 def _entropy(seed: int, *path: str | int) -> list[int]:
@@ -63,3 +67,26 @@ def isolated(seed: int, *path: str | int, is_cpu_only: bool = False) -> Iterator
         finally:
             random.setstate(before[0])
             np.random.set_state(before[1])  # noqa: NPY002
+
+
+@contextmanager
+def rewound(state: torch.Tensor, device_state: torch.Tensor | None = None) -> Iterator[None]:
+    """Inside this block torch draws again what it drew after `torch_state()` gave this state.
+
+    For a second pass through a network that has to see the dropout masks of the first.
+    """
+    import torch
+
+    devices = [] if device_state is None else [torch.cuda.current_device()]
+    with torch.random.fork_rng(devices=devices):
+        torch.set_rng_state(state)
+        if device_state is not None:
+            torch.cuda.set_rng_state(device_state)
+        yield
+
+
+def torch_state() -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Where torch's global generators stand: of the CPU, and of the current GPU where there is one."""
+    import torch
+
+    return torch.get_rng_state(), torch.cuda.get_rng_state() if torch.cuda.is_available() else None

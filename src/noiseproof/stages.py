@@ -97,7 +97,7 @@ class Stages:
             begin = time.perf_counter()
             files = list(make(self._waiting))
             wall_s = time.perf_counter() - begin + spent_s
-            hashes = {file: _hash_of(self._waiting / file) for file in files}
+            hashes = {file: hash_file(self._waiting / file) for file in files}
             made_with = self._made_with
             marker = {"key": key, "title": title, "wall_s": wall_s, "files": hashes, "made_with": made_with}
             write_json(_marker(self._waiting, name), marker)
@@ -174,7 +174,7 @@ class Stages:
     def _is_intact(self, files: dict[str, str], *homes: Path) -> bool:
         """Whether the first of these folders that has a file has it as it was written, for every file."""
         found = {file: next((h / file for h in homes if (h / file).is_file()), None) for file in files}
-        return all(path is not None and _hash_of(path) == files[file] for file, path in found.items())
+        return all(path is not None and hash_file(path) == files[file] for file, path in found.items())
 
     def _forget(self, home: Path, name: str) -> None:
         marker = self._read(home, name)
@@ -247,6 +247,7 @@ def _digest_or_text(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} cannot be part of a key")
 
 
-def _hash_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """SHA-256 of its bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

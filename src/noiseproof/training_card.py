@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from noiseproof import card
 from noiseproof.backbones.weights import hash_weights
@@ -27,7 +28,7 @@ _NO_MATTER = {"checkpoint_steps", "workers"}
 
 
 def identity(
-    settings: Settings,
+    settings: BaseModel,
     *,
     seed: int,
     noise: Mapping[str, Any],
@@ -69,7 +70,7 @@ def evaluation(test: Dataset, labels: np.ndarray) -> dict[str, str]:
 
 
 def finished(
-    folder: Path, this: Mapping[str, Any], *, evaluated: Mapping[str, str] | None = None
+    folder: Path, this: Mapping[str, Any], *, evaluated: Mapping[str, str] | None = None, file: str = CARD
 ) -> dict[str, Any] | None:
     """The card in this folder, if it is of this training; `None` where there is none yet.
 
@@ -77,12 +78,13 @@ def finished(
         folder: of a training.
         this: identity of the training that is asked for.
         evaluated: what the results have to be of; `None` takes those of any test set.
+        file: of the card, which has an entry `identity`.
 
     Raises:
         CheckpointMismatch: the folder has another training, or results on other examples; what differs is
             named.
     """
-    path = folder / CARD
+    path = folder / file
     if not path.is_file():
         return None
     found = _read_card(path)
@@ -146,8 +148,8 @@ def make_card(
         "command": command,
         "settings": settings.model_dump(),
         "seed": seed,
-        "train": _data(train),
-        "test": _data(test),
+        "train": data_card(train),
+        "test": data_card(test),
         "noise": dict(noise),
         "preprocessing": _preprocessing(task, settings),
         "facts": dict(task.facts),
@@ -165,24 +167,28 @@ def make_card(
     }
 
 
-def provenance(noise: Mapping[str, Any]) -> dict[str, str]:
+def provenance(card: Mapping[str, Any]) -> dict[str, str]:
     """What the weights themselves carry, should they lose their card.
 
-    One entry, since safetensors writes several in an order that changes from run to run.
+    That is the noise, and what `timm:NAME@FILE` has to know: which images they take and where among them
+    the encoder is. One entry, since safetensors writes several in an order that changes from run to run.
     """
-    return {"noiseproof": json.dumps({"noise": dict(noise)}, sort_keys=True)}
+    kept = {key: card[key] for key in ("noise", "preprocessing", "architecture", "prefix")}
+    return {"noiseproof": json.dumps(kept, sort_keys=True)}
 
 
 def _preprocessing(task: Task, settings: Settings) -> dict[str, Any]:
     return {
         "image_size": settings.image_size,
         "interpolation": "bicubic",
+        "crop_share": settings.crop_share if settings.reading == "stream" else 1.0,
         "mean": list(task.normalise.mean),
         "std": list(task.normalise.std),
     }
 
 
-def _data(dataset: Dataset) -> dict[str, Any]:
+def data_card(dataset: Dataset) -> dict[str, Any]:
+    """What a card says of a data set."""
     return {
         "name": dataset.name,
         "num_examples": len(dataset),

@@ -5,7 +5,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from noiseproof.backbones.weights import hash_weights, load_exactly, read_checkpoint
+from noiseproof.backbones.weights import (
+    hash_weights,
+    load_exactly,
+    read_checkpoint,
+    read_provenance,
+    write_weights,
+)
 from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingFile
 
 
@@ -116,3 +122,18 @@ def test_batch_counters_may_be_absent():
     state = {name: value for name, value in made().state_dict().items() if "num_batches" not in name}
     load_exactly(model := made(seed=1), state, source="x.pth")
     assert hash_weights(model) == hash_weights(made())
+
+
+def test_a_header_is_read_back_and_files_of_others_have_none(tmp_path):
+    write_weights(tmp_path / "ours.safetensors", made(), metadata={"noiseproof": '{"prefix": "a."}'})
+    save_file(made().state_dict(), tmp_path / "theirs.safetensors")
+    torch.save(made().state_dict(), tmp_path / "theirs.pth")
+    assert read_provenance(tmp_path / "ours.safetensors") == {"prefix": "a."}
+    assert read_provenance(tmp_path / "theirs.safetensors") == {}
+    assert read_provenance(tmp_path / "theirs.pth") == {}
+
+
+def test_a_header_that_is_no_json_is_damaged(tmp_path):
+    write_weights(tmp_path / "x.safetensors", made(), metadata={"noiseproof": "{"})
+    with pytest.raises(DamagedFile, match=r"header of the checkpoint .*x.safetensors"):
+        read_provenance(tmp_path / "x.safetensors")

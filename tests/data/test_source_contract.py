@@ -33,7 +33,7 @@ def opened(request, tmp_path_factory, monkeypatch):
 
 def test_the_contract_covers_every_source_of_the_table():
     assert sorted(ALL) == sorted(SOURCES.names)
-    assert len(SOURCES.names) == 14
+    assert len(SOURCES.names) == 15
 
 
 @pytest.mark.parametrize("source", ALL)

@@ -394,3 +394,19 @@ def test_labels_of_a_file_that_arrow_reads_in_pieces_stay_in_order(write_csv):
     dataset = open_dataset(name)
     assert [dataset.class_names[label] for label in dataset.given_labels] == labels
     assert dataset.examples[9999].startswith("9999 x")
+
+
+def test_cifar100_opens_by_its_fine_labels(write_parquet):
+    """As the hub has it: two columns of labels, a hundred and twenty names."""
+    columns = {
+        "img": [{"bytes": png((shade, 0, 0)), "path": None} for shade in (1, 2, 3)],
+        "fine_label": [99, 0, 41],
+        "coarse_label": [14, 4, 0],
+    }
+    fine, coarse = [f"fine {number}" for number in range(100)], [f"coarse {number}" for number in range(20)]
+    name = write_parquet(columns, hf_header(fine_label=fine, coarse_label=coarse))
+    dataset = open_dataset(name, label="fine_label")
+    named = [dataset.class_names[label] for label in dataset.given_labels]
+    assert named == ["fine 99", "fine 0", "fine 41"]
+    with pytest.raises(BadData, match=r"Its columns: img, fine_label, coarse_label. Next: name one"):
+        open_dataset(name)

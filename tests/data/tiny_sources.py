@@ -155,6 +155,26 @@ def make_shift(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -
     return f"shift:contrast-1:{make_parquet(root, labels, first)}"
 
 
+def make_clothing1m(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """Lists of keys, labels of all splits in one file, names of the classes; a key has a comma in it."""
+    base = root / "clothing1m"
+    keys = [f"images/0/{row}/{row},7.jpg" for row in range(4)]
+    for key, content in zip(keys, pictures(first), strict=True):
+        (base / key).parent.mkdir(parents=True)
+        (base / key).write_bytes(content)
+    rows = [f"{key} {('cat', 'dog').index(label)}" for key, label in zip(keys, labels, strict=True)]
+    files = {
+        "noisy_train_key_list.txt": keys,
+        "clean_test_key_list.txt": keys[1:3],
+        "noisy_label_kv.txt": ["images/9/9/other.jpg 1", *reversed(rows)],
+        "clean_label_kv.txt": [f"{keys[1]} 1", f"{keys[2]} 1"],
+        "category_names_eng.txt": ["cat", "dog"],
+    }
+    for name, lines in files.items():
+        (base / name).write_text("\n".join(lines) + "\n")
+    return f"clothing1m:{base}/train"
+
+
 def make_hf(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
     datasets = pytest.importorskip("datasets")
     features = datasets.Features(
@@ -177,6 +197,7 @@ MAKERS: dict[str, Maker] = {
     "torchvision": make_torchvision,
     "hf": make_hf,
     "idx": make_idx,
+    "clothing1m": make_clothing1m,
     "txt": make_list,
     "suite": make_suite,
     "shift": make_shift,

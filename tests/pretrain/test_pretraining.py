@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny_images import image_folder
 from typer.testing import CliRunner
 
 from noiseproof.backbones.table import open_backbone
@@ -27,6 +26,7 @@ from noiseproof.pretrain.settings import Settings
 from noiseproof.pretraining import Job, pretrain
 from noiseproof.torchvision_ops import declare_missing_operators
 from noiseproof.training_card import identity
+from tiny_images import image_folder
 
 declare_missing_operators()
 pytest.importorskip("timm")

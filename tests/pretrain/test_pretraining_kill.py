@@ -9,9 +9,9 @@ import time
 
 import numpy as np
 import pytest
-from tiny_images import image_folder
 
 from noiseproof.torchvision_ops import declare_missing_operators
+from tiny_images import image_folder
 
 declare_missing_operators()
 pytest.importorskip("timm")

@@ -283,3 +283,24 @@ def test_a_checkpoint_keeps_the_state_of_loss_scaling(tmp_path):
     path = tmp_path / CHECKPOINT
     write_checkpoint(path, model, optimizer, step=4, identity={"a": 1}, scaler={"scale": 1024.0})
     assert read_checkpoint(path, model, optimizer, identity={"a": 1}) == (4, {"scale": 1024.0})
+
+
+def test_looks_come_at_their_steps_and_at_the_end(tmp_path):
+    steps: list[int] = []
+    run_toy(tmp_path, look=steps.append, look_steps=4)
+    assert steps == [4, 8, 12, NUM_STEPS]
+
+
+def test_a_checkpoint_follows_each_look(tmp_path):
+    """Stopped right after the look at step 4, it goes on from there, not from the checkpoint at step 3."""
+    steps: list[int] = []
+    interrupted_run(tmp_path, 4, look=steps.append, look_steps=4)
+    run_toy(tmp_path, look=steps.append, look_steps=4)
+    assert steps == [4, 8, 12, NUM_STEPS]
+    assert len(losses(tmp_path)) == NUM_STEPS
+
+
+def test_looking_changes_nothing_that_is_learned(tmp_path):
+    plain = run_toy(tmp_path / "plain")
+    looked = run_toy(tmp_path / "looked", look=lambda step: None, look_steps=2)
+    assert looked.read_bytes() == plain.read_bytes()

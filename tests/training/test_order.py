@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from noiseproof.errors import InvalidArgument
-from noiseproof.training.order import Order, Share
+from noiseproof.training.order import BalancedOrder, Order, Share
 
 
 def test_an_epoch_has_every_row_at_most_once():
@@ -47,3 +47,40 @@ def test_a_batch_that_is_empty_or_larger_than_the_data_is_refused(batch_size):
 def test_repeats_below_one_are_refused():
     with pytest.raises(InvalidArgument, match="`repeats` is 0"):
         Order(10, 5, seed=0, repeats=0)
+
+
+LABELS = np.array([0] * 10 + [1] * 3 + [3] * 1)  # no example of class 2
+
+
+def epoch_of(order, epoch):
+    steps = range(epoch * order.steps_per_epoch, (epoch + 1) * order.steps_per_epoch)
+    return np.concatenate([order.rows(step) for step in steps])
+
+
+def test_a_balanced_epoch_has_as_many_examples_of_each_class():
+    order = BalancedOrder(LABELS, per_class=4, batch_size=4, seed=0)
+    assert order.steps_per_epoch == 3
+    for epoch in range(3):
+        assert np.bincount(LABELS[epoch_of(order, epoch)]).tolist() == [4, 4, 0, 4]
+
+
+def test_a_balanced_epoch_repeats_an_example_only_where_the_class_has_too_few():
+    order = BalancedOrder(LABELS, per_class=4, batch_size=4, seed=0)
+    times = np.bincount(epoch_of(order, 0), minlength=len(LABELS))
+    assert times[:10].tolist().count(1) == 4  # four of ten, each once
+    assert sorted(times[10:13]) == [1, 1, 2]  # all three, then one of them again
+    assert times[13] == 4
+
+
+def test_each_balanced_epoch_is_a_draw_of_its_own_and_the_seed_decides():
+    order = BalancedOrder(LABELS, per_class=4, batch_size=4, seed=0)
+    again, other = (BalancedOrder(LABELS, per_class=4, batch_size=4, seed=seed) for seed in (0, 1))
+    assert set(epoch_of(order, 0)) != set(epoch_of(order, 1))
+    np.testing.assert_array_equal(epoch_of(order, 1), epoch_of(again, 1))
+    assert not np.array_equal(epoch_of(order, 0), epoch_of(other, 0))
+
+
+@pytest.mark.parametrize(("per_class", "batch_size", "said"), [(0, 1, "`per_class` is 0"), (2, 7, "1 to 6")])
+def test_a_balanced_epoch_that_cannot_be_is_refused(per_class, batch_size, said):
+    with pytest.raises(InvalidArgument, match=said):
+        BalancedOrder(LABELS, per_class, batch_size, 0)

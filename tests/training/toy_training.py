@@ -93,7 +93,7 @@ LOSSES = {
 def run_toy(
     folder: Path, *, loss: str = "cross_entropy", optimizer: str = "sgd", precision: str = "float32",
     use_batch_norm: bool = True, num_steps: int = NUM_STEPS, accumulation: int = 1, on_step=lambda: None,
-    identity=None,
+    identity=None, look=None, look_steps=None,
 ) -> Path:  # fmt: skip
     declare_missing_operators()
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,12 +109,13 @@ def run_toy(
     plan = Plan(
         num_steps, warmup_steps=2, precision=precision, accumulation=accumulation, seed=3,
         checkpoint_steps=3, log_steps=50 if loss == "broken_in_one" else 1, max_grad_norm=5.0,
+        look_steps=look_steps,
     )  # fmt: skip
     train(
         model, toy_batches(views=2 if loss == "nt_xent" else 1), observed,
         make_optimizer(model, optimizer, learning_rate=0.05, weight_decay=1e-3), plan=plan,
         accelerator=accelerator, folder=folder,
-        identity=identity or {"loss": loss, "optimizer": optimizer}, quiet=True,
+        identity=identity or {"loss": loss, "optimizer": optimizer}, look=look, quiet=True,
     )  # fmt: skip
     path = folder / "weights.safetensors"
     write_weights(path, model)

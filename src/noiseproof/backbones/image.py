@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from noiseproof.backbones.hub import downloading
 from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.backbones.weights import load_exactly, read_checkpoint
+from noiseproof.backbones.weights import load_exactly, read_checkpoint, read_provenance
 from noiseproof.errors import MissingExtra, UnknownName, invalid, missing_extra
 from noiseproof.registry import unknown_name
 from noiseproof.torchvision_ops import declare_missing_operators
 
 LAYER = "pooled"
+SUFFIX = "_32px"  # of the names of `small`: a network of timm with a stem that keeps all pixels
 _FAMILIAR = ("convnext_tiny", "efficientnet_b0", "resnet50", "tf_efficientnet_lite0", "vit_base_patch16_224")
 
 
@@ -22,6 +25,8 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
     """A timm model as a backbone.
 
     The classifier is dropped, so a checkpoint may bring one of any size or none; every other key must fit.
+    A checkpoint of ours also says which images it takes (size, crop, mean, standard deviation), and under
+    which prefix the encoder lies; others get what timm has for the architecture.
 
     Args:
         rest: what follows `timm:`; a model name, with `@path` for weights from a file instead of the hub.
@@ -39,7 +44,9 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
         raise unknown_model(architecture, timm.list_models())
     if checkpoint:
         model = timm.create_model(architecture, pretrained=False, num_classes=0)
-        state = read_checkpoint(checkpoint)
+        said = read_provenance(checkpoint) if Path(checkpoint).is_file() else {}
+        state = under_prefix(read_checkpoint(checkpoint), said.get("prefix", ""))
+        use_preprocessing(model, said.get("preprocessing", {}))
         load_exactly(model, state, source=checkpoint, dropped=classifier_names(model))
     elif not timm.is_model_pretrained(architecture):
         raise invalid(
@@ -50,6 +57,53 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
         with downloading(f"timm:{rest}"):
             model = timm.create_model(architecture, pretrained=True, num_classes=0)
     return as_backbone(f"timm:{rest}", model)
+
+
+def under_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights whose names begin with this prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def use_preprocessing(model: Any, said: Mapping[str, Any]) -> None:
+    """Let a timm model take the images that its weights were trained on.
+
+    Args:
+        model: its configuration is changed in place.
+        said: as `preprocessing_of` has it; what it lacks stays as timm has it.
+    """
+    if "image_size" in said:
+        model.pretrained_cfg["input_size"] = (3, said["image_size"], said["image_size"])
+    for key in ("mean", "std"):
+        if key in said:
+            model.pretrained_cfg[key] = tuple(said[key])
+    for key, ours in (("interpolation", "interpolation"), ("crop_pct", "crop_share")):
+        if ours in said:
+            model.pretrained_cfg[key] = said[ours]
+
+
+def preprocessing_of(model: Any) -> dict[str, Any]:
+    """Which images a timm model takes, as cards and headers of weights have it.
+
+    Returns:
+        `image_size` in pixels, `interpolation`, `crop_share` of the shorter side, and `mean` and `std` of
+        pixels in [0, 1].
+
+    Raises:
+        InvalidArgument: it takes images that are not square.
+    """
+    from timm.data import resolve_model_data_config
+
+    config = resolve_model_data_config(model)
+    _, height, width = config["input_size"]
+    if height != width:
+        raise invalid("backbone", (height, width), "a model of square images")
+    return {
+        "image_size": height,
+        "interpolation": config["interpolation"],
+        "crop_share": config["crop_pct"],
+        "mean": list(config["mean"]),
+        "std": list(config["std"]),
+    }
 
 
 def as_backbone(name: str, model: nn.Module) -> ImageBackbone:

@@ -60,6 +60,10 @@ class ImageBackbone(AbstractTorchBackbone):
         mean: per channel, of pixels in [0, 1].
         std: per channel, of pixels in [0, 1].
         description: the whole preprocessing as its library prints it.
+
+    Attributes:
+        mean: as given.
+        std: as given.
     """
 
     kind: Kind = "image"
@@ -72,6 +76,7 @@ class ImageBackbone(AbstractTorchBackbone):
             raise invalid("backbone", name, "a model of three-channel images", "This one has another number.")
         self.name = name
         self.layer = layer
+        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
         self.module = PixelEncoder(encoder, mean=mean, std=std).eval().requires_grad_(False)
         self.transform = _without_addresses(description)
         self.weights_hash = hash_weights(self.module)
@@ -91,8 +96,13 @@ class ImageBackbone(AbstractTorchBackbone):
 
     def _measured_dim(self, encoder: nn.Module) -> int:
         blank = self.prepare(Image.new("RGB", (64, 64)))
-        with torch.inference_mode(), one_thread():
-            features = encoder(torch.zeros(1, 3, *blank.shape[:2]))
+        try:
+            with torch.inference_mode(), one_thread():
+                features = encoder(torch.zeros(1, 3, *blank.shape[:2]))
+        except (AssertionError, RuntimeError) as error:  # transformers take one size
+            raise invalid(
+                "image_size", blank.shape[0], f"a size that {self.name!r} takes", f"It says: {error}"
+            ) from error
         if features.ndim != 2:
             raise invalid(
                 "backbone", self.name, "a model with one pooled feature row per image",

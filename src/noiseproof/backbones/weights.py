@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -67,6 +68,26 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
             "Next: save `model.state_dict()` with safetensors."
         )
     return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """What a file of weights says of itself in its header: how its encoder was made and what it takes.
+
+    Returns:
+        Nothing for files that are not ours; else what `training_card.provenance` wrote.
+    """
+    if Path(path).suffix != ".safetensors":
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            said = json.loads((file.metadata() or {}).get("noiseproof", "{}"))
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise DamagedFile(
+            f"The header of the checkpoint {str(path)!r} cannot be read ({error}). Next: fetch it again."
+        ) from error
+    return said if isinstance(said, dict) else {}
 
 
 def _parsed(path: Path) -> Any:

@@ -14,7 +14,14 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from noiseproof.backbones.image import as_backbone, check_layer, classifier_names, import_timm
+from noiseproof.backbones.image import (
+    as_backbone,
+    check_layer,
+    classifier_names,
+    import_timm,
+    under_prefix,
+    use_preprocessing,
+)
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.weights import load_exactly, parse_safetensors
 from noiseproof.errors import DamagedFile, invalid
@@ -67,18 +74,9 @@ def open_zoo(rest: str, *, layer: str | None = None) -> ImageBackbone:
             f"The weights of 'zoo:{rest}' are not those its card describes. Next: install noiseproof again, "
             "or pack your encoder again."
         )
-    prefix = card["prefix"]
-    state = parse_safetensors(content)
-    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    own = under_prefix(parse_safetensors(content), card["prefix"])
     load_exactly(model, own, source=f"zoo:{rest}", dropped=classifier_names(model))
-    size = card["preprocessing"]["image_size"]
-    model.pretrained_cfg |= {
-        "input_size": (3, size, size),
-        "interpolation": card["preprocessing"]["interpolation"],
-        "mean": tuple(card["preprocessing"]["mean"]),
-        "std": tuple(card["preprocessing"]["std"]),
-        "crop_pct": 1.0,
-    }
+    use_preprocessing(model, {"crop_share": 1.0} | card["preprocessing"])
     return as_backbone(f"zoo:{rest}", model)
 
 

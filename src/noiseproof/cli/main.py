@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import noiseproof
-from noiseproof.cli import corrupt, demo, extract, ls, pretrain, report, run, spectrum, study, verdict
+from noiseproof.cli import adapt, corrupt, demo, extract, ls, pretrain, report, run, spectrum, study, verdict
 from noiseproof.cli.guard import guarded, wants_traceback
 
 # Read when torch is imported. A thread that waits by spinning takes its core from every other program: with
@@ -50,3 +50,4 @@ for _name, _module in {
 }.items():  # fmt: skip
     app.command(_name, epilog=_module.EPILOG)(guarded(getattr(_module, _name)))
 app.add_typer(pretrain.app, name="pretrain")
+app.add_typer(adapt.app, name="adapt")

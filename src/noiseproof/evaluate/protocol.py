@@ -110,13 +110,28 @@ def evaluate_head(
         rows = slice(start, start + block_size)
         probs = _over_all_classes(head, np.asarray(head.predict_proba(features[rows])), len(class_names))
         blocks.append(outcomes(probs, labels[rows]))
+    return result_row(
+        blocks, name=name, seed=seed, set_name=set_name, domain=domain, class_names=class_names
+    )  # fmt: skip
+
+
+def result_row(
+    blocks: Sequence[Outcomes], *, name: str, seed: int, set_name: str, domain: str,
+    class_names: Sequence[str],
+) -> ResultRow:  # fmt: skip
+    """Every metric of whatever gave these outcomes, on one set.
+
+    Args:
+        blocks: consecutive parts of the set.
+        name: of the head or network, as the others of `evaluate_head`.
+    """
     found = joined(blocks)
     return ResultRow(
         head=name,
         seed=seed,
         set_name=set_name,
         domain=domain,
-        num_examples=len(labels),
+        num_examples=len(found.labels),
         metrics=overall(found),
         per_class=dict(zip(class_names, per_class(found), strict=True)),
     )

@@ -21,6 +21,7 @@ from noiseproof.schedule import learning_rate_factor
 
 State = dict[str, Tensor]  # parameters and running statistics of one head, by name
 OnStep = Callable[[int], object]
+Backward = Callable[[Head, "StackBatch"], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,25 @@ class Examples:
         """The rows of all views, view by view, and their labels."""
         features = torch.cat([view[index] for view in self.views], dim=1)
         return features, self.given_labels[index].repeat(1, len(self.views))
+
+
+@dataclass(frozen=True, eq=False)
+class StackBatch:
+    """What m heads learn from in one step.
+
+    Attributes:
+        features: of all views, view by view.
+        given_labels: of these rows.
+        index: rows of the examples, the same for each view.
+        epoch: how many passes over the examples are done.
+        factor: learning rate of this step as a part of the highest one.
+    """
+
+    features: Float[Tensor, "m vb d"]
+    given_labels: Int[Tensor, "m vb"]
+    index: Int[Tensor, "m b"]
+    epoch: int
+    factor: float
 
 
 def fit_specs(specs: Sequence[Spec], examples: Examples, *, on_step: OnStep | None = None) -> list[State]:
@@ -89,6 +109,27 @@ def _stacks(specs: Sequence[Spec], device: torch.device) -> list[list[int]]:
 
 
 def _fit_stack(specs: Sequence[Spec], examples: Examples, on_step: OnStep | None) -> list[State]:
+    loss = _loss(specs, len(examples.given_labels), examples.num_classes)
+
+    def backward(module: Head, batch: StackBatch) -> bool:
+        losses = objective(module, specs, batch.features, batch.given_labels, batch.index, loss=loss)
+        losses.sum().backward()
+        return True
+
+    return fit_stack(specs, examples, backward, on_step=on_step)
+
+
+def fit_stack(
+    specs: Sequence[Spec], examples: Examples, backward: Backward, *, on_step: OnStep | None = None
+) -> list[State]:
+    """Train heads of one shape as members of one module, by gradients of the caller's making.
+
+    Args:
+        specs: as in `fit_specs`, of one architecture and schedule.
+        examples: features on the device to train on.
+        backward: (module, batch) -> whether to take this step; it leaves the gradients in the module.
+        on_step: called after each step with the number of heads that took it.
+    """
     n, d = examples.views[0].shape
     device = examples.given_labels.device
     training = specs[0].training
@@ -98,7 +139,6 @@ def _fit_stack(specs: Sequence[Spec], examples: Examples, on_step: OnStep | None
     members = _member_views(module, len(specs))
     optimizer = _optimizer(members, specs)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    loss = _loss(specs, n, examples.num_classes)
     for step, index in enumerate(_batches(specs, n, schedule.epochs, schedule.steps_per_epoch)):
         factor = learning_rate_factor(
             step, num_steps=schedule.num_steps, warmup_steps=training.warmup_steps, decay=training.decay
@@ -106,16 +146,20 @@ def _fit_stack(specs: Sequence[Spec], examples: Examples, on_step: OnStep | None
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
         rows = index.to(device)
-        features, labels = examples.batch(rows)
-        objective(module, specs, features, labels, rows, loss=loss).sum().backward()
-        for whole, parts in members:
-            for part, gradient in zip(parts, _gradient(whole), strict=True):
-                part.grad = gradient
-            whole.grad = None
-        optimizer.step()
+        batch = StackBatch(*examples.batch(rows), rows, step // schedule.steps_per_epoch, factor)
+        if backward(module, batch):
+            _take_step(optimizer, members)
         if on_step is not None:
             on_step(len(specs))
     return [_checked(_member_state(module, i), spec) for i, spec in enumerate(specs)]
+
+
+def _take_step(optimizer: torch.optim.Optimizer, members: list[tuple[Tensor, list[Tensor]]]) -> None:
+    for whole, parts in members:
+        for part, gradient in zip(parts, _gradient(whole), strict=True):
+            part.grad = gradient
+        whole.grad = None
+    optimizer.step()
 
 
 def objective(

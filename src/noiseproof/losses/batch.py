@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -19,6 +19,11 @@ from noiseproof.losses.table import LOSSES, Options, check_complete
 # says which example each is, once for all views.
 BatchLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 PlainLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+def remembers(name: str) -> bool:
+    """Whether a loss has a memory of every example, which belongs to the state of a training."""
+    return name == "elr"
 
 
 def plain_loss(name: str, options: Options, *, num_classes: int) -> PlainLoss:
@@ -94,17 +99,30 @@ def _peer(options: dict[str, Any], num_examples: int, generators: Sequence[torch
     return loss
 
 
-def _elr(options: dict[str, Any], num_examples: int, generators: Sequence[torch.Generator]) -> BatchLoss:
-    function = LOSSES.load("elr")
-    memory = RunningTargets(num_examples, momentum=options["momentum"])
+@final
+class _EarlyLearning:
+    """Early-learning regularisation with its targets, which a checkpoint has to hold, too."""
 
-    def loss(
-        log_probs: Float[Tensor, "m vb k"], given_labels: Int[Tensor, "m vb"], rows: Int[Tensor, "m b"]
+    def __init__(
+        self, options: dict[str, Any], num_examples: int, generators: Sequence[torch.Generator]
+    ) -> None:
+        self._function, self._strength = LOSSES.load("elr"), options["strength"]
+        self._memory = RunningTargets(num_examples, momentum=options["momentum"])
+
+    def __call__(
+        self, log_probs: Float[Tensor, "m vb k"], given_labels: Int[Tensor, "m vb"], rows: Int[Tensor, "m b"]
     ) -> Float[Tensor, "m vb"]:
-        targets = memory.updated(log_probs, rows)
-        return function(log_probs, given_labels, targets=targets, strength=options["strength"])
+        targets = self._memory.updated(log_probs, rows)
+        return self._function(log_probs, given_labels, targets=targets, strength=self._strength)
 
-    return loss
+    def facts(self) -> dict[str, Any]:
+        return {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self._memory.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self._memory.load_state_dict(state)
 
 
-_WITH_MORE = {"peer": _peer, "elr": _elr}
+_WITH_MORE: dict[str, Callable[..., BatchLoss]] = {"peer": _peer, "elr": _EarlyLearning}

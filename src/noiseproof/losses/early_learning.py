@@ -8,6 +8,8 @@ Source: Liu et al. 2020, arXiv:2007.00151, Section 4.2 (regulariser) and 4.3 (ta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -65,12 +67,28 @@ class RunningTargets:
         num_views = vb // max(b, 1)
         if self._targets is None:
             self._targets = log_probs.new_zeros(m, self._num_examples, k)
+        self._targets = self._targets.to(log_probs.device)  # from a file it comes to the CPU
         probs = _bounded(log_probs).view(m, num_views, b, k).mean(1)
         members = torch.arange(m, device=rows.device)[:, None]
         before = self._targets[members, rows]
         after = self._momentum * before + (1 - self._momentum) * probs / probs.sum(-1, keepdim=True)
         self._targets[members, rows] = after
         return after.repeat(1, num_views, 1)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything the next visit depends on."""
+        return {} if self._targets is None else {"targets": self._targets}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Back to where `state_dict` was taken.
+
+        Raises:
+            RuntimeError: it is of another number of examples.
+        """
+        targets = state.get("targets")
+        if targets is not None and targets.shape[1] != self._num_examples:
+            raise RuntimeError(f"targets of {targets.shape[1]} examples instead of {self._num_examples}")
+        self._targets = targets
 
 
 def _bounded(log_probs: Tensor) -> Tensor:

@@ -21,10 +21,11 @@ from noiseproof.pretrain.pair import (
     tower_config,
 )  # fmt: skip
 from noiseproof.pretrain.settings import Settings
-from noiseproof.pretrain.task import Images, Task, outputs
+from noiseproof.pretrain.task import Task
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import Batch, Normaliser
 from noiseproof.training.loop import Loss
+from noiseproof.training.networks import Images, outputs
 from noiseproof.training.order import Share
 
 # Radford et al. 2021, arXiv:2103.00020, Section 2.5: the scale is kept from growing beyond this.

@@ -12,12 +12,10 @@ import numpy as np
 from noiseproof.errors import BadData, InvalidArgument, invalid
 from noiseproof.noise.applied import captions_of_manifest, labels_of_manifest
 from noiseproof.noise.captions import swap_captions
+from noiseproof.noise.kept import NONE, keep_noise, noise_sha256, said_of
 from noiseproof.noise.labels import KINDS, corrupt_labels, options_of
-from noiseproof.noise.manifest import NoiseManifest, manifest_sha256, write_manifest
+from noiseproof.noise.manifest import NoiseManifest
 from noiseproof.records import Dataset, NoisyCaptions, NoisyLabels
-
-FOLDER = "noise"
-NONE: dict[str, Any] = {"kind": None, "asked_rate": 0.0, "realised_rate": 0.0, "manifest_sha256": None}
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Targets:
     def keep(self, data: Dataset, folder: Path) -> None:
         """Write the manifest of noise that was drawn here into a folder in this one."""
         if self.drawn is not None:
-            write_manifest(folder / FOLDER, self.drawn, **_of_which_data(data, self.drawn))
+            keep_noise(data, self.drawn, folder)
 
 
 def noisy_labels(data: Dataset, request: NoiseRequest, *, is_whole: bool) -> Targets:
@@ -132,34 +130,8 @@ def clean_labels(data: Dataset) -> np.ndarray:
 
 
 def _from_manifest(manifest: NoiseManifest) -> Targets:
-    return Targets(manifest.given, _told(manifest.kind, manifest.asked_rate, manifest, manifest.sha256))
+    return Targets(manifest.given, said_of(manifest, manifest.sha256))
 
 
 def _drawn(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> Targets:
-    if isinstance(noisy, NoisyCaptions):
-        kind, rate = "captions", noisy.rate
-    else:
-        kind, rate = noisy.kind, noisy.asked_rate
-    digest = manifest_sha256(noisy, **_of_which_data(data, noisy))
-    return Targets(noisy.given, _told(kind, rate, noisy, digest), noisy)
-
-
-def _told(
-    kind: str, asked_rate: float, noise: NoisyLabels | NoisyCaptions | NoiseManifest, sha256: str
-) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "asked_rate": asked_rate,
-        "realised_rate": noise.realised_rate,
-        "seed": noise.seed,
-        "manifest_sha256": sha256,
-    }
-
-
-def _of_which_data(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> dict[str, Any]:
-    return {
-        "ids": data.ids,
-        "data_name": data.name,
-        "data_fingerprint": data.fingerprint,
-        "class_names": data.class_names if isinstance(noisy, NoisyLabels) else (),
-    }
+    return Targets(noisy.given, said_of(noisy, noise_sha256(data, noisy)), noisy)

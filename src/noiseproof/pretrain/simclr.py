@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from noiseproof.errors import invalid
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretrain.task import Task
-from noiseproof.pretrain.towers import image_tower, normaliser
+from noiseproof.pretrain.towers import image_tower
 from noiseproof.rng import isolated
 from noiseproof.training.batches import Batch
 from noiseproof.training.loop import Loss
+from noiseproof.training.networks import normaliser
 from noiseproof.training.views import ColourChanges, SimCLRViews
 
 

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from noiseproof.errors import invalid
 from noiseproof.pretrain.settings import Settings
-from noiseproof.pretrain.task import Images, Task, outputs
-from noiseproof.pretrain.towers import image_tower, normaliser, pooled
+from noiseproof.pretrain.task import Task
+from noiseproof.pretrain.towers import image_tower
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import Batch
 from noiseproof.training.loop import Loss
+from noiseproof.training.networks import Images, normaliser, outputs, pooled
 
 
 def supervised_task(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from noiseproof.training.augment import AbstractAugmentation, Unchanged
 from noiseproof.training.batches import Normaliser
 from noiseproof.training.loop import Loss
-
-Images = Iterable[Float[Tensor, "b 3 h w"]]
+from noiseproof.training.networks import Images
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,20 +50,3 @@ class Task:
     architecture: str | None = None
     prefix: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-def outputs(model: nn.Module, call: Callable[[Tensor], Tensor], images: Images) -> Float[np.ndarray, "n d"]:
-    """What `call` says of every image, the model in evaluation mode and float32.
-
-    Args:
-        model: left in the mode it was in.
-        call: a method of the model, or the model itself.
-        images: normalised, in blocks.
-    """
-    was_training = model.training
-    device = next(model.parameters()).device
-    model.eval()
-    with torch.inference_mode():
-        rows = [call(block.to(device)).float().cpu().numpy() for block in images]
-    model.train(was_training)
-    return np.concatenate(rows)

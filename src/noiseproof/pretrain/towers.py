@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from noiseproof.backbones.image import import_timm, unknown_model
 from noiseproof.pretrain.settings import Settings
 from noiseproof.rng import isolated
-from noiseproof.training.batches import Normaliser
 
 
 def image_tower(settings: Settings, *, num_classes: int, seed: int) -> Any:
@@ -28,16 +25,3 @@ def image_tower(settings: Settings, *, num_classes: int, seed: int) -> Any:
             settings.model, pretrained=False, num_classes=num_classes, drop_path_rate=settings.drop_path
         )
     return model.to(memory_format=torch.channels_last)
-
-
-def normaliser(model: Any) -> Normaliser:
-    """Mean and standard deviation that this timm model goes with."""
-    from timm.data import resolve_model_data_config
-
-    config = resolve_model_data_config(model)
-    return Normaliser(tuple(config["mean"]), tuple(config["std"]))
-
-
-def pooled(model: Any) -> Callable[[Tensor], Tensor]:
-    """The input of the classifier, which is what the model is as a backbone."""
-    return lambda images: model.forward_head(model.forward_features(images), pre_logits=True)

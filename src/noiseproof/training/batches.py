@@ -14,7 +14,7 @@ from torch import Tensor
 
 from noiseproof.rng import stream
 from noiseproof.training.augment import AbstractAugmentation
-from noiseproof.training.order import Order, Share
+from noiseproof.training.order import AbstractOrder, Share
 
 Batch = Mapping[str, Tensor]
 
@@ -26,7 +26,7 @@ class AbstractBatches(ABC):
         order: which rows a step sees.
     """
 
-    order: Order
+    order: AbstractOrder
 
     @abstractmethod
     def iterate(self, steps: range, share: Share) -> Iterator[Batch]:
@@ -71,7 +71,7 @@ class ArrayBatches(AbstractBatches):
     """
 
     pixels: np.ndarray
-    order: Order
+    order: AbstractOrder
     augmentation: AbstractAugmentation
     normalise: Normaliser
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)

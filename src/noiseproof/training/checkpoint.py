@@ -7,9 +7,9 @@ state of random generators: what a step draws is a function of the seed and its 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,7 +20,21 @@ from noiseproof import atomic
 from noiseproof.errors import CheckpointMismatch, DamagedFile
 
 _SCHEMA = 1
-_MODEL, _OPTIMIZER, _GROUP = "model/", "optimizer/", "group/"
+_MODEL, _OPTIMIZER, _GROUP, _COMPANION = "model/", "optimizer/", "group/", "companion/"
+
+
+@runtime_checkable
+class Companion(Protocol):
+    """What learns beside the model and is saved with it: an `nn.Module` has the first two already."""
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Everything that its next step depends on."""
+
+    def load_state_dict(self, state: Mapping[str, Tensor], /) -> object:
+        """Back to where `state_dict` was taken; a `RuntimeError` where it is of another kind."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """JSON values for the log."""
 
 
 def write_checkpoint(
@@ -31,6 +45,7 @@ def write_checkpoint(
     step: int,
     identity: Mapping[str, Any],
     scaler: Mapping[str, float] | None = None,
+    companions: Mapping[str, Companion] | None = None,
 ) -> None:
     """Replace the file at `path`.
 
@@ -41,18 +56,17 @@ def write_checkpoint(
         step: how many steps are done.
         identity: what the training is; only the same may go on from here.
         scaler: state of the loss scaling of float16.
+        companions: what else learned, by a name without a slash.
     """
     tensors = {f"{_MODEL}{name}": value.detach() for name, value in model.state_dict().items()}
-    state = optimizer.state_dict()
-    numbers: dict[str, Any] = {}
-    for index, values in state["state"].items():
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"{_OPTIMIZER}{index}/{name}"] = value
-            else:
-                numbers[f"{index}/{name}"] = value
+    for title, companion in (companions or {}).items():
+        for name, value in companion.state_dict().items():
+            tensors[f"{_COMPANION}{title}/{name}"] = value.detach()
+    moments, numbers = optimizer_state(optimizer)
+    tensors |= {f"{_OPTIMIZER}{place}": value for place, value in moments.items()}
     groups = [
-        {key: value for key, value in each.items() if key != "params"} for each in state["param_groups"]
+        {key: value for key, value in each.items() if key != "params"}
+        for each in optimizer.state_dict()["param_groups"]
     ]
     for index, group in enumerate(groups):
         for name in [name for name, value in group.items() if isinstance(value, Tensor)]:
@@ -65,8 +79,45 @@ def write_checkpoint(
         save_file(_own_copies(tensors), partial, metadata={"noiseproof": json.dumps(header)})
 
 
+def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What an optimiser remembers of each parameter, by "index/name": tensors, and plain numbers."""
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            (tensors if isinstance(value, Tensor) else numbers)[f"{index}/{name}"] = value
+    return tensors, numbers
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    remembered: Mapping[str, Any],
+    groups: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
+    """Give an optimiser back what it remembered.
+
+    Args:
+        optimizer: of the same parameters in the same order.
+        remembered: tensors and numbers by "index/name", of `optimizer_state`.
+        groups: options of its groups; by default they stay.
+    """
+    state: dict[int, dict[str, Any]] = {}
+    for place, value in remembered.items():
+        index, _, name = place.partition("/")
+        state.setdefault(int(index), {})[name] = value
+    fresh = optimizer.state_dict()["param_groups"]
+    kept = [{**old, "params": own["params"]} for old, own in zip(groups or fresh, fresh, strict=True)]
+    optimizer.load_state_dict({"state": state, "param_groups": kept})
+    _restore_layouts(optimizer)
+
+
 def read_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, identity: Mapping[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    identity: Mapping[str, Any],
+    companions: Mapping[str, Companion] | None = None,
 ) -> tuple[int, dict[str, float]]:
     """Put a training back to where it stood.
 
@@ -79,37 +130,25 @@ def read_checkpoint(
     """
     header, tensors = _read(path)
     _check_identity(path, header["identity"], json.loads(json.dumps(identity)))
-    weights = {name.removeprefix(_MODEL): value for name, value in tensors.items() if name.startswith(_MODEL)}
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(below(_MODEL, tensors))
+        for title, companion in (companions or {}).items():
+            companion.load_state_dict(below(f"{_COMPANION}{title}/", tensors))
     except RuntimeError as error:
         raise CheckpointMismatch(
             f"The checkpoint {str(path)!r} does not fit the model: {error}. Next: give another --out."
         ) from error
-    optimizer.load_state_dict(_optimizer_state(header, tensors, optimizer))
-    _restore_layouts(optimizer)
+    groups = [dict(group) for group in header["groups"]]
+    for place, value in below(_GROUP, tensors).items():
+        index, _, name = place.partition("/")
+        groups[int(index)][name] = value
+    restore_optimizer(optimizer, below(_OPTIMIZER, tensors) | header["numbers"], groups)
     return int(header["step"]), header.get("scaler", {})
 
 
-def _optimizer_state(
-    header: Mapping[str, Any], tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
-    """As torch wants it back."""
-    state: dict[int, dict[str, Any]] = {}
-    groups = [dict(group) for group in header["groups"]]
-    for place, value in tensors.items():
-        kind, _, rest = place.partition("/")
-        index, _, name = rest.partition("/")
-        if kind == "optimizer":
-            state.setdefault(int(index), {})[name] = value
-        elif kind == "group":
-            groups[int(index)][name] = value
-    for place, number in header["numbers"].items():
-        index, _, name = place.partition("/")
-        state.setdefault(int(index), {})[name] = number
-    fresh = optimizer.state_dict()["param_groups"]
-    groups = [kept | {"params": own["params"]} for kept, own in zip(groups, fresh, strict=True)]
-    return {"state": state, "param_groups": groups}
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The entries under a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

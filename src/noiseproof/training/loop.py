@@ -20,7 +20,7 @@ from noiseproof.progress import stage
 from noiseproof.rng import isolated
 from noiseproof.schedule import learning_rate_factor
 from noiseproof.training.batches import AbstractBatches, Batch
-from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
+from noiseproof.training.checkpoint import Companion, read_checkpoint, write_checkpoint
 from noiseproof.training.order import Share
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
@@ -41,6 +41,7 @@ class Plan:
         seed: of everything a step draws from global generators.
         checkpoint_steps: steps between checkpoints, which is what an interruption can cost.
         log_steps: steps between lines of the log.
+        look_steps: steps between looks at the model (see `train`); `None` looks at the end only.
     """
 
     num_steps: int
@@ -51,6 +52,11 @@ class Plan:
     seed: int = 0
     checkpoint_steps: int = 500
     log_steps: int = 50
+    look_steps: int | None = None
+
+    def is_end_of(self, steps: int | None, done: int) -> bool:
+        """Whether after so many steps something is due that comes every `steps` and at the end."""
+        return done == self.num_steps or (steps is not None and done % steps == 0)
 
 
 def accelerator_for(precision: str) -> Any:
@@ -83,6 +89,8 @@ def train(
     accelerator: Any,
     folder: Path,
     identity: Mapping[str, Any],
+    look: Callable[[int], None] | None = None,
+    companions: Mapping[str, Companion] | None = None,
     quiet: bool = False,
 ) -> None:
     """Train `model` in place.
@@ -94,12 +102,16 @@ def train(
         model: on any device; moved to the accelerator's, where it computes in float32 afterwards.
         batches: by step number.
         loss: (model, batch) -> mean loss of the batch. It calls the model it is given: in parallel training
-            that is the wrapper which averages gradients.
+            that is the wrapper which averages gradients. A value that needs no gradient skips the step.
         optimizer: of the model's parameters; each group's learning rate is the highest of the schedule.
         plan: how the steps go.
         accelerator: of `accelerator_for`.
         folder: of checkpoint and log.
         identity: JSON values that say what this training is; a checkpoint of another is refused.
+        look: called with the number of steps done, e.g. to validate. A checkpoint follows each look, so that
+            after a kill a look is either repeated or its step is never seen again. It must leave the model,
+            its mode and the global generators as they were.
+        companions: what the loss learns beside the model; part of every checkpoint, its facts of the log.
         quiet: no progress bar.
 
     Raises:
@@ -110,7 +122,7 @@ def train(
     share = Share(accelerator.process_index, accelerator.num_processes)
     _check_division(batches.order.batch_size, share.world, plan.accumulation)
     peaks = [float(group["lr"]) for group in optimizer.param_groups]
-    begin, scaling = _resumed(folder / CHECKPOINT, model, optimizer, identity)
+    begin, scaling = _resumed(folder / CHECKPOINT, model, optimizer, identity, companions)
     bare, bare_optimizer = model, optimizer
     model, optimizer = accelerator.prepare(model, optimizer)
     if scaling:
@@ -124,41 +136,57 @@ def train(
             with isolated(plan.seed, "step", step, share.rank):
                 value = _step(accelerator, model, optimizer, loss, batch, plan)
             done = step + 1
-            if done % plan.log_steps == 0 or done == plan.num_steps:
-                log.write(done, _checked(accelerator.reduce(value, "mean"), step), peaks[0] * factor)
-            if done % plan.checkpoint_steps == 0 or done == plan.num_steps:
+            if plan.is_end_of(plan.log_steps, done):
+                facts = {
+                    key: fact for each in (companions or {}).values() for key, fact in each.facts().items()
+                }
+                log.write(done, _checked(accelerator.reduce(value, "mean"), step), peaks[0] * factor, facts)
+            is_look = look is not None and plan.is_end_of(plan.look_steps, done)
+            if is_look or plan.is_end_of(plan.checkpoint_steps, done):
                 _checked(accelerator.reduce(value, "mean"), step)
                 _check_weights(accelerator, bare, step)
+                if look is not None and is_look:
+                    look(done)
                 if accelerator.is_main_process:
                     scaler = None if accelerator.scaler is None else accelerator.scaler.state_dict()
                     write_checkpoint(
-                        folder / CHECKPOINT, bare, bare_optimizer, step=done, identity=identity, scaler=scaler
-                    )
+                        folder / CHECKPOINT, bare, bare_optimizer, step=done, identity=identity,
+                        scaler=scaler, companions=companions,
+                    )  # fmt: skip
             bar.update()
     accelerator.wait_for_everyone()
     accelerator.unwrap_model(bare, keep_fp32_wrapper=False)  # else it would go on in mixed precision
 
 
 def _resumed(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, identity: Mapping[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    identity: Mapping[str, Any],
+    companions: Mapping[str, Companion] | None,
 ) -> tuple[int, dict[str, float]]:
     """Where to begin, and the state of the loss scaling there; a fresh start without a checkpoint."""
     if not path.exists():
         return 0, {}
-    return read_checkpoint(path, model, optimizer, identity=identity)
+    return read_checkpoint(path, model, optimizer, identity=identity, companions=companions)
 
 
 def _step(accelerator: Any, model: nn.Module, optimizer: Any, loss: Loss, batch: Batch, plan: Plan) -> Tensor:
     """One optimiser step; the mean loss of this process's share, detached."""
     total = torch.zeros((), device=accelerator.device)
+    is_learned = False
     for part, chunk in enumerate(_parts(batch, plan.accumulation)):
         is_last = part == plan.accumulation - 1
         waiting: AbstractContextManager[Any] = nullcontext() if is_last else accelerator.no_sync(model)
         on_device = {name: value.to(accelerator.device) for name, value in chunk.items()}
         with waiting:
             value = loss(model, on_device) / plan.accumulation  # in float32: the model's outputs are cast
-            accelerator.backward(value)
+            if value.requires_grad:
+                accelerator.backward(value)
+                is_learned = True
         total += value.detach()
+    if not is_learned:
+        return total
     if plan.max_grad_norm is not None:
         accelerator.clip_grad_norm_(model.parameters(), plan.max_grad_norm)
     optimizer.step()
@@ -224,9 +252,9 @@ class _Log:
             self._start_s -= kept[-1]["wall_s"] if kept else 0.0
             atomic.write_bytes(path, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
 
-    def write(self, step: int, loss: float, learning_rate: float) -> None:
+    def write(self, step: int, loss: float, learning_rate: float, facts: Mapping[str, Any]) -> None:
         if self._is_writer:
-            row = {"step": step, "loss": round(loss, 6), "learning_rate": learning_rate}
+            row = {"step": step, "loss": round(loss, 6), "learning_rate": learning_rate, **facts}
             row["wall_s"] = round(time.perf_counter() - self._start_s, 2)
             atomic.append_lines(self._path, [json.dumps(row)])
 

@@ -10,7 +10,7 @@ from torch import nn
 from noiseproof.backbones.image import import_timm
 from noiseproof.registry import unknown_name
 
-OPTIMIZERS = ("adamw", "lamb", "lars", "sgd")
+OPTIMIZERS = ("adamw", "lamb", "lars", "momentum", "sgd")
 
 
 def make_optimizer(
@@ -20,10 +20,10 @@ def make_optimizer(
 
     Args:
         model: whose parameters.
-        name: one of `OPTIMIZERS`; `sgd` has Nesterov momentum.
+        name: one of `OPTIMIZERS`; `sgd` has Nesterov momentum, `momentum` is SGD with the usual one.
         learning_rate: the highest of the schedule.
         weight_decay: of matrices and filters.
-        momentum: of sgd and lars.
+        momentum: of sgd, momentum and lars.
 
     Raises:
         UnknownName: no such optimiser.
@@ -33,7 +33,7 @@ def make_optimizer(
     import_timm(f"The optimiser {name!r}")
     from timm.optim import create_optimizer_v2
 
-    options: dict[str, Any] = {"momentum": momentum} if name in ("sgd", "lars") else {}
+    options: dict[str, Any] = {"momentum": momentum} if name in ("sgd", "momentum", "lars") else {}
     return create_optimizer_v2(
         model, opt=name, lr=learning_rate, weight_decay=weight_decay, filter_bias_and_bn=True, **options
     )

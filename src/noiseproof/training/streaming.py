@@ -16,7 +16,7 @@ from noiseproof import records
 from noiseproof.rng import isolated, stream
 from noiseproof.training.augment import AbstractAugmentation, Unchanged
 from noiseproof.training.batches import AbstractBatches, Batch, Normaliser
-from noiseproof.training.order import Order, Share
+from noiseproof.training.order import AbstractOrder, Share
 
 _ROWS = 64
 
@@ -78,7 +78,7 @@ class StreamBatches(AbstractBatches):
     """
 
     dataset: records.Dataset
-    order: Order
+    order: AbstractOrder
     transform: Transform
     normalise: Normaliser
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -1,0 +1,45 @@
+"""The loss of a whole network on labels of which some may be wrong: one of the table, by its name."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from noiseproof.losses.batch import batch_loss
+from noiseproof.losses.table import Options
+from noiseproof.training.batches import Batch
+from noiseproof.training.checkpoint import Companion
+from noiseproof.training.loop import Loss
+
+
+def classification_loss(
+    name: str, options: Options, *, num_examples: int, num_classes: int
+) -> tuple[Loss, dict[str, Companion]]:
+    """The mean loss of a batch of `images`, `given_labels` and `row`, the place of each in the data set.
+
+    What a loss draws comes from torch's global generator, which the loop sets for each step: a training that
+    was stopped goes on with the same draws.
+
+    Args:
+        name: in the table.
+        options: as `losses.table.resolved` gives them.
+        num_examples: n.
+        num_classes: k.
+
+    Returns:
+        The loss, and what it remembers of the examples, for the `companions` of `training.loop.train`.
+
+    Raises:
+        InvalidArgument: no transition matrix, or one of another size.
+    """
+    per_example = batch_loss(
+        name, options, num_examples=num_examples, num_classes=num_classes,
+        generators=(torch.default_generator,),
+    )  # fmt: skip
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        log_probs = torch.log_softmax(model(batch["images"]), -1)
+        one = per_example(log_probs[None], batch["given_labels"].long()[None], batch["row"][None])
+        return one.mean()
+
+    return loss, {"loss": per_example} if isinstance(per_example, Companion) else {}

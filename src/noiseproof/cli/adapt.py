@@ -1,0 +1,162 @@
+"""`noiseproof adapt`: change an encoder for your task, some of your labels being wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from noiseproof.cli import options
+from noiseproof.cli.guard import command_line, guarded
+
+app = typer.Typer(no_args_is_help=True, help="Adapt an encoder to a task whose labels may be wrong.")
+
+
+@app.callback()
+def _adapt() -> None:
+    """Only there so that the sub-verb has to be named."""
+
+
+_FINETUNE = """Examples:
+
+noiseproof adapt finetune --train photos/ --test phone/ --backbone zoo:resnet8-simclr --out tuned/
+
+noiseproof adapt finetune --train torchvision:CIFAR10/train --test torchvision:CIFAR10/test
+--backbone timm:resnet50_32px@encoders/simclr/model.safetensors --label-noise symmetric --rate 0.5
+--out tuned/c10
+
+noiseproof adapt finetune --train photos/ --backbone timm:vit_small_patch16_224 --tune lora --wise-ft 0,0.5,1
+--out tuned/lora
+"""
+_START, _TRAINING, _NOISE = "Encoder", "Training", "Label noise to inject"
+
+Train = Annotated[str, typer.Option(help="Images to learn from, as in 'noiseproof run'.")]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="Encoder to start from: timm:NAME, timm:NAME@FILE, zoo:NAME or bundled:NAME.",
+        rich_help_panel=_START,
+    ),
+]
+Out = Annotated[Path, typer.Option(help="Folder of weights, card and results; the same again goes on.")]
+Init = Annotated[
+    str | None,
+    typer.Option(help="'random' takes only the architecture of the backbone.", rich_help_panel=_START),
+]
+Stem = Annotated[
+    str | None,
+    typer.Option(help="'cifar': a ResNet gets a fresh stem for 32-px images.", rich_help_panel=_START),
+]
+Tune = Annotated[
+    str | None,
+    typer.Option(
+        help="What learns besides the classifier: full (default), last-blocks:N, bias, lora or head.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(help="Name of a loss; its options are --set loss_options.NAME=.", rich_help_panel=_TRAINING),
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the images.", rich_help_panel=_TRAINING)]
+Validation = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of --train held out, labels as given, to select the best step by; by default 0.1.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+WiseFt = Annotated[
+    str | None,
+    typer.Option(
+        help="Also evaluate between the weights before (0) and after (1), e.g. 0,0.25,0.5,0.75,1.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any setting, e.g. learning_rate=0.1; repeatable.", rich_help_panel=_TRAINING),
+]
+LabelNoise = Annotated[
+    str | None,
+    typer.Option(
+        help="Kind, e.g. symmetric or asymmetric:cifar10; see 'noiseproof ls noise'.", rich_help_panel=_NOISE
+    ),
+]
+Rate = Annotated[
+    float | None, typer.Option(help="Share of the labels that get it, in [0, 1].", rich_help_panel=_NOISE)
+]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(help="Folder that 'noiseproof corrupt' made for --train, instead.", rich_help_panel=_NOISE),
+]
+Seed = Annotated[int, typer.Option(help="Of splits, noise, fresh weights, order and augmentation.", min=0)]
+
+
+@app.command("finetune", epilog=_FINETUNE)
+@guarded
+def finetune(
+    train: Train,
+    backbone: Backbone,
+    out: Out,
+    test: options.Test = None,
+    ood: options.Ood = None,
+    init: Init = None,
+    stem: Stem = None,
+    tune: Tune = None,
+    loss: Loss = None,
+    epochs: Epochs = None,
+    validation: Validation = None,
+    wise_ft: WiseFt = None,
+    label_noise: LabelNoise = None,
+    rate: Rate = None,
+    noise_manifest: Manifest = None,
+    set_: Set = None,
+    seed: Seed = 0,
+    label: options.Label = None,
+    image: options.Image = None,
+    clean_label: options.CleanLabel = None,
+    test_label: options.TestLabel = None,
+    limit: options.Limit = None,
+    shifts: options.Shifts = None,
+) -> None:
+    """Train encoder and classifier; keep the best step by held-out given labels, and the last."""
+    given: dict[str, Any] = locals()
+    from noiseproof.finetune_job import FinetuneJob, alphas, resolve_settings
+    from noiseproof.finetuning import finetune as run_finetuning
+
+    settings = ("init", "stem", "tune", "loss", "epochs", "validation")
+    resolved = resolve_settings(given.pop("set_") or (), {name: given.pop(name) for name in settings})
+    given |= {
+        "ood": tuple(ood or ()),
+        "shifts": tuple(part.strip() for part in (shifts or "").split(",") if part.strip()),
+        "wise_ft": alphas(wise_ft or ""),
+    }
+    card = run_finetuning(FinetuneJob(settings=resolved, command=command_line(), **given))
+    if card:  # empty in all processes but the first
+        _tell(card, out)
+
+
+def _tell(card: dict[str, Any], out: Path) -> None:
+    import rich
+
+    from noiseproof.evaluate.results import read_results
+    from noiseproof.report.renderers import to_terminal
+    from noiseproof.report.tables import results_table
+
+    rich.print(to_terminal(results_table(read_results(out / "results.jsonl"))))
+    selection, learning = card["selection"], card["learning"]
+    print(
+        f"Learned: {learning['parameters']:,} of {learning['of']:,} parameters ({learning['mode']}), "
+        f"{card['num_steps']} steps"
+    )
+    for name in ("best", "last"):
+        look = selection[name]
+        print(
+            f"{name.capitalize()}: step {look['step']}, {100 * look['accuracy']:.1f} % of the given labels "
+            f"of {selection['num_examples']} held-out examples"
+        )
+    for note in card["notes"]:
+        print(f"Note: {note}")
+    print(f"As a backbone: timm:{card['architecture']}@{out / 'model.safetensors'}")

@@ -1,0 +1,187 @@
+"""A fine-tuning that is about to begin: all is opened, and refused if need be, before any work."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from noiseproof.adapt.reading import reader
+from noiseproof.adapt.start import Start, open_start
+from noiseproof.config import RunConfig
+from noiseproof.data.splits import stratified_split, subset
+from noiseproof.detect.transition import TransitionEstimate, estimate_transition
+from noiseproof.errors import BadData, invalid
+from noiseproof.finetune_job import FinetuneJob, data_config
+from noiseproof.heads.estimators import LinearProbe
+from noiseproof.losses.batch import remembers
+from noiseproof.losses.table import Options, check_complete, needs_transition, resolved
+from noiseproof.noise.kept import NONE, noise_sha256, said_of
+from noiseproof.noise.manifest import load_manifest
+from noiseproof.parts import Part, Parts, open_parts
+from noiseproof.records import Dataset, check_share
+from noiseproof.stages import digest
+from noiseproof.training.networks import outputs
+from noiseproof.training_card import identity
+
+_PROBE_STEPS = 1000  # as a linear probe of `noiseproof run` has at most
+
+
+@dataclass(eq=False)
+class Tuning:
+    """What the steps of one fine-tuning share.
+
+    Attributes:
+        job: what was asked for.
+        accelerator: of `training.loop.accelerator_for`.
+        config: which data.
+        parts: those, opened, with labels that may be wrong.
+        start: the encoder before.
+        noise: what the card says of it.
+        train: examples to learn from.
+        validation: examples to select by.
+        identity: see `training_card.identity`.
+    """
+
+    job: FinetuneJob
+    accelerator: Any
+    config: RunConfig
+    parts: Parts
+    start: Start
+    noise: dict[str, Any]
+    train: Dataset
+    validation: Dataset
+    identity: dict[str, Any]
+
+    @property
+    def out(self) -> Path:
+        """Folder of everything that is written."""
+        return self.config.out
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By class id."""
+        return self.train.class_names
+
+    @property
+    def given_labels(self) -> Int[np.ndarray, " n"]:
+        """Of the examples to learn from."""
+        return _given(self.train)
+
+    @property
+    def held_out_labels(self) -> Int[np.ndarray, " n"]:
+        """Of the examples to select by, as given, too."""
+        return _given(self.validation)
+
+    @cached_property
+    def evaluated(self) -> str:
+        """Hash of what it is evaluated on."""
+        tests = [[part.name, part.dataset.fingerprint, part.best_labels] for part in self.parts.tests]
+        return digest([tests, list(self.job.wise_ft)])
+
+    @cached_property
+    def features(self) -> Float[np.ndarray, "n d"]:
+        """Those before, of the examples to learn from."""
+        encoder = copy.deepcopy(self.start.encoder).to(self.accelerator.device)
+        images = reader(
+            self.train, self.start, self.job.settings, is_read_again=False, quiet=self.job.quiet
+        )  # fmt: skip
+        return outputs(encoder, encoder, images())
+
+    @cached_property
+    def probe(self) -> LinearProbe:
+        """A linear probe of them, on the given labels."""
+        return LinearProbe(max_steps=_PROBE_STEPS, seed=self.job.seed).fit(self.features, self.given_labels)
+
+    @cached_property
+    def transition(self) -> TransitionEstimate | None:
+        """Estimated from the same where the loss needs a transition matrix and none is given."""
+        return estimate_transition(self.features, self.given_labels) if _lacks_transition(self.job) else None
+
+    @property
+    def loss_options(self) -> Options:
+        """Complete."""
+        own = self.job.settings.loss_options
+        if self.transition is not None:
+            own = own | {"transition": self.transition.matrix}
+        return resolved(self.job.settings.loss, own)
+
+
+def open_tuning(job: FinetuneJob, accelerator: Any) -> Tuning:
+    """Everything that can be refused, before any work.
+
+    Raises:
+        InvalidArgument: a setting, or a backbone that cannot be trained.
+        BadData: data or manifest cannot be used.
+    """
+    _check_loss(job, accelerator.num_processes)
+    for alpha in job.wise_ft:
+        check_share(alpha, "wise_ft")
+    config = data_config(job)
+    parts = open_parts(config)
+    for part in parts.all:
+        if part.dataset.kind != "image":
+            raise BadData(
+                f"{part.name!r} holds {part.dataset.kind}; allowed: images. Next: name another set."
+            )
+    start = open_start(job.backbone, job.settings, seed=job.seed)
+    data, noise = parts.train.dataset, _noise(job, parts.train)
+    _check_transition(job, len(data.class_names))
+    train_rows, held_out = stratified_split(
+        _given(data), test_fraction=job.settings.validation, seed=job.seed, class_names=data.class_names
+    )
+    this = identity(
+        job.settings, seed=job.seed, noise=noise, data=data, targets=_given(data),
+        num_processes=accelerator.num_processes,
+    )  # fmt: skip
+    this |= {"preprocessing": start.preprocessing, "encoder": start.backbone.weights_hash}
+    return Tuning(
+        job, accelerator, config, parts, start, noise, train=subset(data, train_rows),
+        validation=subset(data, held_out), identity=json.loads(json.dumps(this)),
+    )  # fmt: skip
+
+
+def _check_loss(job: FinetuneJob, num_processes: int) -> None:
+    name = job.settings.loss
+    resolved(name, job.settings.loss_options)
+    if remembers(name) and num_processes > 1:
+        raise invalid(
+            "loss", name, "a loss without a memory of the examples in several processes",
+            "Each would remember its own. Next: one process, or another loss.",
+        )  # fmt: skip
+    if remembers(name) and job.settings.per_class is not None:
+        raise invalid(
+            "per_class", job.settings.per_class, f"nothing with the loss {name!r}",
+            "A balanced epoch may have an example twice in a batch. Next: leave one of the two out.",
+        )  # fmt: skip
+
+
+def _check_transition(job: FinetuneJob, num_classes: int) -> None:
+    """Fresh weights tell nothing of the noise: then the matrix has to be given."""
+    if job.settings.init == "random" or not _lacks_transition(job):
+        options = resolved(job.settings.loss, job.settings.loss_options)
+        check_complete(job.settings.loss, options, num_classes)
+
+
+def _lacks_transition(job: FinetuneJob) -> bool:
+    return needs_transition(job.settings.loss) and job.settings.loss_options.get("transition") is None
+
+
+def _noise(job: FinetuneJob, part: Part) -> dict[str, Any]:
+    """What the card says of injected noise."""
+    if part.noise is None:
+        return dict(NONE)
+    if job.noise_manifest is not None:
+        return said_of(part.noise, load_manifest(job.noise_manifest).sha256)
+    return said_of(part.noise, noise_sha256(part.dataset, part.noise))
+
+
+def _given(data: Dataset) -> Int[np.ndarray, " n"]:
+    assert data.given_labels is not None  # checked when it was opened
+    return data.given_labels

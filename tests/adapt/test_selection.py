@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from noiseproof.adapt.selection import LOG, Look, Selection, best
+
+LABELS = np.array([0, 1, 1, 0])
+
+
+class Says(nn.Module):
+    """Predicts the class ids it was told."""
+
+    def __init__(self):
+        super().__init__()
+        self.classes = nn.Parameter(torch.zeros(4))
+
+    def forward(self, images):
+        return nn.functional.one_hot(self.classes.detach().long(), 2).float()
+
+
+@pytest.fixture
+def looking(tmp_path):
+    """look(step, number of right answers), and the selection."""
+    model = Says()
+
+    def look(selection, step, num_right):
+        answers = LABELS.copy()
+        answers[num_right:] = 1 - answers[num_right:]
+        model.classes.data = torch.tensor(answers, dtype=torch.float32)
+        selection.look(step)
+
+    def start_again():
+        return Selection(tmp_path, model, lambda: [torch.zeros(4, 3, 1, 1)], LABELS)
+
+    return look, start_again
+
+
+def saved(tmp_path):
+    return {
+        int(path.stem.removeprefix("look-")): load_file(path)["classes"].tolist()
+        for path in tmp_path.glob("*.safetensors")
+    }
+
+
+def test_the_first_of_equals_is_the_best():
+    assert best([Look(1, 0.5), Look(2, 0.7), Look(3, 0.7)]) == Look(2, 0.7)
+
+
+def test_accuracies_are_logged_and_the_best_weights_kept(looking, tmp_path):
+    look, start = looking
+    selection = start()
+    for step, num_right in ((10, 2), (20, 4), (30, 3)):
+        look(selection, step, num_right)
+    assert [each.accuracy for each in selection.looks] == [0.5, 1.0, 0.75]
+    assert saved(tmp_path) == {20: LABELS.tolist()}
+    assert selection.weights_of(20).is_file()
+    selection.clear()
+    assert saved(tmp_path) == {}
+    assert (tmp_path / LOG).is_file()
+
+
+def test_killed_before_the_checkpoint_of_a_better_look_the_one_before_is_still_there(looking, tmp_path):
+    look, start = looking
+    look(start(), 10, 3)
+    look(start(), 20, 4)  # no checkpoint of step 20 was written: the training goes on from step 10
+    assert set(saved(tmp_path)) == {10, 20}
+    selection = start()
+    look(selection, 20, 1)  # on other hardware it may come out otherwise
+    assert [each.accuracy for each in selection.looks] == [0.75, 0.25]
+    assert set(saved(tmp_path)) == {10}
+
+
+def test_looks_after_the_checkpoint_are_forgotten_when_it_goes_on(looking):
+    look, start = looking
+    for step in (10, 20, 30):
+        look(start(), step, 2)
+    look(start(), 20, 2)
+    assert [each.step for each in start().looks] == [10, 20]
