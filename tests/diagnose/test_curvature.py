@@ -121,3 +121,29 @@ def test_a_loss_that_is_not_smooth_there_is_told():
 
     with pytest.raises(BadData, match="second derivative of the loss is not finite"):
         curvature(loss, {"x": torch.zeros(2, dtype=torch.float64)}, [(torch.ones(1),)])
+
+
+def chain(vector):
+    """H v of a chain of springs: eigenvalues 2 - 2 cos(pi i / (p + 1)), the largest close together."""
+    found = 2 * vector
+    found[1:] -= vector[:-1]
+    found[:-1] -= vector[1:]
+    return found
+
+
+def test_eigenvalues_close_together_are_all_found():
+    p = 2000
+    exact = 2 - 2 * np.cos(np.pi * np.arange(p, p - 6, -1) / (p + 1))
+    found = top_eigenvalues(chain, p, num_eigenvalues=6, seed=0)
+    assert found == pytest.approx(exact, rel=1e-5)
+    assert (np.diff(found) <= 0).all()
+
+
+def test_eigenvalues_that_do_not_converge_are_told(monkeypatch):
+    monkeypatch.setattr("noiseproof.diagnose.curvature._ATTEMPTS", ((2, 2), (2, 10)))
+    with pytest.raises(BadData, match=r"Only \d of the 6 largest eigenvalues of the Hessian converged in 10"):
+        top_eigenvalues(chain, 2000, num_eigenvalues=6, seed=0)
+
+
+def test_a_flat_loss_has_no_curvature():
+    assert top_eigenvalues(np.zeros_like, 100, num_eigenvalues=3, seed=0).tolist() == [0, 0, 0]

@@ -23,6 +23,7 @@ Parameters = Mapping[str, Tensor]
 Product = Callable[[Float[np.ndarray, " p"]], Float[np.ndarray, " p"]]
 _RELATIVE = 1e-6  # of the eigenvalues
 _DENSE_UP_TO = 64  # parameters; ARPACK wants more of them than eigenvalues
+_ATTEMPTS = ((2, 300), (6, 3000))  # vectors kept for each eigenvalue, restarts
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,19 +140,33 @@ def top_eigenvalues(
         num_parameters: p.
         num_eigenvalues: r; at most p are returned.
         seed: of the starting vector.
+
+    Raises:
+        BadData: not all of them converged.
     """
     r = min(num_eigenvalues, num_parameters)
     if num_parameters <= max(_DENSE_UP_TO, r + 1):
         columns = np.stack([product(unit) for unit in np.eye(num_parameters)])
         return np.linalg.eigvalsh((columns + columns.T) / 2)[::-1][:r].copy()
     start = stream(seed, "curvature", "start").standard_normal(num_parameters)
+    if not product(start).any():  # ARPACK has no way to go on from nothing
+        return np.zeros(r)
     operator = LinearOperator((num_parameters, num_parameters), matvec=product, dtype=np.float64)
-    try:
-        # Largest in the algebraic sense: a large negative one is no sharp direction of a minimum.
-        values = eigsh(operator, k=r, which="LA", v0=start, tol=_RELATIVE, return_eigenvectors=False)
-    except ArpackNoConvergence as error:
-        values = error.eigenvalues  # those that did converge, which are the largest first
-    return np.sort(values)[::-1].copy()
+    for vectors_each, num_restarts in _ATTEMPTS:
+        try:
+            # Largest in the algebraic sense: a large negative one is no sharp direction of a minimum.
+            values = eigsh(
+                operator, k=r, which="LA", v0=start, tol=_RELATIVE, return_eigenvectors=False,
+                ncv=min(num_parameters, max(20, vectors_each * r + 1)), maxiter=num_restarts,
+            )  # fmt: skip
+            return np.sort(values)[::-1].copy()
+        except ArpackNoConvergence as error:
+            num_converged = len(error.eigenvalues)
+    raise BadData(
+        f"Only {num_converged} of the {r} largest eigenvalues of the Hessian converged in "
+        f"{_ATTEMPTS[-1][1]} restarts of the Lanczos method; allowed: all of them. Next: ask for fewer with "
+        "`num_eigenvalues`, or use features of another scale."
+    )
 
 
 def trace_estimate(
