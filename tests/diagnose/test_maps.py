@@ -63,3 +63,13 @@ def test_what_is_no_map_is_told():
     bad[4, 1] = np.inf
     with pytest.raises(BadData, match="NaN or infinity in row 4"):
         feature_map(bad)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_examples_that_differ_by_a_factor_only_are_one_point(dtype):
+    rng = np.random.default_rng(0)
+    rows = (rng.uniform(0.5, 2, size=(40, 1)) * rng.normal(size=7)).astype(dtype)
+    with pytest.raises(BadData, match="the same features up to a factor; a map would be one point"):
+        feature_map(rows)
+    rows[3, 2] *= 1.1
+    assert np.isfinite(feature_map(rows).neighbours).all()

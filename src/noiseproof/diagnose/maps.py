@@ -61,12 +61,14 @@ def feature_map(features: Any, *, max_points: int = 2000, seed: int = 0) -> Feat
     rows = np.arange(n)
     if n > max_points:
         rows = np.sort(stream(seed, "map").choice(n, max_points, replace=False))
-    chosen = np.asarray(features[rows], dtype=np.float64)
+    as_given = np.asarray(features[rows])
+    chosen = as_given.astype(np.float64)
     check_finite(chosen)
-    if not np.ptp(chosen, axis=0).any():
-        raise BadData("All examples have the same features; a map would be one point.")
     lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
     chosen = chosen / np.maximum(lengths, np.finfo(np.float64).tiny)
+    precision = np.finfo(as_given.dtype if as_given.dtype.kind == "f" else np.float64).eps
+    if (np.ptp(chosen, axis=0) <= 4 * precision * np.abs(chosen).max(axis=0)).all():
+        raise BadData("All examples have the same features up to a factor; a map would be one point.")
     components = PCA(min(_DIMS_FOR_TSNE, *chosen.shape), svd_solver="full").fit(chosen)
     reduced = components.transform(chosen)
     tsne = TSNE(
