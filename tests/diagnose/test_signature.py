@@ -3,7 +3,7 @@ import pytest
 from synthetic_encoders import features_under
 
 from noiseproof.diagnose.signature import signature
-from noiseproof.diagnose.spectrum import spectra
+from noiseproof.diagnose.spectrum import SpectrumAccumulator, spectra
 from noiseproof.errors import BadData, InvalidArgument
 
 
@@ -68,3 +68,20 @@ def test_what_has_no_signature_is_told():
     bad[3, 0] = np.nan
     with pytest.raises(BadData, match="NaN or infinity in row 3"):
         signature(bad)
+    with pytest.raises(BadData, match="`features` are too large to be squared"):
+        signature(np.ones((5, 3)) * 1e160)
+    with pytest.raises(BadData, match="`features` are too small to be squared"):
+        signature(np.eye(5, 3) * 1e-160)
+
+
+def test_small_values_of_a_signature_are_those_of_the_spectrum():
+    """A steep spectrum that the Gram matrix still holds, and one whose end it has lost."""
+    rng = np.random.default_rng(0)
+    turned = np.linalg.qr(rng.normal(size=(300, 6)))[0]
+    for smallest, expected in ((1e-4, 1e-4), (1e-12, 0.0)):
+        features = turned * np.array([1, 0.5, 0.1, 0.01, 0.001, smallest])
+        shares = signature(features, num_draws=2).shares[0]
+        accumulated = SpectrumAccumulator()
+        accumulated.update(features)
+        assert shares == pytest.approx(accumulated.singular_values() / 1.611, rel=1e-3)
+        assert shares[-1] == pytest.approx(expected / 1.611, rel=1e-3)

@@ -8,17 +8,20 @@ examples cancels when they are compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float, Int
 
-from noiseproof.diagnose.spectrum import entropy_nats, largest_ratio
+from noiseproof.diagnose.spectrum import (
+    SpectrumAccumulator,
+    entropy_nats,
+    largest_ratio,
+    singular_values_of_gram,
+)
 from noiseproof.errors import BadData, invalid
-from noiseproof.lapack import one_thread
 from noiseproof.records import check_finite, check_matrix
 from noiseproof.rng import stream
 
@@ -79,7 +82,7 @@ def signature(
 
     Raises:
         InvalidArgument: fewer than 2 blocks or draws.
-        BadData: fewer than 2 rows, or values that are not finite.
+        BadData: fewer than 2 rows, or values that are not finite or cannot be squared.
 
     Blocks of examples are drawn, not single ones; for means of blocks the variance is the same.
     """
@@ -92,36 +95,39 @@ def signature(
         raise BadData(f"`features` has {n} rows; allowed: 2 or more, since examples are resampled.")
     num_blocks = min(n, num_blocks, max(_LEAST_BLOCKS, int(_BLOCK_BYTES / (8 * d * d))))
     rng = stream(seed, "signature", n, num_blocks)
-    grams = _grams(features, rng.permutation(np.arange(n) % num_blocks), num_blocks)
+    blocks = _blocks(features, rng.permutation(np.arange(n) % num_blocks), num_blocks)
+    grams = np.stack([block.gram for block in blocks])
     draws = rng.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks), size=num_draws)
     shares = np.empty((1 + num_draws, d))
-    shares[0] = _shares(grams.sum(axis=0))
+    whole = _merged(blocks).singular_values()
+    shares[0] = _shares(np.pad(whole, (0, d - len(whole))))
     for i, times in enumerate(draws, start=1):
-        shares[i] = _shares(np.tensordot(times.astype(np.float64), grams, axes=1))
+        drawn = np.tensordot(times.astype(np.float64), grams, axes=1)
+        shares[i] = _shares(singular_values_of_gram(drawn))
         if on_draw is not None:
             on_draw(1)
     return Signature(shares, n, seed)
 
 
-def _grams(features: Any, homes: Int[np.ndarray, " n"], num_blocks: int) -> Float[np.ndarray, "B d d"]:
-    """Gram matrix of the rows of every block, read in order."""
-    n, d = features.shape
-    grams = np.zeros((num_blocks, d, d))
-    for start in range(0, n, _READ_ROWS):
+def _blocks(features: Any, homes: Int[np.ndarray, " n"], num_blocks: int) -> list[SpectrumAccumulator]:
+    """The rows of every block, read in order."""
+    blocks = [SpectrumAccumulator() for _ in range(num_blocks)]
+    for start in range(0, len(features), _READ_ROWS):
         rows = np.asarray(features[start : start + _READ_ROWS], dtype=np.float64)
         check_finite(rows, first_row=start)
         homes_here = homes[start : start + _READ_ROWS]
-        for block in range(num_blocks):
-            own = rows[homes_here == block]
-            grams[block] += own.T @ own
-    return grams
+        for number, block in enumerate(blocks):
+            block.update(rows[homes_here == number])
+    return blocks
 
 
-def _shares(gram: Float[np.ndarray, "d d"]) -> Float[np.ndarray, " d"]:
-    """Singular values as shares of their sum."""
-    with one_thread():
-        eigenvalues = scipy.linalg.eigvalsh(gram, check_finite=False)[::-1]
-    # A dead feature is zero up to rounding, which a root would magnify.
-    tiny = max(eigenvalues[0], 0.0) * len(gram) * np.finfo(np.float64).eps
-    values = np.sqrt(np.where(eigenvalues > tiny, eigenvalues, 0.0))
-    return values / max(values.sum(), np.finfo(np.float64).tiny)
+def _merged(blocks: Sequence[SpectrumAccumulator]) -> SpectrumAccumulator:
+    whole = SpectrumAccumulator()
+    for block in blocks:
+        whole.merge(block)
+    return whole
+
+
+def _shares(singular_values: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
+    """Of their sum."""
+    return singular_values / max(singular_values.sum(), np.finfo(np.float64).tiny)

@@ -113,6 +113,11 @@ class SpectrumAccumulator:
         self._sum += other._sum
         self.num_examples += other.num_examples
 
+    @property
+    def gram(self) -> Float[np.ndarray, "d d"]:
+        """F^T F of all rows seen."""
+        return np.zeros((0, 0)) if self._gram is None else self._gram
+
     def mean(self) -> Float[np.ndarray, " d"]:
         """Mean row."""
         return self._sum / max(self.num_examples, 1)
@@ -137,13 +142,7 @@ class SpectrumAccumulator:
         gram = self._gram
         if is_centred:
             gram = gram - np.outer(self._sum, self._sum) / self.num_examples
-        # A feature that never fires adds an exact zero; left in, it would ask for the QR path.
-        live = np.flatnonzero(np.diag(self._gram))
-        with one_thread():
-            eigenvalues = scipy.linalg.eigvalsh(gram[np.ix_(live, live)], check_finite=False)[::-1]
-        values = np.zeros(self.dim)
-        values[: len(live)] = np.sqrt(np.maximum(eigenvalues, 0.0))
-        return values[: min(self.num_examples, self.dim)]
+        return singular_values_of_gram(gram)[: min(self.num_examples, self.dim)]
 
     def card(self, *, is_centred: bool = False) -> SpectrumCard:
         """The spectrum card of all rows seen, without the QR refinement."""
@@ -152,6 +151,20 @@ class SpectrumAccumulator:
     def _check_width(self, d: int) -> None:
         if d != self.dim:
             raise BadData(f"`features` has {d} columns after {self.dim} before; all rows must agree.")
+
+
+def singular_values_of_gram(gram: Float[np.ndarray, "d d"]) -> Float[np.ndarray, " d"]:
+    """Singular values of F from F^T F, descending; 0 for those that rounding has swallowed."""
+    # A feature that never fires adds an exact zero; left in, rounding would make it more.
+    live = np.flatnonzero(np.diag(gram))
+    values = np.zeros(len(gram))
+    if len(live):
+        with one_thread():
+            eigenvalues = scipy.linalg.eigvalsh(gram[np.ix_(live, live)], check_finite=False)[::-1]
+        # Eigenvalues carry an absolute error of this size, which a root would magnify.
+        lost = max(eigenvalues[0], 0.0) * len(gram) * np.finfo(np.float64).eps
+        values[: len(live)] = np.sqrt(np.where(eigenvalues > lost, eigenvalues, 0.0))
+    return values
 
 
 def entropy_nats(singular_values: Float[np.ndarray, " r"]) -> float:
