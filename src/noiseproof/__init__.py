@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CoTeaching": "noiseproof.adapt.co_teaching",
+    "DivideMix": "noiseproof.adapt.divide_mix",
     "LinearProbe": "noiseproof.heads.estimators",
     "MLPProbe": "noiseproof.heads.estimators",
     "MetaWeightNet": "noiseproof.adapt.meta_head",
@@ -27,6 +29,8 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
+    from noiseproof.adapt.co_teaching import CoTeaching as CoTeaching
+    from noiseproof.adapt.divide_mix import DivideMix as DivideMix
     from noiseproof.adapt.meta_head import MetaWeightNet as MetaWeightNet
     from noiseproof.data.sources import open_dataset as open_dataset
     from noiseproof.detect.issues import find_label_issues as find_label_issues

@@ -14,19 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from noiseproof.adapt.label_loss import LabelLoss, meta_loss_of, training_loss_of
 from noiseproof.adapt.meta_gradient import NetworkStep, PerExample
 from noiseproof.adapt.weight_net import Weigher, WeightOptions
 from noiseproof.errors import invalid
-from noiseproof.losses.classification import LOSSES
-from noiseproof.registry import unknown_name
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.order import Share
-
-LabelLoss = Callable[[Float[Tensor, "*m b k"], Int[Tensor, "*m b"]], Float[Tensor, "*m b"]]
-META_LOSSES = ("cross_entropy", "mae")
 
 
 @final
@@ -72,7 +67,7 @@ class MetaWeightLoss:
         self.weigher = Weigher(options or WeightOptions(), device=device)
         self._meta_batches, self._inner_rate, self._device = meta_batches, inner_rate, device
         scores = logits or _of_images
-        self._losses = _per_example(scores, LOSSES.load(loss))
+        self._losses = _per_example(scores, training_loss_of(loss))
         self._meta_losses = _per_example(scores, meta_loss_of(meta_loss))
         self._coming: Iterator[Batch] | None = None
 
@@ -116,30 +111,10 @@ def following(optimizer: torch.optim.Optimizer) -> Callable[[], float]:
     return lambda: float(optimizer.param_groups[0]["lr"])
 
 
-def meta_loss_of(name: str) -> LabelLoss:
-    """The loss of clean examples by its name.
-
-    Raises:
-        UnknownName: neither "cross_entropy" nor "mae".
-    """
-    if name not in META_LOSSES:
-        raise unknown_name("meta loss", name, META_LOSSES)
-    return mean_absolute_error if name == "mae" else LOSSES.load(name)
-
-
-def mean_absolute_error(
-    logits: Float[Tensor, "*m b k"], given_labels: Int[Tensor, "*m b"]
-) -> Float[Tensor, "*m b"]:
-    r"""Per-example distance of probabilities and one-hot label, $\sum_j |e_{yj} - p_j| = 2 (1 - p_y)$.
-
-    Source: Ghosh, Kumar & Sastry 2017, arXiv:1712.09482, Eq. 6.
-    """
-    probs = torch.softmax(logits, -1)
-    return 2 * (1 - probs.gather(-1, given_labels[..., None]).squeeze(-1))
-
-
 def _per_example(scores: Callable[[nn.Module, Batch], Tensor], loss: LabelLoss) -> PerExample:
-    return lambda model, batch: loss(scores(model, batch), batch["given_labels"].long())
+    return lambda model, batch: loss(
+        torch.log_softmax(scores(model, batch), -1), batch["given_labels"].long()
+    )
 
 
 def _of_images(model: nn.Module, batch: Batch) -> Tensor:
