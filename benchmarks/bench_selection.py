@@ -38,7 +38,7 @@ from noiseproof.backbones.table import open_backbone
 from noiseproof.evaluate.protocol import interval
 from noiseproof.heads.abstract import AbstractHead
 
-NOISE = "symmetric:0.2,symmetric:0.4,symmetric:0.6,symmetric:0.8,pair:0.45"
+NOISE = "symmetric:0,symmetric:0.2,symmetric:0.4,symmetric:0.6,symmetric:0.8,pair:0.45"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from jaxtyping import Float
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
@@ -180,10 +181,12 @@ def clean_probability(losses: Float[np.ndarray, " n"], *, seed: int) -> Float[np
         return np.ones(len(losses))
     scaled = ((losses - losses.min()) / span)[:, None]
     mixture = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=seed % 2**32)
-    with warnings.catch_warnings():
+    # Array API dispatch, which a user may have turned on, knows other initialisations only.
+    with warnings.catch_warnings(), config_context(array_api_dispatch=False):
         warnings.simplefilter("ignore", ConvergenceWarning)  # ten rounds are as published
         mixture.fit(scaled)
-    return mixture.predict_proba(scaled)[:, mixture.means_.argmin()]
+        probs = mixture.predict_proba(scaled)
+    return probs[:, mixture.means_.argmin()]
 
 
 def refined_targets(

@@ -76,6 +76,12 @@ class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
     def check_options(self) -> None:
         """Raise `InvalidArgument` where an option is out of range."""
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # They leave out what looks wrong, which costs accuracy where labels are right and classes overlap.
+        tags.classifier_tags.poor_score = True
+        return tags
+
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
         """Class probabilities, columns in the order of `classes_`."""
         check_is_fitted(self)
@@ -84,6 +90,7 @@ class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row."""
+        check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
 
     def _material(self, X: Any, y: Any) -> Material:
