@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CoTeaching": "noiseproof.adapt.co_teaching",
+    "DivideMix": "noiseproof.adapt.divide_mix",
     "FinetuneJob": "noiseproof.finetune_job",
     "FinetuneSettings": "noiseproof.adapt.settings",
     "LinearProbe": "noiseproof.heads.estimators",
@@ -31,6 +33,8 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
+    from noiseproof.adapt.co_teaching import CoTeaching as CoTeaching
+    from noiseproof.adapt.divide_mix import DivideMix as DivideMix
     from noiseproof.adapt.meta_head import MetaWeightNet as MetaWeightNet
     from noiseproof.adapt.settings import FinetuneSettings as FinetuneSettings
     from noiseproof.data.sources import open_dataset as open_dataset

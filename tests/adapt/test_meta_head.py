@@ -96,13 +96,13 @@ def test_it_is_a_scikit_learn_classifier_that_keeps_names_of_classes():
     assert model.predict_proba(features).sum(1) == pytest.approx(np.ones(240))
     assert model.get_params()["head__epochs"] == 30
     assert model.n_features_in_ == 8
-    assert model.predict(features).tolist() == model.head_.predict(features).tolist()
+    assert model.predict(features).tolist() == model.heads_[0].predict(features).tolist()
 
 
 def test_the_fitted_head_can_be_kept(tmp_path):
     features, *_ = blobs()
     model = fitted()
-    model.head_.save(tmp_path / "head")
+    model.heads_[0].save(tmp_path / "head")
     assert LinearProbe.load(tmp_path / "head").predict(features).tolist() == model.predict(features).tolist()
 
 
@@ -167,9 +167,7 @@ def test_options_out_of_range_are_named():
         fitted(LinearProbe(**QUICK, loss="elr"))
     with pytest.raises(UnknownName, match=r"Unknown meta loss 'mea'. Did you mean 'mae'"):
         fitted(meta_loss="mea")
-    with pytest.raises(
-        InvalidArgument, match="`head` is 'a head with regularisers'; allowed: LinearProbe or"
-    ):
+    with pytest.raises(InvalidArgument, match="`head` is 'NMTune'; allowed: LinearProbe or"):
         fitted(NMTune())
     with pytest.raises(InvalidArgument, match=r"`dropout` is 0\.3; allowed: 0 with batch_norm or residual"):
         fitted(MLPProbe(dropout=0.3, residual=True))

@@ -22,7 +22,7 @@ print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in r
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["LinearProbe", "MLPProbe", "NMTune"])
+@pytest.mark.parametrize("head", ["LinearProbe", "MLPProbe", "NMTune", "CoTeaching", "DivideMix"])
 def test_passes_every_check_of_scikit_learn(head):
     child = subprocess.run(
         [sys.executable, "-c", _SCRIPT, head],

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from noiseproof.adapt.meta_gradient import DenseStep, NetworkStep, is_dense
+from noiseproof.adapt.meta_gradient import DenseStep, NetworkStep, PerExample, is_dense
 from noiseproof.adapt.meta_set import check_meta_set
 from noiseproof.adapt.meta_weight import meta_loss_of
 from noiseproof.adapt.weight_net import Weigher, WeightOptions
+from noiseproof.adapt.wrapped import AbstractWrapped, Material, check_range
 from noiseproof.errors import BadData, invalid
 from noiseproof.heads.abstract import AbstractHead
-from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import Examples, StackBatch, fit_stack
-from noiseproof.heads.inputs import features_to_predict, training_data
+from noiseproof.heads.inputs import features_to_predict
 from noiseproof.heads.modules import Head
 from noiseproof.heads.recipes import Spec
-from noiseproof.losses.batch import PlainLoss, plain_loss
+from noiseproof.losses.batch import PlainLoss
 from noiseproof.training.batches import Batch
 from noiseproof.training.order import Order
 
 
-class MetaWeightNet(ClassifierMixin, BaseEstimator):
+@final
+class MetaWeightNet(AbstractWrapped):
     """A head whose examples count as a small network says, which learns from a few clean examples.
 
     Args:
@@ -45,8 +46,7 @@ class MetaWeightNet(ClassifierMixin, BaseEstimator):
         log_steps: steps between entries of `history_`.
 
     Attributes:
-        head_: the fitted head, which can be saved.
-        classes_: (k,) labels as they were given, sorted.
+        heads_: the one fitted head, which can be saved.
         example_weights_: (n,) weight in [0, 1] of every training example, at the end.
         history_: per logged step, the mean and histogram of the weights, the length of the weight net's
             gradient, and how many steps were skipped.
@@ -54,9 +54,6 @@ class MetaWeightNet(ClassifierMixin, BaseEstimator):
     Source: Shu et al. 2019, arXiv:1902.07379; on frozen features it is ours.
     """
 
-    classes_: np.ndarray
-    n_features_in_: int
-    head_: AbstractHead
     example_weights_: Float[np.ndarray, " n"]
     history_: list[dict[str, Any]]
 
@@ -112,49 +109,36 @@ class MetaWeightNet(ClassifierMixin, BaseEstimator):
                 clean examples or none in training; NaN, lengths that differ.
             InvalidArgument: an option, or a loss that needs more than one example.
         """
-        head = LinearProbe() if self.head is None else clone(self.head)
-        spec, options = _checked(head.spec()), self._options(head)
-        matrix, labels = training_data([self], X, y)
-        classes, encoded = np.unique(labels, return_inverse=True)
-        meta, meta_encoded = self._meta_set(matrix, classes, meta_features, meta_labels, ids, meta_ids)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        examples = _on(device, matrix, encoded, len(classes))
-        clean = _on(device, meta, meta_encoded, len(classes))
-        loss = plain_loss(spec.training.loss, spec.training.loss_options, num_classes=len(classes))
-        run = _Run(self, spec, loss, Weigher(options, device=device), clean)
-        (state,) = fit_stack([spec], examples, run.backward)
-        head.classes_, head.n_features_in_, head.state_ = classes, matrix.shape[1], state
-        self.head_, self.classes_, self.history_ = head, classes, run.history
-        self.example_weights_ = self._weights(matrix, encoded, run)
+        material = self._material(X, y)
+        spec = _checked(material.spec)
+        clean = material.examples(*self._meta_set(material, meta_features, meta_labels, ids, meta_ids))
+        examples = material.examples()
+        weigher = Weigher(self._options(spec.seed), device=examples.given_labels.device)
+        run = _Run(self, spec, material.loss(), weigher, clean)
+        self._keep(material, fit_stack([spec], examples, run.backward))
+        self.history_ = run.history
+        self.example_weights_ = self._weights(material, run)
         return self
 
-    def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
-        """Class probabilities, columns in the order of `classes_`."""
-        check_is_fitted(self)
-        return self.head_.predict_proba(features_to_predict(self, X))
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each row."""
-        check_is_fitted(self)
-        return self.head_.predict(features_to_predict(self, X))
-
-    def _options(self, head: AbstractHead) -> WeightOptions:
+    def check_options(self) -> None:
+        """See `AbstractWrapped`."""
         if self.inner_rate is not None and not self.inner_rate > 0:
             raise invalid("inner_rate", self.inner_rate, "a number > 0, or None")
         for name in ("meta_batch_size", "log_steps"):
-            if getattr(self, name) < 1:
-                raise invalid(name, getattr(self, name), "a whole number from 1")
+            check_range(name, getattr(self, name), 1, math.inf, allowed="a whole number from 1")
         meta_loss_of(self.meta_loss)
+        self._options(0)
+
+    def _options(self, seed: int) -> WeightOptions:
         return WeightOptions(
             optimizer=self.meta_optimizer, learning_rate=self.meta_learning_rate,
             weight_decay=self.meta_weight_decay, normalise=self.normalise_weights,
-            update_every=self.update_every, seed=head.spec().seed,
+            update_every=self.update_every, seed=seed,
         )  # fmt: skip
 
     def _meta_set(
         self,
-        matrix: Float[np.ndarray, "n d"],
-        classes: np.ndarray,
+        material: Material,
         meta_features: Any,
         meta_labels: Any,
         ids: Any,
@@ -167,10 +151,8 @@ class MetaWeightNet(ClassifierMixin, BaseEstimator):
             )
         if (ids is None) != (meta_ids is None):
             raise BadData("`ids` and `meta_ids` belong together; allowed: both or neither.")
-        probe = LinearProbe()
-        probe.n_features_in_ = matrix.shape[1]
-        meta = features_to_predict(probe, meta_features)
-        given = np.asarray(meta_labels)
+        classes, given = material.classes, np.asarray(meta_labels)
+        meta = features_to_predict(self, meta_features)
         if len(given) != len(meta):
             raise BadData(
                 f"`meta_labels` has {len(given)} rows, `meta_features` {len(meta)}; they must agree."
@@ -184,20 +166,19 @@ class MetaWeightNet(ClassifierMixin, BaseEstimator):
         check_meta_set(
             _row_ids(meta) if meta_ids is None else np.asarray(meta_ids), place,
             num_classes=len(classes),
-            others={"training set": _row_ids(matrix) if ids is None else np.asarray(ids)},
+            others={"training set": _row_ids(material.features) if ids is None else np.asarray(ids)},
             least_per_class=self.least_per_class,
             advice="" if ids is not None else "If they are different examples, pass `ids` and `meta_ids`.",
         )  # fmt: skip
         return meta, place
 
-    def _weights(
-        self, matrix: Float[np.ndarray, "n d"], encoded: Int[np.ndarray, " n"], run: _Run
-    ) -> Float[np.ndarray, " n"]:
+    def _weights(self, material: Material, run: _Run) -> Float[np.ndarray, " n"]:
         with np.errstate(divide="ignore"):
-            log_probs = torch.from_numpy(np.log(self.head_.predict_proba(matrix)))
+            log_probs = torch.from_numpy(np.log(self.heads_[0].predict_proba(material.features)))
         largest = torch.finfo(torch.float32).max
-        losses = run.loss(log_probs, torch.from_numpy(encoded)).nan_to_num(nan=largest).clamp(max=largest)
-        return run.weigher.weights(losses.float().to(run.meta.given_labels.device)).cpu().numpy()
+        losses = run.loss(log_probs, torch.from_numpy(material.encoded.astype(np.int64)))
+        finite = losses.nan_to_num(nan=largest).clamp(max=largest).float()
+        return run.weigher.weights(finite.to(run.meta.given_labels.device)).cpu().numpy()
 
 
 @final
@@ -239,7 +220,7 @@ class _Run:
         return {"features": features, "given_labels": labels}
 
 
-def _losses(loss: PlainLoss) -> Any:
+def _losses(loss: PlainLoss) -> PerExample:
     def losses(head: nn.Module, batch: Batch) -> Tensor:
         _, logits = head(batch["features"])
         return loss(torch.log_softmax(logits, -1), batch["given_labels"])[0]
@@ -247,15 +228,8 @@ def _losses(loss: PlainLoss) -> Any:
     return losses
 
 
-def _on(device: torch.device, matrix: np.ndarray, labels: np.ndarray, num_classes: int) -> Examples:
-    given = torch.from_numpy(labels.astype(np.int64)).to(device)
-    return Examples((torch.from_numpy(matrix).to(device),), given, num_classes)
-
-
 def _checked(spec: Spec) -> Spec:
-    """A head whose loss is a mean over examples, and whose second forward can see the first one's masks."""
-    if spec.regularization.is_active:
-        raise invalid("head", "a head with regularisers", "LinearProbe or MLPProbe")
+    """A head whose second forward can see the masks of the first one."""
     shape = spec.architecture
     if shape.dropout and (shape.use_batch_norm or shape.use_residual):
         raise invalid("dropout", shape.dropout, "0 with batch_norm or residual, in Meta-Weight-Net")
@@ -264,4 +238,5 @@ def _checked(spec: Spec) -> Spec:
 
 def _row_ids(matrix: Float[np.ndarray, "n d"]) -> np.ndarray:
     """Rows as ids: equal where the features are."""
-    return np.array([row.tobytes().hex() for row in np.ascontiguousarray(matrix)])
+    rows = np.ascontiguousarray(matrix)
+    return np.array([hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in rows])

@@ -1,0 +1,235 @@
+"""DivideMix on features: labels that a mixture model takes for wrong are replaced by what two heads guess."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from noiseproof.adapt.wrapped import AbstractWrapped, check_range
+from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.fit import Examples, StackBatch, fit_stack
+from noiseproof.heads.modules import Head
+from noiseproof.losses.batch import PlainLoss
+from noiseproof.rng import stream, torch_seed
+
+
+@final
+class DivideMix(AbstractWrapped):
+    r"""Two heads; each divides the examples for the other one, which learns from them semi-supervised.
+
+    After a warm-up on the given labels, each epoch fits two Gaussians to a head's losses; w_i is the
+    probability that example i is of the one with the smaller mean. Where w_i > `threshold`, the other head's
+    target is $w_i y_i + (1 - w_i) p_i$; elsewhere the mean of both heads' probabilities; both sharpened,
+    $t_c^{1/T} / \sum_j t_j^{1/T}$. Features and targets are mixed within the batch with a share
+    $\lambda' = \max(\lambda, 1 - \lambda)$, $\lambda$ ~ Beta(alpha, alpha). The loss is cross-entropy on rows
+    with labels, `unlabelled_weight` times the mean squared error on the others, and
+    `penalty_weight` times $\sum_c \pi_c \ln(\pi_c / \bar p_c)$ with a uniform prior.
+
+    Args:
+        head: what is trained, twice, with its options; a `LinearProbe` by default.
+        warmup_epochs: on the given labels.
+        ramp_epochs: over which the weight of the unlabelled rows rises linearly.
+        threshold: of w, in (0, 1).
+        temperature: T, in (0, 1].
+        alpha: of the mixing, > 0.
+        unlabelled_weight: published: 0 to 150, by the data set.
+        penalty_weight: published: 1.
+
+    Attributes:
+        clean_probability_: (n,) mean of both w, in [0, 1], at the last division; 1 where training ended
+            within the warm-up.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Algorithm 1 and Eq. 3-12.
+    Differs: features in place of images, so there is one view and nothing to augment; a batch is divided,
+    where two of one size are drawn there, so each term counts as many rows as it has.
+    """
+
+    clean_probability_: Float[np.ndarray, " n"]
+
+    def __init__(
+        self,
+        head: AbstractHead | None = None,
+        *,
+        warmup_epochs: int = 2,
+        ramp_epochs: int = 4,
+        threshold: float = 0.5,
+        temperature: float = 0.5,
+        alpha: float = 4.0,
+        unlabelled_weight: float = 25.0,
+        penalty_weight: float = 1.0,
+    ) -> None:
+        self.head = head
+        self.warmup_epochs = warmup_epochs
+        self.ramp_epochs = ramp_epochs
+        self.threshold = threshold
+        self.temperature = temperature
+        self.alpha = alpha
+        self.unlabelled_weight = unlabelled_weight
+        self.penalty_weight = penalty_weight
+
+    def check_options(self) -> None:
+        """See `AbstractWrapped`."""
+        for name in ("warmup_epochs", "ramp_epochs"):
+            check_range(name, getattr(self, name), 1, math.inf, allowed="a whole number from 1")
+        for name in ("threshold", "temperature"):
+            check_range(name, getattr(self, name), 1e-6, 1, allowed="a number > 0 and <= 1")
+        check_range("alpha", self.alpha, 1e-6, math.inf, allowed="a number > 0")
+        for name in ("unlabelled_weight", "penalty_weight"):
+            check_range(name, getattr(self, name), 0, math.inf, allowed="a number >= 0")
+
+    def fit(self, X: Any, y: Any) -> DivideMix:
+        """Train on (n, d) features and given labels that may be wrong.
+
+        Raises:
+            BadData: one class only, NaN, lengths that differ.
+        """
+        material = self._material(X, y)
+        run = _Run(self, material.examples(), material.spec.seed, material.loss())
+        self._keep(material, fit_stack(material.specs(2), run.examples, run.backward))
+        self.clean_probability_ = run.clean.mean(0).cpu().numpy()
+        return self
+
+
+@final
+@dataclass(eq=False)
+class _Run:
+    """The steps of one fit."""
+
+    options: DivideMix
+    examples: Examples
+    seed: int
+    loss: PlainLoss
+    clean: Float[Tensor, "2 n"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._epoch = 0
+        self._rng = stream(self.seed, "mixing")
+        labels = self.examples.given_labels
+        self.clean = torch.ones(2, len(labels), device=labels.device)
+
+    def backward(self, heads: Head, batch: StackBatch) -> bool:
+        rows = batch.index[0]  # both heads see the same batch
+        features = self.examples.views[0][rows].expand(2, -1, -1)
+        labels = self.examples.given_labels[rows]
+        late = batch.epoch - self.options.warmup_epochs
+        if late < 0:
+            self._losses(heads, features, labels).mean(1).sum().backward()
+            return True
+        if batch.epoch != self._epoch:
+            self._epoch = batch.epoch
+            self.clean = self._divide(heads)
+        clean = self.clean[:, rows]
+        targets = self._targets(heads, features, labels, clean)
+        weight = self.options.unlabelled_weight * min((late + 1) / self.options.ramp_epochs, 1)
+        mixed, mixed_targets = self._mixed(features, targets)
+        is_labelled = clean > self.options.threshold
+        log_probs = torch.log_softmax(heads(mixed)[1], -1)
+        loss = semi_supervised_loss(log_probs, mixed_targets, is_labelled, unlabelled_weight=weight)
+        (loss + self.options.penalty_weight * imbalance(log_probs)).sum().backward()
+        return True
+
+    def _losses(self, heads: Head, features: Tensor, labels: Tensor) -> Float[Tensor, "2 b"]:
+        log_probs = torch.log_softmax(heads(features)[1], -1)
+        return self.loss(log_probs, labels.expand(2, -1))
+
+    def _divide(self, heads: Head) -> Float[Tensor, "2 n"]:
+        """For each head, how likely each label is right as the other one sees it."""
+        labels = self.examples.given_labels
+        heads.eval()
+        with torch.no_grad():
+            losses = self._losses(heads, self.examples.views[0].expand(2, -1, -1), labels)
+        heads.train()
+        seed = torch_seed(self.seed, "division", self._epoch)
+        each = [clean_probability(row, seed=seed) for row in losses.double().cpu().numpy()]
+        return torch.from_numpy(np.stack(each)).to(labels.device, torch.float32).flip(0)
+
+    def _targets(
+        self, heads: Head, features: Tensor, labels: Tensor, clean: Float[Tensor, "2 b"]
+    ) -> Float[Tensor, "2 b k"]:
+        with torch.no_grad():
+            probs = torch.softmax(heads(features)[1], -1)
+        return refined_targets(
+            probs, labels, clean, threshold=self.options.threshold, temperature=self.options.temperature
+        )
+
+    def _mixed(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        share = float(self._rng.beta(self.options.alpha, self.options.alpha))
+        share = max(share, 1 - share)
+        partner = torch.from_numpy(self._rng.permutation(features.shape[1])).to(features.device)
+        first = share * features + (1 - share) * features[:, partner]
+        return first, share * targets + (1 - share) * targets[:, partner]
+
+
+def clean_probability(losses: Float[np.ndarray, " n"], *, seed: int) -> Float[np.ndarray, " n"]:
+    """Probability of each example to be of the component with the smaller mean, of two Gaussians.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1; losses scaled to [0, 1] and the settings of
+    the mixture as in the authors' code.
+    """
+    span = losses.max() - losses.min()
+    if span == 0:  # nothing tells them apart
+        return np.ones(len(losses))
+    scaled = ((losses - losses.min()) / span)[:, None]
+    mixture = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=seed % 2**32)
+    # Array API dispatch, which a user may have turned on, knows other initialisations only.
+    with warnings.catch_warnings(), config_context(array_api_dispatch=False):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # ten rounds are as published
+        mixture.fit(scaled)
+        probs = mixture.predict_proba(scaled)
+    return probs[:, mixture.means_.argmin()]
+
+
+def refined_targets(
+    probs: Float[Tensor, "2 b k"],
+    given_labels: Tensor,
+    clean: Float[Tensor, "2 b"],
+    *,
+    threshold: float,
+    temperature: float,
+) -> Float[Tensor, "2 b k"]:
+    """What each head learns: refined given labels where they are likely right, both heads' guess elsewhere.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 3, 4 and Section 3.2.
+    """
+    one_hot = torch.nn.functional.one_hot(given_labels, probs.shape[-1]).to(probs.dtype)
+    share = clean[..., None]
+    refined = share * one_hot + (1 - share) * probs
+    targets = torch.where(share > threshold, refined, probs.mean(0, keepdim=True))
+    sharpened = targets ** (1 / temperature)
+    return sharpened / sharpened.sum(-1, keepdim=True)
+
+
+def semi_supervised_loss(
+    log_probs: Float[Tensor, "2 b k"],
+    targets: Float[Tensor, "2 b k"],
+    is_labelled: Tensor,
+    *,
+    unlabelled_weight: float,
+) -> Float[Tensor, " 2"]:
+    """Cross-entropy of rows with labels, weighed squared error (mean over classes) of the others.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 9 and 10.
+    """
+    supervised = -(targets * log_probs).sum(-1)
+    squared = (log_probs.exp() - targets).square().mean(-1)
+    return torch.where(is_labelled, supervised, unlabelled_weight * squared).mean(1)
+
+
+def imbalance(log_probs: Float[Tensor, "2 b k"]) -> Float[Tensor, " 2"]:
+    r"""$\sum_c \pi_c \ln(\pi_c / \bar p_c)$ with a uniform prior: not all examples may be of one class.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 11.
+    """
+    num_rows, num_classes = log_probs.shape[1:]
+    log_mean = torch.logsumexp(log_probs, 1) - math.log(num_rows)
+    return -math.log(num_classes) - log_mean.mean(-1)
