@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 import noiseproof
+from noiseproof.cores import num_cores
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.records import Dataset, LabelIssues
 
@@ -48,7 +49,7 @@ def hardware() -> dict[str, Any]:
     """CPU, cores this process may use, memory, GPU, operating system, Python."""
     return {
         "cpu": _cpu_name(),
-        "num_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "num_cores": num_cores(),
         "memory_gib": _memory_gib(),
         "gpu": _gpu_name(),
         "os": platform.platform(terse=True),

@@ -25,6 +25,7 @@ class FinetuneJob:
         test: data set to evaluate on; `None` holds out a part of `train` before anything else.
         ood: evaluation sets of other domains.
         settings: how.
+        meta: data set of a few examples with checked labels, for Meta-Weight-Net (`settings.meta`).
         wise_ft: places between the weights before (0) and after (1) that are evaluated, too.
         label_noise: kind of noise to inject into the training labels, e.g. "symmetric", "asymmetric:cifar10".
         rate: of it, in [0, 1].
@@ -41,6 +42,7 @@ class FinetuneJob:
     test: str | None = None
     ood: tuple[str, ...] = ()
     settings: FinetuneSettings = field(default_factory=FinetuneSettings)
+    meta: str | None = None
     wise_ft: tuple[float, ...] = ()
     label_noise: str | None = None
     rate: float | None = None

@@ -17,8 +17,8 @@ import torch
 
 from noiseproof.adapt.interpolation import State, interpolated, probs_of_each
 from noiseproof.adapt.learnable import Tune, Tuned, merged, num_learning, tuned
-from noiseproof.adapt.objective import classification_loss
-from noiseproof.adapt.reading import plan_of, reader, training_batches
+from noiseproof.adapt.objective import classification_loss, weighted_loss
+from noiseproof.adapt.reading import meta_batches, plan_of, reader, training_batches
 from noiseproof.adapt.selection import Selection, best
 from noiseproof.adapt.start import put_classifier
 from noiseproof.atomic import write_bytes, write_json
@@ -31,14 +31,16 @@ from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.kept import keep_noise
 from noiseproof.parts import Part, notes
 from noiseproof.progress import stage
-from noiseproof.stages import only_process_in
-from noiseproof.training.loop import CHECKPOINT, LOG, accelerator_for, train
+from noiseproof.stages import hash_file, only_process_in
+from noiseproof.training.checkpoint import Companion
+from noiseproof.training.loop import CHECKPOINT, COLUMNS, LOG, Loss, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training_card import CARD, data_card, finished, provenance
 from noiseproof.tuning import Tuning, open_tuning
 from noiseproof.tuning_card import make_card, tuned_metadata
 
 BEST, LAST, RESULTS, TRAINED = "model.safetensors", "last.safetensors", "results.jsonl", "training.json"
+_BEST, _LAST = "tuned-best", "tuned-last"
 _WISE_FT_NOTE = (
     "wise-ft-A has (1 - A) x the weights before + A x those of tuned-best. Before, the classifier is a "
     "linear probe of the frozen features, fitted to the same given labels: a fresh classifier would know "
@@ -63,19 +65,23 @@ def finetune(job: FinetuneJob) -> dict[str, Any]:
     """
     accelerator = accelerator_for(job.settings.precision)
     with _alone(job, accelerator):
-        this = open_tuning(job, accelerator)
-        done = finished(this.out, this.identity)
-        if done is not None and done["evaluated"] == this.evaluated:
-            return done
-        trained = _trained(this)
-        if trained is None:  # a process that only helped
-            return {}
-        begin = time.perf_counter()
-        rows = _evaluated(this)
-        write_bytes(this.out / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
-        card = _card(this, trained, rows, time.perf_counter() - begin)
-        write_json(this.out / CARD, card)
-        return card
+        return carried_out(open_tuning(job, accelerator))
+
+
+def carried_out(this: Tuning) -> dict[str, Any]:
+    """The same of data that is open already; nobody else may use the folder."""
+    done = finished(this.out, this.identity)
+    if done is not None and done["evaluated"] == this.evaluated:
+        return done
+    trained = _trained(this)
+    if trained is None:  # a process that only helped
+        return {}
+    begin = time.perf_counter()
+    rows = _evaluated(this)
+    write_bytes(this.out / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
+    card = _card(this, trained, rows, time.perf_counter() - begin)
+    write_json(this.out / CARD, card)
+    return card
 
 
 def _alone(job: FinetuneJob, accelerator: Any) -> AbstractContextManager[Any]:
@@ -119,9 +125,7 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     )
     images = reader(this.validation, this.start, settings, is_read_again=True, quiet=job.quiet)
     selection = Selection(this.out, model, images, this.held_out_labels)
-    loss, companions = classification_loss(
-        settings.loss, this.loss_options, num_examples=len(this.train), num_classes=len(this.class_names)
-    )
+    loss, companions = _loss(this, optimizer)
     train(
         model, batches, loss, optimizer,
         plan=plan_of(settings, batches.order, seed=job.seed), accelerator=this.accelerator, folder=this.out,
@@ -131,6 +135,22 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     if not is_main:
         return None
     return _kept(this, model, selection, {"mode": settings.tune, "parameters": learning, "of": num_all})
+
+
+def _loss(this: Tuning, optimizer: torch.optim.Optimizer) -> tuple[Loss, dict[str, Companion]]:
+    settings, num_classes = this.job.settings, len(this.class_names)
+    if settings.meta is None or this.meta is None:
+        return classification_loss(
+            settings.loss, this.loss_options, num_examples=len(this.train), num_classes=num_classes
+        )
+    clean = meta_batches(
+        this.meta, this.meta_labels, this.start, settings, settings.meta, seed=this.job.seed,
+        quiet=this.job.quiet,
+    )  # fmt: skip
+    return weighted_loss(
+        settings.loss, this.loss_options, settings.meta, clean, optimizer, num_classes=num_classes,
+        seed=this.job.seed, device=this.accelerator.device,
+    )  # fmt: skip
 
 
 def _kept(this: Tuning, model: Tuned, selection: Selection, learning: dict[str, Any]) -> dict[str, Any]:
@@ -157,6 +177,7 @@ def _kept(this: Tuning, model: Tuned, selection: Selection, learning: dict[str, 
         "num_steps": log["step"],
         "final_loss": log["loss"],
         "wall_s": log["wall_s"],
+        "weights": {name: log[name] for name in log if name not in COLUMNS},
         "transition": None if this.transition is None else this.transition.to_json(),
         "identity": this.identity,
     }
@@ -170,7 +191,9 @@ def _states(this: Tuning) -> tuple[torch.nn.Module, dict[str, State]]:
     """The plain network, and name -> weights of everything that is evaluated."""
     network = this.start.network(len(this.class_names), use_zeros=True, seed=this.job.seed)
     states: dict[str, State] = {}
-    for title, name in (("tuned-best", BEST), ("tuned-last", LAST)):
+    for title, name in ((_BEST, BEST), (_LAST, LAST)):
+        if title == _LAST and _is_last_best(this):
+            continue
         state = read_checkpoint(this.out / name)
         load_exactly(network, state, source=str(this.out / name))
         states[title] = state
@@ -178,7 +201,7 @@ def _states(this: Tuning) -> tuple[torch.nn.Module, dict[str, State]]:
         before = this.start.network(len(this.class_names), use_zeros=True, seed=this.job.seed)
         put_classifier(before, *_probe_weights(this.probe))
         for alpha in this.job.wise_ft:
-            states[f"wise-ft-{alpha:g}"] = interpolated(before.state_dict(), states["tuned-best"], alpha)
+            states[f"wise-ft-{alpha:g}"] = interpolated(before.state_dict(), states[_BEST], alpha)
     device = this.accelerator.device
     moved: dict[str, State] = {
         title: {key: value.to(device) for key, value in state.items()} for title, state in states.items()
@@ -202,7 +225,14 @@ def _evaluated(this: Tuning) -> list[ResultRow]:
                     found.setdefault((title, part.name), []).append(outcomes(probs.cpu().numpy(), labels))
                 first += len(block)
                 bar.update(len(block))
-    return [_row(this, title, part, found[title, part.name]) for title in states for part in this.parts.tests]
+        if _is_last_best(this):
+            found[_LAST, part.name] = found[_BEST, part.name]
+    titles = dict.fromkeys((_BEST, _LAST, *states))
+    return [_row(this, title, part, found[title, part.name]) for title in titles for part in this.parts.tests]
+
+
+def _is_last_best(this: Tuning) -> bool:
+    return hash_file(this.out / BEST) == hash_file(this.out / LAST)
 
 
 def _row(this: Tuning, title: str, part: Part, blocks: list[Outcomes]) -> ResultRow:
@@ -222,6 +252,7 @@ def _card(
     data = {
         "train": data_card(this.train),
         "validation": data_card(this.validation),
+        "meta": None if this.meta is None else data_card(this.meta),
         "tests": [data_card(part.dataset) | {"role": part.role} for part in this.parts.tests],
     }
     return make_card(

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from noiseproof.adapt.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.adapt.reading import reader
 from noiseproof.adapt.start import Start, open_start
 from noiseproof.config import RunConfig
+from noiseproof.data.classes import align_labels
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.detect.transition import TransitionEstimate, estimate_transition
 from noiseproof.errors import BadData, invalid
@@ -24,7 +26,7 @@ from noiseproof.losses.batch import remembers
 from noiseproof.losses.table import Options, check_complete, needs_transition, resolved
 from noiseproof.noise.kept import NONE, noise_sha256, said_of
 from noiseproof.noise.manifest import load_manifest
-from noiseproof.parts import Part, Parts, open_parts
+from noiseproof.parts import Part, Parts, open_one, open_parts
 from noiseproof.records import Dataset, check_share
 from noiseproof.stages import digest
 from noiseproof.training.networks import outputs
@@ -46,6 +48,7 @@ class Tuning:
         noise: what the card says of it.
         train: examples to learn from.
         validation: examples to select by.
+        meta: examples with checked labels, for Meta-Weight-Net; `None` without it.
         identity: see `training_card.identity`.
     """
 
@@ -57,6 +60,7 @@ class Tuning:
     noise: dict[str, Any]
     train: Dataset
     validation: Dataset
+    meta: Dataset | None
     identity: dict[str, Any]
 
     @property
@@ -73,6 +77,12 @@ class Tuning:
     def given_labels(self) -> Int[np.ndarray, " n"]:
         """Of the examples to learn from."""
         return _given(self.train)
+
+    @property
+    def meta_labels(self) -> Int[np.ndarray, " m"]:
+        """Of the examples with checked labels."""
+        assert self.meta is not None
+        return _given(self.meta)
 
     @property
     def held_out_labels(self) -> Int[np.ndarray, " n"]:
@@ -124,7 +134,18 @@ def open_tuning(job: FinetuneJob, accelerator: Any) -> Tuning:
     for alpha in job.wise_ft:
         check_share(alpha, "wise_ft")
     config = data_config(job)
-    parts = open_parts(config)
+    return make_tuning(job, accelerator, config, open_parts(config))
+
+
+def make_tuning(job: FinetuneJob, accelerator: Any, config: RunConfig, parts: Parts) -> Tuning:
+    """The same of data that is open already.
+
+    Args:
+        job: what was asked for.
+        accelerator: of `training.loop.accelerator_for`.
+        config: which data.
+        parts: those.
+    """
     for part in parts.all:
         if part.dataset.kind != "image":
             raise BadData(
@@ -133,18 +154,41 @@ def open_tuning(job: FinetuneJob, accelerator: Any) -> Tuning:
     start = open_start(job.backbone, job.settings, seed=job.seed)
     data, noise = parts.train.dataset, _noise(job, parts.train)
     _check_transition(job, len(data.class_names))
-    train_rows, held_out = stratified_split(
-        _given(data), test_fraction=job.settings.validation, seed=job.seed, class_names=data.class_names
+    meta, rows = _meta_set(job, config, data)
+    learning, held_out = stratified_split(
+        _given(data)[rows], test_fraction=job.settings.validation, seed=job.seed, class_names=data.class_names
     )
     this = identity(
         job.settings, seed=job.seed, noise=noise, data=data, targets=_given(data),
         num_processes=accelerator.num_processes,
     )  # fmt: skip
     this |= {"preprocessing": start.preprocessing, "encoder": start.backbone.weights_hash}
+    if meta is not None:
+        this["meta"] = [meta.fingerprint, digest(meta.ids), digest(_given(meta))]
     return Tuning(
-        job, accelerator, config, parts, start, noise, train=subset(data, train_rows),
-        validation=subset(data, held_out), identity=json.loads(json.dumps(this)),
+        job, accelerator, config, parts, start, noise, train=subset(data, rows[learning]),
+        validation=subset(data, rows[held_out]), meta=meta, identity=json.loads(json.dumps(this)),
     )  # fmt: skip
+
+
+def _meta_set(
+    job: FinetuneJob, config: RunConfig, data: Dataset
+) -> tuple[Dataset | None, Int[np.ndarray, " n"]]:
+    """The examples with checked labels, and the rows of the training part that are left."""
+    rows = np.arange(len(data))
+    if job.settings.meta is None:
+        if job.meta is not None:
+            raise invalid("meta", job.meta, "nothing without Meta-Weight-Net", "Next: --set meta={}.")
+        return None, rows
+    if job.meta is None:
+        return held_out_meta_set(data, per_class=job.settings.meta.per_class, seed=job.seed)
+    opened = open_one(config, job.meta, label=config.clean_label or config.label, clean_label=None)
+    meta = align_labels(opened, data.class_names)
+    check_meta_set(
+        meta.ids, _given(meta), num_classes=len(data.class_names),
+        others={"training set": data.ids},
+    )  # fmt: skip
+    return meta, rows
 
 
 def _check_loss(job: FinetuneJob, num_processes: int) -> None:

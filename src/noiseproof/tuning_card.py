@@ -72,6 +72,7 @@ def make_card(
         **data,
         "learning": trained["learning"],
         "selection": trained["selection"] | {"rule": RULE},
+        "weights": trained["weights"],
         "transition": trained["transition"],
         "results": results,
         "weights_sha256": hash_file(weights),

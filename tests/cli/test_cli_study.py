@@ -88,4 +88,6 @@ def test_every_option_has_a_sentence_of_help():
     texts = [getattr(option, "help", None) for option in command.params if option.name != "help"]
     assert len(texts) >= 9
     assert all(text and text.endswith(".") for text in texts)
-    assert "noiseproof study paper1-influence --toy" in CliRunner().invoke(app, ["study", "--help"]).stdout
+    assert (
+        "noiseproof study paper1-influence --scale toy" in CliRunner().invoke(app, ["study", "--help"]).stdout
+    )

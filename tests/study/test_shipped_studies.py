@@ -76,7 +76,7 @@ def test_the_sets_of_the_paper_are_those_of_the_suites():
 
 @every_recipe
 def test_a_recipe_runs_at_toy_size(name, tmp_path):
-    recipe = load_recipe(name, is_toy=True)
+    recipe = load_recipe(name, scale="toy")
     result = run_study(recipe, out=tmp_path / "out", cache=tmp_path / "cache")
     assert not result.outcome.failures
     assert len(result.found.cells) == Grid(recipe).num_cells

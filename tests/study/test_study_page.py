@@ -33,7 +33,7 @@ def test_the_page_says_claim_command_and_results(result):
 
 
 def test_a_toy_says_that_its_numbers_mean_nothing(start):
-    page = start(found="It rose by 2 points.", is_toy=True).page.read_text()
+    page = start(found="It rose by 2 points.", scale="toy").page.read_text()
     assert "Toy size" in page
     assert "Found by us" not in page
     assert (

@@ -106,10 +106,10 @@ def test_unknown_heads_and_options_are_found_before_any_work():
 
 def test_toy_keys_take_the_place_of_the_others(written):
     path = written(toy={"seeds": 1, "limit": 5})
-    assert (load_recipe(path).seeds, load_recipe(path, is_toy=True).seeds) == (2, 1)
-    assert load_recipe(path, is_toy=True, command_line={"limit": 9}).limit == 9
-    with pytest.raises(InvalidArgument, match=r"has no `toy:` keys. Next: leave --toy out"):
-        load_recipe(written(), is_toy=True)
+    assert (load_recipe(path).seeds, load_recipe(path, scale="toy").seeds) == (2, 1)
+    assert load_recipe(path, scale="toy", command_line={"limit": 9}).limit == 9
+    with pytest.raises(InvalidArgument, match=r"`scale` is 'toy'; allowed: .* full\."):
+        load_recipe(written(), scale="toy")
 
 
 def test_shipped_recipes_are_found_by_name_file_name_and_path():
@@ -150,5 +150,5 @@ def test_the_smaller_of_two_limits_holds():
 
 def test_a_toy_knows_that_it_is_one(written):
     path = written(toy={"seeds": 1})
-    assert load_recipe(path, is_toy=True).is_toy
-    assert not load_recipe(path).is_toy
+    assert load_recipe(path, scale="toy").scale == "toy"
+    assert load_recipe(path).scale == "full"

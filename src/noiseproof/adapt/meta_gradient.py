@@ -30,6 +30,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.hooks import RemovableHandle
 
+from noiseproof.adapt.forward_mode import FusedBatchNorm
 from noiseproof.heads.modules import Head, Reshape, StackedLinear
 from noiseproof.rng import rewound, torch_state
 from noiseproof.training.batches import Batch
@@ -110,6 +111,7 @@ class NetworkStep:
             forward_ad.dual_level(),
             rewound(*self._drawn),
             sdpa_kernel(SDPBackend.MATH),  # the fused kernels have no forward mode
+            FusedBatchNorm(),
         ):
             dual = {name: forward_ad.make_dual(own[name].detach(), each) for name, each in direction.items()}
             losses = functional_call(self._calls, dual | self._buffers(), (self._batch,))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Int
 
+from noiseproof.data.splits import per_class_split, subset
 from noiseproof.errors import BadData
-from noiseproof.records import check_unique_ids
+from noiseproof.records import Dataset, check_unique_ids
 
 
 def check_meta_set(
@@ -50,3 +52,30 @@ def check_meta_set(
             f"The meta set has {counts[rarest]} clean examples of class {rarest}; allowed: {least_per_class} "
             "or more of each class. Next: check some labels of that class by hand and add them."
         )
+
+
+def held_out_meta_set(data: Dataset, *, per_class: int, seed: int) -> tuple[Dataset, Int[np.ndarray, " n"]]:
+    """Examples of a training set whose labels are known to be right, and the rows of the others.
+
+    Args:
+        data: with its true labels.
+        per_class: clean examples of each true class.
+        seed: of the draw.
+
+    Returns:
+        The clean examples, with their true labels as given ones, and the rows of the rest.
+
+    Raises:
+        BadData: nobody knows the true labels, or a class has too few examples.
+    """
+    if data.clean_labels is None:
+        raise BadData(
+            f"The true labels of {data.name!r} are not known, so no clean examples can be taken from it for "
+            "Meta-Weight-Net. Next: check the labels of a few other examples by hand and name them with "
+            "`meta`, or name the column of the true labels with `clean_label`."
+        )
+    clean, rest = per_class_split(
+        data.clean_labels, per_class=per_class, seed=seed, class_names=data.class_names
+    )
+    meta = subset(data, clean, name=f"{data.name} (clean examples)")
+    return replace(meta, given_labels=meta.clean_labels), rest

@@ -1,13 +1,16 @@
-"""The loss of a whole network on labels of which some may be wrong: one of the table, by its name."""
+"""The loss of a whole network on labels of which some may be wrong: one of the table, plain or weighed."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from noiseproof.losses.batch import batch_loss
+from noiseproof.adapt.meta_weight import MetaWeightLoss, following
+from noiseproof.adapt.settings import MetaSettings
+from noiseproof.adapt.weight_net import WeightOptions
+from noiseproof.losses.batch import batch_loss, plain_loss
 from noiseproof.losses.table import Options
-from noiseproof.training.batches import Batch
+from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.checkpoint import Companion
 from noiseproof.training.loop import Loss
 
@@ -43,3 +46,41 @@ def classification_loss(
         return one.mean()
 
     return loss, {"loss": per_example} if isinstance(per_example, Companion) else {}
+
+
+def weighted_loss(
+    name: str,
+    options: Options,
+    meta: MetaSettings,
+    meta_batches: AbstractBatches,
+    optimizer: torch.optim.Optimizer,
+    *,
+    num_classes: int,
+    seed: int,
+    device: torch.device,
+) -> tuple[Loss, dict[str, Companion]]:
+    """The same with weights that Meta-Weight-Net learns from clean examples.
+
+    Args:
+        name, options, num_classes: as in `classification_loss`.
+        meta: of the weight net.
+        meta_batches: clean examples.
+        optimizer: of the network, whose rate the virtual step may follow.
+        seed: of the first weights of the weight net.
+        device: of the network.
+
+    Raises:
+        InvalidArgument: a loss that looks at more than one example, or several processes.
+    """
+    loss = MetaWeightLoss(
+        meta_batches,
+        inner_rate=following(optimizer) if meta.inner_rate is None else meta.inner_rate,
+        loss=plain_loss(name, options, num_classes=num_classes),
+        meta_loss=meta.loss,
+        options=WeightOptions(
+            optimizer=meta.optimizer, learning_rate=meta.learning_rate, weight_decay=meta.weight_decay,
+            normalise=meta.normalise, update_every=meta.update_every, seed=seed,
+        ),
+        device=device,
+    )  # fmt: skip
+    return loss, {"weights": loss}

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.adapt.settings import FinetuneSettings
+from noiseproof.adapt.settings import FinetuneSettings, MetaSettings
 from noiseproof.adapt.start import Start
 from noiseproof.records import Dataset
+from noiseproof.rng import torch_seed
 from noiseproof.training.augment import AbstractAugmentation, PadCropFlip, Unchanged
 from noiseproof.training.batches import AbstractBatches, ArrayBatches
 from noiseproof.training.images import prepare_all, prepared_blocks
@@ -42,6 +43,21 @@ def training_batches(
         return StreamBatches(dataset, order, settings.transform(size), start.normalise, columns)
     pixels = prepare_all(dataset, start.backbone.prepare, size, quiet=quiet)
     return ArrayBatches(pixels, order, augmentation_of(settings), start.normalise, columns)
+
+
+def meta_batches(
+    dataset: Dataset,
+    labels: Int[np.ndarray, " m"],
+    start: Start,
+    settings: FinetuneSettings,
+    meta: MetaSettings,
+    *,
+    seed: int,
+    quiet: bool,
+) -> AbstractBatches:
+    """Batches of clean examples, read and augmented as those to learn from."""
+    own = settings.model_copy(update={"batch_size": min(meta.batch_size, len(dataset)), "per_class": None})
+    return training_batches(dataset, labels, start, own, seed=torch_seed(seed, "meta set"), quiet=quiet)
 
 
 def order_of(given_labels: Int[np.ndarray, " n"], settings: FinetuneSettings, *, seed: int) -> AbstractOrder:

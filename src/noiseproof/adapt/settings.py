@@ -12,6 +12,37 @@ from noiseproof.errors import InvalidArgument
 from noiseproof.training.streaming import Transform
 
 
+class MetaSettings(BaseModel):
+    """Meta-Weight-Net in fine-tuning: a few clean examples teach how much each of the others counts.
+
+    Attributes:
+        per_class: clean examples of each class that are taken from the training set, where its true labels
+            are known; a meta set of one's own is taken whole.
+        batch_size: of them per step, at most all there are.
+        loss: "cross_entropy" or "mae", of the clean examples.
+        inner_rate: of the virtual step; `None` follows the schedule of the encoder.
+        optimizer: of the weight net, "adam" (the authors' code) or "sgd" (paper 2's).
+        learning_rate: of the weight net.
+        weight_decay: of the weight net.
+        normalise: divide the weights of a batch by their sum.
+        update_every: the weight net learns in one of so many steps.
+
+    Source: Shu et al. 2019, arXiv:1902.07379.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_class: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=100, ge=1)
+    loss: Literal["cross_entropy", "mae"] = "cross_entropy"
+    inner_rate: float | None = Field(default=0.1, gt=0)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    normalise: bool = False
+    update_every: int = Field(default=1, ge=1)
+
+
 class FinetuneSettings(BaseModel):
     """How an encoder is fine-tuned.
 
@@ -48,6 +79,7 @@ class FinetuneSettings(BaseModel):
         max_grad_norm: gradients longer than this are scaled down.
         loss: name of a loss.
         loss_options: its own options, e.g. q of generalised cross-entropy.
+        meta: weigh the examples by Meta-Weight-Net; `None` counts all alike.
         validation: share of the training examples that is held out, with the labels as given, to select by.
         look_epochs: epochs between validations; one is made at the end in any case.
         checkpoint_steps: steps between checkpoints.
@@ -81,6 +113,7 @@ class FinetuneSettings(BaseModel):
     max_grad_norm: float | None = Field(default=None, gt=0)
     loss: str = "cross_entropy"
     loss_options: dict[str, Any] = Field(default_factory=dict)
+    meta: MetaSettings | None = None
     validation: float = Field(default=0.1, gt=0, lt=1)
     look_epochs: float = Field(default=1.0, gt=0)
     checkpoint_steps: int = Field(default=500, ge=1)

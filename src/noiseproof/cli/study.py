@@ -15,7 +15,7 @@ noiseproof ls recipes
 
 noiseproof study paper1-influence --data data --out studies/influence
 
-noiseproof study paper1-influence --toy --out studies/toy
+noiseproof study paper1-influence --scale toy --out studies/toy
 
 noiseproof study my-study.yaml --data data --out studies/mine --set seeds=5 --plan
 """
@@ -32,9 +32,10 @@ def study(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe: key.subkey=value.")
     ] = None,
-    toy: Annotated[
-        bool, typer.Option("--toy", help="The recipe's small form, to try it in seconds.")
-    ] = False,
+    scale: Annotated[
+        str,
+        typer.Option(help="small: for a computer without a GPU, where a recipe has it; toy: for a try."),
+    ] = "full",
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say how much there is to do and how long it takes.")
     ] = False,
@@ -46,7 +47,7 @@ def study(
     from noiseproof.study.study import plan_study, run_study
 
     given = {"seeds": seeds, "limit": limit}
-    loaded = load_recipe(recipe, overrides=set_ or (), command_line=given, is_toy=toy)
+    loaded = load_recipe(recipe, overrides=set_ or (), command_line=given, scale=scale)
     if plan:
         print(plan_study(loaded, out=out).said())
         return

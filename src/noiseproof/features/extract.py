@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import of_crops
+from noiseproof.cores import num_cores
 from noiseproof.errors import BadData, NoiseproofError, invalid
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
 from noiseproof.features.resume import Span, alone, finished, key_folder, plan
@@ -89,7 +89,7 @@ def extract(
             chosen = choose_engine(
                 backbone, first_rows, engine=engine, precision=precision, batch_size=batch_size
             )
-            _encode(dataset, backbone, chosen, missing, num_workers or _num_cores(), components, quiet=quiet)
+            _encode(dataset, backbone, chosen, missing, num_workers or num_cores(), components, quiet=quiet)
         shards = [open_shard(span.path) for span in spans]
         write_manifest(folder, shards, components=components, dataset=dataset.name, shard_rows=len(spans[0]))
     return replace(load_features(folder), num_encoded=sum(map(len, missing)))
@@ -287,10 +287,3 @@ def _threads(num_workers: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _num_cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -36,6 +36,8 @@ class Found:
     def encoders(self) -> list[Encoder]:
         """Those with results, in the order of the recipe."""
         there = {(row.backbone, row.layer) for row in self.spectra}
+        if len(self.cells):
+            there |= set(zip(self.cells["backbone"], self.cells["layer"], strict=True))
         return [one for one in self.recipe.backbones if any((name, one.layer) in there for name in one.names)]
 
     @property
@@ -56,7 +58,8 @@ class Found:
     @property
     def heads(self) -> list[str]:
         """With results, in the order of the recipe."""
-        return [head for head in self.recipe.heads if head in self.values("head")]
+        named = (*self.recipe.heads, *self.recipe.tunings)
+        return [head for head in named if head in self.values("head")]
 
     @property
     def least_label_noise(self) -> str | None:
@@ -83,7 +86,7 @@ class Found:
         """The cells with these values; `None` is every one."""
         cells = self.cells
         if encoder is not None:
-            cells = cells[cells["encoder"] == _key(encoder.name, encoder.layer)]
+            cells = cells[cells["encoder"] == _key(encoder.names[0], encoder.layer)]
         for column, value in wanted.items():
             if value is not None:
                 cells = cells[cells[column] == value]
@@ -122,7 +125,7 @@ def found_in(rows: Iterable[Row], recipe: Recipe) -> Found:
             values = row.to_json()
             noise = "none" if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
             score = row.metrics[recipe.tasks[row.task].metric]
-            values |= {"encoder": _key(encoder.name, encoder.layer), "family": encoder.family}
+            values |= {"encoder": _key(encoder.names[0], encoder.layer), "family": encoder.family}
             table.append(values | {"pretraining_noise": encoder.noise, "noise": noise, "score": score})
     cells = pd.DataFrame(table)
     if len(cells):

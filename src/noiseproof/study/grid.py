@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from noiseproof.adapt.settings import FinetuneSettings
 from noiseproof.config import CorruptConfig, RunConfig
+from noiseproof.errors import InvalidArgument
+from noiseproof.finetune_job import resolve_settings
 from noiseproof.stages import digest
 from noiseproof.study.recipe import Encoder, Recipe
 from noiseproof.variants import Variant, variants
 
+Of = Literal["heads", "tunings"]
+STEPS = ("best", "last")  # of a tuning: by held-out labels as given, and the end
 SCHEMA = 1  # raised when the same cell would come out differently
 
 
@@ -36,15 +41,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Fit:
-    """A head to train: one place of the grid.
+    """A head or an encoder to train: one place of the grid.
 
     Attributes:
-        encoder: whose features it gets.
+        encoder: whose features a head gets, or where a tuning starts.
         task: name of the data set it learns.
         share: part of the training set, in (0, 1].
         noise: injected into the labels.
-        head: name in the recipe.
-        setting: name in the recipe.
+        head: name of the head or tuning in the recipe.
+        setting: name in the recipe; of a tuning which step, one of `STEPS`.
         seed: of everything that is drawn.
     """
 
@@ -93,11 +98,20 @@ class Grid:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self._variants = _variants(recipe)
+        self._variants = _variants(recipe) if recipe.heads else {}
+        self._tunings = {
+            (name, init): _tuning(name, options, init)
+            for name, options in recipe.tunings.items()
+            for init in {one.init for one in recipe.backbones}
+        }
 
     def variant(self, fit: Fit) -> Variant:
         """The head of a place, with its options."""
         return self._variants[fit.head, fit.setting]
+
+    def tuning(self, fit: Fit) -> FinetuneSettings | None:
+        """How the encoder of a place is tuned; `None` for heads."""
+        return self._tunings.get((fit.head, fit.encoder.init))
 
     def evaluations(self, task: str) -> list[Evaluation]:
         """The sets of a task, in the order in which `open_parts` makes them."""
@@ -116,12 +130,21 @@ class Grid:
                 yield encoder, name
 
     def fits(
-        self, *, encoder: Encoder | None = None, backbone: str | None = None, task: str | None = None
-    ) -> Iterator[Fit]:
-        """The heads to train; those of one encoder, of its backbone of that name, and task only, if named."""
+        self, *, encoder: Encoder | None = None, backbone: str | None = None, task: str | None = None,
+        of: Of | None = None,
+    ) -> Iterator[Fit]:  # fmt: skip
+        """All places; of one encoder, of its backbone of that name, of a task, or of heads only, if named."""
         for fit in self._fits(encoder, task):
-            if backbone in (None, fit.backbone):
+            if backbone in (None, fit.backbone) and of in (None, self._kind(fit)):
                 yield fit
+
+    def training(self, fit: Fit) -> str:
+        """Equal for places that one training serves: the steps of a tuning."""
+        place = fit.coordinates()
+        return digest(place | {"setting": None} if self._kind(fit) == "tunings" else place)
+
+    def _kind(self, fit: Fit) -> Of:
+        return "tunings" if fit.head in self.recipe.tunings else "heads"
 
     def _fits(self, encoder: Encoder | None, task: str | None) -> Iterator[Fit]:
         r = self.recipe
@@ -133,6 +156,9 @@ class Grid:
                             for head in r.heads:
                                 for setting in r.settings:
                                     yield Fit(one, name, share, noise, head, setting, seed)
+                            for tuning in r.tunings:
+                                for step in STEPS:
+                                    yield Fit(one, name, share, noise, tuning, step, seed)
 
     @cached_property
     def num_cells(self) -> int:
@@ -146,14 +172,19 @@ class Grid:
 
         Where the data set lies does not count, so the folder of `--data` may be another one.
         """
-        variant = self.variant(fit)
+        tuning = self.tuning(fit)
+        # Settings that came to be later leave old results valid, as long as they are not used.
+        options = (
+            self.variant(fit).to_json() if tuning is None
+            else {"tuning": tuning.model_dump(mode="json", exclude_defaults=True)}
+        )  # fmt: skip
         return digest(
             {
                 "schema": SCHEMA,
                 **fit.coordinates(),
                 "noise": None if fit.noise is None else fit.noise.model_dump(mode="json"),
                 "set": self._asked_of_set(fit.task, evaluation),
-                "options": variant.to_json(),
+                "options": options,
                 "has_spectrum": self.recipe.has_head_spectra,
                 **self._asked_of_data(fit.task),
             }
@@ -171,7 +202,7 @@ class Grid:
 
     def all_asked(self) -> Iterator[str]:
         """The hashes of the whole grid, spectra included."""
-        for encoder, name in self.backbones:
+        for encoder, name in self.backbones if self.recipe.heads else ():
             for task in self.recipe.tasks:
                 for evaluation in self.evaluations(task):
                     yield self.asked_spectrum(name, encoder.layer, task, evaluation)
@@ -190,6 +221,13 @@ class Grid:
         # Without a test set of its own the training part is smaller.
         data |= {"is_split": r.tasks[task].test is None, "limit": r.limit_of(task)}
         return {"data": data, "split_seed": r.split_seed, "views": r.views, "encoder": [r.precision, r.dtype]}
+
+
+def _tuning(name: str, options: Mapping[str, Any], init: str) -> FinetuneSettings:
+    try:
+        return resolve_settings(options=dict(options) | {"init": init})
+    except InvalidArgument as error:
+        raise InvalidArgument(f"`tunings.{name}`: {error}") from error
 
 
 def _variants(recipe: Recipe) -> dict[tuple[str, str], Variant]:

@@ -21,10 +21,10 @@ from noiseproof.features.extract import extract, features_key
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.parts import Part, Parts, open_parts
-from noiseproof.records import Dataset
+from noiseproof.records import Dataset, NoisyLabels
 from noiseproof.stages import digest
 from noiseproof.study.grid import Evaluation, Grid
-from noiseproof.study.recipe import PLACEHOLDER, Recipe, Task
+from noiseproof.study.recipe import PLACEHOLDER, Recipe
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,19 @@ class TrainingData:
     Attributes:
         rows: of the training part.
         given_labels: of these rows, with noise.
-        realised_rate: of the noise.
-        key: hash of both.
+        noise: that was injected; `None` for none.
+        key: hash of rows and labels.
     """
 
     rows: Int[np.ndarray, " n"]
     given_labels: Int[np.ndarray, " n"]
-    realised_rate: float
+    noise: NoisyLabels | None
     key: str
+
+    @property
+    def realised_rate(self) -> float:
+        """Of the noise."""
+        return 0.0 if self.noise is None else self.noise.realised_rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +173,7 @@ def open_task(grid: Grid, name: str, place: Place, missing: Mapping[str, str]) -
         if spec is not None and spec in missing:
             raise MissingFile(missing[spec])
     there = tuple(spec for spec in task.ood if spec not in missing)
-    parts = open_parts(_config(grid.recipe, task, place, there, limit=grid.recipe.limit_of(name)))
+    parts = open_parts(task_config(grid.recipe, name, place, there))
     evaluations = grid.evaluations(name)
     opened = [one for one in evaluations if one.spec is None or one.spec not in missing]
     absent = {one: missing[one.spec] for one in evaluations if one.spec is not None and one.spec in missing}
@@ -196,14 +201,14 @@ def training_data(
         class_map: of this task, for kind "asymmetric", unless `noise` has its own.
     """
     rows = stratified_share(part.given_labels, share=share, seed=seed)
-    given, realised_rate = part.given_labels[rows], 0.0
+    given, noisy = part.given_labels[rows], None
     if noise is not None:
         own = noise.class_map or class_map if noise.kind == "asymmetric" else None
         noisy = corrupt_dataset(
             subset(part.dataset, rows), kind=noise.kind, rate=noise.rate, seed=seed, class_map=own
         )
-        given, realised_rate = noisy.given, noisy.realised_rate
-    return TrainingData(rows, given, realised_rate, digest([digest(rows), digest(given)]))
+        given = noisy.given
+    return TrainingData(rows, given, noisy, digest([digest(rows), digest(given)]))
 
 
 def _inner(spec: str) -> str:
@@ -213,10 +218,9 @@ def _inner(spec: str) -> str:
     return spec
 
 
-def _config(
-    recipe: Recipe, task: Task, place: Place, ood: tuple[str, ...], *, limit: int | None
-) -> RunConfig:
-    """A task as one run would have it."""
+def task_config(recipe: Recipe, name: str, place: Place, ood: tuple[str, ...]) -> RunConfig:
+    """A task as one run would have it, with those of its sets of other domains that are there."""
+    task = recipe.tasks[name]
     return RunConfig(
         train=place.path(task.train),
         test=None if task.test is None else place.path(task.test),
@@ -228,7 +232,7 @@ def _config(
         text=task.text,
         clean_label=task.clean_label,
         test_label=task.test_label,
-        limit=limit,
+        limit=recipe.limit_of(name),
         test_fraction=task.test_fraction,
         views=recipe.views,
         seed=recipe.split_seed,

@@ -12,23 +12,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from noiseproof.config import CorruptConfig, as_heads, set_value
-from noiseproof.errors import InvalidArgument, MissingFile
+from noiseproof.errors import MissingFile, invalid
 from noiseproof.option_values import checked, parse_overrides, read_yaml
 from noiseproof.registry import unknown_name
 
 NOT_RUN = "not run yet"
 PLACEHOLDER = "{data}"
 _NAME = r"[\w.+-]+"
+Scale = Literal["full", "small", "toy"]
 
 
 class Encoder(BaseModel):
-    """One frozen encoder of the grid.
+    """One encoder of the grid: frozen for heads, the start of tunings.
 
     Attributes:
         name: of the backbone, as in `run --backbone`.
@@ -39,6 +40,7 @@ class Encoder(BaseModel):
         noise: rate of wrong labels or captions in its pre-training, in [0, 1]; `None` where unknown.
         accuracy: what its pre-training reached on held-out data, in [0, 1]; of the zoo the card says it.
         layer: which output; `None` is its default.
+        init: "random" takes only the architecture, with weights of the study's seed; for tunings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,6 +52,7 @@ class Encoder(BaseModel):
     noise: float | None = Field(default=None, ge=0, le=1)
     accuracy: float | None = Field(default=None, ge=0, le=1)
     layer: str | None = None
+    init: Literal["pretrained", "random"] = "pretrained"
 
     @property
     def title(self) -> str:
@@ -58,12 +61,17 @@ class Encoder(BaseModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all backbones that count as this encoder."""
-        return (self.name, *self.repeats)
+        """Of all backbones that count as this encoder, as the results call them."""
+        prefix = "random:" if self.init == "random" else ""
+        return tuple(f"{prefix}{name}" for name in (self.name, *self.repeats))
 
     def name_for(self, seed: int) -> str:
         """The backbone that a seed of the study uses."""
-        return self.names[seed] if self.repeats else self.name
+        return self.names[seed if self.repeats else 0]
+
+    def backbone_for(self, seed: int) -> str:
+        """The same as `open_backbone` knows it."""
+        return self.repeats[seed - 1] if self.repeats and seed else self.name
 
 
 class Task(BaseModel):
@@ -115,6 +123,8 @@ class Recipe(BaseModel):
         tasks: name -> data sets.
         label_noise: wrong labels to inject into the training part, `kind:rate` or "none".
         heads: name -> options, as in `run`.
+        tunings: name -> settings of a fine-tuning, as in `adapt finetune --set`; the step that held-out
+            labels select and the last one are the settings "best" and "last" of the results.
         settings: name -> options that every head gets on top; a table's rows in ablations.
         shares: parts of the training set to train on, in (0, 1].
         seeds: everything that is drawn is drawn with seeds 0 .. seeds - 1: initial weights, batches, wrong
@@ -128,8 +138,9 @@ class Recipe(BaseModel):
         split_seed: of the held-out parts and of `limit`.
         tables: names in `study.tables.TABLES`.
         figures: names in `study.figures.FIGURES`.
-        is_toy: whether these are the keys of `toy`; the page then says that its numbers mean nothing.
-        toy: keys that `--toy` replaces, to try the recipe in seconds.
+        scale: whose keys these are; the page of a toy says that its numbers mean nothing.
+        small: keys that `--scale small` replaces, for a computer without a GPU.
+        toy: keys that `--scale toy` replaces, to try the recipe in seconds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -146,7 +157,8 @@ class Recipe(BaseModel):
     backbones: tuple[Encoder, ...] = Field(min_length=1)
     tasks: dict[str, Task] = Field(min_length=1)
     label_noise: tuple[CorruptConfig | None, ...] = (None,)
-    heads: dict[str, dict[str, Any]] = Field(min_length=1)
+    heads: dict[str, dict[str, Any]] = Field(default={})
+    tunings: dict[str, dict[str, Any]] = Field(default={})
     settings: dict[str, dict[str, Any]] = Field(default={"default": {}}, min_length=1)
     shares: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     seeds: int = Field(default=3, ge=1)
@@ -160,9 +172,10 @@ class Recipe(BaseModel):
     dtype: Literal["float32", "float16"] = "float32"
     batch_size: int = Field(default=64, ge=1)
     split_seed: int = Field(default=0, ge=0)
-    is_toy: bool = False
+    scale: Scale = "full"
     tables: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
+    small: dict[str, Any] = Field(default={})
     toy: dict[str, Any] = Field(default={})
 
     @field_validator("backbones", mode="before")
@@ -189,7 +202,7 @@ class Recipe(BaseModel):
             raise ValueError("numbers above 0 and up to 1")
         return value
 
-    @field_validator("heads", "settings", "tasks")
+    @field_validator("heads", "tunings", "settings", "tasks")
     @classmethod
     def _safe_names(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
@@ -204,6 +217,16 @@ class Recipe(BaseModel):
         for values in (names, noises, self.shares):
             if len(set(values)) < len(values):
                 raise ValueError(f"each encoder, noise and share once, not {values!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_or_tunings(self) -> Recipe:
+        if not self.heads and not self.tunings:
+            raise ValueError("`heads`, `tunings` or both")
+        if twice := self.heads.keys() & self.tunings.keys():
+            raise ValueError(f"a name for heads or for tunings, not for both: {', '.join(sorted(twice))}")
+        if self.heads and any(one.init == "random" for one in self.backbones):
+            raise ValueError("no `heads` with an encoder of `init: random`, whose features tell nothing")
         return self
 
     @model_validator(mode="after")
@@ -255,7 +278,7 @@ class Recipe(BaseModel):
 
 def load_recipe(
     name: str | os.PathLike[str], *, overrides: Iterable[str] = (),
-    command_line: Mapping[str, Any] | None = None, is_toy: bool = False,
+    command_line: Mapping[str, Any] | None = None, scale: str = "full",
 ) -> Recipe:  # fmt: skip
     """A recipe by name or file, with what the command line changes.
 
@@ -263,7 +286,7 @@ def load_recipe(
         name: of a shipped recipe, or a YAML file.
         overrides: of `--set`, each `key.subkey=value` with a YAML value.
         command_line: explicit options; those that are `None` were not given.
-        is_toy: put the keys of `toy` in place of the recipe's own.
+        scale: "small" and "toy" put the keys of that name in place of the recipe's own.
 
     Raises:
         UnknownName: no such recipe.
@@ -272,11 +295,14 @@ def load_recipe(
     mistakes: list[str] = []
     path = recipe_path(name)
     values = read_yaml(path, argument="recipe")
-    toy = values.get("toy")
-    if is_toy:
-        if not isinstance(toy, dict):
-            raise InvalidArgument(f"{str(path)!r} has no `toy:` keys. Next: leave --toy out or add them.")
-        values |= toy | {"is_toy": True}
+    if scale not in get_args(Scale):
+        raise invalid("scale", scale, ", ".join(get_args(Scale)))
+    if scale != "full":
+        own = values.get(scale)
+        if not isinstance(own, dict):
+            there = ["full", *(name for name in ("small", "toy") if isinstance(values.get(name), dict))]
+            raise invalid("scale", scale, f"what {str(path)!r} has keys for: {', '.join(there)}")
+        values |= own | {"scale": scale}
     values |= {key: value for key, value in (command_line or {}).items() if value is not None}
     if "heads" in values:
         values["heads"] = as_heads(values["heads"])

@@ -7,7 +7,7 @@ command goes on; a cell that cannot be computed is told at the end and does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from noiseproof.diagnose.spectrum import spectra
 from noiseproof.errors import NoiseproofError, NoSpaceLeft
 from noiseproof.records import Dataset
 from noiseproof.stages import digest
-from noiseproof.study.grid import SCHEMA, Evaluation, Grid, noise_name
+from noiseproof.study.grid import SCHEMA, Evaluation, Fit, Grid, Of, noise_name
 from noiseproof.study.material import (
     Encoded,
     OpenTask,
@@ -27,6 +27,7 @@ from noiseproof.study.material import (
 from noiseproof.study.recipe import Encoder
 from noiseproof.study.rows import Spectrum, StudyLog
 from noiseproof.study.train import Bench, Job, in_batches
+from noiseproof.study.tunings import TUNINGS, TuningJob, tuned, tuning_job
 from noiseproof.study.watch import Watch, watching
 
 
@@ -85,28 +86,32 @@ def compute(grid: Grid, log: StudyLog, place: Place, *, say: Callable[[str], Non
         place: of data and features.
         say: receives a line where there is something to tell.
     """
-    with watching(num_missing_heads(grid, {row.asked for row in log.rows}), say=say) as watch:
+    with watching(num_missing(grid, {row.asked for row in log.rows}), say=say) as watch:
         this = _Study(grid, log, place, watch)
         tasks = _opened(this, say)
-        for encoder, backbone in grid.backbones:
-            asked = (one for name in tasks for one in _asked(grid, name, encoder, backbone))
+        for encoder, backbone in grid.backbones if grid.recipe.heads else ():
+            asked = (one for name in tasks for one in _asked(grid, name, encoder, backbone, of="heads"))
             with this.going_on(backbone, asked):
                 encoded = Encoded(open_backbone(backbone, layer=encoder.layer), grid.recipe, place)
                 for name, task in tasks.items():
                     _task(this, encoder, backbone, encoded, name, task)
+        _tunings(this, tasks)
     return this.outcome
 
 
-def num_missing_heads(grid: Grid, asked: Container[str]) -> int:
-    """Heads that lack a result, going by what the recipe says.
+def num_missing(grid: Grid, asked: Container[str]) -> int:
+    """Trainings of heads and encoders that lack a result, going by what the recipe says.
 
     Args:
         grid: of the study.
         asked: of the rows there are.
     """
-    return sum(
-        not all(grid.asked(fit, one) in asked for one in grid.evaluations(fit.task)) for fit in grid.fits()
+    lacking = (
+        fit
+        for fit in grid.fits()
+        if not all(grid.asked(fit, one) in asked for one in grid.evaluations(fit.task))
     )
+    return len({grid.training(fit) for fit in lacking})
 
 
 def _opened(this: _Study, say: Callable[[str], None]) -> dict[str, OpenTask]:
@@ -127,11 +132,11 @@ def _opened(this: _Study, say: Callable[[str], None]) -> dict[str, OpenTask]:
 
 def _asked(
     grid: Grid, task: str, encoder: Encoder | None = None, backbone: str | None = None,
-    *, only: Evaluation | None = None,
+    *, only: Evaluation | None = None, of: Of | None = None,
 ) -> Iterator[str]:  # fmt: skip
-    """The cells of a task, or of one backbone on it, or on one of its evaluation sets."""
+    """The cells of a task, or of one backbone on it, or on one of its sets; of heads or of tunings."""
     evaluations = grid.evaluations(task) if only is None else [only]
-    for fit in grid.fits(encoder=encoder, backbone=backbone, task=task):
+    for fit in grid.fits(encoder=encoder, backbone=backbone, task=task, of=of):
         for evaluation in evaluations:
             yield grid.asked(fit, evaluation)
 
@@ -139,7 +144,7 @@ def _asked(
 def _task(this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask) -> None:
     """All heads of one backbone on one task."""
     what = f"{backbone} on {name}"
-    with this.going_on(what, _asked(this.grid, name, encoder, backbone)):
+    with this.going_on(what, _asked(this.grid, name, encoder, backbone, of="heads")):
         _spectra(this, encoder, backbone, encoded, name, task)
         bench = Bench(this.grid, encoded, task)
         jobs = list(_jobs(this, bench, encoder, backbone, name, task))
@@ -156,7 +161,7 @@ def _jobs(
     this: _Study, bench: Bench, encoder: Encoder, backbone: str, name: str, task: OpenTask
 ) -> Iterator[Job]:
     """The heads that lack a result."""
-    for fit in this.grid.fits(encoder=encoder, backbone=backbone, task=name):
+    for fit in this.grid.fits(encoder=encoder, backbone=backbone, task=name, of="heads"):
         asked = (this.grid.asked(fit, one) for one in task.tests)
         with this.going_on(f"{name}, {noise_name(fit.noise)}", asked):
             data = task.training_data(share=fit.share, noise=fit.noise, seed=fit.seed)
@@ -164,6 +169,32 @@ def _jobs(
             lacking = {one: cell for one, cell in cells.items() if not this.log.has(cell)}
             if lacking:
                 yield Job(fit, data, lacking)
+
+
+def _tunings(this: _Study, tasks: Mapping[str, OpenTask]) -> None:
+    """Encoders that are trained themselves, side by side, each on disk when it is done."""
+    # Seed by seed: a study that is stopped has seeds of the whole grid.
+    jobs = sorted(_tuning_jobs(this, tasks), key=lambda job: job.fits[0].seed)
+    for done in tuned(this.grid.recipe, this.place, this.log.path.parent / TUNINGS, jobs):
+        with this.going_on(f"{done.job.what}", done.job.asked):
+            this.log.append(done.rows())
+            this.outcome.num_computed += len(done.job.asked)
+            done.clear()
+        this.watch.advance(1)
+
+
+def _tuning_jobs(this: _Study, tasks: Mapping[str, OpenTask]) -> Iterator[TuningJob]:
+    """The trainings that lack a result."""
+    for name, task in tasks.items():
+        places: dict[str, list[Fit]] = {}
+        for fit in this.grid.fits(task=name, of="tunings"):
+            places.setdefault(this.grid.training(fit), []).append(fit)
+        for fits in places.values():
+            asked = [this.grid.asked(fit, one) for fit in fits for one in task.tests]
+            with this.going_on(f"{fits[0].backbone} on {name}", asked):
+                job = tuning_job(this.grid, fits, task, this.log)
+                if job is not None:
+                    yield job
 
 
 def _spectra(

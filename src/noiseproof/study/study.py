@@ -21,7 +21,7 @@ from noiseproof.study.material import Place
 from noiseproof.study.page import write_study
 from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import RESULTS, StudyLog, read_rows, rows_asked
-from noiseproof.study.run import Outcome, compute, num_missing_heads
+from noiseproof.study.run import Outcome, compute, num_missing
 from noiseproof.study.tables import TABLES
 
 CARD = "study.json"
@@ -49,28 +49,26 @@ class Plan:
     """What a start would do.
 
     Attributes:
-        num_cells: of the grid: heads x evaluation sets.
-        num_heads: heads of the grid.
-        num_missing: heads that lack a result.
-        expected_s: how long they will take, from the heads that were trained, else from the recipe.
-        is_measured: whether `expected_s` is from trained heads; features come on top then.
+        num_cells: of the grid: trainings x evaluation sets.
+        num_trainings: of heads and encoders.
+        num_missing: those that lack a result.
+        expected_s: how long they will take, from those that are done, else from the recipe.
+        is_measured: whether `expected_s` is from trainings; features come on top then.
     """
 
     num_cells: int
-    num_heads: int
+    num_trainings: int
     num_missing: int
     expected_s: float
     is_measured: bool
 
     def said(self) -> str:
         """For a person."""
-        source = (
-            "from the heads that are there; features come on top" if self.is_measured else "by the recipe"
-        )
+        source = "from those that are done; features come on top" if self.is_measured else "by the recipe"
         time = f"about {duration(self.expected_s)}, {source}" if self.num_missing else "nothing to do"
         return (
-            f"{self.num_cells} cells ({self.num_heads} heads on their evaluation sets); "
-            f"{self.num_missing} heads are missing: {time}"
+            f"{self.num_cells} cells ({self.num_trainings} trainings on their evaluation sets); "
+            f"{self.num_missing} trainings are missing: {time}"
         )
 
 
@@ -119,15 +117,12 @@ def plan_study(recipe: Recipe, *, out: Path) -> Plan:
     _check_names(recipe)
     rows = read_rows(out / RESULTS)
     asked = {row.asked for row in rows}
-    num_heads = sum(1 for _ in grid.fits())
-    num_missing = num_missing_heads(grid, asked)
+    num_all, num_left = num_missing(grid, ()), num_missing(grid, asked)
     cells = found_in(rows_asked(rows, grid.all_asked()), recipe).cells
     if len(cells):
         trained = cells.drop_duplicates(["encoder", "task", "share", "noise", "head", "setting", "seed"])
-        return Plan(
-            grid.num_cells, num_heads, num_missing, num_missing * float(trained["fit_s"].mean()), True
-        )
-    return Plan(grid.num_cells, num_heads, num_missing, 60 * recipe.minutes * num_missing / num_heads, False)
+        return Plan(grid.num_cells, num_all, num_left, num_left * float(trained["fit_s"].mean()), True)
+    return Plan(grid.num_cells, num_all, num_left, 60 * recipe.minutes * num_left / num_all, False)
 
 
 def _check_names(recipe: Recipe) -> None:

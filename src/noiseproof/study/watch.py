@@ -16,10 +16,10 @@ _SAY_EVERY_S = 60.0
 
 
 class Watch:
-    """Counts heads.
+    """Counts trainings.
 
     Args:
-        total: heads that are expected to be trained.
+        total: trainings that are expected.
         bar: shown on a terminal.
         say: receives the lines elsewhere.
         clock: seconds, never going back.
@@ -37,21 +37,21 @@ class Watch:
         self._done = 0
         self._begin = self._said = clock()
 
-    def advance(self, num_heads: int) -> None:
-        """Count heads that are done or that turned out not to be possible."""
-        self._done += num_heads
+    def advance(self, number: int) -> None:
+        """Count trainings that are done or that turned out not to be possible."""
+        self._done += number
         self._total = max(self._total, self._done)  # data that changed make more work than was expected
-        self._bar.update(num_heads)
+        self._bar.update(number)
         now = self._clock()
         if now - self._said >= _SAY_EVERY_S:
             self._said = now
             left_s = (now - self._begin) / max(self._done, 1) * (self._total - self._done)
-            self._say(f"{self._done} of {self._total} heads, about {duration(left_s)} left")
+            self._say(f"{self._done} of {self._total} trainings, about {duration(left_s)} left")
 
 
 @contextmanager
 def watching(total: int, *, say: Callable[[str], None]) -> Iterator[Watch]:
-    """A watch over a study of so many heads."""
+    """A watch over a study of so many trainings."""
     is_watched = sys.stderr.isatty()
-    with stage("Study", total=total, unit="head", quiet=total == 0) as bar:
+    with stage("Study", total=total, unit="training", quiet=total == 0) as bar:
         yield Watch(total, bar=bar, say=(lambda line: None) if is_watched else say)

@@ -24,6 +24,7 @@ from noiseproof.training.checkpoint import Companion, read_checkpoint, write_che
 from noiseproof.training.order import Share
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+COLUMNS = ("step", "loss", "learning_rate", "wall_s")  # of the log; what companions say comes on top
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 Loss = Callable[[nn.Module, Batch], Tensor]
 
