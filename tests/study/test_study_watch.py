@@ -14,7 +14,7 @@ def test_remaining_time_is_told_once_a_minute():
     for _ in range(4):
         watch.advance(10)
     # After 61 s 20 of 100 are done: 80 more at 3.05 s.
-    assert said == ["20 of 100 heads, about 4.1 min left", "40 of 100 heads, about 3.2 min left"]
+    assert said == ["20 of 100 trainings, about 4.1 min left", "40 of 100 trainings, about 3.2 min left"]
 
 
 def test_more_work_than_expected_is_not_less_than_none():
