@@ -19,6 +19,7 @@ from noiseproof.study.found import Found, found_in
 from noiseproof.study.grid import Grid
 from noiseproof.study.material import Place
 from noiseproof.study.page import write_study
+from noiseproof.study.portraits import asked_portraits
 from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import RESULTS, StudyLog, read_rows, rows_asked
 from noiseproof.study.run import Outcome, compute, num_missing_heads
@@ -96,7 +97,7 @@ def run_study(
     with only_process_in(out):
         log = StudyLog(out)
         outcome = compute(grid, log, Place(data, cache), say=say)
-        found = found_in(rows_asked(log.rows, grid.all_asked()), recipe)
+        found = found_in(rows_asked(log.rows, (*grid.all_asked(), *asked_portraits(grid))), recipe)
         contents = {
             "noiseproof": noiseproof.__version__,
             "command": command,
