@@ -147,4 +147,4 @@ def _labels(noise: str) -> str:
 
 
 def _stem(*parts: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, parts))).strip("-")
+    return re.sub(r"[^\w.]+", "-", "-".join(filter(None, parts))).strip("-")
