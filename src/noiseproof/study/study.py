@@ -10,20 +10,16 @@ from pathlib import Path
 import noiseproof
 from noiseproof import card
 from noiseproof.atomic import write_json
-from noiseproof.errors import InvalidArgument, NoiseproofError
-from noiseproof.registry import unknown_name
 from noiseproof.report.headline import duration
 from noiseproof.stages import only_process_in
-from noiseproof.study.figures import FIGURES
+from noiseproof.study.checks import checked_grid
 from noiseproof.study.found import Found, found_in
-from noiseproof.study.grid import Grid
 from noiseproof.study.material import Place
 from noiseproof.study.page import write_study
 from noiseproof.study.portraits import asked_portraits
 from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import RESULTS, StudyLog, read_rows, rows_asked
 from noiseproof.study.run import Outcome, compute, num_missing_heads
-from noiseproof.study.tables import TABLES
 
 CARD = "study.json"
 
@@ -90,10 +86,9 @@ def run_study(
         say: receives a line where there is something to tell.
 
     Raises:
-        InvalidArgument: the recipe names heads, tables or figures that do not exist.
+        InvalidArgument: see `checked_grid`.
     """
-    grid = Grid(recipe)
-    _check_names(recipe)
+    grid = checked_grid(recipe, data=data)
     with only_process_in(out):
         log = StudyLog(out)
         outcome = compute(grid, log, Place(data, cache), say=say)
@@ -116,8 +111,7 @@ def run_study(
 
 def plan_study(recipe: Recipe, *, out: Path) -> Plan:
     """What a start would do, from the recipe and the results there are; neither data nor weights are read."""
-    grid = Grid(recipe)
-    _check_names(recipe)
+    grid = checked_grid(recipe)
     rows = read_rows(out / RESULTS)
     asked = {row.asked for row in rows}
     num_heads = sum(1 for _ in grid.fits())
@@ -129,11 +123,3 @@ def plan_study(recipe: Recipe, *, out: Path) -> Plan:
             grid.num_cells, num_heads, num_missing, num_missing * float(trained["fit_s"].mean()), True
         )
     return Plan(grid.num_cells, num_heads, num_missing, 60 * recipe.minutes * num_missing / num_heads, False)
-
-
-def _check_names(recipe: Recipe) -> None:
-    mistakes: list[NoiseproofError] = []
-    for kind, names, known in (("table", recipe.tables, TABLES), ("figure", recipe.figures, FIGURES)):
-        mistakes += [unknown_name(kind, name, known) for name in names if name not in known]
-    if mistakes:
-        raise InvalidArgument("\n".join(str(one) for one in mistakes))
