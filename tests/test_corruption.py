@@ -83,9 +83,9 @@ def test_maps_and_matrices_come_from_files(tmp_path, blobs):
     assert load_manifest(tmp_path / "n").transition.tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1]]
     (tmp_path / "t.csv").write_text("1,0,0\n0.25,0.75,0\n0,0,1\n")
     corrupt_labels_of(
-        str(blobs), kind="asymmetric", rate=None, seed=0, out=tmp_path / "n", transition=tmp_path / "t.csv"
+        str(blobs), kind="asymmetric", rate=None, seed=0, out=tmp_path / "m", transition=tmp_path / "t.csv"
     )
-    assert load_manifest(tmp_path / "n").transition.tolist() == [[1, 0, 0], [0.25, 0.75, 0], [0, 0, 1]]
+    assert load_manifest(tmp_path / "m").transition.tolist() == [[1, 0, 0], [0.25, 0.75, 0], [0, 0, 1]]
 
 
 def test_real_noise_is_one_column_against_another(tmp_path, blobs):
@@ -140,6 +140,32 @@ def test_a_run_trains_on_the_labels_of_a_manifest(tmp_path, blobs):
     manifest = load_manifest(tmp_path / "n")
     assert (noise["kind"], noise["asked_rate"], noise["seed"]) == ("pair", 0.5, 0)
     assert noise["realised_rate"] == pytest.approx(manifest.realised_rate, abs=0.1)  # of the training part
+
+
+@pytest.mark.parametrize(
+    "changed", [("--rate", 0.3), ("--seed", 1), ("--kind", "pair"), ("--label", "worker")]
+)
+def test_noise_of_other_options_is_not_written_over(tmp_path, blobs, changed):
+    command = ["corrupt", blobs, "--rate", 0.2, "--seed", 0, "--kind", "symmetric", "--label", "labels"]
+    out = ("--out", tmp_path / "n")
+    assert noiseproof(*command, *out).exit_code == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "n").iterdir()}
+    result = noiseproof(*command, *changed, *out)
+    assert result.exit_code == 2
+    assert "`--out` is" in result.stderr
+    assert "noise.json is of other data, other options" in result.stderr
+    assert {path: path.read_bytes() for path in (tmp_path / "n").iterdir()} == before
+    assert noiseproof(*command, *out).exit_code == 0  # the same noise again
+    assert {path: path.read_bytes() for path in (tmp_path / "n").iterdir()} == before
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "no json", '{"sha256": "of somebody"}'])
+def test_a_noise_json_of_another_program_is_not_written_over(tmp_path, blobs, content):
+    (tmp_path / "noise.json").write_text(content)
+    with pytest.raises(InvalidArgument, match=r"Next: remove it, or give another folder\."):
+        corrupt_labels_of(str(blobs), kind="symmetric", rate=0.2, seed=0, out=tmp_path)
+    assert (tmp_path / "noise.json").read_text() == content
+    assert not list(tmp_path.glob("*.parquet"))
 
 
 def test_a_manifest_of_other_data_is_refused(tmp_path, blobs, photos):

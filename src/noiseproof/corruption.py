@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from noiseproof.errors import BadData, InvalidArgument, MissingFile, invalid
 from noiseproof.features.store import load_features
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import KINDS, corrupt_labels, options_of
-from noiseproof.noise.manifest import FILE, strangers, write_manifest
+from noiseproof.noise.manifest import FILE, manifest_sha256, strangers, write_manifest
 from noiseproof.noise.transition import target_entropy_nats
 from noiseproof.records import Dataset, NoisyCaptions, NoisyLabels, rows_by_id
 from noiseproof.registry import unknown_name
@@ -158,6 +159,9 @@ def corrupt_labels_of(
         class_map: as in `read_class_map`.
         transition: as in `read_transition`.
         features: folder of stored features.
+
+    Raises:
+        InvalidArgument: `out` has a manifest of other noise.
     """
     dataset = open_dataset(name, label=label, clean_label=clean_label, image=image, text=text)
     noisy = corrupt_dataset(
@@ -166,10 +170,12 @@ def corrupt_labels_of(
         transition=None if transition is None else read_transition(transition),
         features=None if features is None else aligned_features(features, dataset),
     )  # fmt: skip
-    digest = write_manifest(
-        out, noisy, ids=dataset.ids, data_name=dataset.name, data_fingerprint=dataset.fingerprint,
-        class_names=dataset.class_names,
-    )  # fmt: skip
+    of_which: dict[str, Any] = {
+        "ids": dataset.ids, "data_name": dataset.name, "data_fingerprint": dataset.fingerprint,
+        "class_names": dataset.class_names,
+    }  # fmt: skip
+    _refuse_other_noise(out, manifest_sha256(noisy, **of_which))
+    digest = write_manifest(out, noisy, **of_which)
     return Corrupted(noisy, digest, out, dataset.class_names)
 
 
@@ -216,6 +222,23 @@ def corrupt_pairs(
         files=[path.name for path in files],
     )  # fmt: skip
     return Corrupted(noisy, digest, out, files=tuple(files))
+
+
+def _refuse_other_noise(out: Path, sha256: str) -> None:
+    """Labels somebody may train on are not replaced by others; the same ones may be written again."""
+    path = out / FILE
+    if not path.is_file():
+        return
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError):
+        kept = None  # somebody else's file
+    if kept != sha256:
+        raise invalid(
+            "out", str(out), "a folder without a manifest, or with that of the same noise in the same data",
+            f"Its {FILE} is of other data, other options or another program. Next: remove it, or give "
+            "another folder.",
+        )  # fmt: skip
 
 
 def _refuse_strangers(out: Path) -> None:

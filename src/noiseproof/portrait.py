@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from noiseproof.diagnose.maps import feature_map
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.errors import BadData, invalid
 from noiseproof.features.store import StoredFeatures
+from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.files import SUFFIXES, load_head
 from noiseproof.heads.loss_surface import class_numbers, loss_surface
 from noiseproof.noise.manifest import load_manifest
@@ -174,16 +175,34 @@ def head_curvature(path: Path, stored: StoredFeatures, labels: KnownLabels, *, s
     given = labels.given
     if head.classes_.dtype.kind not in "iu":  # trained on names
         given = np.array(labels.class_names)[given]
-    numbers = torch.from_numpy(class_numbers(head, given).astype(np.int64))
+    with stage(f"Curvature of {path.stem}", total=1, unit="head") as bar:
+        found = fitted_curvature(head, stored.features.blocks(_BATCH_ROWS), given, seed=seed)
+        bar.update()
+    return found
+
+
+def fitted_curvature(
+    head: AbstractHead, blocks: Iterable[tuple[int, np.ndarray]], given_labels: np.ndarray, *, seed: int = 0
+) -> Curvature:
+    """Curvature of the loss of a head in memory.
+
+    Args:
+        head: fitted.
+        blocks: (first row, features) of all examples.
+        given_labels: of all of them, in the words the head was trained on.
+        seed: of the probes.
+
+    Raises:
+        InvalidArgument: a loss that depends on more than an example and its label.
+        BadData: labels it was not trained on.
+    """
+    numbers = torch.from_numpy(class_numbers(head, given_labels).astype(np.int64))
     parameters, summed = loss_surface(head)
     batches = [
         (torch.from_numpy(np.asarray(rows, np.float64)), numbers[start : start + len(rows)])
-        for start, rows in stored.features.blocks(_BATCH_ROWS)
+        for start, rows in blocks
     ]
-    with stage(f"Curvature of {path.stem}", total=1, unit="head") as bar:
-        found = curvature(summed, parameters, batches, seed=seed)
-        bar.update()
-    return found
+    return curvature(summed, parameters, batches, seed=seed)
 
 
 def _save(figure: Figure, out: Path, name: str, description: str) -> list[Path]:

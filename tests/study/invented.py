@@ -7,6 +7,8 @@ import numpy as np
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.study.found import found_in
 from noiseproof.study.grid import Grid
+from noiseproof.study.portrait_rows import CurvatureRow, MapRow
+from noiseproof.study.portraits import asked_curvature, asked_map, has_curvature, map_noises
 from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import Cell, Spectrum
 
@@ -69,7 +71,32 @@ def invented_rows(recipe, *, seed=0):
             rate = 0.0 if fit.noise is None else fit.noise.rate
             accuracy = level + trend + 0.05 * math.log(fit.share) - 0.3 * rate**2 + rng.normal(0, 0.004)
             rows.append(_cell(grid, fit, one, accuracy, noise, heads.index(fit.head)))
-    return rows
+    return [*rows, *_maps(grid), *_curvatures(grid)]
+
+
+def _maps(grid):
+    for encoder, backbone in grid.backbones:
+        for task in grid.recipe.tasks:
+            for noise in map_noises(grid.recipe):
+                asked = asked_map(grid, backbone, encoder.layer, task, noise)
+                yield MapRow(
+                    cell=asked, asked=asked, backbone=backbone, layer=encoder.layer, task=task,
+                    noise_kind=noise and noise.kind, noise_rate=noise.rate if noise else 0.0,
+                    set_name=f"{task} (held out)", num_examples=9, class_names=["ant", "bee"],
+                    rows=[0, 3, 5, 8], given=[0, 1, 0, 1], clean=[0, 1, 1, 1], explained=[0.5, 0.25],
+                    linear=[[0.0, 1.0], [2.0, 3.0], [1.0, 1.0], [2.0, 2.0]],
+                    neighbours=[[5.0, 1.0], [2.0, 3.0], [1.0, 4.0], [2.0, 2.0]],
+                )  # fmt: skip
+
+
+def _curvatures(grid):
+    for fit in grid.fits():
+        if has_curvature(grid, fit):
+            asked, top = asked_curvature(grid, fit), 2 + (fit.encoder.noise or 0.0) + fit.seed
+            yield CurvatureRow(
+                cell=asked, asked=asked, **fit.coordinates(), realised_rate=0.0, num_train=100,
+                eigenvalues=[top, 1.0, 0.5], trace=3 * top, trace_standard_error=0.2, num_parameters=10,
+            )  # fmt: skip
 
 
 def _cell(grid, fit, one, accuracy, noise, head):

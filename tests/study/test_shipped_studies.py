@@ -19,7 +19,7 @@ def test_all_recipes_of_paper_1_are_there():
         f"paper1-{name}"
         for name in (
             "ablation-architecture", "ablation-loss", "influence", "nmtune-released", "nmtune-weights",
-            "nmtune", "noisy-downstream", "practical-models", "runtime", "spectrum",
+            "nmtune", "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum",
         )
     ] == RECIPES  # fmt: skip
 

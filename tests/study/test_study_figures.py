@@ -10,8 +10,17 @@ from noiseproof.study.figures import FIGURES
 def found():
     tasks = {"digits": {"train": "d"}, "photo": {"train": "p", "ood": ["q"]}}
     return invented(
-        shares=[0.5, 1.0], label_noise=["none", "symmetric:0.2", "symmetric:0.4", "pair:0.4"], tasks=tasks
-    )
+        shares=[0.5, 1.0], label_noise=["none", "symmetric:0.2", "symmetric:0.4", "pair:0.4"], tasks=tasks,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def portrayed():
+    encoders = [{"name": f"zoo:a-{n}", "family": "supervised", "noise": n / 100} for n in (0, 20)]
+    return invented(
+        backbones=encoders, tasks={"digits": {"train": "d"}}, label_noise=["none", "symmetric:0.4"],
+        figures=list(FIGURES),
+    )  # fmt: skip
 
 
 def lines(axis):
@@ -20,13 +29,14 @@ def lines(axis):
 
 def test_all_figures_of_the_paper_are_there():
     assert set(FIGURES) == {
-        "influence", "spectrum-and-accuracy", "methods", "noise-x-noise", "singular-values",
+        "influence", "spectrum-and-accuracy", "methods", "noise-x-noise", "singular-values", "feature-maps",
+        "curvature",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_says_what_it_shows(name, found):
-    drawn = FIGURES[name](found)
+def test_every_figure_says_what_it_shows(name, portrayed):
+    drawn = FIGURES[name](portrayed)
     assert drawn
     assert len({one.name for one in drawn}) == len(drawn)
     for one in drawn:
@@ -103,3 +113,32 @@ def test_singular_values_have_a_figure_per_family_and_set(found):
     assert len(drawn) == 2 * 3
     assert all(one.is_detail for one in drawn)
     assert len(drawn[0].figure.axes[0].lines) == 6
+
+
+def test_there_is_a_map_per_encoder_task_and_noise(portrayed):
+    drawn = FIGURES["feature-maps"](portrayed)
+    assert [one.name for one in drawn] == [
+        f"feature-map-zoo-a-{rate}-digits-{noise}" for rate in (0, 20) for noise in ("none", "symmetric-0.4")
+    ]
+    assert all(one.is_detail for one in drawn)
+    assert "4 of the 9 examples of digits (held out), labels with symmetric 0.4 noise" in drawn[1].caption
+    points = drawn[1].figure.axes[0].collections[0].get_offsets()
+    assert points.tolist() == [[0, 1], [2, 3], [1, 1], [2, 2]]
+
+
+def test_curvature_has_means_over_seeds_and_a_figure_of_ranks_per_encoder(portrayed):
+    drawn = FIGURES["curvature"](portrayed)
+    assert [one.name for one in drawn] == [
+        "curvature-none", "curvature-symmetric-0.4", "curvature-zoo-a-0-digits", "curvature-zoo-a-20-digits",
+    ]  # fmt: skip
+    largest, trace = drawn[0].figure.axes
+    assert [line.get_label() for line in lines(largest)] == ["linear", "mlp", "nmtune"]
+    assert lines(largest)[0].lines[0].get_ydata().tolist() == pytest.approx([3.0, 3.2])  # seeds 0, 1 and 2
+    assert lines(trace)[0].lines[0].get_ydata().tolist() == pytest.approx([9.0, 9.6])
+    names = [line.get_label() for line in drawn[2].figure.axes[0].get_lines()]
+    assert names[:4] == ["linear", "mlp", "nmtune", "linear, symmetric 0.4"]
+
+
+def test_curvature_of_encoders_of_unknown_noise_has_ranks_only():
+    found = invented(backbones=["features:"], tasks={"digits": {"train": "d"}}, figures=["curvature"])
+    assert [one.name for one in FIGURES["curvature"](found)] == ["curvature-features-digits"]

@@ -28,7 +28,7 @@ def test_killed_at_random_points_it_ends_with_the_rows_of_an_uninterrupted_start
         save_clouds(tmp_path / f"{name}.npz", n=n, seed=n)
     write_recipe(
         tmp_path / "recipe.yaml", seeds=3, shares=[0.2, 1.0], label_noise=["none", "symmetric:0.4"],
-        max_steps=60, has_head_spectra=True,
+        max_steps=60, has_head_spectra=True, figures=["feature-maps", "curvature"],
     )  # fmt: skip
 
     def begin(out):

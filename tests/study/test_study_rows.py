@@ -5,12 +5,15 @@ import pytest
 from invented import invented_recipe, invented_rows
 
 from noiseproof.errors import DamagedFile
+from noiseproof.study.portrait_rows import CurvatureRow, MapRow
 from noiseproof.study.rows import Cell, Spectrum, StudyLog, read_rows, rows_asked
 
 
 @pytest.fixture(scope="module")
 def rows():
-    recipe = invented_recipe(seeds=1, tasks={"digits": {"train": "d"}}, heads={"linear": {}})
+    recipe = invented_recipe(
+        seeds=1, tasks={"digits": {"train": "d"}}, heads={"linear": {}}, figures=["feature-maps", "curvature"]
+    )
     return invented_rows(recipe)
 
 
@@ -18,7 +21,7 @@ def test_a_row_is_read_as_it_was_written(rows, tmp_path):
     log = StudyLog(tmp_path)
     log.append(rows)
     assert read_rows(log.path) == rows
-    assert {type(row) for row in rows} == {Cell, Spectrum}
+    assert {type(row) for row in rows} == {Cell, Spectrum, MapRow, CurvatureRow}
 
 
 def test_a_line_has_its_place_and_the_metrics_of_a_run(rows):

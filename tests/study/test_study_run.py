@@ -181,11 +181,12 @@ def test_without_a_folder_it_is_said_what_to_do(start):
 
 
 def test_an_encoder_that_is_not_there_does_not_hold_up_the_others(start):
-    result = start(backbones=["timm:no_such_model", "features:"])
+    name = "timm:resnet18@no_such_file.safetensors"
+    result = start(backbones=[name, "features:"])
     assert len(result.found.cells) == 12
     assert list(result.outcome.failures.values()) == [12]
     (reason,) = result.outcome.failures
-    assert reason.startswith("timm:no_such_model: ")
+    assert reason.startswith(f"{name}: ")
 
 
 def test_noise_that_a_task_cannot_have_costs_its_own_cells_only(start):
@@ -281,6 +282,35 @@ def test_unknown_tables_and_figures_are_mistakes(start):
         InvalidArgument, match=r"Unknown table 'model'. Did you mean 'models'[\s\S]*figure 'x'"
     ):
         start(tables=["model"], figures=["x"])
+
+
+def test_all_names_that_do_not_exist_are_mistakes_before_anything_is_read(start, monkeypatch, tmp_path):
+    opened = counted(monkeypatch, run, "open_task")
+    with pytest.raises(InvalidArgument) as error:
+        start(
+            backbones=["timm:resnet50_", "zoo:resnet8-noise21", "nothing:x", "features:y", "bundled:z"],
+            label_noise=["symetric:0.4", "none", "symetric:0.2"], heads={"linar": {}}, figures=["curvatur"],
+            data=tmp_path / "nowhere",
+        )  # fmt: skip
+    lines = str(error.value).splitlines()
+    for line, said in zip(
+        lines,
+        [
+            "Unknown figure 'curvatur'. Did you mean 'curvature'?",
+            "Unknown kind of label noise 'symetric'. Did you mean 'symmetric'? Known: asymmetric, instance",
+            "Unknown timm model 'resnet50_'. Did you mean 'resnet50",
+            "Unknown zoo encoder 'resnet8-noise21'. Did you mean 'resnet8-noise20'?",
+            "Unknown backbone 'nothing:x'.",
+            "`backbone` is 'features:y'; allowed: 'features:' alone.",
+            "Unknown bundled backbone 'z'. Known: efficientnet-lite0.",
+            f"`data` is {str(tmp_path / 'nowhere')!r}; allowed: a folder that exists.",
+            "`heads.linar+default`: Unknown head 'linar'. Did you mean 'linear'?",
+        ],
+        strict=True,
+    ):
+        assert line.startswith(said)
+    assert opened == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_rows_are_of_two_kinds(start):

@@ -37,11 +37,16 @@ class GivenFeatures(AbstractBackbone):
 
 def open_given(rest: str, *, layer: str | None = None) -> GivenFeatures:
     """The identity encoder; the matrix itself is the data set."""
+    check_given_name(rest)
+    if layer not in (None, LAYER):
+        raise unknown_name("layer", layer, [LAYER])
+    return GivenFeatures()
+
+
+def check_given_name(rest: str) -> None:
+    """Refuse anything after the prefix."""
     if rest:
         raise invalid(
             "backbone", f"features:{rest}", "'features:' alone",
             "Next: name the file of features as the data set, not as the backbone.",
         )  # fmt: skip
-    if layer not in (None, LAYER):
-        raise unknown_name("layer", layer, [LAYER])
-    return GivenFeatures()

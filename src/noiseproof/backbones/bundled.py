@@ -27,8 +27,7 @@ def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
         layer: `"pooled"`, the input of the classifier.
     """
     check_layer(layer)
-    if rest not in NAMES:
-        raise unknown_name("bundled backbone", rest, NAMES)
+    check_bundled_name(rest)
     timm = import_timm(f"The backbone 'bundled:{rest}'")
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
@@ -38,6 +37,12 @@ def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
     load_exactly(model, _renamed(read_checkpoint(path), model, str(path)), source=str(path))
     model.reset_classifier(0)
     return as_backbone(f"bundled:{rest}", model)
+
+
+def check_bundled_name(rest: str) -> None:
+    """Refuse what is none of `NAMES`."""
+    if rest not in NAMES:
+        raise unknown_name("bundled backbone", rest, NAMES)
 
 
 def _renamed(state: dict[str, Tensor], model: nn.Module, source: str) -> dict[str, Tensor]:

@@ -38,25 +38,32 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
         MissingFile: the weights are neither here nor can they be downloaded.
     """
     check_layer(layer)
+    check_timm_name(rest)
     timm = import_timm(f"The backbone 'timm:{rest}'")
     architecture, _, checkpoint = rest.partition("@")
-    if not timm.is_model(architecture):
-        raise unknown_model(architecture, timm.list_models())
     if checkpoint:
         model = timm.create_model(architecture, pretrained=False, num_classes=0)
         said = read_provenance(checkpoint) if Path(checkpoint).is_file() else {}
         state = under_prefix(read_checkpoint(checkpoint), said.get("prefix", ""))
         use_preprocessing(model, said.get("preprocessing", {}))
         load_exactly(model, state, source=checkpoint, dropped=classifier_names(model))
-    elif not timm.is_model_pretrained(architecture):
-        raise invalid(
-            "backbone", f"timm:{rest}", "a model with pretrained weights, or 'timm:NAME@checkpoint'",
-            "timm has no weights for this one. Next: name a checkpoint after '@'.",
-        )  # fmt: skip
     else:
         with downloading(f"timm:{rest}"):
             model = timm.create_model(architecture, pretrained=True, num_classes=0)
     return as_backbone(f"timm:{rest}", model)
+
+
+def check_timm_name(rest: str) -> None:
+    """Refuse a model that timm does not have, or has no weights of and no checkpoint is named for."""
+    timm = import_timm(f"The backbone 'timm:{rest}'")
+    architecture, _, checkpoint = rest.partition("@")
+    if not timm.is_model(architecture):
+        raise unknown_model(architecture, timm.list_models())
+    if not checkpoint and not timm.is_model_pretrained(architecture):
+        raise invalid(
+            "backbone", f"timm:{rest}", "a model with pretrained weights, or 'timm:NAME@checkpoint'",
+            "timm has no weights for this one. Next: name a checkpoint after '@'.",
+        )  # fmt: skip
 
 
 def under_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -41,10 +41,10 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
     layer = layer or LAYERS[0]
     if layer not in LAYERS:
         raise unknown_name("layer", layer, LAYERS)
+    check_open_clip_name(rest)
     name = f"open_clip:{rest}"
     open_clip = _import_open_clip(name)
     architecture, _, tag = rest.partition("/")
-    _check_names(open_clip, name, architecture, tag)
     with _quiet():
         model = _loaded(open_clip, name, architecture, tag)
     tower = model.visual
@@ -61,6 +61,13 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
         std=[float(value) for value in normalise.std],
         description=f"open_clip {preprocessing}",
     )
+
+
+def check_open_clip_name(rest: str) -> None:
+    """Refuse an architecture or tag that open_clip does not have."""
+    name = f"open_clip:{rest}"
+    architecture, _, tag = rest.partition("/")
+    _check_names(_import_open_clip(name), name, architecture, tag)
 
 
 def drop_projection(tower: Any, name: str) -> None:

@@ -15,6 +15,16 @@ BACKBONES = Registry(
         "zoo:": "noiseproof.backbones.zoo:open_zoo",
     },
 )
+_CHECKS = Registry(
+    "backbone",
+    {
+        "bundled:": "noiseproof.backbones.bundled:check_bundled_name",
+        "features:": "noiseproof.backbones.arrays:check_given_name",
+        "open_clip:": "noiseproof.backbones.image_text:check_open_clip_name",
+        "timm:": "noiseproof.backbones.image:check_timm_name",
+        "zoo:": "noiseproof.backbones.zoo:zoo_card",
+    },
+)
 EXAMPLES = (
     "bundled:efficientnet-lite0",
     "features:",
@@ -36,7 +46,27 @@ def open_backbone(name: str, *, layer: str | None = None) -> AbstractBackbone:
         UnknownName: with the nearest known name.
         MissingExtra: the package it needs is not installed.
     """
+    prefix, rest = _parts(name)
+    return BACKBONES.load(prefix)(rest, layer=layer)
+
+
+def check_name(name: str) -> None:
+    """Refuse an encoder that does not exist, without reading any weights.
+
+    Args:
+        name: as in `open_backbone`.
+
+    Raises:
+        UnknownName: with the nearest known name.
+        InvalidArgument: what follows the prefix is none of its names.
+        MissingExtra: the package that knows the names is not installed.
+    """
+    prefix, rest = _parts(name)
+    _CHECKS.load(prefix)(rest)
+
+
+def _parts(name: str) -> tuple[str, str]:
     prefix, colon, rest = name.partition(":")
     if prefix + colon not in BACKBONES.names:
         raise unknown_name("backbone", name, EXAMPLES, "Each starts with one of the prefixes shown.")
-    return BACKBONES.load(prefix + colon)(rest, layer=layer)
+    return prefix + colon, rest

@@ -26,6 +26,11 @@ def remembers(name: str) -> bool:
     return name == "elr"
 
 
+def is_of_one_example(name: str) -> bool:
+    """Whether a loss looks at one example at a time, as `plain_loss` wants it."""
+    return name not in _WITH_MORE
+
+
 def plain_loss(name: str, options: Options, *, num_classes: int) -> PlainLoss:
     """(log_probs, given_labels) -> loss, of a loss that looks at one example at a time.
 
@@ -37,7 +42,7 @@ def plain_loss(name: str, options: Options, *, num_classes: int) -> PlainLoss:
     Raises:
         InvalidArgument: no transition matrix, or one of another size; a loss that needs more than the batch.
     """
-    if name in _WITH_MORE:
+    if not is_of_one_example(name):
         raise invalid(
             "loss", name, "a loss of one example at a time", "This one depends on the course of a training."
         )

@@ -15,6 +15,7 @@ from noiseproof.study.drawing import MARKERS, Drawn, legend, line, noise_axis, p
 from noiseproof.study.found import Found, mean_of, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
 from noiseproof.study.notes import DOMAINS, chosen_noise, incomplete, luck_in_intervals, mean_over, with_notes
+from noiseproof.study.portrait_figures import curvature_figures, feature_map_figures
 from noiseproof.study.recipe import Encoder
 
 _FILE = r"^.* \+ |\.\w+$"  # what a shift is of; the suffix of a file
@@ -161,6 +162,8 @@ FIGURES: dict[str, Callable[[Found], list[Drawn]]] = {
     "methods": methods_figure,
     "noise-x-noise": noise_figure,
     "singular-values": singular_values_figure,
+    "feature-maps": feature_map_figures,
+    "curvature": curvature_figures,
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 import pandas as pd
 
 from noiseproof.backbones.zoo import accuracy_of, zoo_card
 from noiseproof.evaluate.protocol import Interval, interval
+from noiseproof.study.portrait_rows import CurvatureRow, MapRow
 from noiseproof.study.recipe import Encoder, Recipe
 from noiseproof.study.rows import Cell, Row, Spectrum
 
@@ -26,11 +27,15 @@ class Found:
         cells: a row per cell: its place in the grid, `encoder`, `family`, `pretraining_noise`, `noise` as
             "kind:rate" or "none", the metrics, and `score`, the metric that counts for its task.
         spectra: of the features of each encoder and set.
+        maps: of the examples, where the recipe asks for them.
+        curvatures: of the heads, likewise.
     """
 
     recipe: Recipe
     cells: pd.DataFrame
     spectra: list[Spectrum]
+    maps: list[MapRow] = field(default_factory=list)
+    curvatures: list[CurvatureRow] = field(default_factory=list)
 
     @property
     def encoders(self) -> list[Encoder]:
@@ -130,7 +135,13 @@ def found_in(rows: Iterable[Row], recipe: Recipe) -> Found:
     cells = pd.DataFrame(table)
     if len(cells):
         cells["place"] = cells.groupby(list(_PLACE), sort=False).ngroup()
-    return Found(recipe, cells, [row for row in rows if isinstance(row, Spectrum)])
+    return Found(
+        recipe,
+        cells,
+        [row for row in rows if isinstance(row, Spectrum)],
+        [row for row in rows if isinstance(row, MapRow)],
+        [row for row in rows if isinstance(row, CurvatureRow)],
+    )
 
 
 def per_seed(cells: pd.DataFrame, value: str) -> dict[int, float]:

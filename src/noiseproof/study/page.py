@@ -37,7 +37,7 @@ def write_study(folder: Path, found: Found, card: Mapping[str, Any], *, num_cell
         The page.
     """
     tables = {name: TABLES[name](found) for name in found.recipe.tables} if len(found.cells) else {}
-    drawn = [one for name in found.recipe.figures for one in FIGURES[name](found)] if tables else []
+    drawn = [one for name in found.recipe.figures for one in FIGURES[name](found)] if len(found.cells) else []
     for name, table in tables.items():
         _write_table(folder / "tables" / name, table)
     pictures = [(one, svg(one.figure, one.name, one.description)) for one in drawn]

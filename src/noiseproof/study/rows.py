@@ -19,6 +19,7 @@ from noiseproof.atomic import append_lines, whole_lines
 from noiseproof.errors import DamagedFile
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.records import SpectrumCard
+from noiseproof.study.portrait_rows import CurvatureRow, MapRow
 
 RESULTS = "study.jsonl"
 
@@ -142,8 +143,13 @@ class Spectrum:
         )
 
 
-Row = Cell | Spectrum
-_KINDS: dict[str, type[Cell] | type[Spectrum]] = {"cell": Cell, "spectrum": Spectrum}
+Row = Cell | Spectrum | MapRow | CurvatureRow
+_KINDS: dict[str, type[Row]] = {
+    "cell": Cell,
+    "spectrum": Spectrum,
+    "map": MapRow,
+    "curvature": CurvatureRow,
+}
 
 
 class StudyLog:

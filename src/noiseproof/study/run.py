@@ -24,9 +24,19 @@ from noiseproof.study.material import (
     missing_sets,
     open_task,
 )
+from noiseproof.study.portraits import (
+    Maps,
+    asked_curvature,
+    asked_of_fit,
+    asked_portraits,
+    curvature_address,
+    has_curvature,
+    in_domain,
+    map_noises,
+)
 from noiseproof.study.recipe import Encoder
 from noiseproof.study.rows import Spectrum, StudyLog
-from noiseproof.study.train import Bench, Job, in_batches
+from noiseproof.study.train import Bench, Job, Trained, in_batches
 from noiseproof.study.tunings import TUNINGS, TuningJob, tuned, tuning_job
 from noiseproof.study.watch import Watch, watching
 
@@ -106,11 +116,7 @@ def num_missing(grid: Grid, asked: Container[str]) -> int:
         grid: of the study.
         asked: of the rows there are.
     """
-    lacking = (
-        fit
-        for fit in grid.fits()
-        if not all(grid.asked(fit, one) in asked for one in grid.evaluations(fit.task))
-    )
+    lacking = (fit for fit in grid.fits() if not all(one in asked for one in asked_of_fit(grid, fit)))
     return len({grid.training(fit) for fit in lacking})
 
 
@@ -134,11 +140,13 @@ def _asked(
     grid: Grid, task: str, encoder: Encoder | None = None, backbone: str | None = None,
     *, only: Evaluation | None = None, of: Of | None = None,
 ) -> Iterator[str]:  # fmt: skip
-    """The cells of a task, or of one backbone on it, or on one of its sets; of heads or of tunings."""
+    """The results of a task, or of one backbone on it, or of one of its sets; of heads or of tunings."""
     evaluations = grid.evaluations(task) if only is None else [only]
     for fit in grid.fits(encoder=encoder, backbone=backbone, task=task, of=of):
         for evaluation in evaluations:
             yield grid.asked(fit, evaluation)
+    if only is None and of != "tunings":
+        yield from asked_portraits(grid, encoder=encoder, backbone=backbone, task=task)
 
 
 def _task(this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask) -> None:
@@ -146,14 +154,17 @@ def _task(this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name:
     what = f"{backbone} on {name}"
     with this.going_on(what, _asked(this.grid, name, encoder, backbone, of="heads")):
         _spectra(this, encoder, backbone, encoded, name, task)
+        _maps(this, Maps(this.grid, encoder, backbone, encoded, name, task), what)
         bench = Bench(this.grid, encoded, task)
         jobs = list(_jobs(this, bench, encoder, backbone, name, task))
         for batch in in_batches(jobs, this.grid):
             heads = ", ".join(dict.fromkeys(job.fit.head for job in batch))
-            asked = [this.grid.asked(job.fit, one) for job in batch for one in job.cells]
+            asked = [one for job in batch for one in job.asked(this.grid)]
             with this.going_on(f"{what}, {heads}", asked):
-                this.log.append(bench.run(batch))
-                this.outcome.num_computed += len(asked)
+                trained = bench.train(batch)
+                this.log.append(bench.cells(trained))
+                this.outcome.num_computed += sum(len(job.cells) for job in batch)
+                _curvatures(this, bench, trained, what)
             this.watch.advance(len(batch))
 
 
@@ -167,8 +178,29 @@ def _jobs(
             data = task.training_data(share=fit.share, noise=fit.noise, seed=fit.seed)
             cells = {one: bench.address(fit, one, data) for one in task.tests}
             lacking = {one: cell for one, cell in cells.items() if not this.log.has(cell)}
-            if lacking:
-                yield Job(fit, data, lacking)
+            curvature = None
+            if has_curvature(this.grid, fit):
+                address = curvature_address(this.grid, fit, cells[in_domain(this.grid, name)])
+                curvature = None if this.log.has(address) else address
+            if lacking or curvature is not None:
+                yield Job(fit, data, lacking, curvature)
+
+
+def _maps(this: _Study, maps: Maps, what: str) -> None:
+    """Those that lack; a set that has no map costs no more than that."""
+    for noise in map_noises(this.grid.recipe):
+        with this.going_on(f"{what}, feature map, {noise_name(noise)}", [maps.asked(noise)]):
+            if not this.log.has(maps.address(noise)):
+                this.log.append([maps.row(noise)])
+
+
+def _curvatures(this: _Study, bench: Bench, trained: Trained, what: str) -> None:
+    """Of the heads that lack it, once their results are on disk."""
+    for job, head in zip(trained.jobs, trained.heads, strict=True):
+        if job.curvature is not None:
+            asked = asked_curvature(this.grid, job.fit)
+            with this.going_on(f"{what}, curvature of {job.fit.head}", [asked]):
+                this.log.append([bench.curvature(job, job.curvature, head)])
 
 
 def _tunings(this: _Study, tasks: Mapping[str, OpenTask]) -> None:

@@ -10,19 +10,16 @@ from pathlib import Path
 import noiseproof
 from noiseproof import card
 from noiseproof.atomic import write_json
-from noiseproof.errors import InvalidArgument, NoiseproofError
-from noiseproof.registry import unknown_name
 from noiseproof.report.headline import duration
 from noiseproof.stages import only_process_in
-from noiseproof.study.figures import FIGURES
+from noiseproof.study.checks import checked_grid
 from noiseproof.study.found import Found, found_in
-from noiseproof.study.grid import Grid
 from noiseproof.study.material import Place
 from noiseproof.study.page import write_study
+from noiseproof.study.portraits import asked_portraits
 from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import RESULTS, StudyLog, read_rows, rows_asked
 from noiseproof.study.run import Outcome, compute, num_missing
-from noiseproof.study.tables import TABLES
 
 CARD = "study.json"
 
@@ -87,14 +84,13 @@ def run_study(
         say: receives a line where there is something to tell.
 
     Raises:
-        InvalidArgument: the recipe names heads, tables or figures that do not exist.
+        InvalidArgument: see `checked_grid`.
     """
-    grid = Grid(recipe)
-    _check_names(recipe)
+    grid = checked_grid(recipe, data=data)
     with only_process_in(out):
         log = StudyLog(out)
         outcome = compute(grid, log, Place(data, cache), say=say)
-        found = found_in(rows_asked(log.rows, grid.all_asked()), recipe)
+        found = found_in(rows_asked(log.rows, (*grid.all_asked(), *asked_portraits(grid))), recipe)
         contents = {
             "noiseproof": noiseproof.__version__,
             "command": command,
@@ -113,8 +109,7 @@ def run_study(
 
 def plan_study(recipe: Recipe, *, out: Path) -> Plan:
     """What a start would do, from the recipe and the results there are; neither data nor weights are read."""
-    grid = Grid(recipe)
-    _check_names(recipe)
+    grid = checked_grid(recipe)
     rows = read_rows(out / RESULTS)
     asked = {row.asked for row in rows}
     num_all, num_left = num_missing(grid, ()), num_missing(grid, asked)
@@ -123,11 +118,3 @@ def plan_study(recipe: Recipe, *, out: Path) -> Plan:
         trained = cells.drop_duplicates(["encoder", "task", "share", "noise", "head", "setting", "seed"])
         return Plan(grid.num_cells, num_all, num_left, num_left * float(trained["fit_s"].mean()), True)
     return Plan(grid.num_cells, num_all, num_left, 60 * recipe.minutes * num_left / num_all, False)
-
-
-def _check_names(recipe: Recipe) -> None:
-    mistakes: list[NoiseproofError] = []
-    for kind, names, known in (("table", recipe.tables, TABLES), ("figure", recipe.figures, FIGURES)):
-        mistakes += [unknown_name(kind, name, known) for name in names if name not in known]
-    if mistakes:
-        raise InvalidArgument("\n".join(str(one) for one in mistakes))

@@ -19,6 +19,8 @@ from noiseproof.heads.recipes import Spec
 from noiseproof.stages import digest
 from noiseproof.study.grid import SCHEMA, Evaluation, Fit, Grid
 from noiseproof.study.material import Encoded, OpenTask, TrainingData
+from noiseproof.study.portrait_rows import CurvatureRow
+from noiseproof.study.portraits import asked_curvature, curvature_row
 from noiseproof.study.rows import Cell
 from noiseproof.variants import Variant
 
@@ -33,11 +35,35 @@ class Job:
         fit: its place in the grid.
         data: what it learns from.
         cells: evaluation -> address, of the results that are not there yet.
+        curvature: address of its curvature, where that is asked for and not there yet.
     """
 
     fit: Fit
     data: TrainingData
     cells: dict[Evaluation, str]
+    curvature: str | None = None
+
+    def asked(self, grid: Grid) -> Iterator[str]:
+        """What the recipe says about the results it lacks, as hashes."""
+        for one in self.cells:
+            yield grid.asked(self.fit, one)
+        if self.curvature is not None:
+            yield asked_curvature(grid, self.fit)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Heads that were trained together.
+
+    Attributes:
+        jobs: what each is for.
+        heads: fitted, in the same order.
+        fit_s: wall time of each, its part of the whole.
+    """
+
+    jobs: Sequence[Job]
+    heads: Sequence[AbstractHead]
+    fit_s: float
 
 
 class Bench:
@@ -81,20 +107,33 @@ class Bench:
             content["transition"] = DEFAULT_METHOD
         return digest(content)[:32]
 
-    def run(self, jobs: Sequence[Job]) -> list[Cell]:
-        """Train heads that share their data, and evaluate each on the sets it lacks."""
+    def train(self, jobs: Sequence[Job]) -> Trained:
+        """Heads that share their data."""
         data = jobs[0].data
         heads = [head for job in jobs for head in self._variant(job).build([job.fit.seed])]
-        views = [self._encoded.stored(view).features[data.rows] for view in self._task.parts.views]
-        first, second = views or (self.train_features[data.rows], None)
+        first, second = self._learned_from(data)
         begin = time.perf_counter()
         fit_heads(heads, first, data.given_labels, second_view=second)
-        fit_s = (time.perf_counter() - begin) / len(heads)
+        return Trained(jobs, heads, (time.perf_counter() - begin) / len(heads))
+
+    def cells(self, trained: Trained) -> list[Cell]:
+        """Each head on the sets it lacks."""
         return [
-            self._cell(job, one, address, head, fit_s)
-            for job, head in zip(jobs, heads, strict=True)
+            self._cell(job, one, address, head, trained.fit_s)
+            for job, head in zip(trained.jobs, trained.heads, strict=True)
             for one, address in job.cells.items()
         ]
+
+    def curvature(self, job: Job, address: str, head: AbstractHead) -> CurvatureRow:
+        """Of the loss of a trained head; with two views on the first of them."""
+        first, _ = self._learned_from(job.data)
+        return curvature_row(self._grid, job.fit, address, head, first, job.data)
+
+    def _learned_from(self, data: TrainingData) -> tuple[np.ndarray, np.ndarray | None]:
+        """Features, and those of a second view where there are views."""
+        views = [self._encoded.stored(view).features[data.rows] for view in self._task.parts.views]
+        first, second = views or (self.train_features[data.rows], None)
+        return first, second
 
     def _variant(self, job: Job) -> Variant:
         """The head of a job; a loss that lacks the transition matrix gets an estimate from the same data."""

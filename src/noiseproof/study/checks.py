@@ -1,0 +1,53 @@
+"""What is wrong with a recipe that shows before anything is computed: names that do not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from noiseproof.backbones.table import check_name
+from noiseproof.errors import InvalidArgument, MissingExtra, NoiseproofError, invalid
+from noiseproof.noise.labels import KINDS
+from noiseproof.registry import unknown_name
+from noiseproof.study.figures import FIGURES
+from noiseproof.study.grid import Grid
+from noiseproof.study.recipe import Recipe
+from noiseproof.study.tables import TABLES
+
+
+def checked_grid(recipe: Recipe, *, data: Path | None = None) -> Grid:
+    """The grid of a recipe whose names all exist.
+
+    Args:
+        recipe: of the study.
+        data: folder that `{data}` stands for; `None` where none was named.
+
+    Raises:
+        InvalidArgument: heads, options, tables, figures, kinds of noise or encoders that do not exist, data
+            that are no folder; all of them at once, a line each.
+    """
+    mistakes = [str(one) for one in _mistakes(recipe, data)]
+    try:
+        grid = Grid(recipe)
+    except InvalidArgument as error:
+        raise InvalidArgument("\n".join([*mistakes, str(error)])) from error
+    if mistakes:
+        raise InvalidArgument("\n".join(mistakes))
+    return grid
+
+
+def _mistakes(recipe: Recipe, data: Path | None) -> Iterator[NoiseproofError]:
+    for kind, names, known in (("table", recipe.tables, TABLES), ("figure", recipe.figures, FIGURES)):
+        yield from (unknown_name(kind, name, known) for name in names if name not in known)
+    for noise in dict.fromkeys(noise.kind for noise in recipe.label_noise if noise is not None):
+        if noise not in KINDS.names:
+            yield unknown_name(KINDS.kind, noise, KINDS.names)
+    for name in dict.fromkeys(name for one in recipe.backbones for name in (one.name, *one.repeats)):
+        try:
+            check_name(name)
+        except MissingExtra:
+            continue  # costs the results of that encoder only, which are told at the end
+        except NoiseproofError as error:
+            yield error
+    if data is not None and not data.is_dir():
+        yield invalid("data", str(data), "a folder that exists", "Next: check the path.")
