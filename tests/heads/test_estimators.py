@@ -170,6 +170,7 @@ BAD_SHAPES = [
 BAD_WEIGHTS = [
     ("weight_mse", -1.0, "a number >= 0"), ("weight_cov", -1.0, "a number >= 0"),
     ("weight_svd", float("nan"), "a number >= 0"), ("num_singular_values", 0, WHOLE),
+    ("noise_tolerant", 1, "True or False"), ("noise_tolerant", None, "True or False"),
 ]  # fmt: skip
 BAD_OPTIONS = (
     [(head, *case) for head in ALL for case in BAD_NUMBERS]

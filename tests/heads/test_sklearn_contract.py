@@ -16,16 +16,23 @@ import json, sys, warnings
 import noiseproof
 from sklearn.utils.estimator_checks import check_estimator
 warnings.simplefilter("ignore")
-results = check_estimator(getattr(noiseproof, sys.argv[1])(), on_fail=None, on_skip=None)
+head = getattr(noiseproof, sys.argv[1])(**json.loads(sys.argv[2]))
+results = check_estimator(head, on_fail=None, on_skip=None)
 print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in results]))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["LinearProbe", "MLPProbe", "NMTune", "CoTeaching", "DivideMix"])
-def test_passes_every_check_of_scikit_learn(head):
+@pytest.mark.parametrize(
+    ("head", "options"),
+    [
+        *((head, {}) for head in ("LinearProbe", "MLPProbe", "NMTune", "CoTeaching", "DivideMix")),
+        ("NMTune", {"noise_tolerant": True}),
+    ],
+)
+def test_passes_every_check_of_scikit_learn(head, options):
     child = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, head],
+        [sys.executable, "-c", _SCRIPT, head, json.dumps(options)],
         capture_output=True,
         text=True,
         check=True,

@@ -343,3 +343,15 @@ def test_results_from_before_losses_had_options_keep_their_address():
     assert train._said(LinearProbe(loss="gce").spec())["training"]["loss_options"]
     smoothed = LinearProbe(loss_options={"label_smoothing": 0.1}).spec()
     assert train._said(smoothed)["training"]["loss_options"] == (("label_smoothing", 0.1),)
+
+
+def test_results_from_before_heads_could_tolerate_noise_keep_their_address(start, monkeypatch):
+    assert "noise_tolerant" not in train._said(NMTune().spec())["training"]
+    assert train._said(NMTune(noise_tolerant=True).spec())["training"]["noise_tolerant"] is True
+    changed = {"label_noise": ["symmetric:0.4"], "seeds": 1}
+    start(heads={"nmtune": {}}, **changed)
+    fits = counted(monkeypatch, train, "fit_heads")
+    heads = {"nmtune": {}, "tolerant": {"kind": "nmtune", "noise_tolerant": True}}
+    assert start(heads=heads, **changed).outcome.num_computed == 3  # sets; plain NMTune is there already
+    assert sum(len(call[0]) for call in fits) == 2
+    assert start(heads=heads, **changed).outcome.num_computed == 0

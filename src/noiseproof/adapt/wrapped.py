@@ -108,6 +108,8 @@ class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
         self.check_options()
         if head.spec().regularization.is_active:
             raise invalid("head", type(head).__name__, "LinearProbe or MLPProbe, which have no regularisers")
+        if head.spec().training.noise_tolerant:
+            raise invalid("head.noise_tolerant", True, "False: what counts how much is decided here")
         features, labels = training_data([self], X, y)
         classes, encoded = np.unique(labels, return_inverse=True)
         if len(classes) < 2:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.detect.calibration import calibrate
-from noiseproof.detect.leave_one_out import leave_one_out
 from noiseproof.errors import BadData, invalid
+from noiseproof.posterior.calibration import calibrate
+from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.records import (
     LabelIssues,
     check_finite,
@@ -75,7 +75,7 @@ def ridge_issues(
     class_names: tuple[str, ...],
     seed: int,
 ) -> LabelIssues:
-    """Calibrated leave-one-out probabilities of a ridge head (`detect.leave_one_out`, `detect.calibration`).
+    """Calibrated leave-one-out probabilities of a ridge head (`posterior.leave_one_out`, `.calibration`).
 
     A label is an issue where it is more likely wrong than right.
     """

@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from scipy.optimize import nnls
 from sklearn.linear_model import LogisticRegression
 
-from noiseproof.detect.calibration import calibrate
 from noiseproof.detect.issues import check_examples, encoded_labels
-from noiseproof.detect.leave_one_out import leave_one_out
 from noiseproof.detect.neighbours import label_consensus, solve_consensus
 from noiseproof.errors import BadData, invalid
+from noiseproof.posterior.calibration import calibrate
+from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.ranges import Range
 from noiseproof.registry import unknown_name
 from noiseproof.rng import stream

@@ -40,7 +40,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Decay),
     "activation": tuple(ACTIVATIONS),
 }
-_SWITCHES = ("batch_norm", "residual")
+_SWITCHES = ("batch_norm", "residual", "noise_tolerant")
 # `None` leaves these to the recipe, or the steps unbounded.
 _MAY_NOT_BE_NONE = frozenset(
     {
@@ -53,6 +53,7 @@ _MAY_NOT_BE_NONE = frozenset(
         "recipe",
         "loss",
         "schedule",
+        "noise_tolerant",
     }
 )
 

@@ -156,6 +156,8 @@ class NMTune(AbstractReshapingHead):
         weight_cov: weight of the covariance between reshaped features.
         weight_svd: weight of the dominance of the largest singular values.
         num_singular_values: how many of them count as dominant.
+        noise_tolerant: in the classification loss each example counts by how likely its given label is right,
+            as leave-one-out predictions from the features have it (`posterior.trust`). Any loss.
         hidden_ratio, hidden_layers, activation, batch_norm, residual, residual_scale, dropout: as in
             `MLPProbe`.
         epochs, batch_size, learning_rate, weight_decay, warmup_steps, schedule, min_steps, max_steps,
@@ -174,6 +176,7 @@ class NMTune(AbstractReshapingHead):
         weight_cov: float | None = None,
         weight_svd: float | None = None,
         num_singular_values: int | None = None,
+        noise_tolerant: bool = False,
         hidden_ratio: float | None = None,
         hidden_layers: int | None = None,
         activation: str | None = None,
@@ -198,6 +201,7 @@ class NMTune(AbstractReshapingHead):
         self.weight_cov = weight_cov
         self.weight_svd = weight_svd
         self.num_singular_values = num_singular_values
+        self.noise_tolerant = noise_tolerant
         self.hidden_ratio = hidden_ratio
         self.hidden_layers = hidden_layers
         self.activation = activation
@@ -222,7 +226,10 @@ class NMTune(AbstractReshapingHead):
         check_options(self.get_params())
         names = ("weight_mse", "weight_cov", "weight_svd", "num_singular_values")
         terms = replace(RECIPES[self.recipe].regularization, **_given(self, {name: name for name in names}))
-        return Spec(_architecture(self), terms, _training(self, weight_decay=MLP_WEIGHT_DECAY), self.seed)
+        training = replace(
+            _training(self, weight_decay=MLP_WEIGHT_DECAY), noise_tolerant=bool(self.noise_tolerant)
+        )
+        return Spec(_architecture(self), terms, training, self.seed)
 
 
 HEADS: dict[str, type[AbstractHead]] = {"linear": LinearProbe, "mlp": MLPProbe, "nmtune": NMTune}

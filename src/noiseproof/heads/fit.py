@@ -32,11 +32,14 @@ class Examples:
         views: one matrix of features per view; row i of each is example i.
         given_labels: class ids in [0, num_classes).
         num_classes: k.
+        trust: how much each example counts for heads that tolerate noise, mean 1; `None` where there are
+            no such heads.
     """
 
     views: tuple[Float[Tensor, "n d"], ...]
     given_labels: Int[Tensor, " n"]
     num_classes: int
+    trust: Float[Tensor, " n"] | None = None
 
     def batch(self, index: Int[Tensor, "m b"]) -> tuple[Float[Tensor, "m vb d"], Int[Tensor, "m vb"]]:
         """The rows of all views, view by view, and their labels."""
@@ -109,7 +112,7 @@ def _stacks(specs: Sequence[Spec], device: torch.device) -> list[list[int]]:
 
 
 def _fit_stack(specs: Sequence[Spec], examples: Examples, on_step: OnStep | None) -> list[State]:
-    loss = _loss(specs, len(examples.given_labels), examples.num_classes)
+    loss = _loss(specs, examples)
 
     def backward(module: Head, batch: StackBatch) -> bool:
         losses = objective(module, specs, batch.features, batch.given_labels, batch.index, loss=loss)
@@ -213,11 +216,24 @@ def _weights(terms: Sequence[Regularization], name: str, like: Tensor) -> Tensor
     return torch.tensor([getattr(r, name) for r in terms], dtype=like.dtype, device=like.device)
 
 
-def _loss(specs: Sequence[Spec], n: int, num_classes: int) -> BatchLoss:
+def _loss(specs: Sequence[Spec], examples: Examples) -> BatchLoss:
     training, generators = specs[0].training, [_generator(spec, "loss") for spec in specs]
-    return batch_loss(
-        training.loss, training.loss_options, num_examples=n, num_classes=num_classes, generators=generators
-    )
+    loss = batch_loss(
+        training.loss, training.loss_options, num_examples=len(examples.given_labels),
+        num_classes=examples.num_classes, generators=generators,
+    )  # fmt: skip
+    return _weighed(loss, examples) if training.noise_tolerant else loss
+
+
+def _weighed(loss: BatchLoss, examples: Examples) -> BatchLoss:
+    """The same loss where each example counts as much as its label is trusted."""
+    trust = examples.trust
+    assert trust is not None  # `fit_heads` sees to it
+
+    def weighed(log_probs: Tensor, given_labels: Tensor, rows: Tensor) -> Float[Tensor, "m vb"]:
+        return loss(log_probs, given_labels, rows) * trust[rows].repeat(1, len(examples.views))
+
+    return weighed
 
 
 def _batches(specs: Sequence[Spec], n: int, epochs: int, steps_per_epoch: int) -> Iterator[Tensor]:

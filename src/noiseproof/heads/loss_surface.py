@@ -18,7 +18,7 @@ SummedLoss = Callable[[Parameters, Float[Tensor, "b d"], Int[Tensor, " b"]], Ten
 
 
 def loss_surface(head: AbstractHead) -> tuple[Parameters, SummedLoss]:
-    """Parameters of a fitted head, and what it was trained on without the regularisers.
+    """Parameters of a fitted head, and what it was trained on without regularisers and weights of examples.
 
     Args:
         head: fitted. Batch normalisation uses its running statistics and dropout is off.

@@ -55,6 +55,7 @@ class Training:
         max_steps: bound on the steps (`heads.schedule.plan`).
         loss: name in `losses.table`.
         loss_options: all of them, as `losses.table.resolved` gives them.
+        noise_tolerant: whether an example counts by how likely its label is right (`posterior.trust`).
     """
 
     epochs: int = 30
@@ -67,6 +68,7 @@ class Training:
     max_steps: int | None = None
     loss: str = "cross_entropy"
     loss_options: Options = _PLAIN
+    noise_tolerant: bool = False
 
 
 @dataclass(frozen=True)

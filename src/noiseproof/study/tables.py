@@ -8,6 +8,7 @@ import pandas as pd
 
 from noiseproof.evaluate.protocol import is_positive
 from noiseproof.report.tables import NONE, Cell, Table, decimal_cell, name_cell, percent, percent_cell
+from noiseproof.study.by_noise import heads_by_noise_table
 from noiseproof.study.comparisons import heads_table, influence_table, settings_compared_table
 from noiseproof.study.found import Found, over_seeds, paired, per_seed
 from noiseproof.study.notes import DOMAINS, notes_of, rate_cell
@@ -152,6 +153,7 @@ TABLES: dict[str, Callable[[Found], Table]] = {
     "settings": settings_table,
     "settings-compared": settings_compared_table,
     "heads": heads_table,
+    "heads-by-noise": heads_by_noise_table,
     "influence": influence_table,
     "spectrum": spectrum_table,
     "noise-x-noise": noise_table,

@@ -174,10 +174,12 @@ class Bench:
 
 
 def _said(spec: Spec) -> dict[str, Any]:
-    """What decides a head, in the words it was said in before losses had options: old results are found."""
+    """What decides a head, in the words from before there were more options: old results are found."""
     said = asdict(spec)
     if spec.training.loss_options == Spec().training.loss_options:
         del said["training"]["loss_options"]
+    if not spec.training.noise_tolerant:
+        del said["training"]["noise_tolerant"]
     return said
 
 

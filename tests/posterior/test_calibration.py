@@ -8,7 +8,7 @@ import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noiseproof.detect.calibration import _negative_log_likelihood, calibrate
+from noiseproof.posterior.calibration import _negative_log_likelihood, calibrate
 
 
 def planted(n, k, sharpness, contamination, seed):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from noiseproof.detect.leave_one_out import _STRENGTHS, leave_one_out
+from noiseproof.posterior.leave_one_out import _STRENGTHS, leave_one_out
 
 
 def problem(n=24, d=5, k=3, seed=0, offset=0.0):
@@ -126,7 +126,7 @@ def test_narrow_features_agree_with_float64(dtype, tolerance):
 def test_blocks_do_not_matter(monkeypatch):
     features, labels = problem(700, 6, 3)
     whole = leave_one_out(features, labels, num_classes=3)
-    monkeypatch.setattr("noiseproof.detect.leave_one_out._BLOCK_NUMBERS", 1)
+    monkeypatch.setattr("noiseproof.posterior.leave_one_out._BLOCK_NUMBERS", 1)
     blocks = leave_one_out(features, labels, num_classes=3)
     assert blocks.ridge == pytest.approx(whole.ridge)
     assert blocks.scores == pytest.approx(whole.scores, abs=1e-10)

@@ -1,0 +1,1 @@
+"""What features say about true labels: out-of-sample scores, and probabilities made of them."""

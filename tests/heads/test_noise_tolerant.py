@@ -1,0 +1,161 @@
+"""NMTune that tolerates noise: each example counts by how likely its label is right."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from noiseproof import CoTeaching, LinearProbe, MLPProbe, NMTune, corrupt_labels
+from noiseproof.errors import InvalidArgument
+from noiseproof.heads import abstract
+from noiseproof.heads.abstract import fit_heads
+from noiseproof.heads.files import load_head
+from noiseproof.heads.fit import Examples, _loss, _stacks
+from noiseproof.losses.table import TABLE, needs_transition
+
+K = 3
+SHORT = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01}
+
+
+def clouds(n=150, rate=0.3, seed=0, spread=1.0):
+    rng = np.random.default_rng(seed)
+    clean = np.arange(n) % K
+    features = (np.eye(K, 8)[clean] * 3 + rng.normal(scale=spread, size=(n, 8))).astype(np.float32)
+    return features, clean, corrupt_labels(clean, kind="symmetric", rate=rate, num_classes=K, seed=seed).given
+
+
+def trusting(monkeypatch, trust):
+    """All heads get this trust; says how often it was asked for."""
+    calls = []
+    monkeypatch.setattr(abstract, "label_trust", lambda *given: calls.append(given) or trust)
+    return calls
+
+
+def numbers(head) -> np.ndarray:
+    return np.concatenate([value.numpy().ravel() for _, value in sorted(head.state_.items())])
+
+
+def test_loss_of_a_batch_by_hand():
+    """Two examples with p = 1/2 and 1/4 of their labels, one trusted three times as much; two views."""
+    trust = torch.tensor([0.5, 1.5])
+    examples = Examples((torch.zeros(2, 4),) * 2, torch.tensor([0, 1]), 2, trust)
+    log_probs = torch.tensor([[0.5, 0.5], [0.75, 0.25]]).log().repeat(2, 1)[None]  # view by view
+    loss = _loss([NMTune(noise_tolerant=True).spec()], examples)
+    found = loss(log_probs, torch.tensor([[0, 1, 0, 1]]), torch.tensor([[0, 1]]))
+    expected = [0.5 * np.log(2), 1.5 * np.log(4)] * 2
+    assert found[0].tolist() == pytest.approx(expected, rel=1e-6)
+    # Each head sees its own rows.
+    swapped = loss(log_probs, torch.tensor([[0, 1, 0, 1]]), torch.tensor([[1, 0]]))
+    assert swapped[0].tolist() == pytest.approx([1.5 * np.log(2), 0.5 * np.log(4)] * 2, rel=1e-6)
+
+
+def test_training_equals_a_slow_loop():
+    """Full batches, so that only the weights decide; AdamW and the loss written out, without regularisers."""
+    features, _, given = clouds(30)
+    options = {"epochs": 4, "batch_size": 30, "learning_rate": 0.01, "weight_decay": 0.0}
+    none = {"weight_mse": 0.0, "weight_cov": 0.0, "weight_svd": 0.0}
+    head = NMTune(noise_tolerant=True, **options, **none).fit(features, given)
+    start = NMTune(**options | {"epochs": 1, "learning_rate": 1e-30}, **none).fit(features, given)
+
+    weights = abstract.label_trust(features, given)
+    weights = weights / weights.mean()
+    values = {name: value.double().clone().requires_grad_() for name, value in start.state_.items()}
+    optimizer = torch.optim.AdamW(values.values(), weight_decay=0.0)
+    x = torch.from_numpy(features).double()
+    for step in range(4):
+        optimizer.param_groups[0]["lr"] = 0.01 * (1 + np.cos(np.pi * step / 4)) / 2
+        hidden = torch.relu(x @ values["reshape.hidden.0.weight"].T + values["reshape.hidden.0.bias"])
+        z = hidden @ values["reshape.out.weight"].T + values["reshape.out.bias"]
+        logits = z @ values["classify.weight"].T + values["classify.bias"]
+        total = 0.0
+        for i in range(30):
+            total = total - weights[i] * torch.log_softmax(logits[i], -1)[given[i]]
+        optimizer.zero_grad()
+        (total / 30).backward()
+        optimizer.step()
+    for name, value in values.items():
+        assert head.state_[name].numpy() == pytest.approx(value.detach().numpy(), abs=2e-5), name
+
+
+def test_equal_trust_is_plain_nmtune(monkeypatch):
+    features, _, given = clouds()
+    trusting(monkeypatch, np.full(len(given), 0.3))
+    tolerant = NMTune(noise_tolerant=True, **SHORT).fit(features, given)
+    assert numbers(tolerant) == pytest.approx(numbers(NMTune(**SHORT).fit(features, given)), abs=1e-6)
+
+
+def test_the_label_of_an_example_without_trust_does_not_matter(monkeypatch):
+    features, clean, given = clouds()
+    trusting(monkeypatch, (clean == given).astype(float))
+    heads = [NMTune(noise_tolerant=True, **SHORT).fit(features, labels) for labels in (given, clean)]
+    assert numbers(heads[0]).tobytes() == numbers(heads[1]).tobytes()
+
+
+def test_it_withstands_what_plain_nmtune_learns_by_heart():
+    features, _, given = clouds(600, 0.5)
+    test, truth, _ = clouds(600, 0.0, seed=1)
+    options = {"epochs": 60, "batch_size": 32, "learning_rate": 0.005}
+    plain, tolerant = (NMTune(noise_tolerant=on, **options).fit(features, given) for on in (False, True))
+    assert tolerant.score(test, truth) > plain.score(test, truth) + 0.1
+    assert tolerant.score(features, given) < plain.score(features, given)
+
+
+def test_it_learns_the_same_beside_others_and_trust_is_asked_for_once(monkeypatch):
+    features, _, given = clouds()
+    heads = [NMTune(noise_tolerant=on, seed=seed, **SHORT) for on in (True, False) for seed in (0, 1)]
+    alone = [clone(head).fit(features, given) for head in heads]
+    calls = trusting(monkeypatch, abstract.label_trust(features, given))
+    fit_heads([*heads, LinearProbe(**SHORT)], features, given)
+    assert len(calls) == 1
+    for head, expected in zip(heads, alone, strict=True):
+        assert numbers(head) == pytest.approx(numbers(expected), abs=1e-6)
+    fit_heads([NMTune(**SHORT), MLPProbe(**SHORT)], features, given)
+    assert len(calls) == 1  # nobody needs it
+
+
+def test_tolerant_heads_are_stacked_apart_from_others():
+    specs = [NMTune(noise_tolerant=on, seed=seed).spec() for on in (True, False) for seed in (0, 1)]
+    assert _stacks(specs, torch.device("cuda")) == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("loss", TABLE)
+def test_every_loss_can_be_weighed(loss):
+    options = {"transition": np.full((K, K), 0.1) + 0.7 * np.eye(K)} if needs_transition(loss) else None
+    features, _, given = clouds()
+    head = NMTune(noise_tolerant=True, loss=loss, loss_options=options, **SHORT).fit(features, given)
+    plain = NMTune(loss=loss, loss_options=options, **SHORT).fit(features, given)
+    assert np.isfinite(numbers(head)).all()
+    assert numbers(head).tobytes() != numbers(plain).tobytes()
+
+
+def test_two_views_are_weighed_alike():
+    features, clean, given = clouds()
+    second = features + np.float32(0.01)
+    head = NMTune(recipe="released", noise_tolerant=True, **SHORT | {"epochs": 20})
+    assert head.fit(features, given, second_view=second).score(features, clean) > 0.8
+
+
+def test_a_saved_head_keeps_the_option_and_one_from_before_has_it_off(tmp_path):
+    import json
+
+    features, _, given = clouds()
+    head = NMTune(**SHORT).set_params(noise_tolerant=np.True_).fit(features, given)  # of a grid search
+    head.save(tmp_path / "head")
+    again = load_head(tmp_path / "head")
+    assert again.get_params()["noise_tolerant"] is True
+    assert again.predict_proba(features).tobytes() == head.predict_proba(features).tobytes()
+    card = json.loads((tmp_path / "head.json").read_text())
+    del card["options"]["noise_tolerant"]
+    (tmp_path / "head.json").write_text(json.dumps(card))
+    assert load_head(tmp_path / "head").get_params()["noise_tolerant"] is False
+
+
+def test_the_option_decides_the_spec():
+    assert NMTune().spec() == NMTune(noise_tolerant=False).spec() != NMTune(noise_tolerant=True).spec()
+
+
+def test_trainers_that_weigh_examples_themselves_refuse_it():
+    features, _, given = clouds()
+    head = NMTune(noise_tolerant=True, weight_mse=0.0, weight_cov=0.0, weight_svd=0.0)
+    with pytest.raises(InvalidArgument, match=r"`head.noise_tolerant` is True; allowed: False"):
+        CoTeaching(head).fit(features, given)
