@@ -70,7 +70,14 @@ def line(
     scale: float,
 ) -> None:
     """Means with their intervals over the noise in pre-training."""
-    known = [(100 * (encoder.noise or 0.0), found) for encoder, found in points if found is not None]
+    curve(axis, [(one.noise or 0.0, found) for one, found in points], number, label=label, scale=scale)
+
+
+def curve(
+    axis: Axes, points: Iterable[tuple[float, Interval | None]], number: int, *, label: str, scale: float
+) -> None:
+    """Means with their intervals over rates in [0, 1]."""
+    known = [(100 * rate, found) for rate, found in points if found is not None]
     if not known:
         return
     colour = PALETTE[number % len(PALETTE)]

@@ -14,6 +14,7 @@ from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened
 from noiseproof.study.drawing import MARKERS, Drawn, legend, line, noise_axis, panels, prepared
 from noiseproof.study.found import Found, mean_of, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
+from noiseproof.study.noise_curves import label_noise_figure
 from noiseproof.study.notes import DOMAINS, chosen_noise, incomplete, luck_in_intervals, mean_over, with_notes
 from noiseproof.study.portrait_figures import curvature_figures, feature_map_figures
 from noiseproof.study.recipe import Encoder
@@ -161,6 +162,7 @@ FIGURES: dict[str, Callable[[Found], list[Drawn]]] = {
     "spectrum-and-accuracy": spectrum_and_accuracy_figure,
     "methods": methods_figure,
     "noise-x-noise": noise_figure,
+    "label-noise": label_noise_figure,
     "singular-values": singular_values_figure,
     "feature-maps": feature_map_figures,
     "curvature": curvature_figures,

@@ -7,7 +7,7 @@ from typing import Any
 
 from noiseproof.report.tables import INTERVAL_MEANING, NONE, ONE_SEED, RULE_FOR_BOLD, Cell
 from noiseproof.study.found import Found
-from noiseproof.study.grid import Grid
+from noiseproof.study.grid import STEPS, Grid
 from noiseproof.study.recipe import Encoder
 
 DOMAINS = {"id": "in domain", "ood": "out of domain"}
@@ -44,7 +44,7 @@ def luck_in_intervals(found: Found) -> list[str]:
         return ["Each seed has encoders of its own, so intervals tell the luck of pre-training, too."]
     of = "" if len(once) == len(families) else f" of {_listed(once)}"
     some = "Some encoders" if any(one.repeats for name in once for one in families[name]) else "Encoders"
-    return [f"{some}{of} were pre-trained once: intervals tell the luck of training heads on them, no more."]
+    return [f"{some}{of} were pre-trained once: intervals tell the luck of what is trained on them, no more."]
 
 
 def mean_over(found: Found, *shown: str) -> list[str]:
@@ -101,17 +101,18 @@ def incomplete(found: Found) -> list[str]:
 def _short(found: Found, tasks: list[str]) -> list[str]:
     """Encoders and heads with fewer results than the grid has on these tasks."""
     r, grid = found.recipe, Grid(found.recipe)
-    each = len(r.shares) * len(r.label_noise) * len(r.settings) * r.seeds
-    expected = each * sum(len(grid.evaluations(task)) for task in tasks)
+    each = len(r.shares) * len(r.label_noise) * r.seeds * sum(len(grid.evaluations(task)) for task in tasks)
+    expected = {head: each * len(r.settings) for head in r.heads}
+    expected |= {tuning: each * len(STEPS) for tuning in r.tunings}
     counts = {
         (encoder.title, head): len(found.select(encoder, head=head))
         for encoder in found.encoders
         for head in found.heads
     }
     return [
-        f"{title} with {head} ({count} of {expected})"
+        f"{title} with {head} ({count} of {expected[head]})"
         for (title, head), count in counts.items()
-        if count < expected
+        if count < expected[head]
     ]
 
 

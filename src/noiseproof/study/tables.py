@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import pandas as pd
 
 from noiseproof.evaluate.protocol import is_positive
 from noiseproof.report.tables import NONE, Cell, Table, decimal_cell, name_cell, percent, percent_cell
-from noiseproof.study.by_noise import heads_by_noise_table
+from noiseproof.study.by_noise import encoders_by_noise_table, heads_by_noise_table
 from noiseproof.study.comparisons import heads_table, influence_table, settings_compared_table
 from noiseproof.study.found import Found, over_seeds, paired, per_seed
 from noiseproof.study.notes import DOMAINS, notes_of, rate_cell
@@ -122,26 +123,23 @@ def spectrum_table(found: Found) -> Table:
 
 def noise_table(found: Found) -> Table:
     """Noise in pre-training against noise in the labels (the numbers of Figures 15 and 16)."""
-    noises = found.values("noise")
-    body = [
-        (
-            name_cell(head),
-            name_cell(encoder.title),
-            *(
-                percent_cell(over_seeds(found.select(encoder, domain="id", head=head, noise=one), "score"))
-                for one in noises
-            ),
-        )
-        for head in found.heads
-        for encoder in found.encoders
-    ]
+    noises, settings = found.values("noise"), found.values("setting")
+    has_settings = len(settings) > 1
+    body = []
+    for head, encoder, setting in product(found.heads, found.encoders, settings):
+        own = found.select(encoder, domain="id", head=head, setting=setting)
+        cells = [percent_cell(over_seeds(own[own["noise"] == one], "score")) for one in noises]
+        if len(own):
+            place = (head, encoder.title, setting)[: 3 if has_settings else 2]
+            body.append((*map(name_cell, place), *cells))
     names = [one.replace(":", " ") for one in noises]
     notes = (
-        *notes_of(found, "head", "noise", bold=False),
+        *notes_of(found, "head", "noise", "setting", bold=False),
         "Columns: wrong labels in the training set, kind and rate.",
     )
-    columns = ("head", "encoder", *names)
-    return Table("In-domain accuracy in %", columns, tuple(body), notes, num_text_columns=2)
+    columns = ("head", "encoder", *(["setting"] if has_settings else []), *names)
+    num_text = 3 if has_settings else 2
+    return Table("In-domain accuracy in %", columns, tuple(body), notes, num_text_columns=num_text)
 
 
 TABLES: dict[str, Callable[[Found], Table]] = {
@@ -154,6 +152,7 @@ TABLES: dict[str, Callable[[Found], Table]] = {
     "settings-compared": settings_compared_table,
     "heads": heads_table,
     "heads-by-noise": heads_by_noise_table,
+    "encoders-by-noise": encoders_by_noise_table,
     "influence": influence_table,
     "spectrum": spectrum_table,
     "noise-x-noise": noise_table,
