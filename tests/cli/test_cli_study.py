@@ -79,7 +79,7 @@ def test_an_unknown_recipe_or_key_is_a_mistake(study):
 
 def test_ls_shows_recipes_with_claim_and_time():
     shown = CliRunner().invoke(app, ["ls", "recipes"]).stdout
-    assert "paper1-influence  (20 min on 2 CPU cores)\n    Slight noise in pre-training" in shown
+    assert "paper1-influence  (24 min on 2 CPU cores)\n    Slight noise in pre-training" in shown
     assert "pretrain-resnet8-cifar10" in shown
 
 
