@@ -25,7 +25,8 @@ class FinetuneJob:
         test: data set to evaluate on; `None` holds out a part of `train` before anything else.
         ood: evaluation sets of other domains.
         settings: how.
-        meta: data set of a few examples with checked labels, for Meta-Weight-Net (`settings.meta`).
+        meta: data set of a few examples with checked labels, for Meta-Weight-Net (`settings.meta`, by default
+            its defaults); `None` takes them from `train` where `settings.meta` is set.
         wise_ft: places between the weights before (0) and after (1) that are evaluated, too.
         label_noise: kind of noise to inject into the training labels, e.g. "symmetric", "asymmetric:cifar10".
         rate: of it, in [0, 1].

@@ -17,9 +17,11 @@ import torch
 
 from noiseproof.adapt.interpolation import State, interpolated, probs_of_each
 from noiseproof.adapt.learnable import Tune, Tuned, merged, num_learning, tuned
+from noiseproof.adapt.meta_set import check_other_images
 from noiseproof.adapt.objective import classification_loss, weighted_loss
 from noiseproof.adapt.reading import meta_batches, plan_of, reader, training_batches
 from noiseproof.adapt.selection import Selection, best
+from noiseproof.adapt.settings import MetaSettings
 from noiseproof.adapt.start import put_classifier
 from noiseproof.atomic import write_bytes, write_json
 from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_weights
@@ -32,6 +34,7 @@ from noiseproof.noise.kept import keep_noise
 from noiseproof.parts import Part, notes
 from noiseproof.progress import stage
 from noiseproof.stages import hash_file, only_process_in
+from noiseproof.training.batches import AbstractBatches, ArrayBatches
 from noiseproof.training.checkpoint import Companion
 from noiseproof.training.loop import CHECKPOINT, COLUMNS, LOG, Loss, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
@@ -125,7 +128,7 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     )
     images = reader(this.validation, this.start, settings, is_read_again=True, quiet=job.quiet)
     selection = Selection(this.out, model, images, this.held_out_labels)
-    loss, companions = _loss(this, optimizer)
+    loss, companions = _loss(this, optimizer, batches)
     train(
         model, batches, loss, optimizer,
         plan=plan_of(settings, batches.order, seed=job.seed), accelerator=this.accelerator, folder=this.out,
@@ -137,18 +140,22 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     return _kept(this, model, selection, {"mode": settings.tune, "parameters": learning, "of": num_all})
 
 
-def _loss(this: Tuning, optimizer: torch.optim.Optimizer) -> tuple[Loss, dict[str, Companion]]:
+def _loss(
+    this: Tuning, optimizer: torch.optim.Optimizer, batches: AbstractBatches
+) -> tuple[Loss, dict[str, Companion]]:
     settings, num_classes = this.job.settings, len(this.class_names)
-    if settings.meta is None or this.meta is None:
+    if this.meta is None:
         return classification_loss(
             settings.loss, this.loss_options, num_examples=len(this.train), num_classes=num_classes
         )
+    meta = settings.meta or MetaSettings()
     clean = meta_batches(
-        this.meta, this.meta_labels, this.start, settings, settings.meta, seed=this.job.seed,
-        quiet=this.job.quiet,
-    )  # fmt: skip
+        this.meta, this.meta_labels, this.start, settings, meta, seed=this.job.seed, quiet=this.job.quiet
+    )
+    if this.job.meta and isinstance(clean, ArrayBatches) and isinstance(batches, ArrayBatches):
+        check_other_images(clean.pixels, batches.pixels)
     return weighted_loss(
-        settings.loss, this.loss_options, settings.meta, clean, optimizer, num_classes=num_classes,
+        settings.loss, this.loss_options, meta, clean, optimizer, num_classes=num_classes,
         seed=this.job.seed, device=this.accelerator.device,
     )  # fmt: skip
 

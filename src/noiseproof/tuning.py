@@ -176,17 +176,16 @@ def _meta_set(
 ) -> tuple[Dataset | None, Int[np.ndarray, " n"]]:
     """The examples with checked labels, and the rows of the training part that are left."""
     rows = np.arange(len(data))
-    if job.settings.meta is None:
-        if job.meta is not None:
-            raise invalid("meta", job.meta, "nothing without Meta-Weight-Net", "Next: --set meta={}.")
+    if job.meta is None and job.settings.meta is None:
         return None, rows
     if job.meta is None:
+        assert job.settings.meta is not None
         return held_out_meta_set(data, per_class=job.settings.meta.per_class, seed=job.seed)
     opened = open_one(config, job.meta, label=config.clean_label or config.label, clean_label=None)
     meta = align_labels(opened, data.class_names)
     check_meta_set(
         meta.ids, _given(meta), num_classes=len(data.class_names),
-        others={"training set": data.ids},
+        others={"training set": data.ids} if job.settings.reading == "stream" else {},
     )  # fmt: skip
     return meta, rows
 

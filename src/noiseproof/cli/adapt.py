@@ -67,6 +67,13 @@ Validation = Annotated[
         rich_help_panel=_TRAINING,
     ),
 ]
+Meta = Annotated[
+    str | None,
+    typer.Option(
+        help="A few examples with checked labels; Meta-Weight-Net learns from them what the others count.",
+        rich_help_panel=_TRAINING,
+    ),
+]
 WiseFt = Annotated[
     str | None,
     typer.Option(
@@ -108,6 +115,7 @@ def finetune(
     loss: Loss = None,
     epochs: Epochs = None,
     validation: Validation = None,
+    meta: Meta = None,
     wise_ft: WiseFt = None,
     label_noise: LabelNoise = None,
     rate: Rate = None,
