@@ -12,7 +12,7 @@ from torch import nn
 
 from noiseproof import FinetuneJob, finetune
 from noiseproof.adapt.forward_mode import FusedBatchNorm
-from noiseproof.adapt.meta_gradient import NetworkStep
+from noiseproof.adapt.meta_gradient import NetworkStep, _load_forward_mode
 from noiseproof.adapt.meta_set import held_out_meta_set
 from noiseproof.errors import BadData, InvalidArgument
 from noiseproof.finetune_job import resolve_settings
@@ -106,8 +106,9 @@ def test_a_stopped_training_ends_with_the_same_weights(job, tmp_path, monkeypatc
 def test_the_meta_set_has_the_true_labels_and_no_example_of_the_rest():
     rng = np.random.default_rng(0)
     clean = np.repeat(np.arange(3), 10)
+    ids = np.array([str(i) for i in range(30)])
     data = Dataset(
-        "d", "features", list(rng.normal(size=(30, 2)).astype(np.float32)), np.array([str(i) for i in range(30)]),
+        "d", "features", list(rng.normal(size=(30, 2)).astype(np.float32)), ids,
         (clean + 1) % 3, ("a", "b", "c"), "f", clean_labels=clean,
     )  # fmt: skip
     meta, rest = held_out_meta_set(data, per_class=4, seed=0)
@@ -120,6 +121,7 @@ def test_the_meta_set_has_the_true_labels_and_no_example_of_the_rest():
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_batch_norm_in_forward_mode_is_what_torch_gives(layout):
     """Against torch's own decomposition, and against a difference quotient."""
+    _load_forward_mode()
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3)).double()
     images = torch.randn(5, 3, 6, 6, dtype=torch.float64).to(memory_format=layout)
