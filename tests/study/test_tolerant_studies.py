@@ -19,7 +19,7 @@ def test_tolerant_and_plain_heads_differ_in_one_option(name):
     assert recipe.seeds >= 3
     grid = Grid(recipe)
     specs = {(fit.head, fit.setting): grid.variant(fit).build([0])[0].spec().training for fit in grid.fits()}
-    assert len(specs) == 5 * 2
+    assert len(specs) == 4 * 2
     for setting in recipe.settings:
         assert specs["tolerant", setting].noise_tolerant
         assert not specs["nmtune", setting].noise_tolerant
