@@ -1,4 +1,4 @@
-"""NMTune that tolerates noise: each example counts by how likely its label is right."""
+"""NMTune that tolerates noise: it learns what the true labels probably are."""
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.files import load_head
 from noiseproof.heads.fit import Examples, _loss, _stacks
 from noiseproof.losses.table import TABLE, needs_transition
+from noiseproof.posterior.true_labels import true_label_probs
 
 K = 3
 SHORT = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01}
@@ -24,10 +25,10 @@ def clouds(n=150, rate=0.3, seed=0, spread=1.0):
     return features, clean, corrupt_labels(clean, kind="symmetric", rate=rate, num_classes=K, seed=seed).given
 
 
-def trusting(monkeypatch, trust):
-    """All heads get this trust; says how often it was asked for."""
+def knowing(monkeypatch, probs):
+    """All heads get these probabilities of the true labels; says how often they were asked for."""
     calls = []
-    monkeypatch.setattr(abstract, "label_trust", lambda *given: calls.append(given) or trust)
+    monkeypatch.setattr(abstract, "true_label_probs", lambda *given: calls.append(given) or probs)
     return calls
 
 
@@ -36,29 +37,28 @@ def numbers(head) -> np.ndarray:
 
 
 def test_loss_of_a_batch_by_hand():
-    """Two examples with p = 1/2 and 1/4 of their labels, one trusted three times as much; two views."""
-    trust = torch.tensor([0.5, 1.5])
-    examples = Examples((torch.zeros(2, 4),) * 2, torch.tensor([0, 1]), 2, trust)
+    """Two examples in two views; what they are given as does not matter."""
+    probs = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
+    examples = Examples((torch.zeros(2, 4),) * 2, torch.tensor([1, 1]), 2, probs)
     log_probs = torch.tensor([[0.5, 0.5], [0.75, 0.25]]).log().repeat(2, 1)[None]  # view by view
     loss = _loss([NMTune(noise_tolerant=True).spec()], examples)
-    found = loss(log_probs, torch.tensor([[0, 1, 0, 1]]), torch.tensor([[0, 1]]))
-    expected = [0.5 * np.log(2), 1.5 * np.log(4)] * 2
+    found = loss(log_probs, torch.tensor([[1, 1, 1, 1]]), torch.tensor([[0, 1]]))
+    expected = [np.log(2), 0.25 * np.log(4 / 3) + 0.75 * np.log(4)] * 2
     assert found[0].tolist() == pytest.approx(expected, rel=1e-6)
     # Each head sees its own rows.
-    swapped = loss(log_probs, torch.tensor([[0, 1, 0, 1]]), torch.tensor([[1, 0]]))
-    assert swapped[0].tolist() == pytest.approx([1.5 * np.log(2), 0.5 * np.log(4)] * 2, rel=1e-6)
+    swapped = loss(log_probs, torch.tensor([[1, 1, 1, 1]]), torch.tensor([[1, 0]]))
+    assert swapped[0].tolist() == pytest.approx([np.log(2), np.log(4 / 3)] * 2, rel=1e-6)
 
 
 def test_training_equals_a_slow_loop():
-    """Full batches, so that only the weights decide; AdamW and the loss written out, without regularisers."""
+    """Full batches; AdamW and the loss written out, without regularisers."""
     features, _, given = clouds(30)
     options = {"epochs": 4, "batch_size": 30, "learning_rate": 0.01, "weight_decay": 0.0}
     none = {"weight_mse": 0.0, "weight_cov": 0.0, "weight_svd": 0.0}
     head = NMTune(noise_tolerant=True, **options, **none).fit(features, given)
     start = NMTune(**options | {"epochs": 1, "learning_rate": 1e-30}, **none).fit(features, given)
 
-    weights = abstract.label_trust(features, given)
-    weights = weights / weights.mean()
+    probs = true_label_probs(features, given)
     values = {name: value.double().clone().requires_grad_() for name, value in start.state_.items()}
     optimizer = torch.optim.AdamW(values.values(), weight_decay=0.0)
     x = torch.from_numpy(features).double()
@@ -69,7 +69,8 @@ def test_training_equals_a_slow_loop():
         logits = z @ values["classify.weight"].T + values["classify.bias"]
         total = 0.0
         for i in range(30):
-            total = total - weights[i] * torch.log_softmax(logits[i], -1)[given[i]]
+            for true in range(K):
+                total = total - probs[i, true] * torch.log_softmax(logits[i], -1)[true]
         optimizer.zero_grad()
         (total / 30).backward()
         optimizer.step()
@@ -77,16 +78,19 @@ def test_training_equals_a_slow_loop():
         assert head.state_[name].numpy() == pytest.approx(value.detach().numpy(), abs=2e-5), name
 
 
-def test_equal_trust_is_plain_nmtune(monkeypatch):
+@pytest.mark.parametrize("loss", ["cross_entropy", "gce"])
+def test_labels_that_are_surely_right_are_plain_nmtune(loss, monkeypatch):
     features, _, given = clouds()
-    trusting(monkeypatch, np.full(len(given), 0.3))
-    tolerant = NMTune(noise_tolerant=True, **SHORT).fit(features, given)
-    assert numbers(tolerant) == pytest.approx(numbers(NMTune(**SHORT).fit(features, given)), abs=1e-6)
+    knowing(monkeypatch, np.eye(K)[given])
+    tolerant = NMTune(noise_tolerant=True, loss=loss, **SHORT).fit(features, given)
+    assert numbers(tolerant) == pytest.approx(
+        numbers(NMTune(loss=loss, **SHORT).fit(features, given)), abs=1e-5
+    )
 
 
-def test_the_label_of_an_example_without_trust_does_not_matter(monkeypatch):
+def test_only_the_true_labels_matter(monkeypatch):
     features, clean, given = clouds()
-    trusting(monkeypatch, (clean == given).astype(float))
+    knowing(monkeypatch, np.eye(K)[clean])
     heads = [NMTune(noise_tolerant=True, **SHORT).fit(features, labels) for labels in (given, clean)]
     assert numbers(heads[0]).tobytes() == numbers(heads[1]).tobytes()
 
@@ -100,11 +104,11 @@ def test_it_withstands_what_plain_nmtune_learns_by_heart():
     assert tolerant.score(features, given) < plain.score(features, given)
 
 
-def test_it_learns_the_same_beside_others_and_trust_is_asked_for_once(monkeypatch):
+def test_it_learns_the_same_beside_others_and_true_labels_are_estimated_once(monkeypatch):
     features, _, given = clouds()
     heads = [NMTune(noise_tolerant=on, seed=seed, **SHORT) for on in (True, False) for seed in (0, 1)]
     alone = [clone(head).fit(features, given) for head in heads]
-    calls = trusting(monkeypatch, abstract.label_trust(features, given))
+    calls = knowing(monkeypatch, true_label_probs(features, given))
     fit_heads([*heads, LinearProbe(**SHORT)], features, given)
     assert len(calls) == 1
     for head, expected in zip(heads, alone, strict=True):
@@ -118,8 +122,8 @@ def test_tolerant_heads_are_stacked_apart_from_others():
     assert _stacks(specs, torch.device("cuda")) == [[0, 1], [2, 3]]
 
 
-@pytest.mark.parametrize("loss", TABLE)
-def test_every_loss_can_be_weighed(loss):
+@pytest.mark.parametrize("loss", sorted(TABLE.keys() - {"peer", "elr"}))
+def test_it_takes_every_loss_of_one_example(loss):
     options = {"transition": np.full((K, K), 0.1) + 0.7 * np.eye(K)} if needs_transition(loss) else None
     features, _, given = clouds()
     head = NMTune(noise_tolerant=True, loss=loss, loss_options=options, **SHORT).fit(features, given)
@@ -128,7 +132,13 @@ def test_every_loss_can_be_weighed(loss):
     assert numbers(head).tobytes() != numbers(plain).tobytes()
 
 
-def test_two_views_are_weighed_alike():
+@pytest.mark.parametrize("loss", ["peer", "elr"])
+def test_a_loss_that_needs_the_given_labels_is_refused(loss):
+    with pytest.raises(InvalidArgument, match=rf"`loss` is '{loss}'; allowed: a loss of one example"):
+        NMTune(noise_tolerant=True, loss=loss, **SHORT).fit(*clouds()[::2])
+
+
+def test_two_views_have_one_true_label():
     features, clean, given = clouds()
     second = features + np.float32(0.01)
     head = NMTune(recipe="released", noise_tolerant=True, **SHORT | {"epochs": 20})
@@ -154,7 +164,7 @@ def test_the_option_decides_the_spec():
     assert NMTune().spec() == NMTune(noise_tolerant=False).spec() != NMTune(noise_tolerant=True).spec()
 
 
-def test_trainers_that_weigh_examples_themselves_refuse_it():
+def test_trainers_with_their_own_way_refuse_it():
     features, _, given = clouds()
     head = NMTune(noise_tolerant=True, weight_mse=0.0, weight_cov=0.0, weight_svd=0.0)
     with pytest.raises(InvalidArgument, match=r"`head.noise_tolerant` is True; allowed: False"):

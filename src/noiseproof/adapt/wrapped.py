@@ -109,7 +109,7 @@ class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
         if head.spec().regularization.is_active:
             raise invalid("head", type(head).__name__, "LinearProbe or MLPProbe, which have no regularisers")
         if head.spec().training.noise_tolerant:
-            raise invalid("head.noise_tolerant", True, "False: what counts how much is decided here")
+            raise invalid("head.noise_tolerant", True, "False: wrong labels are the business of this trainer")
         features, labels = training_data([self], X, y)
         classes, encoded = np.unique(labels, return_inverse=True)
         if len(classes) < 2:

@@ -25,7 +25,7 @@ from noiseproof.heads.inputs import (
 from noiseproof.heads.modules import Head
 from noiseproof.heads.recipes import Spec
 from noiseproof.losses.table import check_complete
-from noiseproof.posterior.trust import label_trust
+from noiseproof.posterior.true_labels import true_label_probs
 
 _BLOCK_ROWS = 8192  # rows predicted at once, so that memory does not grow with n
 
@@ -156,20 +156,20 @@ def fit_heads(
         tuple(torch.from_numpy(view).to(device) for view in views),
         torch.from_numpy(encoded.astype(np.int64)).to(device),
         len(classes),
-        _trust(specs, matrix, encoded, device=device),
+        _true_probs(specs, matrix, encoded, device=device),
     )
     for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
         head.classes_, head.state_ = classes, state
 
 
-def _trust(
+def _true_probs(
     specs: Sequence[Spec], features: np.ndarray, encoded: np.ndarray, *, device: torch.device
 ) -> torch.Tensor | None:
-    """How much each example counts for heads that tolerate noise, computed once for all of them."""
+    """Of the true labels, for heads that tolerate noise; computed once for all of them."""
     if not any(spec.training.noise_tolerant for spec in specs):
         return None
-    trust = label_trust(features, encoded.astype(np.int64))
-    return torch.from_numpy((trust / trust.mean()).astype(np.float32)).to(device)
+    probs = true_label_probs(features, encoded.astype(np.int64))
+    return torch.from_numpy(probs.astype(np.float32)).to(device)
 
 
 def expected_shapes(head: AbstractHead) -> dict[str, tuple[int, ...]]:

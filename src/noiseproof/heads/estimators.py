@@ -156,8 +156,8 @@ class NMTune(AbstractReshapingHead):
         weight_cov: weight of the covariance between reshaped features.
         weight_svd: weight of the dominance of the largest singular values.
         num_singular_values: how many of them count as dominant.
-        noise_tolerant: in the classification loss each example counts by how likely its given label is right,
-            as leave-one-out predictions from the features have it (`posterior.trust`). Any loss.
+        noise_tolerant: learn what the true labels probably are instead of the given ones, by leave-one-out
+            predictions from the features and which classes are given for which (`posterior.true_labels`).
         hidden_ratio, hidden_layers, activation, batch_norm, residual, residual_scale, dropout: as in
             `MLPProbe`.
         epochs, batch_size, learning_rate, weight_decay, warmup_steps, schedule, min_steps, max_steps,

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from noiseproof.errors import InvalidArgument
 from noiseproof.heads.modules import Head
-from noiseproof.heads.recipes import Regularization, Spec
+from noiseproof.heads.recipes import Regularization, Spec, Training
 from noiseproof.heads.schedule import Plan, plan
-from noiseproof.losses.batch import BatchLoss, batch_loss
+from noiseproof.losses.batch import BatchLoss, batch_loss, expected_loss
 from noiseproof.losses.regularizers import consistency, spectral_regularizers
 from noiseproof.rng import torch_seed
 from noiseproof.schedule import learning_rate_factor
@@ -32,14 +32,13 @@ class Examples:
         views: one matrix of features per view; row i of each is example i.
         given_labels: class ids in [0, num_classes).
         num_classes: k.
-        trust: how much each example counts for heads that tolerate noise, mean 1; `None` where there are
-            no such heads.
+        true_probs: of the true labels, for heads that tolerate noise; `None` where there are no such heads.
     """
 
     views: tuple[Float[Tensor, "n d"], ...]
     given_labels: Int[Tensor, " n"]
     num_classes: int
-    trust: Float[Tensor, " n"] | None = None
+    true_probs: Float[Tensor, "n k"] | None = None
 
     def batch(self, index: Int[Tensor, "m b"]) -> tuple[Float[Tensor, "m vb d"], Int[Tensor, "m vb"]]:
         """The rows of all views, view by view, and their labels."""
@@ -218,22 +217,20 @@ def _weights(terms: Sequence[Regularization], name: str, like: Tensor) -> Tensor
 
 def _loss(specs: Sequence[Spec], examples: Examples) -> BatchLoss:
     training, generators = specs[0].training, [_generator(spec, "loss") for spec in specs]
-    loss = batch_loss(
+    if training.noise_tolerant:
+        return _expected_loss(training, examples)
+    return batch_loss(
         training.loss, training.loss_options, num_examples=len(examples.given_labels),
         num_classes=examples.num_classes, generators=generators,
     )  # fmt: skip
-    return _weighed(loss, examples) if training.noise_tolerant else loss
 
 
-def _weighed(loss: BatchLoss, examples: Examples) -> BatchLoss:
-    """The same loss where each example counts as much as its label is trusted."""
-    trust = examples.trust
-    assert trust is not None  # `fit_heads` sees to it
-
-    def weighed(log_probs: Tensor, given_labels: Tensor, rows: Tensor) -> Float[Tensor, "m vb"]:
-        return loss(log_probs, given_labels, rows) * trust[rows].repeat(1, len(examples.views))
-
-    return weighed
+def _expected_loss(training: Training, examples: Examples) -> BatchLoss:
+    """The loss that is to be expected of the true labels, which nobody knows."""
+    probs, num_views = examples.true_probs, len(examples.views)
+    assert probs is not None  # `fit_heads` sees to it
+    loss = expected_loss(training.loss, training.loss_options, num_classes=examples.num_classes)
+    return lambda log_probs, given_labels, rows: loss(log_probs, probs[rows].repeat(1, num_views, 1))
 
 
 def _batches(specs: Sequence[Spec], n: int, epochs: int, steps_per_epoch: int) -> Iterator[Tensor]:

@@ -55,7 +55,7 @@ class Training:
         max_steps: bound on the steps (`heads.schedule.plan`).
         loss: name in `losses.table`.
         loss_options: all of them, as `losses.table.resolved` gives them.
-        noise_tolerant: whether an example counts by how likely its label is right (`posterior.trust`).
+        noise_tolerant: whether heads learn what the true labels probably are (`posterior.true_labels`).
     """
 
     epochs: int = 30

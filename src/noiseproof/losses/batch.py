@@ -19,6 +19,7 @@ from noiseproof.losses.table import LOSSES, Options, check_complete
 # says which example each is, once for all views.
 BatchLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 PlainLoss = Callable[[Tensor, Tensor], Tensor]
+ExpectedLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def remembers(name: str) -> bool:
@@ -60,6 +61,32 @@ def plain_loss(name: str, options: Options, *, num_classes: int) -> PlainLoss:
         return function(log_probs, given_labels, **{argument: tensor.to(log_probs)})
 
     return loss
+
+
+def expected_loss(name: str, options: Options, *, num_classes: int) -> ExpectedLoss:
+    """(log_probs, probs of the label) -> the loss that is to be expected of such a label.
+
+    Args:
+        name: in the table, of a loss that looks at one example at a time; others than plain cross-entropy are
+            computed once for each class.
+        options: as `losses.table.resolved` gives them.
+        num_classes: k.
+
+    Raises:
+        InvalidArgument: as `plain_loss`.
+    """
+    loss = plain_loss(name, options, num_classes=num_classes)
+    if name == "cross_entropy" and not dict(options)["label_smoothing"]:
+        return lambda log_probs, probs: -(probs * log_probs).sum(-1)
+
+    def expected(log_probs: Float[Tensor, "*b k"], probs: Float[Tensor, "*b k"]) -> Float[Tensor, "*b"]:
+        of_class = [
+            loss(log_probs, torch.full(log_probs.shape[:-1], one, device=log_probs.device))
+            for one in range(num_classes)
+        ]
+        return (probs * torch.stack(of_class, -1)).sum(-1)
+
+    return expected
 
 
 def batch_loss(
