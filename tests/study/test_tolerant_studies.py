@@ -28,7 +28,7 @@ def test_tolerant_and_plain_heads_differ_in_one_option(name):
 
 @every_recipe
 def test_a_tolerant_study_runs_at_toy_size(name, tmp_path):
-    result = run_study(load_recipe(name, is_toy=True), out=tmp_path / "out", cache=tmp_path / "cache")
+    result = run_study(load_recipe(name, scale="toy"), out=tmp_path / "out", cache=tmp_path / "cache")
     assert not result.outcome.failures
     text = (result.folder / "tables" / "heads-by-noise.md").read_text()
     assert "tolerant" in text

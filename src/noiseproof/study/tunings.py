@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 
 from noiseproof.atomic import write_bytes
+from noiseproof.backbones.table import open_backbone
 from noiseproof.cores import num_cores
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
@@ -28,7 +30,7 @@ from noiseproof.finetuning import RESULTS, carried_out
 from noiseproof.parts import Parts
 from noiseproof.stages import digest, only_process_in
 from noiseproof.study.grid import SCHEMA, Evaluation, Fit, Grid
-from noiseproof.study.material import OpenTask, Place, TrainingData, open_task, task_config
+from noiseproof.study.material import OpenTask, Place, TrainingData, missing_sets, open_task, task_config
 from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import Cell, StudyLog
 from noiseproof.training.loop import accelerator_for
@@ -87,15 +89,22 @@ def tuning_job(grid: Grid, fits: Sequence[Fit], task: OpenTask, log: StudyLog) -
     fit = fits[0]
     data = task.training_data(share=fit.share, noise=fit.noise, seed=fit.seed)
     train = [task.parts.train.whole.fingerprint, task.parts.train.rows, data.key]
+    start = None if fit.encoder.init == "random" else _weights_hash(fit.encoder.backbone_for(fit.seed))
     cells = []
     for one in fits:
         for evaluation, part in task.tests.items():
             asked = grid.asked(one, evaluation)
             of = [part.dataset.fingerprint, part.best_labels, list(part.dataset.class_names)]
-            content = {"schema": SCHEMA, "asked": asked, "train": train, "test": of}
+            content = {"schema": SCHEMA, "asked": asked, "start": start, "train": train, "test": of}
             cells.append((one, evaluation, asked, digest(content)[:32]))
     lacking = tuple(cell for cell in cells if not log.has(cell[3]))
-    return TuningJob(tuple(fits), digest([grid.training(fit), train])[:32], lacking) if lacking else None
+    folder = digest([grid.training(fit), start, train])[:32]
+    return TuningJob(tuple(fits), folder, lacking) if lacking else None
+
+
+@cache
+def _weights_hash(backbone: str) -> str:
+    return open_backbone(backbone).weights_hash
 
 
 def tuned(recipe: Recipe, place: Place, folder: Path, jobs: Sequence[TuningJob]) -> Iterator[Done]:
@@ -107,12 +116,11 @@ def tuned(recipe: Recipe, place: Place, folder: Path, jobs: Sequence[TuningJob])
         folder: of all trainings.
         jobs: trainings.
     """
-    num_workers = 1 if torch.accelerator.is_available() else min(num_cores(), len(jobs))
     if not jobs:
         return
-    pool = ProcessPoolExecutor(
-        num_workers, multiprocessing.get_context("spawn"), _begin, (recipe.to_json(), place, folder)
-    )
+    num_workers = 1 if torch.accelerator.is_available() else min(num_cores(), len(jobs))
+    begin = (recipe.to_json(), place, folder, num_cores() // num_workers)
+    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), _begin, begin)
     with pool:
         futures = {pool.submit(_rows, job): job for job in jobs}
         try:
@@ -127,6 +135,7 @@ class _Worker:
 
     def __init__(self, recipe: Recipe, place: Place, folder: Path) -> None:
         self._grid, self._place, self._folder = Grid(recipe), place, folder
+        self._missing = missing_sets(self._grid, place)
         self._tasks: dict[str, OpenTask] = {}
 
     def rows(self, job: TuningJob) -> list[Cell]:
@@ -153,16 +162,16 @@ class _Worker:
 
     def _task(self, name: str) -> OpenTask:
         if name not in self._tasks:
-            self._tasks[name] = open_task(self._grid, name, self._place, {})
+            self._tasks[name] = open_task(self._grid, name, self._place, self._missing)
         return self._tasks[name]
 
 
 _worker: _Worker | None = None  # of this process
 
 
-def _begin(recipe: dict[str, Any], place: Place, folder: Path) -> None:
+def _begin(recipe: dict[str, Any], place: Place, folder: Path, num_threads: int) -> None:
     global _worker
-    torch.set_num_threads(1 if num_cores() > 1 else torch.get_num_threads())
+    torch.set_num_threads(num_threads)
     Thread(target=_end_with_parent, daemon=True).start()
     _worker = _Worker(Recipe(**recipe), place, folder)
 
