@@ -11,6 +11,7 @@ from noiseproof.adapt.settings import FinetuneSettings
 from noiseproof.config import RunConfig, checked, parse_overrides, set_value
 from noiseproof.corruption import read_transition
 from noiseproof.errors import invalid
+from noiseproof.option_values import parse_pairs
 from noiseproof.records import check_share
 
 
@@ -74,6 +75,8 @@ def resolve_settings(
     values: dict[Any, Any] = {key: value for key, value in (options or {}).items() if value is not None}
     for path, value in parse_overrides(overrides, values, mistakes).items():
         set_value(values, path, value, mistakes)
+    if isinstance(values.get("loss_options"), list | tuple):
+        values["loss_options"] = parse_pairs(values["loss_options"], "--loss-option", mistakes)
     of_loss = values.get("loss_options")
     if isinstance(of_loss, dict) and isinstance(of_loss.get("transition"), str):
         matrix = read_transition(Path(of_loss["transition"]))

@@ -6,7 +6,6 @@ on where the first stopped, and one with other evaluation sets evaluates anew wi
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -17,11 +16,9 @@ import torch
 
 from noiseproof.adapt.interpolation import State, interpolated, probs_of_each
 from noiseproof.adapt.learnable import Tune, Tuned, merged, num_learning, tuned
-from noiseproof.adapt.meta_set import check_other_images
 from noiseproof.adapt.objective import classification_loss, weighted_loss
 from noiseproof.adapt.reading import meta_batches, plan_of, reader, training_batches
-from noiseproof.adapt.selection import Selection, best
-from noiseproof.adapt.settings import MetaSettings
+from noiseproof.adapt.selection import LOOKS, Selection, best
 from noiseproof.adapt.start import put_classifier
 from noiseproof.atomic import write_bytes, write_json
 from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_weights
@@ -34,9 +31,8 @@ from noiseproof.noise.kept import keep_noise
 from noiseproof.parts import Part, notes
 from noiseproof.progress import stage
 from noiseproof.stages import hash_file, only_process_in
-from noiseproof.training.batches import AbstractBatches, ArrayBatches
 from noiseproof.training.checkpoint import Companion
-from noiseproof.training.loop import CHECKPOINT, COLUMNS, LOG, Loss, accelerator_for, train
+from noiseproof.training.loop import CHECKPOINT, COLUMNS, LOG, Loss, accelerator_for, logged, train
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training_card import CARD, data_card, finished, provenance
 from noiseproof.tuning import Tuning, open_tuning
@@ -112,6 +108,7 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     """Train, select, and write the weights of the best and of the last step; done once."""
     done = finished(this.out, this.identity, file=TRAINED)
     if done is not None:
+        _tidied(this)
         return done
     job, settings = this.job, this.job.settings
     is_main = this.accelerator.is_main_process
@@ -128,7 +125,7 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     )
     images = reader(this.validation, this.start, settings, is_read_again=True, quiet=job.quiet)
     selection = Selection(this.out, model, images, this.held_out_labels)
-    loss, companions = _loss(this, optimizer, batches)
+    loss, companions = _loss(this, optimizer)
     train(
         model, batches, loss, optimizer,
         plan=plan_of(settings, batches.order, seed=job.seed), accelerator=this.accelerator, folder=this.out,
@@ -140,28 +137,24 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     return _kept(this, model, selection, {"mode": settings.tune, "parameters": learning, "of": num_all})
 
 
-def _loss(
-    this: Tuning, optimizer: torch.optim.Optimizer, batches: AbstractBatches
-) -> tuple[Loss, dict[str, Companion]]:
+def _loss(this: Tuning, optimizer: torch.optim.Optimizer) -> tuple[Loss, dict[str, Companion]]:
     settings, num_classes = this.job.settings, len(this.class_names)
-    if this.meta is None:
+    if this.meta is None or settings.meta is None:
         return classification_loss(
             settings.loss, this.loss_options, num_examples=len(this.train), num_classes=num_classes
         )
-    meta = settings.meta or MetaSettings()
     clean = meta_batches(
-        this.meta, this.meta_labels, this.start, settings, meta, seed=this.job.seed, quiet=this.job.quiet
-    )
-    if this.job.meta and isinstance(clean, ArrayBatches) and isinstance(batches, ArrayBatches):
-        check_other_images(clean.pixels, batches.pixels)
+        this.meta, this.meta_labels, this.start, settings, settings.meta, seed=this.job.seed,
+        quiet=this.job.quiet,
+    )  # fmt: skip
     return weighted_loss(
-        settings.loss, this.loss_options, meta, clean, optimizer, num_classes=num_classes,
+        settings.loss, this.loss_options, settings.meta, clean, optimizer, num_classes=num_classes,
         seed=this.job.seed, device=this.accelerator.device,
     )  # fmt: skip
 
 
 def _kept(this: Tuning, model: Tuned, selection: Selection, learning: dict[str, Any]) -> dict[str, Any]:
-    """Write what the training left, then delete what only served to go on."""
+    """Write what the training left."""
     looks = selection.looks
     chosen, last = best(looks), looks[-1]
     for name, state in (
@@ -172,7 +165,7 @@ def _kept(this: Tuning, model: Tuned, selection: Selection, learning: dict[str, 
         load_exactly(fresh, state, source=name)
         metadata = provenance(tuned_metadata(this.start, this.noise))
         write_weights(this.out / name, merged(fresh.network), metadata=metadata)
-    log = json.loads((this.out / LOG).read_text().splitlines()[-1])
+    log = logged(this.out / LOG)[-1:] or [{"step": last.step, "loss": None, "wall_s": None}]
     trained = {
         "learning": learning,
         "selection": {
@@ -181,17 +174,23 @@ def _kept(this: Tuning, model: Tuned, selection: Selection, learning: dict[str, 
             "last": vars(last),
             "looks": [vars(each) for each in looks],
         },
-        "num_steps": log["step"],
-        "final_loss": log["loss"],
-        "wall_s": log["wall_s"],
-        "weights": {name: log[name] for name in log if name not in COLUMNS},
+        "num_steps": log[0]["step"],
+        "final_loss": log[0]["loss"],
+        "wall_s": log[0]["wall_s"],
+        "weights": {name: log[0][name] for name in log[0] if name not in COLUMNS},
         "transition": None if this.transition is None else this.transition.to_json(),
         "identity": this.identity,
     }
     write_json(this.out / TRAINED, trained)
-    (this.out / CHECKPOINT).unlink(missing_ok=True)
-    selection.clear()
+    _tidied(this)
     return trained
+
+
+def _tidied(this: Tuning) -> None:
+    """Delete what only served to go on."""
+    (this.out / CHECKPOINT).unlink(missing_ok=True)
+    for path in this.out.glob(LOOKS):
+        path.unlink()
 
 
 def _states(this: Tuning) -> tuple[torch.nn.Module, dict[str, State]]:

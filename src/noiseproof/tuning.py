@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,17 @@ from jaxtyping import Float, Int
 
 from noiseproof.adapt.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.adapt.reading import reader
+from noiseproof.adapt.settings import MetaSettings
 from noiseproof.adapt.start import Start, open_start
 from noiseproof.config import RunConfig
 from noiseproof.data.classes import align_labels
+from noiseproof.data.overlap import shared_with
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.detect.transition import TransitionEstimate, estimate_transition
 from noiseproof.errors import BadData, invalid
 from noiseproof.finetune_job import FinetuneJob, data_config
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.losses.batch import remembers
+from noiseproof.losses.batch import is_of_one_example, remembers
 from noiseproof.losses.table import Options, check_complete, needs_transition, resolved
 from noiseproof.noise.kept import NONE, noise_sha256, said_of
 from noiseproof.noise.manifest import load_manifest
@@ -130,6 +132,7 @@ def open_tuning(job: FinetuneJob, accelerator: Any) -> Tuning:
         InvalidArgument: a setting, or a backbone that cannot be trained.
         BadData: data or manifest cannot be used.
     """
+    job = _with_meta_settings(job)
     _check_loss(job, accelerator.num_processes)
     for alpha in job.wise_ft:
         check_share(alpha, "wise_ft")
@@ -155,6 +158,8 @@ def make_tuning(job: FinetuneJob, accelerator: Any, config: RunConfig, parts: Pa
     data, noise = parts.train.dataset, _noise(job, parts.train)
     _check_transition(job, len(data.class_names))
     meta, rows = _meta_set(job, config, data)
+    if meta is not None and job.meta is not None:
+        _check_apart(meta, parts)
     learning, held_out = stratified_split(
         _given(data)[rows], test_fraction=job.settings.validation, seed=job.seed, class_names=data.class_names
     )
@@ -181,18 +186,44 @@ def _meta_set(
     if job.meta is None:
         assert job.settings.meta is not None
         return held_out_meta_set(data, per_class=job.settings.meta.per_class, seed=job.seed)
-    opened = open_one(config, job.meta, label=config.clean_label or config.label, clean_label=None)
+    whole = config.model_copy(update={"limit": None})
+    opened = open_one(whole, job.meta, label=config.clean_label or config.label, clean_label=None)
     meta = align_labels(opened, data.class_names)
-    check_meta_set(
-        meta.ids, _given(meta), num_classes=len(data.class_names),
-        others={"training set": data.ids} if job.settings.reading == "stream" else {},
-    )  # fmt: skip
+    check_meta_set(meta.ids, _given(meta), num_classes=len(data.class_names), others={})
     return meta, rows
+
+
+def _check_apart(meta: Dataset, parts: Parts) -> None:
+    """The examples with checked labels are none to learn from, to select by or to test on."""
+    for part in parts.all:
+        if shared := shared_with(meta, part.dataset):
+            raise BadData(
+                f"The meta set shares {len(shared)} examples with {part.name!r}, for example {shared[0]!r}; "
+                "allowed: none, whether it is to learn from, to select by or to test on. Next: leave them "
+                "out of one of the two."
+            )
+
+
+def _with_meta_settings(job: FinetuneJob) -> FinetuneJob:
+    """A meta set of one's own asks for Meta-Weight-Net; the settings say so, then, for card and identity."""
+    if job.meta is None or job.settings.meta is not None:
+        return job
+    return replace(job, settings=job.settings.model_copy(update={"meta": MetaSettings()}))
 
 
 def _check_loss(job: FinetuneJob, num_processes: int) -> None:
     name = job.settings.loss
     resolved(name, job.settings.loss_options)
+    if job.settings.meta is not None and not is_of_one_example(name):
+        raise invalid(
+            "loss", name, "a loss of one example at a time with Meta-Weight-Net",
+            "This one depends on the course of a training. Next: another loss, or leave `meta` out.",
+        )  # fmt: skip
+    if job.settings.meta is not None and job.settings.tune == "lora" and job.settings.precision != "float32":
+        raise invalid(
+            "precision", job.settings.precision, "float32 with Meta-Weight-Net and tune=lora",
+            "peft casts its inputs, which has no forward mode.",
+        )  # fmt: skip
     if remembers(name) and num_processes > 1:
         raise invalid(
             "loss", name, "a loss without a memory of the examples in several processes",

@@ -56,9 +56,63 @@ def test_checked_examples_of_ones_own_are_taken_whole(job, tmp_path):
     assert card["train"]["num_examples"] + card["validation"]["num_examples"] == 24
 
 
-def test_a_training_image_among_the_checked_ones_is_told(job):
-    with pytest.raises(BadData, match=r"\d+ images of the training set are in the meta set, too"):
-        finetune(replace(job, meta=job.train))
+def copied(source, folder, *, keep=lambda path: True):
+    """A folder of copies of some of the images, under other names."""
+    for number, path in enumerate(sorted(Path(source).rglob("*.png"))):
+        if keep(path):
+            (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
+            (folder / path.parent.name / f"copy{number}.png").write_bytes(path.read_bytes())
+    return str(folder)
+
+
+@pytest.mark.parametrize("reading", ["memory", "stream"])
+@pytest.mark.parametrize("role", ["train", "test"])
+def test_checked_examples_are_none_to_learn_from_or_to_test_on(job, tmp_path, role, reading):
+    settings = resolve_settings((*SMALL, f"reading={reading}"))
+    meta = copied(getattr(job, role), tmp_path / "copies")
+    with pytest.raises(
+        BadData, match=rf"The meta set shares \d+ examples with '{role}', for example '.*png'; allowed"
+    ):
+        finetune(replace(job, settings=settings, meta=meta))
+
+
+def test_checked_examples_are_none_to_select_by(job, tmp_path):
+    """One image is enough, and where it ends up in the split does not matter."""
+    first = sorted(Path(job.train).rglob("*.png"))[0]
+    meta = Path(image_folder(tmp_path / "checked", per_class=3, seed=2))
+    (meta / first.parent.name / "other.png").write_bytes(first.read_bytes())
+    with pytest.raises(BadData, match="The meta set shares 1 examples with 'train'"):
+        finetune(replace(job, settings=resolve_settings(SMALL), meta=str(meta)))
+
+
+def test_other_images_of_the_same_names_are_other_images(job, tmp_path):
+    checked = image_folder(tmp_path / "checked", per_class=3, seed=2)
+    settings = resolve_settings((*SMALL, "reading=stream", "workers=0"))
+    assert finetune(replace(job, settings=settings, meta=checked))["meta"]["num_examples"] > 0
+
+
+def test_a_limit_leaves_the_checked_examples_whole_and_the_card_has_all_settings(job, tmp_path):
+    checked = image_folder(tmp_path / "checked", per_class=5, seed=2)
+    clean = replace(job, label_noise=None, rate=None, limit=16)
+    card = finetune(replace(clean, settings=resolve_settings(SMALL), meta=checked))
+    assert card["meta"]["num_examples"] == 5 * len(card["train"]["class_names"])
+    assert card["settings"]["meta"]["update_every"] == 1
+
+
+def test_lora_and_mixed_precision_are_refused_with_it(job):
+    settings = resolve_settings((*SMALL, "meta.per_class=2", "tune=lora", "precision=bfloat16"))
+    with pytest.raises(
+        InvalidArgument, match="`precision` is 'bfloat16'; allowed: float32 with Meta-Weight-Net"
+    ):
+        finetune(replace(job, settings=settings))
+
+
+@pytest.mark.parametrize("tune", ["full", "bias", "last-blocks:1", "head"])
+def test_mixed_precision_goes_with_every_other_way_to_tune(job, tune):
+    settings = resolve_settings(
+        (*SMALL, "epochs=1", "meta.per_class=2", f"tune={tune}", "precision=bfloat16")
+    )
+    assert finetune(replace(job, settings=settings))["weights"]["skipped_steps"] == 0
 
 
 def test_without_true_labels_there_is_nothing_to_take(job):
@@ -66,10 +120,18 @@ def test_without_true_labels_there_is_nothing_to_take(job):
         finetune(replace(job, label_noise=None, rate=None))
 
 
-def test_a_loss_that_sees_more_than_one_example_is_refused(job):
+def test_a_loss_that_sees_more_than_one_example_is_refused_before_any_work(job):
     settings = resolve_settings((*SMALL, "meta.per_class=2", "loss=peer"))
     with pytest.raises(InvalidArgument, match="a loss of one example at a time"):
         finetune(replace(job, settings=settings))
+    assert not list(Path(job.out).glob("*.jsonl"))
+
+
+def test_a_training_whose_log_was_lost_still_ends(job):
+    finetune(job)
+    for name in ("log.jsonl", "training.json", "card.json"):
+        (Path(job.out) / name).unlink()
+    assert finetune(job)["num_steps"] > 0
 
 
 def test_a_stopped_training_ends_with_the_same_weights(job, tmp_path, monkeypatch):

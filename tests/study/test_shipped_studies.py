@@ -10,18 +10,18 @@ from noiseproof.study.recipe import NOT_RUN, load_recipe, shipped_recipes
 from noiseproof.study.study import run_study
 from noiseproof.study.tables import TABLES
 
-RECIPES = [name for name in shipped_recipes() if name.startswith("paper1-")]
+RECIPES = list(shipped_recipes())
+PAPERS = {"paper1": "arXiv:2309.17002", "paper2": "arXiv:2104.08984"}
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 
-def test_all_recipes_of_paper_1_are_there():
-    assert [
-        f"paper1-{name}"
-        for name in (
-            "ablation-architecture", "ablation-loss", "influence", "nmtune-released", "nmtune-weights",
-            "nmtune", "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum",
-        )
-    ] == RECIPES  # fmt: skip
+def test_all_recipes_are_there():
+    of_paper_1 = (
+        "ablation-architecture", "ablation-loss", "influence", "nmtune-released", "nmtune-weights", "nmtune",
+        "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum",
+    )  # fmt: skip
+    of_paper_2 = ("asymmetric", "by-heart", "symmetric", "tolerant-human", "tolerant")
+    assert {f"paper1-{one}" for one in of_paper_1} | {f"paper2-{one}" for one in of_paper_2} == set(RECIPES)
 
 
 @every_recipe
@@ -29,7 +29,7 @@ def test_a_recipe_says_what_it_claims_and_how_to_check_it(name):
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.command.startswith(f"noiseproof study {name} ")
-    assert "arXiv:2309.17002" in recipe.source
+    assert PAPERS[name.split("-")[0]] in recipe.source or recipe.source.startswith("Ours")
     assert recipe.claim.endswith(".")
     assert len(recipe.expected) > 40
     assert recipe.found == NOT_RUN or any(sign.isdigit() for sign in recipe.found)
@@ -37,6 +37,17 @@ def test_a_recipe_says_what_it_claims_and_how_to_check_it(name):
     assert set(recipe.figures) <= set(FIGURES)
     assert recipe.seeds >= 3
     assert Grid(recipe).num_cells > 0
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if load_recipe(name).small])
+def test_the_small_scale_asks_the_same_of_fewer_images(name):
+    full, small = load_recipe(name), load_recipe(name, scale="small")
+    assert small.scale == "small"
+    assert small.limit is not None
+    assert full.limit is None
+    assert full.tunings.keys() == small.tunings.keys()
+    assert full.backbones == small.backbones
+    assert Grid(small).num_cells <= Grid(full).num_cells
 
 
 @every_recipe

@@ -3,8 +3,7 @@
 import pytest
 
 from noiseproof.study.grid import Grid
-from noiseproof.study.recipe import NOT_RUN, load_recipe
-from noiseproof.study.study import run_study
+from noiseproof.study.recipe import load_recipe
 
 RECIPES = ["paper2-tolerant", "paper2-tolerant-human"]
 every_recipe = pytest.mark.parametrize("name", RECIPES)
@@ -13,10 +12,6 @@ every_recipe = pytest.mark.parametrize("name", RECIPES)
 @every_recipe
 def test_tolerant_and_plain_heads_differ_in_one_option(name):
     recipe = load_recipe(name)
-    assert recipe.name == name
-    assert recipe.command.startswith(f"noiseproof study {name} ")
-    assert recipe.found == NOT_RUN or any(sign.isdigit() for sign in recipe.found)
-    assert recipe.seeds >= 3
     grid = Grid(recipe)
     specs = {(fit.head, fit.setting): grid.variant(fit).build([0])[0].spec().training for fit in grid.fits()}
     assert len(specs) == 4 * 2
@@ -24,14 +19,6 @@ def test_tolerant_and_plain_heads_differ_in_one_option(name):
         assert specs["tolerant", setting].noise_tolerant
         assert not specs["nmtune", setting].noise_tolerant
     assert next(iter(recipe.heads)) == "linear"  # what the others are compared with
-
-
-@every_recipe
-def test_a_tolerant_study_runs_at_toy_size(name, tmp_path):
-    result = run_study(load_recipe(name, scale="toy"), out=tmp_path / "out", cache=tmp_path / "cache")
-    assert not result.outcome.failures
-    text = (result.folder / "tables" / "heads-by-noise.md").read_text()
-    assert "tolerant" in text
 
 
 def test_noise_and_labels_by_people_are_in_studies_of_their_own():

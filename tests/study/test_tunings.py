@@ -14,8 +14,11 @@ from noiseproof import FinetuneJob, finetune
 from noiseproof.errors import InvalidArgument
 from noiseproof.finetune_job import resolve_settings
 from noiseproof.study.grid import STEPS, Grid
+from noiseproof.study.material import Place, open_task
 from noiseproof.study.recipe import Recipe
+from noiseproof.study.rows import StudyLog
 from noiseproof.study.study import plan_study, run_study
+from noiseproof.study.tunings import tuning_job
 from noiseproof.torchvision_ops import declare_missing_operators
 
 declare_missing_operators()
@@ -87,6 +90,35 @@ def test_only_what_is_missing_is_trained(done):
     assert again.outcome.num_computed == 0
 
 
+def test_changed_settings_are_another_training(done, tmp_path):
+    """Else one that was begun would be refused, and all of the study with it."""
+    folders = set()
+    for epochs in (1, 2):
+        wanted = recipe(tunings={"ce": {**SHORT, "epochs": epochs}}, backbones=[SIMCLR], label_noise=["none"])
+        grid, place = Grid(wanted), Place(None, tmp_path)
+        task = open_task(grid, "digits", place, {})
+        fits = list(grid.fits())
+        job = tuning_job(grid, fits, task, StudyLog(tmp_path))
+        assert len(job.cells) == len(STEPS)
+        folders.add(job.folder)
+    assert len(folders) == 2
+
+
+def test_what_a_kill_left_of_a_finished_training_goes_away(done, tmp_path):
+    grid = Grid(recipe())
+    task = open_task(grid, "digits", Place(None, tmp_path), {})
+    job = tuning_job(grid, list(grid.fits(encoder=recipe().backbones[1]))[:2], task, StudyLog(done.folder))
+    assert not job.cells
+    folder, card = (done.folder / "tunings" / name for name in (job.folder, f"{job.folder}.json"))
+    folder.mkdir()
+    (folder / "card.json").write_bytes(card.read_bytes())
+    (folder / "model.safetensors").write_text("weights")
+    card.unlink()
+    run_study(recipe(), out=done.folder, cache=done.folder / "cache")
+    assert card.exists()
+    assert not folder.exists()
+
+
 def test_a_tuning_that_fails_costs_itself_only(tmp_path):
     wanted = recipe(
         label_noise=["symmetric:0.5"], backbones=[SIMCLR],
@@ -147,6 +179,24 @@ def test_a_study_that_is_killed_leaves_no_process_behind_and_goes_on(done, tmp_p
     assert not result.outcome.failures
     ours, theirs = (one.found.cells.sort_values("asked")["accuracy"].tolist() for one in (result, done))
     assert ours == theirs
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_a_study_at_once(tmp_path):
+    program = tmp_path / "program.py"
+    text = PROGRAM.format(tests=str(Path(__file__).parent))
+    long = {**SHORT, "epochs": 2000}
+    program.write_text(text.replace("recipe()", f"recipe(tunings={{'ce': {long!r}}})"))
+    out = tmp_path / "out"
+    started = subprocess.Popen([sys.executable, program, out], start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list((out / "tunings").glob("*/log.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(started.pid, signal.SIGINT)
+    started.wait(timeout=30)  # a training takes minutes
+    while _members(started.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not _members(started.pid)
 
 
 def _members(group):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 
 from noiseproof.data.splits import per_class_split, subset
 from noiseproof.errors import BadData
@@ -51,19 +51,6 @@ def check_meta_set(
         raise BadData(
             f"The meta set has {counts[rarest]} clean examples of class {rarest}; allowed: {least_per_class} "
             "or more of each class. Next: check some labels of that class by hand and add them."
-        )
-
-
-def check_other_images(
-    meta_pixels: UInt8[np.ndarray, "m h w 3"], pixels: UInt8[np.ndarray, "n h w 3"]
-) -> None:
-    """Raise `BadData` where an image of the meta set is one to learn from, whatever its name."""
-    known = {row.tobytes() for row in meta_pixels}
-    num_shared = sum(row.tobytes() in known for row in pixels)
-    if num_shared:
-        raise BadData(
-            f"{num_shared} images of the training set are in the meta set, too; allowed: none, else the "
-            "weights learn to trust what the network knows by heart. Next: leave them out of one of the two."
         )
 
 

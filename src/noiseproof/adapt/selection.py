@@ -15,7 +15,7 @@ from noiseproof import atomic
 from noiseproof.backbones.weights import write_weights
 from noiseproof.training.networks import Images, outputs
 
-LOG = "validation.jsonl"
+LOG, LOOKS = "validation.jsonl", "look-*.safetensors"
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,9 @@ class Selection:
         """Where the weights of a look are."""
         return self._folder / f"look-{step:08d}.safetensors"
 
-    def clear(self) -> None:
-        """Delete the weights of all looks; the log stays."""
-        self._delete_but(set())
-
     def _delete_but(self, steps: set[int]) -> None:
         kept = {self.weights_of(step) for step in steps}
-        for path in self._folder.glob("look-*.safetensors"):
+        for path in self._folder.glob(LOOKS):
             if path not in kept:
                 path.unlink()
 

@@ -30,7 +30,7 @@ class MetaSettings(BaseModel):
     Source: Shu et al. 2019, arXiv:1902.07379.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     per_class: int = Field(default=20, ge=1)
     batch_size: int = Field(default=100, ge=1)
@@ -85,7 +85,7 @@ class FinetuneSettings(BaseModel):
         checkpoint_steps: steps between checkpoints.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     init: Literal["pretrained", "random"] = "pretrained"
     stem: Literal["cifar"] | None = None

@@ -57,7 +57,15 @@ Tune = Annotated[
 ]
 Loss = Annotated[
     str | None,
-    typer.Option(help="Name of a loss; its options are --set loss_options.NAME=.", rich_help_panel=_TRAINING),
+    typer.Option(help="Name of a loss ('noiseproof ls losses').", rich_help_panel=_TRAINING),
+]
+LossOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--loss-option",
+        help="Of --loss, NAME=VALUE, e.g. q=0.7; may be repeated. transition=FILE is a .npy or text file.",
+        rich_help_panel=_TRAINING,
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the images.", rich_help_panel=_TRAINING)]
 Validation = Annotated[
@@ -113,6 +121,7 @@ def finetune(
     stem: Stem = None,
     tune: Tune = None,
     loss: Loss = None,
+    loss_options: LossOption = None,
     epochs: Epochs = None,
     validation: Validation = None,
     meta: Meta = None,
@@ -134,7 +143,7 @@ def finetune(
     from noiseproof.finetune_job import FinetuneJob, alphas, resolve_settings
     from noiseproof.finetuning import finetune as run_finetuning
 
-    settings = ("init", "stem", "tune", "loss", "epochs", "validation")
+    settings = ("init", "stem", "tune", "loss", "loss_options", "epochs", "validation")
     resolved = resolve_settings(given.pop("set_") or (), {name: given.pop(name) for name in settings})
     given |= {
         "ood": tuple(ood or ()),

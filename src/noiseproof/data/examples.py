@@ -123,6 +123,10 @@ class Examples(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._reader)
 
+    def raw(self, row: int) -> Any:
+        """The contents as they are kept, not decoded."""
+        return self._reader.read(row)
+
     def __getitem__(self, row: Any) -> Any:
         row = range(len(self))[row]
         try:
@@ -141,6 +145,10 @@ class Selected(Sequence[Any]):
 
     def __len__(self) -> int:
         return len(self._index)
+
+    def raw(self, row: int) -> Any:
+        """As `Examples.raw`, where there is one."""
+        return raw_contents(self._examples, int(self._index[row]))
 
     def __getitem__(self, row: Any) -> Any:
         return self._examples[int(self._index[row])]
@@ -210,3 +218,8 @@ def unreadable(error: Exception, example_id: object, owner: str) -> Exception:
         f"Example {str(example_id)!r} of {owner!r} cannot be read: {error}. Allowed: whole files. "
         "Next: mend or remove it, or leave such examples out with on_error='skip' (--on-error skip)."
     )
+
+
+def raw_contents(examples: Sequence[Any], row: int) -> Any:
+    """What tells an example from others whatever its name: as it is kept, else as it is decoded."""
+    return examples.raw(row) if isinstance(examples, Examples | Selected) else examples[row]

@@ -37,7 +37,7 @@ from noiseproof.study.portraits import (
 from noiseproof.study.recipe import Encoder
 from noiseproof.study.rows import Spectrum, StudyLog
 from noiseproof.study.train import Bench, Job, Trained, in_batches
-from noiseproof.study.tunings import TUNINGS, TuningJob, tuned, tuning_job
+from noiseproof.study.tunings import TUNINGS, TuningJob, keep_card, tuned, tuning_job
 from noiseproof.study.watch import Watch, watching
 
 
@@ -207,11 +207,12 @@ def _tunings(this: _Study, tasks: Mapping[str, OpenTask]) -> None:
     """Encoders that are trained themselves, side by side, each on disk when it is done."""
     # Seed by seed: a study that is stopped has seeds of the whole grid.
     jobs = sorted(_tuning_jobs(this, tasks), key=lambda job: job.fits[0].seed)
-    for done in tuned(this.grid.recipe, this.place, this.log.path.parent / TUNINGS, jobs):
+    folder = this.log.path.parent / TUNINGS
+    for done in tuned(this.grid.recipe, this.place, folder, jobs):
         with this.going_on(f"{done.job.what}", done.job.asked):
             this.log.append(done.rows())
             this.outcome.num_computed += len(done.job.asked)
-            done.clear()
+            keep_card(folder / done.job.folder)
         this.watch.advance(1)
 
 
@@ -225,8 +226,10 @@ def _tuning_jobs(this: _Study, tasks: Mapping[str, OpenTask]) -> Iterator[Tuning
             asked = [this.grid.asked(fit, one) for fit in fits for one in task.tests]
             with this.going_on(f"{fits[0].backbone} on {name}", asked):
                 job = tuning_job(this.grid, fits, task, this.log)
-                if job is not None:
+                if job.cells:
                     yield job
+                else:  # a kill may have come between its last row and the end of its folder
+                    keep_card(this.log.path.parent / TUNINGS / job.folder)
 
 
 def _spectra(

@@ -10,6 +10,7 @@ import dataclasses
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -72,34 +73,38 @@ class Done:
 
     job: TuningJob
     _result: Future[list[Cell]]
-    _folder: Path
 
     def rows(self) -> list[Cell]:
         """What it says; raises what ended it."""
         return self._result.result()
 
-    def clear(self) -> None:
-        """Keep the card, which has the curve of the selection; once its rows are in the results."""
-        write_bytes(self._folder.with_suffix(".json"), (self._folder / CARD).read_bytes())
-        shutil.rmtree(self._folder)
+
+def keep_card(folder: Path) -> None:
+    """Of a training whose rows are in the results, only the card stays, with the curve of the selection."""
+    if (folder / CARD).is_file():
+        write_bytes(folder.with_suffix(".json"), (folder / CARD).read_bytes())
+        shutil.rmtree(folder)
 
 
-def tuning_job(grid: Grid, fits: Sequence[Fit], task: OpenTask, log: StudyLog) -> TuningJob | None:
-    """A training with the addresses of its results; `None` where all are there."""
+def tuning_job(grid: Grid, fits: Sequence[Fit], task: OpenTask, log: StudyLog) -> TuningJob:
+    """A training with the addresses of the results that it lacks."""
     fit = fits[0]
     data = task.training_data(share=fit.share, noise=fit.noise, seed=fit.seed)
     train = [task.parts.train.whole.fingerprint, task.parts.train.rows, data.key]
-    start = None if fit.encoder.init == "random" else _weights_hash(fit.encoder.backbone_for(fit.seed))
+    settings = grid.tuning(fit)
+    assert settings is not None  # tunings only become jobs
+    # Of fresh weights the file still says which images they take. Settings whole: a default may change.
+    how = [settings.model_dump(mode="json"), _weights_hash(fit.encoder.backbone_for(fit.seed))]
     cells = []
     for one in fits:
         for evaluation, part in task.tests.items():
             asked = grid.asked(one, evaluation)
             of = [part.dataset.fingerprint, part.best_labels, list(part.dataset.class_names)]
-            content = {"schema": SCHEMA, "asked": asked, "start": start, "train": train, "test": of}
+            content = {"schema": SCHEMA, "asked": asked, "how": how, "train": train, "test": of}
             cells.append((one, evaluation, asked, digest(content)[:32]))
     lacking = tuple(cell for cell in cells if not log.has(cell[3]))
-    folder = digest([grid.training(fit), start, train])[:32]
-    return TuningJob(tuple(fits), folder, lacking) if lacking else None
+    folder = digest([grid.training(fit), how, train])[:32]
+    return TuningJob(tuple(fits), folder, lacking)
 
 
 @cache
@@ -119,15 +124,18 @@ def tuned(recipe: Recipe, place: Place, folder: Path, jobs: Sequence[TuningJob])
     if not jobs:
         return
     num_workers = 1 if torch.accelerator.is_available() else min(num_cores(), len(jobs))
-    begin = (recipe.to_json(), place, folder, num_cores() // num_workers)
+    begin, others = (recipe.to_json(), place, folder), set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), _begin, begin)
-    with pool:
-        futures = {pool.submit(_rows, job): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                yield Done(futures[future], future, folder / futures[future].folder)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    futures = {pool.submit(_rows, job): job for job in jobs}
+    try:
+        for future in as_completed(futures):
+            yield Done(futures[future], future)
+    except BaseException:  # an interrupt, a full disk: what runs goes on from its checkpoint another time
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Worker:
@@ -169,9 +177,11 @@ class _Worker:
 _worker: _Worker | None = None  # of this process
 
 
-def _begin(recipe: dict[str, Any], place: Place, folder: Path, num_threads: int) -> None:
+def _begin(recipe: dict[str, Any], place: Place, folder: Path) -> None:
     global _worker
-    torch.set_num_threads(num_threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    if not torch.accelerator.is_available():
+        torch.set_num_threads(1)  # whatever the number of workers, so that sums come out the same
     Thread(target=_end_with_parent, daemon=True).start()
     _worker = _Worker(Recipe(**recipe), place, folder)
 
