@@ -139,6 +139,20 @@ def test_an_overlap_with_the_training_set_is_found_by_content_and_by_id():
         model.fit(features, given, **meta, ids=ids)
 
 
+@pytest.mark.parametrize(("ids", "meta_ids", "message"), [
+    (range(1000, 1005), range(20), r"`ids` has the shape \(5,\), .* 240 rows; allowed: one id per row"),
+    (range(1000, 1240), range(3), r"`meta_ids` has the shape \(3,\), its features have 20 rows"),
+    (np.ones((240, 2)), range(20), r"`ids` has the shape \(240, 2\)"),
+    ([7] * 240, range(20, 40), "'ids' has duplicate ids: 7 and 0 more"),
+    (range(1000, 1240), ["a"] * 20, "has duplicate ids: 'a' and 0 more"),
+])  # fmt: skip
+def test_ids_that_are_not_one_per_example_do_not_switch_the_check_off(ids, meta_ids, message):
+    features, given, *_ = blobs()
+    with pytest.raises(BadData, match=message):
+        MetaWeightNet().fit(features, given, meta_features=features[:20], meta_labels=given[:20], ids=ids,
+                            meta_ids=meta_ids)  # fmt: skip
+
+
 def test_a_meta_set_that_cannot_teach_is_refused():
     features, given, meta, _, _ = blobs()
     model = MetaWeightNet(least_per_class=3)

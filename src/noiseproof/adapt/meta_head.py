@@ -24,6 +24,7 @@ from noiseproof.heads.inputs import features_to_predict
 from noiseproof.heads.modules import Head
 from noiseproof.heads.recipes import Spec
 from noiseproof.losses.batch import PlainLoss
+from noiseproof.records import check_unique_ids
 from noiseproof.training.batches import Batch
 from noiseproof.training.order import Order
 
@@ -106,7 +107,7 @@ class MetaWeightNet(AbstractWrapped):
 
         Raises:
             BadData: there is no meta set, it shares an example with the training set, a class has too few
-                clean examples or none in training; NaN, lengths that differ.
+                clean examples or none in training; NaN, lengths that differ, an id twice.
             InvalidArgument: an option, or a loss that needs more than one example.
         """
         material = self._material(X, y)
@@ -157,6 +158,9 @@ class MetaWeightNet(AbstractWrapped):
             raise BadData(
                 f"`meta_labels` has {len(given)} rows, `meta_features` {len(meta)}; they must agree."
             )
+        if ids is not None:
+            ids = _checked_ids(ids, material.features, "ids")
+            meta_ids = _checked_ids(meta_ids, meta, "meta_ids")
         place = np.minimum(np.searchsorted(classes, given), len(classes) - 1)
         if (classes[place] != given).any():
             unknown = given[classes[place] != given][0]
@@ -164,9 +168,9 @@ class MetaWeightNet(AbstractWrapped):
                 f"`meta_labels` has the class {unknown!r}, which no training example has. Next: leave it out."
             )
         check_meta_set(
-            _row_ids(meta) if meta_ids is None else np.asarray(meta_ids), place,
+            _row_ids(meta) if meta_ids is None else meta_ids, place,
             num_classes=len(classes),
-            others={"training set": _row_ids(material.features) if ids is None else np.asarray(ids)},
+            others={"training set": _row_ids(material.features) if ids is None else ids},
             least_per_class=self.least_per_class,
             advice="" if ids is not None else "If they are different examples, pass `ids` and `meta_ids`.",
         )  # fmt: skip
@@ -234,6 +238,18 @@ def _checked(spec: Spec) -> Spec:
     if shape.dropout and (shape.use_batch_norm or shape.use_residual):
         raise invalid("dropout", shape.dropout, "0 with batch_norm or residual, in Meta-Weight-Net")
     return spec
+
+
+def _checked_ids(ids: Any, features: Float[np.ndarray, "n d"], name: str) -> np.ndarray:
+    """One id per row and each once, or an overlap would go unseen."""
+    given = np.asarray(ids)
+    if given.shape != features.shape[:1]:
+        raise BadData(
+            f"`{name}` has the shape {given.shape}, its features have {len(features)} rows; allowed: one id "
+            "per row. Next: pass the ids of exactly these examples."
+        )
+    check_unique_ids(given, name)
+    return given
 
 
 def _row_ids(matrix: Float[np.ndarray, "n d"]) -> np.ndarray:
