@@ -141,6 +141,17 @@ def test_refined_targets_worked_out_by_hand():
     assert torch.equal(targets[0], targets[1])
 
 
+@pytest.mark.parametrize(("k", "temperature"), [(10, 0.02), (1000, 0.05), (4, 1e-6), (3, 1.0)])
+def test_targets_stay_probabilities_however_sharp(k, temperature):
+    generator = torch.Generator().manual_seed(0)
+    probs = torch.softmax(0.1 * torch.randn(2, 6, k, generator=generator), -1)
+    labels, clean = torch.arange(6) % k, torch.tensor([[0.0, 0.4, 0.6, 0.9, 1.0, 0.1]] * 2)
+    targets = refined_targets(probs, labels, clean, threshold=0.5, temperature=temperature)
+    assert targets.sum(-1).numpy() == pytest.approx(np.ones((2, 6)), abs=1e-5)
+    assert targets[0, 4].argmax() == labels[4]
+    assert targets[0, 0].argmax() == probs.mean(0)[0].argmax()
+
+
 def drawn_log_probs():
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, 4, 3, generator=generator, dtype=torch.float64).log_softmax(-1)

@@ -205,8 +205,8 @@ def refined_targets(
     share = clean[..., None]
     refined = share * one_hot + (1 - share) * probs
     targets = torch.where(share > threshold, refined, probs.mean(0, keepdim=True))
-    sharpened = targets ** (1 / temperature)
-    return sharpened / sharpened.sum(-1, keepdim=True)
+    log_odds = targets.log()  # powers of small numbers would underflow to 0 / 0
+    return torch.softmax((log_odds - log_odds.amax(-1, keepdim=True)) / temperature, -1)
 
 
 def semi_supervised_loss(
