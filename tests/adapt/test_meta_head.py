@@ -175,7 +175,7 @@ def test_a_meta_set_that_cannot_teach_is_refused():
 def test_options_out_of_range_are_named():
     with pytest.raises(InvalidArgument, match=r"`inner_rate` is 0\.0; allowed: a number > 0, or None"):
         fitted(inner_rate=0.0)
-    with pytest.raises(InvalidArgument, match="`meta_batch_size` is 0; allowed: a whole number from 1"):
+    with pytest.raises(InvalidArgument, match="`meta_batch_size` is 0; allowed: a whole number >= 1"):
         fitted(meta_batch_size=0)
     with pytest.raises(InvalidArgument, match=r"`loss` is 'elr'; allowed: a loss of one example at a time"):
         fitted(LinearProbe(**QUICK, loss="elr"))
@@ -185,6 +185,26 @@ def test_options_out_of_range_are_named():
         fitted(NMTune())
     with pytest.raises(InvalidArgument, match=r"`dropout` is 0\.3; allowed: 0 with batch_norm or residual"):
         fitted(MLPProbe(dropout=0.3, residual=True))
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("meta_batch_size", 2.5), ("update_every", 1.5), ("log_steps", 2.5), ("inner_rate", np.inf),
+    ("inner_rate", "a"), ("least_per_class", 0), ("meta_weight_decay", -1.0), ("meta_learning_rate", np.inf),
+    ("normalise_weights", "no"),
+])  # fmt: skip
+def test_options_that_are_no_such_number_are_named(name, value):
+    with pytest.raises(InvalidArgument, match=f"`{name}` is {value!r}; allowed: (a|True)"):
+        MetaWeightNet().set_params(**{name: value}).check_options()
+
+
+@pytest.mark.parametrize(("labels", "message"), [
+    ([None] * 40, "has the class None, which no training"),
+    (np.zeros((40, 1), int), r"has the shape \(40, 1\); allowed: \(l,\)"),
+])  # fmt: skip
+def test_meta_labels_that_are_none_are_refused(labels, message):
+    features, given, meta, *_ = blobs()
+    with pytest.raises(BadData, match=message):
+        MetaWeightNet().fit(features, given, meta_features=meta["meta_features"], meta_labels=labels)
 
 
 def test_weights_of_impossible_losses_are_finite():

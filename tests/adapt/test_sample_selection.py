@@ -107,10 +107,19 @@ def test_a_head_with_regularisers_is_refused(trainer):
 
 @pytest.mark.parametrize(("model", "message"), [
     (CoTeaching(forget_rate=1.0), r"`forget_rate` is 1\.0; allowed: a number >= 0 and < 1, or None"),
-    (CoTeaching(ramp_epochs=0), "`ramp_epochs` is 0; allowed: a whole number from 1"),
-    (DivideMix(warmup_epochs=0), "`warmup_epochs` is 0; allowed: a whole number from 1"),
-    (DivideMix(temperature=0.0), r"`temperature` is 0\.0; allowed: a number > 0 and <= 1"),
-    (DivideMix(alpha=0.0), r"`alpha` is 0\.0; allowed: a number > 0"),
+    (CoTeaching(ramp_epochs=0), "`ramp_epochs` is 0; allowed: a whole number >= 1"),
+    (DivideMix(warmup_epochs=0), "`warmup_epochs` is 0; allowed: a whole number >= 1"),
+    (CoTeaching().set_params(ramp_epochs=math.inf), "`ramp_epochs` is inf; allowed: a whole number >= 1"),
+    (CoTeaching().set_params(forget_rate="a"), "`forget_rate` is 'a'; allowed: a number >= 0 and < 1, or None"),
+    (CoTeaching().set_params(head="linear"), "`head` is 'linear'; allowed: a LinearProbe or MLPProbe, or None"),
+    (DivideMix().set_params(warmup_epochs=1.5), r"`warmup_epochs` is 1\.5; allowed: a whole number >= 1"),
+    (DivideMix().set_params(warmup_epochs="2"), "`warmup_epochs` is '2'; allowed: a whole number >= 1"),
+    (DivideMix().set_params(threshold=1.0), r"`threshold` is 1\.0; allowed: a number > 0 and < 1"),
+    (DivideMix().set_params(alpha=math.inf), "`alpha` is inf; allowed: a number >= 1e-06"),
+    (DivideMix().set_params(unlabelled_weight=math.inf), "`unlabelled_weight` is inf; allowed: a number >= 0"),
+    (DivideMix().set_params(penalty_weight=None), "`penalty_weight` is None; allowed: a number >= 0"),
+    (DivideMix(temperature=0.0), r"`temperature` is 0\.0; allowed: a number >= 1e-06 and <= 1"),
+    (DivideMix(alpha=0.0), r"`alpha` is 0\.0; allowed: a number >= 1e-06"),
     (DivideMix(unlabelled_weight=-1.0), r"`unlabelled_weight` is -1\.0; allowed: a number >= 0"),
 ])  # fmt: skip
 def test_options_out_of_range_are_named(model, message):

@@ -15,12 +15,23 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from noiseproof.adapt.wrapped import AbstractWrapped, check_range
+from noiseproof.adapt.wrapped import AbstractWrapped
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import Examples, StackBatch, fit_stack
 from noiseproof.heads.modules import Head
 from noiseproof.losses.batch import PlainLoss
+from noiseproof.ranges import Range, check_ranges
 from noiseproof.rng import stream, torch_seed
+
+_RANGES = {
+    "warmup_epochs": Range(1.0, is_whole=True),
+    "ramp_epochs": Range(1.0, is_whole=True),
+    "threshold": Range(0.0, 1.0, excludes_low=True, excludes_high=True),
+    "temperature": Range(1e-6, 1.0),
+    "alpha": Range(1e-6),
+    "unlabelled_weight": Range(0.0),
+    "penalty_weight": Range(0.0),
+}
 
 
 @final
@@ -40,8 +51,8 @@ class DivideMix(AbstractWrapped):
         warmup_epochs: on the given labels.
         ramp_epochs: over which the weight of the unlabelled rows rises linearly.
         threshold: of w, in (0, 1).
-        temperature: T, in (0, 1].
-        alpha: of the mixing, > 0.
+        temperature: T, in [1e-6, 1].
+        alpha: of the mixing, at least 1e-6.
         unlabelled_weight: published: 0 to 150, by the data set.
         penalty_weight: published: 1.
 
@@ -79,13 +90,7 @@ class DivideMix(AbstractWrapped):
 
     def check_options(self) -> None:
         """See `AbstractWrapped`."""
-        for name in ("warmup_epochs", "ramp_epochs"):
-            check_range(name, getattr(self, name), 1, math.inf, allowed="a whole number from 1")
-        for name in ("threshold", "temperature"):
-            check_range(name, getattr(self, name), 1e-6, 1, allowed="a number > 0 and <= 1")
-        check_range("alpha", self.alpha, 1e-6, math.inf, allowed="a number > 0")
-        for name in ("unlabelled_weight", "penalty_weight"):
-            check_range(name, getattr(self, name), 0, math.inf, allowed="a number >= 0")
+        check_ranges(self.get_params(deep=False), _RANGES)
 
     def fit(self, X: Any, y: Any) -> DivideMix:
         """Train on (n, d) features and given labels that may be wrong.

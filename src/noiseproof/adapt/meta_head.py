@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -16,7 +15,7 @@ from noiseproof.adapt.meta_gradient import DenseStep, NetworkStep, PerExample, i
 from noiseproof.adapt.meta_set import check_meta_set
 from noiseproof.adapt.meta_weight import meta_loss_of
 from noiseproof.adapt.weight_net import Weigher, WeightOptions
-from noiseproof.adapt.wrapped import AbstractWrapped, Material, check_range
+from noiseproof.adapt.wrapped import AbstractWrapped, Material
 from noiseproof.errors import BadData, invalid
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import Examples, StackBatch, fit_stack
@@ -24,9 +23,20 @@ from noiseproof.heads.inputs import features_to_predict
 from noiseproof.heads.modules import Head
 from noiseproof.heads.recipes import Spec
 from noiseproof.losses.batch import PlainLoss
+from noiseproof.ranges import Range, check_ranges
 from noiseproof.records import check_unique_ids
 from noiseproof.training.batches import Batch
 from noiseproof.training.order import Order
+
+_RANGES = {
+    "meta_batch_size": Range(1.0, is_whole=True),
+    "meta_learning_rate": Range(0.0, excludes_low=True),
+    "meta_weight_decay": Range(0.0),
+    "inner_rate": Range(0.0, excludes_low=True),
+    "update_every": Range(1.0, is_whole=True),
+    "least_per_class": Range(1.0, is_whole=True),
+    "log_steps": Range(1.0, is_whole=True),
+}
 
 
 @final
@@ -123,10 +133,9 @@ class MetaWeightNet(AbstractWrapped):
 
     def check_options(self) -> None:
         """See `AbstractWrapped`."""
-        if self.inner_rate is not None and not self.inner_rate > 0:
-            raise invalid("inner_rate", self.inner_rate, "a number > 0, or None")
-        for name in ("meta_batch_size", "log_steps"):
-            check_range(name, getattr(self, name), 1, math.inf, allowed="a whole number from 1")
+        check_ranges(self.get_params(deep=False), _RANGES, may_be_none=("inner_rate",))
+        if not isinstance(self.normalise_weights, bool | np.bool_):
+            raise invalid("normalise_weights", self.normalise_weights, "True or False")
         meta_loss_of(self.meta_loss)
         self._options(0)
 
@@ -154,6 +163,8 @@ class MetaWeightNet(AbstractWrapped):
             raise BadData("`ids` and `meta_ids` belong together; allowed: both or neither.")
         classes, given = material.classes, np.asarray(meta_labels)
         meta = features_to_predict(self, meta_features)
+        if given.ndim != 1:
+            raise BadData(f"`meta_labels` has the shape {given.shape}; allowed: (l,), a label per row.")
         if len(given) != len(meta):
             raise BadData(
                 f"`meta_labels` has {len(given)} rows, `meta_features` {len(meta)}; they must agree."
@@ -161,12 +172,7 @@ class MetaWeightNet(AbstractWrapped):
         if ids is not None:
             ids = _checked_ids(ids, material.features, "ids")
             meta_ids = _checked_ids(meta_ids, meta, "meta_ids")
-        place = np.minimum(np.searchsorted(classes, given), len(classes) - 1)
-        if (classes[place] != given).any():
-            unknown = given[classes[place] != given][0]
-            raise BadData(
-                f"`meta_labels` has the class {unknown!r}, which no training example has. Next: leave it out."
-            )
+        place = _class_ids(given, classes)
         check_meta_set(
             _row_ids(meta) if meta_ids is None else meta_ids, place,
             num_classes=len(classes),
@@ -238,6 +244,16 @@ def _checked(spec: Spec) -> Spec:
     if shape.dropout and (shape.use_batch_norm or shape.use_residual):
         raise invalid("dropout", shape.dropout, "0 with batch_norm or residual, in Meta-Weight-Net")
     return spec
+
+
+def _class_ids(given: np.ndarray, classes: np.ndarray) -> Int[np.ndarray, " l"]:
+    ids = {label: number for number, label in enumerate(classes.tolist())}
+    unknown = [label for label in given.tolist() if label not in ids]
+    if unknown:
+        raise BadData(
+            f"`meta_labels` has the class {unknown[0]!r}, which no training example has. Next: leave it out."
+        )
+    return np.array([ids[label] for label in given.tolist()], np.int64)
 
 
 def _checked_ids(ids: Any, features: Float[np.ndarray, "n d"], name: str) -> np.ndarray:
