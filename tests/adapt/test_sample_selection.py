@@ -9,6 +9,7 @@ from noiseproof import CoTeaching, DivideMix, LinearProbe, MLPProbe, NMTune, cor
 from noiseproof.adapt.co_teaching import chosen_by_the_other
 from noiseproof.adapt.divide_mix import clean_probability, imbalance, refined_targets, semi_supervised_loss
 from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.heads.modules import Head
 
 TRAINERS = {"co-teaching": CoTeaching, "divide mix": DivideMix}
 every_trainer = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=TRAINERS.keys())
@@ -48,6 +49,27 @@ def test_co_teaching_estimates_how_many_labels_are_wrong():
     model = CoTeaching(LinearProbe(**QUICK)).fit(features, noisy.given)
     assert model.forget_rate_ == pytest.approx(0.3, abs=0.05)
     assert CoTeaching(LinearProbe(**QUICK), forget_rate=0.2).fit(features, noisy.given).forget_rate_ == 0.2
+
+
+def watched_forwards(monkeypatch):
+    """(is training, has a gradient, rows) of each forward pass of the heads."""
+    seen, forward = [], Head.forward
+
+    def watched(self, features):
+        seen.append((self.training, torch.is_grad_enabled(), features.shape[1]))
+        return forward(self, features)
+
+    monkeypatch.setattr(Head, "forward", watched)
+    return seen
+
+
+def test_divide_mix_guesses_without_dropout_and_leaves_running_statistics_alone(monkeypatch):
+    features, noisy, *_ = blobs(n=100)
+    seen = watched_forwards(monkeypatch)
+    head = MLPProbe(epochs=5, batch_size=50, hidden_ratio=0.5, dropout=0.5, batch_norm=True)
+    DivideMix(head).fit(features, noisy.given)
+    assert sum(is_training for is_training, *_ in seen) == 10  # one pass per step
+    assert {each[:2] for each in seen} == {(True, True), (False, False)}
 
 
 @every_trainer

@@ -62,7 +62,9 @@ class DivideMix(AbstractWrapped):
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Algorithm 1 and Eq. 3-12.
     Differs: features in place of images, so there is one view and nothing to augment; a batch is divided,
-    where two of one size are drawn there, so each term counts as many rows as it has.
+    where two of one size are drawn there, so each term counts as many rows as it has; both heads take their
+    steps at once, where one network waits for the other's epoch; the warm-up has no confidence penalty, which
+    is there for asymmetric noise.
     """
 
     clean_probability_: Float[np.ndarray, " n"]
@@ -150,10 +152,7 @@ class _Run:
     def _divide(self, heads: Head) -> Float[Tensor, "2 n"]:
         """For each head, how likely each label is right as the other one sees it."""
         labels = self.examples.given_labels
-        heads.eval()
-        with torch.no_grad():
-            losses = self._losses(heads, self.examples.views[0].expand(2, -1, -1), labels)
-        heads.train()
+        losses = self.loss(_guessed(heads, self.examples.views[0].expand(2, -1, -1)), labels.expand(2, -1))
         seed = torch_seed(self.seed, "division", self._epoch)
         each = [clean_probability(row, seed=seed) for row in losses.double().cpu().numpy()]
         return torch.from_numpy(np.stack(each)).to(labels.device, torch.float32).flip(0)
@@ -161,8 +160,7 @@ class _Run:
     def _targets(
         self, heads: Head, features: Tensor, labels: Tensor, clean: Float[Tensor, "2 b"]
     ) -> Float[Tensor, "2 b k"]:
-        with torch.no_grad():
-            probs = torch.softmax(heads(features)[1], -1)
+        probs = _guessed(heads, features).exp()
         return refined_targets(
             probs, labels, clean, threshold=self.options.threshold, temperature=self.options.temperature
         )
@@ -173,6 +171,15 @@ class _Run:
         partner = torch.from_numpy(self._rng.permutation(features.shape[1])).to(features.device)
         first = share * features + (1 - share) * features[:, partner]
         return first, share * targets + (1 - share) * targets[:, partner]
+
+
+@torch.no_grad()
+def _guessed(heads: Head, features: Float[Tensor, "2 b d"]) -> Float[Tensor, "2 b k"]:
+    """Log-probabilities without dropout, by running statistics that stay as they are."""
+    heads.eval()
+    log_probs = torch.log_softmax(heads(features)[1], -1)
+    heads.train()
+    return log_probs
 
 
 def clean_probability(losses: Float[np.ndarray, " n"], *, seed: int) -> Float[np.ndarray, " n"]:
