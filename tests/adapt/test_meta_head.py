@@ -130,7 +130,7 @@ def test_an_overlap_with_the_training_set_is_found_by_content_and_by_id():
     features, given, meta, _, _ = blobs()
     model = MetaWeightNet()
     both = {"meta_features": features[:30], "meta_labels": given[:30]}
-    with pytest.raises(BadData, match=r"shares 30 of its 30 examples with the training set.*pass `ids` and"):
+    with pytest.raises(BadData, match=r"shares 30 of its 30 .*for example 'row 0'; .*pass `ids` and"):
         model.fit(features, given, **both)
     ids, meta_ids = np.arange(240), np.arange(239, 279)
     with pytest.raises(BadData, match=r"shares 1 of its 40 examples with the training set, for example 239"):
@@ -166,6 +166,10 @@ def test_a_meta_set_that_cannot_teach_is_refused():
         model.fit(features, given, meta_features=meta["meta_features"], meta_labels=np.full(40, 7))
     with pytest.raises(BadData, match="`meta_labels` has 39 rows, `meta_features` 40; they must agree"):
         model.fit(features, given, meta_features=meta["meta_features"], meta_labels=meta["meta_labels"][1:])
+    with pytest.raises(BadData, match=r"the class '0', which .*Next: give both as one type; these are <U21, "
+                                      "those of training int64"):  # fmt: skip
+        model.fit(features, given, meta_features=meta["meta_features"],
+                  meta_labels=meta["meta_labels"].astype(str))  # fmt: skip
     broken = meta["meta_features"].copy()
     broken[4, 0] = np.nan
     with pytest.raises(BadData, match="NaN or infinity in row 4"):

@@ -169,16 +169,19 @@ class MetaWeightNet(AbstractWrapped):
             raise BadData(
                 f"`meta_labels` has {len(given)} rows, `meta_features` {len(meta)}; they must agree."
             )
-        if ids is not None:
+        has_ids = ids is not None
+        if not has_ids:
+            ids, meta_ids = _rows_as_ids(material.features, meta)
+        else:
             ids = _checked_ids(ids, material.features, "ids")
             meta_ids = _checked_ids(meta_ids, meta, "meta_ids")
         place = _class_ids(given, classes)
         check_meta_set(
-            _row_ids(meta) if meta_ids is None else meta_ids, place,
+            meta_ids, place,
             num_classes=len(classes),
-            others={"training set": _row_ids(material.features) if ids is None else ids},
+            others={"training set": ids},
             least_per_class=self.least_per_class,
-            advice="" if ids is not None else "If they are different examples, pass `ids` and `meta_ids`.",
+            advice="" if has_ids else "If they are different examples, pass `ids` and `meta_ids`.",
         )  # fmt: skip
         return meta, place
 
@@ -250,8 +253,11 @@ def _class_ids(given: np.ndarray, classes: np.ndarray) -> Int[np.ndarray, " l"]:
     ids = {label: number for number, label in enumerate(classes.tolist())}
     unknown = [label for label in given.tolist() if label not in ids]
     if unknown:
+        advice = "leave it out."
+        if (given.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
+            advice = f"give both as one type; these are {given.dtype}, those of training {classes.dtype}."
         raise BadData(
-            f"`meta_labels` has the class {unknown[0]!r}, which no training example has. Next: leave it out."
+            f"`meta_labels` has the class {unknown[0]!r}, which no training example has. Next: {advice}"
         )
     return np.array([ids[label] for label in given.tolist()], np.int64)
 
@@ -268,7 +274,16 @@ def _checked_ids(ids: Any, features: Float[np.ndarray, "n d"], name: str) -> np.
     return given
 
 
-def _row_ids(matrix: Float[np.ndarray, "n d"]) -> np.ndarray:
-    """Rows as ids: equal where the features are."""
-    rows = np.ascontiguousarray(matrix)
-    return np.array([hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in rows])
+def _rows_as_ids(
+    features: Float[np.ndarray, "n d"], meta: Float[np.ndarray, "l d"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of both sets that say where a row is: equal where the features are."""
+    names: dict[bytes, str] = {}
+    found = [
+        [
+            names.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), f"{kind} {number}")
+            for number, row in enumerate(np.ascontiguousarray(matrix))
+        ]
+        for kind, matrix in (("row", features), ("clean row", meta))
+    ]
+    return np.array(found[0]), np.array(found[1])
