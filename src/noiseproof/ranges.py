@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
+
+from noiseproof.errors import invalid
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,23 @@ class Range:
         if self.high < math.inf:
             bounds.append(f"{'<' if self.excludes_high else '<='} {self.high:g}")
         return f"{'a whole number' if self.is_whole else 'a number'} {' and '.join(bounds)}".rstrip()
+
+
+def check_ranges(
+    values: Mapping[str, Any], ranges: Mapping[str, Range], *, may_be_none: Collection[str] = ()
+) -> None:
+    """Check each value that has a range.
+
+    Args:
+        values: by name of the argument; those without a range are left alone.
+        ranges: by the same names.
+        may_be_none: those that `None` leaves to somebody else.
+
+    Raises:
+        InvalidArgument: names the first one outside its range, or of another type.
+    """
+    for name, allowed in ranges.items():
+        is_optional = name in may_be_none
+        if (values[name] is None and is_optional) or allowed.holds(values[name]):
+            continue
+        raise invalid(name, values[name], f"{allowed}, or None" if is_optional else str(allowed))

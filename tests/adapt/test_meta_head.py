@@ -130,13 +130,27 @@ def test_an_overlap_with_the_training_set_is_found_by_content_and_by_id():
     features, given, meta, _, _ = blobs()
     model = MetaWeightNet()
     both = {"meta_features": features[:30], "meta_labels": given[:30]}
-    with pytest.raises(BadData, match=r"shares 30 of its 30 examples with the training set.*pass `ids` and"):
+    with pytest.raises(BadData, match=r"shares 30 of its 30 .*for example 'row 0'; .*pass `ids` and"):
         model.fit(features, given, **both)
     ids, meta_ids = np.arange(240), np.arange(239, 279)
     with pytest.raises(BadData, match=r"shares 1 of its 40 examples with the training set, for example 239"):
         model.fit(features, given, **meta, ids=ids, meta_ids=meta_ids)
     with pytest.raises(BadData, match="`ids` and `meta_ids` belong together; allowed: both or neither"):
         model.fit(features, given, **meta, ids=ids)
+
+
+@pytest.mark.parametrize(("ids", "meta_ids", "message"), [
+    (range(1000, 1005), range(20), r"`ids` has the shape \(5,\), .* 240 rows; allowed: one id per row"),
+    (range(1000, 1240), range(3), r"`meta_ids` has the shape \(3,\), its features have 20 rows"),
+    (np.ones((240, 2)), range(20), r"`ids` has the shape \(240, 2\)"),
+    ([7] * 240, range(20, 40), "'ids' has duplicate ids: 7 and 0 more"),
+    (range(1000, 1240), ["a"] * 20, "has duplicate ids: 'a' and 0 more"),
+])  # fmt: skip
+def test_ids_that_are_not_one_per_example_do_not_switch_the_check_off(ids, meta_ids, message):
+    features, given, *_ = blobs()
+    with pytest.raises(BadData, match=message):
+        MetaWeightNet().fit(features, given, meta_features=features[:20], meta_labels=given[:20], ids=ids,
+                            meta_ids=meta_ids)  # fmt: skip
 
 
 def test_a_meta_set_that_cannot_teach_is_refused():
@@ -152,6 +166,10 @@ def test_a_meta_set_that_cannot_teach_is_refused():
         model.fit(features, given, meta_features=meta["meta_features"], meta_labels=np.full(40, 7))
     with pytest.raises(BadData, match="`meta_labels` has 39 rows, `meta_features` 40; they must agree"):
         model.fit(features, given, meta_features=meta["meta_features"], meta_labels=meta["meta_labels"][1:])
+    with pytest.raises(BadData, match=r"the class '0', which .*Next: give both as one type; these are <U21, "
+                                      "those of training int64"):  # fmt: skip
+        model.fit(features, given, meta_features=meta["meta_features"],
+                  meta_labels=meta["meta_labels"].astype(str))  # fmt: skip
     broken = meta["meta_features"].copy()
     broken[4, 0] = np.nan
     with pytest.raises(BadData, match="NaN or infinity in row 4"):
@@ -161,7 +179,7 @@ def test_a_meta_set_that_cannot_teach_is_refused():
 def test_options_out_of_range_are_named():
     with pytest.raises(InvalidArgument, match=r"`inner_rate` is 0\.0; allowed: a number > 0, or None"):
         fitted(inner_rate=0.0)
-    with pytest.raises(InvalidArgument, match="`meta_batch_size` is 0; allowed: a whole number from 1"):
+    with pytest.raises(InvalidArgument, match="`meta_batch_size` is 0; allowed: a whole number >= 1"):
         fitted(meta_batch_size=0)
     with pytest.raises(InvalidArgument, match=r"`loss` is 'elr'; allowed: a loss of one example at a time"):
         fitted(LinearProbe(**QUICK, loss="elr"))
@@ -171,6 +189,26 @@ def test_options_out_of_range_are_named():
         fitted(NMTune())
     with pytest.raises(InvalidArgument, match=r"`dropout` is 0\.3; allowed: 0 with batch_norm or residual"):
         fitted(MLPProbe(dropout=0.3, residual=True))
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("meta_batch_size", 2.5), ("update_every", 1.5), ("log_steps", 2.5), ("inner_rate", np.inf),
+    ("inner_rate", "a"), ("least_per_class", 0), ("meta_weight_decay", -1.0), ("meta_learning_rate", np.inf),
+    ("normalise_weights", "no"),
+])  # fmt: skip
+def test_options_that_are_no_such_number_are_named(name, value):
+    with pytest.raises(InvalidArgument, match=f"`{name}` is {value!r}; allowed: (a|True)"):
+        MetaWeightNet().set_params(**{name: value}).check_options()
+
+
+@pytest.mark.parametrize(("labels", "message"), [
+    ([None] * 40, "has the class None, which no training"),
+    (np.zeros((40, 1), int), r"has the shape \(40, 1\); allowed: \(l,\)"),
+])  # fmt: skip
+def test_meta_labels_that_are_none_are_refused(labels, message):
+    features, given, meta, *_ = blobs()
+    with pytest.raises(BadData, match=message):
+        MetaWeightNet().fit(features, given, meta_features=meta["meta_features"], meta_labels=labels)
 
 
 def test_weights_of_impossible_losses_are_finite():

@@ -9,6 +9,7 @@ from noiseproof import CoTeaching, DivideMix, LinearProbe, MLPProbe, NMTune, cor
 from noiseproof.adapt.co_teaching import chosen_by_the_other
 from noiseproof.adapt.divide_mix import clean_probability, imbalance, refined_targets, semi_supervised_loss
 from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.heads.modules import Head
 
 TRAINERS = {"co-teaching": CoTeaching, "divide mix": DivideMix}
 every_trainer = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=TRAINERS.keys())
@@ -48,6 +49,27 @@ def test_co_teaching_estimates_how_many_labels_are_wrong():
     model = CoTeaching(LinearProbe(**QUICK)).fit(features, noisy.given)
     assert model.forget_rate_ == pytest.approx(0.3, abs=0.05)
     assert CoTeaching(LinearProbe(**QUICK), forget_rate=0.2).fit(features, noisy.given).forget_rate_ == 0.2
+
+
+def watched_forwards(monkeypatch):
+    """(is training, has a gradient, rows) of each forward pass of the heads."""
+    seen, forward = [], Head.forward
+
+    def watched(self, features):
+        seen.append((self.training, torch.is_grad_enabled(), features.shape[1]))
+        return forward(self, features)
+
+    monkeypatch.setattr(Head, "forward", watched)
+    return seen
+
+
+def test_divide_mix_guesses_without_dropout_and_leaves_running_statistics_alone(monkeypatch):
+    features, noisy, *_ = blobs(n=100)
+    seen = watched_forwards(monkeypatch)
+    head = MLPProbe(epochs=5, batch_size=50, hidden_ratio=0.5, dropout=0.5, batch_norm=True)
+    DivideMix(head).fit(features, noisy.given)
+    assert sum(is_training for is_training, *_ in seen) == 10  # one pass per step
+    assert {each[:2] for each in seen} == {(True, True), (False, False)}
 
 
 @every_trainer
@@ -107,10 +129,19 @@ def test_a_head_with_regularisers_is_refused(trainer):
 
 @pytest.mark.parametrize(("model", "message"), [
     (CoTeaching(forget_rate=1.0), r"`forget_rate` is 1\.0; allowed: a number >= 0 and < 1, or None"),
-    (CoTeaching(ramp_epochs=0), "`ramp_epochs` is 0; allowed: a whole number from 1"),
-    (DivideMix(warmup_epochs=0), "`warmup_epochs` is 0; allowed: a whole number from 1"),
-    (DivideMix(temperature=0.0), r"`temperature` is 0\.0; allowed: a number > 0 and <= 1"),
-    (DivideMix(alpha=0.0), r"`alpha` is 0\.0; allowed: a number > 0"),
+    (CoTeaching(ramp_epochs=0), "`ramp_epochs` is 0; allowed: a whole number >= 1"),
+    (DivideMix(warmup_epochs=0), "`warmup_epochs` is 0; allowed: a whole number >= 1"),
+    (CoTeaching().set_params(ramp_epochs=math.inf), "`ramp_epochs` is inf; allowed: a whole number >= 1"),
+    (CoTeaching().set_params(forget_rate="a"), "`forget_rate` is 'a'; allowed: a number >= 0 and < 1"),
+    (CoTeaching().set_params(head="linear"), "`head` is 'linear'; allowed: a LinearProbe or MLPProbe, or"),
+    (DivideMix().set_params(warmup_epochs=1.5), r"`warmup_epochs` is 1\.5; allowed: a whole number >= 1"),
+    (DivideMix().set_params(warmup_epochs="2"), "`warmup_epochs` is '2'; allowed: a whole number >= 1"),
+    (DivideMix().set_params(threshold=1.0), r"`threshold` is 1\.0; allowed: a number > 0 and < 1"),
+    (DivideMix().set_params(alpha=math.inf), "`alpha` is inf; allowed: a number >= 1e-06"),
+    (DivideMix().set_params(unlabelled_weight=math.inf), "`unlabelled_weight` is inf; allowed: a number"),
+    (DivideMix().set_params(penalty_weight=None), "`penalty_weight` is None; allowed: a number >= 0"),
+    (DivideMix(temperature=0.0), r"`temperature` is 0\.0; allowed: a number >= 1e-06 and <= 1"),
+    (DivideMix(alpha=0.0), r"`alpha` is 0\.0; allowed: a number >= 1e-06"),
     (DivideMix(unlabelled_weight=-1.0), r"`unlabelled_weight` is -1\.0; allowed: a number >= 0"),
 ])  # fmt: skip
 def test_options_out_of_range_are_named(model, message):
@@ -139,6 +170,17 @@ def test_refined_targets_worked_out_by_hand():
     assert targets[0, 0].tolist() == pytest.approx([0.81 / 0.82, 0.01 / 0.82])
     assert targets[0, 1].tolist() == pytest.approx([0.09 / 0.58, 0.49 / 0.58])
     assert torch.equal(targets[0], targets[1])
+
+
+@pytest.mark.parametrize(("k", "temperature"), [(10, 0.02), (1000, 0.05), (4, 1e-6), (3, 1.0)])
+def test_targets_stay_probabilities_however_sharp(k, temperature):
+    generator = torch.Generator().manual_seed(0)
+    probs = torch.softmax(0.1 * torch.randn(2, 6, k, generator=generator), -1)
+    labels, clean = torch.arange(6) % k, torch.tensor([[0.0, 0.4, 0.6, 0.9, 1.0, 0.1]] * 2)
+    targets = refined_targets(probs, labels, clean, threshold=0.5, temperature=temperature)
+    assert targets.sum(-1).numpy() == pytest.approx(np.ones((2, 6)), abs=1e-5)
+    assert targets[0, 4].argmax() == labels[4]
+    assert targets[0, 0].argmax() == probs.mean(0)[0].argmax()
 
 
 def drawn_log_probs():

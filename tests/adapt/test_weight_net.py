@@ -133,8 +133,13 @@ def test_options_out_of_range_are_named():
         WeightOptions(optimizer="adm")
     with pytest.raises(InvalidArgument, match=r"`learning_rate of V` is 0\.0; allowed: a number > 0"):
         WeightOptions(learning_rate=0.0)
-    with pytest.raises(InvalidArgument, match="`update_every` is 0; allowed: a whole number from 1"):
+    with pytest.raises(InvalidArgument, match="`update_every` is 0; allowed: a whole number >= 1"):
         WeightOptions(update_every=0)
+    for options in ({"num_hidden": 0}, {"learning_rate": float("inf")},
+                    {"weight_decay": -1.0}):  # fmt: skip
+        (name,) = options
+        with pytest.raises(InvalidArgument, match=f"`{name}( of V)?` is .*; allowed: a "):
+            WeightOptions(**options)
 
 
 def test_v_is_the_published_one_and_draws_from_its_own_seed():

@@ -15,6 +15,7 @@ from noiseproof.losses.table import TABLE, needs_transition
 from noiseproof.posterior.true_labels import true_label_probs
 
 K = 3
+CORRECTING = {"forward", "backward", "bootstrap_soft", "bootstrap_hard"}
 SHORT = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01}
 
 
@@ -122,14 +123,22 @@ def test_tolerant_heads_are_stacked_apart_from_others():
     assert _stacks(specs, torch.device("cuda")) == [[0, 1], [2, 3]]
 
 
-@pytest.mark.parametrize("loss", sorted(TABLE.keys() - {"peer", "elr"}))
-def test_it_takes_every_loss_of_one_example(loss):
-    options = {"transition": np.full((K, K), 0.1) + 0.7 * np.eye(K)} if needs_transition(loss) else None
+@pytest.mark.parametrize("loss", sorted(TABLE.keys() - {"peer", "elr"} - CORRECTING))
+def test_it_takes_every_other_loss_of_one_example(loss):
     features, _, given = clouds()
-    head = NMTune(noise_tolerant=True, loss=loss, loss_options=options, **SHORT).fit(features, given)
-    plain = NMTune(loss=loss, loss_options=options, **SHORT).fit(features, given)
+    head = NMTune(noise_tolerant=True, loss=loss, **SHORT).fit(features, given)
+    plain = NMTune(loss=loss, **SHORT).fit(features, given)
     assert np.isfinite(numbers(head)).all()
     assert numbers(head).tobytes() != numbers(plain).tobytes()
+
+
+@pytest.mark.parametrize("loss", sorted(CORRECTING))
+def test_a_loss_that_corrects_for_the_same_noise_is_refused(loss):
+    """The least -ln (T^T p) of labels (0.7, 0.3) with T = ((.6, .4), (.4, .6)) has p_0 = 1.5: none."""
+    assert needs_transition(loss) or loss.startswith("bootstrap")
+    with pytest.raises(InvalidArgument, match=rf"`loss` is '{loss}'; allowed: a loss of labels that are"):
+        NMTune(noise_tolerant=True, loss=loss).fit(*clouds()[::2])
+    assert NMTune(loss=loss).spec().training.loss == loss
 
 
 @pytest.mark.parametrize("loss", ["peer", "elr"])

@@ -111,11 +111,12 @@ def test_backward_needs_an_inverse_and_forward_does_not():
     assert resolved("forward", {"transition": singular})
 
 
-def test_a_label_that_cannot_come_about_is_refused():
+@pytest.mark.parametrize("least", [0.0, 1e-50, 1e-7])  # 1e-50 is 0 in float32
+def test_a_label_that_cannot_come_about_is_refused(least):
     with pytest.raises(
-        InvalidArgument, match=r"column 1 is all zeros'; allowed: one in which every given label"
+        InvalidArgument, match=r"column 1 sums to .*'; allowed: one in which every given label"
     ):
-        resolved("forward", {"transition": [[1, 0], [1, 0]]})
+        resolved("forward", {"transition": [[1, 0], [1 - least, least]]})
 
 
 @pytest.mark.parametrize("loss", ["forward", "backward"])

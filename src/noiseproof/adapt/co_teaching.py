@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from noiseproof.adapt.wrapped import AbstractWrapped, check_range
+from noiseproof.adapt.wrapped import AbstractWrapped
 from noiseproof.detect.issues import find_label_issues
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import StackBatch, fit_stack
 from noiseproof.heads.modules import Head
+from noiseproof.ranges import Range, check_ranges
+
+_RANGES = {
+    "forget_rate": Range(0.0, 1.0, excludes_high=True),
+    "ramp_epochs": Range(1.0, is_whole=True),
+}
 
 
 @final
@@ -45,12 +50,7 @@ class CoTeaching(AbstractWrapped):
 
     def check_options(self) -> None:
         """See `AbstractWrapped`."""
-        if self.forget_rate is not None:
-            below_one = math.nextafter(1.0, 0.0)
-            check_range(
-                "forget_rate", self.forget_rate, 0, below_one, allowed="a number >= 0 and < 1, or None"
-            )
-        check_range("ramp_epochs", self.ramp_epochs, 1, math.inf, allowed="a whole number from 1")
+        check_ranges(self.get_params(deep=False), _RANGES, may_be_none=("forget_rate",))
 
     def fit(self, X: Any, y: Any) -> CoTeaching:
         """Train on (n, d) features and given labels that may be wrong.

@@ -15,12 +15,23 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from noiseproof.adapt.wrapped import AbstractWrapped, check_range
+from noiseproof.adapt.wrapped import AbstractWrapped
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import Examples, StackBatch, fit_stack
 from noiseproof.heads.modules import Head
 from noiseproof.losses.batch import PlainLoss
+from noiseproof.ranges import Range, check_ranges
 from noiseproof.rng import stream, torch_seed
+
+_RANGES = {
+    "warmup_epochs": Range(1.0, is_whole=True),
+    "ramp_epochs": Range(1.0, is_whole=True),
+    "threshold": Range(0.0, 1.0, excludes_low=True, excludes_high=True),
+    "temperature": Range(1e-6, 1.0),
+    "alpha": Range(1e-6),
+    "unlabelled_weight": Range(0.0),
+    "penalty_weight": Range(0.0),
+}
 
 
 @final
@@ -40,8 +51,8 @@ class DivideMix(AbstractWrapped):
         warmup_epochs: on the given labels.
         ramp_epochs: over which the weight of the unlabelled rows rises linearly.
         threshold: of w, in (0, 1).
-        temperature: T, in (0, 1].
-        alpha: of the mixing, > 0.
+        temperature: T, in [1e-6, 1].
+        alpha: of the mixing, at least 1e-6.
         unlabelled_weight: published: 0 to 150, by the data set.
         penalty_weight: published: 1.
 
@@ -51,7 +62,9 @@ class DivideMix(AbstractWrapped):
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Algorithm 1 and Eq. 3-12.
     Differs: features in place of images, so there is one view and nothing to augment; a batch is divided,
-    where two of one size are drawn there, so each term counts as many rows as it has.
+    where two of one size are drawn there, so each term counts as many rows as it has; both heads take their
+    steps at once, where one network waits for the other's epoch; the warm-up has no confidence penalty, which
+    is there for asymmetric noise.
     """
 
     clean_probability_: Float[np.ndarray, " n"]
@@ -79,13 +92,7 @@ class DivideMix(AbstractWrapped):
 
     def check_options(self) -> None:
         """See `AbstractWrapped`."""
-        for name in ("warmup_epochs", "ramp_epochs"):
-            check_range(name, getattr(self, name), 1, math.inf, allowed="a whole number from 1")
-        for name in ("threshold", "temperature"):
-            check_range(name, getattr(self, name), 1e-6, 1, allowed="a number > 0 and <= 1")
-        check_range("alpha", self.alpha, 1e-6, math.inf, allowed="a number > 0")
-        for name in ("unlabelled_weight", "penalty_weight"):
-            check_range(name, getattr(self, name), 0, math.inf, allowed="a number >= 0")
+        check_ranges(self.get_params(deep=False), _RANGES)
 
     def fit(self, X: Any, y: Any) -> DivideMix:
         """Train on (n, d) features and given labels that may be wrong.
@@ -145,10 +152,7 @@ class _Run:
     def _divide(self, heads: Head) -> Float[Tensor, "2 n"]:
         """For each head, how likely each label is right as the other one sees it."""
         labels = self.examples.given_labels
-        heads.eval()
-        with torch.no_grad():
-            losses = self._losses(heads, self.examples.views[0].expand(2, -1, -1), labels)
-        heads.train()
+        losses = self.loss(_guessed(heads, self.examples.views[0].expand(2, -1, -1)), labels.expand(2, -1))
         seed = torch_seed(self.seed, "division", self._epoch)
         each = [clean_probability(row, seed=seed) for row in losses.double().cpu().numpy()]
         return torch.from_numpy(np.stack(each)).to(labels.device, torch.float32).flip(0)
@@ -156,8 +160,7 @@ class _Run:
     def _targets(
         self, heads: Head, features: Tensor, labels: Tensor, clean: Float[Tensor, "2 b"]
     ) -> Float[Tensor, "2 b k"]:
-        with torch.no_grad():
-            probs = torch.softmax(heads(features)[1], -1)
+        probs = _guessed(heads, features).exp()
         return refined_targets(
             probs, labels, clean, threshold=self.options.threshold, temperature=self.options.temperature
         )
@@ -168,6 +171,15 @@ class _Run:
         partner = torch.from_numpy(self._rng.permutation(features.shape[1])).to(features.device)
         first = share * features + (1 - share) * features[:, partner]
         return first, share * targets + (1 - share) * targets[:, partner]
+
+
+@torch.no_grad()
+def _guessed(heads: Head, features: Float[Tensor, "2 b d"]) -> Float[Tensor, "2 b k"]:
+    """Log-probabilities without dropout, by running statistics that stay as they are."""
+    heads.eval()
+    log_probs = torch.log_softmax(heads(features)[1], -1)
+    heads.train()
+    return log_probs
 
 
 def clean_probability(losses: Float[np.ndarray, " n"], *, seed: int) -> Float[np.ndarray, " n"]:
@@ -205,8 +217,8 @@ def refined_targets(
     share = clean[..., None]
     refined = share * one_hot + (1 - share) * probs
     targets = torch.where(share > threshold, refined, probs.mean(0, keepdim=True))
-    sharpened = targets ** (1 / temperature)
-    return sharpened / sharpened.sum(-1, keepdim=True)
+    log_odds = targets.log()  # powers of small numbers would underflow to 0 / 0
+    return torch.softmax((log_odds - log_odds.amax(-1, keepdim=True)) / temperature, -1)
 
 
 def semi_supervised_loss(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -16,7 +15,7 @@ from noiseproof.adapt.meta_gradient import DenseStep, NetworkStep, PerExample, i
 from noiseproof.adapt.meta_set import check_meta_set
 from noiseproof.adapt.meta_weight import meta_loss_of
 from noiseproof.adapt.weight_net import Weigher, WeightOptions
-from noiseproof.adapt.wrapped import AbstractWrapped, Material, check_range
+from noiseproof.adapt.wrapped import AbstractWrapped, Material
 from noiseproof.errors import BadData, invalid
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import Examples, StackBatch, fit_stack
@@ -24,8 +23,20 @@ from noiseproof.heads.inputs import features_to_predict
 from noiseproof.heads.modules import Head
 from noiseproof.heads.recipes import Spec
 from noiseproof.losses.batch import PlainLoss
+from noiseproof.ranges import Range, check_ranges
+from noiseproof.records import check_unique_ids
 from noiseproof.training.batches import Batch
 from noiseproof.training.order import Order
+
+_RANGES = {
+    "meta_batch_size": Range(1.0, is_whole=True),
+    "meta_learning_rate": Range(0.0, excludes_low=True),
+    "meta_weight_decay": Range(0.0),
+    "inner_rate": Range(0.0, excludes_low=True),
+    "update_every": Range(1.0, is_whole=True),
+    "least_per_class": Range(1.0, is_whole=True),
+    "log_steps": Range(1.0, is_whole=True),
+}
 
 
 @final
@@ -106,7 +117,7 @@ class MetaWeightNet(AbstractWrapped):
 
         Raises:
             BadData: there is no meta set, it shares an example with the training set, a class has too few
-                clean examples or none in training; NaN, lengths that differ.
+                clean examples or none in training; NaN, lengths that differ, an id twice.
             InvalidArgument: an option, or a loss that needs more than one example.
         """
         material = self._material(X, y)
@@ -122,10 +133,9 @@ class MetaWeightNet(AbstractWrapped):
 
     def check_options(self) -> None:
         """See `AbstractWrapped`."""
-        if self.inner_rate is not None and not self.inner_rate > 0:
-            raise invalid("inner_rate", self.inner_rate, "a number > 0, or None")
-        for name in ("meta_batch_size", "log_steps"):
-            check_range(name, getattr(self, name), 1, math.inf, allowed="a whole number from 1")
+        check_ranges(self.get_params(deep=False), _RANGES, may_be_none=("inner_rate",))
+        if not isinstance(self.normalise_weights, bool | np.bool_):
+            raise invalid("normalise_weights", self.normalise_weights, "True or False")
         meta_loss_of(self.meta_loss)
         self._options(0)
 
@@ -153,22 +163,25 @@ class MetaWeightNet(AbstractWrapped):
             raise BadData("`ids` and `meta_ids` belong together; allowed: both or neither.")
         classes, given = material.classes, np.asarray(meta_labels)
         meta = features_to_predict(self, meta_features)
+        if given.ndim != 1:
+            raise BadData(f"`meta_labels` has the shape {given.shape}; allowed: (l,), a label per row.")
         if len(given) != len(meta):
             raise BadData(
                 f"`meta_labels` has {len(given)} rows, `meta_features` {len(meta)}; they must agree."
             )
-        place = np.minimum(np.searchsorted(classes, given), len(classes) - 1)
-        if (classes[place] != given).any():
-            unknown = given[classes[place] != given][0]
-            raise BadData(
-                f"`meta_labels` has the class {unknown!r}, which no training example has. Next: leave it out."
-            )
+        has_ids = ids is not None
+        if not has_ids:
+            ids, meta_ids = _rows_as_ids(material.features, meta)
+        else:
+            ids = _checked_ids(ids, material.features, "ids")
+            meta_ids = _checked_ids(meta_ids, meta, "meta_ids")
+        place = _class_ids(given, classes)
         check_meta_set(
-            _row_ids(meta) if meta_ids is None else np.asarray(meta_ids), place,
+            meta_ids, place,
             num_classes=len(classes),
-            others={"training set": _row_ids(material.features) if ids is None else np.asarray(ids)},
+            others={"training set": ids},
             least_per_class=self.least_per_class,
-            advice="" if ids is not None else "If they are different examples, pass `ids` and `meta_ids`.",
+            advice="" if has_ids else "If they are different examples, pass `ids` and `meta_ids`.",
         )  # fmt: skip
         return meta, place
 
@@ -236,7 +249,41 @@ def _checked(spec: Spec) -> Spec:
     return spec
 
 
-def _row_ids(matrix: Float[np.ndarray, "n d"]) -> np.ndarray:
-    """Rows as ids: equal where the features are."""
-    rows = np.ascontiguousarray(matrix)
-    return np.array([hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in rows])
+def _class_ids(given: np.ndarray, classes: np.ndarray) -> Int[np.ndarray, " l"]:
+    ids = {label: number for number, label in enumerate(classes.tolist())}
+    unknown = [label for label in given.tolist() if label not in ids]
+    if unknown:
+        advice = "leave it out."
+        if (given.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
+            advice = f"give both as one type; these are {given.dtype}, those of training {classes.dtype}."
+        raise BadData(
+            f"`meta_labels` has the class {unknown[0]!r}, which no training example has. Next: {advice}"
+        )
+    return np.array([ids[label] for label in given.tolist()], np.int64)
+
+
+def _checked_ids(ids: Any, features: Float[np.ndarray, "n d"], name: str) -> np.ndarray:
+    """One id per row and each once, or an overlap would go unseen."""
+    given = np.asarray(ids)
+    if given.shape != features.shape[:1]:
+        raise BadData(
+            f"`{name}` has the shape {given.shape}, its features have {len(features)} rows; allowed: one id "
+            "per row. Next: pass the ids of exactly these examples."
+        )
+    check_unique_ids(given, name)
+    return given
+
+
+def _rows_as_ids(
+    features: Float[np.ndarray, "n d"], meta: Float[np.ndarray, "l d"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of both sets that say where a row is: equal where the features are."""
+    names: dict[bytes, str] = {}
+    found = [
+        [
+            names.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), f"{kind} {number}")
+            for number, row in enumerate(np.ascontiguousarray(matrix))
+        ]
+        for kind, matrix in (("row", features), ("clean row", meta))
+    ]
+    return np.array(found[0]), np.array(found[1])

@@ -22,6 +22,7 @@ from noiseproof.errors import invalid
 from noiseproof.losses.batch import PlainLoss
 from noiseproof.losses.robust import cross_entropy
 from noiseproof.losses.table import LOSSES
+from noiseproof.ranges import Range, check_ranges
 from noiseproof.registry import unknown_name
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.order import Share
@@ -63,8 +64,8 @@ class MetaWeightLoss:
         logits: Callable[[nn.Module, Batch], Tensor] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        if not callable(inner_rate) and not inner_rate > 0:
-            raise invalid("inner_rate", inner_rate, "a number > 0")
+        if not callable(inner_rate):
+            check_ranges({"inner_rate": inner_rate}, {"inner_rate": Range(0.0, excludes_low=True)})
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             world = torch.distributed.get_world_size()
             if world > 1:
@@ -123,7 +124,7 @@ def meta_loss_of(name: str) -> PlainLoss:
         UnknownName: neither "cross_entropy" nor "mae".
     """
     if name not in META_LOSSES:
-        raise unknown_name("meta loss", name, META_LOSSES)
+        raise unknown_name("meta loss", str(name), META_LOSSES)
     return LOSSES.load(name)
 
 

@@ -18,13 +18,19 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.errors import invalid
+from noiseproof.ranges import Range, check_ranges
 from noiseproof.registry import unknown_name
 from noiseproof.rng import isolated
 from noiseproof.training.checkpoint import below, optimizer_state, restore_optimizer
 
 META_OPTIMIZERS = ("adam", "sgd")
 _NUM_BINS = 10
+_RANGES = {
+    "learning_rate of V": Range(0.0, excludes_low=True),
+    "weight_decay of V": Range(0.0),
+    "num_hidden": Range(1.0, is_whole=True),
+    "update_every": Range(1.0, is_whole=True),
+}
 _COUNTERS = ("num_steps", "num_skipped_steps", "num_skipped_updates")
 
 
@@ -52,12 +58,9 @@ class WeightOptions:
 
     def __post_init__(self) -> None:
         if self.optimizer not in META_OPTIMIZERS:
-            raise unknown_name("meta optimizer", self.optimizer, META_OPTIMIZERS)
-        if not self.learning_rate > 0:
-            raise invalid("learning_rate of V", self.learning_rate, "a number > 0")
-        for name in ("num_hidden", "update_every"):
-            if getattr(self, name) < 1:
-                raise invalid(name, getattr(self, name), "a whole number from 1")
+            raise unknown_name("meta optimizer", str(self.optimizer), META_OPTIMIZERS)
+        values = vars(self) | {f"{name} of V": value for name, value in vars(self).items()}
+        check_ranges(values, _RANGES)
 
 
 @final

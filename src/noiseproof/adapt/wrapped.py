@@ -104,6 +104,8 @@ class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
         return self.classes_[self.predict_proba(X).argmax(1)]
 
     def _material(self, X: Any, y: Any) -> Material:
+        if self.head is not None and not isinstance(self.head, AbstractHead):
+            raise invalid("head", self.head, "a LinearProbe or MLPProbe, or None")
         head = LinearProbe() if self.head is None else clone(self.head)
         self.check_options()
         if head.spec().regularization.is_active:
@@ -127,9 +129,3 @@ class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
             heads.append(head)
         self.heads_, self.classes_ = tuple(heads), material.classes
         return self
-
-
-def check_range(name: str, value: Any, low: float | int, high: float | int, *, allowed: str) -> None:
-    """Raise `InvalidArgument` unless low <= value <= high."""
-    if not low <= value <= high:
-        raise invalid(name, value, allowed)

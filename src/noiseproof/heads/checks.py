@@ -11,7 +11,7 @@ import numpy as np
 from noiseproof.errors import invalid
 from noiseproof.heads.modules import ACTIVATIONS
 from noiseproof.heads.recipes import RECIPES
-from noiseproof.losses.table import LOSSES
+from noiseproof.losses.table import LOSSES, needs_transition
 from noiseproof.ranges import Range
 from noiseproof.registry import unknown_name
 from noiseproof.schedule import Decay
@@ -40,6 +40,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Decay),
     "activation": tuple(ACTIVATIONS),
 }
+_OF_GIVEN_LABELS = ("bootstrap_soft", "bootstrap_hard")  # they mix the given label with what the head says
 _SWITCHES = ("batch_norm", "residual", "noise_tolerant")
 # `None` leaves these to the recipe, or the steps unbounded.
 _MAY_NOT_BE_NONE = frozenset(
@@ -74,3 +75,10 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise unknown_name(name, str(value), _NAMES[name])
         if name in _SWITCHES and not isinstance(value, bool | np.bool_):
             raise invalid(name, value, "True or False")
+    loss = options.get("loss", "")
+    if options.get("noise_tolerant") and (needs_transition(loss) or loss in _OF_GIVEN_LABELS):
+        raise invalid(
+            "loss", loss, "a loss of labels that are right, with noise_tolerant=True",
+            "This one corrects for wrong labels, which would be done twice. Next: leave `noise_tolerant` "
+            "out, or take another loss.",
+        )  # fmt: skip

@@ -20,6 +20,7 @@ Options = tuple[tuple[str, Any], ...]
 _WEIGHT = Range(0.0)
 _SHARE = Range(0.0, 1.0)
 _CLAMP = Range(-math.inf, 0.0, excludes_high=True)
+_LEAST_OF_A_COLUMN = 1e-6  # far less is 0 in float32, whose logarithm ends a training
 _MOST_CONDITION = 1e6  # of a matrix that is inverted; beyond it float32 gradients are rounding
 
 
@@ -160,7 +161,7 @@ def resolved(name: str, options: Any) -> Options:
 
     Raises:
         UnknownName: no such loss or option.
-        InvalidArgument: out of range; a matrix whose rows do not sum to 1, with a column of zeros for
+        InvalidArgument: out of range; a matrix whose rows do not sum to 1, with a column of next to nothing for
             "forward" or without an inverse for "backward".
     """
     if name not in TABLE:
@@ -218,11 +219,11 @@ def _checked(loss: str, name: str, value: Any) -> Any:
 
 def _checked_transition(loss: str, value: Any) -> tuple[tuple[float, ...], ...]:
     matrix = check_transition(value, np.shape(value)[0] if np.ndim(value) else 1)
-    never = np.flatnonzero(matrix.sum(0) == 0)
+    never = np.flatnonzero(matrix.sum(0) < _LEAST_OF_A_COLUMN)
     if loss == "forward" and len(never):
         raise invalid(
-            "transition", f"a matrix whose column {never[0]} is all zeros",
-            "one in which every given label can come about",
+            "transition", f"a matrix whose column {never[0]} sums to {matrix[:, never[0]].sum():.2g}",
+            f"one in which every given label can come about: a sum of {_LEAST_OF_A_COLUMN:g} or more",
             "Next: put a small number into it, or leave the class out.",
         )  # fmt: skip
     condition = float(np.linalg.cond(matrix)) if loss == "backward" else 1.0
