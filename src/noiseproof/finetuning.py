@@ -84,7 +84,7 @@ def carried_out(this: Tuning) -> dict[str, Any]:
 
 
 def _alone(job: FinetuneJob, accelerator: Any) -> AbstractContextManager[Any]:
-    return only_process_in(Path(job.out)) if accelerator.num_processes == 1 else nullcontext()
+    return only_process_in(Path(job.out), mark=CARD) if accelerator.num_processes == 1 else nullcontext()
 
 
 def _model(this: Tuning) -> Tuned:

@@ -87,7 +87,7 @@ def run(
     Raises:
         NoiseproofError: of the data, the encoder, an option; what was on disk stays.
     """
-    with only_process_in(config.out):
+    with only_process_in(config.out, mark=CARD):
         this = _Run(config, Stages(config.out, made_with=card.made_with(command)), say)
         heads = variants(config)  # a misspelt option is found before any work
         parts = open_parts(config)

@@ -197,13 +197,26 @@ class Stages:
                     path.unlink(missing_ok=True)
 
 
+# What each kind of work leaves in its folder.
+MARKS = {"run.json": "a run", "card.json": "a training", "study.json": "a study"}
+
+
 @contextmanager
-def only_process_in(folder: Path) -> Iterator[None]:
+def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
     """Hold the folder against a second process.
 
+    Args:
+        folder: made if need be.
+        mark: the file of `MARKS` that this kind of work leaves; a folder with another one is not taken.
+
     Raises:
-        InvalidArgument: another process is writing into it, or it cannot be written to.
+        InvalidArgument: another process is writing into it, it cannot be written to, or it is of other work.
     """
+    for other, work in MARKS.items() if mark is not None else ():
+        if other != mark and (folder / other).is_file():
+            raise invalid(
+                "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
+            )
     lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)

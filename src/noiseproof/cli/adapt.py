@@ -168,6 +168,11 @@ def _tell(card: dict[str, Any], out: Path) -> None:
         f"Learned: {learning['parameters']:,} of {learning['of']:,} parameters ({learning['mode']}), "
         f"{card['num_steps']} steps"
     )
+    if card["meta"] is not None:
+        print(
+            f"Weighed by {card['meta']['num_examples']} examples with checked labels (Meta-Weight-Net); mean "
+            f"weight of the last batch {card['weights']['mean_weight']}"
+        )
     for name in ("best", "last"):
         look = selection[name]
         print(

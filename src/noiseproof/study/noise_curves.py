@@ -34,7 +34,7 @@ def _drawn(found: Found, kind: str) -> Drawn:
             if row == len(settings) - 1:
                 axis.set_xlabel(f"{kind} noise in the labels in %", color=MUTED, fontsize=9)
     for axis in axes.flat:
-        axis.set_ylim(low, high)
+        axis.set_ylim(max(low, 0.0), min(high, 100.0))
     legend(figure, axes[0, 0])
     caption = (
         f"Accuracy in domain by the rate of {kind} noise in the labels of the training set. Bars: 95 % "

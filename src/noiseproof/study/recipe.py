@@ -24,6 +24,7 @@ from noiseproof.registry import unknown_name
 
 NOT_RUN = "not run yet"
 PLACEHOLDER = "{data}"
+_TOY_MINUTES = 2.0
 _NAME = r"[\w.+-]+"
 Scale = Literal["full", "small", "toy"]
 
@@ -303,6 +304,8 @@ def load_recipe(
             there = ["full", *(name for name in ("small", "toy") if isinstance(values.get(name), dict))]
             raise invalid("scale", scale, f"what {str(path)!r} has keys for: {', '.join(there)}")
         values |= own | {"scale": scale}
+        if scale == "toy":
+            values["minutes"] = own.get("minutes", _TOY_MINUTES)
     values |= {key: value for key, value in (command_line or {}).items() if value is not None}
     if "heads" in values:
         values["heads"] = as_heads(values["heads"])

@@ -87,7 +87,7 @@ def run_study(
         InvalidArgument: see `checked_grid`.
     """
     grid = checked_grid(recipe, data=data)
-    with only_process_in(out):
+    with only_process_in(out, mark=CARD):
         log = StudyLog(out)
         outcome = compute(grid, log, Place(data, cache), say=say)
         found = found_in(rows_asked(log.rows, (*grid.all_asked(), *asked_portraits(grid))), recipe)
