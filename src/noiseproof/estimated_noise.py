@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def with_transition(
             found = estimate_transition(np.asarray(features()), train.given_labels)
             bar.update(len(train.dataset))
         names = [train.dataset.class_names[number] for number in found.classes]
-        write_json(folder / TRANSITION, found.to_json() | {"classes": names})
+        write_json(
+            folder / TRANSITION,
+            found.to_json() | {"classes": names, "doubt": replace(found, classes=np.array(names)).doubt},
+        )
         return [TRANSITION]
 
     stages.once("transition", depends_on=[depends_on, train.given_labels, DEFAULT_METHOD], make=make)
@@ -52,5 +56,6 @@ def with_transition(
         f"The loss of {', '.join(lacking)} uses a transition matrix that was estimated from the training "
         f"features ({found['method']}; share of wrong labels {found['rate']:.3f}): {TRANSITION}."
     )
+    notes = [each for each in (note, found.get("doubt")) if each]
     matrix = found["matrix"]
-    return [head.with_transition(matrix) if head.lacks_transition else head for head in heads], [note]
+    return [head.with_transition(matrix) if head.lacks_transition else head for head in heads], notes

@@ -6,6 +6,7 @@ import torch
 from scipy import stats
 
 from noiseproof import CoTeaching, DivideMix, LinearProbe, MLPProbe, NMTune, corrupt_labels
+from noiseproof.adapt import divide_mix
 from noiseproof.adapt.co_teaching import chosen_by_the_other
 from noiseproof.adapt.divide_mix import clean_probability, imbalance, refined_targets, semi_supervised_loss
 from noiseproof.errors import BadData, InvalidArgument
@@ -70,6 +71,17 @@ def test_divide_mix_guesses_without_dropout_and_leaves_running_statistics_alone(
     DivideMix(head).fit(features, noisy.given)
     assert sum(is_training for is_training, *_ in seen) == 10  # one pass per step
     assert {each[:2] for each in seen} == {(True, True), (False, False)}
+
+
+def test_divide_mix_divides_blocks_of_rows_and_finds_the_same(monkeypatch):
+    features, noisy, *_ = blobs(n=100)
+    head = LinearProbe(epochs=4, batch_size=20)
+    whole = DivideMix(head).fit(features, noisy.given)
+    monkeypatch.setattr(divide_mix, "_BLOCK_ROWS", 30)
+    seen = watched_forwards(monkeypatch)
+    blocks = DivideMix(head).fit(features, noisy.given)
+    assert {rows for is_training, _, rows in seen if not is_training} == {20, 30, 10}
+    assert blocks.clean_probability_ == pytest.approx(whole.clean_probability_, abs=1e-4)
 
 
 @every_trainer

@@ -1,13 +1,14 @@
 """Estimated transition matrices against exact posteriors, hand-made cases and cleanlab."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
 from noiseproof import corrupt_labels, estimate_transition
 from noiseproof.detect.neighbours import Consensus, Surprise, label_consensus, solve_consensus
-from noiseproof.detect.transition import METHODS, anchor_rows, confident_joint, from_joint
+from noiseproof.detect.transition import METHODS, TransitionEstimate, anchor_rows, confident_joint, from_joint
 from noiseproof.errors import BadData, InvalidArgument, UnknownName
 
 ASYMMETRIC = np.array([[0.8, 0.2, 0.0], [0.05, 0.65, 0.3], [0.1, 0.0, 0.9]])
@@ -74,6 +75,33 @@ def test_two_classes_of_unequal_size(method):
     found = estimate_transition(features[rows], noise.given, method=method)
     assert found.matrix == pytest.approx(noise.transition, abs=2 * WITHIN[method])
     assert found.prior == pytest.approx([0.75, 0.25], abs=2 * WITHIN[method])
+
+
+# Whether to trust it
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_estimate_that_broke_down_says_so(method):
+    features, clean = clouds(n=2000, k=10, d=32, spread=2.5)
+    given = corrupt_labels(clean, kind="symmetric", rate=0.8, num_classes=10, seed=0).given
+    found = estimate_transition(features, given, method=method)
+    assert (found.matrix.argmax(1) != np.arange(10)).any()
+    assert "of 10 classes" in found.doubt
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("kind", "rate"), [("symmetric", 0.0), ("symmetric", 0.5), ("pair", 0.3)])
+def test_a_good_estimate_is_not_doubted(method, kind, rate):
+    features, clean = clouds(n=2000, k=5, d=32)
+    given = corrupt_labels(clean, kind=kind, rate=rate, num_classes=5, seed=0).given
+    assert estimate_transition(features, given, method=method).doubt is None
+
+
+def test_doubt_by_hand():
+    matrix, names = np.array([[0.6, 0.4], [0.7, 0.3]]), np.array(["ant", "bee"])
+    found = TransitionEstimate(matrix, np.array([0.5, 0.5]), names, "anchor")
+    assert re.search(r"for 1 of 2 classes, 'bee' among them, another label \('ant'\)", found.doubt)
+    assert TransitionEstimate(np.eye(2), np.array([0.5, 0.5]), names, "anchor").doubt is None
 
 
 # Confident joint

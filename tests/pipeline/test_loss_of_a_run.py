@@ -7,6 +7,7 @@ import pytest
 
 from noiseproof import estimate_transition, estimated_noise, pipeline
 from noiseproof.config import load_config
+from noiseproof.detect.transition import TransitionEstimate
 from noiseproof.errors import InvalidArgument
 from noiseproof.heads.files import load_head
 from noiseproof.parts import open_parts
@@ -98,9 +99,19 @@ def test_a_matrix_that_is_not_given_is_estimated_and_told(configured, loss):
     for name in ("linear", "mlp"):
         head = load_head(config.out / "heads" / f"{name}-seed0")
         assert head.get_params()["loss_options"] == {"transition": said["matrix"]}
-    (note,) = [note for note in result.card["notes"] if "transition" in note]
+    (note,) = [note for note in result.card["notes"] if "uses a transition matrix" in note]
     assert note.startswith("The loss of linear, mlp uses a transition matrix that was estimated from")
     assert f"{said['rate']:.3f}" in note
+
+
+def test_an_estimate_that_is_not_to_be_trusted_is_told_in_the_notes(configured, monkeypatch):
+    def broken(features, given_labels):
+        return TransitionEstimate(np.eye(3)[[1, 0, 2]] * 0.7 + 0.1, np.ones(3) / 3, np.arange(3), "anchor")
+
+    monkeypatch.setattr(estimated_noise, "estimate_transition", broken)
+    for _ in range(2):
+        notes = pipeline.run(configured(heads="linear", seeds=1, loss="forward")).card["notes"]
+        assert any("for 2 of 3 classes, 'ant' among them, another label ('bee')" in note for note in notes)
 
 
 def test_a_second_start_estimates_nothing(configured, monkeypatch):

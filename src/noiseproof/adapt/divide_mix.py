@@ -23,6 +23,7 @@ from noiseproof.losses.batch import PlainLoss
 from noiseproof.ranges import Range, check_ranges
 from noiseproof.rng import stream, torch_seed
 
+_BLOCK_ROWS = 4096  # divided at once, so that memory does not grow with n
 _RANGES = {
     "warmup_epochs": Range(1.0, is_whole=True),
     "ramp_epochs": Range(1.0, is_whole=True),
@@ -152,7 +153,14 @@ class _Run:
     def _divide(self, heads: Head) -> Float[Tensor, "2 n"]:
         """For each head, how likely each label is right as the other one sees it."""
         labels = self.examples.given_labels
-        losses = self.loss(_guessed(heads, self.examples.views[0].expand(2, -1, -1)), labels.expand(2, -1))
+        blocks = zip(self.examples.views[0].split(_BLOCK_ROWS), labels.split(_BLOCK_ROWS), strict=True)
+        losses = torch.cat(
+            [
+                self.loss(_guessed(heads, features.expand(2, -1, -1)), given.expand(2, -1))
+                for features, given in blocks
+            ],
+            1,
+        )
         seed = torch_seed(self.seed, "division", self._epoch)
         each = [clean_probability(row, seed=seed) for row in losses.double().cpu().numpy()]
         return torch.from_numpy(np.stack(each)).to(labels.device, torch.float32).flip(0)

@@ -63,6 +63,11 @@ class MetaWeightNet(AbstractWrapped):
             gradient, and how many steps were skipped.
 
     Source: Shu et al. 2019, arXiv:1902.07379; on frozen features it is ours.
+    Differs: there the network learns by SGD, so its rate is that of both steps. A head learns by AdamW: the
+    virtual step is one of plain SGD all the same, for which a rate of AdamW (0.001 to 0.01) is small, so that
+    `inner_rate=None` is the authors' option and not their step; and AdamW divides by the size of the
+    gradient, so that the mean weight of an example, unlike its weight beside others, hardly changes what the
+    head does.
     """
 
     example_weights_: Float[np.ndarray, " n"]

@@ -54,6 +54,25 @@ class TransitionEstimate:
         """Share of wrong labels, in [0, 1]."""
         return float(self.prior @ (1 - np.diag(self.matrix)))
 
+    @property
+    def doubt(self) -> str | None:
+        """Why not to trust it, a sentence, or `None`: a class of which another label is given more often.
+
+        No method can tell such noise from classes that changed their names, so it is rather the estimate that
+        failed, e.g. where few labels are right or the features do not tell the classes apart.
+        """
+        other = self.matrix.argmax(axis=1)
+        doubtful = np.flatnonzero(other != np.arange(len(other)))
+        if not len(doubtful):
+            return None
+        first, instead = self.classes[[doubtful[0], other[doubtful[0]]]].tolist()
+        return (
+            f"The estimated transition matrix is not to be trusted: for {len(doubtful)} of {len(other)} "
+            f"classes, {first!r} among them, another label ({instead!r}) would be given more often than the "
+            "right one. "
+            "Prefer a loss without a matrix, or give the noise's own."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         values = {name: getattr(self, name).tolist() for name in ("matrix", "prior", "classes")}

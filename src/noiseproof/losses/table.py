@@ -161,8 +161,8 @@ def resolved(name: str, options: Any) -> Options:
 
     Raises:
         UnknownName: no such loss or option.
-        InvalidArgument: out of range; a matrix whose rows do not sum to 1, with a column of next to nothing
-            for "forward" or without an inverse for "backward".
+        InvalidArgument: out of range; a matrix whose rows do not sum to 1, with an empty column for
+            "forward" or without an inverse for "backward".
     """
     if name not in TABLE:
         raise unknown_name("loss", name, TABLE)
