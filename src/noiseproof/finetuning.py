@@ -255,6 +255,7 @@ def _card(
     said = [*notes(this.config, this.parts), *this.start.notes]
     if trained["transition"] is not None:
         said.append(_TRANSITION_NOTE.format(**trained["transition"]))
+        said += [doubt for doubt in [trained["transition"].get("doubt")] if doubt]
     data = {
         "train": data_card(this.train),
         "validation": data_card(this.validation),

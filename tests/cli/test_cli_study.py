@@ -58,14 +58,15 @@ def test_a_plan_counts_and_touches_nothing(study, tmp_path):
     result = study("--plan")
     assert result.exit_code == 0
     assert result.stdout == (
-        "4 cells (4 heads on their evaluation sets); 4 heads are missing: about 2.0 min, by the recipe\n"
+        "4 cells (4 trainings on their evaluation sets); 4 trainings are missing: about 2.0 min, by the "
+        "recipe\n"
     )
     assert not (tmp_path / "out").exists()
     study("--seeds", 1)
-    assert "2 heads are missing: about" in study("--plan").stdout
-    assert "from the heads that are there" in study("--plan").stdout
+    assert "2 trainings are missing: about" in study("--plan").stdout
+    assert "from those that are done" in study("--plan").stdout
     study()
-    assert study("--plan").stdout.endswith("0 heads are missing: nothing to do\n")
+    assert study("--plan").stdout.endswith("0 trainings are missing: nothing to do\n")
 
 
 def test_an_unknown_recipe_or_key_is_a_mistake(study):

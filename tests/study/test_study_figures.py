@@ -30,7 +30,7 @@ def lines(axis):
 def test_all_figures_of_the_paper_are_there():
     assert set(FIGURES) == {
         "influence", "spectrum-and-accuracy", "methods", "noise-x-noise", "singular-values", "feature-maps",
-        "curvature",
+        "curvature", "label-noise",
     }  # fmt: skip
 
 

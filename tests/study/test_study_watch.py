@@ -21,4 +21,4 @@ def test_more_work_than_expected_is_not_less_than_none():
     watch, said = watched(1, [0.0, 61.0, 122.0])
     watch.advance(1)
     watch.advance(1)
-    assert said == ["1 of 1 heads, about 0.0 s left", "2 of 2 heads, about 0.0 s left"]
+    assert said == ["1 of 1 trainings, about 0.0 s left", "2 of 2 trainings, about 0.0 s left"]

@@ -151,7 +151,8 @@ def test_recipes_that_make_no_sense_are_refused(changed, said):
 
 
 PROGRAM = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may have it ignored
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_tunings import recipe
