@@ -178,7 +178,9 @@ def _kept(this: Tuning, model: Tuned, selection: Selection, learning: dict[str, 
         "final_loss": log[0]["loss"],
         "wall_s": log[0]["wall_s"],
         "weights": {name: log[0][name] for name in log[0] if name not in COLUMNS},
-        "transition": None if this.transition is None else this.transition.to_json(),
+        "transition": None
+        if this.transition is None
+        else this.transition.to_json() | {"doubt": this.transition.doubt},
         "identity": this.identity,
     }
     write_json(this.out / TRAINED, trained)
@@ -255,7 +257,7 @@ def _card(
     said = [*notes(this.config, this.parts), *this.start.notes]
     if trained["transition"] is not None:
         said.append(_TRANSITION_NOTE.format(**trained["transition"]))
-        said += [doubt for doubt in [trained["transition"].get("doubt")] if doubt]
+        said += [doubt for doubt in [trained["transition"]["doubt"]] if doubt is not None]
     data = {
         "train": data_card(this.train),
         "validation": data_card(this.validation),
