@@ -133,7 +133,6 @@ def open_tuning(job: FinetuneJob, accelerator: Any) -> Tuning:
         BadData: data or manifest cannot be used.
     """
     job = _with_meta_settings(job)
-    _check_loss(job, accelerator.num_processes)
     for alpha in job.wise_ft:
         check_share(alpha, "wise_ft")
     config = data_config(job)
@@ -149,6 +148,7 @@ def make_tuning(job: FinetuneJob, accelerator: Any, config: RunConfig, parts: Pa
         config: which data.
         parts: those.
     """
+    _check_loss(job, accelerator.num_processes)
     for part in parts.all:
         if part.dataset.kind != "image":
             raise BadData(

@@ -25,7 +25,7 @@ def result(start):
 
 def test_the_page_says_claim_command_and_results(result):
     page = result.page.read_text()
-    assert "<h1>Noise &lt;hurts&gt; &amp; helps.</h1>" in page
+    assert "<h1>Claim: Noise &lt;hurts&gt; &amp; helps.</h1>" in page
     assert "noiseproof.study.run_study(...)" in page
     assert "Found" not in page
     assert "Toy size" not in page
