@@ -30,7 +30,8 @@ def issues(**changes) -> LabelIssues:
     values = {
         "ids": np.array([7, 8, 9]), "given_labels": np.array([0, 1, 1]), "method": "toy",
         "suggested_labels": np.array([0, 0, 1]), "suspicion": np.array([0.0, 0.75, 0.15]),
-        "is_issue": np.array([False, True, False]),
+        "is_issue": np.array([False, True, False]), "joint": np.array([[1.0, 1.0], [0.0, 1.0]]),
+        "classes": np.array([0, 1]),
     }  # fmt: skip
     return LabelIssues(**values | changes)
 
@@ -86,8 +87,18 @@ def test_two_classes_of_one_name_are_refused():
 # Label issues
 
 
-def test_noise_rate_is_the_mean_suspicion():
-    assert issues().noise_rate == pytest.approx(0.3)
+def test_noise_rate_and_transition_follow_from_the_joint():
+    assert issues().noise_rate == pytest.approx(1 / 3)
+    assert issues().transition.tolist() == [[0.5, 0.5], [0, 1]]
+    assert issues(joint=np.array([[0.0, 0.0], [1.0, 2.0]])).transition.tolist() == [[1, 0], [1 / 3, 2 / 3]]
+
+
+def test_the_class_table_tells_what_each_given_label_really_is():
+    table = issues(class_names=("cat", "dog")).class_table()
+    assert table.to_dict(orient="list") == {
+        "given_label": ["cat", "dog"], "num_examples": [1, 2], "num_issues": [0, 1],
+        "noise_rate": [0.0, 0.5], "mostly_is": ["", "cat"],
+    }  # fmt: skip
 
 
 def test_a_frame_has_the_columns_of_the_file():

@@ -11,12 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 import noiseproof
 from noiseproof.cores import num_cores
-from noiseproof.evaluate.detection import detection_metrics
-from noiseproof.records import Dataset, LabelIssues
 
 
 def made_with(command: str) -> dict[str, Any]:
@@ -98,19 +94,3 @@ def _gpu_name() -> str | None:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
-
-
-def detection(frame: pd.DataFrame, dataset: Dataset) -> dict[str, Any] | None:
-    """The suspect labels, as they are on disk, against the truth."""
-    if dataset.clean_labels is None:
-        return None
-    assert dataset.given_labels is not None  # checked when it was opened
-    issues = LabelIssues(
-        ids=frame["example_id"].to_numpy(),
-        given_labels=dataset.given_labels,
-        suggested_labels=dataset.given_labels,  # not looked at
-        suspicion=frame["suspicion"].to_numpy(),
-        is_issue=frame["is_issue"].to_numpy(),
-        method="read back",
-    )
-    return detection_metrics(issues, dataset.clean_labels).to_json()

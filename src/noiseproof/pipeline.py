@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 import noiseproof
 from noiseproof import card
-from noiseproof.atomic import replacing, write_bytes, write_json
+from noiseproof.atomic import write_bytes, write_json
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.table import open_backbone
 from noiseproof.config import RunConfig
@@ -26,6 +25,7 @@ from noiseproof.diagnose.spectrum import spectra
 from noiseproof.estimated_noise import with_transition
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
+from noiseproof.export.issues import read_found, write_issues
 from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
@@ -40,7 +40,7 @@ from noiseproof.stages import Stages, only_process_in
 from noiseproof.thumbnails import write_thumbnails
 from noiseproof.variants import Variant, variants
 
-SPECTRUM, ISSUES, RESULTS = "spectrum.json", "label_issues.parquet", "results.jsonl"
+SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
 CARD, PAGE = "run.json", "report.html"
 EVALUATE = "evaluate"
 
@@ -180,12 +180,8 @@ def _detect(this: _Run, train: Part) -> None:
                 class_names=dataset.class_names, seed=this.config.seed,
             )  # fmt: skip
             bar.update(len(dataset))
-        frame = issues.to_frame()
-        if dataset.clean_labels is not None:
-            frame["clean_label"] = np.array(dataset.class_names, dtype=object)[dataset.clean_labels]
-        with replacing(folder / ISSUES) as partial:
-            frame.to_parquet(partial, index=False)
-        return [ISSUES, *write_thumbnails(issues, dataset, folder)]
+        written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
+        return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
     depends_on = [stored.manifest["key"], labels, this.config.seed]
@@ -269,7 +265,7 @@ def _publish(this: _Run) -> None:
 def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
     # Of the start that made the results, which need not be this one.
     made_with = this.stages.made_with[EVALUATE]
-    issues = pd.read_parquet(this.config.out / ISSUES)  # so that a skipped stage counts as well
+    found = read_found(this.config.out)  # from disk, so that a skipped stage counts as well
     contents = {
         "noiseproof": noiseproof.__version__,
         "command": made_with["command"],
@@ -282,8 +278,8 @@ def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[st
         "hardware": made_with["hardware"],
         "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
         "encoder_passes": this.num_encoded,
-        "num_suspect_labels": int(issues["is_issue"].sum()),
-        "detection": card.detection(issues, parts.train.with_held_out),
+        "num_suspect_labels": found["num_issues"],
+        "detection": found["against_truth"],
         "notes": notes(this.config, parts) + this.notes + card.differences(this.stages.made_with, EVALUATE),
     }
     write_json(this.config.out / CARD, contents)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from noiseproof.errors import BadData, invalid
 
@@ -164,7 +164,7 @@ class SpectrumCard:
 
 @dataclass(frozen=True, eq=False)
 class LabelIssues:
-    """What a detector thinks of every label.
+    """What a detector thinks of every label; the same for every detector.
 
     Attributes:
         ids: example ids.
@@ -173,8 +173,11 @@ class LabelIssues:
         suspicion: in [0, 1], higher = more likely wrong.
         is_issue: the detector's own decision.
         method: name of the detector.
+        joint: expected number of examples by true class (row) and given class (column), sums to n.
+        classes: k labels as they were given, in the order of the joint.
         probs: out-of-sample class probabilities the scores were made from, where there are any.
-        class_names: k names, where the labels are class ids; `to_frame` then shows the names.
+        class_names: k names, where the labels are class ids; tables then show the names.
+        notes: what the user should know of this result, sentences.
     """
 
     ids: np.ndarray
@@ -183,8 +186,11 @@ class LabelIssues:
     suspicion: Float[np.ndarray, " n"]
     is_issue: Bool[np.ndarray, " n"]
     method: str
+    joint: Float[np.ndarray, "k k"]
+    classes: np.ndarray
     probs: Float[np.ndarray, "n k"] | None = None
-    class_names: tuple[str, ...] = field(default=())
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.suspicion)
@@ -195,27 +201,61 @@ class LabelIssues:
 
     @property
     def noise_rate(self) -> float:
-        """Estimated fraction of wrong labels: the mean suspicion, as good as its calibration."""
-        return float(self.suspicion.mean())
+        """Estimated share of wrong labels, in [0, 1]."""
+        return float(1 - np.trace(self.joint) / self.joint.sum())
+
+    @property
+    def transition(self) -> Float[np.ndarray, "k k"]:
+        """Estimated `T[i, j] = P(given = j | true = i)`; the identity for a class that no example is of."""
+        return rows_as_shares(self.joint)
+
+    def class_table(self) -> pd.DataFrame:
+        """A row per given label.
+
+        Columns: given_label, num_examples, num_issues, noise_rate (estimated share that is wrong) and
+        mostly_is (the class that most of the wrong ones are of; empty where none is wrong).
+        """
+        import pandas as pd
+
+        wrong = self.joint - np.diag(np.diag(self.joint))
+        of_given, wrong_of_given = self.joint.sum(axis=0), wrong.sum(axis=0)
+        counts = [(self.given_labels == label, label) for label in self.classes]
+        names = self._named(self.classes)
+        return pd.DataFrame(
+            {
+                "given_label": names,
+                "num_examples": [int(rows.sum()) for rows, _ in counts],
+                "num_issues": [int(self.is_issue[rows].sum()) for rows, _ in counts],
+                "noise_rate": wrong_of_given / np.where(of_given > 0, of_given, 1.0),
+                "mostly_is": [
+                    str(names[wrong[:, j].argmax()]) if wrong_of_given[j] > 0 else ""
+                    for j in range(len(names))
+                ],
+            }
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """A row per example: example_id, given_label, suggested_label, suspicion, is_issue."""
         import pandas as pd
 
-        names = np.array(self.class_names, dtype=object) if self.class_names else None
-
-        def named(labels: np.ndarray) -> np.ndarray:
-            return labels if names is None else names[labels]
-
         return pd.DataFrame(
             {
                 "example_id": self.ids,
-                "given_label": named(self.given_labels),
-                "suggested_label": named(self.suggested_labels),
+                "given_label": self._named(self.given_labels),
+                "suggested_label": self._named(self.suggested_labels),
                 "suspicion": self.suspicion,
                 "is_issue": self.is_issue,
             }
         )
+
+    def _named(self, labels: np.ndarray) -> np.ndarray:
+        return np.array(self.class_names, dtype=object)[labels] if self.class_names else labels
+
+
+def rows_as_shares(counts: Real[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+    """Rows scaled to sum to 1; of a row of zeros that of the identity."""
+    sums = counts.sum(axis=1, keepdims=True)
+    return np.where(sums > 0, counts / np.where(sums > 0, sums, 1.0), np.eye(len(counts)))
 
 
 def check_share(rate: Any, name: str) -> None:

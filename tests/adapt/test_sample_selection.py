@@ -8,9 +8,10 @@ from scipy import stats
 from noiseproof import CoTeaching, DivideMix, LinearProbe, MLPProbe, NMTune, corrupt_labels
 from noiseproof.adapt import divide_mix
 from noiseproof.adapt.co_teaching import chosen_by_the_other
-from noiseproof.adapt.divide_mix import clean_probability, imbalance, refined_targets, semi_supervised_loss
+from noiseproof.adapt.divide_mix import imbalance, refined_targets, semi_supervised_loss
 from noiseproof.errors import BadData, InvalidArgument
 from noiseproof.heads.modules import Head
+from noiseproof.posterior.mixture import fit_mixture
 
 TRAINERS = {"co-teaching": CoTeaching, "divide mix": DivideMix}
 every_trainer = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=TRAINERS.keys())
@@ -234,7 +235,7 @@ def test_imbalance_is_zero_for_balanced_heads_and_that_of_a_plain_loop():
 def test_clean_probability_is_bayes_rule_for_two_gaussians():
     rng = np.random.default_rng(0)
     losses = np.r_[rng.normal(1.0, 0.1, 600), rng.normal(3.0, 0.4, 400)]
-    found = clean_probability(losses, seed=0)
+    found = fit_mixture(losses, seed=0).clean
     low, high = (share * stats.norm.pdf(losses, mean, std) for share, mean, std in
                  ((0.6, 1.0, 0.1), (0.4, 3.0, 0.4)))  # fmt: skip
     assert found == pytest.approx(low / (low + high), abs=0.15)
@@ -243,4 +244,4 @@ def test_clean_probability_is_bayes_rule_for_two_gaussians():
 
 
 def test_losses_that_are_all_equal_leave_every_label_clean():
-    assert clean_probability(np.full(5, 2.0), seed=0).tolist() == [1.0] * 5
+    assert fit_mixture(np.full(5, 2.0), seed=0).clean.tolist() == [1.0] * 5

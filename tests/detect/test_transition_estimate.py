@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from noiseproof import corrupt_labels, estimate_transition
-from noiseproof.detect.neighbours import Consensus, Surprise, label_consensus, solve_consensus
-from noiseproof.detect.transition import METHODS, TransitionEstimate, anchor_rows, confident_joint, from_joint
+from noiseproof.detect import confident
+from noiseproof.detect.consensus import Consensus, Surprise, label_consensus, solve_consensus
+from noiseproof.detect.transition import METHODS, TransitionEstimate, anchor_rows, from_joint
 from noiseproof.errors import BadData, InvalidArgument, UnknownName
 
 ASYMMETRIC = np.array([[0.8, 0.2, 0.0], [0.05, 0.65, 0.3], [0.1, 0.0, 0.9]])
@@ -105,6 +106,10 @@ def test_doubt_by_hand():
 
 
 # Confident joint
+
+
+def confident_joint(probs, given):
+    return confident.confident_joint(confident.confidence(probs, given), given, num_classes=probs.shape[1])
 
 
 def test_confident_joint_by_hand():

@@ -22,6 +22,7 @@ LEFT = {
     "run.json",
     "results.jsonl",
     "spectrum.json",
+    "label_issues.json",
     "label_issues.parquet",
     "thumbnails.json",
     "report.html",

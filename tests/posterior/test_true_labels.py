@@ -13,7 +13,7 @@ from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.posterior.true_labels import (
     alike,
     bayes,
-    probs_from_scores,
+    fit_channel,
     transition_of,
     true_label_probs,
 )
@@ -90,7 +90,8 @@ def slow_probs(scores, labels):
 def test_probabilities_equal_a_slow_loop(kind):
     features, noisy = clouds(60, kind)
     scores = leave_one_out(features, noisy.given, num_classes=K).scores
-    probs, matrix = probs_from_scores(scores, noisy.given)
+    fit = fit_channel(scores, noisy.given)
+    probs, matrix = fit.posterior, fit.matrix
     expected, expected_matrix = slow_probs(scores, noisy.given)
     assert probs == pytest.approx(expected, abs=1e-6)
     assert matrix == pytest.approx(expected_matrix, abs=1e-6)
@@ -114,7 +115,8 @@ UNEVEN = np.array([[0.9, 0.1, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.3, 0.0, 0.7, 0
 @pytest.mark.parametrize("matrix", [PAIR, UNEVEN, alike(0.4, K), np.eye(K)])
 def test_planted_transition_is_recovered(matrix):
     scores, labels, truth = planted(matrix)
-    probs, found = probs_from_scores(scores, labels)
+    fit = fit_channel(scores, labels)
+    probs, found = fit.posterior, fit.matrix
     # The imagined examples draw it to noise that is alike, a tenth of the way.
     assert found == pytest.approx(matrix, abs=0.1)
     assert probs.sum(1) == pytest.approx(np.ones(len(labels)))
@@ -125,7 +127,7 @@ def test_planted_transition_is_recovered(matrix):
 
 def test_probabilities_are_frequencies():
     scores, labels, truth = planted(UNEVEN)
-    probs, _ = probs_from_scores(scores, labels)
+    probs = fit_channel(scores, labels).posterior
     trust, is_right = of_given(probs, labels), labels == truth
     for low in np.arange(0, 1, 0.2):
         inside = (trust >= low) & (trust <= low + 0.2)
@@ -136,7 +138,7 @@ def test_probabilities_are_frequencies():
 def test_pair_noise_is_seen_better_than_by_uniform_contamination():
     scores, labels, truth = planted(PAIR, sharpness=3.0)
     is_wrong = labels != truth
-    ours = (of_given(probs_from_scores(scores, labels)[0], labels) < 0.5) == is_wrong
+    ours = (of_given(fit_channel(scores, labels).posterior, labels) < 0.5) == is_wrong
     theirs = (calibrate(scores, labels).suspicion > 0.5) == is_wrong
     assert ours.mean() > theirs.mean() + 0.005  # 30 examples
 
@@ -152,7 +154,7 @@ def test_imagined_examples_draw_the_matrix_to_noise_that_is_alike(monkeypatch):
     distances = []
     for share in (1e-9, 0.1, 1.0, 1e9):
         monkeypatch.setattr(true_labels, "_IMAGINED", share)
-        distances.append(np.abs(probs_from_scores(scores, labels)[1] - same).max())
+        distances.append(np.abs(fit_channel(scores, labels).matrix - same).max())
     assert distances == sorted(distances, reverse=True)
     assert distances[0] > 0.2
     assert distances[-1] == pytest.approx(0, abs=1e-6)
@@ -161,7 +163,7 @@ def test_imagined_examples_draw_the_matrix_to_noise_that_is_alike(monkeypatch):
 def test_of_a_few_examples_no_matrix_is_told():
     features, noisy = clouds(12, "pair", 0.25)
     scores = leave_one_out(features, noisy.given, num_classes=K).scores
-    _, matrix = probs_from_scores(scores, noisy.given)
+    matrix = fit_channel(scores, noisy.given).matrix
     assert matrix == pytest.approx(alike(calibrate(scores, noisy.given).noise_rate, K), abs=0.15)
 
 
@@ -175,7 +177,8 @@ def test_names_of_classes_do_not_matter():
 @pytest.mark.parametrize("scale", [0.0, 1e-3, 1e3])
 def test_any_scores_give_probabilities(scale):
     rng = np.random.default_rng(0)
-    probs, matrix = probs_from_scores(rng.normal(size=(30, 3)) * scale, np.arange(30) % 3)
+    fit = fit_channel(rng.normal(size=(30, 3)) * scale, np.arange(30) % 3)
+    probs, matrix = fit.posterior, fit.matrix
     assert probs.sum(1) == pytest.approx(np.ones(30))
     assert matrix.sum(1) == pytest.approx(np.ones(3))
     assert np.isfinite(probs).all()

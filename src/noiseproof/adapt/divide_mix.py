@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn import config_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from noiseproof.adapt.wrapped import AbstractWrapped
@@ -20,6 +16,7 @@ from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import Examples, StackBatch, fit_stack
 from noiseproof.heads.modules import Head
 from noiseproof.losses.batch import PlainLoss
+from noiseproof.posterior.mixture import fit_mixture
 from noiseproof.ranges import Range, check_ranges
 from noiseproof.rng import stream, torch_seed
 
@@ -162,7 +159,7 @@ class _Run:
             1,
         )
         seed = torch_seed(self.seed, "division", self._epoch)
-        each = [clean_probability(row, seed=seed) for row in losses.double().cpu().numpy()]
+        each = [fit_mixture(row, seed=seed).clean for row in losses.double().cpu().numpy()]
         return torch.from_numpy(np.stack(each)).to(labels.device, torch.float32).flip(0)
 
     def _targets(
@@ -188,25 +185,6 @@ def _guessed(heads: Head, features: Float[Tensor, "2 b d"]) -> Float[Tensor, "2 
     log_probs = torch.log_softmax(heads(features)[1], -1)
     heads.train()
     return log_probs
-
-
-def clean_probability(losses: Float[np.ndarray, " n"], *, seed: int) -> Float[np.ndarray, " n"]:
-    """Probability of each example to be of the component with the smaller mean, of two Gaussians.
-
-    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1; losses scaled to [0, 1] and the settings of
-    the mixture as in the authors' code.
-    """
-    span = losses.max() - losses.min()
-    if span == 0:  # nothing tells them apart
-        return np.ones(len(losses))
-    scaled = ((losses - losses.min()) / span)[:, None]
-    mixture = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=seed % 2**32)
-    # Array API dispatch, which a user may have turned on, knows other initialisations only.
-    with warnings.catch_warnings(), config_context(array_api_dispatch=False):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # ten rounds are as published
-        mixture.fit(scaled)
-        probs = mixture.predict_proba(scaled)
-    return probs[:, mixture.means_.argmin()]
 
 
 def refined_targets(

@@ -69,9 +69,13 @@ def _datasets() -> Iterable[str]:
 
 
 def _detectors() -> Iterable[str]:
-    from noiseproof.detect.issues import DETECTORS
+    from noiseproof.detect.table import TABLE, told_option
 
-    return DETECTORS.names
+    yield f"{'auto':20}what fits what there is, and says why"
+    for name, entry in TABLE.items():
+        yield f"{name:20}{entry.summary}  (needs {entry.needs}; {entry.source})"
+        for option, allowed in entry.options.items():
+            yield f"    {option}: {told_option(allowed)}"
 
 
 def _heads() -> Iterable[str]:

@@ -1,33 +1,32 @@
-"""Find wrong labels from features and given labels: one call, one schema for every detector."""
+"""Find wrong labels: one call and one schema for every detector."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from noiseproof.errors import BadData, invalid
-from noiseproof.posterior.calibration import calibrate
-from noiseproof.posterior.leave_one_out import leave_one_out
-from noiseproof.records import (
-    LabelIssues,
-    check_finite,
-    check_label_range,
-    check_labels_present,
-    check_matrix,
-    check_unique_ids,
-)
-from noiseproof.registry import Registry
+from noiseproof.detect.inputs import Evidence, check_examples, check_probs, encoded_labels
+from noiseproof.detect.opinion import Opinion
+from noiseproof.detect.ridge import better_explained
+from noiseproof.detect.table import DETECTORS, opinion_of
+from noiseproof.errors import invalid
+from noiseproof.records import LabelIssues
+from noiseproof.registry import unknown_name
 
-DETECTORS = Registry("detector", {"leave_one_out": "noiseproof.detect.issues:ridge_issues"})
+AUTO = "auto"
 
 
 def find_label_issues(
     features: Any,
     given_labels: Any,
     *,
-    method: str = "auto",
+    method: str = AUTO,
+    method_options: Mapping[str, Any] | None = None,
+    probs: Any = None,
+    zero_shot: Any = None,
+    text_tower: Any = None,
     ids: Any = None,
     class_names: Sequence[str] = (),
     seed: int = 0,
@@ -35,9 +34,17 @@ def find_label_issues(
     """Which labels are probably wrong, and what they should be.
 
     Args:
-        features: (n, d) of any frozen encoder; array-like, memory-mapped or not.
+        features: (n, d) of any frozen encoder; array-like, memory-mapped or not; `None` where the detector
+            looks at probabilities only.
         given_labels: (n,) labels of any type, or class ids where `class_names` are given.
-        method: "leave_one_out", or "auto", which is the same today.
+        method: a name of `noiseproof ls detectors`. "auto" chooses by what is at hand and says why in the
+            notes: with features leave-one-out, with or without a transition matrix; else confident learning
+            on `probs`; else the label match of `zero_shot`.
+        method_options: of the detector, e.g. {"k": 20} for "neighbours".
+        probs: (n, k) probabilities of your own model, each of an example whose label it did not see; columns
+            in the order of the sorted labels, or of `class_names`.
+        zero_shot: (n, k) probabilities of an image-text model, columns likewise.
+        text_tower: class names with learnable contexts, for "prompts".
         ids: (n,) example ids; row numbers by default.
         class_names: k names; also says how many classes there are.
         seed: of detectors that draw random numbers; leave-one-out draws none.
@@ -47,108 +54,52 @@ def find_label_issues(
 
     Raises:
         BadData: lengths differ, one class only, NaN or infinity (the row is named), a label that is missing
-            or no class, ids that repeat.
-        UnknownName: no such method.
+            or no class, ids that repeat, probabilities that do not sum to 1.
+        UnknownName: no such method or option of it.
+        InvalidArgument: what the method needs is missing, an option is out of range.
     """
-    if not hasattr(features, "dtype"):  # a list, a data frame
-        features = np.asarray(features)
     labels = np.asarray(given_labels)
-    check_examples(features, labels, ids)
+    matrices = {
+        name: value if value is None or hasattr(value, "dtype") else np.asarray(value)
+        for name, value in (("features", features), ("probs", probs), ("zero_shot", zero_shot))
+    }
+    given = {name: value for name, value in matrices.items() if value is not None}
+    if not given:
+        raise invalid("features", None, "(n, d) features, or `probs` or `zero_shot` instead")
+    for name, value in given.items():
+        check_examples(value, labels, ids, name=name)
     classes, encoded = encoded_labels(labels, tuple(class_names))
-    detector = DETECTORS.load("leave_one_out" if method == "auto" else method)
-    return detector(
-        features,
-        encoded,
-        classes=classes,
-        ids=np.arange(len(labels)) if ids is None else np.asarray(ids),
-        class_names=tuple(class_names),
-        seed=seed,
-    )
-
-
-def ridge_issues(
-    features: Any,
-    given_labels: np.ndarray,
-    *,
-    classes: np.ndarray,
-    ids: np.ndarray,
-    class_names: tuple[str, ...],
-    seed: int,
-) -> LabelIssues:
-    """Calibrated leave-one-out probabilities of a ridge head (`posterior.leave_one_out`, `.calibration`).
-
-    A label is an issue where it is more likely wrong than right.
-    """
-    del seed  # nothing is drawn
-    scores = leave_one_out(features, given_labels, num_classes=len(classes)).scores
-    calibrated = calibrate(scores, given_labels)
-    is_issue = calibrated.suspicion > 0.5
-    others = calibrated.probs.copy()
-    np.put_along_axis(others, given_labels[:, None], -1.0, axis=1)
-    # Also where right is likelier than wrong: who reviews by suspicion wants to know what else it is.
-    suggested = np.where(is_issue, others.argmax(1), calibrated.probs.argmax(1))
-    return LabelIssues(
-        ids=ids,
-        given_labels=classes[given_labels],
-        suggested_labels=classes[suggested],
-        suspicion=calibrated.suspicion,
-        is_issue=is_issue,
-        method="leave_one_out",
-        probs=calibrated.probs,
-        class_names=class_names,
-    )
-
-
-def encoded_labels(labels: np.ndarray, class_names: tuple[str, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """The vocabulary of the labels, and each label's place in it.
-
-    Raises:
-        BadData: one class only, types that have no order, a class id without a name.
-    """
-    if class_names:
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise invalid(
-                "given_labels", labels.dtype.name, "class ids (integers) where `class_names` are given"
-            )
-        check_label_range(labels, len(class_names), "given_labels")
-        classes, encoded = np.arange(len(class_names)), labels.astype(np.int64)
+    for name in ("probs", "zero_shot"):
+        if name in given:
+            check_probs(given[name], name, len(classes))
+    if method not in (AUTO, *DETECTORS.names):
+        raise unknown_name("detector", method, (AUTO, *DETECTORS.names))
+    evidence = Evidence(encoded, classes, **matrices, text_tower=text_tower, seed=seed)
+    if method == AUTO:
+        opinion = _chosen(evidence, method_options)
     else:
-        try:
-            classes, encoded = np.unique(labels, return_inverse=True)
-        except TypeError as error:
-            raise BadData(
-                f"`given_labels` mixes types that have no order ({error}); allowed: one type."
-            ) from error
-    if len(np.unique(encoded)) < 2:
-        raise BadData(
-            f"`given_labels` hold one class only, {labels[:1].tolist()[0]!r}; allowed: two or more. "
-            "Next: check the label column."
-        )
-    return classes, encoded
+        opinion = opinion_of(evidence, method, method_options)
+    return LabelIssues(
+        ids=np.arange(len(labels)) if ids is None else np.asarray(ids),
+        given_labels=classes[encoded],
+        suggested_labels=classes[opinion.suggested_labels],
+        suspicion=opinion.suspicion,
+        is_issue=opinion.is_issue,
+        method=opinion.method,
+        joint=opinion.joint,
+        classes=classes,
+        probs=opinion.probs,
+        class_names=tuple(class_names),
+        notes=opinion.notes,
+    )
 
 
-def check_examples(features: Any, labels: np.ndarray, ids: Any, *, name: str = "features") -> None:
-    """Raise unless rows and labels are there, finite and as many.
-
-    Args:
-        features: (n, d) array, memory-mapped or not.
-        labels: (n,).
-        ids: (n,), each once, or `None`.
-        name: of the rows, for messages.
-    """
-    check_matrix(features, name)
-    if labels.ndim != 1:
-        raise invalid("given_labels", labels.shape, "an array of one axis, (n,)")
-    for which, values in (("given_labels", labels), ("ids", ids)):
-        if values is not None and len(values) != len(features):
-            raise BadData(
-                f"`{which}` has {len(values)} rows, `{name}` {len(features)}; they must agree. "
-                "Next: pass the labels of exactly these examples."
-            )
-    if ids is not None:
-        check_unique_ids(np.asarray(ids), "ids")
-    if len(labels) < 2:
-        raise BadData(f"`{name}` has {len(labels)} rows; allowed: two or more.")
-    check_labels_present(labels, "given_labels")
-    for start in range(0, len(labels), 8192):
-        check_finite(np.asarray(features[start : start + 8192]), name, first_row=start)
+def _chosen(evidence: Evidence, options: Mapping[str, Any] | None) -> Opinion:
+    """What there is decides: features tell most, then probabilities of a model that saw labels, then none."""
+    if options:
+        raise invalid("method_options", dict(options), "none with method 'auto'", "Name a method.")
+    if evidence.features is not None:
+        return better_explained(evidence)
+    method = "confident_learning" if evidence.probs is not None else "zero_shot"
+    has = "`probs`" if evidence.probs is not None else "`zero_shot`"
+    return opinion_of(evidence, method).with_note(f"Method {method!r}, because there is {has} only.")

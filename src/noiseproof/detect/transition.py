@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 from scipy.optimize import nnls
 from sklearn.linear_model import LogisticRegression
 
-from noiseproof.detect.issues import check_examples, encoded_labels
-from noiseproof.detect.neighbours import label_consensus, solve_consensus
+from noiseproof.detect.confident import calibrated_joint, confidence, confident_joint
+from noiseproof.detect.consensus import label_consensus, solve_consensus
+from noiseproof.detect.inputs import check_examples, check_probs, encoded_labels
 from noiseproof.errors import BadData, invalid
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
@@ -21,8 +22,6 @@ from noiseproof.rng import stream
 
 METHODS = ("confident_joint", "anchor", "neighbours")
 DEFAULT_METHOD = "confident_joint"
-_SUMS_TO_1 = 1e-3  # probabilities may come from float16
-_TIE = 1e-6
 # Ridge scores of two classes differ by about 1, the logits of a sure classifier by about 8.
 _SCORE_SCALE = 8.0
 _LEAST_OF_A_CLASS = 3
@@ -116,12 +115,14 @@ def estimate_transition(
         check_examples(probs, labels, None, name="probs")
     classes, encoded = encoded_labels(labels)
     if probs is not None:
-        probs = _checked_probs(probs, len(classes))
+        check_probs(probs, "probs", len(classes))
+        probs = probs.astype(np.float64)
     if method == "neighbours":
         matrix, prior = _from_neighbours(np.asarray(features), encoded, classes, max_examples, seed)
     elif method == "confident_joint":
         probs = _sharpened(features, encoded, len(classes)) if probs is None else probs
-        matrix, prior = from_joint(confident_joint(probs, encoded), encoded)
+        counts = confident_joint(confidence(probs, encoded), encoded, num_classes=len(classes))
+        matrix, prior = from_joint(counts, encoded)
     else:
         probs = _given_probs(features, encoded, len(classes)) if probs is None else probs
         matrix = anchor_rows(probs, encoded, quantile=quantile)
@@ -129,40 +130,14 @@ def estimate_transition(
     return TransitionEstimate(matrix, prior, classes, method)
 
 
-def confident_joint(probs: Probs, given_labels: Labels) -> Int[np.ndarray, "k k"]:
-    """Counts C[i, j] of examples with the given label i that are confidently of class j.
-
-    An example is confident of class j where p_j is at least what it is on average for the examples given j;
-    of several such classes, the likeliest of all counts. Every class has at least one right label.
-
-    Args:
-        probs: out-of-sample.
-        given_labels: class ids in [0, k), each of which occurs.
-
-    Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eqs. 1 and 2.
-    """
-    k = probs.shape[1]
-    thresholds = np.array([probs[given_labels == j, j].mean() for j in range(k)])
-    is_confident = probs >= thresholds - _TIE
-    num_confident = is_confident.sum(axis=1)
-    guess = np.where(num_confident > 1, probs.argmax(axis=1), is_confident.argmax(axis=1))
-    counts = np.zeros((k, k), np.int64)
-    np.add.at(counts, (given_labels[num_confident > 0], guess[num_confident > 0]), 1)
-    np.fill_diagonal(counts, np.maximum(counts.diagonal(), 1))
-    return counts
-
-
 def from_joint(counts: Int[np.ndarray, "k k"], given_labels: Labels) -> tuple[Matrix, Shares]:
     """Transition matrix and clean prior of a confident joint.
 
     Args:
-        counts: of given label (row) and class (column); rows are scaled to the given labels there are.
+        counts: of given label (row) and class (column).
         given_labels: class ids.
-
-    Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eq. 3.
     """
-    shares = np.bincount(given_labels, minlength=len(counts)) / len(given_labels)
-    joint = counts / counts.sum(axis=1, keepdims=True) * shares[:, None]
+    joint = calibrated_joint(counts, given_labels)
     prior = joint.sum(axis=0)
     return (joint / prior).T, prior
 
@@ -242,18 +217,3 @@ def _check_options(method: str, features: Any, probs: Any, quantile: Any, max_ex
         raise invalid("probs", "given", "None for the method 'neighbours'", "It looks at features only.")
     if features is None and probs is None:
         raise invalid("features", None, "(n, d) features, or `probs` beside it")
-
-
-def _checked_probs(probs: np.ndarray, k: int) -> Probs:
-    matrix = probs.astype(np.float64)
-    if matrix.shape[1] != k:
-        raise invalid("probs", f"of shape {matrix.shape}", f"{k} columns, one per class that occurs")
-    wrong = np.flatnonzero((matrix < 0).any(axis=1) | (np.abs(matrix.sum(axis=1) - 1) > _SUMS_TO_1))
-    if len(wrong):
-        row = int(wrong[0])
-        raise BadData(
-            f"`probs` has the row {row} with the sum {matrix[row].sum():.6g} and the least value "
-            f"{matrix[row].min():.6g} ({len(wrong)} such rows); allowed: probabilities that sum to 1. Next: "
-            "pass what `predict_proba` returns, not logits."
-        )
-    return matrix

@@ -1,4 +1,4 @@
-"""How well suspect labels were found, where the truth is known."""
+"""How well suspect labels were found, where the truth is known; over the whole set, never over batches."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from noiseproof.errors import BadData
-from noiseproof.records import LabelIssues
+from noiseproof.records import LabelIssues, rows_as_shares
+
+_BINS = 10  # of the suspicion, equally wide
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,20 @@ class DetectionMetrics:
         precision: of the flagged labels, the part that is wrong; `None` where none is flagged.
         recall: of the wrong labels, the part that is flagged; `None` where none is wrong.
         f1: harmonic mean of the two; `None` where none is flagged and none is wrong.
+        clean_precision: of the labels left, the part that is right; `None` where none is left.
+        clean_recall: of the right labels, the part that is left; `None` where none is right.
+        clean_f1: harmonic mean of the two; `None` where none is left and none is right.
         auroc: chance that a wrong label has a higher suspicion than a right one; `None` without both sorts.
         average_precision: area under the precision-recall curve of the suspicion; `None` where none is wrong.
+        precision_at_1: part that is wrong of the 1 % with the highest suspicion, at least one label.
+        precision_at_5: of the 5 %.
+        precision_at_10: of the 10 %.
+        rate_error: estimated less true share of wrong labels.
+        transition_error: distance of the rows of the estimated transition matrix from those realised, half
+            the sum of absolute differences, mean over the examples by true class; in [0, 1]. `None` where a
+            true label is no class of the detector.
+        calibration_error: of the suspicion as a probability: absolute difference between mean suspicion and
+            share of wrong labels, mean over ten bins by their size.
         num_flagged: labels the detector decided against.
         num_wrong: labels that differ from the truth.
     """
@@ -30,13 +44,22 @@ class DetectionMetrics:
     precision: float | None
     recall: float | None
     f1: float | None
+    clean_precision: float | None
+    clean_recall: float | None
+    clean_f1: float | None
     auroc: float | None
     average_precision: float | None
+    precision_at_1: float
+    precision_at_5: float
+    precision_at_10: float
+    rate_error: float
+    transition_error: float | None
+    calibration_error: float
     num_flagged: int
     num_wrong: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for `run.json`."""
+        """Plain values, for files."""
         return asdict(self)
 
 
@@ -56,17 +79,72 @@ def detection_metrics(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"]) 
             "allowed: the same examples in both. Next: pass the truth for the examples the detector saw."
         )
     is_wrong, flagged = issues.given_labels != clean_labels, issues.is_issue
-    num_wrong, num_flagged, n = int(is_wrong.sum()), int(flagged.sum()), len(is_wrong)
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        is_wrong, flagged, average="binary", zero_division=0
-    )
+    num_wrong, n = int(is_wrong.sum()), len(is_wrong)
     has_both = 0 < num_wrong < n
+    precision, recall, f1 = _agreement(is_wrong, flagged)
+    clean_precision, clean_recall, clean_f1 = _agreement(~is_wrong, ~flagged)
     return DetectionMetrics(
-        precision=float(precision) if num_flagged else None,
-        recall=float(recall) if num_wrong else None,
-        f1=float(f1) if num_flagged + num_wrong else None,
+        precision, recall, f1, clean_precision, clean_recall, clean_f1,
         auroc=float(roc_auc_score(is_wrong, issues.suspicion)) if has_both else None,
         average_precision=float(average_precision_score(is_wrong, issues.suspicion)) if num_wrong else None,
-        num_flagged=num_flagged,
+        precision_at_1=precision_within(is_wrong, issues.suspicion, 0.01),
+        precision_at_5=precision_within(is_wrong, issues.suspicion, 0.05),
+        precision_at_10=precision_within(is_wrong, issues.suspicion, 0.1),
+        rate_error=issues.noise_rate - num_wrong / n,
+        transition_error=transition_error(issues, clean_labels),
+        calibration_error=calibration_error(is_wrong, issues.suspicion),
+        num_flagged=int(flagged.sum()),
         num_wrong=num_wrong,
+    )  # fmt: skip
+
+
+def precision_within(
+    is_wrong: Bool[np.ndarray, " n"], suspicion: Float[np.ndarray, " n"], budget: float
+) -> float:
+    """Part that is wrong of the most suspicious labels; of equal ones as many count as fit.
+
+    Args:
+        is_wrong: the truth.
+        suspicion: higher = more likely wrong.
+        budget: share of the labels, of which at least one is looked at.
+    """
+    num = max(1, round(budget * len(suspicion)))
+    last = np.partition(suspicion, -num)[-num]
+    above, tied = suspicion > last, suspicion == last
+    return float((is_wrong[above].sum() + is_wrong[tied].mean() * (num - above.sum())) / num)
+
+
+def transition_error(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"]) -> float | None:
+    """See `DetectionMetrics`."""
+    if not np.isin(clean_labels, issues.classes).all():
+        return None
+    counts = np.zeros_like(issues.joint, dtype=np.float64)
+    places = [np.searchsorted(issues.classes, labels) for labels in (clean_labels, issues.given_labels)]
+    np.add.at(counts, tuple(places), 1.0)
+    distances = np.abs(issues.transition - rows_as_shares(counts)).sum(1) / 2
+    return float(distances @ counts.sum(1) / counts.sum())
+
+
+def calibration_error(is_wrong: Bool[np.ndarray, " n"], suspicion: Float[np.ndarray, " n"]) -> float:
+    """Expected calibration error.
+
+    Source: Naeini, Cooper & Hauskrecht 2015, AAAI; Guo et al. 2017, arXiv:1706.04599, Eq. 3.
+    """
+    bins = np.minimum((suspicion * _BINS).astype(int), _BINS - 1)
+    excess = np.bincount(bins, weights=suspicion - is_wrong, minlength=_BINS)
+    return float(np.abs(excess).sum() / len(suspicion))
+
+
+def _agreement(
+    truth: Bool[np.ndarray, " n"], found: Bool[np.ndarray, " n"]
+) -> tuple[float | None, float | None, float | None]:
+    """Precision, recall and F1; `None` where they are not defined."""
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, found, average="binary", zero_division=0
+    )
+    num_true, num_found = truth.sum(), found.sum()
+    return (
+        float(precision) if num_found else None,
+        float(recall) if num_true else None,
+        float(f1) if num_true + num_found else None,
     )

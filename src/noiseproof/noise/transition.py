@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from noiseproof.errors import BadData
 from noiseproof.noise.draw import widened
+from noiseproof.records import rows_as_shares
 
 Matrix = Float[np.ndarray, "k k"]
 
@@ -39,9 +40,7 @@ def realised_transition(
     clean: Int[np.ndarray, " n"], given: Int[np.ndarray, " n"], num_classes: int
 ) -> Matrix:
     """Row-stochastic `T[i, j] = P(given = j | clean = i)` as counted; identity where i has no examples."""
-    counts = _pair_counts(clean, given, num_classes)
-    total = counts.sum(axis=1, keepdims=True)
-    return np.where(total > 0, counts / np.maximum(total, 1), np.eye(num_classes))
+    return rows_as_shares(_pair_counts(clean, given, num_classes))
 
 
 def target_entropy_nats(

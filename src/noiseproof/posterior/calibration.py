@@ -29,11 +29,13 @@ class Calibrated:
         probs: of the true label, rows sum to 1.
         suspicion: probability that the given label is wrong, in [0, 1].
         noise_rate: fraction of labels that are wrong, in [0, (k - 1) / k].
+        log_likelihood: mean ln P(given | x), nats.
     """
 
     probs: Float[np.ndarray, "n k"]
     suspicion: Float[np.ndarray, " n"]
     noise_rate: float
+    log_likelihood: float
 
 
 def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " n"]) -> Calibrated:
@@ -62,8 +64,10 @@ def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " 
     log_given = np.take_along_axis(log_probs, given_labels[:, None], 1)[:, 0]
     given = np.exp(log_given)
     wrong = contamination / k * -np.expm1(log_given)
-    suspicion = np.clip(wrong / ((1 - contamination) * given + contamination / k), 0.0, 1.0)
-    return Calibrated(np.exp(log_probs), suspicion, contamination * (k - 1) / k)
+    likelihood = (1 - contamination) * given + contamination / k
+    suspicion = np.clip(wrong / likelihood, 0.0, 1.0)
+    rate = contamination * (k - 1) / k
+    return Calibrated(np.exp(log_probs), suspicion, rate, float(np.log(likelihood).mean()))
 
 
 def _negative_log_likelihood(

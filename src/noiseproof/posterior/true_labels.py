@@ -17,6 +17,7 @@ who labels gives which class for which, by EM). p from features and the imagined
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,28 @@ def true_label_probs(features: Any, given_labels: Labels) -> Probs:
     """
     num_classes = int(given_labels.max()) + 1
     scores = leave_one_out(features, given_labels, num_classes=num_classes).scores
-    return probs_from_scores(scores, given_labels)[0]
+    return fit_channel(scores, given_labels).posterior
 
 
-def probs_from_scores(scores: Probs, given_labels: Labels) -> tuple[Probs, Matrix]:
-    """Probabilities of the true labels, and the transition matrix that they were found with.
+@dataclass(frozen=True, eq=False)
+class ChannelFit:
+    """How true labels become given ones, and what the true ones then probably are.
+
+    Attributes:
+        probs: P(true | x), rows sum to 1.
+        posterior: P(true | x, given), likewise.
+        matrix: transition matrix, T.
+        log_likelihood: mean ln P(given | x), nats.
+    """
+
+    probs: Probs
+    posterior: Probs
+    matrix: Matrix
+    log_likelihood: float
+
+
+def fit_channel(scores: Probs, given_labels: Labels) -> ChannelFit:
+    """Sharpness and transition matrix by expectation maximisation.
 
     Args:
         scores: out-of-sample; larger = more likely.
@@ -67,7 +85,8 @@ def probs_from_scores(scores: Probs, given_labels: Labels) -> tuple[Probs, Matri
         probs = _sharpened(scores, given_labels, matrix)
         for _ in range(_STEPS):
             matrix = transition_of(bayes(probs, given_labels, matrix), given_labels, imagined)
-    return bayes(probs, given_labels, matrix), matrix
+    likelihood = (probs * matrix[:, given_labels].T).sum(1)
+    return ChannelFit(probs, bayes(probs, given_labels, matrix), matrix, float(np.log(likelihood).mean()))
 
 
 def bayes(probs: Probs, given_labels: Labels, matrix: Matrix) -> Probs:

@@ -1,0 +1,126 @@
+"""Confident learning: an issue is confidently of another class than the given one.
+
+Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Section 3.
+Differs: rows are read in blocks, so that memory is O(k^2 + n) beside the probabilities. What is flagged is
+what cleanlab's `find_label_issues(filter_by="confident_learning")` flags; a test holds it to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.opinion import Opinion, by_decision
+
+_BLOCK_NUMBERS = 2**22  # probabilities looked at at once
+_TIE = 1e-6  # thresholds and leads give way by this much, as in cleanlab
+
+Labels = Int[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, eq=False)
+class Confidence:
+    """What each row of probabilities is confident of.
+
+    Attributes:
+        preferred: the likeliest class.
+        confident: the class that the example is confidently of; -1 where there is none.
+        of_given: probability of the given label.
+        is_beaten: whether another class is likelier than the given one.
+    """
+
+    preferred: Labels
+    confident: Labels
+    of_given: Float[np.ndarray, " n"]
+    is_beaten: np.ndarray
+
+
+def confident_opinion(evidence: Evidence) -> Opinion:
+    """Suspicion is one minus the probability of the given label."""
+    method = "confident_learning"
+    probs, given = evidence.out_of_sample(method), evidence.given_labels
+    found = confidence(probs, given)
+    is_issue = (found.confident >= 0) & (found.confident != given) & found.is_beaten
+    opinion = by_decision(
+        np.clip(1.0 - found.of_given, 0.0, 1.0), is_issue,
+        np.where(is_issue, found.confident, found.preferred), given,
+        num_classes=evidence.num_classes, method=method,
+        probs=probs if isinstance(probs, np.ndarray) else None,
+    )  # fmt: skip
+    counts = confident_joint(found, given, num_classes=evidence.num_classes)
+    return opinion.with_joint(calibrated_joint(counts, given).T * len(given))
+
+
+def confidence(probs: Any, given_labels: Labels) -> Confidence:
+    """Two passes over the rows: thresholds, then what reaches them.
+
+    An example is confident of class j where p_j is at least what it is on average for the examples given j;
+    of several such classes, the likeliest of all counts.
+
+    Args:
+        probs: (n, k) array-like, out-of-sample; sliced by rows.
+        given_labels: class ids.
+
+    Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eqs. 1 and 2.
+    """
+    n = len(given_labels)
+    preferred, confident = np.empty(n, np.int64), np.empty(n, np.int64)
+    of_given, is_beaten = np.empty(n), np.empty(n, bool)
+    lowest = class_thresholds(probs, given_labels) - _TIE
+    for rows, block in _blocks(probs):
+        local = np.arange(len(block))
+        best, given = block.argmax(1), block[local, given_labels[rows]].astype(np.float64)
+        top = block[local, best].astype(np.float64)
+        found = np.where(top >= lowest[best], best, -1)
+        # Mostly the likeliest class reaches its threshold; else one other may, and of several the likeliest
+        # of all counts, too.
+        rest = np.flatnonzero(found < 0)
+        reached = block[rest] >= lowest
+        num_reached = reached.sum(1)
+        found[rest] = np.select([num_reached == 1, num_reached > 1], [reached.argmax(1), best[rest]], -1)
+        preferred[rows], confident[rows], of_given[rows] = best, found, given
+        is_beaten[rows] = top > given + _TIE
+    return Confidence(preferred, confident, of_given, is_beaten)
+
+
+def class_thresholds(probs: Any, given_labels: Labels) -> Float[np.ndarray, " k"]:
+    """Mean probability of each class among the examples given to it; infinite for a class without any."""
+    k = probs.shape[1]
+    sums, counts = np.zeros(k), np.bincount(given_labels, minlength=k)
+    for rows, block in _blocks(probs):
+        given = given_labels[rows]
+        sums += np.bincount(given, weights=block[np.arange(len(given)), given], minlength=k)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
+
+
+def confident_joint(found: Confidence, given_labels: Labels, *, num_classes: int) -> Int[np.ndarray, "k k"]:
+    """Counts C[i, j] of examples with the given label i that are confidently of class j.
+
+    Every class has at least one right label.
+    """
+    counts = np.zeros((num_classes, num_classes), np.int64)
+    is_sure = found.confident >= 0
+    np.add.at(counts, (given_labels[is_sure], found.confident[is_sure]), 1)
+    np.fill_diagonal(counts, np.maximum(counts.diagonal(), 1))
+    return counts
+
+
+def calibrated_joint(counts: Int[np.ndarray, "k k"], given_labels: Labels) -> Float[np.ndarray, "k k"]:
+    """Shares of given label (row) and class (column), rows scaled to the given labels there are.
+
+    Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eq. 3.
+    """
+    shares = np.bincount(given_labels, minlength=len(counts)) / len(given_labels)
+    return counts / counts.sum(axis=1, keepdims=True) * shares[:, None]
+
+
+def _blocks(probs: Any) -> Iterator[tuple[slice, np.ndarray]]:
+    num_rows = max(256, _BLOCK_NUMBERS // probs.shape[1])
+    for start in range(0, len(probs), num_rows):
+        rows = slice(start, min(start + num_rows, len(probs)))
+        yield rows, np.asarray(probs[rows])

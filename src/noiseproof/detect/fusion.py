@@ -1,0 +1,56 @@
+"""Several detectors together: the mean of their ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.stats import rankdata
+
+from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.opinion import Opinion, by_decision, flagged_by_rate, second_best
+from noiseproof.detect.ridge import estimated_rate
+from noiseproof.errors import invalid
+
+DEFAULT = ("leave_one_out", "neighbours", "aum")
+
+
+def fusion_opinion(evidence: Evidence, *, methods: Sequence[str] = DEFAULT) -> Opinion:
+    """Issues are as many as leave-one-out estimates to be wrong; suggested is what most detectors prefer.
+
+    Args:
+        evidence: with what each of them needs.
+        methods: two detectors or more, the first of which decides where votes are equal.
+
+    Source: Dwork et al. 2001, WWW, Section 3.1 (Borda's method of mean ranks).
+    """
+    from noiseproof.detect.table import opinion_of
+
+    if isinstance(methods, str) or len(set(methods)) < 2 or set(methods) & {"fusion", "auto"}:
+        raise invalid("methods", methods, "two detectors or more, each once, none of them 'fusion' or 'auto'")
+    opinions = [opinion_of(evidence, method) for method in methods]
+    suspicion = mean_ranks(np.stack([opinion.suspicion for opinion in opinions]))
+    is_issue = flagged_by_rate(suspicion, estimated_rate(evidence))
+    votes = votes_of(np.stack([opinion.suggested_labels for opinion in opinions]), evidence.num_classes)
+    given = evidence.given_labels
+    preferred = np.where(is_issue, second_best(votes, given), given)
+    return by_decision(
+        suspicion, is_issue, preferred, given,
+        num_classes=evidence.num_classes, method="fusion",
+    ).with_note(f"Mean ranks of {', '.join(methods)}.")  # fmt: skip
+
+
+def mean_ranks(suspicions: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " n"]:
+    """Mean over the detectors of each example's rank among all, scaled to [0, 1]; ties share theirs."""
+    n = suspicions.shape[1]
+    return (rankdata(suspicions, axis=1).mean(0) - 1) / max(n - 1, 1)
+
+
+def votes_of(labels: Int[np.ndarray, "m n"], num_classes: int) -> Float[np.ndarray, "n k"]:
+    """How many rows say each class; of equally many that of the earliest row counts a little more."""
+    m, n = labels.shape
+    votes = np.zeros((n, num_classes))
+    for place, row in enumerate(labels):
+        votes[np.arange(n), row] += 1 + (m - place) * 1e-3
+    return votes

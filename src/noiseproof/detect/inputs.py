@@ -1,0 +1,196 @@
+"""What a detector may look at, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from noiseproof.detect.dynamics import Dynamics, training_dynamics
+from noiseproof.errors import BadData, invalid
+from noiseproof.posterior.calibration import Calibrated, calibrate
+from noiseproof.posterior.leave_one_out import leave_one_out
+from noiseproof.posterior.true_labels import ChannelFit, fit_channel
+from noiseproof.records import (
+    check_finite,
+    check_label_range,
+    check_labels_present,
+    check_matrix,
+    check_unique_ids,
+)
+
+_SUMS_TO_1 = 1e-3  # probabilities may come from float16
+_BLOCK_ROWS = 8192
+
+Probs = Float[np.ndarray, "n k"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of the examples; what several detectors derive from it is computed once.
+
+    Attributes:
+        given_labels: (n,) class ids.
+        classes: k labels as the user has them.
+        features: (n, d) of a frozen encoder, array-like; `None` where there are none.
+        probs: (n, k) out-of-sample probabilities of the user's own model.
+        zero_shot: (n, k) probabilities of an image-text model that never saw the labels.
+        text_tower: class names with learnable contexts, see `detect.prompts`.
+        seed: of detectors that draw random numbers.
+    """
+
+    given_labels: Int[np.ndarray, " n"]
+    classes: np.ndarray
+    features: Any = None
+    probs: Any = None
+    zero_shot: Any = None
+    text_tower: Any = None
+    seed: int = 0
+
+    @property
+    def num_classes(self) -> int:
+        """k."""
+        return len(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.given_labels)
+
+    def need(self, name: str, method: str) -> Any:
+        """What a detector cannot do without.
+
+        Raises:
+            InvalidArgument: it was not given.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise invalid(
+                name, None, f"{_SAID[name]} for the method {method!r}",
+                "Next: pass it, or take method='auto', which looks at what there is.",
+            )  # fmt: skip
+        return value
+
+    @cached_property
+    def scores(self) -> Probs:
+        """Leave-one-out scores of a ridge head."""
+        return leave_one_out(self.features, self.given_labels, num_classes=self.num_classes).scores
+
+    @cached_property
+    def calibrated(self) -> Calibrated:
+        """Probabilities made of them, where a wrong label may be any class."""
+        return calibrate(self.scores, self.given_labels)
+
+    @cached_property
+    def channel(self) -> ChannelFit:
+        """Probabilities made of them, where some classes are taken for others."""
+        return fit_channel(self.scores, self.given_labels)
+
+    @cached_property
+    def _dynamics(self) -> Dynamics:
+        return training_dynamics(
+            np.asarray(self.features), self.given_labels, num_classes=self.num_classes, seed=self.seed
+        )
+
+    def dynamics(self, method: str) -> Dynamics:
+        """What two heads say of the labels while they learn."""
+        self.need("features", method)
+        return self._dynamics
+
+    def out_of_sample(self, method: str) -> Probs:
+        """Class probabilities of every example by a model that did not see its label."""
+        if self.probs is not None:
+            return self.probs
+        self.need("features", method)
+        return self.calibrated.probs
+
+
+_SAID = {
+    "features": "an (n, d) array of features",
+    "probs": "an (n, k) array of out-of-sample probabilities",
+    "zero_shot": "an (n, k) array of probabilities of an image-text model",
+    "text_tower": "the text tower of an image-text model",
+}
+
+
+def encoded_labels(labels: np.ndarray, class_names: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """The vocabulary of the labels, and each label's place in it.
+
+    Raises:
+        BadData: one class only, types that have no order, a class id without a name.
+    """
+    if class_names:
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise invalid(
+                "given_labels", labels.dtype.name, "class ids (integers) where `class_names` are given"
+            )
+        check_label_range(labels, len(class_names), "given_labels")
+        classes, encoded = np.arange(len(class_names)), labels.astype(np.int64)
+    else:
+        try:
+            classes, encoded = np.unique(labels, return_inverse=True)
+        except TypeError as error:
+            raise BadData(
+                f"`given_labels` mixes types that have no order ({error}); allowed: one type."
+            ) from error
+    if len(np.unique(encoded)) < 2:
+        raise BadData(
+            f"`given_labels` hold one class only, {labels[:1].tolist()[0]!r}; allowed: two or more. "
+            "Next: check the label column."
+        )
+    return classes, encoded
+
+
+def check_examples(rows: Any, labels: np.ndarray, ids: Any, *, name: str = "features") -> None:
+    """Raise unless rows and labels are there, finite and as many.
+
+    Args:
+        rows: (n, d) array, memory-mapped or not.
+        labels: (n,).
+        ids: (n,), each once, or `None`.
+        name: of the rows, for messages.
+    """
+    check_matrix(rows, name)
+    if labels.ndim != 1:
+        raise invalid("given_labels", labels.shape, "an array of one axis, (n,)")
+    for which, values in (("given_labels", labels), ("ids", ids)):
+        if values is not None and len(values) != len(rows):
+            raise BadData(
+                f"`{which}` has {len(values)} rows, `{name}` {len(rows)}; they must agree. "
+                "Next: pass the labels of exactly these examples."
+            )
+    if ids is not None:
+        check_unique_ids(np.asarray(ids), "ids")
+    if len(labels) < 2:
+        raise BadData(f"`{name}` has {len(labels)} rows; allowed: two or more.")
+    check_labels_present(labels, "given_labels")
+    for start in range(0, len(labels), _BLOCK_ROWS):
+        check_finite(np.asarray(rows[start : start + _BLOCK_ROWS]), name, first_row=start)
+
+
+def check_probs(probs: Any, name: str, num_classes: int) -> None:
+    """Raise unless the rows are probabilities of k classes; they are read in blocks.
+
+    Args:
+        probs: (n, k), checked by `check_examples`.
+        name: of the argument.
+        num_classes: k.
+    """
+    if probs.shape[1] != num_classes:
+        raise invalid(
+            name, f"of shape {tuple(probs.shape)}", f"{num_classes} columns, one per class",
+            "Next: pass `class_names` if some classes do not occur among the labels.",
+        )  # fmt: skip
+    for start in range(0, len(probs), _BLOCK_ROWS):
+        block = np.asarray(probs[start : start + _BLOCK_ROWS])
+        sums = block.sum(axis=1, dtype=np.float64)
+        wrong = np.flatnonzero((block.min(axis=1) < 0) | (np.abs(sums - 1) > _SUMS_TO_1))
+        if len(wrong):
+            row = int(wrong[0])
+            raise BadData(
+                f"`{name}` has the row {start + row} with the sum {sums[row]:.6g} and the least value "
+                f"{block[row].min():.6g}; allowed: probabilities that sum to 1. Next: pass what "
+                "`predict_proba` returns, not logits."
+            )

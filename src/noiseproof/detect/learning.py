@@ -1,0 +1,90 @@
+"""Detectors that look on while a head learns: margins (AUM), forgetting, small loss, two humps of losses."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit
+
+from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.opinion import Opinion, by_decision, flagged_by_rate, second_best
+from noiseproof.detect.ridge import estimated_rate
+from noiseproof.posterior.mixture import fit_mixture
+
+_LEAST_SEPARATION = 2.0  # Ashman, Bird & Zepf 1994
+_TIE_SHARE = 1e-3  # of the suspicion, that the loss itself decides
+
+
+def aum_opinion(evidence: Evidence) -> Opinion:
+    """An issue has a margin below that of labels which are wrong for sure (`detect.dynamics`).
+
+    The suspicion is 1/2 at the threshold and falls with the margin, by its spread.
+    """
+    seen = evidence.dynamics("aum")
+    spread = float(seen.margin.std()) or 1.0
+    suspicion = expit((seen.threshold - seen.margin) / spread)
+    return _decided(evidence, suspicion, seen.margin <= seen.threshold, "aum")
+
+
+def forgetting_opinion(evidence: Evidence, *, rate: float | None = None) -> Opinion:
+    """What is forgotten most often, and first of all what is never learned.
+
+    Among examples that are forgotten equally often the one with the larger loss comes first.
+    """
+    seen = evidence.dynamics("forgetting")
+    n = len(evidence)
+    most = seen.forgotten.max() + 1.0
+    events = np.where(seen.is_learned, seen.forgotten, most)
+    ranks = np.lexsort((seen.loss, events)).argsort()
+    suspicion = (events + ranks / n) / (most + 1.0)
+    return _by_rate(evidence, suspicion, rate, "forgetting")
+
+
+def small_loss_opinion(evidence: Evidence, *, rate: float | None = None) -> Opinion:
+    """The examples with the largest losses, as many as labels are wrong.
+
+    Args:
+        evidence: what is known.
+        rate: share of wrong labels, where it is known; estimated by default.
+
+    Source: Han et al. 2018, arXiv:1804.06872, Algorithm 1 (which examples a head learns from).
+    """
+    suspicion = -np.expm1(-evidence.dynamics("small_loss").loss)
+    return _by_rate(evidence, suspicion, rate, "small_loss")
+
+
+def mixture_opinion(evidence: Evidence) -> Opinion:
+    """An issue is likelier of the hump with large losses; without two humps, as `small_loss`.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1; the guard is ours.
+    """
+    seen = evidence.dynamics("mixture")
+    mixture = fit_mixture(seen.loss, seed=evidence.seed)
+    if mixture.separation < _LEAST_SEPARATION:
+        opinion = small_loss_opinion(evidence)
+        return opinion.with_method("mixture").with_note(
+            f"The losses have no two humps (separation {mixture.separation:.2f}, 2 is the least), so a "
+            "mixture says nothing: issues are the examples with the largest losses, as many as are "
+            "estimated to be wrong. Next: method='auto'."
+        )
+    suspicion = 1.0 - mixture.clean
+    # Of the far hump all are equally wrong; the larger loss comes first.
+    order = seen.loss / (seen.loss.max() or 1.0)
+    suspicion = np.clip((1 - _TIE_SHARE) * suspicion + _TIE_SHARE * order, 0.0, 1.0)
+    return _decided(evidence, suspicion, mixture.clean <= 0.5, "mixture")
+
+
+def _by_rate(evidence: Evidence, suspicion: np.ndarray, rate: float | None, method: str) -> Opinion:
+    share = estimated_rate(evidence) if rate is None else rate
+    opinion = _decided(evidence, suspicion, flagged_by_rate(suspicion, share), method)
+    how = "estimated by leave-one-out" if rate is None else "given"
+    return opinion.with_note(f"Flagged are the {share:.1%} with the highest suspicion; that share is {how}.")
+
+
+def _decided(evidence: Evidence, suspicion: np.ndarray, is_issue: np.ndarray, method: str) -> Opinion:
+    """An issue is taken for the class that the heads like best beside the given one."""
+    given = evidence.given_labels
+    other = second_best(evidence.dynamics(method).scores, given)
+    return by_decision(
+        suspicion, is_issue, np.where(is_issue, other, given), given,
+        num_classes=evidence.num_classes, method=method,
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Detectors on leave-one-out scores of a ridge head: no folds, and no example judges its own label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.opinion import Opinion, by_posterior
+from noiseproof.posterior.true_labels import alike, bayes
+
+# Mean nats per label by which a matrix of its own has to explain the labels better. People's mistakes
+# (CIFAR-10N) and noise by the example gain 0.01 to 0.06, of which most is the head's own confusion of
+# classes; pair noise at 40 % gains 0.10 to 0.18 (dev/LOG.md).
+_LEAST_GAIN = 0.07
+
+
+def leave_one_out_opinion(evidence: Evidence) -> Opinion:
+    """Any class may be given instead of the true one, all alike (`posterior.calibration`)."""
+    evidence.need("features", "leave_one_out")
+    fit, given = evidence.calibrated, evidence.given_labels
+    posterior = bayes(fit.probs, given, alike(fit.noise_rate, evidence.num_classes))
+    return by_posterior(posterior, given, suspicion=fit.suspicion, probs=fit.probs, method="leave_one_out")
+
+
+def transition_opinion(evidence: Evidence) -> Opinion:
+    """Some classes are given for others more than for the rest (`posterior.true_labels`)."""
+    evidence.need("features", "transition")
+    fit, given = evidence.channel, evidence.given_labels
+    rest = fit.posterior.copy()
+    np.put_along_axis(rest, given[:, None], 0.0, axis=1)
+    suspicion = np.clip(rest.sum(1), 0.0, 1.0)
+    return by_posterior(fit.posterior, given, suspicion=suspicion, probs=fit.probs, method="transition")
+
+
+def estimated_rate(evidence: Evidence) -> float:
+    """Share of wrong labels as the better of the two has it."""
+    joint = better_explained(evidence).joint
+    return float(1 - np.trace(joint) / joint.sum())
+
+
+def better_explained(evidence: Evidence) -> Opinion:
+    """The one of the two that the labels speak for, which says why."""
+    gain = evidence.channel.log_likelihood - evidence.calibrated.log_likelihood
+    if gain > _LEAST_GAIN:
+        return transition_opinion(evidence).with_note(
+            f"Method 'transition', because some classes are given for others far more than for the rest: a "
+            f"transition matrix explains the labels better by {gain:.2f} nats each."
+        )
+    return leave_one_out_opinion(evidence).with_note(
+        f"Method 'leave_one_out', because nothing speaks for mistakes that prefer certain pairs of classes: "
+        f"a transition matrix gains {gain:.2f} nats per label, {_LEAST_GAIN:g} would be much."
+    )

@@ -1,0 +1,147 @@
+"""The detectors by name: where each is, what it needs, what it can be told, and who published it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.opinion import Opinion
+from noiseproof.errors import invalid
+from noiseproof.ranges import Range
+from noiseproof.registry import Registry, unknown_name
+
+Allowed = Range | tuple[str, ...] | str  # numbers, words, or what a value has to be in words
+
+
+@dataclass(frozen=True)
+class Detector:
+    """An entry of the table.
+
+    Attributes:
+        home: where the function is: (evidence, **options) -> `Opinion`.
+        needs: what it looks at beside the given labels.
+        summary: what it does, a phrase.
+        source: authors and year.
+        options: name -> the numbers or words allowed, in words or as a range.
+    """
+
+    home: str
+    needs: str
+    summary: str
+    source: str
+    options: Mapping[str, Allowed] = field(default_factory=dict)
+
+
+_HERE = "noiseproof.detect"
+_RATE = {"rate": Range(0.0, 1.0)}
+TABLE: dict[str, Detector] = {
+    "leave_one_out": Detector(
+        f"{_HERE}.ridge:leave_one_out_opinion",
+        "features",
+        "a ridge head that never saw the label; mistakes go to all classes alike",
+        "Golub, Heath & Wahba 1979; calibration ours",
+    ),
+    "transition": Detector(
+        f"{_HERE}.ridge:transition_opinion",
+        "features",
+        "the same where some classes are given for others more than for the rest",
+        "Dempster, Laird & Rubin 1977; Dawid & Skene 1979",
+    ),
+    "confident_learning": Detector(
+        f"{_HERE}.confident:confident_opinion",
+        "features or probs",
+        "confidently of another class, by thresholds per class",
+        "Northcutt, Jiang & Chuang 2021, arXiv:1911.00068",
+    ),
+    "neighbours": Detector(
+        f"{_HERE}.neighbours:neighbours_opinion",
+        "features",
+        "most nearest neighbours have another label",
+        "Zhu, Dong & Liu 2022, arXiv:2110.06283",
+        {"k": Range(1.0, is_whole=True), "search": ("auto", "exact", "graph")},
+    ),
+    "small_loss": Detector(
+        f"{_HERE}.learning:small_loss_opinion",
+        "features",
+        "the largest losses while a head learns, as many as labels are wrong",
+        "Han et al. 2018, arXiv:1804.06872",
+        _RATE,
+    ),
+    "mixture": Detector(
+        f"{_HERE}.learning:mixture_opinion",
+        "features",
+        "the upper of two humps of these losses",
+        "Li, Socher & Hoi 2020, arXiv:2002.07394",
+    ),
+    "aum": Detector(
+        f"{_HERE}.learning:aum_opinion",
+        "features",
+        "a smaller margin while a head learns than labels that are wrong for sure",
+        "Pleiss et al. 2020, arXiv:2001.10528",
+    ),
+    "forgetting": Detector(
+        f"{_HERE}.learning:forgetting_opinion",
+        "features",
+        "never learned, or learned and forgotten again and again",
+        "Toneva et al. 2019, arXiv:1812.05159",
+        _RATE,
+    ),
+    "zero_shot": Detector(
+        f"{_HERE}.zero_shot:zero_shot_opinion",
+        "zero_shot",
+        "an image-text model likes another class better",
+        "Wei et al. 2024, arXiv:2409.19696, Table 1",
+    ),
+    "fusion": Detector(
+        f"{_HERE}.fusion:fusion_opinion",
+        "what its methods need",
+        "mean rank of several detectors",
+        "Dwork et al. 2001",
+        {"methods": "names of detectors"},
+    ),
+}
+DETECTORS = Registry("detector", {name: entry.home for name, entry in TABLE.items()})
+
+
+def opinion_of(evidence: Evidence, method: str, options: Mapping[str, Any] | None = None) -> Opinion:
+    """What a detector says.
+
+    Args:
+        evidence: what is known of the examples.
+        method: a name of the table.
+        options: of that detector.
+
+    Raises:
+        UnknownName: no such detector or option.
+        InvalidArgument: an option out of range, or something it needs is missing.
+    """
+    function = DETECTORS.load(method)
+    return function(evidence, **checked_options(method, options or {}))
+
+
+def checked_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, if the detector has them and they are in range.
+
+    Raises:
+        UnknownName, InvalidArgument: see `opinion_of`.
+    """
+    known = TABLE[method].options
+    for name, value in options.items():
+        if name not in known:
+            none = "" if known else "It has none. Next: leave the options out."
+            raise unknown_name(f"option of the detector {method!r}", name, known, none)
+        allowed = known[name]
+        is_wrong = (isinstance(allowed, Range) and not allowed.holds(value)) or (
+            isinstance(allowed, tuple) and value not in allowed
+        )
+        if is_wrong:
+            said = f"{told_option(allowed)} for the detector {method!r}"
+            raise invalid(f"method_options[{name!r}]", value, said)
+    return dict(options)
+
+
+def told_option(allowed: Allowed) -> str:
+    """What an option may be, in words."""
+    return " or ".join(allowed) if isinstance(allowed, tuple) else str(allowed)

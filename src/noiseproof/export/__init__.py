@@ -1,0 +1,1 @@
+"""Suspect labels on disk, and in the formats of other tools."""
