@@ -1,0 +1,97 @@
+"""What is chosen by what there is, label match, and several detectors together."""
+
+import numpy as np
+import pytest
+
+from noiseproof import corrupt_labels, find_label_issues
+from noiseproof.detect.fusion import mean_ranks, votes_of
+from noiseproof.detect.opinion import flagged_by_rate
+from noiseproof.errors import InvalidArgument, UnknownName
+
+
+def clouds(kind, rate, n=800):
+    rng = np.random.default_rng(0)
+    clean = np.arange(n) % 4
+    features = np.eye(4, 8)[clean] * 4 + rng.normal(size=(n, 8))
+    return features, corrupt_labels(clean, kind=kind, rate=rate, num_classes=4, seed=0)
+
+
+def test_noise_that_prefers_pairs_of_classes_gets_a_transition_matrix():
+    features, noisy = clouds("pair", 0.3)
+    found = find_label_issues(features, noisy.given)
+    assert found.method == "transition"
+    assert "a transition matrix explains the labels better by" in found.notes[0]
+    assert found.transition == pytest.approx(noisy.transition, abs=0.1)
+    assert found.noise_rate == pytest.approx(0.3, abs=0.05)
+    alike = find_label_issues(features, noisy.given, method="leave_one_out")
+    assert (found.is_issue == noisy.flipped).mean() > (alike.is_issue == noisy.flipped).mean() + 0.05
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2, 0.5])
+def test_noise_that_prefers_nothing_does_not(rate):
+    features, noisy = clouds("symmetric", rate)
+    found = find_label_issues(features, noisy.given)
+    assert found.method == "leave_one_out"
+    assert "would be much" in found.notes[0]
+    assert found.noise_rate == pytest.approx(rate, abs=0.04)
+    assert found.noise_rate == pytest.approx(found.suspicion.mean(), abs=1e-9)
+
+
+def test_label_match_by_hand():
+    zero_shot = np.array([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1]])
+    found = find_label_issues(None, np.array(["a", "a", "b"]), zero_shot=zero_shot)
+    assert found.method == "zero_shot"
+    assert found.is_issue.tolist() == [False, True, True]
+    assert found.suggested_labels.tolist() == ["a", "b", "a"]
+    assert found.suspicion == pytest.approx([0.3, 0.6, 0.9])
+    assert found.joint.tolist() == [[1, 1], [1, 0]]
+    assert "because there is `zero_shot` only" in found.notes[-1]
+
+
+def test_what_a_detector_needs_is_named():
+    with pytest.raises(InvalidArgument, match=r"`zero_shot` is None; allowed: an \(n, k\) .*'zero_shot'"):
+        find_label_issues(np.eye(4), [0, 0, 1, 1], method="zero_shot")
+    with pytest.raises(InvalidArgument, match=r"`features` is None; allowed: an \(n, d\) .*'neighbours'"):
+        find_label_issues(None, [0, 1], method="neighbours", probs=np.eye(2))
+    with pytest.raises(InvalidArgument, match=r"`features` is None; allowed: \(n, d\) features, or `probs`"):
+        find_label_issues(None, [0, 1])
+    with pytest.raises(InvalidArgument, match=r"`method_options` is .*none with method 'auto'"):
+        find_label_issues(np.eye(4), [0, 0, 1, 1], method_options={"k": 3})
+
+
+def test_mean_ranks_by_hand():
+    suspicions = np.array([[0.1, 0.9, 0.5], [0.3, 0.3, 0.2]])  # ranks 1 3 2, and 2.5 2.5 1
+    assert mean_ranks(suspicions) == pytest.approx([(1.75 - 1) / 2, (2.75 - 1) / 2, (1.5 - 1) / 2])
+
+
+def test_votes_are_counted_and_the_first_one_decides_between_equals():
+    labels = np.array([[0, 1, 2], [0, 0, 1], [1, 0, 0]])
+    assert votes_of(labels, 3).argmax(1).tolist() == [0, 0, 2]
+
+
+def test_fusion_of_two_is_between_them():
+    features, noisy = clouds("symmetric", 0.3)
+    names = ["leave_one_out", "neighbours"]
+    found = find_label_issues(features, noisy.given, method="fusion", method_options={"methods": names})
+    ranks = [find_label_issues(features, noisy.given, method=name).suspicion for name in names]
+    assert found.suspicion == pytest.approx(mean_ranks(np.stack(ranks)))
+    assert found.is_issue.mean() == pytest.approx(0.3, abs=0.03)
+    assert (found.suggested_labels != noisy.given).tolist() == found.is_issue.tolist()
+
+
+@pytest.mark.parametrize("methods", ["aum", ["aum"], ["aum", "aum"], ["aum", "auto"], ["fusion", "aum"]])
+def test_fusion_takes_two_other_detectors_or_more(methods):
+    with pytest.raises(InvalidArgument, match=r"`methods` is .* two detectors or more"):
+        find_label_issues(np.eye(4), [0, 0, 1, 1], method="fusion", method_options={"methods": methods})
+
+
+def test_fusion_of_an_unknown_detector_names_the_nearest():
+    with pytest.raises(UnknownName, match="Did you mean 'neighbours'"):
+        find_label_issues(
+            np.eye(4), [0, 0, 1, 1], method="fusion", method_options={"methods": ["aum", "neighbors"]}
+        )
+
+
+def test_a_rate_flags_so_many_and_ties_by_their_order():
+    assert flagged_by_rate(np.array([0.2, 0.9, 0.9, 0.1]), 0.25).tolist() == [False, True, False, False]
+    assert flagged_by_rate(np.array([0.2, 0.9]), 0.0).sum() == 0
