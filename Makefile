@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
-EXTRAS = vision,clip,text,hf,pretrain,adapt,dev
+EXTRAS = vision,clip,text,hf,pretrain,adapt,scale,dev
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 # Build environments obey the pins, too.

@@ -9,8 +9,8 @@ from noiseproof.detect.opinion import Opinion, by_posterior
 from noiseproof.posterior.true_labels import alike, bayes
 
 # Mean nats per label by which a matrix of its own has to explain the labels better. People's mistakes
-# (CIFAR-10N) and noise by the example gain 0.01 to 0.06, of which most is the head's own confusion of
-# classes; pair noise at 40 % gains 0.10 to 0.18 (dev/LOG.md).
+# (CIFAR-10N) and noise by the example gain 0.03 to 0.06, much of it the head's own confusion of classes; pair
+# noise of 10 to 40 % gains 0.10 to 0.27, and near one half nothing can be told (dev/LOG.md).
 _LEAST_GAIN = 0.07
 
 
