@@ -51,7 +51,8 @@ Stem = Annotated[
 Tune = Annotated[
     str | None,
     typer.Option(
-        help="What learns besides the classifier: full (default), last-blocks:N, bias, lora or head.",
+        help="What learns besides the classifier: full (default), last-blocks:N, bias, lora, vpt-deep[:N], "
+        "vpt-shallow[:N], adapter[:N], ssf or head.",
         rich_help_panel=_TRAINING,
     ),
 ]
