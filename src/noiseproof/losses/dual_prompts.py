@@ -1,4 +1,4 @@
-r"""DeFT's first phase: a positive and a negative prompt per class, and which given labels they take for right.
+r"""DeFT's first phase: a positive and a negative prompt per class say which given labels are right.
 
 Wei et al. 2024, arXiv:2409.19696. With unit image features v, unit text directions t+ and t-, a scale s and
 sg = stop-gradient: $z^+ = s\,v \cdot t^+$ and $z^- = s\,\mathrm{sg}(v) \cdot t^-$. A class is believed where
@@ -21,7 +21,6 @@ from torch.nn.functional import logsigmoid
 
 from noiseproof.losses.robust import cross_entropy, sce
 from noiseproof.registry import unknown_name
-
 
 VARIANTS = ("synthetic", "real")
 LEAST_PROB = 1e-5  # of the two terms of the negative prompts
