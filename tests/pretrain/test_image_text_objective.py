@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from noiseproof.backbones.pair import build_pair
 from noiseproof.errors import BadData, InvalidArgument, MissingExtra, UnknownName
 from noiseproof.pretrain.captions import TEMPLATES, caption, class_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_loss, image_text_task, zero_shot
-from noiseproof.pretrain.pair import LockedTextPair, build_pair, text_rows
+from noiseproof.pretrain.pair import LockedTextPair, text_rows
 from noiseproof.pretrain.settings import Settings
 from noiseproof.torchvision_ops import declare_missing_operators
 from noiseproof.training.order import Share

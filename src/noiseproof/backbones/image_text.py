@@ -63,6 +63,25 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
     )
 
 
+def open_pair(rest: str) -> tuple[Any, Any]:
+    """Both towers of an open_clip model, and its tokenizer.
+
+    Args:
+        rest: as in `open_open_clip`; a file has to have the whole model.
+    """
+    check_open_clip_name(rest)
+    name = f"open_clip:{rest}"
+    open_clip = _import_open_clip(name)
+    architecture, _, tag = rest.partition("/")
+    is_file = tag.endswith(SUFFIXES)
+    with _quiet(), downloading(name):
+        model = open_clip.create_model(architecture, pretrained=None if is_file else tag)
+        tokenizer = open_clip.get_tokenizer(architecture)
+    if is_file:
+        load_exactly(model, read_checkpoint(tag), source=tag)
+    return model.eval(), tokenizer
+
+
 def check_open_clip_name(rest: str) -> None:
     """Refuse an architecture or tag that open_clip does not have."""
     name = f"open_clip:{rest}"

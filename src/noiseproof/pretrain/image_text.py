@@ -12,14 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from noiseproof.pretrain.captions import TEMPLATES, caption
-from noiseproof.pretrain.pair import (
-    LockedTextPair,
-    build_pair,
-    import_open_clip,
-    text_rows,
-    tower_config,
-)  # fmt: skip
+from noiseproof.backbones.pair import build_pair, import_open_clip, tower_config
+from noiseproof.backbones.wording import TEMPLATES, caption, mean_direction
+from noiseproof.pretrain.pair import LockedTextPair, text_rows
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretrain.task import Task
 from noiseproof.training.augment import PadCropFlip
@@ -159,8 +154,8 @@ def class_directions(
         for name in class_names:
             rows = rows_of([caption(name, template) for template in TEMPLATES])
             rows = rows.to(place) if rows.is_floating_point() else rows.to(place.device)
-            mean = model.encode_text(rows, normalize=True).mean(dim=0)
-            directions.append(nn.functional.normalize(mean, dim=-1).float().cpu().numpy())
+            mean = mean_direction(model.encode_text(rows, normalize=True))
+            directions.append(mean.float().cpu().numpy())
     model.train(was_training)
     return np.stack(directions)
 
