@@ -164,7 +164,7 @@ def make_tuning(job: FinetuneJob, accelerator: Any, config: RunConfig, parts: Pa
             )
     start = open_start(job.backbone, job.settings, seed=job.seed)
     _check_tune(job, start)
-    data, noise = parts.train.dataset, _noise(job, parts.train)
+    data, noise = parts.train.dataset, said_of_part(parts.train, manifest=job.noise_manifest)
     _check_transition(job, len(data.class_names))
     meta, rows = _meta_set(job, config, data)
     if meta is not None and job.meta is not None:
@@ -267,12 +267,17 @@ def _lacks_transition(job: FinetuneJob) -> bool:
     return needs_transition(job.settings.loss) and job.settings.loss_options.get("transition") is None
 
 
-def _noise(job: FinetuneJob, part: Part) -> dict[str, Any]:
-    """What the card says of injected noise."""
+def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
+    """What a card says of noise in the labels of a part.
+
+    Args:
+        part: to learn from.
+        manifest: folder that the noise was read from, if it was.
+    """
     if part.noise is None:
         return dict(NONE)
-    if job.noise_manifest is not None:
-        return said_of(part.noise, load_manifest(job.noise_manifest).sha256)
+    if manifest is not None:
+        return said_of(part.noise, load_manifest(manifest).sha256)
     return said_of(part.noise, noise_sha256(part.dataset, part.noise))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from noiseproof.cli import options
+from noiseproof.cli import deft, options
 from noiseproof.cli.guard import command_line, guarded
 
 app = typer.Typer(no_args_is_help=True, help="Adapt an encoder to a task whose labels may be wrong.")
@@ -183,3 +183,6 @@ def _tell(card: dict[str, Any], out: Path) -> None:
     for note in card["notes"]:
         print(f"Note: {note}")
     print(f"As a backbone: timm:{card['architecture']}@{out / 'model.safetensors'}")
+
+
+app.command("deft", epilog=deft.EXAMPLES)(deft.deft)

@@ -255,3 +255,23 @@ def _check_space(tower: TextTower, contexts: Tensor, rows: Tensor) -> None:
             "features", f"of shape {tuple(rows.shape)}", f"(n, {width}), as wide as the text's directions",
             "Next: extract them with the same image-text model and layer='projected'.",
         )  # fmt: skip
+
+
+def first_contexts(tower: TextTower, *, options: PromptOptions, seed: int) -> Float[Tensor, "2 m d"]:
+    """Learnable vectors before the first step, for a training that is not `prompt_scores`."""
+    return _first_contexts(tower, options, seed).detach()
+
+
+def score_with(
+    contexts: Float[Tensor, "2 m d"],
+    features: Any,
+    given_labels: Int[np.ndarray, " n"],
+    tower: TextTower,
+    *,
+    variant: str,
+) -> PromptScores:
+    """What prompts that were learned elsewhere say of every example; `prompt_scores` has the arguments."""
+    rows = _checked(features, given_labels, tower)
+    _check_space(tower, contexts, rows)
+    labels = torch.from_numpy(given_labels.astype(np.int64))
+    return _scored(contexts.detach(), rows, labels, tower, variant, (), ())

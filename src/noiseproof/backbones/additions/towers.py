@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from noiseproof.errors import invalid
+from noiseproof.errors import InvalidArgument, invalid
 
 
 @dataclass(frozen=True)
@@ -150,3 +150,11 @@ def _part(block: nn.Module, name: str) -> nn.Module:
 
 def _height(size: Any) -> int:
     return int(torch.as_tensor(size).flatten()[0])
+
+
+def has_blocks(network: Any) -> bool:
+    """Whether it is a transformer that additions know."""
+    try:
+        return bool(tower_of(network).blocks)
+    except InvalidArgument:
+        return False
