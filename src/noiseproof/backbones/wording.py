@@ -78,8 +78,8 @@ def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
         before = first.setdefault(word.casefold(), place)
         if before != place:
             raise BadData(
-                f"`class_names` has {class_names[before]!r} for class {before} and {class_names[place]!r} for "
-                f"class {place}, which read the same; allowed: names that differ. Next: rename one."
+                f"`class_names` has {class_names[before]!r} for class {before} and {class_names[place]!r} "
+                f"for class {place}, which read the same; allowed: names that differ. Next: rename one."
             )
     return words
 

@@ -218,10 +218,10 @@ def _scored(
             is_clean = selected(log_odds, given, variant=variant)
             probs = logits.positive.softmax(-1)
             parts.append((p_clean, is_clean, log_odds.sigmoid(), probs, logits.positive.argmax(-1)))
-    return PromptScores(
-        *(torch.cat(each).numpy() for each in zip(*parts, strict=True)),
-        contexts=contexts.numpy(), losses=losses, num_selected=num_selected,
-    )  # fmt: skip
+    p_clean, is_clean, p_yes, probs, suggested = (
+        torch.cat(each).numpy() for each in zip(*parts, strict=True)
+    )
+    return PromptScores(p_clean, is_clean, p_yes, probs, suggested, contexts.numpy(), losses, num_selected)
 
 
 def _first_contexts(tower: TextTower, options: PromptOptions, seed: int) -> Tensor:
