@@ -53,6 +53,14 @@ def spoken(name: str) -> str:
         ) from error
 
 
+def imagenet_words() -> tuple[str, ...]:
+    """The names of ImageNet's 1,000 classes in words, as classifiers have them; two occur twice."""
+    import_timm("Names of ImageNet's classes")
+    from timm.data import ImageNetInfo
+
+    return tuple(map(spoken, ImageNetInfo().label_names()))
+
+
 def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
     """The names of all classes in words, fit to tell them apart.
 
