@@ -187,7 +187,7 @@ def _preprocessing(task: Task, settings: Settings) -> dict[str, Any]:
         "crop_share": settings.crop_share if settings.reading == "stream" else 1.0,
         "mean": list(task.normalise.mean),
         "std": list(task.normalise.std),
-    }
+    } | dict(task.preprocessing)
 
 
 def data_card(dataset: Dataset) -> dict[str, Any]:

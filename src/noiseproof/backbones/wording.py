@@ -53,6 +53,14 @@ def spoken(name: str) -> str:
         ) from error
 
 
+def imagenet_words() -> tuple[str, ...]:
+    """The names of ImageNet's 1,000 classes in words, as classifiers have them; two occur twice."""
+    import_timm("Names of ImageNet's classes")
+    from timm.data import ImageNetInfo
+
+    return tuple(map(spoken, ImageNetInfo().label_names()))
+
+
 def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
     """The names of all classes in words, fit to tell them apart.
 
@@ -78,8 +86,8 @@ def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
         before = first.setdefault(word.casefold(), place)
         if before != place:
             raise BadData(
-                f"`class_names` has {class_names[before]!r} for class {before} and {class_names[place]!r} for "
-                f"class {place}, which read the same; allowed: names that differ. Next: rename one."
+                f"`class_names` has {class_names[before]!r} for class {before} and {class_names[place]!r} "
+                f"for class {place}, which read the same; allowed: names that differ. Next: rename one."
             )
     return words
 

@@ -214,14 +214,14 @@ def _scored(
             logits = prompt_logits(some, positive, negative, scale=tower.scale)
             log_odds = logits.log_odds
             # In float64, where no odds but even ones become 1/2.
-            p_clean = log_odds.gather(1, given[:, None]).squeeze(1).double().sigmoid()
-            is_clean = selected(log_odds, given, variant=variant)
-            probs = logits.positive.softmax(-1)
-            parts.append((p_clean, is_clean, log_odds.sigmoid(), probs, logits.positive.argmax(-1)))
-    return PromptScores(
-        *(torch.cat(each).numpy() for each in zip(*parts, strict=True)),
-        contexts=contexts.numpy(), losses=losses, num_selected=num_selected,
-    )  # fmt: skip
+            of_given = log_odds.gather(1, given[:, None]).squeeze(1).double().sigmoid()
+            is_selected = selected(log_odds, given, variant=variant)
+            softmax, nearest = logits.positive.softmax(-1), logits.positive.argmax(-1)
+            parts.append((of_given, is_selected, log_odds.sigmoid(), softmax, nearest))
+    p_clean, is_clean, p_yes, probs, suggested = (
+        torch.cat(each).numpy() for each in zip(*parts, strict=True)
+    )
+    return PromptScores(p_clean, is_clean, p_yes, probs, suggested, contexts.numpy(), losses, num_selected)
 
 
 def _first_contexts(tower: TextTower, options: PromptOptions, seed: int) -> Tensor:

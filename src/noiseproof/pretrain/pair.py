@@ -12,19 +12,21 @@ from torch import Tensor, nn
 from noiseproof.backbones.pair import Tokenizer
 
 
-class LockedTextPair(nn.Module):
-    """An image tower and the projection of a text tower that does not change.
+class LockedPair(nn.Module):
+    """The projection of a text tower that does not change, and an image tower or its projection.
 
-    The text tower is left out, since its output for each caption is computed once; the names of the weights
-    are those of the whole open_clip model.
+    A locked tower is left out, since its output for each caption or image is computed once; the names of the
+    weights are those of the whole open_clip model.
 
     Args:
         pair: an open_clip model with a Hugging Face text tower.
+        is_image_locked: the image tower, one of timm's, does not change either: images are its features.
     """
 
-    def __init__(self, pair: Any) -> None:
+    def __init__(self, pair: Any, *, is_image_locked: bool = False) -> None:
         super().__init__()
-        self.visual = pair.visual
+        self._is_image_locked = is_image_locked
+        self.visual = nn.ModuleDict({"head": pair.visual.head}) if is_image_locked else pair.visual
         self.text = nn.ModuleDict({"proj": pair.text.proj})
         self.logit_scale = pair.logit_scale
 
@@ -34,8 +36,8 @@ class LockedTextPair(nn.Module):
         return image_features, self.encode_text(text, normalize=True), self.logit_scale.exp()
 
     def encode_image(self, images: Tensor, *, normalize: bool) -> Float[Tensor, "b e"]:
-        """As open_clip's model has it."""
-        features = self.visual(images)
+        """As open_clip's model has it; of a locked image tower, of its features."""
+        features = self.visual["head"](images) if self._is_image_locked else self.visual(images)
         return nn.functional.normalize(features, dim=-1) if normalize else features
 
     def encode_text(self, text: Float[Tensor, "b t"], *, normalize: bool) -> Float[Tensor, "b e"]:
