@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from noiseproof.adapt.deft_settings import DeftSettings
 from noiseproof.adapt.settings import FinetuneSettings
@@ -14,7 +14,7 @@ from noiseproof.errors import invalid
 from noiseproof.finetune_job import FinetuneJob
 from noiseproof.option_values import checked
 
-PhaseTwo = Literal["none", "heads", "full"]
+PHASES_TWO = ("none", "heads", "full")
 DEFAULT_MODEL = "bundled:lite0-minilm"
 
 
@@ -45,7 +45,7 @@ class DeftJob:
     test: str | None = None
     ood: tuple[str, ...] = ()
     settings: DeftSettings = field(default_factory=DeftSettings)
-    phase2: PhaseTwo = "none"
+    phase2: str = "none"
     phase2_backbone: str | None = None
     phase2_settings: FinetuneSettings = field(default_factory=FinetuneSettings)
     label_noise: str | None = None
@@ -63,8 +63,8 @@ class DeftJob:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        if self.phase2 not in get_args(PhaseTwo):
-            raise invalid("phase2", self.phase2, ", ".join(get_args(PhaseTwo)))
+        if self.phase2 not in PHASES_TWO:
+            raise invalid("phase2", self.phase2, ", ".join(PHASES_TWO))
         if self.phase2 == "full" and self.phase2_backbone is None:
             raise invalid(
                 "phase2_backbone", None, "timm:NAME, timm:NAME@FILE, zoo:NAME or bundled:NAME if phase2=full",

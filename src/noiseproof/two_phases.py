@@ -14,7 +14,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from noiseproof import card
@@ -96,15 +95,6 @@ def _detection(this: Selecting) -> dict[str, Any] | None:
     }
 
 
-def _notes(this: Selecting) -> list[str]:
-    counts = np.bincount(this.given_labels, minlength=len(this.data.class_names))
-    absent = [name for name, count in zip(this.data.class_names, counts, strict=True) if not count]
-    said = [*notes(this.config, this.parts), *this.start.notes]
-    if absent:
-        said.append(f"No example has the given label {', '.join(absent[:5])}; it may still be suggested.")
-    return said
-
-
 def _card(
     this: Selecting, learned: dict[str, Any], rows: list[ResultRow], said: list[str], after_wall_s: float
 ) -> dict[str, Any]:
@@ -131,7 +121,7 @@ def _card(
         "versions": card.versions(),
         "hardware": card.hardware(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "notes": [*_notes(this), *said],
+        "notes": [*notes(this.config, this.parts), *said],
         "evaluated": this.evaluated,
         "identity": this.identity,
     }
