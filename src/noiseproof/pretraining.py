@@ -241,6 +241,6 @@ def _reader(job: Job, task: Task, dataset: Dataset) -> Callable[[], Images]:
     starts = range(0, len(dataset), _ROWS)
     if job.settings.reading == "features":
         rows = _features(job, dataset)
-        return lambda: (torch.from_numpy(np.asarray(rows[begin : begin + _ROWS])) for begin in starts)
+        return lambda: (torch.from_numpy(np.array(rows[begin : begin + _ROWS])) for begin in starts)
     pixels = decode_all(dataset, job.settings.image_size, quiet=job.quiet)
     return lambda: (task.normalise(pixels[begin : begin + _ROWS]) for begin in starts)
