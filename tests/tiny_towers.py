@@ -58,6 +58,13 @@ def open_clip_of_timm():
     return TimmModel("test_vit", embed_dim=5, image_size=160, pool="")
 
 
+def projected_timm():
+    """As the bundled image-text model has it."""
+    network = timm_resnet()
+    network.reset_classifier(0)
+    return torch.nn.Sequential(network, torch.nn.Linear(network.num_features, 5, bias=False))
+
+
 def huggingface_vit():
     import_timm("a test")
     from transformers import ViTConfig, ViTModel

@@ -16,7 +16,7 @@ from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.finetune_job import data_config
 from noiseproof.finetuning import RESULTS, carried_out
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.selecting import SCORES, Selecting, features_of, read_mask
+from noiseproof.selecting import SCORES, Selecting, features_of, read_scores
 from noiseproof.tuning import make_tuning
 
 FOLDER = "phase2"
@@ -49,18 +49,17 @@ def phase_two(this: Selecting) -> tuple[list[ResultRow], list[str]]:
     Raises:
         BadData: there are fewer than two classes left to learn.
     """
-    is_clean, suggested = read_mask(this.out / SCORES, this.data)
+    scores = read_scores(this.out / SCORES, this.data)
     least = 1 if this.job.phase2 == "heads" else 2  # a part of each class is held out there
-    rows, notes = _kept(this, is_clean, least)
+    rows, notes = _kept(this, scores.is_clean, least)
     given = this.given_labels
-    choices = [
-        Choice(ALL, np.arange(len(given)), given),
-        Choice(SELECTED, rows, given[rows]),
-        Choice(RELABELLED, np.arange(len(given)), np.where(is_clean, given, suggested)),
-    ]
-    if this.job.phase2 == "heads":
-        return _heads(this, choices), notes
-    return [row for choice in choices[:2] for row in _tuned(this, choice)], notes
+    choices = [Choice(ALL, np.arange(len(given)), given), Choice(SELECTED, rows, given[rows])]
+    if this.job.phase2 == "full":
+        return [row for choice in choices for row in _tuned(this, choice)], notes
+    relabelled = np.where(scores.is_clean, given, scores.suggested)
+    if len(np.unique(relabelled)) > 1:
+        choices.append(Choice(RELABELLED, np.arange(len(given)), relabelled))
+    return _heads(this, choices), notes
 
 
 def _kept(
@@ -78,7 +77,7 @@ def _kept(
         raise BadData(
             f"Phase 1 selected {int(is_clean.sum())} of {len(given)} labels, which leaves "
             f"{int((counts >= least).sum())} classes with at least {least}; allowed in phase 2: two classes. "
-            f"Next: look at {SCORES} in {str(this.out)!r}, train longer (--epochs), or --phase2 none."
+            f"Next: look at {SCORES} in {str(this.out)!r}, train longer (--epochs, --out), or --phase2 none."
         )
     if not lost:
         return rows, []

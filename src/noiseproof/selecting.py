@@ -39,6 +39,21 @@ SHARED_SPACE = "projected"  # the layer whose features are compared with text
 SCORES = "scores.parquet"
 
 
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Of every example of a data set, in its order.
+
+    Attributes:
+        p_clean: that the given label is right.
+        is_clean: the selection.
+        suggested: class ids.
+    """
+
+    p_clean: Float[np.ndarray, " n"]
+    is_clean: Bool[np.ndarray, " n"]
+    suggested: Int[np.ndarray, " n"]
+
+
 @dataclass(eq=False)
 class Selecting:
     """What the steps of one DeFT share.
@@ -161,12 +176,12 @@ def _check_phase_two(job: DeftJob) -> None:
         open_start(str(job.phase2_backbone), job.phase2_settings, seed=job.seed)
 
 
-def read_mask(path: Path, dataset: Dataset) -> tuple[Bool[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Which examples of a data set were selected, and what their labels should be, by their ids.
+def read_scores(path: Path, dataset: Dataset) -> Scores:
+    """What phase 1 kept of the examples of a data set, by their ids.
 
     Args:
         path: of `scores.parquet`.
-        dataset: whose examples; the file may have others, too.
+        dataset: whose examples; the file may have others, too, in any order.
 
     Raises:
         BadData: an example that was never judged, or a class that is none of the data set's.
@@ -185,7 +200,8 @@ def read_mask(path: Path, dataset: Dataset) -> tuple[Bool[np.ndarray, " n"], Int
             f"{str(path)!r} suggests {unknown[0]!r}, which is no class of {dataset.name!r}; allowed: scores "
             "of this data set. Next: run phase 1 on it."
         )
-    return frame["is_clean"].to_numpy()[rows], np.array([places[name] for name in names], np.int64)
+    suggested = np.array([places[name] for name in names], np.int64)
+    return Scores(frame["p_clean"].to_numpy()[rows], frame["is_clean"].to_numpy()[rows], suggested)
 
 
 def features_of(this: Selecting, part: Part, backbone: AbstractBackbone) -> Float[np.ndarray, "n d"]:

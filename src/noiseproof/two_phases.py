@@ -14,8 +14,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from noiseproof import card
 from noiseproof.atomic import write_bytes, write_json
 from noiseproof.deft_job import DeftJob
@@ -26,7 +24,7 @@ from noiseproof.parts import notes
 from noiseproof.phase_one import evaluated_prompts, phase_one
 from noiseproof.phase_two import facts, phase_two
 from noiseproof.records import LabelIssues
-from noiseproof.selecting import SCORES, Selecting, open_selecting, read_mask
+from noiseproof.selecting import SCORES, Selecting, open_selecting, read_scores
 from noiseproof.stages import hash_file, only_process_in
 from noiseproof.training.loop import accelerator_for
 from noiseproof.training_card import CARD, data_card, finished
@@ -71,11 +69,10 @@ def _carried_out(this: Selecting) -> dict[str, Any]:
 
 def issues_of(this: Selecting) -> LabelIssues:
     """The scores in the schema of all detectors."""
-    frame = pd.read_parquet(this.out / SCORES)
-    _, suggested = read_mask(this.out / SCORES, this.data)
+    scores = read_scores(this.out / SCORES, this.data)
     return LabelIssues(
-        ids=this.data.ids, given_labels=this.given_labels, suggested_labels=suggested,
-        suspicion=1 - frame["p_clean"].to_numpy(), is_issue=~frame["is_clean"].to_numpy(), method="prompts",
+        ids=this.data.ids, given_labels=this.given_labels, suggested_labels=scores.suggested,
+        suspicion=1 - scores.p_clean, is_issue=~scores.is_clean, method="prompts",
         class_names=this.data.class_names,
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ from tiny_towers import (
     open_clip_of_timm,
     open_clip_resnet,
     open_clip_vit,
+    projected_timm,
     said,
 )
 
@@ -230,7 +231,13 @@ def tower_tuned_as(text, tower):
 
 @pytest.mark.parametrize(
     ("build", "num_blocks"),
-    [(open_clip_vit, 4), (open_clip_resnet, 5), (huggingface_vit, 4), (open_clip_of_timm, 7)],
+    [
+        (open_clip_vit, 4),
+        (open_clip_resnet, 5),
+        (huggingface_vit, 4),
+        (open_clip_of_timm, 7),
+        (projected_timm, 5),
+    ],
 )
 def test_towers_of_other_libraries_have_blocks_too(build, num_blocks):
     tower = build()

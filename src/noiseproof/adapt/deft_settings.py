@@ -35,7 +35,7 @@ class DeftSettings(BaseModel):
         warmup_epochs: in which all given labels are learned.
         reading, augmentation, padding, least_scale, workers, precision, accumulation, max_grad_norm,
             checkpoint_steps, lora_rank, lora_alpha: as in `FinetuneSettings`; only with something to tune.
-            With accumulation the mean over selected examples is taken in each part.
+            The mean over selected examples is taken in each part of an accumulation and in each process.
         epochs: passes over the examples.
         batch_size: examples per step, each of which encodes the text once.
         learning_rate: of SGD, of prompts and tower alike; falls along a cosine, but not in the real variant.

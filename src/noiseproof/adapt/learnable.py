@@ -157,7 +157,7 @@ def blocks_of(network: Any) -> list[list[str]]:
     Blocks are timm's (those of its layer-wise learning rates); norms on their own belong to the block before.
     A tower that is not timm's has a stem and its own blocks; what follows them belongs to the last.
     """
-    if not callable(getattr(network, "group_matcher", None)):
+    if not _is_timm(network):
         return _blocks_of_another(network)
     from timm.models import group_parameters
 
@@ -174,13 +174,17 @@ def blocks_of(network: Any) -> list[list[str]]:
     return blocks
 
 
+def _is_timm(network: Any) -> bool:
+    return callable(getattr(network, "group_matcher", None))
+
+
 def _blocks_of_another(network: nn.Module) -> list[list[str]]:
-    trunk = dict(network.named_children()).get("trunk")
-    if trunk is not None:  # a network of timm inside open_clip, whose projection is behind the last block
-        inner = [[f"trunk.{name}" for name in block] for block in blocks_of(trunk)]
-        known = {name for block in inner for name in block}
-        inner[-1] += [name for name, _ in network.named_parameters() if name not in known]
-        return inner
+    for title, child in network.named_children():
+        if _is_timm(child):  # what is behind it, a projection, belongs to the last block
+            inner = [[f"{title}.{name}" for name in block] for block in blocks_of(child)]
+            known = {name for block in inner for name in block}
+            inner[-1] += [name for name, _ in network.named_parameters() if name not in known]
+            return inner
     own = tower_of(network).blocks or tuple(
         each for child in network.children() if isinstance(child, nn.Sequential) for each in child
     )
