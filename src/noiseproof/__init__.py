@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CoTeaching": "noiseproof.adapt.co_teaching",
+    "DeftJob": "noiseproof.deft_job",
+    "DeftSettings": "noiseproof.adapt.deft_settings",
     "DivideMix": "noiseproof.adapt.divide_mix",
     "FinetuneJob": "noiseproof.finetune_job",
     "FinetuneSettings": "noiseproof.adapt.settings",
@@ -20,6 +22,7 @@ _HOMES = {
     "MetaWeightNet": "noiseproof.adapt.meta_head",
     "NMTune": "noiseproof.heads.estimators",
     "corrupt_labels": "noiseproof.noise.labels",
+    "deft": "noiseproof.two_phases",
     "estimate_transition": "noiseproof.detect.transition",
     "extract": "noiseproof.features.extract",
     "find_label_issues": "noiseproof.detect.issues",
@@ -34,10 +37,12 @@ __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
     from noiseproof.adapt.co_teaching import CoTeaching as CoTeaching
+    from noiseproof.adapt.deft_settings import DeftSettings as DeftSettings
     from noiseproof.adapt.divide_mix import DivideMix as DivideMix
     from noiseproof.adapt.meta_head import MetaWeightNet as MetaWeightNet
     from noiseproof.adapt.settings import FinetuneSettings as FinetuneSettings
     from noiseproof.data.sources import open_dataset as open_dataset
+    from noiseproof.deft_job import DeftJob as DeftJob
     from noiseproof.detect.issues import find_label_issues as find_label_issues
     from noiseproof.detect.transition import estimate_transition as estimate_transition
     from noiseproof.diagnose.spectrum import spectrum as spectrum
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
     from noiseproof.noise.captions import swap_captions as swap_captions
     from noiseproof.noise.labels import corrupt_labels as corrupt_labels
     from noiseproof.pipeline import run as run
+    from noiseproof.two_phases import deft as deft
 
 
 def __getattr__(name: str) -> Any:

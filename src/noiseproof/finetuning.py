@@ -21,6 +21,7 @@ from noiseproof.adapt.reading import meta_batches, plan_of, reader, training_bat
 from noiseproof.adapt.selection import LOOKS, Selection, best
 from noiseproof.adapt.start import put_classifier
 from noiseproof.atomic import write_bytes, write_json
+from noiseproof.backbones.additions.table import add_to
 from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_weights
 from noiseproof.evaluate.metrics import Outcomes, outcomes
 from noiseproof.evaluate.protocol import result_row
@@ -163,7 +164,7 @@ def _kept(this: Tuning, model: Tuned, selection: Selection, learning: dict[str, 
     ):
         fresh = _model(this)
         load_exactly(fresh, state, source=name)
-        metadata = provenance(tuned_metadata(this.start, this.noise))
+        metadata = provenance(tuned_metadata(this.start, this.job.settings, this.noise))
         write_weights(this.out / name, merged(fresh.network), metadata=metadata)
     log = logged(this.out / LOG)[-1:] or [{"step": last.step, "loss": None, "wall_s": None}]
     trained = {
@@ -196,8 +197,10 @@ def _tidied(this: Tuning) -> None:
 
 
 def _states(this: Tuning) -> tuple[torch.nn.Module, dict[str, State]]:
-    """The plain network, and name -> weights of everything that is evaluated."""
+    """The network as it is saved, and name -> weights of everything that is evaluated."""
     network = this.start.network(len(this.class_names), use_zeros=True, seed=this.job.seed)
+    if this.stays is not None:
+        add_to(network, this.stays, seed=this.job.seed)
     states: dict[str, State] = {}
     for title, name in ((_BEST, BEST), (_LAST, LAST)):
         if title == _LAST and _is_last_best(this):

@@ -12,15 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from scipy.special import softmax
 
 from noiseproof.atomic import write_json
+from noiseproof.backbones.bundled import imagenet_classifier
+from noiseproof.backbones.table import open_backbone
 from noiseproof.backbones.weights import write_weights
+from noiseproof.backbones.wording import imagenet_words
+from noiseproof.config import default_cache
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import BadData
+from noiseproof.errors import BadData, invalid
+from noiseproof.features.extract import extract
+from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.kept import NONE
-from noiseproof.pretrain.captions import class_captions, wrong_class_rate
-from noiseproof.pretrain.image_text import image_text_task
+from noiseproof.pretrain.captions import class_captions, classifier_captions, wrong_class_rate
+from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
 from noiseproof.pretrain.noise import (
     NoiseRequest,
     Targets,
@@ -33,7 +41,7 @@ from noiseproof.pretrain.simclr import simclr_task
 from noiseproof.pretrain.supervised import supervised_task
 from noiseproof.pretrain.task import Task
 from noiseproof.records import Dataset
-from noiseproof.training.batches import AbstractBatches, ArrayBatches
+from noiseproof.training.batches import AbstractBatches, ArrayBatches, MatrixBatches
 from noiseproof.training.images import decode_all
 from noiseproof.training.loop import CHECKPOINT, Plan, accelerator_for, train
 from noiseproof.training.networks import Images, outputs
@@ -63,6 +71,7 @@ class Job:
         limit: at most this many random examples of each data set.
         command: what the user typed, for the card.
         quiet: no progress bars.
+        cache: features of locked image towers; `None` is where 'noiseproof run' keeps its own.
     """
 
     settings: Settings
@@ -77,6 +86,7 @@ class Job:
     limit: int | None = None
     command: str = "noiseproof.pretraining.pretrain(...)"
     quiet: bool = False
+    cache: Path | None = None
 
 
 def pretrain(job: Job) -> dict[str, Any]:
@@ -134,6 +144,8 @@ def _targets(job: Job, data: Dataset) -> Targets:
     is_whole = job.limit is None and data.num_skipped == 0
     if job.settings.objective == "supervised":
         return noisy_labels(data, job.noise, is_whole=is_whole)
+    if job.settings.captions == "classifier":
+        return _seen_by_classifier(job, data)
     if job.settings.objective == "image-text":
         labels, names = clean_labels(data), data.class_names
         if job.caption is not None:
@@ -145,6 +157,24 @@ def _targets(job: Job, data: Dataset) -> Targets:
         )
         return replace(found, noise=found.noise | wrong)
     return Targets(np.empty(0), NONE)
+
+
+def _seen_by_classifier(job: Job, data: Dataset) -> Targets:
+    """Captions without labels; noise of captions has no meaning here."""
+    if job.noise.rate or job.noise.manifest or job.caption:
+        raise invalid("captions", "classifier", "'given' with noise, or with a column of captions")
+    weight, bias = imagenet_classifier()
+    rows = np.asarray(_features(job, data)) @ weight.T + bias
+    captions = classifier_captions(
+        softmax(rows, axis=1), imagenet_words(), num_draws=job.settings.num_draws, seed=job.seed
+    )
+    return Targets(captions, NONE)
+
+
+def _features(job: Job, dataset: Dataset) -> ShardedMatrix:
+    """Of a locked image tower; computed once and kept."""
+    backbone = open_backbone(locked_image_tower(job.settings))
+    return extract(dataset, backbone, store=job.cache or default_cache(), quiet=job.quiet).features
 
 
 def _task(job: Job, data: Dataset, test: Dataset, given: np.ndarray, share: Share) -> Task:
@@ -166,6 +196,8 @@ def _task(job: Job, data: Dataset, test: Dataset, given: np.ndarray, share: Shar
 def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
     settings = job.settings
     order = Order(len(data), settings.batch_size, job.seed, settings.repeats)
+    if settings.reading == "features":
+        return MatrixBatches(_features(job, data), order, task.columns)
     if settings.reading == "stream":
         return StreamBatches(
             data, order, settings.transform(), task.normalise, task.columns, task.views, task.recolour
@@ -206,6 +238,9 @@ def _reader(job: Job, task: Task, dataset: Dataset) -> Callable[[], Images]:
     """All images in order, in blocks, as often as asked; small ones are decoded only once."""
     if job.settings.reading == "stream":
         return lambda: stream_images(dataset, job.settings.transform(), task.normalise)
+    starts = range(0, len(dataset), _ROWS)
+    if job.settings.reading == "features":
+        rows = _features(job, dataset)
+        return lambda: (torch.from_numpy(np.array(rows[begin : begin + _ROWS])) for begin in starts)
     pixels = decode_all(dataset, job.settings.image_size, quiet=job.quiet)
-    starts = range(0, len(pixels), _ROWS)
     return lambda: (task.normalise(pixels[begin : begin + _ROWS]) for begin in starts)

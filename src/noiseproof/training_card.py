@@ -170,10 +170,13 @@ def make_card(
 def provenance(card: Mapping[str, Any]) -> dict[str, str]:
     """What the weights themselves carry, should they lose their card.
 
-    That is the noise, and what `timm:NAME@FILE` has to know: which images they take and where among them
-    the encoder is. One entry, since safetensors writes several in an order that changes from run to run.
+    That is the noise, and what `timm:NAME@FILE` has to know: which images they take, where among them the
+    encoder is and what was put into it. One entry, since safetensors writes several in an order that changes
+    from run to run.
     """
     kept = {key: card[key] for key in ("noise", "preprocessing", "architecture", "prefix")}
+    if card.get("additions") is not None:
+        kept["additions"] = card["additions"]
     return {"noiseproof": json.dumps(kept, sort_keys=True)}
 
 
@@ -184,7 +187,7 @@ def _preprocessing(task: Task, settings: Settings) -> dict[str, Any]:
         "crop_share": settings.crop_share if settings.reading == "stream" else 1.0,
         "mean": list(task.normalise.mean),
         "std": list(task.normalise.std),
-    }
+    } | dict(task.preprocessing)
 
 
 def data_card(dataset: Dataset) -> dict[str, Any]:

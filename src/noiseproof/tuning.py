@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from noiseproof.adapt.learnable import Tune
 from noiseproof.adapt.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.adapt.reading import reader
 from noiseproof.adapt.settings import MetaSettings
 from noiseproof.adapt.start import Start, open_start
+from noiseproof.backbones.additions.table import Addition, tower_for
 from noiseproof.config import RunConfig
 from noiseproof.data.classes import align_labels
 from noiseproof.data.overlap import shared_with
@@ -117,6 +119,12 @@ class Tuning:
         return estimate_transition(self.features, self.given_labels) if _lacks_transition(self.job) else None
 
     @property
+    def stays(self) -> Addition | None:
+        """What is put into the encoder and stays beside its weights."""
+        tune = Tune.parse(self.job.settings.tune)
+        return tune.addition if tune.has_own_weights else None
+
+    @property
     def loss_options(self) -> Options:
         """Complete."""
         own = self.job.settings.loss_options
@@ -155,7 +163,8 @@ def make_tuning(job: FinetuneJob, accelerator: Any, config: RunConfig, parts: Pa
                 f"{part.name!r} holds {part.dataset.kind}; allowed: images. Next: name another set."
             )
     start = open_start(job.backbone, job.settings, seed=job.seed)
-    data, noise = parts.train.dataset, _noise(job, parts.train)
+    _check_tune(job, start)
+    data, noise = parts.train.dataset, said_of_part(parts.train, manifest=job.noise_manifest)
     _check_transition(job, len(data.class_names))
     meta, rows = _meta_set(job, config, data)
     if meta is not None and job.meta is not None:
@@ -236,6 +245,17 @@ def _check_loss(job: FinetuneJob, num_processes: int) -> None:
         )  # fmt: skip
 
 
+def _check_tune(job: FinetuneJob, start: Start) -> None:
+    tune = Tune.parse(job.settings.tune)
+    if tune.addition is not None:
+        tower_for(start.encoder, tune.addition)
+    if tune.has_own_weights and job.wise_ft:
+        raise invalid(
+            "wise_ft", list(job.wise_ft), f"nothing with tune={job.settings.tune}",
+            "There is no network before with these prompts or adapters. Next: another tune, or no wise_ft.",
+        )  # fmt: skip
+
+
 def _check_transition(job: FinetuneJob, num_classes: int) -> None:
     """Fresh weights tell nothing of the noise: then the matrix has to be given."""
     if job.settings.init == "random" or not _lacks_transition(job):
@@ -247,12 +267,17 @@ def _lacks_transition(job: FinetuneJob) -> bool:
     return needs_transition(job.settings.loss) and job.settings.loss_options.get("transition") is None
 
 
-def _noise(job: FinetuneJob, part: Part) -> dict[str, Any]:
-    """What the card says of injected noise."""
+def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
+    """What a card says of noise in the labels of a part.
+
+    Args:
+        part: to learn from.
+        manifest: folder that the noise was read from, if it was.
+    """
     if part.noise is None:
         return dict(NONE)
-    if job.noise_manifest is not None:
-        return said_of(part.noise, load_manifest(job.noise_manifest).sha256)
+    if manifest is not None:
+        return said_of(part.noise, load_manifest(manifest).sha256)
     return said_of(part.noise, noise_sha256(part.dataset, part.noise))
 
 

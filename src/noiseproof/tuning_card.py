@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof import card
+from noiseproof.adapt.learnable import Tune
 from noiseproof.adapt.settings import FinetuneSettings
 from noiseproof.adapt.start import Start
 from noiseproof.evaluate.results import ResultRow
@@ -20,9 +21,12 @@ RULE = (
 )
 
 
-def tuned_metadata(start: Start, noise: Mapping[str, Any]) -> dict[str, Any]:
+def tuned_metadata(start: Start, settings: FinetuneSettings, noise: Mapping[str, Any]) -> dict[str, Any]:
     """What the tuned weights say of themselves, see `training_card.provenance`."""
+    tune = Tune.parse(settings.tune)
+    stays = tune.addition if tune.has_own_weights else None
     return {
+        "additions": None if stays is None else stays.to_json(),
         "noise": dict(noise),
         "preprocessing": start.preprocessing,
         "architecture": start.architecture,
@@ -66,7 +70,7 @@ def make_card(
             "init": settings.init,
             "weights_hash": start.backbone.weights_hash,
         },
-        **tuned_metadata(start, noise),
+        **tuned_metadata(start, settings, noise),
         "settings": settings.model_dump(),
         "seed": seed,
         **data,

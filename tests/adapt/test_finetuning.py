@@ -421,3 +421,83 @@ def test_losses_are_refused_with_their_options_before_anything_is_read(job):
 def test_a_memory_of_the_examples_needs_each_of_them_once_in_a_batch(job):
     with pytest.raises(InvalidArgument, match="`per_class` is 8; allowed: nothing with the loss 'elr'"):
         finetune(with_settings(job, loss="elr", per_class=8))
+
+
+@pytest.fixture(scope="module")
+def tiny_vit(tmp_path_factory):
+    """A ViT of timm's that takes 16 pixels, registered for these tests."""
+    import timm.models
+
+    from noiseproof.backbones.image import import_timm
+
+    import_timm("a test")
+    name = "tiny_vit_16px"
+    if not timm.is_model(name):
+        from timm.models.vision_transformer import VisionTransformer
+
+        def tiny_vit_16px(pretrained=False, pretrained_cfg=None, **options):
+            del pretrained, pretrained_cfg
+            model = VisionTransformer(
+                img_size=16, patch_size=8, embed_dim=24, depth=2, num_heads=2,
+                num_classes=options.get("num_classes", 10),
+            )  # fmt: skip
+            model.pretrained_cfg = {
+                "architecture": name, "input_size": (3, 16, 16), "interpolation": "bicubic",
+                "crop_pct": 1.0, "mean": (0.5,) * 3, "std": (0.5,) * 3, "classifier": "head",
+            }  # fmt: skip
+            return model
+
+        tiny_vit_16px.__module__ = "timm.models.vision_transformer"
+        timm.models.register_model(tiny_vit_16px)
+    return f"timm:{name}"
+
+
+@pytest.mark.parametrize("tune", ["vpt-deep:2", "vpt-shallow:2", "adapter:4", "ssf"])
+def test_small_additions_are_tuned_saved_and_opened_again_as_a_backbone(job, tiny_vit, tune):
+    card = finetune(
+        with_settings(replace(job, backbone=tiny_vit), init="random", tune=tune, learning_rate=0.2)
+    )
+    assert card["learning"]["mode"] == tune
+    assert 0 < card["learning"]["parameters"] < card["learning"]["of"] / 2
+    stays = tune != "ssf"
+    assert (card["additions"] is not None) == stays
+    assert any(name.startswith("additions.") for name in weights(job.out)) == stays
+    backbone = open_backbone(f"{tiny_vit}@{job.out / 'model.safetensors'}")
+    images = np.stack([backbone.prepare(example) for example in open_dataset(job.test).examples])
+    features = torch.from_numpy(backbone.encode(images))
+    tuned = weights(job.out)
+    said = (features @ tuned["head.weight"].T + tuned["head.bias"]).argmax(1)
+    right = float((said.numpy() == open_dataset(job.test).given_labels).mean())
+    assert right == pytest.approx(card["results"]["tuned-best"]["test"])
+
+
+def test_an_encoder_with_prompts_is_not_tuned_again(job, tiny_vit, tmp_path):
+    first = replace(job, backbone=tiny_vit)
+    finetune(with_settings(first, init="random", tune="vpt-deep:2", epochs=1))
+    again = replace(first, backbone=f"{tiny_vit}@{job.out / 'model.safetensors'}", out=tmp_path / "again")
+    with pytest.raises(InvalidArgument, match="an encoder without prompts or adapters of an earlier"):
+        finetune(again)
+
+
+def test_a_convolutional_network_is_refused_before_any_work(job):
+    with pytest.raises(InvalidArgument, match="`tune` is 'vpt-deep:20'; allowed: full, last-blocks:N"):
+        finetune(with_settings(job, tune="vpt-deep"))
+    assert not (job.out / "log.jsonl").exists()
+
+
+def test_prompts_have_no_network_before_to_go_back_to(job, tiny_vit):
+    with pytest.raises(InvalidArgument, match=r"`wise_ft` is \[0.5\]; allowed: nothing with tune=adapter"):
+        finetune(
+            with_settings(replace(job, backbone=tiny_vit, wise_ft=(0.5,)), init="random", tune="adapter")
+        )
+
+
+def test_the_command_line_tunes_prompts(job, tiny_vit):
+    said = CliRunner().invoke(
+        app,
+        ["adapt", "finetune", "--train", job.train, "--test", job.test, "--backbone", tiny_vit, "--out",
+         str(job.out), "--init", "random", "--tune", "vpt-deep:2", "--epochs", "1", "--set", "batch_size=4",
+         "--set", "padding=1"],
+    )  # fmt: skip
+    assert said.exit_code == 0, said.output
+    assert "(vpt-deep:2)" in said.output

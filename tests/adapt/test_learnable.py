@@ -5,10 +5,27 @@ import pytest
 import torch
 from torch import nn
 
-from noiseproof.adapt.learnable import Tune, blocks_of, learning_names, merged, num_learning, tuned
+from noiseproof.adapt.learnable import (
+    Tune,
+    blocks_of,
+    learning_names,
+    merged,
+    num_learning,
+    tune_encoder,
+    tuned,
+)
 from noiseproof.backbones.image import import_timm
 from noiseproof.errors import InvalidArgument
 from noiseproof.torchvision_ops import declare_missing_operators
+from tiny_towers import (
+    huggingface_vit,
+    images,
+    open_clip_of_timm,
+    open_clip_resnet,
+    open_clip_vit,
+    projected_timm,
+    said,
+)
 
 declare_missing_operators()
 pytest.importorskip("timm")
@@ -58,7 +75,20 @@ def test_bias_is_every_vector_and_the_classifier():
     assert learning(tuned_as("bias")) == vectors | HEAD
 
 
-@pytest.mark.parametrize("text", ["all", "last-blocks", "last-blocks:0", "last-blocks:N", "LORA"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "all",
+        "last-blocks",
+        "last-blocks:0",
+        "last-blocks:N",
+        "LORA",
+        "vpt-deep:0",
+        "vpt-deep:",
+        "ssf:4",
+        "lora:2",
+    ],
+)
 def test_an_unknown_mode_is_refused(text):
     with pytest.raises(InvalidArgument, match=rf"`tune` is '{text}'; allowed: full, last-blocks:N"):
         Tune.parse(text)
@@ -152,3 +182,110 @@ def test_the_seed_decides_the_first_low_rank_matrices():
     assert torch.equal(states[0][name], states[1][name])
     assert not torch.equal(states[0][name], states[2][name])
     assert np.isfinite(states[0][name].numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "size"),
+    [("vpt-deep", "vpt-deep", 20), ("vpt-shallow:3", "vpt-shallow", 3), ("adapter", "adapter", 64),
+     ("ssf", "ssf", None), ("last-blocks:2", "last-blocks", 2), ("head", "head", None)],
+)  # fmt: skip
+def test_additions_have_a_size_of_their_own_unless_one_is_given(text, mode, size):
+    assert Tune.parse(text) == Tune(mode, size)
+
+
+@pytest.mark.parametrize("text", ["vpt-deep:2", "vpt-shallow:2", "adapter:4", "ssf"])
+def test_additions_learn_beside_the_classifier_and_nothing_else_does(text):
+    model = tuned_as(text, network("test_vit"))
+    plain = set(dict(network("test_vit").named_parameters()))
+    head = {name for name in plain if name.startswith("head.")}
+    assert learning(model) & plain == head
+    assert learning(model) > head
+
+
+@pytest.mark.parametrize("name", ["resnet8_32px", "test_vit"])
+def test_merging_scales_and_shifts_changes_no_output_and_leaves_the_plain_network(name):
+    plain = network(name)
+    rows = torch.randn(2, *plain.pretrained_cfg["input_size"], generator=torch.Generator().manual_seed(0))
+    model = tuned_as("ssf", copy.deepcopy(plain)).eval()
+    with torch.no_grad():
+        expected = model(rows)
+        assert not torch.allclose(expected, plain.eval()(rows), atol=1e-4)
+        whole = merged(model.network)
+        torch.testing.assert_close(whole(rows), expected, rtol=1e-4, atol=1e-5)
+    assert list(whole.state_dict()) == list(plain.state_dict())
+    assert type(whole) is type(plain)
+
+
+def test_norms_that_are_only_scaled_keep_their_statistics():
+    model = tuned_as("ssf")
+    before = {name: value.clone() for name, value in model.network.named_buffers()}
+    with torch.no_grad():
+        model.train()(torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    assert all(torch.equal(value, before[name]) for name, value in model.network.named_buffers())
+
+
+def tower_tuned_as(text, tower):
+    tune_encoder(tower, Tune.parse(text), lora_rank=2, lora_alpha=4, seed=0)
+    return tower
+
+
+@pytest.mark.parametrize(
+    ("build", "num_blocks"),
+    [
+        (open_clip_vit, 4),
+        (open_clip_resnet, 5),
+        (huggingface_vit, 4),
+        (open_clip_of_timm, 7),
+        (projected_timm, 5),
+    ],
+)
+def test_towers_of_other_libraries_have_blocks_too(build, num_blocks):
+    tower = build()
+    names = set(dict(tower.named_parameters()))
+    blocks = blocks_of(tower)
+    assert sorted(name for block in blocks for name in block) == sorted(names)
+    assert len(blocks) == num_blocks
+    assert learning(tower_tuned_as("full", build())) == names
+    assert learning(tower_tuned_as("head", build())) == set()
+    last = learning(tower_tuned_as("last-blocks:1", build()))
+    assert 0 < len(last) < len(names)
+    assert last == set(blocks[-1])
+    few = learning(tower_tuned_as("bias", build()))
+    assert few == {name for name, each in tower.named_parameters() if each.ndim <= 1}
+
+
+@pytest.mark.parametrize("build", [open_clip_vit, open_clip_resnet, huggingface_vit])
+def test_low_rank_additions_of_towers_that_read_their_weights_have_an_effect_and_merge(build):
+    pytest.importorskip("peft")
+    rows, plain = images(32 if build is open_clip_resnet else 16), build().eval()
+    tower = tower_tuned_as("lora", build()).eval()
+    torch.testing.assert_close(said(tower, rows), said(plain, rows))
+    said(tower, rows).square().sum().backward()
+    names = learning(tower)
+    assert names
+    assert all("lora_" in name for name in names)
+    own = dict(tower.named_parameters())
+    behind = {name for name in names if "lora_B" in name and "pooler" not in name}
+    assert all(own[name].grad is not None and float(own[name].grad.abs().sum()) > 0 for name in behind)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(1)
+        for name in sorted(behind):
+            own[name].normal_(std=0.3, generator=generator)
+        expected = said(tower, rows)
+        assert not torch.allclose(expected, said(plain, rows), atol=1e-3)
+        whole = merged(tower)
+        torch.testing.assert_close(said(whole, rows), expected, rtol=1e-4, atol=1e-4)
+    assert sorted(whole.state_dict()) == sorted(plain.state_dict())
+
+
+def test_low_rank_additions_of_torch_attention_are_those_worked_out_by_hand():
+    pytest.importorskip("peft")
+    tower = tower_tuned_as("lora", open_clip_vit())
+    part = tower.transformer.resblocks[0].attn.parametrizations.in_proj_weight
+    with torch.no_grad():
+        part[0].lora_B.normal_(generator=torch.Generator().manual_seed(0))
+    expected = part.original + 4 / 2 * (part[0].lora_B @ part[0].lora_A)
+    torch.testing.assert_close(tower.transformer.resblocks[0].attn.in_proj_weight, expected)
+    assert (
+        sum("lora_A" in name for name in learning(tower)) == 1 + 3 * 4
+    )  # patches; in, out, and two of the MLP

@@ -104,6 +104,24 @@ def test_exporting_is_silent(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@on_cpu
+def test_attention_of_torch_is_exported_in_parts_and_is_whole_afterwards():
+    class Attentive(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+
+        def forward(self, images):
+            rows = images.mean(1)
+            return self.attention(rows, rows, rows, need_weights=False)[0].mean(1)
+
+    backbone = image_backbone(Attentive())
+    engine = choose_engine(backbone, pixels())
+    assert engine.name == "onnxruntime"
+    assert engine.agreement < LARGEST_DIFFERENCE
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_bfloat16_is_near_float32_and_runs_on_torch():
     backbone = image_backbone()
     engine = choose_engine(backbone, pixels(), precision="bfloat16")

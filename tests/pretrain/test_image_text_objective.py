@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from noiseproof.backbones.pair import build_pair
 from noiseproof.errors import BadData, InvalidArgument, MissingExtra, UnknownName
 from noiseproof.pretrain.captions import TEMPLATES, caption, class_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_loss, image_text_task, zero_shot
-from noiseproof.pretrain.pair import LockedTextPair, build_pair, text_rows
+from noiseproof.pretrain.pair import LockedPair, text_rows
 from noiseproof.pretrain.settings import Settings
 from noiseproof.torchvision_ops import declare_missing_operators
 from noiseproof.training.order import Share
@@ -147,7 +148,7 @@ def test_a_locked_pair_says_what_the_whole_model_says(locked):
     texts = ["a photo of a cat.", "a dog seen from far away."]
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     pair.eval()
-    short = LockedTextPair(pair).eval()
+    short = LockedPair(pair).eval()
     with torch.no_grad():
         ours = short(images, text_rows(pair, tokenizer, texts, is_locked=True))
         whole = pair(images, tokenizer(texts))
@@ -183,7 +184,7 @@ def test_zero_shot_works_where_the_trained_model_is(is_moved):
 
 def test_of_a_locked_pair_the_image_tower_the_projections_and_the_scale_are_trained(locked):
     pair, _ = locked
-    short = LockedTextPair(pair)
+    short = LockedPair(pair)
     trained = {name for name, value in short.named_parameters() if value.requires_grad}
     assert trained == set(dict(short.named_parameters()))
     assert {"logit_scale", "text.proj.weight", "visual.head.proj.weight"} <= trained

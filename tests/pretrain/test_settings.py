@@ -11,7 +11,7 @@ SMALL = "pretrain-resnet8-cifar10"
 
 
 def test_shipped_recipes_are_known_and_counted():
-    assert len(recipe_names()) == 7
+    assert len(recipe_names()) == 8
     assert SMALL in recipe_names()
 
 

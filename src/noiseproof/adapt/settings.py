@@ -55,7 +55,8 @@ class FinetuneSettings(BaseModel):
         normalisation: "checkpoint" is what the weights say of themselves, or the library says of the
             architecture; "raw" leaves pixels in [0, 1].
         tune: what learns besides the classifier: "full", "last-blocks:N", "bias" (every vector: biases and
-            scales of norms), "lora" or "head" (nothing).
+            scales of norms), "lora", "vpt-deep:N" or "vpt-shallow:N" (N prompt tokens), "adapter:N" (of inner
+            width N), "ssf" (scales and shifts) or "head" (nothing).
         head_init: first weights of the classifier: "zero", "default" (the architecture's own), or "probe", a
             linear probe of the features before.
         lora_rank: rank of what is added to each matrix.

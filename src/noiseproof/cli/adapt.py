@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from noiseproof.cli import options
+from noiseproof.cli import deft, options
 from noiseproof.cli.guard import command_line, guarded
 
 app = typer.Typer(no_args_is_help=True, help="Adapt an encoder to a task whose labels may be wrong.")
@@ -51,7 +51,8 @@ Stem = Annotated[
 Tune = Annotated[
     str | None,
     typer.Option(
-        help="What learns besides the classifier: full (default), last-blocks:N, bias, lora or head.",
+        help="What learns besides the classifier: full (default), last-blocks:N, bias, lora, vpt-deep[:N], "
+        "vpt-shallow[:N], adapter[:N], ssf or head.",
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -182,3 +183,6 @@ def _tell(card: dict[str, Any], out: Path) -> None:
     for note in card["notes"]:
         print(f"Note: {note}")
     print(f"As a backbone: timm:{card['architecture']}@{out / 'model.safetensors'}")
+
+
+app.command("deft", epilog=deft.EXAMPLES)(deft.deft)

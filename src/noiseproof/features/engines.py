@@ -189,7 +189,7 @@ def _exported(module: nn.Module, example: torch.Tensor) -> bytes:
     """
     buffer: Any = io.BytesIO()
     try:
-        with warnings.catch_warnings(), torch.inference_mode(), one_thread():
+        with warnings.catch_warnings(), torch.inference_mode(), one_thread(), _attention_in_parts():
             warnings.simplefilter("ignore")  # it announces its successor, and every shape it traces through
             torch.onnx.export(module.cpu(), (example,), buffer, dynamo=False, input_names=["batch"])
     except Exception as error:  # whatever a model does that the exporter does not know
@@ -199,6 +199,17 @@ def _exported(module: nn.Module, example: torch.Tensor) -> bytes:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+
+
+@contextlib.contextmanager
+def _attention_in_parts() -> Any:
+    """torch's attention would be traced as one operator of its own, which no ONNX file can have."""
+    was_whole = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_whole)
 
 
 @contextlib.contextmanager

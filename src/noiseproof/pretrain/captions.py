@@ -2,56 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from noiseproof.backbones.image import import_timm
-from noiseproof.errors import BadData
+from noiseproof.backbones.wording import TEMPLATES, caption
 from noiseproof.rng import stream
-
-TEMPLATES = (
-    "a photo of a {}.",
-    "a small picture of a {}.",
-    "a {} seen from nearby.",
-    "a {} seen from far away.",
-    "this image shows a {}.",
-    "one {} and its surroundings.",
-    "a blurry photo of a {}.",
-    "a snapshot of the {}.",
-)
-
-
-def caption(name: str, template: str) -> str:
-    """The template with a class name in it, as people say it."""
-    return template.format(spoken(name))
-
-
-@cache
-def spoken(name: str) -> str:
-    """A class name in words: underscores of folder names become spaces, WordNet ids what they stand for.
-
-    Of ImageNet's 1,000 classes two are a crane and two a maillot, so 998 names are left.
-
-    Raises:
-        BadData: a WordNet id that timm does not know.
-        MissingExtra: timm, which has the list, is not installed.
-    """
-    if not re.fullmatch(r"n\d{8}", name):
-        return name.replace("_", " ")
-    import_timm("Names of ImageNet's classes")
-    from timm.data import ImageNetInfo
-
-    try:
-        return ImageNetInfo().label_name_to_description(name).split(",")[0]
-    except KeyError as error:
-        raise BadData(
-            f"The class {name!r} is no WordNet id of ImageNet's; allowed: names that say what is in the "
-            "images. Next: rename the class."
-        ) from error
 
 
 def class_captions(labels: Int[np.ndarray, " n"], class_names: Sequence[str], *, seed: int) -> np.ndarray:
@@ -65,6 +22,31 @@ def class_captions(labels: Int[np.ndarray, " n"], class_names: Sequence[str], *,
     chosen = stream(seed, "captions").integers(len(TEMPLATES), size=len(labels))
     texts = np.array([[caption(name, template) for template in TEMPLATES] for name in class_names], object)
     return texts[labels, chosen]
+
+
+def classifier_captions(
+    probs: Float[np.ndarray, "n c"], words: Sequence[str], *, num_draws: int, seed: int
+) -> np.ndarray:
+    """Captions for images without labels: what a classifier of other classes sees in them.
+
+    Args:
+        probs: of the classifier.
+        words: the names of its c classes.
+        num_draws: r.
+        seed: of classes and templates.
+
+    Returns:
+        (n, r) texts: classes drawn from the probabilities, each in a template drawn at random.
+    """
+    rng = stream(seed, "captions", "classifier")
+    upto = probs.cumsum(axis=1)
+    # Rounding may leave the last sum below 1.
+    draws = rng.random((len(probs), num_draws)) * upto[:, -1:]
+    classes = np.stack(
+        [np.searchsorted(row, values, side="right") for row, values in zip(upto, draws, strict=True)]
+    )
+    texts = np.array([[caption(word, template) for template in TEMPLATES] for word in words], object)
+    return texts[np.minimum(classes, len(words) - 1), rng.integers(len(TEMPLATES), size=classes.shape)]
 
 
 def wrong_class_rate(

@@ -12,14 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from noiseproof.pretrain.captions import TEMPLATES, caption
-from noiseproof.pretrain.pair import (
-    LockedTextPair,
-    build_pair,
-    import_open_clip,
-    text_rows,
-    tower_config,
-)  # fmt: skip
+from noiseproof.backbones.image import preprocessing_of
+from noiseproof.backbones.pair import build_pair, import_open_clip, tower_config
+from noiseproof.backbones.wording import TEMPLATES, caption, mean_direction
+from noiseproof.errors import invalid
+from noiseproof.pretrain.pair import LockedPair, text_rows
 from noiseproof.pretrain.settings import Settings
 from noiseproof.pretrain.task import Task
 from noiseproof.training.augment import PadCropFlip
@@ -40,16 +37,24 @@ def image_text_task(
 
     With a locked text tower each distinct caption passes that tower once, beforehand; else captions become
     tokens when their batch comes, since millions of them would fill the memory.
+
+    Args:
+        settings: how; where they read features, images are the features of a locked image tower.
+        given_captions: n, or (n, r) of which each step takes one at random.
+        seed: of the fresh weights.
+        share: of this process.
     """
+    is_image_locked = settings.reading == "features"
     pair, tokenizer = build_pair(
         settings.model, image_size=settings.image_size, lock_text=settings.lock_text, seed=seed
     )
-    model = LockedTextPair(pair) if settings.lock_text else pair
+    model = LockedPair(pair, is_image_locked=is_image_locked) if settings.lock_text else pair
 
     def rows_of(some: Sequence[str]) -> Tensor:
         return text_rows(pair, tokenizer, some, is_locked=settings.lock_text)
 
-    distinct, caption_ids = np.unique(np.asarray(given_captions, dtype=object), return_inverse=True)
+    captions = np.asarray(given_captions, dtype=object)
+    distinct, caption_ids = np.unique(captions, return_inverse=True)
     texts = rows_of(distinct.tolist()) if settings.lock_text else LateRows(distinct, rows_of)
 
     def predict(images: Images, class_names: tuple[str, ...]) -> np.ndarray:
@@ -63,15 +68,35 @@ def image_text_task(
         loss=image_text_loss(texts, share=share),
         normalise=Normaliser(*_mean_and_std(pair.visual)),
         augmentation=PadCropFlip(settings.padding, settings.use_flip),
-        features=_before_projection(pair.visual),
+        features=_projection(model) if is_image_locked else _before_projection(pair.visual),
         weights=model,
-        columns={"caption_ids": caption_ids.astype(np.int64)},
+        columns={"caption_ids": caption_ids.reshape(captions.shape).astype(np.int64)},
         predict=predict,
         metric="zero_shot_accuracy",
-        architecture=_timm_name(settings.model),
+        architecture=None if is_image_locked else _timm_name(settings.model),
         prefix="visual.trunk.",
         facts={"num_captions": len(distinct)},
+        preprocessing=preprocessing_of(pair.visual.trunk) if is_image_locked else {},
     )
+
+
+def locked_image_tower(settings: Settings) -> str:
+    """The backbone whose features are the images of a model with a locked image tower.
+
+    Raises:
+        InvalidArgument: a model with an image tower that is fresh, so that it has to be trained.
+    """
+    config = tower_config(settings.model, import_open_clip("Pre-training"))
+    if "image_weights" not in config:
+        raise invalid(
+            "model", settings.model, "a model with a pre-trained image tower where `reading` is 'features'",
+            "Next: --model lite0-minilm, or reading=memory.",
+        )  # fmt: skip
+    return str(config["image_weights"])
+
+
+def _projection(model: Any) -> Callable[[Tensor], Tensor]:
+    return lambda images: model.encode_image(images, normalize=False)
 
 
 def _timm_name(model: str) -> str | None:
@@ -124,10 +149,18 @@ def image_text_loss(texts: Tensor | LateRows, *, share: Share) -> Loss:
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         _limit_scale(model)
-        rows = texts[batch["caption_ids"].cpu()].to(batch["images"].device)
+        rows = texts[_one_each(batch["caption_ids"].cpu())].to(batch["images"].device)
         return criterion(*model(batch["images"], rows))
 
     return loss
+
+
+def _one_each(caption_ids: Int[Tensor, b * r]) -> Int[Tensor, " b"]:
+    """One caption of each image, by the random numbers of the step."""
+    if caption_ids.ndim == 1:
+        return caption_ids
+    chosen = torch.randint(caption_ids.shape[1], (len(caption_ids), 1))
+    return caption_ids.gather(1, chosen).squeeze(1)
 
 
 def _limit_scale(model: nn.Module) -> None:
@@ -159,8 +192,8 @@ def class_directions(
         for name in class_names:
             rows = rows_of([caption(name, template) for template in TEMPLATES])
             rows = rows.to(place) if rows.is_floating_point() else rows.to(place.device)
-            mean = model.encode_text(rows, normalize=True).mean(dim=0)
-            directions.append(nn.functional.normalize(mean, dim=-1).float().cpu().numpy())
+            mean = mean_direction(model.encode_text(rows, normalize=True))
+            directions.append(mean.float().cpu().numpy())
     model.train(was_training)
     return np.stack(directions)
 

@@ -20,6 +20,7 @@ _Way = dict[str, tuple[str, ...]]
 _SUPERVISED: _Way = {"objective": ("supervised",)}
 _SIMCLR: _Way = {"objective": ("simclr",)}
 _STREAM: _Way = {"reading": ("stream",)}
+_FEATURES: _Way = {"reading": ("features",), "objective": ("image-text",)}
 # Settings that mean something only where others have one of these values, in one of the ways listed.
 _ONLY_WITH: dict[str, tuple[_Way, ...]] = {
     "momentum": ({"optimizer": ("sgd", "lars")},),
@@ -38,6 +39,8 @@ _ONLY_WITH: dict[str, tuple[_Way, ...]] = {
     "projection_dim": (_SIMCLR,),
     "colour_strength": (_SIMCLR,),
     "lock_text": ({"objective": ("image-text",)},),
+    "captions": (_FEATURES,),
+    "num_draws": (_FEATURES | {"captions": ("classifier",)},),
 }
 
 
@@ -51,7 +54,8 @@ class Settings(BaseModel):
         model: a timm name, or for image-text an open_clip architecture or configuration file.
         image_size: height and width in pixels.
         reading: "memory" decodes everything once and augments whole batches; "stream" decodes each image
-            when its turn comes, with timm's transforms, in `workers` processes.
+            when its turn comes, with timm's transforms, in `workers` processes; "features" keeps the image
+            tower of an image-text model as it is, so that its features are computed once.
         epochs: passes over the examples.
         batch_size: examples per step, over all processes.
         optimizer: a name of `training.optimizers.OPTIMIZERS`.
@@ -79,6 +83,9 @@ class Settings(BaseModel):
         least_scale: least share of the area a random crop keeps.
         crop_share: of the shorter side, that the centre crop of an evaluation keeps, when streaming.
         lock_text: keep the text tower as it is, but for its projection (Zhai et al. 2022).
+        captions: "given", or "classifier": names of ImageNet classes, drawn from what the classifier of the
+            locked image tower says; labels play no part.
+        num_draws: captions of an image that a classifier gives; each step takes one of them at random.
         workers: processes that decode, when streaming.
         checkpoint_steps: steps between checkpoints.
     """
@@ -88,7 +95,7 @@ class Settings(BaseModel):
     objective: Objective
     model: str
     image_size: int = Field(ge=8)
-    reading: Literal["memory", "stream"] = "memory"
+    reading: Literal["memory", "stream", "features"] = "memory"
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     optimizer: str = "sgd"
@@ -115,6 +122,8 @@ class Settings(BaseModel):
     least_scale: float = Field(default=0.08, gt=0, le=1)
     crop_share: float = Field(default=0.95, gt=0, le=1)
     lock_text: bool = True
+    captions: Literal["given", "classifier"] = "given"
+    num_draws: int = Field(default=8, ge=1)
     workers: int = Field(default=4, ge=0)
     checkpoint_steps: int = Field(default=500, ge=1)
 
@@ -123,6 +132,11 @@ class Settings(BaseModel):
         wrong = [
             self._said_to_be_unused(name) for name in sorted(self.model_fields_set) if self._is_idle(name)
         ]
+        if self.reading == "features" and (self.objective != "image-text" or not self.lock_text):
+            wrong.append(
+                "`reading` is 'features', which means nothing without objective image-text and lock_text "
+                "true; allowed: 'memory' or 'stream'"
+            )
         if self.warmup_epochs >= self.epochs:
             wrong.append(
                 f"`warmup_epochs` is {self.warmup_epochs:g}; allowed: less than the {self.epochs} of `epochs`"

@@ -34,6 +34,7 @@ class Task:
         architecture: timm name of the image tower; `None` where it is not timm's.
         prefix: of the image tower's keys among the weights.
         facts: for the card.
+        preprocessing: for the card, where it is the encoder's own and not of the settings.
     """
 
     model: nn.Module
@@ -50,3 +51,4 @@ class Task:
     architecture: str | None = None
     prefix: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)

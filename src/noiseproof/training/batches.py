@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -54,6 +54,30 @@ class Normaliser:
         scale = 1 / (255 * torch.tensor(self.std))
         shift = -torch.tensor(self.mean) / torch.tensor(self.std)
         return torch.from_numpy(pixels).float().mul_(scale).add_(shift).permute(0, 3, 1, 2)
+
+
+@final
+@dataclass(frozen=True)
+class MatrixBatches(AbstractBatches):
+    """Rows of a matrix, such as features that were computed once.
+
+    Attributes:
+        matrix: (n, d), memory-mapped or not; the entry `images` of a batch.
+        order: which rows a step sees.
+        columns: as in `ArrayBatches`.
+    """
+
+    matrix: Any
+    order: AbstractOrder
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def iterate(self, steps: range, share: Share) -> Iterator[Batch]:
+        """See `AbstractBatches`."""
+        for step in steps:
+            rows = self.order.rows(step)
+            mine = rows[share.of(len(rows))]
+            batch = {name: torch.from_numpy(values[mine]) for name, values in self.columns.items()}
+            yield batch | {"images": torch.from_numpy(np.asarray(self.matrix[mine], np.float32))}
 
 
 @final

@@ -36,6 +36,7 @@ class Plan:
     Attributes:
         num_steps: optimiser steps.
         warmup_steps: steps of linear rise; a cosine falls to 0 afterwards.
+        is_constant: the learning rate stays instead.
         precision: a key of `PRECISIONS`; other than float32 it is automatic mixed precision.
         accumulation: parts that a batch is computed in, one after the other.
         max_grad_norm: gradients longer than this are scaled down; `None` leaves them.
@@ -54,6 +55,7 @@ class Plan:
     checkpoint_steps: int = 500
     log_steps: int = 50
     look_steps: int | None = None
+    is_constant: bool = False
 
     def is_end_of(self, steps: int | None, done: int) -> bool:
         """Whether after so many steps something is due that comes every `steps` and at the end."""
@@ -131,7 +133,7 @@ def train(
     log = _Log(folder / LOG, begin, is_writer=accelerator.is_main_process)
     with stage("Training", total=plan.num_steps - begin, unit="step", quiet=quiet or share.rank > 0) as bar:
         for step, batch in enumerate(batches.iterate(range(begin, plan.num_steps), share), start=begin):
-            factor = learning_rate_factor(step, num_steps=plan.num_steps, warmup_steps=plan.warmup_steps)
+            factor = _rate_factor(plan, step)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
             with isolated(plan.seed, "step", step, share.rank):
@@ -157,6 +159,12 @@ def train(
             bar.update()
     accelerator.wait_for_everyone()
     accelerator.unwrap_model(bare, keep_fp32_wrapper=False)  # else it would go on in mixed precision
+
+
+def _rate_factor(plan: Plan, step: int) -> float:
+    if plan.is_constant:
+        return 1.0
+    return learning_rate_factor(step, num_steps=plan.num_steps, warmup_steps=plan.warmup_steps)
 
 
 def _resumed(

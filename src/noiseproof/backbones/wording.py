@@ -1,0 +1,100 @@
+"""Class names in words, the templates they are put into, and the direction that stands for a class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from noiseproof.backbones.image import import_timm
+from noiseproof.errors import BadData
+
+TEMPLATES = (
+    "a photo of a {}.",
+    "a small picture of a {}.",
+    "a {} seen from nearby.",
+    "a {} seen from far away.",
+    "this image shows a {}.",
+    "one {} and its surroundings.",
+    "a blurry photo of a {}.",
+    "a snapshot of the {}.",
+)
+
+
+def caption(name: str, template: str) -> str:
+    """The template with a class name in it, as people say it."""
+    return template.format(spoken(name))
+
+
+@cache
+def spoken(name: str) -> str:
+    """A class name in words: underscores of folder names become spaces, WordNet ids what they stand for.
+
+    Of ImageNet's 1,000 classes two are a crane and two a maillot, so 998 names are left.
+
+    Raises:
+        BadData: a WordNet id that timm does not know.
+        MissingExtra: timm, which has the list, is not installed.
+    """
+    if not re.fullmatch(r"n\d{8}", name):
+        return name.replace("_", " ")
+    import_timm("Names of ImageNet's classes")
+    from timm.data import ImageNetInfo
+
+    try:
+        return ImageNetInfo().label_name_to_description(name).split(",")[0]
+    except KeyError as error:
+        raise BadData(
+            f"The class {name!r} is no WordNet id of ImageNet's; allowed: names that say what is in the "
+            "images. Next: rename the class."
+        ) from error
+
+
+def imagenet_words() -> tuple[str, ...]:
+    """The names of ImageNet's 1,000 classes in words, as classifiers have them; two occur twice."""
+    import_timm("Names of ImageNet's classes")
+    from timm.data import ImageNetInfo
+
+    return tuple(map(spoken, ImageNetInfo().label_names()))
+
+
+def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
+    """The names of all classes in words, fit to tell them apart.
+
+    Args:
+        class_names: k names.
+
+    Raises:
+        BadData: none at all, one that says nothing, or two that read the same.
+    """
+    words = tuple(spoken(str(name)).strip() for name in class_names)
+    if not words:
+        raise BadData(
+            "`class_names` is empty; allowed: a name for each class, which a text tower can read. Next: "
+            "name the classes."
+        )
+    first: dict[str, int] = {}
+    for place, word in enumerate(words):
+        if not re.search(r"\w", word):
+            raise BadData(
+                f"`class_names` has {class_names[place]!r} for class {place}; allowed: a name that says what "
+                "the class is. Next: name it."
+            )
+        before = first.setdefault(word.casefold(), place)
+        if before != place:
+            raise BadData(
+                f"`class_names` has {class_names[before]!r} for class {before} and {class_names[place]!r} "
+                f"for class {place}, which read the same; allowed: names that differ. Next: rename one."
+            )
+    return words
+
+
+def mean_direction(unit_rows: Float[Tensor, "*k t e"]) -> Float[Tensor, "*k e"]:
+    """The unit vector of a class from those of its t texts.
+
+    Source: Radford et al. 2021, arXiv:2103.00020, Section 3.1.4 (ensembling over the embedding space).
+    """
+    return nn.functional.normalize(unit_rows.mean(dim=-2), dim=-1)

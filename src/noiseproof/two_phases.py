@@ -1,0 +1,124 @@
+"""The whole of DeFT: data -> noise -> phase 1 finds the wrong labels -> phase 2 adapts to the others -> card.
+
+`deft` below is that sentence. Phase 1 is done once: a second start of the same goes on where the first
+stopped, and one with another phase 2 or other evaluation sets does not learn the prompts again.
+
+Source: Wei et al. 2024, arXiv:2409.19696.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from noiseproof import card
+from noiseproof.atomic import write_bytes, write_json
+from noiseproof.deft_job import DeftJob
+from noiseproof.evaluate.detection import detection_metrics
+from noiseproof.evaluate.results import ResultRow
+from noiseproof.finetuning import RESULTS
+from noiseproof.parts import notes
+from noiseproof.phase_one import evaluated_prompts, phase_one
+from noiseproof.phase_two import facts, phase_two
+from noiseproof.records import LabelIssues
+from noiseproof.selecting import SCORES, Selecting, open_selecting, read_scores
+from noiseproof.stages import hash_file, only_process_in
+from noiseproof.training.loop import accelerator_for
+from noiseproof.training_card import CARD, data_card, finished
+
+_SCHEMA = 1
+
+
+def deft(job: DeftJob) -> dict[str, Any]:
+    """Find the wrong labels with learned prompts, and adapt an encoder to the others.
+
+    Returns:
+        The card, as `card.json` has it; nothing in processes that only helped.
+
+    Raises:
+        InvalidArgument: a setting, a model without a text tower, an image tower that cannot be tuned so.
+        CheckpointMismatch: weights that do not fit, or a folder with another training.
+        BadData: data, manifest or class names cannot be used; too few labels were selected for phase 2.
+    """
+    accelerator = accelerator_for(job.settings.precision)
+    alone = only_process_in(Path(job.out), mark=CARD) if accelerator.num_processes == 1 else nullcontext()
+    with alone:
+        return _carried_out(open_selecting(job, accelerator))
+
+
+def _carried_out(this: Selecting) -> dict[str, Any]:
+    done = finished(this.out, this.identity)
+    if done is not None and done["evaluated"] == this.evaluated:
+        return done
+    learned = phase_one(this)
+    this.accelerator.wait_for_everyone()
+    begin = time.perf_counter()
+    rows = evaluated_prompts(this) if learned is not None else []
+    after, said = phase_two(this) if this.job.phase2 != "none" else ([], [])
+    if learned is None:  # a process that only helped
+        return {}
+    rows += after
+    write_bytes(this.out / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
+    found = _card(this, learned, rows, said, time.perf_counter() - begin)
+    write_json(this.out / CARD, found)
+    return found
+
+
+def issues_of(this: Selecting) -> LabelIssues:
+    """The scores in the schema of all detectors."""
+    scores = read_scores(this.out / SCORES, this.data)
+    return LabelIssues(
+        ids=this.data.ids, given_labels=this.given_labels, suggested_labels=scores.suggested,
+        suspicion=1 - scores.p_clean, is_issue=~scores.is_clean, method="prompts",
+        class_names=this.data.class_names,
+    )  # fmt: skip
+
+
+def _detection(this: Selecting) -> dict[str, Any] | None:
+    """Against the truth, where it is known: of the wrong labels, and of the selection as the paper has it."""
+    clean = this.data.clean_labels
+    if clean is None:
+        return None
+    issues = issues_of(this)
+    is_right, is_kept = this.given_labels == clean, ~issues.is_issue
+    both = int((is_right & is_kept).sum())
+    return detection_metrics(issues, clean).to_json() | {
+        "selection_precision": both / int(is_kept.sum()) if is_kept.any() else None,
+        "selection_recall": both / int(is_right.sum()) if is_right.any() else None,
+        "true_rate": float(1 - is_right.mean()),
+    }
+
+
+def _card(
+    this: Selecting, learned: dict[str, Any], rows: list[ResultRow], said: list[str], after_wall_s: float
+) -> dict[str, Any]:
+    results: dict[str, dict[str, float]] = {}
+    for row in rows:
+        results.setdefault(row.head, {})[row.set_name] = row.metrics["accuracy"]
+    phase = {key: value for key, value in learned.items() if key not in ("identity", "wall_s")}
+    return {
+        "schema": _SCHEMA,
+        "objective": "deft",
+        "command": this.job.command,
+        "model": {"name": this.job.model, "weights_hash": this.start.backbone.weights_hash},
+        "settings": this.settings.model_dump(),
+        "seed": this.job.seed,
+        "train": data_card(this.data),
+        "tests": [data_card(part.dataset) | {"role": part.role} for part in this.parts.tests],
+        "noise": this.noise,
+        "phase1": phase,
+        "detection": _detection(this),
+        "phase2": facts(this),
+        "results": results,
+        "scores_sha256": hash_file(this.out / SCORES),
+        "wall_s": {"phase1": learned["wall_s"], "after": round(after_wall_s, 2)},
+        "versions": card.versions(),
+        "hardware": card.hardware(),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "notes": [*notes(this.config, this.parts), *said],
+        "evaluated": this.evaluated,
+        "identity": this.identity,
+    }
