@@ -14,9 +14,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from noiseproof import card
 from noiseproof.atomic import write_bytes, write_json
 from noiseproof.deft_job import DeftJob
+from noiseproof.detect.issues import issues_of
+from noiseproof.detect.prompted import opinion_of_scores
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.finetuning import RESULTS
@@ -67,29 +71,20 @@ def _carried_out(this: Selecting) -> dict[str, Any]:
     return found
 
 
-def issues_of(this: Selecting) -> LabelIssues:
+def found_issues(this: Selecting) -> LabelIssues:
     """The scores in the schema of all detectors."""
-    scores = read_scores(this.out / SCORES, this.data)
-    return LabelIssues(
-        ids=this.data.ids, given_labels=this.given_labels, suggested_labels=scores.suggested,
-        suspicion=1 - scores.p_clean, is_issue=~scores.is_clean, method="prompts",
-        class_names=this.data.class_names,
-    )  # fmt: skip
+    scores, names = read_scores(this.out / SCORES, this.data), this.data.class_names
+    opinion = opinion_of_scores(
+        scores.p_clean, scores.is_clean, scores.suggested, this.given_labels, num_classes=len(names)
+    )
+    classes = np.arange(len(names))
+    return issues_of(opinion, this.given_labels, classes=classes, ids=this.data.ids, class_names=names)
 
 
 def _detection(this: Selecting) -> dict[str, Any] | None:
-    """Against the truth, where it is known: of the wrong labels, and of the selection as the paper has it."""
+    """Against the truth, where it is known."""
     clean = this.data.clean_labels
-    if clean is None:
-        return None
-    issues = issues_of(this)
-    is_right, is_kept = this.given_labels == clean, ~issues.is_issue
-    both = int((is_right & is_kept).sum())
-    return detection_metrics(issues, clean).to_json() | {
-        "selection_precision": both / int(is_kept.sum()) if is_kept.any() else None,
-        "selection_recall": both / int(is_right.sum()) if is_right.any() else None,
-        "true_rate": float(1 - is_right.mean()),
-    }
+    return None if clean is None else detection_metrics(found_issues(this), clean).to_json()
 
 
 def _card(

@@ -71,7 +71,7 @@ def test_a_folder_has_prompts_scores_and_card(job, tune):
     assert card["phase1"]["num_selected"] == frame["is_clean"].sum()
     kept = frame[frame["is_clean"]]
     right = (kept["given_label"] == kept["clean_label"]).mean() if len(kept) else None
-    assert card["detection"]["selection_precision"] == pytest.approx(right)
+    assert card["detection"]["clean_precision"] == pytest.approx(right)
     assert load_file(job.out / "prompts.safetensors")["contexts"].shape == (2, 16, 8)
     assert card["phase1"]["learning"]["mode"] == tune
     learned = 2 * 16 * 8 + (2 * 2 * 16 if tune != "none" else 0)

@@ -142,7 +142,7 @@ def _tell(card: dict[str, Any], out: Path) -> None:
     if found is not None:
         print(
             f"Against the truth ({100 * found['true_rate']:.1f} % wrong), the selection has precision "
-            f"{_percent(found['selection_precision'])} and recall {_percent(found['selection_recall'])}"
+            f"{_percent(found['clean_precision'])} and recall {_percent(found['clean_recall'])}"
         )
     for note in card["notes"]:
         print(f"Note: {note}")

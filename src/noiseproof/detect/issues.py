@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from noiseproof.detect.inputs import Evidence, check_examples, check_probs, encoded_labels
 from noiseproof.detect.opinion import Opinion
@@ -79,9 +80,30 @@ def find_label_issues(
         opinion = _chosen(evidence, method_options)
     else:
         opinion = opinion_of(evidence, method, method_options)
+    rows = np.arange(len(labels)) if ids is None else np.asarray(ids)
+    return issues_of(opinion, encoded, classes=classes, ids=rows, class_names=tuple(class_names))
+
+
+def issues_of(
+    opinion: Opinion,
+    given_labels: Int[np.ndarray, " n"],
+    *,
+    classes: np.ndarray,
+    ids: np.ndarray,
+    class_names: tuple[str, ...],
+) -> LabelIssues:
+    """What a detector says, in the words of the user.
+
+    Args:
+        opinion: in class ids.
+        given_labels: class ids.
+        classes: the label that each id stands for.
+        ids: of the examples.
+        class_names: see `LabelIssues`.
+    """
     return LabelIssues(
-        ids=np.arange(len(labels)) if ids is None else np.asarray(ids),
-        given_labels=classes[encoded],
+        ids=ids,
+        given_labels=classes[given_labels],
         suggested_labels=classes[opinion.suggested_labels],
         suspicion=opinion.suspicion,
         is_issue=opinion.is_issue,
@@ -89,7 +111,7 @@ def find_label_issues(
         joint=opinion.joint,
         classes=classes,
         probs=opinion.probs,
-        class_names=tuple(class_names),
+        class_names=class_names,
         notes=opinion.notes,
     )
 

@@ -32,7 +32,7 @@ from noiseproof.schedule import learning_rate_factor
 
 _INIT_STD = 0.02
 _ROWS = 8192  # of the final pass
-_RANGES = {
+RANGES = {
     "num_context": Range(1.0, is_whole=True),
     "epochs": Range(1.0, is_whole=True),
     "warmup_epochs": Range(0.0, is_whole=True),
@@ -90,7 +90,7 @@ class PromptOptions:
 
     def __post_init__(self) -> None:
         check_variant(self.variant)
-        check_ranges(asdict(self), _RANGES)
+        check_ranges(asdict(self), RANGES)
 
 
 @dataclass(frozen=True, eq=False)

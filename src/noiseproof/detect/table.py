@@ -8,7 +8,9 @@ from typing import Any
 
 from noiseproof.detect.inputs import Evidence
 from noiseproof.detect.opinion import Opinion
+from noiseproof.detect.prompts import RANGES as PROMPT_RANGES
 from noiseproof.errors import invalid
+from noiseproof.losses.dual_prompts import VARIANTS
 from noiseproof.ranges import Range
 from noiseproof.registry import Registry, unknown_name
 
@@ -93,6 +95,13 @@ TABLE: dict[str, Detector] = {
         "zero_shot",
         "an image-text model likes another class better",
         "Wei et al. 2024, arXiv:2409.19696, Table 1",
+    ),
+    "prompts": Detector(
+        f"{_HERE}.prompted:prompts_opinion",
+        "features and text_tower",
+        "DeFT: nearer to a learned negative prompt of its class than to the positive one",
+        "Wei et al. 2024, arXiv:2409.19696",
+        {"variant": VARIANTS, **PROMPT_RANGES},
     ),
     "fusion": Detector(
         f"{_HERE}.fusion:fusion_opinion",
