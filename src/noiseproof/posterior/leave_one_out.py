@@ -40,7 +40,7 @@ class LeaveOneOut:
 def leave_one_out(features: Any, given_labels: Int[np.ndarray, " n"], *, num_classes: int) -> LeaveOneOut:
     """Leave-one-out scores of a ridge head whose strength is chosen by their own squared error.
 
-    The features are read three times in blocks; memory is O(d^2 + n k).
+    The features are read in blocks, two or three times; memory is O(d^2 + n k) beside a block.
 
     Args:
         features: (n, d) array-like, sliced by rows; finite.
@@ -49,15 +49,14 @@ def leave_one_out(features: Any, given_labels: Int[np.ndarray, " n"], *, num_cla
     """
     problem = _Problem(features, given_labels, num_classes)
     errors = np.zeros(len(_STRENGTHS))
-    for rows, projected in problem.blocks(rows_of=len(_STRENGTHS) * num_classes):
-        for i, ridge in enumerate(problem.ridges):
-            residuals = problem.residuals(rows, projected, ridge)
-            errors[i] += np.square(residuals, dtype=np.float64).sum()
-    ridge = float(problem.ridges[int(errors.argmin())])
+    for rows, projected in problem.blocks():
+        residuals = problem.residuals(rows, projected, problem.ridges)
+        errors += np.square(residuals, dtype=np.float64).sum((0, 2))
+    best = problem.ridges[[int(errors.argmin())]]
     scores = np.empty((problem.n, num_classes), dtype=problem.dtype)
-    for rows, projected in problem.blocks(rows_of=num_classes):
-        scores[rows] = problem.targets(rows) - problem.residuals(rows, projected, ridge)
-    return LeaveOneOut(scores, ridge)
+    for rows, projected in problem.blocks():
+        scores[rows] = problem.targets(rows) - problem.residuals(rows, projected, best)[:, 0]
+    return LeaveOneOut(scores, float(best[0]))
 
 
 class _Problem:
@@ -76,23 +75,34 @@ class _Problem:
         self.projected_targets = vectors.T @ moments  # (d, k)
         # Features that are all alike have no scale; any strength then says the same.
         self.ridges = _STRENGTHS * (self.eigenvalues.mean() or 1.0)
+        self._whole: np.ndarray | None = None
 
-    def blocks(self, *, rows_of: int) -> Iterator[tuple[slice, np.ndarray]]:
-        """Rows and their coordinates in the eigenvectors, so many that `rows_of` numbers each fit."""
-        for rows, x in self._unit_rows(max(256, _BLOCK_NUMBERS // rows_of)):
-            yield rows, (x - self.mean.astype(self.dtype)) @ self.vectors
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows and their coordinates in the eigenvectors; those of few rows are computed once."""
+        if self._whole is not None:
+            yield slice(0, self.n), self._whole
+            return
+        width = max(len(_STRENGTHS) * len(self.class_part), self.features.shape[1])
+        num_rows = max(256, _BLOCK_NUMBERS // width)
+        for rows, x in self._unit_rows(num_rows):
+            projected = (x - self.mean.astype(self.dtype)) @ self.vectors
+            if len(projected) == self.n:
+                self._whole = projected
+            yield rows, projected
 
     def targets(self, rows: slice) -> np.ndarray:
         """One-hot given labels of these rows."""
         return np.eye(len(self.class_part), dtype=self.dtype)[self.given_labels[rows]]
 
-    def residuals(self, rows: slice, projected: np.ndarray, ridge: float) -> np.ndarray:
-        """Leave-one-out residuals (y_i - r_i) / (1 - H_ii)."""
-        shrink = 1.0 / (self.eigenvalues + ridge)
-        predicted = projected @ (shrink[:, None] * self.projected_targets).astype(self.dtype)
+    def residuals(self, rows: slice, projected: np.ndarray, ridges: np.ndarray) -> np.ndarray:
+        """Leave-one-out residuals (y_i - r_i) / (1 - H_ii), (b, strengths, k), in two products for all."""
+        shrink = 1.0 / (self.eigenvalues[:, None] + ridges)  # (d, strengths)
+        weights = shrink[:, :, None] * self.projected_targets[:, None]
+        predicted = projected @ weights.reshape(len(shrink), -1).astype(self.dtype)
         leverage = np.square(projected) @ shrink.astype(self.dtype) + 1.0 / self.n
-        free = np.maximum(1.0 - leverage, 1e-6)[:, None]
-        return ((self.targets(rows) - self.class_part - predicted) / free).astype(self.dtype)
+        free = np.maximum(1.0 - leverage, 1e-6)[:, :, None]
+        wanted = (self.targets(rows) - self.class_part)[:, None]
+        return ((wanted - predicted.reshape(len(projected), len(ridges), -1)) / free).astype(self.dtype)
 
     def _moments(self, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """X^T X and X^T Y of the centred unit rows, and their mean, accumulated in float64."""
