@@ -7,8 +7,8 @@ Two comparisons, each interleaved: a ratio is the median over rounds of the rati
 
 1. Directions of all classes for two contexts, forward and backward: prompts that end after their last end
    token against 77 tokens, as published; and the largest difference between the two.
-2. An epoch of phase 1, per image: features that are kept against an image tower in the loop, which learns 20
-   visual prompts' worth of nothing here: its gradient flows to its input, as for visual prompts.
+2. An epoch of phase 1, per image: features that are kept against an image tower in the loop, through which
+   the gradient flows back to its input, as it does for visual prompts.
 
 Weights are random and images are noise, which changes nothing of the time.
 """

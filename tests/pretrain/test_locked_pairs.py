@@ -51,7 +51,7 @@ def test_the_projections_are_trained_and_the_towers_are_not_among_the_weights(jo
     card = pretrain(job)
     weights = load_file(job.out / "model.safetensors")
     assert {name: tuple(value.shape) for name, value in weights.items()} == {
-        "logit_scale": (), "text.proj.weight": (256, 384), "visual.head.proj.weight": (256, 1280),
+        "logit_scale": (), "text.proj.weight": (128, 384), "visual.head.proj.weight": (128, 1280),
     }  # fmt: skip
     fresh, _ = build_pair("lite0-minilm", image_size=None, lock_text=True, seed=0)
     assert not torch.equal(weights["visual.head.proj.weight"], fresh.visual.head.proj.weight)
