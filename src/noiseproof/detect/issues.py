@@ -10,7 +10,7 @@ import numpy as np
 from noiseproof.detect.inputs import Evidence, check_examples, check_probs, encoded_labels
 from noiseproof.detect.opinion import Opinion
 from noiseproof.detect.ridge import better_explained
-from noiseproof.detect.table import DETECTORS, opinion_of
+from noiseproof.detect.table import DETECTORS, checked_options, opinion_of
 from noiseproof.errors import invalid
 from noiseproof.records import LabelIssues
 from noiseproof.registry import unknown_name
@@ -72,13 +72,10 @@ def find_label_issues(
     for name in ("probs", "zero_shot"):
         if name in given:
             check_probs(given[name], name, len(classes))
-    if method not in (AUTO, *DETECTORS.names):
-        raise unknown_name("detector", method, (AUTO, *DETECTORS.names))
+    check_method(method, method_options)
     evidence = Evidence(encoded, classes, **matrices, text_tower=text_tower, seed=seed)
-    if method == AUTO:
-        opinion = _chosen(evidence, method_options)
-    else:
-        opinion = opinion_of(evidence, method, method_options)
+    is_auto = method == AUTO
+    opinion = _chosen(evidence) if is_auto else opinion_of(evidence, method, method_options)
     return LabelIssues(
         ids=np.arange(len(labels)) if ids is None else np.asarray(ids),
         given_labels=classes[encoded],
@@ -94,10 +91,22 @@ def find_label_issues(
     )
 
 
-def _chosen(evidence: Evidence, options: Mapping[str, Any] | None) -> Opinion:
-    """What there is decides: features tell most, then probabilities of a model that saw labels, then none."""
-    if options:
+def check_method(method: str, options: Mapping[str, Any] | None = None) -> None:
+    """Raise unless there is such a method with such options; nothing is computed.
+
+    Raises:
+        UnknownName, InvalidArgument: see `find_label_issues`.
+    """
+    if method not in (AUTO, *DETECTORS.names):
+        raise unknown_name("detector", method, (AUTO, *DETECTORS.names))
+    if method == AUTO and options:
         raise invalid("method_options", dict(options), "none with method 'auto'", "Name a method.")
+    if method != AUTO:
+        checked_options(method, options or {})
+
+
+def _chosen(evidence: Evidence) -> Opinion:
+    """What there is decides: features tell most, then probabilities of a model that saw labels, then none."""
     if evidence.features is not None:
         return better_explained(evidence)
     method = "confident_learning" if evidence.probs is not None else "zero_shot"
