@@ -156,11 +156,17 @@ def views_of(dataset: Dataset, config: RunConfig) -> tuple[Dataset, ...]:
 def notes(config: RunConfig, parts: Parts) -> list[str]:
     """What a reader of the results has to know about the data."""
     said = []
-    if unknown := [part.name for part in parts.tests if not part.has_true_labels]:
-        sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
-        said.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
-    if parts.train.noise is not None:
+    unknown = [part.name for part in parts.tests if not part.has_true_labels]
+    sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
+    if parts.train.noise is not None and unknown:
+        said.append(
+            "Labels as your data has them count as right: of what heads learn from those before noise was "
+            f"put in, of {sets} those that accuracy is against. Whether they are right is not known."
+        )
+    elif parts.train.noise is not None:
         said.append("Labels as they were before noise was put in count as right.")
+    elif unknown:
+        said.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
     for part in parts.tests:
         if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
             said.append(f"{part.name} has the same examples as the training set: it tests nothing new.")

@@ -66,7 +66,7 @@ def test_of_a_part_of_the_data_the_file_may_have_the_rest_too(tmp_path, dataset)
 
 
 def test_files_that_hold_no_matrix_are_refused(tmp_path, dataset):
-    with pytest.raises(MissingFile, match="`zero_shot` is .* which is no file"):
+    with pytest.raises(MissingFile, match=r"`zero_shot` is .* which is no file"):
         read_probabilities(tmp_path / "none.npy", dataset, argument="zero_shot")
     (tmp_path / "p.csv").write_text("0.5,0.5")
     with pytest.raises(InvalidArgument, match=r"allowed: a file that ends in \.npy, \.npz, \.parquet"):

@@ -14,6 +14,7 @@ from noiseproof import detection
 from noiseproof.cli.detect import detect as detect_command
 from noiseproof.cli.main import app
 from noiseproof.config import DetectConfig, load_config, load_detect_config
+from noiseproof.detect.table import DETECTORS
 from noiseproof.detection import detect
 from noiseproof.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.export.formats import FORMATS
@@ -109,6 +110,13 @@ def test_probabilities_are_enough_and_nothing_is_encoded(asked, tmp_path):
     assert zero_shot.issues.suspicion.argmax() == 5
 
 
+@pytest.mark.parametrize("method", [name for name in DETECTORS.names if name != "zero_shot"])
+def test_every_detector_judges_stored_features(asked, method):
+    result = detect(asked(method=method, corrupt="symmetric:0.1"))
+    assert result.issues.method.startswith(method)
+    assert result.found["against_truth"]["average_precision"] > 0.4
+
+
 def test_texts_are_judged_by_probabilities_or_features(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("text,label\n" + "".join(f"text {k},{'ab'[k % 2]}\n" for k in range(20)))
@@ -118,7 +126,7 @@ def test_texts_are_judged_by_probabilities_or_features(tmp_path):
         load_detect_config(command_line=options | {"probs": tmp_path / "p.npy", "export": ["label-studio"]})
     )
     assert json.loads(result.exports["label-studio"].read_text())[0]["data"]["text"].startswith("text ")
-    with pytest.raises(BadData, match="holds texts, and no text encoder is here yet"):
+    with pytest.raises(BadData, match=r"holds texts, and no text encoder is here yet"):
         detect(load_detect_config(command_line=options))
 
 
@@ -129,17 +137,14 @@ def test_stored_features_are_used_and_those_of_other_data_refused(asked, tmp_pat
     np.testing.assert_array_equal(with_store.issues.suspicion, without.issues.suspicion)
     assert len(detect(asked(features=tmp_path / "features", limit=30, out=tmp_path / "few")).issues.ids) == 30
 
-    longer = (
-        save_blobs(tmp_path / "new" / "train.npz", n=120, seed=1)
-        if (tmp_path / "new").mkdir() is None
-        else None
-    )
+    (tmp_path / "new").mkdir()
+    longer = save_blobs(tmp_path / "new" / "train.npz", n=120, seed=1)
     with pytest.raises(
         BadData, match=r"have no example 'train/\d+' of .*; allowed: features of all its examples"
     ):
         detect(asked(train=str(longer), features=tmp_path / "features", out=tmp_path / "x"))
     same_ids = save_blobs(longer, n=90, seed=5)
-    with pytest.raises(BadData, match="are of another data set, .*: the ids are those of"):
+    with pytest.raises(BadData, match=r"are of another data set, .*: the ids are those of"):
         detect(asked(train=str(same_ids), features=tmp_path / "features", out=tmp_path / "x"))
 
 
@@ -187,31 +192,13 @@ def test_a_cleaned_copy_trains(asked, tmp_path):
 
 def test_the_command_tells_method_classes_suspects_and_files(asked, tmp_path, blobs):
     out = tmp_path / "issues"
-    arguments = [
-        "detect",
-        "--train",
-        blobs,
-        "--out",
-        out,
-        "--cache",
-        tmp_path / "cache",
-        "--corrupt",
-        "symmetric:0.1",
-    ]
-    arguments += [
-        "--method",
-        "neighbours",
-        "--method-option",
-        "k=5",
-        "--export",
-        "csv",
-        "--export",
-        "cleaned-drop",
-    ]
-    done = CliRunner().invoke(app, [str(each) for each in arguments])
+    words = f"detect --train {blobs} --out {out} --cache {tmp_path / 'cache'} --corrupt symmetric:0.1"
+    words += " --method neighbours --method-option k=5 --export csv --export cleaned-drop"
+    done = CliRunner().invoke(app, words.split())
     assert done.exit_code == 0, done.output
     for said in (
-        "Method: neighbours", "labels look wrong of 90; estimated noise rate", "9 planted wrong labels: precision",
+        "Method: neighbours", "labels look wrong of 90; estimated noise rate",
+        "9 planted wrong labels: precision",
         "Labels by class", "Most suspicious labels", f"Export csv: {out / 'issues.csv'}",
         f"All labels: {out / 'label_issues.parquet'}",
     ):  # fmt: skip
