@@ -23,7 +23,7 @@ def test_a_folder_of_other_work_is_not_taken(tmp_path, mark, other):
 
 
 def test_the_marks_are_what_the_commands_write():
-    from noiseproof import pipeline, training_card
+    from noiseproof import detection, pipeline, training_card
     from noiseproof.study import study
 
-    assert set(MARKS) == {pipeline.CARD, training_card.CARD, study.CARD}
+    assert set(MARKS) == {pipeline.CARD, training_card.CARD, study.CARD, detection.CARD}

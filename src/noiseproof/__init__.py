@@ -24,10 +24,12 @@ _HOMES = {
     "corrupt_labels": "noiseproof.noise.labels",
     "deft": "noiseproof.two_phases",
     "estimate_transition": "noiseproof.detect.transition",
+    "export_issues": "noiseproof.export.formats",
     "extract": "noiseproof.features.extract",
     "find_label_issues": "noiseproof.detect.issues",
     "finetune": "noiseproof.finetuning",
     "load_features": "noiseproof.features.store",
+    "load_issues": "noiseproof.export.issues",
     "open_dataset": "noiseproof.data.sources",
     "run": "noiseproof.pipeline",
     "spectrum": "noiseproof.diagnose.spectrum",
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from noiseproof.detect.issues import find_label_issues as find_label_issues
     from noiseproof.detect.transition import estimate_transition as estimate_transition
     from noiseproof.diagnose.spectrum import spectrum as spectrum
+    from noiseproof.export.formats import export_issues as export_issues
+    from noiseproof.export.issues import load_issues as load_issues
     from noiseproof.features.extract import extract as extract
     from noiseproof.features.store import load_features as load_features
     from noiseproof.finetune_job import FinetuneJob as FinetuneJob

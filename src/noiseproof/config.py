@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from noiseproof.option_values import checked, parse_overrides, parse_pairs, read_yaml
 from noiseproof.registry import unknown_name
 
+C = TypeVar("C", bound="DataConfig")
 DEFAULT_HEADS = ("linear", "mlp", "nmtune")
 
 
@@ -48,31 +49,21 @@ class CorruptConfig(_Part):
     class_map: str | dict[str | int, str | int] | None = None
 
 
-class RunConfig(_Part):
-    """Everything `noiseproof run` can be told; the command's options have the same names.
+class DataConfig(_Part):
+    """What every flow over one data set can be told: which data, which encoder, where; also in options.
 
     Attributes:
-        train: data set to train on.
-        test: held-out set of the same domain; `None` splits `train`.
-        ood: evaluation sets of other domains.
+        train: data set whose labels are given.
         backbone: frozen encoder; `None` is `bundled:efficientnet-lite0` for images and the matrix itself
             for features.
         layer: which output of the encoder; `None` is its default.
-        out: the run folder.
+        out: the folder of what is made.
         label: column of the given labels; `None` finds it.
         image: column of the images; `None` finds it.
         text: column of the texts; `None` finds it.
         clean_label: column of the true labels, where they are known.
-        test_label: label column of `test` and `ood`; by default `clean_label`, else `label`; "auto" finds it.
         limit: at most this many random examples of each data set.
         on_error: what an unreadable example does.
-        test_fraction: size of the held-out part when there is no `test`, in (0, 1).
-        seeds: every head is trained with seeds 0 .. seeds - 1.
-        heads: name -> options of the head; `kind` says which head, by default the name.
-        recipe: schedule and options the heads start from.
-        views: with 2, heads learn from two augmented views of the training images instead of the images as
-            they are, as the released code does.
-        shifts: changes of the test images that make further out-of-domain sets.
         corrupt: noise to inject into the training part, `kind:rate` or `asymmetric:class_map:rate`.
         noise_manifest: folder of noise that `noiseproof corrupt` made for `train`, instead of `corrupt`.
         engine: what runs the encoder.
@@ -80,31 +71,19 @@ class RunConfig(_Part):
         dtype: of the stored features.
         batch_size: images per encoder call.
         cache: folder of the feature store, shared by all runs.
-        max_steps: bound on the optimiser steps of a head; `None` is the recipe's own.
-        loss: of the heads that have none of their own; `None` is theirs, cross-entropy.
-        loss_options: of that loss, such as {"q": 0.7}.
-        seed: of the split, the injected noise and the shifts.
+        seed: of whatever is drawn at random.
     """
 
     train: str
     out: Path
-    test: str | None = None
-    ood: tuple[str, ...] = ()
     backbone: str | None = None
     layer: str | None = None
     label: str | None = None
     image: str | None = None
     text: str | None = None
     clean_label: str | None = None
-    test_label: str | None = None
     limit: int | None = Field(default=None, ge=1)
     on_error: Literal["raise", "skip"] = "raise"
-    test_fraction: float = Field(default=0.2, gt=0, lt=1)
-    seeds: int = Field(default=3, ge=1)
-    heads: dict[str, dict[str, Any]] = Field(default_factory=_default_heads)
-    recipe: Literal["default", "paper", "released"] = "default"
-    views: Literal[1, 2] = 1
-    shifts: tuple[str, ...] = ()
     corrupt: CorruptConfig | None = None
     noise_manifest: Path | None = None
     engine: Literal["auto", "torch", "onnxruntime"] = "auto"
@@ -112,10 +91,80 @@ class RunConfig(_Part):
     dtype: Literal["float32", "float16"] = "float32"
     batch_size: int = Field(default=64, ge=1)
     cache: Path = Field(default_factory=default_cache)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("corrupt", mode="before")
+    @classmethod
+    def _kind_and_rate(cls, value: Any) -> Any:
+        if isinstance(value, str) and ":" in value:
+            kind, _, rate = value.rpartition(":")
+            kind, colon, class_map = kind.partition(":")  # asymmetric:cifar10:0.4
+            return {"kind": kind, "rate": rate} | ({"class_map": class_map} if colon else {})
+        return {"rate": value} if isinstance(value, str | float | int) else value
+
+    @field_validator("noise_manifest")
+    @classmethod
+    def _one_noise(cls, value: Path | None, info: Any) -> Path | None:
+        if value is not None and info.data.get("corrupt") is not None:
+            raise ValueError("nothing where `corrupt` says which noise; leave one of the two out")
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind_of_truth(self) -> DataConfig:
+        noise = "corrupt" if self.corrupt is not None else "noise_manifest"
+        if getattr(self, noise) is not None and self.clean_label is not None:
+            raise PydanticCustomError(
+                "two truths",
+                "`{noise}` and `clean_label` are both given; allowed: one of them, since noise on top of "
+                "wrong labels has no one truth to measure against. Next: for noise on the true labels, name "
+                "their column with `label` and leave `clean_label` out",
+                {"noise": noise},
+            )
+        return self
+
+    @field_validator("cache", "out")
+    @classmethod
+    def _a_folder(cls, value: Path) -> Path:
+        path = value.expanduser()
+        # Unlike `Path.exists`, this never raises, whatever the permissions on the way.
+        nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+        if os.path.lexists(nearest) and not nearest.is_dir():
+            raise ValueError(f"a folder, while {str(nearest)!r} is a file")
+        return path
+
+
+class RunConfig(DataConfig):
+    """Everything `noiseproof run` can be told; the command's options have the same names.
+
+    Attributes:
+        test: held-out set of the same domain; `None` splits `train`.
+        ood: evaluation sets of other domains.
+        test_label: label column of `test` and `ood`; by default `clean_label`, else `label`; "auto" finds it.
+        test_fraction: size of the held-out part when there is no `test`, in (0, 1).
+        seeds: every head is trained with seeds 0 .. seeds - 1.
+        heads: name -> options of the head; `kind` says which head, by default the name.
+        recipe: schedule and options the heads start from.
+        views: with 2, heads learn from two augmented views of the training images instead of the images as
+            they are, as the released code does.
+        shifts: changes of the test images that make further out-of-domain sets.
+        max_steps: bound on the optimiser steps of a head; `None` is the recipe's own.
+        loss: of the heads that have none of their own; `None` is theirs, cross-entropy.
+        loss_options: of that loss, such as {"q": 0.7}.
+        seed: of the split, the injected noise and the shifts.
+    """
+
+    test: str | None = None
+    ood: tuple[str, ...] = ()
+    test_label: str | None = None
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    seeds: int = Field(default=3, ge=1)
+    heads: dict[str, dict[str, Any]] = Field(default_factory=_default_heads)
+    recipe: Literal["default", "paper", "released"] = "default"
+    views: Literal[1, 2] = 1
+    shifts: tuple[str, ...] = ()
     max_steps: int | None = Field(default=None, ge=1)
     loss: str | None = None
     loss_options: dict[str, Any] = Field(default={})
-    seed: int = Field(default=0, ge=0)
 
     @field_validator("heads", mode="before")
     @classmethod
@@ -143,44 +192,48 @@ class RunConfig(_Part):
     def _split_at_commas(cls, value: Any) -> Any:
         return tuple(_names(value)) if isinstance(value, str) else value
 
-    @field_validator("corrupt", mode="before")
-    @classmethod
-    def _kind_and_rate(cls, value: Any) -> Any:
-        if isinstance(value, str) and ":" in value:
-            kind, _, rate = value.rpartition(":")
-            kind, colon, class_map = kind.partition(":")  # asymmetric:cifar10:0.4
-            return {"kind": kind, "rate": rate} | ({"class_map": class_map} if colon else {})
-        return {"rate": value} if isinstance(value, str | float | int) else value
 
-    @field_validator("noise_manifest")
+class DetectConfig(DataConfig):
+    """Everything `noiseproof detect` can be told; the command's options have the same names.
+
+    Attributes:
+        method: name of a detector, or "auto".
+        method_options: of the detector, such as {"k": 20}.
+        probs: file of out-of-sample class probabilities, see `noiseproof.data.probabilities`.
+        zero_shot: file of class probabilities of an image-text model.
+        features: folder that `noiseproof extract` wrote for the data set, instead of encoding it.
+        export: formats to write, too.
+        seed: of the injected noise, of `limit` and of detectors that draw random numbers.
+    """
+
+    method: str = "auto"
+    method_options: dict[str, Any] = Field(default={})
+    probs: Path | None = None
+    zero_shot: Path | None = None
+    features: Path | None = None
+    export: tuple[str, ...] = ()
+
+    @field_validator("export", mode="before")
     @classmethod
-    def _one_noise(cls, value: Path | None, info: Any) -> Path | None:
-        if value is not None and info.data.get("corrupt") is not None:
-            raise ValueError("nothing where `corrupt` says which noise; leave one of the two out")
-        return value
+    def _split_at_commas(cls, value: Any) -> Any:
+        return tuple(_names(value)) if isinstance(value, str) else value
+
+    @field_validator("export")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(value))
 
     @model_validator(mode="after")
-    def _one_kind_of_truth(self) -> RunConfig:
-        noise = "corrupt" if self.corrupt is not None else "noise_manifest"
-        if getattr(self, noise) is not None and self.clean_label is not None:
-            raise PydanticCustomError(
-                "two truths",
-                "`{noise}` and `clean_label` are both given; allowed: one of them, since noise on top of "
-                "wrong labels has no one truth to measure against. Next: for noise on the true labels, name "
-                "their column with `label` and leave `clean_label` out",
-                {"noise": noise},
-            )
+    def _one_origin_of_features(self) -> DetectConfig:
+        for name in ("backbone", "layer"):
+            if self.features is not None and getattr(self, name) is not None:
+                raise PydanticCustomError(
+                    "two origins",
+                    "`features` and `{name}` are both given; allowed: one of them, since these features "
+                    "are made already",
+                    {"name": name},
+                )
         return self
-
-    @field_validator("cache", "out")
-    @classmethod
-    def _a_folder(cls, value: Path) -> Path:
-        path = value.expanduser()
-        # Unlike `Path.exists`, this never raises, whatever the permissions on the way.
-        nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
-        if os.path.lexists(nearest) and not nearest.is_dir():
-            raise ValueError(f"a folder, while {str(nearest)!r} is a file")
-        return path
 
 
 def load_config(
@@ -199,11 +252,31 @@ def load_config(
     Raises:
         InvalidArgument: with one line per mistake, all of them at once.
     """
+    return _loaded(RunConfig, file, overrides, command_line or {})
+
+
+def load_detect_config(
+    file: str | os.PathLike[str] | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    command_line: Mapping[str, Any] | None = None,
+) -> DetectConfig:
+    """The configuration of `noiseproof detect`; see `load_config`."""
+    return _loaded(DetectConfig, file, overrides, command_line or {})
+
+
+def _loaded(
+    model: type[C],
+    file: str | os.PathLike[str] | None,
+    overrides: Iterable[str],
+    command_line: Mapping[str, Any],
+) -> C:
     mistakes: list[str] = []
     values = read_yaml(Path(file), argument="--config") if file is not None else {}
-    given = {key: value for key, value in (command_line or {}).items() if value is not None}
-    if isinstance(given.get("loss_options"), list | tuple):
-        given["loss_options"] = parse_pairs(given["loss_options"], "--loss-option", mistakes)
+    given = {key: value for key, value in command_line.items() if value is not None}
+    for name, option in (("loss_options", "--loss-option"), ("method_options", "--method-option")):
+        if isinstance(given.get(name), list | tuple):
+            given[name] = parse_pairs(given[name], option, mistakes)
     settings = parse_overrides(overrides, given, mistakes)
     if "heads" in values and (heads := as_heads(values["heads"])) is not None:
         values["heads"] = heads
@@ -211,7 +284,7 @@ def load_config(
         values[key] = _picked_heads(value, values.get("heads")) if key == "heads" else value
     for path, value in settings.items():
         set_value(values, path, value, mistakes)
-    return checked(RunConfig, values, mistakes, file=file)
+    return checked(model, values, mistakes, file=file)
 
 
 def set_value(values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: list[str]) -> None:

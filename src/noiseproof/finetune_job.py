@@ -32,7 +32,7 @@ class FinetuneJob:
         label_noise: kind of noise to inject into the training labels, e.g. "symmetric", "asymmetric:cifar10".
         rate: of it, in [0, 1].
         noise_manifest: folder of noise that 'noiseproof corrupt' made for `train`, instead.
-        label, image, clean_label, test_label, limit, shifts, test_fraction: as in `RunConfig`.
+        label, image, clean_label, test_label, limit, on_error, shifts, test_fraction: as in `RunConfig`.
         seed: of splits, noise, fresh weights, order and augmentation.
         command: what the user typed, for the card.
         quiet: no progress bars.
@@ -54,6 +54,7 @@ class FinetuneJob:
     clean_label: str | None = None
     test_label: str | None = None
     limit: int | None = None
+    on_error: str | None = None
     shifts: tuple[str, ...] = ()
     test_fraction: float = 0.2
     seed: int = 0
@@ -91,8 +92,8 @@ def data_config(job: FinetuneJob) -> RunConfig:
         InvalidArgument: a kind of noise without a rate, or a rate without a kind.
     """
     names = (
-        "train", "test", "ood", "out", "label", "image", "clean_label", "test_label", "limit", "shifts",
-        "test_fraction", "noise_manifest", "seed",
+        "train", "test", "ood", "out", "label", "image", "clean_label", "test_label", "limit", "on_error",
+        "shifts", "test_fraction", "noise_manifest", "seed",
     )  # fmt: skip
     values = {name: getattr(job, name) for name in names if getattr(job, name) is not None}
     if job.label_noise is not None:

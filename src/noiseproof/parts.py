@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.config import RunConfig
+from noiseproof.config import DataConfig, RunConfig
 from noiseproof.corruption import corrupt_dataset
 from noiseproof.data.classes import align_labels, check_trainable
 from noiseproof.data.sources import PREFIXES, open_dataset
@@ -121,7 +121,7 @@ class Parts:
 
 def open_parts(config: RunConfig) -> Parts:
     """Open, split, corrupt and shift what the configuration names; nothing is encoded yet."""
-    _check_out_is_apart(config)
+    check_out_is_apart(config.out, (config.train, config.test, *config.ood))
     whole = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
     check_trainable(whole)
     if config.test is None:
@@ -133,18 +133,17 @@ def open_parts(config: RunConfig) -> Parts:
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
     tests += [_evaluation_set(config, name, "ood", whole.class_names) for name in config.ood]
     _check_same_width(train, tests)
-    first, *others = _named([_corrupted(train, config), *tests])
+    first, *others = _named([corrupted(train, config), *tests])
     return Parts(first, tuple(others), views)
 
 
-def _check_out_is_apart(config: RunConfig) -> None:
-    """What a run writes into a folder of class folders would be classes of the next run."""
-    out = config.out.resolve()
-    for name in (config.train, config.test, *config.ood):
-        if name is not None and Path(name).is_dir() and out.is_relative_to(Path(name).resolve()):
+def check_out_is_apart(out: Path, names: Iterable[str | None]) -> None:
+    """Raise where `out` is in a data set: what is written there would be classes of the next run."""
+    for name in names:
+        if name is not None and Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
             raise invalid(
-                "out", str(config.out), f"a folder outside of the data set {name!r}",
-                "What a run writes there would be taken for examples. Next: name another folder.",
+                "out", str(out), f"a folder outside of the data set {name!r}",
+                "What is written there would be taken for examples. Next: name another folder.",
             )  # fmt: skip
 
 
@@ -157,11 +156,17 @@ def views_of(dataset: Dataset, config: RunConfig) -> tuple[Dataset, ...]:
 def notes(config: RunConfig, parts: Parts) -> list[str]:
     """What a reader of the results has to know about the data."""
     said = []
-    if unknown := [part.name for part in parts.tests if not part.has_true_labels]:
-        sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
-        said.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
-    if parts.train.noise is not None:
+    unknown = [part.name for part in parts.tests if not part.has_true_labels]
+    sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
+    if parts.train.noise is not None and unknown:
+        said.append(
+            "Labels as your data has them count as right: of what heads learn from those before noise was "
+            f"put in, of {sets} those that accuracy is against. Whether they are right is not known."
+        )
+    elif parts.train.noise is not None:
         said.append("Labels as they were before noise was put in count as right.")
+    elif unknown:
+        said.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
     for part in parts.tests:
         if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
             said.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
@@ -176,7 +181,18 @@ def notes(config: RunConfig, parts: Parts) -> list[str]:
     return said
 
 
-def open_one(config: RunConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+    """One data set as the configuration says, with labels and examples that can be encoded."""
+    dataset = open_labelled(config, name, label=label, clean_label=clean_label)
+    if dataset.kind == "text":
+        raise BadData(
+            f"{name!r} holds texts, and no text encoder is here yet; allowed: images, or features as an NPZ "
+            "file. Next: encode the texts elsewhere and pass features, or name a column with `image`."
+        )
+    return dataset
+
+
+def open_labelled(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
     """One data set as the configuration says, with labels."""
     dataset = open_dataset(
         name,
@@ -190,11 +206,6 @@ def open_one(config: RunConfig, name: str, *, label: str | None, clean_label: st
     )
     if dataset.given_labels is None:
         raise BadData(f"{name!r} has no labels. Next: name their column with `label`.")
-    if dataset.kind == "text":
-        raise BadData(
-            f"{name!r} holds texts, and no text encoder is here yet; allowed: images, or features as an NPZ "
-            "file. Next: encode the texts elsewhere and pass features, or name a column with `image`."
-        )
     return dataset
 
 
@@ -251,7 +262,8 @@ def _shifted(test: Part, kind: str, config: RunConfig) -> Part:
     return Part("ood", dataset, dataset, has_true_labels=test.has_true_labels)
 
 
-def _corrupted(train: Part, config: RunConfig) -> Part:
+def corrupted(train: Part, config: DataConfig) -> Part:
+    """The same examples with the noise that the configuration injects."""
     if config.noise_manifest is not None:
         is_whole = config.limit is None and train.whole.num_skipped == 0
         made = labels_of_manifest(

@@ -18,15 +18,14 @@ import noiseproof
 from noiseproof import card
 from noiseproof.atomic import write_bytes, write_json
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.backbones.table import open_backbone
 from noiseproof.config import RunConfig
 from noiseproof.detect.issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
+from noiseproof.encoding import backbone_of, encoded
 from noiseproof.estimated_noise import with_transition
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.export.issues import read_found, write_issues
-from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import fit_heads
@@ -91,7 +90,7 @@ def run(
         this = _Run(config, Stages(config.out, made_with=card.made_with(command)), say)
         heads = variants(config)  # a misspelt option is found before any work
         parts = open_parts(config)
-        backbone = open_backbone(config.backbone or _default_backbone(parts.train.whole), layer=config.layer)
+        backbone = backbone_of(config, parts.train.whole)
         for dataset in parts.to_extract:
             _extract(this, dataset, backbone)
         _diagnose(this, parts)
@@ -111,19 +110,15 @@ def run(
 def extract_set(config: RunConfig) -> list[StoredFeatures]:
     """Only the features of `config.train`, kept in `config.out`; of two views, each in a folder there."""
     dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
-    backbone = open_backbone(config.backbone or _default_backbone(dataset), layer=config.layer)
+    backbone = backbone_of(config, dataset)
     views = views_of(dataset, config)
     sets = [(view, config.out / f"view-{k}") for k, view in enumerate(views)] or [(dataset, config.out)]
-    return [_stored(config, each, backbone, store) for each, store in sets]
-
-
-def _default_backbone(dataset: Dataset) -> str:
-    return "features:" if dataset.kind == "features" else "bundled:efficientnet-lite0"
+    return [encoded(config, each, backbone, store) for each, store in sets]
 
 
 def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
     begin = time.perf_counter()
-    stored = _stored(this.config, dataset, backbone, this.config.cache)
+    stored = encoded(this.config, dataset, backbone, this.config.cache)
     this.num_encoded += stored.num_encoded
     this.stored[dataset.fingerprint] = stored
     this.stages.once(
@@ -133,13 +128,6 @@ def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
         make=lambda folder: (),
         spent_s=time.perf_counter() - begin,
     )
-
-
-def _stored(config: RunConfig, dataset: Dataset, backbone: AbstractBackbone, store: Path) -> StoredFeatures:
-    return extract(
-        dataset, backbone, store=store, batch_size=config.batch_size, engine=config.engine,
-        precision=config.precision, dtype=config.dtype,
-    )  # fmt: skip
 
 
 def _features(this: _Run, part: Part) -> ShardedMatrix:

@@ -106,6 +106,23 @@ class Stages:
         self.wall_s[title] = self.wall_s.get(title, 0.0) + marker["wall_s"]
         return key
 
+    def check_free(self, files: Iterable[str]) -> None:
+        """Raise where a file of this name is in the folder and no stage left it.
+
+        Raises:
+            InvalidArgument: it is named; `publish` would replace it.
+        """
+        markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
+        # What waits may have been moved already, before its marker was.
+        markers += [self._read(self._waiting, path.stem) for path in (self._waiting / _FOLDER).glob("*.json")]
+        ours = {file for marker in markers if marker for file in marker["files"]}
+        for file in files:
+            if file not in ours and (self.folder / file).exists():
+                raise invalid(
+                    "out", str(self.folder), "a folder without files of these names that are not ours",
+                    f"It has {file!r}, which would be replaced. Next: move it away, or name another folder.",
+                )  # fmt: skip
+
     def path(self, file: str) -> Path:
         """Where a file that a stage of this run left is now."""
         names = (name for name, marker in self._used.items() if file in marker["files"])
@@ -198,7 +215,10 @@ class Stages:
 
 
 # What each kind of work leaves in its folder.
-MARKS = {"run.json": "a run", "card.json": "a training", "study.json": "a study"}
+MARKS = {
+    "run.json": "a run", "card.json": "a training", "study.json": "a study",
+    "detection.json": "a search for wrong labels",
+}  # fmt: skip
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,39 +92,47 @@ def variants(config: RunConfig) -> list[Variant]:
     Raises:
         InvalidArgument: for unknown heads and options, all of them at once.
     """
-    mistakes: list[str] = []
+    mistakes: dict[str, list[str]] = {}  # what is wrong -> with which heads
     found = []
     for name, options in config.heads.items():
         kind = options.get("kind", name)
         if kind not in HEADS:
-            mistakes.append(f"`heads.{name}`: {unknown_name('head', kind, HEADS)}")
+            mistakes.setdefault(str(unknown_name("head", kind, HEADS)), []).append(name)
             continue
         allowed = _options_of(kind)
         own = {option: value for option, value in options.items() if option != "kind"}
         unknown = [unknown_name("option", option, allowed) for option in own if option not in allowed]
-        mistakes += [f"`heads.{name}`: {error}" for error in unknown]
+        for error in unknown:
+            mistakes.setdefault(str(error), []).append(name)
         if not unknown:
             asked = {"min_steps": 1} if "epochs" in own else {}  # epochs asked for are kept
             shared = _shared(config, kind, allowed) | asked
             try:
                 options = shared | own | _loss(config, own)
             except NoiseproofError as error:
-                mistakes.append(f"`heads.{name}`: {error}")
+                mistakes.setdefault(str(error), []).append(name)
                 continue
             variant = Variant(name, kind, options, config.seeds)
-            mistakes += _mistakes_of(variant, config)
+            for mistake in _mistakes_of(variant, config):
+                mistakes.setdefault(mistake, []).append(name)
             found.append(variant)
     if mistakes:
-        raise InvalidArgument("\n".join(mistakes))
+        raise InvalidArgument("\n".join(_told(names, what, config) for what, names in mistakes.items()))
     return found
+
+
+def _told(names: Sequence[str], what: str, config: RunConfig) -> str:
+    """A mistake once, however many heads have it; what all have is the run's, such as its loss."""
+    is_shared = len(names) > 1 and len(names) == len(config.heads)
+    return what if is_shared else f"{', '.join(f'`heads.{name}`' for name in names)}: {what}"
 
 
 def _mistakes_of(variant: Variant, config: RunConfig) -> list[str]:
     try:
         if variant.needs_two_views and config.views < 2:
-            return [f"`views` is {config.views}; `heads.{variant.name}` compares views. Next: --views 2."]
+            return [f"`views` is {config.views}; this head compares views. Next: --views 2."]
     except (NoiseproofError, TypeError) as error:
-        return [f"`heads.{variant.name}`: {error}"]
+        return [str(error)]
     return []
 
 

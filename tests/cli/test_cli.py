@@ -14,7 +14,7 @@ from noiseproof.cli.run import run
 from noiseproof.config import RunConfig
 from noiseproof.errors import InvalidArgument
 
-VERBS = ("demo", "run", "extract", "spectrum", "verdict", "corrupt", "report", "ls")
+VERBS = ("demo", "run", "detect", "extract", "spectrum", "verdict", "corrupt", "report", "ls")
 
 
 def noiseproof(*arguments, **options):

@@ -203,10 +203,10 @@ def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, mo
 
 
 STEPS = (
-    "open_parts", "extract", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "save_head",
+    "open_parts", "encoded", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "save_head",
     "load_head", "evaluate_head", "write_json", "write_report",
 )  # fmt: skip
-OFTEN = ("extract", "fit_heads", "save_head", "evaluate_head")
+OFTEN = ("encoded", "fit_heads", "save_head", "evaluate_head")
 
 
 @pytest.mark.parametrize(("step", "call"), [*((step, 1) for step in STEPS), *((step, 2) for step in OFTEN)])
@@ -352,6 +352,15 @@ def test_evaluation_uses_the_true_labels_where_they_are_known(configured, blobs)
     assert result.card["notes"] == []
 
 
+def test_a_mistake_of_the_loss_is_told_once_for_all_heads(configured):
+    wrong = {"loss": "gce", "loss_options": {"q": 7}}
+    with pytest.raises(InvalidArgument, match=r"^`loss_options\['q'\]` is 7; allowed: [^\n]*$"):
+        pipeline.run(configured(**wrong, heads="linear,mlp,nmtune"))
+    config = configured(heads={"linear": wrong, "mlp": wrong, "nmtune": {}})
+    with pytest.raises(InvalidArgument, match=r"^`heads\.linear`, `heads\.mlp`: `loss_options[^\n]*$"):
+        pipeline.run(config)
+
+
 def test_note_says_that_the_test_labels_may_be_wrong(configured):
     card = pipeline.run(configured(corrupt=None, heads="linear")).card
     assert card["notes"] == [
@@ -384,7 +393,7 @@ def test_value_that_a_head_refuses_is_told_before_any_work(configured):
 
 def test_head_that_compares_views_needs_two(configured):
     with pytest.raises(
-        InvalidArgument, match=r"`views` is 1; `heads.nmtune` compares views. Next: --views 2."
+        InvalidArgument, match=r"`heads.nmtune`: `views` is 1; this head compares views. Next: --views 2."
     ):
         pipeline.run(configured(recipe="released"))
 

@@ -137,6 +137,7 @@ def finetune(
     clean_label: options.CleanLabel = None,
     test_label: options.TestLabel = None,
     limit: options.Limit = None,
+    on_error: options.OnError = None,
     shifts: options.Shifts = None,
 ) -> None:
     """Train encoder and classifier; keep the best step by held-out given labels, and the last."""

@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 import noiseproof
-from noiseproof.cli import adapt, corrupt, demo, extract, ls, pretrain, report, run, spectrum, study, verdict
+from noiseproof.cli import (
+    adapt,
+    corrupt,
+    demo,
+    detect,
+    extract,
+    ls,
+    pretrain,
+    report,
+    run,
+    spectrum,
+    study,
+    verdict,
+)
 from noiseproof.cli.guard import guarded, wants_traceback
 
 # Read when torch is imported. A thread that waits by spinning takes its core from every other program: with
@@ -45,7 +58,7 @@ def noiseproof_command(
 
 
 for _name, _module in {
-    "demo": demo, "run": run, "extract": extract, "spectrum": spectrum, "verdict": verdict,
+    "demo": demo, "run": run, "detect": detect, "extract": extract, "spectrum": spectrum, "verdict": verdict,
     "corrupt": corrupt, "study": study, "report": report, "ls": ls,
 }.items():  # fmt: skip
     app.command(_name, epilog=_module.EPILOG)(guarded(getattr(_module, _name)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import rich
 
+from noiseproof.report.issue_tables import class_table, suspects_table
 from noiseproof.report.renderers import to_terminal
 from noiseproof.report.tables import results_table
 
@@ -15,19 +16,47 @@ def print_outcome(result: Any) -> None:
     rich.print(to_terminal(results_table(result.rows)))
     detection = result.card["detection"]
     if detection is not None:
-        wrong = "planted wrong labels" if result.card["data"][0]["label_noise"] else "wrong labels"
-        print(
-            f"Suspect labels: {detection['num_flagged']} flagged; {detection['num_wrong']} {wrong}: "
-            f"precision {_percent(detection['precision'])}, recall {_percent(detection['recall'])}, "
-            f"average precision {_decimal(detection['average_precision'])}"
-        )
+        is_planted = result.card["data"][0]["label_noise"] is not None
+        print(f"Suspect labels: {_against_truth(detection, is_planted=is_planted)}")
     for note in result.card["notes"]:
         print(f"Note: {note}")
-    num_suspect = result.card["num_suspect_labels"]
-    labels = "1 label looks" if num_suspect == 1 else f"{num_suspect} labels look"
-    print(f"{labels} wrong; all are ranked in {result.folder / 'label_issues.parquet'}")
+    ranked = result.folder / "label_issues.parquet"
+    print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
+
+
+def print_detection(result: Any) -> None:
+    """The method and why, how many labels look wrong, per class and which most, and where the files are."""
+    found, issues = result.found, result.issues
+    rich.print(to_terminal(class_table(found["classes"])))
+    rich.print(to_terminal(suspects_table(issues)))
+    print(f"Method: {found['method']}")
+    for note in (*found["notes"], *result.card["notes"]):
+        print(f"Note: {note}")
+    print(
+        f"{_look_wrong(found['num_issues'])} of {found['num_examples']}; "
+        f"estimated noise rate {_percent(found['noise_rate'])}"
+    )
+    if found["against_truth"] is not None:
+        is_planted = result.card["data"]["label_noise"] is not None
+        print(f"Against the truth: {_against_truth(found['against_truth'], is_planted=is_planted)}")
+    print(f"All labels: {result.folder / 'label_issues.parquet'}")
+    for name, path in result.exports.items():
+        print(f"Export {name}: {path}")
+
+
+def _look_wrong(num_issues: int) -> str:
+    return "1 label looks wrong" if num_issues == 1 else f"{num_issues} labels look wrong"
+
+
+def _against_truth(detection: dict[str, Any], *, is_planted: bool) -> str:
+    wrong = "planted wrong labels" if is_planted else "wrong labels"
+    return (
+        f"{detection['num_flagged']} flagged; {detection['num_wrong']} {wrong}: "
+        f"precision {_percent(detection['precision'])}, recall {_percent(detection['recall'])}, "
+        f"average precision {_decimal(detection['average_precision'])}"
+    )
 
 
 def _percent(value: float | None) -> str:

@@ -28,7 +28,7 @@ def open_npz(address: str, request: Request) -> Dataset:
         BadData: an array is missing, has another length, holds objects, NaN or infinity.
     """
     request.refuse_columns("image", "text", because="is an archive of features")
-    arrays = _load(Path(address), request.name)
+    arrays = load_arrays(Path(address), request.name)
     label = request.label or "labels"
     for name, option in (("features", "features"), (label, "label"), (request.clean_label, "clean_label")):
         if name is not None and name not in arrays:
@@ -56,7 +56,8 @@ def open_npz(address: str, request: Request) -> Dataset:
     )
 
 
-def _load(path: Path, owner: str) -> dict[str, np.ndarray]:
+def load_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
+    """Every array of an archive by its name; never a pickle."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

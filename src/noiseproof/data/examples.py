@@ -81,6 +81,13 @@ class FileReader(AbstractReader):
         except (OSError, ValueError) as error:
             raise BadData(f"the file {str(path)!r} cannot be read ({error})") from error
 
+    def path(self, row: int) -> Path | None:
+        """Where the image lies; `None` where the cell holds its bytes, or nothing."""
+        cell = self._cells.read(row)
+        if isinstance(cell, dict):
+            cell = None if cell.get("bytes") else cell.get("path")
+        return self._folder / cell if isinstance(cell, str) and cell else None
+
 
 @final
 class PixelReader(AbstractReader):
@@ -127,6 +134,10 @@ class Examples(Sequence[Any]):
         """The contents as they are kept, not decoded."""
         return self._reader.read(row)
 
+    def path(self, row: int) -> Path | None:
+        """The file of this example; `None` where it is none of its own."""
+        return self._reader.path(row) if isinstance(self._reader, FileReader) else None
+
     def __getitem__(self, row: Any) -> Any:
         row = range(len(self))[row]
         try:
@@ -149,6 +160,12 @@ class Selected(Sequence[Any]):
     def raw(self, row: int) -> Any:
         """As `Examples.raw`, where there is one."""
         return raw_contents(self._examples, int(self._index[row]))
+
+    def path(self, row: int) -> Path | None:
+        """As `Examples.path`, where there is one."""
+        if not isinstance(self._examples, Examples | Selected):
+            return None
+        return self._examples.path(int(self._index[row]))
 
     def __getitem__(self, row: Any) -> Any:
         return self._examples[int(self._index[row])]
@@ -223,3 +240,16 @@ def unreadable(error: Exception, example_id: object, owner: str) -> Exception:
 def raw_contents(examples: Sequence[Any], row: int) -> Any:
     """What tells an example from others whatever its name: as it is kept, else as it is decoded."""
     return examples.raw(row) if isinstance(examples, Examples | Selected) else examples[row]
+
+
+def files_of(examples: Sequence[Any]) -> list[Path] | None:
+    """The file of every example, in their order; `None` unless each is a file of its own."""
+    if not isinstance(examples, Examples | Selected):
+        return None
+    found: list[Path] = []
+    for row in range(len(examples)):
+        path = examples.path(row)
+        if path is None:  # mostly the first one says it: a table with the images in it
+            return None
+        found.append(path)
+    return found

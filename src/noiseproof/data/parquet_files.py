@@ -25,18 +25,19 @@ _BUFFER_BYTES = 1 << 20
 
 def open_parquet(address: str, request: Request) -> Dataset:
     """A Parquet file with plain columns or with the Hugging Face image struct."""
-    path = Path(address)
+    return table_dataset(parquet_table(Path(address)), request)
+
+
+def parquet_table(path: Path) -> Table:
+    """The table of a Parquet file."""
     file = _open_file(path)
-    return table_dataset(
-        Table(
-            schema=file.schema_arrow,
-            num_rows=file.metadata.num_rows,
-            column=lambda name: file.read(columns=[name]).column(0),
-            cells=lambda name: ParquetReader(path, name),
-            folder=path.parent,
-            stem=path.stem,
-        ),
-        request,
+    return Table(
+        schema=file.schema_arrow,
+        num_rows=file.metadata.num_rows,
+        column=lambda name: file.read(columns=[name]).column(0),
+        cells=lambda name: ParquetReader(path, name),
+        folder=path.parent,
+        stem=path.stem,
     )
 
 

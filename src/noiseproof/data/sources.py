@@ -21,9 +21,9 @@ SOURCES = Registry(
     {
         "folder": "noiseproof.data.folders:open_folder",
         "tar": "noiseproof.data.shards:open_shards",
-        "csv": "noiseproof.data.text_tables:open_csv",
-        "tsv": "noiseproof.data.text_tables:open_tsv",
-        "jsonl": "noiseproof.data.text_tables:open_jsonl",
+        "csv": "noiseproof.data.text_tables:open_text_table",
+        "tsv": "noiseproof.data.text_tables:open_text_table",
+        "jsonl": "noiseproof.data.text_tables:open_text_table",
         "parquet": "noiseproof.data.parquet_files:open_parquet",
         "npz": "noiseproof.data.arrays:open_npz",
         "txt": "noiseproof.data.image_lists:open_list",

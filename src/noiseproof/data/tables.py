@@ -54,8 +54,8 @@ def table_dataset(table: Table, request: Request) -> Dataset:
     if table.num_rows == 0:
         raise BadData(f"The data set {request.name!r} is empty. Next: check the path and the filters.")
     columns = choose_columns(table.schema, request)
-    labels, class_names = _labels(table, columns, request.name)
-    ids = _ids(table, columns, request.name)
+    labels, class_names = labels_of(table, columns, request.name)
+    ids = ids_of(table, columns, request.name)
     reader = _reader(table, columns, request.name)
     return Dataset(
         name=request.name,
@@ -93,7 +93,8 @@ def _reader(table: Table, columns: Columns, owner: str) -> AbstractReader:
     return FileReader(table.cells(columns.content), table.folder)
 
 
-def _labels(table: Table, columns: Columns, owner: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def labels_of(table: Table, columns: Columns, owner: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Class ids of every label column that was asked for, and the class names."""
     asked = dict.fromkeys(filter(None, (columns.label, columns.clean_label)))
     values = {column: table.column(column) for column in asked}
     names = _class_names(table, columns.label)
@@ -121,7 +122,8 @@ def _class_names(table: Table, label: str) -> dict[Key, str] | None:
     return None
 
 
-def _ids(table: Table, columns: Columns, owner: str) -> np.ndarray:
+def ids_of(table: Table, columns: Columns, owner: str) -> np.ndarray:
+    """Ids of all rows, see `table_dataset`."""
     column = columns.example_id
     if column is None:
         has_paths = columns.kind == "image" and is_text(table.schema.field(columns.content).type)

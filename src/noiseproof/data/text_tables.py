@@ -15,33 +15,36 @@ from noiseproof.data.tables import Table, table_dataset
 from noiseproof.errors import BadData
 from noiseproof.records import Dataset
 
-
-def open_csv(address: str, request: Request) -> Dataset:
-    """Comma-separated values with a header line; every cell is read as text, so "NA" is a word."""
-    return _open(Path(address), read_delimited(Path(address), ",", request.name), request)
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-def open_tsv(address: str, request: Request) -> Dataset:
-    """The same, separated by tabs."""
-    return _open(Path(address), read_delimited(Path(address), "\t", request.name), request)
+def open_text_table(address: str, request: Request) -> Dataset:
+    """Values separated by commas or tabs under a header line, every cell a text, so "NA" is a word; or a JSON
+    object per line, blank lines passed over.
+    """
+    return table_dataset(text_table(Path(address), request.name), request)
 
 
-def open_jsonl(address: str, request: Request) -> Dataset:
-    """One JSON object per line; blank lines are passed over."""
-    return _open(Path(address), read_json_lines(Path(address), request.name), request)
+def text_table(path: Path, owner: str) -> Table:
+    """The table of one of these files."""
+    table = read_text_table(path, owner)
+    return Table(
+        schema=table.schema,
+        num_rows=table.num_rows,
+        column=table.column,
+        cells=lambda column: CellReader(table.column(column).combine_chunks()),
+        folder=path.parent,
+        stem=path.stem,
+    )
 
 
-def _open(path: Path, table: pa.Table, request: Request) -> Dataset:
-    return table_dataset(
-        Table(
-            schema=table.schema,
-            num_rows=table.num_rows,
-            column=table.column,
-            cells=lambda column: CellReader(table.column(column).combine_chunks()),
-            folder=path.parent,
-            stem=path.stem,
-        ),
-        request,
+def read_text_table(path: Path, owner: str) -> pa.Table:
+    """All of one of these files, told by how its name ends."""
+    suffix = path.suffix.lower()
+    return (
+        read_delimited(path, DELIMITERS[suffix], owner)
+        if suffix in DELIMITERS
+        else read_json_lines(path, owner)
     )
 
 

@@ -78,7 +78,7 @@ def training_dynamics(
     is_sample = torch.from_numpy(_threshold_samples(n, num_classes, seed)).to(device)
     labels = torch.from_numpy(given_labels.astype(np.int64)).to(device).expand(_HEADS, -1)
     labels = torch.where(is_sample, num_classes, labels)
-    matrix = torch.from_numpy(np.asarray(features, dtype=np.float32)).to(device)
+    matrix = torch.from_numpy(np.require(features, np.float32, "W")).to(device)  # stored ones are read-only
     matrix = matrix / matrix.norm(dim=1).mean().clamp(min=torch.finfo(torch.float32).tiny)
     record = _Record(_HEADS, n, num_classes, device)
 

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from noiseproof.detect.inputs import Evidence, check_examples, check_probs, encoded_labels
 from noiseproof.detect.opinion import Opinion
 from noiseproof.detect.ridge import better_explained
-from noiseproof.detect.table import DETECTORS, opinion_of
+from noiseproof.detect.table import DETECTORS, checked_options, opinion_of
 from noiseproof.errors import invalid
 from noiseproof.records import LabelIssues
 from noiseproof.registry import unknown_name
@@ -73,13 +73,10 @@ def find_label_issues(
     for name in ("probs", "zero_shot"):
         if name in given:
             check_probs(given[name], name, len(classes))
-    if method not in (AUTO, *DETECTORS.names):
-        raise unknown_name("detector", method, (AUTO, *DETECTORS.names))
+    check_method(method, method_options)
     evidence = Evidence(encoded, classes, **matrices, text_tower=text_tower, seed=seed)
-    if method == AUTO:
-        opinion = _chosen(evidence, method_options)
-    else:
-        opinion = opinion_of(evidence, method, method_options)
+    is_auto = method == AUTO
+    opinion = _chosen(evidence) if is_auto else opinion_of(evidence, method, method_options)
     rows = np.arange(len(labels)) if ids is None else np.asarray(ids)
     return issues_of(opinion, encoded, classes=classes, ids=rows, class_names=tuple(class_names))
 
@@ -116,10 +113,22 @@ def issues_of(
     )
 
 
-def _chosen(evidence: Evidence, options: Mapping[str, Any] | None) -> Opinion:
-    """What there is decides: features tell most, then probabilities of a model that saw labels, then none."""
-    if options:
+def check_method(method: str, options: Mapping[str, Any] | None = None) -> None:
+    """Raise unless there is such a method with such options; nothing is computed.
+
+    Raises:
+        UnknownName, InvalidArgument: see `find_label_issues`.
+    """
+    if method not in (AUTO, *DETECTORS.names):
+        raise unknown_name("detector", method, (AUTO, *DETECTORS.names))
+    if method == AUTO and options:
         raise invalid("method_options", dict(options), "none with method 'auto'", "Name a method.")
+    if method != AUTO:
+        checked_options(method, options or {})
+
+
+def _chosen(evidence: Evidence) -> Opinion:
+    """What there is decides: features tell most, then probabilities of a model that saw labels, then none."""
     if evidence.features is not None:
         return better_explained(evidence)
     method = "confident_learning" if evidence.probs is not None else "zero_shot"

@@ -10,6 +10,7 @@ Differs: one pass over fixed features instead of the majority over augmented epo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -66,12 +67,12 @@ def weighted_votes(
 
 
 def nearest(
-    features: Float[np.ndarray, "n d"], *, num: int, search: str = "auto"
+    features: Any, *, num: int, search: str = "auto"
 ) -> tuple[Int[np.ndarray, "n m"], Float[np.ndarray, "n m"]]:
     """The nearest other rows of each row by cosine, nearest first, and their cosines.
 
     Args:
-        features: rows of zeros have no direction; everything is equally near.
+        features: (n, d), array-like; rows of zeros have no direction, everything is equally near.
         num: m, less than n.
         search: see `neighbours_opinion`.
     """
@@ -116,7 +117,7 @@ def _without_self(rows: np.ndarray, similarities: np.ndarray) -> tuple[np.ndarra
     return rows[~is_self].reshape(shape), similarities[~is_self].reshape(shape)
 
 
-def _unit(features: np.ndarray) -> np.ndarray:
+def _unit(features: Any) -> np.ndarray:
     matrix = np.ascontiguousarray(features, dtype=np.float32)
     length = np.linalg.norm(matrix, axis=1, keepdims=True)
     return matrix / np.where(length > 0, length, 1)

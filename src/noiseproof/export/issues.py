@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from noiseproof.atomic import replacing, write_json
+from noiseproof.errors import MissingFile
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.records import LabelIssues
 
@@ -49,7 +50,9 @@ def summary(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = No
     """What a detector found in all, plain values.
 
     Keys: method, notes, num_examples, num_issues, noise_rate, classes (rows of `LabelIssues.class_table`),
-    transition (k, k), and against_truth (`DetectionMetrics`), which is null where the truth is not known.
+    transition (k, k), true_counts (k, expected number of examples by true class: the rows of the transition
+    matrix times these are the joint), and against_truth (`DetectionMetrics`), which is null where the truth
+    is not known.
     """
     table = json.loads(issues.class_table().to_json(orient="records"))
     return {
@@ -60,6 +63,7 @@ def summary(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = No
         "noise_rate": issues.noise_rate,
         "classes": table,
         "transition": issues.transition.tolist(),
+        "true_counts": issues.joint.sum(axis=1).tolist(),
         "against_truth": None if clean_labels is None else detection_metrics(issues, clean_labels).to_json(),
     }
 
@@ -67,3 +71,38 @@ def summary(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = No
 def read_found(folder: Path) -> dict[str, Any]:
     """What `summary` said, from disk."""
     return json.loads((folder / FOUND).read_text(encoding="utf-8"))
+
+
+def load_issues(folder: str | Path) -> LabelIssues:
+    """What `noiseproof detect` or `noiseproof run` found, from the files in its folder.
+
+    Labels are class ids with class names; class probabilities are not kept.
+
+    Raises:
+        MissingFile: the files are not there.
+    """
+    home = Path(folder)
+    for name in (ISSUES, FOUND):
+        if not (home / name).is_file():
+            raise MissingFile(
+                f"There is no {name} in {str(folder)!r}. Next: name a folder that 'noiseproof detect' wrote."
+            )
+    frame, found = pd.read_parquet(home / ISSUES), read_found(home)
+    names = tuple(str(entry["given_label"]) for entry in found["classes"])
+    number = {name: k for k, name in enumerate(names)}
+    labels = {
+        column: frame[column].map(lambda label: number[str(label)]).to_numpy(np.int64)
+        for column in ("given_label", "suggested_label")
+    }
+    return LabelIssues(
+        ids=frame["example_id"].to_numpy(),
+        given_labels=labels["given_label"],
+        suggested_labels=labels["suggested_label"],
+        suspicion=frame["suspicion"].to_numpy(np.float64),
+        is_issue=frame["is_issue"].to_numpy(bool),
+        method=found["method"],
+        joint=np.array(found["transition"]) * np.array(found["true_counts"])[:, None],
+        classes=np.arange(len(names)),
+        class_names=names,
+        notes=tuple(found["notes"]),
+    )

@@ -49,9 +49,9 @@ def facts(run: RunFolder) -> list[Fact]:
     num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
     found.append(Fact("Suspect labels", f"{num_flagged:,}", f"of {n:,}, {100 * num_flagged / n:.1f} %"))
     wall_s = sum(run.card.wall_s.values())
-    detail = (
-        f"{run.card.encoder_passes:,} images encoded" if run.card.encoder_passes else "features were on disk"
-    )
+    detail = "features were on disk"
+    if run.card.encoder_passes and run.card.backbone.name != "features:":  # those were made elsewhere
+        detail = f"{run.card.encoder_passes:,} examples encoded"
     found.append(Fact("Time", duration(wall_s), detail))
     return found
 

@@ -1,0 +1,47 @@
+"""Features of a data set as a configuration says; every flow goes through here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.backbones.table import open_backbone
+from noiseproof.config import DataConfig
+from noiseproof.corruption import aligned_features
+from noiseproof.errors import BadData
+from noiseproof.features.extract import extract
+from noiseproof.features.matrix import ShardedMatrix
+from noiseproof.features.store import StoredFeatures, load_features
+from noiseproof.records import Dataset
+
+
+def backbone_of(config: DataConfig, dataset: Dataset) -> AbstractBackbone:
+    """The encoder that is named, else the usual one for such examples."""
+    default = "features:" if dataset.kind == "features" else "bundled:efficientnet-lite0"
+    return open_backbone(config.backbone or default, layer=config.layer)
+
+
+def encoded(config: DataConfig, dataset: Dataset, backbone: AbstractBackbone, store: Path) -> StoredFeatures:
+    """Features of every example, from the store where they are there already."""
+    return extract(
+        dataset, backbone, store=store, batch_size=config.batch_size, engine=config.engine,
+        precision=config.precision, dtype=config.dtype,
+    )  # fmt: skip
+
+
+def features_in(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, StoredFeatures]:
+    """Features that are there, in the order of a data set.
+
+    Raises:
+        MissingFile: no features there.
+        BadData: they are of another data set: an id is missing, or ids agree and contents do not.
+    """
+    rows, stored = aligned_features(folder, dataset), load_features(folder)
+    made_of = stored.manifest["components"]["fingerprint"]
+    if len(stored) == len(dataset) and made_of != dataset.fingerprint:
+        raise BadData(
+            f"The features in {str(folder)!r} are of another data set, {stored.manifest['dataset']!r}: the "
+            f"ids are those of {dataset.name!r}, the examples are not. Next: noiseproof extract "
+            f"{dataset.name} --out with a new folder."
+        )
+    return rows, stored

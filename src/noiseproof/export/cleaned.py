@@ -1,0 +1,346 @@
+"""A copy of the data set without the labels that look wrong: dropped, or replaced by the suggested ones.
+
+Only flagged rows change. A table stays the same table; images in class folders become a table of their
+paths, because a copy of gigabytes of images would tell nothing more. In both, `original_label` has the label
+that was judged. Paths are relative to the new file, and ids are those of the data set, so its features are
+found again.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Int
+
+from noiseproof.atomic import replacing
+from noiseproof.data.arrays import load_arrays
+from noiseproof.data.classes import is_text, one_to_one
+from noiseproof.data.columns import Columns, choose_columns
+from noiseproof.data.examples import files_of
+from noiseproof.data.parquet_files import parquet_table
+from noiseproof.data.tables import Table, ids_of, labels_of
+from noiseproof.data.text_tables import DELIMITERS, read_text_table, text_table
+from noiseproof.errors import BadData, invalid
+from noiseproof.export.source import TABLES, Source, needed, rows_of
+from noiseproof.records import LabelIssues
+
+ORIGINAL = "original_label"
+Way = Literal["drop", "relabel"]
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """What becomes of the n rows of a data set, of which some were judged.
+
+    Attributes:
+        judged: class ids of the labels that were judged; those of the data set for the other rows.
+        final: class ids after cleaning.
+        is_dropped: rows to leave out.
+    """
+
+    judged: Int[np.ndarray, " n"]
+    final: Int[np.ndarray, " n"]
+    is_dropped: Bool[np.ndarray, " n"]
+
+
+def edits(
+    issues: LabelIssues,
+    way: Way,
+    *,
+    ids: Sequence[Any] | np.ndarray,
+    labels: Int[np.ndarray, " n"],
+    class_names: Sequence[str],
+    owner: str,
+) -> Edits:
+    """What to change.
+
+    Args:
+        issues: the labels that were judged.
+        way: of cleaning.
+        ids: n ids of the data set.
+        labels: class ids of it.
+        class_names: k names of it.
+        owner: name of it, for messages.
+
+    Raises:
+        BadData: the issues are of examples or classes that the data set does not have.
+    """
+    rows = rows_of(issues, ids, owner)
+    judged, final, is_dropped = labels.copy(), labels.copy(), np.zeros(len(labels), bool)
+    shown = issues.to_frame()
+    given = _encoded(shown["given_label"], class_names, owner)
+    judged[rows] = given
+    if way == "drop":
+        is_dropped[rows] = issues.is_issue
+        final[rows] = given
+        if is_dropped.all():
+            raise BadData(f"All labels of {owner!r} look wrong; dropping them would leave nothing.")
+    else:
+        suggested = _encoded(shown["suggested_label"], class_names, owner)
+        final[rows] = np.where(issues.is_issue, suggested, given)
+    return Edits(judged, final, is_dropped)
+
+
+def write_cleaned_drop(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
+    """The data set without the examples whose labels look wrong; see `write_cleaned`."""
+    return write_cleaned(issues, path, needed(source, "cleaned-drop"), home, way="drop")
+
+
+def write_cleaned_relabel(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
+    """The data set with the suggested label where one looks wrong; see `write_cleaned`."""
+    return write_cleaned(issues, path, needed(source, "cleaned-relabel"), home, way="relabel")
+
+
+def write_cleaned(issues: LabelIssues, path: Path, source: Source, home: Path, *, way: Way) -> list[Path]:
+    """Write a cleaned copy.
+
+    Args:
+        issues: the labels that were judged.
+        path: the new file; it ends as that of the data set does, or in .csv for class folders.
+        source: the data set.
+        home: the folder that the file will end up in, which its paths are relative to.
+        way: what happens to labels that look wrong.
+
+    Raises:
+        InvalidArgument: the data set is no table, archive or folder of images, or `path` ends otherwise.
+        BadData: the issues are of another data set.
+    """
+    wanted = cleaned_suffix(source, f"cleaned-{way}")
+    if path.suffix.lower() != wanted:
+        raise invalid("path", str(path), f"a name that ends in {wanted!r}, as the data set is of that kind")
+    if source.kind in TABLES:
+        _write_table(issues, path, source, home, way)
+    elif source.kind == "npz":
+        _write_archive(issues, path, source, way)
+    else:
+        _write_list(issues, path, source, home, way)
+    return [path]
+
+
+def cleaned_suffix(source: Source, export: str) -> str:
+    """How the name of a cleaned copy ends.
+
+    Raises:
+        InvalidArgument: no cleaned copy of such data can be made.
+    """
+    if source.kind in (*TABLES, "npz"):
+        return f".{source.kind}"
+    if source.has_files:
+        return ".csv"
+    raise invalid(
+        "export", export, "a cleaned copy of a table, of an .npz file or of images in files",
+        f"{source.request.name!r} is none of these. Next: take csv or json, which have the ids.",
+    )  # fmt: skip
+
+
+def _encoded(names: Iterable[Any], class_names: Sequence[str], owner: str) -> Int[np.ndarray, " n"]:
+    number = {name: k for k, name in enumerate(class_names)}
+    texts = [str(name) for name in names]
+    unknown = next((text for text in texts if text not in number), None)
+    if unknown is not None:
+        raise BadData(
+            f"{owner!r} has no class {unknown!r}; allowed: issues in the labels of this data set. Next: name "
+            "the label column they are from with `label`."
+        )
+    return np.array([number[text] for text in texts], np.int64)
+
+
+def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, way: Way) -> None:
+    owner, origin = source.request.name, source.path
+    is_parquet = source.kind == "parquet"
+    table = parquet_table(origin) if is_parquet else text_table(origin, owner)
+    columns = choose_columns(table.schema, source.request)
+    encoded, class_names = labels_of(table, columns, owner)
+    ids = ids_of(table, columns, owner)
+    changes = edits(issues, way, ids=ids, labels=encoded[columns.label], class_names=class_names, owner=owner)
+    values = _values(table, columns, encoded, len(class_names))
+    parts = _row_groups(origin) if is_parquet else iter([read_text_table(origin, owner)])
+    cleaned = _cleaned_parts(
+        parts, columns, changes, encoded[columns.label], values, ids, origin.parent, home
+    )
+    with replacing(path) as partial:
+        _write_parts(cleaned, partial, path.suffix.lower())
+
+
+def _values(
+    table: Table, columns: Columns, encoded: dict[str, np.ndarray], num_classes: int
+) -> dict[str, pa.Array]:
+    """How the table writes each class: in the label column, and in a column of names beside it."""
+    label, sibling = columns.label, f"{columns.label}_name"
+    found = {label: _value_of_classes(table, columns, encoded, label, num_classes)}
+    has_names = sibling in table.schema.names and one_to_one(table.column(label), table.column(sibling))
+    if has_names:  # left as it is, it would contradict the labels
+        found[sibling] = _value_of_classes(table, columns, encoded, sibling, num_classes)
+    return found
+
+
+def _value_of_classes(
+    table: Table, columns: Columns, encoded: dict[str, np.ndarray], column: str, num_classes: int
+) -> pa.Array:
+    """The cell of the first row of each class; of a class that is only among true labels, theirs."""
+    kind = _plain(table.column(column).type)
+    cells: list[Any] = [None] * num_classes
+    of_labels = {columns.label: column} | (
+        {columns.clean_label: columns.clean_label} if columns.clean_label else {}
+    )
+    for labels, shown in reversed(of_labels.items()):
+        classes, first = np.unique(encoded[labels], return_index=True)
+        taken = table.column(shown).take(pa.array(first)).cast(_plain(table.column(shown).type))
+        for number, cell in zip(classes.tolist(), taken.cast(kind).to_pylist(), strict=True):
+            cells[number] = cell
+    return pa.array(cells, kind)
+
+
+def _cleaned_parts(
+    parts: Iterable[pa.Table],
+    columns: Columns,
+    changes: Edits,
+    labels: np.ndarray,
+    values: dict[str, pa.Array],
+    ids: np.ndarray,
+    folder: Path,
+    home: Path,
+) -> Iterator[pa.Table]:
+    start = 0
+    for part in parts:
+        rows = slice(start, start + len(part))
+        start += len(part)
+        if ORIGINAL not in part.schema.names:  # of an earlier cleaning: that one is the original
+            given = _replaced(
+                part.column(columns.label), changes.judged[rows], labels[rows], values[columns.label]
+            )
+            part = part.append_column(ORIGINAL, given)
+        for column, cells in values.items():
+            part = _with(
+                part, column, _replaced(part.column(column), changes.final[rows], labels[rows], cells)
+            )
+        if columns.kind == "image":
+            part = _with(part, columns.content, _moved(part.column(columns.content), folder, home))
+        if columns.example_id is None:
+            part = part.add_column(0, "example_id", pa.array(ids[rows]))
+        yield part.filter(pa.array(~changes.is_dropped[rows]))
+
+
+def _replaced(
+    column: pa.ChunkedArray, wanted: np.ndarray, now: np.ndarray, values: pa.Array
+) -> pa.ChunkedArray:
+    """The column with another class where it has to be; other cells as they are."""
+    is_new = pa.chunked_array([pa.array(wanted != now)])
+    return pc.if_else(is_new, values.take(pa.array(wanted)), column.cast(values.type))
+
+
+def _moved(cells: pa.ChunkedArray, folder: Path, home: Path) -> pa.ChunkedArray:
+    """Paths of images as seen from another folder."""
+    if pa.types.is_struct(cells.type):
+        if cells.null_count or pc.any(pc.is_null(pc.struct_field(cells, "bytes"))).as_py():
+            raise BadData(
+                "The image column has paths in structs; allowed in a cleaned copy: encoded images, or a "
+                "column of paths. Next: save the table with one of these."
+            )
+        return cells
+    if not is_text(cells.type):
+        return cells
+    return pa.chunked_array(
+        [pa.array([_seen_from(home, folder, cell) for cell in cells.to_pylist()], cells.type)]
+    )
+
+
+def _seen_from(home: Path, folder: Path, cell: str | None) -> str | None:
+    if not cell or Path(cell).is_absolute():
+        return cell
+    path = folder.resolve() / cell
+    try:
+        return Path(os.path.relpath(path, home.resolve())).as_posix()
+    except ValueError:  # another drive
+        return str(path)
+
+
+def _with(table: pa.Table, column: str, cells: pa.ChunkedArray) -> pa.Table:
+    place = table.schema.get_field_index(column)
+    return table.set_column(place, table.schema.field(place).with_type(cells.type), cells)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    """One in memory at a time, since images may be in them."""
+    file = pq.ParquetFile(path)
+    for group in range(file.num_row_groups):
+        yield file.read_row_group(group)
+
+
+def _write_parts(parts: Iterator[pa.Table], path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        first = next(parts)
+        with pq.ParquetWriter(path, first.schema) as writer:
+            writer.write_table(first)
+            for part in parts:
+                writer.write_table(part)
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for part in parts:  # of a text table there is one
+            if suffix in DELIMITERS:
+                rows = csv.writer(file, delimiter=DELIMITERS[suffix], lineterminator="\n")
+                rows.writerow(part.schema.names)
+                rows.writerows(zip(*(column.to_pylist() for column in part.columns), strict=True))
+            else:
+                file.writelines(
+                    json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in part.to_pylist()
+                )
+
+
+def _write_list(issues: LabelIssues, path: Path, source: Source, home: Path, way: Way) -> None:
+    """Images in files, as a CSV table of their paths."""
+    whole, owner = source.whole, source.request.name
+    files = files_of(whole.examples)
+    if files is None or whole.given_labels is None:
+        raise BadData(f"{owner!r} has examples without a file or a label; allowed: both for all of them.")
+    names = whole.class_names
+    changes = edits(issues, way, ids=whole.ids, labels=whole.given_labels, class_names=names, owner=owner)
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(["example_id", "path", "label", ORIGINAL])
+        for row in np.flatnonzero(~changes.is_dropped).tolist():
+            image = _seen_from(home, Path(), str(files[row]))
+            out.writerow([whole.ids[row], image, names[changes.final[row]], names[changes.judged[row]]])
+
+
+def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) -> None:
+    """Features with their labels; the archive keeps its other arrays."""
+    whole, owner = source.whole, source.request.name
+    arrays = load_arrays(source.path, owner)
+    label = source.request.label or "labels"
+    encoded = whole.given_labels
+    assert encoded is not None  # an archive without labels is not opened
+    changes = edits(issues, way, ids=whole.ids, labels=encoded, class_names=whole.class_names, owner=owner)
+    given = arrays[label]
+    values = given[:1].repeat(len(whole.class_names))
+    if "class_names" in arrays and given.dtype.kind in "iu":
+        values = np.arange(len(values), dtype=given.dtype)
+    elif source.request.clean_label and whole.clean_labels is not None:
+        truth = arrays[source.request.clean_label]
+        values = values.astype(np.result_type(given, truth))  # a longer word would be cut
+        values[whole.clean_labels] = truth
+    values[encoded] = given
+    arrays.setdefault(ORIGINAL, np.where(changes.judged == encoded, given, values[changes.judged]))
+    arrays[label] = np.where(changes.final == encoded, given, values[changes.final])
+    arrays.setdefault("ids", whole.ids)
+    kept = ~changes.is_dropped
+    rows = {
+        name: array[kept] if name != "class_names" and array.shape[:1] == kept.shape else array
+        for name, array in arrays.items()
+    }
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **rows)

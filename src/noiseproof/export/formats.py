@@ -1,0 +1,148 @@
+"""The formats suspect labels are exported to, by name."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from noiseproof.errors import CannotWrite, InvalidArgument, invalid
+from noiseproof.export.cleaned import cleaned_suffix, write_cleaned_drop, write_cleaned_relabel
+from noiseproof.export.records import write_cleanlab, write_csv, write_json
+from noiseproof.export.review import check_reviewable, write_fiftyone, write_label_studio
+from noiseproof.export.source import Source, open_source
+from noiseproof.records import LabelIssues
+from noiseproof.registry import unknown_name
+from noiseproof.stages import hash_file
+
+Write = Callable[[LabelIssues, Path, Source | None, Path], list[Path]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """An entry of the table.
+
+    Attributes:
+        write: (issues, path, data set or `None`, folder that the file will be in) -> paths of the files.
+        name: of the file or folder in the folder of `noiseproof detect`.
+        summary: what it is, a phrase.
+        files: what it consists of, where that is more than one file.
+    """
+
+    write: Write
+    name: str
+    summary: str
+    files: tuple[str, ...] = ()
+
+
+FORMATS: dict[str, Format] = {
+    "csv": Format(write_csv, "issues.csv", "a row per example, the most suspicious first"),
+    "json": Format(write_json, "issues.json", "a summary and a record per example"),
+    "cleanlab": Format(write_cleanlab, "cleanlab.csv", "the table of cleanlab's get_label_issues()"),
+    "fiftyone": Format(
+        write_fiftyone, "fiftyone", "a FiftyOneImageClassificationDataset to import",
+        ("fiftyone/data.json", "fiftyone/labels.json"),
+    ),
+    "label-studio": Format(
+        write_label_studio, "label-studio.json", "tasks of Label Studio with predictions",
+        ("label-studio.json", "label-studio.xml"),
+    ),
+    "cleaned-drop": Format(write_cleaned_drop, "cleaned-drop", "the data set without flagged examples"),
+    "cleaned-relabel": Format(
+        write_cleaned_relabel, "cleaned-relabel", "the data set with the suggested label of flagged examples"
+    ),
+}  # fmt: skip
+
+
+def check_format(name: str) -> Format:
+    """The format of this name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    if name not in FORMATS:
+        raise unknown_name("export format", name, FORMATS)
+    return FORMATS[name]
+
+
+def target(name: str, source: Source) -> tuple[str, tuple[str, ...]]:
+    """What `noiseproof detect` calls the export, and the files it consists of.
+
+    Raises:
+        UnknownName: no such format.
+        InvalidArgument: nothing of this kind can be made of the data set.
+    """
+    entry = check_format(name)
+    if name in ("fiftyone", "label-studio"):
+        check_reviewable(source, name)
+    called = entry.name + (cleaned_suffix(source, name) if name.startswith("cleaned") else "")
+    return called, entry.files or (called,)
+
+
+def export_issues(
+    issues: LabelIssues,
+    path: str | Path,
+    *,
+    format: str,
+    data: str | None = None,
+    label: str | None = None,
+    image: str | None = None,
+    text: str | None = None,
+    clean_label: str | None = None,
+) -> list[Path]:
+    """Write suspect labels in a format of another program, or a cleaned copy of the data set.
+
+    Args:
+        issues: of any detector, or of `load_issues`.
+        path: the new file; for "fiftyone" a folder. "label-studio" also writes the configuration beside it.
+        format: "csv", "json", "cleanlab" (.csv or .parquet), "fiftyone", "label-studio", "cleaned-drop" or
+            "cleaned-relabel".
+        data: name of the data set as in `open_dataset`, for all but the first three; the issues have its ids.
+        label, image, text, clean_label: its columns.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UnknownName: no such format or column.
+        InvalidArgument: `data` is missing or does not fit the format; another file is in the place.
+        BadData: the issues are not of this data set.
+    """
+    entry, final = check_format(format), Path(path)
+    columns = {"label": label, "image": image, "text": text, "clean_label": clean_label}
+    source = None if data is None else open_source(data, **columns)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".noiseproof-") as folder:
+            written = entry.write(issues, Path(folder) / final.name, source, final.parent)
+            return _put([(each, final.parent / each.relative_to(folder)) for each in written])
+    except (NotADirectoryError, FileExistsError, PermissionError) as error:
+        raise CannotWrite(
+            f"`path` is {str(path)!r}, which cannot be written ({error.strerror}). Next: name another."
+        ) from error
+
+
+def _put(moves: Sequence[tuple[Path, Path]]) -> list[Path]:
+    """Move finished files to their places unless something else is there."""
+    for new, final in moves:
+        is_same = final.is_file() and hash_file(final) == hash_file(new)
+        if final.exists() and not is_same:
+            raise _taken(final)
+    for new, final in moves:
+        final.parent.mkdir(exist_ok=True)
+        shutil.move(new, final)
+    return [final for _, final in moves]
+
+
+def _taken(path: Path) -> InvalidArgument:
+    return invalid(
+        "path", str(path), "a place where nothing is yet, or the same export",
+        "What is there may be somebody's. Next: move it away, or name another place.",
+    )  # fmt: skip
+
+
+def lines() -> list[str]:
+    """A line per format, for people."""
+    return [f"{name:18}{entry.summary}" for name, entry in FORMATS.items()]

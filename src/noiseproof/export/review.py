@@ -1,0 +1,140 @@
+"""Suspect labels for programs in which people look at them: FiftyOne and Label Studio.
+
+Both are written from their documentation: FiftyOneImageClassificationDataset (with a manifest of the media
+files), and the JSON tasks with predictions of Label Studio. Neither program has to be installed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+import pandas as pd
+
+from noiseproof.atomic import write_bytes, write_json
+from noiseproof.errors import invalid
+from noiseproof.export.records import ranking
+from noiseproof.export.source import Source, needed
+from noiseproof.records import LabelIssues
+
+_LOCAL_FILES = "/data/local-files/?d="
+
+
+def write_fiftyone(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
+    """A folder with `labels.json` and `data.json`, where the images lie: both are keyed by row number.
+
+    The label is the given one, its confidence 1 - suspicion; the rest are attributes.
+
+    Raises:
+        InvalidArgument: the images are no files.
+    """
+    files = _files(issues, source, "fiftyone")
+    shown = issues.to_frame().astype({"given_label": str, "suggested_label": str})
+    classes = _class_names(issues)
+    number = {name: k for k, name in enumerate(classes)}
+    labels: dict[str, Any] = {}
+    for row, entry in enumerate(_records(shown)):
+        labels[_key(row)] = {
+            "label": number[entry["given_label"]],
+            "confidence": 1 - entry["suspicion"],
+            "attributes": {
+                "suspicion": entry["suspicion"],
+                "is_issue": entry["is_issue"],
+                "suggested_label": entry["suggested_label"],
+                "example_id": str(entry["example_id"]),
+            },
+        }
+    written = [path / "data.json", path / "labels.json"]
+    write_json(written[0], {_key(row): str(file.resolve()) for row, file in enumerate(files)})
+    write_json(written[1], {"classes": classes, "labels": labels})
+    return written
+
+
+def write_label_studio(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
+    """Tasks, the most suspicious first, and beside them the labelling configuration (.xml).
+
+    Each task predicts the suggested label; the score of the prediction is the suspicion, so tasks can be
+    sorted by it. Images are served by Label Studio from the folder that the configuration names.
+
+    Raises:
+        InvalidArgument: neither image files nor texts.
+    """
+    shown = issues.to_frame().astype({"given_label": str, "suggested_label": str})
+    shown["example_id"] = shown["example_id"].astype(str)
+    what, contents, root = _contents(issues, source)
+    order = ranking(issues)
+    tasks = [
+        {"data": {what: contents[row]} | entry, "predictions": [_prediction(entry, what, issues.method)]}
+        for row, entry in zip(order.tolist(), _records(shown.iloc[order]), strict=True)
+    ]
+    write_json(path, tasks)
+    configuration = path.with_suffix(".xml")
+    write_bytes(configuration, _configuration(what, _class_names(issues), root).encode())
+    return [path, configuration]
+
+
+def check_reviewable(source: Source, export: str) -> None:
+    """Raise `InvalidArgument` unless there are images in files, or texts for Label Studio."""
+    allowed = {"fiftyone": "image files", "label-studio": "image files or texts"}[export]
+    has_texts = source.dataset.kind == "text" and export == "label-studio"
+    if not (has_texts or source.has_files):
+        raise invalid(
+            "export", export, f"this format for {allowed}",
+            f"{source.request.name!r} has none. Next: take csv, json or cleanlab.",
+        )  # fmt: skip
+
+
+def _files(issues: LabelIssues, source: Source | None, export: str) -> list[Path]:
+    known = needed(source, export)
+    check_reviewable(known, export)
+    files = known.files(issues)
+    assert files is not None  # checked above
+    return files
+
+
+def _contents(issues: LabelIssues, source: Source | None) -> tuple[str, list[str], Path | None]:
+    """What a person looks at: its kind, one per example, and the folder that images are served from."""
+    known = needed(source, "label-studio")
+    if known.dataset.kind == "text":
+        return "text", [known.dataset.examples[int(row)] for row in known.rows_of(issues)], None
+    files = [file.resolve() for file in _files(issues, source, "label-studio")]
+    # Label Studio wants the folder it serves to lie above that of the images.
+    root = Path(os.path.commonpath([file.parent for file in files])).parent
+    return "image", [_LOCAL_FILES + quote(file.relative_to(root).as_posix()) for file in files], root
+
+
+def _prediction(entry: dict[str, Any], what: str, method: str) -> dict[str, Any]:
+    choice = {"choices": [entry["suggested_label"]]}
+    result = {"from_name": "label", "to_name": what, "type": "choices", "value": choice}
+    return {"model_version": f"noiseproof {method}", "score": entry["suspicion"], "result": [result]}
+
+
+def _configuration(what: str, classes: Sequence[str], root: Path | None) -> str:
+    shown = {"image": "Image", "text": "Text"}[what]
+    choices = "".join(f"    <Choice value={quoteattr(name)}/>\n" for name in classes)
+    served = "" if root is None else f"  <Header value={quoteattr(f'Images are served from {root}')}/>\n"
+    return (
+        f'<View>\n{served}  <{shown} name="{what}" value="${what}"/>\n'
+        f'  <Choices name="label" toName="{what}" choice="single">\n{choices}  </Choices>\n</View>\n'
+    )
+
+
+def _class_names(issues: LabelIssues) -> list[str]:
+    return list(issues.class_names) or [str(label) for label in issues.classes.tolist()]
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(name): value for name, value in entry.items()}
+        | {"suspicion": float(entry["suspicion"]), "is_issue": bool(entry["is_issue"])}
+        for entry in frame.to_dict("records")
+    ]
+
+
+def _key(row: int) -> str:
+    """Ids may hold slashes and dots, which FiftyOne would take for folders and file name endings."""
+    return f"{row:08d}"

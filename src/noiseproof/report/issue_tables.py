@@ -1,0 +1,53 @@
+"""Suspect labels as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from noiseproof.records import LabelIssues
+from noiseproof.report.tables import Cell, Table
+
+MAX_CLASSES = 20
+NUM_SUSPECTS = 10
+
+
+def class_table(classes: Sequence[Mapping[str, Any]]) -> Table:
+    """A row per given label, those with the most wrong labels first.
+
+    Args:
+        classes: rows of `LabelIssues.class_table`.
+    """
+    ranked = sorted(classes, key=lambda entry: -entry["noise_rate"] * entry["num_examples"])
+    rows = [
+        (
+            Cell(str(entry["given_label"])),
+            Cell(entry["mostly_is"]),
+            Cell(str(entry["num_examples"])),
+            Cell(str(entry["num_issues"])),
+            Cell(f"{100 * entry['noise_rate']:.1f} %"),
+        )
+        for entry in ranked[:MAX_CLASSES]
+    ]
+    more = len(ranked) - len(rows)
+    notes = (f"{more} classes with fewer wrong labels are in label_issues.json.",) if more else ()
+    columns = ("given label", "wrong ones are mostly", "examples", "flagged", "estimated wrong")
+    return Table("Labels by class", columns, tuple(rows), notes, num_text_columns=2)
+
+
+def suspects_table(issues: LabelIssues, num: int = NUM_SUSPECTS) -> Table:
+    """The labels with the highest suspicion."""
+    worst = np.argsort(-issues.suspicion, kind="stable")[:num]
+    rows = [
+        (
+            Cell(str(entry["example_id"])),
+            Cell(str(entry["given_label"])),
+            Cell(str(entry["suggested_label"])),
+            Cell(f"{entry['suspicion']:.3f}"),
+        )
+        for entry in issues.to_frame().iloc[worst].to_dict("records")
+    ]
+    columns = ("example", "given label", "suggested label", "suspicion")
+    return Table("Most suspicious labels", columns, tuple(rows), num_text_columns=3)
