@@ -121,7 +121,7 @@ def arena_table(found: Found) -> Table:
         if len(setting.of(detector))
     ]
     notes = (
-        "In %, over the whole training set. Precision, recall, F1: of the flagged labels; clean: of the rest.",
+        "In %, over the whole training set. Precision, recall, F1: of the flagged; clean: of the rest.",
         "At 1, 5, 10 %: precision of so many with the highest suspicion. Rate error: estimated less true "
         "share of wrong labels, in points. Transition error: half the sum of absolute differences of a row.",
         "s: wall time of the detector, with the features in memory.",
