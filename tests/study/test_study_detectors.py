@@ -34,7 +34,7 @@ def rows_of(result):
 
 def facts_of(result):
     """What the rows say beside the clock."""
-    rows = [row.to_json() | {"wall_s": None} for row in rows_of(result)]
+    rows = [row.to_json() | {"wall_s": None, "cpu_s": None} for row in rows_of(result)]
     return sorted(json.dumps(row, sort_keys=True) for row in rows)
 
 
@@ -69,6 +69,7 @@ def test_a_row_says_what_the_detector_itself_says_of_the_same_labels(start, data
     assert (row.method, row.num_examples, row.realised_rate) == ("neighbours", 45, noisy.realised_rate)
     assert row.notes == list(issues.notes)
     assert row.wall_s > 0
+    assert row.cpu_s > 0
     assert (row.accuracy_all, row.accuracy_selected, row.accuracy_relabelled) == (None, None, None)
 
 

@@ -100,6 +100,7 @@ COLUMNS = (
     Column("transition error", "transition_error", sign=-1),
     Column("calibration error", "calibration_error", sign=-1),
     Column("s", "wall_s", _seconds),
+    Column("CPU s", "cpu_s", _seconds),
 )
 DOWNSTREAM = (
     Column("all", "accuracy_all"),
@@ -124,7 +125,8 @@ def arena_table(found: Found) -> Table:
         "In %, over the whole training set. Precision, recall, F1: of the flagged; clean: of the rest.",
         "At 1, 5, 10 %: precision of so many with the highest suspicion. Rate error: estimated less true "
         "share of wrong labels, in points. Transition error: half the sum of absolute differences of a row.",
-        "s: wall time of the detector, with the features in memory.",
+        "s: wall time of the detector, with the features in memory; CPU s: of all its threads, which other work "
+        "on the machine hardly changes.",
         *notes_of_detections(found),
     )
     columns = (*setting_columns(found), "detector", *(one.name for one in COLUMNS))
@@ -179,7 +181,7 @@ def arena_compared_table(found: Found) -> Table:
         "zero.",
         "Mean difference: of average precision, in points, over the settings of a set first, then over sets, "
         "both within a seed.",
-        f"Time: seconds of the other divided by those of {first}, geometric mean over the settings.",
+        f"Time: CPU seconds of the other divided by those of {first}, geometric mean over the settings.",
         *notes_of_detections(found, bold=False),
     )
     names = ("settings", "won", "clearly", "lost", "clearly", "mean difference", "time")
@@ -316,9 +318,9 @@ def _counts(num: int | None, held: Sequence[Sequence[float]], *, sign: int) -> l
 
 
 def _ratio(found: Found, first: str, other: str) -> Cell:
-    """How many times the seconds of the first the other takes."""
+    """How many times the CPU seconds of the first the other takes."""
     pairs = [
-        (setting.of(first)["wall_s"].mean(), setting.of(other)["wall_s"].mean())
+        (setting.of(first)["cpu_s"].mean(), setting.of(other)["cpu_s"].mean())
         for setting in settings(found)
         if len(setting.of(first)) and len(setting.of(other))
     ]

@@ -21,6 +21,7 @@ class DetectionRow:
         realised_rate: share of labels that are wrong, injected or as they came.
         metrics: over the whole training set.
         wall_s: of the detector alone, with the features in memory.
+        cpu_s: of all its threads; other work on the machine adds little to it.
         notes: what the detector says of its result.
         accuracy_all, accuracy_selected, accuracy_relabelled: of a linear probe on the test set, in [0, 1]:
             trained on all labels as given, on those not flagged, and with the suggested label on the
@@ -42,6 +43,7 @@ class DetectionRow:
     realised_rate: float
     metrics: DetectionMetrics
     wall_s: float
+    cpu_s: float
     notes: list[str]
     accuracy_all: float | None = None
     accuracy_selected: float | None = None

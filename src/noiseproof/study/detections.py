@@ -174,9 +174,9 @@ class Arena:
         choice = self._grid.recipe.detectors[place.detector]
         features = self._train_features[data.rows]
         detect = _prepared(choice)
-        begin = time.perf_counter()
+        begin, begin_cpu = time.perf_counter(), time.process_time()
         issues = detect(features, data.given_labels, self._class_names, place.seed)
-        wall_s = time.perf_counter() - begin
+        wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - begin_cpu
         true_labels = self._true_labels(data)
         return DetectionRow(
             cell=self.address(place, data),
@@ -188,6 +188,7 @@ class Arena:
             realised_rate=float((data.given_labels != true_labels).mean()),
             metrics=detection_metrics(issues, true_labels),
             wall_s=wall_s,
+            cpu_s=cpu_s,
             notes=list(issues.notes),
             **self._accuracies(features, issues, place.seed, data.key),
         )
