@@ -125,8 +125,8 @@ def arena_table(found: Found) -> Table:
         "In %, over the whole training set. Precision, recall, F1: of the flagged; clean: of the rest.",
         "At 1, 5, 10 %: precision of so many with the highest suspicion. Rate error: estimated less true "
         "share of wrong labels, in points. Transition error: half the sum of absolute differences of a row.",
-        "s: wall time of the detector, with the features in memory; CPU s: of all its threads, which other work "
-        "on the machine hardly changes.",
+        "s: wall time of the detector, with the features in memory; CPU s: of all its threads, which other "
+        "work on the machine hardly changes.",
         *notes_of_detections(found),
     )
     columns = (*setting_columns(found), "detector", *(one.name for one in COLUMNS))

@@ -22,6 +22,7 @@ from noiseproof.study.recipe import NOT_RUN
 from noiseproof.study.tables import TABLES
 
 _FORMATS = {".md": to_markdown, ".csv": to_csv, ".tex": to_latex}
+_OF_DETECTORS = {*ARENA_TABLES, "detectors"}
 _XML = '<?xml version="1.0" encoding="utf-8"?>\n'  # a drawing on its own needs to say what it is
 
 
@@ -53,7 +54,7 @@ def write_study(folder: Path, found: Found, card: Mapping[str, Any], *, num_cell
 
 def _has_rows(found: Found, name: str) -> bool:
     """Whether there are results of the kind that a table or figure shows."""
-    return bool(len(found.detections if name in ARENA_TABLES else found.cells))
+    return bool(len(found.detections if name in _OF_DETECTORS else found.cells))
 
 
 def _write_table(path: Path, table: Table) -> None:
