@@ -230,6 +230,9 @@ def test_a_detector_that_cannot_run_costs_its_own_rows_only(start, monkeypatch):
         ({"auto": {"options": {"k": 5}}}, "none with method 'auto'"),
         ({"cl": {"method": "cleanlab-5-fold", "options": {"C": 0}}}, "> 0"),
         ({"cl": {"method": "cleanlab-5-fold", "options": {"folds": 3}}}, "folds"),
+        ({"match": {"method": "zero_shot"}}, "looks at features"),
+        ({"all": {"method": "fusion", "options": {"methods": ["aum", "zero_shot"]}}}, "looks at features"),
+        ({"all": {"method": "fusion", "options": {"methods": ["aum", "neighbors"]}}}, "neighbours"),
         ({"a b": {"method": "auto"}}, "a b"),
     ],
 )

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from noiseproof.config import CorruptConfig
 from noiseproof.detect.issues import AUTO, find_label_issues
-from noiseproof.detect.table import DETECTORS, checked_options, is_random
+from noiseproof.detect.table import DETECTORS, TABLE, checked_options, is_random
 from noiseproof.errors import invalid
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.records import LabelIssues
@@ -129,9 +129,21 @@ def check_choice(name: str, choice: DetectorChoice) -> None:
     if choice.method in PEERS:
         PEERS[choice.method].checked(choice.method, choice.options)
     elif choice.method != AUTO:
-        checked_options(choice.method, choice.options)
+        options = checked_options(choice.method, choice.options)
+        for method in (choice.method, *(options.get("methods", ()) if choice.method == "fusion" else ())):
+            _check_needs(name, method)
     elif choice.options:
         raise invalid(f"detectors.{name}.options", choice.options, "none with method 'auto'")
+
+
+def _check_needs(name: str, method: str) -> None:
+    if method not in TABLE:
+        raise unknown_name("detector", method, TABLE)
+    if method != "fusion" and "features" not in TABLE[method].needs:
+        raise invalid(
+            f"detectors.{name}.method", method, "a detector that looks at features",
+            f"It needs `{TABLE[method].needs}`, which a study does not have. Next: `find_label_issues`.",
+        )  # fmt: skip
 
 
 class Arena:
