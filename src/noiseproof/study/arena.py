@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -20,7 +21,9 @@ from noiseproof.report.tables import (
     percent_cell,
 )
 from noiseproof.study.comparisons import difference_cell
+from noiseproof.study.detections import detections
 from noiseproof.study.found import Found, encoder_key, over_seeds, paired, per_seed
+from noiseproof.study.grid import Grid, noise_name
 
 AS_GIVEN = "as given"
 _BOLD = (
@@ -265,9 +268,18 @@ def differences(setting: Setting, first: str, other: str) -> list[float]:
 
 def for_every_seed(rows: pd.DataFrame, found: Found) -> pd.DataFrame:
     """Where nothing is drawn one run stands for all seeds: means over settings have it in each of them."""
-    seeds = range(found.recipe.seeds)
-    alone = [own for _, own in rows.groupby("place", sort=False) if list(own["seed"]) == [0]]
-    return pd.concat([rows, *(own.assign(seed=seed) for own in alone for seed in seeds if seed)])
+    once, seeds = drawn_once(found), range(1, found.recipe.seeds)
+    alone = rows[[place in once for place in rows[[*_KEYS, "detector"]].itertuples(index=False, name=None)]]
+    return pd.concat([rows, *(alone.assign(seed=seed) for seed in seeds)])
+
+
+def drawn_once(found: Found) -> set[tuple[str, str, str, str]]:
+    """Encoder, task, noise and detector of which one run stands for all seeds."""
+    places = Counter(
+        (encoder_key(one.encoder.names[0], one.encoder.layer), one.task, noise_name(one.noise), one.detector)
+        for one in detections(Grid(found.recipe))
+    )
+    return {place for place, num_seeds in places.items() if num_seeds == 1}
 
 
 def notes_of_detections(found: Found, *, bold: bool = True) -> tuple[str, ...]:
@@ -275,8 +287,8 @@ def notes_of_detections(found: Found, *, bold: bool = True) -> tuple[str, ...]:
     rows = found.detections
     if rows["seed"].nunique() == 1:
         return (ONE_SEED, *_lacking(found))
-    is_alone = rows.groupby("place")["seed"].nunique().eq(1).any()
-    return (INTERVAL_MEANING, *([_BOLD] if bold else []), *([_ONCE] if is_alone else []), *_lacking(found))
+    once = [_ONCE] if drawn_once(found) else []
+    return (INTERVAL_MEANING, *([_BOLD] if bold else []), *once, *_lacking(found))
 
 
 def _lacking(found: Found) -> list[str]:
