@@ -47,7 +47,7 @@ def cleanlab_issues(
     given_labels: Int[np.ndarray, " n"],
     class_names: tuple[str, ...],
     *,
-    C: float = 1.0,
+    C: float | int = 1.0,  # in YAML 1 is whole
 ) -> LabelIssues:
     """What cleanlab's users do: probabilities by logistic regression in five folds, judged by cleanlab.
 
