@@ -181,6 +181,7 @@ def test_the_figure_has_a_panel_per_set_and_a_line_per_detector(found):
     (drawn,) = FIGURES["detectors"](found)
     (axis,) = [axis for axis in drawn.figure.axes if axis.get_visible()]
     assert drawn.name == "detectors-symmetric"
+    assert drawn.caption.endswith(".")
     assert axis.get_title(loc="left") == "clouds"
     lines = {line.get_label(): line for line in axis.containers}
     assert set(lines) == {"auto", "aum", "same", "cleanlab-5-fold"}

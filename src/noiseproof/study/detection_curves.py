@@ -16,11 +16,8 @@ def detectors_figure(found: Found) -> list[Drawn]:
     """A figure per kind of noise."""
     rows = found.detections
     kinds = dict.fromkeys(noise.kind for noise in found.recipe.noises)
-    return [_drawn(found, kind, rows[rows["noise_kind"] == kind]) for kind in kinds if _has(rows, kind)]
-
-
-def _has(rows: pd.DataFrame, kind: str) -> bool:
-    return kind in set(rows["noise_kind"])
+    there = set(rows["noise_kind"]) if len(rows) else set()
+    return [_drawn(found, kind, rows[rows["noise_kind"] == kind]) for kind in kinds if kind in there]
 
 
 def _drawn(found: Found, kind: str, rows: pd.DataFrame) -> Drawn:
