@@ -13,47 +13,32 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.model_selection import cross_val_predict
 
 from noiseproof import extract, find_label_issues, open_dataset
 from noiseproof.backbones.table import open_backbone
+from noiseproof.study.peers import cleanlab_issues, import_cleanlab
 
 
-def peer(features: np.ndarray, given_labels: np.ndarray, *, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    """Suspicion (1 - cleanlab's label quality) and cleanlab's issues, from 5-fold probabilities."""
-    from cleanlab.filter import find_label_issues as cleanlab_issues
-    from cleanlab.rank import get_label_quality_scores
-
-    head = LogisticRegression(C=strength, max_iter=200)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # lbfgs stops at 200 iterations
-        probs = cross_val_predict(head, features, given_labels, cv=5, method="predict_proba")
-    return 1 - get_label_quality_scores(given_labels, probs), cleanlab_issues(given_labels, probs)
-
-
-def ours(features: np.ndarray, given_labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Suspicion and issues of noiseproof."""
-    issues = find_label_issues(features, given_labels)
-    return issues.suspicion, issues.is_issue
-
-
-def compare(name: str, features: np.ndarray, given: np.ndarray, clean: np.ndarray) -> list[str]:
+def compare(
+    name: str, features: np.ndarray, given: np.ndarray, clean: np.ndarray, class_names: tuple[str, ...]
+) -> list[str]:
     """A row per method."""
     is_wrong = given != clean
     rows = []
-    methods = {"noiseproof": ours} | {
-        f"cleanlab, 5-fold, C = {c:g}": functools.partial(peer, strength=c) for c in (1.0, 0.01)
+    methods = {"noiseproof": functools.partial(find_label_issues, class_names=class_names)} | {
+        f"cleanlab, 5-fold, C = {c:g}": functools.partial(cleanlab_issues, class_names=class_names, C=c)
+        for c in (1.0, 0.01)
     }
-    for method, score in methods.items():
+    import_cleanlab()
+    for method, detect in methods.items():
         begin = time.perf_counter()
-        suspicion, is_issue = score(features, given)
+        issues = detect(features, given)
         wall_s = time.perf_counter() - begin
+        suspicion, is_issue = issues.suspicion, issues.is_issue
         figures = (
             average_precision_score(is_wrong, suspicion),
             roc_auc_score(is_wrong, suspicion),
@@ -84,9 +69,8 @@ def main() -> None:
             dataset = open_dataset(args.data, label=column, clean_label=args.clean, limit=args.limit)
             stored = extract(dataset, open_backbone("bundled:efficientnet-lite0"), store=args.cache)
             features = np.asarray(stored.features)
-            print(
-                "\n".join(compare(column, features, dataset.given_labels, dataset.clean_labels)), flush=True
-            )
+            labels = (dataset.given_labels, dataset.clean_labels, dataset.class_names)
+            print("\n".join(compare(column, features, *labels)), flush=True)
     rng = np.random.default_rng(0)
     labels = rng.integers(100, size=20_000)
     features = rng.standard_normal((20_000, 768), dtype=np.float32)

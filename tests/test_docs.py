@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -77,7 +78,7 @@ def test_commands_and_python_of_a_document_run(document, toy_folder, capsys):
     names: dict[str, object] = {}
     for language, text in blocks(document):
         if language == "yaml" and "backbones:" in text:
-            (toy_folder / "my-study.yaml").write_text(text)
+            (toy_folder / f"{yaml.safe_load(text)['name']}.yaml").write_text(text)
         elif language == "yaml" and "train:" in text:
             (toy_folder / "run.yaml").write_text(text)
         elif language == "python":

@@ -77,7 +77,7 @@ def invented_rows(recipe, *, seed=0):
 def _maps(grid):
     for encoder, backbone in grid.backbones:
         for task in grid.recipe.tasks:
-            for noise in map_noises(grid.recipe):
+            for noise in map_noises(grid.recipe, task):
                 asked = asked_map(grid, backbone, encoder.layer, task, noise)
                 yield MapRow(
                     cell=asked, asked=asked, backbone=backbone, layer=encoder.layer, task=task,

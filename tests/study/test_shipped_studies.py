@@ -7,11 +7,11 @@ from noiseproof.data.transforms import shift_names
 from noiseproof.study.figures import FIGURES
 from noiseproof.study.grid import Grid
 from noiseproof.study.recipe import NOT_RUN, load_recipe, shipped_recipes
-from noiseproof.study.study import run_study
+from noiseproof.study.study import num_results, run_study
 from noiseproof.study.tables import TABLES
 
 RECIPES = list(shipped_recipes())
-PAPERS = {"paper1": "arXiv:2309.17002", "paper2": "arXiv:2104.08984"}
+PAPERS = {"paper1": "arXiv:2309.17002", "paper2": "arXiv:2104.08984", "paper3": "arXiv:2409.19696"}
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 
@@ -21,7 +21,8 @@ def test_all_recipes_are_there():
         "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum",
     )  # fmt: skip
     of_paper_2 = ("asymmetric", "by-heart", "symmetric", "tolerant-human", "tolerant")
-    assert {f"paper1-{one}" for one in of_paper_1} | {f"paper2-{one}" for one in of_paper_2} == set(RECIPES)
+    names = {"paper1": of_paper_1, "paper2": of_paper_2, "paper3": ("arena", "adaptation")}
+    assert {f"{paper}-{one}" for paper, own in names.items() for one in own} == set(RECIPES)
 
 
 @every_recipe
@@ -36,7 +37,7 @@ def test_a_recipe_says_what_it_claims_and_how_to_check_it(name):
     assert set(recipe.tables) <= set(TABLES)
     assert set(recipe.figures) <= set(FIGURES)
     assert recipe.seeds >= 3
-    assert Grid(recipe).num_cells > 0
+    assert num_results(Grid(recipe)) > 0
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if load_recipe(name).small])
@@ -47,7 +48,7 @@ def test_the_small_scale_asks_the_same_of_fewer_images(name):
     assert full.limit is None
     assert full.tunings.keys() == small.tunings.keys()
     assert full.backbones == small.backbones
-    assert Grid(small).num_cells <= Grid(full).num_cells
+    assert num_results(Grid(small)) <= num_results(Grid(full))
 
 
 @every_recipe
@@ -90,7 +91,7 @@ def test_a_recipe_runs_at_toy_size(name, tmp_path):
     recipe = load_recipe(name, scale="toy")
     result = run_study(recipe, out=tmp_path / "out", cache=tmp_path / "cache")
     assert not result.outcome.failures
-    assert len(result.found.cells) == Grid(recipe).num_cells
+    assert result.found.num_results == num_results(Grid(recipe))
     written = {path.stem for path in (tmp_path / "out" / "tables").glob("*.tex")}
     assert written == set(recipe.tables)
     assert bool(list((tmp_path / "out").glob("figures/*.png"))) == bool(recipe.figures)

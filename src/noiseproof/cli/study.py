@@ -55,7 +55,9 @@ def study(
         loaded, out=out, cache=cache or default_cache(), data=data, command=command_line(),
         say=lambda line: typer.echo(line, err=True),
     )  # fmt: skip
-    print(f"{result.outcome.num_computed} results computed, {len(result.found.cells)} of the study are there")
+    print(
+        f"{result.outcome.num_computed} results computed, {result.found.num_results} of the study are there"
+    )
     print(f"Tables and figures: {result.page}")
     if failures := result.outcome.failures:
         typer.secho(f"{sum(failures.values())} results could not be computed:", fg="red", err=True)

@@ -27,6 +27,7 @@ class Detector:
         summary: what it does, a phrase.
         source: authors and year.
         options: name -> the numbers or words allowed, in words or as a range.
+        is_random: whether it draws random numbers, so that seeds differ.
     """
 
     home: str
@@ -34,6 +35,7 @@ class Detector:
     summary: str
     source: str
     options: Mapping[str, Allowed] = field(default_factory=dict)
+    is_random: bool = False
 
 
 _HERE = "noiseproof.detect"
@@ -70,18 +72,21 @@ TABLE: dict[str, Detector] = {
         "the largest losses while a head learns, as many as labels are wrong",
         "Han et al. 2018, arXiv:1804.06872",
         _RATE,
+        is_random=True,
     ),
     "mixture": Detector(
         f"{_HERE}.learning:mixture_opinion",
         "features",
         "the upper of two humps of these losses",
         "Li, Socher & Hoi 2020, arXiv:2002.07394",
+        is_random=True,
     ),
     "aum": Detector(
         f"{_HERE}.learning:aum_opinion",
         "features",
         "a smaller margin while a head learns than labels that are wrong for sure",
         "Pleiss et al. 2020, arXiv:2001.10528",
+        is_random=True,
     ),
     "forgetting": Detector(
         f"{_HERE}.learning:forgetting_opinion",
@@ -89,6 +94,7 @@ TABLE: dict[str, Detector] = {
         "never learned, or learned and forgotten again and again",
         "Toneva et al. 2019, arXiv:1812.05159",
         _RATE,
+        is_random=True,
     ),
     "zero_shot": Detector(
         f"{_HERE}.zero_shot:zero_shot_opinion",
@@ -136,7 +142,15 @@ def checked_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnknownName, InvalidArgument: see `opinion_of`.
     """
-    known = TABLE[method].options
+    return check_options(method, options, TABLE[method].options)
+
+
+def check_options(method: str, options: Mapping[str, Any], known: Mapping[str, Allowed]) -> dict[str, Any]:
+    """The options, if they are among those known and in range.
+
+    Raises:
+        UnknownName, InvalidArgument: see `opinion_of`.
+    """
     for name, value in options.items():
         if name not in known:
             none = "" if known else "It has none. Next: leave the options out."
@@ -149,6 +163,15 @@ def checked_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
             said = f"{told_option(allowed)} for the detector {method!r}"
             raise invalid(f"method_options[{name!r}]", value, said)
     return dict(options)
+
+
+def is_random(method: str, options: Mapping[str, Any]) -> bool:
+    """Whether a method, by its name in the table, may say something else with another seed."""
+    if method == "fusion":
+        from noiseproof.detect.fusion import DEFAULT
+
+        return any(is_random(one, {}) for one in options.get("methods", DEFAULT))
+    return method in TABLE and TABLE[method].is_random
 
 
 def told_option(allowed: Allowed) -> str:

@@ -9,6 +9,7 @@ from noiseproof.backbones.table import check_name
 from noiseproof.errors import InvalidArgument, MissingExtra, NoiseproofError, invalid
 from noiseproof.noise.labels import KINDS
 from noiseproof.registry import unknown_name
+from noiseproof.study.detections import check_choice
 from noiseproof.study.figures import FIGURES
 from noiseproof.study.grid import Grid
 from noiseproof.study.recipe import Recipe
@@ -39,9 +40,14 @@ def checked_grid(recipe: Recipe, *, data: Path | None = None) -> Grid:
 def _mistakes(recipe: Recipe, data: Path | None) -> Iterator[NoiseproofError]:
     for kind, names, known in (("table", recipe.tables, TABLES), ("figure", recipe.figures, FIGURES)):
         yield from (unknown_name(kind, name, known) for name in names if name not in known)
-    for noise in dict.fromkeys(noise.kind for noise in recipe.label_noise if noise is not None):
+    for noise in dict.fromkeys(noise.kind for noise in recipe.noises):
         if noise not in KINDS.names:
             yield unknown_name(KINDS.kind, noise, KINDS.names)
+    for name, choice in recipe.detectors.items():
+        try:
+            check_choice(name, choice)
+        except NoiseproofError as error:
+            yield error
     for name in dict.fromkeys(name for one in recipe.backbones for name in (one.name, *one.repeats)):
         try:
             check_name(name)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from noiseproof.report.figures import draw_spectra
 from noiseproof.report.run_folder import SetSpectra
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened
+from noiseproof.study.detection_curves import detectors_figure
 from noiseproof.study.drawing import MARKERS, Drawn, legend, line, noise_axis, panels, prepared
 from noiseproof.study.found import Found, mean_of, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
@@ -163,6 +164,7 @@ FIGURES: dict[str, Callable[[Found], list[Drawn]]] = {
     "methods": methods_figure,
     "noise-x-noise": noise_figure,
     "label-noise": label_noise_figure,
+    "detectors": detectors_figure,
     "singular-values": singular_values_figure,
     "feature-maps": feature_map_figures,
     "curvature": curvature_figures,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from noiseproof.backbones.zoo import accuracy_of, zoo_card
 from noiseproof.evaluate.protocol import Interval, interval
+from noiseproof.study.detection_rows import DetectionRow
 from noiseproof.study.portrait_rows import CurvatureRow, MapRow
 from noiseproof.study.recipe import Encoder, Recipe
 from noiseproof.study.rows import Cell, Row, Spectrum
@@ -29,6 +30,8 @@ class Found:
         spectra: of the features of each encoder and set.
         maps: of the examples, where the recipe asks for them.
         curvatures: of the heads, likewise.
+        detections: a row per detection: its place in the grid, `encoder` and `noise` as in `cells`, the
+            metrics, `wall_s` and the accuracies after it.
     """
 
     recipe: Recipe
@@ -36,13 +39,20 @@ class Found:
     spectra: list[Spectrum]
     maps: list[MapRow] = field(default_factory=list)
     curvatures: list[CurvatureRow] = field(default_factory=list)
+    detections: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def num_results(self) -> int:
+        """Of heads, tunings and detectors."""
+        return len(self.cells) + len(self.detections)
 
     @property
     def encoders(self) -> list[Encoder]:
         """Those with results, in the order of the recipe."""
         there = {(row.backbone, row.layer) for row in self.spectra}
-        if len(self.cells):
-            there |= set(zip(self.cells["backbone"], self.cells["layer"], strict=True))
+        for rows in (self.cells, self.detections):
+            if len(rows):
+                there |= set(zip(rows["backbone"], rows["layer"], strict=True))
         return [one for one in self.recipe.backbones if any((name, one.layer) in there for name in one.names)]
 
     @property
@@ -67,6 +77,12 @@ class Found:
         return [head for head in named if head in self.values("head")]
 
     @property
+    def detectors(self) -> list[str]:
+        """With results, in the order of the recipe."""
+        there = set(self.detections["detector"]) if len(self.detections) else set()
+        return [name for name in self.recipe.detectors if name in there]
+
+    @property
     def least_label_noise(self) -> str | None:
         """The value of `noise` that results about pre-training are taken from: "none" where it is there.
 
@@ -87,11 +103,16 @@ class Found:
         """What occurs in a column, in the order of the rows."""
         return list(dict.fromkeys(self.cells[column])) if len(self.cells) else []
 
+    def all_values(self, column: str) -> list:
+        """What occurs in a column of results of any kind."""
+        rows = [frame[column] for frame in (self.cells, self.detections) if len(frame)]
+        return list(dict.fromkeys(value for each in rows for value in each))
+
     def select(self, encoder: Encoder | None = None, **wanted: object) -> pd.DataFrame:
         """The cells with these values; `None` is every one."""
         cells = self.cells
         if encoder is not None:
-            cells = cells[cells["encoder"] == _key(encoder.names[0], encoder.layer)]
+            cells = cells[cells["encoder"] == encoder_key(encoder.names[0], encoder.layer)]
         for column, value in wanted.items():
             if value is not None:
                 cells = cells[cells[column] == value]
@@ -122,15 +143,15 @@ class Found:
 def found_in(rows: Iterable[Row], recipe: Recipe) -> Found:
     """Rows of a study beside what its recipe says about them."""
     rows = list(rows)
-    encoders = {_key(name, one.layer): one for one in recipe.backbones for name in one.names}
+    encoders = {encoder_key(name, one.layer): one for one in recipe.backbones for name in one.names}
     table = []
     for row in rows:
         if isinstance(row, Cell):
-            encoder = encoders[_key(row.backbone, row.layer)]
+            encoder = encoders[encoder_key(row.backbone, row.layer)]
             values = row.to_json()
-            noise = "none" if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
+            noise = _noise_name(row)
             score = row.metrics[recipe.tasks[row.task].metric]
-            values |= {"encoder": _key(encoder.names[0], encoder.layer), "family": encoder.family}
+            values |= {"encoder": encoder_key(encoder.names[0], encoder.layer), "family": encoder.family}
             table.append(values | {"pretraining_noise": encoder.noise, "noise": noise, "score": score})
     cells = pd.DataFrame(table)
     if len(cells):
@@ -141,7 +162,26 @@ def found_in(rows: Iterable[Row], recipe: Recipe) -> Found:
         [row for row in rows if isinstance(row, Spectrum)],
         [row for row in rows if isinstance(row, MapRow)],
         [row for row in rows if isinstance(row, CurvatureRow)],
+        _detections(rows, encoders),
     )
+
+
+def _detections(rows: Iterable[Row], encoders: Mapping[str, Encoder]) -> pd.DataFrame:
+    """A row per detection, as `Found` has them."""
+    table = []
+    for row in rows:
+        if isinstance(row, DetectionRow):
+            encoder = encoders[encoder_key(row.backbone, row.layer)]
+            place = {"encoder": encoder_key(encoder.names[0], encoder.layer), "noise": _noise_name(row)}
+            table.append(row.to_json() | place)
+    found = pd.DataFrame(table)
+    if len(found):
+        found["place"] = found.groupby(["encoder", "task", "noise", "detector"], sort=False).ngroup()
+    return found
+
+
+def _noise_name(row: Cell | DetectionRow) -> str:
+    return "none" if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
 
 
 def per_seed(cells: pd.DataFrame, value: str) -> dict[int, float]:
@@ -179,7 +219,7 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, value: str, *, but: str) -
     """
     if not len(first) or not len(second):
         return first.head(0)
-    keys = [name for name in (*_PLACE, "seed") if name != but]
+    keys = [name for name in (*_PLACE, "detector", "seed") if name != but and name in first]
     both = first.merge(second[[*keys, value]], on=keys, suffixes=("", "_of_second"))
     return both.assign(**{value: both[value] - both[f"{value}_of_second"]})
 
@@ -201,5 +241,6 @@ def percent_of_data(share: float) -> str:
     return f"{100 * share:g} % of the data"
 
 
-def _key(name: str, layer: str | None) -> str:
+def encoder_key(name: str, layer: str | None) -> str:
+    """How tables of results call an encoder."""
     return name if layer is None else f"{name} {layer}"

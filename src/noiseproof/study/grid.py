@@ -151,7 +151,7 @@ class Grid:
         for one in r.backbones if encoder is None else (encoder,):
             for name in r.tasks if task is None else (task,):
                 for share in r.shares:
-                    for noise in r.label_noise:
+                    for noise in r.noises_of(name):
                         for seed in range(r.seeds):
                             for head in r.heads:
                                 for setting in r.settings:
@@ -183,10 +183,10 @@ class Grid:
                 "schema": SCHEMA,
                 **fit.coordinates(),
                 "noise": None if fit.noise is None else fit.noise.model_dump(mode="json"),
-                "set": self._asked_of_set(fit.task, evaluation),
+                "set": self.asked_of_set(fit.task, evaluation),
                 "options": options,
                 "has_spectrum": self.recipe.has_head_spectra,
-                **self._asked_of_data(fit.task),
+                **self.asked_of_data(fit.task),
             }
         )[:32]
 
@@ -195,8 +195,8 @@ class Grid:
         return digest(
             {
                 "schema": SCHEMA,
-                "spectrum of": [backbone, layer, task, *self._asked_of_set(task, evaluation)],
-                **self._asked_of_data(task),
+                "spectrum of": [backbone, layer, task, *self.asked_of_set(task, evaluation)],
+                **self.asked_of_data(task),
             }
         )[:32]
 
@@ -210,14 +210,18 @@ class Grid:
             for evaluation in self.evaluations(fit.task):
                 yield self.asked(fit, evaluation)
 
-    def _asked_of_set(self, task: str, evaluation: Evaluation) -> list[str | None]:
+    def asked_of_set(self, task: str, evaluation: Evaluation) -> list[str | None]:
+        """What the recipe says about an evaluation set."""
         # A shift is one of the test set.
         of = self.recipe.tasks[task].test if evaluation.role == "shift" else None
         return [evaluation.role, evaluation.spec, of]
 
-    def _asked_of_data(self, task: str) -> dict[str, Any]:
+    def asked_of_data(self, task: str) -> dict[str, Any]:
+        """What the recipe says about the examples of a task and their features."""
         r = self.recipe
-        data = r.tasks[task].model_dump(mode="json", exclude={"test", "ood", "shifts", "metric"})
+        data = r.tasks[task].model_dump(
+            mode="json", exclude={"test", "ood", "shifts", "metric", "label_noise"}
+        )
         # Without a test set of its own the training part is smaller.
         data |= {"is_split": r.tasks[task].test is None, "limit": r.limit_of(task)}
         return {"data": data, "split_seed": r.split_seed, "views": r.views, "encoder": [r.precision, r.dtype]}

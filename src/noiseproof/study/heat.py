@@ -20,7 +20,7 @@ from noiseproof.study.notes import incomplete, mean_over, with_notes, without_cl
 
 def noise_figure(found: Found) -> list[Drawn]:
     """Noise in pre-training x noise in the labels, a figure per head (Figures 15 and 16)."""
-    kinds = list(dict.fromkeys(n.kind for n in found.recipe.label_noise if n is not None))
+    kinds = list(dict.fromkeys(n.kind for n in found.recipe.noises))
     kinds = [kind for kind in kinds if kind in found.values("noise_kind")]
     families = found.noisy_families
     drawn = []

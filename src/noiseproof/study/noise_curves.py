@@ -13,7 +13,7 @@ from noiseproof.study.notes import incomplete, mean_over, with_notes
 
 def label_noise_figure(found: Found) -> list[Drawn]:
     """Accuracy in domain by the rate of noise in the labels, a figure per kind."""
-    kinds = list(dict.fromkeys(noise.kind for noise in found.recipe.label_noise if noise is not None))
+    kinds = list(dict.fromkeys(noise.kind for noise in found.recipe.noises))
     return [_drawn(found, kind) for kind in kinds if kind in found.values("noise_kind")]
 
 

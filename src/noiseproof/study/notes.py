@@ -101,7 +101,8 @@ def incomplete(found: Found) -> list[str]:
 def _short(found: Found, tasks: list[str]) -> list[str]:
     """Encoders and heads with fewer results than the grid has on these tasks."""
     r, grid = found.recipe, Grid(found.recipe)
-    each = len(r.shares) * len(r.label_noise) * r.seeds * sum(len(grid.evaluations(task)) for task in tasks)
+    each = len(r.shares) * r.seeds
+    each *= sum(len(r.noises_of(task)) * len(grid.evaluations(task)) for task in tasks)
     expected = {head: each * len(r.settings) for head in r.heads}
     expected |= {tuning: each * len(STEPS) for tuning in r.tunings}
     counts = {

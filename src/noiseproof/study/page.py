@@ -14,6 +14,7 @@ from noiseproof.atomic import write_bytes
 from noiseproof.report.renderers import to_csv, to_latex, to_markdown
 from noiseproof.report.style import png, svg
 from noiseproof.report.tables import Table
+from noiseproof.study.arena import ARENA_TABLES
 from noiseproof.study.drawing import Drawn
 from noiseproof.study.figures import FIGURES
 from noiseproof.study.found import Found
@@ -21,6 +22,7 @@ from noiseproof.study.recipe import NOT_RUN
 from noiseproof.study.tables import TABLES
 
 _FORMATS = {".md": to_markdown, ".csv": to_csv, ".tex": to_latex}
+_OF_DETECTORS = {*ARENA_TABLES, "detectors"}
 _XML = '<?xml version="1.0" encoding="utf-8"?>\n'  # a drawing on its own needs to say what it is
 
 
@@ -36,8 +38,9 @@ def write_study(folder: Path, found: Found, card: Mapping[str, Any], *, num_cell
     Returns:
         The page.
     """
-    tables = {name: TABLES[name](found) for name in found.recipe.tables} if len(found.cells) else {}
-    drawn = [one for name in found.recipe.figures for one in FIGURES[name](found)] if len(found.cells) else []
+    tables = {name: TABLES[name](found) for name in found.recipe.tables if _has_rows(found, name)}
+    figures = [FIGURES[name] for name in found.recipe.figures if _has_rows(found, name)]
+    drawn = [one for draw in figures for one in draw(found)]
     for name, table in tables.items():
         _write_table(folder / "tables" / name, table)
     pictures = [(one, svg(one.figure, one.name, one.description)) for one in drawn]
@@ -47,6 +50,11 @@ def write_study(folder: Path, found: Found, card: Mapping[str, Any], *, num_cell
     page = folder / "study.html"
     write_bytes(page, _rendered(found, card, tables, pictures, num_cells).encode())
     return page
+
+
+def _has_rows(found: Found, name: str) -> bool:
+    """Whether there are results of the kind that a table or figure shows."""
+    return bool(len(found.detections if name in _OF_DETECTORS else found.cells))
 
 
 def _write_table(path: Path, table: Table) -> None:
@@ -74,6 +82,6 @@ def _rendered(
         tables=tables,
         # Made by us from numbers and escaped by matplotlib, so that it may pass as it is.
         figures=[(one, Markup(picture)) for one, picture in pictures],
-        num_found=len(found.cells),
+        num_found=found.num_results,
         num_cells=num_cells,
     )

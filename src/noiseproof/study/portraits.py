@@ -28,14 +28,14 @@ MAX_POINTS = 1000  # of a map; a line of 40 kB
 _BATCH_ROWS = 2048
 
 
-def map_noises(recipe: Recipe) -> list[CorruptConfig | None]:
-    """The labels that maps are coloured by: of the in-domain test set, then with each noise of the recipe.
+def map_noises(recipe: Recipe, task: str) -> list[CorruptConfig | None]:
+    """The labels that maps are coloured by: of the in-domain test set, then with each noise of the task.
 
     A test set has the labels it came with, so what noise does is shown on the training set.
     """
     if MAPS not in recipe.figures:
         return []
-    return [None, *(noise for noise in recipe.label_noise if noise is not None)]
+    return [None, *(noise for noise in recipe.noises_of(task) if noise is not None)]
 
 
 def has_curvature(grid: Grid, fit: Fit) -> bool:
@@ -80,7 +80,7 @@ def asked_portraits(
     for one, name in grid.backbones:
         if encoder in (None, one) and backbone in (None, name):
             for each in grid.recipe.tasks if task is None else (task,):
-                for noise in map_noises(grid.recipe):
+                for noise in map_noises(grid.recipe, each):
                     yield asked_map(grid, name, one.layer, each, noise)
     if CURVATURE in grid.recipe.figures:
         for fit in grid.fits(encoder=encoder, backbone=backbone, task=task):

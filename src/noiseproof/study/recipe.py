@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -88,6 +88,7 @@ class Task(BaseModel):
         limit: at most this many random examples of each set; that of the study holds as well.
         test_fraction: size of the held-out part when there is no `test`.
         class_map: which class is taken for which, for noise of kind "asymmetric".
+        label_noise: of this task, in place of that of the study.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,6 +106,26 @@ class Task(BaseModel):
     limit: int | None = Field(default=None, ge=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
     class_map: str | dict[str | int, str | int] | None = None
+    label_noise: tuple[CorruptConfig | None, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("label_noise", mode="before")
+    @classmethod
+    def _kinds_and_rates(cls, value: Any) -> Any:
+        return _corruptions(value)
+
+
+class DetectorChoice(BaseModel):
+    """One detector of the grid.
+
+    Attributes:
+        method: as in `find_label_issues`, or a peer of `study.peers`; by default the name it goes by.
+        options: of the method.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    options: dict[str, Any] = Field(default={})
 
 
 class Recipe(BaseModel):
@@ -126,6 +147,8 @@ class Recipe(BaseModel):
         heads: name -> options, as in `run`.
         tunings: name -> settings of a fine-tuning, as in `adapt finetune --set`; the step that held-out
             labels select and the last one are the settings "best" and "last" of the results.
+        detectors: name -> method and options; each looks at the training part of every task.
+        downstream: also train a linear probe on what a detector leaves, and on what it relabels.
         settings: name -> options that every head gets on top; a table's rows in ablations.
         shares: parts of the training set to train on, in (0, 1].
         seeds: everything that is drawn is drawn with seeds 0 .. seeds - 1: initial weights, batches, wrong
@@ -160,6 +183,8 @@ class Recipe(BaseModel):
     label_noise: tuple[CorruptConfig | None, ...] = (None,)
     heads: dict[str, dict[str, Any]] = Field(default={})
     tunings: dict[str, dict[str, Any]] = Field(default={})
+    detectors: dict[str, DetectorChoice] = Field(default={})
+    downstream: bool = False
     settings: dict[str, dict[str, Any]] = Field(default={"default": {}}, min_length=1)
     shares: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     seeds: int = Field(default=3, ge=1)
@@ -194,7 +219,17 @@ class Recipe(BaseModel):
     @field_validator("label_noise", mode="before")
     @classmethod
     def _kinds_and_rates(cls, value: Any) -> Any:
-        return tuple(_corruption(each) for each in value) if isinstance(value, list | tuple) else value
+        return _corruptions(value)
+
+    @field_validator("detectors", mode="before")
+    @classmethod
+    def _methods_by_name(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: {"method": name} | (options or {}) if isinstance(options, dict | None) else options
+            for name, options in value.items()
+        }
 
     @field_validator("shares")
     @classmethod
@@ -203,7 +238,7 @@ class Recipe(BaseModel):
             raise ValueError("numbers above 0 and up to 1")
         return value
 
-    @field_validator("heads", "tunings", "settings", "tasks")
+    @field_validator("heads", "tunings", "detectors", "settings", "tasks")
     @classmethod
     def _safe_names(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
@@ -214,20 +249,25 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _each_once(self) -> Recipe:
         names = [(name, encoder.layer) for encoder in self.backbones for name in encoder.names]
-        noises = [None if one is None else (one.kind, one.rate) for one in self.label_noise]
-        for values in (names, noises, self.shares):
+        of_tasks = [self.label_noise, *(self.noises_of(task) for task in self.tasks)]
+        noises = [[None if one is None else (one.kind, one.rate) for one in of] for of in of_tasks]
+        axes: list[Sequence[Any]] = [names, *noises, self.shares]
+        for values in axes:
             if len(set(values)) < len(values):
                 raise ValueError(f"each encoder, noise and share once, not {values!r}")
         return self
 
     @model_validator(mode="after")
-    def _heads_or_tunings(self) -> Recipe:
-        if not self.heads and not self.tunings:
-            raise ValueError("`heads`, `tunings` or both")
+    def _something_to_do(self) -> Recipe:
+        if not self.heads and not self.tunings and not self.detectors:
+            raise ValueError("`heads`, `tunings`, `detectors` or several of them")
         if twice := self.heads.keys() & self.tunings.keys():
             raise ValueError(f"a name for heads or for tunings, not for both: {', '.join(sorted(twice))}")
-        if self.heads and any(one.init == "random" for one in self.backbones):
-            raise ValueError("no `heads` with an encoder of `init: random`, whose features tell nothing")
+        on_features = "heads" if self.heads else "detectors" if self.detectors else None
+        if on_features and any(one.init == "random" for one in self.backbones):
+            raise ValueError(
+                f"no `{on_features}` with an encoder of `init: random`, whose features tell nothing"
+            )
         return self
 
     @model_validator(mode="after")
@@ -254,15 +294,16 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _one_kind_of_truth(self) -> Recipe:
         # As in `RunConfig`. Noise would start from the true labels, "none" be what was given: no one axis.
-        noises = [f"{one.kind}:{one.rate:g}" for one in self.label_noise if one is not None]
         for name, task in self.tasks.items():
+            noises = [f"{one.kind}:{one.rate:g}" for one in self.noises_of(name) if one is not None]
             if noises and task.clean_label is not None:
                 raise PydanticCustomError(
                     "two truths",
                     "`label_noise` has '{noise}' and task '{task}' the column '{column}' as `clean_label`; "
                     "allowed: one of them, since noise on top of wrong labels has no one truth to measure "
                     "against. Next: for noise on the true labels, name their column with `label` and leave "
-                    "`clean_label` out; for the given labels, leave `label_noise` out",
+                    "`clean_label` out; for the given labels, leave `label_noise` out, or give the task its "
+                    "own, `label_noise: [none]`",
                     {"noise": noises[0], "task": name, "column": task.clean_label},
                 )
         return self
@@ -271,6 +312,17 @@ class Recipe(BaseModel):
         """At most so many random examples of each set of a task; `None` is no bound."""
         limits = [limit for limit in (self.tasks[task].limit, self.limit) if limit is not None]
         return min(limits, default=None)
+
+    def noises_of(self, task: str) -> tuple[CorruptConfig | None, ...]:
+        """The wrong labels to inject into a task."""
+        own = self.tasks[task].label_noise
+        return self.label_noise if own is None else own
+
+    @property
+    def noises(self) -> list[CorruptConfig]:
+        """All that are injected somewhere."""
+        found = (one for task in self.tasks for one in self.noises_of(task) if one is not None)
+        return list({(one.kind, one.rate): one for one in found}.values())
 
     def to_json(self) -> dict[str, Any]:
         """As it is saved with the results."""
@@ -336,6 +388,10 @@ def shipped_recipes() -> dict[str, Path]:
     folder = Path(str(resources.files("noiseproof") / "recipes"))
     paths = sorted(path for path in folder.glob("*.yaml") if not path.stem.startswith("pretrain-"))
     return {path.stem: path for path in paths}
+
+
+def _corruptions(value: Any) -> Any:
+    return tuple(_corruption(each) for each in value) if isinstance(value, list | tuple) else value
 
 
 def _corruption(value: Any) -> Any:

@@ -19,6 +19,7 @@ from noiseproof.atomic import append_lines, whole_lines
 from noiseproof.errors import DamagedFile
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.records import SpectrumCard
+from noiseproof.study.detection_rows import DetectionRow
 from noiseproof.study.portrait_rows import CurvatureRow, MapRow
 
 RESULTS = "study.jsonl"
@@ -143,12 +144,13 @@ class Spectrum:
         )
 
 
-Row = Cell | Spectrum | MapRow | CurvatureRow
+Row = Cell | Spectrum | MapRow | CurvatureRow | DetectionRow
 _KINDS: dict[str, type[Row]] = {
     "cell": Cell,
     "spectrum": Spectrum,
     "map": MapRow,
     "curvature": CurvatureRow,
+    "detection": DetectionRow,
 }
 
 

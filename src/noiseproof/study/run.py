@@ -16,6 +16,7 @@ from noiseproof.diagnose.spectrum import spectra
 from noiseproof.errors import NoiseproofError, NoSpaceLeft
 from noiseproof.records import Dataset
 from noiseproof.stages import digest
+from noiseproof.study.detections import Arena, Detection, asked_detection, asked_detections, detections
 from noiseproof.study.grid import SCHEMA, Evaluation, Fit, Grid, Of, noise_name
 from noiseproof.study.material import (
     Encoded,
@@ -99,25 +100,29 @@ def compute(grid: Grid, log: StudyLog, place: Place, *, say: Callable[[str], Non
     with watching(num_missing(grid, {row.asked for row in log.rows}), say=say) as watch:
         this = _Study(grid, log, place, watch)
         tasks = _opened(this, say)
-        for encoder, backbone in grid.backbones if grid.recipe.heads else ():
+        on_features = grid.recipe.heads or grid.recipe.detectors
+        for encoder, backbone in grid.backbones if on_features else ():
             asked = (one for name in tasks for one in _asked(grid, name, encoder, backbone, of="heads"))
             with this.going_on(backbone, asked):
                 encoded = Encoded(open_backbone(backbone, layer=encoder.layer), grid.recipe, place)
                 for name, task in tasks.items():
-                    _task(this, encoder, backbone, encoded, name, task)
+                    if grid.recipe.heads:
+                        _task(this, encoder, backbone, encoded, name, task)
+                    _detections(this, encoder, backbone, encoded, name, task)
         _tunings(this, tasks)
     return this.outcome
 
 
 def num_missing(grid: Grid, asked: Container[str]) -> int:
-    """Trainings of heads and encoders that lack a result, going by what the recipe says.
+    """Trainings of heads and encoders, and detections, that lack a result, going by what the recipe says.
 
     Args:
         grid: of the study.
         asked: of the rows there are.
     """
     lacking = (fit for fit in grid.fits() if not all(one in asked for one in asked_of_fit(grid, fit)))
-    return len({grid.training(fit) for fit in lacking})
+    num_detections = sum(one not in asked for one in asked_detections(grid))
+    return len({grid.training(fit) for fit in lacking}) + num_detections
 
 
 def _opened(this: _Study, say: Callable[[str], None]) -> dict[str, OpenTask]:
@@ -140,13 +145,17 @@ def _asked(
     grid: Grid, task: str, encoder: Encoder | None = None, backbone: str | None = None,
     *, only: Evaluation | None = None, of: Of | None = None,
 ) -> Iterator[str]:  # fmt: skip
-    """The results of a task, or of one backbone on it, or of one of its sets; of heads or of tunings."""
+    """The results of a task, or of one backbone on it, or of one of its sets; of heads or of tunings.
+
+    What is made of the features without any head counts with heads.
+    """
     evaluations = grid.evaluations(task) if only is None else [only]
     for fit in grid.fits(encoder=encoder, backbone=backbone, task=task, of=of):
         for evaluation in evaluations:
             yield grid.asked(fit, evaluation)
     if only is None and of != "tunings":
         yield from asked_portraits(grid, encoder=encoder, backbone=backbone, task=task)
+        yield from asked_detections(grid, encoder=encoder, backbone=backbone, task=task)
 
 
 def _task(this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask) -> None:
@@ -154,7 +163,7 @@ def _task(this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name:
     what = f"{backbone} on {name}"
     with this.going_on(what, _asked(this.grid, name, encoder, backbone, of="heads")):
         _spectra(this, encoder, backbone, encoded, name, task)
-        _maps(this, Maps(this.grid, encoder, backbone, encoded, name, task), what)
+        _maps(this, Maps(this.grid, encoder, backbone, encoded, name, task), name, what)
         bench = Bench(this.grid, encoded, task)
         jobs = list(_jobs(this, bench, encoder, backbone, name, task))
         for batch in in_batches(jobs, this.grid):
@@ -186,9 +195,9 @@ def _jobs(
                 yield Job(fit, data, lacking, curvature)
 
 
-def _maps(this: _Study, maps: Maps, what: str) -> None:
+def _maps(this: _Study, maps: Maps, name: str, what: str) -> None:
     """Those that lack; a set that has no map costs no more than that."""
-    for noise in map_noises(this.grid.recipe):
+    for noise in map_noises(this.grid.recipe, name):
         with this.going_on(f"{what}, feature map, {noise_name(noise)}", [maps.asked(noise)]):
             if not this.log.has(maps.address(noise)):
                 this.log.append([maps.row(noise)])
@@ -201,6 +210,33 @@ def _curvatures(this: _Study, bench: Bench, trained: Trained, what: str) -> None
             asked = asked_curvature(this.grid, job.fit)
             with this.going_on(f"{what}, curvature of {job.fit.head}", [asked]):
                 this.log.append([bench.curvature(job, job.curvature, head)])
+
+
+def _detections(
+    this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask
+) -> None:
+    """All detectors on the features of one backbone for one task, each on disk when it is done."""
+    places = list(detections(this.grid, encoder=encoder, backbone=backbone, task=name))
+    if not places:
+        return
+    what = f"{backbone} on {name}"
+    with this.going_on(what, (asked_detection(this.grid, place) for place in places)):
+        arena = Arena(this.grid, encoded, task, name)
+        for place in places:
+            asked = [asked_detection(this.grid, place)]
+            told = f"{what}, {noise_name(place.noise)}, {place.detector}"
+            with this.going_on(told, asked):
+                _detection(this, arena, place)
+
+
+def _detection(this: _Study, arena: Arena, place: Detection) -> None:
+    data = arena.data(place)
+    if not this.log.has(arena.address(place, data)):
+        try:
+            this.log.append([arena.row(place, data)])
+            this.outcome.num_computed += 1
+        finally:
+            this.watch.advance(1)
 
 
 def _tunings(this: _Study, tasks: Mapping[str, OpenTask]) -> None:

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import noiseproof
 from noiseproof import card
@@ -13,7 +14,9 @@ from noiseproof.atomic import write_json
 from noiseproof.report.headline import duration
 from noiseproof.stages import only_process_in
 from noiseproof.study.checks import checked_grid
+from noiseproof.study.detections import asked_detections
 from noiseproof.study.found import Found, found_in
+from noiseproof.study.grid import Grid
 from noiseproof.study.material import Place
 from noiseproof.study.page import write_study
 from noiseproof.study.portraits import asked_portraits
@@ -46,8 +49,8 @@ class Plan:
     """What a start would do.
 
     Attributes:
-        num_cells: of the grid: trainings x evaluation sets.
-        num_trainings: of heads and encoders.
+        num_cells: of the grid: trainings x evaluation sets, and detections.
+        num_trainings: of heads and encoders, and runs of detectors.
         num_missing: those that lack a result.
         expected_s: how long they will take, from those that are done, else from the recipe.
         is_measured: whether `expected_s` is from trainings; features come on top then.
@@ -90,7 +93,8 @@ def run_study(
     with only_process_in(out, mark=CARD):
         log = StudyLog(out)
         outcome = compute(grid, log, Place(data, cache), say=say)
-        found = found_in(rows_asked(log.rows, (*grid.all_asked(), *asked_portraits(grid))), recipe)
+        asked = (*grid.all_asked(), *asked_portraits(grid), *asked_detections(grid))
+        found = found_in(rows_asked(log.rows, asked), recipe)
         contents = {
             "noiseproof": noiseproof.__version__,
             "command": command,
@@ -98,12 +102,12 @@ def run_study(
             "recipe": recipe.to_json(),
             "versions": card.versions(),
             "hardware": card.hardware(),
-            "num_cells": grid.num_cells,
-            "num_found": len(found.cells),
+            "num_cells": num_results(grid),
+            "num_found": found.num_results,
             "failures": outcome.failures,
         }
         write_json(out / CARD, contents)
-        page = write_study(out, found, contents, num_cells=grid.num_cells)
+        page = write_study(out, found, contents, num_cells=num_results(grid))
     return StudyResult(out, page, found, outcome)
 
 
@@ -113,8 +117,22 @@ def plan_study(recipe: Recipe, *, out: Path) -> Plan:
     rows = read_rows(out / RESULTS)
     asked = {row.asked for row in rows}
     num_all, num_left = num_missing(grid, ()), num_missing(grid, asked)
-    cells = found_in(rows_asked(rows, grid.all_asked()), recipe).cells
-    if len(cells):
-        trained = cells.drop_duplicates(["encoder", "task", "share", "noise", "head", "setting", "seed"])
-        return Plan(grid.num_cells, num_all, num_left, num_left * float(trained["fit_s"].mean()), True)
-    return Plan(grid.num_cells, num_all, num_left, 60 * recipe.minutes * num_left / num_all, False)
+    found = found_in(rows_asked(rows, (*grid.all_asked(), *asked_detections(grid))), recipe)
+    num_cells, took_s = num_results(grid), seconds_each(found)
+    if took_s:
+        return Plan(num_cells, num_all, num_left, num_left * fmean(took_s), True)
+    return Plan(num_cells, num_all, num_left, 60 * recipe.minutes * num_left / num_all, False)
+
+
+def num_results(grid: Grid) -> int:
+    """Of a whole study: heads and encoders x evaluation sets, and detections."""
+    return grid.num_cells + sum(1 for _ in asked_detections(grid))
+
+
+def seconds_each(found: Found) -> list[float]:
+    """Of every training and every detector that is done."""
+    seconds: list[float] = []
+    if len(found.cells):
+        place = ["encoder", "task", "share", "noise", "head", "setting", "seed"]
+        seconds += found.cells.drop_duplicates(place)["fit_s"].tolist()
+    return seconds + (found.detections["wall_s"].tolist() if len(found.detections) else [])

@@ -9,6 +9,7 @@ import pandas as pd
 
 from noiseproof.evaluate.protocol import is_positive
 from noiseproof.report.tables import NONE, Cell, Table, decimal_cell, name_cell, percent, percent_cell
+from noiseproof.study.arena import ARENA_TABLES
 from noiseproof.study.by_noise import encoders_by_noise_table, heads_by_noise_table
 from noiseproof.study.comparisons import heads_table, influence_table, settings_compared_table
 from noiseproof.study.found import Found, over_seeds, paired, per_seed
@@ -156,6 +157,7 @@ TABLES: dict[str, Callable[[Found], Table]] = {
     "influence": influence_table,
     "spectrum": spectrum_table,
     "noise-x-noise": noise_table,
+    **ARENA_TABLES,
 }
 
 

@@ -159,7 +159,8 @@ class _Worker:
         )  # fmt: skip
         config = task_config(self._grid.recipe, fit.task, self._place, ()).model_copy(update={"out": out})
         with only_process_in(out):
-            parts = _parts(self._grid.recipe, task, data)
+            noises = self._grid.recipe.noises_of(fit.task)
+            parts = _parts(task, data, is_truth=any(noises))
             this = make_tuning(asked, accelerator_for(settings.precision), config, parts)
             card = carried_out(this)
             results = {(row.head, row.set_name): row for row in read_results(out / RESULTS)}
@@ -199,13 +200,13 @@ def _rows(job: TuningJob) -> list[Cell]:
     return _worker.rows(job)
 
 
-def _parts(recipe: Recipe, task: OpenTask, data: TrainingData) -> Parts:
-    """What one training learns from, and all its evaluation sets."""
+def _parts(task: OpenTask, data: TrainingData, *, is_truth: bool) -> Parts:
+    """What one training learns from, and all its evaluation sets; whether labels without noise are true."""
     train = task.parts.train
     dataset = subset(train.dataset, data.rows)
     if data.noise is not None:
         dataset = dataclasses.replace(dataset, given_labels=data.noise.given, clean_labels=data.noise.clean)
-    elif any(recipe.label_noise):  # without noise, what noise is injected into is the truth
+    elif is_truth:  # as what noise is injected into elsewhere
         dataset = dataclasses.replace(dataset, clean_labels=data.given_labels)
     part = dataclasses.replace(train, dataset=dataset, noise=data.noise)
     return Parts(part, tuple(task.tests.values()), ())

@@ -1,0 +1,351 @@
+"""Tables of a study's detectors: each against the truth, the first against the others, and what is gained."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import pandas as pd
+
+from noiseproof.evaluate.protocol import Interval, is_positive
+from noiseproof.report.tables import (
+    INTERVAL_MEANING,
+    NONE,
+    ONE_SEED,
+    Cell,
+    Table,
+    name_cell,
+    percent_cell,
+)
+from noiseproof.study.comparisons import difference_cell
+from noiseproof.study.detections import detections
+from noiseproof.study.found import Found, encoder_key, over_seeds, paired, per_seed
+from noiseproof.study.grid import Grid, noise_name
+
+AS_GIVEN = "as given"
+_BOLD = (
+    "Bold: ahead of every other detector, and the 95 % interval of the difference, paired by seed, excludes "
+    "zero; detectors that say the same are no others."
+)
+_ONCE = "Without ±: nothing was drawn (labels as given, a detector without random numbers), so it ran once."
+_KEYS = ["encoder", "task", "noise"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One set of features with one kind of wrong labels.
+
+    Attributes:
+        encoder, task, noise: as in the columns of `Found.detections`.
+        rows: of all detectors and seeds.
+    """
+
+    encoder: str
+    task: str
+    noise: str
+    rows: pd.DataFrame
+
+    def of(self, detector: str) -> pd.DataFrame:
+        """The rows of one detector."""
+        return self.rows[self.rows["detector"] == detector]
+
+    def cells(self, found: Found) -> tuple[Cell, ...]:
+        """Its name, with the encoder where there are several."""
+        encoders = {encoder_key(one.names[0], one.layer): one.title for one in found.encoders}
+        names = (
+            self.task,
+            told_noise(found, self.task, self.noise),
+            encoders.get(self.encoder, self.encoder),
+        )
+        return tuple(map(name_cell, names[: len(setting_columns(found))]))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A quantity of the arena.
+
+    Attributes:
+        name: for people.
+        field: in the rows.
+        show: an interval -> a cell.
+        sign: 1 where more is better, -1 where less is; 0 where neither alone is a virtue, and none is bold.
+    """
+
+    name: str
+    field: str
+    show: Callable[..., Cell] = percent_cell
+    sign: int = 0
+
+
+def _points(found: Interval | None, *, is_best: bool = False) -> Cell:
+    return Cell(NONE) if found is None else difference_cell(found.values)
+
+
+def _seconds(found: Interval | None, *, is_best: bool = False) -> Cell:
+    return Cell(NONE) if found is None else Cell(f"{found.mean:,.2f}", value=found.mean)
+
+
+COLUMNS = (
+    Column("average precision", "average_precision", sign=1),
+    Column("AUROC", "auroc", sign=1),
+    Column("precision", "precision"),
+    Column("recall", "recall"),
+    Column("F1", "f1", sign=1),
+    Column("clean precision", "clean_precision"),
+    Column("clean recall", "clean_recall"),
+    Column("at 1 %", "precision_at_1", sign=1),
+    Column("at 5 %", "precision_at_5", sign=1),
+    Column("at 10 %", "precision_at_10", sign=1),
+    Column("rate error", "rate_error", _points),
+    Column("transition error", "transition_error", sign=-1),
+    Column("calibration error", "calibration_error", sign=-1),
+    Column("s", "wall_s", _seconds),
+    Column("CPU s", "cpu_s", _seconds),
+)
+DOWNSTREAM = (
+    Column("all", "accuracy_all"),
+    Column("selected", "accuracy_selected", sign=1),
+    Column("relabelled", "accuracy_relabelled", sign=1),
+)
+
+
+def arena_table(found: Found) -> Table:
+    """Every detector in every setting, by all metrics."""
+    body = [
+        (
+            *setting.cells(found),
+            name_cell(detector),
+            *(_cell(setting, detector, found, one) for one in COLUMNS),
+        )
+        for setting in settings(found, wrong_only=False)
+        for detector in found.detectors
+        if len(setting.of(detector))
+    ]
+    notes = (
+        "In %, over the whole training set. Precision, recall, F1: of the flagged; clean: of the rest.",
+        "At 1, 5, 10 %: precision of so many with the highest suspicion. Rate error: estimated less true "
+        "share of wrong labels, in points. Transition error: half the sum of absolute differences of a row.",
+        "s: wall time of the detector, with the features in memory; CPU s: of all its threads, which other "
+        "work on the machine hardly changes.",
+        *notes_of_detections(found),
+    )
+    columns = (*setting_columns(found), "detector", *(one.name for one in COLUMNS))
+    return Table("Detectors", columns, tuple(body), notes, num_text_columns=len(setting_columns(found)) + 1)
+
+
+def arena_summary_table(found: Found) -> Table:
+    """Average precision of the suspicion: settings against detectors, and their mean."""
+    column = COLUMNS[0]
+    body = [
+        (
+            *setting.cells(found), _wrong(setting.rows),
+            *(_cell(setting, detector, found, column) for detector in found.detectors),
+        )
+        for setting in settings(found)
+    ]  # fmt: skip
+    everything = Setting("", "mean", "", for_every_seed(_with_truth(found), found))
+    blank = [name_cell("mean"), *(name_cell("") for _ in setting_columns(found)[1:]), Cell(NONE)]
+    body.append((*blank, *(_cell(everything, detector, found, column) for detector in found.detectors)))
+    notes = (
+        "Wrong: share of the labels, mean over seeds. Mean: over settings of a set first, then over sets.",
+        *notes_of_detections(found),
+    )
+    columns = (*setting_columns(found), "wrong", *found.detectors)
+    num_text = len(setting_columns(found))
+    return Table("Average precision in %", columns, tuple(body), notes, num_text_columns=num_text)
+
+
+def arena_compared_table(found: Found) -> Table:
+    """The first detector of the recipe against every other: won and lost settings, and time."""
+    first, *others = found.detectors or [""]
+    everything = for_every_seed(_with_truth(found), found)
+    body = []
+    for other in others:
+        per_setting = [differences(setting, first, other) for setting in settings(found)]
+        won = [values for values in per_setting if values and fmean(values) > 0]
+        lost = [values for values in per_setting if values and fmean(values) < 0]
+        own, theirs = (everything[everything["detector"] == name] for name in (first, other))
+        mean = per_seed(paired(own, theirs, "average_precision", but="detector"), "average_precision")
+        body.append(
+            (
+                name_cell(f"{first} less {other}"),
+                *_counts(sum(map(bool, per_setting)), won, sign=1),
+                *_counts(None, lost, sign=-1),
+                difference_cell(mean.values(), digits=2),
+                _ratio(found, first, other),
+            )
+        )
+    notes = (
+        f"Settings with wrong labels in which the average precision of {first} is above the other's, and "
+        "below, by means over seeds; clearly: the 95 % interval of the difference, paired by seed, excludes "
+        "zero.",
+        "Mean difference: of average precision, in points, over the settings of a set first, then over sets, "
+        "both within a seed.",
+        f"Time: CPU seconds of the other divided by those of {first}, geometric mean over the settings.",
+        *notes_of_detections(found, bold=False),
+    )
+    names = ("settings", "won", "clearly", "lost", "clearly", "mean difference", "time")
+    return Table(f"{first} less the others", ("detectors", *names), tuple(body), notes)
+
+
+def arena_differences_table(found: Found) -> Table:
+    """The first detector of the recipe less every other, setting by setting."""
+    first, *others = found.detectors or [""]
+    body = [
+        (*setting.cells(found), *(difference_cell(differences(setting, first, one)) for one in others))
+        for setting in settings(found)
+    ]
+    notes = (
+        f"Points of average precision that {first} has more, paired by seed.",
+        *notes_of_detections(found, bold=False),
+    )
+    columns = (*setting_columns(found), *others)
+    num_text = len(setting_columns(found))
+    title = f"{first} less the others in points of average precision"
+    return Table(title, columns, tuple(body), notes, num_text_columns=num_text)
+
+
+def downstream_table(found: Found) -> Table:
+    """Accuracy of a linear probe on the test set: trained on all, on the selected, on relabelled examples."""
+    body = [
+        (
+            *setting.cells(found), name_cell(detector),
+            *(_cell(setting, detector, found, one) for one in DOWNSTREAM),
+            *(_gain(setting.of(detector), one.field) for one in DOWNSTREAM[1:]),
+        )
+        for setting in settings(found, wrong_only=False)
+        for detector in found.detectors
+        if len(setting.of(detector)) and setting.of(detector)["accuracy_all"].notna().any()
+    ]  # fmt: skip
+    notes = (
+        "In %, against true labels where they are known; nothing was chosen by it. Selected: without the "
+        "flagged. Relabelled: the flagged with the suggested label.",
+        "Gains are points above the probe that learned all labels as given, paired by seed.",
+        *notes_of_detections(found),
+    )
+    gains = [f"{one.name} less all" for one in DOWNSTREAM[1:]]
+    columns = (*setting_columns(found), "detector", *(one.name for one in DOWNSTREAM), *gains)
+    num_text = len(setting_columns(found)) + 1
+    return Table("Accuracy after detection", columns, tuple(body), notes, num_text_columns=num_text)
+
+
+ARENA_TABLES: dict[str, Callable[[Found], Table]] = {
+    "arena": arena_table,
+    "arena-summary": arena_summary_table,
+    "arena-compared": arena_compared_table,
+    "arena-differences": arena_differences_table,
+    "downstream": downstream_table,
+}
+
+
+def settings(found: Found, *, wrong_only: bool = True) -> Iterator[Setting]:
+    """Every encoder, task and noise with results, in the order of the rows; those with wrong labels only."""
+    rows = _with_truth(found) if wrong_only else found.detections
+    if len(rows):
+        for (encoder, task, noise), own in rows.groupby(_KEYS, sort=False):
+            yield Setting(str(encoder), str(task), str(noise), own)
+
+
+def setting_columns(found: Found) -> tuple[str, ...]:
+    """Names of the columns that say the setting."""
+    return ("set", "labels", "encoder")[: 3 if found.detections["encoder"].nunique() > 1 else 2]
+
+
+def told_noise(found: Found, task: str, noise: str) -> str:
+    """Of the labels, for people."""
+    is_real = noise == "none" and found.recipe.tasks[task].clean_label is not None
+    return AS_GIVEN if is_real else noise.replace(":", " ")
+
+
+def differences(setting: Setting, first: str, other: str) -> list[float]:
+    """Average precision of one detector less another's, for each seed that both have."""
+    own = paired(setting.of(first), setting.of(other), "average_precision", but="detector")
+    return list(per_seed(own, "average_precision").values())
+
+
+def for_every_seed(rows: pd.DataFrame, found: Found) -> pd.DataFrame:
+    """Where nothing is drawn one run stands for all seeds: means over settings have it in each of them."""
+    once, seeds = drawn_once(found), range(1, found.recipe.seeds)
+    alone = rows[[place in once for place in rows[[*_KEYS, "detector"]].itertuples(index=False, name=None)]]
+    return pd.concat([rows, *(alone.assign(seed=seed) for seed in seeds)])
+
+
+def drawn_once(found: Found) -> set[tuple[str, str, str, str]]:
+    """Encoder, task, noise and detector of which one run stands for all seeds."""
+    places = Counter(
+        (encoder_key(one.encoder.names[0], one.encoder.layer), one.task, noise_name(one.noise), one.detector)
+        for one in detections(Grid(found.recipe))
+    )
+    return {place for place, num_seeds in places.items() if num_seeds == 1}
+
+
+def notes_of_detections(found: Found, *, bold: bool = True) -> tuple[str, ...]:
+    """Below every table of detectors."""
+    rows = found.detections
+    if rows["seed"].nunique() == 1:
+        return (ONE_SEED, *_lacking(found))
+    once = [_ONCE] if drawn_once(found) else []
+    return (INTERVAL_MEANING, *([_BOLD] if bold else []), *once, *_lacking(found))
+
+
+def _lacking(found: Found) -> list[str]:
+    """Settings that some detector lacks."""
+    names = [
+        f"{setting.task}, {told_noise(found, setting.task, setting.noise)}: {', '.join(lacks)}"
+        for setting in settings(found, wrong_only=False)
+        if (lacks := [one for one in found.recipe.detectors if not len(setting.of(one))])
+    ]
+    return [f"Results lack: {'; '.join(names)}."] if names else []
+
+
+def _with_truth(found: Found) -> pd.DataFrame:
+    """Results on labels of which some are wrong: elsewhere there is nothing to find."""
+    rows = found.detections
+    return rows[rows["num_wrong"] > 0] if len(rows) else rows
+
+
+def _cell(setting: Setting, detector: str, found: Found, column: Column) -> Cell:
+    own = setting.of(detector)
+    others = [setting.of(other) for other in found.detectors if other != detector]
+    leads = [_lead(own, rows, column) for rows in others if len(rows)]
+    leads = [
+        values for values in leads if not values or any(values)
+    ]  # "auto" says what the one it chose does
+    is_best = bool(column.sign) and bool(leads) and all(map(is_positive, leads))
+    return column.show(over_seeds(own, column.field), is_best=is_best)
+
+
+def _lead(own: pd.DataFrame, other: pd.DataFrame, column: Column) -> list[float]:
+    both = per_seed(paired(own, other, column.field, but="detector"), column.field)
+    return [column.sign * value for value in both.values()]
+
+
+def _counts(num: int | None, held: Sequence[Sequence[float]], *, sign: int) -> list[Cell]:
+    """How many settings there are, where that is told, how many were held, and how many of them clearly."""
+    clearly = sum(is_positive([sign * value for value in values]) for values in held)
+    return [Cell(str(count), value=count) for count in (num, len(held), clearly) if count is not None]
+
+
+def _ratio(found: Found, first: str, other: str) -> Cell:
+    """How many times the CPU seconds of the first the other takes."""
+    pairs = [
+        (setting.of(first)["cpu_s"].mean(), setting.of(other)["cpu_s"].mean())
+        for setting in settings(found)
+        if len(setting.of(first)) and len(setting.of(other))
+    ]
+    if not pairs:
+        return Cell(NONE)
+    ratio = float(pd.Series([theirs / own for own, theirs in pairs]).map(math.log).mean())
+    return Cell(f"{math.exp(ratio):.1f}", value=math.exp(ratio))
+
+
+def _gain(own: pd.DataFrame, field: str) -> Cell:
+    gains = (own[field] - own["accuracy_all"]).dropna()
+    return difference_cell(list(gains))
+
+
+def _wrong(rows: pd.DataFrame) -> Cell:
+    return percent_cell(Interval(float(rows["realised_rate"].mean()), None, ()))
