@@ -53,7 +53,7 @@ def _integer_arrays() -> list[Any]:
 
     NumPy 2 has moved the function that makes arrays: files name it by its old or its new place.
     """
-    reconstruct = np.zeros(0).__reduce__()[0]  # type: ignore[misc]
+    reconstruct = np.zeros(0).__reduce__()[0]
     places = [(reconstruct, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
     kinds = [type(np.dtype(kind)) for kind in ("int64", "int32", "int16", "int8", "uint8")]
     return [*places, np.ndarray, np.dtype, *kinds]

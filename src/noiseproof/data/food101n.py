@@ -52,7 +52,7 @@ def open_food101n(address: str, request: Request) -> Dataset:
         MissingFile: a list is absent, or an image that it names.
         BadData: a line that is none, with its file and number.
 
-    Source: Lee et al. 2018, arXiv:1711.07131 (CleanNet), Section 4.1.
+    Source: Lee et al. 2018, arXiv:1711.07131 (CleanNet).
     """
     request.refuse_columns("label", "image", "text", "clean_label", because="comes with its own labels")
     folder, _, split = address.rpartition("/")
