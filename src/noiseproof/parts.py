@@ -303,6 +303,6 @@ def short_name(name: str) -> str:
     if prefix == "shift":
         kind, _, inner = address.partition(":")
         return f"{short_name(inner)} + {kind}"
-    if prefix in ("idx", "clothing1m"):
+    if prefix in ("idx", "clothing1m", "webvision", "food101n", "cifarn"):
         return "/".join(Path(address).parts[-2:])
     return address if prefix in PREFIXES else Path(name).name or name

@@ -32,7 +32,7 @@ def write_npz(tmp_path):
     [
         (
             "sklern:digits",
-            r"Unknown data source 'sklern'\. Did you mean 'sklearn'\? Known: clothing1m, hf, idx, shift",
+            r"Unknown data source 'sklern'\. Did you mean 'sklearn'\? Known: cifarn, clothing1m, food101n",
         ),
         ("sklearn:digit", r"Unknown scikit-learn data set 'digit'\. Did you mean 'digits'"),
         ("torchvision:CIFR10/train", r"Unknown torchvision data set 'CIFR10'\. Did you mean 'CIFAR10'"),

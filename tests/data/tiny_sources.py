@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
@@ -175,6 +176,100 @@ def make_clothing1m(root: Path, labels: tuple[str, ...] = LABELS, first: int = 2
     return f"clothing1m:{base}/train"
 
 
+def _write_lists(base: Path, files: dict[str, list[str]]) -> None:
+    for name, lines in files.items():
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text("".join(f"{line}\n" for line in lines))
+
+
+def _write_images(folder: Path, paths: list[str], first: int) -> None:
+    for path, content in zip(paths, pictures(first), strict=True):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+
+def make_webvision(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """52 classes, two of them past the 50 of mini-WebVision; a path has a space in it."""
+    base = root / "webvision"
+    paths = [f"google/q000{1 + row // 2}/a {row}.jpg" for row in range(4)]
+    _write_images(base, paths, first)
+    _write_images(base / "val_images_256", [f"val{row:06}.jpg" for row in range(4)], first)
+    numbers = [51 * ("cat", "dog").index(label) for label in labels]
+    middle = [f"n{number:08} crane, crane" for number in range(1, 51)]
+    _write_lists(
+        base / "info",
+        {
+            "synsets.txt": ["cat tench, Tinca tinca", *middle, "dog goldfish"],
+            "train_filelist_google.txt": [f"{p} {y}" for p, y in zip(paths, numbers, strict=True)],
+            "val_filelist.txt": [
+                "val000000.jpg 0",
+                "val000001.jpg 49",
+                "val000002.jpg 50",
+                "val000003.jpg 51",
+            ],
+        },
+    )
+    return f"webvision:{base}/train"
+
+
+def make_food101n(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """A class is part of an image's name, so every image lies under both classes."""
+    base = root / "food-101N"
+    keys = [f"{label}/{row:032x}.jpg" for row, label in enumerate(labels)]
+    for name in ("cat", "dog"):
+        _write_images(base / "images", [f"{name}/{row:032x}.jpg" for row in range(4)], first)
+    head = "class_name/key\tverification_label"
+    _write_lists(
+        base / "meta",
+        {
+            "classes.txt": ["class_name", "cat", "dog"],
+            "imagelist.tsv": ["class_name/key", *keys],
+            "verified_train.tsv": [head, f"{keys[1]}\t1", f"{keys[2]}\t0", f"{keys[3]}\t1"],
+            "verified_val.tsv": [head, f"{keys[0]}\t0", f"{keys[3]}\t1"],
+        },
+    )
+    return f"food101n:{base}/train"
+
+
+CIFAR10_CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+class TinyCifar:
+    """Stands in for torchvision's class, whose files are pickles with checksums: four images of its own."""
+
+    classes = CIFAR10_CLASSES
+    targets = (3, 3, 5, 5)
+
+    def __init__(self, root: str, train: bool = True) -> None:
+        self._folder = Path(root) / "cifar"
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, row: int) -> tuple[Image.Image, int]:
+        return Image.open(self._folder / f"{row}.png"), self.targets[row]
+
+
+def use_tiny_cifar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`TinyCifar` for torchvision's CIFAR10 and CIFAR100."""
+    from noiseproof.torchvision_ops import declare_missing_operators
+
+    declare_missing_operators()
+    from torchvision import datasets
+
+    for name in ("CIFAR10", "CIFAR100"):
+        monkeypatch.setattr(datasets, name, TinyCifar)
+
+
+def make_cifarn(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """The caller points NOISEPROOF_DATA at `root` and calls `use_tiny_cifar`."""
+    _write_images(root / "cifar", [f"{row}.png" for row in range(4)], first)
+    columns = {"clean_label": np.array(TinyCifar.targets)}
+    columns["worse_label"] = np.array([CIFAR10_CLASSES.index(label) for label in labels])
+    torch.save(columns, root / "CIFAR-10_human.pt")
+    return f"cifarn:{root}/CIFAR-10_human.pt/worse_label"
+
+
 def make_hf(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
     datasets = pytest.importorskip("datasets")
     features = datasets.Features(
@@ -198,6 +293,9 @@ MAKERS: dict[str, Maker] = {
     "hf": make_hf,
     "idx": make_idx,
     "clothing1m": make_clothing1m,
+    "webvision": make_webvision,
+    "food101n": make_food101n,
+    "cifarn": make_cifarn,
     "txt": make_list,
     "suite": make_suite,
     "shift": make_shift,

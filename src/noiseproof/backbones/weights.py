@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from noiseproof import atomic
 from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, MissingFile, invalid
+from noiseproof.torch_files import damaged, read_torch_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -93,23 +93,18 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
 def _parsed(path: Path) -> Any:
     if path.suffix not in SUFFIXES:
         raise invalid("checkpoint", str(path), f"a file that ends in {', '.join(SUFFIXES)}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
 
+        try:
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise BadData(
-            f"The checkpoint {str(path)!r} is a pickle with more than tensors in it, which could run any "
-            "code when opened; allowed: tensors only. Next: in the environment it came from, save "
-            f"`model.state_dict()` with safetensors. ({str(error).splitlines()[0]})"
-        ) from error
-    except Exception as error:  # each format has its own family of parse errors
-        raise DamagedFile(
-            f"The checkpoint {str(path)!r} cannot be read, so it is damaged or no checkpoint: {error}. "
-            "Next: fetch it again."
-        ) from error
+        except Exception as error:  # the format has its own family of parse errors
+            raise damaged(path, "checkpoint", error) from error
+    return read_torch_file(
+        path,
+        "checkpoint",
+        next_step="In the environment it came from, save `model.state_dict()` with safetensors.",
+    )
 
 
 def parse_safetensors(content: bytes) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ def open_npz(address: str, request: Request) -> Dataset:
         BadData: an array is missing, has another length, holds objects, NaN or infinity.
     """
     request.refuse_columns("image", "text", because="is an archive of features")
-    arrays = load_arrays(Path(address), request.name)
+    arrays = read_arrays(Path(address), request.name)
     label = request.label or "labels"
     for name, option in (("features", "features"), (label, "label"), (request.clean_label, "clean_label")):
         if name is not None and name not in arrays:
@@ -56,8 +56,12 @@ def open_npz(address: str, request: Request) -> Dataset:
     )
 
 
-def load_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
-    """Every array of an archive by its name; never a pickle."""
+def read_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
+    """The arrays of an NPZ by name, read without running code from it.
+
+    Raises:
+        BadData: it is no NPZ, or holds objects.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

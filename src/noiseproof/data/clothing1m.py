@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from noiseproof.data.examples import CellReader, Examples, FileReader, as_image
-from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.image_lists import list_lines, listed_images
 from noiseproof.data.request import Request
-from noiseproof.errors import BadData, MissingFile
-from noiseproof.records import Dataset, check_unique_ids
+from noiseproof.errors import BadData
+from noiseproof.records import Dataset
 from noiseproof.registry import unknown_name
 
 CLASSES = (
     "T-Shirt", "Shirt", "Knitwear", "Chiffon", "Sweater", "Hoodie", "Windbreaker", "Jacket", "Down Coat",
     "Suit", "Shawl", "Dress", "Vest", "Underwear",
 )  # fmt: skip
+_ORIGIN = "the copy of Clothing1M that its authors give out"
 # Split -> list of keys, and which labels its examples have.
 _SPLITS = {
     "train": ("noisy_train_key_list.txt", "noisy_label_kv.txt"),
@@ -51,31 +51,18 @@ def open_clothing1m(address: str, request: Request) -> Dataset:
     if split not in _SPLITS:
         raise unknown_name("split of Clothing1M", split, _SPLITS, "Write clothing1m:FOLDER/SPLIT.")
     root, (keys_file, labels_file) = Path(folder), _SPLITS[split]
-    keys = [line.strip() for line in _lines(root / keys_file, request.name) if line.strip()]
-    if not keys:
-        raise BadData(f"{str(root / keys_file)!r} is empty; allowed: a key per line. Next: fetch it again.")
+    keys = [key for _, key in list_lines(root / keys_file, request.name, origin=_ORIGIN)]
     names = _class_names(root, request.name)
     labels = _labels(root / labels_file, keys, len(names), request.name)
-    ids = np.array(keys)
-    check_unique_ids(ids, request.name)
-    reader = FileReader(CellReader(keys), root)
-    return Dataset(
-        name=request.name,
-        kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
-        ids=ids,
-        given_labels=labels,
-        class_names=names,
-        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
-    )
+    return listed_images(keys, labels, names, request, root)
 
 
 def _labels(path: Path, keys: list[str], num_classes: int, owner: str) -> np.ndarray:
     """Class id of each key; the file has those of other splits, too."""
     wanted = {key: row for row, key in enumerate(keys)}
     labels = np.full(len(keys), num_classes, np.int64)
-    for number, line in enumerate(_lines(path, owner), start=1):
-        key, _, label = line.strip().rpartition(" ")
+    for number, line in list_lines(path, owner, origin=_ORIGIN):
+        key, _, label = line.rpartition(" ")
         row = wanted.get(key)
         if row is None:
             continue
@@ -98,16 +85,4 @@ def _class_names(root: Path, owner: str) -> tuple[str, ...]:
     path = root / "category_names_eng.txt"
     if not path.is_file():
         return CLASSES
-    return tuple(line.strip() for line in _lines(path, owner) if line.strip())
-
-
-def _lines(path: Path, owner: str) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise MissingFile(
-            f"{owner!r} has no file {str(path)!r}. Next: name the folder with the lists of keys, "
-            "clothing1m:FOLDER/train."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadData(f"{str(path)!r} cannot be read ({error}). Next: fetch it again.") from error
+    return tuple(name for _, name in list_lines(path, owner, origin=_ORIGIN))

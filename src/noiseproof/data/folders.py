@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from noiseproof.data.examples import CellReader, Examples, FileReader, as_image
-from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.image_lists import listed_images
 from noiseproof.data.request import Request
 from noiseproof.errors import BadData
 from noiseproof.records import Dataset
@@ -61,17 +60,7 @@ def open_folder(address: str, request: Request, *, only: Collection[str] | None 
             )
         paths += images
         labels += [number] * len(images)
-    ids = np.array(paths)
-    reader = FileReader(CellReader(paths), root)
-    return Dataset(
-        name=request.name,
-        kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
-        ids=ids,
-        given_labels=np.array(labels, np.int64),
-        class_names=tuple(classes),
-        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
-    )
+    return listed_images(paths, np.array(labels), classes, request, root)
 
 
 def _images(root: Path, name: str) -> list[str]:

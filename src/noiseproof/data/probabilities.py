@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
-from noiseproof.data.arrays import load_arrays
+from noiseproof.data.arrays import read_arrays
 from noiseproof.data.columns import ID_NAMES
 from noiseproof.errors import BadData, MissingFile, invalid
 from noiseproof.records import Dataset, rows_by_id
@@ -65,7 +65,7 @@ def _contents(path: Path, argument: str) -> tuple[np.ndarray, Ids | None, Sequen
             return _of_table(path)
     except (ValueError, OSError, EOFError) as error:
         raise BadData(f"`{argument}` {str(path)!r} cannot be read: {error}. Next: save it again.") from error
-    arrays = load_arrays(path, str(path))
+    arrays = read_arrays(path, str(path))
     if "probs" not in arrays:
         raise BadData(
             f"`{argument}` {str(path)!r} has the arrays {', '.join(arrays)}; allowed: one called `probs`. "

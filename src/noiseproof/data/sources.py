@@ -32,12 +32,17 @@ SOURCES = Registry(
         "sklearn": "noiseproof.data.public:open_sklearn",
         "idx": "noiseproof.data.idx_files:open_idx",
         "clothing1m": "noiseproof.data.clothing1m:open_clothing1m",
+        "webvision": "noiseproof.data.webvision:open_webvision",
+        "food101n": "noiseproof.data.food101n:open_food101n",
+        "cifarn": "noiseproof.data.cifarn:open_cifarn",
         "suite": "noiseproof.data.suites:open_suite",
         "shift": "noiseproof.data.transforms:open_shift",
     },
 )
 # Written PREFIX:ADDRESS; the others are told by the path.
-PREFIXES = ("torchvision", "hf", "sklearn", "idx", "clothing1m", "suite", "shift")
+PREFIXES = (
+    "torchvision", "hf", "sklearn", "idx", "clothing1m", "webvision", "food101n", "cifarn", "suite", "shift",
+)  # fmt: skip
 _FILES = tuple(name for name in SOURCES.names if name not in (*PREFIXES, "folder"))
 
 
@@ -57,8 +62,9 @@ def open_dataset(
     Args:
         name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, a .txt list of images,
             `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`, `idx:FOLDER/train` (files as of
-            MNIST), `clothing1m:FOLDER/train`, `suite:NAME/split` (a set of the papers, see
-            `noiseproof.data.suites`), or `shift:KIND:` before any of these, which changes its images.
+            MNIST), `clothing1m:FOLDER/train`, `webvision:FOLDER/train`, `food101n:FOLDER/train`,
+            `cifarn:FILE/COLUMN`, `suite:NAME/split` (a set of the papers, see `noiseproof.data.suites`), or
+            `shift:KIND:` before any of these, which changes its images.
         label: column of the given labels; found by its name where only one fits.
         image: column of images or of their paths; likewise.
         text: column of texts; likewise.

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Int
 
 from noiseproof.atomic import replacing
-from noiseproof.data.arrays import load_arrays
+from noiseproof.data.arrays import read_arrays
 from noiseproof.data.classes import is_text, one_to_one
 from noiseproof.data.columns import Columns, choose_columns
 from noiseproof.data.examples import files_of
@@ -320,7 +320,7 @@ def _write_list(issues: LabelIssues, path: Path, source: Source, home: Path, way
 def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) -> None:
     """Features with their labels; the archive keeps its other arrays."""
     whole, owner = source.whole, source.request.name
-    arrays = load_arrays(source.path, owner)
+    arrays = read_arrays(source.path, owner)
     label = source.request.label or "labels"
     encoded = whole.given_labels
     assert encoded is not None  # an archive without labels is not opened
