@@ -186,3 +186,14 @@ def test_the_figure_has_a_panel_per_set_and_a_line_per_detector(found):
     lines = {line.get_label(): line for line in axis.containers}
     assert set(lines) == {"auto", "aum", "same", "cleanlab-5-fold"}
     assert list(lines["auto"].lines[0].get_ydata()) == pytest.approx([92, 80])
+
+
+def test_many_detectors_are_drawn_in_several_figures_with_the_first_in_each():
+    names = {f"d{i}": {"method": "leave_one_out"} for i in range(8)}
+    PRECISION["clouds", 0.2].update({name: [0.5, 0.6, 0.7] for name in names})
+    changed = {"tasks": {"clouds": TASKS["clouds"]}, "label_noise": ["symmetric:0.2"]}
+    SECONDS.update(dict.fromkeys(names, 1.0))
+    drawn = FIGURES["detectors"](found_of(**changed, detectors={"auto": {}} | names))
+    assert [one.name for one in drawn] == ["detectors-symmetric-1", "detectors-symmetric-2"]
+    lines = [[line.get_label() for line in one.figure.axes[0].containers] for one in drawn]
+    assert lines == [["auto", *list(names)[:6]], ["auto", "d6", "d7"]]

@@ -140,7 +140,7 @@ def test_settings_that_do_not_exist_are_found_before_any_work():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"tunings": {}}, "`heads`, `tunings` or both"),
+        ({"tunings": {}}, "`heads`, `tunings`, `detectors`"),
         ({"heads": {"ce": {"kind": "linear"}}, "backbones": [SIMCLR]}, "not for both: ce"),
         ({"heads": {"linear": {}}}, "no `heads` with an encoder of `init: random`"),
     ],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -12,55 +11,22 @@ import pandas as pd
 
 from noiseproof.evaluate.protocol import Interval, is_positive
 from noiseproof.report.tables import (
-    INTERVAL_MEANING,
     NONE,
-    ONE_SEED,
     Cell,
     Table,
     name_cell,
     percent_cell,
 )
-from noiseproof.study.comparisons import difference_cell
-from noiseproof.study.detections import detections
-from noiseproof.study.found import Found, encoder_key, over_seeds, paired, per_seed
-from noiseproof.study.grid import Grid, noise_name
-
-AS_GIVEN = "as given"
-_BOLD = (
-    "Bold: ahead of every other detector, and the 95 % interval of the difference, paired by seed, excludes "
-    "zero; detectors that say the same are no others."
+from noiseproof.study.arena_settings import (
+    Setting,
+    for_every_seed,
+    notes_of_detections,
+    setting_columns,
+    settings,
+    with_truth,
 )
-_ONCE = "Without ±: nothing was drawn (labels as given, a detector without random numbers), so it ran once."
-_KEYS = ["encoder", "task", "noise"]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One set of features with one kind of wrong labels.
-
-    Attributes:
-        encoder, task, noise: as in the columns of `Found.detections`.
-        rows: of all detectors and seeds.
-    """
-
-    encoder: str
-    task: str
-    noise: str
-    rows: pd.DataFrame
-
-    def of(self, detector: str) -> pd.DataFrame:
-        """The rows of one detector."""
-        return self.rows[self.rows["detector"] == detector]
-
-    def cells(self, found: Found) -> tuple[Cell, ...]:
-        """Its name, with the encoder where there are several."""
-        encoders = {encoder_key(one.names[0], one.layer): one.title for one in found.encoders}
-        names = (
-            self.task,
-            told_noise(found, self.task, self.noise),
-            encoders.get(self.encoder, self.encoder),
-        )
-        return tuple(map(name_cell, names[: len(setting_columns(found))]))
+from noiseproof.study.comparisons import difference_cell
+from noiseproof.study.found import Found, over_seeds, paired, per_seed
 
 
 @dataclass(frozen=True)
@@ -146,7 +112,7 @@ def arena_summary_table(found: Found) -> Table:
         )
         for setting in settings(found)
     ]  # fmt: skip
-    everything = Setting("", "mean", "", for_every_seed(_with_truth(found), found))
+    everything = Setting("", "mean", "", for_every_seed(with_truth(found), found))
     blank = [name_cell("mean"), *(name_cell("") for _ in setting_columns(found)[1:]), Cell(NONE)]
     body.append((*blank, *(_cell(everything, detector, found, column) for detector in found.detectors)))
     notes = (
@@ -161,7 +127,7 @@ def arena_summary_table(found: Found) -> Table:
 def arena_compared_table(found: Found) -> Table:
     """The first detector of the recipe against every other: won and lost settings, and time."""
     first, *others = found.detectors or [""]
-    everything = for_every_seed(_with_truth(found), found)
+    everything = for_every_seed(with_truth(found), found)
     body = []
     for other in others:
         per_setting = [differences(setting, first, other) for setting in settings(found)]
@@ -241,70 +207,10 @@ ARENA_TABLES: dict[str, Callable[[Found], Table]] = {
 }
 
 
-def settings(found: Found, *, wrong_only: bool = True) -> Iterator[Setting]:
-    """Every encoder, task and noise with results, in the order of the rows; those with wrong labels only."""
-    rows = _with_truth(found) if wrong_only else found.detections
-    if len(rows):
-        for (encoder, task, noise), own in rows.groupby(_KEYS, sort=False):
-            yield Setting(str(encoder), str(task), str(noise), own)
-
-
-def setting_columns(found: Found) -> tuple[str, ...]:
-    """Names of the columns that say the setting."""
-    return ("set", "labels", "encoder")[: 3 if found.detections["encoder"].nunique() > 1 else 2]
-
-
-def told_noise(found: Found, task: str, noise: str) -> str:
-    """Of the labels, for people."""
-    is_real = noise == "none" and found.recipe.tasks[task].clean_label is not None
-    return AS_GIVEN if is_real else noise.replace(":", " ")
-
-
 def differences(setting: Setting, first: str, other: str) -> list[float]:
     """Average precision of one detector less another's, for each seed that both have."""
     own = paired(setting.of(first), setting.of(other), "average_precision", but="detector")
     return list(per_seed(own, "average_precision").values())
-
-
-def for_every_seed(rows: pd.DataFrame, found: Found) -> pd.DataFrame:
-    """Where nothing is drawn one run stands for all seeds: means over settings have it in each of them."""
-    once, seeds = drawn_once(found), range(1, found.recipe.seeds)
-    alone = rows[[place in once for place in rows[[*_KEYS, "detector"]].itertuples(index=False, name=None)]]
-    return pd.concat([rows, *(alone.assign(seed=seed) for seed in seeds)])
-
-
-def drawn_once(found: Found) -> set[tuple[str, str, str, str]]:
-    """Encoder, task, noise and detector of which one run stands for all seeds."""
-    places = Counter(
-        (encoder_key(one.encoder.names[0], one.encoder.layer), one.task, noise_name(one.noise), one.detector)
-        for one in detections(Grid(found.recipe))
-    )
-    return {place for place, num_seeds in places.items() if num_seeds == 1}
-
-
-def notes_of_detections(found: Found, *, bold: bool = True) -> tuple[str, ...]:
-    """Below every table of detectors."""
-    rows = found.detections
-    if rows["seed"].nunique() == 1:
-        return (ONE_SEED, *_lacking(found))
-    once = [_ONCE] if drawn_once(found) else []
-    return (INTERVAL_MEANING, *([_BOLD] if bold else []), *once, *_lacking(found))
-
-
-def _lacking(found: Found) -> list[str]:
-    """Settings that some detector lacks."""
-    names = [
-        f"{setting.task}, {told_noise(found, setting.task, setting.noise)}: {', '.join(lacks)}"
-        for setting in settings(found, wrong_only=False)
-        if (lacks := [one for one in found.recipe.detectors if not len(setting.of(one))])
-    ]
-    return [f"Results lack: {'; '.join(names)}."] if names else []
-
-
-def _with_truth(found: Found) -> pd.DataFrame:
-    """Results on labels of which some are wrong: elsewhere there is nothing to find."""
-    rows = found.detections
-    return rows[rows["num_wrong"] > 0] if len(rows) else rows
 
 
 def _cell(setting: Setting, detector: str, found: Found, column: Column) -> Cell:

@@ -21,6 +21,7 @@ from noiseproof.config import CorruptConfig, as_heads, set_value
 from noiseproof.errors import MissingFile, invalid
 from noiseproof.option_values import checked, parse_overrides, read_yaml
 from noiseproof.registry import unknown_name
+from noiseproof.study.recipe_parts import DetectorChoice, corruptions
 
 NOT_RUN = "not run yet"
 PLACEHOLDER = "{data}"
@@ -111,21 +112,7 @@ class Task(BaseModel):
     @field_validator("label_noise", mode="before")
     @classmethod
     def _kinds_and_rates(cls, value: Any) -> Any:
-        return _corruptions(value)
-
-
-class DetectorChoice(BaseModel):
-    """One detector of the grid.
-
-    Attributes:
-        method: as in `find_label_issues`, or a peer of `study.peers`; by default the name it goes by.
-        options: of the method.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    method: str
-    options: dict[str, Any] = Field(default={})
+        return corruptions(value)
 
 
 class Recipe(BaseModel):
@@ -219,7 +206,7 @@ class Recipe(BaseModel):
     @field_validator("label_noise", mode="before")
     @classmethod
     def _kinds_and_rates(cls, value: Any) -> Any:
-        return _corruptions(value)
+        return corruptions(value)
 
     @field_validator("detectors", mode="before")
     @classmethod
@@ -388,17 +375,3 @@ def shipped_recipes() -> dict[str, Path]:
     folder = Path(str(resources.files("noiseproof") / "recipes"))
     paths = sorted(path for path in folder.glob("*.yaml") if not path.stem.startswith("pretrain-"))
     return {path.stem: path for path in paths}
-
-
-def _corruptions(value: Any) -> Any:
-    return tuple(_corruption(each) for each in value) if isinstance(value, list | tuple) else value
-
-
-def _corruption(value: Any) -> Any:
-    """`kind:rate`, "none" or the parts of a `CorruptConfig`."""
-    if value in ("none", None, 0, "0"):
-        return None
-    if isinstance(value, str) and ":" in value:
-        kind, _, rate = value.rpartition(":")
-        return {"kind": kind, "rate": rate}
-    return {"rate": value} if isinstance(value, str | float | int) else value
