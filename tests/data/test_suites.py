@@ -10,7 +10,8 @@ from noiseproof.cli.main import app
 from noiseproof.data.classes import align_labels
 from noiseproof.data.imagenet_variants import imagenet_wnids
 from noiseproof.data.sources import open_dataset, resolve
-from noiseproof.data.suite_tables import SUITES, Part, Split
+from noiseproof.data.suite_records import Part, Split
+from noiseproof.data.suite_tables import SUITES
 from noiseproof.data.suites import class_groups, open_suite_set, open_videos, suite_lines, suite_set
 from noiseproof.errors import BadData, InvalidArgument, MissingFile, UnknownName
 from noiseproof.evaluate.metrics import METRICS

@@ -2,73 +2,13 @@
 
 Rows follow Chen et al. 2024 (ICLR), Tables 4, 5, 10 and 11. `printed` keeps what the tables say;
 `num_classes` and the sizes of the splits are those of the data sets themselves. `note` says where and why
-the two differ. The sets with real label noise are those of other papers, which their openers name.
+the two differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
-
-Metric = Literal["accuracy", "mean_per_class_accuracy", "matthews", "pearson"]
-# How classes of an ImageNet variant are named: by WordNet id, by ImageNet's class number, by the folders of
-# ObjectNet, or by the 30 classes of ImageNet-Vid.
-Naming = Literal["wnid", "number", "objectnet", "vid"]
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split of a data set.
-
-    Attributes:
-        source: name for `open_dataset`; `{data}` is the folder of public data sets. `None`: no public
-            source is known.
-        size: number of examples; `None` where no one states it.
-    """
-
-    source: str | None
-    size: int | None
-
-
-@dataclass(frozen=True)
-class Part:
-    """How splits are drawn from a set that is published in one piece; `test` is what `train` leaves.
-
-    Attributes:
-        test_share: of every class, for `test`; or
-        train_per_class: examples of every class for `train`.
-    """
-
-    test_share: float | None = None
-    train_per_class: int | None = None
-
-
-@dataclass(frozen=True)
-class SuiteSet:
-    """A data set of a paper's table.
-
-    Attributes:
-        splits: by name.
-        num_classes: k; 1 for regression.
-        metric: what the paper reports.
-        printed: classes, train size and test size as the paper prints them; `None` for an empty cell.
-        kind: of its examples.
-        part: how train and test are drawn, where both splits name the same source.
-        imagenet: how its classes are mapped to the 1,000 of ImageNet, where a head for those is evaluated.
-        text: columns of texts; two for pairs of sentences.
-        note: where the data differ from what the paper prints.
-    """
-
-    splits: Mapping[str, Split]
-    num_classes: int
-    metric: Metric
-    printed: tuple[str | None, str | None, str | None]
-    kind: Literal["image", "text"] = "image"
-    part: Part | None = None
-    imagenet: Naming | None = None
-    text: tuple[str, ...] = ()
-    note: str = ""
+from noiseproof.data.noisy_suite import LABEL_NOISE
+from noiseproof.data.suite_records import Metric, Naming, Part, Split, SuiteSet
 
 
 def _torchvision(name: str, **splits: tuple[str, int]) -> dict[str, Split]:
@@ -280,62 +220,6 @@ GLUE_X: dict[str, SuiteSet] = {
     "newsqa": _gluex(None, 119_525, ("2", "119,525"), ("question", "sentence"), note=_GLUEX_ONLY),
     "scitail": _gluex(None, 26_527, ("2", "26,527"), _PAIR, note=_GLUEX_ONLY),
     "hans": _gluex("hf:jhu-cogsci/hans/train+validation", 60_000, ("2", "60,000"), _NLI),
-}  # fmt: skip
-
-
-def _with_labels_of_people(source: str, test: str, num_classes: int) -> SuiteSet:
-    splits = {"train": Split(f"cifarn:{{data}}/cifar-n/{source}", 50_000), "test": Split(test, 10_000)}
-    return SuiteSet(splits, num_classes, "accuracy", (None, None, None))
-
-
-_CIFAR10N = {
-    f"cifar10n_{name}": _with_labels_of_people(f"CIFAR-10_human.pt/{column}", "torchvision:CIFAR10/test", 10)
-    for name, column in (
-        ("aggre", "aggre_label"),
-        ("random1", "random_label1"),
-        ("random2", "random_label2"),
-        ("random3", "random_label3"),
-        ("worse", "worse_label"),
-    )
-}
-# Labels to train on are wrong as they come; sizes are those their authors state.
-LABEL_NOISE: dict[str, SuiteSet] = {
-    **_CIFAR10N,
-    "cifar100n": _with_labels_of_people("CIFAR-100_human.pt/noisy_label", "torchvision:CIFAR100/test", 100),
-    "clothing1m": SuiteSet(
-        {
-            "train": Split("clothing1m:{data}/clothing1m/train", 1_000_000),
-            "val": Split("clothing1m:{data}/clothing1m/val", 14_313),
-            "test": Split("clothing1m:{data}/clothing1m/test", 10_526),
-        },
-        14, "accuracy", (None, None, None),
-    ),
-    "webvision": SuiteSet(
-        {
-            "train": Split("webvision:{data}/webvision/train", None),
-            "test": Split("webvision:{data}/webvision/val", 50_000),
-        },
-        1_000, "accuracy", (None, None, None),
-        note="the part found with Google; no size is asserted for it",
-    ),
-    "mini_webvision": SuiteSet(
-        {
-            "train": Split("webvision:{data}/webvision/mini_train", 65_944),
-            "test": Split("webvision:{data}/webvision/mini_val", 2_500),
-        },
-        50, "accuracy", (None, None, None),
-        note="the first 50 classes of the part found with Google",
-    ),
-    "food101n": SuiteSet(
-        {
-            "train": Split("food101n:{data}/food-101n/train", 310_009),
-            "val": Split("food101n:{data}/food-101n/verified_val", 4_741),
-            "verified_train": Split("food101n:{data}/food-101n/verified_train", 52_868),
-            "test": Split("torchvision:Food101/test", 25_250),
-        },
-        101, "accuracy", (None, None, None),
-        note="tested on Food-101; val are the images whose label was judged, right or wrong",
-    ),
 }  # fmt: skip
 
 SUITES: dict[str, dict[str, SuiteSet]] = {

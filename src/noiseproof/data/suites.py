@@ -21,7 +21,8 @@ from noiseproof.data.public import data_root
 from noiseproof.data.request import Request
 from noiseproof.data.sources import opened
 from noiseproof.data.splits import per_class_split, stratified_split, subset
-from noiseproof.data.suite_tables import SUITES, Part, SuiteSet
+from noiseproof.data.suite_records import Part, SuiteSet
+from noiseproof.data.suite_tables import SUITES
 from noiseproof.errors import BadData, MissingFile, invalid
 from noiseproof.records import Dataset
 from noiseproof.registry import unknown_name

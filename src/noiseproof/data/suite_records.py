@@ -1,0 +1,66 @@
+"""What a row of the tables of suites says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Metric = Literal["accuracy", "mean_per_class_accuracy", "matthews", "pearson"]
+# How classes of an ImageNet variant are named: by WordNet id, by ImageNet's class number, by the folders of
+# ObjectNet, or by the 30 classes of ImageNet-Vid.
+Naming = Literal["wnid", "number", "objectnet", "vid"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set.
+
+    Attributes:
+        source: name for `open_dataset`; `{data}` is the folder of public data sets. `None`: no public
+            source is known.
+        size: number of examples; `None` where no one states it.
+    """
+
+    source: str | None
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """How splits are drawn from a set that is published in one piece; `test` is what `train` leaves.
+
+    Attributes:
+        test_share: of every class, for `test`; or
+        train_per_class: examples of every class for `train`.
+    """
+
+    test_share: float | None = None
+    train_per_class: int | None = None
+
+
+@dataclass(frozen=True)
+class SuiteSet:
+    """A data set of a paper's table.
+
+    Attributes:
+        splits: by name.
+        num_classes: k; 1 for regression.
+        metric: what the paper reports.
+        printed: classes, train size and test size as the paper prints them; `None` for an empty cell.
+        kind: of its examples.
+        part: how train and test are drawn, where both splits name the same source.
+        imagenet: how its classes are mapped to the 1,000 of ImageNet, where a head for those is evaluated.
+        text: columns of texts; two for pairs of sentences.
+        note: where the data differ from what the paper prints.
+    """
+
+    splits: Mapping[str, Split]
+    num_classes: int
+    metric: Metric
+    printed: tuple[str | None, str | None, str | None]
+    kind: Literal["image", "text"] = "image"
+    part: Part | None = None
+    imagenet: Naming | None = None
+    text: tuple[str, ...] = ()
+    note: str = ""
