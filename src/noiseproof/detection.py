@@ -13,6 +13,7 @@ from typing import Any
 import noiseproof
 from noiseproof import card
 from noiseproof.atomic import write_json
+from noiseproof.backbones.text_towers import open_prompt_tower
 from noiseproof.config import DetectConfig
 from noiseproof.data.probabilities import read_probabilities
 from noiseproof.data.request import Request
@@ -61,6 +62,7 @@ class _Detect:
     features: Any = None
     made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # the encoder, for the card
     num_encoded: int = 0
+    text_tower: Any = None
 
     @cached_property
     def source(self) -> Source:
@@ -136,6 +138,8 @@ def _look(this: _Detect) -> None:
     config, whole = this.config, this.part.whole
     if not _wants_features(config):
         return
+    if config.method != AUTO and "text_tower" in TABLE[config.method].needs:  # refused before anything runs
+        this.text_tower = open_prompt_tower(config.backbone or "", this.part.dataset.class_names)
     if config.features is not None:
         this.features, stored = features_in(config.features, whole)
     else:
@@ -164,7 +168,7 @@ def _judge(this: _Detect) -> str:
             issues = find_label_issues(
                 this.features, dataset.given_labels, method=config.method,
                 method_options=config.method_options or None, ids=dataset.ids,
-                class_names=dataset.class_names, seed=config.seed, **probs,
+                class_names=dataset.class_names, seed=config.seed, text_tower=this.text_tower, **probs,
             )  # fmt: skip
             bar.update(len(dataset))
         written = write_issues(issues, folder, clean_labels=dataset.clean_labels)

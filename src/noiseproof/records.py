@@ -201,7 +201,9 @@ class LabelIssues:
 
     @property
     def noise_rate(self) -> float:
-        """Estimated share of wrong labels, in [0, 1]."""
+        """Share of wrong labels, in [0, 1]: an estimate where a detector has probabilities of true labels, and
+        what it flags where it only decides.
+        """
         return float(1 - np.trace(self.joint) / self.joint.sum())
 
     @property

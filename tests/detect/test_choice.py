@@ -37,6 +37,43 @@ def test_noise_that_prefers_nothing_does_not(rate):
     assert found.noise_rate == pytest.approx(found.suspicion.mean(), abs=1e-9)
 
 
+def test_one_sided_noise_of_two_classes_is_found():
+    rng = np.random.default_rng(0)
+    clean = np.arange(3000) % 2
+    features = np.eye(2, 6)[clean] * 4 + rng.normal(size=(3000, 6)) * 0.7
+    given = np.where((clean == 0) & (rng.random(3000) < 0.2), 1, clean)
+    found = find_label_issues(features, given)
+    assert found.method == "transition"
+    assert found.noise_rate == pytest.approx((given != clean).mean(), abs=0.02)
+    assert (found.is_issue == (given != clean)).mean() > 0.98
+
+
+def test_names_of_classes_that_nobody_gives_change_nothing():
+    features, noisy = clouds("symmetric", 0.25)
+    few, many = (
+        find_label_issues(features, noisy.given, class_names=tuple(map(str, range(k)))) for k in (4, 60)
+    )
+    assert many.method == few.method
+    assert many.suspicion.tolist() == few.suspicion.tolist()
+    assert many.joint[:4, :4].tolist() == few.joint.tolist()
+    assert many.probs[:, 4:].max() == 0
+
+
+def test_auto_says_what_took_no_part():
+    features, noisy = clouds("symmetric", 0.25)
+    found = find_label_issues(features, noisy.given, probs=np.eye(4)[noisy.given])
+    assert found.notes[-1] == "There are features, so `probs` took no part."
+
+
+def test_fusion_without_features_takes_the_mean_of_the_rates():
+    probs = np.array([[0.9, 0.1], [0.95, 0.05], [0.1, 0.9], [0.2, 0.8]])
+    found = find_label_issues(
+        None, [0, 1, 1, 1], method="fusion", probs=probs, zero_shot=probs,
+        method_options={"methods": ["confident_learning", "zero_shot"]},
+    )  # fmt: skip
+    assert found.is_issue.tolist() == [False, True, False, False]
+
+
 def test_label_match_by_hand():
     zero_shot = np.array([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1]])
     found = find_label_issues(None, np.array(["a", "a", "b"]), zero_shot=zero_shot)
@@ -79,7 +116,10 @@ def test_fusion_of_two_is_between_them():
     assert (found.suggested_labels != noisy.given).tolist() == found.is_issue.tolist()
 
 
-@pytest.mark.parametrize("methods", ["aum", ["aum"], ["aum", "aum"], ["aum", "auto"], ["fusion", "aum"]])
+WRONG = ["aum", ["aum"], ["aum", "aum"], ["aum", "auto"], ["fusion", "aum"], ["aum", "aum", "mixture"]]
+
+
+@pytest.mark.parametrize("methods", WRONG)
 def test_fusion_takes_two_other_detectors_or_more(methods):
     with pytest.raises(InvalidArgument, match=r"`methods` is .* two detectors or more"):
         find_label_issues(np.eye(4), [0, 0, 1, 1], method="fusion", method_options={"methods": methods})

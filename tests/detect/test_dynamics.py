@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from noiseproof import find_label_issues
-from noiseproof.detect import dynamics
+from noiseproof.detect import dynamics, inputs
 from noiseproof.detect.dynamics import _Record, margins_of, training_dynamics
 from noiseproof.posterior.mixture import fit_mixture
 
@@ -114,11 +114,25 @@ def test_losses_of_one_hump_are_not_divided_and_that_is_said():
     assert found.method == "mixture"
 
 
-def test_separation_by_hand():
+def test_humps_are_told_from_a_long_tail():
     rng = np.random.default_rng(0)
-    losses = np.r_[rng.normal(0, 1, 4000), rng.normal(6, 2, 4000)]
-    assert fit_mixture(losses, seed=0).separation == pytest.approx(6 * np.sqrt(2 / 5), abs=0.1)
-    assert fit_mixture(np.full(5, 2.0), seed=0).separation == 0
+    apart = np.r_[rng.normal(0, 1, 4000), rng.normal(6, 2, 4000)]
+    assert fit_mixture(apart, seed=0).has_two_humps
+    assert fit_mixture(apart, seed=0).low_mean == pytest.approx(0, abs=0.2)
+    for tail in (np.abs(rng.normal(size=5000)), rng.exponential(size=5000), np.full(5, 2.0)):
+        assert not fit_mixture(tail, seed=0).has_two_humps
+
+
+def test_the_smallest_losses_are_never_issues(monkeypatch):
+    """A wide far hump has more density than a narrow near one on both sides of it."""
+    rng = np.random.default_rng(0)
+    losses = np.r_[0.0, 0.1, rng.normal(0.5, 0.03, 3000), rng.normal(1.5, 0.3, 600)]
+    n = len(losses)
+    seen = dynamics.Dynamics(-losses, 0.0, np.zeros(n), np.ones(n, bool), losses, np.tile([1.0, 0.0], (n, 1)))
+    monkeypatch.setattr(inputs, "training_dynamics", lambda *args, **more: seen)
+    found = find_label_issues(rng.normal(size=(n, 3)), np.arange(n) % 2, method="mixture")
+    assert not found.is_issue[:2].any()
+    assert found.suspicion[:2].max() < found.suspicion[3002:].min()
 
 
 def test_what_is_never_learned_is_the_most_suspicious():

@@ -76,14 +76,21 @@ def test_votes_equal_a_slow_loop_and_each_row_has_as_many_as_neighbours():
     assert found.sum(1) == pytest.approx(np.full(20, 4.0))
 
 
-def test_large_data_are_searched_by_a_graph(monkeypatch):
-    monkeypatch.setattr(neighbours, "MOST_EXACT", 20)
+def test_a_graph_without_faiss_is_an_error_with_a_hint(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     features, given = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % 2
     with pytest.raises(MissingExtra, match=r"faiss-cpu.*noiseproof\[scale\]"):
-        find_label_issues(features, given, method="neighbours")
-    exact = {"search": "exact"}
-    assert len(find_label_issues(features, given, method="neighbours", method_options=exact).suspicion) == 30
+        find_label_issues(features, given, method="neighbours", method_options={"search": "graph"})
+
+
+def test_many_rows_are_searched_by_a_graph_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(neighbours, "MOST_EXACT", 20)
+    monkeypatch.setattr(neighbours, "_by_graph", lambda unit, num: ("graph", num))
+    features = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    monkeypatch.setattr(neighbours.importlib.util, "find_spec", lambda name: object())
+    assert nearest.__wrapped__(features, num=3)[0] == "graph"
+    monkeypatch.setattr(neighbours.importlib.util, "find_spec", lambda name: None)
+    assert nearest.__wrapped__(features, num=3)[0].shape == (30, 3)
 
 
 def test_a_class_of_one_example_has_nobody_to_vote_for_it():

@@ -64,6 +64,8 @@ def test_scores_are_of_the_final_prompts_in_the_order_of_the_examples():
         np.testing.assert_allclose(found.probs[i], np.exp(z_pos) / np.exp(z_pos).sum(), rtol=1e-4)
         assert found.p_clean[i] == pytest.approx(p_yes[given[i]], rel=1e-4)
         assert found.is_clean[i] == (found.p_clean[i] > 0.5)
+        if not found.is_clean[i]:  # then it is another class than the one that is not believed
+            z_pos[given[i]] = -np.inf
         assert found.suggested[i] == z_pos.argmax()
 
 

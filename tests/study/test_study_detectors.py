@@ -105,7 +105,9 @@ def test_where_nothing_is_drawn_one_row_stands_for_all_seeds():
     assert sum(1 for _ in detections.detections(after, task="a")) == 4 * 2 * 3
 
 
-@pytest.mark.parametrize("method", [name for name, entry in TABLE.items() if "features" in entry.needs])
+@pytest.mark.parametrize(
+    "method", [name for name, entry in TABLE.items() if entry.needs in ("features", "features or probs")]
+)
 def test_the_table_says_whether_a_detector_draws(method):
     rng = np.random.default_rng(0)
     labels = np.arange(90) % 3

@@ -141,7 +141,7 @@ def _tell(card: dict[str, Any], out: Path) -> None:
     )
     if found is not None:
         print(
-            f"Against the truth ({100 * found['true_rate']:.1f} % wrong), the selection has precision "
+            f"Against the truth ({_percent(found['num_wrong'] / phase['num_examples'])} wrong), the selection has precision "
             f"{_percent(found['clean_precision'])} and recall {_percent(found['clean_recall'])}"
         )
     for note in card["notes"]:

@@ -12,8 +12,10 @@ from noiseproof.detect.inputs import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision, flagged_by_rate, second_best
 from noiseproof.detect.ridge import estimated_rate
 from noiseproof.errors import invalid
+from noiseproof.registry import unknown_name
 
 DEFAULT = ("leave_one_out", "neighbours", "aum")
+_NOT_FUSED = {"fusion", "auto"}
 
 
 def fusion_opinion(evidence: Evidence, *, methods: Sequence[str] = DEFAULT) -> Opinion:
@@ -25,13 +27,16 @@ def fusion_opinion(evidence: Evidence, *, methods: Sequence[str] = DEFAULT) -> O
 
     Source: Dwork et al. 2001, WWW, Section 3.1 (Borda's method of mean ranks).
     """
-    from noiseproof.detect.table import opinion_of
+    from noiseproof.detect.table import TABLE, opinion_of
 
-    if isinstance(methods, str) or len(set(methods)) < 2 or set(methods) & {"fusion", "auto"}:
+    is_list = isinstance(methods, (list, tuple)) and all(isinstance(one, str) for one in methods)
+    if not is_list or len(methods) < 2 or len(set(methods)) < len(methods) or set(methods) & _NOT_FUSED:
         raise invalid("methods", methods, "two detectors or more, each once, none of them 'fusion' or 'auto'")
+    for unknown in set(methods) - set(TABLE):
+        raise unknown_name("detector", unknown, TABLE)
     opinions = [opinion_of(evidence, method) for method in methods]
     suspicion = mean_ranks(np.stack([opinion.suspicion for opinion in opinions]))
-    is_issue = flagged_by_rate(suspicion, estimated_rate(evidence))
+    is_issue = flagged_by_rate(suspicion, _rate(evidence, opinions))
     votes = votes_of(np.stack([opinion.suggested_labels for opinion in opinions]), evidence.num_classes)
     given = evidence.given_labels
     preferred = np.where(is_issue, second_best(votes, given), given)
@@ -39,6 +44,13 @@ def fusion_opinion(evidence: Evidence, *, methods: Sequence[str] = DEFAULT) -> O
         suspicion, is_issue, preferred, given,
         num_classes=evidence.num_classes, method="fusion",
     ).with_note(f"Mean ranks of {', '.join(methods)}.")  # fmt: skip
+
+
+def _rate(evidence: Evidence, opinions: Sequence[Opinion]) -> float:
+    """By leave-one-out; without features the mean of what the detectors say."""
+    if evidence.features is not None:
+        return estimated_rate(evidence)
+    return float(np.mean([1 - np.trace(opinion.joint) / opinion.joint.sum() for opinion in opinions]))
 
 
 def mean_ranks(suspicions: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " n"]:

@@ -74,19 +74,37 @@ class Evidence:
         return value
 
     @cached_property
-    def scores(self) -> Probs:
-        """Leave-one-out scores of a ridge head."""
-        return leave_one_out(self.features, self.given_labels, num_classes=self.num_classes).scores
+    def occurring(self) -> Int[np.ndarray, " c"]:
+        """Classes that some label gives. Of the others features tell nothing, and no fit may know of them."""
+        return np.unique(self.given_labels)
+
+    @cached_property
+    def places(self) -> Int[np.ndarray, " n"]:
+        """Place of each given label among these."""
+        return np.searchsorted(self.occurring, self.given_labels)
+
+    def widened(self, probs: Float[np.ndarray, "n c"]) -> Probs:
+        """Probabilities of the occurring classes as ones of all, with zeros for the rest."""
+        if len(self.occurring) == self.num_classes:
+            return probs
+        wide = np.zeros((len(probs), self.num_classes), probs.dtype)
+        wide[:, self.occurring] = probs
+        return wide
+
+    @cached_property
+    def scores(self) -> Float[np.ndarray, "n c"]:
+        """Leave-one-out scores of a ridge head, for the occurring classes."""
+        return leave_one_out(self.features, self.places, num_classes=len(self.occurring)).scores
 
     @cached_property
     def calibrated(self) -> Calibrated:
         """Probabilities made of them, where a wrong label may be any class."""
-        return calibrate(self.scores, self.given_labels)
+        return calibrate(self.scores, self.places)
 
     @cached_property
     def channel(self) -> ChannelFit:
         """Probabilities made of them, where some classes are taken for others."""
-        return fit_channel(self.scores, self.given_labels)
+        return fit_channel(self.scores, self.places)
 
     @cached_property
     def _dynamics(self) -> Dynamics:
@@ -104,7 +122,7 @@ class Evidence:
         if self.probs is not None:
             return self.probs
         self.need("features", method)
-        return self.calibrated.probs
+        return self.widened(self.calibrated.probs)
 
 
 _SAID = {

@@ -130,7 +130,10 @@ def check_method(method: str, options: Mapping[str, Any] | None = None) -> None:
 def _chosen(evidence: Evidence) -> Opinion:
     """What there is decides: features tell most, then probabilities of a model that saw labels, then none."""
     if evidence.features is not None:
-        return better_explained(evidence)
+        opinion = better_explained(evidence)
+        others = [name for name in ("probs", "zero_shot") if getattr(evidence, name) is not None]
+        said = " and ".join(f"`{name}`" for name in others)
+        return opinion.with_note(f"There are features, so {said} took no part.") if others else opinion
     method = "confident_learning" if evidence.probs is not None else "zero_shot"
     has = "`probs`" if evidence.probs is not None else "`zero_shot`"
     return opinion_of(evidence, method).with_note(f"Method {method!r}, because there is {has} only.")

@@ -10,7 +10,6 @@ from noiseproof.detect.opinion import Opinion, by_decision, flagged_by_rate, sec
 from noiseproof.detect.ridge import estimated_rate
 from noiseproof.posterior.mixture import fit_mixture
 
-_LEAST_SEPARATION = 2.0  # Ashman, Bird & Zepf 1994
 _TIE_SHARE = 1e-3  # of the suspicion, that the loss itself decides
 
 
@@ -55,22 +54,24 @@ def small_loss_opinion(evidence: Evidence, *, rate: float | None = None) -> Opin
 def mixture_opinion(evidence: Evidence) -> Opinion:
     """An issue is likelier of the hump with large losses; without two humps, as `small_loss`.
 
-    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1; the guard is ours.
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1.
+    Differs: the guard, and that losses below the smaller mean are never of the far hump.
     """
     seen = evidence.dynamics("mixture")
     mixture = fit_mixture(seen.loss, seed=evidence.seed)
-    if mixture.separation < _LEAST_SEPARATION:
+    if not mixture.has_two_humps:
         opinion = small_loss_opinion(evidence)
         return opinion.with_method("mixture").with_note(
-            f"The losses have no two humps (separation {mixture.separation:.2f}, 2 is the least), so a "
-            "mixture says nothing: issues are the examples with the largest losses, as many as are "
-            "estimated to be wrong. Next: method='auto'."
+            "The losses have no two humps, so a mixture says nothing: issues are the examples with the "
+            "largest losses, as many as are estimated to be wrong. Next: method='auto'."
         )
-    suspicion = 1.0 - mixture.clean
+    # A wide far hump would reach around the near one: nothing below its mean is of the far one.
+    clean = np.where(seen.loss <= mixture.low_mean, 1.0, mixture.clean)
+    suspicion = 1.0 - clean
     # Of the far hump all are equally wrong; the larger loss comes first.
     order = seen.loss / (seen.loss.max() or 1.0)
     suspicion = np.clip((1 - _TIE_SHARE) * suspicion + _TIE_SHARE * order, 0.0, 1.0)
-    return _decided(evidence, suspicion, mixture.clean <= 0.5, "mixture")
+    return _decided(evidence, suspicion, clean <= 0.5, "mixture")
 
 
 def _by_rate(evidence: Evidence, suspicion: np.ndarray, rate: float | None, method: str) -> Opinion:

@@ -1,7 +1,7 @@
 r"""A label that most neighbours of an example do not share is probably wrong.
 
-Votes of the k nearest neighbours by cosine, each weighted by its similarity above that of the farthest one
-and so that all of them count; an issue is an example whose neighbours prefer another class.
+Votes of the k nearest neighbours by cosine, each weighted by its cosine; an issue is an example whose
+neighbours prefer another class.
 
 Source: Zhu, Dong & Liu 2022, arXiv:2110.06283, Section 4.1 (local voting, SimiFeat-V, k = 10).
 Differs: one pass over fixed features instead of the majority over augmented epochs.
@@ -9,6 +9,7 @@ Differs: one pass over fixed features instead of the majority over augmented epo
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,7 +33,8 @@ def neighbours_opinion(evidence: Evidence, *, k: int = 10, search: str = "auto")
     Args:
         evidence: with features.
         k: neighbours that vote.
-        search: "exact", "graph" (faiss, HNSW), or "auto": exact up to 20,000 rows.
+        search: "exact", "graph" (faiss, HNSW), or "auto": exact up to 20,000 rows, or
+            where faiss is not installed.
     """
     features, given = evidence.need("features", "neighbours"), evidence.given_labels
     _check_classes(given, evidence)
@@ -77,7 +79,8 @@ def nearest(
         search: see `neighbours_opinion`.
     """
     unit = _unit(features)
-    is_exact = search == "exact" or (search == "auto" and len(unit) <= MOST_EXACT)
+    has_graph = importlib.util.find_spec("faiss") is not None
+    is_exact = search == "exact" or (search == "auto" and (len(unit) <= MOST_EXACT or not has_graph))
     return _by_blocks(unit, num) if is_exact else _by_graph(unit, num)
 
 

@@ -76,7 +76,8 @@ class PromptOptions:
         momentum: of SGD.
         weight_decay: of the learnable vectors.
 
-    Source: Wei et al. 2024, arXiv:2409.19696, and its released configurations (all but the batch size).
+    Source: Wei et al. 2024, arXiv:2409.19696, and its released configurations, whose warm-up is 5 epochs for
+    labels of the web and of CIFAR-100N.
     """
 
     variant: str = "synthetic"
@@ -102,7 +103,8 @@ class PromptScores:
         is_clean: the selection: p_clean > 1/2; in the real variant also the largest p_yes of all classes.
         p_yes: that a class is right, for each on its own: rows do not sum to 1.
         probs: softmax of the positive prompts; rows sum to 1.
-        suggested: the class of the nearest positive prompt.
+        suggested: the class of the nearest positive prompt; where the given one is not believed, of the
+            others.
         contexts: the learned vectors, positive and negative.
         losses: mean loss of each epoch, while it was learned.
         num_selected: examples that each epoch took for clean, while it was learned.
@@ -216,7 +218,9 @@ def _scored(
             # In float64, where no odds but even ones become 1/2.
             of_given = log_odds.gather(1, given[:, None]).squeeze(1).double().sigmoid()
             is_selected = selected(log_odds, given, variant=variant)
-            softmax, nearest = logits.positive.softmax(-1), logits.positive.argmax(-1)
+            others = logits.positive.scatter(1, given[:, None], -torch.inf).argmax(-1)
+            nearest = torch.where(is_selected, logits.positive.argmax(-1), others)
+            softmax = logits.positive.softmax(-1)
             parts.append((of_given, is_selected, log_odds.sigmoid(), softmax, nearest))
     p_clean, is_clean, p_yes, probs, suggested = (
         torch.cat(each).numpy() for each in zip(*parts, strict=True)

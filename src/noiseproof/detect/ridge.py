@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from noiseproof.detect.inputs import Evidence
@@ -10,26 +12,32 @@ from noiseproof.posterior.true_labels import alike, bayes
 
 # Mean nats per label by which a matrix of its own has to explain the labels better. People's mistakes
 # (CIFAR-10N) and noise by the example gain 0.03 to 0.06, much of it the head's own confusion of classes; pair
-# noise of 10 to 40 % gains 0.10 to 0.27, and near one half nothing can be told (dev/LOG.md).
-_LEAST_GAIN = 0.07
+# noise of 10 to 40 % gains 0.10 to 0.27, and near one half nothing can be told (dev/LOG.md). Fewer classes
+# have less to gain: where labels of one of two go wrong, about 0.04.
+_LEAST_GAIN, _OF_CLASSES = 0.07, 7
 
 
 def leave_one_out_opinion(evidence: Evidence) -> Opinion:
     """Any class may be given instead of the true one, all alike (`posterior.calibration`)."""
     evidence.need("features", "leave_one_out")
-    fit, given = evidence.calibrated, evidence.given_labels
-    posterior = bayes(fit.probs, given, alike(fit.noise_rate, evidence.num_classes))
-    return by_posterior(posterior, given, suspicion=fit.suspicion, probs=fit.probs, method="leave_one_out")
+    fit = evidence.calibrated
+    posterior = bayes(fit.probs, evidence.places, alike(fit.noise_rate, len(evidence.occurring)))
+    return by_posterior(
+        evidence.widened(posterior), evidence.given_labels, suspicion=fit.suspicion,
+        probs=evidence.widened(fit.probs), method="leave_one_out",
+    )  # fmt: skip
 
 
 def transition_opinion(evidence: Evidence) -> Opinion:
     """Some classes are given for others more than for the rest (`posterior.true_labels`)."""
     evidence.need("features", "transition")
-    fit, given = evidence.channel, evidence.given_labels
+    fit = evidence.channel
     rest = fit.posterior.copy()
-    np.put_along_axis(rest, given[:, None], 0.0, axis=1)
-    suspicion = np.clip(rest.sum(1), 0.0, 1.0)
-    return by_posterior(fit.posterior, given, suspicion=suspicion, probs=fit.probs, method="transition")
+    np.put_along_axis(rest, evidence.places[:, None], 0.0, axis=1)
+    return by_posterior(
+        evidence.widened(fit.posterior), evidence.given_labels, suspicion=np.clip(rest.sum(1), 0.0, 1.0),
+        probs=evidence.widened(fit.probs), method="transition",
+    )  # fmt: skip
 
 
 def estimated_rate(evidence: Evidence) -> float:
@@ -41,12 +49,13 @@ def estimated_rate(evidence: Evidence) -> float:
 def better_explained(evidence: Evidence) -> Opinion:
     """The one of the two that the labels speak for, which says why."""
     gain = evidence.channel.log_likelihood - evidence.calibrated.log_likelihood
-    if gain > _LEAST_GAIN:
+    least = _LEAST_GAIN * min(1.0, math.log(len(evidence.occurring)) / math.log(_OF_CLASSES))
+    if gain > least:
         return transition_opinion(evidence).with_note(
             f"Method 'transition', because some classes are given for others far more than for the rest: a "
             f"transition matrix explains the labels better by {gain:.2f} nats each."
         )
     return leave_one_out_opinion(evidence).with_note(
         f"Method 'leave_one_out', because nothing speaks for mistakes that prefer certain pairs of classes: "
-        f"a transition matrix gains {gain:.2f} nats per label, {_LEAST_GAIN:g} would be much."
+        f"a transition matrix gains {gain:.2f} nats per label, {least:.2f} would be much."
     )

@@ -108,6 +108,7 @@ TABLE: dict[str, Detector] = {
         "DeFT: nearer to a learned negative prompt of its class than to the positive one",
         "Wei et al. 2024, arXiv:2409.19696",
         {"variant": VARIANTS, **PROMPT_RANGES},
+        is_random=True,
     ),
     "fusion": Detector(
         f"{_HERE}.fusion:fusion_opinion",

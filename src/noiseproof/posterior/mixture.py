@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass
 
@@ -19,23 +18,23 @@ class LossMixture:
 
     Attributes:
         clean: (n,) probability to be of the component with the smaller mean.
-        separation: distance of the means in units of the mean spread, Ashman's D; above 2 two humps can be
-            told apart; 0 where all losses are equal.
+        has_two_humps: whether the density of the mixture falls between the two means and rises again.
+        low_mean: of the component with the smaller mean, in units of the losses.
     """
 
     clean: Float[np.ndarray, " n"]
-    separation: float
+    has_two_humps: bool
+    low_mean: float
 
 
 def fit_mixture(losses: Float[np.ndarray, " n"], *, seed: int) -> LossMixture:
-    r"""Fit the mixture to losses scaled to [0, 1].
+    """Fit the mixture to losses scaled to [0, 1].
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1; scale and settings as in the authors' code.
-    Ashman, Bird & Zepf 1994, AJ 108, Eq. A1: $D = |\mu_1 - \mu_2| \sqrt{2 / (\sigma_1^2 + \sigma_2^2)}$.
     """
     span = losses.max() - losses.min()
     if span == 0:  # nothing tells them apart
-        return LossMixture(np.ones(len(losses)), 0.0)
+        return LossMixture(np.ones(len(losses)), has_two_humps=False, low_mean=float(losses.min()))
     scaled = ((losses - losses.min()) / span)[:, None]
     mixture = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=seed % 2**32)
     # Array API dispatch, which a user may have turned on, knows other initialisations only.
@@ -43,6 +42,14 @@ def fit_mixture(losses: Float[np.ndarray, " n"], *, seed: int) -> LossMixture:
         warnings.simplefilter("ignore", ConvergenceWarning)  # ten rounds are as published
         mixture.fit(scaled)
         probs = mixture.predict_proba(scaled)
-    means, variances = mixture.means_.ravel(), mixture.covariances_.ravel()
-    separation = abs(means[0] - means[1]) * math.sqrt(2 / variances.sum())
-    return LossMixture(probs[:, means.argmin()], float(separation))
+    means = mixture.means_.ravel()
+    low_mean = float(losses.min() + means.min() * span)
+    return LossMixture(probs[:, means.argmin()], has_two_humps=_falls_and_rises(mixture), low_mean=low_mean)
+
+
+def _falls_and_rises(mixture: GaussianMixture) -> bool:
+    """Whether the density between the two means is somewhere below that at both."""
+    first, second = mixture.means_.ravel()
+    between = np.linspace(first, second, 257)
+    log_density = mixture.score_samples(between[:, None])
+    return bool(log_density.min() < min(log_density[0], log_density[-1]))

@@ -30,6 +30,8 @@ from noiseproof.study.peers import PEERS
 from noiseproof.study.portraits import in_domain
 from noiseproof.study.recipe import DetectorChoice, Encoder, Recipe
 
+_AT_HAND = ("features", "features or probs")
+
 
 @dataclass(frozen=True)
 class Detection:
@@ -139,9 +141,9 @@ def check_choice(name: str, choice: DetectorChoice) -> None:
 def _check_needs(name: str, method: str) -> None:
     if method not in TABLE:
         raise unknown_name("detector", method, TABLE)
-    if method != "fusion" and "features" not in TABLE[method].needs:
+    if method != "fusion" and TABLE[method].needs not in _AT_HAND:
         raise invalid(
-            f"detectors.{name}.method", method, "a detector that looks at features",
+            f"detectors.{name}.method", method, "a detector that looks at features only",
             f"It needs `{TABLE[method].needs}`, which a study does not have. Next: `find_label_issues`.",
         )  # fmt: skip
 
