@@ -201,8 +201,9 @@ class LabelIssues:
 
     @property
     def noise_rate(self) -> float:
-        """Share of wrong labels, in [0, 1]: an estimate where a detector has probabilities of true labels, and
-        what it flags where it only decides.
+        """Share of wrong labels, in [0, 1].
+
+        An estimate where a detector has probabilities of true labels; what it flags where it only decides.
         """
         return float(1 - np.trace(self.joint) / self.joint.sum())
 
