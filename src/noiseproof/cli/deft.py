@@ -140,8 +140,9 @@ def _tell(card: dict[str, Any], out: Path) -> None:
         f"{100 * phase['estimated_rate']:.1f} %"
     )
     if found is not None:
+        wrong = found["num_wrong"] / phase["num_examples"]
         print(
-            f"Against the truth ({_percent(found['num_wrong'] / phase['num_examples'])} wrong), the selection has precision "
+            f"Against the truth ({_percent(wrong)} wrong), the selection has precision "
             f"{_percent(found['clean_precision'])} and recall {_percent(found['clean_recall'])}"
         )
     for note in card["notes"]:
