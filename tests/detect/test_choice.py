@@ -32,7 +32,7 @@ def test_noise_that_prefers_nothing_does_not(rate):
     features, noisy = clouds("symmetric", rate)
     found = find_label_issues(features, noisy.given)
     assert found.method == "leave_one_out"
-    assert "would be much" in found.notes[0]
+    assert "and is taken from" in found.notes[0]
     assert found.noise_rate == pytest.approx(rate, abs=0.04)
     assert found.noise_rate == pytest.approx(found.suspicion.mean(), abs=1e-9)
 

@@ -57,5 +57,5 @@ def better_explained(evidence: Evidence) -> Opinion:
         )
     return leave_one_out_opinion(evidence).with_note(
         f"Method 'leave_one_out', because nothing speaks for mistakes that prefer certain pairs of classes: "
-        f"a transition matrix gains {gain:.2f} nats per label, {least:.2f} would be much."
+        f"a transition matrix gains {gain:.2f} nats per label, and is taken from {least:.2f} on."
     )
