@@ -29,13 +29,13 @@ class Calibrated:
         probs: of the true label, rows sum to 1.
         suspicion: probability that the given label is wrong, in [0, 1].
         noise_rate: fraction of labels that are wrong, in [0, (k - 1) / k].
-        log_likelihood: mean ln P(given | x), nats.
+        sharpness: of the scores.
     """
 
     probs: Float[np.ndarray, "n k"]
     suspicion: Float[np.ndarray, " n"]
     noise_rate: float
-    log_likelihood: float
+    sharpness: float
 
 
 def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " n"]) -> Calibrated:
@@ -67,7 +67,7 @@ def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " 
     likelihood = (1 - contamination) * given + contamination / k
     suspicion = np.clip(wrong / likelihood, 0.0, 1.0)
     rate = contamination * (k - 1) / k
-    return Calibrated(np.exp(log_probs), suspicion, rate, float(np.log(likelihood).mean()))
+    return Calibrated(np.exp(log_probs), suspicion, rate, sharpness)
 
 
 def _negative_log_likelihood(

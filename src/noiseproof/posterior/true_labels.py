@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 from jaxtyping import Float, Int
-from scipy.special import log_softmax
+from scipy.special import softmax
 
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
@@ -60,13 +60,13 @@ class ChannelFit:
         probs: P(true | x), rows sum to 1.
         posterior: P(true | x, given), likewise.
         matrix: transition matrix, T.
-        log_likelihood: mean ln P(given | x), nats.
+        sharpness: of the scores.
     """
 
     probs: Probs
     posterior: Probs
     matrix: Matrix
-    log_likelihood: float
+    sharpness: float
 
 
 def fit_channel(scores: Probs, given_labels: Labels) -> ChannelFit:
@@ -82,11 +82,18 @@ def fit_channel(scores: Probs, given_labels: Labels) -> ChannelFit:
     imagined = max(_IMAGINED * n / k, _LEAST_IMAGINED) * matrix
     matrix = (1 - _UNIFORM_AT_FIRST) * matrix + _UNIFORM_AT_FIRST / k
     for _ in range(_ROUNDS):
-        probs = _sharpened(scores, given_labels, matrix)
+        sharpness = _sharpness(scores, given_labels, matrix)
+        probs = softmax(sharpness * scores, axis=1)
         for _ in range(_STEPS):
             matrix = transition_of(bayes(probs, given_labels, matrix), given_labels, imagined)
+    return ChannelFit(probs, bayes(probs, given_labels, matrix), matrix, sharpness)
+
+
+def log_likelihood(scores: Probs, given_labels: Labels, matrix: Matrix, sharpness: float) -> float:
+    """Mean ln P(given | x) under a transition matrix, nats."""
+    probs = softmax(sharpness * scores, axis=1)
     likelihood = (probs * matrix[:, given_labels].T).sum(1)
-    return ChannelFit(probs, bayes(probs, given_labels, matrix), matrix, float(np.log(likelihood).mean()))
+    return float(np.log(np.maximum(likelihood, np.finfo(float).tiny)).mean())
 
 
 def bayes(probs: Probs, given_labels: Labels, matrix: Matrix) -> Probs:
@@ -114,15 +121,12 @@ def alike(rate: float, num_classes: int) -> Matrix:
     return matrix
 
 
-def _sharpened(scores: Probs, given_labels: Labels, matrix: Matrix) -> Probs:
-    """Softmax of the scores, as sharp as makes the given labels likeliest."""
-    to_given = matrix[:, given_labels].T
-    tiny = np.finfo(float).tiny
+def _sharpness(scores: Probs, given_labels: Labels, matrix: Matrix) -> float:
+    """That under which the given labels are likeliest."""
 
     def cost(log_sharpness: float) -> float:
-        probs = np.exp(log_softmax(np.exp(log_sharpness) * scores, axis=1))
-        return -float(np.log(np.maximum((probs * to_given).sum(1), tiny)).mean())
+        return -log_likelihood(scores, given_labels, matrix, float(np.exp(log_sharpness)))
 
     bounds = (np.log(_LEAST_SHARPNESS), np.log(_MOST_SHARPNESS))
     found = scipy.optimize.minimize_scalar(cost, bounds=bounds, method="bounded")
-    return np.exp(log_softmax(np.exp(found.x) * scores, axis=1))
+    return float(np.exp(found.x))
