@@ -10,10 +10,10 @@ from noiseproof.detect.inputs import Evidence
 from noiseproof.detect.opinion import Opinion, by_posterior
 from noiseproof.posterior.true_labels import alike, bayes
 
-# Nats per held-out label that a matrix of its own has to gain. People's mistakes (CIFAR-10N) and noise by the
-# example gain 0.01 to 0.03, much of it the head's own confusion of classes; pair noise of 10 to 40 % gains 0.10
-# to 0.25 (with 100 classes up to 0.6), and near one half nothing can be told (dev/LOG.md). Fewer classes have
-# less to gain: where labels of one of two go wrong, about 0.04.
+# Nats per held-out label that a matrix of its own has to gain. People's mistakes (CIFAR-10N) and noise by
+# the example gain 0.01 to 0.03, much of it the head's own confusion of classes; pair noise of 10 to 40 %
+# gains 0.10 to 0.25 (in 100 classes up to 0.6), and near one half nothing can be told (dev/LOG.md). Fewer
+# classes have less to gain: where labels of one of two go wrong, about 0.04.
 _LEAST_GAIN, _OF_CLASSES = 0.07, 7
 
 
