@@ -9,13 +9,13 @@ from typing import Any
 
 from noiseproof.adapt.deft_settings import DeftSettings
 from noiseproof.adapt.settings import FinetuneSettings
+from noiseproof.backbones.text_towers import USUAL_MODEL
 from noiseproof.config import parse_overrides, set_value
 from noiseproof.errors import invalid
 from noiseproof.finetune_job import FinetuneJob
 from noiseproof.option_values import checked
 
 PHASES_TWO = ("none", "heads", "full")
-DEFAULT_MODEL = "bundled:lite0-minilm"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class DeftJob:
 
     train: str
     out: Path | str
-    model: str = DEFAULT_MODEL
+    model: str = USUAL_MODEL
     test: str | None = None
     ood: tuple[str, ...] = ()
     settings: DeftSettings = field(default_factory=DeftSettings)

@@ -13,13 +13,14 @@ from typing import Any
 import noiseproof
 from noiseproof import card
 from noiseproof.atomic import write_json
-from noiseproof.backbones.text_towers import open_prompt_tower
+from noiseproof.backbones.text_towers import USUAL_MODEL, open_prompt_tower
 from noiseproof.config import DetectConfig
 from noiseproof.data.probabilities import read_probabilities
 from noiseproof.data.request import Request
 from noiseproof.detect.issues import AUTO, check_method, find_label_issues
-from noiseproof.detect.table import TABLE
-from noiseproof.encoding import backbone_of, encoded, features_in
+from noiseproof.detect.table import is_enough, told_needs
+from noiseproof.encoding import backbone_of, encoded, features_in, image_half_of
+from noiseproof.errors import invalid
 from noiseproof.export.formats import FORMATS, check_format, target
 from noiseproof.export.issues import FOUND, ISSUES, load_issues, read_found, write_issues
 from noiseproof.export.source import Source
@@ -126,11 +127,14 @@ def _wants_features(config: DetectConfig) -> bool:
     """Encoding takes minutes, so probabilities that suffice are taken as they are."""
     if config.features is not None or config.backbone is not None:
         return True
-    has_probs = config.probs is not None
-    if config.method == AUTO:
-        return not has_probs and config.zero_shot is None
-    enough = {"features or probs": has_probs, "zero_shot": True}
-    return not enough.get(TABLE[config.method].needs, False)
+    given = [name for name in ("probs", "zero_shot") if getattr(config, name) is not None]
+    return not (given if config.method == AUTO else is_enough(given, config.method, config.method_options))
+
+
+def _wants_text(config: DetectConfig) -> bool:
+    """Whether nothing but an image-text model has what the method lacks."""
+    given = [name for name in ("probs", "zero_shot") if getattr(config, name) is not None]
+    return config.method != AUTO and not is_enough([*given, "features"], config.method, config.method_options)
 
 
 def _look(this: _Detect) -> None:
@@ -138,13 +142,18 @@ def _look(this: _Detect) -> None:
     config, whole = this.config, this.part.whole
     if not _wants_features(config):
         return
-    if config.method != AUTO and "text_tower" in TABLE[config.method].needs:  # refused before anything runs
-        this.text_tower = open_prompt_tower(config.backbone or "", this.part.dataset.class_names)
+    wants_text, class_names = _wants_text(config), this.part.dataset.class_names
     if config.features is not None:
         this.features, stored = features_in(config.features, whole)
+        if wants_text:
+            this.text_tower = open_prompt_tower(stored.manifest["components"]["backbone"], class_names)
     else:
         begin = time.perf_counter()
-        stored = encoded(config, whole, backbone_of(config, whole), config.cache)
+        if wants_text:
+            _check_images(config, whole)
+            this.text_tower = open_prompt_tower(config.backbone or USUAL_MODEL, class_names)
+        backbone = image_half_of(config) if wants_text else backbone_of(config, whole)
+        stored = encoded(config, whole, backbone, config.cache)
         this.features, this.num_encoded = stored.features, stored.num_encoded
         this.stages.once(
             "extract", title=f"extract {this.part.name}", depends_on=stored.manifest["key"],
@@ -153,6 +162,15 @@ def _look(this: _Detect) -> None:
     components = stored.manifest["components"]
     this.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
     this.made_of |= {"key": stored.manifest["key"], "dim": stored.manifest["dim"]}
+
+
+def _check_images(config: DetectConfig, whole: Dataset) -> None:
+    if whole.kind != "image":
+        raise invalid(
+            "method", config.method, f"a detector for {whole.kind}",
+            f"It needs {told_needs(config.method)}, and an image-text model sees images only. Next: another "
+            "method, or --zero-shot with probabilities of your own.",
+        )  # fmt: skip
 
 
 def _judge(this: _Detect) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.text_towers import SHARED_SPACE, USUAL_MODEL
 from noiseproof.config import DataConfig
 from noiseproof.corruption import aligned_features
 from noiseproof.errors import BadData
@@ -19,6 +20,11 @@ def backbone_of(config: DataConfig, dataset: Dataset) -> AbstractBackbone:
     """The encoder that is named, else the usual one for such examples."""
     default = "features:" if dataset.kind == "features" else "bundled:efficientnet-lite0"
     return open_backbone(config.backbone or default, layer=config.layer)
+
+
+def image_half_of(config: DataConfig) -> AbstractBackbone:
+    """That of the image-text model that is named, else of the usual one, with features that texts share."""
+    return open_backbone(config.backbone or USUAL_MODEL, layer=config.layer or SHARED_SPACE)
 
 
 def encoded(config: DataConfig, dataset: Dataset, backbone: AbstractBackbone, store: Path) -> StoredFeatures:

@@ -22,7 +22,7 @@ from noiseproof.backbones.additions.towers import has_blocks
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.table import check_name, open_backbone
-from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
+from noiseproof.backbones.text_towers import SHARED_SPACE, PromptTower, open_prompt_tower
 from noiseproof.backbones.weights import hash_weights
 from noiseproof.config import RunConfig
 from noiseproof.deft_job import DeftJob
@@ -35,7 +35,6 @@ from noiseproof.stages import digest
 from noiseproof.training_card import identity
 from noiseproof.tuning import said_of_part
 
-SHARED_SPACE = "projected"  # the layer whose features are compared with text
 SCORES = "scores.parquet"
 
 

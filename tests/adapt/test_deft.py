@@ -30,6 +30,9 @@ class Free:
     def encode(self, contexts):
         return nn.functional.normalize(torch.eye(K, WIDTH) + contexts[:, :K], dim=-1)
 
+    def directions(self):
+        return torch.eye(K, WIDTH)
+
 
 class Pixels(nn.Module):
     """An image tower that maps the four colours of an image's one pixel."""

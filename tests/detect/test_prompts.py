@@ -18,6 +18,9 @@ class Linear:
         axes = torch.eye(K, DIM)
         return torch.nn.functional.normalize(axes + contexts.mean(1, keepdim=True), dim=-1)
 
+    def directions(self):
+        return torch.eye(K, DIM)
+
 
 class Free:
     """A tower that can learn any directions: vector j belongs to class j."""
@@ -26,6 +29,9 @@ class Free:
 
     def encode(self, contexts):
         return torch.nn.functional.normalize(torch.eye(K, DIM) + contexts[:, :K], dim=-1)
+
+    def directions(self):
+        return torch.eye(K, DIM)
 
 
 def blobs(n=600, rate=0.3, seed=0):

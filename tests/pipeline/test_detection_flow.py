@@ -156,7 +156,16 @@ def test_stored_features_are_used_and_those_of_other_data_refused(asked, tmp_pat
         ({"method": "neighbours", "method_options": {"k": 0}}, InvalidArgument, r"method_options\['k'\]"),
         ({"export": ["xml"]}, UnknownName, "Unknown export format 'xml'"),
         ({"export": ["fiftyone"]}, InvalidArgument, "`export` is 'fiftyone'; allowed: this format for image"),
-        ({"method": "zero_shot"}, InvalidArgument, "`features` is None|`zero_shot` is None"),
+        (
+            {"method": "zero_shot"},
+            InvalidArgument,
+            "`method` is 'zero_shot'; allowed: a detector for features",
+        ),
+        (
+            {"method": "fusion", "method_options": {"methods": ["aum"]}},
+            InvalidArgument,
+            "two detectors or more",
+        ),
     ],
 )
 def test_slips_are_found_before_any_work(asked, tmp_path, monkeypatch, changed, error, message):

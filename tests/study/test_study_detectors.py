@@ -8,7 +8,7 @@ from clouds import small_recipe
 
 from noiseproof.corruption import corrupt_labels
 from noiseproof.detect.issues import find_label_issues
-from noiseproof.detect.table import TABLE, is_random
+from noiseproof.detect.table import TABLE, is_enough, is_random
 from noiseproof.errors import InvalidArgument, NoiseproofError
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.heads.estimators import LinearProbe
@@ -105,9 +105,7 @@ def test_where_nothing_is_drawn_one_row_stands_for_all_seeds():
     assert sum(1 for _ in detections.detections(after, task="a")) == 4 * 2 * 3
 
 
-@pytest.mark.parametrize(
-    "method", [name for name, entry in TABLE.items() if entry.needs in ("features", "features or probs")]
-)
+@pytest.mark.parametrize("method", [name for name in TABLE if is_enough(("features",), name, {})])
 def test_the_table_says_whether_a_detector_draws(method):
     rng = np.random.default_rng(0)
     labels = np.arange(90) % 3

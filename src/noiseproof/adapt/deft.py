@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from noiseproof.detect.prompts import TextTower
+from noiseproof.detect.text_tower import TextTower
 from noiseproof.losses.dual_prompts import (
     complementary_labels,
     dual_prompt_loss,

@@ -19,9 +19,11 @@ from torch.utils.checkpoint import checkpoint
 from noiseproof.backbones.bundled import PAIR
 from noiseproof.backbones.image_text import open_pair
 from noiseproof.backbones.pair import Tokenizer, open_shipped_pair
-from noiseproof.backbones.wording import caption, class_words, mean_direction
+from noiseproof.backbones.wording import TEMPLATES, caption, class_words, mean_direction
 from noiseproof.errors import BadData, InvalidArgument, invalid
 
+USUAL_MODEL = f"bundled:{PAIR}"
+SHARED_SPACE = "projected"  # the layer of images that are compared with text
 _MOST_AT_ONCE = 512  # prompts; of more, activations are computed again in the backward pass
 _SUPPORTED = (
     "open_clip's causal text transformers that end in their end token, and Hugging Face text towers inside "
@@ -161,7 +163,7 @@ class PromptTower(nn.Module):
         directions = self._directions(prompts.flatten(0, 1), (lengths + num_learned).repeat(num_contexts))
         return directions.view(num_contexts, k, -1)
 
-    def directions(self, templates: Sequence[str]) -> Float[Tensor, "k e"]:
+    def directions(self, templates: Sequence[str] = TEMPLATES) -> Float[Tensor, "k e"]:
         """A direction of each class for zero-shot use: the mean over templates such as "a photo of a {}."."""
         with torch.no_grad():
             return torch.stack([self._mean_over(word, templates) for word in self.class_names])
@@ -213,18 +215,22 @@ def open_prompt_tower(name: str, class_names: Sequence[str]) -> PromptTower:
         UnknownName: no such model.
         BadData: see `PromptTower`.
     """
-    prefix, _, rest = name.partition(":")
-    if name == f"bundled:{PAIR}":
+    check_has_text_tower(name)
+    if name == USUAL_MODEL:
         model, tokenizer = open_shipped_pair()
-    elif prefix == "open_clip":
-        model, tokenizer = open_pair(rest)
     else:
-        raise invalid(
-            "text_tower", name, f"bundled:{PAIR} or open_clip:ARCH/TAG",
-            "Other encoders have no text tower. Next: name an image-text model, whose projected features "
-            "(layer 'projected') go with it.",
-        )  # fmt: skip
+        model, tokenizer = open_pair(name.partition(":")[2])
     return PromptTower(model, tokenizer, class_names, name=name)
+
+
+def check_has_text_tower(name: str) -> None:
+    """Raise unless a backbone of this name is the image half of an image-text model."""
+    if name != USUAL_MODEL and not name.startswith("open_clip:"):
+        raise invalid(
+            "text_tower", name, f"{USUAL_MODEL} or open_clip:ARCH/TAG",
+            "Other encoders have no text tower. Next: name an image-text model, whose projected features "
+            f"(layer {SHARED_SPACE!r}) go with it.",
+        )  # fmt: skip
 
 
 def _text_of(model: Any, name: str) -> Any:

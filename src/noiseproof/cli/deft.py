@@ -108,7 +108,8 @@ def deft(
 ) -> None:
     """Find wrong labels with a positive and a negative learned prompt per class; adapt to the others."""
     given: dict[str, Any] = locals()
-    from noiseproof.deft_job import DEFAULT_MODEL, DeftJob, resolve_deft_settings
+    from noiseproof.backbones.text_towers import USUAL_MODEL
+    from noiseproof.deft_job import DeftJob, resolve_deft_settings
     from noiseproof.finetune_job import resolve_settings
     from noiseproof.two_phases import deft as run_deft
 
@@ -116,7 +117,7 @@ def deft(
     given |= {
         "settings": resolve_deft_settings(given.pop("set_") or (), own),
         "phase2_settings": resolve_settings(given.pop("phase2_set") or ()),
-        "model": model or DEFAULT_MODEL,
+        "model": model or USUAL_MODEL,
         "ood": tuple(ood or ()),
         "shifts": tuple(part.strip() for part in (shifts or "").split(",") if part.strip()),
     }

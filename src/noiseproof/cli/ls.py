@@ -69,11 +69,11 @@ def _datasets() -> Iterable[str]:
 
 
 def _detectors() -> Iterable[str]:
-    from noiseproof.detect.table import TABLE, told_option
+    from noiseproof.detect.table import TABLE, told_needs, told_option
 
     yield f"{'auto':20}what fits what there is, and says why"
     for name, entry in TABLE.items():
-        yield f"{name:20}{entry.summary}  (needs {entry.needs}; {entry.source})"
+        yield f"{name:20}{entry.summary}  (needs {told_needs(name)}; {entry.source})"
         for option, allowed in entry.options.items():
             yield f"    {option}: {told_option(allowed)}"
 

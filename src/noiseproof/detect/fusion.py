@@ -11,29 +11,18 @@ from scipy.stats import rankdata
 from noiseproof.detect.inputs import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision, flagged_by_rate, second_best
 from noiseproof.detect.ridge import estimated_rate
-from noiseproof.errors import invalid
-from noiseproof.registry import unknown_name
-
-DEFAULT = ("leave_one_out", "neighbours", "aum")
-_NOT_FUSED = {"fusion", "auto"}
+from noiseproof.detect.table import FUSED, opinion_of
 
 
-def fusion_opinion(evidence: Evidence, *, methods: Sequence[str] = DEFAULT) -> Opinion:
+def fusion_opinion(evidence: Evidence, *, methods: Sequence[str] = FUSED) -> Opinion:
     """Issues are as many as leave-one-out estimates to be wrong; suggested is what most detectors prefer.
 
     Args:
         evidence: with what each of them needs.
-        methods: two detectors or more, the first of which decides where votes are equal.
+        methods: two detectors or more; the first decides where votes are equal.
 
     Source: Dwork et al. 2001, WWW, Section 3.1 (Borda's method of mean ranks).
     """
-    from noiseproof.detect.table import TABLE, opinion_of
-
-    is_list = isinstance(methods, (list, tuple)) and all(isinstance(one, str) for one in methods)
-    if not is_list or len(methods) < 2 or len(set(methods)) < len(methods) or set(methods) & _NOT_FUSED:
-        raise invalid("methods", methods, "two detectors or more, each once, none of them 'fusion' or 'auto'")
-    for unknown in set(methods) - set(TABLE):
-        raise unknown_name("detector", unknown, TABLE)
     opinions = [opinion_of(evidence, method) for method in methods]
     suspicion = mean_ranks(np.stack([opinion.suspicion for opinion in opinions]))
     is_issue = flagged_by_rate(suspicion, _rate(evidence, opinions))

@@ -40,7 +40,7 @@ class Evidence:
         features: (n, d) of a frozen encoder, array-like; `None` where there are none.
         probs: (n, k) out-of-sample probabilities of the user's own model.
         zero_shot: (n, k) probabilities of an image-text model that never saw the labels.
-        text_tower: class names with learnable contexts, see `detect.prompts`.
+        text_tower: of the image-text model whose features these are, see `detect.text_tower`.
         seed: of detectors that draw random numbers.
     """
 

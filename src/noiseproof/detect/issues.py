@@ -45,7 +45,8 @@ def find_label_issues(
         probs: (n, k) probabilities of your own model, each of an example whose label it did not see; columns
             in the order of the sorted labels, or of `class_names`.
         zero_shot: (n, k) probabilities of an image-text model, columns likewise.
-        text_tower: class names with learnable contexts, for "prompts".
+        text_tower: of the image-text model whose features these are, see `backbones.text_towers`; for
+            "prompts" and "zero_shot".
         ids: (n,) example ids; row numbers by default.
         class_names: k names; also says how many classes there are.
         seed: of detectors that draw random numbers; leave-one-out draws none.

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
 from noiseproof.errors import invalid
 from noiseproof.losses.dual_prompts import (
     check_variant,
@@ -26,7 +27,7 @@ from noiseproof.losses.dual_prompts import (
     stage_of,
 )
 from noiseproof.ranges import Range, check_ranges
-from noiseproof.records import check_finite, check_label_range, check_matrix
+from noiseproof.records import check_label_range
 from noiseproof.rng import stream, torch_seed
 from noiseproof.schedule import learning_rate_factor
 
@@ -41,25 +42,6 @@ RANGES = {
     "momentum": Range(0.0, 1.0, excludes_high=True),
     "weight_decay": Range(0.0),
 }
-
-
-@runtime_checkable  # for the shape checks of the tests
-class TextTower(Protocol):
-    """What phase 1 needs of a text tower; `backbones.text_towers.PromptTower` is one.
-
-    Attributes:
-        class_names: k names.
-        context_dim: d, width of a learnable vector.
-        scale: s, of cosines.
-    """
-
-    class_names: tuple[str, ...]
-    context_dim: int
-    scale: float
-
-    def encode(self, contexts: Float[Tensor, "c m d"]) -> Float[Tensor, "c k e"]:
-        """Unit directions of all classes for each learnable context."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -147,10 +129,9 @@ def prompt_scores(
     Differs: no visual tuning; scores of the final prompts, not of those under way; an epoch or batch without
     a selected example teaches the negative prompts only.
     """
-    rows = _checked(features, given_labels, tower)
+    contexts = first_contexts(tower, options=options, seed=seed).requires_grad_()
+    rows = _checked(features, given_labels, tower, contexts)
     labels = torch.from_numpy(given_labels.astype(np.int64))
-    contexts = _first_contexts(tower, options, seed)
-    _check_space(tower, contexts, rows)
     losses, num_selected = _learn(contexts, rows, labels, tower, options, seed, on_step or (lambda: None))
     return _scored(contexts.detach(), rows, labels, tower, options.variant, losses, num_selected)
 
@@ -228,18 +209,16 @@ def _scored(
     return PromptScores(p_clean, is_clean, p_yes, probs, suggested, contexts.numpy(), losses, num_selected)
 
 
-def _first_contexts(tower: TextTower, options: PromptOptions, seed: int) -> Tensor:
-    """N(0, 0.02^2), the two independent."""
+def first_contexts(tower: TextTower, *, options: PromptOptions, seed: int) -> Float[Tensor, "2 m d"]:
+    """Vectors before the first step: N(0, 0.02^2), the two prompts independent."""
     generator = torch.Generator().manual_seed(torch_seed(seed, "prompts", "init"))
     shape = (2, options.num_context, tower.context_dim)
-    return (_INIT_STD * torch.randn(shape, generator=generator)).requires_grad_()
+    return _INIT_STD * torch.randn(shape, generator=generator)
 
 
-def _checked(features: Any, labels: np.ndarray, tower: TextTower) -> Float[Tensor, "n e"]:
-    """Rows of unit length, as float32."""
-    rows = np.asarray(features)
-    check_matrix(rows)
-    check_finite(rows)
+def _checked(features: Any, labels: np.ndarray, tower: TextTower, contexts: Tensor) -> Float[Tensor, "n e"]:
+    """Rows of unit length, in the space of the text."""
+    rows = unit_rows(features)
     num_classes = len(tower.class_names)
     if num_classes < 2:
         raise invalid("class_names", tower.class_names, "two or more classes")
@@ -248,22 +227,9 @@ def _checked(features: Any, labels: np.ndarray, tower: TextTower) -> Float[Tenso
             "given_labels", f"of length {len(labels)}", f"one label for each of the {len(rows)} rows"
         )
     check_label_range(labels, num_classes, "given_labels")
-    return nn.functional.normalize(torch.from_numpy(rows.astype(np.float32)), dim=-1)
-
-
-def _check_space(tower: TextTower, contexts: Tensor, rows: Tensor) -> None:
     with torch.no_grad():
-        width = tower.encode(contexts).shape[-1]
-    if rows.shape[1] != width:
-        raise invalid(
-            "features", f"of shape {tuple(rows.shape)}", f"(n, {width}), as wide as the text's directions",
-            "Next: extract them with the same image-text model and layer='projected'.",
-        )  # fmt: skip
-
-
-def first_contexts(tower: TextTower, *, options: PromptOptions, seed: int) -> Float[Tensor, "2 m d"]:
-    """Learnable vectors before the first step, for a training that is not `prompt_scores`."""
-    return _first_contexts(tower, options, seed).detach()
+        check_shared_space(rows, tower.encode(contexts).shape[-1])
+    return rows
 
 
 def score_with(
@@ -275,7 +241,6 @@ def score_with(
     variant: str,
 ) -> PromptScores:
     """What prompts that were learned elsewhere say of every example; `prompt_scores` has the arguments."""
-    rows = _checked(features, given_labels, tower)
-    _check_space(tower, contexts, rows)
+    rows = _checked(features, given_labels, tower, contexts)
     labels = torch.from_numpy(given_labels.astype(np.int64))
     return _scored(contexts.detach(), rows, labels, tower, variant, (), ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ class Detector:
 
     Attributes:
         home: where the function is: (evidence, **options) -> `Opinion`.
-        needs: what it looks at beside the given labels.
+        needs: what it looks at beside the given labels: alternatives, each of things that go together.
         summary: what it does, a phrase.
         source: authors and year.
         options: name -> the numbers or words allowed, in words or as a range.
@@ -31,7 +31,7 @@ class Detector:
     """
 
     home: str
-    needs: str
+    needs: tuple[tuple[str, ...], ...]
     summary: str
     source: str
     options: Mapping[str, Allowed] = field(default_factory=dict)
@@ -39,36 +39,37 @@ class Detector:
 
 
 _HERE = "noiseproof.detect"
+_FEATURES = (("features",),)
 _RATE = {"rate": Range(0.0, 1.0)}
 TABLE: dict[str, Detector] = {
     "leave_one_out": Detector(
         f"{_HERE}.ridge:leave_one_out_opinion",
-        "features",
+        _FEATURES,
         "a ridge head that never saw the label; mistakes go to all classes alike",
         "Golub, Heath & Wahba 1979; calibration ours",
     ),
     "transition": Detector(
         f"{_HERE}.ridge:transition_opinion",
-        "features",
+        _FEATURES,
         "the same where some classes are given for others more than for the rest",
         "Dempster, Laird & Rubin 1977; Dawid & Skene 1979",
     ),
     "confident_learning": Detector(
         f"{_HERE}.confident:confident_opinion",
-        "features or probs",
+        (("features",), ("probs",)),
         "confidently of another class, by thresholds per class",
         "Northcutt, Jiang & Chuang 2021, arXiv:1911.00068",
     ),
     "neighbours": Detector(
         f"{_HERE}.neighbours:neighbours_opinion",
-        "features",
+        _FEATURES,
         "most nearest neighbours have another label",
         "Zhu, Dong & Liu 2022, arXiv:2110.06283",
         {"k": Range(1.0, is_whole=True), "search": ("auto", "exact", "graph")},
     ),
     "small_loss": Detector(
         f"{_HERE}.learning:small_loss_opinion",
-        "features",
+        _FEATURES,
         "the largest losses while a head learns, as many as labels are wrong",
         "Han et al. 2018, arXiv:1804.06872",
         _RATE,
@@ -76,21 +77,21 @@ TABLE: dict[str, Detector] = {
     ),
     "mixture": Detector(
         f"{_HERE}.learning:mixture_opinion",
-        "features",
+        _FEATURES,
         "the upper of two humps of these losses",
         "Li, Socher & Hoi 2020, arXiv:2002.07394",
         is_random=True,
     ),
     "aum": Detector(
         f"{_HERE}.learning:aum_opinion",
-        "features",
+        _FEATURES,
         "a smaller margin while a head learns than labels that are wrong for sure",
         "Pleiss et al. 2020, arXiv:2001.10528",
         is_random=True,
     ),
     "forgetting": Detector(
         f"{_HERE}.learning:forgetting_opinion",
-        "features",
+        _FEATURES,
         "never learned, or learned and forgotten again and again",
         "Toneva et al. 2019, arXiv:1812.05159",
         _RATE,
@@ -98,13 +99,13 @@ TABLE: dict[str, Detector] = {
     ),
     "zero_shot": Detector(
         f"{_HERE}.zero_shot:zero_shot_opinion",
-        "zero_shot",
+        (("zero_shot",), ("features", "text_tower")),
         "an image-text model likes another class better",
         "Wei et al. 2024, arXiv:2409.19696, Table 1",
     ),
     "prompts": Detector(
         f"{_HERE}.prompted:prompts_opinion",
-        "features and text_tower",
+        (("features", "text_tower"),),
         "DeFT: nearer to a learned negative prompt of its class than to the positive one",
         "Wei et al. 2024, arXiv:2409.19696",
         {"variant": VARIANTS, **PROMPT_RANGES},
@@ -112,12 +113,13 @@ TABLE: dict[str, Detector] = {
     ),
     "fusion": Detector(
         f"{_HERE}.fusion:fusion_opinion",
-        "what its methods need",
+        (),  # what its methods need
         "mean rank of several detectors",
         "Dwork et al. 2001",
         {"methods": "names of detectors"},
     ),
 }
+FUSED = ("leave_one_out", "neighbours", "aum")
 DETECTORS = Registry("detector", {name: entry.home for name, entry in TABLE.items()})
 
 
@@ -143,6 +145,8 @@ def checked_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnknownName, InvalidArgument: see `opinion_of`.
     """
+    if method == "fusion":
+        _check_fused(fused(options))
     return check_options(method, options, TABLE[method].options)
 
 
@@ -166,13 +170,36 @@ def check_options(method: str, options: Mapping[str, Any], known: Mapping[str, A
     return dict(options)
 
 
+def is_enough(at_hand: Collection[str], method: str, options: Mapping[str, Any]) -> bool:
+    """Whether a method, by its name in the table, can be run on what there is beside the given labels."""
+    if method == "fusion":
+        return all(is_enough(at_hand, one, {}) for one in fused(options))
+    return any(set(alternative) <= set(at_hand) for alternative in TABLE[method].needs)
+
+
 def is_random(method: str, options: Mapping[str, Any]) -> bool:
     """Whether a method, by its name in the table, may say something else with another seed."""
     if method == "fusion":
-        from noiseproof.detect.fusion import DEFAULT
-
-        return any(is_random(one, {}) for one in options.get("methods", DEFAULT))
+        return any(is_random(one, {}) for one in fused(options))
     return method in TABLE and TABLE[method].is_random
+
+
+def fused(options: Mapping[str, Any]) -> Sequence[str]:
+    """The methods that "fusion" is told, or its usual ones."""
+    return options.get("methods", FUSED)
+
+
+def _check_fused(methods: Any) -> None:
+    is_list = isinstance(methods, (list, tuple)) and all(isinstance(one, str) for one in methods)
+    if not is_list or not 2 <= len(methods) == len(set(methods)) or {"fusion", "auto"} & set(methods):
+        raise invalid("methods", methods, "two detectors or more, each once, none of them 'fusion' or 'auto'")
+    for unknown in set(methods) - set(TABLE):
+        raise unknown_name("detector", unknown, TABLE)
+
+
+def told_needs(method: str) -> str:
+    """What it needs, in words."""
+    return " or ".join(map(" and ".join, TABLE[method].needs)) or "what its methods need"
 
 
 def told_option(allowed: Allowed) -> str:

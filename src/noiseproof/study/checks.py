@@ -9,7 +9,7 @@ from noiseproof.backbones.table import check_name
 from noiseproof.errors import InvalidArgument, MissingExtra, NoiseproofError, invalid
 from noiseproof.noise.labels import KINDS
 from noiseproof.registry import unknown_name
-from noiseproof.study.detections import check_choice
+from noiseproof.study.detections import at_hand, check_choice
 from noiseproof.study.figures import FIGURES
 from noiseproof.study.grid import Grid
 from noiseproof.study.recipe import Recipe
@@ -45,7 +45,7 @@ def _mistakes(recipe: Recipe, data: Path | None) -> Iterator[NoiseproofError]:
             yield unknown_name(KINDS.kind, noise, KINDS.names)
     for name, choice in recipe.detectors.items():
         try:
-            check_choice(name, choice)
+            check_choice(name, choice, at_hand(recipe))
         except NoiseproofError as error:
             yield error
     for name in dict.fromkeys(name for one in recipe.backbones for name in (one.name, *one.repeats)):

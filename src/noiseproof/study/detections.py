@@ -6,7 +6,7 @@ Kept beside the cells, only where a recipe names detectors; the rows and address
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from noiseproof.backbones.text_towers import (
+    SHARED_SPACE,
+    USUAL_MODEL,
+    PromptTower,
+    check_has_text_tower,
+    open_prompt_tower,
+)
 from noiseproof.config import CorruptConfig
 from noiseproof.detect.issues import AUTO, find_label_issues
-from noiseproof.detect.table import DETECTORS, TABLE, checked_options, is_random
-from noiseproof.errors import invalid
+from noiseproof.detect.table import DETECTORS, checked_options, is_enough, is_random, told_needs
+from noiseproof.errors import InvalidArgument, invalid
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.records import LabelIssues
 from noiseproof.registry import unknown_name
@@ -29,8 +36,6 @@ from noiseproof.study.material import Encoded, OpenTask, TrainingData
 from noiseproof.study.peers import PEERS
 from noiseproof.study.portraits import in_domain
 from noiseproof.study.recipe import DetectorChoice, Encoder, Recipe
-
-_AT_HAND = ("features", "features or probs")
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,18 @@ def asked_detections(
         yield asked_detection(grid, place)
 
 
-def check_choice(name: str, choice: DetectorChoice) -> None:
-    """Raise unless there is such a method and it has these options.
+def at_hand(recipe: Recipe) -> tuple[str, ...]:
+    """What detectors find beside the given labels, whatever the encoder."""
+    try:
+        for name in dict.fromkeys(name for one in recipe.backbones for name in one.names):
+            check_has_text_tower(name)
+    except InvalidArgument:
+        return ("features",)
+    return ("features", "text_tower")
+
+
+def check_choice(name: str, choice: DetectorChoice, at_hand: Collection[str]) -> None:
+    """Raise unless there is such a method, it has these options, and what it needs is at hand.
 
     Raises:
         UnknownName, InvalidArgument: see `find_label_issues`.
@@ -132,19 +147,17 @@ def check_choice(name: str, choice: DetectorChoice) -> None:
         PEERS[choice.method].checked(choice.method, choice.options)
     elif choice.method != AUTO:
         options = checked_options(choice.method, choice.options)
-        for method in (choice.method, *(options.get("methods", ()) if choice.method == "fusion" else ())):
-            _check_needs(name, method)
+        _check_needs(name, choice.method, options, at_hand)
     elif choice.options:
         raise invalid(f"detectors.{name}.options", choice.options, "none with method 'auto'")
 
 
-def _check_needs(name: str, method: str) -> None:
-    if method not in TABLE:
-        raise unknown_name("detector", method, TABLE)
-    if method != "fusion" and TABLE[method].needs not in _AT_HAND:
+def _check_needs(name: str, method: str, options: Mapping[str, Any], at_hand: Collection[str]) -> None:
+    if not is_enough(at_hand, method, options):
         raise invalid(
             f"detectors.{name}.method", method, "a detector that looks at features only",
-            f"It needs `{TABLE[method].needs}`, which a study does not have. Next: `find_label_issues`.",
+            f"It needs {told_needs(method)}, and not every encoder of the recipe has a text tower. Next: "
+            f"image-text models with layer {SHARED_SPACE!r} only, such as {USUAL_MODEL}.",
         )  # fmt: skip
 
 
@@ -187,7 +200,7 @@ class Arena:
         """
         choice = self._grid.recipe.detectors[place.detector]
         features = self._train_features[data.rows]
-        detect = _prepared(choice)
+        detect = self._prepared(choice)
         begin, begin_cpu = time.perf_counter(), time.process_time()
         issues = detect(features, data.given_labels, self._class_names, place.seed)
         wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - begin_cpu
@@ -207,6 +220,27 @@ class Arena:
             **self._accuracies(features, issues, place.seed, data.key),
         )
 
+    def _prepared(self, choice: DetectorChoice) -> Callable[..., LabelIssues]:
+        """(features, labels, class names, seed) -> record; imports and towers come before any clock."""
+        method, options = choice.method, choice.options
+        if method in PEERS:
+            peer = PEERS[method]
+            peer.prepare()
+            return lambda features, labels, names, seed: peer.detect(features, labels, names, **options)
+        for name in DETECTORS.names:
+            DETECTORS.load(name)
+        is_complete = method == AUTO or is_enough(("features",), method, options)
+        tower = None if is_complete else self._text_tower
+        return lambda features, labels, names, seed: find_label_issues(
+            features,
+            labels,
+            method=method,
+            method_options=options,
+            class_names=names,
+            text_tower=tower,
+            seed=seed,
+        )
+
     def _accuracies(
         self, features: Float[np.ndarray, "n d"], issues: LabelIssues, seed: int, key: str
     ) -> dict[str, Any]:
@@ -223,6 +257,10 @@ class Arena:
         return tuple(self._task.parts.train.dataset.class_names)
 
     @cached_property
+    def _text_tower(self) -> PromptTower:
+        return open_prompt_tower(self._encoded.backbone.name, self._class_names)
+
+    @cached_property
     def _train_features(self) -> Float[np.ndarray, "n d"]:
         return np.asarray(self._encoded.features(self._task.parts.train))
 
@@ -230,17 +268,3 @@ class Arena:
     def _downstream(self) -> Downstream:
         features = np.asarray(self._encoded.features(self._test))
         return Downstream(probe_of(self._grid.recipe), features, self._test)
-
-
-def _prepared(choice: DetectorChoice) -> Callable[..., LabelIssues]:
-    """(features, labels, class names, seed) -> record; imports come first, so that no clock shows them."""
-    method, options = choice.method, choice.options
-    if method in PEERS:
-        peer = PEERS[method]
-        peer.prepare()
-        return lambda features, labels, names, seed: peer.detect(features, labels, names, **options)
-    for name in DETECTORS.names:
-        DETECTORS.load(name)
-    return lambda features, labels, names, seed: find_label_issues(
-        features, labels, method=method, method_options=options, class_names=names, seed=seed
-    )
