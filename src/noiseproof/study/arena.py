@@ -18,6 +18,7 @@ from noiseproof.report.tables import (
     percent_cell,
 )
 from noiseproof.study.arena_settings import (
+    AS_GIVEN,
     Setting,
     for_every_seed,
     notes_of_detections,
@@ -26,7 +27,7 @@ from noiseproof.study.arena_settings import (
     with_truth,
 )
 from noiseproof.study.comparisons import difference_cell
-from noiseproof.study.found import Found, over_seeds, paired, per_seed
+from noiseproof.study.found import Found, over_seeds
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,13 @@ COLUMNS = (
     Column("s", "wall_s", _seconds),
     Column("CPU s", "cpu_s", _seconds),
 )
+_MEANINGS = (
+    "In %, over the whole training set. Precision, recall, F1: of the flagged; clean: of the rest.",
+    "At 1, 5, 10 %: precision of so many with the highest suspicion. Rate error: estimated less true "
+    "share of wrong labels, in points. Transition error: half the sum of absolute differences of a row.",
+    "s: wall time of the detector, with the features in memory; CPU s: of all its threads, which other "
+    "work on the machine hardly changes.",
+)
 DOWNSTREAM = (
     Column("all", "accuracy_all"),
     Column("selected", "accuracy_selected", sign=1),
@@ -90,16 +98,30 @@ def arena_table(found: Found) -> Table:
         for detector in found.detectors
         if len(setting.of(detector))
     ]
-    notes = (
-        "In %, over the whole training set. Precision, recall, F1: of the flagged; clean: of the rest.",
-        "At 1, 5, 10 %: precision of so many with the highest suspicion. Rate error: estimated less true "
-        "share of wrong labels, in points. Transition error: half the sum of absolute differences of a row.",
-        "s: wall time of the detector, with the features in memory; CPU s: of all its threads, which other "
-        "work on the machine hardly changes.",
-        *notes_of_detections(found),
-    )
+    notes = (*_MEANINGS, *notes_of_detections(found))
     columns = (*setting_columns(found), "detector", *(one.name for one in COLUMNS))
     return Table("Detectors", columns, tuple(body), notes, num_text_columns=len(setting_columns(found)) + 1)
+
+
+def arena_kinds_table(found: Found) -> Table:
+    """Every detector under every kind of noise, by all metrics, over sets and rates."""
+    rows = for_every_seed(with_truth(found), found)
+    body = []
+    for kind, own in rows.groupby(rows["noise"].str.partition(":")[0], sort=False):
+        setting = Setting("", "", str(kind), own)
+        told = AS_GIVEN if kind == "none" else str(kind)
+        body += [
+            (name_cell(told), name_cell(name), *(_cell(setting, name, found, one) for one in COLUMNS))
+            for name in found.detectors
+            if len(setting.of(name))
+        ]
+    notes = (
+        "Means over the rates of a set first, then over sets, both within a seed.",
+        *_MEANINGS,
+        *notes_of_detections(found),
+    )
+    columns = ("labels", "detector", *(one.name for one in COLUMNS))
+    return Table("Detectors by kind of noise", columns, tuple(body), notes, num_text_columns=2)
 
 
 def arena_summary_table(found: Found) -> Table:
@@ -127,21 +149,19 @@ def arena_summary_table(found: Found) -> Table:
 def arena_compared_table(found: Found) -> Table:
     """The first detector of the recipe against every other: won and lost settings, and time."""
     first, *others = found.detectors or [""]
-    everything = for_every_seed(with_truth(found), found)
-    body = []
+    everything = Setting("", "mean", "", for_every_seed(with_truth(found), found))
+    places, body = list(settings(found)), []
     for other in others:
-        per_setting = [differences(setting, first, other) for setting in settings(found)]
+        per_setting = [differences(setting, first, other) for setting in places]
         won = [values for values in per_setting if values and fmean(values) > 0]
         lost = [values for values in per_setting if values and fmean(values) < 0]
-        own, theirs = (everything[everything["detector"] == name] for name in (first, other))
-        mean = per_seed(paired(own, theirs, "average_precision", but="detector"), "average_precision")
         body.append(
             (
                 name_cell(f"{first} less {other}"),
                 *_counts(sum(map(bool, per_setting)), won, sign=1),
                 *_counts(None, lost, sign=-1),
-                difference_cell(mean.values(), digits=2),
-                _ratio(found, first, other),
+                difference_cell(differences(everything, first, other), digits=2),
+                _ratio(places, first, other),
             )
         )
     notes = (
@@ -200,6 +220,7 @@ def downstream_table(found: Found) -> Table:
 
 ARENA_TABLES: dict[str, Callable[[Found], Table]] = {
     "arena": arena_table,
+    "arena-kinds": arena_kinds_table,
     "arena-summary": arena_summary_table,
     "arena-compared": arena_compared_table,
     "arena-differences": arena_differences_table,
@@ -209,28 +230,20 @@ ARENA_TABLES: dict[str, Callable[[Found], Table]] = {
 
 def differences(setting: Setting, first: str, other: str) -> list[float]:
     """Average precision of one detector less another's, for each seed that both have."""
-    own = paired(setting.of(first), setting.of(other), "average_precision", but="detector")
-    return list(per_seed(own, "average_precision").values())
+    return setting.differences(first, other, "average_precision")
 
 
 def _cell(setting: Setting, detector: str, found: Found, column: Column) -> Cell:
-    own = setting.of(detector)
-    others = [setting.of(other) for other in found.detectors if other != detector]
-    leads = [_lead(own, rows, column) for rows in others if len(rows)]
-    leads = [
-        values for values in leads if not values or any(values)
-    ]  # "auto" says what the one it chose does
-    is_best = bool(column.sign) and bool(leads) and all(map(is_positive, leads))
-    return column.show(over_seeds(own, column.field), is_best=is_best)
+    is_best = bool(column.sign) and _is_ahead(setting, detector, found, column)
+    return column.show(over_seeds(setting.of(detector), column.field), is_best=is_best)
 
 
-def _lead(own: pd.DataFrame, other: pd.DataFrame, column: Column) -> list[float]:
-    """By seed, of two detectors in one setting, whose rows differ in nothing but the seed.
-
-    Thousands of these make a table, so there is no merging of frames.
-    """
-    first, second = (rows.set_index("seed")[column.field].dropna().to_dict() for rows in (own, other))
-    return [column.sign * (first[seed] - second[seed]) for seed in first if seed in second]
+def _is_ahead(setting: Setting, detector: str, found: Found, column: Column) -> bool:
+    """Of all that say something else: "auto" says what the one it chose does."""
+    others = [other for other in found.detectors if other != detector and len(setting.of(other))]
+    leads = [setting.differences(detector, other, column.field) for other in others]
+    leads = [[column.sign * value for value in lead] for lead in leads if not lead or any(lead)]
+    return bool(leads) and all(map(is_positive, leads))
 
 
 def _counts(num: int | None, held: Sequence[Sequence[float]], *, sign: int) -> list[Cell]:
@@ -239,11 +252,11 @@ def _counts(num: int | None, held: Sequence[Sequence[float]], *, sign: int) -> l
     return [Cell(str(count), value=count) for count in (num, len(held), clearly) if count is not None]
 
 
-def _ratio(found: Found, first: str, other: str) -> Cell:
+def _ratio(places: Sequence[Setting], first: str, other: str) -> Cell:
     """How many times the CPU seconds of the first the other takes."""
     pairs = [
         (setting.of(first)["cpu_s"].mean(), setting.of(other)["cpu_s"].mean())
-        for setting in settings(found)
+        for setting in places
         if len(setting.of(first)) and len(setting.of(other))
     ]
     if not pairs:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
 from noiseproof.report.tables import INTERVAL_MEANING, ONE_SEED, Cell, name_cell
 from noiseproof.study.detections import detections
-from noiseproof.study.found import Found, encoder_key
+from noiseproof.study.found import Found, encoder_key, means_within_seeds
 from noiseproof.study.grid import Grid, noise_name
 
 AS_GIVEN = "as given"
@@ -38,7 +41,32 @@ class Setting:
 
     def of(self, detector: str) -> pd.DataFrame:
         """The rows of one detector."""
-        return self.rows[self.rows["detector"] == detector]
+        return self._by_detector.get(detector, self.rows.head(0))
+
+    @cached_property
+    def _by_detector(self) -> dict[Any, pd.DataFrame]:
+        return dict(iter(self.rows.groupby("detector")))
+
+    def differences(self, first: str, other: str, field: str) -> list[float]:
+        """Of a column of two detectors, for each seed that both have; over several settings their mean.
+
+        Thousands of these make a table, so there is no merging of frames.
+        """
+        own, theirs = self._values(first, field), self._values(other, field)
+        both = ((*where, own[where] - theirs[where]) for where in own if where in theirs)
+        return list(means_within_seeds(both).values())
+
+    def _values(self, detector: str, field: str) -> dict[tuple[int, str, tuple], float]:
+        """(seed, task, place in the grid) -> what is known of a column."""
+        columns = self._lists.get(detector, {})
+        rows = zip(*(columns.get(name, ()) for name in ("seed", *_KEYS, field)), strict=True)
+        return {
+            (seed, place[1], tuple(place)): value for seed, *place, value in rows if not _is_unknown(value)
+        }
+
+    @cached_property
+    def _lists(self) -> dict[Any, dict[Any, list]]:
+        return {detector: rows.to_dict("list") for detector, rows in self._by_detector.items()}
 
     def cells(self, found: Found) -> tuple[Cell, ...]:
         """Its name, with the encoder where there are several."""
@@ -49,6 +77,10 @@ class Setting:
             encoders.get(self.encoder, self.encoder),
         )
         return tuple(map(name_cell, names[: len(setting_columns(found))]))
+
+
+def _is_unknown(value: float | None) -> bool:
+    return value is None or math.isnan(value)
 
 
 def settings(found: Found, *, wrong_only: bool = True) -> Iterator[Setting]:

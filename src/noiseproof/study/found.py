@@ -191,11 +191,14 @@ def per_seed(cells: pd.DataFrame, value: str) -> dict[int, float]:
     """
     if not len(cells):
         return {}
+    return means_within_seeds(zip(*(cells[name] for name in ("seed", "task", "place", value)), strict=True))
+
+
+def means_within_seeds(values: Iterable[tuple[int, str, Any, float | None]]) -> dict[int, float]:
+    """The same of (seed, task, place, value)."""
     by_seed: dict[int, dict[str, list[float]]] = {}
     places = set()
-    for seed, task, place, number in zip(
-        *(cells[name] for name in ("seed", "task", "place", value)), strict=True
-    ):
+    for seed, task, place, number in values:
         if pd.notna(number):
             by_seed.setdefault(int(seed), {}).setdefault(task, []).append(float(number))
             places.add(place)
