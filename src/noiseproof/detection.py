@@ -266,6 +266,8 @@ def _notes(this: _Detect) -> list[str]:
     said = []
     if this.part.noise is not None:
         said.append("Labels as they were before noise was put in count as right.")
+        if any(name.startswith("cleaned") for name in this.config.export):
+            said.append("The cleaned copy has the labels put in that were not found: it is for a rehearsal.")
     if this.config.limit is not None:
         said.append(f"At most {this.config.limit} random examples were used.")
     if num_skipped := this.part.whole.num_skipped:

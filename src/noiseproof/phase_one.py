@@ -31,7 +31,7 @@ from noiseproof.noise.kept import keep_noise
 from noiseproof.parts import Part
 from noiseproof.progress import stage
 from noiseproof.selecting import SCORES, Selecting, features_of, fresh_tower
-from noiseproof.training.loop import CHECKPOINT, LOG, logged, train
+from noiseproof.training.loop import CHECKPOINT, train
 from noiseproof.training.networks import outputs
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training_card import finished
@@ -72,8 +72,7 @@ def phase_one(this: Selecting) -> dict[str, Any] | None:
         "num_steps": learned.steps,
         "num_examples": len(this.data),
         "num_selected": int(scores.is_clean.sum()),
-        "estimated_rate": float(1 - scores.p_clean.mean()),
-        "losses": list(scores.losses),
+        "loss_by_epoch": list(scores.losses),
         "wall_s": round(time.perf_counter() - begin, 2),
         "identity": this.identity,
     }
@@ -127,10 +126,9 @@ def _in_the_loop(this: Selecting) -> _Learned | None:
     this.text.cpu()
     contexts = model.contexts.detach().cpu()
     scores = score_with(contexts, features, this.given_labels, this.text, variant=settings.variant)
-    losses = tuple(float(row["loss"]) for row in logged(this.out / LOG))
     said = {"mode": settings.tune, "parameters": learning, "of": num_all}
     tower = merged(model.tower.network.cpu())
-    return _Learned(replace(scores, losses=losses), tower, said, plan.num_steps)
+    return _Learned(scores, tower, said, plan.num_steps)
 
 
 def _model(this: Selecting) -> DualPrompts:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from noiseproof.adapt_job import data_config
 from noiseproof.backbones.table import open_backbone
 from noiseproof.data.splits import subset
 from noiseproof.errors import BadData
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.finetune_job import data_config
 from noiseproof.finetuning import RESULTS, carried_out
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.selecting import SCORES, Selecting, features_of, read_scores

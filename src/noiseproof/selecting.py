@@ -17,6 +17,7 @@ from torch import nn
 from noiseproof.adapt.deft_settings import NONE, DeftSettings
 from noiseproof.adapt.learnable import Tune
 from noiseproof.adapt.start import Start, open_start
+from noiseproof.adapt_job import data_config
 from noiseproof.backbones.additions.table import tower_for
 from noiseproof.backbones.additions.towers import has_blocks
 from noiseproof.backbones.base import AbstractBackbone
@@ -28,7 +29,6 @@ from noiseproof.config import RunConfig
 from noiseproof.deft_job import DeftJob
 from noiseproof.errors import BadData, invalid
 from noiseproof.features.extract import extract
-from noiseproof.finetune_job import data_config
 from noiseproof.parts import Part, Parts, open_parts
 from noiseproof.records import Dataset, rows_by_id
 from noiseproof.stages import digest
@@ -114,7 +114,7 @@ def open_selecting(job: DeftJob, accelerator: Any) -> Selecting:
         InvalidArgument: a setting, a model without a text tower, an image tower that cannot be tuned so.
         BadData: data or manifest cannot be used, or class names that no text tower can tell apart.
     """
-    config = data_config(job.finetuning(job.out))
+    config = data_config(job)
     parts = open_parts(config)
     for part in parts.all:
         if part.dataset.kind != "image":

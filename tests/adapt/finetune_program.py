@@ -18,7 +18,8 @@ SETTINGS = (
 
 def job(train: str, test: str, out: str, loss: str) -> FinetuneJob:
     return FinetuneJob(
-        train, "zoo:resnet8-noise20", out, test=test, settings=resolve_settings(SETTINGS, {"loss": loss}),
+        train, out, backbone="zoo:resnet8-noise20", test=test,
+        settings=resolve_settings(SETTINGS, {"loss": loss}),
         label_noise="symmetric", rate=0.25, wise_ft=(0.0, 0.5), quiet=True,
     )  # fmt: skip
 

@@ -38,8 +38,8 @@ def job(tmp_path):
     train, test = image_folder(tmp_path / "train"), image_folder(tmp_path / "test", per_class=4, seed=1)
     return FinetuneJob(
         train,
-        "zoo:resnet8-noise20",
         tmp_path / "out",
+        backbone="zoo:resnet8-noise20",
         test=test,
         settings=resolve_settings(SMALL),
         quiet=True,

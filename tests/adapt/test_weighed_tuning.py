@@ -30,7 +30,7 @@ SMALL = ("epochs=2", "batch_size=4", "padding=1", "validation=0.2", "learning_ra
 def job(tmp_path):
     train, test = image_folder(tmp_path / "train"), image_folder(tmp_path / "test", per_class=4, seed=1)
     return FinetuneJob(
-        train, "zoo:resnet8-simclr", tmp_path / "out", test=test,
+        train, tmp_path / "out", backbone="zoo:resnet8-simclr", test=test,
         settings=resolve_settings((*SMALL, "meta.per_class=2")), label_noise="symmetric", rate=0.25,
         quiet=True,
     )  # fmt: skip

@@ -131,7 +131,7 @@ def test_rows_that_were_not_judged_stay(home):
     assert shown(after) == ["cat", "dog", "dog", "dog"]
 
 
-def test_the_original_label_is_that_of_the_first_cleaning(home):
+def test_a_second_cleaning_loses_no_label_of_the_first(home):
     _, _, copy = cleaned(save_table(home / "data", "csv"), home, label="species")
     once = noiseproof.open_dataset(str(copy), label="species")
     issues = judged(once.ids, given=(0, 1, 1, 0), suggested=(0, 0, 1, 0), names=("cat", "dog"))
@@ -140,6 +140,7 @@ def test_the_original_label_is_that_of_the_first_cleaning(home):
     )
     assert [row["species"] for row in table_of(again)] == ["cat", "cat", "dog", "cat"]
     assert [row["original_label"] for row in table_of(again)] == ["cat", "cat", "dog", "dog"]
+    assert [row["original_label_2"] for row in table_of(again)] == ["cat", "dog", "dog", "cat"]
     assert noiseproof.open_dataset(str(again), label="species").examples[3].size == (8, 8)
 
 

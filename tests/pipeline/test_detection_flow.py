@@ -47,7 +47,7 @@ def test_options_of_detect_are_those_of_its_configuration():
 
 
 def test_planted_labels_are_found_and_the_files_say_so(asked, tmp_path):
-    result = detect(asked(corrupt="symmetric:0.1", export=["csv", "json"]))
+    result = detect(asked(corrupt="symmetric:0.1", export=["csv", "json", "cleaned-drop"]))
     assert result.found["against_truth"]["recall"] >= 0.8
     assert result.found["against_truth"]["num_wrong"] == 9
     frame = pd.read_parquet(tmp_path / "issues" / "label_issues.parquet")
@@ -58,6 +58,7 @@ def test_planted_labels_are_found_and_the_files_say_so(asked, tmp_path):
     assert card["data"]["label_noise"]["realised_rate"] == pytest.approx(0.1)
     assert card["features"]["dim"] == 8
     assert "Labels as they were before noise was put in count as right." in card["notes"]
+    assert any("it is for a rehearsal" in note for note in card["notes"])
 
 
 def test_the_same_command_again_does_nothing(asked, tmp_path, monkeypatch):

@@ -21,7 +21,8 @@ def test_all_recipes_are_there():
         "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum",
     )  # fmt: skip
     of_paper_2 = ("asymmetric", "by-heart", "symmetric", "tolerant-human", "tolerant")
-    names = {"paper1": of_paper_1, "paper2": of_paper_2, "paper3": ("arena", "adaptation", "detection")}
+    of_paper_3 = ("arena", "adaptation", "detection", "tuning")
+    names = {"paper1": of_paper_1, "paper2": of_paper_2, "paper3": of_paper_3}
     assert {f"{paper}-{one}" for paper, own in names.items() for one in own} == set(RECIPES)
 
 

@@ -71,7 +71,8 @@ def test_cards_stay_and_weights_do_not(done):
 def test_a_study_gives_what_the_command_gives(done, tmp_path):
     """The same data, labels and seed by `adapt finetune`: the same accuracy."""
     job = FinetuneJob(
-        "sklearn:digits", "zoo:resnet8-simclr", tmp_path / "out", settings=resolve_settings(options=SHORT),
+        "sklearn:digits", tmp_path / "out", backbone="zoo:resnet8-simclr",
+        settings=resolve_settings(options=SHORT),
         label_noise="symmetric", rate=0.5, limit=80, quiet=True,
     )  # fmt: skip
     found = finetune(job)["results"]

@@ -56,14 +56,14 @@ def meta_batches(
     quiet: bool,
 ) -> AbstractBatches:
     """Batches of clean examples, read and augmented as those to learn from."""
-    own = settings.model_copy(update={"batch_size": min(meta.batch_size, len(dataset)), "per_class": None})
+    own = settings.model_copy(update={"batch_size": meta.batch_size, "per_class": None})
     return training_batches(dataset, labels, start, own, seed=torch_seed(seed, "meta set"), quiet=quiet)
 
 
 def order_of(given_labels: Int[np.ndarray, " n"], settings: FinetuneSettings, *, seed: int) -> AbstractOrder:
-    """All examples in random order, or as many of each class."""
+    """All examples in random order, or as many of each class; a small data set is one batch."""
     if settings.per_class is None:
-        return Order(len(given_labels), settings.batch_size, seed)
+        return Order(len(given_labels), min(settings.batch_size, len(given_labels)), seed)
     return BalancedOrder(given_labels, settings.per_class, settings.batch_size, seed)
 
 

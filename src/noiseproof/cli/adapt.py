@@ -29,7 +29,7 @@ noiseproof adapt finetune --train torchvision:CIFAR10/train --test torchvision:C
 noiseproof adapt finetune --train photos/ --backbone timm:vit_small_patch16_224 --tune lora --wise-ft 0,0.5,1
 --out tuned/lora
 """
-_START, _TRAINING, _NOISE = "Encoder", "Training", "Label noise to inject"
+_START, _TRAINING = "Encoder", "Training"
 
 Train = Annotated[str, typer.Option(help="Images to learn from, as in 'noiseproof run'.")]
 Backbone = Annotated[
@@ -94,19 +94,6 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any setting, e.g. learning_rate=0.1; repeatable.", rich_help_panel=_TRAINING),
 ]
-LabelNoise = Annotated[
-    str | None,
-    typer.Option(
-        help="Kind, e.g. symmetric or asymmetric:cifar10; see 'noiseproof ls noise'.", rich_help_panel=_NOISE
-    ),
-]
-Rate = Annotated[
-    float | None, typer.Option(help="Share of the labels that get it, in [0, 1].", rich_help_panel=_NOISE)
-]
-Manifest = Annotated[
-    Path | None,
-    typer.Option(help="Folder that 'noiseproof corrupt' made for --train, instead.", rich_help_panel=_NOISE),
-]
 Seed = Annotated[int, typer.Option(help="Of splits, noise, fresh weights, order and augmentation.", min=0)]
 
 
@@ -127,9 +114,9 @@ def finetune(
     validation: Validation = None,
     meta: Meta = None,
     wise_ft: WiseFt = None,
-    label_noise: LabelNoise = None,
-    rate: Rate = None,
-    noise_manifest: Manifest = None,
+    label_noise: options.LabelNoise = None,
+    rate: options.Rate = None,
+    noise_manifest: options.MadeNoise = None,
     set_: Set = None,
     seed: Seed = 0,
     label: options.Label = None,
@@ -158,13 +145,9 @@ def finetune(
 
 
 def _tell(card: dict[str, Any], out: Path) -> None:
-    import rich
+    from noiseproof.cli.outcome import print_results
 
-    from noiseproof.evaluate.results import read_results
-    from noiseproof.report.renderers import to_terminal
-    from noiseproof.report.tables import results_table
-
-    rich.print(to_terminal(results_table(read_results(out / "results.jsonl"))))
+    print_results(out / "results.jsonl")
     selection, learning = card["selection"], card["learning"]
     print(
         f"Learned: {learning['parameters']:,} of {learning['of']:,} parameters ({learning['mode']}), "

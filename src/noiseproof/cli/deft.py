@@ -19,7 +19,7 @@ noiseproof adapt deft --train photos/ --label-noise symmetric --rate 0.4 --phase
 noiseproof adapt deft --train photos/ --phase2 full --phase2-backbone zoo:resnet8-noise0
 --phase2-set epochs=5 --out cleaned/tuned
 """
-_PHASE_1, _PHASE_2, _NOISE = "Phase 1", "Phase 2", "Label noise to inject"
+_PHASE_1, _PHASE_2 = "Phase 1", "Phase 2"
 
 Train = Annotated[
     str,
@@ -68,16 +68,6 @@ Phase2Set = Annotated[
         rich_help_panel=_PHASE_2,
     ),
 ]
-LabelNoise = Annotated[
-    str | None, typer.Option(help="Kind, e.g. symmetric; see 'noiseproof ls noise'.", rich_help_panel=_NOISE)
-]
-Rate = Annotated[
-    float | None, typer.Option(help="Share of the labels that get it, in [0, 1].", rich_help_panel=_NOISE)
-]
-Manifest = Annotated[
-    Path | None,
-    typer.Option(help="Folder that 'noiseproof corrupt' made for --train, instead.", rich_help_panel=_NOISE),
-]
 Seed = Annotated[int, typer.Option(help="Of splits, noise, first vectors, order and augmentation.", min=0)]
 
 
@@ -94,9 +84,9 @@ def deft(
     phase2: Phase2 = "none",
     phase2_backbone: Phase2Backbone = None,
     phase2_set: Phase2Set = None,
-    label_noise: LabelNoise = None,
-    rate: Rate = None,
-    noise_manifest: Manifest = None,
+    label_noise: options.LabelNoise = None,
+    rate: options.Rate = None,
+    noise_manifest: options.MadeNoise = None,
     set_: Set = None,
     seed: Seed = 0,
     label: options.Label = None,
@@ -104,6 +94,7 @@ def deft(
     clean_label: options.CleanLabel = None,
     test_label: options.TestLabel = None,
     limit: options.Limit = None,
+    on_error: options.OnError = None,
     shifts: options.Shifts = None,
 ) -> None:
     """Find wrong labels with a positive and a negative learned prompt per class; adapt to the others."""
@@ -127,18 +118,13 @@ def deft(
 
 
 def _tell(card: dict[str, Any], out: Path) -> None:
-    import rich
+    from noiseproof.cli.outcome import print_results
 
-    from noiseproof.evaluate.results import read_results
-    from noiseproof.report.renderers import to_terminal
-    from noiseproof.report.tables import results_table
-
-    rich.print(to_terminal(results_table(read_results(out / "results.jsonl"))))
+    print_results(out / "results.jsonl")
     phase, found = card["phase1"], card["detection"]
     print(
         f"Selected {phase['num_selected']:,} of {phase['num_examples']:,} labels as right "
-        f"(tune: {phase['learning']['mode']}); estimated share of wrong ones "
-        f"{100 * phase['estimated_rate']:.1f} %"
+        f"(tune: {phase['learning']['mode']})"
     )
     if found is not None:
         wrong = found["num_wrong"] / phase["num_examples"]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 _DATA, _ENCODER, _HEADS, _WHERE = "Data", "Encoder", "Heads", "Run"
+_INJECTED = "Label noise to inject"
 
 Train = Annotated[
     str | None,
@@ -196,5 +197,21 @@ Seed = Annotated[
     typer.Option(
         help="Of the split, the injected noise and the shifts; --seeds are the heads' own. By default 0.",
         rich_help_panel=_WHERE,
+    ),
+]
+LabelNoise = Annotated[
+    str | None,
+    typer.Option(
+        help="Kind, e.g. symmetric or asymmetric:cifar10; see 'noiseproof ls noise'.",
+        rich_help_panel=_INJECTED,
+    ),
+]
+Rate = Annotated[
+    float | None, typer.Option(help="Share of the labels that get it, in [0, 1].", rich_help_panel=_INJECTED)
+]
+MadeNoise = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that 'noiseproof corrupt' made for --train, instead.", rich_help_panel=_INJECTED
     ),
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import rich
 
+from noiseproof.evaluate.results import read_results
 from noiseproof.report.issue_tables import class_table, suspects_table
 from noiseproof.report.renderers import to_terminal
 from noiseproof.report.tables import results_table
@@ -24,6 +26,11 @@ def print_outcome(result: Any) -> None:
     print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
+
+
+def print_results(file: Path) -> None:
+    """The table of `results.jsonl`."""
+    rich.print(to_terminal(results_table(read_results(file))))
 
 
 def print_detection(result: Any) -> None:

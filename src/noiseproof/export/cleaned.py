@@ -2,8 +2,8 @@
 
 Only flagged rows change. A table stays the same table; images in class folders become a table of their
 paths, because a copy of gigabytes of images would tell nothing more. In both, `original_label` has the label
-that was judged. Paths are relative to the new file, and ids are those of the data set, so its features are
-found again.
+that was judged; `original_label_2`, where there is a column of that name. Paths are relative to the new file,
+and ids are those of the data set, so its features are found again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -215,11 +215,10 @@ def _cleaned_parts(
     for part in parts:
         rows = slice(start, start + len(part))
         start += len(part)
-        if ORIGINAL not in part.schema.names:  # of an earlier cleaning: that one is the original
-            given = _replaced(
-                part.column(columns.label), changes.judged[rows], labels[rows], values[columns.label]
-            )
-            part = part.append_column(ORIGINAL, given)
+        given = _replaced(
+            part.column(columns.label), changes.judged[rows], labels[rows], values[columns.label]
+        )
+        part = part.append_column(_free_name(part.schema.names), given)
         for column, cells in values.items():
             part = _with(
                 part, column, _replaced(part.column(column), changes.final[rows], labels[rows], cells)
@@ -229,6 +228,12 @@ def _cleaned_parts(
         if columns.example_id is None:
             part = part.add_column(0, "example_id", pa.array(ids[rows]))
         yield part.filter(pa.array(~changes.is_dropped[rows]))
+
+
+def _free_name(taken: Collection[str]) -> str:
+    """Of the column of judged labels: an earlier cleaning, or the user, may have one of that name."""
+    names = (ORIGINAL, *(f"{ORIGINAL}_{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
 
 
 def _replaced(
@@ -334,7 +339,7 @@ def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) ->
         values = values.astype(np.result_type(given, truth))  # a longer word would be cut
         values[whole.clean_labels] = truth
     values[encoded] = given
-    arrays.setdefault(ORIGINAL, np.where(changes.judged == encoded, given, values[changes.judged]))
+    arrays[_free_name(arrays)] = np.where(changes.judged == encoded, given, values[changes.judged])
     arrays[label] = np.where(changes.final == encoded, given, values[changes.final])
     arrays.setdefault("ids", whole.ids)
     kept = ~changes.is_dropped

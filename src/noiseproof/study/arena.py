@@ -105,8 +105,7 @@ def arena_table(found: Found) -> Table:
 
 def arena_kinds_table(found: Found) -> Table:
     """Every detector under every kind of noise, by all metrics, over sets and rates."""
-    rows = for_every_seed(with_truth(found), found)
-    body = []
+    rows, body = with_truth(found), []
     for kind, own in rows.groupby(rows["noise"].str.partition(":")[0], sort=False):
         setting = Setting("", "", str(kind), own)
         told = AS_GIVEN if kind == "none" else str(kind)
