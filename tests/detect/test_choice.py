@@ -20,7 +20,7 @@ def test_noise_that_prefers_pairs_of_classes_gets_a_transition_matrix():
     features, noisy = clouds("pair", 0.3)
     found = find_label_issues(features, noisy.given)
     assert found.method == "transition"
-    assert "a transition matrix explains the labels better by" in found.notes[0]
+    assert "explains labels it was not fitted to better by" in found.notes[0]
     assert found.transition == pytest.approx(noisy.transition, abs=0.1)
     assert found.noise_rate == pytest.approx(0.3, abs=0.05)
     alike = find_label_issues(features, noisy.given, method="leave_one_out")
@@ -32,7 +32,7 @@ def test_noise_that_prefers_nothing_does_not(rate):
     features, noisy = clouds("symmetric", rate)
     found = find_label_issues(features, noisy.given)
     assert found.method == "leave_one_out"
-    assert "and is taken from" in found.notes[0]
+    assert "and it is taken from" in found.notes[0]
     assert found.noise_rate == pytest.approx(rate, abs=0.04)
     assert found.noise_rate == pytest.approx(found.suspicion.mean(), abs=1e-9)
 

@@ -14,7 +14,7 @@ from noiseproof.detect.dynamics import Dynamics, training_dynamics
 from noiseproof.errors import BadData, invalid
 from noiseproof.posterior.calibration import Calibrated, calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
-from noiseproof.posterior.transition_gain import transition_gain
+from noiseproof.posterior.transition_gain import TransitionGain, transition_gain
 from noiseproof.posterior.true_labels import ChannelFit, fit_channel
 from noiseproof.records import (
     check_finite,
@@ -108,8 +108,8 @@ class Evidence:
         return fit_channel(self.scores, self.places)
 
     @cached_property
-    def transition_gain(self) -> float:
-        """How much better the second explains labels that neither has seen, nats each."""
+    def transition_gain(self) -> TransitionGain:
+        """How much better the second explains labels that neither has seen."""
         return transition_gain(self.scores, self.places)
 
     @cached_property

@@ -10,11 +10,13 @@ from noiseproof.detect.inputs import Evidence
 from noiseproof.detect.opinion import Opinion, by_posterior
 from noiseproof.posterior.true_labels import alike, bayes
 
-# Nats per held-out label that a matrix of its own has to gain. People's mistakes (CIFAR-10N) and noise by
-# the example gain 0.01 to 0.03, much of it the head's own confusion of classes; pair noise of 10 to 40 %
-# gains 0.10 to 0.25 (in 100 classes up to 0.6), and near one half nothing can be told (dev/LOG.md). Fewer
+# What a matrix of its own has to gain: nats per held-out label, or nats per label that it calls wrong.
+# People's mistakes (CIFAR-10N) and noise by the example gain 0.01 to 0.03 and 0.1 to 0.5, much of it the
+# head's own confusion of classes. Pair noise of 10 to 40 % gains 0.10 to 0.25 (in 100 classes up to 0.6);
+# where labels of one class only go wrong it is 0.02 to 0.1, but 0.5 to 3 per wrong label (dev/LOG.md). Fewer
 # classes have less to gain: where labels of one of two go wrong, about 0.04.
 _LEAST_GAIN, _OF_CLASSES = 0.07, 7
+_LEAST_PER_WRONG, _LEAST_BESIDE, _STANDARD_ERRORS = 0.6, 0.015, 3
 
 
 def leave_one_out_opinion(evidence: Evidence) -> Opinion:
@@ -50,12 +52,13 @@ def better_explained(evidence: Evidence) -> Opinion:
     """The one of the two that the labels speak for, which says why."""
     gain = evidence.transition_gain
     least = _LEAST_GAIN * min(1.0, math.log(len(evidence.occurring)) / math.log(_OF_CLASSES))
-    if gain > least:
+    beside = max(_LEAST_BESIDE, _LEAST_PER_WRONG * gain.noise_rate, _STANDARD_ERRORS * gain.standard_error)
+    if gain.nats > min(least, beside):
         return transition_opinion(evidence).with_note(
             f"Method 'transition', because some classes are given for others far more than for the rest: a "
-            f"transition matrix explains the labels better by {gain:.2f} nats each."
+            f"transition matrix explains labels it was not fitted to better by {gain.nats:.2f} nats each."
         )
     return leave_one_out_opinion(evidence).with_note(
-        f"Method 'leave_one_out', because nothing speaks for mistakes that prefer certain pairs of classes: "
-        f"a transition matrix gains {gain:.2f} nats per label, and is taken from {least:.2f} on."
+        f"Method 'leave_one_out', because a transition matrix explains labels it was not fitted to hardly "
+        f"better: by {gain.nats:.2f} nats each, and it is taken from {min(least, beside):.2f} on."
     )

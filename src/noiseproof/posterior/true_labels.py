@@ -89,11 +89,13 @@ def fit_channel(scores: Probs, given_labels: Labels) -> ChannelFit:
     return ChannelFit(probs, bayes(probs, given_labels, matrix), matrix, sharpness)
 
 
-def log_likelihood(scores: Probs, given_labels: Labels, matrix: Matrix, sharpness: float) -> float:
-    """Mean ln P(given | x) under a transition matrix, nats."""
+def log_likelihoods(
+    scores: Probs, given_labels: Labels, matrix: Matrix, sharpness: float
+) -> Float[np.ndarray, " n"]:
+    """ln P(given | x) under a transition matrix, nats."""
     probs = softmax(sharpness * scores, axis=1)
     likelihood = (probs * matrix[:, given_labels].T).sum(1)
-    return float(np.log(np.maximum(likelihood, np.finfo(float).tiny)).mean())
+    return np.log(np.maximum(likelihood, np.finfo(float).tiny))
 
 
 def bayes(probs: Probs, given_labels: Labels, matrix: Matrix) -> Probs:
@@ -125,7 +127,7 @@ def _sharpness(scores: Probs, given_labels: Labels, matrix: Matrix) -> float:
     """That under which the given labels are likeliest."""
 
     def cost(log_sharpness: float) -> float:
-        return -log_likelihood(scores, given_labels, matrix, float(np.exp(log_sharpness)))
+        return -float(log_likelihoods(scores, given_labels, matrix, float(np.exp(log_sharpness))).mean())
 
     bounds = (np.log(_LEAST_SHARPNESS), np.log(_MOST_SHARPNESS))
     found = scipy.optimize.minimize_scalar(cost, bounds=bounds, method="bounded")
