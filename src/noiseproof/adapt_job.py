@@ -63,6 +63,8 @@ def data_config(job: AdaptJob) -> RunConfig:
     )  # fmt: skip
     values = {name: getattr(job, name) for name in names if getattr(job, name) is not None}
     if job.label_noise is not None:
+        if job.rate is None:
+            raise invalid("rate", None, "a share in [0, 1] beside `label_noise`", "Next: --rate 0.2.")
         check_share(job.rate, "rate")
         values["corrupt"] = f"{job.label_noise}:{job.rate}"
     elif job.rate is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import noiseproof
 from noiseproof import card
 from noiseproof.atomic import write_json
-from noiseproof.backbones.text_towers import USUAL_MODEL, open_prompt_tower
+from noiseproof.backbones.text_towers import USUAL_MODEL, check_shared_layer, open_prompt_tower
 from noiseproof.config import DetectConfig
 from noiseproof.data.probabilities import read_probabilities
 from noiseproof.data.request import Request
@@ -146,7 +146,9 @@ def _look(this: _Detect) -> None:
     if config.features is not None:
         this.features, stored = features_in(config.features, whole)
         if wants_text:
-            this.text_tower = open_prompt_tower(stored.manifest["components"]["backbone"], class_names)
+            made_of = stored.manifest["components"]
+            this.text_tower = open_prompt_tower(made_of["backbone"], class_names)
+            check_shared_layer(made_of["layer"])
     else:
         begin = time.perf_counter()
         if wants_text:

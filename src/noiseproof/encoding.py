@@ -6,7 +6,7 @@ from pathlib import Path
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.table import open_backbone
-from noiseproof.backbones.text_towers import SHARED_SPACE, USUAL_MODEL
+from noiseproof.backbones.text_towers import SHARED_SPACE, USUAL_MODEL, check_shared_layer
 from noiseproof.config import DataConfig
 from noiseproof.corruption import aligned_features
 from noiseproof.errors import BadData
@@ -24,7 +24,9 @@ def backbone_of(config: DataConfig, dataset: Dataset) -> AbstractBackbone:
 
 def image_half_of(config: DataConfig) -> AbstractBackbone:
     """That of the image-text model that is named, else of the usual one, with features that texts share."""
-    return open_backbone(config.backbone or USUAL_MODEL, layer=config.layer or SHARED_SPACE)
+    layer = config.layer or SHARED_SPACE
+    check_shared_layer(layer)
+    return open_backbone(config.backbone or USUAL_MODEL, layer=layer)
 
 
 def encoded(config: DataConfig, dataset: Dataset, backbone: AbstractBackbone, store: Path) -> StoredFeatures:

@@ -17,6 +17,7 @@ from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.finetuning import RESULTS, carried_out
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.selecting import SCORES, Selecting, features_of, read_scores
+from noiseproof.stages import digest
 from noiseproof.tuning import make_tuning
 
 FOLDER = "phase2"
@@ -107,9 +108,10 @@ def _heads(this: Selecting, choices: list[Choice]) -> list[ResultRow]:
 
 def _tuned(this: Selecting, choice: Choice) -> list[ResultRow]:
     """A fine-tuning of its own, in a folder of its own, that knows these examples only."""
-    out = this.out / FOLDER / choice.name
-    whole = this.job.finetuning(out)
-    job = replace(whole, label_noise=None, rate=None, noise_manifest=None)
+    whole = this.job.finetuning(this.out)
+    how = digest([whole.backbone, whole.settings.model_dump()])[:8]  # another training has another folder
+    out = this.out / FOLDER / f"{choice.name}-{how}"
+    job = replace(whole, out=out, label_noise=None, rate=None, noise_manifest=None)
     train = replace(
         this.parts.train, dataset=subset(this.data, choice.rows), noise=None, rows=None
     )  # fmt: skip

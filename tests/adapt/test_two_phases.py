@@ -158,25 +158,27 @@ def test_full_tuning_of_phase_two_reads_selected_examples_only(job, monkeypatch)
     real = phase_two.make_tuning
 
     def observed(own, accelerator, config, parts):
-        seen[Path(own.out).name] = parts.train.dataset.ids.tolist()
+        seen[Path(own.out).name.partition("-")[0]] = parts.train.dataset.ids.tolist()
         return real(own, accelerator, config, parts)
 
     monkeypatch.setattr(phase_two, "make_tuning", observed)
-    card = deft(
-        replace(
-            job, phase2="full", phase2_backbone="zoo:resnet8-noise20",
-            phase2_settings=resolve_settings(("epochs=1", "batch_size=4", "padding=1", "validation=0.2")),
-        )
-    )  # fmt: skip
+    brief = ("epochs=1", "batch_size=4", "padding=1", "validation=0.2")
+    full = replace(
+        job, phase2="full", phase2_backbone="zoo:resnet8-noise20", phase2_settings=resolve_settings(brief)
+    )
+    card = deft(full)
     frame = pd.read_parquet(job.out / "scores.parquet")
     assert seen["selected"] == frame["example_id"][frame["is_clean"]].tolist()
     assert seen["all"] == frame["example_id"].tolist()
-    inner = json.loads((job.out / "phase2" / "selected" / "card.json").read_text())
+    (folder,) = (job.out / "phase2").glob("selected-*")
+    inner = json.loads((folder / "card.json").read_text())
     assert inner["train"]["num_examples"] + inner["validation"]["num_examples"] == 16
     assert {"full-all-best", "full-all-last", "full-selected-best", "full-selected-last"} < set(
         card["results"]
     )
     assert card["phase2"]["backbone"] == "zoo:resnet8-noise20"
+    deft(replace(full, phase2_settings=resolve_settings((*brief, "learning_rate=0.01"))))
+    assert len(list((job.out / "phase2").glob("selected-*"))) == 2  # the first is not lost
 
 
 def test_heads_of_phase_two_learn_from_the_selected_labels(job, monkeypatch):

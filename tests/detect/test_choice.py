@@ -66,12 +66,12 @@ def test_auto_says_what_took_no_part():
 
 
 def test_fusion_without_features_takes_the_mean_of_the_rates():
-    probs = np.array([[0.9, 0.1], [0.95, 0.05], [0.1, 0.9], [0.2, 0.8]])
+    probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.95, 0.05], [0.1, 0.9], [0.2, 0.8]])
     found = find_label_issues(
-        None, [0, 1, 1, 1], method="fusion", probs=probs, zero_shot=probs,
+        None, [0, 0, 1, 1, 1], method="fusion", probs=probs, zero_shot=probs,
         method_options={"methods": ["confident_learning", "zero_shot"]},
     )  # fmt: skip
-    assert found.is_issue.tolist() == [False, True, False, False]
+    assert found.is_issue.tolist() == [False, False, True, False, False]
 
 
 def test_label_match_by_hand():
@@ -135,3 +135,12 @@ def test_fusion_of_an_unknown_detector_names_the_nearest():
 def test_a_rate_flags_so_many_and_ties_by_their_order():
     assert flagged_by_rate(np.array([0.2, 0.9, 0.9, 0.1]), 0.25).tolist() == [False, True, False, False]
     assert flagged_by_rate(np.array([0.2, 0.9]), 0.0).sum() == 0
+
+
+def test_fusion_takes_names_with_commas_between():
+    features, noisy = clouds("symmetric", 0.3)
+    found = [
+        find_label_issues(features, noisy.given, method="fusion", method_options={"methods": methods})
+        for methods in ("leave_one_out, neighbours", ["leave_one_out", "neighbours"])
+    ]
+    assert found[0].suspicion.tolist() == found[1].suspicion.tolist()

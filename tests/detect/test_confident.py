@@ -101,3 +101,13 @@ def test_probabilities_that_are_none_are_refused():
         find_label_issues(None, given, probs=probs[:, :4] / probs[:, :4].sum(1, keepdims=True))
     with pytest.raises(BadData, match="`given_labels` has 300 rows, `probs` 299"):
         find_label_issues(None, given, probs=probs[1:])
+
+
+def test_nothing_is_confidently_of_a_class_with_one_example():
+    rng = np.random.default_rng(0)
+    clean = np.arange(300) % 3
+    features = 3 * np.eye(3, 8)[clean] + rng.normal(size=(300, 8))
+    given = np.where(rng.random(300) < 0.1, (clean + 1) % 3, clean)
+    given[0] = 3
+    found = find_label_issues(features, given, method="confident_learning")
+    assert (found.suggested_labels[1:] != 3).all()

@@ -205,3 +205,8 @@ def test_data_frames_are_taken():
     plain = find_label_issues(features, labels)
     framed = find_label_issues(pd.DataFrame(features), pd.Series(labels))
     np.testing.assert_array_equal(framed.suspicion, plain.suspicion)
+
+
+def test_names_of_classes_are_all_different():
+    with pytest.raises(BadData, match="`class_names` has 'a' more than once"):
+        find_label_issues(np.eye(4), [0, 1, 0, 1], class_names=("a", "a"))

@@ -107,3 +107,10 @@ def test_options_out_of_range_are_refused(options):
 def test_foreign_options_are_refused():
     with pytest.raises(UnknownName, match=r"option of the detector 'neighbours' 'n'\. .*Known: k, search"):
         find_label_issues(np.eye(4), [0, 0, 1, 1], method="neighbours", method_options={"n": 3})
+
+
+def test_more_neighbours_than_there_are_is_refused():
+    labels = np.arange(8) % 2
+    with pytest.raises(InvalidArgument, match=r"method_options\['k'\]` is 8; allowed: 1 to 7"):
+        find_label_issues(np.eye(8), labels, method="neighbours", method_options={"k": 8})
+    assert len(find_label_issues(np.eye(8), labels, method="neighbours").suspicion) == 8

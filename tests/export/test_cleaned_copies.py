@@ -97,6 +97,19 @@ def test_integer_labels_with_a_column_of_names_agree_afterwards(home):
     ]  # fmt: skip
 
 
+def test_numbers_beside_judged_names_agree_afterwards(home):
+    rows = [
+        {"image": image, "label": label, "label_name": name}
+        for image, label, name in zip(IMAGES, [7, 7, 3, 3], ["cat", "cat", "dog", "dog"], strict=True)
+    ]
+    path = save_table(home / "data", "parquet", rows)
+    issues = judged(IMAGES, given=(0, 0, 1, 1), suggested=(0, 1, 1, 1), names=("cat", "dog"))
+    _, _, copy = cleaned(path, home, issues=issues, label="label_name")
+    assert [(row["label"], row["label_name"], row["original_label"]) for row in table_of(copy)] == [
+        (7, "cat", "cat"), (3, "dog", "cat"), (3, "dog", "dog"), (3, "dog", "dog")
+    ]  # fmt: skip
+
+
 def test_class_names_in_the_header_of_a_parquet_file_stay(home):
     features = {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}
     header = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}

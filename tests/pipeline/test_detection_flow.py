@@ -207,7 +207,7 @@ def test_the_command_tells_method_classes_suspects_and_files(asked, tmp_path, bl
     done = CliRunner().invoke(app, words.split())
     assert done.exit_code == 0, done.output
     for said in (
-        "Method: neighbours", "labels look wrong of 90; estimated noise rate",
+        "Method: neighbours", "labels look wrong of 90; flagged",
         "9 planted wrong labels: precision",
         "Labels by class", "Most suspicious labels", f"Export csv: {out / 'issues.csv'}",
         f"All labels: {out / 'label_issues.parquet'}",

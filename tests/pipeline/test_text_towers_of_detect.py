@@ -82,8 +82,10 @@ def test_features_that_are_there_say_which_model_it_is(asked, features):
 def test_features_of_an_encoder_without_text_are_refused(asked, features):
     with pytest.raises(InvalidArgument, match=r"`text_tower` is 'bundled:efficientnet-lite0'; allowed: "):
         detect(asked(method="prompts", features=features("bundled:efficientnet-lite0")))
-    with pytest.raises(InvalidArgument, match=r"\(n, 128\), as wide as the text's directions.*'projected'"):
+    with pytest.raises(InvalidArgument, match=r"`layer` is 'pooled'; allowed: 'projected' where features"):
         detect(asked(method="prompts", features=features(NAME, layer="pooled")))
+    with pytest.raises(InvalidArgument, match=r"`layer` is 'pooled'; allowed: 'projected' where features"):
+        detect(asked(method="zero_shot", layer="pooled"))
 
 
 def test_an_encoder_without_text_is_refused(asked):

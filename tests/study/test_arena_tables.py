@@ -215,3 +215,14 @@ def test_many_detectors_are_drawn_in_several_figures_with_the_first_in_each():
     assert [one.name for one in drawn] == ["detectors-symmetric-1", "detectors-symmetric-2"]
     lines = [[line.get_label() for line in one.figure.axes[0].containers] for one in drawn]
     assert lines == [["auto", *list(names)[:6]], ["auto", "d6", "d7"]]
+
+
+def test_a_mean_is_not_of_those_settings_alone_in_which_there_is_a_value(found):
+    """Where nothing is flagged there is no precision: that of the others would be of something else."""
+    rows = list(invented_rows(Recipe(**small_recipe(**SETTINGS))))
+    first = next(place for place, row in enumerate(rows) if row.noise_rate == 0.2 and row.detector == "aum")
+    rows[first] = replace(rows[first], metrics=replace(METRICS, precision=None))
+    table = ARENA_TABLES["arena-kinds"](found_in(rows, found.recipe))
+    shown_rows = {tuple(row[:2]): dict(zip(table.columns, row, strict=True)) for row in shown(table)}
+    assert shown_rows["symmetric", "aum"]["precision"] == "–"
+    assert shown_rows["symmetric", "auto"]["precision"] == "50.0 ± 0.0"

@@ -287,3 +287,19 @@ def test_recipe_files_say_a_detector_by_its_name_alone(tmp_path):
     assert [one.method for one in recipe.detectors.values()] == ["auto", "neighbours"]
     with pytest.raises(InvalidArgument, match="option"):
         load_recipe(write_recipe(tmp_path / "r.yaml", **(SMALL | {"detectors": {"auto": {"option": {}}}})))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layer", "has_text"),
+    [
+        ("bundled:lite0-minilm", None, True),
+        ("bundled:lite0-minilm", "projected", True),
+        ("bundled:lite0-minilm", "pooled", False),
+        ("open_clip:ViT-B-32/tag", "projected", True),
+        ("open_clip:ViT-B-32/tag", None, False),  # its own layer comes before the shared space
+        ("zoo:resnet8-simclr", None, False),
+    ],
+)
+def test_only_features_in_the_space_of_the_text_go_with_a_text_tower(backbone, layer, has_text):
+    recipe = load_of({"backbones": [{"name": backbone, "layer": layer}], "heads": {"linear": {}}})
+    assert ("text_tower" in detections.at_hand(recipe)) == has_text

@@ -233,6 +233,15 @@ def check_has_text_tower(name: str) -> None:
         )  # fmt: skip
 
 
+def check_shared_layer(layer: str) -> None:
+    """Raise unless features of this layer are in the space of the text; equal widths do not tell."""
+    if layer != SHARED_SPACE:
+        raise invalid(
+            "layer", layer, f"{SHARED_SPACE!r} where features are compared with text",
+            "Next: extract them anew with --layer projected.",
+        )  # fmt: skip
+
+
 def _text_of(model: Any, name: str) -> Any:
     """The text half of a model, by what it offers."""
     text = getattr(model, "text", model)

@@ -7,6 +7,7 @@ from typing import Any
 
 import rich
 
+from noiseproof.detect.table import TABLE
 from noiseproof.evaluate.results import read_results
 from noiseproof.report.issue_tables import class_table, suspects_table
 from noiseproof.report.renderers import to_terminal
@@ -41,10 +42,9 @@ def print_detection(result: Any) -> None:
     print(f"Method: {found['method']}")
     for note in (*found["notes"], *result.card["notes"]):
         print(f"Note: {note}")
-    print(
-        f"{_look_wrong(found['num_issues'])} of {found['num_examples']}; "
-        f"estimated noise rate {_percent(found['noise_rate'])}"
-    )
+    rate = _percent(found["noise_rate"])
+    said = f"estimated noise rate {rate}" if TABLE[found["method"]].estimates_rate else f"flagged {rate}"
+    print(f"{_look_wrong(found['num_issues'])} of {found['num_examples']}; {said}")
     if found["against_truth"] is not None:
         is_planted = result.card["data"]["label_noise"] is not None
         print(f"Against the truth: {_against_truth(found['against_truth'], is_planted=is_planted)}")

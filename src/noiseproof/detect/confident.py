@@ -67,6 +67,7 @@ def confidence(probs: Any, given_labels: Labels) -> Confidence:
         given_labels: class ids.
 
     Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eqs. 1 and 2.
+    Differs: of a class with one example no example is confident.
     """
     n = len(given_labels)
     preferred, confident = np.empty(n, np.int64), np.empty(n, np.int64)
@@ -89,13 +90,16 @@ def confidence(probs: Any, given_labels: Labels) -> Confidence:
 
 
 def class_thresholds(probs: Any, given_labels: Labels) -> Float[np.ndarray, " k"]:
-    """Mean probability of each class among the examples given to it; infinite for a class without any."""
+    """Mean probability of each class among the examples given to it; infinite with fewer than two of them.
+
+    Out of sample, the only example of a class is improbable there, and all others would reach its threshold.
+    """
     k = probs.shape[1]
     sums, counts = np.zeros(k), np.bincount(given_labels, minlength=k)
     for rows, block in _blocks(probs):
         given = given_labels[rows]
         sums += np.bincount(given, weights=block[np.arange(len(given)), given], minlength=k)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
+    return np.where(counts > 1, sums / np.maximum(counts, 1), np.inf)
 
 
 def confident_joint(found: Confidence, given_labels: Labels, *, num_classes: int) -> Int[np.ndarray, "k k"]:

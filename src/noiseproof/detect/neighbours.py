@@ -18,27 +18,31 @@ from jaxtyping import Float, Int
 
 from noiseproof.detect.inputs import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision
-from noiseproof.errors import BadData, missing_extra
+from noiseproof.errors import BadData, invalid, missing_extra
 
 MOST_EXACT = 20_000  # rows; above, a graph is searched where faiss is there
+_USUAL = 10  # neighbours
 _LEAST_OF_A_CLASS = 2
 _BLOCK_NUMBERS = 2**25  # similarities held at once
 _GRAPH_DEGREE, _BUILD_WIDTH, _SEARCH_WIDTH = 32, 40, 64  # of the graph, see faiss
 _PRIOR = 1.0  # a vote spread over all classes, so that nothing is ever sure
 
 
-def neighbours_opinion(evidence: Evidence, *, k: int = 10, search: str = "auto") -> Opinion:
+def neighbours_opinion(evidence: Evidence, *, k: int | None = None, search: str = "auto") -> Opinion:
     """See the module.
 
     Args:
         evidence: with features.
-        k: neighbours that vote.
+        k: neighbours that vote; by default ten, or all there are.
         search: "exact", "graph" (faiss, HNSW), or "auto": exact up to 20,000 rows, or
             where faiss is not installed.
     """
     features, given = evidence.need("features", "neighbours"), evidence.given_labels
     _check_classes(given, evidence)
-    rows, similarities = nearest(features, num=min(k, len(given) - 1), search=search)
+    most = len(given) - 1
+    if k is not None and k > most:
+        raise invalid("method_options['k']", k, f"1 to {most}, one less than there are examples")
+    rows, similarities = nearest(features, num=k or min(_USUAL, most), search=search)
     votes = weighted_votes(given[rows], similarities, num_classes=evidence.num_classes)
     probs = (votes + _PRIOR / evidence.num_classes) / (votes.sum(1, keepdims=True) + _PRIOR)
     preferred = probs.argmax(1)

@@ -28,6 +28,7 @@ class Detector:
         source: authors and year.
         options: name -> the numbers or words allowed, in words or as a range.
         is_random: whether it draws random numbers, so that seeds differ.
+        estimates_rate: whether the noise rate is an estimate of its own, not the share of what it flags.
     """
 
     home: str
@@ -36,6 +37,7 @@ class Detector:
     source: str
     options: Mapping[str, Allowed] = field(default_factory=dict)
     is_random: bool = False
+    estimates_rate: bool = False
 
 
 _HERE = "noiseproof.detect"
@@ -47,18 +49,21 @@ TABLE: dict[str, Detector] = {
         _FEATURES,
         "a ridge head that never saw the label; mistakes go to all classes alike",
         "Golub, Heath & Wahba 1979; calibration ours",
+        estimates_rate=True,
     ),
     "transition": Detector(
         f"{_HERE}.ridge:transition_opinion",
         _FEATURES,
         "the same where some classes are given for others more than for the rest",
         "Dempster, Laird & Rubin 1977; Dawid & Skene 1979",
+        estimates_rate=True,
     ),
     "confident_learning": Detector(
         f"{_HERE}.confident:confident_opinion",
         (("features",), ("probs",)),
         "confidently of another class, by thresholds per class",
         "Northcutt, Jiang & Chuang 2021, arXiv:1911.00068",
+        estimates_rate=True,
     ),
     "neighbours": Detector(
         f"{_HERE}.neighbours:neighbours_opinion",
@@ -116,7 +121,7 @@ TABLE: dict[str, Detector] = {
         (),  # what its methods need
         "mean rank of several detectors",
         "Dwork et al. 2001",
-        {"methods": "names of detectors"},
+        {"methods": "two detectors or more, with commas between"},
     ),
 }
 FUSED = ("leave_one_out", "neighbours", "aum")
@@ -147,6 +152,7 @@ def checked_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     if method == "fusion":
         _check_fused(fused(options))
+        options = {**options, "methods": fused(options)}
     return check_options(method, options, TABLE[method].options)
 
 
@@ -185,14 +191,18 @@ def is_random(method: str, options: Mapping[str, Any]) -> bool:
 
 
 def fused(options: Mapping[str, Any]) -> Sequence[str]:
-    """The methods that "fusion" is told, or its usual ones."""
-    return options.get("methods", FUSED)
+    """The methods that "fusion" is told, with commas between on the command line, or its usual ones."""
+    methods = options.get("methods", FUSED)
+    return [one.strip() for one in methods.split(",")] if isinstance(methods, str) else methods
 
 
 def _check_fused(methods: Any) -> None:
     is_list = isinstance(methods, (list, tuple)) and all(isinstance(one, str) for one in methods)
     if not is_list or not 2 <= len(methods) == len(set(methods)) or {"fusion", "auto"} & set(methods):
-        raise invalid("methods", methods, "two detectors or more, each once, none of them 'fusion' or 'auto'")
+        raise invalid(
+            "methods", methods, "two detectors or more, each once, none of them 'fusion' or 'auto'",
+            "Next: methods=leave_one_out,neighbours.",
+        )  # fmt: skip
     for unknown in set(methods) - set(TABLE):
         raise unknown_name("detector", unknown, TABLE)
 

@@ -175,13 +175,13 @@ def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, wa
 def _values(
     table: Table, columns: Columns, encoded: dict[str, np.ndarray], num_classes: int
 ) -> dict[str, pa.Array]:
-    """How the table writes each class: in the label column, and in a column of names beside it."""
-    label, sibling = columns.label, f"{columns.label}_name"
-    found = {label: _value_of_classes(table, columns, encoded, label, num_classes)}
-    has_names = sibling in table.schema.names and one_to_one(table.column(label), table.column(sibling))
-    if has_names:  # left as it is, it would contradict the labels
-        found[sibling] = _value_of_classes(table, columns, encoded, sibling, num_classes)
-    return found
+    """How the table writes each class: in the label column, and in one of names or numbers beside it."""
+    number = columns.label.removesuffix("_name")
+    both, there = (number, f"{number}_name"), table.schema.names
+    is_pair = set(both) <= set(there) and one_to_one(*map(table.column, both))
+    # Left as it is, the other column would contradict the labels.
+    changed = both if is_pair else (columns.label,)
+    return {one: _value_of_classes(table, columns, encoded, one, num_classes) for one in changed}
 
 
 def _value_of_classes(

@@ -84,7 +84,8 @@ def check_reviewable(source: Source, export: str) -> None:
     if not (has_texts or source.has_files):
         raise invalid(
             "export", export, f"this format for {allowed}",
-            f"{source.request.name!r} has none. Next: take csv, json or cleanlab.",
+            f"{source.request.name!r} has none. Next: save the images as files in class folders, or take "
+            "csv, json or cleanlab.",
         )  # fmt: skip
 
 

@@ -233,6 +233,8 @@ def differences(setting: Setting, first: str, other: str) -> list[float]:
 
 
 def _cell(setting: Setting, detector: str, found: Found, column: Column) -> Cell:
+    if setting.of(detector)[column.field].isna().any():  # a mean of the rest would be of something else
+        return Cell(NONE)
     is_best = bool(column.sign) and _is_ahead(setting, detector, found, column)
     return column.show(over_seeds(setting.of(detector), column.field), is_best=is_best)
 

@@ -19,6 +19,7 @@ from noiseproof.backbones.text_towers import (
     USUAL_MODEL,
     PromptTower,
     check_has_text_tower,
+    check_shared_layer,
     open_prompt_tower,
 )
 from noiseproof.config import CorruptConfig
@@ -127,8 +128,12 @@ def asked_detections(
 def at_hand(recipe: Recipe) -> tuple[str, ...]:
     """What detectors find beside the given labels, whatever the encoder."""
     try:
-        for name in dict.fromkeys(name for one in recipe.backbones for name in one.names):
-            check_has_text_tower(name)
+        for encoder in recipe.backbones:
+            for name in encoder.names:
+                check_has_text_tower(name)
+                check_shared_layer(
+                    encoder.layer or (SHARED_SPACE if name == USUAL_MODEL else "its usual one")
+                )
     except InvalidArgument:
         return ("features",)
     return ("features", "text_tower")
@@ -156,8 +161,8 @@ def _check_needs(name: str, method: str, options: Mapping[str, Any], at_hand: Co
     if not is_enough(at_hand, method, options):
         raise invalid(
             f"detectors.{name}.method", method, "a detector that looks at features only",
-            f"It needs {told_needs(method)}, and not every encoder of the recipe has a text tower. Next: "
-            f"image-text models with layer {SHARED_SPACE!r} only, such as {USUAL_MODEL}.",
+            f"It needs {told_needs(method)}, and not every encoder of the recipe is an image-text model with "
+            f"`layer: {SHARED_SPACE}`. Next: only such, e.g. {USUAL_MODEL}.",
         )  # fmt: skip
 
 
