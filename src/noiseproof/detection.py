@@ -100,7 +100,7 @@ def detect(
         this = _Detect(config, Stages(config.out, made_with=card.made_with(command)), part)
         targets = {name: target(name, this.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
-        this.stages.check_free([ISSUES, FOUND, "thumbnails.json", *files])
+        this.stages.check_free([ISSUES, FOUND, "thumbnails.json", *files], unedited=files)
         _look(this)
         key = _judge(this)
         for name, (called, _) in targets.items():

@@ -106,8 +106,12 @@ class Stages:
         self.wall_s[title] = self.wall_s.get(title, 0.0) + marker["wall_s"]
         return key
 
-    def check_free(self, files: Iterable[str]) -> None:
+    def check_free(self, files: Iterable[str], *, unedited: Iterable[str] = ()) -> None:
         """Raise where a file of this name is in the folder and no stage left it.
+
+        Args:
+            files: names of what a stage will write.
+            unedited: of these, those that people work on: they have to be as a stage left them, too.
 
         Raises:
             InvalidArgument: it is named; `publish` would replace it.
@@ -115,7 +119,18 @@ class Stages:
         markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
         # What waits may have been moved already, before its marker was.
         markers += [self._read(self._waiting, path.stem) for path in (self._waiting / _FOLDER).glob("*.json")]
-        ours = {file for marker in markers if marker for file in marker["files"]}
+        ours = {file: key for marker in markers if marker for file, key in marker["files"].items()}
+        for file in unedited:
+            if (
+                file in ours
+                and (self.folder / file).is_file()
+                and not self._is_intact({file: ours[file]}, self.folder)
+            ):
+                raise invalid(
+                    "out", str(self.folder), "a folder whose exports are as they were written",
+                    f"{file!r} was changed since, and would be replaced. Next: move it away, or name another "
+                    "folder.",
+                )  # fmt: skip
         for file in files:
             if file not in ours and (self.folder / file).exists():
                 raise invalid(
@@ -199,10 +214,10 @@ class Stages:
         self._unlink(home, marker)
 
     def _unlink(self, home: Path, marker: dict[str, Any] | None) -> None:
-        """The files of an old marker, but those that are a stage's of this run by now."""
+        """The files of an old marker, but those that are a stage's of this run by now, or that were edited."""
         kept = {file for used in self._used.values() for file in used["files"]}
-        for file in (marker or {"files": {}})["files"]:
-            if file not in kept:
+        for file, key in (marker or {"files": {}})["files"].items():
+            if file not in kept and self._is_intact({file: key}, home):
                 (home / file).unlink(missing_ok=True)
 
     def _sweep(self) -> None:

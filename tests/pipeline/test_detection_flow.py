@@ -181,6 +181,17 @@ def test_features_and_an_encoder_are_a_contradiction(asked, tmp_path):
         asked(features=tmp_path, backbone="timm:resnet18")
 
 
+def test_an_export_that_somebody_edited_is_neither_replaced_nor_deleted(asked, tmp_path):
+    detect(asked(export=["csv"]))
+    export = tmp_path / "issues" / "issues.csv"
+    export.write_text(export.read_text() + "reviewed by me\n")
+    edited = export.read_text()
+    with pytest.raises(InvalidArgument, match=r"'issues\.csv' was changed since, and would be replaced"):
+        detect(asked(export=["csv"]))
+    detect(asked(export=["json"]))
+    assert export.read_text() == edited
+
+
 def test_a_file_of_somebody_else_is_not_replaced(asked, tmp_path):
     (tmp_path / "issues").mkdir()
     (tmp_path / "issues" / "issues.csv").write_text("mine")
