@@ -214,7 +214,7 @@ class Stages:
         self._unlink(home, marker)
 
     def _unlink(self, home: Path, marker: dict[str, Any] | None) -> None:
-        """The files of an old marker, but those that are a stage's of this run by now, or that were edited."""
+        """The files of an old marker, but those that a stage of this run has by now, or somebody edited."""
         kept = {file for used in self._used.values() for file in used["files"]}
         for file, key in (marker or {"files": {}})["files"].items():
             if file not in kept and self._is_intact({file: key}, home):
