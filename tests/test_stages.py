@@ -227,3 +227,15 @@ def test_digest_tells_arrays_apart_by_values_shape_and_dtype():
 def test_digest_refuses_what_has_no_stable_text():
     with pytest.raises(TypeError, match="object cannot be part of a key"):
         digest({"x": object()})
+
+
+def test_a_file_that_was_edited_is_told_from_one_that_still_waits(tmp_path):
+    publish(tmp_path, Work("a.txt"))
+    waiting = Stages(tmp_path)
+    waiting.once("a.txt", depends_on=2, make=Work("a.txt", text="new"))  # then killed
+    Stages(tmp_path).check_free(["a.txt"], unedited=["a.txt"])
+    (tmp_path / "a.txt").write_text("edited")
+    with pytest.raises(InvalidArgument, match=r"'a\.txt' was changed since"):
+        Stages(tmp_path).check_free(["a.txt"], unedited=["a.txt"])
+    assert publish(tmp_path, Work("b.txt")) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "edited"

@@ -119,13 +119,13 @@ class Stages:
         markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
         # What waits may have been moved already, before its marker was.
         markers += [self._read(self._waiting, path.stem) for path in (self._waiting / _FOLDER).glob("*.json")]
-        ours = {file: key for marker in markers if marker for file, key in marker["files"].items()}
+        ours: dict[str, list[str]] = {}
+        for marker in filter(None, markers):
+            for file, key in marker["files"].items():
+                ours.setdefault(file, []).append(key)
         for file in unedited:
-            if (
-                file in ours
-                and (self.folder / file).is_file()
-                and not self._is_intact({file: ours[file]}, self.folder)
-            ):
+            is_there = file in ours and (self.folder / file).is_file()
+            if is_there and hash_file(self.folder / file) not in ours[file]:
                 raise invalid(
                     "out", str(self.folder), "a folder whose exports are as they were written",
                     f"{file!r} was changed since, and would be replaced. Next: move it away, or name another "

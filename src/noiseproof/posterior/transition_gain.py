@@ -15,9 +15,8 @@ from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.true_labels import alike, fit_channel, log_likelihoods
 from noiseproof.rng import stream
 
-_MOST_EXAMPLES = (
-    6000  # enough for one number; fitting 100 classes takes longer than their leave-one-out scores
-)
+# Enough for one number, and less work than the leave-one-out scores themselves where classes are many.
+_MOST_EXAMPLES = 6000
 
 
 @dataclass(frozen=True)
