@@ -127,14 +127,19 @@ def _wants_features(config: DetectConfig) -> bool:
     """Encoding takes minutes, so probabilities that suffice are taken as they are."""
     if config.features is not None or config.backbone is not None:
         return True
-    given = [name for name in ("probs", "zero_shot") if getattr(config, name) is not None]
+    given = _given(config)
     return not (given if config.method == AUTO else is_enough(given, config.method, config.method_options))
 
 
 def _wants_text(config: DetectConfig) -> bool:
     """Whether nothing but an image-text model has what the method lacks."""
-    given = [name for name in ("probs", "zero_shot") if getattr(config, name) is not None]
-    return config.method != AUTO and not is_enough([*given, "features"], config.method, config.method_options)
+    there = [*_given(config), "features"]
+    return config.method != AUTO and not is_enough(there, config.method, config.method_options)
+
+
+def _given(config: DetectConfig) -> list[str]:
+    """Which probabilities the user has."""
+    return [name for name in ("probs", "zero_shot") if getattr(config, name) is not None]
 
 
 def _look(this: _Detect) -> None:

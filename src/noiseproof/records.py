@@ -52,7 +52,7 @@ class Dataset:
             raise BadData(f"The data set {self.name!r} is empty. Next: check the path and the filters.")
         _check_length(self.name, "ids", self.ids, len(self))
         check_unique_ids(self.ids, self.name)
-        _check_unique_names(self.class_names, self.name)
+        check_unique_names(self.class_names, f"The data set {self.name!r}")
         for labels in (self.given_labels, self.clean_labels):
             if labels is not None:
                 _check_length(self.name, "labels", labels, len(self))
@@ -329,12 +329,13 @@ def check_unique_ids(ids: np.ndarray, name: str) -> None:
         )
 
 
-def _check_unique_names(class_names: Sequence[str], name: str) -> None:
+def check_unique_names(class_names: Sequence[str], owner: str) -> None:
+    """Raise `BadData` naming the first class name that occurs twice."""
     if len(set(class_names)) < len(class_names):
         twice = [each for each in dict.fromkeys(class_names) if class_names.count(each) > 1]
         raise BadData(
-            f"The data set {name!r} has more than one class of the name {twice[0]!r}; allowed: each name "
-            "once. Next: rename one of them, or merge the two."
+            f"{owner} has more than one class of the name {twice[0]!r}; allowed: each name once. "
+            "Next: rename one of them, or merge the two."
         )
 
 

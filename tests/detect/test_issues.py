@@ -208,5 +208,5 @@ def test_data_frames_are_taken():
 
 
 def test_names_of_classes_are_all_different():
-    with pytest.raises(BadData, match="`class_names` has 'a' more than once"):
+    with pytest.raises(BadData, match="`class_names` has more than one class of the name 'a'"):
         find_label_issues(np.eye(4), [0, 1, 0, 1], class_names=("a", "a"))

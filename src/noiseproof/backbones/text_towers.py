@@ -215,7 +215,7 @@ def open_prompt_tower(name: str, class_names: Sequence[str]) -> PromptTower:
         UnknownName: no such model.
         BadData: see `PromptTower`.
     """
-    check_has_text_tower(name)
+    _check_has_text_tower(name)
     if name == USUAL_MODEL:
         model, tokenizer = open_shipped_pair()
     else:
@@ -223,9 +223,19 @@ def open_prompt_tower(name: str, class_names: Sequence[str]) -> PromptTower:
     return PromptTower(model, tokenizer, class_names, name=name)
 
 
-def check_has_text_tower(name: str) -> None:
-    """Raise unless a backbone of this name is the image half of an image-text model."""
-    if name != USUAL_MODEL and not name.startswith("open_clip:"):
+def has_text_tower(name: str) -> bool:
+    """Whether a backbone of this name is the image half of an image-text model."""
+    return name == USUAL_MODEL or name.startswith("open_clip:")
+
+
+def shares_space(name: str, layer: str | None) -> bool:
+    """Whether features of this backbone are compared with text; `None` is the layer it has by default."""
+    is_projected = layer == SHARED_SPACE or (layer is None and name == USUAL_MODEL)
+    return is_projected and has_text_tower(name)
+
+
+def _check_has_text_tower(name: str) -> None:
+    if not has_text_tower(name):
         raise invalid(
             "text_tower", name, f"{USUAL_MODEL} or open_clip:ARCH/TAG",
             "Other encoders have no text tower. Next: name an image-text model, whose projected features "

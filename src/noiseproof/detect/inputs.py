@@ -22,6 +22,7 @@ from noiseproof.records import (
     check_labels_present,
     check_matrix,
     check_unique_ids,
+    check_unique_names,
 )
 
 _SUMS_TO_1 = 1e-3  # probabilities may come from float16
@@ -151,11 +152,7 @@ def encoded_labels(labels: np.ndarray, class_names: Sequence[str] = ()) -> tuple
                 "given_labels", labels.dtype.name, "class ids (integers) where `class_names` are given"
             )
         check_label_range(labels, len(class_names), "given_labels")
-        if len(set(class_names)) < len(class_names):
-            twice = next(name for name in class_names if list(class_names).count(name) > 1)
-            raise BadData(
-                f"`class_names` has {twice!r} more than once; allowed: each name once. Next: rename one."
-            )
+        check_unique_names(class_names, "`class_names`")
         classes, encoded = np.arange(len(class_names)), labels.astype(np.int64)
     else:
         try:

@@ -18,14 +18,13 @@ from noiseproof.backbones.text_towers import (
     SHARED_SPACE,
     USUAL_MODEL,
     PromptTower,
-    check_has_text_tower,
-    check_shared_layer,
     open_prompt_tower,
+    shares_space,
 )
 from noiseproof.config import CorruptConfig
 from noiseproof.detect.issues import AUTO, find_label_issues
 from noiseproof.detect.table import DETECTORS, checked_options, is_enough, is_random, told_needs
-from noiseproof.errors import InvalidArgument, invalid
+from noiseproof.errors import invalid
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.records import LabelIssues
 from noiseproof.registry import unknown_name
@@ -127,16 +126,8 @@ def asked_detections(
 
 def at_hand(recipe: Recipe) -> tuple[str, ...]:
     """What detectors find beside the given labels, whatever the encoder."""
-    try:
-        for encoder in recipe.backbones:
-            for name in encoder.names:
-                check_has_text_tower(name)
-                check_shared_layer(
-                    encoder.layer or (SHARED_SPACE if name == USUAL_MODEL else "its usual one")
-                )
-    except InvalidArgument:
-        return ("features",)
-    return ("features", "text_tower")
+    is_shared = all(shares_space(name, one.layer) for one in recipe.backbones for name in one.names)
+    return ("features", "text_tower") if is_shared else ("features",)
 
 
 def check_choice(name: str, choice: DetectorChoice, at_hand: Collection[str]) -> None:
