@@ -7,9 +7,19 @@ Products of large matrices keep all threads.
 
 from __future__ import annotations
 
-from threadpoolctl import threadpool_limits
+from contextlib import AbstractContextManager
+from functools import cache
+
+import scipy.linalg  # noqa: F401  (its BLAS is another than NumPy's, and only loaded ones are limited)
+from threadpoolctl import ThreadpoolController
 
 
-def one_thread() -> threadpool_limits:
+def one_thread() -> AbstractContextManager[object]:
     """Context in which BLAS and LAPACK run on one thread."""
-    return threadpool_limits(1, user_api="blas")
+    return _loaded().limit(limits=1, user_api="blas")
+
+
+@cache
+def _loaded() -> ThreadpoolController:
+    """Looking for the libraries takes as long as a small factorisation."""
+    return ThreadpoolController()

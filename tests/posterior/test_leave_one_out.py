@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from noiseproof.posterior.leave_one_out import _STRENGTHS, leave_one_out
+from noiseproof.posterior.leave_one_out import leave_one_out
+from noiseproof.posterior.ridge_strength import STRENGTHS
 
 
 def problem(n=24, d=5, k=3, seed=0, offset=0.0):
@@ -84,7 +85,8 @@ def test_rows_of_scores_sum_to_one():
     assert leave_one_out(features, labels, num_classes=4).scores.sum(1) == pytest.approx(np.ones(30))
 
 
-def test_the_ridge_has_the_least_leave_one_out_error_of_those_tried():
+def test_the_ridge_is_among_the_best_by_leave_one_out_itself():
+    """It is chosen as if all rows had the same leverage, which costs little."""
     features, labels = problem(40, 8, 3, seed=1)
     found = leave_one_out(features, labels, num_classes=3)
     targets = np.eye(3)[labels]
@@ -95,8 +97,8 @@ def test_the_ridge_has_the_least_leave_one_out_error_of_those_tried():
 
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     unit = unit - unit.mean(0)
-    tried = np.trace(unit.T @ unit) / 8 * _STRENGTHS
-    assert found.ridge == pytest.approx(min(tried, key=error))
+    tried = np.trace(unit.T @ unit) / 8 * STRENGTHS
+    assert error(found.ridge) <= 1.02 * min(map(error, tried))
     assert tried.min() < found.ridge < tried.max()
 
 

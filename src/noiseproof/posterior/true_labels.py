@@ -93,8 +93,18 @@ def log_likelihoods(
     scores: Probs, given_labels: Labels, matrix: Matrix, sharpness: float
 ) -> Float[np.ndarray, " n"]:
     """ln P(given | x) under a transition matrix, nats."""
-    probs = softmax(sharpness * scores, axis=1)
-    likelihood = (probs * matrix[:, given_labels].T).sum(1)
+    return _log_likelihoods(_behind(scores), matrix[:, given_labels].T, sharpness)
+
+
+def _behind(scores: Probs) -> Probs:
+    """How far each class is behind the first: a softmax is the same, and no power of it overflows."""
+    return scores - scores.max(axis=1, keepdims=True)
+
+
+def _log_likelihoods(behind: Probs, given: Probs, sharpness: float) -> Float[np.ndarray, " n"]:
+    """The same, with P(given | true) of each example in its row."""
+    powers = np.exp(sharpness * behind)
+    likelihood = np.einsum("nk,nk->n", powers, given) / np.einsum("nk->n", powers)
     return np.log(np.maximum(likelihood, np.finfo(float).tiny))
 
 
@@ -125,9 +135,10 @@ def alike(rate: float, num_classes: int) -> Matrix:
 
 def _sharpness(scores: Probs, given_labels: Labels, matrix: Matrix) -> float:
     """That under which the given labels are likeliest."""
+    behind, given = _behind(scores), matrix[:, given_labels].T
 
     def cost(log_sharpness: float) -> float:
-        return -float(log_likelihoods(scores, given_labels, matrix, float(np.exp(log_sharpness))).mean())
+        return -float(_log_likelihoods(behind, given, float(np.exp(log_sharpness))).mean())
 
     bounds = (np.log(_LEAST_SHARPNESS), np.log(_MOST_SHARPNESS))
     found = scipy.optimize.minimize_scalar(cost, bounds=bounds, method="bounded")
