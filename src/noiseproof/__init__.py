@@ -12,22 +12,22 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CoTeaching": "noiseproof.adapt.co_teaching",
-    "DeftJob": "noiseproof.deft_job",
+    "DeftJob": "noiseproof.two_phases.job",
     "DeftSettings": "noiseproof.adapt.deft_settings",
     "DivideMix": "noiseproof.adapt.divide_mix",
-    "FinetuneJob": "noiseproof.finetune_job",
+    "FinetuneJob": "noiseproof.finetuning.job",
     "FinetuneSettings": "noiseproof.adapt.settings",
     "LinearProbe": "noiseproof.heads.estimators",
     "MLPProbe": "noiseproof.heads.estimators",
     "MetaWeightNet": "noiseproof.adapt.meta_head",
     "NMTune": "noiseproof.heads.estimators",
     "corrupt_labels": "noiseproof.noise.labels",
-    "deft": "noiseproof.two_phases",
+    "deft": "noiseproof.two_phases.flow",
     "estimate_transition": "noiseproof.detect.transition",
     "export_issues": "noiseproof.export.formats",
     "extract": "noiseproof.features.extract",
     "find_label_issues": "noiseproof.detect.issues",
-    "finetune": "noiseproof.finetuning",
+    "finetune": "noiseproof.finetuning.flow",
     "load_features": "noiseproof.features.store",
     "load_issues": "noiseproof.export.issues",
     "open_dataset": "noiseproof.data.sources",
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from noiseproof.adapt.meta_head import MetaWeightNet as MetaWeightNet
     from noiseproof.adapt.settings import FinetuneSettings as FinetuneSettings
     from noiseproof.data.sources import open_dataset as open_dataset
-    from noiseproof.deft_job import DeftJob as DeftJob
     from noiseproof.detect.issues import find_label_issues as find_label_issues
     from noiseproof.detect.transition import estimate_transition as estimate_transition
     from noiseproof.diagnose.spectrum import spectrum as spectrum
@@ -52,15 +51,16 @@ if TYPE_CHECKING:
     from noiseproof.export.issues import load_issues as load_issues
     from noiseproof.features.extract import extract as extract
     from noiseproof.features.store import load_features as load_features
-    from noiseproof.finetune_job import FinetuneJob as FinetuneJob
-    from noiseproof.finetuning import finetune as finetune
+    from noiseproof.finetuning.flow import finetune as finetune
+    from noiseproof.finetuning.job import FinetuneJob as FinetuneJob
     from noiseproof.heads.estimators import LinearProbe as LinearProbe
     from noiseproof.heads.estimators import MLPProbe as MLPProbe
     from noiseproof.heads.estimators import NMTune as NMTune
     from noiseproof.noise.captions import swap_captions as swap_captions
     from noiseproof.noise.labels import corrupt_labels as corrupt_labels
     from noiseproof.pipeline import run as run
-    from noiseproof.two_phases import deft as deft
+    from noiseproof.two_phases.flow import deft as deft
+    from noiseproof.two_phases.job import DeftJob as DeftJob
 
 
 def __getattr__(name: str) -> Any:

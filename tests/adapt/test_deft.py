@@ -7,7 +7,6 @@ from torch import nn
 
 from noiseproof.adapt.deft import DualPrompts, Visits, dual_prompts_loss
 from noiseproof.adapt.deft_settings import DeftSettings
-from noiseproof.deft_job import resolve_deft_settings
 from noiseproof.detect.prompts import PromptOptions, first_contexts, score_with
 from noiseproof.errors import InvalidArgument
 from noiseproof.losses.dual_prompts import complementary_labels
@@ -18,6 +17,7 @@ from noiseproof.training.loop import Plan, accelerator_for, train
 from noiseproof.training.networks import outputs
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training.order import Order, Share
+from noiseproof.two_phases.job import resolve_deft_settings
 
 K, WIDTH = 3, 4
 

@@ -12,7 +12,7 @@ import pytest
 
 from noiseproof import FinetuneJob, finetune
 from noiseproof.errors import InvalidArgument
-from noiseproof.finetune_job import resolve_settings
+from noiseproof.finetuning.job import resolve_settings
 from noiseproof.study.grid import STEPS, Grid
 from noiseproof.study.material import Place, open_task
 from noiseproof.study.recipe import Recipe

@@ -100,9 +100,9 @@ def deft(
     """Find wrong labels with a positive and a negative learned prompt per class; adapt to the others."""
     given: dict[str, Any] = locals()
     from noiseproof.backbones.text_towers import USUAL_MODEL
-    from noiseproof.deft_job import DeftJob, resolve_deft_settings
-    from noiseproof.finetune_job import resolve_settings
-    from noiseproof.two_phases import deft as run_deft
+    from noiseproof.finetuning.job import resolve_settings
+    from noiseproof.two_phases.flow import deft as run_deft
+    from noiseproof.two_phases.job import DeftJob, resolve_deft_settings
 
     own = {name: given.pop(name) for name in ("tune", "variant", "epochs")}
     given |= {

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from noiseproof.adapt.settings import FinetuneSettings
 from noiseproof.config import CorruptConfig, RunConfig
 from noiseproof.errors import InvalidArgument
-from noiseproof.finetune_job import resolve_settings
+from noiseproof.finetuning.job import resolve_settings
 from noiseproof.stages import digest
 from noiseproof.study.recipe import Encoder, Recipe
 from noiseproof.variants import Variant, variants

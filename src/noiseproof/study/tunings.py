@@ -26,8 +26,9 @@ from noiseproof.backbones.table import open_backbone
 from noiseproof.cores import num_cores
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.finetune_job import FinetuneJob
-from noiseproof.finetuning import RESULTS, carried_out
+from noiseproof.finetuning.flow import RESULTS, carried_out
+from noiseproof.finetuning.job import FinetuneJob
+from noiseproof.finetuning.tuning import make_tuning
 from noiseproof.parts import Parts
 from noiseproof.stages import digest, only_process_in
 from noiseproof.study.grid import SCHEMA, Evaluation, Fit, Grid
@@ -36,7 +37,6 @@ from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import Cell, StudyLog
 from noiseproof.training.loop import accelerator_for
 from noiseproof.training_card import CARD
-from noiseproof.tuning import make_tuning
 
 TUNINGS = "tunings"
 

@@ -15,15 +15,16 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from noiseproof import DeftJob, deft, open_dataset, phase_one, phase_two
+from noiseproof import DeftJob, deft, open_dataset
 from noiseproof.backbones.table import open_backbone
 from noiseproof.cli.main import app
-from noiseproof.deft_job import resolve_deft_settings
 from noiseproof.errors import BadData, CheckpointMismatch, InvalidArgument
 from noiseproof.evaluate.results import read_results
-from noiseproof.finetune_job import resolve_settings
-from noiseproof.selecting import read_scores
+from noiseproof.finetuning.job import resolve_settings
 from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.two_phases import phase_one, phase_two
+from noiseproof.two_phases.job import resolve_deft_settings
+from noiseproof.two_phases.selecting import read_scores
 from tiny_clip import tiny_clip
 from tiny_images import image_folder
 

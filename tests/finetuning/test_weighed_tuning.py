@@ -15,7 +15,7 @@ from noiseproof.adapt.forward_mode import FusedBatchNorm
 from noiseproof.adapt.meta_gradient import NetworkStep, _load_forward_mode
 from noiseproof.adapt.meta_set import held_out_meta_set
 from noiseproof.errors import BadData, InvalidArgument
-from noiseproof.finetune_job import resolve_settings
+from noiseproof.finetuning.job import resolve_settings
 from noiseproof.records import Dataset
 from noiseproof.torchvision_ops import declare_missing_operators
 from tiny_images import image_folder

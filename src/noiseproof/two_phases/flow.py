@@ -18,20 +18,20 @@ import numpy as np
 
 from noiseproof import card
 from noiseproof.atomic import write_bytes, write_json
-from noiseproof.deft_job import DeftJob
 from noiseproof.detect.issues import issues_of
 from noiseproof.detect.prompted import opinion_of_scores
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.results import ResultRow
-from noiseproof.finetuning import RESULTS
+from noiseproof.finetuning.flow import RESULTS
 from noiseproof.parts import notes
-from noiseproof.phase_one import evaluated_prompts, phase_one
-from noiseproof.phase_two import facts, phase_two
 from noiseproof.records import LabelIssues
-from noiseproof.selecting import SCORES, Selecting, open_selecting, read_scores
 from noiseproof.stages import hash_file, only_process_in
 from noiseproof.training.loop import accelerator_for
 from noiseproof.training_card import CARD, data_card, finished
+from noiseproof.two_phases.job import DeftJob
+from noiseproof.two_phases.phase_one import evaluated_prompts, phase_one
+from noiseproof.two_phases.phase_two import facts, phase_two
+from noiseproof.two_phases.selecting import SCORES, Selecting, open_selecting, read_scores
 
 _SCHEMA = 1
 

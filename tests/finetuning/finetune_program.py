@@ -7,8 +7,8 @@ import sys
 import torch
 
 from noiseproof.adapt import selection
-from noiseproof.finetune_job import FinetuneJob, resolve_settings
-from noiseproof.finetuning import finetune
+from noiseproof.finetuning.flow import finetune
+from noiseproof.finetuning.job import FinetuneJob, resolve_settings
 
 SETTINGS = (
     "epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=2", "validation=0.2", "tune=last-blocks:2",

@@ -17,7 +17,6 @@ from torch import nn
 from noiseproof.adapt.deft_settings import NONE, DeftSettings
 from noiseproof.adapt.learnable import Tune
 from noiseproof.adapt.start import Start, open_start
-from noiseproof.adapt_job import data_config
 from noiseproof.backbones.additions.table import tower_for
 from noiseproof.backbones.additions.towers import has_blocks
 from noiseproof.backbones.base import AbstractBackbone
@@ -26,14 +25,15 @@ from noiseproof.backbones.table import check_name, open_backbone
 from noiseproof.backbones.text_towers import SHARED_SPACE, PromptTower, open_prompt_tower
 from noiseproof.backbones.weights import hash_weights
 from noiseproof.config import RunConfig
-from noiseproof.deft_job import DeftJob
 from noiseproof.errors import BadData, invalid
 from noiseproof.features.extract import extract
+from noiseproof.finetuning.adapt_job import data_config
+from noiseproof.finetuning.tuning import said_of_part
 from noiseproof.parts import Part, Parts, open_parts
 from noiseproof.records import Dataset, rows_by_id
 from noiseproof.stages import digest
 from noiseproof.training_card import identity
-from noiseproof.tuning import said_of_part
+from noiseproof.two_phases.job import DeftJob
 
 SCORES = "scores.parquet"
 

@@ -30,11 +30,11 @@ from noiseproof.evaluate.results import ResultRow
 from noiseproof.noise.kept import keep_noise
 from noiseproof.parts import Part
 from noiseproof.progress import stage
-from noiseproof.selecting import SCORES, Selecting, features_of, fresh_tower
 from noiseproof.training.loop import CHECKPOINT, train
 from noiseproof.training.networks import outputs
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training_card import finished
+from noiseproof.two_phases.selecting import SCORES, Selecting, features_of, fresh_tower
 
 PROMPTS, TUNED, PHASE_ONE = "prompts.safetensors", "tuned.safetensors", "phase1.json"
 _PREFIX = "visual"  # of the names of tuned weights, so that open_clip:ARCH/FILE reads them

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from noiseproof.adapt_job import data_config
 from noiseproof.backbones.table import open_backbone
 from noiseproof.data.splits import subset
 from noiseproof.errors import BadData
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.finetuning import RESULTS, carried_out
+from noiseproof.finetuning.adapt_job import data_config
+from noiseproof.finetuning.flow import RESULTS, carried_out
+from noiseproof.finetuning.tuning import make_tuning
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.selecting import SCORES, Selecting, features_of, read_scores
 from noiseproof.stages import digest
-from noiseproof.tuning import make_tuning
+from noiseproof.two_phases.selecting import SCORES, Selecting, features_of, read_scores
 
 FOLDER = "phase2"
 ALL, SELECTED, RELABELLED = "all", "selected", "relabelled"

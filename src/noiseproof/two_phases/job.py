@@ -9,10 +9,10 @@ from typing import Any
 
 from noiseproof.adapt.deft_settings import DeftSettings
 from noiseproof.adapt.settings import FinetuneSettings
-from noiseproof.adapt_job import AdaptJob, given_settings
 from noiseproof.backbones.text_towers import USUAL_MODEL
 from noiseproof.errors import invalid
-from noiseproof.finetune_job import FinetuneJob
+from noiseproof.finetuning.adapt_job import AdaptJob, given_settings
+from noiseproof.finetuning.job import FinetuneJob
 from noiseproof.option_values import checked
 
 PHASES_TWO = ("none", "heads", "full")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from noiseproof.deft_job import DeftJob, resolve_deft_settings
 from noiseproof.training import loop
-from noiseproof.two_phases import deft
+from noiseproof.two_phases.flow import deft
+from noiseproof.two_phases.job import DeftJob, resolve_deft_settings
 from tiny_clip import tiny_clip
 
 SETTINGS = ("epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=3", "tune=vpt-deep:2")

@@ -17,7 +17,6 @@ from noiseproof.adapt.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.adapt.reading import reader
 from noiseproof.adapt.settings import MetaSettings
 from noiseproof.adapt.start import Start, open_start
-from noiseproof.adapt_job import data_config
 from noiseproof.backbones.additions.table import Addition, tower_for
 from noiseproof.config import RunConfig
 from noiseproof.data.classes import align_labels
@@ -25,7 +24,8 @@ from noiseproof.data.overlap import shared_with
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.detect.transition import TransitionEstimate, estimate_transition
 from noiseproof.errors import BadData, invalid
-from noiseproof.finetune_job import FinetuneJob
+from noiseproof.finetuning.adapt_job import data_config
+from noiseproof.finetuning.job import FinetuneJob
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.losses.batch import is_of_one_example, remembers
 from noiseproof.losses.table import Options, check_complete, needs_transition, resolved

@@ -26,7 +26,9 @@ from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_we
 from noiseproof.evaluate.metrics import Outcomes, outcomes
 from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import ResultRow
-from noiseproof.finetune_job import FinetuneJob
+from noiseproof.finetuning.card import make_card, tuned_metadata
+from noiseproof.finetuning.job import FinetuneJob
+from noiseproof.finetuning.tuning import Tuning, open_tuning
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.kept import keep_noise
 from noiseproof.parts import Part, notes
@@ -36,8 +38,6 @@ from noiseproof.training.checkpoint import Companion
 from noiseproof.training.loop import CHECKPOINT, COLUMNS, LOG, Loss, accelerator_for, logged, train
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training_card import CARD, data_card, finished, provenance
-from noiseproof.tuning import Tuning, open_tuning
-from noiseproof.tuning_card import make_card, tuned_metadata
 
 BEST, LAST, RESULTS, TRAINED = "model.safetensors", "last.safetensors", "results.jsonl", "training.json"
 _BEST, _LAST = "tuned-best", "tuned-last"

@@ -21,7 +21,7 @@ from noiseproof.backbones.table import open_backbone
 from noiseproof.cli.main import app
 from noiseproof.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
 from noiseproof.evaluate.results import read_results
-from noiseproof.finetune_job import resolve_settings
+from noiseproof.finetuning.job import resolve_settings
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.torchvision_ops import declare_missing_operators
 from tiny_images import image_folder

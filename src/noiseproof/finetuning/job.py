@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.adapt.settings import FinetuneSettings
-from noiseproof.adapt_job import AdaptJob, given_settings
 from noiseproof.config import checked
 from noiseproof.corruption import read_transition
 from noiseproof.errors import invalid
+from noiseproof.finetuning.adapt_job import AdaptJob, given_settings
 from noiseproof.option_values import parse_pairs
 from noiseproof.records import check_share
 
