@@ -37,13 +37,14 @@ def print_results(file: Path) -> None:
 def print_detection(result: Any) -> None:
     """The method and why, how many labels look wrong, per class and which most, and where the files are."""
     found, issues = result.found, result.issues
-    rich.print(to_terminal(class_table(found["classes"])))
+    estimates_rate = TABLE[found["method"]].estimates_rate
+    rich.print(to_terminal(class_table(found["classes"], estimates_rate=estimates_rate)))
     rich.print(to_terminal(suspects_table(issues)))
     print(f"Method: {found['method']}")
     for note in (*found["notes"], *result.card["notes"]):
         print(f"Note: {note}")
     rate = _percent(found["noise_rate"])
-    said = f"estimated noise rate {rate}" if TABLE[found["method"]].estimates_rate else f"flagged {rate}"
+    said = f"estimated noise rate {rate}" if estimates_rate else f"flagged {rate}"
     print(f"{_look_wrong(found['num_issues'])} of {found['num_examples']}; {said}")
     if found["against_truth"] is not None:
         is_planted = result.card["data"]["label_noise"] is not None

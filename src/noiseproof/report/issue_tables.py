@@ -14,11 +14,12 @@ MAX_CLASSES = 20
 NUM_SUSPECTS = 10
 
 
-def class_table(classes: Sequence[Mapping[str, Any]]) -> Table:
+def class_table(classes: Sequence[Mapping[str, Any]], *, estimates_rate: bool) -> Table:
     """A row per given label, those with the most wrong labels first.
 
     Args:
         classes: rows of `LabelIssues.class_table`.
+        estimates_rate: whether the detector does, or its rate is the share of what it flags.
     """
     ranked = sorted(classes, key=lambda entry: -entry["noise_rate"] * entry["num_examples"])
     rows = [
@@ -33,7 +34,8 @@ def class_table(classes: Sequence[Mapping[str, Any]]) -> Table:
     ]
     more = len(ranked) - len(rows)
     notes = (f"{more} classes with fewer wrong labels are in label_issues.json.",) if more else ()
-    columns = ("given label", "wrong ones are mostly", "examples", "flagged", "estimated wrong")
+    rate = "estimated wrong" if estimates_rate else "share"
+    columns = ("given label", "wrong ones are mostly", "examples", "flagged", rate)
     return Table("Labels by class", columns, tuple(rows), notes, num_text_columns=2)
 
 

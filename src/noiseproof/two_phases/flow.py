@@ -20,6 +20,7 @@ from noiseproof import card
 from noiseproof.atomic import write_bytes, write_json
 from noiseproof.detect.issues import issues_of
 from noiseproof.detect.prompted import opinion_of_scores
+from noiseproof.detect.text_tower import notes_on_names
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.finetuning.flow import RESULTS
@@ -113,7 +114,7 @@ def _card(
         "versions": card.versions(),
         "hardware": card.hardware(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "notes": [*notes(this.config, this.parts), *said],
+        "notes": [*notes(this.config, this.parts), *notes_on_names(this.data.class_names), *said],
         "evaluated": this.evaluated,
         "identity": this.identity,
     }
