@@ -9,7 +9,7 @@ import pandas as pd
 from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import MUTED, plain
 from noiseproof.study.arena_settings import notes_of_detections
-from noiseproof.study.drawing import Drawn, curve, legend, panels, prepared
+from noiseproof.study.drawing import Drawn, curve, legend, panels, prepared, within_percent
 from noiseproof.study.found import Found, over_seeds
 from noiseproof.study.notes import with_notes
 
@@ -42,6 +42,7 @@ def _drawn(found: Found, kind: str, detectors: Sequence[str], suffix: str) -> Dr
         for number, detector in enumerate(detectors):
             points = _points(own[own["detector"] == detector])
             curve(axis, points, number, label=plain(detector), scale=100.0)
+        within_percent(axis)
     legend(figure, axes[0, 0])
     caption = (
         f"Average precision of the suspicion by the rate of {kind} noise, on the training set. Bars: 95 % "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, styled
 from noiseproof.study.recipe import Encoder
 
+_MOST_IN_A_ROW = 6  # of a legend
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -52,6 +54,12 @@ def prepared(axis: Axes, title: str, y_label: str) -> None:
     axis.margins(x=0.06, y=0.12)
     if y_label:
         axis.set_ylabel(y_label, color=MUTED, fontsize=9)
+
+
+def within_percent(axis: Axes) -> None:
+    """No room for what cannot be; intervals may reach further, and a mark at 100 stays whole."""
+    low, high = axis.get_ylim()
+    axis.set_ylim(max(low, 0.0), min(high, 101.0))
 
 
 def noise_axis(axis: Axes, encoders: Sequence[Encoder], *, is_last: bool) -> None:
@@ -94,6 +102,8 @@ def legend(figure: Figure, axis: Axes) -> None:
     """Above the panels, unless there is one entry."""
     handles, labels = axis.get_legend_handles_labels()
     if len(labels) > 1:
+        num_columns = math.ceil(len(labels) / math.ceil(len(labels) / _MOST_IN_A_ROW))
         figure.legend(
-            handles, labels, loc="outside upper left", ncols=6, frameon=False, fontsize=9.5, labelcolor=INK
-        )
+            handles, labels, loc="outside upper left", ncols=num_columns, frameon=False, fontsize=9.5,
+            labelcolor=INK,
+        )  # fmt: skip

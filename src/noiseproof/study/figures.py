@@ -12,7 +12,16 @@ from noiseproof.report.figures import draw_spectra
 from noiseproof.report.run_folder import SetSpectra
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened
 from noiseproof.study.detection_curves import detectors_figure
-from noiseproof.study.drawing import MARKERS, Drawn, legend, line, noise_axis, panels, prepared
+from noiseproof.study.drawing import (
+    MARKERS,
+    Drawn,
+    legend,
+    line,
+    noise_axis,
+    panels,
+    prepared,
+    within_percent,
+)
 from noiseproof.study.found import Found, mean_of, over_seeds, percent_of_data
 from noiseproof.study.heat import noise_figure
 from noiseproof.study.noise_curves import label_noise_figure
@@ -46,6 +55,7 @@ def influence_figure(found: Found) -> list[Drawn]:
                     for one in found.noisy(family)
                 ]
                 line(axis, points, i, label=percent_of_data(share), scale=100.0)
+            within_percent(axis)
             noise_axis(axis, found.noisy(family), is_last=row == len(domains) - 1)
     legend(figure, axes[0, 0])
     caption = (
@@ -114,6 +124,8 @@ def methods_figure(found: Found) -> list[Drawn]:
                     for one in found.noisy(family)
                 ]
                 line(axis, points, i, label=plain(head), scale=100.0 if value == "macro_f1" else 1.0)
+            if value == "macro_f1":
+                within_percent(axis)
             noise_axis(axis, found.noisy(family), is_last=row == len(families) - 1)
     legend(figure, axes[0, 0])
     caption = (

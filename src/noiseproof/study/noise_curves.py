@@ -6,7 +6,7 @@ import pandas as pd
 
 from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import MUTED, plain
-from noiseproof.study.drawing import Drawn, curve, legend, panels, prepared
+from noiseproof.study.drawing import Drawn, curve, legend, panels, prepared, within_percent
 from noiseproof.study.found import Found, over_seeds
 from noiseproof.study.notes import incomplete, mean_over, with_notes
 
@@ -34,7 +34,8 @@ def _drawn(found: Found, kind: str) -> Drawn:
             if row == len(settings) - 1:
                 axis.set_xlabel(f"{kind} noise in the labels in %", color=MUTED, fontsize=9)
     for axis in axes.flat:
-        axis.set_ylim(max(low, 0.0), min(high, 100.0))
+        axis.set_ylim(low, high)
+        within_percent(axis)
     legend(figure, axes[0, 0])
     caption = (
         f"Accuracy in domain by the rate of {kind} noise in the labels of the training set. Bars: 95 % "
