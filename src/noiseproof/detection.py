@@ -14,6 +14,7 @@ import noiseproof
 from noiseproof import card
 from noiseproof.atomic import write_json
 from noiseproof.backbones.text_towers import USUAL_MODEL, check_shared_layer, open_prompt_tower
+from noiseproof.backbones.wording import notes_on_names
 from noiseproof.config import DetectConfig
 from noiseproof.data.probabilities import read_probabilities
 from noiseproof.data.request import Request
@@ -275,6 +276,8 @@ def _notes(this: _Detect) -> list[str]:
         said.append("Labels as they were before noise was put in count as right.")
         if any(name.startswith("cleaned") for name in this.config.export):
             said.append("The cleaned copy has the labels put in that were not found: it is for a rehearsal.")
+    if this.text_tower is not None:
+        said.extend(notes_on_names(this.part.dataset.class_names))
     if this.config.limit is not None:
         said.append(f"At most {this.config.limit} random examples were used.")
     if num_skipped := this.part.whole.num_skipped:

@@ -64,15 +64,6 @@ def test_probabilities_that_are_given_come_before_a_tower():
     assert not found.is_issue.any()
 
 
-def test_names_that_are_numbers_are_told():
-    rng = np.random.default_rng(0)
-    rows, labels, tower = rng.normal(size=(30, 2)), np.arange(30) % 3, Tower(AXES, 5.0)
-    assert find_label_issues(rows, labels, method="zero_shot", text_tower=tower).notes == ()
-    tower.class_names = ("0", "1", "02")
-    (note,) = find_label_issues(rows, labels, method="zero_shot", text_tower=tower).notes
-    assert note.startswith("The class names are numbers ('0', '1', ...)")
-
-
 def test_features_of_another_space_are_refused():
     with pytest.raises(InvalidArgument, match=r"`features` is .*allowed: \(n, 2\), as wide as the text's"):
         zero_shot_probs(np.ones((3, 5)), Tower(AXES, 1.0))

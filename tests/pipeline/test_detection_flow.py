@@ -220,7 +220,7 @@ def test_the_command_tells_method_classes_suspects_and_files(asked, tmp_path, bl
     for said in (
         "Method: neighbours", "labels look wrong of 90; flagged",
         "9 planted wrong labels: precision",
-        "Labels by class", " share ", "Most suspicious labels", f"Export csv: {out / 'issues.csv'}",
+        "Labels by class", "flagged share", "Most suspicious labels", f"Export csv: {out / 'issues.csv'}",
         f"All labels: {out / 'label_issues.parquet'}",
     ):  # fmt: skip
         assert said in done.stdout.replace("\n", " ").replace("  ", " ") or said in done.stdout, said

@@ -125,6 +125,71 @@ def test_narrow_features_agree_with_float64(dtype, tolerance):
     assert narrow.scores == pytest.approx(exact.scores, abs=tolerance)
 
 
+def by_the_hat_matrix(features, labels, ridge):
+    """Every row without itself, from the (n, n) matrices of the dual problem, in float64."""
+    n, k = len(labels), labels.max() + 1
+    unit = np.float64(features) / np.linalg.norm(np.float64(features), axis=1, keepdims=True)
+    targets, centred = np.eye(k)[labels], unit - unit.mean(0)
+    kernel = centred @ centred.T
+    hat = kernel @ np.linalg.inv(kernel + ridge * np.eye(n)) + 1 / n
+    predicted = hat @ (targets - targets.mean(0)) + targets.mean(0)
+    return targets - (targets - predicted) / (1 - np.diag(hat))[:, None]
+
+
+def clouds(n, d, *, offset=0.0):
+    """Three classes in noise as large as they are, in float32; a fifth of the labels are drawn anew."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % 3
+    features = rng.normal(size=(n, d)) + 8 * np.eye(3, d)[labels] + offset
+    return features.astype(np.float32), np.where(rng.random(n) < 0.2, rng.integers(3, size=n), labels)
+
+
+@pytest.mark.parametrize(("n", "d"), [(100, 768), (150, 400), (400, 400), (402, 400), (900, 400)])
+def test_few_rows_and_many_columns_in_float32(n, d):
+    """No column beyond the rows counts as fit: the strength stays best, and the scores those of refits."""
+    features, labels = clouds(n, d)
+    found = leave_one_out(features, labels, num_classes=3)
+    targets = np.eye(3)[labels]
+    tried = found.ridge * np.geomspace(1e-4, 1e2, 13)
+    errors = [np.square(targets - by_the_hat_matrix(features, labels, ridge)).sum() for ridge in tried]
+    assert np.square(targets - found.scores).sum() < 1.05 * min(errors)
+    assert found.scores == pytest.approx(by_the_hat_matrix(features, labels, found.ridge), abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [300, 1000])
+def test_rows_that_are_alike_up_to_rounding_say_nothing(n):
+    rng = np.random.default_rng(0)
+    row = rng.normal(size=(1, 512)).astype(np.float32)
+    lengths = rng.uniform(0.1, 10, size=(n, 1)).astype(np.float32)
+    labels = np.arange(n) % 3
+    for features in (np.repeat(row, n, axis=0), row * lengths):
+        scores = leave_one_out(features, labels, num_classes=3).scores
+        counts = np.bincount(labels) - np.eye(3)[labels]
+        assert scores == pytest.approx(counts / (n - 1), abs=1e-3)
+
+
+@pytest.mark.parametrize("within", [0.0, 1e-6, 1e-3])
+def test_two_tight_clusters_of_many_columns_in_float32(within):
+    """All the variance in one direction of 2,048, so that the least strengths are below rounding."""
+    rng = np.random.default_rng(0)
+    clean = np.arange(2500) % 2
+    noise = within * rng.standard_normal((2500, 2048), dtype=np.float32)
+    features = rng.standard_normal((2, 2048), dtype=np.float32)[clean] + noise
+    given = np.where(np.arange(2500) % 17 == 0, 1 - clean, clean)
+    scores = leave_one_out(features, given, num_classes=2).scores
+    assert (scores.argmax(1) == clean).all()
+
+
+def test_a_first_block_that_lies_elsewhere(monkeypatch):
+    """Rows sorted by class, far from zero, in float32."""
+    monkeypatch.setattr("noiseproof.posterior.leave_one_out._BLOCK_NUMBERS", 1)
+    features, labels = clouds(900, 60, offset=30)
+    order = np.argsort(labels, kind="stable")
+    features, labels = features[order], labels[order]
+    found = leave_one_out(features, labels, num_classes=3)
+    assert found.scores == pytest.approx(by_the_hat_matrix(features, labels, found.ridge), abs=2e-3)
+
+
 def test_blocks_do_not_matter(monkeypatch):
     features, labels = problem(700, 6, 3)
     whole = leave_one_out(features, labels, num_classes=3)

@@ -98,3 +98,13 @@ def mean_direction(unit_rows: Float[Tensor, "*k t e"]) -> Float[Tensor, "*k e"]:
     Source: Radford et al. 2021, arXiv:2103.00020, Section 3.1.4 (ensembling over the embedding space).
     """
     return nn.functional.normalize(unit_rows.mean(dim=-2), dim=-1)
+
+
+def notes_on_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """What a reader has to know of names that a text tower was given."""
+    if not all(re.fullmatch(r"[-+]?\d+([.,]\d+)?", name.strip()) for name in class_names):
+        return ()
+    return (
+        f"The class names are numbers ({', '.join(class_names[:3])}, ...), and the text tower reads them as "
+        "such. Next: if they stand for something, a label column that says what.",
+    )

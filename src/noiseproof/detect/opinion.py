@@ -32,9 +32,9 @@ class Opinion:
         """The same under another name."""
         return replace(self, method=method)
 
-    def with_note(self, *notes: str) -> Opinion:
-        """The same, with more to tell, a sentence or two each."""
-        return replace(self, notes=(*self.notes, *notes))
+    def with_note(self, note: str) -> Opinion:
+        """The same, with one more sentence."""
+        return replace(self, notes=(*self.notes, note))
 
 
 def by_posterior(

@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float, Int
 from noiseproof.detect.inputs import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision
 from noiseproof.detect.prompts import PromptOptions, prompt_scores
-from noiseproof.detect.text_tower import notes_on_names
 
 METHOD = "prompts"
 
@@ -31,7 +30,7 @@ def prompts_opinion(evidence: Evidence, **options: Any) -> Opinion:
     return opinion_of_scores(
         scores.p_clean, scores.is_clean, scores.suggested, evidence.given_labels,
         num_classes=evidence.num_classes, probs=scores.probs.astype(np.float64),
-    ).with_note(*notes_on_names(tower.class_names))  # fmt: skip
+    )  # fmt: skip
 
 
 def opinion_of_scores(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -35,16 +34,6 @@ class TextTower(Protocol):
     def directions(self) -> Float[Tensor, "k e"]:
         """Unit directions of all classes in words."""
         ...
-
-
-def notes_on_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    """What a reader has to know of class names that a text tower was given."""
-    if not all(name.strip().isdecimal() for name in class_names):
-        return ()
-    return (
-        f"The class names are numbers ({class_names[0]!r}, {class_names[1]!r}, ...), and the text tower "
-        "reads them as such. Next: if they stand for something, a label column that says what.",
-    )
 
 
 def unit_rows(features: Any) -> Float[Tensor, "n e"]:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from noiseproof.detect.inputs import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision
-from noiseproof.detect.text_tower import TextTower, check_shared_space, notes_on_names, unit_rows
+from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
 
 
 def zero_shot_opinion(evidence: Evidence) -> Opinion:
@@ -21,14 +21,13 @@ def zero_shot_opinion(evidence: Evidence) -> Opinion:
 
     Source: Wei et al. 2024, arXiv:2409.19696, Table 1 (label-match).
     """
-    probs, notes = _probs_of(evidence)
-    probs = probs.astype(np.float64)
+    probs = _probs_of(evidence).astype(np.float64)
     given, preferred = evidence.given_labels, probs.argmax(1)
     of_given = np.take_along_axis(probs, given[:, None], 1)[:, 0]
     return by_decision(
         np.clip(1.0 - of_given, 0.0, 1.0), preferred != given, preferred, given,
         num_classes=evidence.num_classes, method="zero_shot", probs=probs,
-    ).with_note(*notes)  # fmt: skip
+    )  # fmt: skip
 
 
 def zero_shot_probs(features: Any, tower: TextTower) -> Float[np.ndarray, "n k"]:
@@ -41,9 +40,7 @@ def zero_shot_probs(features: Any, tower: TextTower) -> Float[np.ndarray, "n k"]
     return torch.softmax(tower.scale * rows @ directions.T, dim=-1).numpy()
 
 
-def _probs_of(evidence: Evidence) -> tuple[Float[np.ndarray, "n k"], tuple[str, ...]]:
-    """The user's, or those of the text tower and what is to be said of them."""
-    tower, features = evidence.text_tower, evidence.features
-    if evidence.zero_shot is None and tower is not None and features is not None:
-        return zero_shot_probs(features, tower), notes_on_names(tower.class_names)
-    return np.asarray(evidence.need("zero_shot", "zero_shot")), ()
+def _probs_of(evidence: Evidence) -> Float[np.ndarray, "n k"]:
+    if evidence.zero_shot is None and evidence.text_tower is not None and evidence.features is not None:
+        return zero_shot_probs(evidence.features, evidence.text_tower)
+    return np.asarray(evidence.need("zero_shot", "zero_shot"))

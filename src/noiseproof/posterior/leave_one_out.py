@@ -23,6 +23,7 @@ from noiseproof.lapack import one_thread
 from noiseproof.posterior.ridge_strength import best_ridge
 
 _BLOCK_NUMBERS = 2**24  # numbers in the largest temporary
+_ROUNDINGS = 4
 _LEAST_FREE = 1e-6  # 1 - H_ii of a row that the head knows by heart
 
 
@@ -42,26 +43,46 @@ class LeaveOneOut:
 def leave_one_out(features: Any, given_labels: Int[np.ndarray, " n"], *, num_classes: int) -> LeaveOneOut:
     """Leave-one-out scores of a ridge head whose strength is chosen by cross-validation, too.
 
-    The features are read in blocks, twice; memory is O(d^2 + n k) beside a block.
+    The features are read in blocks, twice; memory is O(d^2 + n k) beside a block. Where n <= d they are read
+    at once.
 
     Args:
         features: (n, d) array-like, sliced by rows; finite.
         given_labels: class ids in [0, num_classes).
         num_classes: k.
     """
-    problem = _Problem(features, given_labels, num_classes)
+    rounding = float(np.finfo(_type_of(features)).eps)
+    if len(given_labels) <= features.shape[1]:
+        features = _in_their_span(features)
+    problem = _Problem(features, given_labels, num_classes, rounding)
     return LeaveOneOut(problem.scores(), problem.ridge)
+
+
+def _type_of(features: Any) -> np.dtype[Any]:
+    """float32 or wider."""
+    return np.result_type(np.asarray(features[:1]).dtype, np.float32)
+
+
+def _in_their_span(features: Any) -> Float[np.ndarray, "n n"]:
+    """Few rows in a basis of what they span, in float64: the same problem, without the other directions.
+
+    In those there is nothing to be fitted, but their rounding would count as fit.
+    """
+    columns = np.asarray(features[:], dtype=np.float64).T
+    return scipy.linalg.qr(columns, mode="r", check_finite=False)[0][: columns.shape[1]].T
 
 
 class _Problem:
     """The ridge problem in the coordinates of L^{-1}, where a row is as long as its leverage."""
 
-    def __init__(self, features: Any, given_labels: np.ndarray, num_classes: int) -> None:
+    def __init__(self, features: Any, given_labels: np.ndarray, num_classes: int, rounding: float) -> None:
         self.features, self.given_labels = features, given_labels
-        self.n = len(given_labels)
-        self.dtype = np.result_type(np.asarray(features[:1]).dtype, np.float32)
+        self.n, self.dtype = len(given_labels), _type_of(features)
         self.class_part = np.bincount(given_labels, minlength=num_classes) / self.n
         gram, moments, self.mean = self._moments()
+        if np.trace(gram) < self.n * (_ROUNDINGS * rounding) ** 2:
+            # Rows of unit length that differ by rounding are alike.
+            gram[:], moments[:] = 0, 0
         total = self.n * float((self.class_part * (1 - self.class_part)).sum())
         self.ridge = best_ridge(gram, moments, num_examples=self.n, total=total)
         gram[np.diag_indices_from(gram)] += self.ridge
@@ -90,8 +111,7 @@ class _Problem:
         """X^T X and X^T Y of the centred unit rows, and their mean.
 
         Rows lose the mean of the first block before they are multiplied, so that little is left to subtract
-        from the products. In float32, half the time, an eigenvalue is then off by 6e-8 of the largest, which
-        is d of the mean at most, and the least strength is 1e-3 of the mean.
+        from the products, which are in the type of the features: float32 takes half the time.
         """
         d = self.features.shape[1]
         gram, moments = np.zeros((d, d), self.dtype), np.zeros((d, len(self.class_part)), self.dtype)
@@ -109,7 +129,7 @@ class _Problem:
         return gram, moments, shift + mean
 
     def _unit_rows(self) -> Iterator[tuple[slice, np.ndarray]]:
-        num_rows = max(256, _BLOCK_NUMBERS // self.features.shape[1])
+        num_rows = max(256, _BLOCK_NUMBERS // max(self.features.shape[1], len(self.class_part)))
         for start in range(0, self.n, num_rows):
             rows = slice(start, min(start + num_rows, self.n))
             x = np.asarray(self.features[rows], dtype=self.dtype, order="C")

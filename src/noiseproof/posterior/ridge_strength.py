@@ -3,11 +3,12 @@ r"""How strongly a ridge head is held back: generalised cross-validation, before
 Notation: X (n, d) and Y (n, k) centred, G = X^T X, M = X^T Y, ridge head W = (G + ridge I)^{-1} M,
 $H = X (G + \text{ridge} I)^{-1} X^T + 1/n$.
 
-The strength is that with the least $n \|Y - X W\|^2 / (n - \operatorname{tr} H)^2$: the squared leave-one-out
-error, had all rows the same leverage. Nothing in it needs a row of X. G = Q T Q^T with T tridiagonal takes a
-third of the work of eigenvectors, and then a strength costs O(d k).
+The strength is that with the least $n \|Y - X W\|^2 / (n - \operatorname{tr} H)^2$: the mean squared
+leave-one-out error, had all rows the same leverage. Nothing in it needs a row of X. G = Q T Q^T with T
+tridiagonal takes a third of the work of eigenvectors, and then a strength costs O(d k).
 
-Source: Golub, Heath & Wahba 1979, Eqs. 1.4 (generalised cross-validation) and 2.1 (leave-one-out).
+Source: Golub, Heath & Wahba 1979, Eq. 1.4.
+Differs: an intercept, which is not held back; their strength is ours divided by n.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from noiseproof.lapack import one_thread
 # In units of the mean eigenvalue of G.
 STRENGTHS = np.geomspace(1e-3, 1e2, 13)
 _BLOCK = 64  # columns that LAPACK reduces at a time
+# A strength has to be above the error of an eigenvalue, in units of the rounding of the largest; below it
+# neither the trace nor a Cholesky factor can be trusted.
+_ROUNDINGS = 32
 
 
 def best_ridge(
@@ -50,7 +54,9 @@ def best_ridge(
         return squares / (num_examples - 1 - (eigenvalues / (eigenvalues + ridge)).sum()) ** 2
 
     # Features that are all alike have no scale; any strength then says the same.
-    return float(min(STRENGTHS * (eigenvalues.mean() or 1.0), key=error))
+    ridges = STRENGTHS * (eigenvalues.mean() or 1.0)
+    rounding = _ROUNDINGS * np.finfo(gram.dtype).eps * eigenvalues.max()
+    return float(min(ridges[ridges > rounding], key=error))
 
 
 def _tridiagonal(

@@ -34,7 +34,7 @@ def class_table(classes: Sequence[Mapping[str, Any]], *, estimates_rate: bool) -
     ]
     more = len(ranked) - len(rows)
     notes = (f"{more} classes with fewer wrong labels are in label_issues.json.",) if more else ()
-    rate = "estimated wrong" if estimates_rate else "share"
+    rate = "estimated wrong" if estimates_rate else "flagged share"
     columns = ("given label", "wrong ones are mostly", "examples", "flagged", rate)
     return Table("Labels by class", columns, tuple(rows), notes, num_text_columns=2)
 

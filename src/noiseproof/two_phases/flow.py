@@ -18,9 +18,9 @@ import numpy as np
 
 from noiseproof import card
 from noiseproof.atomic import write_bytes, write_json
+from noiseproof.backbones.wording import notes_on_names
 from noiseproof.detect.issues import issues_of
 from noiseproof.detect.prompted import opinion_of_scores
-from noiseproof.detect.text_tower import notes_on_names
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.finetuning.flow import RESULTS
