@@ -25,10 +25,10 @@ from noiseproof.errors import invalid
 from noiseproof.export.formats import FORMATS, check_format, target
 from noiseproof.export.issues import FOUND, ISSUES, load_issues, read_found, write_issues
 from noiseproof.export.source import Source
-from noiseproof.parts import Part, check_out_is_apart, corrupted, open_labelled, open_one, short_name
+from noiseproof.parts import Part, corrupted, open_labelled, open_one, short_name
 from noiseproof.progress import stage
 from noiseproof.records import Dataset, LabelIssues
-from noiseproof.stages import Stages, digest, only_process_in
+from noiseproof.stages import Stages, check_is_apart, digest, only_process_in
 from noiseproof.thumbnails import write_thumbnails
 
 CARD = "detection.json"
@@ -93,6 +93,7 @@ def detect(
     Raises:
         NoiseproofError: of the data, the encoder, an option; what was on disk stays.
     """
+    check_is_apart(config.out, [config.train])
     with only_process_in(config.out, mark=CARD):
         check_method(config.method, config.method_options)  # a slip is found before any work
         for name in config.export:
@@ -114,7 +115,6 @@ def detect(
 
 def _opened(config: DetectConfig) -> Part:
     """The data with the noise that is injected; texts only where nothing has to be encoded."""
-    check_out_is_apart(config.out, [config.train])
     is_encoded = _wants_features(config) and config.features is None
     opener = open_one if is_encoded else open_labelled
     dataset = opener(config, config.train, label=config.label, clean_label=config.clean_label)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from noiseproof.data.classes import align_labels, check_trainable
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.data.transforms import augmented, shifted
-from noiseproof.errors import BadData, InvalidArgument, UnknownName, invalid
+from noiseproof.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.noise.applied import labels_of_manifest
 from noiseproof.records import Dataset, NoisyLabels
 
@@ -121,7 +121,6 @@ class Parts:
 
 def open_parts(config: RunConfig) -> Parts:
     """Open, split, corrupt and shift what the configuration names; nothing is encoded yet."""
-    check_out_is_apart(config.out, (config.train, config.test, *config.ood))
     whole = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
     check_trainable(whole)
     if config.test is None:
@@ -135,16 +134,6 @@ def open_parts(config: RunConfig) -> Parts:
     _check_same_width(train, tests)
     first, *others = _named([corrupted(train, config), *tests])
     return Parts(first, tuple(others), views)
-
-
-def check_out_is_apart(out: Path, names: Iterable[str | None]) -> None:
-    """Raise where `out` is in a data set: what is written there would be classes of the next run."""
-    for name in names:
-        if name is not None and Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
-            raise invalid(
-                "out", str(out), f"a folder outside of the data set {name!r}",
-                "What is written there would be taken for examples. Next: name another folder.",
-            )  # fmt: skip
 
 
 def views_of(dataset: Dataset, config: RunConfig) -> tuple[Dataset, ...]:

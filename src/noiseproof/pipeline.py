@@ -35,7 +35,7 @@ from noiseproof.parts import Part, Parts, notes, open_one, open_parts, short_nam
 from noiseproof.progress import stage
 from noiseproof.records import Dataset
 from noiseproof.report.page import write_report
-from noiseproof.stages import Stages, only_process_in
+from noiseproof.stages import Stages, check_is_apart, only_process_in
 from noiseproof.thumbnails import write_thumbnails
 from noiseproof.variants import Variant, variants
 
@@ -86,6 +86,7 @@ def run(
     Raises:
         NoiseproofError: of the data, the encoder, an option; what was on disk stays.
     """
+    check_is_apart(config.out, (config.train, config.test, *config.ood))
     with only_process_in(config.out, mark=CARD):
         this = _Run(config, Stages(config.out, made_with=card.made_with(command)), say)
         heads = variants(config)  # a misspelt option is found before any work
@@ -109,6 +110,7 @@ def run(
 
 def extract_set(config: RunConfig) -> list[StoredFeatures]:
     """Only the features of `config.train`, kept in `config.out`; of two views, each in a folder there."""
+    check_is_apart(config.out, [config.train])
     dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
     backbone = backbone_of(config, dataset)
     views = views_of(dataset, config)

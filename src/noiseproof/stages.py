@@ -236,6 +236,16 @@ MARKS = {
 }  # fmt: skip
 
 
+def check_is_apart(out: Path, data: Iterable[str | None]) -> None:
+    """Raise where `out` is in a data set: what is written there would be classes of the next run."""
+    for name in data:
+        if name is not None and Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
+            raise invalid(
+                "out", str(out), f"a folder outside of the data set {name!r}",
+                "What is written there would be taken for examples. Next: name another folder.",
+            )  # fmt: skip
+
+
 @contextmanager
 def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
     """Hold the folder against a second process.

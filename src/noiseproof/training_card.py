@@ -94,7 +94,8 @@ def finished(
     if differing:
         raise CheckpointMismatch(
             f"`out` is {str(folder)!r}, which has a finished training with other settings "
-            f"({', '.join(differing)}); allowed: a new folder. Next: give another --out."
+            f"({', '.join(differing)}); allowed: a new folder, or the same settings. Next: give another "
+            "--out, or the settings of before."
         )
     if evaluated is not None and found.get("evaluation") != dict(evaluated):
         raise CheckpointMismatch(

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from noiseproof.detect.issues import find_label_issues
 from noiseproof.errors import BadData, InvalidArgument, UnknownName
@@ -210,3 +211,47 @@ def test_data_frames_are_taken():
 def test_names_of_classes_are_all_different():
     with pytest.raises(BadData, match="`class_names` has more than one class of the name 'a'"):
         find_label_issues(np.eye(4), [0, 1, 0, 1], class_names=("a", "a"))
+
+
+def test_columns_of_a_data_frame_are_found_by_their_names():
+    labels = np.array(list("abcabc"))
+    probs = np.eye(3)[[0, 1, 2, 0, 1, 1]] * 0.7 + 0.1
+    in_order = find_label_issues(None, labels, probs=probs)
+    frame = pd.DataFrame(probs, columns=list("abc"))
+    for given in (frame, frame[["c", "a", "b"]], frame.set_axis([0, 1, 2], axis=1)):
+        found = find_label_issues(None, labels, probs=given)
+        assert found.is_issue.tolist() == in_order.is_issue.tolist() == [False] * 5 + [True]
+    with pytest.raises(BadData, match="`probs` has a column 'z'; allowed: the classes a, b, c, or no names"):
+        find_label_issues(None, labels, probs=frame.set_axis(["a", "b", "z"], axis=1))
+    named = find_label_issues(None, [0, 1, 2, 0, 1, 2], probs=frame[["b", "c", "a"]], class_names=list("abc"))
+    assert named.is_issue.tolist() == in_order.is_issue.tolist()
+
+
+def test_tensors_are_taken():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    features = np.eye(3)[labels] + rng.normal(scale=0.2, size=(60, 3))
+    found = find_label_issues(torch.tensor(features), torch.tensor(labels))
+    assert found.suspicion.tolist() == find_label_issues(features, labels).suspicion.tolist()
+
+
+def test_features_that_are_all_the_same_are_refused():
+    with pytest.raises(BadData, match=r"All rows of `features` are the same, .* Next: check the encoder"):
+        find_label_issues(np.full((9000, 3), 0.1), np.arange(9000) % 3)
+
+
+def test_features_whose_squares_overflow_are_refused():
+    features = np.random.default_rng(0).normal(size=(9000, 3))
+    features[8500, 1] = -1e30
+    with pytest.raises(BadData, match=r"`features` has 1e\+30 in row 8500; allowed: numbers up to 1e\+15"):
+        find_label_issues(features, np.arange(9000) % 3)
+
+
+@pytest.mark.parametrize("n", [3, 30, 60, 150])
+def test_clean_labels_of_few_examples_are_no_pattern(n):
+    """A matrix may explain them a little better, but it finds nothing that went wrong."""
+    labels = np.arange(n) % 3
+    features = np.eye(3)[labels] + np.random.default_rng(0).normal(scale=0.2, size=(n, 3))
+    found = find_label_issues(features, labels)
+    assert found.method == "leave_one_out"
+    assert not found.is_issue.any()

@@ -60,7 +60,7 @@ def test_label_match_of_a_tower_is_that_of_its_probabilities():
 def test_probabilities_that_are_given_come_before_a_tower():
     labels, probs = np.arange(6) % 3, np.eye(3)[np.arange(6) % 3]
     tower = Tower(-AXES, 50.0)
-    found = find_label_issues(np.ones((6, 2)), labels, method="zero_shot", text_tower=tower, zero_shot=probs)
+    found = find_label_issues(np.eye(6, 2), labels, method="zero_shot", text_tower=tower, zero_shot=probs)
     assert not found.is_issue.any()
 
 

@@ -66,15 +66,6 @@ def test_note_says_that_two_evaluation_sets_are_one(configured, other_blobs):
     )
 
 
-@pytest.mark.parametrize("out", ["photos", "photos/runs/1"])
-def test_out_inside_the_data_is_refused(configured, tmp_path, out):
-    (tmp_path / "photos" / "cat").mkdir(parents=True)
-    with pytest.raises(
-        InvalidArgument, match=r"`out` is '.*photos.*'; allowed: a folder outside of the data set"
-    ):
-        open_parts(configured(train=str(tmp_path / "photos"), out=tmp_path / out))
-
-
 def test_notes_say_whose_true_labels_are_not_known(configured, tmp_path):
     train = save_table(tmp_path / "t.csv", ["label", "true"])
     other = save_table(tmp_path / "other.csv", ["label"])

@@ -27,6 +27,7 @@ from noiseproof.records import (
 
 _SUMS_TO_1 = 1e-3  # probabilities may come from float16
 _BLOCK_ROWS = 8192
+_LARGEST = 1e15  # a sum of many squares is a float32 still
 
 Probs = Float[np.ndarray, "n k"]
 
@@ -192,8 +193,53 @@ def check_examples(rows: Any, labels: np.ndarray, ids: Any, *, name: str = "feat
     if len(labels) < 2:
         raise BadData(f"`{name}` has {len(labels)} rows; allowed: two or more.")
     check_labels_present(labels, "given_labels")
+    first, is_varied = np.asarray(rows[:1]), False
     for start in range(0, len(labels), _BLOCK_ROWS):
-        check_finite(np.asarray(rows[start : start + _BLOCK_ROWS]), name, first_row=start)
+        block = np.asarray(rows[start : start + _BLOCK_ROWS])
+        check_finite(block, name, first_row=start)
+        _check_size(block, name, first_row=start)
+        is_varied = is_varied or bool((block != first).any())
+    if not is_varied and name == "features":
+        raise BadData(
+            "All rows of `features` are the same, so they tell nothing; allowed: rows that differ. Next: "
+            "check the encoder and what it was given."
+        )
+
+
+def _check_size(block: np.ndarray, name: str, *, first_row: int) -> None:
+    """Raise where the squares of numbers are more than float32 can hold."""
+    sizes = np.maximum(block.max(axis=1), -block.min(axis=1).astype(np.float64))
+    if sizes.max() > _LARGEST:
+        row = int(sizes.argmax())
+        raise BadData(
+            f"`{name}` has {sizes[row]:.3g} in row {first_row + row}; allowed: numbers up to {_LARGEST:g}. "
+            "Next: divide all by the same number; directions are what counts."
+        )
+
+
+def by_name(probs: Any, given: Any, classes: Sequence[Any], name: str) -> Any:
+    """Columns in the order of the classes, where they came with names.
+
+    Args:
+        probs: (n, k).
+        given: what the user passed; a data frame may name its columns.
+        classes: k labels.
+        name: of the argument.
+
+    Raises:
+        BadData: some columns are called as classes are, and others not.
+    """
+    wanted = [str(label) for label in classes]
+    columns = [str(column) for column in getattr(given, "columns", ())]
+    if set(columns) == set(wanted):
+        return probs[:, [columns.index(label) for label in wanted]]
+    strange = [column for column in columns if column not in wanted and not column.isdecimal()]
+    if strange and len(strange) < len(columns):
+        raise BadData(
+            f"`{name}` has a column {strange[0]!r}; allowed: the classes {', '.join(wanted[:12])}, or no "
+            "names. Next: name the columns so."
+        )
+    return probs
 
 
 def check_probs(probs: Any, name: str, num_classes: int) -> None:

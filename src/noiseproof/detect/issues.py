@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.detect.inputs import Evidence, check_examples, check_probs, encoded_labels
+from noiseproof.detect.inputs import Evidence, by_name, check_examples, check_probs, encoded_labels
 from noiseproof.detect.opinion import Opinion
 from noiseproof.detect.ridge import better_explained
 from noiseproof.detect.table import DETECTORS, checked_options, opinion_of
@@ -43,7 +43,7 @@ def find_label_issues(
             on `probs`; else the label match of `zero_shot`.
         method_options: of the detector, e.g. {"k": 20} for "neighbours".
         probs: (n, k) probabilities of your own model, each of an example whose label it did not see; columns
-            in the order of the sorted labels, or of `class_names`.
+            in the order of the sorted labels, or of `class_names`; those of a data frame may have names.
         zero_shot: (n, k) probabilities of an image-text model, columns likewise.
         text_tower: of the image-text model whose features these are, see `backbones.text_towers`; for
             "prompts" and "zero_shot".
@@ -62,7 +62,7 @@ def find_label_issues(
     """
     labels = np.asarray(given_labels)
     matrices = {
-        name: value if value is None or hasattr(value, "dtype") else np.asarray(value)
+        name: value if value is None or _is_numpy(value) else np.asarray(value)
         for name, value in (("features", features), ("probs", probs), ("zero_shot", zero_shot))
     }
     given = {name: value for name, value in matrices.items() if value is not None}
@@ -71,15 +71,21 @@ def find_label_issues(
     for name, value in given.items():
         check_examples(value, labels, ids, name=name)
     classes, encoded = encoded_labels(labels, tuple(class_names))
-    for name in ("probs", "zero_shot"):
+    for name, frame in (("probs", probs), ("zero_shot", zero_shot)):
         if name in given:
             check_probs(given[name], name, len(classes))
+            matrices[name] = by_name(given[name], frame, class_names or classes.tolist(), name)
     check_method(method, method_options)
     evidence = Evidence(encoded, classes, **matrices, text_tower=text_tower, seed=seed)
     is_auto = method == AUTO
     opinion = _chosen(evidence) if is_auto else opinion_of(evidence, method, method_options)
     rows = np.arange(len(labels)) if ids is None else np.asarray(ids)
     return issues_of(opinion, encoded, classes=classes, ids=rows, class_names=tuple(class_names))
+
+
+def _is_numpy(value: Any) -> bool:
+    """Whether it is an array as it is, perhaps on disk; tensors and lists are not."""
+    return isinstance(getattr(value, "dtype", None), np.dtype)
 
 
 def issues_of(

@@ -17,6 +17,7 @@ from noiseproof.posterior.true_labels import alike, bayes
 # classes have less to gain: where labels of one of two go wrong, about 0.04.
 _LEAST_GAIN, _OF_CLASSES = 0.07, 7
 _LEAST_PER_WRONG, _LEAST_BESIDE, _STANDARD_ERRORS = 0.6, 0.015, 3
+_LEAST_WRONG = 3  # labels; fewer are no pattern
 
 
 def leave_one_out_opinion(evidence: Evidence) -> Opinion:
@@ -53,12 +54,20 @@ def better_explained(evidence: Evidence) -> Opinion:
     gain = evidence.transition_gain
     least = _LEAST_GAIN * min(1.0, math.log(len(evidence.occurring)) / math.log(_OF_CLASSES))
     beside = max(_LEAST_BESIDE, _LEAST_PER_WRONG * gain.noise_rate, _STANDARD_ERRORS * gain.standard_error)
-    if gain.nats > min(least, beside):
+    is_pattern = gain.noise_rate * len(evidence) >= _LEAST_WRONG
+    if gain.nats > min(least, beside) and is_pattern:
         return transition_opinion(evidence).with_note(
             f"Method 'transition', because some classes are given for others far more than for the rest: a "
             f"transition matrix explains labels it was not fitted to better by {gain.nats:.2f} nats each."
         )
-    return leave_one_out_opinion(evidence).with_note(
-        f"Method 'leave_one_out', because a transition matrix explains labels it was not fitted to hardly "
-        f"better: by {gain.nats:.2f} nats each, and it is taken from {min(least, beside):.2f} on."
+    return leave_one_out_opinion(evidence).with_note(_why_not_a_matrix(gain.nats, min(least, beside)))
+
+
+def _why_not_a_matrix(nats: float, least: float) -> str:
+    if nats > least:
+        return "Method 'leave_one_out', because a transition matrix finds hardly any wrong label."
+    better = f"hardly better: by {nats:.2f} nats each" if nats > 0 else f"worse: by {-nats:.2f} nats each"
+    return (
+        f"Method 'leave_one_out', because a transition matrix explains labels it was not fitted to {better}, "
+        f"and it is taken from {least:.2f} on."
     )

@@ -33,7 +33,7 @@ from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.kept import keep_noise
 from noiseproof.parts import Part, notes
 from noiseproof.progress import stage
-from noiseproof.stages import hash_file, only_process_in
+from noiseproof.stages import check_is_apart, hash_file, only_process_in
 from noiseproof.training.checkpoint import Companion
 from noiseproof.training.loop import CHECKPOINT, COLUMNS, LOG, Loss, accelerator_for, logged, train
 from noiseproof.training.optimizers import make_optimizer
@@ -63,6 +63,7 @@ def finetune(job: FinetuneJob) -> dict[str, Any]:
         CheckpointMismatch: weights that do not fit, or a folder with another training.
         BadData: data or manifest cannot be used.
     """
+    check_is_apart(Path(job.out), (job.train, job.test, *job.ood))
     accelerator = accelerator_for(job.settings.precision)
     with _alone(job, accelerator):
         return carried_out(open_tuning(job, accelerator))

@@ -15,7 +15,7 @@ from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, styled
 from noiseproof.study.recipe import Encoder
 
-_MOST_IN_A_ROW = 6  # of a legend
+_ENTRY_IN = 1.7  # width of a legend's entry
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -102,7 +102,8 @@ def legend(figure: Figure, axis: Axes) -> None:
     """Above the panels, unless there is one entry."""
     handles, labels = axis.get_legend_handles_labels()
     if len(labels) > 1:
-        num_columns = math.ceil(len(labels) / math.ceil(len(labels) / _MOST_IN_A_ROW))
+        in_a_row = max(1, int(figure.get_figwidth() / _ENTRY_IN))
+        num_columns = math.ceil(len(labels) / math.ceil(len(labels) / in_a_row))
         figure.legend(
             handles, labels, loc="outside upper left", ncols=num_columns, frameon=False, fontsize=9.5,
             labelcolor=INK,

@@ -26,7 +26,7 @@ from noiseproof.evaluate.results import ResultRow
 from noiseproof.finetuning.flow import RESULTS
 from noiseproof.parts import notes
 from noiseproof.records import LabelIssues
-from noiseproof.stages import hash_file, only_process_in
+from noiseproof.stages import check_is_apart, hash_file, only_process_in
 from noiseproof.training.loop import accelerator_for
 from noiseproof.training_card import CARD, data_card, finished
 from noiseproof.two_phases.job import DeftJob
@@ -48,6 +48,7 @@ def deft(job: DeftJob) -> dict[str, Any]:
         CheckpointMismatch: weights that do not fit, or a folder with another training.
         BadData: data, manifest or class names cannot be used; too few labels were selected for phase 2.
     """
+    check_is_apart(Path(job.out), (job.train, job.test, *job.ood))
     accelerator = accelerator_for(job.settings.precision)
     alone = only_process_in(Path(job.out), mark=CARD) if accelerator.num_processes == 1 else nullcontext()
     with alone:
