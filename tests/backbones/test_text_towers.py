@@ -6,7 +6,7 @@ from tiny_models import random_clip, saved
 
 from noiseproof.backbones.pair import build_pair
 from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
-from noiseproof.backbones.wording import TEMPLATES, caption, class_words
+from noiseproof.backbones.wording import TEMPLATES, caption, class_words, notes_on_names
 from noiseproof.errors import BadData, InvalidArgument
 from noiseproof.torchvision_ops import declare_missing_operators
 
@@ -195,3 +195,9 @@ def test_a_tower_opens_by_name_with_its_weights(tmp_path, monkeypatch):
 def test_an_encoder_without_text_is_refused():
     with pytest.raises(InvalidArgument, match=r"`text_tower` is 'timm:resnet50'.*have no text tower"):
         open_prompt_tower("timm:resnet50", NAMES)
+
+
+def test_names_that_are_numbers_are_told():
+    (said,) = notes_on_names(["0", "12", "-1.5", "7"])
+    assert said.startswith("The class names are numbers (0, 12, -1.5, ...)")
+    assert notes_on_names(["0", "zero"]) == notes_on_names(["7 up", "1st"]) == ()

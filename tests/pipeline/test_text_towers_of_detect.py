@@ -1,6 +1,7 @@
 """`noiseproof detect` with methods that read class names: which model is opened, and for which features."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +92,11 @@ def test_features_of_an_encoder_without_text_are_refused(asked, features):
 def test_an_encoder_without_text_is_refused(asked):
     with pytest.raises(InvalidArgument, match=r"`text_tower` is 'zoo:resnet8-simclr'; allowed: bundled"):
         detect(asked(method="prompts", backbone="zoo:resnet8-simclr"))
+
+
+def test_classes_that_are_called_by_numbers_are_told(asked, images):
+    for number, folder in enumerate(sorted(Path(images).iterdir())):
+        folder.rename(folder.with_name(str(number)))
+    fused = {"method": "fusion", "method_options": {"methods": ["zero_shot", "leave_one_out"]}}
+    (note,) = detect(asked(**fused)).card["notes"]
+    assert note.startswith("The class names are numbers (0, 1, ")

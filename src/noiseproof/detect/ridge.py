@@ -51,16 +51,20 @@ def estimated_rate(evidence: Evidence) -> float:
 
 def better_explained(evidence: Evidence) -> Opinion:
     """The one of the two that the labels speak for, which says why."""
-    gain = evidence.transition_gain
-    least = _LEAST_GAIN * min(1.0, math.log(len(evidence.occurring)) / math.log(_OF_CLASSES))
-    beside = max(_LEAST_BESIDE, _LEAST_PER_WRONG * gain.noise_rate, _STANDARD_ERRORS * gain.standard_error)
-    is_pattern = gain.noise_rate * len(evidence) >= _LEAST_WRONG
-    if gain.nats > min(least, beside) and is_pattern:
+    gain, least = evidence.transition_gain, _least_gain(evidence)
+    if gain.nats > least and gain.noise_rate * len(evidence) >= _LEAST_WRONG:
         return transition_opinion(evidence).with_note(
             f"Method 'transition', because some classes are given for others far more than for the rest: a "
             f"transition matrix explains labels it was not fitted to better by {gain.nats:.2f} nats each."
         )
-    return leave_one_out_opinion(evidence).with_note(_why_not_a_matrix(gain.nats, min(least, beside)))
+    return leave_one_out_opinion(evidence).with_note(_why_not_a_matrix(gain.nats, least))
+
+
+def _least_gain(evidence: Evidence) -> float:
+    """Nats per held-out label."""
+    gain, num_classes = evidence.transition_gain, len(evidence.occurring)
+    beside = max(_LEAST_BESIDE, _LEAST_PER_WRONG * gain.noise_rate, _STANDARD_ERRORS * gain.standard_error)
+    return min(_LEAST_GAIN, _LEAST_GAIN * math.log(num_classes) / math.log(_OF_CLASSES), beside)
 
 
 def _why_not_a_matrix(nats: float, least: float) -> str:

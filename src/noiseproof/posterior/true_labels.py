@@ -102,7 +102,7 @@ def _behind(scores: Probs) -> Probs:
 
 
 def _log_likelihoods(behind: Probs, given: Probs, sharpness: float) -> Float[np.ndarray, " n"]:
-    """The same, with P(given | true) of each example in its row."""
+    """The same, with P(given | true) of each example in its row; by `softmax` a fit takes twice as long."""
     powers = np.exp(sharpness * behind)
     likelihood = np.einsum("nk,nk->n", powers, given) / np.einsum("nk->n", powers)
     return np.log(np.maximum(likelihood, np.finfo(float).tiny))
