@@ -190,3 +190,8 @@ def test_a_map_stands_between_kind_and_rate():
     config = load_config(command_line={"train": "t", "out": "o", "corrupt": "asymmetric:cifar10:0.4"})
     noise = config.corrupt
     assert (noise.kind, noise.class_map, noise.rate) == ("asymmetric", "cifar10", 0.4)
+
+
+def test_labels_are_not_measured_against_themselves():
+    with pytest.raises(InvalidArgument, match="`clean_label` is 'y', as `label` is; allowed: another column"):
+        load_config(command_line=NEEDED | {"label": "y", "clean_label": "y"})

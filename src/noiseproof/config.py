@@ -120,6 +120,13 @@ class DataConfig(_Part):
                 "their column with `label` and leave `clean_label` out",
                 {"noise": noise},
             )
+        if self.clean_label is not None and self.clean_label == self.label:
+            raise PydanticCustomError(
+                "truth judged by itself",
+                "`clean_label` is '{column}', as `label` is; allowed: another column, since labels compared "
+                "with themselves are all right. Next: leave it out where the true labels are not known",
+                {"column": self.label},
+            )
         return self
 
     @field_validator("cache", "out")
