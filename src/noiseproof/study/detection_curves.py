@@ -42,6 +42,7 @@ def _drawn(found: Found, kind: str, detectors: Sequence[str], suffix: str) -> Dr
         for number, detector in enumerate(detectors):
             points = _points(own[own["detector"] == detector])
             curve(axis, points, number, label=plain(detector), scale=100.0)
+        axis.set_xticks([100 * rate for rate in sorted(set(own["noise_rate"]))])
         within_percent(axis)
     legend(figure, axes[0, 0])
     caption = (
