@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Context in which BLAS and LAPACK run on one thread."""
+    """Context in which BLAS and LAPACK run on one thread; without effect in others than the main thread."""
     return _loaded().limit(limits=1, user_api="blas")
 
 

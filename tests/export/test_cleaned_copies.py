@@ -83,12 +83,14 @@ def test_a_table_with_flagged_rows_dropped_has_the_others_as_they_were(home, suf
     assert shown(after) == ["cat", "dog"]
 
 
+NUMBERED = [
+    {"image": image, "label": label, "label_name": name}
+    for image, label, name in zip(IMAGES, [7, 7, 3, 3], ["cat", "cat", "dog", "dog"], strict=True)
+]
+
+
 def test_integer_labels_with_a_column_of_names_agree_afterwards(home):
-    rows = [
-        {"image": image, "label": label, "label_name": name}
-        for image, label, name in zip(IMAGES, [7, 7, 3, 3], ["cat", "cat", "dog", "dog"], strict=True)
-    ]
-    path = save_table(home / "data", "parquet", rows)
+    path = save_table(home / "data", "parquet", NUMBERED)
     issues = judged(IMAGES, given=(1, 1, 0, 0), suggested=(1, 0, 0, 0), names=("dog", "cat"))
     _, after, copy = cleaned(path, home, issues=issues)
     assert shown(after) == ["cat", "dog", "dog", "dog"]
@@ -98,11 +100,7 @@ def test_integer_labels_with_a_column_of_names_agree_afterwards(home):
 
 
 def test_numbers_beside_judged_names_agree_afterwards(home):
-    rows = [
-        {"image": image, "label": label, "label_name": name}
-        for image, label, name in zip(IMAGES, [7, 7, 3, 3], ["cat", "cat", "dog", "dog"], strict=True)
-    ]
-    path = save_table(home / "data", "parquet", rows)
+    path = save_table(home / "data", "parquet", NUMBERED)
     issues = judged(IMAGES, given=(0, 0, 1, 1), suggested=(0, 1, 1, 1), names=("cat", "dog"))
     _, _, copy = cleaned(path, home, issues=issues, label="label_name")
     assert [(row["label"], row["label_name"], row["original_label"]) for row in table_of(copy)] == [

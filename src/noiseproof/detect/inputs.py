@@ -171,7 +171,7 @@ def encoded_labels(labels: np.ndarray, class_names: Sequence[str] = ()) -> tuple
 
 
 def check_examples(rows: Any, labels: np.ndarray, ids: Any, *, name: str = "features") -> None:
-    """Raise unless rows and labels are there, finite and as many.
+    """Raise unless rows and labels are there, finite and as many; features also have to differ.
 
     Args:
         rows: (n, d) array, memory-mapped or not.
@@ -197,22 +197,23 @@ def check_examples(rows: Any, labels: np.ndarray, ids: Any, *, name: str = "feat
     for start in range(0, len(labels), _BLOCK_ROWS):
         block = np.asarray(rows[start : start + _BLOCK_ROWS])
         check_finite(block, name, first_row=start)
-        _check_size(block, name, first_row=start)
-        is_varied = is_varied or bool((block != first).any())
-    if not is_varied and name == "features":
+        if name == "features":  # of probabilities other things are asked, see `check_probs`
+            _check_size(block, first_row=start)
+            is_varied = is_varied or bool((block != first).any())
+    if name == "features" and not is_varied:
         raise BadData(
             "All rows of `features` are the same, so they tell nothing; allowed: rows that differ. Next: "
             "check the encoder and what it was given."
         )
 
 
-def _check_size(block: np.ndarray, name: str, *, first_row: int) -> None:
+def _check_size(block: np.ndarray, *, first_row: int) -> None:
     """Raise where the squares of numbers are more than float32 can hold."""
     sizes = np.maximum(block.max(axis=1), -block.min(axis=1).astype(np.float64))
     if sizes.max() > _LARGEST:
         row = int(sizes.argmax())
         raise BadData(
-            f"`{name}` has {sizes[row]:.3g} in row {first_row + row}; allowed: numbers up to {_LARGEST:g}. "
+            f"`features` has {sizes[row]:.3g} in row {first_row + row}; allowed: numbers up to {_LARGEST:g}. "
             "Next: divide all by the same number; directions are what counts."
         )
 
