@@ -19,11 +19,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from noiseproof.adapt.deft import DualPrompts, dual_prompts_loss
 from noiseproof.adapt.learnable import Tune, Tuned, num_learning, tune_encoder
-from noiseproof.backbones.image import import_timm
 from noiseproof.backbones.text_towers import PromptTower
+from noiseproof.backbones.timm_models import import_timm
 from noiseproof.detect.prompts import PromptOptions, first_contexts
+from noiseproof.pipelines.deft.tower import DualPrompts, dual_prompts_loss
 
 Step = Callable[[], object]
 

@@ -19,8 +19,8 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from noiseproof import extract, find_label_issues, open_dataset
-from noiseproof.backbones.table import open_backbone
-from noiseproof.study.peers import cleanlab_issues, import_cleanlab
+from noiseproof.backbones.backbones import open_backbone
+from noiseproof.study.measures.peers import cleanlab_issues, import_cleanlab
 
 
 def compare(

@@ -29,10 +29,10 @@ import torch
 from PIL import Image
 
 from noiseproof import extract, open_dataset
+from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.base import AbstractTorchBackbone
-from noiseproof.backbones.table import open_backbone
+from noiseproof.core.records import Dataset
 from noiseproof.features.engines import Engine, largest_difference, onnx_engine, torch_engine
-from noiseproof.records import Dataset
 
 BACKBONE = "bundled:efficientnet-lite0"
 NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

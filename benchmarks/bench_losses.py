@@ -20,7 +20,7 @@ import torch
 
 from noiseproof.heads.estimators import HEADS
 from noiseproof.heads.fit import Examples, fit_specs
-from noiseproof.losses.table import TABLE, needs_transition
+from noiseproof.losses.losses import TABLE, needs_transition
 
 
 def epoch(kind: str, loss: str, examples: Examples, batch: int) -> Callable[[], object]:

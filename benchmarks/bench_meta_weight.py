@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noiseproof.adapt.meta_gradient import DenseStep, NetworkStep, is_dense
-from noiseproof.adapt.weight_net import Weigher, WeightOptions
-from noiseproof.backbones.image import import_timm
+from noiseproof.backbones.timm_models import import_timm
 from noiseproof.heads.modules import Architecture, Head
+from noiseproof.robust.meta_gradient import DenseStep, NetworkStep, is_dense
+from noiseproof.robust.weight_net import Weigher, WeightOptions
 from published import published_meta_step
 
 CLASSES, DIM, INNER_RATE = 10, 320, 0.1

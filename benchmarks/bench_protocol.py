@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from noiseproof import open_dataset
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.backbones import open_backbone
 from noiseproof.features.engines import torch_engine
 from published import PublishedHead, published_step
 

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 from noiseproof import extract, open_dataset
-from noiseproof.atomic import append_lines
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.backbones import open_backbone
+from noiseproof.core.files import append_lines
 from noiseproof.data.classes import align_labels
 from noiseproof.data.splits import stratified_split
 from noiseproof.evaluate.protocol import interval

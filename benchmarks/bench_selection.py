@@ -33,8 +33,8 @@ from noiseproof import (
     extract,
     open_dataset,
 )
-from noiseproof.atomic import append_lines
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.backbones import open_backbone
+from noiseproof.core.files import append_lines
 from noiseproof.evaluate.protocol import interval
 from noiseproof.heads.abstract import AbstractHead
 

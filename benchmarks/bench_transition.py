@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from noiseproof import LinearProbe, corrupt_labels, estimate_transition, extract, open_dataset
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.backbones import open_backbone
 from noiseproof.data.splits import stratified_split
-from noiseproof.detect.transition import METHODS
+from noiseproof.detect.transition_estimate import METHODS
 
 NOISES = (
     ("none", 0.0), ("symmetric", 0.2), ("symmetric", 0.5), ("symmetric", 0.8), ("pair", 0.3), ("pair", 0.45),

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from noiseproof import open_dataset
-from noiseproof.config import default_cache
+from noiseproof.config.data import default_cache
 from noiseproof.diagnose.verdict import Reference, Verdict, leave_one_out, verdict
-from noiseproof.verdicts import parse_references, sentence, signatures, zoo_rates
+from noiseproof.pipelines.verdict import parse_references, sentence, signatures, zoo_rates
 
 INSIDE, ENDS, UNSEEN = "left out, inside the range", "left out, at its ends", "unseen"
 Row = tuple[str, Reference, Verdict, str]

@@ -15,13 +15,13 @@ import torch
 from scipy.special import softmax
 
 from noiseproof import extract, open_dataset
+from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled import imagenet_classifier, pair_weights
-from noiseproof.backbones.pair import build_pair
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.image_text_models import build_pair
 from noiseproof.backbones.wording import TEMPLATES, caption, imagenet_words, mean_direction
-from noiseproof.config import default_cache
+from noiseproof.config.data import default_cache
 from noiseproof.posterior.conse import convex_combination
-from noiseproof.pretrain.pair import text_rows
+from noiseproof.pretrain.locked_pair import text_rows
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def state():
     seeds = str(numpy.random.get_state()), torch.initial_seed()
     return logging.root.handlers[:], logging.root.level, torch.get_num_threads(), *seeds
 before = state()
-import noiseproof.pipeline, noiseproof.cli.main
+import noiseproof.pipelines.run, noiseproof.cli.main
 print(before == state())
 """
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from noiseproof.adapt.objective import classification_loss
-from noiseproof.errors import InvalidArgument
-from noiseproof.losses.table import TABLE, resolved
-from noiseproof.rng import isolated
+from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.rng import isolated
+from noiseproof.losses.losses import TABLE, resolved
 
 MATRIX = [[0.8, 0.2], [0.3, 0.7]]
 

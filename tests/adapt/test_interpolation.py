@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from noiseproof.adapt.interpolation import interpolated, probs_of_each
-from noiseproof.errors import CheckpointMismatch, InvalidArgument
+from noiseproof.core.errors import CheckpointMismatch, InvalidArgument
 
 
 def small(seed):

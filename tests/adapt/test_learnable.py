@@ -14,9 +14,9 @@ from noiseproof.adapt.learnable import (
     tune_encoder,
     tuned,
 )
-from noiseproof.backbones.image import import_timm
-from noiseproof.errors import InvalidArgument
-from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.backbones.timm_models import import_timm
+from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.torchvision_ops import declare_missing_operators
 from tiny_towers import (
     huggingface_vit,
     images,

@@ -6,14 +6,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from noiseproof.backbones.additions.adapters import Adapter
-from noiseproof.backbones.additions.table import SIZES, Addition, add_to
-from noiseproof.backbones.additions.towers import tower_of
-from noiseproof.backbones.additions.visual_prompts import PromptTokens
-from noiseproof.backbones.image import import_timm
+from noiseproof.backbones.adapters.adapters import Adapter
+from noiseproof.backbones.adapters.additions import SIZES, Addition, add_to
+from noiseproof.backbones.adapters.tower_layout import tower_of
+from noiseproof.backbones.adapters.visual_prompts import PromptTokens
+from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import write_weights
-from noiseproof.errors import InvalidArgument
-from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.torchvision_ops import declare_missing_operators
 from tiny_towers import (
     CONVOLUTIONAL,
     TRANSFORMERS,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tiny_models import images, random_clip, random_timm, saved
 
+from noiseproof.backbones.backbones import BACKBONES, open_backbone
 from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
-from noiseproof.backbones.table import BACKBONES, open_backbone
 
 ROWS = np.random.default_rng(0).standard_normal((3, 6))
 NAMES = ("bundled:", "features:", "open_clip:", "timm:", "zoo:")

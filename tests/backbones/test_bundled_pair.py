@@ -5,12 +5,12 @@ import pytest
 import torch
 from tiny_models import images
 
+from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled import pair_card, pair_weights
-from noiseproof.backbones.table import open_backbone
 from noiseproof.backbones.text_towers import open_prompt_tower
 from noiseproof.backbones.wording import TEMPLATES
-from noiseproof.errors import DamagedFile, UnknownName
-from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.core.errors import DamagedFile, UnknownName
+from noiseproof.core.torchvision_ops import declare_missing_operators
 
 declare_missing_operators()
 for package in (

@@ -8,10 +8,11 @@ import torch
 from tiny_models import images, random_timm
 from torch import nn
 
-from noiseproof.backbones.image import SUFFIX, import_timm, preprocessing_of, use_preprocessing
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.timm_backbone import preprocessing_of, use_preprocessing
+from noiseproof.backbones.timm_models import SMALL_SUFFIX, import_timm
 from noiseproof.backbones.weights import write_weights
-from noiseproof.errors import InvalidArgument
+from noiseproof.core.errors import InvalidArgument
 
 RAW = {"image_size": 48, "interpolation": "bilinear", "crop_share": 1.0, "mean": [0.0] * 3, "std": [1.0] * 3}
 
@@ -60,7 +61,7 @@ def test_a_size_that_a_transformer_does_not_take_is_named(tmp_path):
 @pytest.mark.parametrize(("name", "dim"), [("resnet18", 512), ("resnet34", 512), ("resnet50", 2048)])
 def test_a_resnet_for_32_px_is_the_usual_one_but_for_the_stem(name, dim):
     timm = import_timm("a test")
-    ours, usual = (timm.create_model(f"{name}{ending}", num_classes=0) for ending in (SUFFIX, ""))
+    ours, usual = (timm.create_model(f"{name}{ending}", num_classes=0) for ending in (SMALL_SUFFIX, ""))
     shapes = [{key: value.shape for key, value in each.state_dict().items()} for each in (ours, usual)]
     assert shapes[0].pop("conv1.weight") == (64, 3, 3, 3)
     assert shapes[1].pop("conv1.weight") == (64, 3, 7, 7)

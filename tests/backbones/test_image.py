@@ -9,12 +9,12 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from tiny_models import images, random_timm, saved
 
-from noiseproof.backbones import hub
-from noiseproof.backbones.image import as_backbone
+from noiseproof.backbones import downloads as hub
+from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.pixels import ImageBackbone, of_crops
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.timm_backbone import as_backbone
 from noiseproof.backbones.weights import read_checkpoint
-from noiseproof.errors import CheckpointMismatch, InvalidArgument, MissingExtra, MissingFile, UnknownName
+from noiseproof.core.errors import CheckpointMismatch, InvalidArgument, MissingExtra, MissingFile, UnknownName
 
 MODELS = ("test_resnet", "test_vit", "test_convnext", "test_efficientnet")
 

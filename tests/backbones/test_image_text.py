@@ -5,9 +5,9 @@ import pytest
 import torch
 from tiny_models import CLIP_CONFIGS, images, random_clip, random_timm, saved
 
-from noiseproof.backbones.image_text import drop_projection
-from noiseproof.backbones.table import open_backbone
-from noiseproof.errors import CheckpointMismatch, InvalidArgument, MissingExtra, UnknownName
+from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.open_clip_backbone import drop_projection
+from noiseproof.core.errors import CheckpointMismatch, InvalidArgument, MissingExtra, UnknownName
 
 
 @pytest.fixture(params=sorted(CLIP_CONFIGS))

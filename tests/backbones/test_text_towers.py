@@ -4,11 +4,11 @@ import pytest
 import torch
 from tiny_models import random_clip, saved
 
-from noiseproof.backbones.pair import build_pair
+from noiseproof.backbones.image_text_models import build_pair
 from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
 from noiseproof.backbones.wording import TEMPLATES, caption, class_words, notes_on_names
-from noiseproof.errors import BadData, InvalidArgument
-from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.core.errors import BadData, InvalidArgument
+from noiseproof.core.torchvision_ops import declare_missing_operators
 
 declare_missing_operators()
 open_clip = pytest.importorskip("open_clip")

@@ -12,7 +12,7 @@ from noiseproof.backbones.weights import (
     read_provenance,
     write_weights,
 )
-from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingFile
+from noiseproof.core.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingFile
 
 
 def made(seed=0):

@@ -7,12 +7,12 @@ import pytest
 from tiny_models import images
 
 from noiseproof.backbones import zoo
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.zoo import describe, zoo_card, zoo_names
 from noiseproof.cli.ls import _backbones
-from noiseproof.errors import CheckpointMismatch, DamagedFile, UnknownName
+from noiseproof.core.errors import CheckpointMismatch, DamagedFile, UnknownName
+from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.features.engines import checked_onnx_engine
-from noiseproof.torchvision_ops import declare_missing_operators
 
 declare_missing_operators()
 pytest.importorskip("timm")

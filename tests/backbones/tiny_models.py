@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.core.torchvision_ops import declare_missing_operators
 
 CLIP_CONFIG = {
     "embed_dim": 8,

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from noiseproof import pipeline
 from noiseproof.cli.demo import demo
 from noiseproof.cli.main import app
 from noiseproof.cli.run import run
-from noiseproof.config import RunConfig
-from noiseproof.errors import InvalidArgument
+from noiseproof.config.run import RunConfig
+from noiseproof.core.errors import InvalidArgument
+from noiseproof.pipelines import run as pipeline
 
 VERBS = ("demo", "run", "detect", "extract", "spectrum", "verdict", "corrupt", "report", "ls")
 

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noiseproof.detect.issues import find_label_issues
-from noiseproof.detect.table import TABLE
-from noiseproof.errors import BadData
+from noiseproof.core.errors import BadData
+from noiseproof.detect.detectors import TABLE
+from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.heads.estimators import HEADS
 from noiseproof.losses.batch import batch_loss
-from noiseproof.losses.table import LOSSES, resolved
+from noiseproof.losses.losses import LOSSES, resolved
 
 
 def blobs(n: int = 48, d: int = 6, k: int = 3, seed: int = 0):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from noiseproof.core.errors import BadData
+from noiseproof.core.records import Dataset
 from noiseproof.data.classes import align_labels, check_trainable
-from noiseproof.errors import BadData
-from noiseproof.records import Dataset
 
 
 def labelled(names: list[str], labels: list[int] | None, clean: list[int] | None = None) -> Dataset:

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from tiny_sources import make_clothing1m
 
-from noiseproof.data.clothing1m import CLASSES
+from noiseproof.core.errors import BadData, MissingFile, UnknownName
+from noiseproof.data.public.clothing1m import CLASSES
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import BadData, MissingFile, UnknownName
 
 
 @pytest.fixture

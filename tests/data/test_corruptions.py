@@ -5,16 +5,16 @@ import pytest
 from PIL import Image
 from scipy.ndimage import convolve as slow_convolve
 
-from noiseproof.data.corruptions.blur import convolve, disc, line, sampled, zoom_blur
-from noiseproof.data.corruptions.digital import contrast, elastic_transform, pixelate, saturate, to_pixels
-from noiseproof.data.corruptions.noise import gaussian_noise, impulse_noise, shot_noise
-from noiseproof.data.corruptions.table import CORRUPTIONS, LARGEST_PX, SEVERITIES
-from noiseproof.data.corruptions.weather import brightness, fog, snow
+from noiseproof.core.errors import InvalidArgument, UnknownName
+from noiseproof.core.records import Dataset
+from noiseproof.data.shifts.blur import convolve, disc, line, sampled, zoom_blur
+from noiseproof.data.shifts.corruptions import CORRUPTIONS, LARGEST_PX, SEVERITIES
+from noiseproof.data.shifts.digital import contrast, elastic_transform, pixelate, saturate, to_pixels
+from noiseproof.data.shifts.pixel_noise import gaussian_noise, impulse_noise, shot_noise
+from noiseproof.data.shifts.shifts import SHIFTS, corrupted_names, shift_names, shifted
+from noiseproof.data.shifts.weather import brightness, fog, snow
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.splits import subset
-from noiseproof.data.transforms import SHIFTS, corrupted_names, shift_names, shifted
-from noiseproof.errors import InvalidArgument, UnknownName
-from noiseproof.records import Dataset
 
 KINDS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur",

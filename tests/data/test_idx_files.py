@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from tiny_sources import write_idx
 
+from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import BadData, MissingFile
 
 PIXELS = np.arange(3 * 5 * 4, dtype=np.uint8).reshape(3, 5, 4)
 

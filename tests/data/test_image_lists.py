@@ -1,8 +1,8 @@
 import pytest
 import tiny_public
 
+from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import BadData, MissingFile
 
 
 @pytest.fixture

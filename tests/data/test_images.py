@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from noiseproof.core.errors import BadData
 from noiseproof.data.images import decode_image, to_rgb
-from noiseproof.errors import BadData
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:

@@ -14,10 +14,10 @@ from tiny_sources import (
     use_tiny_cifar,
 )
 
-from noiseproof.data.food101n import verified_right
+from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, MissingFile, UnknownName
+from noiseproof.data.public.food101n import verified_right
 from noiseproof.data.sources import open_dataset
-from noiseproof.data.suites import open_suite_set
-from noiseproof.errors import BadData, DamagedFile, InvalidArgument, MissingFile, UnknownName
+from noiseproof.data.suites.suites import open_suite_set
 
 # --- WebVision
 

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from noiseproof.data.pairs import PAIRS, open_pairs
+from noiseproof.core.errors import BadData, InvalidArgument, MissingFile, UnknownName
+from noiseproof.data.pairs.pairs import PAIRS, open_pairs
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import BadData, InvalidArgument, MissingFile, UnknownName
 
 CAPTIONS = ["a red dog, running", 'a "blue" cat', "ein grüner Vogel", "two\nlines", "a dog", "a cat"]
 

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from noiseproof.data.arrays import open_npz
-from noiseproof.data.probabilities import read_probabilities
+from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
+from noiseproof.data.formats.npz_files import open_npz
+from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
-from noiseproof.errors import BadData, InvalidArgument, MissingFile
 
 PROBS = np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.0, 0.25, 0.75], [0.9, 0.1, 0.0]])
 IDS, NAMES = ["a", "b,c", "ü", "d"], ["ant", "bee", "cat"]

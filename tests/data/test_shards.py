@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tiny_sources import COLOURS, make_tar
 
+from noiseproof.core.errors import BadData
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import BadData
 
 
 def rewritten(folder, keep):
@@ -35,7 +35,7 @@ def test_one_shard_is_a_data_set_too(tmp_path):
 
 
 def test_ids_and_fingerprint_are_those_a_manifest_is_made_for(tmp_path):
-    from noiseproof.data.pairs import open_pairs
+    from noiseproof.data.pairs.pairs import open_pairs
 
     name = make_tar(tmp_path)
     dataset, scan = open_dataset(name), open_pairs(name).scan()

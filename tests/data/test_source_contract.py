@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from tiny_sources import MAKERS, use_tiny_cifar
 
+from noiseproof.core.records import Dataset
 from noiseproof.data.sources import SOURCES, open_dataset
-from noiseproof.records import Dataset
 
 # Label noise and new contents cannot be made in a data set that is built in.
 CHANGEABLE = tuple(MAKERS)

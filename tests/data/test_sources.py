@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from tiny_sources import make_folder, make_hf, make_torchvision, pictures, png
 
-from noiseproof.data import public
+from noiseproof.core.errors import BadData, InvalidArgument, MissingExtra, MissingFile, UnknownName
+from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.data.public import torchvision_sets as public
 from noiseproof.data.sources import open_dataset, resolve
-from noiseproof.errors import BadData, InvalidArgument, MissingExtra, MissingFile, UnknownName
-from noiseproof.torchvision_ops import declare_missing_operators
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.splits import per_class_split, stratified_share, stratified_split, subset
-from noiseproof.errors import BadData, InvalidArgument
 
 labels_with_two_of_each = st.dictionaries(st.integers(0, 9), st.integers(2, 25), max_size=6).flatmap(
     lambda counts: st.permutations([label for label, count in counts.items() for _ in range(count)])

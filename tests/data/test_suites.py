@@ -7,13 +7,13 @@ import tiny_public
 from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
+from noiseproof.core.errors import BadData, InvalidArgument, MissingFile, UnknownName
 from noiseproof.data.classes import align_labels
-from noiseproof.data.imagenet_variants import imagenet_wnids
+from noiseproof.data.public.imagenet_variants import imagenet_wnids
 from noiseproof.data.sources import open_dataset, resolve
-from noiseproof.data.suite_records import Part, Split
-from noiseproof.data.suite_tables import SUITES
-from noiseproof.data.suites import class_groups, open_suite_set, open_videos, suite_lines, suite_set
-from noiseproof.errors import BadData, InvalidArgument, MissingFile, UnknownName
+from noiseproof.data.suites.suite_records import Part, Split
+from noiseproof.data.suites.suite_tables import SUITES
+from noiseproof.data.suites.suites import class_groups, open_suite_set, open_videos, suite_lines, suite_set
 from noiseproof.evaluate.metrics import METRICS
 
 ALL = {name: row for suite in SUITES.values() for name, row in suite.items()}
@@ -148,7 +148,7 @@ def test_sets_are_read_from_their_published_layout(root, name, make, train, test
 
 
 def test_flowers_train_on_two_splits_one_after_the_other(root, monkeypatch):
-    from noiseproof.torchvision_ops import declare_missing_operators
+    from noiseproof.core.torchvision_ops import declare_missing_operators
 
     declare_missing_operators()
     from torchvision.datasets import Flowers102

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_sources import COLOURS, IMAGE_STRUCT, pictures, png
 
-from noiseproof.data.parquet_files import ParquetReader
+from noiseproof.core.errors import BadData, MissingFile, UnknownName
+from noiseproof.data.formats.parquet_files import ParquetReader
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import BadData, MissingFile, UnknownName
 
 
 @pytest.fixture

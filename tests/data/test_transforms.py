@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.records import Dataset
+from noiseproof.data.shifts.shifts import NOISE_STD, SHIFTS, augmented, shifted
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.splits import subset
-from noiseproof.data.transforms import NOISE_STD, SHIFTS, augmented, shifted
-from noiseproof.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.records import Dataset
 
 
 def of(*images: Image.Image) -> Dataset:

@@ -252,7 +252,7 @@ class TinyCifar:
 
 def use_tiny_cifar(monkeypatch: pytest.MonkeyPatch) -> None:
     """`TinyCifar` for torchvision's CIFAR10 and CIFAR100."""
-    from noiseproof.torchvision_ops import declare_missing_operators
+    from noiseproof.core.torchvision_ops import declare_missing_operators
 
     declare_missing_operators()
     from torchvision import datasets

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from noiseproof import corrupt_labels, find_label_issues
+from noiseproof.core.errors import InvalidArgument, UnknownName
 from noiseproof.detect.fusion import mean_ranks, votes_of
 from noiseproof.detect.opinion import flagged_by_rate
-from noiseproof.errors import InvalidArgument, UnknownName
 
 
 def clouds(kind, rate, n=800):

@@ -3,9 +3,9 @@ import pytest
 from cleanlab.filter import find_label_issues as cleanlab_issues
 
 from noiseproof import find_label_issues
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.detect import confident
 from noiseproof.detect.confident import class_thresholds, confidence, confident_joint
-from noiseproof.errors import BadData, InvalidArgument
 
 
 def drawn(seed, n=300, k=5, sharpness=2.0):

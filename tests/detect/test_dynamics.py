@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from noiseproof import find_label_issues
-from noiseproof.detect import dynamics, inputs
+from noiseproof.detect import dynamics
+from noiseproof.detect import evidence as inputs
 from noiseproof.detect.dynamics import _Record, margins_of, training_dynamics
 from noiseproof.posterior.mixture import fit_mixture
 

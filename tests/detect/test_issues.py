@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 import torch
 
-from noiseproof.detect.issues import find_label_issues
-from noiseproof.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.detect.find_issues import find_label_issues
 
 
 def blobs(n=120, k=3, d=6, seed=0):

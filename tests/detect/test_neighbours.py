@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from noiseproof import find_label_issues
+from noiseproof.core.errors import BadData, InvalidArgument, MissingExtra, UnknownName
 from noiseproof.detect import neighbours
 from noiseproof.detect.neighbours import nearest, weighted_votes
-from noiseproof.errors import BadData, InvalidArgument, MissingExtra, UnknownName
 
 
 def circle(*degrees):

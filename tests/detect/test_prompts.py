@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.rng import stream
 from noiseproof.detect.prompts import PromptOptions, num_steps, prompt_scores
-from noiseproof.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.rng import stream
 
 K, DIM = 3, 4
 

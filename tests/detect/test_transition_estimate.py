@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from noiseproof import corrupt_labels, estimate_transition
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.detect import confident
 from noiseproof.detect.consensus import Consensus, Surprise, label_consensus, solve_consensus
-from noiseproof.detect.transition import METHODS, TransitionEstimate, anchor_rows, from_joint
-from noiseproof.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.detect.transition_estimate import METHODS, TransitionEstimate, anchor_rows, from_joint
 
 ASYMMETRIC = np.array([[0.8, 0.2, 0.0], [0.05, 0.65, 0.3], [0.1, 0.0, 0.9]])
 

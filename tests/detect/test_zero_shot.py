@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from noiseproof import find_label_issues
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.detect.zero_shot import zero_shot_probs
-from noiseproof.errors import BadData, InvalidArgument
 
 
 class Tower:

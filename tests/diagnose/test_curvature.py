@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.diagnose.curvature import curvature, hessian_product, top_eigenvalues, trace_estimate
-from noiseproof.errors import BadData, InvalidArgument
 
 
 def network_loss(parameters, features, labels):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.diagnose.maps import feature_map
-from noiseproof.errors import BadData, InvalidArgument
 
 
 def blobs(n=60, d=8, k=3, spread=0.1):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from synthetic_encoders import features_under
 
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.diagnose.signature import signature
 from noiseproof.diagnose.spectrum import SpectrumAccumulator, spectra
-from noiseproof.errors import BadData, InvalidArgument
 
 
 def test_all_examples_have_the_spectrum_of_the_features():
@@ -19,7 +19,7 @@ def test_all_examples_have_the_spectrum_of_the_features():
 
 def test_a_draw_is_the_spectrum_of_the_rows_it_has():
     """The slow way: repeat the rows of every block as often as it was drawn."""
-    from noiseproof.rng import stream
+    from noiseproof.core.rng import stream
 
     n, blocks = 103, 7
     features = features_under(0.1, n=n, d=5)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.diagnose.spectrum import SpectrumAccumulator, spectra, spectrum
-from noiseproof.errors import BadData, InvalidArgument
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:

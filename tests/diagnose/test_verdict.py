@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from synthetic_encoders import RATES, features_under
 
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.diagnose.signature import Signature, signature
 from noiseproof.diagnose.verdict import Reference, leave_one_out, verdict
-from noiseproof.errors import BadData, InvalidArgument
 
 
 def known(rates=RATES, **options):

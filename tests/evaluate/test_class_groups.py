@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.evaluate.class_groups import anchor_accuracy, merged_probs
 from noiseproof.evaluate.metrics import all_metrics
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from noiseproof.errors import BadData
+from noiseproof.core.errors import BadData
+from noiseproof.core.records import LabelIssues
+from noiseproof.core.rng import stream
 from noiseproof.evaluate.detection import calibration_error, detection_metrics, precision_within
-from noiseproof.records import LabelIssues
-from noiseproof.rng import stream
 
 
 def issues(given, suspicion, is_issue):

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from noiseproof.errors import BadData
+from noiseproof.core.errors import BadData
+from noiseproof.core.rng import stream
 from noiseproof.evaluate.metrics import (
     METRICS,
     all_metrics,
@@ -16,7 +17,6 @@ from noiseproof.evaluate.metrics import (
     overall,
     per_class_metrics,
 )
-from noiseproof.rng import stream
 
 
 @st.composite

@@ -3,11 +3,11 @@ import pytest
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.core.errors import BadData, InvalidArgument
+from noiseproof.core.rng import stream
 from noiseproof.evaluate.metrics import METRICS, all_metrics
 from noiseproof.evaluate.protocol import evaluate_head, interval, leader, seed_means, summarise
 from noiseproof.evaluate.results import ResultRow
-from noiseproof.rng import stream
 
 
 def row(head, seed, set_name, accuracy):

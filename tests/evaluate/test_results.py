@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noiseproof.errors import DamagedFile, InvalidArgument, MissingFile
+from noiseproof.core.errors import DamagedFile, InvalidArgument, MissingFile
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 from noiseproof.evaluate.results import ResultRow, read_results
 

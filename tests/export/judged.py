@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from noiseproof.records import LabelIssues
+from noiseproof.core.records import LabelIssues
 
 HOSTILE = ["a,b", 'say "hi"', "line\nbreak", "ümläut/猫.png", "=1+1", "plain"]
 NAMES = ("cat, grey", "dog <&>", "Ünï")

@@ -11,7 +11,7 @@ import pytest
 from judged import judged, save_images
 
 import noiseproof
-from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.core.errors import BadData, InvalidArgument
 
 IMAGES = ["pics/a,1.png", 'pics/b "2".png', "pics/ç 3.png", "pics/d.png"]
 ANIMALS = {"given": (0, 0, 1, 1), "suggested": (0, 1, 1, 0), "names": ("cat", "dog")}

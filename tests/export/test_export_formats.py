@@ -10,9 +10,9 @@ import pytest
 from judged import HOSTILE, NAMES, judged, save_images
 
 import noiseproof
-from noiseproof.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.export.formats import FORMATS, lines
-from noiseproof.export.issues import write_issues
+from noiseproof.export.issue_files import write_issues
 
 
 @pytest.fixture

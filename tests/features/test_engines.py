@@ -7,7 +7,7 @@ import torch
 from tiny_encoders import CountingBackbone, image_backbone
 from torch import nn
 
-from noiseproof.errors import InvalidArgument, MissingExtra, UnknownName
+from noiseproof.core.errors import InvalidArgument, MissingExtra, UnknownName
 from noiseproof.features.engines import (
     LARGEST_DIFFERENCE,
     choose_engine,

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from tiny_encoders import CountingBackbone, image_backbone, matrix_dataset, squares
 
-from noiseproof.backbones.arrays import GivenFeatures
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.given_features import GivenFeatures
+from noiseproof.core.errors import BadData, InvalidArgument, NoSpaceLeft, UnknownName
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import BadData, InvalidArgument, NoSpaceLeft, UnknownName
 from noiseproof.features import extract as extract_module
 from noiseproof.features.engines import largest_difference
 from noiseproof.features.extract import extract, features_key

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from tiny_encoders import CountingBackbone, squares
 
-from noiseproof.errors import DamagedFile, InvalidArgument, MissingFile
+from noiseproof.core.errors import DamagedFile, InvalidArgument, MissingFile
 from noiseproof.features.extract import extract
 from noiseproof.features.shards import open_shard, write_shard
 from noiseproof.features.store import load_features

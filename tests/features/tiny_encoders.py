@@ -13,7 +13,7 @@ from torch import nn
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.records import Dataset
+from noiseproof.core.records import Dataset
 
 
 class Squares(Sequence):

@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from noiseproof import LinearProbe, MLPProbe, NMTune
-from noiseproof.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.heads.estimators import HEADS
 
 ALL = [LinearProbe, MLPProbe, NMTune]

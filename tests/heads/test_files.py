@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pickletools
 
@@ -5,9 +6,10 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from noiseproof import LinearProbe, MLPProbe, NMTune, atomic
-from noiseproof.errors import CheckpointMismatch, DamagedFile, InvalidArgument, MissingFile, UnknownName
-from noiseproof.heads.files import load_head, save_head
+from noiseproof import LinearProbe, MLPProbe, NMTune
+from noiseproof.core import files
+from noiseproof.core.errors import CheckpointMismatch, DamagedFile, InvalidArgument, MissingFile, UnknownName
+from noiseproof.heads.estimators import load_head
 
 HEADS = [
     LinearProbe(epochs=2, seed=1),
@@ -131,6 +133,9 @@ def test_a_checkpoint_that_does_not_fit_lists_its_keys(tmp_path):
     tensors = load_file(path)
     del tensors["classify.bias"]
     save_file(tensors | {"reshape.surprise": tensors["classify.weight"][:2].clone()}, path)
+    facts = json.loads(path.with_suffix(".json").read_text())
+    facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(facts))
     with pytest.raises(
         CheckpointMismatch,
         match=r"does not fit LinearProbe: missing \['classify\.bias'\], unexpected \['reshape\.surprise'\]",
@@ -158,7 +163,7 @@ def test_an_unknown_head_is_answered_with_the_known_ones(tmp_path):
 
 def test_load_on_another_class_says_what_it_found(tmp_path):
     _, path = saved(tmp_path)
-    with pytest.raises(InvalidArgument, match=r"allowed: a saved NMTune\. It holds a LinearProbe"):
+    with pytest.raises(InvalidArgument, match=r"allowed: a saved NMTune\. It holds a head 'linear'"):
         NMTune.load(path)
 
 
@@ -166,7 +171,7 @@ def test_labels_that_json_cannot_hold_are_refused(tmp_path):
     head, _ = saved(tmp_path)
     head.classes_ = np.array([("a",), None, 1, 2], dtype=object)
     with pytest.raises(InvalidArgument, match=r"`classes_` is .*allowed: strings or numbers"):
-        save_head(head, tmp_path / "other")
+        head.save(tmp_path / "other")
     assert not (tmp_path / "other.safetensors").exists()
 
 
@@ -175,8 +180,16 @@ def test_a_head_saved_over_another_is_never_a_mixture(tmp_path, monkeypatch):
     features, labels = blobs()
     _, path = saved(tmp_path)
     other = LinearProbe(epochs=2, seed=9).fit(features, labels)
-    monkeypatch.setattr(atomic, "write_json", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(files, "write_json", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         other.save(path)
     with pytest.raises(DamagedFile, match="is not the file its JSON describes"):
+        load_head(path)
+
+
+def test_a_head_of_another_schema_is_told_what_to_do(tmp_path):
+    _, path = saved(tmp_path)
+    facts = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(facts | {"schema": 0}))
+    with pytest.raises(DamagedFile, match=r"has schema 0; this version reads schema 1\. Next: load it with"):
         load_head(path)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from noiseproof import LinearProbe, MLPProbe, NMTune
-from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.heads import fit
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.fit import Examples, fit_specs, num_steps, objective

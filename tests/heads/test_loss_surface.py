@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from noiseproof.errors import BadData
+from noiseproof.core.errors import BadData
 from noiseproof.heads.estimators import HEADS
 from noiseproof.heads.loss_surface import class_numbers, loss_surface
 

@@ -5,13 +5,12 @@ import pytest
 from sklearn.base import clone
 
 from noiseproof import LinearProbe, MLPProbe, NMTune, corrupt_labels
-from noiseproof.errors import InvalidArgument, UnknownName
+from noiseproof.core.errors import InvalidArgument, UnknownName
 from noiseproof.heads.abstract import fit_heads
-from noiseproof.heads.estimators import HEADS
-from noiseproof.heads.files import load_head
+from noiseproof.heads.estimators import HEADS, load_head
 from noiseproof.heads.fit import _stacks
 from noiseproof.heads.loss_surface import loss_surface
-from noiseproof.losses.table import TABLE, needs_transition
+from noiseproof.losses.losses import TABLE, needs_transition
 
 K = 3
 T = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]

@@ -6,12 +6,12 @@ import torch
 from sklearn.base import clone
 
 from noiseproof import CoTeaching, LinearProbe, MLPProbe, NMTune, corrupt_labels
-from noiseproof.errors import InvalidArgument
+from noiseproof.core.errors import InvalidArgument
 from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
-from noiseproof.heads.files import load_head
+from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import Examples, _loss, _stacks
-from noiseproof.losses.table import TABLE, needs_transition
+from noiseproof.losses.losses import TABLE, needs_transition
 from noiseproof.posterior.true_labels import true_label_probs
 
 K = 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from noiseproof import LinearProbe, MLPProbe, NMTune
-from noiseproof.errors import BadData
+from noiseproof.core.errors import BadData
 
 
 def hidden_width(head, d):

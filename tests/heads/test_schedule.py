@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noiseproof.heads.schedule import plan
-from noiseproof.schedule import learning_rate_factor
+from noiseproof.heads.step_budget import plan
+from noiseproof.training.schedule import learning_rate_factor
 
 
 def trace(num_steps, warmup_steps=0, decay="cosine"):

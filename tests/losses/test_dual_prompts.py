@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noiseproof.errors import UnknownName
+from noiseproof.core.errors import UnknownName
 from noiseproof.losses.dual_prompts import (
     LEAST_PROB,
     PromptLogits,

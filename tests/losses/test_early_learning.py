@@ -5,8 +5,8 @@ import torch
 
 from noiseproof.losses.batch import batch_loss
 from noiseproof.losses.early_learning import RunningTargets, elr
+from noiseproof.losses.losses import resolved
 from noiseproof.losses.robust import cross_entropy
-from noiseproof.losses.table import resolved
 
 
 def test_by_hand():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from noiseproof.losses.batch import expected_loss, plain_loss
-from noiseproof.losses.table import TABLE, needs_transition, resolved
+from noiseproof.losses.losses import TABLE, needs_transition, resolved
 
 K = 3
 T = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]

@@ -3,9 +3,9 @@ import inspect
 import numpy as np
 import pytest
 
-from noiseproof.errors import InvalidArgument, UnknownName
+from noiseproof.core.errors import InvalidArgument, UnknownName
 from noiseproof.losses.batch import batch_loss, plain_loss
-from noiseproof.losses.table import LOSSES, TABLE, check_complete, needs_transition, resolved
+from noiseproof.losses.losses import LOSSES, TABLE, check_complete, needs_transition, resolved
 
 GOOD = [[0.9, 0.1], [0.2, 0.8]]
 

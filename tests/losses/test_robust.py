@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from noiseproof.losses.batch import plain_loss
+from noiseproof.losses.losses import resolved
 from noiseproof.losses.robust import (
     backward,
     bootstrap_hard,
@@ -21,7 +22,6 @@ from noiseproof.losses.robust import (
     sce,
     taylor,
 )
-from noiseproof.losses.table import resolved
 
 # A head says (1/8, 2/8, 5/8), three times; the given labels are 0, 1 and 2.
 LOG_PROBS = torch.tensor([[1 / 8, 2 / 8, 5 / 8]], dtype=torch.float64).repeat(3, 1).log()

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from noiseproof.errors import BadData
+from noiseproof.core.errors import BadData
+from noiseproof.core.records import Dataset
 from noiseproof.noise.applied import captions_of_manifest, labels_of_manifest
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.noise.manifest import write_manifest
-from noiseproof.records import Dataset
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1])
 IDS = np.array([f"photos/{i}" for i in range(8)])

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noiseproof.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.noise.labels import KINDS, corrupt_labels
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import truncnorm
 
-from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.noise.instance_targets import draw_targets, flat, flip_rates, target_probs
 from noiseproof.noise.labels import corrupt_labels
 

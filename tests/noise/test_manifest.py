@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from noiseproof.errors import BadData, DamagedFile, MissingFile
+from noiseproof.core.errors import BadData, DamagedFile, MissingFile
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.noise.manifest import load_manifest, write_manifest

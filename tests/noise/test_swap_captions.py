@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noiseproof.errors import BadData, InvalidArgument
+from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.noise.captions import swap_captions
 
 

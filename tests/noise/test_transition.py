@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noiseproof.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.checks import check_transition
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.noise.class_maps import CLASS_MAPS, named_map, targets_of
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.noise.transition import (
@@ -13,7 +14,6 @@ from noiseproof.noise.transition import (
     symmetric_transition,
     target_entropy_nats,
 )
-from noiseproof.records import check_transition
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from noiseproof import corrupt_labels, find_label_issues
+from noiseproof.core.rng import stream
 from noiseproof.posterior import transition_gain as module
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.posterior.transition_gain import transition_gain
 from noiseproof.posterior.true_labels import fit_channel, log_likelihoods
-from noiseproof.rng import stream
 
 
 def blobs(kind, rate, *, n=1000, k=50):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from noiseproof.backbones.pair import build_pair
-from noiseproof.errors import BadData, InvalidArgument, MissingExtra, UnknownName
-from noiseproof.pretrain.captions import TEMPLATES, caption, class_captions, wrong_class_rate
+from noiseproof.backbones.image_text_models import build_pair
+from noiseproof.core.errors import BadData, InvalidArgument, MissingExtra, UnknownName
+from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.pretrain.class_captions import TEMPLATES, caption, class_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_loss, image_text_task, zero_shot
-from noiseproof.pretrain.pair import LockedPair, text_rows
-from noiseproof.pretrain.settings import Settings
-from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.pretrain.locked_pair import LockedPair, text_rows
+from noiseproof.pretrain.pretrain_settings import Settings
 from noiseproof.training.order import Share
 
 declare_missing_operators()

@@ -6,16 +6,16 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from noiseproof.backbones.pair import build_pair
-from noiseproof.backbones.table import open_backbone
-from noiseproof.errors import InvalidArgument
-from noiseproof.pretrain.captions import TEMPLATES, caption, classifier_captions
+from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.image_text_models import build_pair
+from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.pipelines.pretrain import Job, pretrain
+from noiseproof.pretrain.class_captions import TEMPLATES, caption, classifier_captions
 from noiseproof.pretrain.image_text import locked_image_tower
-from noiseproof.pretrain.noise import NoiseRequest
-from noiseproof.pretrain.pair import LockedPair
-from noiseproof.pretrain.settings import Settings, resolve
-from noiseproof.pretraining import Job, pretrain
-from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.pretrain.locked_pair import LockedPair
+from noiseproof.pretrain.noisy_targets import NoiseRequest
+from noiseproof.pretrain.pretrain_settings import Settings, resolve
 from noiseproof.training.batches import MatrixBatches
 from noiseproof.training.order import Order, Share
 

@@ -11,21 +11,21 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from noiseproof.backbones.table import open_backbone
+from noiseproof.backbones.backbones import open_backbone
 from noiseproof.cli.main import app
-from noiseproof.corruption import corrupt
-from noiseproof.data.pairs import open_pairs
+from noiseproof.core.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
+from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.data.pairs.pairs import open_pairs
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.noise.manifest import load_manifest, write_manifest
-from noiseproof.packing import pack
-from noiseproof.pretrain.noise import NONE, NoiseRequest
-from noiseproof.pretrain.settings import Settings
-from noiseproof.pretraining import Job, pretrain
-from noiseproof.torchvision_ops import declare_missing_operators
-from noiseproof.training_card import identity
+from noiseproof.pipelines.cards import identity
+from noiseproof.pipelines.corrupt import corrupt
+from noiseproof.pipelines.pack import pack
+from noiseproof.pipelines.pretrain import Job, pretrain
+from noiseproof.pretrain.noisy_targets import NONE, NoiseRequest
+from noiseproof.pretrain.pretrain_settings import Settings
 from tiny_images import image_folder
 
 declare_missing_operators()
@@ -205,7 +205,7 @@ def test_a_refused_command_leaves_the_noise_of_an_interrupted_training_alone(job
     """Where it stopped there may be no manifest yet; going on must end with that of the first command."""
     whole = pretrain(replace(job, out=job.out.with_name("whole")))
     with monkeypatch.context() as patch:
-        patch.setattr("noiseproof.pretraining._evaluated", lambda *_: 1 / 0)
+        patch.setattr("noiseproof.pipelines.pretrain._evaluated", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             pretrain(job)
     with pytest.raises(CheckpointMismatch, match=r"noise.asked_rate was 0.25 and is 0.5"):
@@ -216,7 +216,7 @@ def test_a_refused_command_leaves_the_noise_of_an_interrupted_training_alone(job
 
 def test_a_card_is_written_though_the_log_was_lost(job, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("noiseproof.pretraining._evaluated", lambda *_: 1 / 0)
+        patch.setattr("noiseproof.pipelines.pretrain._evaluated", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             pretrain(job)
     (job.out / "log.jsonl").unlink()

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from noiseproof.torchvision_ops import declare_missing_operators
+from noiseproof.core.torchvision_ops import declare_missing_operators
 from tiny_images import image_folder
 
 declare_missing_operators()
@@ -21,7 +21,7 @@ _COMMAND = """
 import os, sys, time
 import torch
 torch.set_num_threads(1)
-from noiseproof import pretraining
+from noiseproof.pipelines import pretrain as pretraining
 from noiseproof.cli.main import app
 evaluated = pretraining._evaluated
 def slow(*given):

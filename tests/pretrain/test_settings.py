@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from noiseproof.backbones.zoo import zoo_card
-from noiseproof.errors import InvalidArgument, MissingFile, UnknownName
-from noiseproof.pretrain.settings import read_recipe, recipe_names, resolve
+from noiseproof.core.errors import InvalidArgument, MissingFile, UnknownName
+from noiseproof.pretrain.pretrain_settings import read_recipe, recipe_names, resolve
 
 SMALL = "pretrain-resnet8-cifar10"
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
+from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.data.sources import open_dataset
-from noiseproof.errors import InvalidArgument
-from noiseproof.pretrain.settings import Settings
+from noiseproof.pipelines.pretrain import Job, _batches
+from noiseproof.pretrain.pretrain_settings import Settings
 from noiseproof.pretrain.simclr import WithProjection, nt_xent, simclr_task
-from noiseproof.pretraining import Job, _batches
-from noiseproof.torchvision_ops import declare_missing_operators
 from noiseproof.training.order import Share
 
 declare_missing_operators()

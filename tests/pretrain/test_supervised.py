@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from noiseproof.errors import InvalidArgument, UnknownName
-from noiseproof.pretrain.settings import Settings
+from noiseproof.core.errors import InvalidArgument, UnknownName
+from noiseproof.core.rng import isolated
+from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.pretrain.image_towers import image_tower
+from noiseproof.pretrain.pretrain_settings import Settings
 from noiseproof.pretrain.supervised import supervised_loss, supervised_task
-from noiseproof.pretrain.towers import image_tower
-from noiseproof.rng import isolated
-from noiseproof.torchvision_ops import declare_missing_operators
 
 declare_missing_operators()
 pytest.importorskip("timm")

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from noiseproof import atomic
+from noiseproof.core import files
+from noiseproof.core.records import SpectrumCard
+from noiseproof.core.rng import stream
 from noiseproof.evaluate.metrics import all_metrics, per_class_metrics
 from noiseproof.evaluate.results import ResultRow
-from noiseproof.records import SpectrumCard
-from noiseproof.rng import stream
 
 CLASSES = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
 HEADS = {"linear": -0.01, "mlp": 0.0, "nmtune": 0.03}
@@ -38,11 +38,11 @@ def write_run(
     sets = [(train, "train"), (f"{train} (held out)", "test"), *((name, "ood") for name in ood)]
     issues = _write_issues(path, rng, classes, num_train, knows_truth)
     detection = _detection(issues) if knows_truth else None
-    atomic.write_json(
+    files.write_json(
         path / "run.json", _card(sets, classes, seeds, detection, num_train, num_test, list(notes))
     )
     _write_results(path, rng, classes, heads, seeds, sets[1:], num_test)
-    atomic.write_json(path / "spectrum.json", [_spectra(rng, name, role) for name, role in sets])
+    files.write_json(path / "spectrum.json", [_spectra(rng, name, role) for name, role in sets])
     if kind != "features":
         _write_suspects(path, rng, issues.head(48), kind)
     return path

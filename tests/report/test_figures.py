@@ -5,7 +5,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from noiseproof.records import SpectrumCard
+from noiseproof.core.records import SpectrumCard
 from noiseproof.report import figures
 from noiseproof.report.run_folder import SetSpectra, load_run
 

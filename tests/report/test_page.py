@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from noiseproof.errors import DamagedFile
+from noiseproof.core.errors import DamagedFile
 from noiseproof.report.page import write_report
 
 EVIL = "<script>alert('x')</script>\"&"

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from noiseproof.errors import DamagedFile, MissingFile
+from noiseproof.core.errors import DamagedFile, MissingFile
 from noiseproof.report.run_folder import load_run
 
 

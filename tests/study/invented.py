@@ -5,12 +5,11 @@ import math
 import numpy as np
 
 from noiseproof.evaluate.metrics import METRICS
-from noiseproof.study.found import found_in
 from noiseproof.study.grid import Grid
-from noiseproof.study.portrait_rows import CurvatureRow, MapRow
-from noiseproof.study.portraits import asked_curvature, asked_map, has_curvature, map_noises
+from noiseproof.study.measures.portraits import asked_curvature, asked_map, has_curvature, map_noises
 from noiseproof.study.recipe import Recipe
-from noiseproof.study.rows import Cell, Spectrum
+from noiseproof.study.results import found_in
+from noiseproof.study.rows import Cell, CurvatureRow, MapRow, Spectrum
 
 ENCODERS = [
     *(

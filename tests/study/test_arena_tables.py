@@ -7,13 +7,13 @@ import pytest
 from clouds import small_recipe
 
 from noiseproof.evaluate.detection import DetectionMetrics
-from noiseproof.study.arena import ARENA_TABLES
-from noiseproof.study.detection_rows import DetectionRow
-from noiseproof.study.detections import asked_detection, detections
-from noiseproof.study.figures import FIGURES
-from noiseproof.study.found import found_in
+from noiseproof.study.figures.pretraining import FIGURES
 from noiseproof.study.grid import Grid
+from noiseproof.study.measures.detectors import asked_detection, detections
 from noiseproof.study.recipe import Recipe
+from noiseproof.study.results import found_in
+from noiseproof.study.rows import DetectionRow
+from noiseproof.study.tables.detectors import ARENA_TABLES
 
 METRICS = DetectionMetrics(
     precision=0.5, recall=0.4, f1=0.44, clean_precision=0.9, clean_recall=0.95, clean_f1=0.92, auroc=0.8,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from invented import invented
 
-from noiseproof.study.tables import TABLES
+from noiseproof.study.tables.accuracy import TABLES
 
 NOISES = ["none", "pair:0.4"]
 HEADS = {"linear": {}, "mlp": {}, "nmtune": {}}

@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from noiseproof.errors import MissingExtra
-from noiseproof.study.peers import PEERS, cleanlab_issues
+from noiseproof.core.errors import MissingExtra
+from noiseproof.study.measures.peers import PEERS, cleanlab_issues
 
 pytest.importorskip("cleanlab")
 NAMES = ("ant", "bee", "cat")

@@ -2,13 +2,13 @@
 
 import pytest
 
-from noiseproof.pretrain.noise import NoiseRequest
-from noiseproof.pretrain.settings import Settings
-from noiseproof.pretraining import Job, pretrain
-from noiseproof.study.found import over_seeds
+from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.pipelines.pretrain import Job, pretrain
+from noiseproof.pretrain.noisy_targets import NoiseRequest
+from noiseproof.pretrain.pretrain_settings import Settings
 from noiseproof.study.recipe import Recipe
+from noiseproof.study.results import over_seeds
 from noiseproof.study.study import run_study
-from noiseproof.torchvision_ops import declare_missing_operators
 
 declare_missing_operators()
 pytest.importorskip("timm")

@@ -2,13 +2,13 @@
 
 import pytest
 
+from noiseproof.data.shifts.shifts import shift_names
 from noiseproof.data.sources import PREFIXES, SOURCES
-from noiseproof.data.transforms import shift_names
-from noiseproof.study.figures import FIGURES
+from noiseproof.study.figures.pretraining import FIGURES
 from noiseproof.study.grid import Grid
 from noiseproof.study.recipe import NOT_RUN, load_recipe, shipped_recipes
 from noiseproof.study.study import num_results, run_study
-from noiseproof.study.tables import TABLES
+from noiseproof.study.tables.accuracy import TABLES
 
 RECIPES = list(shipped_recipes())
 PAPERS = {"paper1": "arXiv:2309.17002", "paper2": "arXiv:2104.08984", "paper3": "arXiv:2409.19696"}
@@ -65,7 +65,7 @@ def test_data_sets_of_a_recipe_have_names_that_can_be_opened(name):
 
 
 def test_models_of_the_paper_are_models_of_timm():
-    from noiseproof.backbones.image import import_timm
+    from noiseproof.backbones.timm_models import import_timm
 
     timm = import_timm("this test")
     names = [one.name for one in load_recipe("paper1-practical-models").backbones]
@@ -75,7 +75,7 @@ def test_models_of_the_paper_are_models_of_timm():
 
 
 def test_the_sets_of_the_paper_are_those_of_the_suites():
-    from noiseproof.data.suites import suite_set
+    from noiseproof.data.suites.suites import suite_set
 
     recipe = load_recipe("paper1-practical-models")
     assert sum(not task.ood for task in recipe.tasks.values()) == 14

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from invented import invented
 
-from noiseproof.study.figures import FIGURES
-from noiseproof.study.found import paired, per_seed
-from noiseproof.study.tables import TABLES
+from noiseproof.study.figures.pretraining import FIGURES
+from noiseproof.study.results import paired, per_seed
+from noiseproof.study.tables.accuracy import TABLES
 
 FALL = -0.2 * 0.05  # the formula of `invented`: 5 % of noise out of domain
 

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 from clouds import small_recipe
 
-from noiseproof.corruption import corrupt_labels
-from noiseproof.detect.issues import find_label_issues
-from noiseproof.detect.table import TABLE, is_enough, is_random
-from noiseproof.errors import InvalidArgument, NoiseproofError
+from noiseproof.core.errors import InvalidArgument, NoiseproofError
+from noiseproof.detect.detectors import TABLE, is_enough, is_random
+from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.study import detections
-from noiseproof.study.detection_rows import DetectionRow
+from noiseproof.noise.labels import corrupt_labels
+from noiseproof.study.compute import num_missing
 from noiseproof.study.grid import Grid
+from noiseproof.study.measures import detectors as detections
 from noiseproof.study.recipe import Recipe, load_recipe
-from noiseproof.study.rows import read_rows
-from noiseproof.study.run import num_missing
+from noiseproof.study.rows import DetectionRow, read_rows
 from noiseproof.study.study import num_results, plan_study
 
 SMALL = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from invented import invented, invented_recipe
 
-from noiseproof.study.found import found_in, over_seeds, per_seed
+from noiseproof.study.results import found_in, over_seeds, per_seed
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,18 @@ import numpy as np
 import pytest
 from clouds import facts, save_clouds
 
-from noiseproof import corruption
 from noiseproof.diagnose.curvature import curvature
 from noiseproof.diagnose.maps import feature_map
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.loss_surface import loss_surface
-from noiseproof.study import portraits, run, train
+from noiseproof.pipelines import corrupt as corruption
+from noiseproof.study import compute as run
 from noiseproof.study.grid import Grid
-from noiseproof.study.portrait_rows import CurvatureRow, MapRow
-from noiseproof.study.portraits import asked_portraits
+from noiseproof.study.measures import heads as train
+from noiseproof.study.measures import portraits
+from noiseproof.study.measures.portraits import asked_portraits
 from noiseproof.study.recipe import Recipe
-from noiseproof.study.rows import StudyLog, read_rows
+from noiseproof.study.rows import CurvatureRow, MapRow, StudyLog, read_rows
 
 BOTH = {"figures": ["feature-maps", "curvature"]}
 SMALL = {

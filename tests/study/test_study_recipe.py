@@ -2,7 +2,7 @@ import pytest
 import yaml
 from clouds import small_recipe, write_recipe
 
-from noiseproof.errors import InvalidArgument, MissingFile, UnknownName
+from noiseproof.core.errors import InvalidArgument, MissingFile, UnknownName
 from noiseproof.study.grid import Grid
 from noiseproof.study.recipe import Recipe, load_recipe, recipe_path, shipped_recipes
 

@@ -4,9 +4,8 @@ from dataclasses import replace
 import pytest
 from invented import invented_recipe, invented_rows
 
-from noiseproof.errors import DamagedFile
-from noiseproof.study.portrait_rows import CurvatureRow, MapRow
-from noiseproof.study.rows import Cell, Spectrum, StudyLog, read_rows, rows_asked
+from noiseproof.core.errors import DamagedFile
+from noiseproof.study.rows import Cell, CurvatureRow, MapRow, Spectrum, StudyLog, read_rows, rows_asked
 
 
 @pytest.fixture(scope="module")

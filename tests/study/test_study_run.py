@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from clouds import facts, save_clouds
 
-from noiseproof import corruption
+from noiseproof.core.errors import InvalidArgument, NoSpaceLeft
 from noiseproof.data.splits import stratified_share
-from noiseproof.errors import InvalidArgument, NoSpaceLeft
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.features import extract
 from noiseproof.heads.estimators import LinearProbe, NMTune
-from noiseproof.study import run, train
+from noiseproof.pipelines import corrupt as corruption
+from noiseproof.study import compute as run
+from noiseproof.study.measures import heads as train
 from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import Cell, Spectrum, StudyLog
 

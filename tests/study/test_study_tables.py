@@ -4,8 +4,8 @@ import pytest
 from invented import invented
 
 from noiseproof.report.renderers import to_csv, to_latex, to_markdown
-from noiseproof.study.arena import ARENA_TABLES
-from noiseproof.study.tables import TABLES
+from noiseproof.study.tables.accuracy import TABLES
+from noiseproof.study.tables.detectors import ARENA_TABLES
 
 OF_HEADS = [name for name in TABLES if name not in ARENA_TABLES]
 

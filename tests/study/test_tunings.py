@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from noiseproof import FinetuneJob, finetune
-from noiseproof.errors import InvalidArgument
-from noiseproof.finetuning.job import resolve_settings
+from noiseproof.config.adapt import resolve_settings
+from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.study.grid import STEPS, Grid
-from noiseproof.study.material import Place, open_task
+from noiseproof.study.measures.material import Place, open_task
+from noiseproof.study.measures.tunings import tuning_job
 from noiseproof.study.recipe import Recipe
 from noiseproof.study.rows import StudyLog
 from noiseproof.study.study import plan_study, run_study
-from noiseproof.study.tunings import tuning_job
-from noiseproof.torchvision_ops import declare_missing_operators
 
 declare_missing_operators()
 pytest.importorskip("timm")

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from toy_training import NUM_STEPS, cross_entropy, run_toy, toy_batches, toy_model
 
-from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingExtra
+from noiseproof.core.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingExtra
 from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
 from noiseproof.training.loop import CHECKPOINT, LOG, Plan, accelerator_for, logged, train
 from noiseproof.training.optimizers import make_optimizer

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from noiseproof.errors import InvalidArgument
+from noiseproof.core.errors import InvalidArgument
 from noiseproof.training.order import BalancedOrder, Order, Share
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from noiseproof.data.sources import open_dataset
-from noiseproof.training.images import decode_all, prepare_all, prepared_blocks
+from noiseproof.training.decoded_images import decode_all, prepare_all, prepared_blocks
 from tiny_images import image_folder
 
 

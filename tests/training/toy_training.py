@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from noiseproof.backbones.weights import write_weights
+from noiseproof.core.rng import isolated
+from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.pretrain.image_text import image_text_loss
 from noiseproof.pretrain.simclr import simclr_loss
-from noiseproof.rng import isolated
-from noiseproof.torchvision_ops import declare_missing_operators
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import ArrayBatches, Normaliser
 from noiseproof.training.loop import Plan, accelerator_for, train

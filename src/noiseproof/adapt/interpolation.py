@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.errors import CheckpointMismatch
-from noiseproof.records import check_share
+from noiseproof.core.checks import check_share
+from noiseproof.core.errors import CheckpointMismatch
 
 State = Mapping[str, Tensor]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from noiseproof.adapt.low_rank import add_low_rank
-from noiseproof.backbones.additions.table import SIZES, Addition, add_to
-from noiseproof.backbones.additions.towers import tower_of
-from noiseproof.errors import invalid
+from noiseproof.backbones.adapters.additions import SIZES, Addition, add_to
+from noiseproof.backbones.adapters.tower_layout import tower_of
+from noiseproof.core.errors import invalid
 
 _PLAIN = ("full", "bias", "lora", "head")
 _BEHIND = ("ln_post", "proj", "attn_pool", "attnpool", "layernorm", "pooler")  # in open_clip, transformers

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from noiseproof.errors import missing_extra
-from noiseproof.rng import isolated
+from noiseproof.core.errors import missing_extra
+from noiseproof.core.rng import isolated
 
 _POOL = "open_clip.modified_resnet.AttentionPool2d"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from noiseproof.adapt.meta_weight import MetaWeightLoss, following
-from noiseproof.adapt.settings import MetaSettings
-from noiseproof.adapt.weight_net import WeightOptions
+from noiseproof.adapt.finetune_settings import MetaSettings
 from noiseproof.losses.batch import batch_loss, plain_loss
-from noiseproof.losses.table import Options
+from noiseproof.losses.losses import Options
+from noiseproof.robust.meta_loss import MetaWeightLoss, following
+from noiseproof.robust.weight_net import WeightOptions
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.checkpoint import Companion
 from noiseproof.training.loop import Loss

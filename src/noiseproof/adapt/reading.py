@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.adapt.settings import FinetuneSettings, MetaSettings
-from noiseproof.adapt.start import Start
-from noiseproof.records import Dataset
-from noiseproof.rng import torch_seed
+from noiseproof.adapt.finetune_settings import FinetuneSettings, MetaSettings
+from noiseproof.adapt.initial_encoder import Start
+from noiseproof.core.records import Dataset
+from noiseproof.core.rng import torch_seed
 from noiseproof.training.augment import AbstractAugmentation, PadCropFlip, Unchanged
 from noiseproof.training.batches import AbstractBatches, ArrayBatches
-from noiseproof.training.images import prepare_all, prepared_blocks
+from noiseproof.training.decoded_images import prepare_all, prepared_blocks
 from noiseproof.training.loop import Plan
 from noiseproof.training.networks import Images
 from noiseproof.training.order import AbstractOrder, BalancedOrder, Order

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Int
 from torch import nn
 
-from noiseproof import atomic
 from noiseproof.backbones.weights import write_weights
+from noiseproof.core import files
 from noiseproof.training.networks import Images, outputs
 
 LOG, LOOKS = "validation.jsonl", "look-*.safetensors"
@@ -67,7 +67,7 @@ class Selection:
             write_weights(self.weights_of(step), self._model)
             kept.add(step)
         lines = [json.dumps(vars(each)) + "\n" for each in (*before, now)]
-        atomic.write_bytes(self._folder / LOG, "".join(lines).encode())
+        files.write_bytes(self._folder / LOG, "".join(lines).encode())
         self._delete_but(kept)
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import nn
 
-from noiseproof.records import Kind
+from noiseproof.core.records import Kind
 
 
 class AbstractBackbone(ABC):

@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.backbones.image import as_backbone, check_layer, import_timm
 from noiseproof.backbones.pixels import ImageBackbone
+from noiseproof.backbones.timm_backbone import as_backbone, check_layer
+from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import load_exactly, parse_safetensors, read_checkpoint
-from noiseproof.errors import CheckpointMismatch, DamagedFile, missing_extra
-from noiseproof.registry import unknown_name
+from noiseproof.core.errors import CheckpointMismatch, DamagedFile, missing_extra
+from noiseproof.core.registry import unknown_name
 
 LITE0, PAIR = "efficientnet-lite0", "lite0-minilm"
 NAMES = (LITE0, PAIR)
@@ -117,7 +118,7 @@ def check_bundled_name(rest: str) -> None:
 
 
 def _pair_file(suffix: str) -> Traversable:
-    return resources.files("noiseproof") / "pairs" / f"{PAIR}{suffix}"
+    return resources.files("noiseproof") / "weights" / "pairs" / f"{PAIR}{suffix}"
 
 
 def _renamed(state: dict[str, Tensor], model: nn.Module, source: str) -> dict[str, Tensor]:

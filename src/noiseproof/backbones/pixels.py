@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
-from noiseproof.backbones.threads import one_thread
 from noiseproof.backbones.weights import hash_weights
-from noiseproof.errors import invalid
-from noiseproof.records import Kind
+from noiseproof.core.errors import invalid
+from noiseproof.core.records import Kind
+from noiseproof.core.threads import one_thread
 
 Geometry = Callable[[Image.Image], Image.Image]
 

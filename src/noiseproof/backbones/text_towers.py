@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from noiseproof.backbones.bundled import PAIR
-from noiseproof.backbones.image_text import open_pair
-from noiseproof.backbones.pair import Tokenizer, open_shipped_pair
+from noiseproof.backbones.image_text_models import Tokenizer, open_shipped_pair
+from noiseproof.backbones.open_clip_backbone import open_pair
 from noiseproof.backbones.wording import TEMPLATES, caption, class_words, mean_direction
-from noiseproof.errors import BadData, InvalidArgument, invalid
+from noiseproof.core.errors import BadData, InvalidArgument, invalid
 
 USUAL_MODEL = f"bundled:{PAIR}"
 SHARED_SPACE = "projected"  # the layer of images that are compared with text

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from noiseproof import atomic
-from noiseproof.errors import BadData, CheckpointMismatch, DamagedFile, MissingFile, invalid
-from noiseproof.torch_files import damaged, read_torch_file
+from noiseproof.core import files
+from noiseproof.core.errors import BadData, CheckpointMismatch, DamagedFile, MissingFile, invalid
+from noiseproof.core.torch_files import damaged, read_torch_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -40,7 +40,7 @@ def write_weights(path: str | Path, module: nn.Module, *, metadata: Mapping[str,
     from safetensors.torch import save_file
 
     state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    with atomic.replacing(path) as partial:
+    with files.replacing(path) as partial:
         save_file(state, partial, metadata=dict(metadata or {}))
 
 

@@ -9,8 +9,8 @@ from functools import cache
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.backbones.image import import_timm
-from noiseproof.errors import BadData
+from noiseproof.backbones.timm_models import import_timm
+from noiseproof.core.errors import BadData
 
 TEMPLATES = (
     "a photo of a {}.",

@@ -14,18 +14,18 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from noiseproof.backbones.image import (
+from noiseproof.backbones.pixels import ImageBackbone
+from noiseproof.backbones.timm_backbone import (
     as_backbone,
     check_layer,
     classifier_names,
-    import_timm,
     under_prefix,
     use_preprocessing,
 )
-from noiseproof.backbones.pixels import ImageBackbone
+from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import load_exactly, parse_safetensors
-from noiseproof.errors import DamagedFile, invalid
-from noiseproof.registry import unknown_name
+from noiseproof.core.errors import DamagedFile, invalid
+from noiseproof.core.registry import unknown_name
 
 
 def zoo_names() -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def _file(name: str, suffix: str) -> Traversable:
 
 
 def _folder() -> Traversable:
-    return resources.files("noiseproof") / "zoo"
+    return resources.files("noiseproof") / "weights" / "zoo"
 
 
 def _by_rate(name: str) -> tuple[str, int]:

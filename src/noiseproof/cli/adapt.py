@@ -129,8 +129,8 @@ def finetune(
 ) -> None:
     """Train encoder and classifier; keep the best step by held-out given labels, and the last."""
     given: dict[str, Any] = locals()
-    from noiseproof.finetuning.flow import finetune as run_finetuning
-    from noiseproof.finetuning.job import FinetuneJob, alphas, resolve_settings
+    from noiseproof.config.adapt import FinetuneJob, alphas, resolve_settings
+    from noiseproof.pipelines.finetune import finetune as run_finetuning
 
     settings = ("init", "stem", "tune", "loss", "loss_options", "epochs", "validation")
     resolved = resolve_settings(given.pop("set_") or (), {name: given.pop(name) for name in settings})

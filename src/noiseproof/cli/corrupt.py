@@ -60,14 +60,14 @@ def corrupt(
     """Make labels or captions wrong under control, and keep what was changed."""
     import rich
 
-    from noiseproof import corruption
+    from noiseproof.pipelines import corrupt as corrupt_flow
     from noiseproof.report.renderers import to_terminal
 
-    done = corruption.corrupt(
+    done = corrupt_flow.corrupt(
         data, kind=kind, rate=rate, seed=seed, out=out, image=image, caption=caption, label=label,
         clean_label=clean_label, text=text, class_map=class_map, transition=transition, features=features,
     )  # fmt: skip
-    for table in corruption.tables(done):
+    for table in corrupt_flow.tables(done):
         rich.print(to_terminal(table))
     print(f"Noise manifest {done.sha256[:16]} is in {out}")
     if done.files:

@@ -100,9 +100,8 @@ def deft(
     """Find wrong labels with a positive and a negative learned prompt per class; adapt to the others."""
     given: dict[str, Any] = locals()
     from noiseproof.backbones.text_towers import USUAL_MODEL
-    from noiseproof.finetuning.job import resolve_settings
-    from noiseproof.two_phases.flow import deft as run_deft
-    from noiseproof.two_phases.job import DeftJob, resolve_deft_settings
+    from noiseproof.config.adapt import DeftJob, resolve_deft_settings, resolve_settings
+    from noiseproof.pipelines.deft.flow import deft as run_deft
 
     own = {name: given.pop(name) for name in ("tune", "variant", "epochs")}
     given |= {

@@ -33,7 +33,7 @@ def demo(
     cache: options.Cache = None,
 ) -> None:
     """Real digits, a real pre-trained encoder, 20 % wrong labels; no network."""
-    from noiseproof.config import load_config
+    from noiseproof.config.run import load_config
 
     given = {"out": out, "seeds": seeds, "heads": heads, "limit": limit, "cache": cache}
     finish(load_config(command_line=DEMO | given))

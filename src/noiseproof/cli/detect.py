@@ -98,8 +98,8 @@ def detect(
     """Find the labels of a data set that are probably wrong; export them, or a cleaned copy."""
     given = {name: value for name, value in locals().items() if name not in ("config", "set_")}
     from noiseproof.cli.outcome import print_detection
-    from noiseproof.config import load_detect_config
-    from noiseproof.detection import detect as run_detection
+    from noiseproof.config.run import load_detect_config
+    from noiseproof.pipelines.detect import detect as run_detection
 
     settings = load_detect_config(config, overrides=set_ or (), command_line=given)
     found = run_detection(settings, command=command_line(), say=lambda line: typer.echo(line, err=True))

@@ -36,8 +36,8 @@ def extract(
 ) -> None:
     """Encode a data set with a frozen encoder and keep the features on disk."""
     given = {name: value for name, value in locals().items() if name not in ("data", "out")}
-    from noiseproof.config import load_config
-    from noiseproof.pipeline import extract_set
+    from noiseproof.config.run import load_config
+    from noiseproof.pipelines.run import extract_set
 
     for stored in extract_set(load_config(command_line=given | {"train": data, "out": out})):
         n, dim = stored.features.shape

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.models import OptionInfo
 
-from noiseproof.errors import NoiseproofError
+from noiseproof.core.errors import NoiseproofError
 
 wants_traceback: ContextVar[bool] = ContextVar("wants_traceback", default=False)
 EXIT_MISTAKE = 2

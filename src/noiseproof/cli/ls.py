@@ -21,7 +21,7 @@ def ls(
     what: Annotated[str | None, typer.Argument(help="Which table; without it, the tables there are.")] = None,
 ) -> None:
     """What there is: backbones, data sets, heads, losses, noise, recipes, shifts, detectors, sources."""
-    from noiseproof.registry import unknown_name
+    from noiseproof.core.registry import unknown_name
 
     tables = _tables()
     if what is None:
@@ -47,7 +47,7 @@ def _tables() -> dict[str, Callable[[], Iterable[str]]]:
 
 
 def _backbones() -> Iterable[str]:
-    from noiseproof.backbones.table import EXAMPLES
+    from noiseproof.backbones.backbones import EXAMPLES
     from noiseproof.backbones.zoo import describe, zoo_card, zoo_names
 
     yield from (name for name in EXAMPLES if not name.startswith("zoo:"))
@@ -56,7 +56,7 @@ def _backbones() -> Iterable[str]:
 
 
 def _datasets() -> Iterable[str]:
-    from noiseproof.data.suites import suite_lines
+    from noiseproof.data.suites.suites import suite_lines
 
     sources = [f"{name}..." if name.endswith(":") else name for name in _sources()]
     return [
@@ -69,7 +69,7 @@ def _datasets() -> Iterable[str]:
 
 
 def _detectors() -> Iterable[str]:
-    from noiseproof.detect.table import TABLE, told_needs, told_option
+    from noiseproof.detect.detectors import TABLE, told_needs, told_option
 
     yield f"{'auto':20}what fits what there is, and says why"
     for name, entry in TABLE.items():
@@ -85,7 +85,7 @@ def _heads() -> Iterable[str]:
 
 
 def _losses() -> Iterable[str]:
-    from noiseproof.losses.table import TABLE
+    from noiseproof.losses.losses import TABLE
 
     for name, loss in TABLE.items():
         yield f"{name:16}{loss.summary}  ({loss.source})"
@@ -94,13 +94,13 @@ def _losses() -> Iterable[str]:
 
 
 def _noise() -> Iterable[str]:
-    from noiseproof.corruption import kinds
+    from noiseproof.pipelines.corrupt import kinds
 
     return kinds()
 
 
 def _recipes() -> Iterable[str]:
-    from noiseproof.pretrain.settings import read_recipe, recipe_names
+    from noiseproof.pretrain.pretrain_settings import read_recipe, recipe_names
     from noiseproof.study.recipe import load_recipe, shipped_recipes
 
     for name in shipped_recipes():
@@ -112,7 +112,7 @@ def _recipes() -> Iterable[str]:
 
 
 def _shifts() -> Iterable[str]:
-    from noiseproof.data.transforms import shift_names
+    from noiseproof.data.shifts.shifts import shift_names
 
     return shift_names()
 

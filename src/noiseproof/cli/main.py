@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-import noiseproof
 from noiseproof.cli import (
     adapt,
     corrupt,
@@ -23,6 +22,7 @@ from noiseproof.cli import (
     verdict,
 )
 from noiseproof.cli.guard import guarded, wants_traceback
+from noiseproof.core.version import __version__
 
 # Read when torch is imported. A thread that waits by spinning takes its core from every other program: with
 # one more busy process on two cores, training steps took 1.7 times as long.
@@ -39,7 +39,7 @@ app = typer.Typer(
 
 def _version(is_wanted: bool) -> bool:
     if is_wanted:
-        print(noiseproof.__version__)
+        print(__version__)
         raise typer.Exit
     return is_wanted
 

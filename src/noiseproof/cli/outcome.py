@@ -7,7 +7,7 @@ from typing import Any
 
 import rich
 
-from noiseproof.detect.table import TABLE
+from noiseproof.detect.detectors import TABLE
 from noiseproof.evaluate.results import read_results
 from noiseproof.report.issue_tables import class_table, suspects_table
 from noiseproof.report.renderers import to_terminal

@@ -118,15 +118,15 @@ def pack(
     out: Annotated[Path, typer.Option(help="Folder they go to.")],
 ) -> None:
     """Make float16 weights and a card to share, as in the zoo."""
-    from noiseproof.packing import pack as pack_folder
+    from noiseproof.pipelines.pack import pack as pack_folder
 
     print(f"Packed into {pack_folder(folder, name=name, out=out)}")
 
 
 def _pretrain(objective: Any, given: dict[str, Any]) -> None:
-    from noiseproof.pretrain.noise import NoiseRequest
-    from noiseproof.pretrain.settings import resolve
-    from noiseproof.pretraining import Job, pretrain
+    from noiseproof.pipelines.pretrain import Job, pretrain
+    from noiseproof.pretrain.noisy_targets import NoiseRequest
+    from noiseproof.pretrain.pretrain_settings import resolve
 
     settings = resolve(
         given.pop("recipe"),

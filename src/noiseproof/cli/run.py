@@ -55,7 +55,7 @@ def run(
 ) -> None:
     """Features once, spectrum, suspect labels, heads x seeds, evaluation, report."""
     given = {name: value for name, value in locals().items() if name not in ("config", "set_")}
-    from noiseproof.config import load_config
+    from noiseproof.config.run import load_config
 
     finish(load_config(config, overrides=set_ or (), command_line=given))
 
@@ -65,7 +65,7 @@ def finish(config: Any) -> None:
     import typer
 
     from noiseproof.cli.outcome import print_outcome
-    from noiseproof.pipeline import run as run_pipeline
+    from noiseproof.pipelines.run import run as run_pipeline
 
     result = run_pipeline(config, command=command_line(), say=lambda line: typer.echo(line, err=True))
     print_outcome(result)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from noiseproof.cli import options
-from noiseproof.errors import invalid
+from noiseproof.core.errors import invalid
 
 EPILOG = """Examples:
 
@@ -70,7 +70,7 @@ def spectrum(
             if value is not None:
                 raise invalid(name, str(value), "nothing without `figures`", "Add --figures FOLDER.")
     else:
-        from noiseproof import portrait
+        from noiseproof.pipelines import portrait
 
         labels = portrait.labels_for(
             stored, data=data, label=label, clean_label=clean_label, noise_manifest=noise_manifest

@@ -42,7 +42,7 @@ def study(
     cache: Annotated[Path | None, typer.Option(help="Feature store, shared by all studies and runs.")] = None,
 ) -> None:
     """Every cell that is not there yet, then tables, figures and a page."""
-    from noiseproof.config import default_cache
+    from noiseproof.config.data import default_cache
     from noiseproof.study.recipe import load_recipe
     from noiseproof.study.study import plan_study, run_study
 

@@ -49,13 +49,13 @@ def verdict(
     import rich
 
     import noiseproof
-    from noiseproof import verdicts
-    from noiseproof.config import default_cache
+    from noiseproof.config.data import default_cache
+    from noiseproof.pipelines import verdict as verdict_flow
     from noiseproof.report.renderers import to_terminal
 
-    references = verdicts.parse_references(reference) if reference else verdicts.zoo_rates()
+    references = verdict_flow.parse_references(reference) if reference else verdict_flow.zoo_rates()
     dataset = noiseproof.open_dataset(data, label=label, image=image, limit=limit, seed=seed)
-    found, known, unknown = verdicts.judge(
+    found, known, unknown = verdict_flow.judge(
         dataset, backbone, references=references, store=cache or default_cache(), layer=layer,
         max_width=max_width, seed=seed,
     )  # fmt: skip
@@ -63,5 +63,5 @@ def verdict(
         print(json.dumps(found.to_json(), indent=1))
         return
     if unknown is not None:
-        rich.print(to_terminal(verdicts.known_table(known, backbone, unknown)))
-    print(verdicts.sentence(found))
+        rich.print(to_terminal(verdict_flow.known_table(known, backbone, unknown)))
+    print(verdict_flow.sentence(found))

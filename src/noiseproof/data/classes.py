@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from noiseproof.errors import BadData
-from noiseproof.records import Dataset
+from noiseproof.core.errors import BadData
+from noiseproof.core.records import Dataset
 
 Key = int | str
 

@@ -10,8 +10,10 @@ from typing import Any, final
 import numpy as np
 from PIL import Image
 
+from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.progress import stage
+from noiseproof.core.records import Dataset
 from noiseproof.data.images import decode_image, to_rgb
-from noiseproof.errors import BadData, MissingFile
 
 
 class AbstractReader(ABC):
@@ -253,3 +255,35 @@ def files_of(examples: Sequence[Any]) -> list[Path] | None:
             return None
         found.append(path)
     return found
+
+
+def as_array(dataset: Dataset) -> np.ndarray:
+    """Features as they are, images as raw pixels (n, height, width, 3), uint8; all in memory.
+
+    Raises:
+        BadData: texts, or images of more than one size.
+    """
+    if isinstance(dataset.examples, Rows):
+        return dataset.examples.matrix
+    if dataset.kind != "image":
+        raise BadData(
+            f"{dataset.name!r} holds texts, which are no numbers; allowed: images of one size, or features. "
+            "Next: extract features and name them with `features`."
+        )
+    pixels: np.ndarray | None = None
+    with stage(f"Reading {dataset.name}", total=len(dataset), unit="image") as bar:
+        for row in range(len(dataset)):
+            image = np.asarray(dataset.examples[row])
+            if pixels is None:
+                pixels = np.empty((len(dataset), *image.shape), np.uint8)
+            if image.shape != pixels.shape[1:]:
+                height, width = image.shape[:2]
+                raise BadData(
+                    f"{dataset.name!r} has images of several sizes: {str(dataset.ids[row])!r} is {width} x "
+                    f"{height} pixels, the first {pixels.shape[2]} x {pixels.shape[1]}; allowed: one size. "
+                    "Next: extract features and name them with `features`."
+                )
+            pixels[row] = image
+            bar.update()
+    assert pixels is not None  # no data set is empty
+    return pixels

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from noiseproof.data.examples import AbstractReader, unreadable
+from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.progress import stage
+from noiseproof.core.records import Dataset
+from noiseproof.data.examples import AbstractReader, raw_contents, unreadable
 from noiseproof.data.request import OnError
-from noiseproof.errors import BadData, MissingFile
-from noiseproof.progress import stage
 
 _ROWS_PER_TICK = 256
 
@@ -92,3 +93,26 @@ def _to_bytes(content: Any) -> bytes:
     if isinstance(content, Image.Image):
         return f"{content.mode} {content.size} ".encode() + content.tobytes()
     return content.encode() if isinstance(content, str) else content
+
+
+def shared_with(few: Dataset, many: Dataset) -> list[str]:
+    """Ids in `many` of the examples that `few` has, too, whatever they are called there.
+
+    Copies of a file are found, an image that was encoded anew is not.
+    """
+    known = set(_digests(few))
+    return [str(many.ids[row]) for row, digest in enumerate(_digests(many)) if digest in known]
+
+
+def _digests(dataset: Dataset) -> Iterator[bytes]:
+    for row in range(len(dataset)):
+        yield hashlib.blake2b(_as_bytes(raw_contents(dataset.examples, row)), digest_size=16).digest()
+
+
+def _as_bytes(contents: Any) -> bytes:
+    if isinstance(contents, bytes):
+        return contents
+    if isinstance(contents, str):
+        return contents.encode()
+    values = np.asarray(contents)
+    return f"{values.dtype.str}{values.shape}".encode() + values.tobytes()

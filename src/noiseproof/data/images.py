@@ -8,7 +8,7 @@ import struct
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from noiseproof.errors import BadData
+from noiseproof.core.errors import BadData
 
 # What Pillow raises for broken files, depending on the format and on where the damage is.
 _PILLOW_ERRORS = (

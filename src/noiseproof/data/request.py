@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from noiseproof.errors import invalid
+from noiseproof.core.errors import invalid
 
 OnError = Literal["raise", "skip"]
 

@@ -8,35 +8,35 @@ from typing import Any, get_args
 
 import numpy as np
 
+from noiseproof.core.errors import BadData, MissingFile, invalid
+from noiseproof.core.progress import stage
+from noiseproof.core.records import Dataset
+from noiseproof.core.registry import Registry, unknown_name
+from noiseproof.core.rng import stream
 from noiseproof.data.request import OnError, Request
 from noiseproof.data.splits import subset
-from noiseproof.errors import BadData, MissingFile, invalid
-from noiseproof.progress import stage
-from noiseproof.records import Dataset
-from noiseproof.registry import Registry, unknown_name
-from noiseproof.rng import stream
 
 SOURCES = Registry(
     "kind of data source",
     {
-        "folder": "noiseproof.data.folders:open_folder",
-        "tar": "noiseproof.data.shards:open_shards",
-        "csv": "noiseproof.data.text_tables:open_text_table",
-        "tsv": "noiseproof.data.text_tables:open_text_table",
-        "jsonl": "noiseproof.data.text_tables:open_text_table",
-        "parquet": "noiseproof.data.parquet_files:open_parquet",
-        "npz": "noiseproof.data.arrays:open_npz",
-        "txt": "noiseproof.data.image_lists:open_list",
-        "torchvision": "noiseproof.data.public:open_torchvision",
-        "hf": "noiseproof.data.hub:open_hub",
-        "sklearn": "noiseproof.data.public:open_sklearn",
-        "idx": "noiseproof.data.idx_files:open_idx",
-        "clothing1m": "noiseproof.data.clothing1m:open_clothing1m",
-        "webvision": "noiseproof.data.webvision:open_webvision",
-        "food101n": "noiseproof.data.food101n:open_food101n",
-        "cifarn": "noiseproof.data.cifarn:open_cifarn",
-        "suite": "noiseproof.data.suites:open_suite",
-        "shift": "noiseproof.data.transforms:open_shift",
+        "folder": "noiseproof.data.formats.folders:open_folder",
+        "tar": "noiseproof.data.pairs.shard_dataset:open_shards",
+        "csv": "noiseproof.data.formats.text_tables:open_text_table",
+        "tsv": "noiseproof.data.formats.text_tables:open_text_table",
+        "jsonl": "noiseproof.data.formats.text_tables:open_text_table",
+        "parquet": "noiseproof.data.formats.parquet_files:open_parquet",
+        "npz": "noiseproof.data.formats.npz_files:open_npz",
+        "txt": "noiseproof.data.formats.image_lists:open_list",
+        "torchvision": "noiseproof.data.public.torchvision_sets:open_torchvision",
+        "hf": "noiseproof.data.public.hub_datasets:open_hub",
+        "sklearn": "noiseproof.data.public.torchvision_sets:open_sklearn",
+        "idx": "noiseproof.data.formats.idx_files:open_idx",
+        "clothing1m": "noiseproof.data.public.clothing1m:open_clothing1m",
+        "webvision": "noiseproof.data.public.webvision:open_webvision",
+        "food101n": "noiseproof.data.public.food101n:open_food101n",
+        "cifarn": "noiseproof.data.public.cifarn:open_cifarn",
+        "suite": "noiseproof.data.suites.suites:open_suite",
+        "shift": "noiseproof.data.shifts.shifts:open_shift",
     },
 )
 # Written PREFIX:ADDRESS; the others are told by the path.
@@ -63,8 +63,8 @@ def open_dataset(
         name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, a .txt list of images,
             `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`, `idx:FOLDER/train` (files as of
             MNIST), `clothing1m:FOLDER/train`, `webvision:FOLDER/train`, `food101n:FOLDER/train`,
-            `cifarn:FILE/COLUMN`, `suite:NAME/split` (a set of the papers, see `noiseproof.data.suites`), or
-            `shift:KIND:` before any of these, which changes its images.
+            `cifarn:FILE/COLUMN`, `suite:NAME/split` (a set of the papers, see
+            `noiseproof.data.suites.suites`), or `shift:KIND:` before any of these, which changes its images.
         label: column of the given labels; found by its name where only one fits.
         image: column of images or of their paths; likewise.
         text: column of texts; likewise.

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int
 
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.records import Dataset
+from noiseproof.core.rng import stream
 from noiseproof.data.examples import Rows, Selected
 from noiseproof.data.fingerprints import derived_fingerprint
-from noiseproof.errors import BadData, invalid
-from noiseproof.records import Dataset
-from noiseproof.rng import stream
 
 
 def stratified_split(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision
 
 _BLOCK_NUMBERS = 2**22  # probabilities looked at at once

@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.neighbors import NearestNeighbors
 
-from noiseproof.lapack import one_thread
+from noiseproof.core.threads import one_thread
 
 _START = 0.6  # on the diagonal of T: classes keep their names
 _MOST_STEPS = 500

@@ -23,10 +23,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from noiseproof.core.rng import stream, torch_seed
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import Examples, StackBatch, fit_stack
 from noiseproof.heads.modules import Head
-from noiseproof.rng import stream, torch_seed
 
 _HEADS = 2
 # More, and a head learns wrong labels by heart, too (dev/LOG.md: what was tried).

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
-from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.detectors import FUSED, opinion_of
+from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision, flagged_by_rate, second_best
 from noiseproof.detect.ridge import estimated_rate
-from noiseproof.detect.table import FUSED, opinion_of
 
 
 def fusion_opinion(evidence: Evidence, *, methods: Sequence[str] = FUSED) -> Opinion:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision, flagged_by_rate, second_best
 from noiseproof.detect.ridge import estimated_rate
 from noiseproof.posterior.mixture import fit_mixture

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.detect.inputs import Evidence
+from noiseproof.core.errors import BadData, invalid, missing_extra
+from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision
-from noiseproof.errors import BadData, invalid, missing_extra
 
 MOST_EXACT = 20_000  # rows; above, a graph is searched where faiss is there
 _USUAL = 10  # neighbours

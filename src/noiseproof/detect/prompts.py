@@ -16,8 +16,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from noiseproof.core.checks import Range, check_label_range, check_ranges
+from noiseproof.core.errors import invalid
+from noiseproof.core.rng import stream, torch_seed
+from noiseproof.detect.evidence import Evidence
+from noiseproof.detect.opinion import Opinion, by_decision
 from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
-from noiseproof.errors import invalid
 from noiseproof.losses.dual_prompts import (
     check_variant,
     complementary_labels,
@@ -26,10 +30,7 @@ from noiseproof.losses.dual_prompts import (
     selected,
     stage_of,
 )
-from noiseproof.ranges import Range, check_ranges
-from noiseproof.records import check_label_range
-from noiseproof.rng import stream, torch_seed
-from noiseproof.schedule import learning_rate_factor
+from noiseproof.training.schedule import learning_rate_factor
 
 _INIT_STD = 0.02
 _ROWS = 8192  # of the final pass
@@ -244,3 +245,41 @@ def score_with(
     rows = _checked(features, given_labels, tower, contexts)
     labels = torch.from_numpy(given_labels.astype(np.int64))
     return _scored(contexts.detach(), rows, labels, tower, variant, (), ())
+
+
+METHOD = "prompts"
+
+
+def prompts_opinion(evidence: Evidence, **options: Any) -> Opinion:
+    """Learn the prompts on the features, which are of the image-text model of the text tower.
+
+    Args:
+        evidence: with features in the shared space, and a text tower.
+        options: of `PromptOptions`.
+
+    Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2.
+    """
+    tower, features = evidence.need("text_tower", METHOD), evidence.need("features", METHOD)
+    scores = prompt_scores(
+        features, evidence.given_labels, tower, options=PromptOptions(**options), seed=evidence.seed
+    )  # fmt: skip
+    return opinion_of_scores(
+        scores.p_clean, scores.is_clean, scores.suggested, evidence.given_labels,
+        num_classes=evidence.num_classes, probs=scores.probs.astype(np.float64),
+    )  # fmt: skip
+
+
+def opinion_of_scores(
+    p_clean: Float[np.ndarray, " n"],
+    is_clean: Bool[np.ndarray, " n"],
+    suggested: Int[np.ndarray, " n"],
+    given_labels: Int[np.ndarray, " n"],
+    *,
+    num_classes: int,
+    probs: Float[np.ndarray, "n k"] | None = None,
+) -> Opinion:
+    """The fields of `PromptScores` as any detector would say them."""
+    return by_decision(
+        np.clip(1.0 - p_clean, 0.0, 1.0), ~is_clean, suggested, given_labels,
+        num_classes=num_classes, method=METHOD, probs=probs,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.opinion import Opinion, by_posterior
 from noiseproof.posterior.true_labels import alike, bayes
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.errors import invalid
-from noiseproof.records import check_finite, check_matrix
+from noiseproof.core.checks import check_finite, check_matrix
+from noiseproof.core.errors import invalid
 
 
 @runtime_checkable  # for the shape checks of the tests

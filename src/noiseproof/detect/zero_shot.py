@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from noiseproof.detect.inputs import Evidence
+from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision
 from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
 

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
-from noiseproof.errors import BadData, invalid
-from noiseproof.rng import stream
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.rng import stream
 
 Parameters = Mapping[str, Tensor]
 Product = Callable[[Float[np.ndarray, " p"]], Float[np.ndarray, " p"]]

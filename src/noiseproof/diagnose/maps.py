@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.errors import BadData, invalid
-from noiseproof.records import check_finite, check_matrix
-from noiseproof.rng import stream, torch_seed
+from noiseproof.core.checks import check_finite, check_matrix
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.rng import stream, torch_seed
 
 _DIMS_FOR_TSNE = 30  # principal components t-SNE starts from; van der Maaten & Hinton 2008, Section 4.2
 _PERPLEXITY = 30.0

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from noiseproof.core.checks import check_finite, check_matrix
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.rng import stream
 from noiseproof.diagnose.spectrum import (
     SpectrumAccumulator,
     entropy_nats,
     largest_ratio,
     singular_values_of_gram,
 )
-from noiseproof.errors import BadData, invalid
-from noiseproof.records import check_finite, check_matrix
-from noiseproof.rng import stream
 
 NUM_BLOCKS = 40
 NUM_DRAWS = 200

@@ -13,9 +13,10 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from noiseproof.errors import BadData, invalid
-from noiseproof.lapack import one_thread
-from noiseproof.records import SpectrumCard, check_finite, check_matrix
+from noiseproof.core.checks import check_finite, check_matrix
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.records import SpectrumCard
+from noiseproof.core.threads import one_thread
 
 # eig(F^T F) in float64 carries an absolute error of eps s_1^2, so a singular value at s_1 / 3e4 still has
 # six right digits. Where smaller ones matter, the QR path computes them from F itself.

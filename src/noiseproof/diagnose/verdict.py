@@ -18,9 +18,9 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
+from noiseproof.core.checks import check_share
+from noiseproof.core.errors import BadData, invalid
 from noiseproof.diagnose.signature import Signature
-from noiseproof.errors import BadData, invalid
-from noiseproof.records import check_share
 
 LEAST_REFERENCES = 4  # distinct rates: a curve, and enough left to test it by leaving one out
 _MISFIT_FACTOR = 2.0  # how much further from the curve than a known encoder from that of the others

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from noiseproof.errors import BadData, invalid
-from noiseproof.records import check_finite
+from noiseproof.core.checks import check_finite
+from noiseproof.core.errors import BadData, invalid
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def merged_probs(
     Args:
         probs: rows of class probabilities.
         groups: ids in [0, k) per class of the set, at least one each, such as those of
-            `noiseproof.data.suites.class_groups`.
+            `noiseproof.data.suites.suites.class_groups`.
 
     Returns:
         A column per group.

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
-from noiseproof.errors import BadData
-from noiseproof.records import LabelIssues, rows_as_shares
+from noiseproof.core.errors import BadData
+from noiseproof.core.records import LabelIssues, rows_as_shares
 
 _BINS = 10  # of the suspicion, equally wide
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.errors import BadData
-from noiseproof.records import check_finite, check_label_range
+from noiseproof.core.checks import check_finite, check_label_range
+from noiseproof.core.errors import BadData
 
 METRICS = ("accuracy", "mean_per_class_accuracy", "macro_f1", "matthews", "ece", "nll_nats")
 _NUM_BINS = 15

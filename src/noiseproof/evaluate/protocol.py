@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Int
 from scipy import stats
 
-from noiseproof.errors import BadData, invalid
+from noiseproof.core.checks import check_label_range
+from noiseproof.core.errors import BadData, invalid
 from noiseproof.evaluate.metrics import METRICS, Outcomes, joined, outcomes, overall, per_class
 from noiseproof.evaluate.results import ResultRow
-from noiseproof.records import check_label_range
 
 _CONFIDENCE = 0.95
 

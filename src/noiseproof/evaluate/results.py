@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from noiseproof.errors import DamagedFile, MissingFile, invalid
+from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 
 DOMAINS = ("id", "ood")

@@ -22,17 +22,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Int
 
-from noiseproof.atomic import replacing
-from noiseproof.data.arrays import read_arrays
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.files import replacing
+from noiseproof.core.records import LabelIssues
 from noiseproof.data.classes import is_text, one_to_one
-from noiseproof.data.columns import Columns, choose_columns
 from noiseproof.data.examples import files_of
-from noiseproof.data.parquet_files import parquet_table
-from noiseproof.data.tables import Table, ids_of, labels_of
-from noiseproof.data.text_tables import DELIMITERS, read_text_table, text_table
-from noiseproof.errors import BadData, invalid
+from noiseproof.data.formats.columns import Columns, choose_columns
+from noiseproof.data.formats.labelled_tables import Table, ids_of, labels_of
+from noiseproof.data.formats.npz_files import read_arrays
+from noiseproof.data.formats.parquet_files import parquet_table
+from noiseproof.data.formats.text_tables import DELIMITERS, read_text_table, text_table
 from noiseproof.export.source import TABLES, Source, needed, rows_of
-from noiseproof.records import LabelIssues
 
 ORIGINAL = "original_label"
 Way = Literal["drop", "relabel"]

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from noiseproof.errors import CannotWrite, InvalidArgument, invalid
+from noiseproof.core.errors import CannotWrite, InvalidArgument, invalid
+from noiseproof.core.files import hash_file
+from noiseproof.core.records import LabelIssues
+from noiseproof.core.registry import unknown_name
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned_drop, write_cleaned_relabel
-from noiseproof.export.records import write_cleanlab, write_csv, write_json
 from noiseproof.export.review import check_reviewable, write_fiftyone, write_label_studio
 from noiseproof.export.source import Source, open_source
-from noiseproof.records import LabelIssues
-from noiseproof.registry import unknown_name
-from noiseproof.stages import hash_file
+from noiseproof.export.tabular import write_cleanlab, write_csv, write_json
 
 Write = Callable[[LabelIssues, Path, Source | None, Path], list[Path]]
 

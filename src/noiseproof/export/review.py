@@ -15,11 +15,11 @@ from xml.sax.saxutils import quoteattr
 
 import pandas as pd
 
-from noiseproof.atomic import write_bytes, write_json
-from noiseproof.errors import invalid
-from noiseproof.export.records import ranking
+from noiseproof.core.errors import invalid
+from noiseproof.core.files import write_bytes, write_json
+from noiseproof.core.records import LabelIssues
 from noiseproof.export.source import Source, needed
-from noiseproof.records import LabelIssues
+from noiseproof.export.tabular import ranking
 
 _LOCAL_FILES = "/data/local-files/?d="
 

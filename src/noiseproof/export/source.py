@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.records import Dataset, LabelIssues, rows_by_id
 from noiseproof.data.examples import Examples, Selected, files_of
 from noiseproof.data.request import Request
 from noiseproof.data.sources import opened, resolve
-from noiseproof.errors import BadData, invalid
-from noiseproof.records import Dataset, LabelIssues, rows_by_id
 
 TABLES = ("csv", "tsv", "jsonl", "parquet")
 

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import nn
 
 from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
-from noiseproof.backbones.threads import one_thread
-from noiseproof.errors import NoiseproofError, invalid, missing_extra
-from noiseproof.registry import unknown_name
+from noiseproof.core.errors import NoiseproofError, invalid, missing_extra
+from noiseproof.core.registry import unknown_name
+from noiseproof.core.threads import one_thread
 
 ENGINES = ("auto", "torch", "onnxruntime")
 PRECISIONS = ("float32", "bfloat16")

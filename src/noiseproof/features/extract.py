@@ -17,15 +17,15 @@ from tqdm import tqdm
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import of_crops
-from noiseproof.cores import num_cores
-from noiseproof.errors import BadData, NoiseproofError, invalid
+from noiseproof.core.errors import BadData, NoiseproofError, invalid
+from noiseproof.core.progress import stage
+from noiseproof.core.records import Dataset
+from noiseproof.core.registry import unknown_name
+from noiseproof.core.threads import num_cores
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
 from noiseproof.features.resume import Span, alone, finished, key_folder, plan
 from noiseproof.features.shards import open_shard, write_shard
 from noiseproof.features.store import SCHEMA, StoredFeatures, load_features, store_key, write_manifest
-from noiseproof.progress import stage
-from noiseproof.records import Dataset
-from noiseproof.registry import unknown_name
 
 DTYPES = ("float32", "float16")
 _UNITS = {"image": "image", "text": "text", "features": "row"}

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from noiseproof.errors import DamagedFile, invalid
+from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.features.shards import open_shard
 from noiseproof.features.store import (
     MANIFEST,

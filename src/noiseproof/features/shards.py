@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from safetensors.numpy import save
 
-from noiseproof.atomic import write_bytes
-from noiseproof.errors import DamagedFile
+from noiseproof.core.errors import DamagedFile
+from noiseproof.core.files import write_bytes
 
 _DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64, "U8": np.uint8}
 

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.atomic import write_json
-from noiseproof.errors import BadData, MissingFile, invalid
+from noiseproof.core.errors import BadData, MissingFile, invalid
+from noiseproof.core.files import write_json
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.shards import Shard, damaged, file_hash, open_shard
 

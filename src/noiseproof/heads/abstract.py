@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -14,17 +14,18 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from noiseproof.errors import BadData, invalid
+from noiseproof.core.errors import BadData, CheckpointMismatch, invalid
+from noiseproof.heads.files import SavedHead, read_head, write_head
 from noiseproof.heads.fit import Examples, OnStep, State, fit_specs
-from noiseproof.heads.inputs import (
+from noiseproof.heads.modules import Head
+from noiseproof.heads.recipes import Spec
+from noiseproof.heads.training_data import (
     check_second_view_is_there,
     features_to_predict,
     second_view_of,
     training_data,
 )
-from noiseproof.heads.modules import Head
-from noiseproof.heads.recipes import Spec
-from noiseproof.losses.table import check_complete
+from noiseproof.losses.losses import check_complete
 from noiseproof.posterior.true_labels import true_label_probs
 
 _BLOCK_ROWS = 8192  # rows predicted at once, so that memory does not grow with n
@@ -37,11 +38,13 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     """A classifier on the features of a frozen encoder.
 
     Attributes:
+        kind: name in the table of heads.
         classes_: (k,) labels as they were given, sorted.
         n_features_in_: d.
         state_: parameters by name.
     """
 
+    kind: ClassVar[str]
     classes_: np.ndarray
     n_features_in_: int
     state_: State
@@ -66,19 +69,37 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
         return self
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write `path`.safetensors and `path`.json; `load` reads them back."""
-        from noiseproof.heads.files import save_head
+        """Write `path`.safetensors and `path`.json; `load` reads them back.
 
-        return save_head(self, path)
+        Returns:
+            Path of the safetensors file.
+        """
+        check_is_fitted(self)
+        saved = SavedHead(self.kind, self.get_params(), self.classes_, self.n_features_in_, self.state_)
+        return write_head(saved, path)
 
     @classmethod
     def load(cls: type[T], path: str | os.PathLike[str]) -> T:
-        """The head that `save` wrote, if it is of this class."""
-        from noiseproof.heads.files import load_head
+        """The head that `save` wrote, if it is of this class.
 
-        head = load_head(path)
-        if not isinstance(head, cls):
-            raise invalid("path", str(path), f"a saved {cls.__name__}", f"It holds a {type(head).__name__}.")
+        Raises:
+            MissingFile: one of the two files is absent.
+            DamagedFile: one was altered or cut short.
+            InvalidArgument: it is a head of another class.
+            CheckpointMismatch: the tensors are not those of such a head.
+        """
+        saved = read_head(path)
+        if saved.kind != cls.kind:
+            raise invalid("path", str(path), f"a saved {cls.__name__}", f"It holds a head {saved.kind!r}.")
+        return cls.restored(saved, str(path))
+
+    @classmethod
+    def restored(cls: type[T], saved: SavedHead, source: str) -> T:
+        """A fitted head from its saved values; `source` names them in errors."""
+        head = cls(**saved.options)
+        head.classes_, head.n_features_in_ = saved.classes, saved.num_features
+        head.state_ = dict(saved.state)
+        _check_shapes(head, source)
         return head
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
@@ -172,9 +193,20 @@ def _true_probs(
     return torch.from_numpy(probs.astype(np.float32)).to(device)
 
 
-def expected_shapes(head: AbstractHead) -> dict[str, tuple[int, ...]]:
-    """Shape of each tensor in `state_`, from the options and sizes of a head."""
-    return {name: tuple(value.shape[1:]) for name, value in empty_module(head).state_dict().items()}
+def _check_shapes(head: AbstractHead, source: str) -> None:
+    expected = {name: tuple(value.shape[1:]) for name, value in empty_module(head).state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in head.state_.items()}
+    missing, unexpected = sorted(expected.keys() - found), sorted(found.keys() - expected)
+    reshaped = [
+        f"{name} {found[name]} for {shape}"
+        for name, shape in expected.items()
+        if found.get(name, shape) != shape
+    ]
+    if missing or unexpected or reshaped:
+        raise CheckpointMismatch(
+            f"{source!r} does not fit {type(head).__name__}: missing {missing}, unexpected {unexpected}, "
+            f"other shapes {reshaped}. Next: load it with the version and options that saved it."
+        )
 
 
 def empty_module(head: AbstractHead) -> Head:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
+from noiseproof.core.registry import unknown_name
 from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead
-from noiseproof.heads.checks import check_options
+from noiseproof.heads.files import read_head
 from noiseproof.heads.modules import Architecture
+from noiseproof.heads.options import check_options
 from noiseproof.heads.recipes import (
     MLP_WEIGHT_DECAY,
     PROBE_WEIGHT_DECAY,
@@ -16,7 +19,7 @@ from noiseproof.heads.recipes import (
     Spec,
     Training,
 )
-from noiseproof.losses.table import resolved
+from noiseproof.losses.losses import resolved
 
 
 class LinearProbe(AbstractHead):
@@ -38,6 +41,8 @@ class LinearProbe(AbstractHead):
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, A.2: 30 epochs, AdamW, cosine, no weight decay.
     """
+
+    kind: ClassVar[str] = "linear"
 
     def __init__(
         self,
@@ -92,6 +97,8 @@ class MLPProbe(AbstractReshapingHead):
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, 3.1 and B.1 ("MLP tuning").
     """
+
+    kind: ClassVar[str] = "mlp"
 
     def __init__(
         self,
@@ -168,6 +175,8 @@ class NMTune(AbstractReshapingHead):
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, Section 3.
     """
 
+    kind: ClassVar[str] = "nmtune"
+
     def __init__(
         self,
         *,
@@ -232,7 +241,22 @@ class NMTune(AbstractReshapingHead):
         return Spec(_architecture(self), terms, training, self.seed)
 
 
-HEADS: dict[str, type[AbstractHead]] = {"linear": LinearProbe, "mlp": MLPProbe, "nmtune": NMTune}
+HEADS: dict[str, type[AbstractHead]] = {head.kind: head for head in (LinearProbe, MLPProbe, NMTune)}
+
+
+def load_head(path: str | os.PathLike[str]) -> AbstractHead:
+    """The head that `save` wrote, of whatever class.
+
+    Raises:
+        MissingFile: one of the two files is absent.
+        DamagedFile: one was altered or cut short.
+        UnknownName: it is of a class that this version does not have.
+        CheckpointMismatch: the tensors are not those of such a head.
+    """
+    saved = read_head(path)
+    if saved.kind not in HEADS:
+        raise unknown_name("head", saved.kind, HEADS)
+    return HEADS[saved.kind].restored(saved, str(path))
 
 
 def _training(head: Any, *, weight_decay: float) -> Training:

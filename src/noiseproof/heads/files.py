@@ -6,61 +6,78 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from noiseproof import atomic
-from noiseproof.errors import CheckpointMismatch, DamagedFile, MissingFile, invalid
-from noiseproof.heads.abstract import AbstractHead, expected_shapes
-from noiseproof.heads.estimators import HEADS
-from noiseproof.registry import unknown_name
+from noiseproof.core import files
+from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 
 _SCHEMA = 1
 _FACTS = {"schema", "head", "options", "classes", "classes_dtype", "num_features", "sha256"}
 SUFFIXES = (".safetensors", ".json")
 
 
-def save_head(head: AbstractHead, path: str | os.PathLike[str]) -> Path:
+@dataclass(frozen=True, eq=False)
+class SavedHead:
+    """A fitted head as plain values.
+
+    Attributes:
+        kind: name in the table of heads.
+        options: constructor arguments.
+        classes: (k,) labels, sorted.
+        num_features: d.
+        state: parameters by name.
+    """
+
+    kind: str
+    options: Mapping[str, Any]
+    classes: np.ndarray
+    num_features: int
+    state: Mapping[str, torch.Tensor]
+
+
+def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
     """Write `path`.safetensors and, last, `path`.json, which makes it complete.
 
     Args:
-        head: fitted.
+        head: what to write.
         path: with or without the suffix .safetensors.
 
     Returns:
         Path of the safetensors file.
     """
     tensors, card = _paths(path)
-    if head.classes_.dtype == object and not all(isinstance(name, str) for name in head.classes_):
-        raise invalid("classes_", head.classes_.tolist(), "strings or numbers of one type")
-    content = save({name: value.contiguous() for name, value in head.state_.items()})
-    atomic.write_bytes(tensors, content)
-    atomic.write_json(
+    if head.classes.dtype == object and not all(isinstance(name, str) for name in head.classes):
+        raise invalid("classes_", head.classes.tolist(), "strings or numbers of one type")
+    content = save({name: value.contiguous() for name, value in head.state.items()})
+    files.write_bytes(tensors, content)
+    files.write_json(
         card,
         {
             "schema": _SCHEMA,
-            "head": next(name for name, kind in HEADS.items() if type(head) is kind),
-            "options": {name: _plain(value) for name, value in head.get_params().items()},
-            "classes": head.classes_.tolist(),
-            "classes_dtype": str(head.classes_.dtype),
-            "num_features": head.n_features_in_,
+            "head": head.kind,
+            "options": {name: _plain(value) for name, value in head.options.items()},
+            "classes": head.classes.tolist(),
+            "classes_dtype": str(head.classes.dtype),
+            "num_features": head.num_features,
             "sha256": hashlib.sha256(content).hexdigest(),
         },
     )
     return tensors
 
 
-def load_head(path: str | os.PathLike[str]) -> AbstractHead:
-    """The head that `save_head` wrote.
+def read_head(path: str | os.PathLike[str]) -> SavedHead:
+    """The head that `write_head` wrote.
 
     Raises:
         MissingFile: one of the two files is absent.
         DamagedFile: one was altered or cut short.
-        CheckpointMismatch: the tensors are not those of such a head.
     """
     tensors, card = _paths(path)
     for file in (tensors, card):
@@ -81,33 +98,17 @@ def load_head(path: str | os.PathLike[str]) -> AbstractHead:
             f"{str(card)!r} does not describe a head; it needs {', '.join(sorted(_FACTS))}. "
             "Next: fit and save it again."
         )
-    if facts["head"] not in HEADS:
-        raise unknown_name("head", facts["head"], HEADS)
-    head = HEADS[facts["head"]](**facts["options"])
-    head.classes_ = np.array(facts["classes"], dtype=facts["classes_dtype"])
-    head.n_features_in_, head.state_ = facts["num_features"], state
-    _check_fit(head, str(tensors))
+    if facts["schema"] != _SCHEMA:
+        raise DamagedFile(
+            f"{str(card)!r} has schema {facts['schema']!r}; this version reads schema {_SCHEMA}. Next: load "
+            "it with the version that saved it, or fit and save it again."
+        )
     if hashlib.sha256(content).hexdigest() != facts["sha256"]:
         raise DamagedFile(
             f"{str(tensors)!r} is not the file its JSON describes. Next: fit and save it again."
         )
-    return head
-
-
-def _check_fit(head: AbstractHead, where: str) -> None:
-    expected = expected_shapes(head)
-    found = {name: tuple(value.shape) for name, value in head.state_.items()}
-    missing, unexpected = sorted(expected.keys() - found), sorted(found.keys() - expected)
-    reshaped = [
-        f"{name} {found[name]} for {shape}"
-        for name, shape in expected.items()
-        if found.get(name, shape) != shape
-    ]
-    if missing or unexpected or reshaped:
-        raise CheckpointMismatch(
-            f"{where!r} does not fit {type(head).__name__}: missing {missing}, unexpected {unexpected}, "
-            f"other shapes {reshaped}. Next: load it with the version and options that saved it."
-        )
+    classes = np.array(facts["classes"], dtype=facts["classes_dtype"])
+    return SavedHead(facts["head"], facts["options"], classes, facts["num_features"], state)
 
 
 def _plain(value: Any) -> Any:

@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from noiseproof.errors import InvalidArgument
+from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.rng import torch_seed
 from noiseproof.heads.modules import Head
 from noiseproof.heads.recipes import Regularization, Spec, Training
-from noiseproof.heads.schedule import Plan, plan
+from noiseproof.heads.step_budget import Plan, plan
 from noiseproof.losses.batch import BatchLoss, batch_loss, expected_loss
 from noiseproof.losses.regularizers import consistency, spectral_regularizers
-from noiseproof.rng import torch_seed
-from noiseproof.schedule import learning_rate_factor
+from noiseproof.training.schedule import learning_rate_factor
 
 State = dict[str, Tensor]  # parameters and running statistics of one head, by name
 OnStep = Callable[[int], object]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from noiseproof.errors import BadData
+from noiseproof.core.errors import BadData
 from noiseproof.heads.abstract import AbstractHead, empty_module
 from noiseproof.losses.batch import plain_loss
 

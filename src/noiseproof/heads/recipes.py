@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from noiseproof.heads.modules import Architecture
-from noiseproof.losses.table import Options, resolved
-from noiseproof.schedule import Decay
+from noiseproof.losses.losses import Options, resolved
+from noiseproof.training.schedule import Decay
 
 _PLAIN = resolved("cross_entropy", None)
 

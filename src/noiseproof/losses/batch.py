@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from noiseproof.errors import invalid
+from noiseproof.core.errors import invalid
 from noiseproof.losses.early_learning import RunningTargets
-from noiseproof.losses.table import LOSSES, Options, check_complete
+from noiseproof.losses.losses import LOSSES, Options, check_complete
 
 # (log_probs "m vb k", given_labels "m vb", rows "m b") -> loss "m vb", of v views one after the other; `rows`
 # says which example each is, once for all views.

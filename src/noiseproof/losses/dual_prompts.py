@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from noiseproof.core.registry import unknown_name
 from noiseproof.losses.robust import cross_entropy, sce
-from noiseproof.registry import unknown_name
 
 VARIANTS = ("synthetic", "real")
 LEAST_PROB = 1e-5  # of the two terms of the negative prompts

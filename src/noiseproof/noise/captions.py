@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from noiseproof.errors import BadData, invalid
-from noiseproof.records import NoisyCaptions, check_share
-from noiseproof.rng import stream
+from noiseproof.core.checks import check_share
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.records import NoisyCaptions
+from noiseproof.core.rng import stream
 
 _TRIES = 32  # a random partner fits nearly always, so that looking at all rows is rare
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from jaxtyping import Int
 
-from noiseproof.errors import invalid
-from noiseproof.registry import unknown_name
+from noiseproof.core.errors import invalid
+from noiseproof.core.registry import unknown_name
 
 _CIFAR10 = {
     "truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat",
@@ -112,3 +114,22 @@ def _class_id(named: Any, num_classes: int, class_names: Sequence[str]) -> int:
     if named not in class_names:
         raise unknown_name("class in `class_map`:", str(named), class_names)
     return list(class_names).index(named)
+
+
+def read_class_map(text: str) -> str | dict[Any, Any]:
+    """A map as the command line has it: a name, a YAML or JSON file, or `cat: dog, dog: cat`.
+
+    Raises:
+        InvalidArgument: none of these.
+    """
+    path = Path(text)
+    content = path.read_text(encoding="utf-8") if path.is_file() else text
+    if content == text and ":" not in text:
+        return text
+    try:
+        read = yaml.safe_load(content if path.is_file() else f"{{{content}}}")
+    except yaml.YAMLError as error:
+        raise invalid("class_map", text, "a name, a YAML or JSON file, or 'cat: dog, dog: cat'") from error
+    if not isinstance(read, dict):
+        raise invalid("class_map", text, "a map of class names or ids: 'cat: dog, dog: cat'")
+    return read

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.errors import invalid
+from noiseproof.core.checks import check_finite
+from noiseproof.core.errors import invalid
 from noiseproof.noise.draw import Draw, widened
 from noiseproof.noise.instance_targets import as_rows, blocks, draw_targets, flat, flip_rates
-from noiseproof.records import check_finite
 
 # Root mean square of the logits. At 4 the likeliest wrong class has a probability of 0.75 among ten classes
 # and of 0.56 among a hundred: the wrong label follows from the example, and yet any class can be it.

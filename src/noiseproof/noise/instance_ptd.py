@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.errors import BadData, invalid
+from noiseproof.core.checks import check_finite
+from noiseproof.core.errors import BadData, invalid
 from noiseproof.noise.draw import Draw, widened
 from noiseproof.noise.instance_targets import as_rows, blocks, draw_targets, flat, flip_rates
-from noiseproof.records import check_finite
 
 
 def instance_ptd(

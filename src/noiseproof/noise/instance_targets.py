@@ -9,7 +9,7 @@ import numpy as np
 import scipy.special
 from jaxtyping import Float, Int
 
-from noiseproof.errors import BadData, invalid
+from noiseproof.core.errors import BadData, invalid
 
 _BLOCK_ROWS = 1024
 _SPREAD = 0.1  # standard deviation of the flip rates of examples; Xia et al. 2020

@@ -9,23 +9,24 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.errors import invalid
+from noiseproof.core.checks import check_label_range, check_share
+from noiseproof.core.errors import invalid
+from noiseproof.core.records import NoisyLabels
+from noiseproof.core.registry import Registry
+from noiseproof.core.rng import stream
 from noiseproof.noise.transition import realised_transition
-from noiseproof.records import NoisyLabels, check_label_range, check_share
-from noiseproof.registry import Registry
-from noiseproof.rng import stream
 
 # Each builder: (clean_labels, *, num_classes, rng, its options among those of `corrupt_labels`) -> Draw.
 KINDS = Registry(
     "kind of label noise",
     {
-        "symmetric": "noiseproof.noise.symmetric:symmetric",
-        "symmetric_inclusive": "noiseproof.noise.symmetric_inclusive:symmetric_inclusive",
-        "pair": "noiseproof.noise.pair:pair",
-        "asymmetric": "noiseproof.noise.asymmetric:asymmetric",
+        "symmetric": "noiseproof.noise.class_kinds:symmetric",
+        "symmetric_inclusive": "noiseproof.noise.class_kinds:symmetric_inclusive",
+        "pair": "noiseproof.noise.class_kinds:pair",
+        "asymmetric": "noiseproof.noise.class_kinds:asymmetric",
         "instance": "noiseproof.noise.instance:instance",
         "instance_ptd": "noiseproof.noise.instance_ptd:instance_ptd",
-        "real": "noiseproof.noise.real:real",
+        "real": "noiseproof.noise.class_kinds:real",
     },
 )
 

@@ -24,9 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
-from noiseproof.atomic import replacing, write_json
-from noiseproof.errors import BadData, DamagedFile, MissingFile
-from noiseproof.records import NoisyCaptions, NoisyLabels, check_unique_ids, rows_by_id
+from noiseproof.core.checks import check_unique_ids
+from noiseproof.core.errors import BadData, DamagedFile, MissingFile
+from noiseproof.core.files import replacing, write_json
+from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
 
 SCHEMA = 2
 FILE = "noise.json"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import scipy.special
 from jaxtyping import Float, Int
 
-from noiseproof.errors import BadData
+from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
+from noiseproof.core.records import rows_as_shares
 from noiseproof.noise.draw import widened
-from noiseproof.records import rows_as_shares
 
 Matrix = Float[np.ndarray, "k k"]
 
@@ -147,3 +149,23 @@ def _by_class(
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]
     bounds = np.flatnonzero(np.diff(labels[order])) + 1
     return [each for each in np.split(rows[order], bounds) if len(each)]
+
+
+def read_transition(path: Path) -> np.ndarray:
+    """A matrix from a .npy file, or from text with a row per line and commas or spaces between.
+
+    Raises:
+        MissingFile: no such file.
+        InvalidArgument: it holds no matrix of numbers.
+    """
+    if not path.is_file():
+        raise MissingFile(f"`transition` is {str(path)!r}, which is no file. Next: check the path.")
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        return np.loadtxt(path.read_text(encoding="utf-8").replace(",", " ").splitlines(), ndmin=2)
+    except (ValueError, OSError) as error:
+        raise InvalidArgument(
+            f"`transition` is {str(path)!r}, which holds no matrix of numbers ({error}); allowed: a .npy "
+            "file, or text with a row per line. Next: correct it."
+        ) from error

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
 
-from noiseproof.lapack import one_thread
+from noiseproof.core.threads import one_thread
 from noiseproof.posterior.ridge_strength import best_ridge
 
 _BLOCK_NUMBERS = 2**24  # numbers in the largest temporary

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from noiseproof.lapack import one_thread
+from noiseproof.core.threads import one_thread
 
 # In units of the mean eigenvalue of G.
 STRENGTHS = np.geomspace(1e-3, 1e2, 13)

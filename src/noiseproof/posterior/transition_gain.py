@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from noiseproof.core.rng import stream
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.true_labels import alike, fit_channel, log_likelihoods
-from noiseproof.rng import stream
 
 # Enough for one number, and less work than the leave-one-out scores themselves where classes are many.
 _MOST_EXAMPLES = 6000

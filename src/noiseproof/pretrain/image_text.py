@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from noiseproof.backbones.image import preprocessing_of
-from noiseproof.backbones.pair import build_pair, import_open_clip, tower_config
+from noiseproof.backbones.image_text_models import build_pair, import_open_clip, tower_config
+from noiseproof.backbones.timm_backbone import preprocessing_of
 from noiseproof.backbones.wording import TEMPLATES, caption, mean_direction
-from noiseproof.errors import invalid
-from noiseproof.pretrain.pair import LockedPair, text_rows
-from noiseproof.pretrain.settings import Settings
+from noiseproof.core.errors import invalid
+from noiseproof.pretrain.locked_pair import LockedPair, text_rows
+from noiseproof.pretrain.pretrain_settings import Settings
 from noiseproof.pretrain.task import Task
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import Batch, Normaliser
@@ -155,7 +155,7 @@ def image_text_loss(texts: Tensor | LateRows, *, share: Share) -> Loss:
     return loss
 
 
-def _one_each(caption_ids: Int[Tensor, b * r]) -> Int[Tensor, " b"]:
+def _one_each(caption_ids: Int[Tensor, "b ..."]) -> Int[Tensor, " b"]:
     """One caption of each image, by the random numbers of the step."""
     if caption_ids.ndim == 1:
         return caption_ids

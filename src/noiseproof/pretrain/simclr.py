@@ -7,11 +7,11 @@ import torch.distributed as distributed
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.errors import invalid
-from noiseproof.pretrain.settings import Settings
+from noiseproof.core.errors import invalid
+from noiseproof.core.rng import isolated
+from noiseproof.pretrain.image_towers import image_tower
+from noiseproof.pretrain.pretrain_settings import Settings
 from noiseproof.pretrain.task import Task
-from noiseproof.pretrain.towers import image_tower
-from noiseproof.rng import isolated
 from noiseproof.training.batches import Batch
 from noiseproof.training.loop import Loss
 from noiseproof.training.networks import normaliser

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from noiseproof.errors import invalid
-from noiseproof.pretrain.settings import Settings
+from noiseproof.core.errors import invalid
+from noiseproof.pretrain.image_towers import image_tower
+from noiseproof.pretrain.pretrain_settings import Settings
 from noiseproof.pretrain.task import Task
-from noiseproof.pretrain.towers import image_tower
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import Batch
 from noiseproof.training.loop import Loss

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.records import LabelIssues
+from noiseproof.core.records import LabelIssues
 from noiseproof.report.tables import Cell, Table
 
 MAX_CLASSES = 20

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from noiseproof.records import NoisyCaptions, NoisyLabels
+from noiseproof.core.records import NoisyCaptions, NoisyLabels
 from noiseproof.report.tables import NONE, Cell, Table
 
 _MAX_ROWS = 30

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from noiseproof import atomic
+from noiseproof.core import files
 from noiseproof.evaluate.protocol import heads_of
 from noiseproof.report import figures, headline, tables
 from noiseproof.report.run_folder import RunFolder, Suspect, load_run
@@ -44,7 +44,7 @@ def write_report(run_dir: str | Path) -> Path:
     """
     run = load_run(run_dir)
     path = run.path / "report.html"
-    atomic.write_bytes(path, render(run).encode())
+    files.write_bytes(path, render(run).encode())
     return path
 
 

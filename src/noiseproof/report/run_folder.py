@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from noiseproof.errors import DamagedFile, MissingFile
+from noiseproof.core.errors import DamagedFile, MissingFile
+from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.records import SpectrumCard
 
 NUM_SUSPECTS = 48
 NUM_NEAR_MISSES = 8  # of the page, beside those that are flagged

@@ -8,13 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from noiseproof.adapt.settings import FinetuneSettings
-from noiseproof.config import CorruptConfig, RunConfig
-from noiseproof.errors import InvalidArgument
-from noiseproof.finetuning.job import resolve_settings
-from noiseproof.stages import digest
+from noiseproof.adapt.finetune_settings import FinetuneSettings
+from noiseproof.config.adapt import resolve_settings
+from noiseproof.config.data import CorruptConfig
+from noiseproof.config.run import RunConfig
+from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.files import digest
+from noiseproof.pipelines.heads import Variant, variants
 from noiseproof.study.recipe import Encoder, Recipe
-from noiseproof.variants import Variant, variants
 
 Of = Literal["heads", "tunings"]
 STEPS = ("best", "last")  # of a tuning: by held-out labels as given, and the end
@@ -247,3 +248,8 @@ def _variants(recipe: Recipe) -> dict[tuple[str, str], Variant]:
     )  # fmt: skip
     found = iter(variants(config))
     return {(head, setting): next(found) for head in recipe.heads for setting in recipe.settings}
+
+
+def in_domain(grid: Grid, task: str) -> Evaluation:
+    """The evaluation in domain, which every task has."""
+    return grid.evaluations(task)[0]

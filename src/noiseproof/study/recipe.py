@@ -17,10 +17,11 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.config import CorruptConfig, as_heads, set_value
-from noiseproof.errors import MissingFile, invalid
-from noiseproof.option_values import checked, parse_overrides, read_yaml
-from noiseproof.registry import unknown_name
+from noiseproof.config.data import CorruptConfig
+from noiseproof.config.run import as_heads, set_value
+from noiseproof.config.values import checked, parse_overrides, read_yaml
+from noiseproof.core.errors import MissingFile, invalid
+from noiseproof.core.registry import unknown_name
 from noiseproof.study.recipe_parts import DetectorChoice, corruptions
 
 NOT_RUN = "not run yet"

@@ -11,16 +11,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from noiseproof.atomic import append_lines, whole_lines
-from noiseproof.errors import DamagedFile
+import numpy as np
+
+from noiseproof.core.errors import DamagedFile
+from noiseproof.core.files import append_lines, whole_lines
+from noiseproof.core.records import SpectrumCard
+from noiseproof.diagnose.curvature import Curvature
+from noiseproof.diagnose.maps import FeatureMap
+from noiseproof.evaluate.detection import DetectionMetrics
 from noiseproof.evaluate.metrics import METRICS
-from noiseproof.records import SpectrumCard
-from noiseproof.study.detection_rows import DetectionRow
-from noiseproof.study.portrait_rows import CurvatureRow, MapRow
 
 RESULTS = "study.jsonl"
 
@@ -142,6 +145,164 @@ class Spectrum:
             effective_rank=self.centred_effective_rank if is_centred else self.effective_rank,
             is_centred=is_centred,
         )
+
+
+@dataclass(frozen=True)
+class DetectionRow:
+    """One detector on the features and given labels of one training set.
+
+    Attributes:
+        cell: address of the content.
+        asked: what the recipe says about it.
+        backbone, layer, task, share, noise_kind, noise_rate, detector, seed: place in the grid.
+        method: that was used; of "auto" the one it chose.
+        num_examples: n of the training set.
+        realised_rate: share of labels that are wrong, injected or as they came.
+        metrics: over the whole training set.
+        wall_s: of the detector alone, with the features in memory.
+        cpu_s: of all its threads; other work on the machine adds little to it.
+        notes: what the detector says of its result.
+        accuracy_all, accuracy_selected, accuracy_relabelled: of a linear probe on the test set, in [0, 1]:
+            trained on all labels as given, on those not flagged, and with the suggested label on the
+            flagged. `None` where the recipe does not ask, or fewer than two classes are left.
+    """
+
+    cell: str
+    asked: str
+    backbone: str
+    layer: str | None
+    task: str
+    share: float
+    noise_kind: str | None
+    noise_rate: float
+    detector: str
+    seed: int
+    method: str
+    num_examples: int
+    realised_rate: float
+    metrics: DetectionMetrics
+    wall_s: float
+    cpu_s: float
+    notes: list[str]
+    accuracy_all: float | None = None
+    accuracy_selected: float | None = None
+    accuracy_relabelled: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a line holds it: the metrics stand beside the rest."""
+        values = asdict(self)
+        metrics = values.pop("metrics")
+        return {"row": "detection", **values, **metrics}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> DetectionRow:
+        """The row that `to_json` gave."""
+        metrics = DetectionMetrics(**{one.name: values.pop(one.name) for one in fields(DetectionMetrics)})
+        return cls(metrics=metrics, **values)
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """Examples of one set as points in the plane, as one encoder sees them.
+
+    Attributes:
+        cell: address of the content.
+        asked: what the recipe says about it.
+        backbone, layer, task, noise_kind, noise_rate: which encoder, and which labels.
+        set_name: of the set.
+        num_examples: n of the set.
+        class_names: of the class ids.
+        rows: which m of its examples are shown, ascending.
+        given: their class ids, may be wrong.
+        clean: the true ones, where they are known.
+        linear: m pairs, their first two principal components.
+        explained: share of the variance each of those two has, in [0, 1].
+        neighbours: m pairs, their places by t-SNE.
+    """
+
+    cell: str
+    asked: str
+    backbone: str
+    layer: str | None
+    task: str
+    noise_kind: str | None
+    noise_rate: float
+    set_name: str
+    num_examples: int
+    class_names: list[str]
+    rows: list[int]
+    given: list[int]
+    clean: list[int] | None
+    linear: list[list[float]]
+    explained: list[float]
+    neighbours: list[list[float]]
+
+    @property
+    def map(self) -> FeatureMap:
+        """As it is drawn."""
+        return FeatureMap(
+            np.array(self.rows), np.array(self.linear), np.array(self.explained), np.array(self.neighbours)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As a line holds it."""
+        values = asdict(self)
+        return {"row": "map", "set": values.pop("set_name"), **values}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> MapRow:
+        """The row that `to_json` gave."""
+        return cls(set_name=values.pop("set"), **values)
+
+
+@dataclass(frozen=True)
+class CurvatureRow:
+    """Curvature of the loss of one trained head on what it learned from.
+
+    Attributes:
+        cell, asked: as in `MapRow`.
+        backbone, layer, task, share, noise_kind, noise_rate, head, setting, seed: place in the grid.
+        realised_rate: of the injected noise, in [0, 1].
+        num_train: examples the loss is the mean of.
+        eigenvalues: the largest of the Hessian, descending; nats per squared unit of the parameters.
+        trace: estimate of the sum of all.
+        trace_standard_error: of that estimate, over probes.
+        num_parameters: p of the head.
+    """
+
+    cell: str
+    asked: str
+    backbone: str
+    layer: str | None
+    task: str
+    share: float
+    noise_kind: str | None
+    noise_rate: float
+    head: str
+    setting: str
+    seed: int
+    realised_rate: float
+    num_train: int
+    eigenvalues: list[float]
+    trace: float
+    trace_standard_error: float
+    num_parameters: int
+
+    @property
+    def curvature(self) -> Curvature:
+        """As it is drawn."""
+        return Curvature(
+            np.array(self.eigenvalues), self.trace, self.trace_standard_error, self.num_parameters
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As a line holds it."""
+        return {"row": "curvature", **asdict(self)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> CurvatureRow:
+        """The row that `to_json` gave."""
+        return cls(**values)
 
 
 Row = Cell | Spectrum | MapRow | CurvatureRow | DetectionRow

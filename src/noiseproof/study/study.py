@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-import noiseproof
-from noiseproof import card
-from noiseproof.atomic import write_json
+from noiseproof.core.files import write_json
+from noiseproof.core.version import __version__
+from noiseproof.pipelines import provenance
+from noiseproof.pipelines.folders import only_process_in
 from noiseproof.report.headline import duration
-from noiseproof.stages import only_process_in
-from noiseproof.study.checks import checked_grid
-from noiseproof.study.detections import asked_detections
-from noiseproof.study.found import Found, found_in
+from noiseproof.study.compute import Outcome, compute, num_missing
 from noiseproof.study.grid import Grid
-from noiseproof.study.material import Place
-from noiseproof.study.page import write_study
-from noiseproof.study.portraits import asked_portraits
+from noiseproof.study.measures.detectors import asked_detections
+from noiseproof.study.measures.material import Place
+from noiseproof.study.measures.portraits import asked_portraits
 from noiseproof.study.recipe import Recipe
+from noiseproof.study.recipe_checks import checked_grid
+from noiseproof.study.results import Found, found_in
 from noiseproof.study.rows import RESULTS, StudyLog, read_rows, rows_asked
-from noiseproof.study.run import Outcome, compute, num_missing
+from noiseproof.study.study_page import write_study
 
 CARD = "study.json"
 
@@ -96,12 +96,12 @@ def run_study(
         asked = (*grid.all_asked(), *asked_portraits(grid), *asked_detections(grid))
         found = found_in(rows_asked(log.rows, asked), recipe)
         contents = {
-            "noiseproof": noiseproof.__version__,
+            "noiseproof": __version__,
             "command": command,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "recipe": recipe.to_json(),
-            "versions": card.versions(),
-            "hardware": card.hardware(),
+            "versions": provenance.versions(),
+            "hardware": provenance.hardware(),
             "num_cells": num_results(grid),
             "num_found": found.num_results,
             "failures": outcome.failures,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-from noiseproof.progress import stage
+from noiseproof.core.progress import stage
 from noiseproof.report.headline import duration
 
 _SAY_EVERY_S = 60.0

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from noiseproof.rng import stream
+from noiseproof.core.rng import stream
 from noiseproof.training.augment import AbstractAugmentation
 from noiseproof.training.order import AbstractOrder, Share
 

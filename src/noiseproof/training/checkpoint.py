@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from noiseproof import atomic
-from noiseproof.errors import CheckpointMismatch, DamagedFile
+from noiseproof.core import files
+from noiseproof.core.errors import CheckpointMismatch, DamagedFile
 
 _SCHEMA = 1
 _MODEL, _OPTIMIZER, _GROUP, _COMPANION = "model/", "optimizer/", "group/", "companion/"
@@ -75,7 +75,7 @@ def write_checkpoint(
         "schema": _SCHEMA, "step": step, "identity": identity, "numbers": numbers, "groups": groups,
         "scaler": dict(scaler or {}),
     }  # fmt: skip
-    with atomic.replacing(path) as partial:
+    with files.replacing(path) as partial:
         save_file(_own_copies(tensors), partial, metadata={"noiseproof": json.dumps(header)})
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from noiseproof import atomic
-from noiseproof.errors import BadData, invalid, missing_extra
-from noiseproof.progress import stage
-from noiseproof.rng import isolated
-from noiseproof.schedule import learning_rate_factor
+from noiseproof.core import files
+from noiseproof.core.errors import BadData, invalid, missing_extra
+from noiseproof.core.progress import stage
+from noiseproof.core.rng import isolated
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.checkpoint import Companion, read_checkpoint, write_checkpoint
 from noiseproof.training.order import Share
+from noiseproof.training.schedule import learning_rate_factor
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
 COLUMNS = ("step", "loss", "learning_rate", "wall_s")  # of the log; what companions say comes on top
@@ -259,15 +259,15 @@ class _Log:
         if is_writer:
             kept = [row for row in logged(path) if row["step"] <= begin] if begin else []
             self._start_s -= kept[-1]["wall_s"] if kept else 0.0
-            atomic.write_bytes(path, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
+            files.write_bytes(path, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
 
     def write(self, step: int, loss: float, learning_rate: float, facts: Mapping[str, Any]) -> None:
         if self._is_writer:
             row = {"step": step, "loss": round(loss, 6), "learning_rate": learning_rate, **facts}
             row["wall_s"] = round(time.perf_counter() - self._start_s, 2)
-            atomic.append_lines(self._path, [json.dumps(row)])
+            files.append_lines(self._path, [json.dumps(row)])
 
 
 def logged(path: Path) -> list[dict[str, Any]]:
     """The lines of a log, without one that a kill cut short; none where there is no log."""
-    return [json.loads(line) for line in atomic.whole_lines(path).splitlines()] if path.exists() else []
+    return [json.loads(line) for line in files.whole_lines(path).splitlines()] if path.exists() else []

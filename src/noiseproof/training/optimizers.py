@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from noiseproof.backbones.image import import_timm
-from noiseproof.registry import unknown_name
+from noiseproof.backbones.timm_models import import_timm
+from noiseproof.core.registry import unknown_name
 
 OPTIMIZERS = ("adamw", "lamb", "lars", "momentum", "sgd")
 

@@ -10,8 +10,8 @@ from typing import final
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.errors import invalid
-from noiseproof.rng import stream
+from noiseproof.core.errors import invalid
+from noiseproof.core.rng import stream
 
 
 @dataclass(frozen=True)

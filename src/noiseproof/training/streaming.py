@@ -12,8 +12,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from noiseproof import records
-from noiseproof.rng import isolated, stream
+from noiseproof.core import records
+from noiseproof.core.rng import isolated, stream
 from noiseproof.training.augment import AbstractAugmentation, Unchanged
 from noiseproof.training.batches import AbstractBatches, Batch, Normaliser
 from noiseproof.training.order import AbstractOrder, Share

@@ -1,0 +1,73 @@
+"""Which prefix opens which kind of backbone."""
+
+from __future__ import annotations
+
+from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.core.registry import Registry, unknown_name
+
+BACKBONES = Registry(
+    "backbone",
+    {
+        "bundled:": "noiseproof.backbones.bundled:open_bundled",
+        "features:": "noiseproof.backbones.given_features:open_given",
+        "open_clip:": "noiseproof.backbones.open_clip_backbone:open_open_clip",
+        "timm:": "noiseproof.backbones.timm_backbone:open_timm",
+        "zoo:": "noiseproof.backbones.zoo:open_zoo",
+    },
+)
+_CHECKS = Registry(
+    "backbone",
+    {
+        "bundled:": "noiseproof.backbones.bundled:check_bundled_name",
+        "features:": "noiseproof.backbones.given_features:check_given_name",
+        "open_clip:": "noiseproof.backbones.open_clip_backbone:check_open_clip_name",
+        "timm:": "noiseproof.backbones.timm_backbone:check_timm_name",
+        "zoo:": "noiseproof.backbones.zoo:zoo_card",
+    },
+)
+EXAMPLES = (
+    "bundled:efficientnet-lite0",
+    "bundled:lite0-minilm",
+    "features:",
+    "open_clip:ViT-B-32/laion2b_s34b_b79k",
+    "timm:resnet50",
+    "timm:resnet50@checkpoint.safetensors",
+    "zoo:resnet8-noise20",
+)
+
+
+def open_backbone(name: str, *, layer: str | None = None) -> AbstractBackbone:
+    """The encoder of this name, ready to use.
+
+    Args:
+        name: a prefix of the table and what it needs, e.g. `"timm:resnet50"`.
+        layer: which features; `None` for the default of that kind of backbone.
+
+    Raises:
+        UnknownName: with the nearest known name.
+        MissingExtra: the package it needs is not installed.
+    """
+    prefix, rest = _parts(name)
+    return BACKBONES.load(prefix)(rest, layer=layer)
+
+
+def check_name(name: str) -> None:
+    """Refuse an encoder that does not exist, without reading any weights.
+
+    Args:
+        name: as in `open_backbone`.
+
+    Raises:
+        UnknownName: with the nearest known name.
+        InvalidArgument: what follows the prefix is none of its names.
+        MissingExtra: the package that knows the names is not installed.
+    """
+    prefix, rest = _parts(name)
+    _CHECKS.load(prefix)(rest)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    prefix, colon, rest = name.partition(":")
+    if prefix + colon not in BACKBONES.names:
+        raise unknown_name("backbone", name, EXAMPLES, "Each starts with one of the prefixes shown.")
+    return prefix + colon, rest

@@ -1,0 +1,283 @@
+"""Frozen records that travel between rooms. Each checks itself, so no room checks another's work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Real
+
+from noiseproof.core.checks import check_label_range, check_share, check_unique_ids, check_unique_names
+from noiseproof.core.errors import BadData
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["image", "text", "features"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples that are decoded when asked for, with their labels.
+
+    Attributes:
+        name: as the user wrote it.
+        kind: what `examples[i]` is: an RGB `PIL.Image`, a `str`, or a row of features.
+        examples: n of them, lazy; safe to read from several threads.
+        ids: stable and unique; the same example has the same id in every run.
+        given_labels: class ids in [0, k), may be wrong; `None` where the set has no labels.
+        class_names: k names, each once.
+        fingerprint: SHA-256 over the contents and ids of the examples, never over labels.
+        clean_labels: the truth, where it is known (benchmarks, injected noise).
+        num_skipped: examples left out because they could not be read.
+        is_cropped: images are random crops, of which an encoder is to see all.
+    """
+
+    name: str
+    kind: Kind
+    examples: Sequence[Any]
+    ids: np.ndarray
+    given_labels: Int[np.ndarray, " n"] | None
+    class_names: tuple[str, ...]
+    fingerprint: str
+    clean_labels: Int[np.ndarray, " n"] | None = None
+    num_skipped: int = 0
+    is_cropped: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.examples) == 0:
+            raise BadData(f"The data set {self.name!r} is empty. Next: check the path and the filters.")
+        _check_length(self.name, "ids", self.ids, len(self))
+        check_unique_ids(self.ids, self.name)
+        check_unique_names(self.class_names, f"The data set {self.name!r}")
+        for labels in (self.given_labels, self.clean_labels):
+            if labels is not None:
+                _check_length(self.name, "labels", labels, len(self))
+                check_label_range(labels, len(self.class_names), self.name)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyLabels:
+    """Labels after noise was injected, with the truth.
+
+    Attributes:
+        given: labels to train on.
+        clean: labels before.
+        flipped: where the two differ.
+        kind: name of the noise.
+        asked_rate: what the user asked for, in [0, 1].
+        transition: row-stochastic `T[i, j] = P(given = j | clean = i)` as realised (NaN-free: a class
+            without examples keeps the identity row).
+        seed: of the draw.
+        example_entropy_nats: mean entropy of the distribution a wrong label was drawn from, given the
+            example; `None` for kinds that do not look at the example.
+    """
+
+    given: Int[np.ndarray, " n"]
+    clean: Int[np.ndarray, " n"]
+    flipped: Bool[np.ndarray, " n"]
+    kind: str
+    asked_rate: float
+    transition: Float[np.ndarray, "k k"]
+    seed: int
+    example_entropy_nats: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("given", "flipped"):
+            _check_length(self.kind, name, getattr(self, name), len(self.clean))
+        check_share(self.asked_rate, "asked_rate")
+
+    @property
+    def realised_rate(self) -> float:
+        """Fraction of labels that changed, in [0, 1]."""
+        return float(self.flipped.mean()) if len(self.flipped) else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyCaptions:
+    """Captions after some were swapped among their rows, with the truth.
+
+    Attributes:
+        given: n captions to train on; as a multiset the same as `clean`.
+        clean: captions before.
+        swapped: rows that have the caption of another row. Where captions repeat, its text may be the same.
+        sources: `given[i] == clean[sources[i]]`; a permutation without fixed points on the swapped rows.
+        rate: what the user asked for, in [0, 1].
+        seed: of the draw.
+    """
+
+    given: np.ndarray
+    clean: np.ndarray
+    swapped: Bool[np.ndarray, " n"]
+    sources: Int[np.ndarray, " n"]
+    rate: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("given", "swapped", "sources"):
+            _check_length("captions", name, getattr(self, name), len(self.clean))
+        check_share(self.rate, "rate")
+
+    @property
+    def realised_rate(self) -> float:
+        """Fraction of rows with the caption of another row, in [0, 1]."""
+        return float(self.swapped.mean()) if len(self.swapped) else 0.0
+
+    @property
+    def num_same_text(self) -> int:
+        """Swapped rows whose new caption reads the same; 0 unless one text fills more than half of them."""
+        return int((self.given == self.clean)[self.swapped].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrumCard:
+    """What the singular values of one feature matrix say.
+
+    Attributes:
+        num_examples: n, rows of the matrix.
+        dim: d, columns.
+        singular_values: min(n, d) of them, descending, in the units of the features.
+        entropy_nats: SVE, in [0, ln min(n, d)].
+        largest_ratio: LSVR = -ln(s_1 / sum s), >= 0; larger = less dominated by one direction.
+        effective_rank: exp(SVE), in [1, min(n, d)].
+        is_centred: whether the mean row was taken off first.
+    """
+
+    num_examples: int
+    dim: int
+    singular_values: Float[np.ndarray, " r"]
+    entropy_nats: float
+    largest_ratio: float
+    effective_rank: float
+    is_centred: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for `spectrum.json`."""
+        return asdict(self) | {"singular_values": [float(s) for s in self.singular_values]}
+
+
+@dataclass(frozen=True, eq=False)
+class LabelIssues:
+    """What a detector thinks of every label; the same for every detector.
+
+    Attributes:
+        ids: example ids.
+        given_labels: as the user has them.
+        suggested_labels: the class that the detector prefers; the given one where it agrees.
+        suspicion: in [0, 1], higher = more likely wrong.
+        is_issue: the detector's own decision.
+        method: name of the detector.
+        joint: expected number of examples by true class (row) and given class (column), sums to n.
+        classes: k labels as they were given, in the order of the joint.
+        probs: out-of-sample class probabilities the scores were made from, where there are any.
+        class_names: k names, where the labels are class ids; tables then show the names.
+        notes: what the user should know of this result, sentences.
+    """
+
+    ids: np.ndarray
+    given_labels: np.ndarray
+    suggested_labels: np.ndarray
+    suspicion: Float[np.ndarray, " n"]
+    is_issue: Bool[np.ndarray, " n"]
+    method: str
+    joint: Float[np.ndarray, "k k"]
+    classes: np.ndarray
+    probs: Float[np.ndarray, "n k"] | None = None
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.suspicion)
+        for name in ("ids", "given_labels", "suggested_labels", "is_issue"):
+            _check_length(self.method, name, getattr(self, name), n)
+        if not ((self.suspicion >= 0) & (self.suspicion <= 1)).all():
+            raise BadData(f"Detector {self.method!r} gave a suspicion outside [0, 1]; this is a bug in it.")
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of wrong labels, in [0, 1].
+
+        An estimate where a detector has probabilities of true labels; what it flags where it only decides.
+        """
+        return float(1 - np.trace(self.joint) / self.joint.sum())
+
+    @property
+    def transition(self) -> Float[np.ndarray, "k k"]:
+        """Estimated `T[i, j] = P(given = j | true = i)`; the identity for a class that no example is of."""
+        return rows_as_shares(self.joint)
+
+    def class_table(self) -> pd.DataFrame:
+        """A row per given label.
+
+        Columns: given_label, num_examples, num_issues, noise_rate (estimated share that is wrong) and
+        mostly_is (the class that most of the wrong ones are of; empty where none is wrong).
+        """
+        import pandas as pd
+
+        wrong = self.joint - np.diag(np.diag(self.joint))
+        of_given, wrong_of_given = self.joint.sum(axis=0), wrong.sum(axis=0)
+        counts = [(self.given_labels == label, label) for label in self.classes]
+        names = self._named(self.classes)
+        return pd.DataFrame(
+            {
+                "given_label": names,
+                "num_examples": [int(rows.sum()) for rows, _ in counts],
+                "num_issues": [int(self.is_issue[rows].sum()) for rows, _ in counts],
+                "noise_rate": wrong_of_given / np.where(of_given > 0, of_given, 1.0),
+                "mostly_is": [
+                    str(names[wrong[:, j].argmax()]) if wrong_of_given[j] > 0 else ""
+                    for j in range(len(names))
+                ],
+            }
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per example: example_id, given_label, suggested_label, suspicion, is_issue."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "example_id": self.ids,
+                "given_label": self._named(self.given_labels),
+                "suggested_label": self._named(self.suggested_labels),
+                "suspicion": self.suspicion,
+                "is_issue": self.is_issue,
+            }
+        )
+
+    def _named(self, labels: np.ndarray) -> np.ndarray:
+        return np.array(self.class_names, dtype=object)[labels] if self.class_names else labels
+
+
+def rows_as_shares(counts: Real[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+    """Rows scaled to sum to 1; of a row of zeros that of the identity."""
+    sums = counts.sum(axis=1, keepdims=True)
+    return np.where(sums > 0, counts / np.where(sums > 0, sums, 1.0), np.eye(len(counts)))
+
+
+def rows_by_id(
+    wanted: Sequence[Any] | np.ndarray, known: Sequence[Any] | np.ndarray
+) -> tuple[Int[np.ndarray, " m"], list[str]]:
+    """Where examples are among others, by their ids.
+
+    Args:
+        wanted: m ids.
+        known: ids, each once.
+
+    Returns:
+        Row of each wanted id that is known, in the order asked for; and the wanted ids that are not.
+    """
+    places = {str(example_id): row for row, example_id in enumerate(known)}
+    names = [str(example_id) for example_id in wanted]
+    rows = np.array([places[name] for name in names if name in places], np.int64)
+    return rows, [name for name in names if name not in places]
+
+
+def _check_length(owner: str, name: str, values: np.ndarray, n: int) -> None:
+    if len(values) != n:
+        raise BadData(f"{owner!r}: `{name}` has {len(values)} rows, the examples {n}; they must agree.")

@@ -1,1 +1,0 @@
-"""Common corruptions of pictures, in five severities."""

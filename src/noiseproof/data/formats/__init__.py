@@ -1,0 +1,1 @@
+"""File formats of data sets: folders, tables, arrays, IDX files, image lists."""

@@ -1,0 +1,109 @@
+"""Which column of a table is what: named by the user, or found by its name when only one fits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from noiseproof.core.errors import BadData
+from noiseproof.core.registry import unknown_name
+from noiseproof.data.request import Request
+
+LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
+IMAGE_NAMES = ("image", "img", "file_name", "filename", "path", "filepath", "image_path")
+TEXT_NAMES = ("text", "sentence", "review", "content")
+ID_NAMES = ("example_id", "id")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table that matter.
+
+    Attributes:
+        label: the given labels.
+        content: images or texts.
+        kind: what `content` is.
+        clean_label: the true labels, where the user named a column.
+        example_id: the ids, where the table has such a column.
+    """
+
+    label: str
+    content: str
+    kind: Literal["image", "text"]
+    clean_label: str | None
+    example_id: str | None
+
+
+def choose_columns(schema: pa.Schema, request: Request) -> Columns:
+    """The columns a table is read by.
+
+    Raises:
+        UnknownName: an option names a column that is not there.
+        BadData: none or several columns fit by name; the columns and the option are listed.
+    """
+    for option in ("label", "image", "text", "clean_label"):
+        asked = getattr(request, option)
+        if asked is not None and asked not in schema.names:
+            raise unknown_name(f"column in `{option}` of {request.name!r}:", asked, schema.names)
+    label = request.label or _only(_named(schema, LABEL_NAMES), schema, "label", "label", request.name)
+    content, kind = _content(schema, request)
+    ids = _named(schema, ID_NAMES)
+    return Columns(label, content, kind, request.clean_label, ids[0] if ids else None)
+
+
+def declared_classes(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
+    """Class names that the Hugging Face header of a table declares for an integer column."""
+    header = (schema.metadata or {}).get(b"huggingface")
+    if header is None:
+        return None
+    feature = json.loads(header).get("info", {}).get("features", {}).get(column, {})
+    if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":
+        return None
+    return tuple(feature.get("names") or ()) or None
+
+
+def _content(schema: pa.Schema, request: Request) -> tuple[str, Literal["image", "text"]]:
+    if request.image and request.text:
+        raise BadData(
+            f"`image` is {request.image!r} and `text` is {request.text!r}; allowed: one of the two, since an "
+            "encoder reads either. Next: leave one out."
+        )
+    if request.image:
+        return request.image, "image"
+    if request.text:
+        return request.text, "text"
+    pictures = [field.name for field in schema if _holds_bytes(field.type)]
+    if len(pictures) == 1:  # encoded images in the table leave no doubt, whatever else is there
+        return pictures[0], "image"
+    images = pictures or _named(schema, IMAGE_NAMES)
+    texts = _named(schema, TEXT_NAMES)
+    only = _only(images + texts, schema, "image or text", "image` or `text", request.name)
+    return only, "image" if only in images else "text"
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _named(schema: pa.Schema, names: Sequence[str]) -> list[str]:
+    """Columns with these names, capitals or not, in the order of `names`."""
+    return [column for name in names for column in schema.names if column.lower() == name]
+
+
+def _only(found: list[str], schema: pa.Schema, what: str, option: str, owner: str) -> str:
+    if len(found) == 1:
+        return found[0]
+    said = (
+        f"several columns that may be the {what} ({', '.join(found)})"
+        if found
+        else f"no obvious {what} column"
+    )
+    raise BadData(
+        f"{owner!r} has {said}. Its columns: {', '.join(schema.names)}. Next: name one with `{option}`."
+    )

@@ -1,0 +1,101 @@
+"""`idx:FOLDER/train`: the pair of files that MNIST and its kin come in."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.records import Dataset
+from noiseproof.data.examples import Examples, PixelReader, as_image
+from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.formats.labelled_tables import row_ids
+from noiseproof.data.request import Request
+
+_ALIASES = {"test": "t10k"}  # what the files of the test split are called
+_UINT8 = 0x08
+_FASHION = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+
+def open_idx(address: str, request: Request) -> Dataset:
+    """Grey images `<address>-images-idx3-ubyte` and class ids `<address>-labels-idx1-ubyte`, or their .gz.
+
+    The last part of the address is what the names of the files begin with; `test` also finds `t10k`.
+    Classes are called by their numbers; in a folder whose name has "fashion" in it, by those of
+    Fashion-MNIST. The images are held in memory.
+
+    Raises:
+        MissingFile: one of the two files is absent.
+        BadData: a file of another type or rank, or a truncated one.
+    """
+    request.refuse_columns("label", "image", "text", "clean_label", because="comes with its own labels")
+    path = Path(address)
+    pixels = _read(_find(path, "images-idx3-ubyte", request.name), rank=3)
+    labels = _read(_find(path, "labels-idx1-ubyte", request.name), rank=1).astype(np.int64)
+    if len(pixels) != len(labels):
+        raise BadData(
+            f"{request.name!r} has {len(pixels)} images and {len(labels)} labels; allowed: as many of each. "
+            "Next: fetch both files again."
+        )
+    ids = row_ids(path.name, len(pixels))
+    reader = PixelReader(pixels)
+    return Dataset(
+        name=request.name,
+        kind="image",
+        examples=Examples(reader, ids, request.name, as_image),
+        ids=ids,
+        given_labels=labels,
+        class_names=_class_names(path, labels),
+        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
+    )
+
+
+def _find(path: Path, ending: str, owner: str) -> Path:
+    stems = [path.name, _ALIASES[path.name]] if path.name in _ALIASES else [path.name]
+    places = [path.with_name(f"{stem}-{ending}{packed}") for stem in stems for packed in ("", ".gz")]
+    for place in places:
+        if place.is_file():
+            return place
+    raise MissingFile(
+        f"{owner!r} has no file {str(places[0])!r}; looked for: {', '.join(p.name for p in places)}. "
+        "Next: name the folder and what its files begin with, e.g. "
+        "idx:/usr/share/datasets/fashion-mnist/train."
+    )
+
+
+def _read(path: Path, *, rank: int) -> np.ndarray:
+    """Two zero bytes, the type, the rank, one big-endian 32-bit length per axis, then the values."""
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadData(f"{str(path)!r} cannot be read ({error}). Next: fetch it again.") from error
+    head = 4 + 4 * rank
+    if len(content) < head or content[:4] != bytes((0, 0, _UINT8, rank)):
+        raise BadData(
+            f"{str(path)!r} begins with {content[:4].hex(' ')!r}; allowed: an IDX file of bytes with {rank} "
+            f"axes, '00 00 08 {rank:02x}'. Next: check that the file is what its name says."
+        )
+    shape = struct.unpack(f">{rank}I", content[4:head])
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(content) - head != expected:
+        raise BadData(
+            f"{str(path)!r} holds {len(content) - head} values; its head says "
+            f"{' x '.join(map(str, shape))} = {expected}. Next: fetch it again."
+        )
+    return np.frombuffer(content, np.uint8, offset=head).reshape(shape)
+
+
+def _class_names(path: Path, labels: np.ndarray) -> tuple[str, ...]:
+    highest = int(labels.max(initial=0))
+    folders = path.resolve().parts[-3:-1]  # also FashionMNIST/raw/
+    if any("fashion" in folder.lower() for folder in folders) and highest < len(_FASHION):
+        return _FASHION
+    return tuple(map(str, range(max(highest + 1, 10))))

@@ -1,0 +1,136 @@
+"""Text lists of images, a line `path class_id` each, as of DomainNet; and what other lists share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+
+from noiseproof.core.checks import check_unique_ids
+from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.records import Dataset
+from noiseproof.data.classes import encode_labels, one_to_one
+from noiseproof.data.examples import CellReader, Examples, FileReader, as_image
+from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.request import Request
+
+
+def open_list(address: str, request: Request) -> Dataset:
+    """A .txt file; paths are relative to its folder and may have spaces, the class id is the last word.
+
+    Classes are called by the folder their images lie in, where each class has one of its own, else by their
+    ids. Empty lines are passed over. Ids of examples are the paths.
+
+    Raises:
+        BadData: a line without an integer at its end (named), a path that comes twice, or no lines.
+    """
+    request.refuse_columns("label", "image", "text", "clean_label", because="is a list of images")
+    path = Path(address)
+    paths, labels = read_list(path, request.name, origin="that path")
+    numbers, folders = pa.chunked_array([labels]), pa.chunked_array([_folders(paths)])
+    encoded, class_names = encode_labels(
+        {"class id": numbers}, names=one_to_one(numbers, folders), owner=request.name
+    )
+    return listed_images(paths, encoded["class id"], class_names, request, path.parent)
+
+
+def listed_images(
+    paths: Sequence[str],
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    request: Request,
+    folder: Path,
+    *,
+    clean_labels: np.ndarray | None = None,
+) -> Dataset:
+    """The data set of image files that a list names.
+
+    Args:
+        paths: n of them, relative to `folder`; also the ids.
+        labels: n class ids.
+        class_names: k names.
+        request: what the user asked for.
+        folder: where the images are.
+        clean_labels: n class ids, where the truth is known.
+
+    Raises:
+        MissingFile: an image is not there; it is named.
+        BadData: a path that comes twice, or an image that cannot be read.
+    """
+    ids = np.array(paths)
+    check_unique_ids(ids, request.name)
+    reader = FileReader(CellReader(paths), folder)
+    return Dataset(
+        name=request.name,
+        kind="image",
+        examples=Examples(reader, ids, request.name, as_image),
+        ids=ids,
+        given_labels=np.asarray(labels, np.int64),
+        class_names=tuple(class_names),
+        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
+        clean_labels=clean_labels,
+    )
+
+
+def read_list(
+    path: Path, owner: str, *, origin: str, num_classes: int | None = None
+) -> tuple[list[str], list[int]]:
+    """The paths and class ids of a file with a line `path class_id` each; empty lines are passed over.
+
+    Args:
+        path: of the list.
+        owner: name of the data set, for messages.
+        origin: what the list comes with, for messages.
+        num_classes: class ids must be below it, where it is known.
+
+    Raises:
+        MissingFile: the list is absent.
+        BadData: a line without a class id (named), or no lines.
+    """
+    paths: list[str] = []
+    labels: list[int] = []
+    below = "" if num_classes is None else f" below {num_classes}"
+    for number, line in list_lines(path, owner, origin=origin):
+        # From the end, because paths may have spaces.
+        name, _, label = line.rpartition(" ")
+        if not name or not label.isdecimal() or (num_classes is not None and int(label) >= num_classes):
+            raise BadData(
+                f"Line {number} of {str(path)!r} is {line!r}; allowed: a path, a space and a class id"
+                f"{below}, such as 'sketch/bee/1.jpg 24'. Next: mend the line."
+            )
+        paths.append(name.rstrip())
+        labels.append(int(label))
+    return paths, labels
+
+
+def list_lines(path: Path, owner: str, *, origin: str) -> list[tuple[int, str]]:
+    """The lines of a text file that are not empty, stripped, with their numbers from 1.
+
+    Args:
+        path: of the file.
+        owner: name of the data set, for messages.
+        origin: what the file comes with, for messages.
+
+    Raises:
+        MissingFile: the file is absent; it is said where it comes from.
+        BadData: it is no text, or empty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise MissingFile(
+            f"{owner!r} has no file {str(path)!r}; it comes with {origin}. Next: fetch it, or check "
+            "the folder."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadData(f"{str(path)!r} cannot be read as text ({error}). Next: check the file.") from error
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not lines:
+        raise BadData(f"The list {str(path)!r} is empty; allowed: a line per image. Next: check the path.")
+    return lines
+
+
+def _folders(paths: list[str]) -> list[str]:
+    return [PurePosixPath(path).parent.name for path in paths]

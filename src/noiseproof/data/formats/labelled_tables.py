@@ -1,0 +1,159 @@
+"""A table with a label column and an image or text column -> `Dataset`; every tabular source ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from noiseproof.core.checks import check_label_range, check_unique_ids
+from noiseproof.core.errors import BadData
+from noiseproof.core.records import Dataset
+from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
+from noiseproof.data.examples import AbstractReader, Examples, FileReader, as_image, as_text
+from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
+from noiseproof.data.request import Request
+
+
+@dataclass(frozen=True)
+class Table:
+    """How to get at a table of any format.
+
+    Attributes:
+        schema: its columns.
+        num_rows: n.
+        column: reads one whole column; asked for labels and ids only.
+        cells: reads one column cell by cell; asked for the images or texts.
+        folder: what paths in the table are relative to.
+        stem: its short name, from which ids are made.
+    """
+
+    schema: pa.Schema
+    num_rows: int
+    column: Callable[[str], pa.ChunkedArray]
+    cells: Callable[[str], AbstractReader]
+    folder: Path
+    stem: str
+
+
+def table_dataset(table: Table, request: Request) -> Dataset:
+    """The data set that a table holds.
+
+    Ids come from a column `example_id` or `id`, else from paths of images where no two are alike, else they
+    are `<stem>/<row number>`.
+
+    Raises:
+        BadData: no rows, unclear columns, missing labels, duplicate ids, empty cells.
+    """
+    if len(set(table.schema.names)) < len(table.schema.names):
+        raise BadData(f"{request.name!r} has two columns of one name: {', '.join(table.schema.names)}.")
+    if table.num_rows == 0:
+        raise BadData(f"The data set {request.name!r} is empty. Next: check the path and the filters.")
+    columns = choose_columns(table.schema, request)
+    labels, class_names = labels_of(table, columns, request.name)
+    ids = ids_of(table, columns, request.name)
+    reader = _reader(table, columns, request.name)
+    return Dataset(
+        name=request.name,
+        kind=columns.kind,
+        examples=Examples(reader, ids, request.name, as_image if columns.kind == "image" else as_text),
+        ids=ids,
+        given_labels=labels[columns.label],
+        class_names=class_names,
+        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
+        clean_labels=labels[columns.clean_label] if columns.clean_label else None,
+    )
+
+
+def row_ids(stem: str, num_rows: int) -> np.ndarray:
+    """Ids of examples that have none of their own."""
+    return np.array([f"{stem}/{row}" for row in range(num_rows)])
+
+
+def _reader(table: Table, columns: Columns, owner: str) -> AbstractReader:
+    kind = table.schema.field(columns.content).type
+    has_texts = is_text(kind)
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
+    if columns.kind == "text":
+        if not has_texts:
+            raise BadData(
+                f"Column {columns.content!r} of {owner!r} holds {kind}; allowed as `text`: strings. "
+                "Next: name another column with `text`."
+            )
+        return table.cells(columns.content)
+    if not (has_texts or is_bytes):
+        raise BadData(
+            f"Column {columns.content!r} of {owner!r} holds {kind}; allowed as `image`: paths, encoded "
+            "bytes, or a struct of bytes and path. Next: name another column with `image`."
+        )
+    return FileReader(table.cells(columns.content), table.folder)
+
+
+def labels_of(table: Table, columns: Columns, owner: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Class ids of every label column that was asked for, and the class names."""
+    asked = dict.fromkeys(filter(None, (columns.label, columns.clean_label)))
+    values = {column: table.column(column) for column in asked}
+    names = _class_names(table, columns.label)
+    declared = declared_classes(table.schema, columns.label)
+    if declared is not None:
+        for column in values.values():
+            if pa.types.is_integer(column.type) and not column.null_count:
+                check_label_range(column.to_numpy(), len(declared), owner)
+    return encode_labels(values, names=names, owner=owner)
+
+
+def _class_names(table: Table, label: str) -> dict[Key, str] | None:
+    """What integer labels are called: by the header, or by a column of names next to `label`.
+
+    Another label column over the same classes, such as a second annotator's, takes its names from the
+    column `label`.
+    """
+    for column in dict.fromkeys((label, "label")):
+        declared = declared_classes(table.schema, column)
+        if declared is not None:
+            return dict(enumerate(declared))
+        sibling = f"{column}_name"
+        if column in table.schema.names and sibling in table.schema.names:
+            return one_to_one(table.column(column), table.column(sibling))
+    return None
+
+
+def ids_of(table: Table, columns: Columns, owner: str) -> np.ndarray:
+    """Ids of all rows, see `table_dataset`."""
+    column = columns.example_id
+    if column is None:
+        has_paths = columns.kind == "image" and is_text(table.schema.field(columns.content).type)
+        paths = table.column(columns.content) if has_paths else None
+        return ids_of_rows(paths, table.stem, table.num_rows)
+    values = table.column(column)
+    missing = np.flatnonzero(pc.is_null(values).to_numpy())
+    if len(missing):
+        raise BadData(
+            f"The id is missing in row {missing[0]} of {owner!r} (column {column!r}). "
+            "Allowed: an id in every row. Next: fill it in or rename the column."
+        )
+    ids = np.array([str(value) for value in values.to_pylist()])
+    check_unique_ids(ids, owner)
+    return ids
+
+
+def ids_of_rows(paths: pa.ChunkedArray | None, stem: str, num_rows: int) -> np.ndarray:
+    """Ids of rows that have none of their own: where their images are, which a user can look up.
+
+    Args:
+        paths: of the images, or what else the column of images holds; `None` where there is none.
+        stem: short name of the table; rows without a path, and all where a path occurs twice, are numbered.
+        num_rows: n.
+    """
+    rows = row_ids(stem, num_rows)
+    if paths is None or not is_text(paths.type):
+        return rows
+    named = paths.filter(pc.and_(pc.is_valid(paths), pc.not_equal(paths, "")))
+    if pc.count_distinct(named).as_py() < len(named):
+        return rows
+    return np.array([path or row for path, row in zip(paths.to_pylist(), rows, strict=True)])

@@ -1,0 +1,114 @@
+"""Class probabilities of the user's own model, from a file, in the order of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from jaxtyping import Float
+
+from noiseproof.core.errors import BadData, MissingFile, invalid
+from noiseproof.core.records import Dataset, rows_by_id
+from noiseproof.data.formats.columns import ID_NAMES
+from noiseproof.data.formats.npz_files import read_arrays
+
+Ids = Sequence[Any] | np.ndarray
+SUFFIXES = (".npy", ".npz", ".parquet")
+
+
+def read_probabilities(
+    path: Path, dataset: Dataset, *, argument: str = "probs", may_have_others: bool = False
+) -> Float[np.ndarray, "n k"]:
+    """Probabilities of the k classes for each of the n examples of a data set.
+
+    Args:
+        path: a .npy matrix; an .npz with `probs` and, optionally, `ids` and `class_names`; or a Parquet table
+            with a column per class, by its name, and optionally `example_id`. Without ids the rows are in
+            the order of the data; without class names the columns are in the order of its classes.
+        dataset: whose examples and classes they are of.
+        argument: who named the file, for messages.
+        may_have_others: the file may have examples that the data set lacks.
+
+    Raises:
+        MissingFile: no such file.
+        BadData: ids or classes are not those of the data set; they are named.
+    """
+    if not path.is_file():
+        raise MissingFile(f"`{argument}` is {str(path)!r}, which is no file. Next: check the path.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise invalid(argument, str(path), f"a file that ends in {', '.join(SUFFIXES)}")
+    probs, ids, names = _contents(path, argument)
+    if probs.ndim != 2 or probs.dtype.kind not in "fiu":
+        raise invalid(argument, f"{probs.dtype} of shape {probs.shape}", "a matrix of numbers, (n, k)")
+    if names is not None:
+        probs = probs[:, _columns(names, dataset, argument)]
+    if ids is not None:
+        return probs[_rows(ids, dataset, argument, may_have_others=may_have_others)]
+    if len(probs) != len(dataset):
+        raise BadData(
+            f"`{argument}` has {len(probs)} rows, {dataset.name!r} {len(dataset)} examples; they must agree. "
+            "Next: save a row for every example, or the ids of the examples with the rows."
+        )
+    return probs
+
+
+def _contents(path: Path, argument: str) -> tuple[np.ndarray, Ids | None, Sequence[str] | None]:
+    """Matrix, ids and names of the columns, as far as the file has them."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".npy":
+            return np.load(path, allow_pickle=False, mmap_mode="r"), None, None
+        if suffix == ".parquet":
+            return _of_table(path)
+    except (ValueError, OSError, EOFError) as error:
+        raise BadData(f"`{argument}` {str(path)!r} cannot be read: {error}. Next: save it again.") from error
+    arrays = read_arrays(path, str(path))
+    if "probs" not in arrays:
+        raise BadData(
+            f"`{argument}` {str(path)!r} has the arrays {', '.join(arrays)}; allowed: one called `probs`. "
+            "Next: np.savez(file, probs=..., ids=..., class_names=...)."
+        )
+    names = arrays.get("class_names")
+    return arrays["probs"], arrays.get("ids"), None if names is None else [str(name) for name in names]
+
+
+def _of_table(path: Path) -> tuple[np.ndarray, Ids | None, Sequence[str]]:
+    table = pq.read_table(path)
+    key = next((name for name in ID_NAMES if name in table.schema.names), None)
+    ids = None if key is None else table.column(key).to_pylist()
+    classes = [name for name in table.schema.names if name not in (key, "__index_level_0__")]
+    columns = [np.asarray(table.column(name), np.float64) for name in classes]
+    return np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0)), ids, classes
+
+
+def _columns(names: Sequence[str], dataset: Dataset, argument: str) -> list[int]:
+    """Where the classes of the data set are."""
+    place = {name: column for column, name in enumerate(names)}
+    for which, wanted, there in (("lacks", dataset.class_names, names), ("has", names, dataset.class_names)):
+        strange = [name for name in wanted if name not in set(there)]
+        if strange:
+            raise BadData(
+                f"`{argument}` {which} the class {strange[0]!r} ({len(strange)} such); allowed: those of "
+                f"{dataset.name!r}, each once: {', '.join(dataset.class_names[:12])}. "
+                "Next: name the columns so."
+            )
+    return [place[name] for name in dataset.class_names]
+
+
+def _rows(ids: Ids, dataset: Dataset, argument: str, *, may_have_others: bool) -> np.ndarray:
+    """Where the examples of the data set are."""
+    rows, absent = rows_by_id(dataset.ids, ids)
+    _, strange = rows_by_id(ids, dataset.ids)
+    which, of = ("lacks", absent) if absent else ("has", [] if may_have_others else strange)
+    if of:
+        some = ", ".join(map(repr, of[:3]))
+        raise BadData(
+            f"`{argument}` {which} the examples {some} ({len(of)} such); allowed: those of "
+            f"{dataset.name!r}, with its ids. Next: save the probabilities of this data set."
+        )
+    if len({str(each) for each in ids}) < len(ids):
+        raise BadData(f"`{argument}` has an id twice; allowed: each id once. Next: drop the repeats.")
+    return rows

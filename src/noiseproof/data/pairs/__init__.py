@@ -1,0 +1,1 @@
+"""Image-text pairs in tables and WebDataset shards."""

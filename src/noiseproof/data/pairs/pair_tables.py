@@ -1,0 +1,203 @@
+"""Image-text pairs in tables: Parquet batch by batch, CSV, TSV and JSON lines row by row."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from noiseproof.core.checks import check_unique_ids
+from noiseproof.core.errors import BadData
+from noiseproof.core.files import replacing
+from noiseproof.core.registry import unknown_name
+from noiseproof.data.classes import is_text
+from noiseproof.data.examples import CellReader, FileReader
+from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.formats.columns import ID_NAMES, IMAGE_NAMES
+from noiseproof.data.formats.labelled_tables import ids_of_rows
+from noiseproof.data.formats.parquet_files import ParquetReader
+from noiseproof.data.formats.text_tables import read_delimited, read_json_lines
+from noiseproof.data.pairs.pairs import CAPTION_NAMES, AbstractPairs, PairScan
+
+_BATCH_ROWS = 256
+
+
+@final
+class ParquetPairs(AbstractPairs):
+    """A Parquet file; images in it are read and written a batch at a time.
+
+    Args:
+        path: the file.
+        caption: column of the captions.
+        image: column of the images or of their paths.
+    """
+
+    def __init__(self, path: Path, *, caption: str | None, image: str | None) -> None:
+        self._path = path
+        self._schema = pq.read_schema(path)
+        self._caption, self._image = _columns(self._schema, caption, image, path)
+
+    def scan(self) -> PairScan:
+        """See `AbstractPairs`."""
+        paths = [self._image] if is_text(self._schema.field(self._image).type) else []
+        wanted = dict.fromkeys([self._caption, *_id_columns(self._schema), *paths])
+        table = pq.read_table(self._path, columns=list(wanted))
+        ids = _ids(table, self._image, self._path)
+        reader = FileReader(ParquetReader(self._path, self._image), self._path.parent)
+        captions = _captions(table.column(self._caption).to_pylist(), self._path)
+        return PairScan(ids, captions, fingerprint(reader, ids, owner=str(self._path)))
+
+    def write(self, out: Path, captions: Sequence[str] | np.ndarray) -> list[Path]:
+        """See `AbstractPairs`."""
+        place = self._schema.get_field_index(self._caption)
+        field = self._schema.field(place)
+        image_place = self._schema.get_field_index(self._image)
+        images = self._schema.field(image_place)
+        has_paths = is_text(getattr(images.type, "value_type", images.type))  # a dictionary holds its values
+        done = 0
+        with replacing(out / self._path.name) as partial, pq.ParquetWriter(partial, self._schema) as writer:
+            for batch in pq.ParquetFile(self._path).iter_batches(batch_size=_BATCH_ROWS):
+                new = pa.array(captions[done : done + len(batch)], pa.large_string()).cast(field.type)
+                batch = batch.set_column(place, field, new)
+                if has_paths:
+                    cells = batch.column(image_place).to_pylist()
+                    moved = [_moved(cell, self._path.parent, out) for cell in cells]
+                    batch = batch.set_column(image_place, images, pa.array(moved, images.type))
+                writer.write_batch(batch)
+                done += len(batch)
+        return [out / self._path.name]
+
+
+@final
+class TextPairs(AbstractPairs):
+    """Rows of texts with the paths of images; the rows are in memory, the images are not.
+
+    Args:
+        path: the file.
+        table: its contents.
+        caption: column of the captions.
+        image: column of the paths.
+        dump: writes rows, dictionaries in the order of the columns.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        table: pa.Table,
+        *,
+        caption: str | None,
+        image: str | None,
+        dump: Callable[[TextIO, list[dict[str, Any]]], None],
+    ) -> None:
+        self._path, self._table, self._dump = path, table, dump
+        self._caption, self._image = _columns(table.schema, caption, image, path)
+
+    def scan(self) -> PairScan:
+        """See `AbstractPairs`."""
+        ids = _ids(self._table, self._image, self._path)
+        reader = FileReader(CellReader(self._table.column(self._image).combine_chunks()), self._path.parent)
+        captions = _captions(self._table.column(self._caption).to_pylist(), self._path)
+        return PairScan(ids, captions, fingerprint(reader, ids, owner=str(self._path)))
+
+    def write(self, out: Path, captions: Sequence[str] | np.ndarray) -> list[Path]:
+        """See `AbstractPairs`."""
+        rows = self._table.to_pylist()
+        for row, caption in zip(rows, captions, strict=True):
+            row[self._caption] = caption
+            row[self._image] = _moved(row[self._image], self._path.parent, out)
+        with (
+            replacing(out / self._path.name) as partial,
+            partial.open("w", encoding="utf-8", newline="") as file,
+        ):
+            self._dump(file, rows)
+        return [out / self._path.name]
+
+
+def open_csv_pairs(path: Path, *, caption: str | None, image: str | None) -> TextPairs:
+    """Comma-separated values with a header line."""
+    table = read_delimited(path, ",", str(path))
+    return TextPairs(path, table, caption=caption, image=image, dump=_delimited(","))
+
+
+def open_tsv_pairs(path: Path, *, caption: str | None, image: str | None) -> TextPairs:
+    """Tab-separated values with a header line."""
+    table = read_delimited(path, "\t", str(path))
+    return TextPairs(path, table, caption=caption, image=image, dump=_delimited("\t"))
+
+
+def open_jsonl_pairs(path: Path, *, caption: str | None, image: str | None) -> TextPairs:
+    """A JSON object per line."""
+    table = read_json_lines(path, str(path))
+    return TextPairs(path, table, caption=caption, image=image, dump=_dump_json_lines)
+
+
+def _delimited(delimiter: str) -> Callable[[TextIO, list[dict[str, Any]]], None]:
+    def dump(file: TextIO, rows: list[dict[str, Any]]) -> None:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [], delimiter=delimiter, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+    return dump
+
+
+def _dump_json_lines(file: TextIO, rows: list[dict[str, Any]]) -> None:
+    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _columns(schema: pa.Schema, caption: str | None, image: str | None, path: Path) -> tuple[str, str]:
+    found = []
+    for option, asked, usual in (("caption", caption, CAPTION_NAMES), ("image", image, IMAGE_NAMES)):
+        if asked is not None and asked not in schema.names:
+            raise unknown_name(f"column in `{option}` of {str(path)!r}:", asked, schema.names)
+        fitting = [asked] if asked else [c for name in usual for c in schema.names if c.lower() == name]
+        if len(fitting) != 1:
+            said = (
+                f"several columns that may be the {option} ({', '.join(fitting)})"
+                if fitting
+                else f"no obvious {option} column"
+            )
+            raise BadData(
+                f"{str(path)!r} has {said}. Its columns: {', '.join(schema.names)}. Next: name one "
+                f"with `{option}`."
+            )
+        found += fitting
+    return found[0], found[1]
+
+
+def _id_columns(schema: pa.Schema) -> list[str]:
+    return [c for name in ID_NAMES for c in schema.names if c.lower() == name][:1]
+
+
+def _ids(table: pa.Table, image: str, path: Path) -> np.ndarray:
+    """Those that the same table has as a data set, so that the manifest of its noise fits."""
+    column = _id_columns(table.schema)
+    if not column:
+        paths = table.column(image) if image in table.column_names else None
+        return ids_of_rows(paths, path.stem, len(table))
+    ids = np.array([str(value) for value in table.column(column[0]).to_pylist()])
+    check_unique_ids(ids, str(path))
+    return ids
+
+
+def _captions(captions: list[Any], path: Path) -> list[str]:
+    for row, caption in enumerate(captions):
+        if not isinstance(caption, str):
+            raise BadData(
+                f"The caption in row {row} of {str(path)!r} is {caption!r:.40}; allowed: a text in every "
+                "row. Next: fill it in or leave the pair out."
+            )
+    return captions
+
+
+def _moved(cell: Any, old: Path, new: Path) -> Any:
+    """A relative path as seen from the folder of the copy."""
+    if not isinstance(cell, str) or Path(cell).is_absolute():
+        return cell
+    return Path(os.path.relpath(old.resolve() / cell, new.resolve())).as_posix()

@@ -1,0 +1,1 @@
+"""Changed copies of images: shifts, common corruptions in five severities, augmented views."""

@@ -1,0 +1,1 @@
+"""The data sets of the papers by name, with the sizes and classes they must have."""

@@ -1,0 +1,269 @@
+"""What a detector may look at, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from noiseproof.core.checks import (
+    check_finite,
+    check_label_range,
+    check_labels_present,
+    check_matrix,
+    check_unique_ids,
+    check_unique_names,
+)
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.detect.dynamics import Dynamics, training_dynamics
+from noiseproof.posterior.calibration import Calibrated, calibrate
+from noiseproof.posterior.leave_one_out import leave_one_out
+from noiseproof.posterior.transition_gain import TransitionGain, transition_gain
+from noiseproof.posterior.true_labels import ChannelFit, fit_channel
+
+_SUMS_TO_1 = 1e-3  # probabilities may come from float16
+_BLOCK_ROWS = 8192
+_LARGEST = 1e15  # a sum of many squares is a float32 still
+
+Probs = Float[np.ndarray, "n k"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of the examples; what several detectors derive from it is computed once.
+
+    Attributes:
+        given_labels: (n,) class ids.
+        classes: k labels as the user has them.
+        features: (n, d) of a frozen encoder, array-like; `None` where there are none.
+        probs: (n, k) out-of-sample probabilities of the user's own model.
+        zero_shot: (n, k) probabilities of an image-text model that never saw the labels.
+        text_tower: of the image-text model whose features these are, see `detect.text_tower`.
+        seed: of detectors that draw random numbers.
+    """
+
+    given_labels: Int[np.ndarray, " n"]
+    classes: np.ndarray
+    features: Any = None
+    probs: Any = None
+    zero_shot: Any = None
+    text_tower: Any = None
+    seed: int = 0
+
+    @property
+    def num_classes(self) -> int:
+        """k."""
+        return len(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.given_labels)
+
+    def need(self, name: str, method: str) -> Any:
+        """What a detector cannot do without.
+
+        Raises:
+            InvalidArgument: it was not given.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise invalid(
+                name, None, f"{_SAID[name]} for the method {method!r}",
+                "Next: pass it, or take method='auto', which looks at what there is.",
+            )  # fmt: skip
+        return value
+
+    @cached_property
+    def occurring(self) -> Int[np.ndarray, " c"]:
+        """Classes that some label gives. Of the others features tell nothing, and no fit may know of them."""
+        return np.unique(self.given_labels)
+
+    @cached_property
+    def places(self) -> Int[np.ndarray, " n"]:
+        """Place of each given label among these."""
+        return np.searchsorted(self.occurring, self.given_labels)
+
+    def widened(self, probs: Float[np.ndarray, "n c"]) -> Probs:
+        """Probabilities of the occurring classes as ones of all, with zeros for the rest."""
+        if len(self.occurring) == self.num_classes:
+            return probs
+        wide = np.zeros((len(probs), self.num_classes), probs.dtype)
+        wide[:, self.occurring] = probs
+        return wide
+
+    @cached_property
+    def scores(self) -> Float[np.ndarray, "n c"]:
+        """Leave-one-out scores of a ridge head, for the occurring classes."""
+        return leave_one_out(self.features, self.places, num_classes=len(self.occurring)).scores
+
+    @cached_property
+    def calibrated(self) -> Calibrated:
+        """Probabilities made of them, where a wrong label may be any class."""
+        return calibrate(self.scores, self.places)
+
+    @cached_property
+    def channel(self) -> ChannelFit:
+        """Probabilities made of them, where some classes are taken for others."""
+        return fit_channel(self.scores, self.places)
+
+    @cached_property
+    def transition_gain(self) -> TransitionGain:
+        """How much better the second explains labels that neither has seen."""
+        return transition_gain(self.scores, self.places)
+
+    @cached_property
+    def _dynamics(self) -> Dynamics:
+        return training_dynamics(
+            np.asarray(self.features), self.given_labels, num_classes=self.num_classes, seed=self.seed
+        )
+
+    def dynamics(self, method: str) -> Dynamics:
+        """What two heads say of the labels while they learn."""
+        self.need("features", method)
+        return self._dynamics
+
+    def out_of_sample(self, method: str) -> Probs:
+        """Class probabilities of every example by a model that did not see its label."""
+        if self.probs is not None:
+            return self.probs
+        self.need("features", method)
+        return self.widened(self.calibrated.probs)
+
+
+_SAID = {
+    "features": "an (n, d) array of features",
+    "probs": "an (n, k) array of out-of-sample probabilities",
+    "zero_shot": "an (n, k) array of probabilities of an image-text model",
+    "text_tower": "the text tower of an image-text model",
+}
+
+
+def encoded_labels(labels: np.ndarray, class_names: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """The vocabulary of the labels, and each label's place in it.
+
+    Raises:
+        BadData: one class only, types that have no order, a class id without a name.
+    """
+    if class_names:
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise invalid(
+                "given_labels", labels.dtype.name, "class ids (integers) where `class_names` are given"
+            )
+        check_label_range(labels, len(class_names), "given_labels")
+        check_unique_names(class_names, "`class_names`")
+        classes, encoded = np.arange(len(class_names)), labels.astype(np.int64)
+    else:
+        try:
+            classes, encoded = np.unique(labels, return_inverse=True)
+        except TypeError as error:
+            raise BadData(
+                f"`given_labels` mixes types that have no order ({error}); allowed: one type."
+            ) from error
+    if len(np.unique(encoded)) < 2:
+        raise BadData(
+            f"`given_labels` hold one class only, {labels[:1].tolist()[0]!r}; allowed: two or more. "
+            "Next: check the label column."
+        )
+    return classes, encoded
+
+
+def check_examples(rows: Any, labels: np.ndarray, ids: Any, *, name: str = "features") -> None:
+    """Raise unless rows and labels are there, finite and as many; features also have to differ.
+
+    Args:
+        rows: (n, d) array, memory-mapped or not.
+        labels: (n,).
+        ids: (n,), each once, or `None`.
+        name: of the rows, for messages.
+    """
+    check_matrix(rows, name)
+    if labels.ndim != 1:
+        raise invalid("given_labels", labels.shape, "an array of one axis, (n,)")
+    for which, values in (("given_labels", labels), ("ids", ids)):
+        if values is not None and len(values) != len(rows):
+            raise BadData(
+                f"`{which}` has {len(values)} rows, `{name}` {len(rows)}; they must agree. "
+                "Next: pass the labels of exactly these examples."
+            )
+    if ids is not None:
+        check_unique_ids(np.asarray(ids), "ids")
+    if len(labels) < 2:
+        raise BadData(f"`{name}` has {len(labels)} rows; allowed: two or more.")
+    check_labels_present(labels, "given_labels")
+    first, is_varied = np.asarray(rows[:1]), False
+    for start in range(0, len(labels), _BLOCK_ROWS):
+        block = np.asarray(rows[start : start + _BLOCK_ROWS])
+        check_finite(block, name, first_row=start)
+        if name == "features":  # of probabilities other things are asked, see `check_probs`
+            _check_size(block, first_row=start)
+            is_varied = is_varied or bool((block != first).any())
+    if name == "features" and not is_varied:
+        raise BadData(
+            "All rows of `features` are the same, so they tell nothing; allowed: rows that differ. Next: "
+            "check the encoder and what it was given."
+        )
+
+
+def _check_size(block: np.ndarray, *, first_row: int) -> None:
+    """Raise where the squares of numbers are more than float32 can hold."""
+    sizes = np.maximum(block.max(axis=1), -block.min(axis=1).astype(np.float64))
+    if sizes.max() > _LARGEST:
+        row = int(sizes.argmax())
+        raise BadData(
+            f"`features` has {sizes[row]:.3g} in row {first_row + row}; allowed: numbers up to {_LARGEST:g}. "
+            "Next: divide all by the same number; directions are what counts."
+        )
+
+
+def by_name(probs: Any, given: Any, classes: Sequence[Any], name: str) -> Any:
+    """Columns in the order of the classes, where they came with names.
+
+    Args:
+        probs: (n, k).
+        given: what the user passed; a data frame may name its columns.
+        classes: k labels.
+        name: of the argument.
+
+    Raises:
+        BadData: some columns are called as classes are, and others not.
+    """
+    wanted = [str(label) for label in classes]
+    columns = [str(column) for column in getattr(given, "columns", ())]
+    if set(columns) == set(wanted):
+        return probs[:, [columns.index(label) for label in wanted]]
+    strange = [column for column in columns if column not in wanted and not column.isdecimal()]
+    if strange and len(strange) < len(columns):
+        raise BadData(
+            f"`{name}` has a column {strange[0]!r}; allowed: the classes {', '.join(wanted[:12])}, or no "
+            "names. Next: name the columns so."
+        )
+    return probs
+
+
+def check_probs(probs: Any, name: str, num_classes: int) -> None:
+    """Raise unless the rows are probabilities of k classes; they are read in blocks.
+
+    Args:
+        probs: (n, k), checked by `check_examples`.
+        name: of the argument.
+        num_classes: k.
+    """
+    if probs.shape[1] != num_classes:
+        raise invalid(
+            name, f"of shape {tuple(probs.shape)}", f"{num_classes} columns, one per class",
+            "Next: pass `class_names` if some classes do not occur among the labels.",
+        )  # fmt: skip
+    for start in range(0, len(probs), _BLOCK_ROWS):
+        block = np.asarray(probs[start : start + _BLOCK_ROWS])
+        sums = block.sum(axis=1, dtype=np.float64)
+        wrong = np.flatnonzero((block.min(axis=1) < 0) | (np.abs(sums - 1) > _SUMS_TO_1))
+        if len(wrong):
+            row = int(wrong[0])
+            raise BadData(
+                f"`{name}` has the row {start + row} with the sum {sums[row]:.6g} and the least value "
+                f"{block[row].min():.6g}; allowed: probabilities that sum to 1. Next: pass what "
+                "`predict_proba` returns, not logits."
+            )

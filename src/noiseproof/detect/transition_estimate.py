@@ -1,0 +1,219 @@
+"""How labels went wrong: the transition matrix of the noise, from features and given labels alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import nnls
+from sklearn.linear_model import LogisticRegression
+
+from noiseproof.core.checks import Range
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.registry import unknown_name
+from noiseproof.core.rng import stream
+from noiseproof.detect.confident import calibrated_joint, confidence, confident_joint
+from noiseproof.detect.consensus import label_consensus, solve_consensus
+from noiseproof.detect.evidence import check_examples, check_probs, encoded_labels
+from noiseproof.posterior.calibration import calibrate
+from noiseproof.posterior.leave_one_out import leave_one_out
+
+METHODS = ("confident_joint", "anchor", "neighbours")
+DEFAULT_METHOD = "confident_joint"
+# Ridge scores of two classes differ by about 1, the logits of a sure classifier by about 8.
+_SCORE_SCALE = 8.0
+_LEAST_OF_A_CLASS = 3
+
+Probs = Float[np.ndarray, "n k"]
+Labels = Int[np.ndarray, " n"]
+Matrix = Float[np.ndarray, "k k"]
+Shares = Float[np.ndarray, " k"]
+
+
+@dataclass(frozen=True, eq=False)
+class TransitionEstimate:
+    """What the noise did, as far as it can be told.
+
+    Attributes:
+        matrix: row-stochastic `T[i, j] = P(given = j | clean = i)`.
+        prior: share of each clean class, sums to 1.
+        classes: k labels as they were given, in the order of rows and columns.
+        method: name of the estimator.
+    """
+
+    matrix: Matrix
+    prior: Shares
+    classes: np.ndarray
+    method: str
+
+    @property
+    def rate(self) -> float:
+        """Share of wrong labels, in [0, 1]."""
+        return float(self.prior @ (1 - np.diag(self.matrix)))
+
+    @property
+    def doubt(self) -> str | None:
+        """Why not to trust it, a sentence, or `None`: a class of which another label is given more often.
+
+        No method can tell such noise from classes that changed their names, so it is rather the estimate that
+        failed, e.g. where few labels are right or the features do not tell the classes apart.
+        """
+        other = self.matrix.argmax(axis=1)
+        doubtful = np.flatnonzero(other != np.arange(len(other)))
+        if not len(doubtful):
+            return None
+        first, instead = self.classes[[doubtful[0], other[doubtful[0]]]].tolist()
+        return (
+            f"The estimated transition matrix is not to be trusted: for {len(doubtful)} of {len(other)} "
+            f"classes, {first!r} among them, another label ({instead!r}) would be given more often than the "
+            "right one. "
+            "Prefer a loss without a matrix, or give the noise's own."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        values = {name: getattr(self, name).tolist() for name in ("matrix", "prior", "classes")}
+        return {"method": self.method, "rate": self.rate, **values}
+
+
+def estimate_transition(
+    features: Any,
+    given_labels: Any,
+    *,
+    method: str = DEFAULT_METHOD,
+    probs: Any = None,
+    quantile: float = 0.7,
+    max_examples: int = 15_000,
+    seed: int = 0,
+) -> TransitionEstimate:
+    """The transition matrix of label noise that depends on the class only.
+
+    Args:
+        features: (n, d) of any frozen encoder; `None` where `probs` are given.
+        given_labels: (n,) labels of any type; may be wrong.
+        method: "confident_joint", "anchor" or "neighbours".
+        probs: (n, k) probabilities of the given labels, each from a model that never saw its own example,
+            columns in the order of the sorted labels. By default leave-one-out predictions from the features.
+        quantile: of "anchor": the examples above it in their class count as sure, in [0, 1).
+        max_examples: of "neighbours": at most so many random examples are asked for theirs.
+        seed: of that choice; nothing else is drawn.
+
+    Raises:
+        BadData: one class only, lengths that differ, NaN, a class with fewer than 3 examples for
+            "neighbours", probabilities that do not sum to 1 (the row is named).
+        InvalidArgument, UnknownName: an option, the method.
+    """
+    _check_options(method, features, probs, quantile, max_examples)
+    labels = np.asarray(given_labels)
+    if features is not None:
+        features = features if hasattr(features, "dtype") else np.asarray(features)
+        check_examples(features, labels, None)
+    if probs is not None:
+        probs = np.asarray(probs)
+        check_examples(probs, labels, None, name="probs")
+    classes, encoded = encoded_labels(labels)
+    if probs is not None:
+        check_probs(probs, "probs", len(classes))
+        probs = probs.astype(np.float64)
+    if method == "neighbours":
+        matrix, prior = _from_neighbours(np.asarray(features), encoded, classes, max_examples, seed)
+    elif method == "confident_joint":
+        probs = _sharpened(features, encoded, len(classes)) if probs is None else probs
+        counts = confident_joint(confidence(probs, encoded), encoded, num_classes=len(classes))
+        matrix, prior = from_joint(counts, encoded)
+    else:
+        probs = _given_probs(features, encoded, len(classes)) if probs is None else probs
+        matrix = anchor_rows(probs, encoded, quantile=quantile)
+        prior = _prior_of(matrix, encoded)
+    return TransitionEstimate(matrix, prior, classes, method)
+
+
+def from_joint(counts: Int[np.ndarray, "k k"], given_labels: Labels) -> tuple[Matrix, Shares]:
+    """Transition matrix and clean prior of a confident joint.
+
+    Args:
+        counts: of given label (row) and class (column).
+        given_labels: class ids.
+    """
+    joint = calibrated_joint(counts, given_labels)
+    prior = joint.sum(axis=0)
+    return (joint / prior).T, prior
+
+
+def anchor_rows(probs: Probs, given_labels: Labels, *, quantile: float) -> Matrix:
+    """Row i of T is the mean prediction for the examples that look most like class i.
+
+    For an example that is surely of class i, P(given = j | x) is T[i, j].
+
+    Args:
+        probs: of the given labels.
+        given_labels: class ids; of m examples given i, the (1 - quantile) m with the largest p_i of all are
+            the anchors of class i, and at least one.
+        quantile: in [0, 1).
+
+    Source: Patrini et al. 2017, arXiv:1609.03683, Eqs. 12 and 13.
+    Differs: the mean of several anchors; one of them, as released, has probabilities that are one draw. The
+    quantile is of a class, not of all examples, so that it means the same for 10 classes and for 100.
+    """
+    n, k = probs.shape
+    num_anchors = np.ceil((1 - quantile) * np.bincount(given_labels, minlength=k)).astype(int).clip(1, n)
+    anchors = [np.argpartition(-probs[:, i], num - 1)[:num] for i, num in enumerate(num_anchors)]
+    matrix = np.stack([probs[rows].mean(axis=0) for rows in anchors]).astype(np.float64)
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def _prior_of(matrix: Matrix, given_labels: Labels) -> Shares:
+    """The clean prior under which T gives the labels there are, as nearly as a prior can."""
+    shares = np.bincount(given_labels, minlength=len(matrix)) / len(given_labels)
+    prior, _ = nnls(matrix.T, shares)
+    return prior / prior.sum()
+
+
+def _sharpened(features: Any, given_labels: Labels, num_classes: int) -> Probs:
+    scores = leave_one_out(features, given_labels, num_classes=num_classes).scores
+    return calibrate(scores, given_labels).probs
+
+
+def _given_probs(features: Any, given_labels: Labels, num_classes: int) -> Probs:
+    """P(given | x): a logistic regression on leave-one-out scores, which assumes no kind of noise.
+
+    It has k (k + 1) parameters, so that it can tell pair noise from symmetric noise.
+    """
+    scores = leave_one_out(features, given_labels, num_classes=num_classes).scores.astype(np.float64)
+    model = LogisticRegression(max_iter=1000).fit(_SCORE_SCALE * scores, given_labels)
+    return model.predict_proba(_SCORE_SCALE * scores)
+
+
+def _from_neighbours(
+    features: Float[np.ndarray, "n d"], given_labels: Labels, classes: np.ndarray, most: int, seed: int
+) -> tuple[Matrix, Shares]:
+    counts = np.bincount(given_labels, minlength=len(classes))
+    few = np.flatnonzero(counts < _LEAST_OF_A_CLASS)
+    if len(few):
+        raise BadData(
+            f"The class {classes[few[:1]].tolist()[0]!r} has {counts[few[0]]} examples ({len(few)} such "
+            f"classes); the method 'neighbours' needs {_LEAST_OF_A_CLASS} or more of each. Next: leave the "
+            "class out or take the method 'confident_joint'."
+        )
+    consensus = label_consensus(
+        features.astype(np.float32, copy=False), given_labels, num_classes=len(classes), max_examples=most,
+        rng=stream(seed, "transition", "neighbours"),
+    )  # fmt: skip
+    return solve_consensus(consensus)
+
+
+def _check_options(method: str, features: Any, probs: Any, quantile: Any, max_examples: Any) -> None:
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    for name, value, allowed in (
+        ("quantile", quantile, Range(0.0, 1.0, excludes_high=True)),
+        ("max_examples", max_examples, Range(1.0, is_whole=True)),
+    ):
+        if not allowed.holds(value):
+            raise invalid(name, value, str(allowed))
+    if method == "neighbours" and probs is not None:
+        raise invalid("probs", "given", "None for the method 'neighbours'", "It looks at features only.")
+    if features is None and probs is None:
+        raise invalid("features", None, "(n, d) features, or `probs` beside it")

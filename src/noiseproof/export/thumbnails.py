@@ -1,0 +1,67 @@
+"""Small pictures of the most suspicious examples, so that the report needs no data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noiseproof.core.files import replacing, write_json
+from noiseproof.core.records import Dataset, LabelIssues
+
+NUM_THUMBNAILS = 48
+MAX_SIDE_PX = 160
+MAX_TEXT = 400
+
+
+def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> list[str]:
+    """Write `thumbnails.json` and, for images, a PNG per example.
+
+    Args:
+        issues: of the examples of `dataset`, in its order.
+        dataset: where the examples come from; only those shown are decoded.
+        folder: the run folder.
+
+    Returns:
+        The files written, relative to the folder.
+    """
+    entries: list[dict[str, Any]] = []
+    files = []
+    worst = np.argsort(-issues.suspicion, kind="stable")[:NUM_THUMBNAILS]
+    for number, row in enumerate(worst.tolist()):
+        entry = _entry(issues, row)
+        if dataset.kind == "text":
+            entry["text"] = dataset.examples[row][:MAX_TEXT]
+        elif dataset.kind == "image":
+            entry["file"] = f"thumbnails/{number:05d}.png"
+            files.append(entry["file"])
+            _write_png(dataset.examples[row], folder / entry["file"])
+        entries.append(entry)
+    write_json(folder / "thumbnails.json", entries)
+    return [*files, "thumbnails.json"]
+
+
+def _entry(issues: LabelIssues, row: int) -> dict[str, Any]:
+    def name(label: int) -> str:
+        return issues.class_names[label] if issues.class_names else str(label)
+
+    return {
+        "example_id": str(issues.ids[row]),
+        "given_label": name(int(issues.given_labels[row])),
+        "suggested_label": name(int(issues.suggested_labels[row])),
+        "suspicion": float(issues.suspicion[row]),
+        "is_issue": bool(issues.is_issue[row]),
+    }
+
+
+def _write_png(image: Any, path: Path) -> None:
+    from PIL import Image
+
+    small = image.convert("RGB")
+    if max(small.size) < MAX_SIDE_PX // 2:  # a browser would blur an 8 px digit
+        scale = MAX_SIDE_PX // max(small.size)
+        small = small.resize((small.width * scale, small.height * scale), Image.Resampling.NEAREST)
+    small.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+    with replacing(path) as partial:
+        small.save(partial, format="PNG")

@@ -1,0 +1,98 @@
+"""Checks of what a head is fitted on and asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from noiseproof.core.checks import check_finite, check_labels_present
+from noiseproof.core.errors import BadData
+from noiseproof.heads.recipes import Spec
+
+
+def training_data(
+    heads: Sequence[BaseEstimator], features: Any, given_labels: Any
+) -> tuple[Float[np.ndarray, "n d"], np.ndarray]:
+    """Checked by scikit-learn as each head's own input, without a copy where it is float32 already.
+
+    Raises:
+        BadData: NaN or infinity (the row is named), lengths that differ.
+    """
+    _check_same_length(features, given_labels)
+    check_labels_present(np.asarray(given_labels), "y")
+    first, *others = heads
+    # Not finite is for us to say: scikit-learn does not name the row.
+    matrix, labels = validate_data(first, features, given_labels, dtype=np.float32, ensure_all_finite=False)
+    for head in others:  # the same data: what scikit-learn noted of it, without reading it again
+        head.n_features_in_ = matrix.shape[1]
+        if hasattr(first, "feature_names_in_"):
+            head.feature_names_in_ = first.feature_names_in_
+    check_classification_targets(labels)
+    check_finite(matrix)
+    return _writeable(matrix), labels
+
+
+def check_second_view_is_there(specs: Sequence[Spec], second_view: Any) -> None:
+    """Raise `BadData` where a consistency term compares two views and there is one."""
+    needs_two = any(s.regularization.is_cross_view and s.regularization.weight_mse for s in specs)
+    if needs_two and second_view is None:
+        raise BadData(
+            "The recipe 'released' compares two augmented views; `second_view` is None. Allowed: (n, d) "
+            "features of a second view. Next: extract with two views, set `weight_mse` to 0 or take "
+            "`recipe='paper'`."
+        )
+
+
+def second_view_of(features: Float[np.ndarray, "n d"], second_view: Any) -> Float[np.ndarray, "n d"]:
+    """The second view of these features.
+
+    Raises:
+        BadData: NaN or infinity (the row is named), another shape.
+    """
+    matrix = check_array(second_view, dtype=np.float32, ensure_all_finite=False, input_name="second_view")
+    if matrix.shape != features.shape:
+        raise BadData(
+            f"`second_view` is {matrix.shape}, the features {features.shape}; they must agree: row i of both "
+            "is example i, by the same backbone."
+        )
+    check_finite(matrix, "second_view")
+    return _writeable(matrix)
+
+
+def features_to_predict(head: BaseEstimator, features: Any) -> Float[np.ndarray, "n d"]:
+    """Features as wide as those of the fit.
+
+    Raises:
+        BadData: NaN or infinity (the row is named).
+    """
+    matrix = validate_data(head, features, dtype=np.float32, reset=False, ensure_all_finite=False)
+    check_finite(matrix)
+    return matrix
+
+
+def _check_same_length(features: Any, given_labels: Any) -> None:
+    n, num_labels = _num_rows(features), _num_rows(given_labels)
+    if n is not None and num_labels is not None and n != num_labels:
+        raise BadData(
+            f"The labels have {num_labels} rows, the features {n}; they must agree. Next: pass the labels of "
+            "exactly these examples."
+        )
+
+
+def _num_rows(values: Any) -> int | None:
+    shape = getattr(values, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else None
+    return len(values) if hasattr(values, "__len__") else None
+
+
+def _writeable(matrix: np.ndarray) -> np.ndarray:
+    """As torch wants it, also where it only reads."""
+    return matrix if matrix.flags.writeable and matrix.flags.c_contiguous else np.array(matrix)

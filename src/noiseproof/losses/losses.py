@@ -1,0 +1,236 @@
+"""The losses by name: where each is, what it can be told, and who published it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from noiseproof.core.checks import Range, check_transition
+from noiseproof.core.errors import invalid
+from noiseproof.core.registry import Registry, unknown_name
+
+# Every option with its value, in the order of the table; hashable, so that heads of one loss can be stacked.
+Options = tuple[tuple[str, Any], ...]
+
+_WEIGHT = Range(0.0)
+_SHARE = Range(0.0, 1.0)
+_CLAMP = Range(-math.inf, 0.0, excludes_high=True)
+_LEAST_OF_A_COLUMN = 1e-6  # far less is 0 in float32, whose logarithm ends a training
+_MOST_CONDITION = 1e6  # of a matrix that is inverted; beyond it float32 gradients are rounding
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a loss can be told.
+
+    Attributes:
+        default: what it is by default; `None` has to be given before training.
+        allowed: the range; `None` for a transition matrix.
+    """
+
+    default: float | int | None
+    allowed: Range | None
+
+    def __str__(self) -> str:
+        if self.allowed is None:
+            return "a matrix (k, k), rows sum to 1"
+        return f"{self.default:g} ({self.allowed})"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """An entry of the table.
+
+    Attributes:
+        home: where the function is.
+        summary: what it does, a phrase.
+        source: authors and year.
+        options: name -> option.
+    """
+
+    home: str
+    summary: str
+    source: str
+    options: dict[str, Option] = field(default_factory=dict)
+
+
+_HERE = "noiseproof.losses"
+_TRANSITION = {"transition": Option(None, None)}
+TABLE: dict[str, Loss] = {
+    "cross_entropy": Loss(
+        f"{_HERE}.robust:cross_entropy",
+        "-ln p of the given label; withstands nothing",
+        "label smoothing: Szegedy et al. 2016, arXiv:1512.00567",
+        {"label_smoothing": Option(0.0, Range(0.0, 1.0, excludes_high=True))},
+    ),
+    "gce": Loss(
+        f"{_HERE}.robust:gce",
+        "generalised cross-entropy, between cross-entropy (q -> 0) and MAE (q = 1)",
+        "Zhang & Sabuncu 2018, arXiv:1805.07836",
+        {
+            "q": Option(0.7, Range(0.0, 1.0, excludes_low=True)),
+            "threshold": Option(0.0, Range(0.0, 1.0, excludes_high=True)),
+        },
+    ),
+    "mae": Loss(f"{_HERE}.robust:mae", "mean absolute error", "Ghosh, Kumar & Sastry 2017, arXiv:1712.09482"),
+    "sce": Loss(
+        f"{_HERE}.robust:sce",
+        "symmetric: cross-entropy and its reverse",
+        "Wang et al. 2019, arXiv:1908.06112",
+        {"alpha": Option(0.1, _WEIGHT), "beta": Option(1.0, _WEIGHT), "clamp": Option(-4.0, _CLAMP)},
+    ),
+    "nce_rce": Loss(
+        f"{_HERE}.robust:nce_rce",
+        "active-passive: normalised and reverse cross-entropy",
+        "Ma et al. 2020, arXiv:2006.13554",
+        {"alpha": Option(1.0, _WEIGHT), "beta": Option(1.0, _WEIGHT), "clamp": Option(-4.0, _CLAMP)},
+    ),
+    "nce_mae": Loss(
+        f"{_HERE}.robust:nce_mae",
+        "active-passive: normalised cross-entropy and MAE",
+        "Ma et al. 2020, arXiv:2006.13554",
+        {"alpha": Option(1.0, _WEIGHT), "beta": Option(1.0, _WEIGHT)},
+    ),
+    "forward": Loss(
+        f"{_HERE}.robust:forward",
+        "cross-entropy of predictions sent through the transition matrix",
+        "Patrini et al. 2017, arXiv:1609.03683",
+        _TRANSITION,
+    ),
+    "backward": Loss(
+        f"{_HERE}.robust:backward",
+        "unbiased cross-entropy by the inverse of the transition matrix",
+        "Patrini et al. 2017, arXiv:1609.03683",
+        _TRANSITION,
+    ),
+    "bootstrap_soft": Loss(
+        f"{_HERE}.robust:bootstrap_soft",
+        "given label mixed with the head's probabilities",
+        "Reed et al. 2015, arXiv:1412.6596",
+        {"beta": Option(0.95, _SHARE)},
+    ),
+    "bootstrap_hard": Loss(
+        f"{_HERE}.robust:bootstrap_hard",
+        "given label mixed with the class the head prefers",
+        "Reed et al. 2015, arXiv:1412.6596",
+        {"beta": Option(0.8, _SHARE)},
+    ),
+    "peer": Loss(
+        f"{_HERE}.robust:peer",
+        "cross-entropy less that of labels of other examples",
+        "Liu & Guo 2020, arXiv:1910.03231",
+        {"alpha": Option(1.0, _WEIGHT)},
+    ),
+    "taylor": Loss(
+        f"{_HERE}.robust:taylor",
+        "Taylor series of cross-entropy, cut off",
+        "Feng et al. 2020, IJCAI",
+        {"order": Option(2, Range(1.0, 100.0, is_whole=True))},
+    ),
+    "bi_tempered": Loss(
+        f"{_HERE}.bi_tempered:bi_tempered",
+        "bounded logarithm, heavy-tailed softmax",
+        "Amid et al. 2019, arXiv:1906.03361",
+        {"t1": Option(0.8, _SHARE), "t2": Option(1.2, Range(1.0, 4.0))},
+    ),
+    "elr": Loss(
+        f"{_HERE}.early_learning:elr",
+        "cross-entropy with a pull to what the head said early on",
+        "Liu et al. 2020, arXiv:2007.00151",
+        {
+            "strength": Option(3.0, _WEIGHT),
+            "momentum": Option(0.7, Range(0.0, 1.0, excludes_high=True)),
+        },
+    ),
+}
+LOSSES = Registry("loss", {name: loss.home for name, loss in TABLE.items()})
+
+
+def resolved(name: str, options: Any) -> Options:
+    """Every option of a loss with its value, checked.
+
+    Args:
+        name: of the loss.
+        options: a mapping of those that are given, or `None`. `transition` may be missing, which
+            `check_complete` then tells.
+
+    Raises:
+        UnknownName: no such loss or option.
+        InvalidArgument: out of range; a matrix whose rows do not sum to 1, with an empty column for
+            "forward" or without an inverse for "backward".
+    """
+    if name not in TABLE:
+        raise unknown_name("loss", name, TABLE)
+    known = TABLE[name].options
+    if options is not None and not isinstance(options, Mapping):
+        raise invalid("loss_options", options, "a mapping of options to values, such as {'q': 0.7}")
+    given = dict(options or {})
+    for option in given:
+        if option not in known:
+            none = "" if known else "It has none. Next: leave `loss_options` out."
+            raise unknown_name(f"option of the loss {name!r}", str(option), known, none)
+    return tuple((each, _checked(name, each, given.get(each))) for each in known)
+
+
+def check_complete(name: str, options: Options, num_classes: int) -> None:
+    """Raise `InvalidArgument` unless a loss has all it needs for k classes.
+
+    Args:
+        name: of the loss.
+        options: as `resolved` gives them.
+        num_classes: k.
+    """
+    if not needs_transition(name):
+        return
+    matrix = dict(options)["transition"]
+    if matrix is None:
+        raise invalid(
+            "loss_options['transition']", None,
+            f"a ({num_classes}, {num_classes}) matrix for the loss {name!r}",
+            "Next: give the noise's own, or noiseproof.estimate_transition(features, given_labels).matrix.",
+        )  # fmt: skip
+    if len(matrix) != num_classes:
+        raise invalid(
+            "loss_options['transition']", f"of shape {(len(matrix), len(matrix))}",
+            f"({num_classes}, {num_classes}): a row and a column per class of the labels",
+        )  # fmt: skip
+
+
+def needs_transition(name: str) -> bool:
+    """Whether this loss is given the noise's transition matrix."""
+    return name in TABLE and "transition" in TABLE[name].options
+
+
+def _checked(loss: str, name: str, value: Any) -> Any:
+    option = TABLE[loss].options[name]
+    if value is None:
+        return option.default
+    if option.allowed is None:
+        return _checked_transition(loss, value)
+    if not option.allowed.holds(value):
+        raise invalid(f"loss_options[{name!r}]", value, f"{option.allowed} for the loss {loss!r}")
+    return int(value) if option.allowed.is_whole else float(value)
+
+
+def _checked_transition(loss: str, value: Any) -> tuple[tuple[float, ...], ...]:
+    matrix = check_transition(value, np.shape(value)[0] if np.ndim(value) else 1)
+    never = np.flatnonzero(matrix.sum(0) < _LEAST_OF_A_COLUMN)
+    if loss == "forward" and len(never):
+        raise invalid(
+            "transition", f"a matrix whose column {never[0]} sums to {matrix[:, never[0]].sum():.2g}",
+            f"one in which every given label can come about: a sum of {_LEAST_OF_A_COLUMN:g} or more",
+            "Next: put a small number into it, or leave the class out.",
+        )  # fmt: skip
+    condition = float(np.linalg.cond(matrix)) if loss == "backward" else 1.0
+    if condition > _MOST_CONDITION:
+        raise invalid(
+            "transition",
+            f"a matrix with the condition number {condition:.2g}, which has no usable inverse",
+            f"a condition number up to {_MOST_CONDITION:g} for the loss 'backward'",
+            "Next: take the loss 'forward', which needs no inverse.",
+        )  # fmt: skip
+    return tuple(tuple(row) for row in matrix.tolist())

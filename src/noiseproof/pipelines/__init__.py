@@ -1,0 +1,1 @@
+"""The flow of each verb, with its inputs, finished stages and cards."""

@@ -1,0 +1,62 @@
+"""Output folders: which kind of work each holds, and a lock against a second process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from noiseproof.core.errors import InvalidArgument, invalid
+
+# What each kind of work leaves in its folder.
+MARKS = {
+    "run.json": "a run", "card.json": "a training", "study.json": "a study",
+    "detection.json": "a search for wrong labels",
+}  # fmt: skip
+
+
+def check_is_apart(out: Path, data: Iterable[str | None]) -> None:
+    """Raise where `out` is in a data set: what is written there would be classes of the next run."""
+    for name in data:
+        if name is not None and Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
+            raise invalid(
+                "out", str(out), f"a folder outside of the data set {name!r}",
+                "What is written there would be taken for examples. Next: name another folder.",
+            )  # fmt: skip
+
+
+@contextmanager
+def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
+    """Hold the folder against a second process.
+
+    Args:
+        folder: made if need be.
+        mark: the file of `MARKS` that this kind of work leaves; a folder with another one is not taken.
+
+    Raises:
+        InvalidArgument: another process is writing into it, it cannot be written to, or it is of other work.
+    """
+    for other, work in MARKS.items() if mark is not None else ():
+        if other != mark and (folder / other).is_file():
+            raise invalid(
+                "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
+            )
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InvalidArgument(
+            f"`out` is {str(folder)!r}, which another noiseproof is writing to; allowed: one at a time. "
+            "Next: wait for it, or name another folder."
+        ) from error
+    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
+        raise invalid(
+            "out", str(folder), "a folder that can be made and written to", f"Next: name another ({error})."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,209 @@
+"""The heads of a run: names and options from the configuration, estimators from the table."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from noiseproof.config.run import RunConfig
+from noiseproof.core.errors import InvalidArgument, NoiseproofError
+from noiseproof.core.files import write_json
+from noiseproof.core.progress import stage
+from noiseproof.core.registry import unknown_name
+from noiseproof.detect.transition_estimate import DEFAULT_METHOD, estimate_transition
+from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.estimators import HEADS
+from noiseproof.losses.losses import needs_transition
+from noiseproof.noise.transition import read_transition
+from noiseproof.pipelines.inputs import Part
+from noiseproof.pipelines.stages import Stages
+
+# With `recipe: default` no head of a run takes more steps, however large the data set, and the linear probe,
+# whose steps cost next to nothing, no fewer, however small: else it would be far from done.
+MAX_STEPS = 1000
+MIN_STEPS = {"linear": 500}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One head of a run.
+
+    Attributes:
+        name: in the results, unique in the run.
+        kind: name in the table of heads.
+        options: constructor arguments other than the seed.
+        num_seeds: it is trained with seeds 0 .. num_seeds - 1.
+    """
+
+    name: str
+    kind: str
+    options: Mapping[str, Any]
+    num_seeds: int
+
+    def build(self, seeds: Iterable[int] = (0,)) -> list[AbstractHead]:
+        """An unfitted estimator per seed."""
+        return [HEADS[self.kind](seed=seed, **self.options) for seed in seeds]
+
+    @property
+    def trains_seeds_apart(self) -> bool:
+        """Whether its seeds are trained one after the other, so that each can be kept as soon as it is done.
+
+        That is how a CPU trains MLPs (`heads.fit`).
+        """
+        return bool(self.build()[0].spec().architecture.hidden_layers) and not torch.cuda.is_available()
+
+    @property
+    def needs_two_views(self) -> bool:
+        """Whether it compares an example with an augmented view of itself.
+
+        Raises:
+            NoiseproofError: an option has a value that is not allowed.
+        """
+        terms = self.build()[0].spec().regularization
+        return terms.is_cross_view and bool(terms.weight_mse)
+
+    @property
+    def lacks_transition(self) -> bool:
+        """Whether its loss needs the transition matrix of the noise and none is given."""
+        training = self.build()[0].spec().training
+        return needs_transition(training.loss) and dict(training.loss_options)["transition"] is None
+
+    def with_transition(self, matrix: Any) -> Variant:
+        """The same head with this matrix for its loss.
+
+        Args:
+            matrix: (k, k), as nested lists, so that it can be saved with the head.
+        """
+        own = {**(self.options.get("loss_options") or {}), "transition": matrix}
+        return replace(self, options={**self.options, "loss_options": own})
+
+    def file(self, seed: int) -> str:
+        """Where the fitted head is saved, relative to the run folder, without suffix."""
+        return f"heads/{self.name}-seed{seed}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything its result depends on besides the data and the seed."""
+        return {"kind": self.kind, "options": dict(self.options)}
+
+
+def variants(config: RunConfig) -> list[Variant]:
+    """The heads a configuration names.
+
+    Raises:
+        InvalidArgument: for unknown heads and options, all of them at once.
+    """
+    mistakes: dict[str, list[str]] = {}  # what is wrong -> with which heads
+    found = []
+    for name, options in config.heads.items():
+        kind = options.get("kind", name)
+        if kind not in HEADS:
+            mistakes.setdefault(str(unknown_name("head", kind, HEADS)), []).append(name)
+            continue
+        allowed = _options_of(kind)
+        own = {option: value for option, value in options.items() if option != "kind"}
+        unknown = [unknown_name("option", option, allowed) for option in own if option not in allowed]
+        for error in unknown:
+            mistakes.setdefault(str(error), []).append(name)
+        if not unknown:
+            asked = {"min_steps": 1} if "epochs" in own else {}  # epochs asked for are kept
+            shared = _shared(config, kind, allowed) | asked
+            try:
+                options = shared | own | _loss(config, own)
+            except NoiseproofError as error:
+                mistakes.setdefault(str(error), []).append(name)
+                continue
+            variant = Variant(name, kind, options, config.seeds)
+            for mistake in _mistakes_of(variant, config):
+                mistakes.setdefault(mistake, []).append(name)
+            found.append(variant)
+    if mistakes:
+        raise InvalidArgument("\n".join(_told(names, what, config) for what, names in mistakes.items()))
+    return found
+
+
+def _told(names: Sequence[str], what: str, config: RunConfig) -> str:
+    """A mistake once, however many heads have it; what all have is the run's, such as its loss."""
+    is_shared = len(names) > 1 and len(names) == len(config.heads)
+    return what if is_shared else f"{', '.join(f'`heads.{name}`' for name in names)}: {what}"
+
+
+def _mistakes_of(variant: Variant, config: RunConfig) -> list[str]:
+    try:
+        if variant.needs_two_views and config.views < 2:
+            return [f"`views` is {config.views}; this head compares views. Next: --views 2."]
+    except (NoiseproofError, TypeError) as error:
+        return [str(error)]
+    return []
+
+
+def _loss(config: RunConfig, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The loss of a head that has its own options: a loss of its own keeps nothing of the run's."""
+    name, options = own.get("loss", config.loss), own.get("loss_options") or {}
+    if "loss" not in own and isinstance(options, Mapping):
+        options = {**config.loss_options, **options}
+    if isinstance(options, Mapping) and isinstance(options.get("transition"), str):
+        options = {**options, "transition": read_transition(Path(options["transition"])).tolist()}
+    said = {"loss": name, "loss_options": options}
+    return {key: value for key, value in said.items() if value not in (None, {})}
+
+
+def _options_of(kind: str) -> list[str]:
+    return [name for name in inspect.signature(HEADS[kind]).parameters if name != "seed"]
+
+
+def _shared(config: RunConfig, kind: str, allowed: list[str]) -> dict[str, Any]:
+    """Options that the run gives to every head that knows them."""
+    least, most = (MIN_STEPS.get(kind, 1), MAX_STEPS) if config.recipe == "default" else (1, None)
+    shared = {"recipe": config.recipe, "min_steps": least, "max_steps": config.max_steps or most}
+    return {name: value for name, value in shared.items() if name in allowed}
+
+
+TRANSITION = "transition.json"
+
+
+def with_transition(
+    heads: list[Variant], stages: Stages, train: Part, *, features: Callable[[], Any], depends_on: Any
+) -> tuple[list[Variant], list[str]]:
+    """Heads that lack a transition matrix get an estimate, which is a stage of the run.
+
+    Args:
+        heads: of the run.
+        stages: of the run; the estimate is kept as `transition.json`.
+        train: what the heads learn from.
+        features: of `train`, read only where they are needed.
+        depends_on: what the features depend on.
+
+    Returns:
+        The heads, and what a reader of the results has to know.
+    """
+    lacking = [head.name for head in heads if head.lacks_transition]
+    if not lacking:
+        return heads, []
+
+    def make(folder: Path) -> list[str]:
+        with stage("Transition matrix", total=len(train.dataset), unit="label") as bar:
+            found = estimate_transition(np.asarray(features()), train.given_labels)
+            bar.update(len(train.dataset))
+        names = [train.dataset.class_names[number] for number in found.classes]
+        write_json(
+            folder / TRANSITION,
+            found.to_json() | {"classes": names, "doubt": replace(found, classes=np.array(names)).doubt},
+        )
+        return [TRANSITION]
+
+    stages.once("transition", depends_on=[depends_on, train.given_labels, DEFAULT_METHOD], make=make)
+    found = json.loads(stages.path(TRANSITION).read_text())
+    note = (
+        f"The loss of {', '.join(lacking)} uses a transition matrix that was estimated from the training "
+        f"features ({found['method']}; share of wrong labels {found['rate']:.3f}): {TRANSITION}."
+    )
+    notes = [each for each in (note, found.get("doubt")) if each]
+    matrix = found["matrix"]
+    return [head.with_transition(matrix) if head.lacks_transition else head for head in heads], notes

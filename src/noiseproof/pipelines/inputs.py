@@ -1,0 +1,341 @@
+"""The data of a run: what heads learn from, what they are tested on, in domain and out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from noiseproof.config.data import DataConfig
+from noiseproof.config.run import RunConfig
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.records import Dataset, NoisyLabels
+from noiseproof.data.classes import align_labels, check_trainable
+from noiseproof.data.examples import as_array
+from noiseproof.data.shifts.shifts import augmented, shifted
+from noiseproof.data.sources import PREFIXES, open_dataset
+from noiseproof.data.splits import stratified_split, subset
+from noiseproof.noise.applied import labels_of_manifest
+from noiseproof.noise.labels import corrupt_labels, options_of
+
+Role = Literal["train", "test", "ood"]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One data set of a run.
+
+    Attributes:
+        role: what it is for.
+        dataset: its examples and labels, with the class ids of the training set.
+        whole: the data set whose features are extracted; larger than `dataset` where that was split off.
+        rows: of `whole` that `dataset` has; `None` for all.
+        noise: what was injected into the labels.
+        has_true_labels: its labels, or the clean ones beside them, are known to be right.
+    """
+
+    role: Role
+    dataset: Dataset
+    whole: Dataset
+    rows: Int[np.ndarray, " n"] | None = None
+    noise: NoisyLabels | None = None
+    has_true_labels: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the data set, unique in the run."""
+        return self.dataset.name
+
+    @property
+    def given_labels(self) -> np.ndarray:
+        """Class ids, may be wrong."""
+        assert self.dataset.given_labels is not None  # checked when it was opened
+        return self.dataset.given_labels
+
+    @property
+    def best_labels(self) -> np.ndarray:
+        """The truth where it is known, else the given labels."""
+        return self.given_labels if self.dataset.clean_labels is None else self.dataset.clean_labels
+
+    @property
+    def with_held_out(self) -> Dataset:
+        """All of `whole` with the labels that `dataset` has, which may be corrupted; others as given."""
+        if self.rows is None:
+            return self.dataset
+        assert self.whole.given_labels is not None  # checked when it was opened
+        given, clean = self.whole.given_labels.copy(), self.whole.clean_labels
+        given[self.rows] = self.given_labels
+        if self.noise is not None and clean is None:
+            clean = self.whole.given_labels  # what the noise was injected into
+        return dataclasses.replace(self.whole, name=self.name, given_labels=given, clean_labels=clean)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its entry in `run.json`."""
+        noise = self.noise and {
+            "kind": self.noise.kind,
+            "asked_rate": self.noise.asked_rate,
+            "realised_rate": self.noise.realised_rate,
+            "seed": self.noise.seed,
+        }
+        return {
+            "set": self.name,
+            "role": self.role,
+            "num_examples": len(self.dataset),
+            "num_classes": len(self.dataset.class_names),
+            "num_skipped": self.whole.num_skipped,
+            "fingerprint": self.dataset.fingerprint,
+            "class_names": list(self.dataset.class_names),
+            "label_noise": noise,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """All data of a run.
+
+    Attributes:
+        train: what heads learn from.
+        tests: the in-domain test set first, then those of other domains.
+        views: the examples of `train`, augmented in two ways, in the same order; none unless asked for.
+    """
+
+    train: Part
+    tests: tuple[Part, ...]
+    views: tuple[Dataset, ...]
+
+    @property
+    def all(self) -> tuple[Part, ...]:
+        """The training part, then the others."""
+        return (self.train, *self.tests)
+
+    @property
+    def to_extract(self) -> list[Dataset]:
+        """Every data set once, whatever it is used for."""
+        wholes = [*(part.whole for part in self.all), *self.views]
+        return list({dataset.fingerprint: dataset for dataset in wholes}.values())
+
+
+def open_parts(config: RunConfig) -> Parts:
+    """Open, split, corrupt and shift what the configuration names; nothing is encoded yet."""
+    whole = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
+    check_trainable(whole)
+    if config.test is None:
+        train, test = _split(whole, config)
+    else:
+        train = Part("train", whole, whole)
+        test = _evaluation_set(config, config.test, "test", whole.class_names)
+    views = views_of(train.dataset, config)
+    tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
+    tests += [_evaluation_set(config, name, "ood", whole.class_names) for name in config.ood]
+    _check_same_width(train, tests)
+    first, *others = _named([corrupted(train, config), *tests])
+    return Parts(first, tuple(others), views)
+
+
+def views_of(dataset: Dataset, config: RunConfig) -> tuple[Dataset, ...]:
+    """The examples, augmented in two ways; nothing unless two views are asked for."""
+    numbers = range(config.views if config.views > 1 else 0)
+    return tuple(augmented(dataset, view=number, seed=config.seed) for number in numbers)
+
+
+def notes(config: RunConfig, parts: Parts) -> list[str]:
+    """What a reader of the results has to know about the data."""
+    said = []
+    unknown = [part.name for part in parts.tests if not part.has_true_labels]
+    sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
+    if parts.train.noise is not None and unknown:
+        said.append(
+            "Labels as your data has them count as right: of what heads learn from those before noise was "
+            f"put in, of {sets} those that accuracy is against. Whether they are right is not known."
+        )
+    elif parts.train.noise is not None:
+        said.append("Labels as they were before noise was put in count as right.")
+    elif unknown:
+        said.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
+    for part in parts.tests:
+        if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
+            said.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
+    for earlier, part in itertools.combinations(parts.tests, 2):
+        if earlier.rows is None and part.dataset.fingerprint == earlier.dataset.fingerprint:
+            said.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
+    if config.limit is not None:
+        said.append(f"At most {config.limit} random examples of each data set were used.")
+    for dataset in parts.to_extract:
+        if dataset.num_skipped:
+            said.append(f"{dataset.num_skipped} unreadable examples of {dataset.name} were left out.")
+    return said
+
+
+def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+    """One data set as the configuration says, with labels and examples that can be encoded."""
+    dataset = open_labelled(config, name, label=label, clean_label=clean_label)
+    if dataset.kind == "text":
+        raise BadData(
+            f"{name!r} holds texts, and no text encoder is here yet; allowed: images, or features as an NPZ "
+            "file. Next: encode the texts elsewhere and pass features, or name a column with `image`."
+        )
+    return dataset
+
+
+def open_labelled(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+    """One data set as the configuration says, with labels."""
+    dataset = open_dataset(
+        name,
+        label=label,
+        image=config.image,
+        text=config.text,
+        clean_label=clean_label,
+        limit=config.limit,
+        seed=config.seed,
+        on_error=config.on_error,
+    )
+    if dataset.given_labels is None:
+        raise BadData(f"{name!r} has no labels. Next: name their column with `label`.")
+    return dataset
+
+
+def _split(whole: Dataset, config: RunConfig) -> tuple[Part, Part]:
+    assert whole.given_labels is not None  # checked when it was opened
+    train_rows, test_rows = stratified_split(
+        whole.given_labels,
+        test_fraction=config.test_fraction,
+        seed=config.seed,
+        class_names=whole.class_names,
+    )
+    train = subset(whole, train_rows)
+    test = subset(whole, test_rows, name=f"{short_name(whole.name)} (held out)")
+    is_known = whole.clean_labels is not None
+    return (
+        Part("train", train, whole, train_rows),
+        Part("test", test, whole, test_rows, has_true_labels=is_known),
+    )
+
+
+def _evaluation_set(config: RunConfig, name: str, role: Role, class_names: tuple[str, ...]) -> Part:
+    # A label column named for it wins; the true labels of the training set are that of a test set.
+    label = config.test_label or config.clean_label or config.label
+    label = None if label == "auto" else label
+    try:
+        opened = open_one(config, name, label=label, clean_label=None)
+    except (UnknownName, InvalidArgument) as error:
+        if label is None or "`label`" not in str(error):
+            raise
+        raise type(error)(
+            f"{error} For `test` and `ood` that is `test_label`. Next: --test-label with the name of their "
+            "label column, or --test-label auto to find it."
+        ) from error
+    dataset = align_labels(opened, class_names)
+    is_true = label is not None and label == config.clean_label
+    return Part(role, dataset, dataset, has_true_labels=is_true)
+
+
+def _check_same_width(train: Part, tests: Sequence[Part]) -> None:
+    """Features that are given have to be of one encoder, which nobody else can check."""
+    for part in tests:
+        if train.dataset.kind == part.dataset.kind == "features":
+            ours, theirs = (len(each.dataset.examples[0]) for each in (train, part))
+            if ours != theirs:
+                raise BadData(
+                    f"{part.name!r} has features of width {theirs}, the training set {train.name!r} of width "
+                    f"{ours}; allowed: one width. Next: make both with the same encoder and layer."
+                )
+
+
+def _shifted(test: Part, kind: str, config: RunConfig) -> Part:
+    dataset = shifted(test.dataset, kind, seed=config.seed)
+    dataset = dataclasses.replace(dataset, name=f"{short_name(config.test or config.train)} + {kind}")
+    return Part("ood", dataset, dataset, has_true_labels=test.has_true_labels)
+
+
+def corrupted(train: Part, config: DataConfig) -> Part:
+    """The same examples with the noise that the configuration injects."""
+    if config.noise_manifest is not None:
+        is_whole = config.limit is None and train.whole.num_skipped == 0
+        made = labels_of_manifest(
+            config.noise_manifest, train.dataset, whole=train.whole if is_whole else None
+        )
+        noise = made.as_labels()
+    elif config.corrupt is not None:
+        options = config.corrupt
+        noise = corrupt_dataset(
+            train.dataset, kind=options.kind, rate=options.rate, seed=config.seed, class_map=options.class_map
+        )
+    else:
+        return train
+    dataset = dataclasses.replace(train.dataset, given_labels=noise.given, clean_labels=noise.clean)
+    return dataclasses.replace(train, dataset=dataset, noise=noise)
+
+
+def _named(parts: list[Part]) -> list[Part]:
+    """With names that fit a table: paths without their folders, where that tells the sets apart."""
+    short = [short_name(part.name) for part in parts]
+    names = short if len(set(short)) == len(short) else [part.name for part in parts]
+    seen: set[str] = set()
+    named = []
+    for part, name in zip(parts, names, strict=True):
+        unique, count = name, 1
+        while unique in seen:  # the same data set may be named twice, a row of the results not
+            count += 1
+            unique = f"{name} #{count}"
+        seen.add(unique)
+        named.append(dataclasses.replace(part, dataset=dataclasses.replace(part.dataset, name=unique)))
+    return named
+
+
+def short_name(name: str) -> str:
+    """A path without its folders, a public data set without its source; a shift keeps its kind."""
+    prefix, _, address = name.partition(":")
+    if prefix == "shift":
+        kind, _, inner = address.partition(":")
+        return f"{short_name(inner)} + {kind}"
+    if prefix in ("idx", "clothing1m", "webvision", "food101n", "cifarn"):
+        return "/".join(Path(address).parts[-2:])
+    return address if prefix in PREFIXES else Path(name).name or name
+
+
+def corrupt_dataset(
+    dataset: Dataset,
+    *,
+    kind: str,
+    rate: float | None,
+    seed: int,
+    class_map: str | Mapping[Any, Any] | None = None,
+    transition: Any = None,
+    features: Any = None,
+) -> NoisyLabels:
+    """Wrong labels for a data set; the true ones are where the noise starts, if they are known.
+
+    Args:
+        dataset: with labels.
+        kind: a name of `KINDS`; "real" takes the given labels beside the true ones.
+        rate: see `corrupt_labels`, as for the others.
+        seed: of the draw.
+        class_map: of kind "asymmetric".
+        transition: of kind "asymmetric".
+        features: in the order of the examples; by default the examples themselves as numbers.
+
+    Raises:
+        BadData: no labels; kind "real" without true labels.
+    """
+    given, clean = dataset.given_labels, dataset.clean_labels
+    if given is None:
+        raise BadData(f"{dataset.name!r} has no labels. Next: name their column with `label`.")
+    if kind == "real" and clean is None:
+        raise BadData(
+            f"Kind 'real' compares two columns of labels, and {dataset.name!r} has one; allowed: a column of "
+            "the true labels too. Next: name it with `clean_label`."
+        )
+    if features is None and "features" in options_of(kind):
+        features = as_array(dataset)
+    return corrupt_labels(
+        given if clean is None else clean,
+        kind=kind, rate=rate, num_classes=len(dataset.class_names), seed=seed, class_map=class_map,
+        transition=transition, features=features, given=given if kind == "real" else None,
+        class_names=dataset.class_names,
+    )  # fmt: skip

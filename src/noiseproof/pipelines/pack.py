@@ -1,0 +1,75 @@
+"""A trained encoder as two small files that others can use: float16 weights and the card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from noiseproof.backbones.weights import read_checkpoint
+from noiseproof.core import files
+from noiseproof.core.errors import BadData, MissingFile, invalid
+from noiseproof.pipelines.cards import CARD, provenance
+
+WEIGHTS = "model.safetensors"
+# Of the run that made it, not of the encoder.
+_LEFT_OUT = ("identity", "evaluation", "versions", "hardware")
+_VERSIONS = ("noiseproof", "torch", "timm", "open-clip-torch", "accelerate", "numpy")
+
+
+def pack(folder: Path, *, name: str, out: Path) -> Path:
+    """Write `out`/`name`.safetensors and, last, `out`/`name`.json.
+
+    Args:
+        folder: what `pretrain` left.
+        name: letters, digits, `-` and `_`.
+        out: made if need be.
+
+    Returns:
+        Path of the weights.
+
+    Raises:
+        MissingFile: the training in `folder` is not finished.
+        BadData: a weight is outside the range of float16.
+    """
+    if not re.fullmatch(r"[a-z0-9][\w-]*", name):
+        raise invalid("name", name, "small letters, digits, '-' and '_'")
+    if not (folder / CARD).is_file():
+        raise MissingFile(
+            f"{str(folder)!r} has no {CARD}, so no training has finished there. Next: repeat its command."
+        )
+    card = json.loads((folder / CARD).read_text())
+    state = {key: _halved(key, value) for key, value in read_checkpoint(folder / WEIGHTS).items()}
+    content = save(state, metadata=provenance(card))
+    files.write_bytes(out / f"{name}.safetensors", content)
+    files.write_json(out / f"{name}.json", {"name": name} | _told(card, content))
+    return out / f"{name}.safetensors"
+
+
+def _halved(key: str, value: torch.Tensor) -> torch.Tensor:
+    if not value.is_floating_point():
+        return value
+    half = value.to(torch.float16)
+    if not torch.isfinite(half).all():
+        raise BadData(
+            f"The weight {key!r} goes up to {float(value.abs().max()):.3g}; allowed: up to 65504, the range "
+            "of float16. Next: share the float32 file instead."
+        )
+    return half.contiguous()
+
+
+def _told(card: dict[str, Any], content: bytes) -> dict[str, Any]:
+    kept = {key: value for key, value in card.items() if key not in _LEFT_OUT}
+    versions = {name: card["versions"][name] for name in _VERSIONS if name in card["versions"]}
+    return kept | {
+        "versions": versions,
+        "cpu": card["hardware"]["cpu"],
+        "gpu": card["hardware"]["gpu"],
+        "dtype": "float16",
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }

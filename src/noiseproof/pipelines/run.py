@@ -1,0 +1,292 @@
+"""The whole flow: data -> features -> spectrum, suspect labels, heads -> evaluation -> report.
+
+`run` below is that sentence. Every step leaves files and is done once: a second start skips what is
+finished, goes on with the rest and ends with the same results. The run folder changes when all are done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.config.run import RunConfig
+from noiseproof.core.files import write_bytes, write_json
+from noiseproof.core.progress import stage
+from noiseproof.core.records import Dataset
+from noiseproof.core.version import __version__
+from noiseproof.detect.find_issues import find_label_issues
+from noiseproof.diagnose.spectrum import spectra
+from noiseproof.evaluate.protocol import evaluate_head
+from noiseproof.evaluate.results import ResultRow, read_results
+from noiseproof.export.issue_files import read_found, write_issues
+from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.features.matrix import ShardedMatrix
+from noiseproof.features.store import StoredFeatures
+from noiseproof.heads.abstract import fit_heads
+from noiseproof.heads.estimators import load_head
+from noiseproof.heads.files import SUFFIXES
+from noiseproof.heads.fit import num_steps
+from noiseproof.pipelines.encoding import backbone_of, encoded
+from noiseproof.pipelines.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.heads import Variant, variants, with_transition
+from noiseproof.pipelines.inputs import Part, Parts, notes, open_one, open_parts, short_name, views_of
+from noiseproof.pipelines.provenance import differences, made_with
+from noiseproof.pipelines.stages import Stages
+from noiseproof.report.page import write_report
+
+SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
+CARD, PAGE = "run.json", "report.html"
+EVALUATE = "evaluate"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: the run folder.
+        report: the page.
+        rows: a row per head x seed x evaluation set.
+        card: the contents of `run.json`.
+    """
+
+    folder: Path
+    report: Path
+    rows: list[ResultRow]
+    card: dict[str, Any]
+
+
+@dataclass(eq=False)
+class _Run:
+    """What the steps of one run share."""
+
+    config: RunConfig
+    stages: Stages
+    say: Callable[[str], None]
+    stored: dict[str, StoredFeatures] = field(default_factory=dict)  # by fingerprint of the data set
+    num_encoded: int = 0
+    notes: list[str] = field(default_factory=list)  # of the heads, for the card
+
+
+def run(
+    config: RunConfig, *, command: str = "noiseproof.run(...)", say: Callable[[str], None] = lambda line: None
+) -> RunResult:
+    """From data and a frozen encoder to a report.
+
+    Args:
+        config: what to do, from `noiseproof.config.run.load_config`.
+        command: how the user started it, for the card.
+        say: receives a line where there is something to tell.
+
+    Raises:
+        NoiseproofError: of the data, the encoder, an option; what was on disk stays.
+    """
+    check_is_apart(config.out, (config.train, config.test, *config.ood))
+    with only_process_in(config.out, mark=CARD):
+        this = _Run(config, Stages(config.out, made_with=made_with(command)), say)
+        heads = variants(config)  # a misspelt option is found before any work
+        parts = open_parts(config)
+        backbone = backbone_of(config, parts.train.whole)
+        for dataset in parts.to_extract:
+            _extract(this, dataset, backbone)
+        _diagnose(this, parts)
+        _detect(this, parts.train)
+        heads, this.notes = with_transition(
+            heads, this.stages, parts.train, features=lambda: _features(this, parts.train),
+            depends_on=_key_of(this, parts.train),
+        )  # fmt: skip
+        fitted = [_fit(this, head, parts) for head in heads]
+        _evaluate(this, heads, fitted, parts.tests)
+        _publish(this)
+        contents = _write_card(this, parts, backbone)
+        report = write_report(config.out)
+        return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
+
+
+def extract_set(config: RunConfig) -> list[StoredFeatures]:
+    """Only the features of `config.train`, kept in `config.out`; of two views, each in a folder there."""
+    check_is_apart(config.out, [config.train])
+    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
+    backbone = backbone_of(config, dataset)
+    views = views_of(dataset, config)
+    sets = [(view, config.out / f"view-{k}") for k, view in enumerate(views)] or [(dataset, config.out)]
+    return [encoded(config, each, backbone, store) for each, store in sets]
+
+
+def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
+    begin = time.perf_counter()
+    stored = encoded(this.config, dataset, backbone, this.config.cache)
+    this.num_encoded += stored.num_encoded
+    this.stored[dataset.fingerprint] = stored
+    this.stages.once(
+        f"extract-{dataset.fingerprint[:16]}",
+        title=f"extract {short_name(dataset.name)}",
+        depends_on=stored.manifest["key"],
+        make=lambda folder: (),
+        spent_s=time.perf_counter() - begin,
+    )
+
+
+def _features(this: _Run, part: Part) -> ShardedMatrix:
+    """Of the examples of a part, still on disk."""
+    features = this.stored[part.whole.fingerprint].features
+    return features if part.rows is None else features.rows(part.rows)
+
+
+def _key_of(this: _Run, part: Part) -> list[Any]:
+    """What results on the features of a part depend on."""
+    key = this.stored[part.whole.fingerprint].manifest["key"]
+    return [key, part.rows, part.dataset.class_names]
+
+
+def _diagnose(this: _Run, parts: Parts) -> None:
+    def make(folder: Path) -> list[str]:
+        entries = []
+        with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
+            for part in parts.all:
+                raw, centred = (found.to_json() for found in spectra(_features(this, part)))
+                entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
+                bar.update()
+        write_json(folder / SPECTRUM, entries)
+        return [SPECTRUM]
+
+    depends_on = [[part.name, part.role, _key_of(this, part)] for part in parts.all]
+    this.stages.once("spectrum", depends_on=depends_on, make=make)
+
+
+def _detect(this: _Run, train: Part) -> None:
+    """Every label the user gave is checked, also where heads are tested: leave-one-out needs no split."""
+    dataset, stored = train.with_held_out, this.stored[train.whole.fingerprint]
+
+    def make(folder: Path) -> list[str]:
+        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
+            issues = find_label_issues(
+                stored.features, dataset.given_labels, ids=dataset.ids,
+                class_names=dataset.class_names, seed=this.config.seed,
+            )  # fmt: skip
+            bar.update(len(dataset))
+        written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
+        return [*written, *write_thumbnails(issues, dataset, folder)]
+
+    labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
+    depends_on = [stored.manifest["key"], labels, this.config.seed]
+    this.stages.once("label issues", depends_on=depends_on, make=make)
+
+
+def _fit(this: _Run, head: Variant, parts: Parts) -> list[str]:
+    """Train one head with all its seeds; the keys of the results."""
+    seeds = list(range(head.num_seeds))
+    if head.trains_seeds_apart:
+        return [_fit_seeds(this, head, [k], parts, name=f"seed-{k}-of-{head.name}") for k in seeds]
+    return [_fit_seeds(this, head, seeds, parts, name=f"head-{head.name}")]
+
+
+def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts, *, name: str) -> str:
+    train, views = parts.train, [this.stored[view.fingerprint] for view in parts.views]
+    which = f", seed {seeds[0]}" if head.trains_seeds_apart and head.num_seeds > 1 else ""
+
+    def make(folder: Path) -> list[str]:
+        fitted = head.build(seeds)
+        sources = [stored.features for stored in views] or [_features(this, train)]
+        steps = num_steps([one.spec() for one in fitted], len(train.dataset))
+        with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
+            first, *others = (np.asarray(features) for features in sources)  # once, not for every seed
+            second = others[0] if others else None
+            fit_heads(fitted, first, train.given_labels, second_view=second, on_step=bar.update)
+        for seed, one in zip(seeds, fitted, strict=True):
+            one.save(folder / head.file(seed))
+        return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
+
+    keys = [stored.manifest["key"] for stored in views]
+    depends_on = [head.to_json(), seeds, _key_of(this, train), train.given_labels, keys]
+    return this.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
+
+
+def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tests: Sequence[Part]) -> None:
+    """In domain and out of it, against the true labels where they are known."""
+
+    def make(folder: Path) -> list[str]:
+        trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
+        sets = [(part, _features(this, part)) for part in tests]
+        lines = []
+        with stage("Evaluation", total=len(trained) * len(tests), unit="set") as bar:
+            for head, seed in trained:
+                classifier = load_head(this.stages.path(head.file(seed) + SUFFIXES[0]))
+                for part, features in sets:
+                    row = evaluate_head(
+                        classifier, features, part.best_labels, name=head.name, seed=seed,
+                        set_name=part.name, domain="ood" if part.role == "ood" else "id",
+                        class_names=part.dataset.class_names,
+                    )  # fmt: skip
+                    lines.append(row.to_line() + "\n")
+                    bar.update()
+        write_bytes(folder / RESULTS, "".join(lines).encode())
+        return [RESULTS]
+
+    names = [head.name for head in heads]
+    depends_on = [
+        names,
+        fitted,
+        [[part.name, part.role, _key_of(this, part), part.best_labels] for part in tests],
+    ]
+    this.stages.once(EVALUATE, depends_on=depends_on, make=make)
+
+
+def _publish(this: _Run) -> None:
+    """Replace the run that was in the folder by this one, and say what changed.
+
+    Card and page of the run before go first: cut short from here on, a start leaves results without a card,
+    which the next start completes, and never a card beside results that are not its own.
+    """
+    if this.stages.has_news:
+        for name in (CARD, PAGE):
+            (this.config.out / name).unlink(missing_ok=True)
+    if this.stages.redone:
+        this.say("Done again, because settings or data changed: " + ", ".join(this.stages.redone) + ".")
+    if dropped := this.stages.publish():
+        this.say("Deleted, because no longer part of this run: " + ", ".join(dropped) + ".")
+
+
+def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
+    # Of the start that made the results, which need not be this one.
+    made_with = this.stages.made_with[EVALUATE]
+    found = read_found(this.config.out)  # from disk, so that a skipped stage counts as well
+    contents = {
+        "noiseproof": __version__,
+        "command": made_with["command"],
+        "created": made_with["created"],
+        "config": this.config.model_dump(mode="json"),
+        "data": [part.to_json() for part in parts.all],
+        "backbone": _backbone_card(this, parts.train, backbone),
+        "seeds": list(range(this.config.seeds)),
+        "versions": made_with["versions"],
+        "hardware": made_with["hardware"],
+        "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
+        "encoder_passes": this.num_encoded,
+        "num_suspect_labels": found["num_issues"],
+        "detection": found["against_truth"],
+        "notes": notes(this.config, parts) + this.notes + differences(this.stages.made_with, EVALUATE),
+    }
+    write_json(this.config.out / CARD, contents)
+    return contents
+
+
+def _backbone_card(this: _Run, train: Part, backbone: AbstractBackbone) -> dict[str, Any]:
+    manifest = this.stored[train.whole.fingerprint].manifest
+    return {
+        "name": backbone.name,
+        "dim": manifest["dim"],
+        "layer": backbone.layer,
+        "weights_hash": backbone.weights_hash,
+        "transform": backbone.transform,
+        "engine": manifest["engine"],
+        "features_agree_within": manifest["features_agree_within"],
+        "precision": this.config.precision,
+        "dtype": this.config.dtype,
+    }

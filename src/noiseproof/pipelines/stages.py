@@ -1,0 +1,231 @@
+"""Which stages of a run are finished, on disk, so that a second start goes on where the first stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from noiseproof.core.errors import invalid
+from noiseproof.core.files import digest, hash_file, write_json
+from noiseproof.core.version import __version__
+
+SCHEMA = 2
+_FOLDER = ".stages"
+# A user may keep other files beside ours; these are swept, so they must not be there before us.
+_OURS = (
+    "heads/*-seed*.safetensors", "heads/*-seed*.json", "thumbnails/[0-9][0-9][0-9][0-9][0-9].png",
+    ".*.partial", "heads/.*.partial", "thumbnails/.*.partial", ".stages/.*.partial",
+)  # fmt: skip
+
+
+class Stages:
+    """The finished stages of one run folder.
+
+    A stage has a key, the hash of everything its result depends on, and files it leaves. Its marker is
+    written after the files, so its existence means they are complete; a marker with another key, or files
+    that are not what was written, mean the stage is done again.
+
+    What a start makes waits in a folder of its own until `publish`, so a start that fails leaves the run
+    before it as it was, and the next one goes on from what waits.
+
+    Args:
+        folder: the run folder, made if need be.
+        made_with: what is noted with each stage that this start does, such as versions.
+
+    Raises:
+        InvalidArgument: the folder is none of ours and has files in it that we would delete.
+    """
+
+    def __init__(self, folder: Path, *, made_with: Mapping[str, Any] | None = None) -> None:
+        _check_nothing_is_lost(folder)
+        self.folder = folder
+        self.wall_s: dict[str, float] = {}
+        self.made_with: dict[str, Mapping[str, Any]] = {}
+        self.redone: list[str] = []
+        self._made_with = dict(made_with or {})
+        self._waiting = folder / _FOLDER / "waiting"
+        self._used: dict[str, dict[str, Any]] = {}
+        (self._waiting / _FOLDER).mkdir(parents=True, exist_ok=True)
+
+    def once(
+        self,
+        name: str,
+        *,
+        depends_on: Any,
+        make: Callable[[Path], Iterable[str]],
+        title: str = "",
+        spent_s: float = 0.0,
+    ) -> str:
+        """Do a stage unless it is finished; its wall time is that of the start that did it.
+
+        Args:
+            name: of the stage, unique in the run.
+            depends_on: everything the result depends on, plain values and arrays.
+            make: does the work and writes files into the folder it is given; returns their names, relative
+                to it.
+            title: under which the stage is shown and its wall time counts; stages may share one.
+            spent_s: time the stage took before this call.
+
+        Returns:
+            The key, for stages that depend on this one.
+        """
+        title = title or name
+        key = digest({"schema": SCHEMA, "version": __version__, "name": name, "on": depends_on})
+        marker = self._finished(name, key)
+        if marker is None:
+            if any(self._read(home, name) for home in (self.folder, self._waiting)):
+                self.redone += [title] if title not in self.redone else []
+            self._forget(self._waiting, name)
+            begin = time.perf_counter()
+            files = list(make(self._waiting))
+            wall_s = time.perf_counter() - begin + spent_s
+            hashes = {file: hash_file(self._waiting / file) for file in files}
+            made_with = self._made_with
+            marker = {"key": key, "title": title, "wall_s": wall_s, "files": hashes, "made_with": made_with}
+            write_json(_marker(self._waiting, name), marker)
+        self._used[name] = marker
+        self.made_with[title] = marker["made_with"]
+        self.wall_s[title] = self.wall_s.get(title, 0.0) + marker["wall_s"]
+        return key
+
+    def check_free(self, files: Iterable[str], *, unedited: Iterable[str] = ()) -> None:
+        """Raise where a file of this name is in the folder and no stage left it.
+
+        Args:
+            files: names of what a stage will write.
+            unedited: of these, those that people work on: they have to be as a stage left them, too.
+
+        Raises:
+            InvalidArgument: it is named; `publish` would replace it.
+        """
+        markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
+        # What waits may have been moved already, before its marker was.
+        markers += [self._read(self._waiting, path.stem) for path in (self._waiting / _FOLDER).glob("*.json")]
+        ours: dict[str, list[str]] = {}
+        for marker in filter(None, markers):
+            for file, key in marker["files"].items():
+                ours.setdefault(file, []).append(key)
+        for file in unedited:
+            is_there = file in ours and (self.folder / file).is_file()
+            if is_there and hash_file(self.folder / file) not in ours[file]:
+                raise invalid(
+                    "out", str(self.folder), "a folder whose exports are as they were written",
+                    f"{file!r} was changed since, and would be replaced. Next: move it away, or name another "
+                    "folder.",
+                )  # fmt: skip
+        for file in files:
+            if file not in ours and (self.folder / file).exists():
+                raise invalid(
+                    "out", str(self.folder), "a folder without files of these names that are not ours",
+                    f"It has {file!r}, which would be replaced. Next: move it away, or name another folder.",
+                )  # fmt: skip
+
+    def path(self, file: str) -> Path:
+        """Where a file that a stage of this run left is now."""
+        names = (name for name, marker in self._used.items() if file in marker["files"])
+        is_waiting = any(_marker(self._waiting, name).is_file() for name in names)
+        waiting = self._waiting / file
+        return waiting if is_waiting and waiting.is_file() else self.folder / file
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `publish` would change the run folder."""
+        kept = {_marker(self.folder, name) for name in self._used}
+        stale = any(path not in kept for path in (self.folder / _FOLDER).glob("*.json"))
+        return stale or any((self._waiting / _FOLDER).glob("*.json"))
+
+    def publish(self) -> list[str]:
+        """Put what waits into the run folder and delete what is not part of this run any more.
+
+        Files are moved one by one and markers after them: if it is cut short, the next start finds each file
+        in one place or the other.
+
+        Returns:
+            Titles of the stages whose results were deleted; names, where a stage of that title is left.
+        """
+        names = [path.stem for path in sorted((self.folder / _FOLDER).glob("*.json"))]
+        stale = {name: self._read(self.folder, name) or {} for name in names if name not in self._used}
+        for name, marker in self._used.items():
+            if _marker(self._waiting, name).is_file():
+                self._publish(name, marker)
+        for name in stale:
+            self._forget(self.folder, name)
+        shutil.rmtree(self._waiting)
+        self._sweep()
+        titles = {name: marker.get("title", name) for name, marker in stale.items()}
+        return list(dict.fromkeys(name if titles[name] in self.wall_s else titles[name] for name in stale))
+
+    def _publish(self, name: str, marker: dict[str, Any]) -> None:
+        self._used[name] = marker
+        for file in marker["files"]:
+            if (self._waiting / file).is_file():
+                (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+                (self._waiting / file).replace(self.folder / file)
+        before = self._read(self.folder, name)
+        _marker(self._waiting, name).replace(_marker(self.folder, name))
+        self._unlink(self.folder, before)
+
+    def _finished(self, name: str, key: str) -> dict[str, Any] | None:
+        """The marker of a stage whose files are all there, wherever it lies."""
+        marker = self._read(self.folder, name)
+        if marker and marker["key"] == key and self._is_intact(marker["files"], self.folder):
+            self._forget(self._waiting, name)  # of a start with other settings
+            return marker
+        marker = self._read(self._waiting, name)
+        if marker and marker["key"] == key and self._is_intact(marker["files"], self._waiting, self.folder):
+            if not all((self._waiting / file).is_file() for file in marker["files"]):
+                self._publish(name, marker)  # which was cut short between two files
+            return marker
+        return None
+
+    def _read(self, home: Path, name: str) -> dict[str, Any] | None:
+        try:
+            marker = json.loads(_marker(home, name).read_text())
+            return marker if {"key", "wall_s", "files", "made_with"} <= marker.keys() else None
+        except (OSError, ValueError, AttributeError):
+            return None
+
+    def _is_intact(self, files: dict[str, str], *homes: Path) -> bool:
+        """Whether the first of these folders that has a file has it as it was written, for every file."""
+        found = {file: next((h / file for h in homes if (h / file).is_file()), None) for file in files}
+        return all(path is not None and hash_file(path) == files[file] for file, path in found.items())
+
+    def _forget(self, home: Path, name: str) -> None:
+        marker = self._read(home, name)
+        _marker(home, name).unlink(missing_ok=True)  # first: without it the files count for nothing
+        self._unlink(home, marker)
+
+    def _unlink(self, home: Path, marker: dict[str, Any] | None) -> None:
+        """The files of an old marker, but those that a stage of this run has by now, or somebody edited."""
+        kept = {file for used in self._used.values() for file in used["files"]}
+        for file, key in (marker or {"files": {}})["files"].items():
+            if file not in kept and self._is_intact({file: key}, home):
+                (home / file).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Delete what killed processes left: files that look like ours and that no marker names."""
+        kept = {self.folder / file for used in self._used.values() for file in used["files"]}
+        for pattern in _OURS:
+            for path in self.folder.glob(pattern):
+                if path not in kept:
+                    path.unlink(missing_ok=True)
+
+
+def _check_nothing_is_lost(folder: Path) -> None:
+    """A run deletes leftovers of its own by their names; in somebody else's folder they are none."""
+    if (folder / _FOLDER).is_dir():
+        return
+    found = sorted(path.relative_to(folder) for pattern in _OURS for path in folder.glob(pattern))
+    if found:
+        raise invalid(
+            "out", str(folder), "a folder for runs only",
+            f"It has files that a run would delete, such as {str(found[0])!r}. Next: name another folder.",
+        )  # fmt: skip
+
+
+def _marker(home: Path, name: str) -> Path:
+    return home / _FOLDER / f"{name}.json"

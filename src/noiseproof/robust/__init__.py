@@ -1,0 +1,1 @@
+"""Heads trained on wrong labels by a scheme of their own: co-teaching, DivideMix, Meta-Weight-Net."""

@@ -1,0 +1,131 @@
+"""What estimators share that train one or two heads in a way of their own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.rng import torch_seed
+from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.estimators import LinearProbe
+from noiseproof.heads.fit import Examples, State
+from noiseproof.heads.recipes import Spec
+from noiseproof.heads.training_data import features_to_predict, training_data
+from noiseproof.losses.batch import PlainLoss, plain_loss
+
+T = TypeVar("T", bound="AbstractWrapped")
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a fit starts from, checked.
+
+    Attributes:
+        head: of the user's options, not fitted.
+        features: (n, d), float32.
+        encoded: given labels as class ids.
+        classes: labels as they were given, sorted.
+    """
+
+    head: AbstractHead
+    features: Float[np.ndarray, "n d"]
+    encoded: Int[np.ndarray, " n"]
+    classes: np.ndarray
+
+    @property
+    def spec(self) -> Spec:
+        """Of the head."""
+        return self.head.spec()
+
+    def specs(self, number: int) -> list[Spec]:
+        """Of heads that differ in what they draw; the first is the user's."""
+        others = (torch_seed(self.spec.seed, "another head", i) for i in range(1, number))
+        return [self.spec, *(replace(self.spec, seed=seed) for seed in others)]
+
+    def loss(self) -> PlainLoss:
+        """Of the head's options.
+
+        Raises:
+            InvalidArgument: one that needs more than an example at a time, or a transition matrix.
+        """
+        training = self.spec.training
+        return plain_loss(training.loss, training.loss_options, num_classes=len(self.classes))
+
+    def examples(self, features: np.ndarray | None = None, encoded: np.ndarray | None = None) -> Examples:
+        """These, or others of the same classes, where they are computed with."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        matrix = torch.from_numpy(self.features if features is None else features)
+        labels = torch.from_numpy((self.encoded if encoded is None else encoded).astype(np.int64))
+        return Examples((matrix.to(device),), labels.to(device), len(self.classes))
+
+
+class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
+    """A classifier on features made of heads that were trained together.
+
+    Attributes:
+        classes_: (k,) labels as they were given, sorted.
+        n_features_in_: d.
+        heads_: the fitted heads; probabilities are their mean. Each can be saved.
+    """
+
+    head: AbstractHead | None
+    classes_: np.ndarray
+    n_features_in_: int
+    heads_: tuple[AbstractHead, ...]
+
+    @abstractmethod
+    def check_options(self) -> None:
+        """Raise `InvalidArgument` where an option is out of range."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # They leave out what looks wrong, which costs accuracy where labels are right and classes overlap.
+        tags.classifier_tags.poor_score = True
+        return tags
+
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Class probabilities, columns in the order of `classes_`."""
+        check_is_fitted(self)
+        features = features_to_predict(self, X)
+        return np.mean([head.predict_proba(features) for head in self.heads_], axis=0)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row."""
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+    def _material(self, X: Any, y: Any) -> Material:
+        if self.head is not None and not isinstance(self.head, AbstractHead):
+            raise invalid("head", self.head, "a LinearProbe or MLPProbe, or None")
+        head = LinearProbe() if self.head is None else clone(self.head)
+        self.check_options()
+        if head.spec().regularization.is_active:
+            raise invalid("head", type(head).__name__, "LinearProbe or MLPProbe, which have no regularisers")
+        if head.spec().training.noise_tolerant:
+            raise invalid("head.noise_tolerant", True, "False: wrong labels are the business of this trainer")
+        features, labels = training_data([self], X, y)
+        classes, encoded = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise BadData(
+                f"The labels hold one class only, {classes.tolist()[0]!r}; allowed: two or more. "
+                "Next: check the label column."
+            )
+        return Material(head, features, encoded, classes)
+
+    def _keep(self: T, material: Material, states: Sequence[State]) -> T:
+        heads = []
+        for spec, state in zip(material.specs(len(states)), states, strict=True):
+            head = clone(material.head).set_params(seed=spec.seed)
+            head.classes_, head.n_features_in_, head.state_ = material.classes, self.n_features_in_, state
+            heads.append(head)
+        self.heads_, self.classes_ = tuple(heads), material.classes
+        return self

@@ -1,0 +1,90 @@
+"""Two heads that choose examples for each other."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from noiseproof.core.checks import Range, check_ranges
+from noiseproof.detect.find_issues import find_label_issues
+from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.fit import StackBatch, fit_stack
+from noiseproof.heads.modules import Head
+from noiseproof.robust.abstract_robust import AbstractWrapped
+
+_RANGES = {
+    "forget_rate": Range(0.0, 1.0, excludes_high=True),
+    "ramp_epochs": Range(1.0, is_whole=True),
+}
+
+
+@final
+class CoTeaching(AbstractWrapped):
+    r"""Each of two heads learns from those examples of a batch whose loss is small for the other one.
+
+    Of a batch, the share $1 - \tau \min(t / t_k, 1)$ is kept in epoch t = 1, 2, ...
+
+    Args:
+        head: what is trained, twice, with its options; a `LinearProbe` by default.
+        forget_rate: tau, share of the labels that are wrong, in [0, 1); `None` takes the share that
+            `find_label_issues` suspects.
+        ramp_epochs: t_k, epochs until that share is left out.
+
+    Attributes:
+        forget_rate_: tau that was used.
+
+    Source: Han et al. 2018, arXiv:1804.06872, Algorithm 1.
+    """
+
+    forget_rate_: float
+
+    def __init__(
+        self, head: AbstractHead | None = None, *, forget_rate: float | None = None, ramp_epochs: int = 4
+    ) -> None:
+        self.head = head
+        self.forget_rate = forget_rate
+        self.ramp_epochs = ramp_epochs
+
+    def check_options(self) -> None:
+        """See `AbstractWrapped`."""
+        check_ranges(self.get_params(deep=False), _RANGES, may_be_none=("forget_rate",))
+
+    def fit(self, X: Any, y: Any) -> CoTeaching:
+        """Train on (n, d) features and given labels that may be wrong.
+
+        Raises:
+            BadData: one class only, NaN, lengths that differ.
+        """
+        material = self._material(X, y)
+        self.forget_rate_ = self._rate(material)
+        loss = material.loss()
+
+        def backward(heads: Head, batch: StackBatch) -> bool:
+            features = batch.features[:1].expand(2, -1, -1)  # both see the same batch
+            labels = batch.given_labels[:1].expand(2, -1)
+            losses = loss(torch.log_softmax(heads(features)[1], -1), labels)
+            share = 1 - self.forget_rate_ * min((batch.epoch + 1) / self.ramp_epochs, 1)
+            chosen = chosen_by_the_other(losses.detach(), share)
+            losses.gather(1, chosen).mean(1).sum().backward()
+            return True
+
+        return self._keep(material, fit_stack(material.specs(2), material.examples(), backward))
+
+    def _rate(self, material: Any) -> float:
+        if self.forget_rate is not None:
+            return float(self.forget_rate)
+        return float(find_label_issues(material.features, material.encoded).is_issue.mean())
+
+
+def chosen_by_the_other(losses: Float[Tensor, "2 b"], share: float) -> Int[Tensor, "2 c"]:
+    """Places in the batch that each head learns from: those of the least loss for the other head.
+
+    Args:
+        losses: of each head.
+        share: of the batch that is chosen, at least one example.
+    """
+    number = max(1, round(share * losses.shape[1]))
+    return losses.argsort(1)[:, :number].flip(0)

@@ -1,0 +1,233 @@
+"""DivideMix on features: labels that a mixture model takes for wrong are replaced by what two heads guess."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.rng import stream, torch_seed
+from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.fit import Examples, StackBatch, fit_stack
+from noiseproof.heads.modules import Head
+from noiseproof.losses.batch import PlainLoss
+from noiseproof.posterior.mixture import fit_mixture
+from noiseproof.robust.abstract_robust import AbstractWrapped
+
+_BLOCK_ROWS = 4096  # divided at once, so that memory does not grow with n
+_RANGES = {
+    "warmup_epochs": Range(1.0, is_whole=True),
+    "ramp_epochs": Range(1.0, is_whole=True),
+    "threshold": Range(0.0, 1.0, excludes_low=True, excludes_high=True),
+    "temperature": Range(1e-6, 1.0),
+    "alpha": Range(1e-6),
+    "unlabelled_weight": Range(0.0),
+    "penalty_weight": Range(0.0),
+}
+
+
+@final
+class DivideMix(AbstractWrapped):
+    r"""Two heads; each divides the examples for the other one, which learns from them semi-supervised.
+
+    After a warm-up on the given labels, each epoch fits two Gaussians to a head's losses; w_i is the
+    probability that example i is of the one with the smaller mean. Where w_i > `threshold`, the other head's
+    target is $w_i y_i + (1 - w_i) p_i$; elsewhere the mean of both heads' probabilities; both sharpened,
+    $t_c^{1/T} / \sum_j t_j^{1/T}$. Features and targets are mixed within the batch with a share
+    $\lambda' = \max(\lambda, 1 - \lambda)$, $\lambda$ ~ Beta(alpha, alpha). The loss is cross-entropy on rows
+    with labels, `unlabelled_weight` times the mean squared error on the others, and
+    `penalty_weight` times $\sum_c \pi_c \ln(\pi_c / \bar p_c)$ with a uniform prior.
+
+    Args:
+        head: what is trained, twice, with its options; a `LinearProbe` by default.
+        warmup_epochs: on the given labels.
+        ramp_epochs: over which the weight of the unlabelled rows rises linearly.
+        threshold: of w, in (0, 1).
+        temperature: T, in [1e-6, 1].
+        alpha: of the mixing, at least 1e-6.
+        unlabelled_weight: published: 0 to 150, by the data set.
+        penalty_weight: published: 1.
+
+    Attributes:
+        clean_probability_: (n,) mean of both w, in [0, 1], at the last division; 1 where training ended
+            within the warm-up.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Algorithm 1 and Eq. 3-12.
+    Differs: features in place of images, so there is one view and nothing to augment; a batch is divided,
+    where two of one size are drawn there, so each term counts as many rows as it has; both heads take their
+    steps at once, where one network waits for the other's epoch; the warm-up has no confidence penalty, which
+    is there for asymmetric noise.
+    """
+
+    clean_probability_: Float[np.ndarray, " n"]
+
+    def __init__(
+        self,
+        head: AbstractHead | None = None,
+        *,
+        warmup_epochs: int = 2,
+        ramp_epochs: int = 4,
+        threshold: float = 0.5,
+        temperature: float = 0.5,
+        alpha: float = 4.0,
+        unlabelled_weight: float = 25.0,
+        penalty_weight: float = 1.0,
+    ) -> None:
+        self.head = head
+        self.warmup_epochs = warmup_epochs
+        self.ramp_epochs = ramp_epochs
+        self.threshold = threshold
+        self.temperature = temperature
+        self.alpha = alpha
+        self.unlabelled_weight = unlabelled_weight
+        self.penalty_weight = penalty_weight
+
+    def check_options(self) -> None:
+        """See `AbstractWrapped`."""
+        check_ranges(self.get_params(deep=False), _RANGES)
+
+    def fit(self, X: Any, y: Any) -> DivideMix:
+        """Train on (n, d) features and given labels that may be wrong.
+
+        Raises:
+            BadData: one class only, NaN, lengths that differ.
+        """
+        material = self._material(X, y)
+        run = _Run(self, material.examples(), material.spec.seed, material.loss())
+        self._keep(material, fit_stack(material.specs(2), run.examples, run.backward))
+        self.clean_probability_ = run.clean.mean(0).cpu().numpy()
+        return self
+
+
+@final
+@dataclass(eq=False)
+class _Run:
+    """The steps of one fit."""
+
+    options: DivideMix
+    examples: Examples
+    seed: int
+    loss: PlainLoss
+    clean: Float[Tensor, "2 n"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._epoch = 0
+        self._rng = stream(self.seed, "mixing")
+        labels = self.examples.given_labels
+        self.clean = torch.ones(2, len(labels), device=labels.device)
+
+    def backward(self, heads: Head, batch: StackBatch) -> bool:
+        rows = batch.index[0]  # both heads see the same batch
+        features = self.examples.views[0][rows].expand(2, -1, -1)
+        labels = self.examples.given_labels[rows]
+        late = batch.epoch - self.options.warmup_epochs
+        if late < 0:
+            self._losses(heads, features, labels).mean(1).sum().backward()
+            return True
+        if batch.epoch != self._epoch:
+            self._epoch = batch.epoch
+            self.clean = self._divide(heads)
+        clean = self.clean[:, rows]
+        targets = self._targets(heads, features, labels, clean)
+        weight = self.options.unlabelled_weight * min((late + 1) / self.options.ramp_epochs, 1)
+        mixed, mixed_targets = self._mixed(features, targets)
+        is_labelled = clean > self.options.threshold
+        log_probs = torch.log_softmax(heads(mixed)[1], -1)
+        loss = semi_supervised_loss(log_probs, mixed_targets, is_labelled, unlabelled_weight=weight)
+        (loss + self.options.penalty_weight * imbalance(log_probs)).sum().backward()
+        return True
+
+    def _losses(self, heads: Head, features: Tensor, labels: Tensor) -> Float[Tensor, "2 b"]:
+        log_probs = torch.log_softmax(heads(features)[1], -1)
+        return self.loss(log_probs, labels.expand(2, -1))
+
+    def _divide(self, heads: Head) -> Float[Tensor, "2 n"]:
+        """For each head, how likely each label is right as the other one sees it."""
+        labels = self.examples.given_labels
+        blocks = zip(self.examples.views[0].split(_BLOCK_ROWS), labels.split(_BLOCK_ROWS), strict=True)
+        losses = torch.cat(
+            [
+                self.loss(_guessed(heads, features.expand(2, -1, -1)), given.expand(2, -1))
+                for features, given in blocks
+            ],
+            1,
+        )
+        seed = torch_seed(self.seed, "division", self._epoch)
+        each = [fit_mixture(row, seed=seed).clean for row in losses.double().cpu().numpy()]
+        return torch.from_numpy(np.stack(each)).to(labels.device, torch.float32).flip(0)
+
+    def _targets(
+        self, heads: Head, features: Tensor, labels: Tensor, clean: Float[Tensor, "2 b"]
+    ) -> Float[Tensor, "2 b k"]:
+        probs = _guessed(heads, features).exp()
+        return refined_targets(
+            probs, labels, clean, threshold=self.options.threshold, temperature=self.options.temperature
+        )
+
+    def _mixed(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        share = float(self._rng.beta(self.options.alpha, self.options.alpha))
+        share = max(share, 1 - share)
+        partner = torch.from_numpy(self._rng.permutation(features.shape[1])).to(features.device)
+        first = share * features + (1 - share) * features[:, partner]
+        return first, share * targets + (1 - share) * targets[:, partner]
+
+
+@torch.no_grad()
+def _guessed(heads: Head, features: Float[Tensor, "2 b d"]) -> Float[Tensor, "2 b k"]:
+    """Log-probabilities without dropout, by running statistics that stay as they are."""
+    heads.eval()
+    log_probs = torch.log_softmax(heads(features)[1], -1)
+    heads.train()
+    return log_probs
+
+
+def refined_targets(
+    probs: Float[Tensor, "2 b k"],
+    given_labels: Tensor,
+    clean: Float[Tensor, "2 b"],
+    *,
+    threshold: float,
+    temperature: float,
+) -> Float[Tensor, "2 b k"]:
+    """What each head learns: refined given labels where they are likely right, both heads' guess elsewhere.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 3, 4 and Section 3.2.
+    """
+    one_hot = torch.nn.functional.one_hot(given_labels, probs.shape[-1]).to(probs.dtype)
+    share = clean[..., None]
+    refined = share * one_hot + (1 - share) * probs
+    targets = torch.where(share > threshold, refined, probs.mean(0, keepdim=True))
+    log_odds = targets.log()  # powers of small numbers would underflow to 0 / 0
+    return torch.softmax((log_odds - log_odds.amax(-1, keepdim=True)) / temperature, -1)
+
+
+def semi_supervised_loss(
+    log_probs: Float[Tensor, "2 b k"],
+    targets: Float[Tensor, "2 b k"],
+    is_labelled: Tensor,
+    *,
+    unlabelled_weight: float,
+) -> Float[Tensor, " 2"]:
+    """Cross-entropy of rows with labels, weighed squared error (mean over classes) of the others.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 9 and 10.
+    """
+    supervised = -(targets * log_probs).sum(-1)
+    squared = (log_probs.exp() - targets).square().mean(-1)
+    return torch.where(is_labelled, supervised, unlabelled_weight * squared).mean(1)
+
+
+def imbalance(log_probs: Float[Tensor, "2 b k"]) -> Float[Tensor, " 2"]:
+    r"""$\sum_c \pi_c \ln(\pi_c / \bar p_c)$ with a uniform prior: not all examples may be of one class.
+
+    Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 11.
+    """
+    num_rows, num_classes = log_probs.shape[1:]
+    log_mean = torch.logsumexp(log_probs, 1) - math.log(num_rows)
+    return -math.log(num_classes) - log_mean.mean(-1)

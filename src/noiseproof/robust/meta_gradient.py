@@ -1,0 +1,245 @@
+r"""How the loss on clean examples changes with the share of each training example; exact, without a graph of
+second order.
+
+Notation: w parameters, $L(w) = \sum_i u_i l_i(w)$ the loss of a training batch with shares u,
+$\hat w = w - \eta \nabla L(w)$ the virtual step, M the mean loss of the meta batch, $g = \nabla M(\hat w)$.
+Since $\hat w$ depends on u_i through $-\eta\, u_i \nabla l_i(w)$ alone,
+
+$\partial M(\hat w) / \partial u_i = -\eta \langle \nabla l_i(w), g \rangle$,
+
+and all n inner products are one directional derivative: $\mathrm{d} l_i(w + t g) / \mathrm{d} t$ at t = 0.
+
+Source: Shu et al. 2019, arXiv:1902.07379, Eq. 3-5 and the analysis in Section 2.3, which has the inner
+products; forward-mode differentiation is Baydin et al. 2018, arXiv:1502.05767, Section 3.1.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import final
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.hooks import RemovableHandle
+
+from noiseproof.core.rng import rewound, torch_state
+from noiseproof.heads.modules import Head, Reshape, StackedLinear
+from noiseproof.robust.forward_mode import FusedBatchNorm
+from noiseproof.training.batches import Batch
+
+PerExample = Callable[[nn.Module, Batch], Float[Tensor, " n"]]
+
+
+@final
+class _Losses(nn.Module):
+    """A loss per example as a module, so that parameters can be exchanged for the time of a call."""
+
+    def __init__(self, model: nn.Module, losses: PerExample) -> None:
+        super().__init__()
+        self.model, self._losses = model, losses
+
+    def forward(self, batch: Batch) -> Float[Tensor, " n"]:
+        return self._losses(self.model, batch)
+
+
+@final
+class NetworkStep:
+    """One training batch and one meta batch through any network.
+
+    The first forward is the real one: it updates running statistics, and its graph serves the virtual step
+    and, later, the caller's own. The other two work on copies. A second forward sees the same dropout masks.
+
+    Args:
+        model: in training mode.
+        batch: of training examples.
+        losses: (model, batch) -> loss per example.
+
+    Attributes:
+        losses: of the training batch, with their graph.
+    """
+
+    def __init__(self, model: nn.Module, batch: Batch, losses: PerExample) -> None:
+        self._model, self._batch = model, batch
+        self._calls = _Losses(model, losses)
+        self._drawn = torch_state()
+        self.losses = self._calls(batch)
+
+    def slopes(
+        self, shares: Float[Tensor, " n"], meta_batch: Batch, meta_losses: PerExample, *, rate: float
+    ) -> Float[Tensor, " n"]:
+        """Derivative of the meta loss with respect to each share.
+
+        Args:
+            shares: u, detached.
+            meta_batch: clean examples.
+            meta_losses: as `losses`, for the meta batch.
+            rate: of the virtual step, eta.
+        """
+        moving = {name: each for name, each in self._calls.named_parameters() if each.requires_grad}
+        gradients = torch.autograd.grad(
+            self.losses, list(moving.values()), grad_outputs=shares.to(self.losses.dtype),
+            retain_graph=True, materialize_grads=True,
+        )  # fmt: skip
+        moved = {
+            name: (each.detach() - rate * gradient).requires_grad_()
+            for (name, each), gradient in zip(moving.items(), gradients, strict=True)
+        }
+        meta_loss = functional_call(
+            _Losses(self._model, meta_losses), moved | self._buffers(), (meta_batch,)
+        ).mean()
+        direction = torch.autograd.grad(meta_loss, list(moved.values()), materialize_grads=True)
+        return -rate * self._along(dict(zip(moving, direction, strict=True)))
+
+    def backward(self, shares: Float[Tensor, " n"]) -> None:
+        """Gradients of the real step, by the graph of the first forward."""
+        (shares * self.losses).sum().backward()
+
+    def _along(self, direction: dict[str, Tensor]) -> Float[Tensor, " n"]:
+        """The directional derivative of each training loss, in one forward pass that carries it along."""
+        _load_forward_mode()
+        own = dict(self._calls.named_parameters())
+        with (
+            torch.no_grad(),
+            forward_ad.dual_level(),
+            rewound(*self._drawn),
+            sdpa_kernel(SDPBackend.MATH),  # the fused kernels have no forward mode
+            FusedBatchNorm(),
+        ):
+            dual = {name: forward_ad.make_dual(own[name].detach(), each) for name, each in direction.items()}
+            losses = functional_call(self._calls, dual | self._buffers(), (self._batch,))
+            tangent = forward_ad.unpack_dual(losses).tangent
+            return torch.zeros_like(losses) if tangent is None else tangent.detach()
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return {name: each.clone() for name, each in self._calls.named_buffers()}
+
+
+@cache
+def _load_forward_mode() -> None:
+    """What torch loads on the first use of forward mode warns of its own use of TorchScript."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import torch._decomp.decompositions_for_jvp  # noqa: F401
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    r"""What one linear layer saw of the training batch.
+
+    An example's gradient is d_i a_i^T, so neither the virtual step nor an inner product needs a tensor of
+    the size of the weights: $x \hat W^T = x W^T - \eta (x a^T)(u d)$, and with the meta batch's x and e,
+    $\langle d_i a_i^T, \sum_j e_j x_j^T \rangle = \sum_j (d_i \cdot e_j)(a_i \cdot x_j)$. The bias is one
+    more input that is always 1. Where outputs are few, weights are smaller than the products x a^T.
+
+    Attributes:
+        inputs: a.
+        deltas: d, derivative of each example's own loss by the layer's outputs.
+        change: eta u d.
+    """
+
+    inputs: Float[Tensor, "n i"]
+    deltas: Float[Tensor, "n o"]
+    change: Float[Tensor, "n o"]
+
+    def moved(self, x: Float[Tensor, "m i"], outputs: Float[Tensor, "m o"]) -> Float[Tensor, "m o"]:
+        """The outputs after the virtual step, given those before it."""
+        if self._is_narrow(x):
+            return outputs - F.linear(x, self.change.mT @ self.inputs, self.change.sum(0))
+        return outputs - (x @ self.inputs.mT + 1) @ self.change
+
+    def products(self, x: Float[Tensor, "m i"], pulls: Float[Tensor, "m o"]) -> Float[Tensor, " n"]:
+        """Of each example's gradient and the meta batch's; `pulls` is e."""
+        if self._is_narrow(x):
+            return (F.linear(self.inputs, pulls.mT @ x, pulls.sum(0)) * self.deltas).sum(1)
+        return ((self.inputs @ x.mT + 1) * (self.deltas @ pulls.mT)).sum(1)
+
+    def _is_narrow(self, x: Tensor) -> bool:
+        (n, i), o, m = self.inputs.shape, self.deltas.shape[1], len(x)
+        return (3 * n + 2 * m) * i * o < 2 * n * m * (i + o)
+
+
+@final
+class DenseStep:
+    """`NetworkStep` for a head whose examples do not mix: the same numbers by products of activations.
+
+    It saves three passes through the parameters and the pass in forward mode: the virtual gradient, the
+    moved copy, the gradient of the meta loss.
+
+    Args:
+        head: one that `is_dense` accepts, with one member.
+        batch, losses: as in `NetworkStep`.
+    """
+
+    def __init__(self, head: Head, batch: Batch, losses: PerExample) -> None:
+        self._head = head
+        self._inputs: list[Tensor] = []
+        self._outputs: list[Tensor] = []
+        with _hooked(head, self._see):
+            values = losses(head, batch)
+        self._deltas = [each[0] for each in torch.autograd.grad(values.sum(), self._outputs)]
+        self.losses = values.detach()
+
+    def slopes(
+        self, shares: Float[Tensor, " n"], meta_batch: Batch, meta_losses: PerExample, *, rate: float
+    ) -> Float[Tensor, " n"]:
+        """See `NetworkStep.slopes`."""
+        factors = rate * shares[:, None]
+        layers = [_Layer(a, d, factors * d) for a, d in zip(self._inputs, self._deltas, strict=True)]
+        inputs: list[Tensor] = []
+        outputs: list[Tensor] = []
+
+        def move(place: int, x: Tensor, z: Tensor) -> Tensor:
+            inputs.append(x[0].detach())
+            outputs.append(layers[place].moved(x[0], z[0]))
+            return outputs[-1][None]
+
+        with _hooked(self._head, move):
+            meta_loss = meta_losses(self._head, meta_batch).mean()
+        pulls = torch.autograd.grad(meta_loss, outputs)
+        products = [layer.products(*seen) for *seen, layer in zip(inputs, pulls, layers, strict=True)]
+        return -rate * sum(products[1:], products[0])
+
+    def backward(self, shares: Float[Tensor, " n"]) -> None:
+        """See `NetworkStep.backward`; the derivatives by the layers' outputs are there already."""
+        linear = [each for each in self._head.modules() if isinstance(each, StackedLinear)]
+        for layer, inputs, deltas in zip(linear, self._inputs, self._deltas, strict=True):
+            pulls = shares[:, None] * deltas
+            layer.weight.grad, layer.bias.grad = (pulls.mT @ inputs)[None], pulls.sum(0)[None]
+
+    def _see(self, _: int, inputs: Tensor, outputs: Tensor) -> None:
+        self._inputs.append(inputs[0].detach())
+        self._outputs.append(outputs)
+
+
+def is_dense(head: Head) -> bool:
+    """Whether `DenseStep` is exact: all parameters are in linear layers, and examples do not mix."""
+    return not isinstance(head.reshape, Reshape) or (not head.reshape.norms and head.reshape.scale is None)
+
+
+class _hooked:
+    """Call `hook(place, input, output)` after each linear layer; what it returns replaces the output."""
+
+    def __init__(self, head: Head, hook: Callable[[int, Tensor, Tensor], object]) -> None:
+        self._layers = [each for each in head.modules() if isinstance(each, StackedLinear)]
+        self._hook = hook
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> None:
+        for place, layer in enumerate(self._layers):
+            self._handles.append(layer.register_forward_hook(self._at(place)))
+
+    def _at(self, place: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], object]:
+        return lambda _, inputs, outputs: self._hook(place, inputs[0], outputs)
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()

@@ -1,0 +1,139 @@
+r"""Meta-Weight-Net for a whole network: weights of training examples that lower the loss on clean ones.
+
+A step, as published: a virtual step with the weights V gives now, the meta loss after it, a step of V along
+its gradient (`meta_gradient` has the closed form), then the real step with the weights of the new V.
+
+Source: Shu et al. 2019, arXiv:1902.07379, Algorithm 1.
+Differs: the losses of the first forward are used again in the real step, since the parameters are the same.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.errors import invalid
+from noiseproof.core.registry import unknown_name
+from noiseproof.losses.batch import PlainLoss
+from noiseproof.losses.losses import LOSSES
+from noiseproof.losses.robust import cross_entropy
+from noiseproof.robust.meta_gradient import NetworkStep, PerExample
+from noiseproof.robust.weight_net import Weigher, WeightOptions
+from noiseproof.training.batches import AbstractBatches, Batch
+from noiseproof.training.order import Share
+
+META_LOSSES = ("cross_entropy", "mae")
+
+
+@final
+class MetaWeightLoss:
+    """The loss of a step, for `training.loop.train`; give the same object to its `companions`.
+
+    V, its optimiser and the counters are part of the checkpoint, and a meta batch depends on the number of
+    the step alone, so a training that was stopped goes on exactly. With `accumulation`, each part of a batch
+    is weighed by itself.
+
+    Args:
+        meta_batches: clean examples with the entries of a training batch; check them by `check_meta_set`.
+        inner_rate: of the virtual step: a number (paper 2: 0.1), or a callable that is asked at each step,
+            e.g. `following(optimizer)` (the authors' code).
+        loss: of the training examples, whose values V sees; see `losses.batch.plain_loss`.
+        meta_loss: "cross_entropy" or "mae".
+        options: of V.
+        logits: (model, batch) -> scores; by default of `batch["images"]`.
+        device: of the model.
+
+    Raises:
+        UnknownName: no such meta loss.
+        InvalidArgument: `inner_rate` is not positive, or several processes train together.
+    """
+
+    def __init__(
+        self,
+        meta_batches: AbstractBatches,
+        *,
+        inner_rate: float | Callable[[], float],
+        loss: PlainLoss = cross_entropy,
+        meta_loss: str = "cross_entropy",
+        options: WeightOptions | None = None,
+        logits: Callable[[nn.Module, Batch], Tensor] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if not callable(inner_rate):
+            check_ranges({"inner_rate": inner_rate}, {"inner_rate": Range(0.0, excludes_low=True)})
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            world = torch.distributed.get_world_size()
+            if world > 1:
+                raise invalid("processes", world, "1: each process would learn weights of its own")
+        self.weigher = Weigher(options or WeightOptions(), device=device)
+        self._meta_batches, self._inner_rate, self._device = meta_batches, inner_rate, device
+        scores = logits or _of_images
+        self._losses = _per_example(scores, loss)
+        self._meta_losses = _per_example(scores, meta_loss_of(meta_loss))
+        self._coming: Iterator[Batch] | None = None
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The weighted loss; without a gradient where all weights are zero, so that the step is skipped."""
+        step = NetworkStep(model, batch, self._losses)
+        losses = step.losses.detach().float()
+        if self.weigher.is_turn:
+            rate = float(self._inner_rate() if callable(self._inner_rate) else self._inner_rate)
+            meta_batch = self._next_meta_batch()
+            self.weigher.learn(
+                losses, lambda shares: step.slopes(shares, meta_batch, self._meta_losses, rate=rate)
+            )
+        shares = self.weigher.shares(losses)
+        if shares is None:
+            return torch.zeros((), device=losses.device)
+        return (shares * step.losses).sum()
+
+    def _next_meta_batch(self) -> Batch:
+        if self._coming is None:  # here and not before, since a checkpoint says where to begin
+            begin = self.weigher.num_steps // self.weigher.options.update_every
+            self._coming = self._meta_batches.iterate(range(begin, sys.maxsize), Share())
+        return {name: value.to(self._device) for name, value in next(self._coming).items()}
+
+    def facts(self) -> dict[str, Any]:
+        """See `training.checkpoint.Companion`."""
+        return self.weigher.facts()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See `training.checkpoint.Companion`."""
+        return self.weigher.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """See `training.checkpoint.Companion`."""
+        self.weigher.load_state_dict(state)
+        self._coming = None
+
+
+def following(optimizer: torch.optim.Optimizer) -> Callable[[], float]:
+    """The learning rate that the optimiser has at the moment, as an inner rate."""
+    return lambda: float(optimizer.param_groups[0]["lr"])
+
+
+def meta_loss_of(name: str) -> PlainLoss:
+    """The loss of clean examples by its name.
+
+    Raises:
+        UnknownName: neither "cross_entropy" nor "mae".
+    """
+    if name not in META_LOSSES:
+        raise unknown_name("meta loss", str(name), META_LOSSES)
+    return LOSSES.load(name)
+
+
+def _per_example(scores: Callable[[nn.Module, Batch], Tensor], loss: PlainLoss) -> PerExample:
+    def losses(model: nn.Module, batch: Batch) -> Tensor:
+        return loss(torch.log_softmax(scores(model, batch), -1), batch["given_labels"].long())
+
+    return losses
+
+
+def _of_images(model: nn.Module, batch: Batch) -> Tensor:
+    return model(batch["images"])

@@ -1,0 +1,293 @@
+"""Meta-Weight-Net on the features of a frozen encoder."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from noiseproof.core.checks import Range, check_ranges, check_unique_ids
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.fit import Examples, StackBatch, fit_stack
+from noiseproof.heads.modules import Head
+from noiseproof.heads.recipes import Spec
+from noiseproof.heads.training_data import features_to_predict
+from noiseproof.losses.batch import PlainLoss
+from noiseproof.robust.abstract_robust import AbstractWrapped, Material
+from noiseproof.robust.meta_gradient import DenseStep, NetworkStep, PerExample, is_dense
+from noiseproof.robust.meta_loss import meta_loss_of
+from noiseproof.robust.meta_set import check_meta_set
+from noiseproof.robust.weight_net import Weigher, WeightOptions
+from noiseproof.training.batches import Batch
+from noiseproof.training.order import Order
+
+_RANGES = {
+    "meta_batch_size": Range(1.0, is_whole=True),
+    "meta_learning_rate": Range(0.0, excludes_low=True),
+    "meta_weight_decay": Range(0.0),
+    "inner_rate": Range(0.0, excludes_low=True),
+    "update_every": Range(1.0, is_whole=True),
+    "least_per_class": Range(1.0, is_whole=True),
+    "log_steps": Range(1.0, is_whole=True),
+}
+
+
+@final
+class MetaWeightNet(AbstractWrapped):
+    """A head whose examples count as a small network says, which learns from a few clean examples.
+
+    Args:
+        head: what is trained, with its options: a `LinearProbe` (the default) or an `MLPProbe`.
+        meta_batch_size: clean examples per step, at most all there are.
+        meta_optimizer: "adam" (the authors' code) or "sgd" (paper 2's).
+        meta_learning_rate: of the weight net.
+        meta_weight_decay: of the weight net.
+        meta_loss: "cross_entropy" or "mae", of the clean examples.
+        normalise_weights: divide the weights of a batch by their sum.
+        inner_rate: of the virtual step; `None` follows the head's own learning rate.
+        update_every: the weight net learns in one of so many steps.
+        least_per_class: clean examples that each class needs.
+        log_steps: steps between entries of `history_`.
+
+    Attributes:
+        heads_: the one fitted head, which can be saved.
+        example_weights_: (n,) weight in [0, 1] of every training example, at the end.
+        history_: per logged step, the mean and histogram of the weights, the length of the weight net's
+            gradient, and how many steps were skipped.
+
+    Source: Shu et al. 2019, arXiv:1902.07379; on frozen features it is ours.
+    Differs: there the network learns by SGD, so its rate is that of both steps. A head learns by AdamW: the
+    virtual step is one of plain SGD all the same, for which a rate of AdamW (0.001 to 0.01) is small, so that
+    `inner_rate=None` is the authors' option and not their step; and AdamW divides by the size of the
+    gradient, so that the mean weight of an example, unlike its weight beside others, hardly changes what the
+    head does.
+    """
+
+    example_weights_: Float[np.ndarray, " n"]
+    history_: list[dict[str, Any]]
+
+    def __init__(
+        self,
+        head: AbstractHead | None = None,
+        *,
+        meta_batch_size: int = 100,
+        meta_optimizer: str = "adam",
+        meta_learning_rate: float = 1e-3,
+        meta_weight_decay: float = 1e-4,
+        meta_loss: str = "cross_entropy",
+        normalise_weights: bool = False,
+        inner_rate: float | None = 0.1,
+        update_every: int = 1,
+        least_per_class: int = 1,
+        log_steps: int = 50,
+    ) -> None:
+        self.head = head
+        self.meta_batch_size = meta_batch_size
+        self.meta_optimizer = meta_optimizer
+        self.meta_learning_rate = meta_learning_rate
+        self.meta_weight_decay = meta_weight_decay
+        self.meta_loss = meta_loss
+        self.normalise_weights = normalise_weights
+        self.inner_rate = inner_rate
+        self.update_every = update_every
+        self.least_per_class = least_per_class
+        self.log_steps = log_steps
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        meta_features: Any = None,
+        meta_labels: Any = None,
+        ids: Any = None,
+        meta_ids: Any = None,
+    ) -> MetaWeightNet:
+        """Train on features and given labels, guided by clean ones.
+
+        Args:
+            X: (n, d) features.
+            y: (n,) labels of any type; may be wrong.
+            meta_features: (l, d) features of other examples.
+            meta_labels: (l,) their clean labels.
+            ids: (n,) ids of the training examples; without ids, equal rows of features count as one example.
+            meta_ids: (l,) ids of the clean examples.
+
+        Raises:
+            BadData: there is no meta set, it shares an example with the training set, a class has too few
+                clean examples or none in training; NaN, lengths that differ, an id twice.
+            InvalidArgument: an option, or a loss that needs more than one example.
+        """
+        material = self._material(X, y)
+        spec = _checked(material.spec)
+        clean = material.examples(*self._meta_set(material, meta_features, meta_labels, ids, meta_ids))
+        examples = material.examples()
+        weigher = Weigher(self._options(spec.seed), device=examples.given_labels.device)
+        run = _Run(self, spec, material.loss(), weigher, clean)
+        self._keep(material, fit_stack([spec], examples, run.backward))
+        self.history_ = run.history
+        self.example_weights_ = self._weights(material, run)
+        return self
+
+    def check_options(self) -> None:
+        """See `AbstractWrapped`."""
+        check_ranges(self.get_params(deep=False), _RANGES, may_be_none=("inner_rate",))
+        if not isinstance(self.normalise_weights, bool | np.bool_):
+            raise invalid("normalise_weights", self.normalise_weights, "True or False")
+        meta_loss_of(self.meta_loss)
+        self._options(0)
+
+    def _options(self, seed: int) -> WeightOptions:
+        return WeightOptions(
+            optimizer=self.meta_optimizer, learning_rate=self.meta_learning_rate,
+            weight_decay=self.meta_weight_decay, normalise=self.normalise_weights,
+            update_every=self.update_every, seed=seed,
+        )  # fmt: skip
+
+    def _meta_set(
+        self,
+        material: Material,
+        meta_features: Any,
+        meta_labels: Any,
+        ids: Any,
+        meta_ids: Any,
+    ) -> tuple[Float[np.ndarray, "l d"], Int[np.ndarray, " l"]]:
+        if meta_features is None or meta_labels is None:
+            raise BadData(
+                "`meta_features` and `meta_labels` are needed: a few examples beside the training set whose "
+                "labels are certainly right. Next: check some labels by hand, or fit the head alone."
+            )
+        if (ids is None) != (meta_ids is None):
+            raise BadData("`ids` and `meta_ids` belong together; allowed: both or neither.")
+        classes, given = material.classes, np.asarray(meta_labels)
+        meta = features_to_predict(self, meta_features)
+        if given.ndim != 1:
+            raise BadData(f"`meta_labels` has the shape {given.shape}; allowed: (l,), a label per row.")
+        if len(given) != len(meta):
+            raise BadData(
+                f"`meta_labels` has {len(given)} rows, `meta_features` {len(meta)}; they must agree."
+            )
+        has_ids = ids is not None
+        if not has_ids:
+            ids, meta_ids = _rows_as_ids(material.features, meta)
+        else:
+            ids = _checked_ids(ids, material.features, "ids")
+            meta_ids = _checked_ids(meta_ids, meta, "meta_ids")
+        place = _class_ids(given, classes)
+        check_meta_set(
+            meta_ids, place,
+            num_classes=len(classes),
+            others={"training set": ids},
+            least_per_class=self.least_per_class,
+            advice="" if has_ids else "If they are different examples, pass `ids` and `meta_ids`.",
+        )  # fmt: skip
+        return meta, place
+
+    def _weights(self, material: Material, run: _Run) -> Float[np.ndarray, " n"]:
+        with np.errstate(divide="ignore"):
+            log_probs = torch.from_numpy(np.log(self.heads_[0].predict_proba(material.features)))
+        largest = torch.finfo(torch.float32).max
+        losses = run.loss(log_probs, torch.from_numpy(material.encoded.astype(np.int64)))
+        finite = losses.nan_to_num(nan=largest).clamp(max=largest).float()
+        return run.weigher.weights(finite.to(run.meta.given_labels.device)).cpu().numpy()
+
+
+@final
+@dataclass(eq=False)
+class _Run:
+    """The steps of one fit."""
+
+    options: MetaWeightNet
+    spec: Spec
+    loss: PlainLoss
+    weigher: Weigher
+    meta: Examples
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def backward(self, head: Head, batch: StackBatch) -> bool:
+        """Gradients of the weighted loss; `False` where all weights are zero."""
+        weigher = self.weigher
+        make = DenseStep if is_dense(head) else NetworkStep
+        examples = {"features": batch.features, "given_labels": batch.given_labels}
+        step = make(head, examples, _losses(self.loss))
+        losses = step.losses.detach()
+        if weigher.is_turn:
+            rate = self.options.inner_rate or self.spec.training.learning_rate * batch.factor
+            meta_losses = _losses(meta_loss_of(self.options.meta_loss))
+            meta_batch = self._meta_batch()
+            weigher.learn(losses, lambda shares: step.slopes(shares, meta_batch, meta_losses, rate=rate))
+        shares = weigher.shares(losses)
+        if shares is not None:
+            step.backward(shares)
+        if weigher.num_steps % self.options.log_steps == 0:
+            self.history.append({"step": weigher.num_steps, **weigher.facts()})
+        return shares is not None
+
+    def _meta_batch(self) -> Batch:
+        num_clean = len(self.meta.given_labels)
+        order = Order(num_clean, min(self.options.meta_batch_size, num_clean), self.spec.seed)
+        rows = torch.from_numpy(order.rows(self.weigher.num_steps))[None]
+        features, labels = self.meta.batch(rows.to(self.meta.given_labels.device))
+        return {"features": features, "given_labels": labels}
+
+
+def _losses(loss: PlainLoss) -> PerExample:
+    def losses(head: nn.Module, batch: Batch) -> Tensor:
+        _, logits = head(batch["features"])
+        return loss(torch.log_softmax(logits, -1), batch["given_labels"])[0]
+
+    return losses
+
+
+def _checked(spec: Spec) -> Spec:
+    """A head whose second forward can see the masks of the first one."""
+    shape = spec.architecture
+    if shape.dropout and (shape.use_batch_norm or shape.use_residual):
+        raise invalid("dropout", shape.dropout, "0 with batch_norm or residual, in Meta-Weight-Net")
+    return spec
+
+
+def _class_ids(given: np.ndarray, classes: np.ndarray) -> Int[np.ndarray, " l"]:
+    ids = {label: number for number, label in enumerate(classes.tolist())}
+    unknown = [label for label in given.tolist() if label not in ids]
+    if unknown:
+        advice = "leave it out."
+        if (given.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
+            advice = f"give both as one type; these are {given.dtype}, those of training {classes.dtype}."
+        raise BadData(
+            f"`meta_labels` has the class {unknown[0]!r}, which no training example has. Next: {advice}"
+        )
+    return np.array([ids[label] for label in given.tolist()], np.int64)
+
+
+def _checked_ids(ids: Any, features: Float[np.ndarray, "n d"], name: str) -> np.ndarray:
+    """One id per row and each once, or an overlap would go unseen."""
+    given = np.asarray(ids)
+    if given.shape != features.shape[:1]:
+        raise BadData(
+            f"`{name}` has the shape {given.shape}, its features have {len(features)} rows; allowed: one id "
+            "per row. Next: pass the ids of exactly these examples."
+        )
+    check_unique_ids(given, name)
+    return given
+
+
+def _rows_as_ids(
+    features: Float[np.ndarray, "n d"], meta: Float[np.ndarray, "l d"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of both sets that say where a row is: equal where the features are."""
+    names: dict[bytes, str] = {}
+    found = [
+        [
+            names.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), f"{kind} {number}")
+            for number, row in enumerate(np.ascontiguousarray(matrix))
+        ]
+        for kind, matrix in (("row", features), ("clean row", meta))
+    ]
+    return np.array(found[0]), np.array(found[1])

@@ -1,0 +1,1 @@
+"""What a study measures: heads, tunings, detectors, spectra, feature maps and curvature."""

@@ -1,0 +1,59 @@
+"""What is wrong with a recipe that shows before anything is computed: names that do not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from noiseproof.backbones.backbones import check_name
+from noiseproof.core.errors import InvalidArgument, MissingExtra, NoiseproofError, invalid
+from noiseproof.core.registry import unknown_name
+from noiseproof.noise.labels import KINDS
+from noiseproof.study.figures.pretraining import FIGURES
+from noiseproof.study.grid import Grid
+from noiseproof.study.measures.detectors import at_hand, check_choice
+from noiseproof.study.recipe import Recipe
+from noiseproof.study.tables.accuracy import TABLES
+
+
+def checked_grid(recipe: Recipe, *, data: Path | None = None) -> Grid:
+    """The grid of a recipe whose names all exist.
+
+    Args:
+        recipe: of the study.
+        data: folder that `{data}` stands for; `None` where none was named.
+
+    Raises:
+        InvalidArgument: heads, options, tables, figures, kinds of noise or encoders that do not exist, data
+            that are no folder; all of them at once, a line each.
+    """
+    mistakes = [str(one) for one in _mistakes(recipe, data)]
+    try:
+        grid = Grid(recipe)
+    except InvalidArgument as error:
+        raise InvalidArgument("\n".join([*mistakes, str(error)])) from error
+    if mistakes:
+        raise InvalidArgument("\n".join(mistakes))
+    return grid
+
+
+def _mistakes(recipe: Recipe, data: Path | None) -> Iterator[NoiseproofError]:
+    for kind, names, known in (("table", recipe.tables, TABLES), ("figure", recipe.figures, FIGURES)):
+        yield from (unknown_name(kind, name, known) for name in names if name not in known)
+    for noise in dict.fromkeys(noise.kind for noise in recipe.noises):
+        if noise not in KINDS.names:
+            yield unknown_name(KINDS.kind, noise, KINDS.names)
+    for name, choice in recipe.detectors.items():
+        try:
+            check_choice(name, choice, at_hand(recipe))
+        except NoiseproofError as error:
+            yield error
+    for name in dict.fromkeys(name for one in recipe.backbones for name in (one.name, *one.repeats)):
+        try:
+            check_name(name)
+        except MissingExtra:
+            continue  # costs the results of that encoder only, which are told at the end
+        except NoiseproofError as error:
+            yield error
+    if data is not None and not data.is_dir():
+        yield invalid("data", str(data), "a folder that exists", "Next: check the path.")

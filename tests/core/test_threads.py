@@ -1,0 +1,32 @@
+"""One thread inside, and as many as before afterwards."""
+
+import subprocess
+import sys
+
+# In a process of its own: here others have loaded libraries that factorise nothing for us.
+PROGRAM = """
+import scipy.linalg, torch
+from threadpoolctl import threadpool_info, threadpool_limits
+from noiseproof.core.threads import one_thread
+
+def threads():
+    blas = {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+    return sorted(blas), torch.get_num_threads()
+
+torch.set_num_threads(2)
+
+with threadpool_limits(2, user_api="blas"):
+    seen = [threads()]
+    with one_thread():
+        seen.append(threads())
+        with one_thread():
+            seen.append(threads())
+        seen.append(threads())
+    seen.append(threads())
+print(seen)
+"""
+
+
+def test_one_thread_inside_and_the_same_as_before_afterwards():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[([2], 2), ([1], 1), ([1], 1), ([1], 1), ([2], 2)]"

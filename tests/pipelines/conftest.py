@@ -1,0 +1,43 @@
+import pytest
+import torch
+from blobs import save_blobs
+
+from noiseproof.config.run import load_config
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads only get in each other's way on ten rows."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    return save_blobs(tmp_path / "train.npz", n=90, seed=1)
+
+
+@pytest.fixture
+def other_blobs(tmp_path):
+    return save_blobs(tmp_path / "other.npz", n=30, seed=2, spread=3.0)
+
+
+@pytest.fixture
+def configured(tmp_path, blobs, other_blobs):
+    """A function from changed options to a small, fast configuration."""
+
+    def make(**changed):
+        options = {
+            "train": str(blobs),
+            "ood": [str(other_blobs)],
+            "out": tmp_path / "run",
+            "cache": tmp_path / "cache",
+            "seeds": 2,
+            "max_steps": 10,
+            "corrupt": "symmetric:0.2",
+        }
+        return load_config(command_line=options | changed)
+
+    return make
