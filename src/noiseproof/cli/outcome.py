@@ -1,4 +1,4 @@
-"""What a run says when it is done."""
+"""What commands print when they are done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from noiseproof.report.renderers import to_terminal
 from noiseproof.report.tables import results_table
 
 
-def print_outcome(result: Any) -> None:
+def print_run(result: Any) -> None:
     """The results, the suspect labels, and where the report is."""
     rich.print(to_terminal(results_table(result.rows)))
     detection = result.card["detection"]
@@ -43,7 +43,7 @@ def print_detection(result: Any) -> None:
     print(f"Method: {found['method']}")
     for note in (*found["notes"], *result.card["notes"]):
         print(f"Note: {note}")
-    rate = _percent(found["noise_rate"])
+    rate = percent(found["noise_rate"])
     said = f"estimated noise rate {rate}" if estimates_rate else f"flagged {rate}"
     print(f"{_look_wrong(found['num_issues'])} of {found['num_examples']}; {said}")
     if found["against_truth"] is not None:
@@ -62,12 +62,13 @@ def _against_truth(detection: dict[str, Any], *, is_planted: bool) -> str:
     wrong = "planted wrong labels" if is_planted else "wrong labels"
     return (
         f"{detection['num_flagged']} flagged; {detection['num_wrong']} {wrong}: "
-        f"precision {_percent(detection['precision'])}, recall {_percent(detection['recall'])}, "
+        f"precision {percent(detection['precision'])}, recall {percent(detection['recall'])}, "
         f"average precision {_decimal(detection['average_precision'])}"
     )
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share for people; a dash where it is undefined."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 

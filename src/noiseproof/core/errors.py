@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_spelling: ContextVar[Callable[[str], str]] = ContextVar("spelling of arguments", default=str)
+
 
 class NoiseproofError(Exception):
     """Anything noiseproof raises for a user: what is wrong, the value, what is allowed, the next step."""
@@ -43,6 +49,25 @@ class CheckpointMismatch(NoiseproofError, ValueError):
     """Weights do not fit the model; missing and unexpected keys are listed."""
 
 
+@contextmanager
+def spelling(spell: Callable[[str], str]) -> Iterator[None]:
+    """Let messages inside this context name arguments in the user's spelling.
+
+    Args:
+        spell: name of an argument in Python -> as the user writes it, such as `--max-steps`.
+    """
+    token = _spelling.set(spell)
+    try:
+        yield
+    finally:
+        _spelling.reset(token)
+
+
+def quoted(argument: str) -> str:
+    """The name of an argument as the user writes it, in backticks."""
+    return f"`{_spelling.get()(argument)}`"
+
+
 def invalid(argument: str, value: object, allowed: str, next_step: str = "") -> InvalidArgument:
     """The one wording for a bad argument.
 
@@ -52,7 +77,7 @@ def invalid(argument: str, value: object, allowed: str, next_step: str = "") -> 
         allowed: what would have been accepted, starting with a noun.
         next_step: what to do now, a sentence.
     """
-    return InvalidArgument(f"`{argument}` is {value!r}; allowed: {allowed}. {next_step}".rstrip())
+    return InvalidArgument(f"{quoted(argument)} is {value!r}; allowed: {allowed}. {next_step}".rstrip())
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:

@@ -22,7 +22,7 @@ from noiseproof.core.records import Dataset
 from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.pipelines.provenance import hardware, versions
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.pretrain.task import Task
 from noiseproof.training.loop import LOG, logged
 
@@ -131,7 +131,7 @@ def _hash_texts(values: np.ndarray) -> str:
 def pretrain_card(
     *,
     task: Task,
-    settings: Settings,
+    settings: PretrainSettings,
     seed: int,
     command: str,
     folder: Path,
@@ -186,7 +186,7 @@ def provenance(card: Mapping[str, Any]) -> dict[str, str]:
     return {"noiseproof": json.dumps(kept, sort_keys=True)}
 
 
-def _preprocessing(task: Task, settings: Settings) -> dict[str, Any]:
+def _preprocessing(task: Task, settings: PretrainSettings) -> dict[str, Any]:
     return {
         "image_size": settings.image_size,
         "interpolation": "bicubic",

@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from noiseproof.config.corrupt import CorruptConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import NoisyCaptions, NoisyLabels
-from noiseproof.core.registry import unknown_name
 from noiseproof.data.pairs.pairs import open_pairs
 from noiseproof.data.sources import open_dataset
 from noiseproof.noise.captions import swap_captions
-from noiseproof.noise.class_maps import read_class_map
-from noiseproof.noise.labels import KINDS
+from noiseproof.noise.inject import corrupt_dataset
 from noiseproof.noise.manifest import FILE, manifest_sha256, strangers, write_manifest
-from noiseproof.noise.transition import read_transition, target_entropy_nats
+from noiseproof.noise.spec import CAPTIONS
+from noiseproof.noise.transition import target_entropy_nats
 from noiseproof.pipelines.encoding import aligned_features
-from noiseproof.pipelines.inputs import corrupt_dataset
+from noiseproof.pipelines.inputs import label_columns
 from noiseproof.report.noise_table import class_table, noise_table
 from noiseproof.report.tables import Table
-
-CAPTIONS = "captions"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,98 +42,35 @@ class Corrupted:
     files: tuple[Path, ...] = ()
 
 
-def kinds() -> tuple[str, ...]:
-    """Every kind of noise, of labels and of captions."""
-    return (*KINDS.names, CAPTIONS)
-
-
-def corrupt(
-    name: str,
-    *,
-    kind: str,
-    rate: float | None,
-    seed: int,
-    out: Path,
-    image: str | None = None,
-    caption: str | None = None,
-    **of_labels: Any,
-) -> Corrupted:
-    """Wrong labels or captions, whichever the kind is of.
-
-    Args:
-        name: of a data set, or of image-text pairs.
-        kind: one of `kinds()`.
-        rate: share to change, in [0, 1].
-        seed: of the draw.
-        out: folder of what is written.
-        image: column of the images.
-        caption: of kind "captions", see `corrupt_pairs`.
-        of_labels: of the other kinds, see `corrupt_labels_of`.
+def corrupt(config: CorruptConfig) -> Corrupted:
+    """Make labels or captions wrong, whichever the noise is of, and keep what was changed.
 
     Raises:
-        UnknownName: no such kind.
-        InvalidArgument: an option that the kind does not take, or no rate for captions.
+        InvalidArgument: `out` has a manifest of other noise, or, for captions, other files.
+        BadData: the data cannot be used, or cannot have this noise.
     """
-    if kind not in kinds():
-        raise unknown_name("kind of noise", kind, kinds())
-    if kind != CAPTIONS:
-        if caption is not None:
-            raise invalid("caption", caption, "nothing but for kind 'captions'", "Leave `caption` out.")
-        return corrupt_labels_of(name, kind=kind, rate=rate, seed=seed, out=out, image=image, **of_labels)
-    for option, value in of_labels.items():
-        if value is not None:
-            raise invalid(option, str(value), "nothing for kind 'captions'", f"Leave `{option}` out.")
-    if rate is None:
-        raise invalid("rate", rate, "a share between 0 and 1")
-    return corrupt_pairs(name, rate=rate, seed=seed, out=out, caption=caption, image=image)
+    return _corrupt_captions(config) if config.noise.kind == CAPTIONS else _corrupt_labels(config)
 
 
-def corrupt_labels_of(
-    name: str,
-    *,
-    kind: str,
-    rate: float | None,
-    seed: int,
-    out: Path,
-    label: str | None = None,
-    clean_label: str | None = None,
-    image: str | None = None,
-    text: str | None = None,
-    class_map: str | None = None,
-    transition: Path | None = None,
-    features: Path | None = None,
-) -> Corrupted:
-    """Wrong labels for the data set of this name, kept as a manifest.
-
-    Args:
-        name: as in `open_dataset`, like the columns.
-        kind: as in `corrupt_dataset`, like rate and seed.
-        out: folder of the manifest.
-        class_map: as in `read_class_map`.
-        transition: as in `read_transition`.
-        features: folder of stored features.
-
-    Raises:
-        InvalidArgument: `out` has a manifest of other noise.
-    """
-    dataset = open_dataset(name, label=label, clean_label=clean_label, image=image, text=text)
-    noisy = corrupt_dataset(
-        dataset, kind=kind, rate=rate, seed=seed,
-        class_map=None if class_map is None else read_class_map(class_map),
-        transition=None if transition is None else read_transition(transition),
-        features=None if features is None else aligned_features(features, dataset),
+def _corrupt_labels(config: CorruptConfig) -> Corrupted:
+    columns = label_columns(config)
+    dataset = open_dataset(
+        config.train, **columns, image=config.image, text=config.text, limit=config.limit, seed=config.seed,
+        on_error=config.on_error,
     )  # fmt: skip
-    of_which: dict[str, Any] = {
+    features = None if config.features is None else aligned_features(config.features, dataset)
+    noisy = corrupt_dataset(dataset, config.noise, seed=config.seed, features=features)
+    made_of: dict[str, Any] = {
         "ids": dataset.ids, "data_name": dataset.name, "data_fingerprint": dataset.fingerprint,
         "class_names": dataset.class_names,
     }  # fmt: skip
-    _refuse_other_noise(out, manifest_sha256(noisy, **of_which))
-    digest = write_manifest(out, noisy, **of_which)
-    return Corrupted(noisy, digest, out, dataset.class_names)
+    _refuse_other_noise(config.out, manifest_sha256(noisy, **made_of))
+    digest = write_manifest(config.out, noisy, **made_of)
+    return Corrupted(noisy, digest, config.out, dataset.class_names)
 
 
-def tables(done: Corrupted) -> list[Table]:
-    """What was done, for people."""
+def noise_tables(done: Corrupted) -> list[Table]:
+    """What was changed, for people."""
     noisy = done.noisy
     if isinstance(noisy, NoisyCaptions):
         return [noise_table(noisy)]
@@ -143,33 +78,20 @@ def tables(done: Corrupted) -> list[Table]:
     return [noise_table(noisy, target_entropy_nats=entropy), class_table(noisy, done.class_names)]
 
 
-def corrupt_pairs(
-    name: str, *, rate: float, seed: int, out: Path, caption: str | None = None, image: str | None = None
-) -> Corrupted:
-    """Swap captions of image-text pairs; writes a copy of the pairs, then the manifest.
+def _corrupt_captions(config: CorruptConfig) -> Corrupted:
+    """Swap captions of image-text pairs; write a copy of the pairs, then the manifest.
 
     Only captions and ids are held in memory. The manifest comes last, so its existence means that the copy is
     complete.
-
-    Args:
-        name: a Parquet, CSV, TSV or JSONL file, or WebDataset shards (a folder of .tar files, or one).
-        rate: share of rows that get the caption of another row.
-        seed: of the draw.
-        out: folder for the copy and the manifest.
-        caption: column of the captions, or the file name extension in shards; found by its name if not given.
-        image: column of the images or their paths, likewise.
-
-    Raises:
-        InvalidArgument: `out` is where the pairs are, or has other files than an earlier copy; a rate that
-            these captions cannot have.
-        BadData: the pairs cannot be read; the row or shard is named.
     """
-    pairs = open_pairs(name, caption=caption, image=image)
+    name, out = config.train, config.out
+    pairs = open_pairs(name, caption=config.caption, image=config.image)
     if out.resolve() in (Path(name).resolve(), Path(name).resolve().parent):
         raise invalid("out", str(out), f"a folder other than that of {name!r}, which stays as it is")
     _refuse_strangers(out)
     scan = pairs.scan()
-    noisy = swap_captions(scan.captions, rate=rate, seed=seed)
+    assert config.noise.rate is not None  # noise of captions has one
+    noisy = swap_captions(scan.captions, rate=config.noise.rate, seed=config.seed)
     _clear(out)
     files = pairs.write(out, noisy.given)
     digest = write_manifest(

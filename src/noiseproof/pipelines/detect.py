@@ -12,7 +12,7 @@ from typing import Any
 
 from noiseproof.backbones.text_towers import USUAL_MODEL, check_shared_layer, open_prompt_tower
 from noiseproof.backbones.wording import notes_on_names
-from noiseproof.config.run import DetectConfig
+from noiseproof.config.detect import DetectConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest, write_json
 from noiseproof.core.progress import stage
@@ -28,7 +28,7 @@ from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.pipelines.encoding import backbone_of, encoded, features_in, image_half_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import Part, corrupted, open_labelled, open_one, short_name
+from noiseproof.pipelines.inputs import Part, corrupted, label_columns, open_labelled, open_one, short_name
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages
 
@@ -118,7 +118,7 @@ def _opened(config: DetectConfig) -> Part:
     """The data with the noise that is injected; texts only where nothing has to be encoded."""
     is_encoded = _wants_features(config) and config.features is None
     opener = open_one if is_encoded else open_labelled
-    dataset = opener(config, config.train, label=config.label, clean_label=config.clean_label)
+    dataset = opener(config, config.train, **label_columns(config))
     part = corrupted(Part("train", dataset, dataset), config)
     return dataclasses.replace(
         part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))

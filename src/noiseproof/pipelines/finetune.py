@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +20,7 @@ from noiseproof.adapt.reading import meta_batches, plan_of, reader, training_bat
 from noiseproof.adapt.selection import LOOKS, Selection, best
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_weights
-from noiseproof.config.adapt import FinetuneJob
+from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.files import hash_file, write_bytes, write_json
 from noiseproof.core.progress import stage
 from noiseproof.evaluate.metrics import Outcomes, outcomes
@@ -32,7 +30,7 @@ from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import keep_noise
 from noiseproof.pipelines.cards import CARD, data_card, finetune_card, finished, provenance, tuned_metadata
 from noiseproof.pipelines.finetune_inputs import Tuning, open_tuning
-from noiseproof.pipelines.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.inputs import Part, notes
 from noiseproof.training.checkpoint import Companion
 from noiseproof.training.loop import CHECKPOINT, COLUMNS, LOG, Loss, accelerator_for, logged, train
@@ -51,8 +49,15 @@ _TRANSITION_NOTE = (
 )
 
 
-def finetune(job: FinetuneJob) -> dict[str, Any]:
-    """An encoder and its classifier, trained together on labels of which some may be wrong.
+def finetune(
+    config: FinetuneConfig, *, command: str = "noiseproof.finetune(...)", quiet: bool = False
+) -> dict[str, Any]:
+    """Train an encoder and its classifier together on labels of which some may be wrong.
+
+    Args:
+        config: which data, which encoder, how.
+        command: how the user started it, for the card.
+        quiet: no progress bars.
 
     Returns:
         The card, as `card.json` has it; the accuracies are in `results`, all metrics in `results.jsonl`.
@@ -62,14 +67,14 @@ def finetune(job: FinetuneJob) -> dict[str, Any]:
         CheckpointMismatch: weights that do not fit, or a folder with another training.
         BadData: data or manifest cannot be used.
     """
-    check_is_apart(Path(job.out), (job.train, job.test, *job.ood))
-    accelerator = accelerator_for(job.settings.precision)
-    with _alone(job, accelerator):
-        return carried_out(open_tuning(job, accelerator))
+    check_is_apart(config.out, (config.train, config.test, *config.ood))
+    accelerator = accelerator_for(config.precision)
+    with only_main_process_in(config.out, accelerator):
+        return run_prepared(open_tuning(config, accelerator, command=command, quiet=quiet))
 
 
-def carried_out(this: Tuning) -> dict[str, Any]:
-    """The same of data that is open already; nobody else may use the folder."""
+def run_prepared(this: Tuning) -> dict[str, Any]:
+    """Fine-tune on opened data; the caller holds the lock of the folder."""
     done = finished(this.out, this.identity)
     if done is not None and done["evaluated"] == this.evaluated:
         return done
@@ -84,13 +89,9 @@ def carried_out(this: Tuning) -> dict[str, Any]:
     return card
 
 
-def _alone(job: FinetuneJob, accelerator: Any) -> AbstractContextManager[Any]:
-    return only_process_in(Path(job.out), mark=CARD) if accelerator.num_processes == 1 else nullcontext()
-
-
 def _model(this: Tuning) -> Tuned:
     """The network as it is before the first step."""
-    settings, seed = this.job.settings, this.job.seed
+    settings, seed = this.settings, this.config.seed
     network = this.start.network(len(this.class_names), use_zeros=settings.head_init == "zero", seed=seed)
     if settings.head_init == "probe":
         put_classifier(network, *_probe_weights(this.probe))
@@ -111,7 +112,7 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     if done is not None:
         _tidied(this)
         return done
-    job, settings = this.job, this.job.settings
+    settings, seed = this.settings, this.config.seed
     is_main = this.accelerator.is_main_process
     if is_main and this.parts.train.noise is not None:
         keep_noise(this.parts.train.dataset, this.parts.train.noise, this.out)
@@ -122,16 +123,25 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
         weight_decay=settings.weight_decay, momentum=settings.momentum,
     )  # fmt: skip
     batches = training_batches(
-        this.train, this.given_labels, this.start, settings, seed=job.seed, quiet=job.quiet
+        this.train,
+        this.given_labels,
+        this.start,
+        settings,
+        seed=seed,
+        quiet=this.quiet,
+        per_class=settings.per_class,
     )
-    images = reader(this.validation, this.start, settings, is_read_again=True, quiet=job.quiet)
+    images = reader(this.validation, this.start, settings, is_read_again=True, quiet=this.quiet)
     selection = Selection(this.out, model, images, this.held_out_labels)
     loss, companions = _loss(this, optimizer)
     train(
         model, batches, loss, optimizer,
-        plan=plan_of(settings, batches.order, seed=job.seed), accelerator=this.accelerator, folder=this.out,
+        plan=plan_of(
+            settings, batches.order, seed=seed, warmup_share=settings.warmup_share,
+            eval_epochs=settings.eval_epochs,
+        ), accelerator=this.accelerator, folder=this.out,
         identity=this.identity, look=selection.look if is_main else lambda step: None, companions=companions,
-        quiet=job.quiet,
+        quiet=this.quiet,
     )  # fmt: skip
     if not is_main:
         return None
@@ -139,18 +149,18 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
 
 
 def _loss(this: Tuning, optimizer: torch.optim.Optimizer) -> tuple[Loss, dict[str, Companion]]:
-    settings, num_classes = this.job.settings, len(this.class_names)
+    settings, num_classes = this.settings, len(this.class_names)
     if this.meta is None or settings.meta is None:
         return classification_loss(
             settings.loss, this.loss_options, num_examples=len(this.train), num_classes=num_classes
         )
     clean = meta_batches(
-        this.meta, this.meta_labels, this.start, settings, settings.meta, seed=this.job.seed,
-        quiet=this.job.quiet,
+        this.meta, this.meta_labels, this.start, settings, settings.meta, seed=this.config.seed,
+        quiet=this.quiet,
     )  # fmt: skip
     return weighted_loss(
         settings.loss, this.loss_options, settings.meta, clean, optimizer, num_classes=num_classes,
-        seed=this.job.seed, device=this.accelerator.device,
+        seed=this.config.seed, device=this.accelerator.device,
     )  # fmt: skip
 
 
@@ -164,7 +174,7 @@ def _kept(this: Tuning, model: Tuned, selection: Selection, learning: dict[str, 
     ):
         fresh = _model(this)
         load_exactly(fresh, state, source=name)
-        metadata = provenance(tuned_metadata(this.start, this.job.settings, this.noise))
+        metadata = provenance(tuned_metadata(this.start, this.settings, this.noise))
         write_weights(this.out / name, merged(fresh.network), metadata=metadata)
     log = logged(this.out / LOG)[-1:] or [{"step": last.step, "loss": None, "wall_s": None}]
     trained = {
@@ -198,9 +208,9 @@ def _tidied(this: Tuning) -> None:
 
 def _states(this: Tuning) -> tuple[torch.nn.Module, dict[str, State]]:
     """The network as it is saved, and name -> weights of everything that is evaluated."""
-    network = this.start.network(len(this.class_names), use_zeros=True, seed=this.job.seed)
+    network = this.start.network(len(this.class_names), use_zeros=True, seed=this.config.seed)
     if this.stays is not None:
-        add_to(network, this.stays, seed=this.job.seed)
+        add_to(network, this.stays, seed=this.config.seed)
     states: dict[str, State] = {}
     for title, name in ((_BEST, BEST), (_LAST, LAST)):
         if title == _LAST and _is_last_best(this):
@@ -208,10 +218,10 @@ def _states(this: Tuning) -> tuple[torch.nn.Module, dict[str, State]]:
         state = read_checkpoint(this.out / name)
         load_exactly(network, state, source=str(this.out / name))
         states[title] = state
-    if this.job.wise_ft:
-        before = this.start.network(len(this.class_names), use_zeros=True, seed=this.job.seed)
+    if this.config.wise_ft:
+        before = this.start.network(len(this.class_names), use_zeros=True, seed=this.config.seed)
         put_classifier(before, *_probe_weights(this.probe))
-        for alpha in this.job.wise_ft:
+        for alpha in this.config.wise_ft:
             states[f"wise-ft-{alpha:g}"] = interpolated(before.state_dict(), states[_BEST], alpha)
     device = this.accelerator.device
     moved: dict[str, State] = {
@@ -225,11 +235,9 @@ def _evaluated(this: Tuning) -> list[ResultRow]:
     network, states = _states(this)
     found: dict[tuple[str, str], list[Outcomes]] = {}
     for part in this.parts.tests:
-        images = reader(part.dataset, this.start, this.job.settings, is_read_again=False, quiet=True)
+        images = reader(part.dataset, this.start, this.settings, is_read_again=False, quiet=True)
         first = 0
-        with stage(
-            f"Testing {part.name}", total=len(part.dataset), unit="image", quiet=this.job.quiet
-        ) as bar:
+        with stage(f"Testing {part.name}", total=len(part.dataset), unit="image", quiet=this.quiet) as bar:
             for block in images():
                 labels = part.best_labels[first : first + len(block)]
                 for title, probs in probs_of_each(network, states, block.to(this.accelerator.device)):
@@ -249,7 +257,7 @@ def _is_last_best(this: Tuning) -> bool:
 def _row(this: Tuning, title: str, part: Part, blocks: list[Outcomes]) -> ResultRow:
     domain = "ood" if part.role == "ood" else "id"
     return result_row(
-        blocks, name=title, seed=this.job.seed, set_name=part.name, domain=domain,
+        blocks, name=title, seed=this.config.seed, set_name=part.name, domain=domain,
         class_names=this.class_names,
     )  # fmt: skip
 
@@ -268,8 +276,8 @@ def _card(
         "tests": [data_card(part.dataset) | {"role": part.role} for part in this.parts.tests],
     }
     return finetune_card(
-        backbone=this.job.backbone, start=this.start, settings=this.job.settings, seed=this.job.seed,
-        command=this.job.command, weights=this.out / BEST, data=data, noise=this.noise, trained=trained,
-        rows=rows, notes=[*said, _WISE_FT_NOTE] if this.job.wise_ft else said, evaluated=this.evaluated,
+        backbone=this.config.backbone, start=this.start, settings=this.settings, seed=this.config.seed,
+        command=this.command, weights=this.out / BEST, data=data, noise=this.noise, trained=trained,
+        rows=rows, notes=[*said, _WISE_FT_NOTE] if this.config.wise_ft else said, evaluated=this.evaluated,
         evaluation_wall_s=evaluation_wall_s,
     )  # fmt: skip

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -60,3 +61,10 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def only_main_process_in(folder: Path, accelerator: Any) -> AbstractContextManager[Any]:
+    """Hold the folder of a training; several processes of one training share it without a lock."""
+    if accelerator.num_processes > 1:
+        return nullcontext()
+    return only_process_in(folder, mark="card.json")

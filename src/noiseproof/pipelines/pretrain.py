@@ -7,8 +7,7 @@ where the first stopped, and does nothing where it had finished.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled import imagenet_classifier
 from noiseproof.backbones.weights import write_weights
 from noiseproof.backbones.wording import imagenet_words
-from noiseproof.config.data import default_cache
+from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import write_json
 from noiseproof.core.records import Dataset
@@ -29,16 +28,16 @@ from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
 from noiseproof.pipelines.cards import CARD, evaluation, finished, identity, pretrain_card, provenance
+from noiseproof.pipelines.inputs import label_columns
 from noiseproof.pretrain.class_captions import class_captions, classifier_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
 from noiseproof.pretrain.noisy_targets import (
-    NoiseRequest,
     Targets,
     clean_labels,
     noisy_captions,
     noisy_labels,
 )
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.pretrain.simclr import simclr_task
 from noiseproof.pretrain.supervised import supervised_task
 from noiseproof.pretrain.task import Task
@@ -55,59 +54,42 @@ _ROWS = 500  # images per call when nothing is learned
 
 
 @dataclass(frozen=True)
-class Job:
-    """One pre-training.
+class _Job:
+    """What the steps of one pre-training share."""
 
-    Attributes:
-        settings: how.
-        train: data set to learn from.
-        test: data set to evaluate on, with clean labels; it decides nothing.
-        out: folder of weights, card, log, checkpoint and noise manifest.
-        noise: of labels or captions.
-        seed: of noise, initial weights, order and augmentation.
-        label: column of the labels.
-        image: column of the images.
-        caption: column of the captions; without it they are made from class names.
-        limit: at most this many random examples of each data set.
-        command: what the user typed, for the card.
+    config: PretrainConfig
+    settings: PretrainSettings
+    quiet: bool
+
+
+def pretrain(
+    config: PretrainConfig, *, command: str = "noiseproof.pretrain(...)", quiet: bool = False
+) -> dict[str, Any]:
+    """Train an encoder on data with known noise.
+
+    Args:
+        config: which data and how.
+        command: how the user started it, for the card.
         quiet: no progress bars.
-        cache: features of locked image towers; `None` is where 'noiseproof run' keeps its own.
-    """
-
-    settings: Settings
-    train: str
-    test: str
-    out: Path
-    noise: NoiseRequest = field(default_factory=NoiseRequest)
-    seed: int = 0
-    label: str | None = None
-    image: str | None = None
-    caption: str | None = None
-    limit: int | None = None
-    command: str = "noiseproof.pipelines.pretrain.pretrain(...)"
-    quiet: bool = False
-    cache: Path | None = None
-
-
-def pretrain(job: Job) -> dict[str, Any]:
-    """An encoder from data with known noise.
 
     Returns:
-        The card, as `card.json` has it.
+        The card, as `card.json` has it; nothing in processes that only helped.
 
     Raises:
         CheckpointMismatch: `out` has another training.
         BadData: data or manifest cannot be used.
     """
+    job = _Job(config, config.settings, quiet)
     accelerator = accelerator_for(job.settings.precision)
-    data, test = _open(job, job.train, label=job.caption or job.label), _open(job, job.test, label=job.label)
+    columns = label_columns(config) if config.caption is None else {"label": config.caption}
+    data, test = _open(config, config.train, **columns), _open(config, config.test, label=config.label)
     targets, labels = _targets(job, data), clean_labels(test)
     this = identity(
-        job.settings, seed=job.seed, noise=targets.noise, data=data, targets=targets.given,
+        job.settings, seed=job.config.seed, noise=targets.noise, data=data, targets=targets.given,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
     evaluated = evaluation(test, labels)
-    done = finished(job.out, this, evaluated=evaluated)
+    done = finished(job.config.out, this, evaluated=evaluated)
     if done is not None:
         return done
     task = _task(job, data, test, targets.given, Share(accelerator.process_index, accelerator.num_processes))
@@ -118,40 +100,47 @@ def pretrain(job: Job) -> dict[str, Any]:
     batches = _batches(job, task, data)
     train(
         task.model, batches, task.loss, optimizer, plan=_plan(job, batches.order), accelerator=accelerator,
-        folder=job.out, identity=this, quiet=job.quiet,
+        folder=job.config.out, identity=this, quiet=job.quiet,
     )  # fmt: skip
     if not accelerator.is_main_process:
         return {}
     results, features = _evaluated(job, task, data, test, labels)
-    targets.keep(data, job.out)  # not before: a command that is refused must leave that of another alone
+    targets.keep(
+        data, job.config.out
+    )  # not before: a command that is refused must leave that of another alone
     card = pretrain_card(
-        task=task, settings=job.settings, seed=job.seed, command=job.command, folder=job.out, train=data,
+        task=task, settings=job.settings, seed=job.config.seed, command=command, folder=job.config.out, train=data,
         test=test, noise=targets.noise, results=results, test_features=features, this=this,
         evaluated=evaluated,
     )  # fmt: skip
-    write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(card))
-    write_json(job.out / CARD, card)
-    (job.out / CHECKPOINT).unlink(missing_ok=True)
+    write_weights(job.config.out / WEIGHTS, task.weights, metadata=provenance(card))
+    write_json(job.config.out / CARD, card)
+    (job.config.out / CHECKPOINT).unlink(missing_ok=True)
     return card
 
 
-def _open(job: Job, name: str, *, label: str | None) -> Dataset:
-    return open_dataset(name, label=label, image=job.image, limit=job.limit, seed=job.seed)
+def _open(config: PretrainConfig, name: str, **columns: str | None) -> Dataset:
+    return open_dataset(
+        name, **columns, image=config.image, limit=config.limit, seed=config.seed, on_error=config.on_error
+    )
 
 
-def _targets(job: Job, data: Dataset) -> Targets:
+def _targets(job: _Job, data: Dataset) -> Targets:
     """Labels or captions to learn from (SimCLR needs none), and the noise in them."""
-    is_whole = job.limit is None and data.num_skipped == 0
+    is_whole = job.config.limit is None and data.num_skipped == 0
+    source: dict[str, Any] = {
+        "manifest": job.config.noise_manifest, "seed": job.config.seed, "is_whole": is_whole,
+    }  # fmt: skip
     if job.settings.objective == "supervised":
-        return noisy_labels(data, job.noise, is_whole=is_whole)
+        return noisy_labels(data, job.config.noise, **source)
     if job.settings.captions == "classifier":
         return _seen_by_classifier(job, data)
     if job.settings.objective == "image-text":
         labels, names = clean_labels(data), data.class_names
-        if job.caption is not None:
-            return noisy_captions(data, np.array(names, dtype=object)[labels], job.noise, is_whole=is_whole)
-        made = class_captions(labels, names, seed=job.seed)
-        found = noisy_captions(data, made, job.noise, is_whole=is_whole, has_own=False)
+        if job.config.caption is not None:
+            return noisy_captions(data, np.array(names, dtype=object)[labels], job.config.noise, **source)
+        made = class_captions(labels, names, seed=job.config.seed)
+        found = noisy_captions(data, made, job.config.noise, **source, has_own=False)
         wrong = (
             {"wrong_class_rate": wrong_class_rate(found.given, labels, names)} if found.noise["kind"] else {}
         )
@@ -159,27 +148,27 @@ def _targets(job: Job, data: Dataset) -> Targets:
     return Targets(np.empty(0), NONE)
 
 
-def _seen_by_classifier(job: Job, data: Dataset) -> Targets:
+def _seen_by_classifier(job: _Job, data: Dataset) -> Targets:
     """Captions without labels; noise of captions has no meaning here."""
-    if job.noise.rate or job.noise.manifest or job.caption:
+    if job.config.noise or job.config.noise_manifest or job.config.caption:
         raise invalid("captions", "classifier", "'given' with noise, or with a column of captions")
     weight, bias = imagenet_classifier()
     rows = np.asarray(_features(job, data)) @ weight.T + bias
     captions = classifier_captions(
-        softmax(rows, axis=1), imagenet_words(), num_draws=job.settings.num_draws, seed=job.seed
+        softmax(rows, axis=1), imagenet_words(), num_draws=job.settings.num_draws, seed=job.config.seed
     )
     return Targets(captions, NONE)
 
 
-def _features(job: Job, dataset: Dataset) -> ShardedMatrix:
+def _features(job: _Job, dataset: Dataset) -> ShardedMatrix:
     """Of a locked image tower; computed once and kept."""
     backbone = open_backbone(locked_image_tower(job.settings))
-    return extract(dataset, backbone, store=job.cache or default_cache(), quiet=job.quiet).features
+    return extract(dataset, backbone, store=job.config.cache, quiet=job.quiet).features
 
 
-def _task(job: Job, data: Dataset, test: Dataset, given: np.ndarray, share: Share) -> Task:
+def _task(job: _Job, data: Dataset, test: Dataset, given: np.ndarray, share: Share) -> Task:
     if job.settings.objective == "image-text":
-        return image_text_task(job.settings, given, seed=job.seed, share=share)
+        return image_text_task(job.settings, given, seed=job.config.seed, share=share)
     if data.class_names != test.class_names:
         raise BadData(
             f"{test.name!r} has the classes {', '.join(test.class_names[:5])}..., {data.name!r} has "
@@ -188,14 +177,18 @@ def _task(job: Job, data: Dataset, test: Dataset, given: np.ndarray, share: Shar
         )
     if job.settings.objective == "supervised":
         return supervised_task(
-            job.settings, given, num_classes=len(data.class_names), seed=job.seed, num_processes=share.world
+            job.settings,
+            given,
+            num_classes=len(data.class_names),
+            seed=job.config.seed,
+            num_processes=share.world,
         )
-    return simclr_task(job.settings, seed=job.seed)
+    return simclr_task(job.settings, seed=job.config.seed)
 
 
-def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
+def _batches(job: _Job, task: Task, data: Dataset) -> AbstractBatches:
     settings = job.settings
-    order = Order(len(data), settings.batch_size, job.seed, settings.repeats)
+    order = Order(len(data), settings.batch_size, job.config.seed, settings.repeats)
     if settings.reading == "features":
         return MatrixBatches(_features(job, data), order, task.columns)
     if settings.reading == "stream":
@@ -206,7 +199,7 @@ def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
     return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
 
 
-def _plan(job: Job, order: AbstractOrder) -> Plan:
+def _plan(job: _Job, order: AbstractOrder) -> Plan:
     settings = job.settings
     return Plan(
         num_steps=settings.epochs * order.steps_per_epoch,
@@ -214,13 +207,13 @@ def _plan(job: Job, order: AbstractOrder) -> Plan:
         precision=settings.precision,
         accumulation=settings.accumulation,
         max_grad_norm=settings.max_grad_norm,
-        seed=job.seed,
+        seed=job.config.seed,
         checkpoint_steps=settings.checkpoint_steps,
     )
 
 
 def _evaluated(
-    job: Job, task: Task, data: Dataset, test: Dataset, labels: np.ndarray
+    job: _Job, task: Task, data: Dataset, test: Dataset, labels: np.ndarray
 ) -> tuple[dict[str, float], np.ndarray]:
     """Accuracy on clean test labels, and the features of the test images."""
     images = _reader(job, task, test)
@@ -228,13 +221,13 @@ def _evaluated(
     if task.predict is not None:
         said = task.predict(images(), test.class_names)
     else:
-        probe = LinearProbe(seed=job.seed)
+        probe = LinearProbe(seed=job.config.seed)
         probe.fit(outputs(task.weights, task.features, _reader(job, task, data)()), clean_labels(data))
         said = probe.predict(features)
     return {task.metric: float((said == labels).mean())}, features
 
 
-def _reader(job: Job, task: Task, dataset: Dataset) -> Callable[[], Images]:
+def _reader(job: _Job, task: Task, dataset: Dataset) -> Callable[[], Images]:
     """All images in order, in blocks, as often as asked; small ones are decoded only once."""
     if job.settings.reading == "stream":
         return lambda: stream_images(dataset, job.settings.transform(), task.normalise)

@@ -35,7 +35,7 @@ from noiseproof.heads.fit import num_steps
 from noiseproof.pipelines.encoding import backbone_of, encoded
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.heads import Variant, variants, with_transition
-from noiseproof.pipelines.inputs import Part, Parts, notes, open_one, open_parts, short_name, views_of
+from noiseproof.pipelines.inputs import Part, Parts, notes, open_parts, short_name
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages
 from noiseproof.report.page import write_report
@@ -91,7 +91,7 @@ def run(
     with only_process_in(config.out, mark=CARD):
         this = _Run(config, Stages(config.out, made_with=made_with(command)), say)
         heads = variants(config)  # a misspelt option is found before any work
-        parts = open_parts(config)
+        parts = open_parts(config, views=config.views)
         backbone = backbone_of(config, parts.train.whole)
         for dataset in parts.to_extract:
             _extract(this, dataset, backbone)
@@ -107,16 +107,6 @@ def run(
         contents = _write_card(this, parts, backbone)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
-
-
-def extract_set(config: RunConfig) -> list[StoredFeatures]:
-    """Only the features of `config.train`, kept in `config.out`; of two views, each in a folder there."""
-    check_is_apart(config.out, [config.train])
-    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
-    backbone = backbone_of(config, dataset)
-    views = views_of(dataset, config)
-    sets = [(view, config.out / f"view-{k}") for k, view in enumerate(views)] or [(dataset, config.out)]
-    return [encoded(config, each, backbone, store) for each, store in sets]
 
 
 def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings
-from noiseproof.config.adapt import resolve_settings
-from noiseproof.config.data import CorruptConfig
+from noiseproof.config.values import checked
+from noiseproof.noise.spec import Noise
 from noiseproof.config.run import RunConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.files import digest
@@ -57,7 +57,7 @@ class Fit:
     encoder: Encoder
     task: str
     share: float
-    noise: CorruptConfig | None
+    noise: Noise | None
     head: str
     setting: str
     seed: int
@@ -75,14 +75,14 @@ class Fit:
             "task": self.task,
             "share": self.share,
             "noise_kind": None if self.noise is None else self.noise.kind,
-            "noise_rate": 0.0 if self.noise is None else self.noise.rate,
+            "noise_rate": 0.0 if self.noise is None else self.noise.rate or 0.0,
             "head": self.head,
             "setting": self.setting,
             "seed": self.seed,
         }
 
 
-def noise_name(noise: CorruptConfig | None) -> str:
+def noise_name(noise: Noise | None) -> str:
     """Of the noise in the labels, as tables have it."""
     return "none" if noise is None else f"{noise.kind}:{noise.rate:g}"
 
@@ -183,7 +183,7 @@ class Grid:
             {
                 "schema": SCHEMA,
                 **fit.coordinates(),
-                "noise": None if fit.noise is None else fit.noise.model_dump(mode="json"),
+                "noise": None if fit.noise is None else fit.noise.to_json(),
                 "set": self.asked_of_set(fit.task, evaluation),
                 "options": options,
                 "has_spectrum": self.recipe.has_head_spectra,
@@ -230,7 +230,7 @@ class Grid:
 
 def _tuning(name: str, options: Mapping[str, Any], init: str) -> FinetuneSettings:
     try:
-        return resolve_settings(options=dict(options) | {"init": init})
+        return checked(FinetuneSettings, dict(options) | {"init": init}, [], file=None)
     except InvalidArgument as error:
         raise InvalidArgument(f"`tunings.{name}`: {error}") from error
 

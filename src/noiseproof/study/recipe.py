@@ -17,9 +17,10 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.config.data import CorruptConfig
-from noiseproof.config.run import as_heads, set_value
-from noiseproof.config.values import checked, parse_overrides, read_yaml
+from noiseproof.noise.spec import Noise
+from noiseproof.config.base import Config
+from noiseproof.config.run import check_head_path, named_heads
+from noiseproof.config.values import checked, parse_overrides, read_yaml, set_value
 from noiseproof.core.errors import MissingFile, invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.study.recipe_parts import DetectorChoice, corruptions
@@ -89,7 +90,6 @@ class Task(BaseModel):
         label, image, text, clean_label, test_label: columns, as in `run`.
         limit: at most this many random examples of each set; that of the study holds as well.
         test_fraction: size of the held-out part when there is no `test`.
-        class_map: which class is taken for which, for noise of kind "asymmetric".
         label_noise: of this task, in place of that of the study.
     """
 
@@ -107,8 +107,7 @@ class Task(BaseModel):
     test_label: str | None = None
     limit: int | None = Field(default=None, ge=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
-    class_map: str | dict[str | int, str | int] | None = None
-    label_noise: tuple[CorruptConfig | None, ...] | None = Field(default=None, min_length=1)
+    label_noise: tuple[Noise | None, ...] | None = Field(default=None, min_length=1)
 
     @field_validator("label_noise", mode="before")
     @classmethod
@@ -116,7 +115,7 @@ class Task(BaseModel):
         return corruptions(value)
 
 
-class Recipe(BaseModel):
+class Recipe(Config):
     """A study: every encoder x task x label noise x head x setting x seed x share of the data.
 
     Attributes:
@@ -168,7 +167,7 @@ class Recipe(BaseModel):
     found: str = NOT_RUN
     backbones: tuple[Encoder, ...] = Field(min_length=1)
     tasks: dict[str, Task] = Field(min_length=1)
-    label_noise: tuple[CorruptConfig | None, ...] = (None,)
+    label_noise: tuple[Noise | None, ...] = (None,)
     heads: dict[str, dict[str, Any]] = Field(default={})
     tunings: dict[str, dict[str, Any]] = Field(default={})
     detectors: dict[str, DetectorChoice] = Field(default={})
@@ -202,7 +201,7 @@ class Recipe(BaseModel):
     @field_validator("heads", mode="before")
     @classmethod
     def _named_heads(cls, value: Any) -> Any:
-        return as_heads(value)
+        return named_heads(value)
 
     @field_validator("label_noise", mode="before")
     @classmethod
@@ -296,18 +295,23 @@ class Recipe(BaseModel):
                 )
         return self
 
+    @classmethod
+    def check_path(cls, values: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
+        """Refuse options of a head that this study does not train."""
+        return check_head_path(values, path)
+
     def limit_of(self, task: str) -> int | None:
         """At most so many random examples of each set of a task; `None` is no bound."""
         limits = [limit for limit in (self.tasks[task].limit, self.limit) if limit is not None]
         return min(limits, default=None)
 
-    def noises_of(self, task: str) -> tuple[CorruptConfig | None, ...]:
+    def noises_of(self, task: str) -> tuple[Noise | None, ...]:
         """The wrong labels to inject into a task."""
         own = self.tasks[task].label_noise
         return self.label_noise if own is None else own
 
     @property
-    def noises(self) -> list[CorruptConfig]:
+    def noises(self) -> list[Noise]:
         """All that are injected somewhere."""
         found = (one for task in self.tasks for one in self.noises_of(task) if one is not None)
         return list({(one.kind, one.rate): one for one in found}.values())
@@ -348,9 +352,9 @@ def load_recipe(
             values["minutes"] = own.get("minutes", _TOY_MINUTES)
     values |= {key: value for key, value in (command_line or {}).items() if value is not None}
     if "heads" in values:
-        values["heads"] = as_heads(values["heads"])
+        values["heads"] = named_heads(values["heads"])
     for keys, value in parse_overrides(overrides, command_line or {}, mistakes).items():
-        set_value(values, keys, value, mistakes)
+        set_value(Recipe, values, keys, value, mistakes)
     return checked(Recipe, values, mistakes, file=path)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from noiseproof.core.errors import invalid
+from noiseproof.noise.spec import Noise
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -22,15 +24,15 @@ class DetectorChoice(BaseModel):
 
 
 def corruptions(value: Any) -> Any:
-    """Noises as a recipe may write them, each as `CorruptConfig` takes it."""
+    """Noises as a recipe may write them, each as `Noise` takes it."""
     return tuple(_corruption(each) for each in value) if isinstance(value, list | tuple) else value
 
 
 def _corruption(value: Any) -> Any:
-    """`kind:rate`, "none" or the parts of a `CorruptConfig`."""
-    if value in ("none", None, 0, "0"):
+    """A `Noise` with a rate, which tables are sorted by, or `None` for "none"."""
+    if value in ("none", None):
         return None
-    if isinstance(value, str) and ":" in value:
-        kind, _, rate = value.rpartition(":")
-        return {"kind": kind, "rate": rate}
-    return {"rate": value} if isinstance(value, str | float | int) else value
+    noise = Noise.parse(value) if isinstance(value, str) else value
+    if isinstance(noise, Noise) and noise.rate is None:
+        raise invalid("label_noise", str(noise), "noise with a rate in a study", "Next: kind:rate.")
+    return noise

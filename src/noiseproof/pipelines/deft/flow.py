@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import datetime
 import time
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from noiseproof.backbones.wording import notes_on_names
-from noiseproof.config.adapt import DeftJob
+from noiseproof.config.deft import DeftConfig
 from noiseproof.core.files import hash_file, write_bytes, write_json
 from noiseproof.core.records import LabelIssues
 from noiseproof.detect.find_issues import issues_of
@@ -30,15 +28,20 @@ from noiseproof.pipelines.deft.deft_inputs import SCORES, Selecting, open_select
 from noiseproof.pipelines.deft.phase1 import evaluated_prompts, phase_one
 from noiseproof.pipelines.deft.phase2 import facts, phase_two
 from noiseproof.pipelines.finetune import RESULTS
-from noiseproof.pipelines.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.inputs import notes
 from noiseproof.training.loop import accelerator_for
 
 _SCHEMA = 1
 
 
-def deft(job: DeftJob) -> dict[str, Any]:
+def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bool = False) -> dict[str, Any]:
     """Find the wrong labels with learned prompts, and adapt an encoder to the others.
+
+    Args:
+        config: which data, which image-text model, how.
+        command: how the user started it, for the card.
+        quiet: no progress bars.
 
     Returns:
         The card, as `card.json` has it; nothing in processes that only helped.
@@ -48,14 +51,13 @@ def deft(job: DeftJob) -> dict[str, Any]:
         CheckpointMismatch: weights that do not fit, or a folder with another training.
         BadData: data, manifest or class names cannot be used; too few labels were selected for phase 2.
     """
-    check_is_apart(Path(job.out), (job.train, job.test, *job.ood))
-    accelerator = accelerator_for(job.settings.precision)
-    alone = only_process_in(Path(job.out), mark=CARD) if accelerator.num_processes == 1 else nullcontext()
-    with alone:
-        return _carried_out(open_selecting(job, accelerator))
+    check_is_apart(config.out, (config.train, config.test, *config.ood))
+    accelerator = accelerator_for(config.precision)
+    with only_main_process_in(config.out, accelerator):
+        return _run_prepared(open_selecting(config, accelerator, command=command, quiet=quiet))
 
 
-def _carried_out(this: Selecting) -> dict[str, Any]:
+def _run_prepared(this: Selecting) -> dict[str, Any]:
     done = finished(this.out, this.identity)
     if done is not None and done["evaluated"] == this.evaluated:
         return done
@@ -63,7 +65,7 @@ def _carried_out(this: Selecting) -> dict[str, Any]:
     this.accelerator.wait_for_everyone()
     begin = time.perf_counter()
     rows = evaluated_prompts(this) if learned is not None else []
-    after, said = phase_two(this) if this.job.phase2 != "none" else ([], [])
+    after, said = phase_two(this) if this.config.phase2 != "none" else ([], [])
     if learned is None:  # a process that only helped
         return {}
     rows += after
@@ -99,10 +101,10 @@ def _card(
     return {
         "schema": _SCHEMA,
         "objective": "deft",
-        "command": this.job.command,
-        "model": {"name": this.job.model, "weights_hash": this.start.backbone.weights_hash},
+        "command": this.command,
+        "model": {"name": this.config.model, "weights_hash": this.start.backbone.weights_hash},
         "settings": this.settings.model_dump(),
-        "seed": this.job.seed,
+        "seed": this.config.seed,
         "train": data_card(this.data),
         "tests": [data_card(part.dataset) | {"role": part.role} for part in this.parts.tests],
         "noise": this.noise,

@@ -84,12 +84,12 @@ def phase_one(this: Selecting) -> dict[str, Any] | None:
 def _on_features(this: Selecting) -> _Learned | None:
     if not this.accelerator.is_main_process:
         return None
-    options = this.settings.prompts()
+    options = this.settings
     features = features_of(this, this.parts.train, this.start.backbone)
     steps = num_steps(len(features), options)
-    with stage("Learning prompts", total=steps, unit="step", quiet=this.job.quiet) as bar:
+    with stage("Learning prompts", total=steps, unit="step", quiet=this.quiet) as bar:
         scores = prompt_scores(
-            features, this.given_labels, this.text, options=options, seed=this.job.seed,
+            features, this.given_labels, this.text, options=options, seed=this.config.seed,
             on_step=partial(_advance, bar),
         )  # fmt: skip
     size = int(scores.contexts.size)
@@ -101,7 +101,7 @@ def _advance(bar: Any) -> None:
 
 
 def _in_the_loop(this: Selecting) -> _Learned | None:
-    settings, training = this.settings, this.settings.training()
+    settings = this.settings
     text = this.text.to(this.accelerator.device)
     model = _model(this)
     learning, num_all = num_learning(model)
@@ -110,15 +110,15 @@ def _in_the_loop(this: Selecting) -> _Learned | None:
         momentum=settings.momentum,
     )  # fmt: skip
     read = training_batches(
-        this.data, this.given_labels, this.start, training, seed=this.job.seed, quiet=this.job.quiet
+        this.data, this.given_labels, this.start, settings, seed=this.config.seed, quiet=this.quiet
     )
-    batches = Visits(read, this.given_labels, len(this.data.class_names), this.job.seed)
-    plan = plan_of(training, batches.order, seed=this.job.seed)
+    batches = Visits(read, this.given_labels, len(this.data.class_names), this.config.seed)
+    plan = plan_of(settings, batches.order, seed=this.config.seed)
     train(
         model, batches,
         dual_prompts_loss(text, variant=settings.variant, warmup_epochs=settings.warmup_epochs), optimizer,
-        plan=replace(plan, look_steps=None, is_constant=settings.variant == "real"),
-        accelerator=this.accelerator, folder=this.out, identity=this.identity, quiet=this.job.quiet,
+        plan=replace(plan, is_constant=settings.variant == "real"),
+        accelerator=this.accelerator, folder=this.out, identity=this.identity, quiet=this.quiet,
     )  # fmt: skip
     if not this.accelerator.is_main_process:
         return None
@@ -132,20 +132,20 @@ def _in_the_loop(this: Selecting) -> _Learned | None:
 
 
 def _model(this: Selecting) -> DualPrompts:
-    settings, seed, tower = this.settings, this.job.seed, fresh_tower(this)
+    settings, seed, tower = this.settings, this.config.seed, fresh_tower(this)
     assert this.tune is not None
     tune_encoder(
         tower, this.tune, lora_rank=settings.lora_rank, lora_alpha=settings.lora_alpha, seed=seed
     )  # fmt: skip
     tuned = Tuned(tower.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    contexts = first_contexts(this.text, options=settings.prompts(), seed=seed)
+    contexts = first_contexts(this.text, options=settings, seed=seed)
     return DualPrompts(tuned, this.text, contexts)
 
 
 def _write(this: Selecting, learned: _Learned) -> None:
     scores = learned.scores
     said = {
-        "model": this.job.model,
+        "model": this.config.model,
         "class_names": list(this.data.class_names),
         "variant": this.settings.variant,
     }
@@ -155,7 +155,7 @@ def _write(this: Selecting, learned: _Learned) -> None:
     if learned.tower is not None:
         assert this.tune is not None
         stays = this.tune.addition if this.tune.has_own_weights else None
-        header = {"model": this.job.model} | ({} if stays is None else {"additions": stays.to_json()})
+        header = {"model": this.config.model} | ({} if stays is None else {"additions": stays.to_json()})
         write_weights(
             this.out / TUNED, nn.ModuleDict({_PREFIX: learned.tower}),
             metadata={"noiseproof": json.dumps(header, sort_keys=True)},
@@ -193,7 +193,7 @@ def evaluated_prompts(this: Selecting) -> list[ResultRow]:
         probs = torch.softmax((this.text.scale * features @ positive.mT).double(), dim=1).numpy()
         rows.append(
             result_row(
-                [outcomes(probs, part.best_labels)], name=ROW, seed=this.job.seed, set_name=part.name,
+                [outcomes(probs, part.best_labels)], name=ROW, seed=this.config.seed, set_name=part.name,
                 domain="ood" if part.role == "ood" else "id", class_names=this.data.class_names,
             )
         )  # fmt: skip
@@ -204,7 +204,7 @@ def _read_tower(this: Selecting) -> nn.Module:
     tower = fresh_tower(this)
     assert this.tune is not None
     if this.tune.has_own_weights and this.tune.addition is not None:
-        add_to(tower, this.tune.addition, seed=this.job.seed)
+        add_to(tower, this.tune.addition, seed=this.config.seed)
     path: Path = this.out / TUNED
     load_exactly(nn.ModuleDict({_PREFIX: tower}), read_checkpoint(path), source=str(path))
     return tower.to(this.accelerator.device)
@@ -213,10 +213,10 @@ def _read_tower(this: Selecting) -> nn.Module:
 def _outputs(this: Selecting, tower: nn.Module, part: Part) -> Float[np.ndarray, "n e"]:
     """In evaluation mode, without augmentation, in the order of the examples."""
     images = reader(
-        part.dataset, this.start, this.settings.training(), is_read_again=False, quiet=this.job.quiet
+        part.dataset, this.start, this.settings, is_read_again=False, quiet=this.quiet
     )  # fmt: skip
     total = len(part.dataset)
-    with stage(f"Scoring {part.name}", total=total, unit="image", quiet=this.job.quiet) as bar:
+    with stage(f"Scoring {part.name}", total=total, unit="image", quiet=this.quiet) as bar:
 
         def counted() -> Iterable[torch.Tensor]:
             for block in images():

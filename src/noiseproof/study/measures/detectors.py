@@ -22,7 +22,7 @@ from noiseproof.backbones.text_towers import (
     open_prompt_tower,
     shares_space,
 )
-from noiseproof.config.data import CorruptConfig
+from noiseproof.noise.spec import Noise
 from noiseproof.config.run import RunConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
@@ -56,7 +56,7 @@ class Detection:
 
     encoder: Encoder
     task: str
-    noise: CorruptConfig | None
+    noise: Noise | None
     detector: str
     seed: int
 
@@ -72,7 +72,7 @@ class Detection:
             "layer": self.encoder.layer,
             "task": self.task,
             "noise_kind": None if self.noise is None else self.noise.kind,
-            "noise_rate": 0.0 if self.noise is None else self.noise.rate,
+            "noise_rate": 0.0 if self.noise is None else self.noise.rate or 0.0,
             "detector": self.detector,
             "seed": self.seed,
         }
@@ -97,7 +97,7 @@ def detections(
                             yield place
 
 
-def _is_drawn(recipe: Recipe, encoder: Encoder, noise: CorruptConfig | None, choice: DetectorChoice) -> bool:
+def _is_drawn(recipe: Recipe, encoder: Encoder, noise: Noise | None, choice: DetectorChoice) -> bool:
     """Whether another seed may say something else."""
     has_draws = noise is not None or max(recipe.shares) < 1 or recipe.downstream or bool(encoder.repeats)
     return has_draws or is_random(choice.method, choice.options)
@@ -110,7 +110,7 @@ def asked_detection(grid: Grid, place: Detection) -> str:
         "schema": SCHEMA,
         "detection": [choice.method, choice.options],
         **place.coordinates(),
-        "noise": None if place.noise is None else place.noise.model_dump(mode="json"),
+        "noise": None if place.noise is None else place.noise.to_json(),
         "share": max(grid.recipe.shares),
         **grid.asked_of_data(place.task),
     }

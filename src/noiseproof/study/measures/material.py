@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.config.data import CorruptConfig
+from noiseproof.noise.spec import Noise
 from noiseproof.config.run import RunConfig
 from noiseproof.core.errors import InvalidArgument, MissingFile, NoiseproofError
 from noiseproof.core.files import digest
@@ -22,7 +22,8 @@ from noiseproof.data.splits import stratified_share, subset
 from noiseproof.features.extract import extract, features_key
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.inputs import Part, Parts, corrupt_dataset, open_parts
+from noiseproof.noise.inject import corrupt_dataset
+from noiseproof.pipelines.inputs import Part, Parts, open_parts
 from noiseproof.study.grid import Evaluation, Grid
 from noiseproof.study.recipe import PLACEHOLDER, Recipe
 
@@ -85,21 +86,19 @@ class OpenTask:
         parts: training part and evaluation sets.
         tests: an evaluation -> its part; without those that are not there.
         missing: why the others are not there.
-        class_map: of its classes, for noise of kind "asymmetric".
     """
 
     parts: Parts
     tests: dict[Evaluation, Part]
     missing: dict[Evaluation, str]
-    class_map: Mapping[str | int, str | int] | str | None = None
     _drawn: dict[Any, TrainingData] = field(default_factory=dict)
 
-    def training_data(self, *, share: float, noise: CorruptConfig | None, seed: int) -> TrainingData:
+    def training_data(self, *, share: float, noise: Noise | None, seed: int) -> TrainingData:
         """What a head learns from; drawn once for all encoders and heads."""
         key = (share, noise and noise.model_dump_json(), seed)
         if key not in self._drawn:
             self._drawn[key] = training_data(
-                self.parts.train, share=share, noise=noise, seed=seed, class_map=self.class_map
+                self.parts.train, share=share, noise=noise, seed=seed
             )
         return self._drawn[key]
 
@@ -173,20 +172,19 @@ def open_task(grid: Grid, name: str, place: Place, missing: Mapping[str, str]) -
         if spec is not None and spec in missing:
             raise MissingFile(missing[spec])
     there = tuple(spec for spec in task.ood if spec not in missing)
-    parts = open_parts(task_config(grid.recipe, name, place, there))
+    parts = open_parts(task_config(grid.recipe, name, place, there), views=grid.recipe.views)
     evaluations = grid.evaluations(name)
     opened = [one for one in evaluations if one.spec is None or one.spec not in missing]
     absent = {one: missing[one.spec] for one in evaluations if one.spec is not None and one.spec in missing}
-    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent, task.class_map)
+    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent)
 
 
 def training_data(
     part: Part,
     *,
     share: float,
-    noise: CorruptConfig | None,
+    noise: Noise | None,
     seed: int,
-    class_map: Mapping[str | int, str | int] | str | None = None,
 ) -> TrainingData:
     """A part of the training set, each class in proportion, with wrong labels.
 
@@ -198,15 +196,11 @@ def training_data(
         share: of each class, in (0, 1]; at least one example. Smaller shares are parts of larger ones.
         noise: to inject; `None` for none.
         seed: of both draws.
-        class_map: of this task, for kind "asymmetric", unless `noise` has its own.
     """
     rows = stratified_share(part.given_labels, share=share, seed=seed)
     given, noisy = part.given_labels[rows], None
     if noise is not None:
-        own = noise.class_map or class_map if noise.kind == "asymmetric" else None
-        noisy = corrupt_dataset(
-            subset(part.dataset, rows), kind=noise.kind, rate=noise.rate, seed=seed, class_map=own
-        )
+        noisy = corrupt_dataset(subset(part.dataset, rows), noise, seed=seed)
         given = noisy.given
     return TrainingData(rows, given, noisy, digest([digest(rows), digest(given)]))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from noiseproof.config.data import CorruptConfig
+from noiseproof.noise.spec import Noise
 from noiseproof.core.files import digest
 from noiseproof.diagnose.maps import feature_map
 from noiseproof.heads.abstract import AbstractHead
@@ -28,7 +28,7 @@ MAX_POINTS = 1000  # of a map; a line of 40 kB
 _BATCH_ROWS = 2048
 
 
-def map_noises(recipe: Recipe, task: str) -> list[CorruptConfig | None]:
+def map_noises(recipe: Recipe, task: str) -> list[Noise | None]:
     """The labels that maps are coloured by: of the in-domain test set, then with each noise of the task.
 
     A test set has the labels it came with, so what noise does is shown on the training set.
@@ -46,14 +46,14 @@ def has_curvature(grid: Grid, fit: Fit) -> bool:
     return is_of_one_example(head.spec().training.loss)
 
 
-def asked_map(grid: Grid, backbone: str, layer: str | None, task: str, noise: CorruptConfig | None) -> str:
+def asked_map(grid: Grid, backbone: str, layer: str | None, task: str, noise: Noise | None) -> str:
     """What the recipe says about one map, as a hash."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "map of": grid.asked_spectrum(backbone, layer, task, in_domain(grid, task)),
     }
     if noise is not None:
-        content |= {"noise": noise.model_dump(mode="json"), "share": max(grid.recipe.shares)}
+        content |= {"noise": noise.to_json(), "share": max(grid.recipe.shares)}
     return digest(content)[:32]
 
 
@@ -117,11 +117,11 @@ class Maps:
         self._grid, self._encoder, self._backbone = grid, encoder, backbone
         self._encoded, self._name, self._task = encoded, name, task
 
-    def asked(self, noise: CorruptConfig | None) -> str:
+    def asked(self, noise: Noise | None) -> str:
         """As `asked_map`."""
         return asked_map(self._grid, self._backbone, self._encoder.layer, self._name, noise)
 
-    def address(self, noise: CorruptConfig | None) -> str:
+    def address(self, noise: Noise | None) -> str:
         """Hash of everything that decides a map."""
         if noise is None:
             part = self._task.tests[in_domain(self._grid, self._name)]
@@ -131,7 +131,7 @@ class Maps:
         content = {"asked": self.asked(noise), "of": self._encoded.part_key(part), "labels": labels}
         return digest({"schema": SCHEMA, "max_points": MAX_POINTS, **content})[:32]
 
-    def row(self, noise: CorruptConfig | None) -> MapRow:
+    def row(self, noise: Noise | None) -> MapRow:
         """Of the in-domain test set; with noise of the training set that heads of seed 0 learn from.
 
         Raises:
@@ -153,7 +153,7 @@ class Maps:
             layer=self._encoder.layer,
             task=self._name,
             noise_kind=None if noise is None else noise.kind,
-            noise_rate=0.0 if noise is None else noise.rate,
+            noise_rate=0.0 if noise is None else noise.rate or 0.0,
             set_name=part.name,
             num_examples=len(features),
             class_names=list(part.dataset.class_names),
@@ -165,7 +165,7 @@ class Maps:
             neighbours=_short(found.neighbours),
         )
 
-    def _noisy(self, noise: CorruptConfig) -> TrainingData:
+    def _noisy(self, noise: Noise) -> TrainingData:
         return self._task.training_data(share=max(self._grid.recipe.shares), noise=noise, seed=0)
 
 

@@ -22,13 +22,14 @@ from typing import Any
 import torch
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.config.adapt import FinetuneJob
+from noiseproof.config.data import EvaluationConfig
+from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.files import digest, write_bytes
 from noiseproof.core.threads import num_cores
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.pipelines.cards import CARD
-from noiseproof.pipelines.finetune import RESULTS, carried_out
+from noiseproof.pipelines.finetune import RESULTS, run_prepared
 from noiseproof.pipelines.finetune_inputs import make_tuning
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import Parts
@@ -160,16 +161,17 @@ class _Worker:
         task = self._task(fit.task)
         data = task.training_data(share=fit.share, noise=fit.noise, seed=fit.seed)
         out = self._folder / job.folder
-        asked = FinetuneJob(
-            train=self._grid.recipe.tasks[fit.task].train, backbone=fit.encoder.backbone_for(fit.seed),
-            out=out, settings=settings, seed=fit.seed, command="noiseproof study", quiet=True,
-        )  # fmt: skip
-        config = task_config(self._grid.recipe, fit.task, self._place, ()).model_copy(update={"out": out})
+        data_config = task_config(self._grid.recipe, fit.task, self._place, ())
+        values = {name: getattr(data_config, name) for name in EvaluationConfig.model_fields}
+        values |= settings.model_dump() | {"out": out, "seed": fit.seed}
+        config = FinetuneConfig(**values, backbone=fit.encoder.backbone_for(fit.seed))
         with only_process_in(out):
             noises = self._grid.recipe.noises_of(fit.task)
             parts = _parts(task, data, is_truth=any(noises))
-            this = make_tuning(asked, accelerator_for(settings.precision), config, parts)
-            card = carried_out(this)
+            this = make_tuning(
+                config, accelerator_for(settings.precision), parts, command="noiseproof study", quiet=True
+            )
+            card = run_prepared(this)
             results = {(row.head, row.set_name): row for row in read_results(out / RESULTS)}
         return [
             _cell(fit, evaluation, said, address, results, task=task, data=data, card=card)
