@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from noiseproof.adapt.finetune_settings import FinetuneSettings
 from noiseproof.adapt.learnable import MODES, Tune
 from noiseproof.core.errors import InvalidArgument
-from noiseproof.detect.prompts import PromptOptions
+from noiseproof.detect.prompts import PromptSettings
 
 NONE = "none"
 _OF_TRAINING = (
@@ -93,6 +93,6 @@ class DeftSettings(BaseModel):
         tune = "head" if self.tune in (None, NONE) else self.tune
         return FinetuneSettings(**values, tune=tune, optimizer="momentum", warmup_share=0.0)
 
-    def prompts(self) -> PromptOptions:
+    def prompts(self) -> PromptSettings:
         """The same for prompts on features."""
-        return PromptOptions(**{name: getattr(self, name) for name in _OF_PROMPTS})
+        return PromptSettings(**{name: getattr(self, name) for name in _OF_PROMPTS})
