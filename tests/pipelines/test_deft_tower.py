@@ -9,7 +9,7 @@ from noiseproof.config.adapt import resolve_deft_settings
 from noiseproof.config.deft import DeftSettings
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import stream
-from noiseproof.detect.prompts import PromptOptions, first_contexts, score_with
+from noiseproof.detect.prompts import first_contexts, score_with
 from noiseproof.losses.dual_prompts import complementary_labels
 from noiseproof.pipelines.deft.tower import DualPrompts, Visits, dual_prompts_loss
 from noiseproof.training.augment import Unchanged
@@ -47,8 +47,7 @@ class Pixels(nn.Module):
 
 def model(seed=0):
     torch.manual_seed(seed)
-    options = PromptOptions(num_context=K)
-    return DualPrompts(Pixels(), Free(), first_contexts(Free(), options=options, seed=seed) + 0.3)
+    return DualPrompts(Pixels(), Free(), first_contexts(Free(), num_context=K, seed=seed) + 0.3)
 
 
 def colours(n=240, rate=0.3, seed=0):

@@ -24,11 +24,13 @@ class MetaSettings(BaseModel):
 
     per_class: int = Field(
         default=20, ge=1,
-        description="Clean examples of each class that are taken from the training set, where its true labels "
-        "are known; a meta set of your own is taken whole.",
+        description="Clean examples per class, taken from a training set whose true labels are known; a meta "
+        "set of your own is taken whole.",
     )  # fmt: skip
     batch_size: int = Field(default=100, ge=1, description="Clean examples per step, at most all there are.")
-    loss: Literal["cross_entropy", "mae"] = Field(default="cross_entropy", description="Loss of the clean examples.")
+    loss: Literal["cross_entropy", "mae"] = Field(
+        default="cross_entropy", description="Loss of the clean examples."
+    )
     inner_rate: float | None = Field(
         default=0.1, gt=0, description="Rate of the virtual step; null follows the schedule of the encoder."
     )
@@ -55,15 +57,18 @@ class TowerSettings(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd, momentum and lars.")
     reading: Literal["memory", "stream"] = Field(
         default="memory",
-        description="memory decodes all images once and augments whole batches; stream decodes each image when "
-        "its turn comes, with timm's random resized crop.",
+        description="memory decodes all images once and augments whole batches; stream decodes each image "
+        "when its turn comes, with timm's random resized crop.",
     )
     augmentation: Literal["flip-crop", "flip", "crop", "none"] = Field(
         default="flip-crop", description="Random shifts (crop) and mirror images (flip)."
     )
     padding: int = Field(default=4, ge=1, description="Largest shift in pixels, when reading into memory.")
     least_scale: float = Field(
-        default=0.08, gt=0, le=1, description="Least share of the area a random resized crop keeps, when streaming."
+        default=0.08,
+        gt=0,
+        le=1,
+        description="Least share of the area a random resized crop keeps, when streaming.",
     )
     workers: int = Field(default=4, ge=0, description="Processes or threads that decode, when streaming.")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
@@ -74,7 +79,9 @@ class TowerSettings(BaseModel):
         default=None, gt=0, description="Longer gradients are scaled down to this length."
     )
     lora_rank: int = Field(default=8, ge=1, description="Rank of what LoRA adds to each matrix.")
-    lora_alpha: int = Field(default=16, ge=1, description="LoRA's additions are scaled by lora_alpha / lora_rank.")
+    lora_alpha: int = Field(
+        default=16, ge=1, description="LoRA's additions are scaled by lora_alpha / lora_rank."
+    )
     checkpoint_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")
 
     @model_validator(mode="after")
@@ -101,14 +108,16 @@ class FinetuneSettings(TowerSettings):
         default="pretrained", description="First weights; random takes only the architecture of the backbone."
     )
     stem: Literal["cifar"] | None = Field(
-        default=None, description="cifar gives a ResNet of timm a fresh 3x3 stem that keeps all pixels, for 32 px."
+        default=None,
+        description="cifar gives a ResNet of timm a fresh 3x3 stem that keeps all pixels, for 32 px.",
     )
     image_size: int | None = Field(
         default=None, ge=8, description="Height and width in pixels; by default the backbone's own."
     )
     normalisation: Literal["checkpoint", "raw"] = Field(
         default="checkpoint",
-        description="checkpoint normalises pixels as the weights or the library say; raw leaves them in [0, 1].",
+        description="checkpoint normalises pixels as the weights or the library say; raw leaves them as they "
+        "are, in [0, 1].",
     )
     tune: str = Field(
         default="full",
@@ -117,14 +126,22 @@ class FinetuneSettings(TowerSettings):
         "shifts) or head (nothing).",
     )
     head_init: Literal["zero", "default", "probe"] = Field(
-        default="zero", description="First weights of the classifier; probe: a linear probe of the features before."
+        default="zero",
+        description="First weights of the classifier; probe: a linear probe of the features before.",
     )
     per_class: int | None = Field(
-        default=None, ge=1, description="An epoch is a fresh draw of so many examples of each class; by default all."
+        default=None,
+        ge=1,
+        description="An epoch is a fresh draw of so many examples of each class; by default all.",
     )
-    optimizer: str = Field(default="sgd", description="Optimiser: sgd, momentum, adamw, lars and others of timm.")
+    optimizer: str = Field(
+        default="sgd", description="Optimiser: sgd, momentum, adamw, lars and others of timm."
+    )
     warmup_share: float = Field(
-        default=0.05, ge=0, lt=1, description="Share of the steps with a linear rise; a cosine falls to 0 afterwards."
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Share of the steps with a linear rise; a cosine falls to 0 afterwards.",
     )
     loss: str = Field(default="cross_entropy", description="Loss; see 'noiseproof ls losses'.")
     loss_options: dict[str, Any] = Field(

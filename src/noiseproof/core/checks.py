@@ -7,10 +7,11 @@ import numbers
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import BaseModel
 
 from noiseproof.core.errors import BadData, invalid
 
@@ -71,6 +72,24 @@ def check_ranges(
         raise invalid(name, values[name], f"{allowed}, or None" if is_optional else str(allowed))
 
 
+def allowed_values(settings: type[BaseModel]) -> dict[str, Range | tuple[str, ...]]:
+    """Range or words that each field of a settings model allows, from its bounds or its `Literal`."""
+    allowed: dict[str, Range | tuple[str, ...]] = {}
+    for name, field in settings.model_fields.items():
+        if get_origin(field.annotation) is Literal:
+            allowed[name] = get_args(field.annotation)
+            continue
+        bounds = {
+            key: float(getattr(each, key)) for each in field.metadata for key in _BOUNDS if hasattr(each, key)
+        }
+        allowed[name] = Range(
+            bounds.get("gt", bounds.get("ge", -math.inf)), bounds.get("lt", bounds.get("le", math.inf)),
+            is_whole=field.annotation is int, excludes_low="gt" in bounds, excludes_high="lt" in bounds,
+        )  # fmt: skip
+    return allowed
+
+
+_BOUNDS = ("gt", "ge", "lt", "le")  # of pydantic's fields
 _SUMS_TO_1 = 1e-6  # a matrix read from text with six decimals is still one
 
 

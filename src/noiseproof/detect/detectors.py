@@ -6,13 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from noiseproof.core.checks import Range
+from noiseproof.core.checks import Range, allowed_values
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import Registry, unknown_name
 from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.opinion import Opinion
-from noiseproof.detect.prompts import RANGES as PROMPT_RANGES
-from noiseproof.losses.dual_prompts import VARIANTS
+from noiseproof.detect.prompts import PromptSettings
 
 Allowed = Range | tuple[str, ...] | str  # numbers, words, or what a value has to be in words
 
@@ -113,7 +112,7 @@ TABLE: dict[str, Detector] = {
         (("features", "text_tower"),),
         "DeFT: nearer to a learned negative prompt of its class than to the positive one",
         "Wei et al. 2024, arXiv:2409.19696",
-        {"variant": VARIANTS, **PROMPT_RANGES},
+        allowed_values(PromptSettings),
         is_random=True,
     ),
     "fusion": Detector(

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from noiseproof.core.checks import Range, check_label_range, check_ranges
+from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import invalid
 from noiseproof.core.rng import stream, torch_seed
 from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.opinion import Opinion, by_decision
 from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
 from noiseproof.losses.dual_prompts import (
-    check_variant,
+    Variant,
     complementary_labels,
     dual_prompt_loss,
     prompt_logits,
@@ -33,48 +34,35 @@ from noiseproof.losses.dual_prompts import (
 from noiseproof.training.schedule import learning_rate_factor
 
 _INIT_STD = 0.02
-_ROWS = 8192  # of the final pass
-RANGES = {
-    "num_context": Range(1.0, is_whole=True),
-    "epochs": Range(1.0, is_whole=True),
-    "warmup_epochs": Range(0.0, is_whole=True),
-    "batch_size": Range(1.0, is_whole=True),
-    "learning_rate": Range(0.0, excludes_low=True),
-    "momentum": Range(0.0, 1.0, excludes_high=True),
-    "weight_decay": Range(0.0),
-}
+_SCORING_ROWS = 8192  # scored together after the training
 
 
-@dataclass(frozen=True)
-class PromptOptions:
-    """How phase 1 goes.
-
-    Attributes:
-        variant: of `losses.dual_prompts.VARIANTS`; "real" also keeps the learning rate constant.
-        num_context: m, learnable vectors of a prompt.
-        epochs: passes over the examples.
-        warmup_epochs: in which all given labels are learned.
-        batch_size: examples per step, each of which encodes the text once.
-        learning_rate: of SGD, the highest; a cosine falls with each epoch.
-        momentum: of SGD.
-        weight_decay: of the learnable vectors.
+class PromptSettings(BaseModel):
+    """How the prompts are learned.
 
     Source: Wei et al. 2024, arXiv:2409.19696, and its released configurations, whose warm-up is 5 epochs for
-    labels of the web and of CIFAR-100N.
+    web labels and CIFAR-100N.
     """
 
-    variant: str = "synthetic"
-    num_context: int = 16
-    epochs: int = 10
-    warmup_epochs: int = 1
-    batch_size: int = 64
-    learning_rate: float = 0.03
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    def __post_init__(self) -> None:
-        check_variant(self.variant)
-        check_ranges(asdict(self), RANGES)
+    variant: Variant = Field(
+        default="synthetic",
+        description="The paper's rules (synthetic), or the released code's for human and web labels (real).",
+    )
+    num_context: int = Field(default=16, ge=1, description="Learnable vectors in each prompt.")
+    epochs: int = Field(default=10, ge=1, description="Passes over the training examples.")
+    warmup_epochs: int = Field(default=1, ge=0, description="First epochs, which learn every given label.")
+    batch_size: int = Field(
+        default=64, ge=1, description="Examples per step; every step encodes all prompts once."
+    )
+    learning_rate: float = Field(
+        default=0.03, gt=0,
+        description="Initial learning rate of SGD; it decays along a cosine, and stays constant in the real "
+        "variant.",
+    )  # fmt: skip
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(default=5e-4, ge=0, description="Weight decay of the learnable vectors.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +96,7 @@ def prompt_scores(
     given_labels: Int[np.ndarray, " n"],
     tower: TextTower,
     *,
-    options: PromptOptions,
+    settings: PromptSettings,
     seed: int,
     on_step: Callable[[], None] | None = None,
 ) -> PromptScores:
@@ -118,9 +106,9 @@ def prompt_scores(
         features: (n, e) of images in the space shared with the text; any length.
         given_labels: class ids in [0, k); may be wrong. A class may be absent.
         tower: text tower for the k classes.
-        options: how.
+        settings: how the prompts are learned.
         seed: of first vectors, order and complementary labels.
-        on_step: called after each step, of which there are `num_steps(n, options)`.
+        on_step: called after each step, of which there are `num_steps(n, settings)`.
 
     Raises:
         BadData: NaN or infinity in the features (the row is named), a label that is no class.
@@ -130,36 +118,36 @@ def prompt_scores(
     Differs: no visual tuning; scores of the final prompts, not of those under way; an epoch or batch without
     a selected example teaches the negative prompts only.
     """
-    contexts = first_contexts(tower, options=options, seed=seed).requires_grad_()
+    contexts = first_contexts(tower, num_context=settings.num_context, seed=seed).requires_grad_()
     rows = _checked(features, given_labels, tower, contexts)
     labels = torch.from_numpy(given_labels.astype(np.int64))
-    losses, num_selected = _learn(contexts, rows, labels, tower, options, seed, on_step or (lambda: None))
-    return _scored(contexts.detach(), rows, labels, tower, options.variant, losses, num_selected)
+    losses, num_selected = _learn(contexts, rows, labels, tower, settings, seed, on_step or (lambda: None))
+    return _scored(contexts.detach(), rows, labels, tower, settings.variant, losses, num_selected)
 
 
-def num_steps(num_examples: int, options: PromptOptions) -> int:
+def num_steps(num_examples: int, settings: PromptSettings) -> int:
     """Steps that phase 1 takes; the last batch of an epoch may be smaller."""
-    return options.epochs * math.ceil(num_examples / options.batch_size)
+    return settings.epochs * math.ceil(num_examples / settings.batch_size)
 
 
 def _learn(
-    contexts: Tensor, rows: Tensor, labels: Tensor, tower: TextTower, options: PromptOptions, seed: int,
+    contexts: Tensor, rows: Tensor, labels: Tensor, tower: TextTower, settings: PromptSettings, seed: int,
     on_step: Callable[[], None],
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:  # fmt: skip
     optimizer = torch.optim.SGD(
-        [contexts], lr=options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay
+        [contexts], lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
     losses, num_selected = [], []
-    for epoch in range(1, options.epochs + 1):
-        optimizer.param_groups[0]["lr"] = options.learning_rate * _rate_factor(epoch, options)
-        stage = stage_of(options.variant, epoch, warmup_epochs=options.warmup_epochs)
+    for epoch in range(1, settings.epochs + 1):
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * _rate_factor(epoch, settings)
+        stage = stage_of(settings.variant, epoch, warmup_epochs=settings.warmup_epochs)
         order, others = _draws(labels, len(tower.class_names), seed, epoch)
         total, count = 0.0, 0
-        for batch in order.split(options.batch_size):
+        for batch in order.split(settings.batch_size):
             positive, negative = tower.encode(contexts)
             logits = prompt_logits(rows[batch], positive, negative, scale=tower.scale)
             loss = dual_prompt_loss(
-                logits, labels[batch], others[batch], stage=stage, variant=options.variant
+                logits, labels[batch], others[batch], stage=stage, variant=settings.variant
             )
             optimizer.zero_grad()
             loss.total.backward()
@@ -172,9 +160,9 @@ def _learn(
     return tuple(losses), tuple(num_selected)
 
 
-def _rate_factor(epoch: int, options: PromptOptions) -> float:
+def _rate_factor(epoch: int, settings: PromptSettings) -> float:
     """As released: the scheduler is stepped after each epoch, and in the real variant never."""
-    return 1.0 if options.variant == "real" else learning_rate_factor(epoch - 1, num_steps=options.epochs)
+    return 1.0 if settings.variant == "real" else learning_rate_factor(epoch - 1, num_steps=settings.epochs)
 
 
 def _draws(labels: Tensor, num_classes: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
@@ -194,7 +182,7 @@ def _scored(
     parts = []
     with torch.no_grad():
         positive, negative = tower.encode(contexts)
-        for some, given in zip(rows.split(_ROWS), labels.split(_ROWS), strict=True):
+        for some, given in zip(rows.split(_SCORING_ROWS), labels.split(_SCORING_ROWS), strict=True):
             logits = prompt_logits(some, positive, negative, scale=tower.scale)
             log_odds = logits.log_odds
             # In float64, where no odds but even ones become 1/2.
@@ -210,10 +198,10 @@ def _scored(
     return PromptScores(p_clean, is_clean, p_yes, probs, suggested, contexts.numpy(), losses, num_selected)
 
 
-def first_contexts(tower: TextTower, *, options: PromptOptions, seed: int) -> Float[Tensor, "2 m d"]:
+def first_contexts(tower: TextTower, *, num_context: int, seed: int) -> Float[Tensor, "2 m d"]:
     """Vectors before the first step: N(0, 0.02^2), the two prompts independent."""
     generator = torch.Generator().manual_seed(torch_seed(seed, "prompts", "init"))
-    shape = (2, options.num_context, tower.context_dim)
+    shape = (2, num_context, tower.context_dim)
     return _INIT_STD * torch.randn(shape, generator=generator)
 
 
@@ -255,13 +243,13 @@ def prompts_opinion(evidence: Evidence, **options: Any) -> Opinion:
 
     Args:
         evidence: with features in the shared space, and a text tower.
-        options: of `PromptOptions`.
+        options: fields of `PromptSettings`.
 
     Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2.
     """
     tower, features = evidence.need("text_tower", METHOD), evidence.need("features", METHOD)
     scores = prompt_scores(
-        features, evidence.given_labels, tower, options=PromptOptions(**options), seed=evidence.seed
+        features, evidence.given_labels, tower, settings=PromptSettings(**options), seed=evidence.seed
     )  # fmt: skip
     return opinion_of_scores(
         scores.p_clean, scores.is_clean, scores.suggested, evidence.given_labels,

@@ -143,7 +143,7 @@ def open_parts(config: EvaluationConfig, *, views: int = 1) -> Parts:
 
 
 def views_of(dataset: Dataset, views: int, *, seed: int) -> tuple[Dataset, ...]:
-    """The examples in each of the augmented views; nothing where one view is wanted, the images as they are."""
+    """The examples in two augmented views; nothing for one view, which is the images as they are."""
     return tuple(augmented(dataset, view=number, seed=seed) for number in range(views if views > 1 else 0))
 
 

@@ -109,8 +109,8 @@ def pretrain(
         data, job.config.out
     )  # not before: a command that is refused must leave that of another alone
     card = pretrain_card(
-        task=task, settings=job.settings, seed=job.config.seed, command=command, folder=job.config.out, train=data,
-        test=test, noise=targets.noise, results=results, test_features=features, this=this,
+        task=task, settings=job.settings, seed=job.config.seed, command=command, folder=job.config.out,
+        train=data, test=test, noise=targets.noise, results=results, test_features=features, this=this,
         evaluated=evaluated,
     )  # fmt: skip
     write_weights(job.config.out / WEIGHTS, task.weights, metadata=provenance(card))

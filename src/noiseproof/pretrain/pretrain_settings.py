@@ -58,13 +58,15 @@ class PretrainSettings(BaseModel):
     image_size: int = Field(ge=8, description="Height and width in pixels.")
     reading: Literal["memory", "stream", "features"] = Field(
         default="memory",
-        description="memory decodes all images once and augments whole batches; stream decodes each image when "
-        "its turn comes, with timm's transforms; features keeps the image tower of an image-text model as it "
-        "is and computes its features once.",
+        description="memory decodes all images once and augments whole batches; stream decodes each image "
+        "when its turn comes, with timm's transforms; features keeps the image tower of an image-text model "
+        "as it is and computes its features once.",
     )
     epochs: int = Field(ge=1, description="Passes over the examples.")
     batch_size: int = Field(ge=1, description="Examples per step, over all processes.")
-    optimizer: str = Field(default="sgd", description="Optimiser: sgd, momentum, adamw, lars and others of timm.")
+    optimizer: str = Field(
+        default="sgd", description="Optimiser: sgd, momentum, adamw, lars and others of timm."
+    )
     learning_rate: float = Field(gt=0, description="Highest learning rate.")
     weight_decay: float = Field(default=0.0, ge=0, description="Decay of matrices and filters.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd and lars.")
@@ -75,7 +77,9 @@ class PretrainSettings(BaseModel):
         default="float32", description="float32, or mixed precision in bfloat16 or float16."
     )
     accumulation: int = Field(
-        default=1, ge=1, description="Parts that a batch is computed in; a contrastive loss then has fewer negatives."
+        default=1,
+        ge=1,
+        description="Parts that a batch is computed in; a contrastive loss then has fewer negatives.",
     )
     max_grad_norm: float | None = Field(
         default=None, gt=0, description="Longer gradients are scaled down to this length."
@@ -85,8 +89,8 @@ class PretrainSettings(BaseModel):
     )
     target_threshold: float | None = Field(
         default=None, ge=0, lt=1,
-        description="With bce, classes of a mix whose share is above this count as wholly present; null keeps "
-        "the shares as targets.",
+        description="With bce, classes of a mix whose share is above this count as wholly present; null "
+        "keeps the shares as targets.",
     )  # fmt: skip
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="Share of the target spread over all classes."
@@ -94,16 +98,23 @@ class PretrainSettings(BaseModel):
     mixup: float = Field(default=0.0, ge=0, description="Alpha of Mixup; 0 is off.")
     cutmix: float = Field(default=0.0, ge=0, description="Alpha of CutMix; 0 is off.")
     randaugment: str | None = Field(
-        default=None, description="RandAugment in timm's notation, such as rand-m7-mstd0.5-inc1, when streaming."
+        default=None,
+        description="RandAugment in timm's notation, such as rand-m7-mstd0.5-inc1, when streaming.",
     )
-    repeats: int = Field(default=1, ge=1, description="Copies of an example in a batch (repeated augmentation).")
+    repeats: int = Field(
+        default=1, ge=1, description="Copies of an example in a batch (repeated augmentation)."
+    )
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="Stochastic depth of the last block.")
-    padding: int = Field(default=4, ge=0, description="Largest random shift in pixels, when reading into memory.")
+    padding: int = Field(
+        default=4, ge=0, description="Largest random shift in pixels, when reading into memory."
+    )
     use_flip: bool = Field(default=True, description="Flip images left to right at random.")
     temperature: float = Field(default=0.5, gt=0, description="Temperature of NT-Xent.")
     projection_dim: int = Field(default=128, ge=1, description="Width of SimCLR's projection.")
     colour_strength: float = Field(default=0.5, ge=0, description="Strength of SimCLR's colour jitter.")
-    least_scale: float = Field(default=0.08, gt=0, le=1, description="Least share of the area a random crop keeps.")
+    least_scale: float = Field(
+        default=0.08, gt=0, le=1, description="Least share of the area a random crop keeps."
+    )
     crop_share: float = Field(
         default=0.95, gt=0, le=1,
         description="Share of the shorter side that the centre crop of an evaluation keeps, when streaming.",
@@ -113,8 +124,8 @@ class PretrainSettings(BaseModel):
     )
     captions: Literal["given", "classifier"] = Field(
         default="given",
-        description="classifier: captions are names of ImageNet classes, drawn from what the classifier of the "
-        "locked image tower predicts; labels play no part.",
+        description="classifier: captions are names of ImageNet classes, drawn from what the classifier of "
+        "the locked image tower predicts; labels play no part.",
     )
     num_draws: int = Field(
         default=8, ge=1, description="Captions per image from the classifier; each step takes one at random."

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings
-from noiseproof.config.values import checked
-from noiseproof.noise.spec import Noise
 from noiseproof.config.run import RunConfig
+from noiseproof.config.values import checked
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.files import digest
+from noiseproof.noise.spec import Noise
 from noiseproof.pipelines.heads import Variant, variants
 from noiseproof.study.recipe import Encoder, Recipe
 

@@ -17,12 +17,12 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.noise.spec import Noise
 from noiseproof.config.base import Config
 from noiseproof.config.run import check_head_path, named_heads
 from noiseproof.config.values import checked, parse_overrides, read_yaml, set_value
 from noiseproof.core.errors import MissingFile, invalid
 from noiseproof.core.registry import unknown_name
+from noiseproof.noise.spec import Noise
 from noiseproof.study.recipe_parts import DetectorChoice, corruptions
 
 NOT_RUN = "not run yet"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from noiseproof.core.errors import invalid
 from noiseproof.noise.spec import Noise
-from pydantic import BaseModel, ConfigDict, Field
 
 
 class DetectorChoice(BaseModel):

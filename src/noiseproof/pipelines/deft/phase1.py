@@ -84,12 +84,12 @@ def phase_one(this: Selecting) -> dict[str, Any] | None:
 def _on_features(this: Selecting) -> _Learned | None:
     if not this.accelerator.is_main_process:
         return None
-    options = this.settings
+    settings = this.settings
     features = features_of(this, this.parts.train, this.start.backbone)
-    steps = num_steps(len(features), options)
+    steps = num_steps(len(features), settings)
     with stage("Learning prompts", total=steps, unit="step", quiet=this.quiet) as bar:
         scores = prompt_scores(
-            features, this.given_labels, this.text, options=options, seed=this.config.seed,
+            features, this.given_labels, this.text, settings=settings, seed=this.config.seed,
             on_step=partial(_advance, bar),
         )  # fmt: skip
     size = int(scores.contexts.size)
@@ -138,7 +138,7 @@ def _model(this: Selecting) -> DualPrompts:
         tower, this.tune, lora_rank=settings.lora_rank, lora_alpha=settings.lora_alpha, seed=seed
     )  # fmt: skip
     tuned = Tuned(tower.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    contexts = first_contexts(this.text, options=settings, seed=seed)
+    contexts = first_contexts(this.text, num_context=settings.num_context, seed=seed)
     return DualPrompts(tuned, this.text, contexts)
 
 

@@ -22,7 +22,6 @@ from noiseproof.backbones.text_towers import (
     open_prompt_tower,
     shares_space,
 )
-from noiseproof.noise.spec import Noise
 from noiseproof.config.run import RunConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
@@ -32,6 +31,7 @@ from noiseproof.detect.detectors import DETECTORS, checked_options, is_enough, i
 from noiseproof.detect.find_issues import AUTO, find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
+from noiseproof.noise.spec import Noise
 from noiseproof.pipelines.heads import Variant, variants
 from noiseproof.pipelines.inputs import Part
 from noiseproof.study.grid import SCHEMA, Grid, in_domain

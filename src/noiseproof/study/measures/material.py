@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.noise.spec import Noise
 from noiseproof.config.run import RunConfig
 from noiseproof.core.errors import InvalidArgument, MissingFile, NoiseproofError
 from noiseproof.core.files import digest
@@ -23,6 +22,7 @@ from noiseproof.features.extract import extract, features_key
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.noise.inject import corrupt_dataset
+from noiseproof.noise.spec import Noise
 from noiseproof.pipelines.inputs import Part, Parts, open_parts
 from noiseproof.study.grid import Evaluation, Grid
 from noiseproof.study.recipe import PLACEHOLDER, Recipe
@@ -95,11 +95,9 @@ class OpenTask:
 
     def training_data(self, *, share: float, noise: Noise | None, seed: int) -> TrainingData:
         """What a head learns from; drawn once for all encoders and heads."""
-        key = (share, noise and noise.model_dump_json(), seed)
+        key = (share, noise and str(noise), seed)
         if key not in self._drawn:
-            self._drawn[key] = training_data(
-                self.parts.train, share=share, noise=noise, seed=seed
-            )
+            self._drawn[key] = training_data(self.parts.train, share=share, noise=noise, seed=seed)
         return self._drawn[key]
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from noiseproof.noise.spec import Noise
 from noiseproof.core.files import digest
 from noiseproof.diagnose.maps import feature_map
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.losses.batch import is_of_one_example
+from noiseproof.noise.spec import Noise
 from noiseproof.pipelines.portrait import fitted_curvature
 from noiseproof.study.grid import SCHEMA, Fit, Grid, in_domain
 from noiseproof.study.measures.material import Encoded, OpenTask, TrainingData

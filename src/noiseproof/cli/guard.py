@@ -1,0 +1,76 @@
+"""How a command ends: a sentence for a mistake, a traceback only where it was asked for."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import typer
+
+from noiseproof.core.errors import NoiseproofError
+
+wants_traceback: ContextVar[bool] = ContextVar("wants_traceback", default=False)
+EXIT_MISTAKE = 2
+EXIT_INTERRUPTED = 130
+
+
+def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with arguments of its own that ends as every command does."""
+
+    @functools.wraps(command)
+    def run_guarded(*arguments: Any, **options: Any) -> Any:
+        with ends_well():
+            return command(*arguments, **options)
+
+    return run_guarded
+
+
+@contextmanager
+def ends_well() -> Iterator[None]:
+    """Errors for users on standard error as sentences, and the exit codes of a good citizen."""
+    try:
+        with _plain_warnings():
+            yield
+    except NoiseproofError as error:
+        if wants_traceback.get():
+            raise
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(EXIT_MISTAKE) from error
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
+        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error; packages that are being imported wrap it in their own."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print a warning as a sentence, without the line of code that it comes from."""
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"Note: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
+
+
+def command_line() -> str:
+    """What the user typed, for cards."""
+    return shlex.join(["noiseproof", *sys.argv[1:]])
