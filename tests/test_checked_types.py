@@ -8,8 +8,8 @@ from beartype.roar import BeartypeCallHintParamViolation, BeartypeCallHintReturn
 from jaxtyping import Float
 
 from checked_types import checked
+from noiseproof.core.rng import stream
 from noiseproof.evaluate.metrics import all_metrics
-from noiseproof.rng import stream
 
 Rows = Float[np.ndarray, "n d"]
 

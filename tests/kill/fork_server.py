@@ -83,7 +83,7 @@ def _serve() -> None:
     import programs
     import torch
 
-    from noiseproof.torchvision_ops import declare_missing_operators
+    from noiseproof.core.torchvision_ops import declare_missing_operators
 
     torch.set_num_threads(1)
     declare_missing_operators()

@@ -61,14 +61,14 @@ class OnImages(Program):
 class Write(Program):
     """A file takes the place of another."""
 
-    imports = ("noiseproof.atomic",)
+    imports = ("noiseproof.core.files",)
     results = ("file",)
 
     def run(self, inputs, out):
-        from noiseproof import atomic
+        from noiseproof.core import files
 
         for content in (b"old", b"new"):
-            atomic.write_bytes(out / "file", content)
+            files.write_bytes(out / "file", content)
 
 
 class Extraction(Program):
@@ -105,7 +105,7 @@ class Training(Program):
 
 class Finetuning(OnImages):
     extras = ("timm", "accelerate")
-    imports = ("noiseproof.finetuning.flow", "noiseproof.heads.estimators", "sklearn.linear_model")
+    imports = ("noiseproof.pipelines.finetune", "noiseproof.heads.estimators", "sklearn.linear_model")
     results = ("model.safetensors", "last.safetensors", "results.jsonl", "validation.jsonl")
 
     def __init__(self, loss):
@@ -113,7 +113,7 @@ class Finetuning(OnImages):
 
     def run(self, inputs, out):
         from noiseproof import FinetuneJob, finetune
-        from noiseproof.finetuning.job import resolve_settings
+        from noiseproof.config.adapt import resolve_settings
 
         settings = (
             "epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=2", "validation=0.2",
@@ -131,12 +131,12 @@ class TwoPhases(OnImages):
     """DeFT with the image tower in the loop."""
 
     extras = ("open_clip", "accelerate")
-    imports = ("noiseproof.two_phases.flow", "tiny_clip")
+    imports = ("noiseproof.pipelines.deft.flow", "tiny_clip")
     results = ("prompts.safetensors", "tuned.safetensors", "scores.parquet", "results.jsonl")
 
     def run(self, inputs, out):
         from noiseproof import DeftJob, deft
-        from noiseproof.two_phases.job import resolve_deft_settings
+        from noiseproof.config.adapt import resolve_deft_settings
         from tiny_clip import tiny_clip
 
         settings = ("epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=3", "tune=vpt-deep:2")
@@ -151,7 +151,7 @@ class Pretraining(OnImages):
     """`noiseproof pretrain` itself."""
 
     extras = ("timm", "accelerate")
-    imports = ("noiseproof.cli.main", "noiseproof.pretraining")
+    imports = ("noiseproof.cli.main", "noiseproof.pipelines.pretrain")
     results = ("model.safetensors", "noise/noise.json")
 
     def __init__(self, reading):
@@ -166,9 +166,7 @@ class Pretraining(OnImages):
             "--train", str(inputs / "train"), "--test", str(inputs / "test"),
             "--label-noise", "symmetric", "--rate", "0.25",
         ]  # fmt: skip
-        app(
-            [*command, *(word for value in self.settings for word in ("--set", value))], standalone_mode=False
-        )
+        app([*command, *self.words], standalone_mode=False)
 
     def found(self, out):
         card = json.loads((out / "card.json").read_text())
