@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+import checked_types
+
+checked_types.install()
 # Before anything imports a hub library: a test that reaches for a hub fails at once instead of waiting.
 os.environ["HF_HUB_OFFLINE"] = "1"
 

@@ -2,7 +2,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -253,21 +252,6 @@ def wait_until(condition):
             return
         time.sleep(0.01)
     pytest.fail("it never happened")
-
-
-@pytest.mark.slow
-def test_a_process_killed_in_the_middle_loses_at_most_one_shard(tmp_path):
-    process = started(tmp_path, pause_s=0.2)
-    wait_until(lambda: len(list(tmp_path.glob("*/part-*"))) >= 2)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/part-*")}
-    assert 2 <= len(kept) < 6
-    assert not list(tmp_path.glob("*/manifest.json"))
-    resumed = run(tmp_path, 24)
-    assert resumed.num_encoded == 24 - 4 * len(kept)
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert hashes(resumed.path) == hashes(run(tmp_path / "whole", 24).path)
 
 
 @pytest.mark.slow

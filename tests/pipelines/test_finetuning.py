@@ -1,10 +1,4 @@
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +23,6 @@ from tiny_images import image_folder
 declare_missing_operators()
 pytest.importorskip("timm")
 pytest.importorskip("accelerate")
-PROGRAM = Path(__file__).parent / "finetune_program.py"
 SMALL = ("epochs=2", "batch_size=4", "padding=1", "validation=0.2", "learning_rate=0.05")
 
 
@@ -123,29 +116,6 @@ def test_the_selection_is_by_the_given_labels_not_by_the_true_ones(job, tmp_path
         finetune(replace(mine, out=tmp_path / name, test=None))
         weights_of.append((tmp_path / name / "model.safetensors").read_bytes())
     assert weights_of[0] == weights_of[1]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("loss", ["cross_entropy", "elr"])
-def test_killed_at_random_points_it_ends_with_the_same_bytes(job, tmp_path, loss):
-    def begin(out):
-        command = [sys.executable, str(PROGRAM), job.train, job.test, str(tmp_path / out), loss]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    with begin("whole") as process:
-        assert process.communicate()[0].endswith("done\n")
-    chosen, num_killed = random.Random(0), 0
-    for _ in range(3):
-        with begin("killed") as process:
-            process.stdout.readline()
-            time.sleep(chosen.uniform(0, 0.4))
-            os.kill(process.pid, signal.SIGKILL)
-        num_killed += process.returncode == -signal.SIGKILL
-    assert num_killed >= 1
-    with begin("killed") as process:
-        assert process.communicate()[0].endswith("done\n")
-    for name in ("model.safetensors", "last.safetensors", "results.jsonl", "validation.jsonl"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 def test_a_finished_tuning_is_not_done_again_and_another_is_refused(job):

@@ -1,7 +1,5 @@
 import json
 import os
-import random
-import signal
 import socket
 import subprocess
 import sys
@@ -52,29 +50,6 @@ def test_a_training_that_was_interrupted_twice_ends_with_the_same_bytes(tmp_path
     assert run_toy(tmp_path / "parts", **options).read_bytes() == whole.read_bytes()
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert len(losses(tmp_path / "whole")) == NUM_STEPS
-
-
-@pytest.mark.slow
-def test_a_training_killed_at_random_points_ends_with_the_same_bytes(tmp_path):
-    whole = run_toy(tmp_path / "whole", precision="bfloat16")
-    command = [
-        sys.executable,
-        str(TOY),
-        str(tmp_path / "killed"),
-        "cross_entropy",
-        "sgd",
-        "bfloat16",
-        "batch_norm",
-    ]
-    chosen = random.Random(0)
-    for _ in range(3):
-        lives = chosen.randrange(1, 6)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            for _ in range(lives):
-                assert process.stdout.readline() in ("step\n", "done\n")
-            os.kill(process.pid, signal.SIGKILL)
-    subprocess.run(command, check=True, capture_output=True)
-    assert (tmp_path / "killed" / "weights.safetensors").read_bytes() == whole.read_bytes()
 
 
 def in_two_processes(folder, loss):
