@@ -83,12 +83,6 @@ def damaged(path: Path, reason: str) -> DamagedFile:
     )
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of the bytes of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _mapped(path: Path, begin: int, entry: Mapping[str, Any]) -> np.ndarray:
     first, last = entry["data_offsets"]
     dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.files import write_json
+from noiseproof.core.files import hash_file, write_json
 from noiseproof.features.matrix import ShardedMatrix
-from noiseproof.features.shards import Shard, damaged, file_hash, open_shard
+from noiseproof.features.shards import Shard, damaged, open_shard
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -126,7 +126,7 @@ def write_manifest(
                 "file": shard.path.name,
                 "num_rows": len(shard.ids),
                 "size_bytes": shard.path.stat().st_size,
-                "sha256": file_hash(shard.path),
+                "sha256": hash_file(shard.path),
             }
             for shard in shards
         ],
@@ -149,7 +149,7 @@ def check_components(folder: Path, manifest: dict[str, Any], expected: dict[str,
 def is_as_recorded(path: Path, entry: dict[str, Any]) -> bool:
     """Whether a shard is there, byte for byte as the manifest says."""
     return (
-        path.is_file() and path.stat().st_size == entry["size_bytes"] and file_hash(path) == entry["sha256"]
+        path.is_file() and path.stat().st_size == entry["size_bytes"] and hash_file(path) == entry["sha256"]
     )
 
 
@@ -160,7 +160,7 @@ def _opened(folder: Path, entry: dict[str, Any], key: str, *, verify: bool) -> S
     size_bytes = path.stat().st_size
     if size_bytes != entry["size_bytes"]:
         raise damaged(path, f"it has {size_bytes} bytes, the manifest says {entry['size_bytes']}")
-    if verify and file_hash(path) != entry["sha256"]:
+    if verify and hash_file(path) != entry["sha256"]:
         raise damaged(path, "its checksum is not that of the manifest")
     shard = open_shard(path)
     if shard.metadata.get("key") != key or len(shard.features) != entry["num_rows"]:

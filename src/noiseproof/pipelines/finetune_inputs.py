@@ -22,7 +22,7 @@ from noiseproof.config.run import RunConfig
 from noiseproof.core.checks import check_share
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.classes import align_labels
 from noiseproof.data.fingerprints import shared_with
 from noiseproof.data.splits import stratified_split, subset
@@ -63,9 +63,9 @@ class Tuning:
     parts: Parts
     start: Start
     noise: dict[str, Any]
-    train: Dataset
-    validation: Dataset
-    meta: Dataset | None
+    train: LabelledDataset
+    validation: LabelledDataset
+    meta: LabelledDataset | None
     identity: dict[str, Any]
 
     @property
@@ -81,18 +81,18 @@ class Tuning:
     @property
     def given_labels(self) -> Int[np.ndarray, " n"]:
         """Of the examples to learn from."""
-        return _given(self.train)
+        return self.train.given_labels
 
     @property
     def meta_labels(self) -> Int[np.ndarray, " m"]:
         """Of the examples with checked labels."""
         assert self.meta is not None
-        return _given(self.meta)
+        return self.meta.given_labels
 
     @property
     def held_out_labels(self) -> Int[np.ndarray, " n"]:
         """Of the examples to select by, as given, too."""
-        return _given(self.validation)
+        return self.validation.given_labels
 
     @cached_property
     def evaluated(self) -> str:
@@ -171,15 +171,18 @@ def make_tuning(job: FinetuneJob, accelerator: Any, config: RunConfig, parts: Pa
     if meta is not None and job.meta is not None:
         _check_apart(meta, parts)
     learning, held_out = stratified_split(
-        _given(data)[rows], test_fraction=job.settings.validation, seed=job.seed, class_names=data.class_names
+        data.given_labels[rows],
+        test_fraction=job.settings.validation,
+        seed=job.seed,
+        class_names=data.class_names,
     )
     this = identity(
-        job.settings, seed=job.seed, noise=noise, data=data, targets=_given(data),
+        job.settings, seed=job.seed, noise=noise, data=data, targets=data.given_labels,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
     this |= {"preprocessing": start.preprocessing, "encoder": start.backbone.weights_hash}
     if meta is not None:
-        this["meta"] = [meta.fingerprint, digest(meta.ids), digest(_given(meta))]
+        this["meta"] = [meta.fingerprint, digest(meta.ids), digest(meta.given_labels)]
     return Tuning(
         job, accelerator, config, parts, start, noise, train=subset(data, rows[learning]),
         validation=subset(data, rows[held_out]), meta=meta, identity=json.loads(json.dumps(this)),
@@ -187,8 +190,8 @@ def make_tuning(job: FinetuneJob, accelerator: Any, config: RunConfig, parts: Pa
 
 
 def _meta_set(
-    job: FinetuneJob, config: RunConfig, data: Dataset
-) -> tuple[Dataset | None, Int[np.ndarray, " n"]]:
+    job: FinetuneJob, config: RunConfig, data: LabelledDataset
+) -> tuple[LabelledDataset | None, Int[np.ndarray, " n"]]:
     """The examples with checked labels, and the rows of the training part that are left."""
     rows = np.arange(len(data))
     if job.meta is None and job.settings.meta is None:
@@ -199,7 +202,7 @@ def _meta_set(
     whole = config.model_copy(update={"limit": None})
     opened = open_one(whole, job.meta, label=config.clean_label or config.label, clean_label=None)
     meta = align_labels(opened, data.class_names)
-    check_meta_set(meta.ids, _given(meta), num_classes=len(data.class_names), others={})
+    check_meta_set(meta.ids, meta.given_labels, num_classes=len(data.class_names), others={})
     return meta, rows
 
 
@@ -280,8 +283,3 @@ def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
     if manifest is not None:
         return said_of(part.noise, load_manifest(manifest).sha256)
     return said_of(part.noise, noise_sha256(part.dataset, part.noise))
-
-
-def _given(data: Dataset) -> Int[np.ndarray, " n"]:
-    assert data.given_labels is not None  # checked when it was opened
-    return data.given_labels

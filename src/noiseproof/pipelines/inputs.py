@@ -15,7 +15,7 @@ from jaxtyping import Int
 from noiseproof.config.data import DataConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.core.records import Dataset, NoisyLabels
+from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
 from noiseproof.data.classes import align_labels, check_trainable
 from noiseproof.data.examples import as_array
 from noiseproof.data.shifts.shifts import augmented, shifted
@@ -41,34 +41,37 @@ class Part:
     """
 
     role: Role
-    dataset: Dataset
-    whole: Dataset
+    dataset: LabelledDataset
+    whole: LabelledDataset
     rows: Int[np.ndarray, " n"] | None = None
     noise: NoisyLabels | None = None
     has_true_labels: bool = False
 
     @property
     def name(self) -> str:
-        """Of the data set, unique in the run."""
+        """Name of the data set, unique in the run."""
         return self.dataset.name
+
+    @property
+    def domain(self) -> str:
+        """Out of the training set's domain ("ood") or in it ("id"), as results name it."""
+        return "ood" if self.role == "ood" else "id"
 
     @property
     def given_labels(self) -> np.ndarray:
         """Class ids, may be wrong."""
-        assert self.dataset.given_labels is not None  # checked when it was opened
         return self.dataset.given_labels
 
     @property
     def best_labels(self) -> np.ndarray:
         """The truth where it is known, else the given labels."""
-        return self.given_labels if self.dataset.clean_labels is None else self.dataset.clean_labels
+        return self.dataset.best_labels
 
     @property
-    def with_held_out(self) -> Dataset:
+    def with_held_out(self) -> LabelledDataset:
         """All of `whole` with the labels that `dataset` has, which may be corrupted; others as given."""
         if self.rows is None:
             return self.dataset
-        assert self.whole.given_labels is not None  # checked when it was opened
         given, clean = self.whole.given_labels.copy(), self.whole.clean_labels
         given[self.rows] = self.given_labels
         if self.noise is not None and clean is None:
@@ -172,7 +175,7 @@ def notes(config: RunConfig, parts: Parts) -> list[str]:
     return said
 
 
-def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> LabelledDataset:
     """One data set as the configuration says, with labels and examples that can be encoded."""
     dataset = open_labelled(config, name, label=label, clean_label=clean_label)
     if dataset.kind == "text":
@@ -183,9 +186,11 @@ def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: s
     return dataset
 
 
-def open_labelled(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+def open_labelled(
+    config: DataConfig, name: str, *, label: str | None, clean_label: str | None
+) -> LabelledDataset:
     """One data set as the configuration says, with labels."""
-    dataset = open_dataset(
+    return open_dataset(
         name,
         label=label,
         image=config.image,
@@ -195,13 +200,9 @@ def open_labelled(config: DataConfig, name: str, *, label: str | None, clean_lab
         seed=config.seed,
         on_error=config.on_error,
     )
-    if dataset.given_labels is None:
-        raise BadData(f"{name!r} has no labels. Next: name their column with `label`.")
-    return dataset
 
 
-def _split(whole: Dataset, config: RunConfig) -> tuple[Part, Part]:
-    assert whole.given_labels is not None  # checked when it was opened
+def _split(whole: LabelledDataset, config: RunConfig) -> tuple[Part, Part]:
     train_rows, test_rows = stratified_split(
         whole.given_labels,
         test_fraction=config.test_fraction,
@@ -300,7 +301,7 @@ def short_name(name: str) -> str:
 
 
 def corrupt_dataset(
-    dataset: Dataset,
+    dataset: LabelledDataset,
     *,
     kind: str,
     rate: float | None,
@@ -312,7 +313,7 @@ def corrupt_dataset(
     """Wrong labels for a data set; the true ones are where the noise starts, if they are known.
 
     Args:
-        dataset: with labels.
+        dataset: examples and labels.
         kind: a name of `KINDS`; "real" takes the given labels beside the true ones.
         rate: see `corrupt_labels`, as for the others.
         seed: of the draw.
@@ -321,12 +322,9 @@ def corrupt_dataset(
         features: in the order of the examples; by default the examples themselves as numbers.
 
     Raises:
-        BadData: no labels; kind "real" without true labels.
+        BadData: kind "real" without true labels.
     """
-    given, clean = dataset.given_labels, dataset.clean_labels
-    if given is None:
-        raise BadData(f"{dataset.name!r} has no labels. Next: name their column with `label`.")
-    if kind == "real" and clean is None:
+    if kind == "real" and dataset.clean_labels is None:
         raise BadData(
             f"Kind 'real' compares two columns of labels, and {dataset.name!r} has one; allowed: a column of "
             "the true labels too. Next: name it with `clean_label`."
@@ -334,8 +332,8 @@ def corrupt_dataset(
     if features is None and "features" in options_of(kind):
         features = as_array(dataset)
     return corrupt_labels(
-        given if clean is None else clean,
+        dataset.best_labels,
         kind=kind, rate=rate, num_classes=len(dataset.class_names), seed=seed, class_map=class_map,
-        transition=transition, features=features, given=given if kind == "real" else None,
+        transition=transition, features=features, given=dataset.given_labels if kind == "real" else None,
         class_names=dataset.class_names,
     )  # fmt: skip

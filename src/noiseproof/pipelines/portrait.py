@@ -83,8 +83,6 @@ def labels_for(
     if data is None:
         return None
     dataset = open_dataset(data, label=label, clean_label=clean_label)
-    if dataset.given_labels is None:
-        raise BadData(f"{data!r} has no labels. Next: name their column with `label`.")
     rows, absent = rows_by_id(stored.ids, dataset.ids)
     if absent:
         raise BadData(

@@ -22,7 +22,7 @@ from noiseproof.backbones.wording import imagenet_words
 from noiseproof.config.data import default_cache
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import write_json
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.sources import open_dataset
 from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
@@ -34,7 +34,6 @@ from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
 from noiseproof.pretrain.noisy_targets import (
     NoiseRequest,
     Targets,
-    clean_labels,
     noisy_captions,
     noisy_labels,
 )
@@ -101,7 +100,7 @@ def pretrain(job: Job) -> dict[str, Any]:
     """
     accelerator = accelerator_for(job.settings.precision)
     data, test = _open(job, job.train, label=job.caption or job.label), _open(job, job.test, label=job.label)
-    targets, labels = _targets(job, data), clean_labels(test)
+    targets, labels = _targets(job, data), test.best_labels
     this = identity(
         job.settings, seed=job.seed, noise=targets.noise, data=data, targets=targets.given,
         num_processes=accelerator.num_processes,
@@ -135,11 +134,11 @@ def pretrain(job: Job) -> dict[str, Any]:
     return card
 
 
-def _open(job: Job, name: str, *, label: str | None) -> Dataset:
+def _open(job: Job, name: str, *, label: str | None) -> LabelledDataset:
     return open_dataset(name, label=label, image=job.image, limit=job.limit, seed=job.seed)
 
 
-def _targets(job: Job, data: Dataset) -> Targets:
+def _targets(job: Job, data: LabelledDataset) -> Targets:
     """Labels or captions to learn from (SimCLR needs none), and the noise in them."""
     is_whole = job.limit is None and data.num_skipped == 0
     if job.settings.objective == "supervised":
@@ -147,7 +146,7 @@ def _targets(job: Job, data: Dataset) -> Targets:
     if job.settings.captions == "classifier":
         return _seen_by_classifier(job, data)
     if job.settings.objective == "image-text":
-        labels, names = clean_labels(data), data.class_names
+        labels, names = data.best_labels, data.class_names
         if job.caption is not None:
             return noisy_captions(data, np.array(names, dtype=object)[labels], job.noise, is_whole=is_whole)
         made = class_captions(labels, names, seed=job.seed)
@@ -220,7 +219,7 @@ def _plan(job: Job, order: AbstractOrder) -> Plan:
 
 
 def _evaluated(
-    job: Job, task: Task, data: Dataset, test: Dataset, labels: np.ndarray
+    job: Job, task: Task, data: LabelledDataset, test: Dataset, labels: np.ndarray
 ) -> tuple[dict[str, float], np.ndarray]:
     """Accuracy on clean test labels, and the features of the test images."""
     images = _reader(job, task, test)
@@ -229,7 +228,7 @@ def _evaluated(
         said = task.predict(images(), test.class_names)
     else:
         probe = LinearProbe(seed=job.seed)
-        probe.fit(outputs(task.weights, task.features, _reader(job, task, data)()), clean_labels(data))
+        probe.fit(outputs(task.weights, task.features, _reader(job, task, data)()), data.best_labels)
         said = probe.predict(features)
     return {task.metric: float((said == labels).mean())}, features
 

@@ -221,7 +221,7 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tes
                 for part, features in sets:
                     row = evaluate_head(
                         classifier, features, part.best_labels, name=head.name, seed=seed,
-                        set_name=part.name, domain="ood" if part.role == "ood" else "id",
+                        set_name=part.name, domain=part.domain,
                         class_names=part.dataset.class_names,
                     )  # fmt: skip
                     lines.append(row.to_line() + "\n")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.core.errors import BadData, InvalidArgument, invalid
-from noiseproof.core.records import Dataset, NoisyCaptions, NoisyLabels
+from noiseproof.core.errors import InvalidArgument, invalid
+from noiseproof.core.records import Dataset, LabelledDataset, NoisyCaptions, NoisyLabels
 from noiseproof.noise.applied import (
     NONE,
     captions_of_manifest,
@@ -68,7 +68,7 @@ class Targets:
             keep_noise(data, self.drawn, folder)
 
 
-def noisy_labels(data: Dataset, request: NoiseRequest, *, is_whole: bool) -> Targets:
+def noisy_labels(data: LabelledDataset, request: NoiseRequest, *, is_whole: bool) -> Targets:
     """The labels to learn from.
 
     Args:
@@ -77,12 +77,12 @@ def noisy_labels(data: Dataset, request: NoiseRequest, *, is_whole: bool) -> Tar
         is_whole: whether `data` has all examples of its source, as a manifest's fingerprint has.
 
     Raises:
-        BadData: no labels, or a manifest of other data or other labels.
+        BadData: a manifest of other data or other labels.
         InvalidArgument: a kind that needs more than a rate, or a rate without a kind.
     """
-    clean = clean_labels(data)
     if request.manifest is not None:
         return _from_manifest(labels_of_manifest(request.manifest, data, whole=data if is_whole else None))
+    clean = data.best_labels
     if request.kind is None:
         if request.rate is not None:
             raise invalid("rate", request.rate, "nothing without --label-noise", "Next: add --label-noise.")
@@ -125,14 +125,6 @@ def noisy_captions(
     if not request.rate:
         return Targets(np.asarray(captions, dtype=object), NONE)
     return _drawn(data, swap_captions(captions, rate=request.rate, seed=request.seed))
-
-
-def clean_labels(data: Dataset) -> np.ndarray:
-    """The true labels where they are known, else the given ones."""
-    labels = data.given_labels if data.clean_labels is None else data.clean_labels
-    if labels is None:
-        raise BadData(f"{data.name!r} has no labels; allowed: a label per example. Next: name the column.")
-    return labels
 
 
 def _from_manifest(manifest: NoiseManifest) -> Targets:
