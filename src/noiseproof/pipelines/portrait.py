@@ -120,7 +120,7 @@ def draw(
             "head", str(heads[0]), "a head beside labels, which its loss is of",
             "Name the data set with `data`, or its noise with `noise_manifest`.",
         )  # fmt: skip
-    name = str(stored.manifest["dataset"])
+    name = stored.manifest.dataset
     raw, centred = spectra(stored.features)
     written = [out / "spectrum.svg"]
     write_bytes(written[0], spectrum_figure([SetSpectra(name, "test", raw, centred)]).encode())
