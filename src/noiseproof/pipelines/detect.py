@@ -153,7 +153,7 @@ def _look(this: _Detect) -> None:
     if config.features is not None:
         this.features, stored = features_in(config.features, whole)
         if wants_text:
-            made_of = stored.manifest["components"]
+            made_of = stored.manifest.components
             this.text_tower = open_prompt_tower(made_of["backbone"], class_names)
             check_shared_layer(made_of["layer"])
     else:
@@ -165,12 +165,12 @@ def _look(this: _Detect) -> None:
         stored = encoded(config, whole, backbone, config.cache)
         this.features, this.num_encoded = stored.features, stored.num_encoded
         this.stages.once(
-            "extract", title=f"extract {this.part.name}", depends_on=stored.manifest["key"],
+            "extract", title=f"extract {this.part.name}", depends_on=stored.manifest.key,
             make=lambda folder: (), spent_s=time.perf_counter() - begin,
         )  # fmt: skip
-    components = stored.manifest["components"]
+    components = stored.manifest.components
     this.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
-    this.made_of |= {"key": stored.manifest["key"], "dim": stored.manifest["dim"]}
+    this.made_of |= {"key": stored.manifest.key, "dim": stored.manifest.dim}
 
 
 def _check_images(config: DetectConfig, whole: Dataset) -> None:
