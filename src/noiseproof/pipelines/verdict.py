@@ -12,7 +12,7 @@ from noiseproof.core.errors import invalid
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
 from noiseproof.diagnose.signature import NUM_DRAWS, Signature, signature
-from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, of_another_width, verdict
+from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, verdict, verdict_on_other_width
 from noiseproof.features.extract import extract
 from noiseproof.report.tables import NONE, Cell, Table
 
@@ -53,7 +53,7 @@ def judge(
         width_of(dataset, first, store=store),
     )
     if mine != theirs:  # before minutes of resampling
-        return of_another_width(mine, theirs, nearest=first), [], None
+        return verdict_on_other_width(mine, theirs, nearest=first), [], None
     known = signatures(dataset, references, store=store, num_draws=num_draws, seed=seed)
     unknown = signature_of(dataset, backbone, store=store, layer=layer, num_draws=num_draws, seed=seed)
     others = [each for each in known if hellinger(unknown, each.signature) > 0]
