@@ -20,7 +20,7 @@ from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.core.version import __version__
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
-from noiseproof.detect.detectors import is_enough, told_needs
+from noiseproof.detect.detectors import describe_needs, has_inputs
 from noiseproof.detect.find_issues import AUTO, check_method, find_label_issues
 from noiseproof.export.formats import FORMATS, check_format, target
 from noiseproof.export.issue_files import FOUND, ISSUES, load_issues, read_found, write_issues
@@ -130,13 +130,13 @@ def _wants_features(config: DetectConfig) -> bool:
     if config.features is not None or config.backbone is not None:
         return True
     given = _given(config)
-    return not (given if config.method == AUTO else is_enough(given, config.method, config.method_options))
+    return not (given if config.method == AUTO else has_inputs(given, config.method, config.method_options))
 
 
 def _wants_text(config: DetectConfig) -> bool:
     """Whether nothing but an image-text model has what the method lacks."""
     there = [*_given(config), "features"]
-    return config.method != AUTO and not is_enough(there, config.method, config.method_options)
+    return config.method != AUTO and not has_inputs(there, config.method, config.method_options)
 
 
 def _given(config: DetectConfig) -> list[str]:
@@ -177,8 +177,8 @@ def _check_images(config: DetectConfig, whole: Dataset) -> None:
     if whole.kind != "image":
         raise invalid(
             "method", config.method, f"a detector for {whole.kind}",
-            f"It needs {told_needs(config.method)}, and an image-text model sees images only. Next: another "
-            "method, or --zero-shot with probabilities of your own.",
+            f"It needs {describe_needs(config.method)}, and an image-text model sees images only. Next: "
+            "another method, or --zero-shot with probabilities of your own.",
         )  # fmt: skip
 
 

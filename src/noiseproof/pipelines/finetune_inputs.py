@@ -26,8 +26,8 @@ from noiseproof.data.fingerprints import shared_with
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.detect.transition_estimate import TransitionEstimate, estimate_transition
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.losses.batch import is_of_one_example, remembers
-from noiseproof.losses.losses import Options, check_complete, needs_transition, resolved
+from noiseproof.losses.batch import has_memory, is_per_example
+from noiseproof.losses.losses import Options, check_transition_given, needs_transition, resolve_options
 from noiseproof.noise.applied import NONE, noise_sha256, said_of
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.pipelines.cards import identity
@@ -142,7 +142,7 @@ class Tuning:
         own = self.settings.loss_options
         if self.transition is not None:
             own = own | {"transition": self.transition.matrix}
-        return resolved(self.settings.loss, own)
+        return resolve_options(self.settings.loss, own)
 
 
 def open_tuning(config: FinetuneConfig, accelerator: Any, *, command: str, quiet: bool) -> Tuning:
@@ -221,8 +221,8 @@ def _check_apart(meta: Dataset, parts: Parts) -> None:
 
 def _check_loss(settings: FinetuneSettings, num_processes: int) -> None:
     name = settings.loss
-    resolved(name, settings.loss_options)
-    if settings.meta is not None and not is_of_one_example(name):
+    resolve_options(name, settings.loss_options)
+    if settings.meta is not None and not is_per_example(name):
         raise invalid(
             "loss", name, "a loss of one example at a time with Meta-Weight-Net",
             "This one depends on the course of a training. Next: another loss, or leave `meta` out.",
@@ -232,12 +232,12 @@ def _check_loss(settings: FinetuneSettings, num_processes: int) -> None:
             "precision", settings.precision, "float32 with Meta-Weight-Net and tune=lora",
             "peft casts its inputs, which has no forward mode.",
         )  # fmt: skip
-    if remembers(name) and num_processes > 1:
+    if has_memory(name) and num_processes > 1:
         raise invalid(
             "loss", name, "a loss without a memory of the examples in several processes",
             "Each would remember its own. Next: one process, or another loss.",
         )  # fmt: skip
-    if remembers(name) and settings.per_class is not None:
+    if has_memory(name) and settings.per_class is not None:
         raise invalid(
             "per_class", settings.per_class, f"nothing with the loss {name!r}",
             "A balanced epoch may have an example twice in a batch. Next: leave one of the two out.",
@@ -258,8 +258,8 @@ def _check_tune(config: FinetuneConfig, start: Start) -> None:
 def _check_transition(settings: FinetuneSettings, num_classes: int) -> None:
     """Fresh weights tell nothing of the noise: then the matrix has to be given."""
     if settings.init == "random" or not _lacks_transition(settings):
-        options = resolved(settings.loss, settings.loss_options)
-        check_complete(settings.loss, options, num_classes)
+        options = resolve_options(settings.loss, settings.loss_options)
+        check_transition_given(settings.loss, options, num_classes)
 
 
 def _lacks_transition(settings: FinetuneSettings) -> bool:
