@@ -12,7 +12,7 @@ from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
 from noiseproof.data.sources import open_dataset
 from noiseproof.diagnose.signature import NUM_DRAWS, Signature, signature
-from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, verdict
+from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, verdict, verdict_on_other_width
 from noiseproof.features.extract import extract
 from noiseproof.report.tables import NONE, Cell, Table
 
