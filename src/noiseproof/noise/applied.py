@@ -11,7 +11,13 @@ import numpy as np
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import Dataset, LabelledDataset, NoisyCaptions, NoisyLabels
-from noiseproof.noise.manifest import NoiseManifest, load_manifest, manifest_sha256, write_manifest
+from noiseproof.noise.manifest import (
+    NoiseManifest,
+    load_manifest,
+    manifest_files,
+    manifest_sha256,
+    write_manifest,
+)
 from noiseproof.noise.transition import realised_transition
 
 
@@ -108,15 +114,19 @@ FOLDER = "noise"
 NONE: dict[str, Any] = {"kind": None, "asked_rate": 0.0, "realised_rate": 0.0, "manifest_sha256": None}
 
 
-def keep_noise(data: Dataset, noisy: NoisyLabels | NoisyCaptions, out: Path) -> None:
+def keep_noise(data: Dataset, noisy: NoisyLabels | NoisyCaptions, out: Path) -> list[str]:
     """Write the manifest into the folder `noise` of `out`.
 
     Args:
         data: whose labels or captions these are.
         noisy: what was made wrong.
         out: folder of the weights.
+
+    Returns:
+        Names of the files, relative to `out`.
     """
-    write_manifest(out / FOLDER, noisy, **_of_which_data(data, noisy))
+    digest = write_manifest(out / FOLDER, noisy, **_of_which_data(data, noisy))
+    return [f"{FOLDER}/{name}" for name in manifest_files(digest)]
 
 
 def noise_sha256(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> str:

@@ -160,6 +160,11 @@ def write_manifest(
     return digest
 
 
+def manifest_files(digest: str) -> tuple[str, str]:
+    """Names of the two files of a manifest with this hash, the one that makes it complete last."""
+    return _table_name(digest), FILE
+
+
 def manifest_sha256(
     noisy: NoisyLabels | NoisyCaptions,
     *,
@@ -203,19 +208,6 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
     if num_examples != len(table):
         raise _damaged(path, f"it has {len(table)} examples and says {num_examples}")
     return manifest
-
-
-def strangers(folder: str | Path) -> list[str]:
-    """Names of what is in a folder and does not belong to the manifest there, if there is one."""
-    folder = Path(folder)
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if FILE in found:
-        try:
-            header = json.loads((folder / FILE).read_bytes())
-            found -= {FILE, _table_name(header["sha256"]), *header.get("files", ())}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass  # it is no manifest of ours
-    return sorted(found)
 
 
 def _contents(

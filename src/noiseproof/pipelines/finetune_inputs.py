@@ -30,7 +30,7 @@ from noiseproof.losses.batch import has_memory, is_per_example
 from noiseproof.losses.losses import Options, check_transition_given, needs_transition, resolve_options
 from noiseproof.noise.applied import NONE, noise_sha256, said_of
 from noiseproof.noise.manifest import load_manifest
-from noiseproof.pipelines.cards import identity
+from noiseproof.pipelines.identity import identity
 from noiseproof.pipelines.inputs import Part, Parts, open_one, open_parts
 from noiseproof.robust.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.training.networks import outputs

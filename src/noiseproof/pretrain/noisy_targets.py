@@ -39,10 +39,9 @@ class Targets:
     noise: dict[str, Any]
     drawn: NoisyLabels | NoisyCaptions | None = None
 
-    def keep(self, data: Dataset, folder: Path) -> None:
-        """Write the manifest of noise that was drawn here into a folder in this one."""
-        if self.drawn is not None:
-            keep_noise(data, self.drawn, folder)
+    def keep(self, data: Dataset, folder: Path) -> list[str]:
+        """Write the manifest of noise that was drawn here into a folder in this one; names of its files."""
+        return [] if self.drawn is None else keep_noise(data, self.drawn, folder)
 
 
 def noisy_labels(

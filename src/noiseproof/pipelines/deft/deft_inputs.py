@@ -28,8 +28,8 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
 from noiseproof.features.extract import extract
-from noiseproof.pipelines.cards import identity
 from noiseproof.pipelines.finetune_inputs import said_of_part
+from noiseproof.pipelines.identity import identity
 from noiseproof.pipelines.inputs import Part, Parts, open_parts
 
 SCORES = "scores.parquet"

@@ -28,7 +28,7 @@ from noiseproof.core.files import digest, write_bytes
 from noiseproof.core.threads import num_cores
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.pipelines.cards import CARD
+from noiseproof.pipelines.cards import TRAINING_CARD as CARD
 from noiseproof.pipelines.finetune import RESULTS, run_prepared
 from noiseproof.pipelines.finetune_inputs import make_tuning
 from noiseproof.pipelines.folders import only_process_in
