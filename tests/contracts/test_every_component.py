@@ -11,7 +11,7 @@ from noiseproof.detect.detectors import TABLE
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.heads.estimators import HEADS
 from noiseproof.losses.batch import batch_loss
-from noiseproof.losses.losses import LOSSES, resolved
+from noiseproof.losses.losses import LOSSES, resolve_options
 
 
 def blobs(n: int = 48, d: int = 6, k: int = 3, seed: int = 0):
@@ -209,7 +209,7 @@ NOISE = {"transition": [[0.8, 0.1, 0.05, 0.05], [0.1, 0.7, 0.1, 0.1], [0, 0.2, 0
 
 
 def told(loss, transition=NOISE["transition"]):
-    return resolved(loss, {"transition": transition} if loss in ("forward", "backward") else None)
+    return resolve_options(loss, {"transition": transition} if loss in ("forward", "backward") else None)
 
 
 def value_of(loss, logits, labels, *, options=None, seeds=(0, 1)):
@@ -273,7 +273,7 @@ def test_gradient_of_a_loss_equals_finite_differences(loss):
 def test_a_surer_right_answer_costs_less(loss):
     labels = torch.zeros(1, 1, dtype=torch.int64)
     rows, least = torch.tensor([[-2.0, 0.0, 1.0, 4.0]]), {"peer": 0.5}
-    options = resolved(loss, {"alpha": least[loss]}) if loss in least else told(loss)
+    options = resolve_options(loss, {"alpha": least[loss]}) if loss in least else told(loss)
     costs = [
         float(value_of(loss, torch.tensor([[[lead, 0.0, 0.0, 0.0]]]), labels, options=options))
         for lead in rows[0].tolist()

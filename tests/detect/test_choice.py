@@ -5,8 +5,8 @@ import pytest
 
 from noiseproof import corrupt_labels, find_label_issues
 from noiseproof.core.errors import InvalidArgument, UnknownName
+from noiseproof.detect.detector_result import flag_most_suspicious
 from noiseproof.detect.fusion import mean_ranks, votes_of
-from noiseproof.detect.opinion import flagged_by_rate
 
 
 def clouds(kind, rate, n=800):
@@ -133,8 +133,8 @@ def test_fusion_of_an_unknown_detector_names_the_nearest():
 
 
 def test_a_rate_flags_so_many_and_ties_by_their_order():
-    assert flagged_by_rate(np.array([0.2, 0.9, 0.9, 0.1]), 0.25).tolist() == [False, True, False, False]
-    assert flagged_by_rate(np.array([0.2, 0.9]), 0.0).sum() == 0
+    assert flag_most_suspicious(np.array([0.2, 0.9, 0.9, 0.1]), 0.25).tolist() == [False, True, False, False]
+    assert flag_most_suspicious(np.array([0.2, 0.9]), 0.0).sum() == 0
 
 
 def test_fusion_takes_names_with_commas_between():

@@ -8,8 +8,8 @@ import pytest
 
 from noiseproof import corrupt_labels, estimate_transition
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.detect import confident
-from noiseproof.detect.consensus import Consensus, Surprise, label_consensus, solve_consensus
+from noiseproof.detect import confident_learning
+from noiseproof.detect.consensus import Consensus, ConsensusLoss, label_consensus, solve_consensus
 from noiseproof.detect.transition_estimate import METHODS, TransitionEstimate, anchor_rows, from_joint
 
 ASYMMETRIC = np.array([[0.8, 0.2, 0.0], [0.05, 0.65, 0.3], [0.1, 0.0, 0.9]])
@@ -109,7 +109,9 @@ def test_doubt_by_hand():
 
 
 def confident_joint(probs, given):
-    return confident.confident_joint(confident.confidence(probs, given), given, num_classes=probs.shape[1])
+    return confident_learning.confident_joint(
+        confident_learning.confidence(probs, given), given, num_classes=probs.shape[1]
+    )
 
 
 def test_confident_joint_by_hand():
@@ -229,7 +231,7 @@ def test_surprise_equals_a_slow_loop_and_its_gradient_finite_differences():
         return total
 
     flat = rng.normal(size=k * k + k)
-    value, gradient = Surprise(consensus)(flat)
+    value, gradient = ConsensusLoss(consensus)(flat)
     assert value == pytest.approx(slow(flat))
     steps = 1e-5 * np.eye(len(flat))
     numerical = [(slow(flat + step) - slow(flat - step)) / 2e-5 for step in steps]

@@ -112,8 +112,9 @@ class Finetuning(OnImages):
         self.loss = loss
 
     def run(self, inputs, out):
-        from noiseproof import FinetuneJob, finetune
         from noiseproof.config.adapt import resolve_settings
+
+        from noiseproof import FinetuneJob, finetune
 
         settings = (
             "epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=2", "validation=0.2",
@@ -135,8 +136,9 @@ class TwoPhases(OnImages):
     results = ("prompts.safetensors", "tuned.safetensors", "scores.parquet", "results.jsonl")
 
     def run(self, inputs, out):
-        from noiseproof import DeftJob, deft
         from noiseproof.config.adapt import resolve_deft_settings
+
+        from noiseproof import DeftJob, deft
         from tiny_clip import tiny_clip
 
         settings = ("epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=3", "tune=vpt-deep:2")

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from noiseproof.config.adapt import resolve_deft_settings
 from torch import nn
 
-from noiseproof.config.adapt import resolve_deft_settings
 from noiseproof.config.deft import DeftSettings
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import stream

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from noiseproof.config.adapt import resolve_settings
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
@@ -13,7 +14,6 @@ from typer.testing import CliRunner
 from noiseproof import FinetuneJob, finetune, open_dataset
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.cli.main import app
-from noiseproof.config.adapt import resolve_settings
 from noiseproof.core.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.evaluate.results import read_results

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from noiseproof.config.adapt import resolve_deft_settings, resolve_settings
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from noiseproof import DeftJob, deft, open_dataset
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.cli.main import app
-from noiseproof.config.adapt import resolve_deft_settings, resolve_settings
 from noiseproof.core.errors import BadData, CheckpointMismatch, InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.evaluate.results import read_results

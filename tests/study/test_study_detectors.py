@@ -7,7 +7,7 @@ import pytest
 from clouds import small_recipe
 
 from noiseproof.core.errors import InvalidArgument, NoiseproofError
-from noiseproof.detect.detectors import TABLE, is_enough, is_random
+from noiseproof.detect.detectors import TABLE, has_inputs, is_random
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.heads.estimators import LinearProbe
@@ -104,7 +104,7 @@ def test_where_nothing_is_drawn_one_row_stands_for_all_seeds():
     assert sum(1 for _ in detections.detections(after, task="a")) == 4 * 2 * 3
 
 
-@pytest.mark.parametrize("method", [name for name in TABLE if is_enough(("features",), name, {})])
+@pytest.mark.parametrize("method", [name for name in TABLE if has_inputs(("features",), name, {})])
 def test_the_table_says_whether_a_detector_draws(method):
     rng = np.random.default_rng(0)
     labels = np.arange(90) % 3

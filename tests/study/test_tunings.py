@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from noiseproof.config.adapt import resolve_settings
 
 from noiseproof import FinetuneJob, finetune
-from noiseproof.config.adapt import resolve_settings
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.study.grid import STEPS, Grid

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from noiseproof.adapt.finetune_settings import MetaSettings
-from noiseproof.losses.batch import batch_loss, plain_loss
+from noiseproof.losses.batch import batch_loss, per_example_loss
 from noiseproof.losses.losses import Options
 from noiseproof.robust.meta_loss import MetaWeightLoss, following
-from noiseproof.robust.weight_net import WeightOptions
+from noiseproof.robust.weight_net import WeightNetOptions
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.checkpoint import Companion
 from noiseproof.training.loop import Loss
@@ -25,7 +25,7 @@ def classification_loss(
 
     Args:
         name: in the table.
-        options: as `losses.table.resolved` gives them.
+        options: as `losses.losses.resolve_options` gives them.
         num_examples: n.
         num_classes: k.
 
@@ -75,9 +75,9 @@ def weighted_loss(
     loss = MetaWeightLoss(
         meta_batches,
         inner_rate=following(optimizer) if meta.inner_rate is None else meta.inner_rate,
-        loss=plain_loss(name, options, num_classes=num_classes),
+        loss=per_example_loss(name, options, num_classes=num_classes),
         meta_loss=meta.loss,
-        options=WeightOptions(
+        options=WeightNetOptions(
             optimizer=meta.optimizer, learning_rate=meta.learning_rate, weight_decay=meta.weight_decay,
             normalise=meta.normalise, update_every=meta.update_every, seed=seed,
         ),

@@ -68,6 +68,7 @@ class ConfigCommand(TyperCommand):
         model = self._model()
         with ends_well(), spelling(lambda name: _flag(model, name)):
             _take_data(given)
+            given = {name: _read(model, name, value) for name, value in given.items()}
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)
             return self.function(config)
 
@@ -209,6 +210,19 @@ def _flags(model: Any, name: str, kind: Any) -> tuple[str, ...]:
     if get_origin(kind) is dict and _is_repeated(kind):
         name = name.removesuffix("s")
     return (f"--{name.replace('_', '-')}",)
+
+
+def _read(model: Any, name: str, value: Any) -> Any:
+    """A number or one of a few values from its text; anything else is left to the configuration."""
+    kind = _kind(model.model_fields[name].annotation)
+    if not isinstance(value, str) or (kind not in (int, float) and get_origin(kind) is not Literal):
+        return value
+    if get_origin(kind) is Literal:
+        return next((choice for choice in get_args(kind) if str(choice) == value), value)
+    try:
+        return kind(value)
+    except ValueError:
+        return value
 
 
 def _take_data(given: dict[str, Any]) -> None:

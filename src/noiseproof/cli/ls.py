@@ -69,13 +69,13 @@ def _datasets() -> Iterable[str]:
 
 
 def _detectors() -> Iterable[str]:
-    from noiseproof.detect.detectors import TABLE, told_needs, told_option
+    from noiseproof.detect.detectors import TABLE, describe_allowed, describe_needs
 
     yield f"{'auto':20}what fits what there is, and says why"
     for name, entry in TABLE.items():
-        yield f"{name:20}{entry.summary}  (needs {told_needs(name)}; {entry.source})"
+        yield f"{name:20}{entry.summary}  (needs {describe_needs(name)}; {entry.source})"
         for option, allowed in entry.options.items():
-            yield f"    {option}: {told_option(allowed)}"
+            yield f"    {option}: {describe_allowed(allowed)}"
 
 
 def _heads() -> Iterable[str]:

@@ -21,12 +21,12 @@ class Config(BaseModel):
     panels: ClassVar[dict[type[BaseModel], str]] = {}
 
     @classmethod
-    def merge(cls, from_file: Mapping[str, Any], from_options: Mapping[str, Any]) -> dict[str, Any]:
+    def merge(cls, from_file: Mapping[Any, Any], from_options: Mapping[str, Any]) -> dict[Any, Any]:
         """Combine the values of a file with those of the command line, which win."""
         return {**from_file, **from_options}
 
     @classmethod
-    def check_path(cls, values: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
+    def check_path(cls, values: Mapping[Any, Any], path: tuple[str, ...]) -> str | None:
         """What is wrong with the place that `--set` names, or `None`; called before the value is set."""
         del values, path
         return None

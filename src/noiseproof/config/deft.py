@@ -32,8 +32,8 @@ class DeftSettings(PromptSettings, TowerSettings):
     tune: str | None = Field(
         default=None,
         description="What of the image tower learns: none (prompts only, features once), full, "
-        "last-blocks:N, bias, lora, vpt-deep[:N], vpt-shallow[:N], adapter[:N] or ssf; by default vpt-deep:20 "
-        "for transformers, none for others and for bundled models.",
+        "last-blocks:N, bias, lora, vpt-deep[:N], vpt-shallow[:N], adapter[:N] or ssf; by default "
+        "vpt-deep:20 for transformers, none for others and for bundled models.",
     )
 
     @field_validator("tune")

@@ -33,7 +33,7 @@ class PretrainConfig(NoisyDataConfig, PretrainSettings):
     )  # fmt: skip
 
     @classmethod
-    def merge(cls, from_file: Mapping[str, Any], from_options: Mapping[str, Any]) -> dict[str, Any]:
+    def merge(cls, from_file: Mapping[Any, Any], from_options: Mapping[str, Any]) -> dict[Any, Any]:
         """Start from the settings of the recipe; a file and the command line win over it."""
         values = {**from_file, **from_options}
         if values.get("recipe") is None:

@@ -68,7 +68,7 @@ class RunConfig(EvaluationConfig, EncoderConfig):
         return value
 
     @classmethod
-    def merge(cls, from_file: Mapping[str, Any], from_options: Mapping[str, Any]) -> dict[str, Any]:
+    def merge(cls, from_file: Mapping[Any, Any], from_options: Mapping[str, Any]) -> dict[Any, Any]:
         """Let the command line choose the heads; options that the file has for those stay."""
         values = {**from_file, **from_options}
         in_file, chosen = named_heads(from_file.get("heads")), named_heads(from_options.get("heads"))
@@ -81,12 +81,12 @@ class RunConfig(EvaluationConfig, EncoderConfig):
         return values
 
     @classmethod
-    def check_path(cls, values: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
+    def check_path(cls, values: Mapping[Any, Any], path: tuple[str, ...]) -> str | None:
         """Refuse options of a head that this run does not train."""
         return check_head_path(values, path)
 
 
-def check_head_path(values: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
+def check_head_path(values: Mapping[Any, Any], path: tuple[str, ...]) -> str | None:
     """What is wrong with `--set heads.NAME...` where NAME is not trained, or `None`."""
     if path[0] != "heads" or len(path) == 1:
         return None

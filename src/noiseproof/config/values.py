@@ -218,6 +218,8 @@ def explained(error: Any, model: type[BaseModel]) -> str:
     if error["type"] == "missing":
         return f"{name} is not given and has no default"
     allowed = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if error["type"].endswith("_parsing"):
+        allowed = allowed.partition(",")[0]
     value = str(error["input"]) if isinstance(error["input"], Path) else error["input"]
     return f"{name} is {value!r}; allowed: {allowed}"
 

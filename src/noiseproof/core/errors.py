@@ -37,6 +37,10 @@ class DamagedFile(NoiseproofError, OSError):
     """A file of ours is not what was written: truncated, altered or of another run."""
 
 
+class OtherSchema(DamagedFile):
+    """A file of ours has a layout that this version of noiseproof does not read."""
+
+
 class NoSpaceLeft(NoiseproofError, OSError):
     """The disk is full; nothing half-written was left behind."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
@@ -27,7 +27,7 @@ class Dataset:
         kind: what `examples[i]` is: an RGB `PIL.Image`, a `str`, or a row of features.
         examples: n of them, lazy; safe to read from several threads.
         ids: stable and unique; the same example has the same id in every run.
-        given_labels: class ids in [0, k), may be wrong; `None` where the set has no labels.
+        given_labels: class ids in [0, k), may be wrong; `None` where the data set has no labels.
         class_names: k names, each once.
         fingerprint: SHA-256 over the contents and ids of the examples, never over labels.
         clean_labels: the truth, where it is known (benchmarks, injected noise).
@@ -59,6 +59,21 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledDataset(Dataset):
+    """A data set in which every example has a given label; all that `open_dataset` opens are of this type."""
+
+    given_labels: Int[np.ndarray, " n"]
+
+    @property
+    def best_labels(self) -> Int[np.ndarray, " n"]:
+        """The true labels where they are known, else the given ones."""
+        return self.given_labels if self.clean_labels is None else self.clean_labels
+
+
+AnyDataset = TypeVar("AnyDataset", bound=Dataset)  # what comes back is of the type that went in
 
 
 @dataclass(frozen=True, eq=False)

@@ -270,20 +270,18 @@ def as_array(dataset: Dataset) -> np.ndarray:
             f"{dataset.name!r} holds texts, which are no numbers; allowed: images of one size, or features. "
             "Next: extract features and name them with `features`."
         )
-    pixels: np.ndarray | None = None
+    first = np.asarray(dataset.examples[0])
+    pixels = np.empty((len(dataset), *first.shape), np.uint8)
     with stage(f"Reading {dataset.name}", total=len(dataset), unit="image") as bar:
         for row in range(len(dataset)):
             image = np.asarray(dataset.examples[row])
-            if pixels is None:
-                pixels = np.empty((len(dataset), *image.shape), np.uint8)
-            if image.shape != pixels.shape[1:]:
+            if image.shape != first.shape:
                 height, width = image.shape[:2]
                 raise BadData(
                     f"{dataset.name!r} has images of several sizes: {str(dataset.ids[row])!r} is {width} x "
-                    f"{height} pixels, the first {pixels.shape[2]} x {pixels.shape[1]}; allowed: one size. "
+                    f"{height} pixels, the first {first.shape[1]} x {first.shape[0]}; allowed: one size. "
                     "Next: extract features and name them with `features`."
                 )
             pixels[row] = image
             bar.update()
-    assert pixels is not None  # no data set is empty
     return pixels

@@ -10,7 +10,7 @@ import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.progress import stage
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import Registry, unknown_name
 from noiseproof.core.rng import stream
 from noiseproof.data.request import OnError, Request
@@ -56,7 +56,7 @@ def open_dataset(
     limit: int | None = None,
     seed: int = 0,
     on_error: OnError = "raise",
-) -> Dataset:
+) -> LabelledDataset:
     """Open a data set; its examples stay on disk until they are asked for.
 
     Args:
@@ -89,7 +89,7 @@ def open_dataset(
     return _readable(dataset) if on_error == "skip" else dataset
 
 
-def opened(request: Request) -> Dataset:
+def opened(request: Request) -> LabelledDataset:
     """The whole data set, before examples are drawn or left out; for sources that are made of another."""
     source, address = resolve(request.name)
     return SOURCES.load(source)(address, request)
@@ -116,7 +116,7 @@ def resolve(name: str) -> tuple[str, str]:
     return kind, name
 
 
-def _readable(dataset: Dataset) -> Dataset:
+def _readable(dataset: LabelledDataset) -> LabelledDataset:
     """Without the examples that cannot be decoded, which are counted."""
     kept: list[int] = []
     reason: Any = None

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import AnyDataset
 from noiseproof.core.rng import stream
 from noiseproof.data.examples import Rows, Selected
 from noiseproof.data.fingerprints import derived_fingerprint
@@ -112,7 +112,7 @@ def stratified_share(labels: Int[np.ndarray, " n"], *, share: float, seed: int) 
     return np.sort(np.concatenate(kept)) if kept else order
 
 
-def subset(dataset: Dataset, index: Int[np.ndarray, " m"], *, name: str | None = None) -> Dataset:
+def subset(dataset: AnyDataset, index: Int[np.ndarray, " m"], *, name: str | None = None) -> AnyDataset:
     """The examples at `index`, in that order; nothing is read.
 
     Args:

@@ -78,7 +78,7 @@ def solve_consensus(
 ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " k"]]:
     """T and p under which the consensus is likeliest; rows and p are kept on the simplex by a softmax."""
     k = consensus.num_classes
-    surprise = Surprise(consensus)
+    surprise = ConsensusLoss(consensus)
     diagonal = np.log(_START / ((1 - _START) / max(k - 1, 1)))
     start = np.concatenate([np.eye(k).ravel() * diagonal, np.log(surprise.given_shares + 1 / k**2)])
     options = {"maxiter": _MOST_STEPS, "maxfun": 2 * _MOST_STEPS, "ftol": 1e-12, "gtol": 1e-8}
@@ -90,7 +90,7 @@ def solve_consensus(
     return matrix[order], prior[order]
 
 
-class Surprise:
+class ConsensusLoss:
     """Mean -ln q of a consensus, nats, as a function of the logits of T, row by row, and of p.
 
     Args:

@@ -19,11 +19,11 @@ from noiseproof.core.checks import (
     check_unique_names,
 )
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.detect.dynamics import Dynamics, training_dynamics
-from noiseproof.posterior.calibration import Calibrated, calibrate
+from noiseproof.detect.training_dynamics import Dynamics, training_dynamics
+from noiseproof.posterior.calibration import Calibration, calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.posterior.transition_gain import TransitionGain, transition_gain
-from noiseproof.posterior.true_labels import ChannelFit, fit_channel
+from noiseproof.posterior.true_labels import TransitionModel, fit_transition_model
 
 _SUMS_TO_1 = 1e-3  # probabilities may come from float16
 _BLOCK_ROWS = 8192
@@ -62,7 +62,7 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.given_labels)
 
-    def need(self, name: str, method: str) -> Any:
+    def require(self, name: str, method: str) -> Any:
         """What a detector cannot do without.
 
         Raises:
@@ -77,42 +77,42 @@ class Evidence:
         return value
 
     @cached_property
-    def occurring(self) -> Int[np.ndarray, " c"]:
+    def present_classes(self) -> Int[np.ndarray, " c"]:
         """Classes that some label gives. Of the others features tell nothing, and no fit may know of them."""
         return np.unique(self.given_labels)
 
     @cached_property
-    def places(self) -> Int[np.ndarray, " n"]:
+    def compact_labels(self) -> Int[np.ndarray, " n"]:
         """Place of each given label among these."""
-        return np.searchsorted(self.occurring, self.given_labels)
+        return np.searchsorted(self.present_classes, self.given_labels)
 
-    def widened(self, probs: Float[np.ndarray, "n c"]) -> Probs:
+    def over_all_classes(self, probs: Float[np.ndarray, "n c"]) -> Probs:
         """Probabilities of the occurring classes as ones of all, with zeros for the rest."""
-        if len(self.occurring) == self.num_classes:
+        if len(self.present_classes) == self.num_classes:
             return probs
         wide = np.zeros((len(probs), self.num_classes), probs.dtype)
-        wide[:, self.occurring] = probs
+        wide[:, self.present_classes] = probs
         return wide
 
     @cached_property
     def scores(self) -> Float[np.ndarray, "n c"]:
         """Leave-one-out scores of a ridge head, for the occurring classes."""
-        return leave_one_out(self.features, self.places, num_classes=len(self.occurring)).scores
+        return leave_one_out(self.features, self.compact_labels, num_classes=len(self.present_classes)).scores
 
     @cached_property
-    def calibrated(self) -> Calibrated:
+    def calibration(self) -> Calibration:
         """Probabilities made of them, where a wrong label may be any class."""
-        return calibrate(self.scores, self.places)
+        return calibrate(self.scores, self.compact_labels)
 
     @cached_property
-    def channel(self) -> ChannelFit:
+    def transition_model(self) -> TransitionModel:
         """Probabilities made of them, where some classes are taken for others."""
-        return fit_channel(self.scores, self.places)
+        return fit_transition_model(self.scores, self.compact_labels)
 
     @cached_property
     def transition_gain(self) -> TransitionGain:
         """How much better the second explains labels that neither has seen."""
-        return transition_gain(self.scores, self.places)
+        return transition_gain(self.scores, self.compact_labels)
 
     @cached_property
     def _dynamics(self) -> Dynamics:
@@ -122,15 +122,15 @@ class Evidence:
 
     def dynamics(self, method: str) -> Dynamics:
         """What two heads say of the labels while they learn."""
-        self.need("features", method)
+        self.require("features", method)
         return self._dynamics
 
-    def out_of_sample(self, method: str) -> Probs:
+    def out_of_sample_probs(self, method: str) -> Probs:
         """Class probabilities of every example by a model that did not see its label."""
         if self.probs is not None:
             return self.probs
-        self.need("features", method)
-        return self.widened(self.calibrated.probs)
+        self.require("features", method)
+        return self.over_all_classes(self.calibration.probs)
 
 
 _SAID = {
@@ -141,7 +141,7 @@ _SAID = {
 }
 
 
-def encoded_labels(labels: np.ndarray, class_names: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
+def encode_labels(labels: np.ndarray, class_names: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
     """The vocabulary of the labels, and each label's place in it.
 
     Raises:
@@ -218,7 +218,7 @@ def _check_size(block: np.ndarray, *, first_row: int) -> None:
         )
 
 
-def by_name(probs: Any, given: Any, classes: Sequence[Any], name: str) -> Any:
+def columns_by_class(probs: Any, given: Any, classes: Sequence[Any], name: str) -> Any:
     """Columns in the order of the classes, where they came with names.
 
     Args:

@@ -11,10 +11,10 @@ from jaxtyping import Int
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.registry import unknown_name
-from noiseproof.detect.detectors import DETECTORS, checked_options, opinion_of
-from noiseproof.detect.evidence import Evidence, by_name, check_examples, check_probs, encoded_labels
-from noiseproof.detect.opinion import Opinion
-from noiseproof.detect.ridge import better_explained
+from noiseproof.detect.detector_result import DetectorResult
+from noiseproof.detect.detectors import DETECTORS, checked_options, run_detector
+from noiseproof.detect.evidence import Evidence, check_examples, check_probs, columns_by_class, encode_labels
+from noiseproof.detect.ridge import leave_one_out_or_transition
 
 AUTO = "auto"
 
@@ -70,17 +70,17 @@ def find_label_issues(
         raise invalid("features", None, "(n, d) features, or `probs` or `zero_shot` instead")
     for name, value in given.items():
         check_examples(value, labels, ids, name=name)
-    classes, encoded = encoded_labels(labels, tuple(class_names))
+    classes, encoded = encode_labels(labels, tuple(class_names))
     for name, frame in (("probs", probs), ("zero_shot", zero_shot)):
         if name in given:
             check_probs(given[name], name, len(classes))
-            matrices[name] = by_name(given[name], frame, class_names or classes.tolist(), name)
+            matrices[name] = columns_by_class(given[name], frame, class_names or classes.tolist(), name)
     check_method(method, method_options)
     evidence = Evidence(encoded, classes, **matrices, text_tower=text_tower, seed=seed)
     is_auto = method == AUTO
-    opinion = _chosen(evidence) if is_auto else opinion_of(evidence, method, method_options)
+    opinion = _chosen(evidence) if is_auto else run_detector(evidence, method, method_options)
     rows = np.arange(len(labels)) if ids is None else np.asarray(ids)
-    return issues_of(opinion, encoded, classes=classes, ids=rows, class_names=tuple(class_names))
+    return to_label_issues(opinion, encoded, classes=classes, ids=rows, class_names=tuple(class_names))
 
 
 def _is_numpy(value: Any) -> bool:
@@ -88,8 +88,8 @@ def _is_numpy(value: Any) -> bool:
     return isinstance(getattr(value, "dtype", None), np.dtype)
 
 
-def issues_of(
-    opinion: Opinion,
+def to_label_issues(
+    opinion: DetectorResult,
     given_labels: Int[np.ndarray, " n"],
     *,
     classes: np.ndarray,
@@ -134,13 +134,13 @@ def check_method(method: str, options: Mapping[str, Any] | None = None) -> None:
         checked_options(method, options or {})
 
 
-def _chosen(evidence: Evidence) -> Opinion:
+def _chosen(evidence: Evidence) -> DetectorResult:
     """What there is decides: features tell most, then probabilities of a model that saw labels, then none."""
     if evidence.features is not None:
-        opinion = better_explained(evidence)
+        opinion = leave_one_out_or_transition(evidence)
         others = [name for name in ("probs", "zero_shot") if getattr(evidence, name) is not None]
         said = " and ".join(f"`{name}`" for name in others)
         return opinion.with_note(f"There are features, so {said} took no part.") if others else opinion
     method = "confident_learning" if evidence.probs is not None else "zero_shot"
     has = "`probs`" if evidence.probs is not None else "`zero_shot`"
-    return opinion_of(evidence, method).with_note(f"Method {method!r}, because there is {has} only.")
+    return run_detector(evidence, method).with_note(f"Method {method!r}, because there is {has} only.")

@@ -8,13 +8,18 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
-from noiseproof.detect.detectors import FUSED, opinion_of
+from noiseproof.detect.detector_result import (
+    DetectorResult,
+    best_other_class,
+    flag_most_suspicious,
+    result_from_decision,
+)
+from noiseproof.detect.detectors import DEFAULT_FUSION, run_detector
 from noiseproof.detect.evidence import Evidence
-from noiseproof.detect.opinion import Opinion, by_decision, flagged_by_rate, second_best
-from noiseproof.detect.ridge import estimated_rate
+from noiseproof.detect.ridge import estimate_noise_rate
 
 
-def fusion_opinion(evidence: Evidence, *, methods: Sequence[str] = FUSED) -> Opinion:
+def fusion_detector(evidence: Evidence, *, methods: Sequence[str] = DEFAULT_FUSION) -> DetectorResult:
     """Issues are as many as leave-one-out estimates to be wrong; suggested is what most detectors prefer.
 
     Args:
@@ -23,22 +28,22 @@ def fusion_opinion(evidence: Evidence, *, methods: Sequence[str] = FUSED) -> Opi
 
     Source: Dwork et al. 2001, WWW, Section 3.1 (Borda's method of mean ranks).
     """
-    opinions = [opinion_of(evidence, method) for method in methods]
+    opinions = [run_detector(evidence, method) for method in methods]
     suspicion = mean_ranks(np.stack([opinion.suspicion for opinion in opinions]))
-    is_issue = flagged_by_rate(suspicion, _rate(evidence, opinions))
+    is_issue = flag_most_suspicious(suspicion, _rate(evidence, opinions))
     votes = votes_of(np.stack([opinion.suggested_labels for opinion in opinions]), evidence.num_classes)
     given = evidence.given_labels
-    preferred = np.where(is_issue, second_best(votes, given), given)
-    return by_decision(
+    preferred = np.where(is_issue, best_other_class(votes, given), given)
+    return result_from_decision(
         suspicion, is_issue, preferred, given,
         num_classes=evidence.num_classes, method="fusion",
     ).with_note(f"Mean ranks of {', '.join(methods)}.")  # fmt: skip
 
 
-def _rate(evidence: Evidence, opinions: Sequence[Opinion]) -> float:
+def _rate(evidence: Evidence, opinions: Sequence[DetectorResult]) -> float:
     """By leave-one-out; without features the mean of what the detectors say."""
     if evidence.features is not None:
-        return estimated_rate(evidence)
+        return estimate_noise_rate(evidence)
     return float(np.mean([1 - np.trace(opinion.joint) / opinion.joint.sum() for opinion in opinions]))
 
 

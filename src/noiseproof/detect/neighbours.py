@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.core.errors import BadData, invalid, missing_extra
+from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
-from noiseproof.detect.opinion import Opinion, by_decision
 
 MOST_EXACT = 20_000  # rows; above, a graph is searched where faiss is there
 _USUAL = 10  # neighbours
@@ -28,7 +28,7 @@ _GRAPH_DEGREE, _BUILD_WIDTH, _SEARCH_WIDTH = 32, 40, 64  # of the graph, see fai
 _PRIOR = 1.0  # a vote spread over all classes, so that nothing is ever sure
 
 
-def neighbours_opinion(evidence: Evidence, *, k: int | None = None, search: str = "auto") -> Opinion:
+def neighbours_detector(evidence: Evidence, *, k: int | None = None, search: str = "auto") -> DetectorResult:
     """See the module.
 
     Args:
@@ -37,7 +37,7 @@ def neighbours_opinion(evidence: Evidence, *, k: int | None = None, search: str 
         search: "exact", "graph" (faiss, HNSW), or "auto": exact up to 20,000 rows, or
             where faiss is not installed.
     """
-    features, given = evidence.need("features", "neighbours"), evidence.given_labels
+    features, given = evidence.require("features", "neighbours"), evidence.given_labels
     _check_classes(given, evidence)
     most = len(given) - 1
     if k is not None and k > most:
@@ -48,7 +48,7 @@ def neighbours_opinion(evidence: Evidence, *, k: int | None = None, search: str 
     preferred = probs.argmax(1)
     of_given = np.take_along_axis(probs, given[:, None], 1)[:, 0]
     is_issue = of_given < probs.max(1)
-    return by_decision(
+    return result_from_decision(
         1.0 - of_given, is_issue, np.where(is_issue, preferred, given), given,
         num_classes=evidence.num_classes, method="neighbours", probs=probs,
     )  # fmt: skip
@@ -80,7 +80,7 @@ def nearest(
     Args:
         features: (n, d), array-like; rows of zeros have no direction, everything is equally near.
         num: m, less than n.
-        search: see `neighbours_opinion`.
+        search: see `neighbours_detector`.
     """
     unit = _unit(features)
     has_graph = importlib.util.find_spec("faiss") is not None

@@ -20,8 +20,8 @@ from torch import Tensor
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import invalid
 from noiseproof.core.rng import stream, torch_seed
+from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
-from noiseproof.detect.opinion import Opinion, by_decision
 from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
 from noiseproof.losses.dual_prompts import (
     Variant,
@@ -238,7 +238,7 @@ def score_with(
 METHOD = "prompts"
 
 
-def prompts_opinion(evidence: Evidence, **options: Any) -> Opinion:
+def prompts_detector(evidence: Evidence, **options: Any) -> DetectorResult:
     """Learn the prompts on the features, which are of the image-text model of the text tower.
 
     Args:
@@ -247,17 +247,17 @@ def prompts_opinion(evidence: Evidence, **options: Any) -> Opinion:
 
     Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2.
     """
-    tower, features = evidence.need("text_tower", METHOD), evidence.need("features", METHOD)
+    tower, features = evidence.require("text_tower", METHOD), evidence.require("features", METHOD)
     scores = prompt_scores(
         features, evidence.given_labels, tower, settings=PromptSettings(**options), seed=evidence.seed
     )  # fmt: skip
-    return opinion_of_scores(
+    return prompt_result(
         scores.p_clean, scores.is_clean, scores.suggested, evidence.given_labels,
         num_classes=evidence.num_classes, probs=scores.probs.astype(np.float64),
     )  # fmt: skip
 
 
-def opinion_of_scores(
+def prompt_result(
     p_clean: Float[np.ndarray, " n"],
     is_clean: Bool[np.ndarray, " n"],
     suggested: Int[np.ndarray, " n"],
@@ -265,9 +265,9 @@ def opinion_of_scores(
     *,
     num_classes: int,
     probs: Float[np.ndarray, "n k"] | None = None,
-) -> Opinion:
+) -> DetectorResult:
     """The fields of `PromptScores` as any detector would say them."""
-    return by_decision(
+    return result_from_decision(
         np.clip(1.0 - p_clean, 0.0, 1.0), ~is_clean, suggested, given_labels,
         num_classes=num_classes, method=METHOD, probs=probs,
     )  # fmt: skip

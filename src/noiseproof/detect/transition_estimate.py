@@ -14,9 +14,9 @@ from noiseproof.core.checks import Range
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import stream
-from noiseproof.detect.confident import calibrated_joint, confidence, confident_joint
+from noiseproof.detect.confident_learning import calibrated_joint, confidence, confident_joint
 from noiseproof.detect.consensus import label_consensus, solve_consensus
-from noiseproof.detect.evidence import check_examples, check_probs, encoded_labels
+from noiseproof.detect.evidence import check_examples, check_probs, encode_labels
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
 
@@ -113,7 +113,7 @@ def estimate_transition(
     if probs is not None:
         probs = np.asarray(probs)
         check_examples(probs, labels, None, name="probs")
-    classes, encoded = encoded_labels(labels)
+    classes, encoded = encode_labels(labels)
     if probs is not None:
         check_probs(probs, "probs", len(classes))
         probs = probs.astype(np.float64)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
-from noiseproof.detect.opinion import Opinion, by_decision
 from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
 
 
-def zero_shot_opinion(evidence: Evidence) -> Opinion:
+def zero_shot_detector(evidence: Evidence) -> DetectorResult:
     """An issue is an example of which the model likes another class better.
 
     Args:
@@ -24,7 +24,7 @@ def zero_shot_opinion(evidence: Evidence) -> Opinion:
     probs = _probs_of(evidence).astype(np.float64)
     given, preferred = evidence.given_labels, probs.argmax(1)
     of_given = np.take_along_axis(probs, given[:, None], 1)[:, 0]
-    return by_decision(
+    return result_from_decision(
         np.clip(1.0 - of_given, 0.0, 1.0), preferred != given, preferred, given,
         num_classes=evidence.num_classes, method="zero_shot", probs=probs,
     )  # fmt: skip
@@ -43,4 +43,4 @@ def zero_shot_probs(features: Any, tower: TextTower) -> Float[np.ndarray, "n k"]
 def _probs_of(evidence: Evidence) -> Float[np.ndarray, "n k"]:
     if evidence.zero_shot is None and evidence.text_tower is not None and evidence.features is not None:
         return zero_shot_probs(evidence.features, evidence.text_tower)
-    return np.asarray(evidence.need("zero_shot", "zero_shot"))
+    return np.asarray(evidence.require("zero_shot", "zero_shot"))

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.records import Dataset, LabelIssues, rows_by_id
+from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
 from noiseproof.data.examples import Examples, Selected, files_of
 from noiseproof.data.request import Request
 from noiseproof.data.sources import opened, resolve
@@ -30,12 +30,12 @@ class Source:
         is_whole: it has all examples there are, none being left out by `limit` or because it is unreadable.
     """
 
-    dataset: Dataset
+    dataset: LabelledDataset
     request: Request
     is_whole: bool = True
 
     @cached_property
-    def whole(self) -> Dataset:
+    def whole(self) -> LabelledDataset:
         """All examples; their labels are those on disk where `is_whole` is false."""
         return self.dataset if self.is_whole else opened(self.request)
 

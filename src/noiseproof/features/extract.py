@@ -105,13 +105,13 @@ def features_key(
 
 def _as_asked(stored: StoredFeatures, engine: str, *, quiet: bool) -> StoredFeatures:
     """The features, with a word where another engine made them than the one asked for."""
-    made_by = stored.manifest["engine"]
+    made_by = stored.manifest.engine
     if engine in ("auto", made_by) or made_by == "backbone" or quiet:
         return stored
-    agreement = stored.manifest["features_agree_within"]
+    agreement = stored.manifest.features_agree_within
     checked = f", checked to agree with PyTorch within {agreement:.1e}," if agreement is not None else ""
     warnings.warn(
-        f"`engine` is {engine!r}, but the features of {stored.manifest['dataset']!r} were made before by "
+        f"`engine` is {engine!r}, but the features of {stored.manifest.dataset!r} were made before by "
         f"{made_by}{checked} and are used. Next, only if you want them made again: delete "
         f"{str(stored.path)!r}.",
         stacklevel=3,

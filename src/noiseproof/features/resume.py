@@ -17,9 +17,9 @@ from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.features.shards import open_shard
 from noiseproof.features.store import (
     MANIFEST,
+    FeatureManifest,
     StoredFeatures,
     check_components,
-    is_as_recorded,
     load_features,
     read_manifest,
     shard_name,
@@ -49,7 +49,7 @@ def key_folder(store: Path, components: dict[str, Any]) -> Path:
         manifest = read_manifest(store)
         raise invalid(
             "store", str(store), "a folder of feature sets",
-            f"This is one set: {manifest['dataset']!r} by {manifest['components']['backbone']!r}. Next: give "
+            f"This is one set: {manifest.dataset!r} by {manifest.components['backbone']!r}. Next: give "
             "the folder above it.",
         )  # fmt: skip
     return store / store_key(components)
@@ -67,7 +67,7 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
     if manifest is None:
         return None
     check_components(folder, manifest, components)
-    if not all(is_as_recorded(folder / entry["file"], entry) for entry in manifest["shards"]):
+    if not all(entry.matches(folder) for entry in manifest.shards):
         return None
     try:
         return load_features(folder)
@@ -111,11 +111,10 @@ def plan(
         partial.unlink()
     manifest = _readable_manifest(folder)
     if manifest is not None:
-        spans = _spans(folder, num_examples, manifest["shard_rows"])
-        recorded = {entry["file"]: entry for entry in manifest["shards"]}
+        spans = _spans(folder, num_examples, manifest.shard_rows)
+        recorded = {entry.file for entry in manifest.shards if entry.matches(folder)}
         kept = [
             span.path.name in recorded
-            and is_as_recorded(span.path, recorded[span.path.name])
             and _vouches_for(span, store_key(components))  # the manifest may record what is not of this set
             for span in spans
         ]
@@ -153,7 +152,7 @@ def _vouches_for(span: Span, key: str) -> bool:
     return shard.metadata.get("start") == str(span.start) and len(shard.ids) == len(span)
 
 
-def _readable_manifest(folder: Path) -> dict[str, Any] | None:
+def _readable_manifest(folder: Path) -> FeatureManifest | None:
     if not (folder / MANIFEST).is_file():
         return None
     try:

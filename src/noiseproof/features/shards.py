@@ -75,18 +75,12 @@ def open_shard(path: Path) -> Shard:
         raise damaged(path, str(error) or type(error).__name__) from error
 
 
+EXTRACT_AGAIN = "run the same extraction again; it replaces damaged files and keeps the others"
+
+
 def damaged(path: Path, reason: str) -> DamagedFile:
     """The one wording for a shard or manifest that is not what was written."""
-    return DamagedFile(
-        f"The feature file {str(path)!r} is damaged: {reason}. Next: run the same extraction again; it "
-        "replaces damaged files and keeps the others."
-    )
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of the bytes of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return DamagedFile(f"The feature file {str(path)!r} is damaged: {reason}. Next: {EXTRACT_AGAIN}.")
 
 
 def _mapped(path: Path, begin: int, entry: Mapping[str, Any]) -> np.ndarray:

@@ -42,7 +42,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Loss:
+class LossEntry:
     """An entry of the table.
 
     Attributes:
@@ -60,14 +60,14 @@ class Loss:
 
 _HERE = "noiseproof.losses"
 _TRANSITION = {"transition": Option(None, None)}
-TABLE: dict[str, Loss] = {
-    "cross_entropy": Loss(
+TABLE: dict[str, LossEntry] = {
+    "cross_entropy": LossEntry(
         f"{_HERE}.robust:cross_entropy",
         "-ln p of the given label; withstands nothing",
         "label smoothing: Szegedy et al. 2016, arXiv:1512.00567",
         {"label_smoothing": Option(0.0, Range(0.0, 1.0, excludes_high=True))},
     ),
-    "gce": Loss(
+    "gce": LossEntry(
         f"{_HERE}.robust:gce",
         "generalised cross-entropy, between cross-entropy (q -> 0) and MAE (q = 1)",
         "Zhang & Sabuncu 2018, arXiv:1805.07836",
@@ -76,68 +76,70 @@ TABLE: dict[str, Loss] = {
             "threshold": Option(0.0, Range(0.0, 1.0, excludes_high=True)),
         },
     ),
-    "mae": Loss(f"{_HERE}.robust:mae", "mean absolute error", "Ghosh, Kumar & Sastry 2017, arXiv:1712.09482"),
-    "sce": Loss(
+    "mae": LossEntry(
+        f"{_HERE}.robust:mae", "mean absolute error", "Ghosh, Kumar & Sastry 2017, arXiv:1712.09482"
+    ),
+    "sce": LossEntry(
         f"{_HERE}.robust:sce",
         "symmetric: cross-entropy and its reverse",
         "Wang et al. 2019, arXiv:1908.06112",
         {"alpha": Option(0.1, _WEIGHT), "beta": Option(1.0, _WEIGHT), "clamp": Option(-4.0, _CLAMP)},
     ),
-    "nce_rce": Loss(
+    "nce_rce": LossEntry(
         f"{_HERE}.robust:nce_rce",
         "active-passive: normalised and reverse cross-entropy",
         "Ma et al. 2020, arXiv:2006.13554",
         {"alpha": Option(1.0, _WEIGHT), "beta": Option(1.0, _WEIGHT), "clamp": Option(-4.0, _CLAMP)},
     ),
-    "nce_mae": Loss(
+    "nce_mae": LossEntry(
         f"{_HERE}.robust:nce_mae",
         "active-passive: normalised cross-entropy and MAE",
         "Ma et al. 2020, arXiv:2006.13554",
         {"alpha": Option(1.0, _WEIGHT), "beta": Option(1.0, _WEIGHT)},
     ),
-    "forward": Loss(
+    "forward": LossEntry(
         f"{_HERE}.robust:forward",
         "cross-entropy of predictions sent through the transition matrix",
         "Patrini et al. 2017, arXiv:1609.03683",
         _TRANSITION,
     ),
-    "backward": Loss(
+    "backward": LossEntry(
         f"{_HERE}.robust:backward",
         "unbiased cross-entropy by the inverse of the transition matrix",
         "Patrini et al. 2017, arXiv:1609.03683",
         _TRANSITION,
     ),
-    "bootstrap_soft": Loss(
+    "bootstrap_soft": LossEntry(
         f"{_HERE}.robust:bootstrap_soft",
         "given label mixed with the head's probabilities",
         "Reed et al. 2015, arXiv:1412.6596",
         {"beta": Option(0.95, _SHARE)},
     ),
-    "bootstrap_hard": Loss(
+    "bootstrap_hard": LossEntry(
         f"{_HERE}.robust:bootstrap_hard",
         "given label mixed with the class the head prefers",
         "Reed et al. 2015, arXiv:1412.6596",
         {"beta": Option(0.8, _SHARE)},
     ),
-    "peer": Loss(
+    "peer": LossEntry(
         f"{_HERE}.robust:peer",
         "cross-entropy less that of labels of other examples",
         "Liu & Guo 2020, arXiv:1910.03231",
         {"alpha": Option(1.0, _WEIGHT)},
     ),
-    "taylor": Loss(
+    "taylor": LossEntry(
         f"{_HERE}.robust:taylor",
         "Taylor series of cross-entropy, cut off",
         "Feng et al. 2020, IJCAI",
         {"order": Option(2, Range(1.0, 100.0, is_whole=True))},
     ),
-    "bi_tempered": Loss(
+    "bi_tempered": LossEntry(
         f"{_HERE}.bi_tempered:bi_tempered",
         "bounded logarithm, heavy-tailed softmax",
         "Amid et al. 2019, arXiv:1906.03361",
         {"t1": Option(0.8, _SHARE), "t2": Option(1.2, Range(1.0, 4.0))},
     ),
-    "elr": Loss(
+    "elr": LossEntry(
         f"{_HERE}.early_learning:elr",
         "cross-entropy with a pull to what the head said early on",
         "Liu et al. 2020, arXiv:2007.00151",
@@ -150,13 +152,13 @@ TABLE: dict[str, Loss] = {
 LOSSES = Registry("loss", {name: loss.home for name, loss in TABLE.items()})
 
 
-def resolved(name: str, options: Any) -> Options:
+def resolve_options(name: str, options: Any) -> Options:
     """Every option of a loss with its value, checked.
 
     Args:
         name: of the loss.
         options: a mapping of those that are given, or `None`. `transition` may be missing, which
-            `check_complete` then tells.
+            `check_transition_given` then tells.
 
     Raises:
         UnknownName: no such loss or option.
@@ -176,12 +178,12 @@ def resolved(name: str, options: Any) -> Options:
     return tuple((each, _checked(name, each, given.get(each))) for each in known)
 
 
-def check_complete(name: str, options: Options, num_classes: int) -> None:
+def check_transition_given(name: str, options: Options, num_classes: int) -> None:
     """Raise `InvalidArgument` unless a loss has all it needs for k classes.
 
     Args:
         name: of the loss.
-        options: as `resolved` gives them.
+        options: as `resolve_options` gives them.
         num_classes: k.
     """
     if not needs_transition(name):

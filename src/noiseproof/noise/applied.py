@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset, NoisyCaptions, NoisyLabels
+from noiseproof.core.records import Dataset, LabelledDataset, NoisyCaptions, NoisyLabels
 from noiseproof.noise.manifest import NoiseManifest, load_manifest, manifest_sha256, write_manifest
 from noiseproof.noise.transition import realised_transition
 
 
-def labels_of_manifest(folder: Path, dataset: Dataset, *, whole: Dataset | None) -> NoiseManifest:
+def labels_of_manifest(folder: Path, dataset: LabelledDataset, *, whole: Dataset | None) -> NoiseManifest:
     """The part of a manifest that is of these examples, with rate and transition matrix as realised in it.
 
     Args:
@@ -42,8 +42,8 @@ def labels_of_manifest(folder: Path, dataset: Dataset, *, whole: Dataset | None)
             "Allowed: the same names in the same order. Next: corrupt this data set."
         )
     part = _part(manifest, dataset, whole)
-    labels = dataset.given_labels if dataset.clean_labels is None else dataset.clean_labels
-    if labels is not None and not (part.kind == "real" and np.array_equal(labels, part.given)):
+    labels = dataset.best_labels
+    if not (part.kind == "real" and np.array_equal(labels, part.given)):
         names = np.array(dataset.class_names, object)
         _check_same(folder, dataset, names[labels], names[part.clean], "label")
     return replace(part, transition=realised_transition(part.clean, part.given, len(dataset.class_names)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.records import Dataset, NoisyLabels
+from noiseproof.core.records import LabelledDataset, NoisyLabels
 from noiseproof.data.examples import as_array
 from noiseproof.noise.class_maps import read_class_map
 from noiseproof.noise.labels import corrupt_labels, options_of
@@ -14,7 +14,9 @@ from noiseproof.noise.spec import CAPTIONS, Noise
 from noiseproof.noise.transition import read_transition
 
 
-def corrupt_dataset(dataset: Dataset, noise: Noise, *, seed: int, features: Any = None) -> NoisyLabels:
+def corrupt_dataset(
+    dataset: LabelledDataset, noise: Noise, *, seed: int, features: Any = None
+) -> NoisyLabels:
     """Make labels of a data set wrong, starting from the true ones where they are known.
 
     Args:
@@ -25,14 +27,11 @@ def corrupt_dataset(dataset: Dataset, noise: Noise, *, seed: int, features: Any 
 
     Raises:
         InvalidArgument: noise of captions, or options that do not fit the kind.
-        BadData: no labels; kind "real" without true labels.
+        BadData: kind "real" without true labels.
     """
-    given, clean = dataset.given_labels, dataset.clean_labels
     if noise.kind == CAPTIONS:
         raise invalid("noise", str(noise), "noise of labels here", "Captions: 'noiseproof corrupt'.")
-    if given is None:
-        raise BadData(f"{dataset.name!r} has no labels. Next: name their column with `label`.")
-    if noise.kind == "real" and clean is None:
+    if noise.kind == "real" and dataset.clean_labels is None:
         raise BadData(
             f"Noise 'real' compares two columns of labels, and {dataset.name!r} has one; allowed: a column "
             "of the true labels too. Next: name it with `label`."
@@ -40,9 +39,10 @@ def corrupt_dataset(dataset: Dataset, noise: Noise, *, seed: int, features: Any 
     if features is None and "features" in options_of(noise.kind):
         features = as_array(dataset)
     return corrupt_labels(
-        given if clean is None else clean,
+        dataset.best_labels,
         kind=noise.kind, rate=noise.rate, num_classes=len(dataset.class_names), seed=seed,
-        features=features, given=given if noise.kind == "real" else None, class_names=dataset.class_names,
+        features=features, given=dataset.given_labels if noise.kind == "real" else None,
+        class_names=dataset.class_names,
         **_class_map_or_matrix(noise),
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ def identity(
     """
     values = settings.model_dump(exclude=_NO_MATTER)
     if Path(str(values.get("model"))).is_file():
-        values["model"] = hashlib.sha256(Path(values["model"]).read_bytes()).hexdigest()
+        values["model"] = hash_file(Path(values["model"]))
     return {
         **{f"settings.{key}": value for key, value in values.items()},
         **{f"noise.{key}": value for key, value in noise.items()},

@@ -20,7 +20,7 @@ from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.core.version import __version__
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
-from noiseproof.detect.detectors import is_enough, told_needs
+from noiseproof.detect.detectors import describe_needs, has_inputs
 from noiseproof.detect.find_issues import AUTO, check_method, find_label_issues
 from noiseproof.export.formats import FORMATS, check_format, target
 from noiseproof.export.issue_files import FOUND, ISSUES, load_issues, read_found, write_issues
@@ -130,13 +130,13 @@ def _wants_features(config: DetectConfig) -> bool:
     if config.features is not None or config.backbone is not None:
         return True
     given = _given(config)
-    return not (given if config.method == AUTO else is_enough(given, config.method, config.method_options))
+    return not (given if config.method == AUTO else has_inputs(given, config.method, config.method_options))
 
 
 def _wants_text(config: DetectConfig) -> bool:
     """Whether nothing but an image-text model has what the method lacks."""
     there = [*_given(config), "features"]
-    return config.method != AUTO and not is_enough(there, config.method, config.method_options)
+    return config.method != AUTO and not has_inputs(there, config.method, config.method_options)
 
 
 def _given(config: DetectConfig) -> list[str]:
@@ -153,7 +153,7 @@ def _look(this: _Detect) -> None:
     if config.features is not None:
         this.features, stored = features_in(config.features, whole)
         if wants_text:
-            made_of = stored.manifest["components"]
+            made_of = stored.manifest.components
             this.text_tower = open_prompt_tower(made_of["backbone"], class_names)
             check_shared_layer(made_of["layer"])
     else:
@@ -165,20 +165,20 @@ def _look(this: _Detect) -> None:
         stored = encoded(config, whole, backbone, config.cache)
         this.features, this.num_encoded = stored.features, stored.num_encoded
         this.stages.once(
-            "extract", title=f"extract {this.part.name}", depends_on=stored.manifest["key"],
+            "extract", title=f"extract {this.part.name}", depends_on=stored.manifest.key,
             make=lambda folder: (), spent_s=time.perf_counter() - begin,
         )  # fmt: skip
-    components = stored.manifest["components"]
+    components = stored.manifest.components
     this.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
-    this.made_of |= {"key": stored.manifest["key"], "dim": stored.manifest["dim"]}
+    this.made_of |= {"key": stored.manifest.key, "dim": stored.manifest.dim}
 
 
 def _check_images(config: DetectConfig, whole: Dataset) -> None:
     if whole.kind != "image":
         raise invalid(
             "method", config.method, f"a detector for {whole.kind}",
-            f"It needs {told_needs(config.method)}, and an image-text model sees images only. Next: another "
-            "method, or --zero-shot with probabilities of your own.",
+            f"It needs {describe_needs(config.method)}, and an image-text model sees images only. Next: "
+            "another method, or --zero-shot with probabilities of your own.",
         )  # fmt: skip
 
 

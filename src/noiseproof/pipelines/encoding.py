@@ -64,10 +64,10 @@ def features_in(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, StoredFe
         BadData: they are of another data set: an id is missing, or ids agree and contents do not.
     """
     rows, stored = aligned_features(folder, dataset), load_features(folder)
-    made_of = stored.manifest["components"]["fingerprint"]
+    made_of = stored.manifest.components["fingerprint"]
     if len(stored) == len(dataset) and made_of != dataset.fingerprint:
         raise BadData(
-            f"The features in {str(folder)!r} are of another data set, {stored.manifest['dataset']!r}: the "
+            f"The features in {str(folder)!r} are of another data set, {stored.manifest.dataset!r}: the "
             f"ids are those of {dataset.name!r}, the examples are not. Next: noiseproof extract "
             f"{dataset.name} --out with a new folder."
         )

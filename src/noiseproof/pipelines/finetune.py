@@ -255,9 +255,8 @@ def _is_last_best(this: Tuning) -> bool:
 
 
 def _row(this: Tuning, title: str, part: Part, blocks: list[Outcomes]) -> ResultRow:
-    domain = "ood" if part.role == "ood" else "id"
     return result_row(
-        blocks, name=title, seed=this.config.seed, set_name=part.name, domain=domain,
+        blocks, name=title, seed=this.config.seed, set_name=part.name, domain=part.domain,
         class_names=this.class_names,
     )  # fmt: skip
 

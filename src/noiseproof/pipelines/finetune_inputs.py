@@ -20,14 +20,14 @@ from noiseproof.backbones.adapters.additions import Addition, tower_for
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.classes import align_labels
 from noiseproof.data.fingerprints import shared_with
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.detect.transition_estimate import TransitionEstimate, estimate_transition
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.losses.batch import is_of_one_example, remembers
-from noiseproof.losses.losses import Options, check_complete, needs_transition, resolved
+from noiseproof.losses.batch import has_memory, is_per_example
+from noiseproof.losses.losses import Options, check_transition_given, needs_transition, resolve_options
 from noiseproof.noise.applied import NONE, noise_sha256, said_of
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.pipelines.cards import identity
@@ -63,9 +63,9 @@ class Tuning:
     parts: Parts
     start: Start
     noise: dict[str, Any]
-    train: Dataset
-    validation: Dataset
-    meta: Dataset | None
+    train: LabelledDataset
+    validation: LabelledDataset
+    meta: LabelledDataset | None
     identity: dict[str, Any]
 
     @cached_property
@@ -86,18 +86,18 @@ class Tuning:
     @property
     def given_labels(self) -> Int[np.ndarray, " n"]:
         """Of the examples to learn from."""
-        return _given(self.train)
+        return self.train.given_labels
 
     @property
     def meta_labels(self) -> Int[np.ndarray, " m"]:
         """Of the examples with checked labels."""
         assert self.meta is not None
-        return _given(self.meta)
+        return self.meta.given_labels
 
     @property
     def held_out_labels(self) -> Int[np.ndarray, " n"]:
         """Of the examples to select by, as given, too."""
-        return _given(self.validation)
+        return self.validation.given_labels
 
     @cached_property
     def evaluated(self) -> str:
@@ -142,7 +142,7 @@ class Tuning:
         own = self.settings.loss_options
         if self.transition is not None:
             own = own | {"transition": self.transition.matrix}
-        return resolved(self.settings.loss, own)
+        return resolve_options(self.settings.loss, own)
 
 
 def open_tuning(config: FinetuneConfig, accelerator: Any, *, command: str, quiet: bool) -> Tuning:
@@ -174,22 +174,27 @@ def make_tuning(
     if meta is not None and config.meta_set is not None:
         _check_apart(meta, parts)
     learning, held_out = stratified_split(
-        _given(data)[rows], test_fraction=settings.validation, seed=config.seed, class_names=data.class_names
+        data.given_labels[rows],
+        test_fraction=settings.validation,
+        seed=config.seed,
+        class_names=data.class_names,
     )
     this = identity(
-        settings, seed=config.seed, noise=noise, data=data, targets=_given(data),
+        settings, seed=config.seed, noise=noise, data=data, targets=data.given_labels,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
     this |= {"preprocessing": start.preprocessing, "encoder": start.backbone.weights_hash}
     if meta is not None:
-        this["meta"] = [meta.fingerprint, digest(meta.ids), digest(_given(meta))]
+        this["meta"] = [meta.fingerprint, digest(meta.ids), digest(meta.given_labels)]
     return Tuning(
         config, command, quiet, accelerator, parts, start, noise, train=subset(data, rows[learning]),
         validation=subset(data, rows[held_out]), meta=meta, identity=json.loads(json.dumps(this)),
     )  # fmt: skip
 
 
-def _meta_set(config: FinetuneConfig, data: Dataset) -> tuple[Dataset | None, Int[np.ndarray, " n"]]:
+def _meta_set(
+    config: FinetuneConfig, data: LabelledDataset
+) -> tuple[LabelledDataset | None, Int[np.ndarray, " n"]]:
     """The examples with checked labels, and the rows of the training part that are left."""
     rows = np.arange(len(data))
     if config.meta is None:
@@ -199,7 +204,7 @@ def _meta_set(config: FinetuneConfig, data: Dataset) -> tuple[Dataset | None, In
     whole = config.model_copy(update={"limit": None})
     opened = open_one(whole, config.meta_set, label=config.clean_label or config.label, clean_label=None)
     meta = align_labels(opened, data.class_names)
-    check_meta_set(meta.ids, _given(meta), num_classes=len(data.class_names), others={})
+    check_meta_set(meta.ids, meta.given_labels, num_classes=len(data.class_names), others={})
     return meta, rows
 
 
@@ -216,8 +221,8 @@ def _check_apart(meta: Dataset, parts: Parts) -> None:
 
 def _check_loss(settings: FinetuneSettings, num_processes: int) -> None:
     name = settings.loss
-    resolved(name, settings.loss_options)
-    if settings.meta is not None and not is_of_one_example(name):
+    resolve_options(name, settings.loss_options)
+    if settings.meta is not None and not is_per_example(name):
         raise invalid(
             "loss", name, "a loss of one example at a time with Meta-Weight-Net",
             "This one depends on the course of a training. Next: another loss, or leave `meta` out.",
@@ -227,12 +232,12 @@ def _check_loss(settings: FinetuneSettings, num_processes: int) -> None:
             "precision", settings.precision, "float32 with Meta-Weight-Net and tune=lora",
             "peft casts its inputs, which has no forward mode.",
         )  # fmt: skip
-    if remembers(name) and num_processes > 1:
+    if has_memory(name) and num_processes > 1:
         raise invalid(
             "loss", name, "a loss without a memory of the examples in several processes",
             "Each would remember its own. Next: one process, or another loss.",
         )  # fmt: skip
-    if remembers(name) and settings.per_class is not None:
+    if has_memory(name) and settings.per_class is not None:
         raise invalid(
             "per_class", settings.per_class, f"nothing with the loss {name!r}",
             "A balanced epoch may have an example twice in a batch. Next: leave one of the two out.",
@@ -253,8 +258,8 @@ def _check_tune(config: FinetuneConfig, start: Start) -> None:
 def _check_transition(settings: FinetuneSettings, num_classes: int) -> None:
     """Fresh weights tell nothing of the noise: then the matrix has to be given."""
     if settings.init == "random" or not _lacks_transition(settings):
-        options = resolved(settings.loss, settings.loss_options)
-        check_complete(settings.loss, options, num_classes)
+        options = resolve_options(settings.loss, settings.loss_options)
+        check_transition_given(settings.loss, options, num_classes)
 
 
 def _lacks_transition(settings: FinetuneSettings) -> bool:
@@ -273,8 +278,3 @@ def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
     if manifest is not None:
         return said_of(part.noise, load_manifest(manifest).sha256)
     return said_of(part.noise, noise_sha256(part.dataset, part.noise))
-
-
-def _given(data: Dataset) -> Int[np.ndarray, " n"]:
-    assert data.given_labels is not None  # checked when it was opened
-    return data.given_labels

@@ -15,7 +15,7 @@ from jaxtyping import Int
 from noiseproof.config.corrupt import CorruptConfig
 from noiseproof.config.data import DataConfig, EvaluationConfig, NoisyDataConfig
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName, invalid
-from noiseproof.core.records import Dataset, NoisyLabels
+from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
 from noiseproof.data.classes import align_labels, check_trainable
 from noiseproof.data.shifts.shifts import augmented, shifted
 from noiseproof.data.sources import PREFIXES, open_dataset
@@ -40,34 +40,37 @@ class Part:
     """
 
     role: Role
-    dataset: Dataset
-    whole: Dataset
+    dataset: LabelledDataset
+    whole: LabelledDataset
     rows: Int[np.ndarray, " n"] | None = None
     noise: NoisyLabels | None = None
     has_true_labels: bool = False
 
     @property
     def name(self) -> str:
-        """Of the data set, unique in the run."""
+        """Name of the data set, unique in the run."""
         return self.dataset.name
+
+    @property
+    def domain(self) -> str:
+        """Out of the training set's domain ("ood") or in it ("id"), as results name it."""
+        return "ood" if self.role == "ood" else "id"
 
     @property
     def given_labels(self) -> np.ndarray:
         """Class ids, may be wrong."""
-        assert self.dataset.given_labels is not None  # checked when it was opened
         return self.dataset.given_labels
 
     @property
     def best_labels(self) -> np.ndarray:
         """The truth where it is known, else the given labels."""
-        return self.given_labels if self.dataset.clean_labels is None else self.dataset.clean_labels
+        return self.dataset.best_labels
 
     @property
-    def with_held_out(self) -> Dataset:
+    def with_held_out(self) -> LabelledDataset:
         """All of `whole` with the labels that `dataset` has, which may be corrupted; others as given."""
         if self.rows is None:
             return self.dataset
-        assert self.whole.given_labels is not None  # checked when it was opened
         given, clean = self.whole.given_labels.copy(), self.whole.clean_labels
         given[self.rows] = self.given_labels
         if self.noise is not None and clean is None:
@@ -186,7 +189,7 @@ def notes(config: DataConfig, parts: Parts) -> list[str]:
     return said
 
 
-def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> LabelledDataset:
     """One data set as the configuration says, with labels and examples that can be encoded."""
     dataset = open_labelled(config, name, label=label, clean_label=clean_label)
     if dataset.kind == "text":
@@ -197,9 +200,11 @@ def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: s
     return dataset
 
 
-def open_labelled(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+def open_labelled(
+    config: DataConfig, name: str, *, label: str | None, clean_label: str | None
+) -> LabelledDataset:
     """One data set as the configuration says, with labels."""
-    dataset = open_dataset(
+    return open_dataset(
         name,
         label=label,
         image=config.image,
@@ -209,13 +214,9 @@ def open_labelled(config: DataConfig, name: str, *, label: str | None, clean_lab
         seed=config.seed,
         on_error=config.on_error,
     )
-    if dataset.given_labels is None:
-        raise BadData(f"{name!r} has no labels. Next: name their column with `label`.")
-    return dataset
 
 
-def _split(whole: Dataset, config: EvaluationConfig) -> tuple[Part, Part]:
-    assert whole.given_labels is not None  # checked when it was opened
+def _split(whole: LabelledDataset, config: EvaluationConfig) -> tuple[Part, Part]:
     train_rows, test_rows = stratified_split(
         whole.given_labels,
         test_fraction=config.test_fraction,

@@ -21,7 +21,7 @@ from noiseproof.backbones.wording import imagenet_words
 from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import write_json
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.sources import open_dataset
 from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
@@ -33,7 +33,6 @@ from noiseproof.pretrain.class_captions import class_captions, classifier_captio
 from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
 from noiseproof.pretrain.noisy_targets import (
     Targets,
-    clean_labels,
     noisy_captions,
     noisy_labels,
 )
@@ -83,7 +82,7 @@ def pretrain(
     accelerator = accelerator_for(job.settings.precision)
     columns = label_columns(config) if config.caption is None else {"label": config.caption}
     data, test = _open(config, config.train, **columns), _open(config, config.test, label=config.label)
-    targets, labels = _targets(job, data), clean_labels(test)
+    targets, labels = _targets(job, data), test.best_labels
     this = identity(
         job.settings, seed=job.config.seed, noise=targets.noise, data=data, targets=targets.given,
         num_processes=accelerator.num_processes,
@@ -119,13 +118,13 @@ def pretrain(
     return card
 
 
-def _open(config: PretrainConfig, name: str, **columns: str | None) -> Dataset:
+def _open(config: PretrainConfig, name: str, **columns: str | None) -> LabelledDataset:
     return open_dataset(
         name, **columns, image=config.image, limit=config.limit, seed=config.seed, on_error=config.on_error
     )
 
 
-def _targets(job: _Job, data: Dataset) -> Targets:
+def _targets(job: _Job, data: LabelledDataset) -> Targets:
     """Labels or captions to learn from (SimCLR needs none), and the noise in them."""
     is_whole = job.config.limit is None and data.num_skipped == 0
     source: dict[str, Any] = {
@@ -136,7 +135,7 @@ def _targets(job: _Job, data: Dataset) -> Targets:
     if job.settings.captions == "classifier":
         return _seen_by_classifier(job, data)
     if job.settings.objective == "image-text":
-        labels, names = clean_labels(data), data.class_names
+        labels, names = data.best_labels, data.class_names
         if job.config.caption is not None:
             return noisy_captions(data, np.array(names, dtype=object)[labels], job.config.noise, **source)
         made = class_captions(labels, names, seed=job.config.seed)
@@ -213,7 +212,7 @@ def _plan(job: _Job, order: AbstractOrder) -> Plan:
 
 
 def _evaluated(
-    job: _Job, task: Task, data: Dataset, test: Dataset, labels: np.ndarray
+    job: _Job, task: Task, data: LabelledDataset, test: Dataset, labels: np.ndarray
 ) -> tuple[dict[str, float], np.ndarray]:
     """Accuracy on clean test labels, and the features of the test images."""
     images = _reader(job, task, test)
@@ -222,7 +221,7 @@ def _evaluated(
         said = task.predict(images(), test.class_names)
     else:
         probe = LinearProbe(seed=job.config.seed)
-        probe.fit(outputs(task.weights, task.features, _reader(job, task, data)()), clean_labels(data))
+        probe.fit(outputs(task.weights, task.features, _reader(job, task, data)()), data.best_labels)
         said = probe.predict(features)
     return {task.metric: float((said == labels).mean())}, features
 

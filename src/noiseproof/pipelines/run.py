@@ -117,7 +117,7 @@ def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
     this.stages.once(
         f"extract-{dataset.fingerprint[:16]}",
         title=f"extract {short_name(dataset.name)}",
-        depends_on=stored.manifest["key"],
+        depends_on=stored.manifest.key,
         make=lambda folder: (),
         spent_s=time.perf_counter() - begin,
     )
@@ -131,7 +131,7 @@ def _features(this: _Run, part: Part) -> ShardedMatrix:
 
 def _key_of(this: _Run, part: Part) -> list[Any]:
     """What results on the features of a part depend on."""
-    key = this.stored[part.whole.fingerprint].manifest["key"]
+    key = this.stored[part.whole.fingerprint].manifest.key
     return [key, part.rows, part.dataset.class_names]
 
 
@@ -165,7 +165,7 @@ def _detect(this: _Run, train: Part) -> None:
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    depends_on = [stored.manifest["key"], labels, this.config.seed]
+    depends_on = [stored.manifest.key, labels, this.config.seed]
     this.stages.once("label issues", depends_on=depends_on, make=make)
 
 
@@ -193,7 +193,7 @@ def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts, *, nam
             one.save(folder / head.file(seed))
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
-    keys = [stored.manifest["key"] for stored in views]
+    keys = [stored.manifest.key for stored in views]
     depends_on = [head.to_json(), seeds, _key_of(this, train), train.given_labels, keys]
     return this.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
@@ -211,7 +211,7 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tes
                 for part, features in sets:
                     row = evaluate_head(
                         classifier, features, part.best_labels, name=head.name, seed=seed,
-                        set_name=part.name, domain="ood" if part.role == "ood" else "id",
+                        set_name=part.name, domain=part.domain,
                         class_names=part.dataset.class_names,
                     )  # fmt: skip
                     lines.append(row.to_line() + "\n")
@@ -271,12 +271,12 @@ def _backbone_card(this: _Run, train: Part, backbone: AbstractBackbone) -> dict[
     manifest = this.stored[train.whole.fingerprint].manifest
     return {
         "name": backbone.name,
-        "dim": manifest["dim"],
+        "dim": manifest.dim,
         "layer": backbone.layer,
         "weights_hash": backbone.weights_hash,
         "transform": backbone.transform,
-        "engine": manifest["engine"],
-        "features_agree_within": manifest["features_agree_within"],
+        "engine": manifest.engine,
+        "features_agree_within": manifest.features_agree_within,
         "precision": this.config.precision,
         "dtype": this.config.dtype,
     }

@@ -12,7 +12,7 @@ from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
 from noiseproof.data.sources import open_dataset
 from noiseproof.diagnose.signature import NUM_DRAWS, Signature, signature
-from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, of_another_width, verdict
+from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, verdict, verdict_on_other_width
 from noiseproof.features.extract import extract
 from noiseproof.report.tables import NONE, Cell, Table
 
@@ -37,7 +37,7 @@ def judge(config: VerdictConfig) -> tuple[Verdict, list[Reference], Signature | 
         width_of(dataset, first, store=config.cache),
     )
     if mine != other:  # before minutes of resampling
-        return of_another_width(mine, other, nearest=first), [], None
+        return verdict_on_other_width(mine, other, nearest=first), [], None
     known = signatures(dataset, references, store=config.cache, seed=config.seed)
     unknown = signature_of(
         dataset, config.backbone, store=config.cache, layer=config.layer, num_draws=NUM_DRAWS,

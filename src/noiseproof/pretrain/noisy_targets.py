@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.records import Dataset, NoisyCaptions, NoisyLabels
+from noiseproof.core.errors import invalid
+from noiseproof.core.records import Dataset, LabelledDataset, NoisyCaptions, NoisyLabels
 from noiseproof.noise.applied import (
     NONE,
     captions_of_manifest,
@@ -46,7 +46,7 @@ class Targets:
 
 
 def noisy_labels(
-    data: Dataset, noise: Noise | None, *, manifest: Path | None, seed: int, is_whole: bool
+    data: LabelledDataset, noise: Noise | None, *, manifest: Path | None, seed: int, is_whole: bool
 ) -> Targets:
     """The labels to learn from.
 
@@ -64,8 +64,7 @@ def noisy_labels(
     if manifest is not None:
         return _from_manifest(labels_of_manifest(manifest, data, whole=data if is_whole else None))
     if noise is None:
-        given = clean_labels(data) if data.given_labels is None else data.given_labels
-        return Targets(given, NONE)
+        return Targets(data.given_labels, NONE)
     return _drawn(data, corrupt_dataset(data, noise, seed=seed))
 
 
@@ -101,14 +100,6 @@ def noisy_captions(
     if noise.kind != CAPTIONS or noise.rate is None:
         raise invalid("noise", str(noise), "captions:RATE, where captions are learned")
     return _drawn(data, swap_captions(captions, rate=noise.rate, seed=seed))
-
-
-def clean_labels(data: Dataset) -> np.ndarray:
-    """The true labels where they are known, else the given ones."""
-    labels = data.given_labels if data.clean_labels is None else data.clean_labels
-    if labels is None:
-        raise BadData(f"{data.name!r} has no labels; allowed: a label per example. Next: name the column.")
-    return labels
 
 
 def _from_manifest(manifest: NoiseManifest) -> Targets:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from noiseproof.core.checks import Range, check_ranges
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
-from noiseproof.losses.batch import PlainLoss
+from noiseproof.losses.batch import PerExampleLoss
 from noiseproof.losses.losses import LOSSES
 from noiseproof.losses.robust import cross_entropy
-from noiseproof.robust.meta_gradient import NetworkStep, PerExample
-from noiseproof.robust.weight_net import Weigher, WeightOptions
+from noiseproof.robust.meta_gradient import LossPerExample, NetworkStep
+from noiseproof.robust.weight_net import ExampleWeighter, WeightNetOptions
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.order import Share
 
@@ -42,7 +42,7 @@ class MetaWeightLoss:
         meta_batches: clean examples with the entries of a training batch; check them by `check_meta_set`.
         inner_rate: of the virtual step: a number (paper 2: 0.1), or a callable that is asked at each step,
             e.g. `following(optimizer)` (the authors' code).
-        loss: of the training examples, whose values V sees; see `losses.batch.plain_loss`.
+        loss: of the training examples, whose values V sees; see `losses.batch.per_example_loss`.
         meta_loss: "cross_entropy" or "mae".
         options: of V.
         logits: (model, batch) -> scores; by default of `batch["images"]`.
@@ -58,9 +58,9 @@ class MetaWeightLoss:
         meta_batches: AbstractBatches,
         *,
         inner_rate: float | Callable[[], float],
-        loss: PlainLoss = cross_entropy,
+        loss: PerExampleLoss = cross_entropy,
         meta_loss: str = "cross_entropy",
-        options: WeightOptions | None = None,
+        options: WeightNetOptions | None = None,
         logits: Callable[[nn.Module, Batch], Tensor] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -70,7 +70,7 @@ class MetaWeightLoss:
             world = torch.distributed.get_world_size()
             if world > 1:
                 raise invalid("processes", world, "1: each process would learn weights of its own")
-        self.weigher = Weigher(options or WeightOptions(), device=device)
+        self.weigher = ExampleWeighter(options or WeightNetOptions(), device=device)
         self._meta_batches, self._inner_rate, self._device = meta_batches, inner_rate, device
         scores = logits or _of_images
         self._losses = _per_example(scores, loss)
@@ -117,7 +117,7 @@ def following(optimizer: torch.optim.Optimizer) -> Callable[[], float]:
     return lambda: float(optimizer.param_groups[0]["lr"])
 
 
-def meta_loss_of(name: str) -> PlainLoss:
+def meta_loss_of(name: str) -> PerExampleLoss:
     """The loss of clean examples by its name.
 
     Raises:
@@ -128,7 +128,7 @@ def meta_loss_of(name: str) -> PlainLoss:
     return LOSSES.load(name)
 
 
-def _per_example(scores: Callable[[nn.Module, Batch], Tensor], loss: PlainLoss) -> PerExample:
+def _per_example(scores: Callable[[nn.Module, Batch], Tensor], loss: PerExampleLoss) -> LossPerExample:
     def losses(model: nn.Module, batch: Batch) -> Tensor:
         return loss(torch.log_softmax(scores(model, batch), -1), batch["given_labels"].long())
 

@@ -35,7 +35,7 @@ _COUNTERS = ("num_steps", "num_skipped_steps", "num_skipped_updates")
 
 
 @dataclass(frozen=True)
-class WeightOptions:
+class WeightNetOptions:
     """V and its optimiser. The authors' code has Adam; paper 2's has SGD with Nesterov's momentum of 0.9.
 
     Attributes:
@@ -79,7 +79,7 @@ class WeightNet(nn.Module):
 
 
 @final
-class Weigher:
+class ExampleWeighter:
     """V with its optimiser, its counters and what it tells the log.
 
     Args:
@@ -96,7 +96,7 @@ class Weigher:
 
     def __init__(
         self,
-        options: WeightOptions,
+        options: WeightNetOptions,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -194,7 +194,7 @@ class Weigher:
             setattr(self, name, value)
 
 
-def _optimizer(net: nn.Module, options: WeightOptions) -> torch.optim.Optimizer:
+def _optimizer(net: nn.Module, options: WeightNetOptions) -> torch.optim.Optimizer:
     if options.optimizer == "adam":
         return torch.optim.Adam(
             net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True

@@ -91,10 +91,9 @@ def has_additions(network: Any) -> bool:
 
 
 def _added(tower: Tower, addition: Addition) -> nn.Module | None:
-    if addition.name == "ssf":
+    if addition.size is None:
         add_scale_shift(tower)
         return None
-    assert addition.size is not None
     if addition.name == "adapter":
         return add_adapters(tower, addition.size)
     return add_prompts(tower, addition.size, is_deep=addition.name == "vpt-deep")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.examples import Examples, PixelReader, as_image
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.labelled_tables import row_ids
@@ -23,7 +23,7 @@ _FASHION = (
 )  # fmt: skip
 
 
-def open_idx(address: str, request: Request) -> Dataset:
+def open_idx(address: str, request: Request) -> LabelledDataset:
     """Grey images `<address>-images-idx3-ubyte` and class ids `<address>-labels-idx1-ubyte`, or their .gz.
 
     The last part of the address is what the names of the files begin with; `test` also finds `t10k`.
@@ -45,7 +45,7 @@ def open_idx(address: str, request: Request) -> Dataset:
         )
     ids = row_ids(path.name, len(pixels))
     reader = PixelReader(pixels)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind="image",
         examples=Examples(reader, ids, request.name, as_image),

@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels, one_to_one
 from noiseproof.data.examples import CellReader, Examples, FileReader, as_image
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.request import Request
 
 
-def open_list(address: str, request: Request) -> Dataset:
+def open_list(address: str, request: Request) -> LabelledDataset:
     """A .txt file; paths are relative to its folder and may have spaces, the class id is the last word.
 
     Classes are called by the folder their images lie in, where each class has one of its own, else by their
@@ -44,7 +44,7 @@ def listed_images(
     folder: Path,
     *,
     clean_labels: np.ndarray | None = None,
-) -> Dataset:
+) -> LabelledDataset:
     """The data set of image files that a list names.
 
     Args:
@@ -62,7 +62,7 @@ def listed_images(
     ids = np.array(paths)
     check_unique_ids(ids, request.name)
     reader = FileReader(CellReader(paths), folder)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind="image",
         examples=Examples(reader, ids, request.name, as_image),

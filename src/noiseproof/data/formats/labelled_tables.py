@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
 from noiseproof.data.examples import AbstractReader, Examples, FileReader, as_image, as_text
 from noiseproof.data.fingerprints import fingerprint
@@ -41,7 +41,7 @@ class Table:
     stem: str
 
 
-def table_dataset(table: Table, request: Request) -> Dataset:
+def table_dataset(table: Table, request: Request) -> LabelledDataset:
     """The data set that a table holds.
 
     Ids come from a column `example_id` or `id`, else from paths of images where no two are alike, else they
@@ -58,7 +58,7 @@ def table_dataset(table: Table, request: Request) -> Dataset:
     labels, class_names = labels_of(table, columns, request.name)
     ids = ids_of(table, columns, request.name)
     reader = _reader(table, columns, request.name)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind=columns.kind,
         examples=Examples(reader, ids, request.name, as_image if columns.kind == "image" else as_text),

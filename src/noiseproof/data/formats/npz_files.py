@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from noiseproof.core.checks import check_finite
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.classes import encode_labels
 from noiseproof.data.examples import Rows
@@ -19,7 +19,7 @@ from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.request import Request
 
 
-def open_npz(address: str, request: Request) -> Dataset:
+def open_npz(address: str, request: Request) -> LabelledDataset:
     """Arrays `features` (n, d) and `labels` (n), optionally `ids` (n) and `class_names` (k).
 
     `label` and `clean_label` may name other arrays. Integer labels index `class_names` where that is
@@ -45,7 +45,7 @@ def open_npz(address: str, request: Request) -> Dataset:
                 f"allowed: ({n},). Next: save a value per row of the features."
             )
     labels, class_names = _labels(columns, arrays.get("class_names"), request.name)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind="features",
         examples=Rows(features),

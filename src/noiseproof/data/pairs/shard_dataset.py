@@ -10,7 +10,7 @@ from typing import final
 import pyarrow as pa
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels
 from noiseproof.data.examples import AbstractReader, Examples, as_image
 from noiseproof.data.formats.folders import IMAGE_SUFFIXES
@@ -18,7 +18,7 @@ from noiseproof.data.pairs.pair_shards import ShardPairs, split_name
 from noiseproof.data.request import Request
 
 
-def open_shards(address: str, request: Request) -> Dataset:
+def open_shards(address: str, request: Request) -> LabelledDataset:
     """One .tar file or a folder of them, uncompressed; the files of an example share a name.
 
     `000017.jpg` and `000017.txt` are one example. Its label is the text of the file with the extension that
@@ -38,7 +38,7 @@ def open_shards(address: str, request: Request) -> Dataset:
             places[example_id] = place
     texts = pa.chunked_array([pa.array([text.strip() for text in scan.captions], pa.large_string())])
     labels, names = encode_labels({"label": texts}, owner=request.name)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind="image",
         examples=Examples(

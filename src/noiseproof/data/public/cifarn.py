@@ -21,7 +21,7 @@ import numpy as np
 
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.torch_files import read_torch_file
 from noiseproof.data.formats.npz_files import read_arrays
@@ -35,7 +35,7 @@ _ORIGIN = "github.com/UCSC-REAL/cifar-10-100n"
 _SUFFIXES = (".pt", ".npz", ".csv")
 
 
-def open_cifarn(address: str, request: Request) -> Dataset:
+def open_cifarn(address: str, request: Request) -> LabelledDataset:
     """The images to train on, with a column of labels as given and the true ones as clean.
 
     Ids and fingerprint are those of the CIFAR set, so its stored features serve for all columns.
@@ -90,7 +90,7 @@ def _columns(path: Path) -> Mapping[str, np.ndarray]:
     return {str(name): np.asarray(values) for name, values in content.items()}
 
 
-def _labels(columns: Mapping[str, np.ndarray], name: str, images: Dataset, file: str) -> np.ndarray:
+def _labels(columns: Mapping[str, np.ndarray], name: str, images: LabelledDataset, file: str) -> np.ndarray:
     """A column as class ids (n,); texts, as of a CSV file, are read as numbers."""
     values = columns[name].reshape(-1)
     try:
@@ -108,7 +108,7 @@ def _labels(columns: Mapping[str, np.ndarray], name: str, images: Dataset, file:
     return labels
 
 
-def _check_order(clean: np.ndarray, images: Dataset, file: str) -> None:
+def _check_order(clean: np.ndarray, images: LabelledDataset, file: str) -> None:
     """The labels have no ids: only the true ones tell whether they are in the order of the images."""
     differing = np.flatnonzero(clean != images.given_labels)
     if len(differing):

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.formats.image_lists import list_lines, listed_images
 from noiseproof.data.request import Request
@@ -40,7 +40,7 @@ class _Line(NamedTuple):
     is_right: bool | None
 
 
-def open_food101n(address: str, request: Request) -> Dataset:
+def open_food101n(address: str, request: Request) -> LabelledDataset:
     """The images of one split; ids are the keys, `CLASS/HASH.jpg`.
 
     `train` is the whole list, with the images of the others. `verified_train` and `verified_val` are the

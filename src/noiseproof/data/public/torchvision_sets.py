@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile, invalid, missing_extra
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.examples import AbstractReader, Examples, PixelReader, as_image
 from noiseproof.data.fingerprints import fingerprint
@@ -22,7 +22,7 @@ ROOT_VARIABLE = "NOISEPROOF_DATA"
 SKLEARN_NAMES = ("digits",)
 
 
-def open_sklearn(address: str, request: Request) -> Dataset:
+def open_sklearn(address: str, request: Request) -> LabelledDataset:
     """The 1,797 handwritten digits of scikit-learn: 8 x 8 grey pixels, 0-16 scaled to 0-255."""
     from sklearn.datasets import load_digits
 
@@ -35,7 +35,7 @@ def open_sklearn(address: str, request: Request) -> Dataset:
     return _dataset(reader, bunch.target, tuple("0123456789"), ids, request)
 
 
-def open_torchvision(address: str, request: Request) -> Dataset:
+def open_torchvision(address: str, request: Request) -> LabelledDataset:
     """A class of `torchvision.datasets` that yields (image, class id); `NAME/train+val` joins two splits.
 
     Files are looked for in the folder that the environment variable NOISEPROOF_DATA names, else in
@@ -94,8 +94,8 @@ def _dataset(
     class_names: tuple[str, ...],
     ids: np.ndarray,
     request: Request,
-) -> Dataset:
-    return Dataset(
+) -> LabelledDataset:
+    return LabelledDataset(
         name=request.name,
         kind="image",
         examples=Examples(reader, ids, request.name, as_image),

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from noiseproof.core.errors import BadData, UnknownName, invalid
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import AnyDataset, LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import stream
 from noiseproof.data.examples import Transformed
@@ -67,7 +67,7 @@ def shift_names() -> tuple[str, ...]:
     return (*SHIFTS, *(f"{kind}-{severity}" for kind in CORRUPTIONS for severity in SEVERITIES))
 
 
-def shifted(dataset: Dataset, kind: str, *, seed: int) -> Dataset:
+def shifted(dataset: AnyDataset, kind: str, *, seed: int) -> AnyDataset:
     """The same images under a visible shift, e.g. as an out-of-domain set.
 
     Args:
@@ -98,7 +98,7 @@ def corrupted_names(name: str, *, severity: int) -> tuple[str, ...]:
     return tuple(f"shift:{kind}-{severity}:{name}" for kind in CORRUPTIONS)
 
 
-def open_shift(address: str, request: Request) -> Dataset:
+def open_shift(address: str, request: Request) -> LabelledDataset:
     """`shift:KIND:DATASET`, e.g. `shift:fog-3:photos/`: the data set with its images changed.
 
     Raises:
@@ -114,13 +114,13 @@ def open_shift(address: str, request: Request) -> Dataset:
 
 
 def augmented(
-    dataset: Dataset,
+    dataset: AnyDataset,
     *,
     view: int,
     seed: int,
     scale: tuple[float, float] = (0.8, 1.0),
     use_flip: bool = True,
-) -> Dataset:
+) -> AnyDataset:
     """Random crops of the images, flipped left to right half of the time; each view has its own.
 
     Two such views of an image are what the released code of Chen, Wang et al. 2024 compares. The crops have
@@ -215,7 +215,7 @@ def _change(kind: str, *, seed: int) -> _Shift | _Corruption:
     raise unknown_name("shift", kind, known, "The number is the severity, 1 (mild) to 5.")
 
 
-def _transformed(dataset: Dataset, change: _Shift | _Corruption | _Augmentation, said: str) -> Dataset:
+def _transformed(dataset: AnyDataset, change: _Shift | _Corruption | _Augmentation, said: str) -> AnyDataset:
     if dataset.kind != "image":
         raise BadData(
             f"{dataset.name!r} holds {dataset.kind}; allowed: images. "

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.public.imagenet_variants import (
     Groups,
@@ -44,7 +44,7 @@ def suite_set(name: str) -> SuiteSet:
 
 def open_suite_set(
     name: str, split: str, *, source: str | None = None, allow_partial: bool = False
-) -> Dataset:
+) -> LabelledDataset:
     """A split of a data set of the papers, after a check that it is the one they used.
 
     Args:
@@ -62,7 +62,7 @@ def open_suite_set(
     return _opened(name, split, request, source=source, allow_partial=allow_partial)
 
 
-def open_suite(address: str, request: Request) -> Dataset:
+def open_suite(address: str, request: Request) -> LabelledDataset:
     """`suite:NAME/split`; `suite:NAME/split:partial` also takes an incomplete copy."""
     request.refuse_columns("label", "image", "text", "clean_label", because="is a set of a suite")
     is_partial = address.endswith(_PARTIAL)
@@ -153,7 +153,9 @@ def _folder(place: str) -> Path:
     return Path(place)
 
 
-def _opened(name: str, split: str, request: Request, *, source: str | None, allow_partial: bool) -> Dataset:
+def _opened(
+    name: str, split: str, request: Request, *, source: str | None, allow_partial: bool
+) -> LabelledDataset:
     row = suite_set(name)
     if split not in row.splits:
         raise unknown_name(f"split of {name}:", split, row.splits)
@@ -166,7 +168,7 @@ def _opened(name: str, split: str, request: Request, *, source: str | None, allo
     return replace(part, name=request.name)
 
 
-def _whole(row: SuiteSet, place: str, request: Request) -> Dataset:
+def _whole(row: SuiteSet, place: str, request: Request) -> LabelledDataset:
     if row.imagenet == "objectnet":
         return open_objectnet(_folder(place), request)
     if row.imagenet == "vid":
@@ -190,9 +192,8 @@ def _check(whole: Dataset, row: SuiteSet, split: str, owner: str) -> None:
         )
 
 
-def _drawn(whole: Dataset, part: Part, split: str) -> Dataset:
+def _drawn(whole: LabelledDataset, part: Part, split: str) -> LabelledDataset:
     """One split of a set that is published in one piece; the draw is the same for everybody."""
-    assert whole.given_labels is not None  # it is a folder
     if part.test_share is not None:
         train, test = stratified_split(
             whole.given_labels, test_fraction=part.test_share, seed=0, class_names=whole.class_names

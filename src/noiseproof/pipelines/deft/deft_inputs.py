@@ -26,7 +26,7 @@ from noiseproof.backbones.weights import hash_weights
 from noiseproof.config.deft import NONE, DeftConfig, DeftSettings
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
-from noiseproof.core.records import Dataset, rows_by_id
+from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
 from noiseproof.features.extract import extract
 from noiseproof.pipelines.cards import identity
 from noiseproof.pipelines.finetune_inputs import said_of_part
@@ -84,7 +84,7 @@ class Selecting:
         return self.config.out
 
     @property
-    def data(self) -> Dataset:
+    def data(self) -> LabelledDataset:
         """The examples that are judged."""
         return self.parts.train.dataset
 

@@ -18,8 +18,8 @@ from noiseproof.backbones.wording import notes_on_names
 from noiseproof.config.deft import DeftConfig
 from noiseproof.core.files import hash_file, write_bytes, write_json
 from noiseproof.core.records import LabelIssues
-from noiseproof.detect.find_issues import issues_of
-from noiseproof.detect.prompts import opinion_of_scores
+from noiseproof.detect.find_issues import to_label_issues
+from noiseproof.detect.prompts import prompt_result
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.pipelines import provenance
@@ -78,11 +78,11 @@ def _run_prepared(this: Selecting) -> dict[str, Any]:
 def found_issues(this: Selecting) -> LabelIssues:
     """The scores in the schema of all detectors."""
     scores, names = read_scores(this.out / SCORES, this.data), this.data.class_names
-    opinion = opinion_of_scores(
+    result = prompt_result(
         scores.p_clean, scores.is_clean, scores.suggested, this.given_labels, num_classes=len(names)
     )
     classes = np.arange(len(names))
-    return issues_of(opinion, this.given_labels, classes=classes, ids=this.data.ids, class_names=names)
+    return to_label_issues(result, this.given_labels, classes=classes, ids=this.data.ids, class_names=names)
 
 
 def _detection(this: Selecting) -> dict[str, Any] | None:

@@ -194,7 +194,7 @@ def evaluated_prompts(this: Selecting) -> list[ResultRow]:
         rows.append(
             result_row(
                 [outcomes(probs, part.best_labels)], name=ROW, seed=this.config.seed, set_name=part.name,
-                domain="ood" if part.role == "ood" else "id", class_names=this.data.class_names,
+                domain=part.domain, class_names=this.data.class_names,
             )
         )  # fmt: skip
     return rows

@@ -98,7 +98,7 @@ def _heads(this: Selecting, choices: list[Choice]) -> list[ResultRow]:
         for part, test_features in tests:
             row = evaluate_head(
                 head, test_features, part.best_labels, name=f"heads-{choice.name}", seed=this.config.seed,
-                set_name=part.name, domain="ood" if part.role == "ood" else "id",
+                set_name=part.name, domain=part.domain,
                 class_names=this.data.class_names,
             )  # fmt: skip
             rows.append(row)

@@ -16,7 +16,7 @@ from noiseproof.detect.transition_estimate import DEFAULT_METHOD, estimate_trans
 from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead, fit_heads
-from noiseproof.heads.recipes import Spec
+from noiseproof.heads.recipes import HeadSpec
 from noiseproof.pipelines.heads import Variant
 from noiseproof.study.grid import SCHEMA, Evaluation, Fit, Grid
 from noiseproof.study.measures.material import Encoded, OpenTask, TrainingData
@@ -172,10 +172,10 @@ class Bench:
         )
 
 
-def _said(spec: Spec) -> dict[str, Any]:
+def _said(spec: HeadSpec) -> dict[str, Any]:
     """What decides a head, in the words from before there were more options: old results are found."""
     said = asdict(spec)
-    if spec.training.loss_options == Spec().training.loss_options:
+    if spec.training.loss_options == HeadSpec().training.loss_options:
         del said["training"]["loss_options"]
     if not spec.training.noise_tolerant:
         del said["training"]["noise_tolerant"]

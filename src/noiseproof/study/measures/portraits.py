@@ -15,7 +15,7 @@ from jaxtyping import Float
 from noiseproof.core.files import digest
 from noiseproof.diagnose.maps import feature_map
 from noiseproof.heads.abstract import AbstractHead
-from noiseproof.losses.batch import is_of_one_example
+from noiseproof.losses.batch import is_per_example
 from noiseproof.noise.spec import Noise
 from noiseproof.pipelines.portrait import fitted_curvature
 from noiseproof.study.grid import SCHEMA, Fit, Grid, in_domain
@@ -43,7 +43,7 @@ def has_curvature(grid: Grid, fit: Fit) -> bool:
     if CURVATURE not in grid.recipe.figures or grid.tuning(fit) is not None:
         return False
     (head,) = grid.variant(fit).build()
-    return is_of_one_example(head.spec().training.loss)
+    return is_per_example(head.spec().training.loss)
 
 
 def asked_map(grid: Grid, backbone: str, layer: str | None, task: str, noise: Noise | None) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
+from noiseproof.detect.detector_result import (
+    DetectorResult,
+    best_other_class,
+    flag_most_suspicious,
+    result_from_decision,
+)
 from noiseproof.detect.evidence import Evidence
-from noiseproof.detect.opinion import Opinion, by_decision, flagged_by_rate, second_best
-from noiseproof.detect.ridge import estimated_rate
+from noiseproof.detect.ridge import estimate_noise_rate
 from noiseproof.posterior.mixture import fit_mixture
 
 _TIE_SHARE = 1e-3  # of the suspicion, that the loss itself decides
 
 
-def aum_opinion(evidence: Evidence) -> Opinion:
-    """An issue has a margin below that of labels which are wrong for sure (`detect.dynamics`).
+def aum_detector(evidence: Evidence) -> DetectorResult:
+    """An issue has a margin below that of labels which are wrong for sure (`detect.training_dynamics`).
 
     The suspicion is 1/2 at the threshold and falls with the margin, by its spread.
     """
@@ -24,7 +29,7 @@ def aum_opinion(evidence: Evidence) -> Opinion:
     return _decided(evidence, suspicion, seen.margin <= seen.threshold, "aum")
 
 
-def forgetting_opinion(evidence: Evidence, *, rate: float | None = None) -> Opinion:
+def forgetting_detector(evidence: Evidence, *, rate: float | None = None) -> DetectorResult:
     """What is forgotten most often, and first of all what is never learned.
 
     Among examples that are forgotten equally often the one with the larger loss comes first.
@@ -38,7 +43,7 @@ def forgetting_opinion(evidence: Evidence, *, rate: float | None = None) -> Opin
     return _by_rate(evidence, suspicion, rate, "forgetting")
 
 
-def small_loss_opinion(evidence: Evidence, *, rate: float | None = None) -> Opinion:
+def small_loss_detector(evidence: Evidence, *, rate: float | None = None) -> DetectorResult:
     """The examples with the largest losses, as many as labels are wrong.
 
     Args:
@@ -51,7 +56,7 @@ def small_loss_opinion(evidence: Evidence, *, rate: float | None = None) -> Opin
     return _by_rate(evidence, suspicion, rate, "small_loss")
 
 
-def mixture_opinion(evidence: Evidence) -> Opinion:
+def mixture_detector(evidence: Evidence) -> DetectorResult:
     """An issue is likelier of the hump with large losses; without two humps, as `small_loss`.
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1.
@@ -60,7 +65,7 @@ def mixture_opinion(evidence: Evidence) -> Opinion:
     seen = evidence.dynamics("mixture")
     mixture = fit_mixture(seen.loss, seed=evidence.seed)
     if not mixture.has_two_humps:
-        opinion = small_loss_opinion(evidence)
+        opinion = small_loss_detector(evidence)
         return opinion.with_method("mixture").with_note(
             "The losses have no two humps, so a mixture says nothing: issues are the examples with the "
             "largest losses, as many as are estimated to be wrong. Next: method='auto'."
@@ -74,18 +79,18 @@ def mixture_opinion(evidence: Evidence) -> Opinion:
     return _decided(evidence, suspicion, clean <= 0.5, "mixture")
 
 
-def _by_rate(evidence: Evidence, suspicion: np.ndarray, rate: float | None, method: str) -> Opinion:
-    share = estimated_rate(evidence) if rate is None else rate
-    opinion = _decided(evidence, suspicion, flagged_by_rate(suspicion, share), method)
+def _by_rate(evidence: Evidence, suspicion: np.ndarray, rate: float | None, method: str) -> DetectorResult:
+    share = estimate_noise_rate(evidence) if rate is None else rate
+    opinion = _decided(evidence, suspicion, flag_most_suspicious(suspicion, share), method)
     how = "estimated by leave-one-out" if rate is None else "given"
     return opinion.with_note(f"Flagged are the {share:.1%} with the highest suspicion; that share is {how}.")
 
 
-def _decided(evidence: Evidence, suspicion: np.ndarray, is_issue: np.ndarray, method: str) -> Opinion:
+def _decided(evidence: Evidence, suspicion: np.ndarray, is_issue: np.ndarray, method: str) -> DetectorResult:
     """An issue is taken for the class that the heads like best beside the given one."""
     given = evidence.given_labels
-    other = second_best(evidence.dynamics(method).scores, given)
-    return by_decision(
+    other = best_other_class(evidence.dynamics(method).scores, given)
+    return result_from_decision(
         suspicion, is_issue, np.where(is_issue, other, given), given,
         num_classes=evidence.num_classes, method=method,
     )  # fmt: skip

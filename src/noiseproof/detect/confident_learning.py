@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
-from noiseproof.detect.opinion import Opinion, by_decision
 
 _BLOCK_NUMBERS = 2**22  # probabilities looked at at once
 _TIE = 1e-6  # thresholds and leads give way by this much, as in cleanlab
@@ -40,13 +40,13 @@ class Confidence:
     is_beaten: np.ndarray
 
 
-def confident_opinion(evidence: Evidence) -> Opinion:
+def confident_learning_detector(evidence: Evidence) -> DetectorResult:
     """Suspicion is one minus the probability of the given label."""
     method = "confident_learning"
-    probs, given = evidence.out_of_sample(method), evidence.given_labels
+    probs, given = evidence.out_of_sample_probs(method), evidence.given_labels
     found = confidence(probs, given)
     is_issue = (found.confident >= 0) & (found.confident != given) & found.is_beaten
-    opinion = by_decision(
+    opinion = result_from_decision(
         np.clip(1.0 - found.of_given, 0.0, 1.0), is_issue,
         np.where(is_issue, found.confident, found.preferred), given,
         num_classes=evidence.num_classes, method=method,

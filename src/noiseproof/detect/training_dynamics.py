@@ -25,8 +25,8 @@ from torch import Tensor
 
 from noiseproof.core.rng import stream, torch_seed
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.heads.fit import Examples, StackBatch, fit_stack
-from noiseproof.heads.modules import Head
+from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
+from noiseproof.heads.modules import StackedHeads
 
 _HEADS = 2
 # More, and a head learns wrong labels by heart, too (dev/LOG.md: what was tried).
@@ -82,7 +82,7 @@ def training_dynamics(
     matrix = matrix / matrix.norm(dim=1).mean().clamp(min=torch.finfo(torch.float32).tiny)
     record = _Record(_HEADS, n, num_classes, device)
 
-    def backward(heads: Head, batch: StackBatch) -> bool:
+    def backward(heads: StackedHeads, batch: StackBatch) -> bool:
         batch_labels = labels.gather(1, batch.index)
         logits = heads(batch.features)[1]
         losses = torch.nn.functional.cross_entropy(
@@ -96,7 +96,7 @@ def training_dynamics(
     probe = LinearProbe(seed=seed, epochs=_EPOCHS, learning_rate=rate, weight_decay=_SHRINKAGE / rate).spec()
     first = replace(probe, training=replace(probe.training, min_steps=_LEAST_STEPS))
     specs = [replace(first, seed=torch_seed(seed, "dynamics", i)) for i in range(_HEADS)]
-    fit_stack(specs, Examples((matrix,), labels[0], num_classes + 1), backward, on_step=on_step)
+    fit_stack(specs, TrainingExamples((matrix,), labels[0], num_classes + 1), backward, on_step=on_step)
     return record.result(is_sample)
 
 
@@ -127,7 +127,7 @@ class _Record:
         losses: Float[Tensor, "m b"],
     ) -> None:
         """What the heads said of a batch, before the step that it was part of."""
-        margins = margins_of(logits, labels)
+        margins = label_margins(logits, labels)
         is_right = margins > 0
         self.margin.scatter_add_(1, rows, margins)
         self.loss.scatter_add_(1, rows, losses)
@@ -158,7 +158,7 @@ class _Record:
         )
 
 
-def margins_of(logits: Float[Tensor, "m b c"], labels: Int[Tensor, "m b"]) -> Float[Tensor, "m b"]:
+def label_margins(logits: Float[Tensor, "m b c"], labels: Int[Tensor, "m b"]) -> Float[Tensor, "m b"]:
     """Logit of the label less the largest other one.
 
     Source: Pleiss et al. 2020, arXiv:2001.10528, Eq. 1.

@@ -13,7 +13,7 @@ PerExample = Float[np.ndarray, " n"]
 
 
 @dataclass(frozen=True, eq=False)
-class Opinion:
+class DetectorResult:
     """Attributes as in `records.LabelIssues`, in class ids."""
 
     suspicion: PerExample
@@ -24,22 +24,22 @@ class Opinion:
     probs: Probs | None = None
     notes: tuple[str, ...] = ()
 
-    def with_joint(self, joint: Float[np.ndarray, "k k"]) -> Opinion:
+    def with_joint(self, joint: Float[np.ndarray, "k k"]) -> DetectorResult:
         """The same, with a better estimate of what was given for what."""
         return replace(self, joint=joint)
 
-    def with_method(self, method: str) -> Opinion:
+    def with_method(self, method: str) -> DetectorResult:
         """The same under another name."""
         return replace(self, method=method)
 
-    def with_note(self, note: str) -> Opinion:
+    def with_note(self, note: str) -> DetectorResult:
         """The same, with one more sentence."""
         return replace(self, notes=(*self.notes, note))
 
 
-def by_posterior(
+def result_from_posterior(
     posterior: Probs, given_labels: Labels, *, suspicion: PerExample, probs: Probs, method: str
-) -> Opinion:
+) -> DetectorResult:
     """Of a detector that knows how likely each class is the true one: an issue is likelier wrong than right.
 
     Args:
@@ -50,12 +50,12 @@ def by_posterior(
         method: name of the detector.
     """
     is_issue = suspicion > 0.5
-    suggested = np.where(is_issue, second_best(posterior, given_labels), probs.argmax(1))
+    suggested = np.where(is_issue, best_other_class(posterior, given_labels), probs.argmax(1))
     joint = np.stack([posterior[given_labels == j].sum(0) for j in range(posterior.shape[1])], axis=1)
-    return Opinion(suspicion, is_issue, suggested, joint, method, probs)
+    return DetectorResult(suspicion, is_issue, suggested, joint, method, probs)
 
 
-def by_decision(
+def result_from_decision(
     suspicion: PerExample,
     is_issue: Bool[np.ndarray, " n"],
     preferred: Labels,
@@ -64,7 +64,7 @@ def by_decision(
     num_classes: int,
     method: str,
     probs: Probs | None = None,
-) -> Opinion:
+) -> DetectorResult:
     """Of a detector whose suspicion is an order, no probability: what it decides is what is counted.
 
     Args:
@@ -78,17 +78,17 @@ def by_decision(
     """
     joint = np.zeros((num_classes, num_classes))
     np.add.at(joint, (np.where(is_issue, preferred, given_labels), given_labels), 1.0)
-    return Opinion(suspicion, is_issue, preferred, joint, method, probs)
+    return DetectorResult(suspicion, is_issue, preferred, joint, method, probs)
 
 
-def second_best(scores: Probs, given_labels: Labels) -> Labels:
+def best_other_class(scores: Probs, given_labels: Labels) -> Labels:
     """The class with the highest score beside the given one."""
     others = np.array(scores, copy=True)
     np.put_along_axis(others, given_labels[:, None], -np.inf, axis=1)
     return others.argmax(1)
 
 
-def flagged_by_rate(suspicion: PerExample, rate: float) -> Bool[np.ndarray, " n"]:
+def flag_most_suspicious(suspicion: PerExample, rate: float) -> Bool[np.ndarray, " n"]:
     """The share `rate` of the examples with the highest suspicion; of equal ones those that come first."""
     flags = np.zeros(len(suspicion), bool)
     flags[np.argsort(-suspicion, kind="stable")[: round(rate * len(suspicion))]] = True

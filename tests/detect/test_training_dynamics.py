@@ -5,15 +5,20 @@ import pytest
 import torch
 
 from noiseproof import find_label_issues
-from noiseproof.detect import dynamics
 from noiseproof.detect import evidence as inputs
-from noiseproof.detect.dynamics import _Record, margins_of, training_dynamics
+from noiseproof.detect.training_dynamics import (
+    Dynamics,
+    _Record,
+    _threshold_samples,
+    label_margins,
+    training_dynamics,
+)
 from noiseproof.posterior.mixture import fit_mixture
 
 
 def test_margin_by_hand():
     logits = torch.tensor([[[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]]])
-    assert margins_of(logits, torch.tensor([[0, 2]])).tolist() == [[1.0, -1.0]]
+    assert label_margins(logits, torch.tensor([[0, 2]])).tolist() == [[1.0, -1.0]]
 
 
 def test_the_record_equals_a_slow_loop():
@@ -36,7 +41,7 @@ def test_the_record_equals_a_slow_loop():
         margins, lost, learned, loss, scores = [], [], False, [], []
         for m in heads:
             at = (slice(m, m + 1), slice(i, i + 1))
-            of_head = [float(margins_of(logits[at], labels[at])) for logits, _ in said]
+            of_head = [float(label_margins(logits[at], labels[at])) for logits, _ in said]
             margins.append(np.mean(of_head))
             lost.append(sum(a > 0 >= b for a, b in itertools.pairwise(of_head)))
             learned = learned or max(of_head) > 0
@@ -51,7 +56,7 @@ def test_the_record_equals_a_slow_loop():
 
 @pytest.mark.parametrize(("n", "k"), [(2, 2), (3, 2), (50, 9), (1000, 4)])
 def test_each_head_has_threshold_samples_of_its_own(n, k):
-    is_sample = dynamics._threshold_samples(n, k, seed=0)
+    is_sample = _threshold_samples(n, k, seed=0)
     assert not is_sample.all(0).any()
     assert is_sample.sum(1).tolist() == [max(1, round(n / (k + 1)))] * 2
 
@@ -129,7 +134,7 @@ def test_the_smallest_losses_are_never_issues(monkeypatch):
     rng = np.random.default_rng(0)
     losses = np.r_[0.0, 0.1, rng.normal(0.5, 0.03, 3000), rng.normal(1.5, 0.3, 600)]
     n = len(losses)
-    seen = dynamics.Dynamics(-losses, 0.0, np.zeros(n), np.ones(n, bool), losses, np.tile([1.0, 0.0], (n, 1)))
+    seen = Dynamics(-losses, 0.0, np.zeros(n), np.ones(n, bool), losses, np.tile([1.0, 0.0], (n, 1)))
     monkeypatch.setattr(inputs, "training_dynamics", lambda *args, **more: seen)
     found = find_label_issues(rng.normal(size=(n, 3)), np.arange(n) % 2, method="mixture")
     assert not found.is_issue[:2].any()

@@ -4,8 +4,8 @@ from cleanlab.filter import find_label_issues as cleanlab_issues
 
 from noiseproof import find_label_issues
 from noiseproof.core.errors import BadData, InvalidArgument
-from noiseproof.detect import confident
-from noiseproof.detect.confident import class_thresholds, confidence, confident_joint
+from noiseproof.detect import confident_learning
+from noiseproof.detect.confident_learning import class_thresholds, confidence, confident_joint
 
 
 def drawn(seed, n=300, k=5, sharpness=2.0):
@@ -65,7 +65,7 @@ def test_flags_are_those_of_cleanlab(seed, dtype):
 def test_blocks_of_rows_change_nothing(monkeypatch, block):
     probs, given = drawn(0, n=600)
     whole = confidence(probs, given)
-    monkeypatch.setattr(confident, "_BLOCK_NUMBERS", block)
+    monkeypatch.setattr(confident_learning, "_BLOCK_NUMBERS", block)
     parts = confidence(probs, given)
     assert parts.confident.tolist() == whole.confident.tolist()
     assert parts.of_given.tolist() == whole.of_given.tolist()
