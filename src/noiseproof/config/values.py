@@ -207,7 +207,7 @@ def explained(error: Any, model: type[BaseModel]) -> str:
         return str(own)
     if not error["loc"]:  # of the configuration as a whole
         return _respelled(str(error["msg"]).removeprefix("Value error, "))
-    path = ".".join(str(part) for part in error["loc"])
+    path = ".".join(part for part in error["loc"] if isinstance(part, str))  # a list has one name
     name = quoted(path)
     if error["type"] == "extra_forbidden":
         key = str(error["loc"][-1])
