@@ -192,7 +192,7 @@ def checked(model: type[M], values: dict[Any, Any], mistakes: list[str], *, file
     try:
         found = model(**values)
     except ValidationError as error:
-        mistakes += [explained(one, model) for one in error.errors()]
+        mistakes += [line for one in error.errors() for line in explained(one, model).split("\n- ")]
     except TypeError:  # a key of the file that is not a word
         mistakes += [f"`{key}` is not a name of an option" for key in values if not isinstance(key, str)]
     if mistakes:
@@ -206,8 +206,8 @@ def explained(error: Any, model: type[BaseModel]) -> str:
     if isinstance(own, NoiseproofError):
         return str(own)
     if not error["loc"]:  # of the configuration as a whole
-        return str(error["msg"]).removeprefix("Value error, ")
-    path = ".".join(str(part) for part in error["loc"])
+        return _respelled(str(error["msg"]).removeprefix("Value error, "))
+    path = ".".join(part for part in error["loc"] if isinstance(part, str))  # a list has one name
     name = quoted(path)
     if error["type"] == "extra_forbidden":
         key = str(error["loc"][-1])
@@ -221,7 +221,12 @@ def explained(error: Any, model: type[BaseModel]) -> str:
     if error["type"].endswith("_parsing"):
         allowed = allowed.partition(",")[0]
     value = str(error["input"]) if isinstance(error["input"], Path) else error["input"]
-    return f"{name} is {value!r}; allowed: {allowed}"
+    return f"{name} is {value!r}; allowed: {_respelled(allowed)}"
+
+
+def _respelled(message: str) -> str:
+    """A message with the names in backticks as the user writes them."""
+    return re.sub(r"`(\w+)`", lambda found: quoted(found[1]), message)
 
 
 def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
