@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from noiseproof.adapt.finetune_settings import FinetuneSettings
 from noiseproof.adapt.initial_encoder import Start
 from noiseproof.adapt.learnable import Tune
-from noiseproof.backbones.weights import hash_weights
+from noiseproof.backbones.weights import WeightsHeader, hash_weights
 from noiseproof.core.errors import CheckpointMismatch
 from noiseproof.core.files import hash_file
 from noiseproof.core.records import Dataset
@@ -173,17 +173,14 @@ def pretrain_card(
     }
 
 
-def provenance(card: Mapping[str, Any]) -> dict[str, str]:
-    """What the weights themselves carry, should they lose their card.
+def weights_header(card: Mapping[str, Any]) -> WeightsHeader:
+    """The part of a card that the weights themselves carry, should they lose it.
 
     That is the noise, and what `timm:NAME@FILE` has to know: which images they take, where among them the
-    encoder is and what was put into it. One entry, since safetensors writes several in an order that changes
-    from run to run.
+    encoder is and what was put into it.
     """
-    kept = {key: card[key] for key in ("noise", "preprocessing", "architecture", "prefix")}
-    if card.get("additions") is not None:
-        kept["additions"] = card["additions"]
-    return {"noiseproof": json.dumps(kept, sort_keys=True)}
+    names = ("noise", "preprocessing", "architecture", "prefix")
+    return WeightsHeader(**{name: card[name] for name in names}, additions=card.get("additions"))
 
 
 def _preprocessing(task: Task, settings: Settings) -> dict[str, Any]:
@@ -214,7 +211,7 @@ RULE = (
 
 
 def tuned_metadata(start: Start, settings: FinetuneSettings, noise: Mapping[str, Any]) -> dict[str, Any]:
-    """What the tuned weights say of themselves, see `training_card.provenance`."""
+    """What a card has for the header of tuned weights, see `weights_header`."""
     tune = Tune.parse(settings.tune)
     stays = tune.addition if tune.has_own_weights else None
     return {

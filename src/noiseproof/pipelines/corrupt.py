@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from noiseproof.core.errors import invalid
+from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.core.records import NoisyCaptions, NoisyLabels
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.pairs.pairs import open_pairs
@@ -15,7 +14,7 @@ from noiseproof.data.sources import open_dataset
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.class_maps import read_class_map
 from noiseproof.noise.labels import KINDS
-from noiseproof.noise.manifest import FILE, manifest_sha256, strangers, write_manifest
+from noiseproof.noise.manifest import FILE, manifest_sha256, read_header, strangers, write_manifest
 from noiseproof.noise.transition import read_transition, target_entropy_nats
 from noiseproof.pipelines.encoding import aligned_features
 from noiseproof.pipelines.inputs import corrupt_dataset
@@ -181,12 +180,11 @@ def corrupt_pairs(
 
 def _refuse_other_noise(out: Path, sha256: str) -> None:
     """Labels somebody may train on are not replaced by others; the same ones may be written again."""
-    path = out / FILE
-    if not path.is_file():
+    if not (out / FILE).is_file():
         return
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError):
+        kept = read_header(out).sha256
+    except DamagedFile:
         kept = None  # somebody else's file
     if kept != sha256:
         raise invalid(

@@ -30,7 +30,14 @@ from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import keep_noise
-from noiseproof.pipelines.cards import CARD, data_card, finetune_card, finished, provenance, tuned_metadata
+from noiseproof.pipelines.cards import (
+    CARD,
+    data_card,
+    finetune_card,
+    finished,
+    tuned_metadata,
+    weights_header,
+)
 from noiseproof.pipelines.finetune_inputs import Tuning, open_tuning
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.inputs import Part, notes
@@ -164,8 +171,8 @@ def _kept(this: Tuning, model: Tuned, selection: Selection, learning: dict[str, 
     ):
         fresh = _model(this)
         load_exactly(fresh, state, source=name)
-        metadata = provenance(tuned_metadata(this.start, this.job.settings, this.noise))
-        write_weights(this.out / name, merged(fresh.network), metadata=metadata)
+        header = weights_header(tuned_metadata(this.start, this.job.settings, this.noise))
+        write_weights(this.out / name, merged(fresh.network), header=header)
     log = logged(this.out / LOG)[-1:] or [{"step": last.step, "loss": None, "wall_s": None}]
     trained = {
         "learning": learning,

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from noiseproof.backbones.weights import read_checkpoint
 from noiseproof.core import files
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.pipelines.cards import CARD, provenance
+from noiseproof.pipelines.cards import CARD, weights_header
 
 WEIGHTS = "model.safetensors"
 # Of the run that made it, not of the encoder.
@@ -45,7 +45,7 @@ def pack(folder: Path, *, name: str, out: Path) -> Path:
         )
     card = json.loads((folder / CARD).read_text())
     state = {key: _halved(key, value) for key, value in read_checkpoint(folder / WEIGHTS).items()}
-    content = save(state, metadata=provenance(card))
+    content = save(state, metadata=weights_header(card).to_metadata())
     files.write_bytes(out / f"{name}.safetensors", content)
     files.write_json(out / f"{name}.json", {"name": name} | _told(card, content))
     return out / f"{name}.safetensors"

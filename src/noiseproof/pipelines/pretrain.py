@@ -28,7 +28,7 @@ from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
-from noiseproof.pipelines.cards import CARD, evaluation, finished, identity, pretrain_card, provenance
+from noiseproof.pipelines.cards import CARD, evaluation, finished, identity, pretrain_card, weights_header
 from noiseproof.pretrain.class_captions import class_captions, classifier_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
 from noiseproof.pretrain.noisy_targets import (
@@ -128,7 +128,7 @@ def pretrain(job: Job) -> dict[str, Any]:
         test=test, noise=targets.noise, results=results, test_features=features, this=this,
         evaluated=evaluated,
     )  # fmt: skip
-    write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(card))
+    write_weights(job.out / WEIGHTS, task.weights, header=weights_header(card))
     write_json(job.out / CARD, card)
     (job.out / CHECKPOINT).unlink(missing_ok=True)
     return card

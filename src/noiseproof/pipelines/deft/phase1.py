@@ -20,7 +20,7 @@ from torch import nn
 from noiseproof.adapt.learnable import Tuned, merged, num_learning, tune_encoder
 from noiseproof.adapt.reading import plan_of, reader, training_batches
 from noiseproof.backbones.adapters.additions import add_to
-from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_weights
+from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.core import files
 from noiseproof.core.progress import stage
 from noiseproof.detect.prompts import PromptScores, first_contexts, num_steps, prompt_scores, score_with
@@ -155,10 +155,10 @@ def _write(this: Selecting, learned: _Learned) -> None:
     if learned.tower is not None:
         assert this.tune is not None
         stays = this.tune.addition if this.tune.has_own_weights else None
-        header = {"model": this.job.model} | ({} if stays is None else {"additions": stays.to_json()})
+        additions = None if stays is None else stays.to_json()
         write_weights(
             this.out / TUNED, nn.ModuleDict({_PREFIX: learned.tower}),
-            metadata={"noiseproof": json.dumps(header, sort_keys=True)},
+            header=WeightsHeader(model=this.job.model, additions=additions),
         )  # fmt: skip
     frame = _frame(this, scores)
     with files.replacing(this.out / SCORES) as temporary:
