@@ -126,7 +126,7 @@ def test_files_that_cannot_be_read_are_damaged(tmp_path):
     with pytest.raises(DamagedFile, match="it cannot be read"):
         load_manifest(tmp_path)
     (tmp_path / "noise.json").write_text("[]")
-    with pytest.raises(DamagedFile, match="noise.json' is damaged: document: Input should be a valid dict"):
+    with pytest.raises(DamagedFile, match=r"noise.json' is damaged: document: Input should be a valid dict"):
         load_manifest(tmp_path)
 
 
@@ -135,9 +135,7 @@ def test_a_manifest_of_another_version_is_named(tmp_path, schema):
     write_manifest(tmp_path, noisy_labels(), **OF)
     header = json.loads((tmp_path / "noise.json").read_text())
     (tmp_path / "noise.json").write_text(json.dumps(header | {"schema": schema}))
-    said = (
-        rf"noise.json' has schema {schema}; this version of noiseproof reads schema 2. Next: .*make it again"
-    )
+    said = rf"noise.json' has schema {schema}; this version .* reads schema 2. Next: .*make it again"
     with pytest.raises(OtherSchema, match=said):
         load_manifest(tmp_path)
 

@@ -24,7 +24,7 @@ from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.export.issue_files import read_found, write_issues
+from noiseproof.export.issue_files import read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
@@ -39,6 +39,7 @@ from noiseproof.pipelines.inputs import Part, Parts, notes, open_one, open_parts
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages
 from noiseproof.report.page import write_report
+from noiseproof.report.run_folder import SetSpectra
 
 SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
 CARD, PAGE = "run.json", "report.html"
@@ -150,8 +151,8 @@ def _diagnose(this: _Run, parts: Parts) -> None:
         entries = []
         with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
             for part in parts.all:
-                raw, centred = (found.to_json() for found in spectra(_features(this, part)))
-                entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
+                raw, centred = spectra(_features(this, part))
+                entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
                 bar.update()
         write_json(folder / SPECTRUM, entries)
         return [SPECTRUM]
@@ -256,7 +257,7 @@ def _publish(this: _Run) -> None:
 def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
     # Of the start that made the results, which need not be this one.
     made_with = this.stages.made_with[EVALUATE]
-    found = read_found(this.config.out)  # from disk, so that a skipped stage counts as well
+    found = read_summary(this.config.out)  # from disk, so that a skipped stage counts as well
     contents = {
         "noiseproof": __version__,
         "command": made_with["command"],
@@ -269,8 +270,8 @@ def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[st
         "hardware": made_with["hardware"],
         "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
         "encoder_passes": this.num_encoded,
-        "num_suspect_labels": found["num_issues"],
-        "detection": found["against_truth"],
+        "num_suspect_labels": found.num_issues,
+        "detection": found.against_truth,
         "notes": notes(this.config, parts) + this.notes + differences(this.stages.made_with, EVALUATE),
     }
     write_json(this.config.out / CARD, contents)
