@@ -88,5 +88,5 @@ def test_what_a_loss_remembers_can_be_saved():
 
 
 def test_a_loss_without_memory_has_nothing_to_save():
-    _, companions = classification_loss("gce", resolved("gce", None), num_examples=8, num_classes=2)
-    assert companions == {}
+    _, stateful = classification_loss("gce", resolved("gce", None), num_examples=8, num_classes=2)
+    assert stateful == {}

@@ -14,7 +14,7 @@ from noiseproof.core.rng import torch_seed
 from noiseproof.training.augment import AbstractAugmentation, PadCropFlip, Unchanged
 from noiseproof.training.batches import AbstractBatches, ArrayBatches
 from noiseproof.training.decoded_images import prepare_all, prepared_blocks
-from noiseproof.training.loop import Plan
+from noiseproof.training.loop import TrainingSchedule
 from noiseproof.training.networks import Images
 from noiseproof.training.order import AbstractOrder, BalancedOrder, Order
 from noiseproof.training.streaming import StreamBatches
@@ -98,10 +98,10 @@ def reader(
     return lambda: (normalise(pixels[begin : begin + _ROWS]) for begin in starts)
 
 
-def plan_of(settings: FinetuneSettings, order: AbstractOrder, *, seed: int) -> Plan:
+def training_schedule(settings: FinetuneSettings, order: AbstractOrder, *, seed: int) -> TrainingSchedule:
     """How the steps go."""
     num_steps = settings.epochs * order.steps_per_epoch
-    return Plan(
+    return TrainingSchedule(
         num_steps=num_steps,
         warmup_steps=round(settings.warmup_share * num_steps),
         precision=settings.precision,
@@ -109,5 +109,5 @@ def plan_of(settings: FinetuneSettings, order: AbstractOrder, *, seed: int) -> P
         max_grad_norm=settings.max_grad_norm,
         seed=seed,
         checkpoint_steps=settings.checkpoint_steps,
-        look_steps=max(round(settings.look_epochs * order.steps_per_epoch), 1),
+        eval_steps=max(round(settings.look_epochs * order.steps_per_epoch), 1),
     )

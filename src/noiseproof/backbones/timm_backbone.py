@@ -6,13 +6,13 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from noiseproof.backbones.adapters.additions import Addition, add_to
 from noiseproof.backbones.downloads import downloading
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_models import import_timm
-from noiseproof.backbones.weights import load_exactly, read_checkpoint, read_header
+from noiseproof.backbones.weights import load_exactly, read_checkpoint, read_header, under_prefix
 from noiseproof.core.errors import UnknownName, invalid
 from noiseproof.core.registry import unknown_name
 
@@ -67,11 +67,6 @@ def check_timm_name(rest: str) -> None:
             "backbone", f"timm:{rest}", "a model with pretrained weights, or 'timm:NAME@checkpoint'",
             "timm has no weights for this one. Next: name a checkpoint after '@'.",
         )  # fmt: skip
-
-
-def under_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The weights whose names begin with this prefix, without it."""
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def use_preprocessing(model: Any, said: Mapping[str, Any]) -> None:

@@ -140,6 +140,11 @@ def parse_safetensors(content: bytes) -> dict[str, Tensor]:
     return load(content)
 
 
+def under_prefix(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The entries whose names begin with this prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
 def load_exactly(
     module: nn.Module, state: Mapping[str, Tensor], *, source: str, dropped: Sequence[str] = ()
 ) -> None:

@@ -16,11 +16,10 @@ from noiseproof.backbones.timm_backbone import (
     as_backbone,
     check_layer,
     classifier_names,
-    under_prefix,
     use_preprocessing,
 )
 from noiseproof.backbones.timm_models import import_timm
-from noiseproof.backbones.weights import load_exactly
+from noiseproof.backbones.weights import load_exactly, under_prefix
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
 

@@ -18,7 +18,7 @@ from noiseproof.adapt.initial_encoder import put_classifier
 from noiseproof.adapt.interpolation import State, interpolated, probs_of_each
 from noiseproof.adapt.learnable import Tune, Tuned, merged, num_learning, tuned
 from noiseproof.adapt.objective import classification_loss, weighted_loss
-from noiseproof.adapt.reading import meta_batches, plan_of, reader, training_batches
+from noiseproof.adapt.reading import meta_batches, reader, training_batches, training_schedule
 from noiseproof.adapt.selection import LOOKS, Selection, best
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_weights
@@ -41,7 +41,7 @@ from noiseproof.pipelines.cards import (
 from noiseproof.pipelines.finetune_inputs import Tuning, open_tuning
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.inputs import Part, notes
-from noiseproof.training.checkpoint import Companion
+from noiseproof.training.checkpoint import Stateful
 from noiseproof.training.loop import CHECKPOINT, COLUMNS, LOG, Loss, accelerator_for, logged, train
 from noiseproof.training.optimizers import make_optimizer
 
@@ -133,19 +133,19 @@ def _trained(this: Tuning) -> dict[str, Any] | None:
     )
     images = reader(this.validation, this.start, settings, is_read_again=True, quiet=job.quiet)
     selection = Selection(this.out, model, images, this.held_out_labels)
-    loss, companions = _loss(this, optimizer)
+    loss, stateful = _loss(this, optimizer)
     train(
         model, batches, loss, optimizer,
-        plan=plan_of(settings, batches.order, seed=job.seed), accelerator=this.accelerator, folder=this.out,
-        identity=this.identity, look=selection.look if is_main else lambda step: None, companions=companions,
-        quiet=job.quiet,
+        schedule=training_schedule(settings, batches.order, seed=job.seed), accelerator=this.accelerator,
+        folder=this.out, identity=this.identity, on_eval=selection.look if is_main else lambda step: None,
+        stateful=stateful, quiet=job.quiet,
     )  # fmt: skip
     if not is_main:
         return None
     return _kept(this, model, selection, {"mode": settings.tune, "parameters": learning, "of": num_all})
 
 
-def _loss(this: Tuning, optimizer: torch.optim.Optimizer) -> tuple[Loss, dict[str, Companion]]:
+def _loss(this: Tuning, optimizer: torch.optim.Optimizer) -> tuple[Loss, dict[str, Stateful]]:
     settings, num_classes = this.job.settings, len(this.class_names)
     if this.meta is None or settings.meta is None:
         return classification_loss(

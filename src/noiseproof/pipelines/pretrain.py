@@ -43,7 +43,7 @@ from noiseproof.pretrain.supervised import supervised_task
 from noiseproof.pretrain.task import Task
 from noiseproof.training.batches import AbstractBatches, ArrayBatches, MatrixBatches
 from noiseproof.training.decoded_images import decode_all
-from noiseproof.training.loop import CHECKPOINT, Plan, accelerator_for, train
+from noiseproof.training.loop import CHECKPOINT, TrainingSchedule, accelerator_for, train
 from noiseproof.training.networks import Images, outputs
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training.order import AbstractOrder, Order, Share
@@ -116,8 +116,8 @@ def pretrain(job: Job) -> dict[str, Any]:
     )  # fmt: skip
     batches = _batches(job, task, data)
     train(
-        task.model, batches, task.loss, optimizer, plan=_plan(job, batches.order), accelerator=accelerator,
-        folder=job.out, identity=this, quiet=job.quiet,
+        task.model, batches, task.loss, optimizer, schedule=_schedule(job, batches.order),
+        accelerator=accelerator, folder=job.out, identity=this, quiet=job.quiet,
     )  # fmt: skip
     if not accelerator.is_main_process:
         return {}
@@ -205,9 +205,9 @@ def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
     return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
 
 
-def _plan(job: Job, order: AbstractOrder) -> Plan:
+def _schedule(job: Job, order: AbstractOrder) -> TrainingSchedule:
     settings = job.settings
-    return Plan(
+    return TrainingSchedule(
         num_steps=settings.epochs * order.steps_per_epoch,
         warmup_steps=round(settings.warmup_epochs * order.steps_per_epoch),
         precision=settings.precision,

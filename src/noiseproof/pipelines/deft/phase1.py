@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from noiseproof.adapt.learnable import Tuned, merged, num_learning, tune_encoder
-from noiseproof.adapt.reading import plan_of, reader, training_batches
+from noiseproof.adapt.reading import reader, training_batches, training_schedule
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.core import files
@@ -113,11 +113,11 @@ def _in_the_loop(this: Selecting) -> _Learned | None:
         this.data, this.given_labels, this.start, training, seed=this.job.seed, quiet=this.job.quiet
     )
     batches = Visits(read, this.given_labels, len(this.data.class_names), this.job.seed)
-    plan = plan_of(training, batches.order, seed=this.job.seed)
+    schedule = training_schedule(training, batches.order, seed=this.job.seed)
     train(
         model, batches,
         dual_prompts_loss(text, variant=settings.variant, warmup_epochs=settings.warmup_epochs), optimizer,
-        plan=replace(plan, look_steps=None, is_constant=settings.variant == "real"),
+        schedule=replace(schedule, eval_steps=None, is_constant=settings.variant == "real"),
         accelerator=this.accelerator, folder=this.out, identity=this.identity, quiet=this.job.quiet,
     )  # fmt: skip
     if not this.accelerator.is_main_process:
@@ -128,7 +128,7 @@ def _in_the_loop(this: Selecting) -> _Learned | None:
     scores = score_with(contexts, features, this.given_labels, this.text, variant=settings.variant)
     said = {"mode": settings.tune, "parameters": learning, "of": num_all}
     tower = merged(model.tower.network.cpu())
-    return _Learned(scores, tower, said, plan.num_steps)
+    return _Learned(scores, tower, said, schedule.num_steps)
 
 
 def _model(this: Selecting) -> DualPrompts:
