@@ -46,7 +46,7 @@ def test_planted_labels_are_found_and_the_files_say_so(asked, tmp_path):
     assert result.found["against_truth"]["num_wrong"] == 9
     frame = pd.read_parquet(tmp_path / "issues" / "label_issues.parquet")
     assert frame.columns.tolist()[-1] == "clean_label"
-    assert frame["is_issue"].sum() == result.issues.is_issue.sum() == result.found["num_issues"]
+    assert frame["is_issue"].sum() == result.issues.is_issue.sum() == result.summary.num_issues
     assert result.exports["csv"].is_file()
     card = json.loads((tmp_path / "issues" / detection.CARD).read_text())
     assert card["data"]["label_noise"]["realised_rate"] == pytest.approx(0.1)
@@ -109,7 +109,7 @@ def test_probabilities_are_enough_and_nothing_is_encoded(asked, tmp_path):
 def test_every_detector_judges_stored_features(asked, method):
     result = detect(asked(method=method, noise="symmetric:0.1"))
     assert result.issues.method.startswith(method)
-    assert result.found["against_truth"]["average_precision"] > 0.4
+    assert result.summary.against_truth["average_precision"] > 0.4
 
 
 def test_texts_are_judged_by_probabilities_or_features(tmp_path):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from noiseproof.backbones.adapters.additions import Addition, add_to
 from noiseproof.backbones.downloads import downloading
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_models import import_timm
-from noiseproof.backbones.weights import load_exactly, read_checkpoint, read_provenance
+from noiseproof.backbones.weights import load_exactly, read_checkpoint, read_header, under_prefix
 from noiseproof.core.errors import UnknownName, invalid
 from noiseproof.core.registry import unknown_name
 
@@ -44,11 +43,12 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
     architecture, _, checkpoint = rest.partition("@")
     if checkpoint:
         model = timm.create_model(architecture, pretrained=False, num_classes=0)
-        said = read_provenance(checkpoint) if Path(checkpoint).is_file() else {}
-        state = under_prefix(read_checkpoint(checkpoint), said.get("prefix", ""))
-        use_preprocessing(model, said.get("preprocessing", {}))
-        if "additions" in said:
-            add_to(model, Addition(**said["additions"]), seed=0)
+        weights = read_checkpoint(checkpoint)
+        header = read_header(checkpoint)
+        state = under_prefix(weights, header.prefix)
+        use_preprocessing(model, header.preprocessing)
+        if header.additions is not None:
+            add_to(model, Addition(**header.additions), seed=0)
         load_exactly(model, state, source=checkpoint, dropped=classifier_names(model))
     else:
         with downloading(f"timm:{rest}"):
@@ -67,11 +67,6 @@ def check_timm_name(rest: str) -> None:
             "backbone", f"timm:{rest}", "a model with pretrained weights, or 'timm:NAME@checkpoint'",
             "timm has no weights for this one. Next: name a checkpoint after '@'.",
         )  # fmt: skip
-
-
-def under_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The weights whose names begin with this prefix, without it."""
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def use_preprocessing(model: Any, said: Mapping[str, Any]) -> None:

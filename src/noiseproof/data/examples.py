@@ -111,7 +111,7 @@ class PixelReader(AbstractReader):
 
 
 @final
-class Examples(Sequence[Any]):
+class LazyExamples(Sequence[Any]):
     """What `Dataset.examples` is: row -> decoded example, with an error that names the example.
 
     Args:
@@ -160,12 +160,12 @@ class Selected(Sequence[Any]):
         return len(self._index)
 
     def raw(self, row: int) -> Any:
-        """As `Examples.raw`, where there is one."""
+        """As `LazyExamples.raw`, where there is one."""
         return raw_contents(self._examples, int(self._index[row]))
 
     def path(self, row: int) -> Path | None:
-        """As `Examples.path`, where there is one."""
-        if not isinstance(self._examples, Examples | Selected):
+        """As `LazyExamples.path`, where there is one."""
+        if not isinstance(self._examples, LazyExamples | Selected):
             return None
         return self._examples.path(int(self._index[row]))
 
@@ -241,12 +241,12 @@ def unreadable(error: Exception, example_id: object, owner: str) -> Exception:
 
 def raw_contents(examples: Sequence[Any], row: int) -> Any:
     """What tells an example from others whatever its name: as it is kept, else as it is decoded."""
-    return examples.raw(row) if isinstance(examples, Examples | Selected) else examples[row]
+    return examples.raw(row) if isinstance(examples, LazyExamples | Selected) else examples[row]
 
 
 def files_of(examples: Sequence[Any]) -> list[Path] | None:
     """The file of every example, in their order; `None` unless each is a file of its own."""
-    if not isinstance(examples, Examples | Selected):
+    if not isinstance(examples, LazyExamples | Selected):
         return None
     found: list[Path] = []
     for row in range(len(examples)):

@@ -82,14 +82,14 @@ def open_dataset(
         raise invalid("limit", limit, "an integer of at least 1, or nothing for all examples")
     if on_error not in get_args(OnError):
         raise invalid("on_error", on_error, ", ".join(get_args(OnError)))
-    dataset = opened(Request(name, label, image, text, clean_label, on_error, seed))
+    dataset = open_request(Request(name, label, image, text, clean_label, on_error, seed))
     if limit is not None and limit < len(dataset):
         rows = stream(seed, "limit").choice(len(dataset), limit, replace=False)
         dataset = subset(dataset, np.sort(rows), name=name)
     return _readable(dataset) if on_error == "skip" else dataset
 
 
-def opened(request: Request) -> LabelledDataset:
+def open_request(request: Request) -> LabelledDataset:
     """The whole data set, before examples are drawn or left out; for sources that are made of another."""
     source, address = resolve(request.name)
     return SOURCES.load(source)(address, request)

@@ -17,7 +17,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +25,38 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from noiseproof.core.checks import check_unique_ids
+from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile
 from noiseproof.core.files import replacing, write_json
 from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
 
-SCHEMA = 2
 FILE = "noise.json"
+_NOT_HASHED = ("data_name", "num_examples", "files", "sha256")
+_MAKE_AGAIN = "get it again, or make it again with the same kind, rate and seed"
+
+
+class NoiseHeader(Document):
+    """`noise.json`; see `NoiseManifest` for the meaning of most keys.
+
+    Attributes:
+        num_examples: rows of the table.
+        files: names of other files in the folder that belong to the manifest.
+        sha256: over this header and the table; the table is named by it.
+    """
+
+    SCHEMA: ClassVar[int] = 2
+    kind: str
+    asked_rate: float
+    realised_rate: float
+    transition: list[list[float]] | None
+    example_entropy_nats: float | None
+    seed: int
+    data_name: str
+    data_fingerprint: str
+    class_names: tuple[str, ...]
+    num_examples: int
+    files: tuple[str, ...] = ()
+    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,20 +219,19 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
             f"`noise_manifest` is {str(folder)!r}, which has no {FILE}; allowed: a folder that "
             "'noiseproof corrupt' wrote. Next: check the path."
         )
+    header = read_document(path, NoiseHeader, next_step=_MAKE_AGAIN)
     try:
-        header = json.loads(path.read_bytes())
-        expected = header.pop("sha256")
-        num_examples = header.pop("num_examples")
-        header.pop("files", None)
-        table = pq.read_table(path.parent / _table_name(expected))
-        digest = _digest(header, table)
-        manifest = _manifest(header, table, digest)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        table = pq.read_table(path.parent / _table_name(header.sha256))
+        digest = _digest(json.loads(path.read_bytes()), table)
+        manifest = _manifest(header, table)
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error
-    if digest != expected:
-        raise _damaged(path, f"the SHA-256 of its contents is {digest[:16]}..., it says {expected[:16]}...")
-    if num_examples != len(table):
-        raise _damaged(path, f"it has {len(table)} examples and says {num_examples}")
+    if digest != header.sha256:
+        raise _damaged(
+            path, f"the SHA-256 of its contents is {digest[:16]}..., it says {header.sha256[:16]}..."
+        )
+    if header.num_examples != len(table):
+        raise _damaged(path, f"it has {len(table)} examples and says {header.num_examples}")
     return manifest
 
 
@@ -255,7 +280,7 @@ def _header(
             "example_entropy_nats": noisy.example_entropy_nats,
         }  # fmt: skip
     return own | {
-        "schema": SCHEMA,
+        "schema": NoiseHeader.SCHEMA,
         "realised_rate": noisy.realised_rate,
         "seed": noisy.seed,
         "data_name": data_name,
@@ -269,7 +294,7 @@ def _digest(header: dict[str, Any], table: pa.Table) -> str:
 
     The name of the data set is how it was typed, `photos` or `photos/`; its fingerprint says what it is.
     """
-    covered = {key: value for key, value in header.items() if key != "data_name"}
+    covered = {key: value for key, value in header.items() if key not in _NOT_HASHED}
     digest = hashlib.sha256(json.dumps(covered, sort_keys=True, allow_nan=False).encode())
     for name in ("example_id", "given", "clean", "flipped"):
         column = table.column(name)
@@ -284,19 +309,15 @@ def _digest(header: dict[str, Any], table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _manifest(header: dict[str, Any], table: pa.Table, digest: str) -> NoiseManifest:
-    if header.pop("schema") != SCHEMA:
-        raise ValueError("written by another version of noiseproof")
-    transition = header.pop("transition")
+def _manifest(header: NoiseHeader, table: pa.Table) -> NoiseManifest:
+    transition = header.transition
     return NoiseManifest(
         ids=_values(table, "example_id"),
         given=_values(table, "given"),
         clean=_values(table, "clean"),
         flipped=table.column("flipped").to_numpy(),
         transition=None if transition is None else np.array(transition, np.float64),
-        class_names=tuple(header.pop("class_names")),
-        sha256=digest,
-        **header,
+        **header.model_dump(exclude={"transition", "num_examples", "files"}),
     )
 
 
@@ -314,5 +335,5 @@ def _table_name(digest: str) -> str:
 def _damaged(path: Path, reason: str) -> DamagedFile:
     return DamagedFile(
         f"The noise manifest {str(path)!r} is damaged: {reason}. Allowed: what 'noiseproof corrupt' wrote, "
-        "unchanged. Next: get it again, or make it again with the same kind, rate and seed."
+        f"unchanged. Next: {_MAKE_AGAIN}."
     )

@@ -22,7 +22,14 @@ from noiseproof.data.request import Request
 from noiseproof.detect.detectors import describe_needs, has_inputs
 from noiseproof.detect.find_issues import AUTO, check_method, find_label_issues
 from noiseproof.export.formats import FORMATS, check_format, target
-from noiseproof.export.issue_files import FOUND, ISSUES, load_issues, read_found, write_issues
+from noiseproof.export.issue_files import (
+    ISSUES,
+    SUMMARY,
+    IssueSummary,
+    load_issues,
+    read_summary,
+    write_issues,
+)
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.pipelines.cards import make_card
@@ -43,14 +50,14 @@ class Detection:
     Attributes:
         folder: of the files.
         issues: what was found.
-        found: the contents of `label_issues.json`.
+        summary: the contents of `label_issues.json`.
         card: the contents of `detection.json`.
         exports: format -> file or folder.
     """
 
     folder: Path
     issues: LabelIssues
-    found: dict[str, Any]
+    summary: IssueSummary
     card: dict[str, Any]
     exports: dict[str, Path]
 
@@ -103,7 +110,7 @@ def detect(
         this = _Detect(config, Stages(config.out, made_with=made_with(command)), part)
         targets = {name: target(name, this.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
-        this.stages.check_free([ISSUES, FOUND, "thumbnails.json", *files], unedited=files)
+        this.stages.check_free([ISSUES, SUMMARY, "thumbnails.json", *files], unedited=files)
         _look(this)
         key = _judge(this)
         for name, (called, _) in targets.items():
@@ -111,7 +118,7 @@ def detect(
         publish(this.stages, cards=[CARD], say=say)
         contents = _write_card(this)
         exports = {name: config.out / called for name, (called, _) in targets.items()}
-        return Detection(config.out, load_issues(config.out), read_found(config.out), contents, exports)
+        return Detection(config.out, load_issues(config.out), read_summary(config.out), contents, exports)
 
 
 def _opened(config: DetectConfig) -> Part:
@@ -238,7 +245,7 @@ def _version_of(this: _Detect) -> Any:
 
 
 def _write_card(this: _Detect) -> dict[str, Any]:
-    found = read_found(this.config.out)
+    found = read_summary(this.config.out)
     contents = make_card(
         "detect",
         config=this.config,
@@ -248,9 +255,9 @@ def _write_card(this: _Detect) -> dict[str, Any]:
         data=this.part.to_json(),
         features=this.made_of or None,
         encoder_passes=this.num_encoded,
-        method=found["method"],
-        num_suspect_labels=found["num_issues"],
-        detection=found["against_truth"],
+        method=found.method,
+        num_suspect_labels=found.num_issues,
+        detection=found.against_truth,
     )
     write_json(this.config.out / CARD, contents)
     return contents

@@ -16,11 +16,11 @@ from noiseproof.adapt.initial_encoder import put_classifier
 from noiseproof.adapt.interpolation import State, interpolated, probs_of_each
 from noiseproof.adapt.learnable import Tune, Tuned, merged, num_learning, tuned
 from noiseproof.adapt.objective import classification_loss, weighted_loss
-from noiseproof.adapt.reading import meta_batches, plan_of, reader, training_batches
+from noiseproof.adapt.reading import meta_batches, reader, training_batches, training_schedule
 from noiseproof.adapt.selection import LOG as VALIDATION_LOG
 from noiseproof.adapt.selection import Selection, best
 from noiseproof.backbones.adapters.additions import add_to
-from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_weights
+from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.files import hash_file, write_bytes, write_json
 from noiseproof.core.progress import stage
@@ -32,11 +32,10 @@ from noiseproof.noise.applied import keep_noise
 from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card, results_section
 from noiseproof.pipelines.finetune_inputs import Tuning, open_tuning
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
-from noiseproof.pipelines.identity import weights_header
 from noiseproof.pipelines.inputs import Part, notes
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
-from noiseproof.training.checkpoint import Companion
+from noiseproof.training.checkpoint import Stateful
 from noiseproof.training.loop import COLUMNS, LOG, Loss, accelerator_for, logged, train
 from noiseproof.training.optimizers import make_optimizer
 
@@ -144,14 +143,14 @@ def _train(this: Tuning, folder: Path) -> list[str]:
     )
     images = reader(this.validation, this.start, settings, is_read_again=True, quiet=this.quiet)
     selection = Selection(folder, model, images, this.held_out_labels)
-    loss, companions = _loss(this, optimizer)
+    loss, stateful = _loss(this, optimizer)
     train(
         model, batches, loss, optimizer,
-        plan=plan_of(
+        schedule=training_schedule(
             settings, batches.order, seed=seed, warmup_share=settings.warmup_share,
             eval_epochs=settings.eval_epochs,
         ), accelerator=this.accelerator, folder=folder,
-        identity=this.identity, look=selection.look if is_main else lambda step: None, companions=companions,
+        identity=this.identity, on_eval=selection.look if is_main else lambda step: None, stateful=stateful,
         quiet=this.quiet,
     )  # fmt: skip
     if not is_main:
@@ -165,7 +164,7 @@ def _train(this: Tuning, folder: Path) -> list[str]:
     return [BEST, LAST, FACTS, LOG, VALIDATION_LOG, *noise_files]
 
 
-def _loss(this: Tuning, optimizer: torch.optim.Optimizer) -> tuple[Loss, dict[str, Companion]]:
+def _loss(this: Tuning, optimizer: torch.optim.Optimizer) -> tuple[Loss, dict[str, Stateful]]:
     settings, num_classes = this.settings, len(this.class_names)
     if this.meta is None or settings.meta is None:
         return classification_loss(
@@ -189,12 +188,11 @@ def _write_weights(this: Tuning, model: Tuned, selection: Selection, folder: Pat
     ):
         fresh = _model(this)
         load_exactly(fresh, state, source=name)
-        header = weights_header(_origin(this))
-        write_weights(folder / name, merged(fresh.network), metadata=header)
+        write_weights(folder / name, merged(fresh.network), header=WeightsHeader(**_origin(this)))
 
 
 def _origin(this: Tuning) -> dict[str, Any]:
-    """What the tuned weights say of themselves; see `weights_header`."""
+    """What the header of the tuned weights and the card say of how they were made."""
     tune = Tune.parse(this.settings.tune)
     stays = tune.addition if tune.has_own_weights else None
     return {

@@ -53,7 +53,7 @@ class Tuning:
         train: examples to learn from.
         validation: examples to select by.
         meta: examples with checked labels, for Meta-Weight-Net; `None` without it.
-        identity: see `training_card.identity`.
+        identity: see `pipelines.cards.identity`.
     """
 
     config: FinetuneConfig

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from noiseproof.backbones.weights import WeightsHeader
 from noiseproof.core.files import hash_file
 from noiseproof.core.records import Dataset
 
@@ -50,17 +50,7 @@ def identity(
     }
 
 
-def weights_header(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Header of a file of weights, for when it loses its card.
-
-    It has the noise, and what `timm:NAME@FILE` has to know: which images the weights take, where among them
-    the encoder is and what was put into it. One entry, since safetensors writes several in an order that
-    changes from run to run.
-
-    Args:
-        facts: with the entries `noise`, `preprocessing`, `architecture`, `prefix` and perhaps `additions`.
-    """
-    kept = {key: facts[key] for key in ("noise", "preprocessing", "architecture", "prefix")}
-    if facts.get("additions") is not None:
-        kept["additions"] = facts["additions"]
-    return {"noiseproof": json.dumps(kept, sort_keys=True)}
+def header_from(facts: Mapping[str, Any]) -> WeightsHeader:
+    """Header of a file of weights, from the facts of its training or from its card."""
+    names = ("noise", "preprocessing", "architecture", "prefix")
+    return WeightsHeader(**{name: facts[name] for name in names}, additions=facts.get("additions"))

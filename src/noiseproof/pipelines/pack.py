@@ -14,7 +14,7 @@ from noiseproof.backbones.weights import read_checkpoint
 from noiseproof.core import files
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.pipelines.cards import TRAINING_CARD, read_card
-from noiseproof.pipelines.identity import weights_header
+from noiseproof.pipelines.identity import header_from
 from noiseproof.pipelines.pretrain import WEIGHTS
 from noiseproof.pretrain.pretrain_settings import PretrainSettings
 
@@ -43,7 +43,7 @@ def pack(folder: Path, *, name: str, out: Path) -> Path:
         raise invalid("name", name, "small letters, digits, '-' and '_'")
     card = read_card(folder / TRAINING_CARD, "pretrain")
     state = {key: _halved(key, value) for key, value in read_checkpoint(folder / WEIGHTS).items()}
-    content = save(state, metadata=weights_header(card))
+    content = save(state, metadata=header_from(card).to_metadata())
     files.write_bytes(out / f"{name}.safetensors", content)
     files.write_json(out / f"{name}.json", {"name": name} | _packed_card(card, content))
     return out / f"{name}.safetensors"

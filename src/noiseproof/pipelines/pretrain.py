@@ -33,7 +33,7 @@ from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
 from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
-from noiseproof.pipelines.identity import identity, weights_header
+from noiseproof.pipelines.identity import header_from, identity
 from noiseproof.pipelines.inputs import label_columns
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
@@ -50,7 +50,7 @@ from noiseproof.pretrain.supervised import supervised_task
 from noiseproof.pretrain.task import Task
 from noiseproof.training.batches import AbstractBatches, ArrayBatches, MatrixBatches
 from noiseproof.training.decoded_images import decode_all
-from noiseproof.training.loop import LOG, Plan, accelerator_for, logged, train
+from noiseproof.training.loop import LOG, TrainingSchedule, accelerator_for, logged, train
 from noiseproof.training.networks import Images, outputs
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training.order import AbstractOrder, Order, Share
@@ -137,7 +137,8 @@ def _train(job: _Job, folder: Path) -> list[str]:
     )  # fmt: skip
     batches = _batches(job, task)
     train(
-        task.model, batches, task.loss, optimizer, plan=_plan(settings, batches.order, seed=job.config.seed),
+        task.model, batches, task.loss, optimizer,
+        schedule=_schedule(settings, batches.order, seed=job.config.seed),
         accelerator=job.accelerator, folder=folder, identity=job.identity, quiet=job.quiet,
     )  # fmt: skip
     if not job.accelerator.is_main_process:
@@ -157,7 +158,7 @@ def _train(job: _Job, folder: Path) -> list[str]:
         "final_loss": last[0]["loss"],
         "wall_s": last[0]["wall_s"],
     }
-    write_weights(folder / WEIGHTS, task.weights, metadata=weights_header(facts))
+    write_weights(folder / WEIGHTS, task.weights, header=header_from(facts))
     write_json(folder / FACTS, facts)
     return [WEIGHTS, FACTS, LOG, *noise_files]
 
@@ -270,8 +271,8 @@ def _batches(job: _Job, task: Task) -> AbstractBatches:
     return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
 
 
-def _plan(settings: PretrainSettings, order: AbstractOrder, *, seed: int) -> Plan:
-    return Plan(
+def _schedule(settings: PretrainSettings, order: AbstractOrder, *, seed: int) -> TrainingSchedule:
+    return TrainingSchedule(
         num_steps=settings.epochs * order.steps_per_epoch,
         warmup_steps=round(settings.warmup_epochs * order.steps_per_epoch),
         precision=settings.precision,

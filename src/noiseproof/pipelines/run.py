@@ -23,7 +23,7 @@ from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.export.issue_files import read_found, write_issues
+from noiseproof.export.issue_files import read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
@@ -39,6 +39,7 @@ from noiseproof.pipelines.inputs import Part, Parts, notes, open_parts, short_na
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.page import write_report
+from noiseproof.report.run_folder import SetSpectra
 
 SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
 CARD, PAGE = "run.json", "report.html"
@@ -140,8 +141,8 @@ def _diagnose(this: _Run, parts: Parts) -> None:
         entries = []
         with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
             for part in parts.all:
-                raw, centred = (found.to_json() for found in spectra(_features(this, part)))
-                entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
+                raw, centred = spectra(_features(this, part))
+                entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
                 bar.update()
         write_json(folder / SPECTRUM, entries)
         return [SPECTRUM]
@@ -229,7 +230,7 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tes
 
 
 def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
-    found = read_found(this.config.out)  # from disk, so that a skipped stage counts as well
+    found = read_summary(this.config.out)  # from disk, so that a skipped stage counts as well
     contents = make_card(
         "run",
         config=this.config,
@@ -240,8 +241,8 @@ def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[st
         backbone=_backbone_card(this, parts.train, backbone),
         seeds=list(range(this.config.seeds)),
         encoder_passes=this.num_encoded,
-        num_suspect_labels=found["num_issues"],
-        detection=found["against_truth"],
+        num_suspect_labels=found.num_issues,
+        detection=found.against_truth,
     )
     write_json(this.config.out / CARD, contents)
     return contents

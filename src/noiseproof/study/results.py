@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from noiseproof.backbones.zoo import accuracy_of, zoo_card
+from noiseproof.backbones.zoo import zoo_card
 from noiseproof.evaluate.protocol import Interval, interval
 from noiseproof.study.recipe import Encoder, Recipe
 from noiseproof.study.rows import Cell, CurvatureRow, DetectionRow, MapRow, Row, Spectrum
@@ -132,7 +132,7 @@ class Found:
             return encoder.accuracy
         names = dict.fromkeys(row.backbone for row in self.spectra_of(encoder))
         cards = [zoo_card(name.removeprefix(_ZOO)) for name in names if name.startswith(_ZOO)]
-        return mean_of(accuracy_of(card)[1] for card in cards)
+        return mean_of(card.result[1] for card in cards)
 
     def spectra_of(self, encoder: Encoder) -> list[Spectrum]:
         """The spectra of the features of one encoder and its repeats."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelledDataset
-from noiseproof.data.examples import Examples, PixelReader, as_image
+from noiseproof.data.examples import LazyExamples, PixelReader, as_image
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.request import Request
@@ -48,7 +48,7 @@ def open_idx(address: str, request: Request) -> LabelledDataset:
     return LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
+        examples=LazyExamples(reader, ids, request.name, as_image),
         ids=ids,
         given_labels=labels,
         class_names=_class_names(path, labels),

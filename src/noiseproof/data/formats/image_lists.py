@@ -12,7 +12,7 @@ from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels, one_to_one
-from noiseproof.data.examples import CellReader, Examples, FileReader, as_image
+from noiseproof.data.examples import CellReader, FileReader, LazyExamples, as_image
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.request import Request
 
@@ -65,7 +65,7 @@ def listed_images(
     return LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
+        examples=LazyExamples(reader, ids, request.name, as_image),
         ids=ids,
         given_labels=np.asarray(labels, np.int64),
         class_names=tuple(class_names),

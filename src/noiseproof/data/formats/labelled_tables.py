@@ -14,7 +14,7 @@ from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
-from noiseproof.data.examples import AbstractReader, Examples, FileReader, as_image, as_text
+from noiseproof.data.examples import AbstractReader, FileReader, LazyExamples, as_image, as_text
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
 from noiseproof.data.request import Request
@@ -61,7 +61,7 @@ def table_dataset(table: Table, request: Request) -> LabelledDataset:
     return LabelledDataset(
         name=request.name,
         kind=columns.kind,
-        examples=Examples(reader, ids, request.name, as_image if columns.kind == "image" else as_text),
+        examples=LazyExamples(reader, ids, request.name, as_image if columns.kind == "image" else as_text),
         ids=ids,
         given_labels=labels[columns.label],
         class_names=class_names,

@@ -13,7 +13,7 @@ import numpy as np
 from noiseproof.core.errors import BadData, MissingFile, invalid, missing_extra
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
-from noiseproof.data.examples import AbstractReader, Examples, PixelReader, as_image
+from noiseproof.data.examples import AbstractReader, LazyExamples, PixelReader, as_image
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.request import Request
@@ -98,7 +98,7 @@ def _dataset(
     return LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
+        examples=LazyExamples(reader, ids, request.name, as_image),
         ids=ids,
         given_labels=labels.astype(np.int64),
         class_names=class_names,

@@ -17,7 +17,7 @@ from noiseproof.data.examples import Transformed
 from noiseproof.data.fingerprints import derived_fingerprint
 from noiseproof.data.request import Request
 from noiseproof.data.shifts.corruptions import CORRUPTIONS, SEVERITIES, corrupted_image
-from noiseproof.data.sources import opened
+from noiseproof.data.sources import open_request
 
 # Images smaller than this are enlarged first: on 8 x 8 pixels no blur is mild.
 SHIFT_MIN_PX = 64
@@ -109,7 +109,7 @@ def open_shift(address: str, request: Request) -> LabelledDataset:
     if not inner:
         raise invalid("data set", request.name, "shift:KIND:DATASET, e.g. shift:fog-3:photos/")
     _change(kind, seed=0)  # before anything large is read
-    dataset = opened(replace(request, name=inner))
+    dataset = open_request(replace(request, name=inner))
     return replace(shifted(dataset, kind, seed=request.seed), name=request.name)
 
 

@@ -27,7 +27,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Part:
+class SuitePart:
     """How splits are drawn from a set that is published in one piece; `test` is what `train` leaves.
 
     Attributes:
@@ -60,7 +60,7 @@ class SuiteSet:
     metric: Metric
     printed: tuple[str | None, str | None, str | None]
     kind: Literal["image", "text"] = "image"
-    part: Part | None = None
+    part: SuitePart | None = None
     imagenet: Naming | None = None
     text: tuple[str, ...] = ()
     note: str = ""

@@ -64,7 +64,7 @@ class Selecting:
         start: the image tower before, in the shared space.
         text: the text tower for the classes.
         noise: what the card says of it.
-        identity: see `training_card.identity`.
+        identity: see `pipelines.cards.identity`.
     """
 
     config: DeftConfig

@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from noiseproof.adapt.learnable import Tuned, merged, num_learning, tune_encoder
-from noiseproof.adapt.reading import plan_of, reader, training_batches
+from noiseproof.adapt.reading import reader, training_batches, training_schedule
 from noiseproof.backbones.adapters.additions import add_to
-from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_weights
+from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.core import files
 from noiseproof.core.progress import stage
 from noiseproof.detect.prompts import PromptScores, first_contexts, num_steps, prompt_scores, score_with
@@ -109,11 +109,11 @@ def _in_the_loop(this: Selecting, folder: Path) -> _Learned | None:
         this.data, this.given_labels, this.start, settings, seed=this.config.seed, quiet=this.quiet
     )
     batches = Visits(read, this.given_labels, len(this.data.class_names), this.config.seed)
-    plan = plan_of(settings, batches.order, seed=this.config.seed)
+    schedule = training_schedule(settings, batches.order, seed=this.config.seed)
     train(
         model, batches,
         dual_prompts_loss(text, variant=settings.variant, warmup_epochs=settings.warmup_epochs), optimizer,
-        plan=replace(plan, is_constant=settings.variant == "real"),
+        schedule=replace(schedule, is_constant=settings.variant == "real"),
         accelerator=this.accelerator, folder=folder, identity=this.identity, quiet=this.quiet,
     )  # fmt: skip
     if not this.accelerator.is_main_process:
@@ -124,7 +124,7 @@ def _in_the_loop(this: Selecting, folder: Path) -> _Learned | None:
     scores = score_with(contexts, features, this.given_labels, this.text, variant=settings.variant)
     said = {"mode": settings.tune, "parameters": learning, "of": num_all}
     tower = merged(model.tower.network.cpu())
-    return _Learned(scores, tower, said, plan.num_steps)
+    return _Learned(scores, tower, said, schedule.num_steps)
 
 
 def _model(this: Selecting) -> DualPrompts:
@@ -154,11 +154,8 @@ def _write(this: Selecting, learned: _Learned, folder: Path) -> list[str]:
     if learned.tower is None or this.tune is None:
         return [PROMPTS, SCORES]
     stays = this.tune.addition if this.tune.has_own_weights else None
-    header = {"model": this.config.model} | ({} if stays is None else {"additions": stays.to_json()})
-    write_weights(
-        folder / TUNED, nn.ModuleDict({_PREFIX: learned.tower}),
-        metadata={"noiseproof": json.dumps(header, sort_keys=True)},
-    )  # fmt: skip
+    header = WeightsHeader(model=this.config.model, additions=None if stays is None else stays.to_json())
+    write_weights(folder / TUNED, nn.ModuleDict({_PREFIX: learned.tower}), header=header)
     return [PROMPTS, SCORES, TUNED, LOG]
 
 
