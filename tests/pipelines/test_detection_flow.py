@@ -159,7 +159,7 @@ def test_stored_features_are_used_and_those_of_other_data_refused(asked, tmp_pat
         (
             {"method": "fusion", "method_options": {"methods": ["aum"]}},
             InvalidArgument,
-            "two detectors or more",
+            "two or more different detectors",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.losses.batch import PerExampleLoss
@@ -65,7 +65,7 @@ class MetaWeightLoss:
         device: torch.device | str = "cpu",
     ) -> None:
         if not callable(inner_rate):
-            check_ranges({"inner_rate": inner_rate}, {"inner_rate": Range(0.0, excludes_low=True)})
+            check_arguments({"inner_rate": inner_rate}, {"inner_rate": Range(0.0, excludes_low=True)})
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             world = torch.distributed.get_world_size()
             if world > 1:

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from noiseproof.backbones.weights import under_prefix
-from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import isolated
 from noiseproof.training.checkpoint import optimizer_state, restore_optimizer
@@ -61,7 +61,7 @@ class WeightNetOptions:
         if self.optimizer not in META_OPTIMIZERS:
             raise unknown_name("meta optimizer", str(self.optimizer), META_OPTIMIZERS)
         values = vars(self) | {f"{name} of V": value for name, value in vars(self).items()}
-        check_ranges(values, _RANGES)
+        check_arguments(values, _RANGES)
 
 
 @final
