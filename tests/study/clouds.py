@@ -4,6 +4,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from noiseproof.study.compute import requests_of
+from noiseproof.study.grid import Grid
+
 NUM_CLASSES, DIM = 3, 6
 
 
@@ -36,6 +39,12 @@ def small_recipe(**changed):
 def write_recipe(path: Path, **changed) -> Path:
     path.write_text(yaml.safe_dump(small_recipe(**changed), sort_keys=False))
     return path
+
+
+def request_keys(recipe, *kinds):
+    """Request keys of a recipe's rows, of these kinds of measures only, if given."""
+    requests = requests_of(Grid(recipe))
+    return [one.key for one in requests if not kinds or isinstance(one.measure, kinds)]
 
 
 def facts(folder):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from invented import invented
 
-from noiseproof.study.figures.pretraining import FIGURES
-from noiseproof.study.results import paired, per_seed
-from noiseproof.study.tables.accuracy import TABLES
+from noiseproof.study.figures.study_figures import FIGURES
+from noiseproof.study.study_results import paired, per_seed
+from noiseproof.study.tables.study_tables import TABLES
 
 FALL = -0.2 * 0.05  # the formula of `invented`: 5 % of noise out of domain
 
@@ -18,8 +18,8 @@ def found():
 
 def without(found, **which):
     """The same without the cells that have all of these values."""
-    lacking = np.logical_and.reduce([found.cells[name] == value for name, value in which.items()])
-    return type(found)(found.recipe, found.cells[~lacking], found.spectra)
+    lacking = np.logical_and.reduce([found.head_rows[name] == value for name, value in which.items()])
+    return type(found)(found.recipe, found.head_rows[~lacking], found.spectra)
 
 
 def row_of(table, *names):
@@ -66,7 +66,7 @@ def test_a_head_that_lacks_the_hardest_task_is_not_ahead(found):
 def test_only_the_encoder_without_noise_is_the_reference(found):
     noisy = without(found, backbone="zoo:a-0")
     spectra = [row for row in noisy.spectra if row.backbone != "zoo:a-0"]
-    table = TABLES["influence"](type(found)(found.recipe, noisy.cells, spectra))
+    table = TABLES["influence"](type(found)(found.recipe, noisy.head_rows, spectra))
     own = row_of(table, "supervised", "5 %", "mlp")
     assert (own[4].text, own[6].text) == ("–", "–")
     assert own[3].value is not None
@@ -81,7 +81,7 @@ def solved(scores):
     )  # fmt: skip
     for (encoder, head), values in scores.items():
         for seed, value in enumerate(values):
-            found.cells.loc[found.select(backbone=encoder, head=head, seed=seed).index, "score"] = value
+            found.head_rows.loc[found.select(backbone=encoder, head=head, seed=seed).index, "score"] = value
     return found
 
 
@@ -131,7 +131,7 @@ def test_settings_are_compared_with_the_first():
         settings={"paper": {}, "other": {"epochs": 5}, "third": {"epochs": 6}}, heads={"nmtune": {}},
         tasks={"digits": {"train": "d"}},
     )  # fmt: skip
-    found.cells["score"] = found.cells["setting"].map({"paper": 0.5, "other": 0.51, "third": 0.48})
+    found.head_rows["score"] = found.head_rows["setting"].map({"paper": 0.5, "other": 0.51, "third": 0.48})
     table = TABLES["settings-compared"](found)
     assert [(row[0].text, row[1].text, row[2].text) for row in table.rows] == [
         ("other against paper", "digits", "+1.00"), ("other against paper", "mean", "+1.00"),

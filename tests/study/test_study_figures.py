@@ -4,7 +4,7 @@ from invented import invented
 
 from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import png, svg
-from noiseproof.study.figures.pretraining import FIGURES
+from noiseproof.study.figures.study_figures import FIGURES
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_the_same_numbers_give_the_same_bytes():
 def test_an_axis_of_shares_ends_where_shares_end(name, monkeypatch):
     """Three seeds of which one is far off have an interval that reaches beyond 100 %."""
     monkeypatch.setattr(
-        "noiseproof.study.figures.pretraining.over_seeds", lambda *_: Interval(0.97, 0.2, (0.97,))
+        "noiseproof.study.figures.study_figures.over_seeds", lambda *_: Interval(0.97, 0.2, (0.97,))
     )
     monkeypatch.setattr("noiseproof.study.figures.curves.over_seeds", lambda *_: Interval(0.97, 0.2, (0.97,)))
     (drawn, *_) = FIGURES[name](invented(tasks={"digits": {"train": "d"}}, label_noise=["none", "pair:0.4"]))

@@ -3,6 +3,7 @@
 import pytest
 
 from noiseproof.study.grid import Grid
+from noiseproof.study.measures.head_measure import HeadMeasure
 from noiseproof.study.recipe import load_recipe
 
 RECIPES = ["paper2-tolerant", "paper2-tolerant-human"]
@@ -13,7 +14,10 @@ every_recipe = pytest.mark.parametrize("name", RECIPES)
 def test_tolerant_and_plain_heads_differ_in_one_option(name):
     recipe = load_recipe(name)
     grid = Grid(recipe)
-    specs = {(fit.head, fit.setting): grid.variant(fit).build([0])[0].spec().training for fit in grid.fits()}
+    specs = {
+        (one.head, one.setting): grid.variant(one).build([0])[0].spec().training
+        for one in HeadMeasure(grid).places()
+    }
     assert len(specs) == 4 * 2
     for setting in recipe.settings:
         assert specs["tolerant", setting].noise_tolerant

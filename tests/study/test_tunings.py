@@ -14,10 +14,12 @@ from noiseproof import FinetuneJob, finetune
 from noiseproof.config.adapt import resolve_settings
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.study.compute import num_results, requests_of
 from noiseproof.study.grid import STEPS, Grid
-from noiseproof.study.measures.material import Place, open_task
-from noiseproof.study.measures.tunings import tuning_job
-from noiseproof.study.recipe import Recipe
+from noiseproof.study.measures.material import Locations, open_task
+from noiseproof.study.measures.measure import Workbench
+from noiseproof.study.measures.tuning_measure import TuningMeasure, training_folder
+from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import StudyLog
 from noiseproof.study.study import plan_study, run_study
 
@@ -38,7 +40,7 @@ def recipe(**changed):
         "tunings": {"ce": SHORT, "mwnet": {**SHORT, "meta": {"per_class": 1}}}, "seeds": 1,
         "tables": ["noise-x-noise", "heads-by-noise", "encoders-by-noise"], "figures": ["label-noise"],
     }  # fmt: skip
-    return Recipe(**(values | changed))
+    return StudyRecipe(**(values | changed))
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +51,13 @@ def done(tmp_path_factory):
 
 def test_every_place_of_the_grid_has_its_results(done):
     assert not done.outcome.failures
-    cells = done.found.cells
-    assert len(cells) == Grid(recipe()).num_cells == 2 * 2 * 2 * len(STEPS)
+    cells = done.results.head_rows
+    assert len(cells) == num_results(requests_of(Grid(recipe()))) == 2 * 2 * 2 * len(STEPS)
     assert set(cells["setting"]) == set(STEPS)
     assert set(cells["backbone"]) == {"random:zoo:resnet8-simclr", "zoo:resnet8-simclr"}
     noisy = cells[cells["noise"] != "none"]
     assert noisy["realised_rate"].between(0.45, 0.55).all()
-    assert [encoder.title for encoder in done.found.encoders] == ["random", "SimCLR"]
+    assert [encoder.title for encoder in done.results.encoders] == ["random", "SimCLR"]
     assert {path.stem for path in (done.folder / "figures").glob("*.png")} == {"label-noise-symmetric"}
 
 
@@ -76,7 +78,7 @@ def test_a_study_gives_what_the_command_gives(done, tmp_path):
         label_noise="symmetric", rate=0.5, limit=80, quiet=True,
     )  # fmt: skip
     found = finetune(job)["results"]
-    cells = done.found.select(done.found.encoders[1], head="ce", noise="symmetric:0.5")
+    cells = done.results.select(done.results.encoders[1], head="ce", noise="symmetric:0.5")
     for step in STEPS:
         (accuracy,) = cells[cells["setting"] == step]["accuracy"]
         (expected,) = found[f"tuned-{step}"].values()
@@ -91,26 +93,30 @@ def test_only_what_is_missing_is_trained(done):
     assert again.outcome.num_computed == 0
 
 
+def opened(wanted, out):
+    grid, locations = Grid(wanted), Locations(None, out, out)
+    return TuningMeasure(grid), Workbench(grid, locations, open_task(grid, "digits", locations, {}))
+
+
 def test_changed_settings_are_another_training(done, tmp_path):
     """Else one that was begun would be refused, and all of the study with it."""
     folders = set()
     for epochs in (1, 2):
         wanted = recipe(tunings={"ce": {**SHORT, "epochs": epochs}}, backbones=[SIMCLR], label_noise=["none"])
-        grid, place = Grid(wanted), Place(None, tmp_path)
-        task = open_task(grid, "digits", place, {})
-        fits = list(grid.fits())
-        job = tuning_job(grid, fits, task, StudyLog(tmp_path))
-        assert len(job.cells) == len(STEPS)
-        folders.add(job.folder)
+        measure, bench = opened(wanted, tmp_path)
+        places = list(measure.places())
+        assert len(places) == len(STEPS)
+        assert len({measure.group(place, bench) for place in places}) == 1
+        folders |= {training_folder(place, bench) for place in places}
     assert len(folders) == 2
 
 
-def test_what_a_kill_left_of_a_finished_training_goes_away(done, tmp_path):
-    grid = Grid(recipe())
-    task = open_task(grid, "digits", Place(None, tmp_path), {})
-    job = tuning_job(grid, list(grid.fits(encoder=recipe().backbones[1]))[:2], task, StudyLog(done.folder))
-    assert not job.cells
-    folder, card = (done.folder / "tunings" / name for name in (job.folder, f"{job.folder}.json"))
+def test_what_a_kill_left_of_a_finished_training_goes_away(done):
+    measure, bench = opened(recipe(), done.folder)
+    log, places = StudyLog(done.folder), list(measure.places())
+    assert all(log.has(measure.result_key(place, bench)) for place in places)
+    folder = training_folder(places[-1], bench)
+    card = folder.with_suffix(".json")
     folder.mkdir()
     (folder / "card.json").write_bytes(card.read_bytes())
     (folder / "model.safetensors").write_text("weights")
@@ -130,7 +136,7 @@ def test_a_tuning_that_fails_costs_itself_only(tmp_path):
     assert count == len(STEPS)
     assert "too-many" in reason
     assert "allowed: more than 50" in reason
-    assert len(result.found.cells) == len(STEPS)
+    assert len(result.results.head_rows) == len(STEPS)
 
 
 def test_settings_that_do_not_exist_are_found_before_any_work():
@@ -179,7 +185,7 @@ def test_a_study_that_is_killed_leaves_no_process_behind_and_goes_on(done, tmp_p
     assert not _members(started.pid)
     result = run_study(recipe(), out=out, cache=tmp_path / "cache")
     assert not result.outcome.failures
-    ours, theirs = (one.found.cells.sort_values("asked")["accuracy"].tolist() for one in (result, done))
+    ours, theirs = (one.results.head_rows.sort_values("asked")["accuracy"].tolist() for one in (result, done))
     assert ours == theirs
 
 
