@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.backbones.packed import PackedCard, read_card, read_weights
+from noiseproof.backbones.packed import PackedCard, read_packed_card, read_weights
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_backbone import as_backbone, check_layer
 from noiseproof.backbones.timm_models import import_timm
@@ -81,7 +81,7 @@ def imagenet_classifier() -> tuple[Float[np.ndarray, "1000 d"], Float[np.ndarray
 
 def pair_card() -> PackedCard:
     """How the projections of `lite0-minilm` were made, and what they are worth."""
-    return read_card(_pair_file(".json"), f"bundled:{PAIR}")
+    return read_packed_card(_pair_file(".json"), f"bundled:{PAIR}")
 
 
 def pair_weights() -> dict[str, Tensor]:

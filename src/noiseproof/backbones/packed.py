@@ -69,7 +69,7 @@ class PackedCard(Document):
         return metric, value
 
 
-def read_card(file: Traversable, name: str) -> PackedCard:
+def read_packed_card(file: Traversable, name: str) -> PackedCard:
     """The card of a packed encoder.
 
     Args:

@@ -10,7 +10,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from noiseproof.backbones.packed import PackedCard, read_card, read_weights
+from noiseproof.backbones.packed import PackedCard, read_packed_card, read_weights
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_backbone import (
     as_backbone,
@@ -41,7 +41,7 @@ def zoo_card(name: str) -> PackedCard:
         UnknownName: with the nearest known name.
         DamagedFile: the card cannot be read, or another version of noiseproof wrote it.
     """
-    return read_card(_file(name, ".json"), f"zoo:{name}")
+    return read_packed_card(_file(name, ".json"), f"zoo:{name}")
 
 
 def open_zoo(rest: str, *, layer: str | None = None) -> ImageBackbone:
