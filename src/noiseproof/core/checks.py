@@ -1,4 +1,4 @@
-"""Ranges of numbers that options may take, checked and told the same way everywhere."""
+"""Checks of options and data, with the same wording in every room."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from noiseproof.core.errors import BadData, invalid
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers an option may take; `str` says them in words.
+    """Numbers an option may take; `str` puts them in words.
 
     Attributes:
-        low: the least number, or what numbers have to be above.
-        high: the largest, or what they have to be below.
+        low: smallest number.
+        high: largest number.
         is_whole: no fractions.
         excludes_low: `low` itself is not allowed.
         excludes_high: `high` itself is not allowed.
@@ -34,7 +34,7 @@ class Range:
     excludes_high: bool = False
 
     def holds(self, value: Any) -> bool:
-        """Whether this is a finite number inside; truth values are none."""
+        """Whether this is a finite number in the range; booleans are not."""
         if isinstance(value, bool) or not isinstance(value, Integral if self.is_whole else numbers.Real):
             return False
         number = float(value)
@@ -57,9 +57,9 @@ def check_ranges(
     """Check each value that has a range.
 
     Args:
-        values: by name of the argument; those without a range are left alone.
-        ranges: by the same names.
-        may_be_none: those that `None` leaves to somebody else.
+        values: name of the argument -> value; values without a range are not checked.
+        ranges: name of the argument -> range.
+        may_be_none: names whose value may be `None`.
 
     Raises:
         InvalidArgument: names the first one outside its range, or of another type.

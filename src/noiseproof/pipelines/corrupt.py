@@ -14,7 +14,7 @@ from noiseproof.data.sources import open_dataset
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.class_maps import read_class_map
 from noiseproof.noise.labels import KINDS
-from noiseproof.noise.manifest import FILE, manifest_sha256, read_header, strangers, write_manifest
+from noiseproof.noise.manifest import FILE, foreign_files, manifest_sha256, read_header, write_manifest
 from noiseproof.noise.transition import read_transition, target_entropy_nats
 from noiseproof.pipelines.encoding import aligned_features
 from noiseproof.pipelines.inputs import corrupt_dataset
@@ -166,7 +166,7 @@ def corrupt_pairs(
     pairs = open_pairs(name, caption=caption, image=image)
     if out.resolve() in (Path(name).resolve(), Path(name).resolve().parent):
         raise invalid("out", str(out), f"a folder other than that of {name!r}, which stays as it is")
-    _refuse_strangers(out)
+    _refuse_foreign_files(out)
     scan = pairs.scan()
     noisy = swap_captions(scan.captions, rate=rate, seed=seed)
     _clear(out)
@@ -194,8 +194,8 @@ def _refuse_other_noise(out: Path, sha256: str) -> None:
         )  # fmt: skip
 
 
-def _refuse_strangers(out: Path) -> None:
-    others = strangers(out)
+def _refuse_foreign_files(out: Path) -> None:
+    others = foreign_files(out)
     if others:
         more = "..." if len(others) > 3 else ""
         raise invalid(
@@ -207,7 +207,7 @@ def _refuse_strangers(out: Path) -> None:
 
 def _clear(out: Path) -> None:
     """Remove an earlier copy, whose shards the new one need not have; the manifest first."""
-    _refuse_strangers(out)
+    _refuse_foreign_files(out)
     (out / FILE).unlink(missing_ok=True)
     for path in out.iterdir() if out.is_dir() else ():
         path.unlink()

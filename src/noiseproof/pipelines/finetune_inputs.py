@@ -30,7 +30,7 @@ from noiseproof.detect.transition_estimate import TransitionEstimate, estimate_t
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.losses.batch import is_of_one_example, remembers
 from noiseproof.losses.losses import Options, check_complete, needs_transition, resolved
-from noiseproof.noise.applied import NONE, noise_sha256, said_of
+from noiseproof.noise.applied import NONE, noise_sha256, noise_summary
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.pipelines.cards import identity
 from noiseproof.pipelines.inputs import Part, Parts, open_one, open_parts
@@ -165,7 +165,7 @@ def make_tuning(job: FinetuneJob, accelerator: Any, config: RunConfig, parts: Pa
             )
     start = open_start(job.backbone, job.settings, seed=job.seed)
     _check_tune(job, start)
-    data, noise = parts.train.dataset, said_of_part(parts.train, manifest=job.noise_manifest)
+    data, noise = parts.train.dataset, part_noise_summary(parts.train, manifest=job.noise_manifest)
     _check_transition(job, len(data.class_names))
     meta, rows = _meta_set(job, config, data)
     if meta is not None and job.meta is not None:
@@ -271,8 +271,8 @@ def _lacks_transition(job: FinetuneJob) -> bool:
     return needs_transition(job.settings.loss) and job.settings.loss_options.get("transition") is None
 
 
-def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
-    """What a card says of noise in the labels of a part.
+def part_noise_summary(part: Part, *, manifest: Path | None) -> dict[str, Any]:
+    """Noise in the labels of a part, for a card.
 
     Args:
         part: to learn from.
@@ -281,5 +281,5 @@ def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
     if part.noise is None:
         return dict(NONE)
     if manifest is not None:
-        return said_of(part.noise, load_manifest(manifest).sha256)
-    return said_of(part.noise, noise_sha256(part.dataset, part.noise))
+        return noise_summary(part.noise, load_manifest(manifest).sha256)
+    return noise_summary(part.noise, noise_sha256(part.dataset, part.noise))

@@ -31,7 +31,7 @@ from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
 from noiseproof.features.extract import extract
 from noiseproof.pipelines.cards import identity
-from noiseproof.pipelines.finetune_inputs import said_of_part
+from noiseproof.pipelines.finetune_inputs import part_noise_summary
 from noiseproof.pipelines.inputs import Part, Parts, open_parts
 
 SCORES = "scores.parquet"
@@ -125,7 +125,7 @@ def open_selecting(job: DeftJob, accelerator: Any) -> Selecting:
     text = open_prompt_tower(job.model, data.class_names)
     start = _image_tower(job.model)
     settings = job.settings.model_copy(update={"tune": _tune_of(job, start)})
-    noise = said_of_part(parts.train, manifest=job.noise_manifest)
+    noise = part_noise_summary(parts.train, manifest=job.noise_manifest)
     this = identity(
         settings, seed=job.seed, noise=noise, data=data, targets=parts.train.given_labels,
         num_processes=accelerator.num_processes,
