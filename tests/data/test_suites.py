@@ -364,7 +364,7 @@ def test_sets_that_cannot_be_opened_say_why(root):
         open_suite_set("grammar_test", "test")
     with pytest.raises(MissingFile, match=r"There is no folder '.*objectnet-1\.0'"):
         open_suite_set("objectnet", "test")
-    with pytest.raises(MissingFile, match=r"There is no data set .*imagenet-a"):
+    with pytest.raises(MissingFile, match=r"data set '.*imagenet-a.*' does not exist"):
         open_suite_set("imagenet_a", "test")
 
 

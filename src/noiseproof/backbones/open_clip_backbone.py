@@ -14,7 +14,7 @@ from torch import nn
 from noiseproof.backbones.adapters.additions import Addition, add_to
 from noiseproof.backbones.downloads import downloading
 from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.backbones.timm_backbone import in_turn
+from noiseproof.backbones.timm_backbone import sequential
 from noiseproof.backbones.weights import SUFFIXES, load_exactly, read_checkpoint, read_header, under_prefix
 from noiseproof.core.errors import CheckpointMismatch, invalid, missing_extra
 from noiseproof.core.registry import unknown_name
@@ -57,7 +57,7 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
         name,
         layer=layer,
         encoder=tower,
-        geometry=in_turn(steps),
+        geometry=sequential(steps),
         mean=[float(value) for value in normalise.mean],
         std=[float(value) for value in normalise.std],
         description=f"open_clip {preprocessing}",

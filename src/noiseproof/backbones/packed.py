@@ -1,7 +1,7 @@
 """Encoders as two files that others can use: weights as float16 safetensors, and a JSON card.
 
-The card says how the encoder was made: command, settings, data, noise, accuracy, spectrum. It also has the
-preprocessing, and where among the weights the image tower is.
+The card has the command, settings, data, noise, accuracy and spectrum of the encoder, its preprocessing, and
+the prefix of the image tower's weights.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def hash_weights(module: nn.Module) -> str:
 
 
 class WeightsHeader(Document):
-    """What a file of weights says about itself in its header, should it lose its card.
+    """Header of a file of weights, should it lose its card.
 
     Attributes:
         noise: in the data that it was trained on.
@@ -62,7 +62,7 @@ def write_weights(path: str | Path, module: nn.Module, *, header: WeightsHeader 
     Args:
         path: of the file.
         module: what to write.
-        header: what the file says about itself.
+        header: of the file.
     """
     from safetensors.torch import save_file
 
@@ -153,8 +153,8 @@ def load_exactly(
     Args:
         module: what to load into.
         state: the weights.
-        source: where they are from, for the message.
-        dropped: names of layers that are not used here (the classifier): their keys may be there or not.
+        source: of the weights, for the message.
+        dropped: names of layers that are not used here (the classifier): their keys may be present or not.
 
     Raises:
         CheckpointMismatch: with the missing, unexpected and misshapen keys.

@@ -25,7 +25,7 @@ from noiseproof.core.registry import unknown_name
 
 
 def zoo_names() -> tuple[str, ...]:
-    """What may follow `zoo:`, by kind of pre-training and rate of noise."""
+    """Names that may follow `zoo:`, by kind of pre-training and rate of noise."""
     names = [each.name.removesuffix(".json") for each in _folder().iterdir() if each.name.endswith(".json")]
     return tuple(sorted(names, key=_by_rate))
 

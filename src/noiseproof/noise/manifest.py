@@ -1,4 +1,4 @@
-"""What was made wrong, on disk, so that another person can train on it and check it.
+"""Noise manifests: injected noise on disk, so that others can train on it and check it.
 
 ```
 DIR/noise.json              written last: kind, rates, transition matrix, seed, of which data, SHA-256
@@ -66,7 +66,7 @@ class NoiseManifest:
     Attributes:
         ids: n example ids.
         given: class ids or captions to train on, in the order of `ids`.
-        clean: those before.
+        clean: labels or captions before noise.
         flipped: labels that differ, or rows that have the caption of another.
         kind: name of the noise; "captions" for swapped captions.
         asked_rate: in [0, 1].
@@ -105,18 +105,18 @@ class NoiseManifest:
             data_fingerprint: of the whole data set they are from; compared where it is given.
 
         Raises:
-            BadData: the manifest was made for other data, or lacks an example.
+            BadData: the manifest was made for other data, or does not have an example.
         """
         return self.given[self.rows(ids, data_fingerprint)]
 
     def clean_for(
         self, ids: Sequence[str] | np.ndarray, *, data_fingerprint: str | None = None
     ) -> np.ndarray:
-        """The same for the labels or captions before."""
+        """Labels or captions before noise, see `given_for`."""
         return self.clean[self.rows(ids, data_fingerprint)]
 
     def as_labels(self) -> NoisyLabels:
-        """The same as the noise it is, for a manifest of labels."""
+        """The manifest as noisy labels; for manifests of labels only."""
         assert self.transition is not None
         return NoisyLabels(
             given=self.given,
@@ -130,7 +130,7 @@ class NoiseManifest:
         )
 
     def rows(self, ids: Sequence[str] | np.ndarray, data_fingerprint: str | None) -> np.ndarray:
-        """Where these examples are in it; see `given_for`."""
+        """Rows of these examples in the manifest, see `given_for`."""
         if data_fingerprint is not None and data_fingerprint != self.data_fingerprint:
             raise BadData(
                 f"The noise manifest was made for {self.data_name!r} with the fingerprint "
@@ -199,7 +199,7 @@ def manifest_sha256(
     data_fingerprint: str,
     class_names: Sequence[str] = (),
 ) -> str:
-    """What `write_manifest` would return; nothing is written."""
+    """SHA-256 that `write_manifest` returns; nothing is written."""
     return _contents(noisy, ids, data_name, data_fingerprint, class_names)[2]
 
 
@@ -210,7 +210,7 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
         folder: what `write_manifest` wrote.
 
     Raises:
-        MissingFile: there is none.
+        MissingFile: the folder has no manifest.
         DamagedFile: it is not what was written: the hash does not fit the data, or a file cannot be read.
     """
     path = Path(folder) / FILE
@@ -228,10 +228,10 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
         raise _damaged(path, f"it cannot be read ({error})") from error
     if digest != header.sha256:
         raise _damaged(
-            path, f"the SHA-256 of its contents is {digest[:16]}..., it says {header.sha256[:16]}..."
+            path, f"the SHA-256 of its contents is {digest[:16]}..., its header has {header.sha256[:16]}..."
         )
     if header.num_examples != len(table):
-        raise _damaged(path, f"it has {len(table)} examples and says {header.num_examples}")
+        raise _damaged(path, f"it has {len(table)} examples, its header has {header.num_examples}")
     return manifest
 
 
@@ -290,9 +290,9 @@ def _header(
 
 
 def _digest(header: dict[str, Any], table: pa.Table) -> str:
-    """Over the header as JSON and over every value of the table, each with its length before it.
+    """SHA-256 over the header as JSON and over every value of the table, each with its length before it.
 
-    The name of the data set is how it was typed, `photos` or `photos/`; its fingerprint says what it is.
+    The name of the data set is left out, since it depends on how it was typed, `photos` or `photos/`.
     """
     covered = {key: value for key, value in header.items() if key not in _NOT_HASHED}
     digest = hashlib.sha256(json.dumps(covered, sort_keys=True, allow_nan=False).encode())

@@ -98,7 +98,7 @@ def train(
 ) -> None:
     """Train `model` in place.
 
-    Killed at any step, the same call goes on from the last checkpoint in `folder` and ends, on a CPU, with
+    Killed at any step, the same call resumes from the last checkpoint in `folder` and ends, on a CPU, with
     the same bytes. Under `accelerate launch` or `torchrun` every process takes its share of each batch.
 
     Args:
@@ -256,7 +256,7 @@ def _check_weights(accelerator: Any, model: nn.Module, step: int) -> None:
 
 
 class _Log:
-    """A JSON line per logged step; lines after the checkpoint are dropped when a training goes on."""
+    """A JSON line per logged step; lines after the checkpoint are dropped when a training resumes."""
 
     def __init__(self, path: Path, begin: int, *, is_writer: bool) -> None:
         self._path, self._is_writer = path, is_writer

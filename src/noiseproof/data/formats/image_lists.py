@@ -51,7 +51,7 @@ def listed_images(
         paths: n of them, relative to `folder`; also the ids.
         labels: n class ids.
         class_names: k names.
-        request: what the user asked for.
+        request: of the user.
         folder: where the images are.
         clean_labels: n class ids, where the truth is known.
 
@@ -114,7 +114,7 @@ def list_lines(path: Path, owner: str, *, origin: str) -> list[tuple[int, str]]:
         origin: what the file comes with, for messages.
 
     Raises:
-        MissingFile: the file is absent; it is said where it comes from.
+        MissingFile: the file does not exist; the message has its origin.
         BadData: it is no text, or empty.
     """
     try:

@@ -53,7 +53,7 @@ def open_shards(address: str, request: Request) -> LabelledDataset:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the bytes of an image are: shard, first byte, number of bytes."""
+    """Position of the bytes of an image: shard, first byte, number of bytes."""
 
     shard: Path
     begin: int

@@ -109,7 +109,7 @@ def _labels(columns: Mapping[str, np.ndarray], name: str, images: LabelledDatase
 
 
 def _check_order(clean: np.ndarray, images: LabelledDataset, file: str) -> None:
-    """The labels have no ids: only the true ones tell whether they are in the order of the images."""
+    """Raise unless labels and images are in one order; labels have no ids, so true labels are compared."""
     differing = np.flatnonzero(clean != images.given_labels)
     if len(differing):
         raise BadData(

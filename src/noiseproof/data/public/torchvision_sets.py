@@ -38,7 +38,7 @@ def open_sklearn(address: str, request: Request) -> LabelledDataset:
 def open_torchvision(address: str, request: Request) -> LabelledDataset:
     """A class of `torchvision.datasets` that yields (image, class id); `NAME/train+val` joins two splits.
 
-    Files are looked for in the folder that the environment variable NOISEPROOF_DATA names, else in
+    Files are searched in the folder that the environment variable NOISEPROOF_DATA names, else in
     ~/.cache/noiseproof/data, and downloaded where they are absent.
 
     Raises:
@@ -67,7 +67,7 @@ class TorchvisionReader(AbstractReader):
         return int(self._starts[-1])
 
     def read(self, row: int) -> Any:
-        """A picture of any mode.
+        """An image of any mode.
 
         Raises:
             BadData: the file behind it is damaged.

@@ -1,4 +1,4 @@
-"""What a row of the tables of suites says."""
+"""Records for the rows of the tables of suites."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Split:
 
 @dataclass(frozen=True)
 class SuitePart:
-    """How splits are drawn from a set that is published in one piece; `test` is what `train` leaves.
+    """Draw of train and test from a data set that is published in one piece; one of the two is set.
 
     Attributes:
-        test_share: of every class, for `test`; or
-        train_per_class: examples of every class for `train`.
+        test_share: share of every class for the test split.
+        train_per_class: examples of every class for the training split.
     """
 
     test_share: float | None = None

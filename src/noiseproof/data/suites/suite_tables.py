@@ -1,7 +1,7 @@
-"""The data sets of the papers as data: where each comes from, and what it must look like.
+"""The data sets of the papers as a table: source, sizes and classes of each.
 
-Rows follow Chen et al. 2024 (ICLR), Tables 4, 5, 10 and 11. `printed` keeps what the tables say;
-`num_classes` and the sizes of the splits are those of the data sets themselves. `note` says where and why
+Rows follow Chen et al. 2024 (ICLR), Tables 4, 5, 10 and 11. `printed` keeps the numbers of the tables;
+`num_classes` and the sizes of the splits are those of the data sets themselves. `note` explains where and why
 the two differ.
 """
 

@@ -45,12 +45,12 @@ def suite_set(name: str) -> SuiteSet:
 def open_suite_set(
     name: str, split: str, *, source: str | None = None, allow_partial: bool = False
 ) -> LabelledDataset:
-    """A split of a data set of the papers, after a check that it is the one they used.
+    """Open a split of a data set of the papers, and check that it is the one they used.
 
     Args:
         name: a key of one of `SUITES`, such as "flowers102".
         split: "train" or "test"; for some sets "val".
-        source: where your copy is, as for `open_dataset`; by default what the table says.
+        source: your copy, as for `open_dataset`; by default the source in the table.
         allow_partial: take a copy of another size or with fewer classes, on purpose.
 
     Raises:
@@ -73,7 +73,7 @@ def open_suite(address: str, request: Request) -> LabelledDataset:
 
 
 def class_groups(name: str, dataset: Dataset, *, source: str | None = None) -> Groups:
-    """Which of ImageNet's 1,000 classes each class of an ImageNet variant stands for.
+    """Map the classes of an ImageNet variant to ImageNet's 1,000 classes.
 
     For `noiseproof.evaluate.class_groups.merged_probs`, so that a head for ImageNet can be evaluated.
 
