@@ -4,8 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from beartype import beartype
-from beartype.roar import BeartypeCallHintParamViolation, BeartypeCallHintReturnViolation
-from jaxtyping import Float
+from jaxtyping import Float, TypeCheckError
 
 from checked_types import checked
 from noiseproof.core.rng import stream
@@ -35,11 +34,11 @@ def test_arguments_and_results_are_checked_by_type_and_shape():
     rows, weights = np.ones((4, 3)), np.ones(4)
     assert sums(rows, weights).tolist() == [4.0, 4.0, 4.0]
     for wrong in ((rows[0], weights), (rows, weights[1:]), (rows.astype(int), weights), ([[1.0]], weights)):
-        with pytest.raises(BeartypeCallHintParamViolation):
+        with pytest.raises(TypeCheckError):
             sums(*wrong)
-    with pytest.raises(BeartypeCallHintParamViolation):
+    with pytest.raises(TypeCheckError):
         sums(rows, weights, axis="0")
-    with pytest.raises(BeartypeCallHintReturnViolation):
+    with pytest.raises(TypeCheckError, match="return"):
         sums(rows, weights, axis=1)
 
 
@@ -50,7 +49,7 @@ def test_lengths_of_one_call_bind_no_other():
 
 def test_fields_of_a_dataclass_are_checked_together():
     assert Pair(np.ones((2, 3)), np.ones(2)).left.shape == (2, 3)
-    with pytest.raises(BeartypeCallHintParamViolation):
+    with pytest.raises(TypeCheckError):
         Pair(np.ones((2, 3)), np.ones(3))
 
 
@@ -61,7 +60,7 @@ def test_generators_are_checked_when_they_are_called():
 
 
 def test_the_package_itself_is_checked():
-    with pytest.raises(BeartypeCallHintParamViolation):
+    with pytest.raises(TypeCheckError):
         stream("zero", "a name")
-    with pytest.raises(BeartypeCallHintParamViolation):
+    with pytest.raises(TypeCheckError):
         all_metrics(np.ones(4), np.zeros(4, int))

@@ -89,5 +89,7 @@ def test_commands_and_python_of_a_document_run(document, toy_folder, capsys):
                 if line not in RUN_BY_CI:
                     program, *arguments = shlex.split(line)
                     assert program == "noiseproof"
+                    if arguments[0] == "run" and "--max-steps" not in arguments:
+                        arguments += ["--max-steps", "20"]  # the commands are tested, not what heads learn
                     result = CliRunner().invoke(app, arguments)
                     assert result.exit_code == 0, f"{line}\n{result.output}"
