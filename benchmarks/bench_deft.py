@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from noiseproof.adapt.learnable import Tune, Tuned, num_learning, tune_encoder
 from noiseproof.backbones.text_towers import PromptTower
 from noiseproof.backbones.timm_models import import_timm
-from noiseproof.detect.prompts import PromptOptions, first_contexts
+from noiseproof.detect.prompts import first_contexts
 from noiseproof.pipelines.deft.tower import DualPrompts, dual_prompts_loss
 
 Step = Callable[[], object]
@@ -36,7 +36,7 @@ class Kept(nn.Module):
 
 
 def step_of(tower: nn.Module, text: PromptTower, rows: Tensor, num_classes: int) -> Step:
-    model = DualPrompts(tower, text, first_contexts(text, options=PromptOptions(), seed=0)).train()
+    model = DualPrompts(tower, text, first_contexts(text, num_context=16, seed=0)).train()
     optimizer = torch.optim.SGD(
         [each for each in model.parameters() if each.requires_grad], lr=0.03, momentum=0.9
     )

@@ -17,17 +17,17 @@ import torch
 
 from noiseproof import LinearProbe, MLPProbe, NMTune
 from noiseproof.heads.abstract import AbstractHead
-from noiseproof.heads.fit import Examples, fit_specs
+from noiseproof.heads.fit import TrainingExamples, fit_specs
 from published import PublishedHead, published_step
 
 
-def ours(head: AbstractHead, examples: Examples, *, seeds: int = 1) -> Callable[[], object]:
+def ours(head: AbstractHead, examples: TrainingExamples, *, seeds: int = 1) -> Callable[[], object]:
     """The library's own loop over exactly one epoch."""
     specs = [head.set_params(seed=seed).spec() for seed in range(seeds)]
     return lambda: fit_specs(specs, examples)
 
 
-def published(examples: Examples, batch: int, *, weight: float) -> Callable[[], object]:
+def published(examples: TrainingExamples, batch: int, *, weight: float) -> Callable[[], object]:
     """As published: one step per batch."""
     features, labels = examples.views[0], examples.given_labels
     head = PublishedHead(features.shape[1], examples.num_classes)
@@ -66,7 +66,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.rand(n, args.dim, generator=generator)
     labels = torch.randint(args.classes, (n,), generator=generator)
-    examples = Examples((features,), labels, args.classes)
+    examples = TrainingExamples((features,), labels, args.classes)
     options = {"epochs": 1, "batch_size": args.batch}
     found = medians(
         {

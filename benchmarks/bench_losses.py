@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from noiseproof.heads.estimators import HEADS
-from noiseproof.heads.fit import Examples, fit_specs
+from noiseproof.heads.fit import TrainingExamples, fit_specs
 from noiseproof.losses.losses import TABLE, needs_transition
 
 
-def epoch(kind: str, loss: str, examples: Examples, batch: int) -> Callable[[], object]:
+def epoch(kind: str, loss: str, examples: TrainingExamples, batch: int) -> Callable[[], object]:
     """The library's own loop over exactly one epoch."""
     k = examples.num_classes
     noise = {"transition": 0.8 * np.eye(k) + 0.2 / k} if needs_transition(loss) else None
@@ -57,7 +57,7 @@ def main() -> None:
     n = args.batch * args.steps
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(args.classes, (n,), generator=generator)
-    examples = Examples((torch.rand(n, args.dim, generator=generator),), labels, args.classes)
+    examples = TrainingExamples((torch.rand(n, args.dim, generator=generator),), labels, args.classes)
     kinds = args.heads.split(",")
     found = {}
     for kind in kinds:

@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noiseproof.backbones.timm_models import import_timm
-from noiseproof.heads.modules import Architecture, Head
+from noiseproof.heads.modules import Architecture, StackedHeads
 from noiseproof.robust.meta_gradient import DenseStep, NetworkStep, is_dense
-from noiseproof.robust.weight_net import Weigher, WeightOptions
+from noiseproof.robust.weight_net import ExampleWeighter, WeightNetOptions
 from published import published_meta_step
 
 CLASSES, DIM, INNER_RATE = 10, 320, 0.1
@@ -32,7 +32,7 @@ Step = Callable[[], object]
 
 def head(hidden_layers: int) -> nn.Module:
     generators = [torch.Generator().manual_seed(0)]
-    return Head(DIM, CLASSES, Architecture(hidden_layers=hidden_layers), generators=generators)
+    return StackedHeads(DIM, CLASSES, Architecture(hidden_layers=hidden_layers), generators=generators)
 
 
 def resnet8() -> nn.Module:
@@ -57,13 +57,13 @@ def batch_of(name: str, rows: int) -> dict[str, Tensor]:
 
 
 def losses(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    is_head = isinstance(model, Head)
+    is_head = isinstance(model, StackedHeads)
     logits = model(batch["inputs"][None])[1][0] if is_head else model(batch["inputs"])
     return F.cross_entropy(logits, batch["given_labels"], reduction="none")
 
 
 def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
-    if isinstance(model, Head):
+    if isinstance(model, StackedHeads):
         return torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     return torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
 
@@ -82,8 +82,8 @@ def plain(name: str, batch: dict[str, Tensor]) -> Step:
 
 def ours(name: str, batch: dict[str, Tensor], meta: dict[str, Tensor], *, update_every: int) -> Step:
     model = NETWORKS[name]().train()
-    optimizer, weigher = optimizer_of(model), Weigher(WeightOptions(update_every=update_every))
-    make = DenseStep if isinstance(model, Head) and is_dense(model) else NetworkStep
+    optimizer, weigher = optimizer_of(model), ExampleWeighter(WeightNetOptions(update_every=update_every))
+    make = DenseStep if isinstance(model, StackedHeads) and is_dense(model) else NetworkStep
 
     def one() -> None:
         step = make(model, batch, losses)
@@ -103,7 +103,7 @@ def ours(name: str, batch: dict[str, Tensor], meta: dict[str, Tensor], *, update
 
 def second_order(name: str, batch: dict[str, Tensor], meta: dict[str, Tensor]) -> Step:
     model = NETWORKS[name]().train()
-    optimizer, weigher = optimizer_of(model), Weigher(WeightOptions())
+    optimizer, weigher = optimizer_of(model), ExampleWeighter(WeightNetOptions())
     return lambda: published_meta_step(
         model, optimizer, weigher.net, weigher.optimizer, losses, batch, meta, rate=INNER_RATE
     )

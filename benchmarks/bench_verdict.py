@@ -18,7 +18,7 @@ import numpy as np
 
 from noiseproof import open_dataset
 from noiseproof.config.data import default_cache
-from noiseproof.diagnose.verdict import Reference, Verdict, leave_one_out, verdict
+from noiseproof.diagnose.verdict import Reference, Verdict, leave_one_out_verdicts, verdict
 from noiseproof.pipelines.verdict import parse_references, sentence, signatures, zoo_rates
 
 INSIDE, ENDS, UNSEEN = "left out, inside the range", "left out, at its ends", "unseen"
@@ -45,7 +45,7 @@ def main() -> None:
         dataset = open_dataset(name, label=args.label, limit=args.limit)
         known = signatures(dataset, references, store=args.cache, num_draws=args.draws)
         ends = {known[0].rate, known[-1].rate}
-        found = leave_one_out(known, max_width=args.max_width)
+        found = leave_one_out_verdicts(known, max_width=args.max_width)
         rows += [(name, one, answer, ENDS if one.rate in ends else INSIDE) for one, answer in found]
         unseen = signatures(dataset, parse_references(args.unseen), store=args.cache, num_draws=args.draws)
         rows += [

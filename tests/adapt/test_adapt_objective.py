@@ -7,13 +7,13 @@ import torch
 from noiseproof.adapt.objective import classification_loss
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import isolated
-from noiseproof.losses.losses import TABLE, resolved
+from noiseproof.losses.losses import TABLE, resolve_options
 
 MATRIX = [[0.8, 0.2], [0.3, 0.7]]
 
 
 def loss_of(name, options=None, *, num_examples=2):
-    options = resolved(name, options)
+    options = resolve_options(name, options)
     loss, _ = classification_loss(name, options, num_examples=num_examples, num_classes=2)
     return loss
 
@@ -75,7 +75,8 @@ def test_what_a_loss_draws_depends_on_the_step_alone():
 def test_what_a_loss_remembers_can_be_saved():
     batch = batch_of(torch.linspace(-2, 2, 16).view(8, 2).cos(), [0, 1, 1, 0, 0, 0, 1, 1])
     made = [
-        classification_loss("elr", resolved("elr", None), num_examples=8, num_classes=2) for _ in range(2)
+        classification_loss("elr", resolve_options("elr", None), num_examples=8, num_classes=2)
+        for _ in range(2)
     ]
     (one, of_one), (other, of_other) = made
     first = float(one(torch.nn.Identity(), batch))
@@ -88,5 +89,5 @@ def test_what_a_loss_remembers_can_be_saved():
 
 
 def test_a_loss_without_memory_has_nothing_to_save():
-    _, companions = classification_loss("gce", resolved("gce", None), num_examples=8, num_classes=2)
+    _, companions = classification_loss("gce", resolve_options("gce", None), num_examples=8, num_classes=2)
     assert companions == {}

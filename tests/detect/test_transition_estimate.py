@@ -8,8 +8,8 @@ import pytest
 
 from noiseproof import corrupt_labels, estimate_transition
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.detect import confident
-from noiseproof.detect.consensus import Consensus, Surprise, label_consensus, solve_consensus
+from noiseproof.detect import confident_learning
+from noiseproof.detect.consensus import Consensus, ConsensusLoss, label_consensus, solve_consensus
 from noiseproof.detect.transition_estimate import METHODS, TransitionEstimate, anchor_rows, from_joint
 
 ASYMMETRIC = np.array([[0.8, 0.2, 0.0], [0.05, 0.65, 0.3], [0.1, 0.0, 0.9]])
@@ -109,7 +109,9 @@ def test_doubt_by_hand():
 
 
 def confident_joint(probs, given):
-    return confident.confident_joint(confident.confidence(probs, given), given, num_classes=probs.shape[1])
+    return confident_learning.confident_joint(
+        confident_learning.confidence(probs, given), given, num_classes=probs.shape[1]
+    )
 
 
 def test_confident_joint_by_hand():
@@ -229,7 +231,7 @@ def test_surprise_equals_a_slow_loop_and_its_gradient_finite_differences():
         return total
 
     flat = rng.normal(size=k * k + k)
-    value, gradient = Surprise(consensus)(flat)
+    value, gradient = ConsensusLoss(consensus)(flat)
     assert value == pytest.approx(slow(flat))
     steps = 1e-5 * np.eye(len(flat))
     numerical = [(slow(flat + step) - slow(flat - step)) / 2e-5 for step in steps]
@@ -290,7 +292,7 @@ def test_probabilities_that_do_not_sum_to_one_are_named(method):
     probs, given = np.full((6, 2), 0.5), np.arange(6) % 2
     for row in ([0.5, 0.4], [1.5, -0.5]):
         probs[4] = row
-        with pytest.raises(BadData, match=r"`probs` has the row 4 with the sum .*not logits"):
+        with pytest.raises(BadData, match=r"Row 4 of `probs` has the sum .*not logits"):
             estimate_transition(None, given, method=method, probs=probs)
     probs[4] = np.nan
     with pytest.raises(BadData, match=r"`probs` has NaN or infinity in row 4"):

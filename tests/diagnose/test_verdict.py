@@ -4,7 +4,7 @@ from synthetic_encoders import RATES, features_under
 
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.diagnose.signature import Signature, signature
-from noiseproof.diagnose.verdict import Reference, leave_one_out, verdict
+from noiseproof.diagnose.verdict import Reference, leave_one_out_verdicts, verdict
 
 
 def known(rates=RATES, **options):
@@ -59,7 +59,7 @@ def test_where_noise_leaves_no_trace_hardly_anything_is_told():
 
 
 def test_leaving_one_out_is_right_about_its_noise(references):
-    found = leave_one_out(references)
+    found = leave_one_out_verdicts(references)
     assert [one.rate for one, _ in found] == list(RATES)
     told = [(one.rate, each) for one, each in found if each.can_tell]
     assert len(told) >= 4

@@ -12,9 +12,9 @@ from noiseproof import LinearProbe, MLPProbe, NMTune
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.heads import fit
 from noiseproof.heads.abstract import fit_heads
-from noiseproof.heads.fit import Examples, fit_specs, num_steps, objective
-from noiseproof.heads.modules import Architecture, Head
-from noiseproof.heads.recipes import RECIPES, Regularization, Spec, Training
+from noiseproof.heads.fit import TrainingExamples, fit_specs, num_steps, objective
+from noiseproof.heads.modules import Architecture, StackedHeads
+from noiseproof.heads.recipes import RECIPES, HeadSpec, Regularization, Training
 from noiseproof.losses.batch import batch_loss
 
 N, D, K = 50, 6, 3
@@ -27,10 +27,12 @@ def data(views: int = 1, seed: int = 0):
     return [(centres + rng.normal(size=(N, D))).astype(np.float32) for _ in range(views)], labels
 
 
-def examples(views: int = 1) -> Examples:
+def examples(views: int = 1) -> TrainingExamples:
     matrices, labels = data(views)
     dtype = torch.get_default_dtype()
-    return Examples(tuple(torch.from_numpy(m).to(dtype) for m in matrices), torch.from_numpy(labels), K)
+    return TrainingExamples(
+        tuple(torch.from_numpy(m).to(dtype) for m in matrices), torch.from_numpy(labels), K
+    )
 
 
 @pytest.fixture
@@ -62,7 +64,9 @@ def loss_of(module, spec, features, labels, num_views=1):
     return objective(module, [spec], features, labels, torch.arange(b)[None], loss=loss)
 
 
-def slow_objective(spec: Spec, module: nn.Module, classify: nn.Linear, scale, features, labels, num_views):
+def slow_objective(
+    spec: HeadSpec, module: nn.Module, classify: nn.Linear, scale, features, labels, num_views
+):
     """The published formulas in float64, for one head on one batch of stacked views."""
     z = module(features)
     if scale is not None:
@@ -83,7 +87,7 @@ def slow_objective(spec: Spec, module: nn.Module, classify: nn.Linear, scale, fe
     return loss + r.weight_mse * mse + r.weight_cov * cov - r.weight_svd * svd
 
 
-def plain_head(module: Head, architecture: Architecture):
+def plain_head(module: StackedHeads, architecture: Architecture):
     """The same head as torch's own layers, in the precision of the module."""
     dtype = module.classify.weight.dtype
 
@@ -110,7 +114,7 @@ def plain_head(module: Head, architecture: Architecture):
 def test_loss_equals_the_published_formulas(recipe, num_views):
     spec = RECIPES[recipe]
     generator = torch.Generator().manual_seed(0)
-    module = Head(D, K, spec.architecture, generators=[generator]).double().train()
+    module = StackedHeads(D, K, spec.architecture, generators=[generator]).double().train()
     features = torch.randn(1, 7 * num_views, D, generator=generator, dtype=torch.float64)
     labels = torch.randint(K, (1, 7), generator=generator).repeat(1, num_views)
     found = loss_of(module, spec, features, labels, num_views)
@@ -119,7 +123,7 @@ def test_loss_equals_the_published_formulas(recipe, num_views):
     assert found.tolist() == pytest.approx([expected.item()], rel=1e-10)
 
 
-def released(**weights) -> Spec:
+def released(**weights) -> HeadSpec:
     none = {"weight_mse": 0.0, "weight_cov": 0.0, "weight_svd": 0.0}
     return replace(
         RECIPES["released"], regularization=replace(RECIPES["released"].regularization, **none | weights)
@@ -129,7 +133,9 @@ def released(**weights) -> Spec:
 def test_released_consistency_compares_view_two_with_view_one():
     """Only z of the second view and f of the first count; hand-made so that any other pairing shows."""
     spec = released(weight_mse=1.0)
-    module = Head(2, 2, Architecture(1, 4.0, use_residual=True), generators=[torch.Generator()]).double()
+    module = StackedHeads(
+        2, 2, Architecture(1, 4.0, use_residual=True), generators=[torch.Generator()]
+    ).double()
     module.reshape.scale.data.zero_()  # z is f
     first, second = torch.tensor([[1.0, 0.0], [0.0, 3.0]]), torch.tensor([[0.0, 2.0], [0.0, 4.0]])
     features = torch.cat([first, second])[None].double()
@@ -143,7 +149,7 @@ def test_released_consistency_compares_view_two_with_view_one():
 def test_paper_consistency_compares_each_row_with_itself():
     spec = replace(RECIPES["paper"], regularization=Regularization(weight_mse=1.0))
     architecture = Architecture(1, 4.0, use_residual=True, residual_scale=0.0)
-    module = Head(2, 2, architecture, generators=[torch.Generator()]).double()
+    module = StackedHeads(2, 2, architecture, generators=[torch.Generator()]).double()
     features = torch.tensor([[[1.0, 0.0], [0.0, 3.0], [0.0, 2.0], [5.0, 4.0]]]).double()
     labels = torch.tensor([[0, 1, 0, 1]])
     plain = loss_of(module, replace(spec, regularization=Regularization()), features, labels)
@@ -151,12 +157,12 @@ def test_paper_consistency_compares_each_row_with_itself():
 
 
 def test_dominance_is_maximised_and_covariance_minimised():
-    module = Head(D, K, Architecture(), generators=[torch.Generator().manual_seed(1)])
+    module = StackedHeads(D, K, Architecture(), generators=[torch.Generator().manual_seed(1)])
     features = torch.from_numpy(data()[0][0])[None, :20]
     labels = (torch.arange(20) % K)[None]
-    plain = loss_of(module, Spec(), features, labels)
+    plain = loss_of(module, HeadSpec(), features, labels)
     for name, sign in (("weight_svd", -1), ("weight_cov", 1), ("weight_mse", 1)):
-        spec = Spec(regularization=Regularization(**{name: 0.5}))
+        spec = HeadSpec(regularization=Regularization(**{name: 0.5}))
         assert (loss_of(module, spec, features, labels) - plain).item() * sign > 0
 
 
@@ -188,17 +194,17 @@ def test_a_head_takes_all_of_its_recipe_and_nothing_of_another(recipe):
 @pytest.mark.parametrize(
     ("spec", "num_views"),
     [
-        (Spec(Architecture(hidden_layers=0), training=short(learning_rate=0.01, weight_decay=0.1)), 1),
+        (HeadSpec(Architecture(hidden_layers=0), training=short(learning_rate=0.01, weight_decay=0.1)), 1),
         (replace(RECIPES["paper"], training=short(learning_rate=0.003, decay="linear", warmup_steps=3)), 1),
         (replace(RECIPES["released"], training=short(weight_decay=0.05)), 2),
-        (Spec(Architecture(2), training=short(epochs=3, max_steps=5)), 1),
+        (HeadSpec(Architecture(2), training=short(epochs=3, max_steps=5)), 1),
     ],
 )
 @pytest.mark.usefixtures("in_float64")
 def test_loop_equals_a_slow_one_with_torch_layers_and_adamw(spec, num_views, monkeypatch):
     spec = replace(spec, seed=5)
     batches: list[torch.Tensor] = []
-    first: list[Head] = []
+    first: list[StackedHeads] = []
     objective_of_loop = fit.objective
 
     def spy(module, specs, features, labels, index, *, loss):
@@ -256,7 +262,7 @@ def test_every_epoch_sees_each_example_once_in_every_view(monkeypatch):
         return original(module, specs, features, labels, index, loss=loss)
 
     monkeypatch.setattr(fit, "objective", spy)
-    fit_specs([Spec(training=short(epochs=3))], examples(2))
+    fit_specs([HeadSpec(training=short(epochs=3))], examples(2))
     assert len(seen) == 12
     assert all(len(batch) in (12, 13) for batch in seen)
     epochs = [[row for batch in seen[i : i + 4] for row in batch] for i in (0, 4, 8)]
@@ -323,7 +329,7 @@ def test_a_stack_of_seeds_equals_separate_fits_in_float32(architecture):
 
 def check_stack_of_seeds(architecture, tolerance):
     terms = RECIPES["paper"].regularization if architecture.hidden_layers else Regularization()
-    specs = [Spec(architecture, terms, short(), seed) for seed in (0, 1, 2)]
+    specs = [HeadSpec(architecture, terms, short(), seed) for seed in (0, 1, 2)]
     together = fit._fit_stack(specs, examples(), None)
     for spec, state in zip(specs, together, strict=True):
         (alone,) = fit_specs([spec], examples())
@@ -334,9 +340,15 @@ def check_stack_of_seeds(architecture, tolerance):
 
 def test_members_of_a_stack_keep_their_own_rates_decays_and_weights():
     specs = [
-        Spec(Architecture(), Regularization(0.0, 0.0, 0.3), short(learning_rate=1e-2, weight_decay=0.0), 1),
-        Spec(Architecture(), Regularization(0.5, 0.0, 0.0), short(learning_rate=1e-3, weight_decay=0.5), 1),
-        Spec(Architecture(), Regularization(0.0, 2.0, 0.0), short(learning_rate=3e-4, weight_decay=0.1), 2),
+        HeadSpec(
+            Architecture(), Regularization(0.0, 0.0, 0.3), short(learning_rate=1e-2, weight_decay=0.0), 1
+        ),
+        HeadSpec(
+            Architecture(), Regularization(0.5, 0.0, 0.0), short(learning_rate=1e-3, weight_decay=0.5), 1
+        ),
+        HeadSpec(
+            Architecture(), Regularization(0.0, 2.0, 0.0), short(learning_rate=3e-4, weight_decay=0.1), 2
+        ),
     ]
     together = fit._fit_stack(specs, examples(), None)
     for spec, state in zip(specs, together, strict=True):
@@ -346,11 +358,11 @@ def test_members_of_a_stack_keep_their_own_rates_decays_and_weights():
 
 def test_results_do_not_depend_on_order_or_company():
     heads = [
-        Spec(Architecture(hidden_layers=0), training=short(learning_rate=0.01), seed=1),
-        Spec(Architecture(), RECIPES["paper"].regularization, short(), 0),
-        Spec(Architecture(hidden_layers=0), training=short(learning_rate=0.1), seed=2),
-        Spec(Architecture(), Regularization(), short(), 0),
-        Spec(Architecture(hidden_layers=0), training=short(epochs=1), seed=1),
+        HeadSpec(Architecture(hidden_layers=0), training=short(learning_rate=0.01), seed=1),
+        HeadSpec(Architecture(), RECIPES["paper"].regularization, short(), 0),
+        HeadSpec(Architecture(hidden_layers=0), training=short(learning_rate=0.1), seed=2),
+        HeadSpec(Architecture(), Regularization(), short(), 0),
+        HeadSpec(Architecture(hidden_layers=0), training=short(epochs=1), seed=1),
     ]
     forward = fit_specs(heads, examples())
     backward = fit_specs(heads[::-1], examples())[::-1]
@@ -399,7 +411,7 @@ def test_seeds_share_neither_weights_nor_batches(monkeypatch):
         return original(module, specs, features, labels, index, loss=loss)
 
     monkeypatch.setattr(fit, "objective", spy)
-    specs = [Spec(Architecture(hidden_layers=0), training=short(), seed=seed) for seed in (0, 1)]
+    specs = [HeadSpec(Architecture(hidden_layers=0), training=short(), seed=seed) for seed in (0, 1)]
     fit_specs(specs, examples())
     assert len(batches) == 8  # trained together
     assert all(not torch.equal(batch[0], batch[1]) for batch in batches)
@@ -444,10 +456,10 @@ def test_second_view_that_is_not_finite_names_its_row():
 
 def test_progress_counts_the_planned_steps_of_every_head():
     specs = [
-        Spec(Architecture(hidden_layers=0), training=short(), seed=0),
-        Spec(Architecture(hidden_layers=0), training=short(), seed=1),
-        Spec(Architecture(), training=short(epochs=3)),
-        Spec(Architecture(), training=short(epochs=30, max_steps=7)),
+        HeadSpec(Architecture(hidden_layers=0), training=short(), seed=0),
+        HeadSpec(Architecture(hidden_layers=0), training=short(), seed=1),
+        HeadSpec(Architecture(), training=short(epochs=3)),
+        HeadSpec(Architecture(), training=short(epochs=30, max_steps=7)),
     ]
     taken: list[int] = []
     fit_specs(specs, examples(), on_step=taken.append)

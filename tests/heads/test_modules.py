@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from noiseproof.heads.modules import ACTIVATIONS, Architecture, Head, StackedBatchNorm, StackedLinear
+from noiseproof.heads.modules import ACTIVATIONS, Architecture, StackedBatchNorm, StackedHeads, StackedLinear
 
 
 def generators(*seeds: int) -> list[torch.Generator]:
@@ -19,7 +19,7 @@ def num_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def as_torch_modules(head: Head, member: int, architecture: Architecture) -> nn.Module:
+def as_torch_modules(head: StackedHeads, member: int, architecture: Architecture) -> nn.Module:
     """One member as plain torch layers with the same numbers: the published head, written out."""
     activations = {
         "relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "identity": nn.Identity
@@ -54,7 +54,7 @@ def as_torch_modules(head: Head, member: int, architecture: Architecture) -> nn.
 def test_number_of_parameters_is_exact(d, ratio, hidden, layers, batch_norm, residual):
     k, members = 7, 2
     architecture = Architecture(layers, ratio, use_batch_norm=batch_norm, use_residual=residual)
-    head = Head(d, k, architecture, generators=generators(*range(members)))
+    head = StackedHeads(d, k, architecture, generators=generators(*range(members)))
     expected = (d * hidden + hidden) + (layers - 1) * (hidden * hidden + hidden) + (hidden * d + d)
     expected += layers * 2 * hidden if batch_norm else 0
     expected += d if residual else 0
@@ -67,12 +67,12 @@ def test_number_of_parameters_is_exact(d, ratio, hidden, layers, batch_norm, res
 
 @pytest.mark.parametrize("d", [32, 50])
 def test_default_mlp_has_eight_d_squared_weights(d):
-    head = Head(d, 3, Architecture(), generators=generators(0))
+    head = StackedHeads(d, 3, Architecture(), generators=generators(0))
     assert num_parameters(head.reshape) == 8 * d**2 + 5 * d
 
 
 def test_linear_probe_is_one_layer_on_the_features_themselves():
-    head = Head(6, 3, Architecture(hidden_layers=0), generators=generators(0))
+    head = StackedHeads(6, 3, Architecture(hidden_layers=0), generators=generators(0))
     x = normal(1, 4, 6)
     z, logits = head(x)
     assert num_parameters(head) == 6 * 3 + 3
@@ -87,7 +87,7 @@ def test_linear_probe_is_one_layer_on_the_features_themselves():
 def test_classifier_starts_as_released():
     """Uniform in +-sqrt(6 / d) (Kaiming, a = 0) with zero bias."""
     d, k = 200, 100
-    head = Head(d, k, Architecture(hidden_layers=0), generators=generators(3))
+    head = StackedHeads(d, k, Architecture(hidden_layers=0), generators=generators(3))
     bound = math.sqrt(6 / d)
     weight = head.classify.weight.detach()
     assert weight.abs().max().item() <= bound
@@ -99,7 +99,7 @@ def test_classifier_starts_as_released():
 
 def test_mlp_starts_like_torch_layers():
     d = 100
-    head = Head(d, 2, Architecture(hidden_layers=2), generators=generators(3))
+    head = StackedHeads(d, 2, Architecture(hidden_layers=2), generators=generators(3))
     for layer, num_in in (
         (head.reshape.hidden[0], d),
         (head.reshape.hidden[1], 4 * d),
@@ -112,7 +112,7 @@ def test_mlp_starts_like_torch_layers():
 
 
 def test_members_differ_by_their_generators_only():
-    head = Head(6, 3, Architecture(), generators=generators(1, 2, 1))
+    head = StackedHeads(6, 3, Architecture(), generators=generators(1, 2, 1))
     weight = head.reshape.hidden[0].weight
     assert torch.equal(weight[0], weight[2])
     assert not torch.equal(weight[0], weight[1])
@@ -128,7 +128,7 @@ def test_members_differ_by_their_generators_only():
 )
 def test_each_member_equals_plain_torch_layers(layers, activation, batch_norm, residual):
     architecture = Architecture(layers, 4.0, activation, batch_norm, residual, residual_scale=0.5)
-    head = Head(10, 3, architecture, generators=generators(1, 2, 3)).train()
+    head = StackedHeads(10, 3, architecture, generators=generators(1, 2, 3)).train()
     x = normal(3, 6, 10)
     plain = [as_torch_modules(head, i, architecture).train() for i in range(3)]
     for is_training in (True, False):
@@ -146,25 +146,27 @@ def test_each_member_equals_plain_torch_layers(layers, activation, batch_norm, r
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_a_member_of_a_stack_equals_the_same_head_alone(batch_norm, residual):
     architecture = Architecture(2, 4.0, use_batch_norm=batch_norm, use_residual=residual, dropout=0.4)
-    together = Head(5, 3, architecture, generators=generators(7, 8, 9)).train()
+    together = StackedHeads(5, 3, architecture, generators=generators(7, 8, 9)).train()
     x = normal(3, 6, 5)
     z, logits = together(x)
     for i, seed in enumerate((7, 8, 9)):
-        alone = Head(5, 3, architecture, generators=generators(seed)).train()
+        alone = StackedHeads(5, 3, architecture, generators=generators(seed)).train()
         z_alone, logits_alone = alone(x[i : i + 1])
         assert z[i].detach().numpy() == pytest.approx(z_alone[0].detach().numpy(), abs=1e-6)
         assert logits[i].detach().numpy() == pytest.approx(logits_alone[0].detach().numpy(), abs=1e-5)
 
 
 def test_residual_scale_is_learnable_per_feature_and_starts_as_asked():
-    head = Head(5, 3, Architecture(use_residual=True, residual_scale=0.25), generators=generators(0, 1))
+    head = StackedHeads(
+        5, 3, Architecture(use_residual=True, residual_scale=0.25), generators=generators(0, 1)
+    )
     assert isinstance(head.reshape.scale, nn.Parameter)
     assert head.reshape.scale.shape == (2, 1, 5)
     assert torch.equal(head.reshape.scale, torch.full((2, 1, 5), 0.25))
 
 
 def test_residual_scale_of_zero_leaves_the_features():
-    head = Head(5, 3, Architecture(use_residual=True, residual_scale=0.0), generators=generators(0))
+    head = StackedHeads(5, 3, Architecture(use_residual=True, residual_scale=0.0), generators=generators(0))
     x = normal(1, 4, 5)
     assert torch.equal(head(x)[0], x)
 
@@ -214,7 +216,7 @@ def test_batch_norm_of_one_example_uses_what_it_knows():
 
 def test_dropout_keeps_the_mean_and_drops_the_asked_part():
     architecture = Architecture(1, 100.0, "identity", dropout=0.3)
-    head = Head(20, 2, architecture, generators=generators(0)).train()
+    head = StackedHeads(20, 2, architecture, generators=generators(0)).train()
     mask = head.reshape._mask(torch.zeros(1, 50, 2000))
     values = mask.unique()
     assert values.tolist() == pytest.approx([0.0, 1 / 0.7])
@@ -223,7 +225,7 @@ def test_dropout_keeps_the_mean_and_drops_the_asked_part():
 
 
 def test_dropout_masks_are_each_members_own():
-    head = Head(5, 2, Architecture(dropout=0.5), generators=generators(1, 2)).train()
+    head = StackedHeads(5, 2, Architecture(dropout=0.5), generators=generators(1, 2)).train()
     x = normal(1, 4, 5).expand(2, -1, -1)
     first, second = head.reshape._mask(torch.zeros(2, 4, 128))
     assert not torch.equal(first, second)

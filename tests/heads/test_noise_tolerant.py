@@ -10,7 +10,7 @@ from noiseproof.core.errors import InvalidArgument
 from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.estimators import load_head
-from noiseproof.heads.fit import Examples, _loss, _stacks
+from noiseproof.heads.fit import TrainingExamples, _loss, _stacks
 from noiseproof.losses.losses import TABLE, needs_transition
 from noiseproof.posterior.true_labels import true_label_probs
 
@@ -40,7 +40,7 @@ def numbers(head) -> np.ndarray:
 def test_loss_of_a_batch_by_hand():
     """Two examples in two views; what they are given as does not matter."""
     probs = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
-    examples = Examples((torch.zeros(2, 4),) * 2, torch.tensor([1, 1]), 2, probs)
+    examples = TrainingExamples((torch.zeros(2, 4),) * 2, torch.tensor([1, 1]), 2, probs)
     log_probs = torch.tensor([[0.5, 0.5], [0.75, 0.25]]).log().repeat(2, 1)[None]  # view by view
     loss = _loss([NMTune(noise_tolerant=True).spec()], examples)
     found = loss(log_probs, torch.tensor([[1, 1, 1, 1]]), torch.tensor([[0, 1]]))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noiseproof.heads.step_budget import plan
+from noiseproof.heads.step_budget import step_budget
 from noiseproof.training.schedule import learning_rate_factor
 
 
@@ -47,7 +47,7 @@ def test_rates_stay_in_bounds_and_fall_after_the_warm_up(num_steps, warmup, deca
     n=st.integers(2, 10**7), epochs=st.integers(1, 100), batch_size=st.integers(1, 4096),
 )  # fmt: skip
 def test_published_schedule_is_unchanged_without_a_bound(n, epochs, batch_size):
-    asked = plan(n, epochs=epochs, batch_size=batch_size)
+    asked = step_budget(n, epochs=epochs, batch_size=batch_size)
     assert asked.epochs == epochs
     assert asked.steps_per_epoch == math.ceil(n / batch_size)
     assert asked.num_steps == epochs * math.ceil(n / batch_size)
@@ -60,38 +60,38 @@ def test_published_schedule_is_unchanged_without_a_bound(n, epochs, batch_size):
     max_steps=st.integers(1, 5000),
 )
 def test_bounded_schedule_never_exceeds_its_bound(n, epochs, batch_size, max_steps):
-    bounded = plan(n, epochs=epochs, batch_size=batch_size, max_steps=max_steps)
+    bounded = step_budget(n, epochs=epochs, batch_size=batch_size, max_steps=max_steps)
     assert 1 <= bounded.num_steps <= max_steps
     assert 1 <= bounded.epochs <= epochs
-    asked = plan(n, epochs=epochs, batch_size=batch_size)
+    asked = step_budget(n, epochs=epochs, batch_size=batch_size)
     if asked.num_steps <= max_steps:
         assert bounded == asked
 
 
 def test_small_data_get_more_epochs_up_to_the_least_steps():
-    assert plan(96, epochs=30, batch_size=64, min_steps=500, max_steps=1000).num_steps == 500
-    assert plan(96, epochs=30, batch_size=64, min_steps=500, max_steps=250).num_steps == 250
-    assert plan(96, epochs=30, batch_size=64, min_steps=500).num_steps == 500
-    assert plan(1336, epochs=30, batch_size=64, min_steps=500, max_steps=1000).num_steps == 630
+    assert step_budget(96, epochs=30, batch_size=64, min_steps=500, max_steps=1000).num_steps == 500
+    assert step_budget(96, epochs=30, batch_size=64, min_steps=500, max_steps=250).num_steps == 250
+    assert step_budget(96, epochs=30, batch_size=64, min_steps=500).num_steps == 500
+    assert step_budget(1336, epochs=30, batch_size=64, min_steps=500, max_steps=1000).num_steps == 630
 
 
 def test_epochs_fall_before_the_batch_grows():
     # 10,000 examples x 30 epochs at 64 have 4,710 steps; six epochs of 157 fit into 1,000.
-    bounded = plan(10_000, epochs=30, batch_size=64, max_steps=1000)
+    bounded = step_budget(10_000, epochs=30, batch_size=64, max_steps=1000)
     assert (bounded.epochs, bounded.steps_per_epoch) == (6, 157)
 
 
 def test_batch_doubles_until_three_epochs_fit():
     # Three epochs of 50,000 are 2,346 steps at 64, 1,173 at 128, 588 at 256, where five fit into 1,000.
-    bounded = plan(50_000, epochs=30, batch_size=64, max_steps=1000)
+    bounded = step_budget(50_000, epochs=30, batch_size=64, max_steps=1000)
     assert (bounded.epochs, bounded.steps_per_epoch) == (5, 196)
 
 
 def test_fewer_epochs_than_three_stay_as_asked():
-    bounded = plan(50_000, epochs=1, batch_size=64, max_steps=1000)
+    bounded = step_budget(50_000, epochs=1, batch_size=64, max_steps=1000)
     assert (bounded.epochs, bounded.steps_per_epoch) == (1, 782)
 
 
 def test_a_large_asked_batch_is_kept():
-    bounded = plan(100_000, epochs=30, batch_size=1024, max_steps=980)
+    bounded = step_budget(100_000, epochs=30, batch_size=1024, max_steps=980)
     assert (bounded.epochs, bounded.steps_per_epoch) == (10, 98)

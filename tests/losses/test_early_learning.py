@@ -5,7 +5,7 @@ import torch
 
 from noiseproof.losses.batch import batch_loss
 from noiseproof.losses.early_learning import RunningTargets, elr
-from noiseproof.losses.losses import resolved
+from noiseproof.losses.losses import resolve_options
 from noiseproof.losses.robust import cross_entropy
 
 
@@ -36,7 +36,7 @@ def test_equals_a_slow_loop_over_stacked_heads_and_steps():
     n, k, b = 6, 3, 4
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(n) % k
-    options = resolved("elr", {"strength": 1.5, "momentum": 0.6})
+    options = resolve_options("elr", {"strength": 1.5, "momentum": 0.6})
     loss = batch_loss("elr", options, num_examples=n, num_classes=k, generators=[generator] * 2)
     steps = []
     for _ in range(3):

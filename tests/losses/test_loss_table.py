@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from noiseproof.core.errors import InvalidArgument, UnknownName
-from noiseproof.losses.batch import batch_loss, plain_loss
-from noiseproof.losses.losses import LOSSES, TABLE, check_complete, needs_transition, resolved
+from noiseproof.losses.batch import batch_loss, per_example_loss
+from noiseproof.losses.losses import LOSSES, TABLE, check_transition_given, needs_transition, resolve_options
 
 GOOD = [[0.9, 0.1], [0.2, 0.8]]
 
@@ -24,22 +24,24 @@ def test_functions_are_called_as_the_table_calls_them():
 
 
 def test_every_default_is_allowed():
-    checked = [option for loss in TABLE.values() for option in loss.options.values() if option.allowed]
+    checked = [
+        option for loss in TABLE.values() for option in loss.options.values() if option.default is not None
+    ]
     assert len(checked) == 19
     assert all(option.allowed.holds(option.default) for option in checked)
 
 
 def test_options_that_are_left_out_have_their_defaults():
-    assert resolved("gce", None) == resolved("gce", {}) == (("q", 0.7), ("threshold", 0.0))
-    assert resolved("gce", {"threshold": 0, "q": np.float32(0.5)}) == (("q", 0.5), ("threshold", 0.0))
-    assert resolved("mae", {}) == ()
+    assert resolve_options("gce", None) == resolve_options("gce", {}) == (("q", 0.7), ("threshold", 0.0))
+    assert resolve_options("gce", {"threshold": 0, "q": np.float32(0.5)}) == (("q", 0.5), ("threshold", 0.0))
+    assert resolve_options("mae", {}) == ()
 
 
 def test_options_can_be_hashed_whatever_they_were_given_as():
-    as_list, as_array = (resolved("forward", {"transition": form}) for form in (GOOD, np.array(GOOD)))
+    as_list, as_array = (resolve_options("forward", {"transition": form}) for form in (GOOD, np.array(GOOD)))
     assert hash(as_list) == hash(as_array)
     assert as_list == as_array
-    assert type(dict(resolved("taylor", {"order": np.int64(3)}))["order"]) is int
+    assert type(dict(resolve_options("taylor", {"order": np.int64(3)}))["order"]) is int
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_options_can_be_hashed_whatever_they_were_given_as():
 )
 def test_a_value_out_of_range_is_told_with_the_range(loss, option, value, allowed):
     with pytest.raises(InvalidArgument) as caught:
-        resolved(loss, {option: value})
+        resolve_options(loss, {option: value})
     assert (
         str(caught.value)
         == f"`loss_options['{option}']` is {value!r}; allowed: {allowed} for the loss {loss!r}."
@@ -78,13 +80,13 @@ def test_an_unknown_option_is_told_with_the_known_ones():
     with pytest.raises(
         UnknownName, match=r"Unknown option of the loss 'gce' 'treshold'\. Did you mean 'threshold'"
     ):
-        resolved("gce", {"treshold": 0.1})
+        resolve_options("gce", {"treshold": 0.1})
     with pytest.raises(UnknownName, match=r"option of the loss 'mae' 'q'.*It has none\. Next: leave"):
-        resolved("mae", {"q": 0.7})
+        resolve_options("mae", {"q": 0.7})
     with pytest.raises(UnknownName, match=r"Unknown loss 'gse'\. Did you mean"):
-        resolved("gse", None)
+        resolve_options("gse", None)
     with pytest.raises(InvalidArgument, match=r"`loss_options` is \['q'\]; allowed: a mapping"):
-        resolved("gce", ["q"])
+        resolve_options("gce", ["q"])
 
 
 @pytest.mark.parametrize("loss", ["forward", "backward"])
@@ -99,7 +101,7 @@ def test_what_is_no_transition_matrix_is_refused(loss):
         ("photos", "a matrix of numbers"),
     ):
         with pytest.raises(InvalidArgument, match=message):
-            resolved(loss, {"transition": matrix})
+            resolve_options(loss, {"transition": matrix})
 
 
 def test_backward_needs_an_inverse_and_forward_does_not():
@@ -107,27 +109,27 @@ def test_backward_needs_an_inverse_and_forward_does_not():
     with pytest.raises(
         InvalidArgument, match=r"no usable inverse'; allowed: .*'backward'.*take the loss 'forward'"
     ):
-        resolved("backward", {"transition": singular})
-    assert resolved("forward", {"transition": singular})
+        resolve_options("backward", {"transition": singular})
+    assert resolve_options("forward", {"transition": singular})
 
 
 @pytest.mark.parametrize("least", [0.0, 1e-50, 1e-7])  # 1e-50 is 0 in float32
 def test_a_label_that_cannot_come_about_is_refused(least):
     with pytest.raises(
-        InvalidArgument, match=r"column 1 sums to .*'; allowed: one in which every given label"
+        InvalidArgument, match=r"column 1 sums to .*'; allowed: a matrix that can produce every given label"
     ):
-        resolved("forward", {"transition": [[1, 0], [1 - least, least]]})
+        resolve_options("forward", {"transition": [[1, 0], [1 - least, least]]})
 
 
 @pytest.mark.parametrize("loss", ["forward", "backward"])
 def test_a_missing_matrix_is_told_before_training(loss):
-    options = resolved(loss, None)  # a pipeline fills it in
+    options = resolve_options(loss, None)  # a pipeline fills it in
     assert needs_transition(loss)
     with pytest.raises(InvalidArgument, match=r"\(3, 3\) matrix for the loss .*estimate_transition\("):
-        check_complete(loss, options, 3)
+        check_transition_given(loss, options, 3)
     with pytest.raises(InvalidArgument, match=r"of shape \(2, 2\)'; allowed: \(3, 3\)"):
-        check_complete(loss, resolved(loss, {"transition": GOOD}), 3)
-    check_complete(loss, resolved(loss, {"transition": GOOD}), 2)
+        check_transition_given(loss, resolve_options(loss, {"transition": GOOD}), 3)
+    check_transition_given(loss, resolve_options(loss, {"transition": GOOD}), 2)
     assert not needs_transition("gce")
 
 
@@ -136,9 +138,9 @@ def test_a_loss_of_a_training_has_no_value_for_one_example(loss):
     with pytest.raises(
         InvalidArgument, match=rf"`loss` is '{loss}'; allowed: a loss of one example at a time"
     ):
-        plain_loss(loss, resolved(loss, None), num_classes=3)
+        per_example_loss(loss, resolve_options(loss, None), num_classes=3)
 
 
 def test_an_incomplete_loss_cannot_be_made():
     with pytest.raises(InvalidArgument, match="estimate_transition"):
-        batch_loss("forward", resolved("forward", None), num_examples=3, num_classes=2, generators=[])
+        batch_loss("forward", resolve_options("forward", None), num_examples=3, num_classes=2, generators=[])

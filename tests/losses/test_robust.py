@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from noiseproof.losses.batch import plain_loss
-from noiseproof.losses.losses import resolved
+from noiseproof.losses.batch import per_example_loss
+from noiseproof.losses.losses import resolve_options
 from noiseproof.losses.robust import (
     backward,
     bootstrap_hard,
@@ -151,7 +151,7 @@ def test_equals_a_slow_loop(name):
     generator = torch.Generator().manual_seed(0)
     log_probs = torch.randn(2, 6, 3, generator=generator, dtype=torch.float64).log_softmax(-1)
     labels = torch.randint(3, (2, 6), generator=generator)
-    found = plain_loss(name, resolved(name, options), num_classes=3)(log_probs, labels)
+    found = per_example_loss(name, resolve_options(name, options), num_classes=3)(log_probs, labels)
     for m in range(2):
         for i in range(6):
             expected = slow(log_probs[m, i].exp().tolist(), int(labels[m, i]), **options)

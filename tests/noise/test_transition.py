@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 
 from noiseproof.core.checks import check_transition
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.transition import symmetric_transition
 from noiseproof.noise.class_maps import CLASS_MAPS, named_map, targets_of
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.noise.transition import (
     pair_transition,
     realised_transition,
     symmetric_inclusive_transition,
-    symmetric_transition,
     target_entropy_nats,
 )
 

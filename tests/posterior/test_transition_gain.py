@@ -11,7 +11,7 @@ from noiseproof.posterior import transition_gain as module
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.posterior.transition_gain import transition_gain
-from noiseproof.posterior.true_labels import fit_channel, log_likelihoods
+from noiseproof.posterior.true_labels import fit_transition_model, log_likelihoods
 
 
 def blobs(kind, rate, *, n=1000, k=50):
@@ -47,7 +47,7 @@ def test_each_half_is_judged_by_the_fit_of_the_other(most, monkeypatch):
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     gains, rates = [], []
     for fit, test in (halves, halves[::-1]):
-        own, uniform = fit_channel(scores[fit], labels[fit]), calibrate(scores[fit], labels[fit])
+        own, uniform = fit_transition_model(scores[fit], labels[fit]), calibrate(scores[fit], labels[fit])
         wrong = uniform.noise_rate / 3
         matrix = [[1 - 3 * wrong if i == j else wrong for j in range(4)] for i in range(4)]
         of_own = slow_likelihoods(scores[test], labels[test], own.matrix, own.sharpness)
@@ -65,9 +65,9 @@ def test_many_classes_gain_nothing_by_heart():
     """On the labels that it was fitted to the matrix gains 0.2 nats here, whatever the noise."""
     features, labels = blobs("symmetric", 0.3)
     scores = leave_one_out(features, labels, num_classes=50).scores
-    own, uniform = fit_channel(scores, labels), calibrate(scores, labels)
+    own, uniform = fit_transition_model(scores, labels), calibrate(scores, labels)
     in_sample = log_likelihoods(scores, labels, own.matrix, own.sharpness) - log_likelihoods(
-        scores, labels, module.alike(uniform.noise_rate, 50), uniform.sharpness
+        scores, labels, module.symmetric_transition(uniform.noise_rate, 50), uniform.sharpness
     )
     assert in_sample.mean() > 0.1
     assert transition_gain(scores, labels).nats < 0.0

@@ -7,14 +7,14 @@ import pytest
 import scipy.optimize
 
 from noiseproof import corrupt_labels
+from noiseproof.core.transition import symmetric_transition
 from noiseproof.posterior import true_labels
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.posterior.true_labels import (
-    alike,
-    bayes,
-    fit_channel,
-    transition_of,
+    fit_transition,
+    fit_transition_model,
+    label_posterior,
     true_label_probs,
 )
 
@@ -34,7 +34,7 @@ def of_given(probs, labels):
 
 def test_bayes_rule_by_hand():
     matrix = np.array([[0.9, 0.1], [0.3, 0.7]])
-    found = bayes(np.array([[0.8, 0.2], [0.8, 0.2], [0.0, 1.0]]), np.array([1, 0, 0]), matrix)
+    found = label_posterior(np.array([[0.8, 0.2], [0.8, 0.2], [0.0, 1.0]]), np.array([1, 0, 0]), matrix)
     # Given 1: 0.8 x 0.1 against 0.2 x 0.7. Given 0: 0.8 x 0.9 against 0.2 x 0.3. A sure example stays sure.
     assert found == pytest.approx(np.array([[4 / 11, 7 / 11], [12 / 13, 1 / 13], [0.0, 1.0]]))
 
@@ -43,12 +43,12 @@ def test_transition_matrix_by_hand():
     probs = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
     imagined = np.array([[0.5, 0.0], [0.0, 1.0]])
     # Class 0: 1.5 + 0.5 given 0, none given 1. Class 1: 0.5 given 0, 1 + 1 given 1.
-    found = transition_of(probs, np.array([0, 0, 1]), imagined)
+    found = fit_transition(probs, np.array([0, 0, 1]), imagined)
     assert found == pytest.approx(np.array([[1.0, 0.0], [0.2, 0.8]]))
 
 
 def test_labels_that_go_wrong_alike():
-    assert alike(0.3, 4) == pytest.approx(np.full((4, 4), 0.1) + 0.6 * np.eye(4))
+    assert symmetric_transition(0.3, 4) == pytest.approx(np.full((4, 4), 0.1) + 0.6 * np.eye(4))
 
 
 def slow_probs(scores, labels):
@@ -90,7 +90,7 @@ def slow_probs(scores, labels):
 def test_probabilities_equal_a_slow_loop(kind):
     features, noisy = clouds(60, kind)
     scores = leave_one_out(features, noisy.given, num_classes=K).scores
-    fit = fit_channel(scores, noisy.given)
+    fit = fit_transition_model(scores, noisy.given)
     probs, matrix = fit.posterior, fit.matrix
     expected, expected_matrix = slow_probs(scores, noisy.given)
     assert probs == pytest.approx(expected, abs=1e-6)
@@ -112,10 +112,10 @@ PAIR = 0.6 * np.eye(K) + 0.4 * np.roll(np.eye(K), 1, axis=1)
 UNEVEN = np.array([[0.9, 0.1, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.3, 0.0, 0.7, 0.0], [0.1, 0.1, 0.1, 0.7]])
 
 
-@pytest.mark.parametrize("matrix", [PAIR, UNEVEN, alike(0.4, K), np.eye(K)])
+@pytest.mark.parametrize("matrix", [PAIR, UNEVEN, symmetric_transition(0.4, K), np.eye(K)])
 def test_planted_transition_is_recovered(matrix):
     scores, labels, truth = planted(matrix)
-    fit = fit_channel(scores, labels)
+    fit = fit_transition_model(scores, labels)
     probs, found = fit.posterior, fit.matrix
     # The imagined examples draw it to noise that is alike, a tenth of the way.
     assert found == pytest.approx(matrix, abs=0.1)
@@ -127,7 +127,7 @@ def test_planted_transition_is_recovered(matrix):
 
 def test_probabilities_are_frequencies():
     scores, labels, truth = planted(UNEVEN)
-    probs = fit_channel(scores, labels).posterior
+    probs = fit_transition_model(scores, labels).posterior
     trust, is_right = of_given(probs, labels), labels == truth
     for low in np.arange(0, 1, 0.2):
         inside = (trust >= low) & (trust <= low + 0.2)
@@ -138,7 +138,7 @@ def test_probabilities_are_frequencies():
 def test_pair_noise_is_seen_better_than_by_uniform_contamination():
     scores, labels, truth = planted(PAIR, sharpness=3.0)
     is_wrong = labels != truth
-    ours = (of_given(fit_channel(scores, labels).posterior, labels) < 0.5) == is_wrong
+    ours = (of_given(fit_transition_model(scores, labels).posterior, labels) < 0.5) == is_wrong
     theirs = (calibrate(scores, labels).suspicion > 0.5) == is_wrong
     assert ours.mean() > theirs.mean() + 0.005  # 30 examples
 
@@ -150,11 +150,11 @@ def test_labels_that_are_right_keep_their_probability():
 
 def test_imagined_examples_draw_the_matrix_to_noise_that_is_alike(monkeypatch):
     scores, labels, _ = planted(PAIR)
-    same = alike(calibrate(scores, labels).noise_rate, K)
+    same = symmetric_transition(calibrate(scores, labels).noise_rate, K)
     distances = []
     for share in (1e-9, 0.1, 1.0, 1e9):
         monkeypatch.setattr(true_labels, "_IMAGINED", share)
-        distances.append(np.abs(fit_channel(scores, labels).matrix - same).max())
+        distances.append(np.abs(fit_transition_model(scores, labels).matrix - same).max())
     assert distances == sorted(distances, reverse=True)
     assert distances[0] > 0.2
     assert distances[-1] == pytest.approx(0, abs=1e-6)
@@ -163,8 +163,10 @@ def test_imagined_examples_draw_the_matrix_to_noise_that_is_alike(monkeypatch):
 def test_of_a_few_examples_no_matrix_is_told():
     features, noisy = clouds(12, "pair", 0.25)
     scores = leave_one_out(features, noisy.given, num_classes=K).scores
-    matrix = fit_channel(scores, noisy.given).matrix
-    assert matrix == pytest.approx(alike(calibrate(scores, noisy.given).noise_rate, K), abs=0.15)
+    matrix = fit_transition_model(scores, noisy.given).matrix
+    assert matrix == pytest.approx(
+        symmetric_transition(calibrate(scores, noisy.given).noise_rate, K), abs=0.15
+    )
 
 
 def test_names_of_classes_do_not_matter():
@@ -177,7 +179,7 @@ def test_names_of_classes_do_not_matter():
 @pytest.mark.parametrize("scale", [0.0, 1e-3, 1e3])
 def test_any_scores_give_probabilities(scale):
     rng = np.random.default_rng(0)
-    fit = fit_channel(rng.normal(size=(30, 3)) * scale, np.arange(30) % 3)
+    fit = fit_transition_model(rng.normal(size=(30, 3)) * scale, np.arange(30) % 3)
     probs, matrix = fit.posterior, fit.matrix
     assert probs.sum(1) == pytest.approx(np.ones(30))
     assert matrix.sum(1) == pytest.approx(np.ones(3))

@@ -6,7 +6,7 @@ from torch import nn
 from torch.func import functional_call
 
 from noiseproof.core.rng import isolated
-from noiseproof.heads.modules import Architecture, Head
+from noiseproof.heads.modules import Architecture, StackedHeads
 from noiseproof.robust.meta_gradient import DenseStep, NetworkStep, is_dense
 
 N, M, K, RATE = 12, 7, 3, 0.3
@@ -185,7 +185,7 @@ def test_frozen_parameters_take_no_part():
 
 def head(**options):
     generators = [torch.Generator().manual_seed(0)]
-    return Head(5, K, Architecture(**options), generators=generators).double().train()
+    return StackedHeads(5, K, Architecture(**options), generators=generators).double().train()
 
 
 def losses_of_head(model, batch):

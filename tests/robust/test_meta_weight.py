@@ -10,15 +10,15 @@ from torch import nn
 from noiseproof.core.errors import CheckpointMismatch, InvalidArgument, UnknownName
 from noiseproof.core.rng import isolated
 from noiseproof.robust.meta_loss import MetaWeightLoss, following
-from noiseproof.robust.weight_net import WeightNet, WeightOptions
+from noiseproof.robust.weight_net import WeightNet, WeightNetOptions
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import ArrayBatches, Normaliser
-from noiseproof.training.loop import CHECKPOINT, LOG, Plan, accelerator_for, train
+from noiseproof.training.loop import CHECKPOINT, LOG, TrainingSchedule, accelerator_for, train
 from noiseproof.training.order import Order
 
 pytest.importorskip("accelerate")
 NUM_STEPS, GREY = 9, Normaliser((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-OPTIONS = WeightOptions(learning_rate=0.01)
+OPTIONS = WeightNetOptions(learning_rate=0.01)
 
 
 class InterruptedHereError(Exception):
@@ -58,9 +58,10 @@ def run(folder, *, stop_at=None, num_steps=NUM_STEPS, silent=False, **options):
         return loss(model, batch)
 
     train(
-        model, batches(), observed, optimizer, plan=Plan(num_steps, seed=1, checkpoint_steps=2, log_steps=1),
+        model, batches(), observed, optimizer,
+        schedule=TrainingSchedule(num_steps, seed=1, checkpoint_steps=2, log_steps=1),
         accelerator=accelerator_for("float32"), folder=folder, identity={}, quiet=True,
-        companions={"weights": loss},
+        stateful={"weights": loss},
     )  # fmt: skip
     return model, loss
 
@@ -71,7 +72,7 @@ def log(folder):
 
 @pytest.mark.parametrize("update_every", [1, 2])
 def test_a_training_that_was_interrupted_ends_with_the_same_bytes(tmp_path, update_every):
-    options = {"options": WeightOptions(learning_rate=0.01, update_every=update_every)}
+    options = {"options": WeightNetOptions(learning_rate=0.01, update_every=update_every)}
     run(tmp_path / "whole", **options)
     with pytest.raises(InterruptedHereError):
         run(tmp_path / "parts", stop_at=5, **options)
@@ -148,12 +149,12 @@ def test_steps_whose_weights_are_all_zero_leave_the_network_as_it_was(tmp_path):
 def test_a_checkpoint_of_another_v_is_refused(tmp_path):
     run(tmp_path)
     with pytest.raises(CheckpointMismatch, match=r"(?s)does not fit the model.*hidden"):
-        run(tmp_path, options=WeightOptions(num_hidden=9))
+        run(tmp_path, options=WeightNetOptions(num_hidden=9))
 
 
 @pytest.mark.parametrize("meta_loss", ["cross_entropy", "mae"])
 def test_wrong_labels_come_to_count_less(tmp_path, meta_loss):
-    _, loss = run(tmp_path, num_steps=150, options=WeightOptions(learning_rate=0.02), meta_loss=meta_loss,
+    _, loss = run(tmp_path, num_steps=150, options=WeightNetOptions(learning_rate=0.02), meta_loss=meta_loss,
                       inner_rate=0.5)  # fmt: skip
     right, wrong = loss.weigher.weights(torch.tensor([0.05, 4.0]))
     assert right > 2 * wrong

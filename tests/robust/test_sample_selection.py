@@ -7,11 +7,11 @@ from scipy import stats
 
 from noiseproof import CoTeaching, DivideMix, LinearProbe, MLPProbe, NMTune, corrupt_labels
 from noiseproof.core.errors import BadData, InvalidArgument
-from noiseproof.heads.modules import Head
+from noiseproof.heads.modules import StackedHeads
 from noiseproof.posterior.mixture import fit_mixture
 from noiseproof.robust import divide_mix
 from noiseproof.robust.co_teaching import chosen_by_the_other
-from noiseproof.robust.divide_mix import imbalance, refined_targets, semi_supervised_loss
+from noiseproof.robust.divide_mix import imbalance, refine_targets, semi_supervised_loss
 
 TRAINERS = {"co-teaching": CoTeaching, "divide mix": DivideMix}
 every_trainer = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=TRAINERS.keys())
@@ -55,13 +55,13 @@ def test_co_teaching_estimates_how_many_labels_are_wrong():
 
 def watched_forwards(monkeypatch):
     """(is training, has a gradient, rows) of each forward pass of the heads."""
-    seen, forward = [], Head.forward
+    seen, forward = [], StackedHeads.forward
 
     def watched(self, features):
         seen.append((self.training, torch.is_grad_enabled(), features.shape[1]))
         return forward(self, features)
 
-    monkeypatch.setattr(Head, "forward", watched)
+    monkeypatch.setattr(StackedHeads, "forward", watched)
     return seen
 
 
@@ -179,7 +179,7 @@ def test_refined_targets_worked_out_by_hand():
     """
     probs = torch.tensor([[[0.5, 0.5], [0.5, 0.5]], [[0.5, 0.5], [0.1, 0.9]]], dtype=torch.float64)
     clean = torch.tensor([[0.8, 0.1], [0.8, 0.1]], dtype=torch.float64)
-    targets = refined_targets(probs, torch.tensor([0, 0]), clean, threshold=0.5, temperature=0.5)
+    targets = refine_targets(probs, torch.tensor([0, 0]), clean, threshold=0.5, temperature=0.5)
     assert targets[0, 0].tolist() == pytest.approx([0.81 / 0.82, 0.01 / 0.82])
     assert targets[0, 1].tolist() == pytest.approx([0.09 / 0.58, 0.49 / 0.58])
     assert torch.equal(targets[0], targets[1])
@@ -190,7 +190,7 @@ def test_targets_stay_probabilities_however_sharp(k, temperature):
     generator = torch.Generator().manual_seed(0)
     probs = torch.softmax(0.1 * torch.randn(2, 6, k, generator=generator), -1)
     labels, clean = torch.arange(6) % k, torch.tensor([[0.0, 0.4, 0.6, 0.9, 1.0, 0.1]] * 2)
-    targets = refined_targets(probs, labels, clean, threshold=0.5, temperature=temperature)
+    targets = refine_targets(probs, labels, clean, threshold=0.5, temperature=temperature)
     assert targets.sum(-1).numpy() == pytest.approx(np.ones((2, 6)), abs=1e-5)
     assert targets[0, 4].argmax() == labels[4]
     assert targets[0, 0].argmax() == probs.mean(0)[0].argmax()

@@ -3,13 +3,13 @@ import torch
 from torch import nn
 
 from noiseproof.core.errors import InvalidArgument, UnknownName
-from noiseproof.robust.weight_net import Weigher, WeightNet, WeightOptions
+from noiseproof.robust.weight_net import ExampleWeighter, WeightNet, WeightNetOptions
 
 LOSSES = torch.tensor([0.1, 0.7, 2.0, 5.0], dtype=torch.float64)
 
 
 def weigher(**options):
-    return Weigher(WeightOptions(**options), dtype=torch.float64)
+    return ExampleWeighter(WeightNetOptions(**options), dtype=torch.float64)
 
 
 def with_log_odds(made, value: float, slope: float = 0.0):
@@ -130,16 +130,16 @@ def test_the_state_of_another_v_is_refused():
 
 def test_options_out_of_range_are_named():
     with pytest.raises(UnknownName, match=r"Unknown meta optimizer 'adm'\. Did you mean 'adam'\?"):
-        WeightOptions(optimizer="adm")
+        WeightNetOptions(optimizer="adm")
     with pytest.raises(InvalidArgument, match=r"`learning_rate of V` is 0\.0; allowed: a number > 0"):
-        WeightOptions(learning_rate=0.0)
+        WeightNetOptions(learning_rate=0.0)
     with pytest.raises(InvalidArgument, match="`update_every` is 0; allowed: a whole number >= 1"):
-        WeightOptions(update_every=0)
+        WeightNetOptions(update_every=0)
     for options in ({"num_hidden": 0}, {"learning_rate": float("inf")},
                     {"weight_decay": -1.0}):  # fmt: skip
         (name,) = options
         with pytest.raises(InvalidArgument, match=f"`{name}( of V)?` is .*; allowed: a "):
-            WeightOptions(**options)
+            WeightNetOptions(**options)
 
 
 def test_v_is_the_published_one_and_draws_from_its_own_seed():

@@ -4,9 +4,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from noiseproof.study.compute import requests_of
-from noiseproof.study.grid import Grid
-
 NUM_CLASSES, DIM = 3, 6
 
 
@@ -19,6 +16,15 @@ def save_clouds(path: Path, *, n: int, seed: int, spread: float = 1.0, turned: i
     labels = (labels + (rng.permutation(n) < turned)) % NUM_CLASSES
     np.savez(path, features=features.astype(np.float32), labels=labels, class_names=["ant", "bee", "cat"])
     return path
+
+
+def save_data(folder: Path) -> Path:
+    """The files that {data} of the small recipe stands for."""
+    folder.mkdir()
+    save_clouds(folder / "a.npz", n=60, seed=1)
+    save_clouds(folder / "b.npz", n=45, seed=2)
+    save_clouds(folder / "far.npz", n=30, seed=3, spread=3.0)
+    return folder
 
 
 def small_recipe(**changed):
@@ -41,8 +47,20 @@ def write_recipe(path: Path, **changed) -> Path:
     return path
 
 
+def small_study(folder: Path, out: str = "out", *, data: Path, say=lambda line: None, **changed):
+    """A finished start of the study of the small recipe with changed keys, in a folder."""
+    from noiseproof.study.recipe import load_recipe
+    from noiseproof.study.study import run_study
+
+    recipe = load_recipe(write_recipe(folder / "recipe.yaml", **changed))
+    return run_study(recipe, out=folder / out, cache=folder / "cache", data=data, say=say)
+
+
 def request_keys(recipe, *kinds):
     """Request keys of a recipe's rows, of these kinds of measures only, if given."""
+    from noiseproof.study.compute import requests_of
+    from noiseproof.study.grid import Grid
+
     requests = requests_of(Grid(recipe))
     return [one.key for one in requests if not kinds or isinstance(one.measure, kinds)]
 

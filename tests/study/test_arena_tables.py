@@ -22,12 +22,12 @@ METRICS = DetectionMetrics(
     transition_error=0.1, calibration_error=0.02, num_flagged=20, num_wrong=25,
 )  # fmt: skip
 TASKS = {
-    "people": {"train": "{data}/p.npz", "label": "x", "clean_label": "y", "label_noise": ["none"]},
+    "people": {"train": "{data}/p.npz", "label": "x", "clean_label": "y", "noise": ["none"]},
     "clouds": {"train": "{data}/a.npz"},
 }
 SETTINGS = {
     "tasks": TASKS,
-    "label_noise": ["symmetric:0.2", "symmetric:0.4"],
+    "noise": ["symmetric:0.2", "symmetric:0.4"],
     "heads": {},
     "seeds": 3,
     "detectors": {"auto": {}, "aum": {}, "same": {"method": "leave_one_out"}, "cleanlab-5-fold": {}},
@@ -210,7 +210,7 @@ def test_the_figure_has_a_panel_per_set_and_a_line_per_detector(found):
 def test_many_detectors_are_drawn_in_several_figures_with_the_first_in_each():
     names = {f"d{i}": {"method": "leave_one_out"} for i in range(8)}
     PRECISION["clouds", 0.2].update({name: [0.5, 0.6, 0.7] for name in names})
-    changed = {"tasks": {"clouds": TASKS["clouds"]}, "label_noise": ["symmetric:0.2"]}
+    changed = {"tasks": {"clouds": TASKS["clouds"]}, "noise": ["symmetric:0.2"]}
     SECONDS.update(dict.fromkeys(names, 1.0))
     drawn = FIGURES["detectors"](found_of(**changed, detectors={"auto": {}} | names))
     assert [one.name for one in drawn] == ["detectors-symmetric-1", "detectors-symmetric-2"]

@@ -12,7 +12,7 @@ HEADS = {"linear": {}, "mlp": {}, "nmtune": {}}
 
 def small(**changed):
     values = {
-        "heads": HEADS, "label_noise": NOISES, "backbones": ["a"], "tasks": {"digits": {"train": "d"}},
+        "heads": HEADS, "noise": NOISES, "backbones": ["a"], "tasks": {"digits": {"train": "d"}},
         "settings": {"s": {}, "t": {"epochs": 5}},
     }  # fmt: skip
     return invented(**values | changed)

@@ -13,6 +13,7 @@ from noiseproof.study.tables.study_tables import TABLES
 
 RECIPES = list(shipped_recipes())
 PAPERS = {"paper1": "arXiv:2309.17002", "paper2": "arXiv:2104.08984", "paper3": "arXiv:2409.19696"}
+QUICK = {"paper1-influence", "paper2-tolerant-human", "paper3-adaptation"}  # run before every commit
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 
@@ -25,6 +26,8 @@ def test_all_recipes_are_there():
     of_paper_3 = ("arena", "adaptation", "detection", "tuning")
     names = {"paper1": of_paper_1, "paper2": of_paper_2, "paper3": of_paper_3}
     assert {f"{paper}-{one}" for paper, own in names.items() for one in own} == set(RECIPES)
+    assert {name.split("-")[0] for name in QUICK} == set(names)
+    assert set(RECIPES) >= QUICK
 
 
 @every_recipe
@@ -88,7 +91,9 @@ def test_the_sets_of_the_paper_are_those_of_the_suites():
         assert task.metric == row.metric
 
 
-@every_recipe
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in RECIPES]
+)
 def test_a_recipe_runs_at_toy_size(name, tmp_path):
     recipe = load_recipe(name, scale="toy")
     result = run_study(recipe, out=tmp_path / "out", cache=tmp_path / "cache")

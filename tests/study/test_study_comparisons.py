@@ -141,7 +141,7 @@ def test_settings_are_compared_with_the_first():
 
 
 def test_colours_of_noise_by_noise_are_differences_on_common_places():
-    found = invented(label_noise=["none", "symmetric:0.4"], heads={"linear": {}})
+    found = invented(noise=["none", "symmetric:0.4"], heads={"linear": {}})
     lacking = without(found, backbone="zoo:a-20", task="cifar10")
     whole, short = (
         np.asarray(FIGURES["noise-x-noise"](one)[0].figure.axes[0].images[0].get_array())
@@ -153,7 +153,7 @@ def test_colours_of_noise_by_noise_are_differences_on_common_places():
 
 def test_without_a_clean_encoder_noise_by_noise_has_numbers_and_no_colours():
     encoders = [{"name": f"zoo:a-{noise}", "family": "supervised", "noise": noise / 100} for noise in (5, 10)]
-    found = invented(label_noise=["none", "symmetric:0.4"], heads={"linear": {}}, backbones=encoders)
+    found = invented(noise=["none", "symmetric:0.4"], heads={"linear": {}}, backbones=encoders)
     (drawn,) = FIGURES["noise-x-noise"](found)
     axis = drawn.figure.axes[0]
     assert np.isnan(np.asarray(axis.images[0].get_array(), float)).all()
@@ -164,8 +164,8 @@ def test_without_a_clean_encoder_noise_by_noise_has_numbers_and_no_colours():
 
 def test_the_influence_of_pre_training_is_read_from_labels_without_noise():
     few = {"heads": {"linear": {}}, "tasks": {"digits": {"train": "d"}}}
-    alone = invented(label_noise=["symmetric:0.6"], **few)
-    both = invented(label_noise=["none", "symmetric:0.6"], **few)
+    alone = invented(noise=["symmetric:0.6"], **few)
+    both = invented(noise=["none", "symmetric:0.6"], **few)
     for table in (TABLES["influence"](both), FIGURES["influence"](both)[0]):
         notes = " ".join(table.notes) if hasattr(table, "notes") else table.caption
         assert "Only results without noise in the labels" in notes
@@ -197,7 +197,7 @@ def test_the_influence_of_pre_training_is_read_from_labels_without_noise():
 )
 def test_a_table_names_each_axis_that_it_does_not_show(name, hidden):
     found = invented(
-        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], label_noise=["none", "pair:0.2"],
+        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], noise=["none", "pair:0.2"],
         settings={"s": {}, "t": {"epochs": 5}}, seeds=2, tasks={"p": {"train": "p", "ood": ["q"]}},
     )  # fmt: skip
     (note,) = [one for one in TABLES[name](found).notes if one.startswith("Mean over")]
@@ -216,7 +216,7 @@ def test_a_table_names_each_axis_that_it_does_not_show(name, hidden):
 )
 def test_a_caption_names_each_axis_that_the_figure_does_not_show(name, hidden):
     found = invented(
-        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], label_noise=["none", "pair:0.2"],
+        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], noise=["none", "pair:0.2"],
         settings={"s": {}, "t": {"epochs": 5}}, seeds=2, tasks={"p": {"train": "p", "ood": ["q"]}},
     )  # fmt: skip
     caption = FIGURES[name](found)[0].caption

@@ -7,7 +7,7 @@ import pytest
 from clouds import request_keys, small_recipe
 
 from noiseproof.core.errors import InvalidArgument, NoiseproofError
-from noiseproof.detect.detectors import TABLE, is_enough, is_random
+from noiseproof.detect.detectors import TABLE, has_inputs, is_random
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.heads.estimators import LinearProbe
@@ -24,7 +24,7 @@ from noiseproof.study.study import plan_study
 
 SMALL = {
     "tasks": {"b": {"train": "{data}/b.npz", "test": "{data}/a.npz"}},
-    "label_noise": ["symmetric:0.4"],
+    "noise": ["symmetric:0.4"],
     "heads": {},
     "detectors": {"auto": None, "near": {"method": "neighbours", "options": {"k": 5}}},
 }
@@ -93,7 +93,7 @@ def test_a_line_is_read_back_as_the_row_it_was(start):
 def test_where_nothing_is_drawn_one_row_stands_for_all_seeds():
     detectors = {"auto": {}, "aum": {}, "fusion": {}, "still": {
         "method": "fusion", "options": {"methods": ["leave_one_out", "neighbours"]}}}  # fmt: skip
-    recipe = small_recipe(detectors=detectors, heads={}, seeds=3, label_noise=["none", "symmetric:0.4"])
+    recipe = small_recipe(detectors=detectors, heads={}, seeds=3, noise=["none", "symmetric:0.4"])
     grid = Grid(StudyRecipe(**recipe))
     seeds = {}
     for place in places_of_a(grid):
@@ -110,7 +110,7 @@ def places_of_a(grid):
     return [place for place in DetectorMeasure(grid).places() if place.task == "a"]
 
 
-@pytest.mark.parametrize("method", [name for name in TABLE if is_enough(("features",), name, {})])
+@pytest.mark.parametrize("method", [name for name in TABLE if has_inputs(("features",), name, {})])
 def test_the_table_says_whether_a_detector_draws(method):
     rng = np.random.default_rng(0)
     labels = np.arange(90) % 3
@@ -126,7 +126,7 @@ def test_labels_as_they_came_are_held_against_the_true_column(start, data):
     given[:9] = (given[:9] + 1) % 3
     np.savez(data / "b.npz", **(saved | {"labels": given, "truth": saved["labels"]}))
     tasks = {"b": SMALL["tasks"]["b"] | {"label": "labels", "clean_label": "truth", "test_label": "labels"}}
-    (row, *_) = rows_of(start(**(SMALL | {"tasks": tasks, "label_noise": ["none"]})))
+    (row, *_) = rows_of(start(**(SMALL | {"tasks": tasks, "noise": ["none"]})))
     assert (row.metrics.num_wrong, row.realised_rate, row.noise_kind) == (9, 0.2, None)
 
 
@@ -251,11 +251,9 @@ def test_what_does_not_exist_is_refused_before_anything_is_computed(start, detec
 def test_a_task_may_have_noise_of_its_own():
     tasks = {
         "noisy": {"train": "{data}/a.npz"},
-        "real": {"train": "{data}/b.npz", "label": "x", "clean_label": "y", "label_noise": ["none"]},
+        "real": {"train": "{data}/b.npz", "label": "x", "clean_label": "y", "noise": ["none"]},
     }
-    recipe = load_of(
-        {"tasks": tasks, "label_noise": ["symmetric:0.2", "symmetric:0.4"], "heads": {"linear": {}}}
-    )
+    recipe = load_of({"tasks": tasks, "noise": ["symmetric:0.2", "symmetric:0.4"], "heads": {"linear": {}}})
     assert recipe.noises_of("real") == (None,)
     assert (
         [one.rate for one in recipe.noises_of("noisy")] == [0.2, 0.4] == [one.rate for one in recipe.noises]
@@ -264,16 +262,16 @@ def test_a_task_may_have_noise_of_its_own():
         ("noisy", False),
         ("real", True),
     }
-    tasks["real"]["label_noise"] = ["symmetric:0.2"]
+    tasks["real"]["noise"] = ["symmetric:0.2"]
     with pytest.raises(ValueError, match="no one truth"):
         load_of({"tasks": tasks, "heads": {"linear": {}}})
 
 
 def test_addresses_are_those_of_before_where_noise_is_not_told_by_task():
     task = {"a": {"train": "{data}/a.npz"}}
-    own = {"a": {"train": "{data}/a.npz", "label_noise": ["symmetric:0.2"]}}
+    own = {"a": {"train": "{data}/a.npz", "noise": ["symmetric:0.2"]}}
     heads = {"heads": {"linear": {}}}
-    first = load_of({"tasks": task, "label_noise": ["symmetric:0.2"], **heads})
+    first = load_of({"tasks": task, "noise": ["symmetric:0.2"], **heads})
     assert request_keys(first) == request_keys(load_of({"tasks": own, **heads}))
 
 

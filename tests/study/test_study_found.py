@@ -9,7 +9,7 @@ from noiseproof.study.study_results import collect_results, over_seeds, per_seed
 
 @pytest.fixture(scope="module")
 def found():
-    return invented(shares=[0.5, 1.0], label_noise=["none", "symmetric:0.4"])
+    return invented(shares=[0.5, 1.0], noise=["none", "symmetric:0.4"])
 
 
 def test_means_are_solved_by_hand(found):
@@ -102,10 +102,10 @@ def test_a_spectrum_of_repeats_has_an_interval_over_them():
 
 
 def test_the_accuracy_of_pre_training_is_that_of_the_recipe_or_the_card():
-    from noiseproof.backbones.zoo import accuracy_of, zoo_card
+    from noiseproof.backbones.zoo import zoo_card
 
     names = ["zoo:resnet8-noise0", "zoo:resnet8-noise5"]
-    of_cards = [accuracy_of(zoo_card(name.removeprefix("zoo:")))[1] for name in names]
+    of_cards = [zoo_card(name.removeprefix("zoo:")).result[1] for name in names]
     repeated = {"name": names[0], "repeats": names[1:], "noise": 0.0}
     found = invented(backbones=[repeated, "features:"], seeds=2, tasks={"digits": {"train": "d"}})
     assert found.pretraining_accuracy(found.encoders[0]) == pytest.approx(np.mean(of_cards))

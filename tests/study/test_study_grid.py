@@ -21,9 +21,7 @@ def first(g):
 
 def test_cells_are_counted_by_hand():
     # a has two evaluation sets, b one: 3 x (2 heads x 2 settings x 2 seeds x 3 shares x 2 noises)
-    g = grid(
-        settings={"s": {}, "t": {"epochs": 5}}, shares=[0.1, 0.5, 1.0], label_noise=["none", "symmetric:0.2"]
-    )
+    g = grid(settings={"s": {}, "t": {"epochs": 5}}, shares=[0.1, 0.5, 1.0], noise=["none", "symmetric:0.2"])
     requests = requests_of(g)
     assert num_results(requests) == 3 * 2 * 2 * 2 * 3 * 2
     assert len([place for place in heads(g).places() if place.task == "b"]) == 48

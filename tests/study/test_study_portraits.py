@@ -1,9 +1,10 @@
 import json
+import shutil
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from clouds import facts, request_keys, save_clouds
+from clouds import facts, request_keys, save_clouds, save_data, small_study
 
 from noiseproof.diagnose.curvature import curvature
 from noiseproof.diagnose.maps import feature_map
@@ -26,10 +27,33 @@ SMALL = {
     "backbones": [{"name": "features:", "noise": 0.1, "family": "given"}],
     "tasks": {"b": {"train": "{data}/b.npz", "test": "{data}/a.npz"}},
     "heads": {"linear": {}},
-    "label_noise": ["none", "symmetric:0.4"],
+    "noise": ["none", "symmetric:0.4"],
 }
 WITH_BOTH = SMALL | BOTH
 PINNED = ["83c0b2c3ad4151fe2ba4618f53931090", "2aeafaa8a5f02580d64b87b65ed06656"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A study with both figures, to be looked at and not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    return small_study(folder, data=save_data(folder / "data"), **WITH_BOTH)
+
+
+@pytest.fixture
+def restart(finished, start, tmp_path):
+    """As `start`, in a copy of the finished study."""
+    shutil.copytree(finished.folder.parent, tmp_path, dirs_exist_ok=True)
+    return start
+
+
+NOISES = {"noise": ["none", "symmetric:0.4", "symmetric:0.2"]}
+
+
+@pytest.fixture(scope="module")
+def facts_of_three_noises(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return facts(small_study(folder, data=save_data(folder / "data"), **(WITH_BOTH | NOISES)).folder)
 
 
 def rows_of(result, kind):
@@ -42,8 +66,8 @@ def counted(monkeypatch, module, name):
     return calls
 
 
-def test_a_study_with_both_figures_ends_in_pictures(start):
-    result = start(**WITH_BOTH)
+def test_a_study_with_both_figures_ends_in_pictures(finished):
+    result = finished
     assert not result.outcome.failures
     names = {path.stem for path in (result.folder / "figures").glob("*.png")}
     assert names == {
@@ -57,8 +81,8 @@ def test_a_study_with_both_figures_ends_in_pictures(start):
     assert "labels with symmetric 0.4 noise" in page
 
 
-def test_map_of_the_test_set_is_the_one_of_the_diagnosis(start, data):
-    (row,) = [row for row in rows_of(start(**WITH_BOTH), MapRow) if row.noise_kind is None]
+def test_map_of_the_test_set_is_the_one_of_the_diagnosis(finished, data):
+    (row,) = [row for row in rows_of(finished, MapRow) if row.noise_kind is None]
     saved = np.load(data / "a.npz")
     found = feature_map(saved["features"], max_points=1000)
     assert row.rows == list(range(60))
@@ -69,8 +93,8 @@ def test_map_of_the_test_set_is_the_one_of_the_diagnosis(start, data):
     assert row.map.explained == pytest.approx(found.explained)
 
 
-def test_map_with_noise_is_of_the_training_set_by_true_and_given_label(start, data):
-    (row,) = [row for row in rows_of(start(**WITH_BOTH), MapRow) if row.noise_kind == "symmetric"]
+def test_map_with_noise_is_of_the_training_set_by_true_and_given_label(finished, data):
+    (row,) = [row for row in rows_of(finished, MapRow) if row.noise_kind == "symmetric"]
     saved = np.load(data / "b.npz")
     noisy = corrupt_labels(saved["labels"], kind="symmetric", rate=0.4, num_classes=3, seed=0)
     assert row.given == noisy.given.tolist()
@@ -85,10 +109,10 @@ def test_maps_have_at_most_so_many_points(start, monkeypatch):
     assert row.num_examples == 60
 
 
-def test_curvature_is_that_of_the_head_on_its_noisy_labels(start, data):
+def test_curvature_is_that_of_the_head_on_its_noisy_labels(finished, data):
     import torch
 
-    rows = rows_of(start(**WITH_BOTH), CurvatureRow)
+    rows = rows_of(finished, CurvatureRow)
     assert [(row.noise_kind, row.seed) for row in rows] == [
         (kind, seed) for kind in (None, "symmetric") for seed in (0, 1)
     ]
@@ -105,30 +129,28 @@ def test_curvature_is_that_of_the_head_on_its_noisy_labels(start, data):
     assert row.realised_rate == pytest.approx(18 / 45)
 
 
-def test_started_again_nothing_is_computed(start, monkeypatch):
-    first = start(**WITH_BOTH)
-    before = (first.folder / "study.jsonl").read_bytes()
+def test_started_again_nothing_is_computed(finished, restart, monkeypatch):
+    before = (finished.folder / "study.jsonl").read_bytes()
     calls = [
         counted(monkeypatch, module, name)
         for module, name in (
             (train, "fit_heads"), (map_measure, "feature_map"), (curvature_measure, "fitted_curvature"),
         )
     ]  # fmt: skip
-    again = start(**WITH_BOTH)
+    again = restart(**WITH_BOTH)
     assert calls == [[], [], []]
     assert (again.folder / "study.jsonl").read_bytes() == before
 
 
-def test_an_extended_study_computes_the_new_portraits_only(start, monkeypatch):
-    start(**WITH_BOTH)
+def test_an_extended_study_computes_the_new_portraits_only(restart, monkeypatch):
     maps = counted(monkeypatch, map_measure, "feature_map")
     curvatures = counted(monkeypatch, curvature_measure, "fitted_curvature")
-    start(**(WITH_BOTH | {"seeds": 3, "label_noise": ["none", "symmetric:0.4", "symmetric:0.2"]}))
+    restart(**(WITH_BOTH | {"seeds": 3} | NOISES))
     assert len(maps) == 1  # of the new noise
     assert len(curvatures) == 3 + 2  # all seeds of the new noise, the new seed of the others
 
 
-def test_a_study_asked_for_portraits_later_keeps_its_rows_and_adds_them(start, monkeypatch):
+def test_a_study_asked_for_portraits_later_keeps_its_rows_and_adds_them(start, finished, monkeypatch):
     before = start(**SMALL)
     lines = (before.folder / "study.jsonl").read_text().splitlines()
     fits = counted(monkeypatch, train, "fit_heads")
@@ -138,14 +160,14 @@ def test_a_study_asked_for_portraits_later_keeps_its_rows_and_adds_them(start, m
     assert [json.loads(line)["row"] for line in grown[len(lines) :]] == ["map"] * 2 + ["curvature"] * 4
     assert sum(len(call[0]) for call in fits) == 4
     assert after.outcome.num_computed == 0
-    assert facts(after.folder) == facts(start("at-once", **WITH_BOTH).folder)
+    assert facts(after.folder) == facts(finished.folder)
 
 
 @pytest.mark.parametrize("num_calls", [1, 3])
 @pytest.mark.parametrize(
     ("module", "name"), [(map_measure, "feature_map"), (curvature_measure, "fitted_curvature")]
 )
-def test_killed_between_it_goes_on(start, monkeypatch, module, name, num_calls):
+def test_killed_between_it_goes_on(start, facts_of_three_noises, monkeypatch, module, name, num_calls):
     calls, real = [], getattr(module, name)
 
     def dies(*args, **options):
@@ -154,13 +176,11 @@ def test_killed_between_it_goes_on(start, monkeypatch, module, name, num_calls):
             raise KeyboardInterrupt
         return real(*args, **options)
 
-    noises = {"label_noise": ["none", "symmetric:0.4", "symmetric:0.2"]}
-    whole = facts(start("whole", **(WITH_BOTH | noises)).folder)
     with monkeypatch.context() as patch:
         patch.setattr(module, name, dies)
         with pytest.raises(KeyboardInterrupt):
-            start(**(WITH_BOTH | noises))
-    assert facts(start(**(WITH_BOTH | noises)).folder) == whole
+            start(**(WITH_BOTH | NOISES))
+    assert facts(start(**(WITH_BOTH | NOISES)).folder) == facts_of_three_noises
 
 
 def test_a_map_that_cannot_be_made_costs_nothing_else(start, data):
@@ -234,18 +254,18 @@ def test_who_does_not_ask_has_none_and_the_addresses_of_before():
     assert request_keys(both, SpectrumMeasure, HeadMeasure) == request_keys(plain) == PINNED
 
 
-def test_changed_data_make_new_portraits_and_changed_back_the_old_ones_count(start, data, monkeypatch):
-    first = start(**WITH_BOTH)
+def test_changed_data_make_new_portraits_and_changed_back_the_old_ones_count(
+    finished, restart, data, monkeypatch
+):
     old = (data / "a.npz").read_bytes()
     save_clouds(data / "a.npz", n=60, seed=9)
-    changed = start(**WITH_BOTH)
-    assert changed.results.maps[0].result_key != first.results.maps[0].result_key
-    assert (
-        changed.results.maps[1].result_key == first.results.maps[1].result_key
-    )  # of the training set, which is b
+    changed = restart(**WITH_BOTH)
+    assert changed.results.maps[0].result_key != finished.results.maps[0].result_key
+    of_the_training_set = [one.results.maps[1].result_key for one in (changed, finished)]
+    assert of_the_training_set[0] == of_the_training_set[1]  # which is b
     (data / "a.npz").write_bytes(old)
     maps = counted(monkeypatch, map_measure, "feature_map")
-    assert start(**WITH_BOTH).results.maps == first.results.maps
+    assert restart(**WITH_BOTH).results.maps == finished.results.maps
     assert maps == []
 
 

@@ -13,8 +13,8 @@ def written(tmp_path):
 
 
 def test_a_file_is_read_as_it_is(written):
-    recipe = load_recipe(written(label_noise=["none", "symmetric:0.4", 0.2], backbones=["features:"]))
-    assert [one and (one.kind, one.rate) for one in recipe.label_noise] == [
+    recipe = load_recipe(written(noise=["none", "symmetric:0.4", 0.2], backbones=["features:"]))
+    assert [one and (one.kind, one.rate) for one in recipe.noise] == [
         None, ("symmetric", 0.4), ("symmetric", 0.2),
     ]  # fmt: skip
     assert recipe.backbones[0].name == "features:"
@@ -48,7 +48,7 @@ def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(writt
     with pytest.raises(InvalidArgument, match=r"Unknown option 'famly'\. Did you mean 'family'"):
         load_recipe(written(backbones=encoders))
     with pytest.raises(InvalidArgument, match=r"Unknown option 'rat'\. Did you mean 'rate'"):
-        load_recipe(written(label_noise=[{"kind": "symmetric", "rat": 0.2}]))
+        load_recipe(written(noise=[{"kind": "symmetric", "rat": 0.2}]))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(writt
     [
         {"backbones": ["features:", "features:"]},
         {"backbones": ["features:", {"name": "x", "repeats": ["y", "features:"]}]},
-        {"label_noise": ["symmetric:0.2", "symmetric:0.20"]},
+        {"noise": ["symmetric:0.2", "symmetric:0.20"]},
         {"shares": [0.5, 0.5]},
     ],
 )
@@ -87,7 +87,7 @@ def test_noise_on_labels_that_are_wrong_already_is_refused(written):
         match=r"`label_noise` has 'symmetric:0.2' and task 'b' the column 'truth' as `clean_label`; allowed: "
         r"one of them.*Next: .*leave `clean_label` out",
     ):
-        load_recipe(written(tasks=tasks, label_noise=["none", "symmetric:0.2"]))
+        load_recipe(written(tasks=tasks, noise=["none", "symmetric:0.2"]))
 
 
 def test_a_name_that_cannot_be_a_file_name_is_refused():
@@ -135,7 +135,7 @@ def test_a_file_that_is_not_yaml_is_refused(tmp_path):
 
 
 def test_what_is_saved_can_be_read_again(tmp_path):
-    recipe = StudyRecipe(**small_recipe(label_noise=["none", "symmetric:0.4"]))
+    recipe = StudyRecipe(**small_recipe(noise=["none", "symmetric:0.4"]))
     (tmp_path / "saved.yaml").write_text(yaml.safe_dump(recipe.to_json()))
     assert load_recipe(tmp_path / "saved.yaml") == recipe
 

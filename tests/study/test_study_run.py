@@ -30,7 +30,7 @@ def counted(monkeypatch, module, name):
 
 
 def test_every_cell_of_the_grid_has_a_row(start):
-    result = start(label_noise=["none", "symmetric:0.4"], shares=[0.5, 1.0])
+    result = start(noise=["none", "symmetric:0.4"], shares=[0.5, 1.0])
     # 2 noises x 2 shares x 2 heads x 2 seeds x (2 + 1) sets
     assert len(result.results.head_rows) == result.outcome.num_computed == 48
     assert not result.outcome.failures
@@ -44,7 +44,7 @@ def test_every_cell_of_the_grid_has_a_row(start):
 
 
 def test_a_row_is_what_the_head_alone_would_have_got(start, data):
-    result = start(label_noise=["symmetric:0.4"], shares=[0.5], heads={"nmtune": {}})
+    result = start(noise=["symmetric:0.4"], shares=[0.5], heads={"nmtune": {}})
     (row,) = cells(result, task="b", seed=1).to_dict("records")
     train_set, test_set = np.load(data / "b.npz"), np.load(data / "a.npz")
     rows = stratified_share(train_set["labels"], share=0.5, seed=1)
@@ -61,11 +61,11 @@ def test_metrics_have_the_names_of_a_run(start):
 
 
 def test_started_again_it_computes_nothing(start, monkeypatch):
-    first = start(label_noise=["none", "symmetric:0.4"])
+    first = start(noise=["none", "symmetric:0.4"])
     before = (first.folder / "study.jsonl").read_bytes()
     fits = counted(monkeypatch, train, "fit_heads")
     spectra = counted(monkeypatch, spectrum_measure, "spectra")
-    again = start(label_noise=["none", "symmetric:0.4"])
+    again = start(noise=["none", "symmetric:0.4"])
     assert again.outcome.num_computed == len(fits) == len(spectra) == 0
     assert (again.folder / "study.jsonl").read_bytes() == before
     assert len(again.results.head_rows) == len(first.results.head_rows)
@@ -113,7 +113,7 @@ def test_changed_labels_alone_are_noticed(start, data):
 def test_features_are_extracted_and_decomposed_once_per_encoder_and_set(start, monkeypatch):
     encoded = counted(monkeypatch, extract, "_encode")
     spectra = counted(monkeypatch, spectrum_measure, "spectra")
-    start(label_noise=["none", "symmetric:0.4"], shares=[0.5, 1.0], seeds=3)
+    start(noise=["none", "symmetric:0.4"], shares=[0.5, 1.0], seeds=3)
     assert len(encoded) == 3  # a.npz, b.npz, far.npz
     assert len(spectra) == 3  # held-out part of a, far, and the whole of a as test set of b
 
@@ -190,7 +190,7 @@ def test_an_encoder_that_is_not_there_does_not_hold_up_the_others(start):
 
 
 def test_noise_that_a_task_cannot_have_costs_its_own_cells_only(start):
-    result = start(label_noise=["none", "asymmetric:0.4"])
+    result = start(noise=["none", "asymmetric:0.4"])
     assert len(result.results.head_rows) == 12
     assert sum(result.outcome.failures.values()) == 12
     assert all("class_map" in reason for reason in result.outcome.failures)
@@ -198,7 +198,7 @@ def test_noise_that_a_task_cannot_have_costs_its_own_cells_only(start):
 
 def test_a_task_has_its_own_map_of_classes(start):
     tasks = {"a": {"train": "{data}/a.npz", "class_map": {"ant": "bee"}}}
-    result = start(label_noise=["asymmetric:0.5"], tasks=tasks)
+    result = start(noise=["asymmetric:0.5"], tasks=tasks)
     assert set(result.results.head_rows["realised_rate"]) == {8 / 48}  # half of the 16 ants
 
 
@@ -289,7 +289,7 @@ def test_all_names_that_do_not_exist_are_mistakes_before_anything_is_read(start,
     with pytest.raises(InvalidArgument) as error:
         start(
             backbones=["timm:resnet50_", "zoo:resnet8-noise21", "nothing:x", "features:y", "bundled:z"],
-            label_noise=["symetric:0.4", "none", "symetric:0.2"], heads={"linar": {}}, figures=["curvatur"],
+            noise=["symetric:0.4", "none", "symetric:0.2"], heads={"linar": {}}, figures=["curvatur"],
             data=tmp_path / "nowhere",
         )  # fmt: skip
     lines = str(error.value).splitlines()
@@ -327,7 +327,7 @@ def test_a_loss_is_a_setting_and_its_matrix_is_estimated_from_each_places_own_da
         "gce": {"loss": "gce", "loss_options": {"q": 0.5}},
         "forward": {"loss": "forward"},
     }
-    changed = {"label_noise": ["none", "symmetric:0.4"], "heads": {"linear": {}}, "seeds": 1}
+    changed = {"noise": ["none", "symmetric:0.4"], "heads": {"linear": {}}, "seeds": 1}
     result = start(settings=settings, **changed)
     assert not result.outcome.failures
     assert len(calls) == 2 * 2  # once for each task and noise
@@ -348,7 +348,7 @@ def test_results_from_before_losses_had_options_keep_their_address():
 def test_results_from_before_heads_could_tolerate_noise_keep_their_address(start, monkeypatch):
     assert "noise_tolerant" not in head_measure.spec_to_json(NMTune().spec())["training"]
     assert head_measure.spec_to_json(NMTune(noise_tolerant=True).spec())["training"]["noise_tolerant"] is True
-    changed = {"label_noise": ["symmetric:0.4"], "seeds": 1}
+    changed = {"noise": ["symmetric:0.4"], "seeds": 1}
     start(heads={"nmtune": {}}, **changed)
     fits = counted(monkeypatch, train, "fit_heads")
     heads = {"nmtune": {}, "tolerant": {"kind": "nmtune", "noise_tolerant": True}}

@@ -12,7 +12,7 @@ OF_HEADS = [name for name in TABLES if name not in ARENA_TABLES]
 
 @pytest.fixture(scope="module")
 def found():
-    return invented(label_noise=["none", "symmetric:0.4"], settings={"one": {}, "two": {"epochs": 5}})
+    return invented(noise=["none", "symmetric:0.4"], settings={"one": {}, "two": {"epochs": 5}})
 
 
 def shown(table):

@@ -26,7 +26,7 @@ def test_tolerant_and_plain_heads_differ_in_one_option(name):
 
 
 def test_noise_and_labels_by_people_are_in_studies_of_their_own():
-    noises = {one and (one.kind, one.rate) for one in load_recipe("paper2-tolerant").label_noise}
+    noises = {one and (one.kind, one.rate) for one in load_recipe("paper2-tolerant").noise}
     rates = {("symmetric", rate) for rate in (0.2, 0.4, 0.6, 0.8)}
     assert noises == {None, *rates, ("pair", 0.45), ("instance", 0.2), ("instance", 0.4)}
     (task,) = load_recipe("paper2-tolerant-human").tasks.values()

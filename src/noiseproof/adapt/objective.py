@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from noiseproof.adapt.finetune_settings import MetaSettings
-from noiseproof.losses.batch import batch_loss, plain_loss
+from noiseproof.losses.batch import batch_loss, per_example_loss
 from noiseproof.losses.losses import Options
 from noiseproof.robust.meta_loss import MetaWeightLoss, following
-from noiseproof.robust.weight_net import WeightOptions
+from noiseproof.robust.weight_net import WeightNetOptions
 from noiseproof.training.batches import AbstractBatches, Batch
-from noiseproof.training.checkpoint import Companion
+from noiseproof.training.checkpoint import Stateful
 from noiseproof.training.loop import Loss
 
 
 def classification_loss(
     name: str, options: Options, *, num_examples: int, num_classes: int
-) -> tuple[Loss, dict[str, Companion]]:
+) -> tuple[Loss, dict[str, Stateful]]:
     """The mean loss of a batch of `images`, `given_labels` and `row`, the place of each in the data set.
 
     What a loss draws comes from torch's global generator, which the loop sets for each step: a training that
@@ -25,12 +25,12 @@ def classification_loss(
 
     Args:
         name: in the table.
-        options: as `losses.table.resolved` gives them.
+        options: as `losses.losses.resolve_options` gives them.
         num_examples: n.
         num_classes: k.
 
     Returns:
-        The loss, and what it remembers of the examples, for the `companions` of `training.loop.train`.
+        The loss, and what it remembers of the examples, for the `stateful` of `training.loop.train`.
 
     Raises:
         InvalidArgument: no transition matrix, or one of another size.
@@ -45,7 +45,7 @@ def classification_loss(
         one = per_example(log_probs[None], batch["given_labels"].long()[None], batch["row"][None])
         return one.mean()
 
-    return loss, {"loss": per_example} if isinstance(per_example, Companion) else {}
+    return loss, {"loss": per_example} if isinstance(per_example, Stateful) else {}
 
 
 def weighted_loss(
@@ -58,7 +58,7 @@ def weighted_loss(
     num_classes: int,
     seed: int,
     device: torch.device,
-) -> tuple[Loss, dict[str, Companion]]:
+) -> tuple[Loss, dict[str, Stateful]]:
     """The same with weights that Meta-Weight-Net learns from clean examples.
 
     Args:
@@ -75,9 +75,9 @@ def weighted_loss(
     loss = MetaWeightLoss(
         meta_batches,
         inner_rate=following(optimizer) if meta.inner_rate is None else meta.inner_rate,
-        loss=plain_loss(name, options, num_classes=num_classes),
+        loss=per_example_loss(name, options, num_classes=num_classes),
         meta_loss=meta.loss,
-        options=WeightOptions(
+        options=WeightNetOptions(
             optimizer=meta.optimizer, learning_rate=meta.learning_rate, weight_decay=meta.weight_decay,
             normalise=meta.normalise, update_every=meta.update_every, seed=seed,
         ),

@@ -69,13 +69,14 @@ def _datasets() -> Iterable[str]:
 
 
 def _detectors() -> Iterable[str]:
-    from noiseproof.detect.detectors import TABLE, told_needs, told_option
+    from noiseproof.core.checks import describe_allowed
+    from noiseproof.detect.detectors import TABLE, describe_needs
 
     yield f"{'auto':20}what fits what there is, and says why"
     for name, entry in TABLE.items():
-        yield f"{name:20}{entry.summary}  (needs {told_needs(name)}; {entry.source})"
+        yield f"{name:20}{entry.summary}  (needs {describe_needs(name)}; {entry.source})"
         for option, allowed in entry.options.items():
-            yield f"    {option}: {told_option(allowed)}"
+            yield f"    {option}: {describe_allowed(allowed)}"
 
 
 def _heads() -> Iterable[str]:
@@ -89,14 +90,14 @@ def _losses() -> Iterable[str]:
 
     for name, loss in TABLE.items():
         yield f"{name:16}{loss.summary}  ({loss.source})"
-        for option, told in loss.options.items():
-            yield f"    {option}={told}"
+        for option, described in loss.options.items():
+            yield f"    {option}={described}"
 
 
 def _noise() -> Iterable[str]:
-    from noiseproof.pipelines.corrupt import kinds
+    from noiseproof.noise.spec import FORMS, NOISE_KINDS
 
-    return kinds()
+    return [*NOISE_KINDS, "", f"As an option: --noise {FORMS}"]
 
 
 def _recipes() -> Iterable[str]:

@@ -1,29 +1,31 @@
-"""DeFT's first phase on features that are there already: two learned prompts per class find the wrong labels.
+"""DeFT's first phase on stored features: learned positive and negative prompts find wrong labels.
 
-Only the prompts learn, so that the image encoder runs once, before, and an epoch costs little more than the
-text of its steps.
+Only the prompts learn, so the image encoder runs once, beforehand, and an epoch costs little more than
+encoding the prompts at every step. The equations are in `losses.dual_prompts`; `pipelines.deft.tower` trains
+parts of the image tower as well.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from noiseproof.core.checks import Range, check_label_range, check_ranges
+from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import invalid
 from noiseproof.core.rng import stream, torch_seed
+from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
-from noiseproof.detect.opinion import Opinion, by_decision
 from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
 from noiseproof.losses.dual_prompts import (
-    check_variant,
+    Variant,
     complementary_labels,
     dual_prompt_loss,
     prompt_logits,
@@ -32,65 +34,54 @@ from noiseproof.losses.dual_prompts import (
 )
 from noiseproof.training.schedule import learning_rate_factor
 
+METHOD = "prompts"
 _INIT_STD = 0.02
-_ROWS = 8192  # of the final pass
-RANGES = {
-    "num_context": Range(1.0, is_whole=True),
-    "epochs": Range(1.0, is_whole=True),
-    "warmup_epochs": Range(0.0, is_whole=True),
-    "batch_size": Range(1.0, is_whole=True),
-    "learning_rate": Range(0.0, excludes_low=True),
-    "momentum": Range(0.0, 1.0, excludes_high=True),
-    "weight_decay": Range(0.0),
-}
+_SCORING_ROWS = 8192  # scored together after the training
 
 
-@dataclass(frozen=True)
-class PromptOptions:
-    """How phase 1 goes.
-
-    Attributes:
-        variant: of `losses.dual_prompts.VARIANTS`; "real" also keeps the learning rate constant.
-        num_context: m, learnable vectors of a prompt.
-        epochs: passes over the examples.
-        warmup_epochs: in which all given labels are learned.
-        batch_size: examples per step, each of which encodes the text once.
-        learning_rate: of SGD, the highest; a cosine falls with each epoch.
-        momentum: of SGD.
-        weight_decay: of the learnable vectors.
+class PromptSettings(BaseModel):
+    """How the prompts are learned.
 
     Source: Wei et al. 2024, arXiv:2409.19696, and its released configurations, whose warm-up is 5 epochs for
-    labels of the web and of CIFAR-100N.
+    web labels and CIFAR-100N.
     """
 
-    variant: str = "synthetic"
-    num_context: int = 16
-    epochs: int = 10
-    warmup_epochs: int = 1
-    batch_size: int = 64
-    learning_rate: float = 0.03
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    def __post_init__(self) -> None:
-        check_variant(self.variant)
-        check_ranges(asdict(self), RANGES)
+    variant: Variant = Field(
+        default="synthetic",
+        description="The paper's rules (synthetic), or the released code's for human and web labels (real).",
+    )
+    num_context: int = Field(default=16, ge=1, description="Learnable vectors in each prompt.")
+    epochs: int = Field(default=10, ge=1, description="Passes over the training examples.")
+    warmup_epochs: int = Field(default=1, ge=0, description="First epochs, which learn every given label.")
+    batch_size: int = Field(
+        default=64, ge=1, description="Examples per step; every step encodes all prompts once."
+    )
+    learning_rate: float = Field(
+        default=0.03, gt=0,
+        description="Initial learning rate of SGD; it decays along a cosine, and stays constant in the real "
+        "variant.",
+    )  # fmt: skip
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(default=5e-4, ge=0, description="Weight decay of the learnable vectors.")
 
 
 @dataclass(frozen=True, eq=False)
 class PromptScores:
-    """What the learned prompts say of every example, in the order of the features.
+    """Scores of every example by the learned prompts, in the order of the features.
 
     Attributes:
-        p_clean: that the given label is right; the suspicion is 1 - p_clean.
-        is_clean: the selection: p_clean > 1/2; in the real variant also the largest p_yes of all classes.
-        p_yes: that a class is right, for each on its own: rows do not sum to 1.
+        p_clean: probability that the given label is correct; the suspicion is 1 - p_clean.
+        is_clean: the selected examples: p_clean > 1/2; in the real variant p_yes must also be the largest of
+            all classes.
+        p_yes: probability that a class is correct, for each class on its own: rows do not sum to 1.
         probs: softmax of the positive prompts; rows sum to 1.
-        suggested: the class of the nearest positive prompt; where the given one is not believed, of the
-            others.
-        contexts: the learned vectors, positive and negative.
-        losses: mean loss of each epoch, while it was learned.
-        num_selected: examples that each epoch took for clean, while it was learned.
+        suggested: class of the nearest positive prompt; if the example is not selected, without the given
+            class.
+        contexts: learned vectors, positive and negative.
+        losses: mean training loss of each epoch.
+        num_selected: examples selected during each epoch.
     """
 
     p_clean: Float[np.ndarray, " n"]
@@ -103,63 +94,98 @@ class PromptScores:
     num_selected: tuple[int, ...]
 
 
+def prompts_detector(evidence: Evidence, **options: Any) -> DetectorResult:
+    """Learn the prompts on the features of an image-text model, with its text tower.
+
+    Args:
+        evidence: with a text tower and features in the space that it shares with images.
+        options: fields of `PromptSettings`.
+
+    Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2.
+    """
+    tower, features = evidence.require("text_tower", METHOD), evidence.require("features", METHOD)
+    scores = prompt_scores(
+        features, evidence.given_labels, tower, settings=PromptSettings(**options), seed=evidence.seed
+    )  # fmt: skip
+    return prompt_result(
+        scores.p_clean, scores.is_clean, scores.suggested, evidence.given_labels,
+        num_classes=evidence.num_classes, probs=scores.probs.astype(np.float64),
+    )  # fmt: skip
+
+
+def prompt_result(
+    p_clean: Float[np.ndarray, " n"],
+    is_clean: Bool[np.ndarray, " n"],
+    suggested: Int[np.ndarray, " n"],
+    given_labels: Int[np.ndarray, " n"],
+    *,
+    num_classes: int,
+    probs: Float[np.ndarray, "n k"] | None = None,
+) -> DetectorResult:
+    """Detector result from fields of `PromptScores`."""
+    return result_from_decision(
+        np.clip(1.0 - p_clean, 0.0, 1.0), ~is_clean, suggested, given_labels,
+        num_classes=num_classes, method=METHOD, probs=probs,
+    )  # fmt: skip
+
+
 def prompt_scores(
     features: Any,
     given_labels: Int[np.ndarray, " n"],
     tower: TextTower,
     *,
-    options: PromptOptions,
+    settings: PromptSettings,
     seed: int,
     on_step: Callable[[], None] | None = None,
 ) -> PromptScores:
-    """Learn the prompts, then score every example with those that were learned.
+    """Learn the prompts, then score every example with the learned prompts.
 
     Args:
-        features: (n, e) of images in the space shared with the text; any length.
+        features: (n, e) image features in the space shared with the text; scaled to unit length here.
         given_labels: class ids in [0, k); may be wrong. A class may be absent.
         tower: text tower for the k classes.
-        options: how.
+        settings: how the prompts are learned.
         seed: of first vectors, order and complementary labels.
-        on_step: called after each step, of which there are `num_steps(n, options)`.
+        on_step: called after each of the `num_steps(n, settings)` steps.
 
     Raises:
-        BadData: NaN or infinity in the features (the row is named), a label that is no class.
-        InvalidArgument: features of another width than the text's.
+        BadData: NaN or infinity in the features (the row is named), a label outside the classes.
+        InvalidArgument: the width of the features differs from that of the text.
 
     Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2.
-    Differs: no visual tuning; scores of the final prompts, not of those under way; an epoch or batch without
-    a selected example teaches the negative prompts only.
+    Differs: no visual tuning; scores come from the final prompts, not from those during training; an epoch or
+    batch without a selected example trains the negative prompts only.
     """
-    contexts = first_contexts(tower, options=options, seed=seed).requires_grad_()
+    contexts = first_contexts(tower, num_context=settings.num_context, seed=seed).requires_grad_()
     rows = _checked(features, given_labels, tower, contexts)
     labels = torch.from_numpy(given_labels.astype(np.int64))
-    losses, num_selected = _learn(contexts, rows, labels, tower, options, seed, on_step or (lambda: None))
-    return _scored(contexts.detach(), rows, labels, tower, options.variant, losses, num_selected)
+    losses, num_selected = _learn(contexts, rows, labels, tower, settings, seed, on_step or (lambda: None))
+    return _scored(contexts.detach(), rows, labels, tower, settings.variant, losses, num_selected)
 
 
-def num_steps(num_examples: int, options: PromptOptions) -> int:
-    """Steps that phase 1 takes; the last batch of an epoch may be smaller."""
-    return options.epochs * math.ceil(num_examples / options.batch_size)
+def num_steps(num_examples: int, settings: PromptSettings) -> int:
+    """Number of training steps; the last batch of an epoch may be smaller."""
+    return settings.epochs * math.ceil(num_examples / settings.batch_size)
 
 
 def _learn(
-    contexts: Tensor, rows: Tensor, labels: Tensor, tower: TextTower, options: PromptOptions, seed: int,
+    contexts: Tensor, rows: Tensor, labels: Tensor, tower: TextTower, settings: PromptSettings, seed: int,
     on_step: Callable[[], None],
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:  # fmt: skip
     optimizer = torch.optim.SGD(
-        [contexts], lr=options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay
+        [contexts], lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
     losses, num_selected = [], []
-    for epoch in range(1, options.epochs + 1):
-        optimizer.param_groups[0]["lr"] = options.learning_rate * _rate_factor(epoch, options)
-        stage = stage_of(options.variant, epoch, warmup_epochs=options.warmup_epochs)
+    for epoch in range(1, settings.epochs + 1):
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * _rate_factor(epoch, settings)
+        stage = stage_of(settings.variant, epoch, warmup_epochs=settings.warmup_epochs)
         order, others = _draws(labels, len(tower.class_names), seed, epoch)
         total, count = 0.0, 0
-        for batch in order.split(options.batch_size):
+        for batch in order.split(settings.batch_size):
             positive, negative = tower.encode(contexts)
             logits = prompt_logits(rows[batch], positive, negative, scale=tower.scale)
             loss = dual_prompt_loss(
-                logits, labels[batch], others[batch], stage=stage, variant=options.variant
+                logits, labels[batch], others[batch], stage=stage, variant=settings.variant
             )
             optimizer.zero_grad()
             loss.total.backward()
@@ -172,13 +198,13 @@ def _learn(
     return tuple(losses), tuple(num_selected)
 
 
-def _rate_factor(epoch: int, options: PromptOptions) -> float:
-    """As released: the scheduler is stepped after each epoch, and in the real variant never."""
-    return 1.0 if options.variant == "real" else learning_rate_factor(epoch - 1, num_steps=options.epochs)
+def _rate_factor(epoch: int, settings: PromptSettings) -> float:
+    """Learning rate factor as released: a cosine by epoch; constant in the real variant."""
+    return 1.0 if settings.variant == "real" else learning_rate_factor(epoch - 1, num_steps=settings.epochs)
 
 
 def _draws(labels: Tensor, num_classes: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
-    """Order and complementary labels of an epoch."""
+    """Order and complementary labels of one epoch."""
     order = stream(seed, "prompts", "order", epoch).permutation(len(labels))
     others = complementary_labels(
         labels.numpy(), num_classes=num_classes, rng=stream(seed, "prompts", "complementary", epoch)
@@ -190,14 +216,14 @@ def _scored(
     contexts: Tensor, rows: Tensor, labels: Tensor, tower: TextTower, variant: str,
     losses: tuple[float, ...], num_selected: tuple[int, ...],
 ) -> PromptScores:  # fmt: skip
-    """The final pass: every example by the same prompts."""
+    """Score every example with the same prompts."""
     parts = []
     with torch.no_grad():
         positive, negative = tower.encode(contexts)
-        for some, given in zip(rows.split(_ROWS), labels.split(_ROWS), strict=True):
+        for some, given in zip(rows.split(_SCORING_ROWS), labels.split(_SCORING_ROWS), strict=True):
             logits = prompt_logits(some, positive, negative, scale=tower.scale)
             log_odds = logits.log_odds
-            # In float64, where no odds but even ones become 1/2.
+            # In float64 only exactly even odds give 1/2.
             of_given = log_odds.gather(1, given[:, None]).squeeze(1).double().sigmoid()
             is_selected = selected(log_odds, given, variant=variant)
             others = logits.positive.scatter(1, given[:, None], -torch.inf).argmax(-1)
@@ -210,15 +236,15 @@ def _scored(
     return PromptScores(p_clean, is_clean, p_yes, probs, suggested, contexts.numpy(), losses, num_selected)
 
 
-def first_contexts(tower: TextTower, *, options: PromptOptions, seed: int) -> Float[Tensor, "2 m d"]:
-    """Vectors before the first step: N(0, 0.02^2), the two prompts independent."""
+def first_contexts(tower: TextTower, *, num_context: int, seed: int) -> Float[Tensor, "2 m d"]:
+    """Initial context vectors from N(0, 0.02^2), independent for the two prompts."""
     generator = torch.Generator().manual_seed(torch_seed(seed, "prompts", "init"))
-    shape = (2, options.num_context, tower.context_dim)
+    shape = (2, num_context, tower.context_dim)
     return _INIT_STD * torch.randn(shape, generator=generator)
 
 
 def _checked(features: Any, labels: np.ndarray, tower: TextTower, contexts: Tensor) -> Float[Tensor, "n e"]:
-    """Rows of unit length, in the space of the text."""
+    """Features scaled to unit length, after checks against labels and text."""
     rows = unit_rows(features)
     num_classes = len(tower.class_names)
     if num_classes < 2:
@@ -241,45 +267,7 @@ def score_with(
     *,
     variant: str,
 ) -> PromptScores:
-    """What prompts that were learned elsewhere say of every example; `prompt_scores` has the arguments."""
+    """Score every example with prompts learned elsewhere; arguments as in `prompt_scores`."""
     rows = _checked(features, given_labels, tower, contexts)
     labels = torch.from_numpy(given_labels.astype(np.int64))
     return _scored(contexts.detach(), rows, labels, tower, variant, (), ())
-
-
-METHOD = "prompts"
-
-
-def prompts_opinion(evidence: Evidence, **options: Any) -> Opinion:
-    """Learn the prompts on the features, which are of the image-text model of the text tower.
-
-    Args:
-        evidence: with features in the shared space, and a text tower.
-        options: of `PromptOptions`.
-
-    Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2.
-    """
-    tower, features = evidence.need("text_tower", METHOD), evidence.need("features", METHOD)
-    scores = prompt_scores(
-        features, evidence.given_labels, tower, options=PromptOptions(**options), seed=evidence.seed
-    )  # fmt: skip
-    return opinion_of_scores(
-        scores.p_clean, scores.is_clean, scores.suggested, evidence.given_labels,
-        num_classes=evidence.num_classes, probs=scores.probs.astype(np.float64),
-    )  # fmt: skip
-
-
-def opinion_of_scores(
-    p_clean: Float[np.ndarray, " n"],
-    is_clean: Bool[np.ndarray, " n"],
-    suggested: Int[np.ndarray, " n"],
-    given_labels: Int[np.ndarray, " n"],
-    *,
-    num_classes: int,
-    probs: Float[np.ndarray, "n k"] | None = None,
-) -> Opinion:
-    """The fields of `PromptScores` as any detector would say them."""
-    return by_decision(
-        np.clip(1.0 - p_clean, 0.0, 1.0), ~is_clean, suggested, given_labels,
-        num_classes=num_classes, method=METHOD, probs=probs,
-    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A label that an image-text model, which never saw it, would not give."""
+"""Labels that differ from the zero-shot prediction of an image-text model."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
-from noiseproof.detect.opinion import Opinion, by_decision
 from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
 
 
-def zero_shot_opinion(evidence: Evidence) -> Opinion:
-    """An issue is an example of which the model likes another class better.
+def zero_shot_detector(evidence: Evidence) -> DetectorResult:
+    """Issues are labels to which the model prefers another class; suspicion is one minus their probability.
 
     Args:
-        evidence: with its probabilities, or with its text tower and features in the space that both share.
+        evidence: with the model's probabilities, or with its text tower and features in the shared space.
 
     Source: Wei et al. 2024, arXiv:2409.19696, Table 1 (label-match).
     """
     probs = _probs_of(evidence).astype(np.float64)
     given, preferred = evidence.given_labels, probs.argmax(1)
     of_given = np.take_along_axis(probs, given[:, None], 1)[:, 0]
-    return by_decision(
+    return result_from_decision(
         np.clip(1.0 - of_given, 0.0, 1.0), preferred != given, preferred, given,
         num_classes=evidence.num_classes, method="zero_shot", probs=probs,
     )  # fmt: skip
 
 
 def zero_shot_probs(features: Any, tower: TextTower) -> Float[np.ndarray, "n k"]:
-    """Softmax of the scaled cosines between images and classes in words.
+    """Softmax of the scaled cosines between images and class descriptions.
 
     Source: Radford et al. 2021, arXiv:2103.00020, Section 3.1.2.
     """
@@ -43,4 +43,4 @@ def zero_shot_probs(features: Any, tower: TextTower) -> Float[np.ndarray, "n k"]
 def _probs_of(evidence: Evidence) -> Float[np.ndarray, "n k"]:
     if evidence.zero_shot is None and evidence.text_tower is not None and evidence.features is not None:
         return zero_shot_probs(evidence.features, evidence.text_tower)
-    return np.asarray(evidence.need("zero_shot", "zero_shot"))
+    return np.asarray(evidence.require("zero_shot", "zero_shot"))

@@ -102,7 +102,7 @@ def verdict(unknown: Signature, references: Sequence[Reference], *, max_width: f
     _check_comparable(unknown, references)
     known = sorted(references, key=lambda each: each.rate)
     if unknown.dim != known[0].signature.dim:
-        return of_another_width(unknown.dim, known[0].signature.dim, nearest=known[0].name)
+        return verdict_on_other_width(unknown.dim, known[0].signature.dim, nearest=known[0].name)
     nearest = min(known, key=lambda each: hellinger(unknown, each.signature)).name
     rates, curve = _curve(known)
     guesses, misfits = _nearest_on_curve(np.sqrt(unknown.shares), rates, curve)
@@ -129,7 +129,7 @@ def verdict(unknown: Signature, references: Sequence[Reference], *, max_width: f
     return Verdict(rate, low, high, "", nearest, *errors)
 
 
-def of_another_width(dim: int, known_dim: int, *, nearest: str) -> Verdict:
+def verdict_on_other_width(dim: int, known_dim: int, *, nearest: str) -> Verdict:
     """The verdict where the widths of the features differ, which can be said before any spectrum is there."""
     reason = (
         f"its features have width {dim}, those of the known encoders {known_dim}, and the spectrum depends "
@@ -138,7 +138,7 @@ def of_another_width(dim: int, known_dim: int, *, nearest: str) -> Verdict:
     return Verdict(None, None, None, reason, nearest)
 
 
-def leave_one_out(
+def leave_one_out_verdicts(
     references: Sequence[Reference], *, max_width: float = 0.3
 ) -> list[tuple[Reference, Verdict]]:
     """The verdict on each known encoder by all others, which shows how often it is right.

@@ -20,7 +20,7 @@ _CONFIDENCE = 0.95
 
 
 @runtime_checkable
-class Head(Protocol):
+class Classifier(Protocol):
     """What is evaluated: any fitted scikit-learn classifier with probabilities."""
 
     classes_: Any
@@ -79,7 +79,7 @@ class Leader:
 
 
 def evaluate_head(
-    head: Head, features: Any, labels: Int[np.ndarray, " n"], *, name: str, seed: int, set_name: str,
+    head: Classifier, features: Any, labels: Int[np.ndarray, " n"], *, name: str, seed: int, set_name: str,
     domain: str, class_names: Sequence[str], block_size: int = 8192,
 ) -> ResultRow:  # fmt: skip
     """Every metric of a fitted head on one set; memory O(block_size x (d + k) + n).
@@ -249,7 +249,7 @@ def is_positive(differences: Collection[float]) -> bool:
     return lead.mean - lead.half_width > 0
 
 
-def _over_all_classes(head: Head, probs: np.ndarray, num_classes: int) -> np.ndarray:
+def _over_all_classes(head: Classifier, probs: np.ndarray, num_classes: int) -> np.ndarray:
     classes = np.asarray(head.classes_)
     if probs.shape[1] == num_classes and np.array_equal(classes, np.arange(num_classes)):
         return probs

@@ -16,16 +16,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.core.errors import BadData, CheckpointMismatch, invalid
 from noiseproof.heads.files import SavedHead, read_head, write_head
-from noiseproof.heads.fit import Examples, OnStep, State, fit_specs
-from noiseproof.heads.modules import Head
-from noiseproof.heads.recipes import Spec
+from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
+from noiseproof.heads.modules import StackedHeads
+from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.training_data import (
     check_second_view_is_there,
     features_to_predict,
     second_view_of,
     training_data,
 )
-from noiseproof.losses.losses import check_complete
+from noiseproof.losses.losses import check_transition_given
 from noiseproof.posterior.true_labels import true_label_probs
 
 _BLOCK_ROWS = 8192  # rows predicted at once, so that memory does not grow with n
@@ -50,7 +50,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     state_: State
 
     @abstractmethod
-    def spec(self) -> Spec:
+    def spec(self) -> HeadSpec:
         """The resolved options, checked."""
 
     def fit(self: T, X: Any, y: Any, *, second_view: Any = None) -> T:
@@ -91,10 +91,10 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
         saved = read_head(path)
         if saved.kind != cls.kind:
             raise invalid("path", str(path), f"a saved {cls.__name__}", f"It holds a head {saved.kind!r}.")
-        return cls.restored(saved, str(path))
+        return cls.from_saved(saved, str(path))
 
     @classmethod
-    def restored(cls: type[T], saved: SavedHead, source: str) -> T:
+    def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
         """A fitted head from its saved values; `source` names them in errors."""
         head = cls(**saved.options)
         head.classes_, head.n_features_in_ = saved.classes, saved.num_features
@@ -171,9 +171,9 @@ def fit_heads(
             "Next: check the label column."
         )
     for spec in specs:
-        check_complete(spec.training.loss, spec.training.loss_options, len(classes))
+        check_transition_given(spec.training.loss, spec.training.loss_options, len(classes))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    examples = Examples(
+    examples = TrainingExamples(
         tuple(torch.from_numpy(view).to(device) for view in views),
         torch.from_numpy(encoded.astype(np.int64)).to(device),
         len(classes),
@@ -184,7 +184,7 @@ def fit_heads(
 
 
 def _true_probs(
-    specs: Sequence[Spec], features: np.ndarray, encoded: np.ndarray, *, device: torch.device
+    specs: Sequence[HeadSpec], features: np.ndarray, encoded: np.ndarray, *, device: torch.device
 ) -> torch.Tensor | None:
     """Of the true labels, for heads that tolerate noise; computed once for all of them."""
     if not any(spec.training.noise_tolerant for spec in specs):
@@ -209,9 +209,9 @@ def _check_shapes(head: AbstractHead, source: str) -> None:
         )
 
 
-def empty_module(head: AbstractHead) -> Head:
+def empty_module(head: AbstractHead) -> StackedHeads:
     """A module of the head's shape without memory for its parameters."""
     with torch.device("meta"):  # shapes only: what a fit learned is loaded into it
-        return Head(
+        return StackedHeads(
             head.n_features_in_, len(head.classes_), head.spec().architecture, generators=[torch.Generator()]
         )

@@ -15,11 +15,11 @@ from noiseproof.heads.recipes import (
     MLP_WEIGHT_DECAY,
     PROBE_WEIGHT_DECAY,
     RECIPES,
+    HeadSpec,
     Regularization,
-    Spec,
     Training,
 )
-from noiseproof.losses.losses import resolved
+from noiseproof.losses.losses import resolve_options
 
 
 class LinearProbe(AbstractHead):
@@ -34,7 +34,7 @@ class LinearProbe(AbstractHead):
         warmup_steps: steps of linear rise.
         schedule: "cosine" (vision) or "linear" (text), per step, to 0.
         min_steps: small data get more epochs until they have this many steps.
-        max_steps: bound on the optimiser steps; `None` trains as asked (`heads.schedule.plan`).
+        max_steps: bound on the optimiser steps; `None` trains as asked (`heads.step_budget`).
         loss: name of a loss, of those that `noiseproof ls losses` shows.
         loss_options: of the loss, such as {"q": 0.7}; `None` leaves them at their defaults.
         seed: of initial weights and batches.
@@ -73,11 +73,11 @@ class LinearProbe(AbstractHead):
         self.loss_options = loss_options
         self.seed = seed
 
-    def spec(self) -> Spec:
+    def spec(self) -> HeadSpec:
         """The resolved options, checked."""
         check_options(self.get_params())
         training = _training(self, weight_decay=PROBE_WEIGHT_DECAY[self.recipe])
-        return Spec(Architecture(hidden_layers=0), Regularization(), training, self.seed)
+        return HeadSpec(Architecture(hidden_layers=0), Regularization(), training, self.seed)
 
 
 class MLPProbe(AbstractReshapingHead):
@@ -143,10 +143,10 @@ class MLPProbe(AbstractReshapingHead):
         self.loss_options = loss_options
         self.seed = seed
 
-    def spec(self) -> Spec:
+    def spec(self) -> HeadSpec:
         """The resolved options, checked."""
         check_options(self.get_params())
-        return Spec(
+        return HeadSpec(
             _architecture(self), Regularization(), _training(self, weight_decay=MLP_WEIGHT_DECAY), self.seed
         )
 
@@ -230,7 +230,7 @@ class NMTune(AbstractReshapingHead):
         self.loss_options = loss_options
         self.seed = seed
 
-    def spec(self) -> Spec:
+    def spec(self) -> HeadSpec:
         """The resolved options, checked."""
         check_options(self.get_params())
         names = ("weight_mse", "weight_cov", "weight_svd", "num_singular_values")
@@ -238,7 +238,7 @@ class NMTune(AbstractReshapingHead):
         training = replace(
             _training(self, weight_decay=MLP_WEIGHT_DECAY), noise_tolerant=bool(self.noise_tolerant)
         )
-        return Spec(_architecture(self), terms, training, self.seed)
+        return HeadSpec(_architecture(self), terms, training, self.seed)
 
 
 HEADS: dict[str, type[AbstractHead]] = {head.kind: head for head in (LinearProbe, MLPProbe, NMTune)}
@@ -256,7 +256,7 @@ def load_head(path: str | os.PathLike[str]) -> AbstractHead:
     saved = read_head(path)
     if saved.kind not in HEADS:
         raise unknown_name("head", saved.kind, HEADS)
-    return HEADS[saved.kind].restored(saved, str(path))
+    return HEADS[saved.kind].from_saved(saved, str(path))
 
 
 def _training(head: Any, *, weight_decay: float) -> Training:
@@ -270,7 +270,7 @@ def _training(head: Any, *, weight_decay: float) -> Training:
         min_steps=head.min_steps,
         max_steps=head.max_steps,
         loss=head.loss,
-        loss_options=resolved(head.loss, head.loss_options),
+        loss_options=resolve_options(head.loss, head.loss_options),
     )
 
 

@@ -12,20 +12,20 @@ from torch import Tensor
 
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import torch_seed
-from noiseproof.heads.modules import Head
-from noiseproof.heads.recipes import Regularization, Spec, Training
-from noiseproof.heads.step_budget import Plan, plan
+from noiseproof.heads.modules import StackedHeads
+from noiseproof.heads.recipes import HeadSpec, Regularization, Training
+from noiseproof.heads.step_budget import StepBudget, step_budget
 from noiseproof.losses.batch import BatchLoss, batch_loss, expected_loss
 from noiseproof.losses.regularizers import consistency, spectral_regularizers
 from noiseproof.training.schedule import learning_rate_factor
 
 State = dict[str, Tensor]  # parameters and running statistics of one head, by name
 OnStep = Callable[[int], object]
-Backward = Callable[[Head, "StackBatch"], bool]
+Backward = Callable[[StackedHeads, "StackBatch"], bool]
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class TrainingExamples:
     """What heads are trained on.
 
     Attributes:
@@ -65,7 +65,9 @@ class StackBatch:
     factor: float
 
 
-def fit_specs(specs: Sequence[Spec], examples: Examples, *, on_step: OnStep | None = None) -> list[State]:
+def fit_specs(
+    specs: Sequence[HeadSpec], examples: TrainingExamples, *, on_step: OnStep | None = None
+) -> list[State]:
     """Train a head for every spec and return their parameters, in order.
 
     Each head has its own initial weights, batches and dropout masks, drawn from its own seed: the result
@@ -84,17 +86,19 @@ def fit_specs(specs: Sequence[Spec], examples: Examples, *, on_step: OnStep | No
     return [states[i] for i in range(len(specs))]
 
 
-def num_steps(specs: Sequence[Spec], num_examples: int) -> int:
+def num_steps(specs: Sequence[HeadSpec], num_examples: int) -> int:
     """Steps of all heads together, what `on_step` will add up to."""
     return sum(_plan(spec, num_examples).num_steps for spec in specs)
 
 
-def _plan(spec: Spec, n: int) -> Plan:
+def _plan(spec: HeadSpec, n: int) -> StepBudget:
     t = spec.training
-    return plan(n, epochs=t.epochs, batch_size=t.batch_size, min_steps=t.min_steps, max_steps=t.max_steps)
+    return step_budget(
+        n, epochs=t.epochs, batch_size=t.batch_size, min_steps=t.min_steps, max_steps=t.max_steps
+    )
 
 
-def _stacks(specs: Sequence[Spec], device: torch.device) -> list[list[int]]:
+def _stacks(specs: Sequence[HeadSpec], device: torch.device) -> list[list[int]]:
     """Indices of the specs to train together."""
     stacks: dict[object, list[int]] = {}
     for i, spec in enumerate(specs):
@@ -110,10 +114,10 @@ def _stacks(specs: Sequence[Spec], device: torch.device) -> list[list[int]]:
     return list(stacks.values())
 
 
-def _fit_stack(specs: Sequence[Spec], examples: Examples, on_step: OnStep | None) -> list[State]:
+def _fit_stack(specs: Sequence[HeadSpec], examples: TrainingExamples, on_step: OnStep | None) -> list[State]:
     loss = _loss(specs, examples)
 
-    def backward(module: Head, batch: StackBatch) -> bool:
+    def backward(module: StackedHeads, batch: StackBatch) -> bool:
         losses = objective(module, specs, batch.features, batch.given_labels, batch.index, loss=loss)
         losses.sum().backward()
         return True
@@ -122,7 +126,11 @@ def _fit_stack(specs: Sequence[Spec], examples: Examples, on_step: OnStep | None
 
 
 def fit_stack(
-    specs: Sequence[Spec], examples: Examples, backward: Backward, *, on_step: OnStep | None = None
+    specs: Sequence[HeadSpec],
+    examples: TrainingExamples,
+    backward: Backward,
+    *,
+    on_step: OnStep | None = None,
 ) -> list[State]:
     """Train heads of one shape as members of one module, by gradients of the caller's making.
 
@@ -137,7 +145,9 @@ def fit_stack(
     training = specs[0].training
     schedule = _plan(specs[0], n)
     generators = [_generator(spec, "weights") for spec in specs]
-    module = Head(d, examples.num_classes, specs[0].architecture, generators=generators).to(device).train()
+    module = (
+        StackedHeads(d, examples.num_classes, specs[0].architecture, generators=generators).to(device).train()
+    )
     members = _member_views(module, len(specs))
     optimizer = _optimizer(members, specs)
     peaks = [group["lr"] for group in optimizer.param_groups]
@@ -165,8 +175,8 @@ def _take_step(optimizer: torch.optim.Optimizer, members: list[tuple[Tensor, lis
 
 
 def objective(
-    module: Head,
-    specs: Sequence[Spec],
+    module: StackedHeads,
+    specs: Sequence[HeadSpec],
     features: Float[Tensor, "m vb d"],
     given_labels: Int[Tensor, "m vb"],
     rows: Int[Tensor, "m b"],
@@ -215,7 +225,7 @@ def _weights(terms: Sequence[Regularization], name: str, like: Tensor) -> Tensor
     return torch.tensor([getattr(r, name) for r in terms], dtype=like.dtype, device=like.device)
 
 
-def _loss(specs: Sequence[Spec], examples: Examples) -> BatchLoss:
+def _loss(specs: Sequence[HeadSpec], examples: TrainingExamples) -> BatchLoss:
     training, generators = specs[0].training, [_generator(spec, "loss") for spec in specs]
     if training.noise_tolerant:
         return _expected_loss(training, examples)
@@ -225,7 +235,7 @@ def _loss(specs: Sequence[Spec], examples: Examples) -> BatchLoss:
     )  # fmt: skip
 
 
-def _expected_loss(training: Training, examples: Examples) -> BatchLoss:
+def _expected_loss(training: Training, examples: TrainingExamples) -> BatchLoss:
     """The loss that is to be expected of the true labels, which nobody knows."""
     probs, num_views = examples.true_probs, len(examples.views)
     assert probs is not None  # `fit_heads` sees to it
@@ -233,7 +243,7 @@ def _expected_loss(training: Training, examples: Examples) -> BatchLoss:
     return lambda log_probs, given_labels, rows: loss(log_probs, probs[rows].repeat(1, num_views, 1))
 
 
-def _batches(specs: Sequence[Spec], n: int, epochs: int, steps_per_epoch: int) -> Iterator[Tensor]:
+def _batches(specs: Sequence[HeadSpec], n: int, epochs: int, steps_per_epoch: int) -> Iterator[Tensor]:
     """Index (m, b) of each step: every member shuffles with its own generator."""
     generators = [_generator(spec, "batches") for spec in specs]
     for _ in range(epochs):
@@ -241,7 +251,7 @@ def _batches(specs: Sequence[Spec], n: int, epochs: int, steps_per_epoch: int) -
         yield from order.tensor_split(steps_per_epoch, dim=1)
 
 
-def _member_views(module: Head, num_members: int) -> list[tuple[Tensor, list[Tensor]]]:
+def _member_views(module: StackedHeads, num_members: int) -> list[tuple[Tensor, list[Tensor]]]:
     """Each stacked parameter with its members as tensors of their own that share its memory.
 
     The module computes with the whole, the optimiser steps the parts: so members can have learning rates
@@ -250,7 +260,7 @@ def _member_views(module: Head, num_members: int) -> list[tuple[Tensor, list[Ten
     return [(p, [p.detach()[i] for i in range(num_members)]) for p in module.parameters()]
 
 
-def _optimizer(members: list[tuple[Tensor, list[Tensor]]], specs: Sequence[Spec]) -> torch.optim.AdamW:
+def _optimizer(members: list[tuple[Tensor, list[Tensor]]], specs: Sequence[HeadSpec]) -> torch.optim.AdamW:
     groups = [
         {
             "params": [parts[i] for _, parts in members],
@@ -266,11 +276,11 @@ def _gradient(whole: Tensor) -> Tensor:
     return torch.zeros_like(whole) if whole.grad is None else whole.grad
 
 
-def _member_state(module: Head, index: int) -> State:
+def _member_state(module: StackedHeads, index: int) -> State:
     return {name: value[index].detach().cpu().clone() for name, value in module.state_dict().items()}
 
 
-def _checked(state: State, spec: Spec) -> State:
+def _checked(state: State, spec: HeadSpec) -> State:
     if not all(math.isfinite(float(value.sum())) for value in state.values()):
         raise InvalidArgument(
             f"Training diverged with `learning_rate` {spec.training.learning_rate!r} (seed {spec.seed}): the "
@@ -280,5 +290,5 @@ def _checked(state: State, spec: Spec) -> State:
     return state
 
 
-def _generator(spec: Spec, purpose: str) -> torch.Generator:
+def _generator(spec: HeadSpec, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(torch_seed(spec.seed, "head", purpose))

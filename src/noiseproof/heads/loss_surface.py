@@ -11,7 +11,7 @@ from torch import Tensor
 
 from noiseproof.core.errors import BadData
 from noiseproof.heads.abstract import AbstractHead, empty_module
-from noiseproof.losses.batch import plain_loss
+from noiseproof.losses.batch import per_example_loss
 
 Parameters = dict[str, Tensor]
 SummedLoss = Callable[[Parameters, Float[Tensor, "b d"], Int[Tensor, " b"]], Tensor]
@@ -34,7 +34,7 @@ def loss_surface(head: AbstractHead) -> tuple[Parameters, SummedLoss]:
     learned = {name for name, _ in module.named_parameters()}
     fixed = {name: value for name, value in state.items() if name not in learned}
     training = head.spec().training
-    loss = plain_loss(training.loss, training.loss_options, num_classes=len(head.classes_))
+    loss = per_example_loss(training.loss, training.loss_options, num_classes=len(head.classes_))
 
     def summed(parameters: Parameters, features: Tensor, given_labels: Tensor) -> Tensor:
         _, logits = torch.func.functional_call(module, {**parameters, **fixed}, (features[None],))

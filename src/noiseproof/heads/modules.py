@@ -139,7 +139,7 @@ class Reshape(nn.Module):
         return (torch.stack(draws).to(x.device) >= self.dropout).to(x.dtype) / (1 - self.dropout)
 
 
-class Head(nn.Module):
+class StackedHeads(nn.Module):
     """Reshaped features z and logits of m heads; without hidden layers z is the features themselves.
 
     Args:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from noiseproof.heads.modules import Architecture
-from noiseproof.losses.losses import Options, resolved
+from noiseproof.losses.losses import Options, resolve_options
 from noiseproof.training.schedule import Decay
 
-_PLAIN = resolved("cross_entropy", None)
+_PLAIN = resolve_options("cross_entropy", None)
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Training:
         warmup_steps: steps of linear rise.
         decay: what the learning rate follows afterwards.
         min_steps: small data get more epochs until they have this many steps.
-        max_steps: bound on the steps (`heads.schedule.plan`).
-        loss: name in `losses.table`.
-        loss_options: all of them, as `losses.table.resolved` gives them.
+        max_steps: bound on the steps (`heads.step_budget`).
+        loss: name in `losses.losses`.
+        loss_options: all of them, as `losses.losses.resolve_options` gives them.
         noise_tolerant: whether heads learn what the true labels probably are (`posterior.true_labels`).
     """
 
@@ -72,7 +72,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Spec:
+class HeadSpec:
     """Everything that decides what one head learns from given features and labels."""
 
     architecture: Architecture = field(default_factory=Architecture)
@@ -81,13 +81,13 @@ class Spec:
     seed: int = 0
 
 
-_PAPER = Spec(
+_PAPER = HeadSpec(
     Architecture(hidden_layers=1, hidden_ratio=4.0, activation="relu"),
     Regularization(weight_mse=0.01, weight_cov=0.01, weight_svd=0.01),
     Training(),
 )
 
-_RELEASED = Spec(
+_RELEASED = HeadSpec(
     replace(_PAPER.architecture, use_batch_norm=True, use_residual=True, residual_scale=1.0),
     Regularization(
         weight_mse=1.0, weight_cov=0.04, weight_svd=0.001, num_singular_values=5, is_cross_view=True
@@ -99,7 +99,7 @@ _RELEASED = Spec(
 # for every encoder with d >= 32.
 _DEFAULT = replace(_PAPER, architecture=replace(_PAPER.architecture, least_hidden=128))
 
-RECIPES: dict[str, Spec] = {"default": _DEFAULT, "paper": _PAPER, "released": _RELEASED}
+RECIPES: dict[str, HeadSpec] = {"default": _DEFAULT, "paper": _PAPER, "released": _RELEASED}
 
 MLP_WEIGHT_DECAY = 1e-4  # in every recipe, of MLP and NMTune
 # Of the linear probe the paper has none; the released command line has.

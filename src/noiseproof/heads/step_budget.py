@@ -10,7 +10,7 @@ _LEAST_EPOCHS = 3
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepBudget:
     """The loop of one head.
 
     Attributes:
@@ -27,9 +27,9 @@ class Plan:
         return self.epochs * self.steps_per_epoch
 
 
-def plan(
+def step_budget(
     num_examples: int, *, epochs: int, batch_size: int, min_steps: int = 1, max_steps: int | None = None
-) -> Plan:
+) -> StepBudget:
     """The papers' loop, or one bounded to `max_steps`.
 
     Bounded, epochs are dropped down to three; where even those have too many steps, the batch doubles. The
@@ -45,9 +45,9 @@ def plan(
     """
     epochs = max(epochs, math.ceil(min_steps / math.ceil(num_examples / batch_size)))
     if max_steps is None:
-        return Plan(epochs, math.ceil(num_examples / batch_size))
+        return StepBudget(epochs, math.ceil(num_examples / batch_size))
     batch = batch_size
     while min(epochs, _LEAST_EPOCHS, max_steps) * math.ceil(num_examples / batch) > max_steps:
         batch *= 2
     per_epoch = math.ceil(num_examples / batch)
-    return Plan(min(epochs, max_steps // per_epoch), per_epoch)
+    return StepBudget(min(epochs, max_steps // per_epoch), per_epoch)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from noiseproof.core.checks import check_finite, check_labels_present
 from noiseproof.core.errors import BadData
-from noiseproof.heads.recipes import Spec
+from noiseproof.heads.recipes import HeadSpec
 
 
 def training_data(
@@ -39,7 +39,7 @@ def training_data(
     return _writeable(matrix), labels
 
 
-def check_second_view_is_there(specs: Sequence[Spec], second_view: Any) -> None:
+def check_second_view_is_there(specs: Sequence[HeadSpec], second_view: Any) -> None:
     """Raise `BadData` where a consistency term compares two views and there is one."""
     needs_two = any(s.regularization.is_cross_view and s.regularization.weight_mse for s in specs)
     if needs_two and second_view is None:

@@ -13,41 +13,41 @@ from torch import Tensor
 
 from noiseproof.core.errors import invalid
 from noiseproof.losses.early_learning import RunningTargets
-from noiseproof.losses.losses import LOSSES, Options, check_complete
+from noiseproof.losses.losses import LOSSES, Options, check_transition_given
 
 # (log_probs "m vb k", given_labels "m vb", rows "m b") -> loss "m vb", of v views one after the other; `rows`
 # says which example each is, once for all views.
 BatchLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-PlainLoss = Callable[[Tensor, Tensor], Tensor]
+PerExampleLoss = Callable[[Tensor, Tensor], Tensor]
 ExpectedLoss = Callable[[Tensor, Tensor], Tensor]
 
 
-def remembers(name: str) -> bool:
+def has_memory(name: str) -> bool:
     """Whether a loss has a memory of every example, which belongs to the state of a training."""
     return name == "elr"
 
 
-def is_of_one_example(name: str) -> bool:
-    """Whether a loss looks at one example at a time, as `plain_loss` wants it."""
+def is_per_example(name: str) -> bool:
+    """Whether a loss looks at one example at a time, as `per_example_loss` wants it."""
     return name not in _WITH_MORE
 
 
-def plain_loss(name: str, options: Options, *, num_classes: int) -> PlainLoss:
+def per_example_loss(name: str, options: Options, *, num_classes: int) -> PerExampleLoss:
     """(log_probs, given_labels) -> loss, of a loss that looks at one example at a time.
 
     Args:
         name: in the table.
-        options: as `losses.table.resolved` gives them.
+        options: as `losses.losses.resolve_options` gives them.
         num_classes: k.
 
     Raises:
         InvalidArgument: no transition matrix, or one of another size; a loss that needs more than the batch.
     """
-    if not is_of_one_example(name):
+    if not is_per_example(name):
         raise invalid(
             "loss", name, "a loss of one example at a time", "This one depends on the course of a training."
         )
-    check_complete(name, options, num_classes)
+    check_transition_given(name, options, num_classes)
     values: dict[str, Any] = dict(options)
     matrix = values.pop("transition", None)
     function = LOSSES.load(name)
@@ -69,13 +69,13 @@ def expected_loss(name: str, options: Options, *, num_classes: int) -> ExpectedL
     Args:
         name: in the table, of a loss that looks at one example at a time; others than plain cross-entropy are
             computed once for each class.
-        options: as `losses.table.resolved` gives them.
+        options: as `losses.losses.resolve_options` gives them.
         num_classes: k.
 
     Raises:
-        InvalidArgument: as `plain_loss`.
+        InvalidArgument: as `per_example_loss`.
     """
-    loss = plain_loss(name, options, num_classes=num_classes)
+    loss = per_example_loss(name, options, num_classes=num_classes)
     if name == "cross_entropy" and not dict(options)["label_smoothing"]:
         return lambda log_probs, probs: -(probs * log_probs).sum(-1)
 
@@ -101,7 +101,7 @@ def batch_loss(
 
     Args:
         name: in the table.
-        options: as `losses.table.resolved` gives them.
+        options: as `losses.losses.resolve_options` gives them.
         num_examples: n.
         num_classes: k.
         generators: one per head, for losses that draw: a head's draws do not depend on those beside it.
@@ -111,7 +111,7 @@ def batch_loss(
     """
     if name in _WITH_MORE:
         return _WITH_MORE[name](dict(options), num_examples, generators)
-    loss = plain_loss(name, options, num_classes=num_classes)
+    loss = per_example_loss(name, options, num_classes=num_classes)
     return lambda log_probs, given_labels, rows: loss(log_probs, given_labels)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -22,7 +23,8 @@ from torch.nn.functional import logsigmoid
 from noiseproof.core.registry import unknown_name
 from noiseproof.losses.robust import cross_entropy, sce
 
-VARIANTS = ("synthetic", "real")
+Variant = Literal["synthetic", "real"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 LEAST_PROB = 1e-5  # of the two terms of the negative prompts
 _SCE_CLAMP = math.log(1e-4)  # in place of ln 0, as released
 

@@ -4,7 +4,7 @@ Each is a pure function of log-probabilities and given labels. Notation: p = exp
 label, k classes, T[i, j] = P(given = j | clean = i). Everything is computed from $\ln p$, so that a p that
 underflows gives neither NaN nor an infinite gradient. Leading axes are stacked heads.
 
-`losses.table` has their names, options and ranges.
+`losses.losses` has their names, options and ranges.
 """
 
 from __future__ import annotations

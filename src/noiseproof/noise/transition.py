@@ -15,13 +15,6 @@ from noiseproof.noise.draw import widened
 Matrix = Float[np.ndarray, "k k"]
 
 
-def symmetric_transition(rate: float, num_classes: int) -> Matrix:
-    """1 - rate on the diagonal, the rest spread evenly over the other classes; k at least 2."""
-    off = np.full((num_classes, num_classes), rate / (num_classes - 1))
-    np.fill_diagonal(off, 1 - rate)
-    return off
-
-
 def symmetric_inclusive_transition(rate: float, num_classes: int) -> Matrix:
     """(1 - rate) I + rate / k: the new label is drawn over all classes."""
     return (1 - rate) * np.eye(num_classes) + rate / num_classes

@@ -22,7 +22,7 @@ from scipy.special import expit, log_softmax
 
 
 @dataclass(frozen=True, eq=False)
-class Calibrated:
+class Calibration:
     """What the model says of every example.
 
     Attributes:
@@ -38,7 +38,7 @@ class Calibrated:
     sharpness: float
 
 
-def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " n"]) -> Calibrated:
+def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " n"]) -> Calibration:
     """Fit sharpness and contamination to the given labels.
 
     One imagined example of each kind, one contaminated and one not, keeps the estimate inside (0, 1), so that
@@ -67,7 +67,7 @@ def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " 
     likelihood = (1 - contamination) * given + contamination / k
     suspicion = np.clip(wrong / likelihood, 0.0, 1.0)
     rate = contamination * (k - 1) / k
-    return Calibrated(np.exp(log_probs), suspicion, rate, sharpness)
+    return Calibration(np.exp(log_probs), suspicion, rate, sharpness)
 
 
 def _negative_log_likelihood(

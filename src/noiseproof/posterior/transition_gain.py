@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.core.rng import stream
+from noiseproof.core.transition import symmetric_transition
 from noiseproof.posterior.calibration import calibrate
-from noiseproof.posterior.true_labels import alike, fit_channel, log_likelihoods
+from noiseproof.posterior.true_labels import fit_transition_model, log_likelihoods
 
 # Enough for one number, and less work than the leave-one-out scores themselves where classes are many.
 _MOST_EXAMPLES = 6000
@@ -54,9 +55,9 @@ def _gains(
 ) -> tuple[np.ndarray, float]:
     """Of each example of `test`, and the rate of the fit."""
     uniform = calibrate(scores[fit], given_labels[fit])
-    channel = fit_channel(scores[fit], given_labels[fit])
+    channel = fit_transition_model(scores[fit], given_labels[fit])
     held_out = scores[test].astype(np.float64), given_labels[test]
-    matrix = alike(uniform.noise_rate, scores.shape[1])
+    matrix = symmetric_transition(uniform.noise_rate, scores.shape[1])
     gains = log_likelihoods(*held_out, channel.matrix, channel.sharpness) - log_likelihoods(
         *held_out, matrix, uniform.sharpness
     )

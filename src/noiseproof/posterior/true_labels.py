@@ -25,6 +25,7 @@ import scipy.optimize
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
+from noiseproof.core.transition import symmetric_transition
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
 
@@ -49,11 +50,11 @@ def true_label_probs(features: Any, given_labels: Labels) -> Probs:
     """
     num_classes = int(given_labels.max()) + 1
     scores = leave_one_out(features, given_labels, num_classes=num_classes).scores
-    return fit_channel(scores, given_labels).posterior
+    return fit_transition_model(scores, given_labels).posterior
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelFit:
+class TransitionModel:
     """How true labels become given ones, and what the true ones then probably are.
 
     Attributes:
@@ -69,7 +70,7 @@ class ChannelFit:
     sharpness: float
 
 
-def fit_channel(scores: Probs, given_labels: Labels) -> ChannelFit:
+def fit_transition_model(scores: Probs, given_labels: Labels) -> TransitionModel:
     """Sharpness and transition matrix by expectation maximisation.
 
     Args:
@@ -78,15 +79,15 @@ def fit_channel(scores: Probs, given_labels: Labels) -> ChannelFit:
     """
     scores = scores.astype(np.float64)
     n, k = scores.shape
-    matrix = alike(calibrate(scores, given_labels).noise_rate, k)
+    matrix = symmetric_transition(calibrate(scores, given_labels).noise_rate, k)
     imagined = max(_IMAGINED * n / k, _LEAST_IMAGINED) * matrix
     matrix = (1 - _UNIFORM_AT_FIRST) * matrix + _UNIFORM_AT_FIRST / k
     for _ in range(_ROUNDS):
         sharpness = _sharpness(scores, given_labels, matrix)
         probs = softmax(sharpness * scores, axis=1)
         for _ in range(_STEPS):
-            matrix = transition_of(bayes(probs, given_labels, matrix), given_labels, imagined)
-    return ChannelFit(probs, bayes(probs, given_labels, matrix), matrix, sharpness)
+            matrix = fit_transition(label_posterior(probs, given_labels, matrix), given_labels, imagined)
+    return TransitionModel(probs, label_posterior(probs, given_labels, matrix), matrix, sharpness)
 
 
 def log_likelihoods(
@@ -108,13 +109,13 @@ def _log_likelihoods(behind: Probs, given: Probs, sharpness: float) -> Float[np.
     return np.log(np.maximum(likelihood, np.finfo(float).tiny))
 
 
-def bayes(probs: Probs, given_labels: Labels, matrix: Matrix) -> Probs:
+def label_posterior(probs: Probs, given_labels: Labels, matrix: Matrix) -> Probs:
     """P(true | x, given), from P(true | x) and the transition matrix."""
     joint = probs * matrix[:, given_labels].T
     return joint / joint.sum(1, keepdims=True)
 
 
-def transition_of(probs: Probs, given_labels: Labels, imagined: Matrix) -> Matrix:
+def fit_transition(probs: Probs, given_labels: Labels, imagined: Matrix) -> Matrix:
     """The most likely transition matrix, were the true labels known to be these.
 
     Args:
@@ -124,13 +125,6 @@ def transition_of(probs: Probs, given_labels: Labels, imagined: Matrix) -> Matri
     """
     counts = probs.T @ np.eye(probs.shape[1])[given_labels] + imagined
     return counts / counts.sum(1, keepdims=True)
-
-
-def alike(rate: float, num_classes: int) -> Matrix:
-    """The matrix of labels that go wrong at this rate, to every other class alike."""
-    matrix = np.full((num_classes, num_classes), rate / (num_classes - 1))
-    np.fill_diagonal(matrix, 1 - rate)
-    return matrix
 
 
 def _sharpness(scores: Probs, given_labels: Labels, matrix: Matrix) -> float:

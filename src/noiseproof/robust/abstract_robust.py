@@ -17,16 +17,16 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.rng import torch_seed
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.heads.fit import Examples, State
-from noiseproof.heads.recipes import Spec
+from noiseproof.heads.fit import State, TrainingExamples
+from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.training_data import features_to_predict, training_data
-from noiseproof.losses.batch import PlainLoss, plain_loss
+from noiseproof.losses.batch import PerExampleLoss, per_example_loss
 
-T = TypeVar("T", bound="AbstractWrapped")
+T = TypeVar("T", bound="AbstractRobustHead")
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class FitInputs:
     """What a fit starts from, checked.
 
     Attributes:
@@ -42,33 +42,35 @@ class Material:
     classes: np.ndarray
 
     @property
-    def spec(self) -> Spec:
+    def spec(self) -> HeadSpec:
         """Of the head."""
         return self.head.spec()
 
-    def specs(self, number: int) -> list[Spec]:
+    def specs(self, number: int) -> list[HeadSpec]:
         """Of heads that differ in what they draw; the first is the user's."""
         others = (torch_seed(self.spec.seed, "another head", i) for i in range(1, number))
         return [self.spec, *(replace(self.spec, seed=seed) for seed in others)]
 
-    def loss(self) -> PlainLoss:
+    def loss(self) -> PerExampleLoss:
         """Of the head's options.
 
         Raises:
             InvalidArgument: one that needs more than an example at a time, or a transition matrix.
         """
         training = self.spec.training
-        return plain_loss(training.loss, training.loss_options, num_classes=len(self.classes))
+        return per_example_loss(training.loss, training.loss_options, num_classes=len(self.classes))
 
-    def examples(self, features: np.ndarray | None = None, encoded: np.ndarray | None = None) -> Examples:
+    def examples(
+        self, features: np.ndarray | None = None, encoded: np.ndarray | None = None
+    ) -> TrainingExamples:
         """These, or others of the same classes, where they are computed with."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         matrix = torch.from_numpy(self.features if features is None else features)
         labels = torch.from_numpy((self.encoded if encoded is None else encoded).astype(np.int64))
-        return Examples((matrix.to(device),), labels.to(device), len(self.classes))
+        return TrainingExamples((matrix.to(device),), labels.to(device), len(self.classes))
 
 
-class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
+class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
     """A classifier on features made of heads that were trained together.
 
     Attributes:
@@ -103,7 +105,7 @@ class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
 
-    def _material(self, X: Any, y: Any) -> Material:
+    def _material(self, X: Any, y: Any) -> FitInputs:
         if self.head is not None and not isinstance(self.head, AbstractHead):
             raise invalid("head", self.head, "a LinearProbe or MLPProbe, or None")
         head = LinearProbe() if self.head is None else clone(self.head)
@@ -119,9 +121,9 @@ class AbstractWrapped(ClassifierMixin, BaseEstimator, ABC):
                 f"The labels hold one class only, {classes.tolist()[0]!r}; allowed: two or more. "
                 "Next: check the label column."
             )
-        return Material(head, features, encoded, classes)
+        return FitInputs(head, features, encoded, classes)
 
-    def _keep(self: T, material: Material, states: Sequence[State]) -> T:
+    def _keep(self: T, material: FitInputs, states: Sequence[State]) -> T:
         heads = []
         for spec, state in zip(material.specs(len(states)), states, strict=True):
             head = clone(material.head).set_params(seed=spec.seed)

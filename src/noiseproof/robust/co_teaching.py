@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.checks import Range, check_arguments
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import StackBatch, fit_stack
-from noiseproof.heads.modules import Head
-from noiseproof.robust.abstract_robust import AbstractWrapped
+from noiseproof.heads.modules import StackedHeads
+from noiseproof.robust.abstract_robust import AbstractRobustHead
 
 _RANGES = {
     "forget_rate": Range(0.0, 1.0, excludes_high=True),
@@ -22,7 +22,7 @@ _RANGES = {
 
 
 @final
-class CoTeaching(AbstractWrapped):
+class CoTeaching(AbstractRobustHead):
     r"""Each of two heads learns from those examples of a batch whose loss is small for the other one.
 
     Of a batch, the share $1 - \tau \min(t / t_k, 1)$ is kept in epoch t = 1, 2, ...
@@ -49,8 +49,8 @@ class CoTeaching(AbstractWrapped):
         self.ramp_epochs = ramp_epochs
 
     def check_options(self) -> None:
-        """See `AbstractWrapped`."""
-        check_ranges(self.get_params(deep=False), _RANGES, may_be_none=("forget_rate",))
+        """See `AbstractRobustHead`."""
+        check_arguments(self.get_params(deep=False), _RANGES, may_be_none=("forget_rate",))
 
     def fit(self, X: Any, y: Any) -> CoTeaching:
         """Train on (n, d) features and given labels that may be wrong.
@@ -62,7 +62,7 @@ class CoTeaching(AbstractWrapped):
         self.forget_rate_ = self._rate(material)
         loss = material.loss()
 
-        def backward(heads: Head, batch: StackBatch) -> bool:
+        def backward(heads: StackedHeads, batch: StackBatch) -> bool:
             features = batch.features[:1].expand(2, -1, -1)  # both see the same batch
             labels = batch.given_labels[:1].expand(2, -1)
             losses = loss(torch.log_softmax(heads(features)[1], -1), labels)

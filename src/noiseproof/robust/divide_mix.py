@@ -11,14 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.rng import stream, torch_seed
 from noiseproof.heads.abstract import AbstractHead
-from noiseproof.heads.fit import Examples, StackBatch, fit_stack
-from noiseproof.heads.modules import Head
-from noiseproof.losses.batch import PlainLoss
+from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
+from noiseproof.heads.modules import StackedHeads
+from noiseproof.losses.batch import PerExampleLoss
 from noiseproof.posterior.mixture import fit_mixture
-from noiseproof.robust.abstract_robust import AbstractWrapped
+from noiseproof.robust.abstract_robust import AbstractRobustHead
 
 _BLOCK_ROWS = 4096  # divided at once, so that memory does not grow with n
 _RANGES = {
@@ -33,7 +33,7 @@ _RANGES = {
 
 
 @final
-class DivideMix(AbstractWrapped):
+class DivideMix(AbstractRobustHead):
     r"""Two heads; each divides the examples for the other one, which learns from them semi-supervised.
 
     After a warm-up on the given labels, each epoch fits two Gaussians to a head's losses; w_i is the
@@ -89,8 +89,8 @@ class DivideMix(AbstractWrapped):
         self.penalty_weight = penalty_weight
 
     def check_options(self) -> None:
-        """See `AbstractWrapped`."""
-        check_ranges(self.get_params(deep=False), _RANGES)
+        """See `AbstractRobustHead`."""
+        check_arguments(self.get_params(deep=False), _RANGES)
 
     def fit(self, X: Any, y: Any) -> DivideMix:
         """Train on (n, d) features and given labels that may be wrong.
@@ -111,9 +111,9 @@ class _Run:
     """The steps of one fit."""
 
     options: DivideMix
-    examples: Examples
+    examples: TrainingExamples
     seed: int
-    loss: PlainLoss
+    loss: PerExampleLoss
     clean: Float[Tensor, "2 n"] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +122,7 @@ class _Run:
         labels = self.examples.given_labels
         self.clean = torch.ones(2, len(labels), device=labels.device)
 
-    def backward(self, heads: Head, batch: StackBatch) -> bool:
+    def backward(self, heads: StackedHeads, batch: StackBatch) -> bool:
         rows = batch.index[0]  # both heads see the same batch
         features = self.examples.views[0][rows].expand(2, -1, -1)
         labels = self.examples.given_labels[rows]
@@ -143,11 +143,11 @@ class _Run:
         (loss + self.options.penalty_weight * imbalance(log_probs)).sum().backward()
         return True
 
-    def _losses(self, heads: Head, features: Tensor, labels: Tensor) -> Float[Tensor, "2 b"]:
+    def _losses(self, heads: StackedHeads, features: Tensor, labels: Tensor) -> Float[Tensor, "2 b"]:
         log_probs = torch.log_softmax(heads(features)[1], -1)
         return self.loss(log_probs, labels.expand(2, -1))
 
-    def _divide(self, heads: Head) -> Float[Tensor, "2 n"]:
+    def _divide(self, heads: StackedHeads) -> Float[Tensor, "2 n"]:
         """For each head, how likely each label is right as the other one sees it."""
         labels = self.examples.given_labels
         blocks = zip(self.examples.views[0].split(_BLOCK_ROWS), labels.split(_BLOCK_ROWS), strict=True)
@@ -163,10 +163,10 @@ class _Run:
         return torch.from_numpy(np.stack(each)).to(labels.device, torch.float32).flip(0)
 
     def _targets(
-        self, heads: Head, features: Tensor, labels: Tensor, clean: Float[Tensor, "2 b"]
+        self, heads: StackedHeads, features: Tensor, labels: Tensor, clean: Float[Tensor, "2 b"]
     ) -> Float[Tensor, "2 b k"]:
         probs = _guessed(heads, features).exp()
-        return refined_targets(
+        return refine_targets(
             probs, labels, clean, threshold=self.options.threshold, temperature=self.options.temperature
         )
 
@@ -179,7 +179,7 @@ class _Run:
 
 
 @torch.no_grad()
-def _guessed(heads: Head, features: Float[Tensor, "2 b d"]) -> Float[Tensor, "2 b k"]:
+def _guessed(heads: StackedHeads, features: Float[Tensor, "2 b d"]) -> Float[Tensor, "2 b k"]:
     """Log-probabilities without dropout, by running statistics that stay as they are."""
     heads.eval()
     log_probs = torch.log_softmax(heads(features)[1], -1)
@@ -187,7 +187,7 @@ def _guessed(heads: Head, features: Float[Tensor, "2 b d"]) -> Float[Tensor, "2 
     return log_probs
 
 
-def refined_targets(
+def refine_targets(
     probs: Float[Tensor, "2 b k"],
     given_labels: Tensor,
     clean: Float[Tensor, "2 b"],

@@ -31,18 +31,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.hooks import RemovableHandle
 
 from noiseproof.core.rng import rewound, torch_state
-from noiseproof.heads.modules import Head, Reshape, StackedLinear
+from noiseproof.heads.modules import Reshape, StackedHeads, StackedLinear
 from noiseproof.robust.forward_mode import FusedBatchNorm
 from noiseproof.training.batches import Batch
 
-PerExample = Callable[[nn.Module, Batch], Float[Tensor, " n"]]
+LossPerExample = Callable[[nn.Module, Batch], Float[Tensor, " n"]]
 
 
 @final
 class _Losses(nn.Module):
     """A loss per example as a module, so that parameters can be exchanged for the time of a call."""
 
-    def __init__(self, model: nn.Module, losses: PerExample) -> None:
+    def __init__(self, model: nn.Module, losses: LossPerExample) -> None:
         super().__init__()
         self.model, self._losses = model, losses
 
@@ -66,14 +66,14 @@ class NetworkStep:
         losses: of the training batch, with their graph.
     """
 
-    def __init__(self, model: nn.Module, batch: Batch, losses: PerExample) -> None:
+    def __init__(self, model: nn.Module, batch: Batch, losses: LossPerExample) -> None:
         self._model, self._batch = model, batch
         self._calls = _Losses(model, losses)
         self._drawn = torch_state()
         self.losses = self._calls(batch)
 
     def slopes(
-        self, shares: Float[Tensor, " n"], meta_batch: Batch, meta_losses: PerExample, *, rate: float
+        self, shares: Float[Tensor, " n"], meta_batch: Batch, meta_losses: LossPerExample, *, rate: float
     ) -> Float[Tensor, " n"]:
         """Derivative of the meta loss with respect to each share.
 
@@ -179,7 +179,7 @@ class DenseStep:
         batch, losses: as in `NetworkStep`.
     """
 
-    def __init__(self, head: Head, batch: Batch, losses: PerExample) -> None:
+    def __init__(self, head: StackedHeads, batch: Batch, losses: LossPerExample) -> None:
         self._head = head
         self._inputs: list[Tensor] = []
         self._outputs: list[Tensor] = []
@@ -189,7 +189,7 @@ class DenseStep:
         self.losses = values.detach()
 
     def slopes(
-        self, shares: Float[Tensor, " n"], meta_batch: Batch, meta_losses: PerExample, *, rate: float
+        self, shares: Float[Tensor, " n"], meta_batch: Batch, meta_losses: LossPerExample, *, rate: float
     ) -> Float[Tensor, " n"]:
         """See `NetworkStep.slopes`."""
         factors = rate * shares[:, None]
@@ -220,7 +220,7 @@ class DenseStep:
         self._outputs.append(outputs)
 
 
-def is_dense(head: Head) -> bool:
+def is_dense(head: StackedHeads) -> bool:
     """Whether `DenseStep` is exact: all parameters are in linear layers, and examples do not mix."""
     return not isinstance(head.reshape, Reshape) or (not head.reshape.norms and head.reshape.scale is None)
 
@@ -228,7 +228,7 @@ def is_dense(head: Head) -> bool:
 class _hooked:
     """Call `hook(place, input, output)` after each linear layer; what it returns replaces the output."""
 
-    def __init__(self, head: Head, hook: Callable[[int, Tensor, Tensor], object]) -> None:
+    def __init__(self, head: StackedHeads, hook: Callable[[int, Tensor, Tensor], object]) -> None:
         self._layers = [each for each in head.modules() if isinstance(each, StackedLinear)]
         self._hook = hook
         self._handles: list[RemovableHandle] = []

@@ -16,14 +16,14 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
-from noiseproof.losses.batch import PlainLoss
+from noiseproof.losses.batch import PerExampleLoss
 from noiseproof.losses.losses import LOSSES
 from noiseproof.losses.robust import cross_entropy
-from noiseproof.robust.meta_gradient import NetworkStep, PerExample
-from noiseproof.robust.weight_net import Weigher, WeightOptions
+from noiseproof.robust.meta_gradient import LossPerExample, NetworkStep
+from noiseproof.robust.weight_net import ExampleWeighter, WeightNetOptions
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.order import Share
 
@@ -32,7 +32,7 @@ META_LOSSES = ("cross_entropy", "mae")
 
 @final
 class MetaWeightLoss:
-    """The loss of a step, for `training.loop.train`; give the same object to its `companions`.
+    """The loss of a step, for `training.loop.train`; give the same object to its `stateful`.
 
     V, its optimiser and the counters are part of the checkpoint, and a meta batch depends on the number of
     the step alone, so a training that was stopped goes on exactly. With `accumulation`, each part of a batch
@@ -42,7 +42,7 @@ class MetaWeightLoss:
         meta_batches: clean examples with the entries of a training batch; check them by `check_meta_set`.
         inner_rate: of the virtual step: a number (paper 2: 0.1), or a callable that is asked at each step,
             e.g. `following(optimizer)` (the authors' code).
-        loss: of the training examples, whose values V sees; see `losses.batch.plain_loss`.
+        loss: of the training examples, whose values V sees; see `losses.batch.per_example_loss`.
         meta_loss: "cross_entropy" or "mae".
         options: of V.
         logits: (model, batch) -> scores; by default of `batch["images"]`.
@@ -58,19 +58,19 @@ class MetaWeightLoss:
         meta_batches: AbstractBatches,
         *,
         inner_rate: float | Callable[[], float],
-        loss: PlainLoss = cross_entropy,
+        loss: PerExampleLoss = cross_entropy,
         meta_loss: str = "cross_entropy",
-        options: WeightOptions | None = None,
+        options: WeightNetOptions | None = None,
         logits: Callable[[nn.Module, Batch], Tensor] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         if not callable(inner_rate):
-            check_ranges({"inner_rate": inner_rate}, {"inner_rate": Range(0.0, excludes_low=True)})
+            check_arguments({"inner_rate": inner_rate}, {"inner_rate": Range(0.0, excludes_low=True)})
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             world = torch.distributed.get_world_size()
             if world > 1:
                 raise invalid("processes", world, "1: each process would learn weights of its own")
-        self.weigher = Weigher(options or WeightOptions(), device=device)
+        self.weigher = ExampleWeighter(options or WeightNetOptions(), device=device)
         self._meta_batches, self._inner_rate, self._device = meta_batches, inner_rate, device
         scores = logits or _of_images
         self._losses = _per_example(scores, loss)
@@ -99,15 +99,15 @@ class MetaWeightLoss:
         return {name: value.to(self._device) for name, value in next(self._coming).items()}
 
     def facts(self) -> dict[str, Any]:
-        """See `training.checkpoint.Companion`."""
+        """See `training.checkpoint.Stateful`."""
         return self.weigher.facts()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """See `training.checkpoint.Companion`."""
+        """See `training.checkpoint.Stateful`."""
         return self.weigher.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """See `training.checkpoint.Companion`."""
+        """See `training.checkpoint.Stateful`."""
         self.weigher.load_state_dict(state)
         self._coming = None
 
@@ -117,7 +117,7 @@ def following(optimizer: torch.optim.Optimizer) -> Callable[[], float]:
     return lambda: float(optimizer.param_groups[0]["lr"])
 
 
-def meta_loss_of(name: str) -> PlainLoss:
+def meta_loss_of(name: str) -> PerExampleLoss:
     """The loss of clean examples by its name.
 
     Raises:
@@ -128,7 +128,7 @@ def meta_loss_of(name: str) -> PlainLoss:
     return LOSSES.load(name)
 
 
-def _per_example(scores: Callable[[nn.Module, Batch], Tensor], loss: PlainLoss) -> PerExample:
+def _per_example(scores: Callable[[nn.Module, Batch], Tensor], loss: PerExampleLoss) -> LossPerExample:
     def losses(model: nn.Module, batch: Batch) -> Tensor:
         return loss(torch.log_softmax(scores(model, batch), -1), batch["given_labels"].long())
 

@@ -11,23 +11,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from noiseproof.core.checks import Range, check_ranges, check_unique_ids
+from noiseproof.core.checks import Allowed, Range, check_arguments, check_unique_ids
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.heads.abstract import AbstractHead
-from noiseproof.heads.fit import Examples, StackBatch, fit_stack
-from noiseproof.heads.modules import Head
-from noiseproof.heads.recipes import Spec
+from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
+from noiseproof.heads.modules import StackedHeads
+from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.training_data import features_to_predict
-from noiseproof.losses.batch import PlainLoss
-from noiseproof.robust.abstract_robust import AbstractWrapped, Material
-from noiseproof.robust.meta_gradient import DenseStep, NetworkStep, PerExample, is_dense
+from noiseproof.losses.batch import PerExampleLoss
+from noiseproof.robust.abstract_robust import AbstractRobustHead, FitInputs
+from noiseproof.robust.meta_gradient import DenseStep, LossPerExample, NetworkStep, is_dense
 from noiseproof.robust.meta_loss import meta_loss_of
 from noiseproof.robust.meta_set import check_meta_set
-from noiseproof.robust.weight_net import Weigher, WeightOptions
+from noiseproof.robust.weight_net import ExampleWeighter, WeightNetOptions
 from noiseproof.training.batches import Batch
 from noiseproof.training.order import Order
 
-_RANGES = {
+_ALLOWED: dict[str, Allowed] = {
     "meta_batch_size": Range(1.0, is_whole=True),
     "meta_learning_rate": Range(0.0, excludes_low=True),
     "meta_weight_decay": Range(0.0),
@@ -35,11 +35,12 @@ _RANGES = {
     "update_every": Range(1.0, is_whole=True),
     "least_per_class": Range(1.0, is_whole=True),
     "log_steps": Range(1.0, is_whole=True),
+    "normalise_weights": bool,
 }
 
 
 @final
-class MetaWeightNet(AbstractWrapped):
+class MetaWeightNet(AbstractRobustHead):
     """A head whose examples count as a small network says, which learns from a few clean examples.
 
     Args:
@@ -128,7 +129,7 @@ class MetaWeightNet(AbstractWrapped):
         spec = _checked(material.spec)
         clean = material.examples(*self._meta_set(material, meta_features, meta_labels, ids, meta_ids))
         examples = material.examples()
-        weigher = Weigher(self._options(spec.seed), device=examples.given_labels.device)
+        weigher = ExampleWeighter(self._options(spec.seed), device=examples.given_labels.device)
         run = _Run(self, spec, material.loss(), weigher, clean)
         self._keep(material, fit_stack([spec], examples, run.backward))
         self.history_ = run.history
@@ -136,15 +137,13 @@ class MetaWeightNet(AbstractWrapped):
         return self
 
     def check_options(self) -> None:
-        """See `AbstractWrapped`."""
-        check_ranges(self.get_params(deep=False), _RANGES, may_be_none=("inner_rate",))
-        if not isinstance(self.normalise_weights, bool | np.bool_):
-            raise invalid("normalise_weights", self.normalise_weights, "True or False")
+        """See `AbstractRobustHead`."""
+        check_arguments(self.get_params(deep=False), _ALLOWED, may_be_none=("inner_rate",))
         meta_loss_of(self.meta_loss)
         self._options(0)
 
-    def _options(self, seed: int) -> WeightOptions:
-        return WeightOptions(
+    def _options(self, seed: int) -> WeightNetOptions:
+        return WeightNetOptions(
             optimizer=self.meta_optimizer, learning_rate=self.meta_learning_rate,
             weight_decay=self.meta_weight_decay, normalise=self.normalise_weights,
             update_every=self.update_every, seed=seed,
@@ -152,7 +151,7 @@ class MetaWeightNet(AbstractWrapped):
 
     def _meta_set(
         self,
-        material: Material,
+        material: FitInputs,
         meta_features: Any,
         meta_labels: Any,
         ids: Any,
@@ -189,7 +188,7 @@ class MetaWeightNet(AbstractWrapped):
         )  # fmt: skip
         return meta, place
 
-    def _weights(self, material: Material, run: _Run) -> Float[np.ndarray, " n"]:
+    def _weights(self, material: FitInputs, run: _Run) -> Float[np.ndarray, " n"]:
         with np.errstate(divide="ignore"):
             log_probs = torch.from_numpy(np.log(self.heads_[0].predict_proba(material.features)))
         largest = torch.finfo(torch.float32).max
@@ -204,13 +203,13 @@ class _Run:
     """The steps of one fit."""
 
     options: MetaWeightNet
-    spec: Spec
-    loss: PlainLoss
-    weigher: Weigher
-    meta: Examples
+    spec: HeadSpec
+    loss: PerExampleLoss
+    weigher: ExampleWeighter
+    meta: TrainingExamples
     history: list[dict[str, Any]] = field(default_factory=list)
 
-    def backward(self, head: Head, batch: StackBatch) -> bool:
+    def backward(self, head: StackedHeads, batch: StackBatch) -> bool:
         """Gradients of the weighted loss; `False` where all weights are zero."""
         weigher = self.weigher
         make = DenseStep if is_dense(head) else NetworkStep
@@ -237,7 +236,7 @@ class _Run:
         return {"features": features, "given_labels": labels}
 
 
-def _losses(loss: PlainLoss) -> PerExample:
+def _losses(loss: PerExampleLoss) -> LossPerExample:
     def losses(head: nn.Module, batch: Batch) -> Tensor:
         _, logits = head(batch["features"])
         return loss(torch.log_softmax(logits, -1), batch["given_labels"])[0]
@@ -245,7 +244,7 @@ def _losses(loss: PlainLoss) -> PerExample:
     return losses
 
 
-def _checked(spec: Spec) -> Spec:
+def _checked(spec: HeadSpec) -> HeadSpec:
     """A head whose second forward can see the masks of the first one."""
     shape = spec.architecture
     if shape.dropout and (shape.use_batch_norm or shape.use_residual):

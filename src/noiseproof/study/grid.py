@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings
-from noiseproof.config.adapt import resolve_settings
-from noiseproof.config.data import CorruptConfig
 from noiseproof.config.run import RunConfig
+from noiseproof.config.values import checked
 from noiseproof.core.errors import InvalidArgument
+from noiseproof.noise.spec import Noise
 from noiseproof.pipelines.heads import Variant, variants
 from noiseproof.study.recipe import Encoder, StudyRecipe
 
@@ -57,7 +57,7 @@ class Place:
     task: str
     seed: int
     share: float = 1.0
-    noise: CorruptConfig | None = None
+    noise: Noise | None = None
     head: str | None = None
     setting: str | None = None
     detector: str | None = None
@@ -87,7 +87,7 @@ class Place:
             "task": self.task,
             "share": self.share,
             "noise_kind": None if self.noise is None else self.noise.kind,
-            "noise_rate": 0.0 if self.noise is None else self.noise.rate,
+            "noise_rate": 0.0 if self.noise is None else self.noise.rate or 0.0,
             "seed": self.seed,
         }
         if self.detector is not None:
@@ -159,9 +159,8 @@ class Grid:
         The folder of `--data` does not count, so the data may move.
         """
         r = self.recipe
-        data = r.tasks[task].model_dump(
-            mode="json", exclude={"test", "ood", "shifts", "metric", "label_noise"}
-        )
+        data = r.tasks[task].model_dump(mode="json", exclude={"test", "ood", "shifts", "metric", "noise"})
+        data["class_map"] = None  # a key of version 0.1, whose results stay valid
         # Without a test set of its own the training part is smaller.
         data |= {"is_split": r.tasks[task].test is None, "limit": r.limit_of(task)}
         return {"data": data, "split_seed": r.split_seed, "views": r.views, "encoder": [r.precision, r.dtype]}
@@ -169,7 +168,7 @@ class Grid:
 
 def _tuning(name: str, options: Mapping[str, Any], init: str) -> FinetuneSettings:
     try:
-        return resolve_settings(options=dict(options) | {"init": init})
+        return checked(FinetuneSettings, dict(options) | {"init": init}, [], file=None)
     except InvalidArgument as error:
         raise InvalidArgument(f"`tunings.{name}`: {error}") from error
 

@@ -17,34 +17,34 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.config.data import CorruptConfig
-from noiseproof.config.run import as_heads, set_value
-from noiseproof.config.values import checked, parse_overrides, read_yaml
+from noiseproof.config.base import Config
+from noiseproof.config.run import check_head_path, named_heads
+from noiseproof.config.values import checked, parse_overrides, read_yaml, set_value
 from noiseproof.core.errors import MissingFile, invalid
 from noiseproof.core.registry import unknown_name
+from noiseproof.noise.spec import Noise
 
 NOT_RUN = "not run yet"
 PLACEHOLDER = "{data}"
 _TOY_MINUTES = 2.0
 _NAME = r"[\w.+-]+"
 Scale = Literal["full", "small", "toy"]
-Noises = tuple[CorruptConfig | None, ...]
+Noises = tuple[Noise | None, ...]
 
 
 def _as_noises(value: Any) -> Any:
-    """Noises as a recipe writes them: `kind:rate`, "none", a rate, or the parts of a `CorruptConfig`."""
+    """Noises as a recipe writes them: the text of a `Noise`, or "none"."""
     if not isinstance(value, list | tuple):
         return value
-    return tuple(_as_noise(each) for each in value)
+    return tuple(None if each in ("none", None) else _with_rate(each) for each in value)
 
 
-def _as_noise(value: Any) -> Any:
-    if value in ("none", None, 0, "0"):
-        return None
-    if isinstance(value, str) and ":" in value:
-        kind, _, rate = value.rpartition(":")
-        return {"kind": kind, "rate": rate}
-    return {"rate": value} if isinstance(value, str | float | int) else value
+def _with_rate(value: Any) -> Any:
+    """A noise with a rate, by which tables are sorted."""
+    noise = Noise.parse(value) if isinstance(value, str) else value
+    if isinstance(noise, Noise) and noise.rate is None:
+        raise invalid("noise", str(noise), "noise with a rate, such as symmetric:0.2, in a study")
+    return noise
 
 
 def _as_encoders(value: Any) -> Any:
@@ -127,8 +127,7 @@ class StudyTask(BaseModel):
         label, image, text, clean_label, test_label: columns, as in `run`.
         limit: at most this many random examples of each set; that of the study holds as well.
         test_fraction: size of the held-out part when there is no `test`.
-        class_map: which class is taken for which, for noise of kind "asymmetric".
-        label_noise: of this task, in place of that of the study.
+        noise: of this task, in place of that of the study.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -145,8 +144,7 @@ class StudyTask(BaseModel):
     test_label: str | None = None
     limit: int | None = Field(default=None, ge=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
-    class_map: str | dict[str | int, str | int] | None = None
-    label_noise: Annotated[Noises | None, BeforeValidator(_as_noises)] = Field(default=None, min_length=1)
+    noise: Annotated[Noises | None, BeforeValidator(_as_noises)] = Field(default=None, min_length=1)
 
     @property
     def specs(self) -> list[str]:
@@ -168,7 +166,7 @@ class DetectorChoice(BaseModel):
     options: dict[str, Any] = Field(default={})
 
 
-class StudyRecipe(BaseModel):
+class StudyRecipe(Config):
     """A study: every encoder x task x label noise x head x setting x seed x share of the data.
 
     Attributes:
@@ -183,7 +181,7 @@ class StudyRecipe(BaseModel):
         found: the result, with intervals.
         backbones: encoders.
         tasks: name -> data sets.
-        label_noise: wrong labels to inject into the training part, `kind:rate` or "none".
+        noise: wrong labels to inject into the training part, `kind:rate` or "none".
         heads: name -> options, as in `run`.
         tunings: name -> settings of a fine-tuning, as in `adapt finetune --set`; the step that held-out
             labels select and the last one are the settings "best" and "last" of the results.
@@ -220,8 +218,8 @@ class StudyRecipe(BaseModel):
     found: str = NOT_RUN
     backbones: Annotated[tuple[Encoder, ...], BeforeValidator(_as_encoders)] = Field(min_length=1)
     tasks: dict[str, StudyTask] = Field(min_length=1)
-    label_noise: Annotated[Noises, BeforeValidator(_as_noises)] = (None,)
-    heads: Annotated[dict[str, dict[str, Any]], BeforeValidator(as_heads)] = Field(default={})
+    noise: Annotated[Noises, BeforeValidator(_as_noises)] = (None,)
+    heads: Annotated[dict[str, dict[str, Any]], BeforeValidator(named_heads)] = Field(default={})
     tunings: dict[str, dict[str, Any]] = Field(default={})
     detectors: Annotated[dict[str, DetectorChoice], BeforeValidator(_as_choices)] = Field(default={})
     downstream: bool = False
@@ -262,7 +260,8 @@ class StudyRecipe(BaseModel):
     @model_validator(mode="after")
     def _each_once(self) -> StudyRecipe:
         names = [(name, encoder.layer) for encoder in self.backbones for name in encoder.names]
-        of_tasks = [self.label_noise, *(self.noises_of(task) for task in self.tasks)]
+        of_tasks = [self.noise, *(self.noises_of(task) for task in self.tasks)]
+        # Tables tell noises apart by kind and rate, so two maps of one rate would be one.
         noises = [[None if one is None else (one.kind, one.rate) for one in of] for of in of_tasks]
         axes: list[Sequence[Any]] = [names, *noises, self.shares]
         for values in axes:
@@ -304,18 +303,23 @@ class StudyRecipe(BaseModel):
     def _one_kind_of_truth(self) -> StudyRecipe:
         # As in `RunConfig`. Noise would start from the true labels, "none" be what was given: no one axis.
         for name, task in self.tasks.items():
-            noises = [f"{one.kind}:{one.rate:g}" for one in self.noises_of(name) if one is not None]
+            noises = [str(one) for one in self.noises_of(name) if one is not None]
             if noises and task.clean_label is not None:
                 raise PydanticCustomError(
                     "two truths",
-                    "`label_noise` has '{noise}' and task '{task}' the column '{column}' as `clean_label`; "
+                    "`noise` has '{noise}' and task '{task}' the column '{column}' as `clean_label`; "
                     "allowed: one of them, since noise on top of wrong labels has no one truth to measure "
                     "against. Next: for noise on the true labels, name their column with `label` and leave "
-                    "`clean_label` out; for the given labels, leave `label_noise` out, or give the task its "
-                    "own, `label_noise: [none]`",
+                    "`clean_label` out; for the given labels, leave `noise` out, or give the task its "
+                    "own, `noise: [none]`",
                     {"noise": noises[0], "task": name, "column": task.clean_label},
                 )
         return self
+
+    @classmethod
+    def check_path(cls, values: Mapping[Any, Any], path: tuple[str, ...]) -> str | None:
+        """Refuse options of a head that this study does not train."""
+        return check_head_path(values, path)
 
     def limit_of(self, task: str) -> int | None:
         """At most so many random examples of each set of a task; `None` is no bound."""
@@ -324,11 +328,11 @@ class StudyRecipe(BaseModel):
 
     def noises_of(self, task: str) -> Noises:
         """The wrong labels to inject into a task."""
-        own = self.tasks[task].label_noise
-        return self.label_noise if own is None else own
+        own = self.tasks[task].noise
+        return self.noise if own is None else own
 
     @property
-    def noises(self) -> list[CorruptConfig]:
+    def noises(self) -> list[Noise]:
         """All noise that some task injects."""
         found = (one for task in self.tasks for one in self.noises_of(task) if one is not None)
         return list({(one.kind, one.rate): one for one in found}.values())
@@ -369,9 +373,9 @@ def load_recipe(
             values["minutes"] = own.get("minutes", _TOY_MINUTES)
     values |= {key: value for key, value in (command_line or {}).items() if value is not None}
     if "heads" in values:
-        values["heads"] = as_heads(values["heads"])
+        values["heads"] = named_heads(values["heads"])
     for keys, value in parse_overrides(overrides, command_line or {}, mistakes).items():
-        set_value(values, keys, value, mistakes)
+        set_value(StudyRecipe, values, keys, value, mistakes)
     return checked(StudyRecipe, values, mistakes, file=path)
 
 

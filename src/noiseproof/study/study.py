@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from noiseproof.core.files import write_json
-from noiseproof.core.version import __version__
-from noiseproof.pipelines import provenance
+from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.folders import only_process_in
+from noiseproof.pipelines.provenance import made_with
 from noiseproof.report.headline import duration
 from noiseproof.study.compute import StudyOutcome, compute, num_missing, num_results, requests_of
 from noiseproof.study.measures.material import Locations
@@ -91,17 +90,16 @@ def run_study(
         log = StudyLog(out)
         outcome = compute(grid, requests, log, Locations(data, cache, out), say=say)
         results = collect_results(requested_rows(log.rows, (one.key for one in requests)), recipe)
-        contents = {
-            "noiseproof": __version__,
-            "command": command,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "recipe": recipe.to_json(),
-            "versions": provenance.versions(),
-            "hardware": provenance.hardware(),
-            "num_cells": num_results(requests),
-            "num_found": results.num_results,
-            "failures": outcome.failures,
-        }
+        contents = make_card(
+            "study",
+            config=recipe,
+            made_with=made_with(command),
+            wall_s={},
+            notes=(),
+            num_cells=num_results(requests),
+            num_found=results.num_results,
+            failures=outcome.failures,
+        )
         write_json(out / CARD, contents)
         page = write_study(out, results, contents)
     return StudyRun(out, page, results, outcome)

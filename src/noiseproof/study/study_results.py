@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from noiseproof.backbones.zoo import accuracy_of, zoo_card
+from noiseproof.backbones.zoo import zoo_card
 from noiseproof.evaluate.protocol import Interval, interval
 from noiseproof.study.recipe import Encoder, StudyRecipe
 from noiseproof.study.rows import CurvatureRow, DetectionRow, HeadRow, MapRow, SpectrumRow, StudyRow
@@ -150,7 +150,7 @@ class StudyResults:
             return encoder.accuracy
         names = dict.fromkeys(row.backbone for row in self.spectra_of(encoder))
         cards = [zoo_card(name.removeprefix(_ZOO)) for name in names if name.startswith(_ZOO)]
-        return mean_of(accuracy_of(card)[1] for card in cards)
+        return mean_of(card.result[1] for card in cards)
 
     def spectra_of(self, encoder: Encoder) -> list[SpectrumRow]:
         """The spectra of the features of one encoder and its repeats."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from noiseproof.core.files import digest
-from noiseproof.losses.batch import is_of_one_example
+from noiseproof.losses.batch import is_per_example
 from noiseproof.pipelines.portrait import fitted_curvature
 from noiseproof.study.grid import SCHEMA, Grid, Place
 from noiseproof.study.measures.head_measure import HeadMeasure
@@ -34,7 +34,7 @@ class CurvatureMeasure(AbstractMeasure):
         for place in self._heads.places():
             if place.evaluated.role == "test":
                 (head,) = self.grid.variant(place).build()
-                if is_of_one_example(head.spec().training.loss):
+                if is_per_example(head.spec().training.loss):
                     yield place
 
     def request_key(self, place: Place) -> str:

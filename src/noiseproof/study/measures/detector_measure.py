@@ -24,7 +24,7 @@ from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.registry import unknown_name
-from noiseproof.detect.detectors import DETECTORS, checked_options, is_enough, is_random, told_needs
+from noiseproof.detect.detectors import DETECTORS, checked_options, describe_needs, has_inputs, is_random
 from noiseproof.detect.find_issues import AUTO, find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
@@ -66,7 +66,7 @@ class DetectorMeasure(AbstractMeasure):
             "schema": SCHEMA,
             "detection": [choice.method, choice.options],
             **place.coordinates(),
-            "noise": None if place.noise is None else place.noise.model_dump(mode="json"),
+            "noise": None if place.noise is None else place.noise.to_json(),
             **self.grid.data_request(place.task),
         }
         if self.grid.recipe.downstream:
@@ -142,7 +142,7 @@ class DetectorRunner:
             return lambda features, labels, *, seed: peer.detect(features, labels, names, **options)
         for name in DETECTORS.names:
             DETECTORS.load(name)
-        is_complete = method == AUTO or is_enough(("features",), method, options)
+        is_complete = method == AUTO or has_inputs(("features",), method, options)
         tower = None if is_complete else self._text_tower
         return partial(
             find_label_issues, method=method, method_options=options, class_names=names, text_tower=tower
@@ -235,9 +235,9 @@ def check_choice(name: str, choice: DetectorChoice, inputs: Collection[str]) -> 
 
 
 def _check_needs(name: str, method: str, options: Mapping[str, Any], inputs: Collection[str]) -> None:
-    if not is_enough(inputs, method, options):
+    if not has_inputs(inputs, method, options):
         raise invalid(
             f"detectors.{name}.method", method, "a detector that looks at features only",
-            f"It needs {told_needs(method)}, and not every encoder of the recipe is an image-text model with "
-            f"`layer: {SHARED_SPACE}`. Next: only such, e.g. {USUAL_MODEL}.",
+            f"It needs {describe_needs(method)}, and not every encoder of the recipe is an image-text model "
+            f"with `layer: {SHARED_SPACE}`. Next: only such, e.g. {USUAL_MODEL}.",
         )  # fmt: skip

@@ -11,7 +11,7 @@ from noiseproof.detect.transition_estimate import DEFAULT_METHOD
 from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.heads.abstract import AbstractReshapingHead
-from noiseproof.heads.recipes import Spec
+from noiseproof.heads.recipes import HeadSpec
 from noiseproof.study.grid import SCHEMA, Grid, Place
 from noiseproof.study.measures.head_trainer import HeadTrainer
 from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
@@ -94,7 +94,7 @@ def training_request(grid: Grid, place: Place, options: dict[str, Any]) -> str:
     content = {
         "schema": SCHEMA,
         **place.coordinates(),
-        "noise": None if place.noise is None else place.noise.model_dump(mode="json"),
+        "noise": None if place.noise is None else place.noise.to_json(),
         "set": grid.set_request(place),
         "options": options,
         "has_spectrum": grid.recipe.has_head_spectra,
@@ -103,13 +103,13 @@ def training_request(grid: Grid, place: Place, options: dict[str, Any]) -> str:
     return digest(content)[:32]
 
 
-def spec_to_json(spec: Spec) -> dict[str, Any]:
+def spec_to_json(spec: HeadSpec) -> dict[str, Any]:
     """Everything that decides a head.
 
     Options that came later are left out while they keep their defaults, so that older rows are still found.
     """
     values = asdict(spec)
-    if spec.training.loss_options == Spec().training.loss_options:
+    if spec.training.loss_options == HeadSpec().training.loss_options:
         del values["training"]["loss_options"]
     if not spec.training.noise_tolerant:
         del values["training"]["noise_tolerant"]

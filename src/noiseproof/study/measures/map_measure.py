@@ -45,7 +45,7 @@ class MapMeasure(AbstractMeasure):
         spectrum = SpectrumMeasure(self.grid).request_key(place)
         content: dict[str, Any] = {"schema": SCHEMA, "map of": spectrum}
         if place.noise is not None:
-            content |= {"noise": place.noise.model_dump(mode="json"), "share": place.share}
+            content |= {"noise": place.noise.to_json(), "share": place.share}
         return digest(content)[:32]
 
     def result_key(self, place: Place, bench: Workbench) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.config.run import RunConfig
+from noiseproof.config.data import EvaluationConfig
 from noiseproof.core.errors import InvalidArgument, MissingFile, NoiseproofError
 from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, NoisyLabels
@@ -21,7 +21,8 @@ from noiseproof.data.splits import stratified_share, subset
 from noiseproof.features.extract import extract, features_key
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.inputs import Part, Parts, corrupt_dataset, open_parts
+from noiseproof.noise.inject import corrupt_dataset
+from noiseproof.pipelines.inputs import Part, Parts, open_parts
 from noiseproof.study.grid import Evaluation, Grid, Place
 from noiseproof.study.recipe import PLACEHOLDER, StudyRecipe
 
@@ -86,13 +87,11 @@ class OpenTask:
         parts: training part and evaluation sets.
         tests: an evaluation -> its part, for those that exist.
         missing: why the others are missing.
-        class_map: of its classes, for noise of kind "asymmetric".
     """
 
     parts: Parts
     tests: dict[Evaluation, Part]
     missing: dict[Evaluation, str]
-    class_map: Mapping[str | int, str | int] | str | None = None
     _drawn: dict[Any, TrainingData] = field(default_factory=dict)
 
     @property
@@ -108,17 +107,13 @@ class OpenTask:
         parts of larger ones.
         """
         noise = place.noise
-        key = (place.share, noise and noise.model_dump_json(), place.seed)
+        key = (place.share, noise, place.seed)
         if key not in self._drawn:
             part = self.parts.train
             rows = stratified_share(part.given_labels, share=place.share, seed=place.seed)
             given, noisy = part.given_labels[rows], None
             if noise is not None:
-                own = noise.class_map or self.class_map if noise.kind == "asymmetric" else None
-                chosen = subset(part.dataset, rows)
-                noisy = corrupt_dataset(
-                    chosen, kind=noise.kind, rate=noise.rate, seed=place.seed, class_map=own
-                )
+                noisy = corrupt_dataset(subset(part.dataset, rows), noise, seed=place.seed)
                 given = noisy.given
             labels_key = digest([digest(rows), digest(given)])
             self._drawn[key] = TrainingData(rows, given, noisy, labels_key)
@@ -193,10 +188,10 @@ def open_task(grid: Grid, name: str, locations: Locations, missing: Mapping[str,
         if spec is not None and spec in missing:
             raise MissingFile(missing[spec])
     existing = tuple(spec for spec in task.ood if spec not in missing)
-    parts = open_parts(task_config(grid.recipe, name, locations, existing))
+    parts = open_parts(task_config(grid.recipe, name, locations, existing), views=grid.recipe.views)
     absent = {one: missing[one.spec] for one in grid.evaluations(name) if one.spec and one.spec in missing}
     opened = [one for one in grid.evaluations(name) if one not in absent]
-    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent, task.class_map)
+    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent)
 
 
 def _inner(spec: str) -> str:
@@ -206,18 +201,19 @@ def _inner(spec: str) -> str:
     return spec
 
 
-def task_config(recipe: StudyRecipe, name: str, locations: Locations, ood: tuple[str, ...]) -> RunConfig:
-    """Run configuration of a task, with those of its sets of other domains that exist."""
+def task_config(
+    recipe: StudyRecipe, name: str, locations: Locations, ood: tuple[str, ...]
+) -> EvaluationConfig:
+    """Data configuration of a task, with those of its sets of other domains that exist."""
     task = recipe.tasks[name]
     columns = task.model_dump(include={"shifts", "label", "image", "text", "clean_label", "test_label"})
-    return RunConfig(
+    return EvaluationConfig(
         train=locations.path(task.train),
         test=None if task.test is None else locations.path(task.test),
         ood=tuple(locations.path(spec) for spec in ood),
         out=locations.cache,
         limit=recipe.limit_of(name),
         test_fraction=task.test_fraction,
-        views=recipe.views,
         seed=recipe.split_seed,
         **columns,
     )

@@ -21,13 +21,13 @@ from typing import Any
 import torch
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.config.adapt import FinetuneJob
+from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.files import digest, write_bytes
 from noiseproof.core.threads import num_cores
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.pipelines.cards import CARD
-from noiseproof.pipelines.finetune import RESULTS, carried_out
+from noiseproof.pipelines.cards import TRAINING_CARD
+from noiseproof.pipelines.finetune import RESULTS, run_prepared
 from noiseproof.pipelines.finetune_inputs import make_tuning
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import Parts
@@ -100,8 +100,8 @@ class TuningMeasure(AbstractMeasure):
     def tidy(self, place: Place, bench: Workbench) -> None:
         """Keep only the card of a training, with the curve of its selection."""
         folder = training_folder(place, bench)
-        if (folder / CARD).is_file():
-            write_bytes(folder.with_suffix(".json"), (folder / CARD).read_bytes())
+        if (folder / TRAINING_CARD).is_file():
+            write_bytes(folder.with_suffix(".json"), (folder / TRAINING_CARD).read_bytes())
             shutil.rmtree(folder)
 
 
@@ -146,14 +146,14 @@ class EncoderTrainer:
     def _train(self, place: Place) -> tuple[dict[tuple[str, str], ResultRow], float]:
         grid, locations = self._bench.grid, self._bench.locations
         settings, out = grid.tuning(place), training_folder(place, self._bench)
-        job = FinetuneJob(
-            train=grid.recipe.tasks[place.task].train, backbone=place.encoder.backbone_for(place.seed),
-            out=out, settings=settings, seed=place.seed, command="noiseproof study", quiet=True,
-        )  # fmt: skip
-        config = task_config(grid.recipe, place.task, locations, ()).model_copy(update={"out": out})
+        data = task_config(grid.recipe, place.task, locations, ()).model_dump()
+        data |= settings.model_dump() | {"out": out, "seed": place.seed}
+        config = FinetuneConfig(**data, backbone=place.encoder.backbone_for(place.seed))
         with only_process_in(out):
             accelerator = accelerator_for(settings.precision)
-            card = carried_out(make_tuning(job, accelerator, config, self._parts(place)))
+            card = run_prepared(
+                make_tuning(config, accelerator, self._parts(place), command="noiseproof study", quiet=True)
+            )
             results = {(row.head, row.set_name): row for row in read_results(out / RESULTS)}
         return results, card["wall_s"]["training"]
 

@@ -4,8 +4,8 @@ from cleanlab.filter import find_label_issues as cleanlab_issues
 
 from noiseproof import find_label_issues
 from noiseproof.core.errors import BadData, InvalidArgument
-from noiseproof.detect import confident
-from noiseproof.detect.confident import class_thresholds, confidence, confident_joint
+from noiseproof.detect import confident_learning
+from noiseproof.detect.confident_learning import class_thresholds, confidence, confident_joint
 
 
 def drawn(seed, n=300, k=5, sharpness=2.0):
@@ -65,7 +65,7 @@ def test_flags_are_those_of_cleanlab(seed, dtype):
 def test_blocks_of_rows_change_nothing(monkeypatch, block):
     probs, given = drawn(0, n=600)
     whole = confidence(probs, given)
-    monkeypatch.setattr(confident, "_BLOCK_NUMBERS", block)
+    monkeypatch.setattr(confident_learning, "_BLOCK_NUMBERS", block)
     parts = confidence(probs, given)
     assert parts.confident.tolist() == whole.confident.tolist()
     assert parts.of_given.tolist() == whole.of_given.tolist()
@@ -77,7 +77,7 @@ def test_probabilities_on_disk_are_read_in_blocks(tmp_path):
     mapped = np.load(tmp_path / "probs.npy", mmap_mode="r")
     ours = find_label_issues(None, given, probs=mapped)
     assert ours.method == "confident_learning"
-    assert "because there is `probs` only" in ours.notes[-1]
+    assert "because only `probs` was given" in ours.notes[-1]
     assert ours.suspicion.tolist() == find_label_issues(None, given, probs=probs).suspicion.tolist()
 
 
@@ -94,7 +94,7 @@ def test_a_class_that_nobody_was_given_is_nobodys_confident_class():
 def test_probabilities_that_are_none_are_refused():
     probs, given = drawn(3)
     with pytest.raises(
-        BadData, match=r"`probs` has the row 7 with the sum .* Next: pass what `predict_proba`"
+        BadData, match=r"Row 7 of `probs` has the sum .* Next: pass the output of `predict_proba`"
     ):
         find_label_issues(None, given, probs=np.where(np.arange(300)[:, None] == 7, 3 * probs, probs))
     with pytest.raises(InvalidArgument, match=r"`probs` is 'of shape \(300, 4\)'; allowed: 5 columns"):

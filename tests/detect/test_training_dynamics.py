@@ -5,15 +5,20 @@ import pytest
 import torch
 
 from noiseproof import find_label_issues
-from noiseproof.detect import dynamics
 from noiseproof.detect import evidence as inputs
-from noiseproof.detect.dynamics import _Record, margins_of, training_dynamics
+from noiseproof.detect.training_dynamics import (
+    Dynamics,
+    _Recorder,
+    _threshold_samples,
+    label_margins,
+    training_dynamics,
+)
 from noiseproof.posterior.mixture import fit_mixture
 
 
 def test_margin_by_hand():
     logits = torch.tensor([[[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]]])
-    assert margins_of(logits, torch.tensor([[0, 2]])).tolist() == [[1.0, -1.0]]
+    assert label_margins(logits, torch.tensor([[0, 2]])).tolist() == [[1.0, -1.0]]
 
 
 def test_the_record_equals_a_slow_loop():
@@ -21,7 +26,7 @@ def test_the_record_equals_a_slow_loop():
     generator = torch.Generator().manual_seed(0)
     is_sample = torch.tensor([[True, False, False, False, False], [False, True, False, False, False]])
     labels = torch.where(is_sample, 2, torch.tensor([0, 1, 0, 1, 1]))
-    record, said = _Record(2, 5, 2, torch.device("cpu")), []
+    record, said = _Recorder(2, 5, 2, torch.device("cpu")), []
     for _ in range(4):
         order = torch.stack([torch.randperm(5, generator=generator) for _ in range(2)])
         logits = torch.randn(2, 5, 3, generator=generator)
@@ -36,7 +41,7 @@ def test_the_record_equals_a_slow_loop():
         margins, lost, learned, loss, scores = [], [], False, [], []
         for m in heads:
             at = (slice(m, m + 1), slice(i, i + 1))
-            of_head = [float(margins_of(logits[at], labels[at])) for logits, _ in said]
+            of_head = [float(label_margins(logits[at], labels[at])) for logits, _ in said]
             margins.append(np.mean(of_head))
             lost.append(sum(a > 0 >= b for a, b in itertools.pairwise(of_head)))
             learned = learned or max(of_head) > 0
@@ -51,7 +56,7 @@ def test_the_record_equals_a_slow_loop():
 
 @pytest.mark.parametrize(("n", "k"), [(2, 2), (3, 2), (50, 9), (1000, 4)])
 def test_each_head_has_threshold_samples_of_its_own(n, k):
-    is_sample = dynamics._threshold_samples(n, k, seed=0)
+    is_sample = _threshold_samples(n, k, seed=0)
     assert not is_sample.all(0).any()
     assert is_sample.sum(1).tolist() == [max(1, round(n / (k + 1)))] * 2
 
@@ -94,7 +99,7 @@ def test_a_known_rate_says_how_many_are_flagged():
     for method in ("small_loss", "forgetting"):
         found = find_label_issues(features, given, method=method, method_options={"rate": 0.1})
         assert found.is_issue.sum() == 40
-        assert "10.0% with the highest suspicion; that share is given" in found.notes[-1]
+        assert "10.0% with the highest suspicion are flagged; this share is given" in found.notes[-1]
     estimated = find_label_issues(features, given, method="small_loss")
     assert estimated.is_issue.mean() == pytest.approx(is_wrong.mean(), abs=0.02)
     assert "estimated by leave-one-out" in estimated.notes[-1]
@@ -111,17 +116,17 @@ def test_losses_of_one_hump_are_not_divided_and_that_is_said():
     rng = np.random.default_rng(0)
     given = np.arange(200) % 2
     found = find_label_issues(rng.normal(size=(200, 5)), given, method="mixture")
-    assert "no two humps" in found.notes[-1]
+    assert "one mode" in found.notes[-1]
     assert found.method == "mixture"
 
 
 def test_humps_are_told_from_a_long_tail():
     rng = np.random.default_rng(0)
     apart = np.r_[rng.normal(0, 1, 4000), rng.normal(6, 2, 4000)]
-    assert fit_mixture(apart, seed=0).has_two_humps
+    assert fit_mixture(apart, seed=0).is_bimodal
     assert fit_mixture(apart, seed=0).low_mean == pytest.approx(0, abs=0.2)
     for tail in (np.abs(rng.normal(size=5000)), rng.exponential(size=5000), np.full(5, 2.0)):
-        assert not fit_mixture(tail, seed=0).has_two_humps
+        assert not fit_mixture(tail, seed=0).is_bimodal
 
 
 def test_the_smallest_losses_are_never_issues(monkeypatch):
@@ -129,7 +134,7 @@ def test_the_smallest_losses_are_never_issues(monkeypatch):
     rng = np.random.default_rng(0)
     losses = np.r_[0.0, 0.1, rng.normal(0.5, 0.03, 3000), rng.normal(1.5, 0.3, 600)]
     n = len(losses)
-    seen = dynamics.Dynamics(-losses, 0.0, np.zeros(n), np.ones(n, bool), losses, np.tile([1.0, 0.0], (n, 1)))
+    seen = Dynamics(-losses, 0.0, np.zeros(n), np.ones(n, bool), losses, np.tile([1.0, 0.0], (n, 1)))
     monkeypatch.setattr(inputs, "training_dynamics", lambda *args, **more: seen)
     found = find_label_issues(rng.normal(size=(n, 3)), np.arange(n) % 2, method="mixture")
     assert not found.is_issue[:2].any()

@@ -1,0 +1,88 @@
+"""The result of one detector, in class ids; `find_issues.to_label_issues` translates it to user labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+Probs = Float[np.ndarray, "n k"]
+Labels = Int[np.ndarray, " n"]
+PerExample = Float[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorResult:
+    """Fields of `records.LabelIssues`, in class ids; `suspicion` is one minus a label quality score."""
+
+    suspicion: PerExample
+    is_issue: Bool[np.ndarray, " n"]
+    suggested_labels: Labels
+    joint: Float[np.ndarray, "k k"]
+    method: str
+    probs: Probs | None = None
+    notes: tuple[str, ...] = ()
+
+    def with_note(self, note: str) -> DetectorResult:
+        """A copy with one more note, a sentence for the user."""
+        return replace(self, notes=(*self.notes, note))
+
+
+def result_from_posterior(
+    posterior: Probs, given_labels: Labels, *, suspicion: PerExample, probs: Probs, method: str
+) -> DetectorResult:
+    """Result from probabilities of the true label; labels that are more likely wrong than right are issues.
+
+    Args:
+        posterior: P(true | x, given).
+        given_labels: class ids.
+        suspicion: posterior probability of all other classes together; one minus that of the given class
+            would be rounded.
+        probs: P(true | x); its largest class is suggested where the label is no issue.
+        method: name of the detector.
+    """
+    is_issue = suspicion > 0.5
+    suggested = np.where(is_issue, best_other_class(posterior, given_labels), probs.argmax(1))
+    joint = np.stack([posterior[given_labels == j].sum(0) for j in range(posterior.shape[1])], axis=1)
+    return DetectorResult(suspicion, is_issue, suggested, joint, method, probs)
+
+
+def result_from_decision(
+    suspicion: PerExample,
+    is_issue: Bool[np.ndarray, " n"],
+    preferred: Labels,
+    given_labels: Labels,
+    *,
+    num_classes: int,
+    method: str,
+    probs: Probs | None = None,
+) -> DetectorResult:
+    """Result from a suspicion that only ranks the labels, and a decision, which the joint counts.
+
+    Args:
+        suspicion: in [0, 1].
+        is_issue: the decision.
+        preferred: class that the detector prefers for each example, also for examples that are no issue.
+        given_labels: class ids.
+        num_classes: k.
+        method: name of the detector.
+        probs: class probabilities, if the detector has any.
+    """
+    joint = np.zeros((num_classes, num_classes))
+    np.add.at(joint, (np.where(is_issue, preferred, given_labels), given_labels), 1.0)
+    return DetectorResult(suspicion, is_issue, preferred, joint, method, probs)
+
+
+def best_other_class(scores: Probs, given_labels: Labels) -> Labels:
+    """The class with the highest score, except the given class."""
+    others = np.array(scores, copy=True)
+    np.put_along_axis(others, given_labels[:, None], -np.inf, axis=1)
+    return others.argmax(1)
+
+
+def flag_most_suspicious(suspicion: PerExample, rate: float) -> Bool[np.ndarray, " n"]:
+    """Flag the share `rate` of labels with the highest suspicion; among ties, the first ones."""
+    flags = np.zeros(len(suspicion), bool)
+    flags[np.argsort(-suspicion, kind="stable")[: round(rate * len(suspicion))]] = True
+    return flags
