@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -47,7 +48,7 @@ class StudyResults:
         """Results of heads, tunings and detectors."""
         return len(self.head_rows) + len(self.detections)
 
-    @property
+    @cached_property
     def encoders(self) -> list[Encoder]:
         """Encoders with results, in the order of the recipe."""
         existing = {(row.backbone, row.layer) for row in self.spectra}
