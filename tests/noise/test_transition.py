@@ -197,7 +197,7 @@ def test_an_unknown_map_is_told():
         UnknownName, match=r"Unknown class map 'cifar1000'. Did you mean 'cifar10.*Known: cifar10, cifar100"
     ):
         corrupted([0, 1], 2, rate=0.5, class_map="cifar1000")
-    assert CLASS_MAPS == ("cifar10", "cifar100")
+    assert CLASS_MAPS == ("cifar10", "cifar100", "mnist", "fashion-mnist")
 
 
 def test_a_named_map_needs_its_classes():
