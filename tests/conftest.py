@@ -10,6 +10,17 @@ checked_types.install()
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Threads only get in each other's way on a few rows."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data sets; tests that need it are skipped where it is absent."""

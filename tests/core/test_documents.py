@@ -43,9 +43,7 @@ def test_a_document_without_a_number_is_of_schema_1(tmp_path):
 
 def test_a_newer_schema_asks_for_a_newer_version(tmp_path):
     path = write(tmp_path / "a.json", {"schema": 3, "other": "layout"})
-    with pytest.raises(
-        OtherSchema, match=r"schema 3; .*Next: install a newer noiseproof, or make it again"
-    ):
+    with pytest.raises(OtherSchema, match=r"schema 3; .*Next: install a newer noiseproof, or make it again"):
         read_document(path, Recipe, next_step=NEXT)
     assert issubclass(OtherSchema, DamagedFile)
 

@@ -6,7 +6,7 @@ import pytest
 from noiseproof import corrupt_labels, find_label_issues
 from noiseproof.core.errors import InvalidArgument, UnknownName
 from noiseproof.detect.detector_result import flag_most_suspicious
-from noiseproof.detect.fusion import mean_ranks, votes_of
+from noiseproof.detect.fusion import count_votes, mean_ranks
 
 
 def clouds(kind, rate, n=800):
@@ -20,7 +20,7 @@ def test_noise_that_prefers_pairs_of_classes_gets_a_transition_matrix():
     features, noisy = clouds("pair", 0.3)
     found = find_label_issues(features, noisy.given)
     assert found.method == "transition"
-    assert "explains labels it was not fitted to better by" in found.notes[0]
+    assert "transition matrix fits held-out labels better by" in found.notes[0]
     assert found.transition == pytest.approx(noisy.transition, abs=0.1)
     assert found.noise_rate == pytest.approx(0.3, abs=0.05)
     alike = find_label_issues(features, noisy.given, method="leave_one_out")
@@ -32,7 +32,7 @@ def test_noise_that_prefers_nothing_does_not(rate):
     features, noisy = clouds("symmetric", rate)
     found = find_label_issues(features, noisy.given)
     assert found.method == "leave_one_out"
-    assert "and it is taken from" in found.notes[0]
+    assert "needed), so the method 'leave_one_out' was used" in found.notes[0]
     assert found.noise_rate == pytest.approx(rate, abs=0.04)
     assert found.noise_rate == pytest.approx(found.suspicion.mean(), abs=1e-9)
 
@@ -62,7 +62,7 @@ def test_names_of_classes_that_nobody_gives_change_nothing():
 def test_auto_says_what_took_no_part():
     features, noisy = clouds("symmetric", 0.25)
     found = find_label_issues(features, noisy.given, probs=np.eye(4)[noisy.given])
-    assert found.notes[-1] == "There are features, so `probs` took no part."
+    assert found.notes[-1] == "Features were used; `probs` were not."
 
 
 def test_fusion_without_features_takes_the_mean_of_the_rates():
@@ -82,7 +82,7 @@ def test_label_match_by_hand():
     assert found.suggested_labels.tolist() == ["a", "b", "a"]
     assert found.suspicion == pytest.approx([0.3, 0.6, 0.9])
     assert found.joint.tolist() == [[1, 1], [1, 0]]
-    assert "because there is `zero_shot` only" in found.notes[-1]
+    assert "because only `zero_shot` was given" in found.notes[-1]
 
 
 def test_what_a_detector_needs_is_named():
@@ -103,7 +103,7 @@ def test_mean_ranks_by_hand():
 
 def test_votes_are_counted_and_the_first_one_decides_between_equals():
     labels = np.array([[0, 1, 2], [0, 0, 1], [1, 0, 0]])
-    assert votes_of(labels, 3).argmax(1).tolist() == [0, 0, 2]
+    assert count_votes(labels, 3).argmax(1).tolist() == [0, 0, 2]
 
 
 def test_fusion_of_two_is_between_them():
@@ -121,7 +121,7 @@ WRONG = ["aum", ["aum"], ["aum", "aum"], ["aum", "auto"], ["fusion", "aum"], ["a
 
 @pytest.mark.parametrize("methods", WRONG)
 def test_fusion_takes_two_other_detectors_or_more(methods):
-    with pytest.raises(InvalidArgument, match=r"`methods` is .* two detectors or more"):
+    with pytest.raises(InvalidArgument, match=r"`methods` is .* two or more different detectors"):
         find_label_issues(np.eye(4), [0, 0, 1, 1], method="fusion", method_options={"methods": methods})
 
 

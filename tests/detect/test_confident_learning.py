@@ -77,7 +77,7 @@ def test_probabilities_on_disk_are_read_in_blocks(tmp_path):
     mapped = np.load(tmp_path / "probs.npy", mmap_mode="r")
     ours = find_label_issues(None, given, probs=mapped)
     assert ours.method == "confident_learning"
-    assert "because there is `probs` only" in ours.notes[-1]
+    assert "because only `probs` was given" in ours.notes[-1]
     assert ours.suspicion.tolist() == find_label_issues(None, given, probs=probs).suspicion.tolist()
 
 
@@ -94,7 +94,7 @@ def test_a_class_that_nobody_was_given_is_nobodys_confident_class():
 def test_probabilities_that_are_none_are_refused():
     probs, given = drawn(3)
     with pytest.raises(
-        BadData, match=r"`probs` has the row 7 with the sum .* Next: pass what `predict_proba`"
+        BadData, match=r"Row 7 of `probs` has the sum .* Next: pass the output of `predict_proba`"
     ):
         find_label_issues(None, given, probs=np.where(np.arange(300)[:, None] == 7, 3 * probs, probs))
     with pytest.raises(InvalidArgument, match=r"`probs` is 'of shape \(300, 4\)'; allowed: 5 columns"):

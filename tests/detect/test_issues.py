@@ -190,7 +190,7 @@ def test_a_bad_row_beyond_the_first_block_is_named_by_its_own_number():
 
 
 def test_labels_of_types_without_an_order():
-    with pytest.raises(BadData, match="mixes types that have no order"):
+    with pytest.raises(BadData, match="mixes types that cannot be ordered"):
         find_label_issues(np.eye(4), np.array([1, "a", 1, "a"], dtype=object))
 
 
@@ -236,7 +236,7 @@ def test_tensors_are_taken():
 
 
 def test_features_that_are_all_the_same_are_refused():
-    with pytest.raises(BadData, match=r"All rows of `features` are the same, .* Next: check the encoder"):
+    with pytest.raises(BadData, match=r"All rows of `features` are equal; .* Next: check the encoder"):
         find_label_issues(np.full((9000, 3), 0.1), np.arange(9000) % 3)
 
 

@@ -8,7 +8,7 @@ from noiseproof import find_label_issues
 from noiseproof.detect import evidence as inputs
 from noiseproof.detect.training_dynamics import (
     Dynamics,
-    _Record,
+    _Recorder,
     _threshold_samples,
     label_margins,
     training_dynamics,
@@ -26,7 +26,7 @@ def test_the_record_equals_a_slow_loop():
     generator = torch.Generator().manual_seed(0)
     is_sample = torch.tensor([[True, False, False, False, False], [False, True, False, False, False]])
     labels = torch.where(is_sample, 2, torch.tensor([0, 1, 0, 1, 1]))
-    record, said = _Record(2, 5, 2, torch.device("cpu")), []
+    record, said = _Recorder(2, 5, 2, torch.device("cpu")), []
     for _ in range(4):
         order = torch.stack([torch.randperm(5, generator=generator) for _ in range(2)])
         logits = torch.randn(2, 5, 3, generator=generator)
@@ -99,7 +99,7 @@ def test_a_known_rate_says_how_many_are_flagged():
     for method in ("small_loss", "forgetting"):
         found = find_label_issues(features, given, method=method, method_options={"rate": 0.1})
         assert found.is_issue.sum() == 40
-        assert "10.0% with the highest suspicion; that share is given" in found.notes[-1]
+        assert "10.0% with the highest suspicion are flagged; this share is given" in found.notes[-1]
     estimated = find_label_issues(features, given, method="small_loss")
     assert estimated.is_issue.mean() == pytest.approx(is_wrong.mean(), abs=0.02)
     assert "estimated by leave-one-out" in estimated.notes[-1]
@@ -116,17 +116,17 @@ def test_losses_of_one_hump_are_not_divided_and_that_is_said():
     rng = np.random.default_rng(0)
     given = np.arange(200) % 2
     found = find_label_issues(rng.normal(size=(200, 5)), given, method="mixture")
-    assert "no two humps" in found.notes[-1]
+    assert "one mode" in found.notes[-1]
     assert found.method == "mixture"
 
 
 def test_humps_are_told_from_a_long_tail():
     rng = np.random.default_rng(0)
     apart = np.r_[rng.normal(0, 1, 4000), rng.normal(6, 2, 4000)]
-    assert fit_mixture(apart, seed=0).has_two_humps
+    assert fit_mixture(apart, seed=0).is_bimodal
     assert fit_mixture(apart, seed=0).low_mean == pytest.approx(0, abs=0.2)
     for tail in (np.abs(rng.normal(size=5000)), rng.exponential(size=5000), np.full(5, 2.0)):
-        assert not fit_mixture(tail, seed=0).has_two_humps
+        assert not fit_mixture(tail, seed=0).is_bimodal
 
 
 def test_the_smallest_losses_are_never_issues(monkeypatch):

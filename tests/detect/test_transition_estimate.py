@@ -292,7 +292,7 @@ def test_probabilities_that_do_not_sum_to_one_are_named(method):
     probs, given = np.full((6, 2), 0.5), np.arange(6) % 2
     for row in ([0.5, 0.4], [1.5, -0.5]):
         probs[4] = row
-        with pytest.raises(BadData, match=r"`probs` has the row 4 with the sum .*not logits"):
+        with pytest.raises(BadData, match=r"Row 4 of `probs` has the sum .*not logits"):
             estimate_transition(None, given, method=method, probs=probs)
     probs[4] = np.nan
     with pytest.raises(BadData, match=r"`probs` has NaN or infinity in row 4"):

@@ -65,7 +65,9 @@ def test_probabilities_that_are_given_come_before_a_tower():
 
 
 def test_features_of_another_space_are_refused():
-    with pytest.raises(InvalidArgument, match=r"`features` is .*allowed: \(n, 2\), as wide as the text's"):
+    with pytest.raises(
+        InvalidArgument, match=r"`features` is .*allowed: \(n, 2\), as wide as the directions of the text"
+    ):
         zero_shot_probs(np.ones((3, 5)), Tower(AXES, 1.0))
     with pytest.raises(BadData, match="row 1"):
         zero_shot_probs(np.array([[1.0, 0.0], [np.nan, 0.0]]), Tower(AXES, 1.0))

@@ -16,7 +16,6 @@ from noiseproof.core.torchvision_ops import declare_missing_operators
 
 declare_missing_operators()
 SERVER = Path(__file__).parent / "fork_server.py"
-NUM_KILLS = 3
 SLOW = ("study-of-tunings",)
 
 
@@ -84,11 +83,11 @@ def test_killed_at_random_file_events_it_ends_with_the_results_of_a_whole_run(st
     whole = start(name, "whole")
     assert whole.code == 0, whole.said
     seed = int(time.time())  # other points every time; part of the message, so that they can be had again
-    rng = np.random.default_rng(seed)
-    first = start(name, "killed", kill_at=int(rng.integers(1, whole.num_events + 1)))
-    assert first.was_killed
-    for _ in range(NUM_KILLS - 1):
-        start(name, "killed", kill_at=int(rng.integers(1, whole.num_events + 1)))
+    rng, sixth = np.random.default_rng(seed), max(whole.num_events // 6, 1)
+    early, later = (1, sixth + 1), (sixth, 2 * sixth + 1)  # so that the last one has still work to do
+    points = [int(rng.integers(*span)) for span in (early, later, later, later)]
+    killed = [start(name, "killed", kill_at=point).was_killed for point in points]
+    assert killed[:2] == [True, True]
     last = start(name, "killed")
     assert last.code == 0, f"seed {seed}: {last.said}"
     assert program.found(tmp_path / "killed") == program.found(tmp_path / "whole"), f"seed {seed}"

@@ -1,18 +1,8 @@
 import pytest
-import torch
 from blobs import save_blobs
 
 from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Threads only get in each other's way on ten rows."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

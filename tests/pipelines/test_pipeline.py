@@ -307,7 +307,7 @@ def test_head_that_is_left_out_is_deleted(configured):
     said = []
     pipeline.run(config, say=said.append)
     assert {path.name.split("-")[0] for path in (config.out / "heads").iterdir()} == {"linear"}
-    assert "Deleted, because no longer part of this run: head mlp, head nmtune." in said
+    assert "Deleted, because no longer part of the results: head mlp, head nmtune." in said
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains all seeds at once")
@@ -318,7 +318,7 @@ def test_seed_that_is_left_out_is_deleted(configured):
     assert sorted(path.name for path in (config.out / "heads").iterdir()) == [
         "mlp-seed0.json", "mlp-seed0.safetensors",
     ]  # fmt: skip
-    assert "Deleted, because no longer part of this run: seed-1-of-mlp." in said
+    assert "Deleted, because no longer part of the results: seed-1-of-mlp." in said
 
 
 def test_more_labels_noise_does_not_encode_again(configured):

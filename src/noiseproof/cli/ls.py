@@ -69,7 +69,8 @@ def _datasets() -> Iterable[str]:
 
 
 def _detectors() -> Iterable[str]:
-    from noiseproof.detect.detectors import TABLE, describe_allowed, describe_needs
+    from noiseproof.core.checks import describe_allowed
+    from noiseproof.detect.detectors import TABLE, describe_needs
 
     yield f"{'auto':20}what fits what there is, and says why"
     for name, entry in TABLE.items():
@@ -89,8 +90,8 @@ def _losses() -> Iterable[str]:
 
     for name, loss in TABLE.items():
         yield f"{name:16}{loss.summary}  ({loss.source})"
-        for option, told in loss.options.items():
-            yield f"    {option}={told}"
+        for option, described in loss.options.items():
+            yield f"    {option}={described}"
 
 
 def _noise() -> Iterable[str]:

@@ -36,19 +36,19 @@ def print_results(file: Path) -> None:
 
 def print_detection(result: Any) -> None:
     """The method and why, how many labels look wrong, per class and which most, and where the files are."""
-    found, issues = result.found, result.issues
-    estimates_rate = TABLE[found["method"]].estimates_rate
-    rich.print(to_terminal(class_table(found["classes"], estimates_rate=estimates_rate)))
+    found, issues = result.summary, result.issues
+    estimates_rate = TABLE[found.method].estimates_rate
+    rich.print(to_terminal(class_table(found.classes, estimates_rate=estimates_rate)))
     rich.print(to_terminal(suspects_table(issues)))
-    print(f"Method: {found['method']}")
-    for note in (*found["notes"], *result.card["notes"]):
+    print(f"Method: {found.method}")
+    for note in (*found.notes, *result.card["notes"]):
         print(f"Note: {note}")
-    rate = percent(found["noise_rate"])
+    rate = percent(found.noise_rate)
     said = f"estimated noise rate {rate}" if estimates_rate else f"flagged {rate}"
-    print(f"{_look_wrong(found['num_issues'])} of {found['num_examples']}; {said}")
-    if found["against_truth"] is not None:
+    print(f"{_look_wrong(found.num_issues)} of {found.num_examples}; {said}")
+    if found.against_truth is not None:
         is_planted = result.card["data"]["label_noise"] is not None
-        print(f"Against the truth: {_against_truth(found['against_truth'], is_planted=is_planted)}")
+        print(f"Against the truth: {_against_truth(found.against_truth, is_planted=is_planted)}")
     print(f"All labels: {result.folder / 'label_issues.parquet'}")
     for name, path in result.exports.items():
         print(f"Export {name}: {path}")

@@ -1,4 +1,4 @@
-"""Ranges of numbers that options may take, checked and told the same way everywhere."""
+"""Checks of arguments, options and arrays, with one wording for each mistake."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from jaxtyping import Float
 from pydantic import BaseModel
 
 from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.registry import unknown_name
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers an option may take; `str` says them in words.
+    """Numbers that an option may take; `str` describes them.
 
     Attributes:
-        low: the least number, or what numbers have to be above.
-        high: the largest, or what they have to be below.
-        is_whole: no fractions.
+        low: lower bound.
+        high: upper bound.
+        is_whole: only whole numbers.
         excludes_low: `low` itself is not allowed.
         excludes_high: `high` itself is not allowed.
     """
@@ -35,7 +36,7 @@ class Range:
     excludes_high: bool = False
 
     def holds(self, value: Any) -> bool:
-        """Whether this is a finite number inside; truth values are none."""
+        """Whether the value is a finite number in the range; True and False are not numbers."""
         if isinstance(value, bool) or not isinstance(value, Integral if self.is_whole else numbers.Real):
             return False
         number = float(value)
@@ -52,24 +53,69 @@ class Range:
         return f"{'a whole number' if self.is_whole else 'a number'} {' and '.join(bounds)}".rstrip()
 
 
-def check_ranges(
-    values: Mapping[str, Any], ranges: Mapping[str, Range], *, may_be_none: Collection[str] = ()
+# What a value may be: a number, one of several words, True or False (`bool`), or a phrase about a value that
+# is checked elsewhere.
+Allowed = Range | tuple[str, ...] | type[bool] | str
+
+
+def describe_allowed(allowed: Allowed) -> str:
+    """The allowed values in words, for messages and tables."""
+    if allowed is bool:
+        return "True or False"
+    return " or ".join(allowed) if isinstance(allowed, tuple) else str(allowed)
+
+
+def is_allowed(value: Any, allowed: Allowed) -> bool:
+    """Whether a value is allowed; a phrase allows everything."""
+    if isinstance(allowed, Range):
+        return allowed.holds(value)
+    if allowed is bool:
+        return isinstance(value, bool | np.bool_)
+    return isinstance(allowed, str) or value in allowed
+
+
+def check_arguments(
+    values: Mapping[str, Any], allowed: Mapping[str, Allowed], *, may_be_none: Collection[str] = ()
 ) -> None:
-    """Check each value that has a range.
+    """Check arguments against a table of what each may be.
 
     Args:
-        values: by name of the argument; those without a range are left alone.
-        ranges: by the same names.
-        may_be_none: those that `None` leaves to somebody else.
+        values: argument name -> value; arguments that are not in the table are not checked.
+        allowed: argument name -> what it may be.
+        may_be_none: arguments that may also be `None`.
 
     Raises:
-        InvalidArgument: names the first one outside its range, or of another type.
+        InvalidArgument: names the first argument that has another value or type.
     """
-    for name, allowed in ranges.items():
+    for name, value in values.items():
         is_optional = name in may_be_none
-        if (values[name] is None and is_optional) or allowed.holds(values[name]):
+        if name not in allowed or (value is None and is_optional) or is_allowed(value, allowed[name]):
             continue
-        raise invalid(name, values[name], f"{allowed}, or None" if is_optional else str(allowed))
+        described = describe_allowed(allowed[name])
+        raise invalid(name, value, f"{described}, or None" if is_optional else described)
+
+
+def check_entries(
+    argument: str, entries: Mapping[str, Any], allowed: Mapping[str, Allowed], *, owner: str
+) -> None:
+    """Check an argument that maps options to values, such as `loss_options`.
+
+    Args:
+        argument: its name.
+        entries: option name -> value.
+        allowed: every option that exists -> what it may be.
+        owner: what the options belong to, for messages, such as "the loss 'gce'".
+
+    Raises:
+        UnknownName: an option that does not exist.
+        InvalidArgument: names the first option that has another value or type.
+    """
+    for name, value in entries.items():
+        if name not in allowed:
+            none = "" if allowed else f"It has none. Next: leave `{argument}` out."
+            raise unknown_name(f"option of {owner}", str(name), allowed, none)
+        if not is_allowed(value, allowed[name]):
+            raise invalid(f"{argument}[{name!r}]", value, f"{describe_allowed(allowed[name])} for {owner}")
 
 
 def allowed_values(settings: type[BaseModel]) -> dict[str, Range | tuple[str, ...]]:

@@ -18,7 +18,7 @@ class InvalidArgument(NoiseproofError, ValueError):
 
 
 class UnknownName(NoiseproofError, ValueError):
-    """A name that is in no table; the message lists the known ones."""
+    """An unknown name; the message lists the known ones."""
 
 
 class BadData(NoiseproofError, ValueError):
@@ -34,11 +34,11 @@ class MissingExtra(NoiseproofError, ImportError):
 
 
 class DamagedFile(NoiseproofError, OSError):
-    """A file of ours is not what was written: truncated, altered or of another run."""
+    """A file that noiseproof wrote has changed since: truncated, altered or of another run."""
 
 
 class OtherSchema(DamagedFile):
-    """A file of ours has a layout that this version of noiseproof does not read."""
+    """A file was written with a layout that this version of noiseproof does not read."""
 
 
 class NoSpaceLeft(NoiseproofError, OSError):
@@ -77,9 +77,9 @@ def invalid(argument: str, value: object, allowed: str, next_step: str = "") -> 
 
     Args:
         argument: its name as the user writes it.
-        value: what was given.
-        allowed: what would have been accepted, starting with a noun.
-        next_step: what to do now, a sentence.
+        value: the user's value.
+        allowed: what is accepted, starting with a noun.
+        next_step: advice, a sentence.
     """
     return InvalidArgument(f"{quoted(argument)} is {value!r}; allowed: {allowed}. {next_step}".rstrip())
 
@@ -88,9 +88,9 @@ def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
     """The one wording for an optional package that is absent.
 
     Args:
-        package: what could not be imported.
-        extra: the extra of noiseproof that brings it.
-        purpose: what the user wanted it for.
+        package: name of the missing package.
+        extra: the extra of noiseproof that installs it.
+        purpose: the feature that needs it, a noun.
     """
     return MissingExtra(
         f"{purpose} needs the package `{package}`, which is not installed. "

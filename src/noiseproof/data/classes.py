@@ -66,7 +66,7 @@ def one_to_one(numbers: pa.ChunkedArray, texts: pa.ChunkedArray) -> dict[Key, st
 
 
 def align_labels(dataset: LabelledDataset, class_names: Sequence[str]) -> LabelledDataset:
-    """The same data set with class ids that mean what they mean in the training set.
+    """Translate the class ids of a data set to those of the training set.
 
     Args:
         dataset: usually an evaluation set, opened on its own.
@@ -127,7 +127,7 @@ def check_trainable(dataset: LabelledDataset, *, min_per_class: int = 2) -> None
 
 
 def _check_given_somewhere(dataset: LabelledDataset, counts: np.ndarray) -> None:
-    """A head cannot learn a class that nobody ever gave, and evaluation would expect it to."""
+    """Raise for a class that only true labels have: evaluation expects it, and no head can learn it."""
     if dataset.clean_labels is None:
         return
     only_true = [dataset.class_names[c] for c in np.unique(dataset.clean_labels) if counts[c] == 0]

@@ -58,7 +58,7 @@ def stratified_split(
 def per_class_split(
     labels: Int[np.ndarray, " n"], *, per_class: int, seed: int, class_names: Sequence[str] = ()
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " l"]]:
-    """The same number of random examples of every class, and the rest.
+    """Draw the same number of examples of every class at random.
 
     Args:
         labels: class ids, >= 0.

@@ -1,14 +1,15 @@
-"""Confident learning: an issue is confidently of another class than the given one.
+"""Confident learning: a label is an issue if the example is confidently of another class.
 
 Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Section 3.
-Differs: rows are read in blocks, so that memory is O(k^2 + n) beside the probabilities. What is flagged is
-what cleanlab's `find_label_issues(filter_by="confident_learning")` flags; a test holds it to that.
+Differs: probabilities (`pred_probs` in cleanlab) are read in blocks of rows, so memory beside them is
+O(k^2 + n). Flags the same labels as cleanlab's `find_label_issues(filter_by="confident_learning")`, which a
+test compares.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,21 +18,21 @@ from jaxtyping import Float, Int
 from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
 
-_BLOCK_NUMBERS = 2**22  # probabilities looked at at once
-_TIE = 1e-6  # thresholds and leads give way by this much, as in cleanlab
+_BLOCK_NUMBERS = 2**22  # probabilities in one block
+_TIE = 1e-6  # tolerance of thresholds and leads, as in cleanlab
 
 Labels = Int[np.ndarray, " n"]
 
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """What each row of probabilities is confident of.
+    """Confident classes of n examples.
 
     Attributes:
-        preferred: the likeliest class.
-        confident: the class that the example is confidently of; -1 where there is none.
-        of_given: probability of the given label.
-        is_beaten: whether another class is likelier than the given one.
+        preferred: the most probable class.
+        confident: the class that the example confidently belongs to; -1 for none.
+        of_given: probability of the given label (self-confidence).
+        is_beaten: whether another class is more probable than the given one.
     """
 
     preferred: Labels
@@ -41,33 +42,33 @@ class Confidence:
 
 
 def confident_learning_detector(evidence: Evidence) -> DetectorResult:
-    """Suspicion is one minus the probability of the given label."""
+    """Suspicion is one minus the self-confidence, the probability of the given label."""
     method = "confident_learning"
     probs, given = evidence.out_of_sample_probs(method), evidence.given_labels
     found = confidence(probs, given)
     is_issue = (found.confident >= 0) & (found.confident != given) & found.is_beaten
-    opinion = result_from_decision(
+    result = result_from_decision(
         np.clip(1.0 - found.of_given, 0.0, 1.0), is_issue,
         np.where(is_issue, found.confident, found.preferred), given,
         num_classes=evidence.num_classes, method=method,
         probs=probs if isinstance(probs, np.ndarray) else None,
     )  # fmt: skip
     counts = confident_joint(found, given, num_classes=evidence.num_classes)
-    return opinion.with_joint(calibrated_joint(counts, given).T * len(given))
+    return replace(result, joint=calibrated_joint(counts, given).T * len(given))
 
 
 def confidence(probs: Any, given_labels: Labels) -> Confidence:
-    """Two passes over the rows: thresholds, then what reaches them.
+    """Confident class of each example, in two passes over the rows: thresholds, then classes above them.
 
-    An example is confident of class j where p_j is at least what it is on average for the examples given j;
-    of several such classes, the likeliest of all counts.
+    An example is confidently of class j if p_j is at least the mean of p_j over the examples with the given
+    label j; if several classes reach their threshold, the most probable class counts.
 
     Args:
-        probs: (n, k) array-like, out-of-sample; sliced by rows.
+        probs: (n, k) array-like, out-of-sample (`pred_probs`); sliced by rows.
         given_labels: class ids.
 
     Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eqs. 1 and 2.
-    Differs: of a class with one example no example is confident.
+    Differs: no example is confidently of a class with only one given label.
     """
     n = len(given_labels)
     preferred, confident = np.empty(n, np.int64), np.empty(n, np.int64)
@@ -78,8 +79,8 @@ def confidence(probs: Any, given_labels: Labels) -> Confidence:
         best, given = block.argmax(1), block[local, given_labels[rows]].astype(np.float64)
         top = block[local, best].astype(np.float64)
         found = np.where(top >= lowest[best], best, -1)
-        # Mostly the likeliest class reaches its threshold; else one other may, and of several the likeliest
-        # of all counts, too.
+        # Usually the most probable class reaches its threshold. Otherwise one other class may; if several
+        # do, the most probable class counts.
         rest = np.flatnonzero(found < 0)
         reached = block[rest] >= lowest
         num_reached = reached.sum(1)
@@ -90,9 +91,10 @@ def confidence(probs: Any, given_labels: Labels) -> Confidence:
 
 
 def class_thresholds(probs: Any, given_labels: Labels) -> Float[np.ndarray, " k"]:
-    """Mean probability of each class among the examples given to it; infinite with fewer than two of them.
+    """Mean probability of each class over its given labels; infinite for a class with fewer than two.
 
-    Out of sample, the only example of a class is improbable there, and all others would reach its threshold.
+    Out of sample, a class with a single example gets a low probability there, a threshold that all others
+    reach.
     """
     k = probs.shape[1]
     sums, counts = np.zeros(k), np.bincount(given_labels, minlength=k)
@@ -105,7 +107,7 @@ def class_thresholds(probs: Any, given_labels: Labels) -> Float[np.ndarray, " k"
 def confident_joint(found: Confidence, given_labels: Labels, *, num_classes: int) -> Int[np.ndarray, "k k"]:
     """Counts C[i, j] of examples with the given label i that are confidently of class j.
 
-    Every class has at least one right label.
+    The diagonal is at least 1.
     """
     counts = np.zeros((num_classes, num_classes), np.int64)
     is_sure = found.confident >= 0
@@ -115,7 +117,7 @@ def confident_joint(found: Confidence, given_labels: Labels, *, num_classes: int
 
 
 def calibrated_joint(counts: Int[np.ndarray, "k k"], given_labels: Labels) -> Float[np.ndarray, "k k"]:
-    """Shares of given label (row) and class (column), rows scaled to the given labels there are.
+    """Joint distribution of given label (row) and true class (column), scaled to the shares of given labels.
 
     Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eq. 3.
     """

@@ -1,4 +1,4 @@
-"""What one detector says of every label, before it is told in the user's words."""
+"""The result of one detector, in class ids; `find_issues.to_label_issues` translates it to user labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PerExample = Float[np.ndarray, " n"]
 
 @dataclass(frozen=True, eq=False)
 class DetectorResult:
-    """Attributes as in `records.LabelIssues`, in class ids."""
+    """Fields of `records.LabelIssues`, in class ids; `suspicion` is one minus a label quality score."""
 
     suspicion: PerExample
     is_issue: Bool[np.ndarray, " n"]
@@ -24,29 +24,22 @@ class DetectorResult:
     probs: Probs | None = None
     notes: tuple[str, ...] = ()
 
-    def with_joint(self, joint: Float[np.ndarray, "k k"]) -> DetectorResult:
-        """The same, with a better estimate of what was given for what."""
-        return replace(self, joint=joint)
-
-    def with_method(self, method: str) -> DetectorResult:
-        """The same under another name."""
-        return replace(self, method=method)
-
     def with_note(self, note: str) -> DetectorResult:
-        """The same, with one more sentence."""
+        """A copy with one more note, a sentence for the user."""
         return replace(self, notes=(*self.notes, note))
 
 
 def result_from_posterior(
     posterior: Probs, given_labels: Labels, *, suspicion: PerExample, probs: Probs, method: str
 ) -> DetectorResult:
-    """Of a detector that knows how likely each class is the true one: an issue is likelier wrong than right.
+    """Result from probabilities of the true label; labels that are more likely wrong than right are issues.
 
     Args:
         posterior: P(true | x, given).
         given_labels: class ids.
-        suspicion: what the posterior leaves for the other classes, which subtraction would round.
-        probs: P(true | x); says what else an example is, also where right is likelier than wrong.
+        suspicion: posterior probability of all other classes together; one minus that of the given class
+            would be rounded.
+        probs: P(true | x); its largest class is suggested where the label is no issue.
         method: name of the detector.
     """
     is_issue = suspicion > 0.5
@@ -65,16 +58,16 @@ def result_from_decision(
     method: str,
     probs: Probs | None = None,
 ) -> DetectorResult:
-    """Of a detector whose suspicion is an order, no probability: what it decides is what is counted.
+    """Result from a suspicion that only ranks the labels, and a decision, which the joint counts.
 
     Args:
         suspicion: in [0, 1].
         is_issue: the decision.
-        preferred: class of each example as the detector sees it; may be the given one of an issue, too.
+        preferred: class that the detector prefers for each example, also for examples that are no issue.
         given_labels: class ids.
         num_classes: k.
         method: name of the detector.
-        probs: the detector's, where there are any.
+        probs: class probabilities, if the detector has any.
     """
     joint = np.zeros((num_classes, num_classes))
     np.add.at(joint, (np.where(is_issue, preferred, given_labels), given_labels), 1.0)
@@ -82,14 +75,14 @@ def result_from_decision(
 
 
 def best_other_class(scores: Probs, given_labels: Labels) -> Labels:
-    """The class with the highest score beside the given one."""
+    """The class with the highest score, except the given class."""
     others = np.array(scores, copy=True)
     np.put_along_axis(others, given_labels[:, None], -np.inf, axis=1)
     return others.argmax(1)
 
 
 def flag_most_suspicious(suspicion: PerExample, rate: float) -> Bool[np.ndarray, " n"]:
-    """The share `rate` of the examples with the highest suspicion; of equal ones those that come first."""
+    """Flag the share `rate` of labels with the highest suspicion; among ties, the first ones."""
     flags = np.zeros(len(suspicion), bool)
     flags[np.argsort(-suspicion, kind="stable")[: round(rate * len(suspicion))]] = True
     return flags

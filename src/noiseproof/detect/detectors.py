@@ -1,4 +1,14 @@
-"""The detectors by name: where each is, what it needs, what it can be told, and who published it."""
+"""The table of detectors: where each function is, what it needs, its options, and who published it.
+
+To add a detector:
+1. Write a function `NAME_detector(evidence, **options) -> DetectorResult` in a module of this room, with its
+   source in the docstring (`neighbours.py` is an example). `Evidence` has the inputs, checked, and what
+   several detectors compute from them; `result_from_posterior` or `result_from_decision` makes the result.
+2. Add an entry to `TABLE` below: module and function, inputs, a phrase, the source, options with their
+   ranges. `find_label_issues`, `noiseproof detect`, `noiseproof ls detectors` and studies read the table.
+3. Add a test in `tests/detect`: a hand-solved case, and a data set on which it finds planted wrong labels.
+   `tests/contracts` covers the rest.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +16,26 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from noiseproof.core.checks import Range, allowed_values
+from noiseproof.core.checks import Allowed, Range, allowed_values, check_entries
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import Registry, unknown_name
 from noiseproof.detect.detector_result import DetectorResult
 from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.prompts import PromptSettings
 
-Allowed = Range | tuple[str, ...] | str  # numbers, words, or what a value has to be in words
-
 
 @dataclass(frozen=True)
 class Detector:
-    """An entry of the table.
+    """One row of the table.
 
     Attributes:
-        home: where the function is: (evidence, **options) -> `DetectorResult`.
-        needs: what it looks at beside the given labels: alternatives, each of things that go together.
-        summary: what it does, a phrase.
+        home: "module:function" of a function (evidence, **options) -> `DetectorResult`.
+        needs: inputs beside the given labels, as alternatives; the inputs of one alternative go together.
+        summary: what the detector does, a phrase.
         source: authors and year.
-        options: name -> the numbers or words allowed, in words or as a range.
-        is_random: whether it draws random numbers, so that seeds differ.
-        estimates_rate: whether the noise rate is an estimate of its own, not the share of what it flags.
+        options: name -> allowed values.
+        is_random: whether the result depends on the seed.
+        estimates_rate: whether the noise rate is estimated separately, not the share of flagged labels.
     """
 
     home: str
@@ -46,28 +54,28 @@ TABLE: dict[str, Detector] = {
     "leave_one_out": Detector(
         f"{_HERE}.ridge:leave_one_out_detector",
         _FEATURES,
-        "a ridge head that never saw the label; mistakes go to all classes alike",
+        "a ridge head that never saw the label; wrong labels are spread evenly over the classes",
         "Golub, Heath & Wahba 1979; calibration ours",
         estimates_rate=True,
     ),
     "transition": Detector(
         f"{_HERE}.ridge:transition_detector",
         _FEATURES,
-        "the same where some classes are given for others more than for the rest",
+        "a ridge head that never saw the label; some pairs of classes are confused more often",
         "Dempster, Laird & Rubin 1977; Dawid & Skene 1979",
         estimates_rate=True,
     ),
     "confident_learning": Detector(
         f"{_HERE}.confident_learning:confident_learning_detector",
         (("features",), ("probs",)),
-        "confidently of another class, by thresholds per class",
+        "confidently of another class, by a threshold per class",
         "Northcutt, Jiang & Chuang 2021, arXiv:1911.00068",
         estimates_rate=True,
     ),
     "neighbours": Detector(
         f"{_HERE}.neighbours:neighbours_detector",
         _FEATURES,
-        "most nearest neighbours have another label",
+        "most of the nearest neighbours have another label",
         "Zhu, Dong & Liu 2022, arXiv:2110.06283",
         {"k": Range(1.0, is_whole=True), "search": ("auto", "exact", "graph")},
     ),
@@ -82,14 +90,14 @@ TABLE: dict[str, Detector] = {
     "mixture": Detector(
         f"{_HERE}.dynamics_detectors:mixture_detector",
         _FEATURES,
-        "the upper of two humps of these losses",
+        "the component with the larger losses, of a mixture of two Gaussians",
         "Li, Socher & Hoi 2020, arXiv:2002.07394",
         is_random=True,
     ),
     "aum": Detector(
         f"{_HERE}.dynamics_detectors:aum_detector",
         _FEATURES,
-        "a smaller margin while a head learns than labels that are wrong for sure",
+        "a smaller margin while a head learns than labels that are certainly wrong",
         "Pleiss et al. 2020, arXiv:2001.10528",
         is_random=True,
     ),
@@ -104,7 +112,7 @@ TABLE: dict[str, Detector] = {
     "zero_shot": Detector(
         f"{_HERE}.zero_shot:zero_shot_detector",
         (("zero_shot",), ("features", "text_tower")),
-        "an image-text model likes another class better",
+        "an image-text model finds another class more probable",
         "Wei et al. 2024, arXiv:2409.19696, Table 1",
     ),
     "prompts": Detector(
@@ -117,10 +125,10 @@ TABLE: dict[str, Detector] = {
     ),
     "fusion": Detector(
         f"{_HERE}.fusion:fusion_detector",
-        (),  # what its methods need
+        (),  # those of its methods
         "mean rank of several detectors",
         "Dwork et al. 2001",
-        {"methods": "two detectors or more, with commas between"},
+        {"methods": "two or more detectors, separated by commas"},
     ),
 }
 DEFAULT_FUSION = ("leave_one_out", "neighbours", "aum")
@@ -128,69 +136,51 @@ DETECTORS = Registry("detector", {name: entry.home for name, entry in TABLE.item
 
 
 def run_detector(evidence: Evidence, method: str, options: Mapping[str, Any] | None = None) -> DetectorResult:
-    """What a detector says.
+    """Run one detector.
 
     Args:
-        evidence: what is known of the examples.
+        evidence: inputs of the detector.
         method: a name of the table.
         options: of that detector.
 
     Raises:
-        UnknownName: no such detector or option.
-        InvalidArgument: an option out of range, or something it needs is missing.
+        UnknownName: the detector or an option does not exist.
+        InvalidArgument: an option is out of range, or an input is missing.
     """
     function = DETECTORS.load(method)
     return function(evidence, **checked_options(method, options or {}))
 
 
 def checked_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, if the detector has them and they are in range.
+    """The options of a detector, if they exist and are in range.
 
     Raises:
         UnknownName, InvalidArgument: see `run_detector`.
     """
+    check_entries("method_options", options, TABLE[method].options, owner=f"the detector {method!r}")
+    if method != "fusion":
+        return dict(options)
+    methods = fusion_methods(options)
+    _check_fusion_methods(methods)
+    return {"methods": methods}
+
+
+def has_inputs(available: Collection[str], method: str, options: Mapping[str, Any]) -> bool:
+    """Whether the available inputs, beside the given labels, are enough for a detector."""
     if method == "fusion":
-        _check_fusion_methods(fusion_methods(options))
-        options = {**options, "methods": fusion_methods(options)}
-    return check_options(method, options, TABLE[method].options)
-
-
-def check_options(method: str, options: Mapping[str, Any], known: Mapping[str, Allowed]) -> dict[str, Any]:
-    """The options, if they are among those known and in range.
-
-    Raises:
-        UnknownName, InvalidArgument: see `run_detector`.
-    """
-    for name, value in options.items():
-        if name not in known:
-            none = "" if known else "It has none. Next: leave the options out."
-            raise unknown_name(f"option of the detector {method!r}", name, known, none)
-        allowed = known[name]
-        is_wrong = (isinstance(allowed, Range) and not allowed.holds(value)) or (
-            isinstance(allowed, tuple) and value not in allowed
-        )
-        if is_wrong:
-            said = f"{describe_allowed(allowed)} for the detector {method!r}"
-            raise invalid(f"method_options[{name!r}]", value, said)
-    return dict(options)
-
-
-def has_inputs(at_hand: Collection[str], method: str, options: Mapping[str, Any]) -> bool:
-    """Whether a method, by its name in the table, can be run on what there is beside the given labels."""
-    if method == "fusion":
-        return all(has_inputs(at_hand, one, {}) for one in fusion_methods(options))
-    return any(set(alternative) <= set(at_hand) for alternative in TABLE[method].needs)
+        return all(has_inputs(available, one, {}) for one in fusion_methods(options))
+    return any(set(alternative) <= set(available) for alternative in TABLE[method].needs)
 
 
 def is_random(method: str, options: Mapping[str, Any]) -> bool:
-    """Whether a method, by its name in the table, may say something else with another seed."""
+    """Whether the result of a detector depends on the seed."""
     if method == "fusion":
         return any(is_random(one, {}) for one in fusion_methods(options))
     return method in TABLE and TABLE[method].is_random
 
 
 def fusion_methods(options: Mapping[str, Any]) -> Sequence[str]:
-    """The methods that "fusion" is told, with commas between on the command line, or its usual ones."""
+    """Detectors that "fusion" combines: its option `methods`, on the command line a list with commas."""
     methods = options.get("methods", DEFAULT_FUSION)
     return [one.strip() for one in methods.split(",")] if isinstance(methods, str) else methods
 
@@ -199,7 +189,7 @@ def _check_fusion_methods(methods: Any) -> None:
     is_list = isinstance(methods, (list, tuple)) and all(isinstance(one, str) for one in methods)
     if not is_list or not 2 <= len(methods) == len(set(methods)) or {"fusion", "auto"} & set(methods):
         raise invalid(
-            "methods", methods, "two detectors or more, each once, none of them 'fusion' or 'auto'",
+            "methods", methods, "two or more different detectors other than 'fusion' and 'auto'",
             "Next: methods=leave_one_out,neighbours.",
         )  # fmt: skip
     for unknown in set(methods) - set(TABLE):
@@ -207,10 +197,5 @@ def _check_fusion_methods(methods: Any) -> None:
 
 
 def describe_needs(method: str) -> str:
-    """What it needs, in words."""
+    """The inputs that a detector needs, in words."""
     return " or ".join(map(" and ".join, TABLE[method].needs)) or "what its methods need"
-
-
-def describe_allowed(allowed: Allowed) -> str:
-    """What an option may be, in words."""
-    return " or ".join(allowed) if isinstance(allowed, tuple) else str(allowed)

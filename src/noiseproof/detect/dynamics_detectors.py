@@ -1,6 +1,8 @@
-"""Detectors that look on while a head learns: margins (AUM), forgetting, small loss, two humps of losses."""
+"""Detectors on training dynamics: margins (AUM), forgetting events, small loss, mixture of losses."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import expit
@@ -15,13 +17,15 @@ from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.ridge import estimate_noise_rate
 from noiseproof.posterior.mixture import fit_mixture
 
-_TIE_SHARE = 1e-3  # of the suspicion, that the loss itself decides
+_TIE_SHARE = 1e-3  # share of the suspicion that comes from the loss itself, to break ties
 
 
 def aum_detector(evidence: Evidence) -> DetectorResult:
-    """An issue has a margin below that of labels which are wrong for sure (`detect.training_dynamics`).
+    """Area under the margin: issues have margins like labels that are certainly wrong (`training_dynamics`).
 
-    The suspicion is 1/2 at the threshold and falls with the margin, by its spread.
+    The suspicion is 1/2 at the threshold and falls with the margin, in units of its standard deviation.
+
+    Source: Pleiss et al. 2020, arXiv:2001.10528, Section 3.
     """
     seen = evidence.dynamics("aum")
     spread = float(seen.margin.std()) or 1.0
@@ -30,9 +34,11 @@ def aum_detector(evidence: Evidence) -> DetectorResult:
 
 
 def forgetting_detector(evidence: Evidence, *, rate: float | None = None) -> DetectorResult:
-    """What is forgotten most often, and first of all what is never learned.
+    """Issues are the labels that were never learned, then those forgotten most often.
 
-    Among examples that are forgotten equally often the one with the larger loss comes first.
+    Among labels that were forgotten equally often, the larger loss is more suspicious.
+
+    Source: Toneva et al. 2019, arXiv:1812.05159, Section 3.
     """
     seen = evidence.dynamics("forgetting")
     n = len(evidence)
@@ -44,36 +50,37 @@ def forgetting_detector(evidence: Evidence, *, rate: float | None = None) -> Det
 
 
 def small_loss_detector(evidence: Evidence, *, rate: float | None = None) -> DetectorResult:
-    """The examples with the largest losses, as many as labels are wrong.
+    """Issues are the labels with the largest losses, as many as are wrong.
 
     Args:
-        evidence: what is known.
-        rate: share of wrong labels, where it is known; estimated by default.
+        evidence: with features.
+        rate: share of wrong labels, if known; estimated by default.
 
-    Source: Han et al. 2018, arXiv:1804.06872, Algorithm 1 (which examples a head learns from).
+    Source: Han et al. 2018, arXiv:1804.06872, Algorithm 1 (the selection of examples).
     """
     suspicion = -np.expm1(-evidence.dynamics("small_loss").loss)
     return _by_rate(evidence, suspicion, rate, "small_loss")
 
 
 def mixture_detector(evidence: Evidence) -> DetectorResult:
-    """An issue is likelier of the hump with large losses; without two humps, as `small_loss`.
+    """Issues belong to the component with large losses of a mixture of two Gaussians.
+
+    If the mixture has only one mode, issues are those of `small_loss`.
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1.
-    Differs: the guard, and that losses below the smaller mean are never of the far hump.
+    Differs: the test for two modes; losses below the smaller mean never belong to the large component.
     """
     seen = evidence.dynamics("mixture")
     mixture = fit_mixture(seen.loss, seed=evidence.seed)
-    if not mixture.has_two_humps:
-        opinion = small_loss_detector(evidence)
-        return opinion.with_method("mixture").with_note(
-            "The losses have no two humps, so a mixture says nothing: issues are the examples with the "
+    if not mixture.is_bimodal:
+        return replace(small_loss_detector(evidence), method="mixture").with_note(
+            "The losses have one mode, so a mixture cannot separate them: issues are the labels with the "
             "largest losses, as many as are estimated to be wrong. Next: method='auto'."
         )
-    # A wide far hump would reach around the near one: nothing below its mean is of the far one.
+    # A wide component of large losses would also cover the smallest losses.
     clean = np.where(seen.loss <= mixture.low_mean, 1.0, mixture.clean)
     suspicion = 1.0 - clean
-    # Of the far hump all are equally wrong; the larger loss comes first.
+    # Within the component of large losses all have nearly the same suspicion; the loss breaks ties.
     order = seen.loss / (seen.loss.max() or 1.0)
     suspicion = np.clip((1 - _TIE_SHARE) * suspicion + _TIE_SHARE * order, 0.0, 1.0)
     return _decided(evidence, suspicion, clean <= 0.5, "mixture")
@@ -81,13 +88,15 @@ def mixture_detector(evidence: Evidence) -> DetectorResult:
 
 def _by_rate(evidence: Evidence, suspicion: np.ndarray, rate: float | None, method: str) -> DetectorResult:
     share = estimate_noise_rate(evidence) if rate is None else rate
-    opinion = _decided(evidence, suspicion, flag_most_suspicious(suspicion, share), method)
-    how = "estimated by leave-one-out" if rate is None else "given"
-    return opinion.with_note(f"Flagged are the {share:.1%} with the highest suspicion; that share is {how}.")
+    result = _decided(evidence, suspicion, flag_most_suspicious(suspicion, share), method)
+    origin = "estimated by leave-one-out" if rate is None else "given"
+    return result.with_note(
+        f"The {share:.1%} with the highest suspicion are flagged; this share is {origin}."
+    )
 
 
 def _decided(evidence: Evidence, suspicion: np.ndarray, is_issue: np.ndarray, method: str) -> DetectorResult:
-    """An issue is taken for the class that the heads like best beside the given one."""
+    """Result whose suggestion for an issue is the class with the highest score except the given one."""
     given = evidence.given_labels
     other = best_other_class(evidence.dynamics(method).scores, given)
     return result_from_decision(

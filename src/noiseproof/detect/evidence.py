@@ -1,4 +1,4 @@
-"""What a detector may look at, checked."""
+"""Inputs of the detectors, checked, and quantities that several detectors share."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from noiseproof.posterior.true_labels import TransitionModel, fit_transition_mod
 
 _SUMS_TO_1 = 1e-3  # probabilities may come from float16
 _BLOCK_ROWS = 8192
-_LARGEST = 1e15  # a sum of many squares is a float32 still
+_LARGEST = 1e15  # sums of many squares still fit into float32
 
 Probs = Float[np.ndarray, "n k"]
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is known of the examples; what several detectors derive from it is computed once.
+    """Inputs of a detector; quantities that several detectors need are computed once.
 
     Attributes:
         given_labels: (n,) class ids.
-        classes: k labels as the user has them.
-        features: (n, d) of a frozen encoder, array-like; `None` where there are none.
-        probs: (n, k) out-of-sample probabilities of the user's own model.
+        classes: k labels in the user's vocabulary.
+        features: (n, d) features from a frozen encoder, array-like.
+        probs: (n, k) out-of-sample probabilities of the user's own model (`pred_probs`).
         zero_shot: (n, k) probabilities of an image-text model that never saw the labels.
-        text_tower: of the image-text model whose features these are, see `detect.text_tower`.
+        text_tower: text tower of the image-text model that computed the features (`detect.text_tower`).
         seed: of detectors that draw random numbers.
     """
 
@@ -63,31 +63,31 @@ class Evidence:
         return len(self.given_labels)
 
     def require(self, name: str, method: str) -> Any:
-        """What a detector cannot do without.
+        """An input that a method needs.
 
         Raises:
-            InvalidArgument: it was not given.
+            InvalidArgument: the input is missing.
         """
         value = getattr(self, name)
         if value is None:
             raise invalid(
-                name, None, f"{_SAID[name]} for the method {method!r}",
-                "Next: pass it, or take method='auto', which looks at what there is.",
+                name, None, f"{_DESCRIPTIONS[name]} for the method {method!r}",
+                "Next: pass it, or take method='auto', which chooses by the inputs.",
             )  # fmt: skip
         return value
 
     @cached_property
     def present_classes(self) -> Int[np.ndarray, " c"]:
-        """Classes that some label gives. Of the others features tell nothing, and no fit may know of them."""
+        """Classes that occur among the given labels; models are fitted for these only."""
         return np.unique(self.given_labels)
 
     @cached_property
     def compact_labels(self) -> Int[np.ndarray, " n"]:
-        """Place of each given label among these."""
+        """Given labels as positions in `present_classes`."""
         return np.searchsorted(self.present_classes, self.given_labels)
 
     def over_all_classes(self, probs: Float[np.ndarray, "n c"]) -> Probs:
-        """Probabilities of the occurring classes as ones of all, with zeros for the rest."""
+        """Probabilities of the present classes with a column of zeros for every other class."""
         if len(self.present_classes) == self.num_classes:
             return probs
         wide = np.zeros((len(probs), self.num_classes), probs.dtype)
@@ -96,22 +96,22 @@ class Evidence:
 
     @cached_property
     def scores(self) -> Float[np.ndarray, "n c"]:
-        """Leave-one-out scores of a ridge head, for the occurring classes."""
+        """Leave-one-out scores of a ridge head, for the present classes."""
         return leave_one_out(self.features, self.compact_labels, num_classes=len(self.present_classes)).scores
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Probabilities made of them, where a wrong label may be any class."""
+        """Probabilities of the true label, if wrong labels are spread evenly over the classes."""
         return calibrate(self.scores, self.compact_labels)
 
     @cached_property
     def transition_model(self) -> TransitionModel:
-        """Probabilities made of them, where some classes are taken for others."""
+        """Probabilities of the true label, with a fitted transition matrix."""
         return fit_transition_model(self.scores, self.compact_labels)
 
     @cached_property
     def transition_gain(self) -> TransitionGain:
-        """How much better the second explains labels that neither has seen."""
+        """How much better `transition_model` than `calibration` fits held-out labels."""
         return transition_gain(self.scores, self.compact_labels)
 
     @cached_property
@@ -121,19 +121,19 @@ class Evidence:
         )
 
     def dynamics(self, method: str) -> Dynamics:
-        """What two heads say of the labels while they learn."""
+        """Training dynamics of two heads."""
         self.require("features", method)
         return self._dynamics
 
     def out_of_sample_probs(self, method: str) -> Probs:
-        """Class probabilities of every example by a model that did not see its label."""
+        """Class probabilities from a model that did not see the label of the example."""
         if self.probs is not None:
             return self.probs
         self.require("features", method)
         return self.over_all_classes(self.calibration.probs)
 
 
-_SAID = {
+_DESCRIPTIONS = {
     "features": "an (n, d) array of features",
     "probs": "an (n, k) array of out-of-sample probabilities",
     "zero_shot": "an (n, k) array of probabilities of an image-text model",
@@ -142,15 +142,15 @@ _SAID = {
 
 
 def encode_labels(labels: np.ndarray, class_names: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """The vocabulary of the labels, and each label's place in it.
+    """The sorted classes, and every label as its class id.
 
     Raises:
-        BadData: one class only, types that have no order, a class id without a name.
+        BadData: one class only, types that cannot be ordered, a class id without a name.
     """
     if class_names:
         if not np.issubdtype(labels.dtype, np.integer):
             raise invalid(
-                "given_labels", labels.dtype.name, "class ids (integers) where `class_names` are given"
+                "given_labels", labels.dtype.name, "class ids (integers) if `class_names` are given"
             )
         check_label_range(labels, len(class_names), "given_labels")
         check_unique_names(class_names, "`class_names`")
@@ -160,23 +160,23 @@ def encode_labels(labels: np.ndarray, class_names: Sequence[str] = ()) -> tuple[
             classes, encoded = np.unique(labels, return_inverse=True)
         except TypeError as error:
             raise BadData(
-                f"`given_labels` mixes types that have no order ({error}); allowed: one type."
+                f"`given_labels` mixes types that cannot be ordered ({error}); allowed: one type."
             ) from error
     if len(np.unique(encoded)) < 2:
         raise BadData(
-            f"`given_labels` hold one class only, {labels[:1].tolist()[0]!r}; allowed: two or more. "
+            f"`given_labels` has one class only, {labels[:1].tolist()[0]!r}; allowed: two or more. "
             "Next: check the label column."
         )
     return classes, encoded
 
 
 def check_examples(rows: Any, labels: np.ndarray, ids: Any, *, name: str = "features") -> None:
-    """Raise unless rows and labels are there, finite and as many; features also have to differ.
+    """Check that rows are finite, that every row has a label, and that features are not all equal.
 
     Args:
         rows: (n, d) array, memory-mapped or not.
         labels: (n,).
-        ids: (n,), each once, or `None`.
+        ids: (n,) unique ids, or `None`.
         name: of the rows, for messages.
     """
     check_matrix(rows, name)
@@ -197,57 +197,57 @@ def check_examples(rows: Any, labels: np.ndarray, ids: Any, *, name: str = "feat
     for start in range(0, len(labels), _BLOCK_ROWS):
         block = np.asarray(rows[start : start + _BLOCK_ROWS])
         check_finite(block, name, first_row=start)
-        if name == "features":  # of probabilities other things are asked, see `check_probs`
+        if name == "features":  # `check_probs` checks probabilities
             _check_size(block, first_row=start)
             is_varied = is_varied or bool((block != first).any())
     if name == "features" and not is_varied:
         raise BadData(
-            "All rows of `features` are the same, so they tell nothing; allowed: rows that differ. Next: "
-            "check the encoder and what it was given."
+            "All rows of `features` are equal; allowed: rows that differ. Next: check the encoder and its "
+            "inputs."
         )
 
 
 def _check_size(block: np.ndarray, *, first_row: int) -> None:
-    """Raise where the squares of numbers are more than float32 can hold."""
+    """Raise `BadData` if the squares of the features would overflow float32."""
     sizes = np.maximum(block.max(axis=1), -block.min(axis=1).astype(np.float64))
     if sizes.max() > _LARGEST:
         row = int(sizes.argmax())
         raise BadData(
             f"`features` has {sizes[row]:.3g} in row {first_row + row}; allowed: numbers up to {_LARGEST:g}. "
-            "Next: divide all by the same number; directions are what counts."
+            "Next: divide all features by the same number; only their directions matter."
         )
 
 
 def columns_by_class(probs: Any, given: Any, classes: Sequence[Any], name: str) -> Any:
-    """Columns in the order of the classes, where they came with names.
+    """Probabilities with columns in the order of the classes, if the user passed named columns.
 
     Args:
         probs: (n, k).
-        given: what the user passed; a data frame may name its columns.
+        given: the user's argument; a data frame may have column names.
         classes: k labels.
         name: of the argument.
 
     Raises:
-        BadData: some columns are called as classes are, and others not.
+        BadData: only some of the columns are named like classes.
     """
     wanted = [str(label) for label in classes]
     columns = [str(column) for column in getattr(given, "columns", ())]
     if set(columns) == set(wanted):
         return probs[:, [columns.index(label) for label in wanted]]
-    strange = [column for column in columns if column not in wanted and not column.isdecimal()]
-    if strange and len(strange) < len(columns):
+    unknown = [column for column in columns if column not in wanted and not column.isdecimal()]
+    if unknown and len(unknown) < len(columns):
         raise BadData(
-            f"`{name}` has a column {strange[0]!r}; allowed: the classes {', '.join(wanted[:12])}, or no "
-            "names. Next: name the columns so."
+            f"`{name}` has a column {unknown[0]!r}; allowed: the classes {', '.join(wanted[:12])}, or no "
+            "names. Next: rename the columns."
         )
     return probs
 
 
 def check_probs(probs: Any, name: str, num_classes: int) -> None:
-    """Raise unless the rows are probabilities of k classes; they are read in blocks.
+    """Check that rows are probabilities of k classes, block by block.
 
     Args:
-        probs: (n, k), checked by `check_examples`.
+        probs: (n, k), already checked by `check_examples`.
         name: of the argument.
         num_classes: k.
     """
@@ -263,7 +263,7 @@ def check_probs(probs: Any, name: str, num_classes: int) -> None:
         if len(wrong):
             row = int(wrong[0])
             raise BadData(
-                f"`{name}` has the row {start + row} with the sum {sums[row]:.6g} and the least value "
-                f"{block[row].min():.6g}; allowed: probabilities that sum to 1. Next: pass what "
-                "`predict_proba` returns, not logits."
+                f"Row {start + row} of `{name}` has the sum {sums[row]:.6g} and the minimum "
+                f"{block[row].min():.6g}; allowed: probabilities that sum to 1. Next: pass the output of "
+                "`predict_proba`, not logits."
             )

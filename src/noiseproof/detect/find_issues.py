@@ -1,4 +1,4 @@
-"""Find wrong labels: one call and one schema for every detector."""
+"""Find label issues: one call and one result for every detector."""
 
 from __future__ import annotations
 
@@ -32,33 +32,36 @@ def find_label_issues(
     class_names: Sequence[str] = (),
     seed: int = 0,
 ) -> LabelIssues:
-    """Which labels are probably wrong, and what they should be.
+    """Find labels that are probably wrong, and suggest better ones.
+
+    `suspicion` of the result is one minus what others call the label quality score; `probs` are the
+    `pred_probs` of cleanlab. Examples are compared by the features of any frozen encoder.
 
     Args:
-        features: (n, d) of any frozen encoder; array-like, memory-mapped or not; `None` where the detector
-            looks at probabilities only.
-        given_labels: (n,) labels of any type, or class ids where `class_names` are given.
-        method: a name of `noiseproof ls detectors`. "auto" chooses by what is at hand and says why in the
-            notes: with features leave-one-out, with or without a transition matrix; else confident learning
-            on `probs`; else the label match of `zero_shot`.
-        method_options: of the detector, e.g. {"k": 20} for "neighbours".
-        probs: (n, k) probabilities of your own model, each of an example whose label it did not see; columns
-            in the order of the sorted labels, or of `class_names`; those of a data frame may have names.
-        zero_shot: (n, k) probabilities of an image-text model, columns likewise.
-        text_tower: of the image-text model whose features these are, see `backbones.text_towers`; for
-            "prompts" and "zero_shot".
+        features: (n, d) features, array-like, memory-mapped or not; `None` if the detector needs only
+            probabilities.
+        given_labels: (n,) labels of any type, or class ids if `class_names` are given.
+        method: a name of `noiseproof ls detectors`. "auto" chooses by the available inputs and gives its
+            reason in the notes: with features leave-one-out, with or without a transition matrix; otherwise
+            confident learning on `probs`; otherwise the label match of `zero_shot`.
+        method_options: options of the detector, e.g. {"k": 20} for "neighbours".
+        probs: (n, k) out-of-sample probabilities of your own model (`pred_probs`); columns in the order of
+            the sorted labels, or of `class_names`; columns of a data frame may have names.
+        zero_shot: (n, k) probabilities of an image-text model; columns as for `probs`.
+        text_tower: text tower of the image-text model that computed the features
+            (`backbones.text_towers`); for "prompts" and "zero_shot".
         ids: (n,) example ids; row numbers by default.
-        class_names: k names; also says how many classes there are.
+        class_names: k names, also of classes without an example.
         seed: of detectors that draw random numbers; leave-one-out draws none.
 
     Returns:
-        A record whose labels are in the vocabulary of `given_labels`.
+        A record with labels in the vocabulary of `given_labels`.
 
     Raises:
         BadData: lengths differ, one class only, NaN or infinity (the row is named), a label that is missing
-            or no class, ids that repeat, probabilities that do not sum to 1.
-        UnknownName: no such method or option of it.
-        InvalidArgument: what the method needs is missing, an option is out of range.
+            or outside the classes, repeated ids, probabilities that do not sum to 1.
+        UnknownName: the method or an option does not exist.
+        InvalidArgument: an input of the method is missing, or an option is out of range.
     """
     labels = np.asarray(given_labels)
     matrices = {
@@ -78,50 +81,50 @@ def find_label_issues(
     check_method(method, method_options)
     evidence = Evidence(encoded, classes, **matrices, text_tower=text_tower, seed=seed)
     is_auto = method == AUTO
-    opinion = _chosen(evidence) if is_auto else run_detector(evidence, method, method_options)
+    result = _run_auto(evidence) if is_auto else run_detector(evidence, method, method_options)
     rows = np.arange(len(labels)) if ids is None else np.asarray(ids)
-    return to_label_issues(opinion, encoded, classes=classes, ids=rows, class_names=tuple(class_names))
+    return to_label_issues(result, encoded, classes=classes, ids=rows, class_names=tuple(class_names))
 
 
 def _is_numpy(value: Any) -> bool:
-    """Whether it is an array as it is, perhaps on disk; tensors and lists are not."""
+    """Whether the value is a NumPy array, perhaps memory-mapped; tensors and lists are not."""
     return isinstance(getattr(value, "dtype", None), np.dtype)
 
 
 def to_label_issues(
-    opinion: DetectorResult,
+    result: DetectorResult,
     given_labels: Int[np.ndarray, " n"],
     *,
     classes: np.ndarray,
     ids: np.ndarray,
     class_names: tuple[str, ...],
 ) -> LabelIssues:
-    """What a detector says, in the words of the user.
+    """Translate a detector's result from class ids to the user's labels.
 
     Args:
-        opinion: in class ids.
+        result: in class ids.
         given_labels: class ids.
-        classes: the label that each id stands for.
+        classes: the label of each class id.
         ids: of the examples.
         class_names: see `LabelIssues`.
     """
     return LabelIssues(
         ids=ids,
         given_labels=classes[given_labels],
-        suggested_labels=classes[opinion.suggested_labels],
-        suspicion=opinion.suspicion,
-        is_issue=opinion.is_issue,
-        method=opinion.method,
-        joint=opinion.joint,
+        suggested_labels=classes[result.suggested_labels],
+        suspicion=result.suspicion,
+        is_issue=result.is_issue,
+        method=result.method,
+        joint=result.joint,
         classes=classes,
-        probs=opinion.probs,
+        probs=result.probs,
         class_names=class_names,
-        notes=opinion.notes,
+        notes=result.notes,
     )
 
 
 def check_method(method: str, options: Mapping[str, Any] | None = None) -> None:
-    """Raise unless there is such a method with such options; nothing is computed.
+    """Check the name and the options of a method without running it.
 
     Raises:
         UnknownName, InvalidArgument: see `find_label_issues`.
@@ -134,13 +137,13 @@ def check_method(method: str, options: Mapping[str, Any] | None = None) -> None:
         checked_options(method, options or {})
 
 
-def _chosen(evidence: Evidence) -> DetectorResult:
-    """What there is decides: features tell most, then probabilities of a model that saw labels, then none."""
+def _run_auto(evidence: Evidence) -> DetectorResult:
+    """Choose a detector by the inputs: features are the best evidence, then `probs`, then `zero_shot`."""
     if evidence.features is not None:
-        opinion = leave_one_out_or_transition(evidence)
-        others = [name for name in ("probs", "zero_shot") if getattr(evidence, name) is not None]
-        said = " and ".join(f"`{name}`" for name in others)
-        return opinion.with_note(f"There are features, so {said} took no part.") if others else opinion
-    method = "confident_learning" if evidence.probs is not None else "zero_shot"
-    has = "`probs`" if evidence.probs is not None else "`zero_shot`"
-    return run_detector(evidence, method).with_note(f"Method {method!r}, because there is {has} only.")
+        result = leave_one_out_or_transition(evidence)
+        others = [f"`{name}`" for name in ("probs", "zero_shot") if getattr(evidence, name) is not None]
+        return result.with_note(f"Features were used; {' and '.join(others)} were not.") if others else result
+    name, method = (
+        ("probs", "confident_learning") if evidence.probs is not None else ("zero_shot", "zero_shot")
+    )
+    return run_detector(evidence, method).with_note(f"Method {method!r}, because only `{name}` was given.")

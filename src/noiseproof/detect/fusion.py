@@ -1,4 +1,4 @@
-"""Several detectors together: the mean of their ranks."""
+"""Several detectors combined by the mean of their ranks."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ from noiseproof.detect.ridge import estimate_noise_rate
 
 
 def fusion_detector(evidence: Evidence, *, methods: Sequence[str] = DEFAULT_FUSION) -> DetectorResult:
-    """Issues are as many as leave-one-out estimates to be wrong; suggested is what most detectors prefer.
+    """Mean rank of several detectors; as many issues as labels are estimated to be wrong.
+
+    The suggested label is the majority vote of the detectors.
 
     Args:
-        evidence: with what each of them needs.
-        methods: two detectors or more; the first decides where votes are equal.
+        evidence: with the inputs of every detector.
+        methods: two or more detectors; the first one breaks ties of the vote.
 
     Source: Dwork et al. 2001, WWW, Section 3.1 (Borda's method of mean ranks).
     """
-    opinions = [run_detector(evidence, method) for method in methods]
-    suspicion = mean_ranks(np.stack([opinion.suspicion for opinion in opinions]))
-    is_issue = flag_most_suspicious(suspicion, _rate(evidence, opinions))
-    votes = votes_of(np.stack([opinion.suggested_labels for opinion in opinions]), evidence.num_classes)
+    results = [run_detector(evidence, method) for method in methods]
+    suspicion = mean_ranks(np.stack([result.suspicion for result in results]))
+    is_issue = flag_most_suspicious(suspicion, _rate(evidence, results))
+    votes = count_votes(np.stack([result.suggested_labels for result in results]), evidence.num_classes)
     given = evidence.given_labels
     preferred = np.where(is_issue, best_other_class(votes, given), given)
     return result_from_decision(
@@ -40,21 +42,21 @@ def fusion_detector(evidence: Evidence, *, methods: Sequence[str] = DEFAULT_FUSI
     ).with_note(f"Mean ranks of {', '.join(methods)}.")  # fmt: skip
 
 
-def _rate(evidence: Evidence, opinions: Sequence[DetectorResult]) -> float:
-    """By leave-one-out; without features the mean of what the detectors say."""
+def _rate(evidence: Evidence, results: Sequence[DetectorResult]) -> float:
+    """Noise rate by leave-one-out; without features, the mean of the detectors' rates."""
     if evidence.features is not None:
         return estimate_noise_rate(evidence)
-    return float(np.mean([1 - np.trace(opinion.joint) / opinion.joint.sum() for opinion in opinions]))
+    return float(np.mean([1 - np.trace(result.joint) / result.joint.sum() for result in results]))
 
 
 def mean_ranks(suspicions: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " n"]:
-    """Mean over the detectors of each example's rank among all, scaled to [0, 1]; ties share theirs."""
+    """Rank of each example, mean over the detectors, scaled to [0, 1]; ties get their mean rank."""
     n = suspicions.shape[1]
     return (rankdata(suspicions, axis=1).mean(0) - 1) / max(n - 1, 1)
 
 
-def votes_of(labels: Int[np.ndarray, "m n"], num_classes: int) -> Float[np.ndarray, "n k"]:
-    """How many rows say each class; of equally many that of the earliest row counts a little more."""
+def count_votes(labels: Int[np.ndarray, "m n"], num_classes: int) -> Float[np.ndarray, "n k"]:
+    """Votes of m detectors for each class; earlier detectors count slightly more, to break ties."""
     m, n = labels.shape
     votes = np.zeros((n, num_classes))
     for place, row in enumerate(labels):

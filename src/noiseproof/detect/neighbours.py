@@ -1,7 +1,7 @@
-r"""A label that most neighbours of an example do not share is probably wrong.
+r"""Labels that differ from those of most nearest neighbours.
 
-Votes of the k nearest neighbours by cosine, each weighted by its cosine; an issue is an example whose
-neighbours prefer another class.
+The k nearest neighbours by cosine vote, each with its cosine as the weight; a label is an issue if another
+class gets more votes.
 
 Source: Zhu, Dong & Liu 2022, arXiv:2110.06283, Section 4.1 (local voting, SimiFeat-V, k = 10).
 Differs: one pass over fixed features instead of the majority over augmented epochs.
@@ -20,29 +20,28 @@ from noiseproof.core.errors import BadData, invalid, missing_extra
 from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
 
-MOST_EXACT = 20_000  # rows; above, a graph is searched where faiss is there
-_USUAL = 10  # neighbours
+MOST_EXACT = 20_000  # rows; for more, a graph is searched if faiss is installed
+_DEFAULT_K = 10
 _LEAST_OF_A_CLASS = 2
-_BLOCK_NUMBERS = 2**25  # similarities held at once
-_GRAPH_DEGREE, _BUILD_WIDTH, _SEARCH_WIDTH = 32, 40, 64  # of the graph, see faiss
-_PRIOR = 1.0  # a vote spread over all classes, so that nothing is ever sure
+_BLOCK_NUMBERS = 2**25  # similarities in one block
+_GRAPH_DEGREE, _BUILD_WIDTH, _SEARCH_WIDTH = 32, 40, 64  # parameters of faiss's HNSW index
+_PRIOR = 1.0  # one pseudo-vote spread over all classes, so that no probability is 0 or 1
 
 
 def neighbours_detector(evidence: Evidence, *, k: int | None = None, search: str = "auto") -> DetectorResult:
-    """See the module.
+    """Weighted vote of the nearest neighbours; suspicion is one minus the share of votes for the given label.
 
     Args:
         evidence: with features.
-        k: neighbours that vote; by default ten, or all there are.
-        search: "exact", "graph" (faiss, HNSW), or "auto": exact up to 20,000 rows, or
-            where faiss is not installed.
+        k: number of voting neighbours; by default 10, or all other examples if they are fewer.
+        search: "exact", "graph" (faiss, HNSW), or "auto": exact up to 20,000 rows or without faiss.
     """
     features, given = evidence.require("features", "neighbours"), evidence.given_labels
     _check_classes(given, evidence)
     most = len(given) - 1
     if k is not None and k > most:
-        raise invalid("method_options['k']", k, f"1 to {most}, one less than there are examples")
-    rows, similarities = nearest(features, num=k or min(_USUAL, most), search=search)
+        raise invalid("method_options['k']", k, f"1 to {most}, one less than the number of examples")
+    rows, similarities = nearest(features, num=k or min(_DEFAULT_K, most), search=search)
     votes = weighted_votes(given[rows], similarities, num_classes=evidence.num_classes)
     probs = (votes + _PRIOR / evidence.num_classes) / (votes.sum(1, keepdims=True) + _PRIOR)
     preferred = probs.argmax(1)
@@ -57,7 +56,7 @@ def neighbours_detector(evidence: Evidence, *, k: int | None = None, search: str
 def weighted_votes(
     labels: Int[np.ndarray, "n m"], similarities: Float[np.ndarray, "n m"], *, num_classes: int
 ) -> Float[np.ndarray, "n k"]:
-    """Sum of the weights of the neighbours of each class; the weights of a row have the mean 1.
+    """Sum of the neighbours' weights for each class; the mean weight in a row is 1.
 
     Args:
         labels: of the neighbours.
@@ -75,10 +74,10 @@ def weighted_votes(
 def nearest(
     features: Any, *, num: int, search: str = "auto"
 ) -> tuple[Int[np.ndarray, "n m"], Float[np.ndarray, "n m"]]:
-    """The nearest other rows of each row by cosine, nearest first, and their cosines.
+    """Nearest other rows of each row by cosine, nearest first, and their cosines.
 
     Args:
-        features: (n, d), array-like; rows of zeros have no direction, everything is equally near.
+        features: (n, d), array-like; to a row of zeros all others are equally near.
         num: m, less than n.
         search: see `neighbours_detector`.
     """
@@ -94,7 +93,7 @@ def _by_blocks(unit: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
     for block in _row_blocks(n):
         found = unit[block] @ unit.T
         local = np.arange(len(found))
-        found[local, np.arange(n)[block]] = -np.inf  # nobody is a neighbour of itself
+        found[local, np.arange(n)[block]] = -np.inf  # no row is a neighbour of itself
         part = np.argpartition(-found, num - 1, axis=1)[:, :num]
         near = np.take_along_axis(found, part, 1)
         order = np.argsort(-near, axis=1, kind="stable")
@@ -104,7 +103,7 @@ def _by_blocks(unit: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_graph(unit: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
-    """Approximate: Malkov & Yashunin 2020, arXiv:1603.09320, through faiss."""
+    """Approximate search with faiss. Source: Malkov & Yashunin 2020, arXiv:1603.09320."""
     try:
         import faiss
     except ModuleNotFoundError as error:
@@ -117,7 +116,7 @@ def _by_graph(unit: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _without_self(rows: np.ndarray, similarities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each row without its own number, or without the last one where that was not found (equal rows)."""
+    """Remove each row from its own neighbours, or the last neighbour if the row is missing (equal rows)."""
     is_self = rows == np.arange(len(rows))[:, None]
     is_self[~is_self.any(1), -1] = True
     shape = (len(rows), rows.shape[1] - 1)
@@ -142,6 +141,6 @@ def _check_classes(given_labels: np.ndarray, evidence: Evidence) -> None:
     if len(few):
         raise BadData(
             f"The class {evidence.classes[few[:1]].tolist()[0]!r} has {counts[few[0]]} example ({len(few)} "
-            f"such classes); the method 'neighbours' needs {_LEAST_OF_A_CLASS} or more of each, since nobody "
-            "else can vote for it. Next: leave the class out or take the method 'leave_one_out'."
+            f"such classes); the method 'neighbours' needs {_LEAST_OF_A_CLASS} or more of each, since no "
+            "other example can vote for it. Next: leave the class out or take the method 'leave_one_out'."
         )

@@ -1,7 +1,8 @@
-"""DeFT's first phase on features that are there already: two learned prompts per class find the wrong labels.
+"""DeFT's first phase on stored features: learned positive and negative prompts find wrong labels.
 
-Only the prompts learn, so that the image encoder runs once, before, and an epoch costs little more than the
-text of its steps.
+Only the prompts learn, so the image encoder runs once, beforehand, and an epoch costs little more than
+encoding the prompts at every step. The equations are in `losses.dual_prompts`; `pipelines.deft.tower` trains
+parts of the image tower as well.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from noiseproof.losses.dual_prompts import (
 )
 from noiseproof.training.schedule import learning_rate_factor
 
+METHOD = "prompts"
 _INIT_STD = 0.02
 _SCORING_ROWS = 8192  # scored together after the training
 
@@ -67,18 +69,19 @@ class PromptSettings(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class PromptScores:
-    """What the learned prompts say of every example, in the order of the features.
+    """Scores of every example by the learned prompts, in the order of the features.
 
     Attributes:
-        p_clean: that the given label is right; the suspicion is 1 - p_clean.
-        is_clean: the selection: p_clean > 1/2; in the real variant also the largest p_yes of all classes.
-        p_yes: that a class is right, for each on its own: rows do not sum to 1.
+        p_clean: probability that the given label is correct; the suspicion is 1 - p_clean.
+        is_clean: the selected examples: p_clean > 1/2; in the real variant p_yes must also be the largest of
+            all classes.
+        p_yes: probability that a class is correct, for each class on its own: rows do not sum to 1.
         probs: softmax of the positive prompts; rows sum to 1.
-        suggested: the class of the nearest positive prompt; where the given one is not believed, of the
-            others.
-        contexts: the learned vectors, positive and negative.
-        losses: mean loss of each epoch, while it was learned.
-        num_selected: examples that each epoch took for clean, while it was learned.
+        suggested: class of the nearest positive prompt; if the example is not selected, without the given
+            class.
+        contexts: learned vectors, positive and negative.
+        losses: mean training loss of each epoch.
+        num_selected: examples selected during each epoch.
     """
 
     p_clean: Float[np.ndarray, " n"]
@@ -91,6 +94,41 @@ class PromptScores:
     num_selected: tuple[int, ...]
 
 
+def prompts_detector(evidence: Evidence, **options: Any) -> DetectorResult:
+    """Learn the prompts on the features of an image-text model, with its text tower.
+
+    Args:
+        evidence: with a text tower and features in the space that it shares with images.
+        options: fields of `PromptSettings`.
+
+    Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2.
+    """
+    tower, features = evidence.require("text_tower", METHOD), evidence.require("features", METHOD)
+    scores = prompt_scores(
+        features, evidence.given_labels, tower, settings=PromptSettings(**options), seed=evidence.seed
+    )  # fmt: skip
+    return prompt_result(
+        scores.p_clean, scores.is_clean, scores.suggested, evidence.given_labels,
+        num_classes=evidence.num_classes, probs=scores.probs.astype(np.float64),
+    )  # fmt: skip
+
+
+def prompt_result(
+    p_clean: Float[np.ndarray, " n"],
+    is_clean: Bool[np.ndarray, " n"],
+    suggested: Int[np.ndarray, " n"],
+    given_labels: Int[np.ndarray, " n"],
+    *,
+    num_classes: int,
+    probs: Float[np.ndarray, "n k"] | None = None,
+) -> DetectorResult:
+    """Detector result from fields of `PromptScores`."""
+    return result_from_decision(
+        np.clip(1.0 - p_clean, 0.0, 1.0), ~is_clean, suggested, given_labels,
+        num_classes=num_classes, method=METHOD, probs=probs,
+    )  # fmt: skip
+
+
 def prompt_scores(
     features: Any,
     given_labels: Int[np.ndarray, " n"],
@@ -100,23 +138,23 @@ def prompt_scores(
     seed: int,
     on_step: Callable[[], None] | None = None,
 ) -> PromptScores:
-    """Learn the prompts, then score every example with those that were learned.
+    """Learn the prompts, then score every example with the learned prompts.
 
     Args:
-        features: (n, e) of images in the space shared with the text; any length.
+        features: (n, e) image features in the space shared with the text; scaled to unit length here.
         given_labels: class ids in [0, k); may be wrong. A class may be absent.
         tower: text tower for the k classes.
         settings: how the prompts are learned.
         seed: of first vectors, order and complementary labels.
-        on_step: called after each step, of which there are `num_steps(n, settings)`.
+        on_step: called after each of the `num_steps(n, settings)` steps.
 
     Raises:
-        BadData: NaN or infinity in the features (the row is named), a label that is no class.
-        InvalidArgument: features of another width than the text's.
+        BadData: NaN or infinity in the features (the row is named), a label outside the classes.
+        InvalidArgument: the width of the features differs from that of the text.
 
     Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2.
-    Differs: no visual tuning; scores of the final prompts, not of those under way; an epoch or batch without
-    a selected example teaches the negative prompts only.
+    Differs: no visual tuning; scores come from the final prompts, not from those during training; an epoch or
+    batch without a selected example trains the negative prompts only.
     """
     contexts = first_contexts(tower, num_context=settings.num_context, seed=seed).requires_grad_()
     rows = _checked(features, given_labels, tower, contexts)
@@ -126,7 +164,7 @@ def prompt_scores(
 
 
 def num_steps(num_examples: int, settings: PromptSettings) -> int:
-    """Steps that phase 1 takes; the last batch of an epoch may be smaller."""
+    """Number of training steps; the last batch of an epoch may be smaller."""
     return settings.epochs * math.ceil(num_examples / settings.batch_size)
 
 
@@ -161,12 +199,12 @@ def _learn(
 
 
 def _rate_factor(epoch: int, settings: PromptSettings) -> float:
-    """As released: the scheduler is stepped after each epoch, and in the real variant never."""
+    """Learning rate factor as released: a cosine by epoch; constant in the real variant."""
     return 1.0 if settings.variant == "real" else learning_rate_factor(epoch - 1, num_steps=settings.epochs)
 
 
 def _draws(labels: Tensor, num_classes: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
-    """Order and complementary labels of an epoch."""
+    """Order and complementary labels of one epoch."""
     order = stream(seed, "prompts", "order", epoch).permutation(len(labels))
     others = complementary_labels(
         labels.numpy(), num_classes=num_classes, rng=stream(seed, "prompts", "complementary", epoch)
@@ -178,14 +216,14 @@ def _scored(
     contexts: Tensor, rows: Tensor, labels: Tensor, tower: TextTower, variant: str,
     losses: tuple[float, ...], num_selected: tuple[int, ...],
 ) -> PromptScores:  # fmt: skip
-    """The final pass: every example by the same prompts."""
+    """Score every example with the same prompts."""
     parts = []
     with torch.no_grad():
         positive, negative = tower.encode(contexts)
         for some, given in zip(rows.split(_SCORING_ROWS), labels.split(_SCORING_ROWS), strict=True):
             logits = prompt_logits(some, positive, negative, scale=tower.scale)
             log_odds = logits.log_odds
-            # In float64, where no odds but even ones become 1/2.
+            # In float64 only exactly even odds give 1/2.
             of_given = log_odds.gather(1, given[:, None]).squeeze(1).double().sigmoid()
             is_selected = selected(log_odds, given, variant=variant)
             others = logits.positive.scatter(1, given[:, None], -torch.inf).argmax(-1)
@@ -199,14 +237,14 @@ def _scored(
 
 
 def first_contexts(tower: TextTower, *, num_context: int, seed: int) -> Float[Tensor, "2 m d"]:
-    """Vectors before the first step: N(0, 0.02^2), the two prompts independent."""
+    """Initial context vectors from N(0, 0.02^2), independent for the two prompts."""
     generator = torch.Generator().manual_seed(torch_seed(seed, "prompts", "init"))
     shape = (2, num_context, tower.context_dim)
     return _INIT_STD * torch.randn(shape, generator=generator)
 
 
 def _checked(features: Any, labels: np.ndarray, tower: TextTower, contexts: Tensor) -> Float[Tensor, "n e"]:
-    """Rows of unit length, in the space of the text."""
+    """Features scaled to unit length, after checks against labels and text."""
     rows = unit_rows(features)
     num_classes = len(tower.class_names)
     if num_classes < 2:
@@ -229,45 +267,7 @@ def score_with(
     *,
     variant: str,
 ) -> PromptScores:
-    """What prompts that were learned elsewhere say of every example; `prompt_scores` has the arguments."""
+    """Score every example with prompts learned elsewhere; arguments as in `prompt_scores`."""
     rows = _checked(features, given_labels, tower, contexts)
     labels = torch.from_numpy(given_labels.astype(np.int64))
     return _scored(contexts.detach(), rows, labels, tower, variant, (), ())
-
-
-METHOD = "prompts"
-
-
-def prompts_detector(evidence: Evidence, **options: Any) -> DetectorResult:
-    """Learn the prompts on the features, which are of the image-text model of the text tower.
-
-    Args:
-        evidence: with features in the shared space, and a text tower.
-        options: fields of `PromptSettings`.
-
-    Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2.
-    """
-    tower, features = evidence.require("text_tower", METHOD), evidence.require("features", METHOD)
-    scores = prompt_scores(
-        features, evidence.given_labels, tower, settings=PromptSettings(**options), seed=evidence.seed
-    )  # fmt: skip
-    return prompt_result(
-        scores.p_clean, scores.is_clean, scores.suggested, evidence.given_labels,
-        num_classes=evidence.num_classes, probs=scores.probs.astype(np.float64),
-    )  # fmt: skip
-
-
-def prompt_result(
-    p_clean: Float[np.ndarray, " n"],
-    is_clean: Bool[np.ndarray, " n"],
-    suggested: Int[np.ndarray, " n"],
-    given_labels: Int[np.ndarray, " n"],
-    *,
-    num_classes: int,
-    probs: Float[np.ndarray, "n k"] | None = None,
-) -> DetectorResult:
-    """The fields of `PromptScores` as any detector would say them."""
-    return result_from_decision(
-        np.clip(1.0 - p_clean, 0.0, 1.0), ~is_clean, suggested, given_labels,
-        num_classes=num_classes, method=METHOD, probs=probs,
-    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Detectors on leave-one-out scores of a ridge head: no folds, and no example judges its own label."""
+"""Detectors on exact leave-one-out scores of a ridge head: out-of-sample for every label, without folds."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from noiseproof.detect.detector_result import DetectorResult, result_from_poster
 from noiseproof.detect.evidence import Evidence
 from noiseproof.posterior.true_labels import label_posterior
 
-# What a matrix of its own has to gain: nats per held-out label, or nats per label that it calls wrong.
-# People's mistakes (CIFAR-10N) and noise by the example gain 0.01 to 0.03 and 0.1 to 0.5, much of it the
-# head's own confusion of classes. Pair noise of 10 to 40 % gains 0.10 to 0.25 (in 100 classes up to 0.6);
-# where labels of one class only go wrong it is 0.02 to 0.1, but 0.5 to 3 per wrong label (dev/LOG.md). Fewer
-# classes have less to gain: where labels of one of two go wrong, about 0.04.
-_LEAST_GAIN, _OF_CLASSES = 0.07, 7
-_LEAST_PER_WRONG, _LEAST_BESIDE, _STANDARD_ERRORS = 0.6, 0.015, 3
-_LEAST_WRONG = 3  # labels; fewer are no pattern
+# Least gain of a fitted transition matrix over a symmetric one, in nats per held-out label or per wrong
+# label. Human label errors (CIFAR-10N) gain 0.01 to 0.03 and instance-dependent noise 0.1 to 0.5, much of it
+# because the head itself confuses classes. Pair noise of 10 to 40 % gains 0.10 to 0.25 (with 100 classes up
+# to 0.6); if only one class has wrong labels the gain is 0.02 to 0.1, but 0.5 to 3 per wrong label
+# (dev/LOG.md). Fewer classes gain less: about 0.04 if one of two classes has wrong labels.
+_LEAST_GAIN, _GAIN_CLASSES = 0.07, 7
+_LEAST_PER_WRONG, _LEAST_EVER, _STANDARD_ERRORS = 0.6, 0.015, 3
+_LEAST_WRONG = 3  # wrong labels; fewer are not a pattern
 
 
 def leave_one_out_detector(evidence: Evidence) -> DetectorResult:
-    """Any class may be given instead of the true one, all alike (`posterior.calibration`)."""
+    """Wrong labels are spread evenly over the other classes (`posterior.calibration`)."""
     evidence.require("features", "leave_one_out")
     fit = evidence.calibration
     posterior = label_posterior(
@@ -37,7 +37,7 @@ def leave_one_out_detector(evidence: Evidence) -> DetectorResult:
 
 
 def transition_detector(evidence: Evidence) -> DetectorResult:
-    """Some classes are given for others more than for the rest (`posterior.true_labels`)."""
+    """Some pairs of classes are confused more often than others (`posterior.true_labels`)."""
     evidence.require("features", "transition")
     fit = evidence.transition_model
     rest = fit.posterior.copy()
@@ -50,34 +50,35 @@ def transition_detector(evidence: Evidence) -> DetectorResult:
 
 
 def estimate_noise_rate(evidence: Evidence) -> float:
-    """Share of wrong labels as the better of the two has it."""
+    """Share of wrong labels by `leave_one_out_or_transition`."""
     joint = leave_one_out_or_transition(evidence).joint
     return float(1 - np.trace(joint) / joint.sum())
 
 
 def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:
-    """The one of the two that the labels speak for, which says why."""
+    """The detector whose noise model explains held-out labels better, with a note that gives the reason."""
     gain, least = evidence.transition_gain, _least_gain(evidence)
     if gain.nats > least and gain.noise_rate * len(evidence) >= _LEAST_WRONG:
         return transition_detector(evidence).with_note(
-            f"Method 'transition', because some classes are given for others far more than for the rest: a "
-            f"transition matrix explains labels it was not fitted to better by {gain.nats:.2f} nats each."
+            "Some pairs of classes are confused far more often than others: a transition matrix fits "
+            f"held-out labels better by {gain.nats:.2f} nats per label, so the method 'transition' was used."
         )
     return leave_one_out_detector(evidence).with_note(_why_not_a_matrix(gain.nats, least))
 
 
 def _least_gain(evidence: Evidence) -> float:
-    """Nats per held-out label."""
+    """Least gain from which a transition matrix is used, in nats per held-out label."""
     gain, num_classes = evidence.transition_gain, len(evidence.present_classes)
-    beside = max(_LEAST_BESIDE, _LEAST_PER_WRONG * gain.noise_rate, _STANDARD_ERRORS * gain.standard_error)
-    return min(_LEAST_GAIN, _LEAST_GAIN * math.log(num_classes) / math.log(_OF_CLASSES), beside)
+    for_few_wrong = max(
+        _LEAST_EVER, _LEAST_PER_WRONG * gain.noise_rate, _STANDARD_ERRORS * gain.standard_error
+    )
+    return min(_LEAST_GAIN, _LEAST_GAIN * math.log(num_classes) / math.log(_GAIN_CLASSES), for_few_wrong)
 
 
 def _why_not_a_matrix(nats: float, least: float) -> str:
     if nats > least:
-        return "Method 'leave_one_out', because a transition matrix finds hardly any wrong label."
-    better = f"hardly better: by {nats:.2f} nats each" if nats > 0 else f"worse: by {-nats:.2f} nats each"
+        return "A transition matrix finds hardly any wrong label, so the method 'leave_one_out' was used."
     return (
-        f"Method 'leave_one_out', because a transition matrix explains labels it was not fitted to {better}, "
-        f"and it is taken from {least:.2f} on."
+        f"A transition matrix fits held-out labels {'hardly' if nats > 0 else 'no'} better ({nats:.2f} nats "
+        f"per label; {least:.2f} needed), so the method 'leave_one_out' was used."
     )

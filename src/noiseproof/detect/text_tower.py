@@ -1,4 +1,4 @@
-"""What detectors need of the text tower of an image-text model, and images in the space that it shares."""
+"""Interface of the text tower of an image-text model, and image features in the shared space."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from noiseproof.core.errors import invalid
 
 @runtime_checkable  # for the shape checks of the tests
 class TextTower(Protocol):
-    """The frozen text tower for the classes of one data set; `backbones.text_towers.PromptTower` is one.
+    """A frozen text tower for the classes of one data set, such as `backbones.text_towers.PromptTower`.
 
     Attributes:
         class_names: k names.
-        context_dim: d, width of a learnable vector.
-        scale: s, of cosines.
+        context_dim: d, width of a learnable context vector.
+        scale: s, factor of cosines in the logits.
     """
 
     class_names: tuple[str, ...]
@@ -28,19 +28,19 @@ class TextTower(Protocol):
     scale: float
 
     def encode(self, contexts: Float[Tensor, "c m d"]) -> Float[Tensor, "c k e"]:
-        """Unit directions of all classes for each learnable context."""
+        """Unit directions of all classes, for c learnable contexts of m vectors."""
         ...
 
     def directions(self) -> Float[Tensor, "k e"]:
-        """Unit directions of all classes in words."""
+        """Unit directions of all classes, described in words."""
         ...
 
 
 def unit_rows(features: Any) -> Float[Tensor, "n e"]:
-    """Images as directions, float32.
+    """Image features scaled to unit length, float32.
 
     Raises:
-        BadData: no matrix, NaN or infinity (the row is named).
+        InvalidArgument, BadData: not a matrix; NaN or infinity (the row is named).
     """
     rows = np.asarray(features)
     check_matrix(rows)
@@ -49,9 +49,10 @@ def unit_rows(features: Any) -> Float[Tensor, "n e"]:
 
 
 def check_shared_space(rows: Tensor, width: int) -> None:
-    """Raise unless images are as wide as the text's directions."""
+    """Raise `InvalidArgument` unless image features are as wide as the directions of the text."""
     if rows.shape[1] != width:
         raise invalid(
-            "features", f"of shape {tuple(rows.shape)}", f"(n, {width}), as wide as the text's directions",
+            "features", f"of shape {tuple(rows.shape)}",
+            f"(n, {width}), as wide as the directions of the text",
             "Next: extract them with the same image-text model and layer='projected'.",
         )  # fmt: skip

@@ -1,16 +1,16 @@
-r"""What a head says of every label while it learns: margins, forgetting, losses.
+r"""Training dynamics of every label: margins, forgetting events and losses while a head learns.
 
-Right labels are learned early and stay learned; of wrong ones the head wavers. Everything is recorded from
-the batches of one training, so it costs nothing beside it.
+Correct labels are learned early and stay learned; predictions for wrong ones waver. Everything is recorded
+from the batches of one training, at no extra cost.
 
-Two linear heads are trained. Each is told that another n / (k + 1) examples, drawn at random, are of a class
-k + 1 that does not exist: what their labels look like is what wrong labels look like. An example is judged by
-the heads that saw its given label.
+Two linear heads are trained. For each, n / (k + 1) random examples, different ones for each head, get the
+label of an extra class k + 1 ("threshold samples"): these labels are certainly wrong, so they show how wrong
+labels behave. An example is scored by the heads that saw its given label.
 
 Source: Pleiss et al. 2020, arXiv:2001.10528, Eq. 1 (margin), Section 3.1 (threshold samples); Toneva et al.
 2019, arXiv:1812.05159, Section 3 (forgetting).
-Differs: linear heads on features instead of networks on images; what was a threshold sample in neither head
-is judged by the mean of both.
+Differs: linear heads on features instead of networks on images; an example that was a threshold sample in
+neither head gets the mean of both.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
 from noiseproof.heads.modules import StackedHeads
 
 _HEADS = 2
-# More, and a head learns wrong labels by heart, too (dev/LOG.md: what was tried).
+# With more epochs a head also memorises wrong labels (dev/LOG.md lists the trials).
 _EPOCHS, _LEAST_STEPS = 10, 200
-# In a step of AdamW logits move by about so much, whatever the encoder, and weights shrink by this part.
+# One AdamW step moves logits by about this much, for any encoder, and shrinks weights by this share.
 _LOGIT_STEP, _SHRINKAGE = 0.25, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Dynamics:
-    """What was recorded of n examples.
+    """Records of n examples.
 
     Attributes:
-        margin: logit of the given label less the largest other one, mean over the epochs (AUM).
-        threshold: margin that 99 % of the threshold samples stay below.
-        forgotten: how often an example that was predicted right in one epoch was not in the next.
-        is_learned: whether it was ever predicted right.
+        margin: logit of the given label minus the largest other logit, mean over the epochs (AUM).
+        threshold: 99th percentile of the margins of the threshold samples.
+        forgotten: forgetting events: predicted as the given label in one epoch and not in the next.
+        is_learned: whether the given label was ever predicted.
         loss: cross-entropy of the given label, mean over the epochs, nats.
-        scores: logits, mean over the epochs, without the class that does not exist.
+        scores: logits, mean over the epochs, without the extra class.
     """
 
     margin: Float[np.ndarray, " n"]
@@ -64,10 +64,10 @@ def training_dynamics(
     seed: int,
     on_step: Callable[[int], object] | None = None,
 ) -> Dynamics:
-    """Train the heads and look on.
+    """Train two heads and record what they predict.
 
     Args:
-        features: of a frozen encoder.
+        features: from a frozen encoder.
         given_labels: class ids in [0, k).
         num_classes: k.
         seed: of the heads and the threshold samples.
@@ -78,9 +78,11 @@ def training_dynamics(
     is_sample = torch.from_numpy(_threshold_samples(n, num_classes, seed)).to(device)
     labels = torch.from_numpy(given_labels.astype(np.int64)).to(device).expand(_HEADS, -1)
     labels = torch.where(is_sample, num_classes, labels)
-    matrix = torch.from_numpy(np.require(features, np.float32, "W")).to(device)  # stored ones are read-only
+    matrix = torch.from_numpy(np.require(features, np.float32, "W")).to(
+        device
+    )  # stored features are read-only
     matrix = matrix / matrix.norm(dim=1).mean().clamp(min=torch.finfo(torch.float32).tiny)
-    record = _Record(_HEADS, n, num_classes, device)
+    recorder = _Recorder(_HEADS, n, num_classes, device)
 
     def backward(heads: StackedHeads, batch: StackBatch) -> bool:
         batch_labels = labels.gather(1, batch.index)
@@ -88,7 +90,7 @@ def training_dynamics(
         losses = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), batch_labels.flatten(), reduction="none"
         ).view_as(batch_labels)
-        record.add(batch.index, logits.detach(), batch_labels, losses.detach())
+        recorder.add(batch.index, logits.detach(), batch_labels, losses.detach())
         losses.mean(1).sum().backward()
         return True
 
@@ -97,11 +99,11 @@ def training_dynamics(
     first = replace(probe, training=replace(probe.training, min_steps=_LEAST_STEPS))
     specs = [replace(first, seed=torch_seed(seed, "dynamics", i)) for i in range(_HEADS)]
     fit_stack(specs, TrainingExamples((matrix,), labels[0], num_classes + 1), backward, on_step=on_step)
-    return record.result(is_sample)
+    return recorder.result(is_sample)
 
 
 def _threshold_samples(n: int, num_classes: int, seed: int) -> Bool[np.ndarray, "2 n"]:
-    """Which examples each head takes for the class that does not exist; at least one, and no one twice."""
+    """Examples with the label of the extra class, for each head: at least one, none for both heads."""
     each = max(1, round(n / (num_classes + 1)))
     order = stream(seed, "dynamics", "threshold samples").permutation(n)
     is_sample = np.zeros((_HEADS, n), bool)
@@ -110,7 +112,7 @@ def _threshold_samples(n: int, num_classes: int, seed: int) -> Bool[np.ndarray, 
     return is_sample
 
 
-class _Record:
+class _Recorder:
     """Sums over the epochs, by head and example."""
 
     def __init__(self, num_heads: int, n: int, num_classes: int, device: torch.device) -> None:
@@ -126,7 +128,7 @@ class _Record:
         labels: Int[Tensor, "m b"],
         losses: Float[Tensor, "m b"],
     ) -> None:
-        """What the heads said of a batch, before the step that it was part of."""
+        """Add the predictions for a batch, made before the step on it."""
         margins = label_margins(logits, labels)
         is_right = margins > 0
         self.margin.scatter_add_(1, rows, margins)
@@ -140,7 +142,7 @@ class _Record:
         self.scores.scatter_add_(1, rows[..., None].expand(-1, -1, width), logits[..., :width])
 
     def result(self, is_sample: Bool[Tensor, "m n"]) -> Dynamics:
-        """Means over the epochs, and over the heads that saw the given label."""
+        """Means over the epochs and over the heads that saw the given label."""
         margin, loss = self.margin / self.seen, self.loss / self.seen
         counts = (~is_sample).to(margin.dtype)
 
@@ -159,7 +161,7 @@ class _Record:
 
 
 def label_margins(logits: Float[Tensor, "m b c"], labels: Int[Tensor, "m b"]) -> Float[Tensor, "m b"]:
-    """Logit of the label less the largest other one.
+    """Logit of the label minus the largest other logit.
 
     Source: Pleiss et al. 2020, arXiv:2001.10528, Eq. 1.
     """

@@ -1,4 +1,4 @@
-"""How labels went wrong: the transition matrix of the noise, from features and given labels alone."""
+"""Estimate the transition matrix of the noise from features and given labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import nnls
 from sklearn.linear_model import LogisticRegression
 
-from noiseproof.core.checks import Range
+from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import stream
@@ -22,9 +22,13 @@ from noiseproof.posterior.leave_one_out import leave_one_out
 
 METHODS = ("confident_joint", "anchor", "neighbours")
 DEFAULT_METHOD = "confident_joint"
-# Ridge scores of two classes differ by about 1, the logits of a sure classifier by about 8.
+# Ridge scores of two classes differ by about 1, logits of a confident classifier by about 8.
 _SCORE_SCALE = 8.0
 _LEAST_OF_A_CLASS = 3
+_ALLOWED = {
+    "quantile": Range(0.0, 1.0, excludes_high=True),
+    "max_examples": Range(1.0, is_whole=True),
+}
 
 Probs = Float[np.ndarray, "n k"]
 Labels = Int[np.ndarray, " n"]
@@ -34,12 +38,12 @@ Shares = Float[np.ndarray, " k"]
 
 @dataclass(frozen=True, eq=False)
 class TransitionEstimate:
-    """What the noise did, as far as it can be told.
+    """An estimated transition matrix and the shares of the clean classes.
 
     Attributes:
         matrix: row-stochastic `T[i, j] = P(given = j | clean = i)`.
         prior: share of each clean class, sums to 1.
-        classes: k labels as they were given, in the order of rows and columns.
+        classes: k given labels, in the order of rows and columns.
         method: name of the estimator.
     """
 
@@ -55,10 +59,11 @@ class TransitionEstimate:
 
     @property
     def doubt(self) -> str | None:
-        """Why not to trust it, a sentence, or `None`: a class of which another label is given more often.
+        """A sentence on why the estimate is not reliable, or `None`.
 
-        No method can tell such noise from classes that changed their names, so it is rather the estimate that
-        failed, e.g. where few labels are right or the features do not tell the classes apart.
+        It is not reliable if some class gets another label more often than its own. Such noise cannot be
+        distinguished from exchanged class names; more likely the estimate failed, e.g. because few labels are
+        correct or the features do not separate the classes.
         """
         other = self.matrix.argmax(axis=1)
         doubtful = np.flatnonzero(other != np.arange(len(other)))
@@ -66,14 +71,13 @@ class TransitionEstimate:
             return None
         first, instead = self.classes[[doubtful[0], other[doubtful[0]]]].tolist()
         return (
-            f"The estimated transition matrix is not to be trusted: for {len(doubtful)} of {len(other)} "
-            f"classes, {first!r} among them, another label ({instead!r}) would be given more often than the "
-            "right one. "
-            "Prefer a loss without a matrix, or give the noise's own."
+            f"The estimated transition matrix is not reliable: for {len(doubtful)} of {len(other)} classes, "
+            f"{first!r} among them, another label ({instead!r}) would be given more often than the right "
+            "one. Prefer a loss without a matrix, or give the true matrix of the noise."
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values for JSON."""
         values = {name: getattr(self, name).tolist() for name in ("matrix", "prior", "classes")}
         return {"method": self.method, "rate": self.rate, **values}
 
@@ -88,22 +92,22 @@ def estimate_transition(
     max_examples: int = 15_000,
     seed: int = 0,
 ) -> TransitionEstimate:
-    """The transition matrix of label noise that depends on the class only.
+    """Estimate the transition matrix of noise that depends on the class only.
 
     Args:
-        features: (n, d) of any frozen encoder; `None` where `probs` are given.
+        features: (n, d) from any frozen encoder; `None` if `probs` are given.
         given_labels: (n,) labels of any type; may be wrong.
         method: "confident_joint", "anchor" or "neighbours".
-        probs: (n, k) probabilities of the given labels, each from a model that never saw its own example,
-            columns in the order of the sorted labels. By default leave-one-out predictions from the features.
-        quantile: of "anchor": the examples above it in their class count as sure, in [0, 1).
-        max_examples: of "neighbours": at most so many random examples are asked for theirs.
-        seed: of that choice; nothing else is drawn.
+        probs: (n, k) out-of-sample probabilities of the given labels (`pred_probs`), columns in the order of
+            the sorted labels. By default leave-one-out predictions from the features.
+        quantile: for "anchor", in [0, 1): examples above this quantile of their class are its anchors.
+        max_examples: for "neighbours": neighbours are searched for at most this many random examples.
+        seed: of the choice of these examples.
 
     Raises:
-        BadData: one class only, lengths that differ, NaN, a class with fewer than 3 examples for
+        BadData: one class only, different lengths, NaN, a class with fewer than 3 examples for
             "neighbours", probabilities that do not sum to 1 (the row is named).
-        InvalidArgument, UnknownName: an option, the method.
+        InvalidArgument, UnknownName: an option is out of range, the method does not exist.
     """
     _check_options(method, features, probs, quantile, max_examples)
     labels = np.asarray(given_labels)
@@ -120,7 +124,7 @@ def estimate_transition(
     if method == "neighbours":
         matrix, prior = _from_neighbours(np.asarray(features), encoded, classes, max_examples, seed)
     elif method == "confident_joint":
-        probs = _sharpened(features, encoded, len(classes)) if probs is None else probs
+        probs = _calibrated_probs(features, encoded, len(classes)) if probs is None else probs
         counts = confident_joint(confidence(probs, encoded), encoded, num_classes=len(classes))
         matrix, prior = from_joint(counts, encoded)
     else:
@@ -134,7 +138,7 @@ def from_joint(counts: Int[np.ndarray, "k k"], given_labels: Labels) -> tuple[Ma
     """Transition matrix and clean prior of a confident joint.
 
     Args:
-        counts: of given label (row) and class (column).
+        counts: of given label (row) and true class (column).
         given_labels: class ids.
     """
     joint = calibrated_joint(counts, given_labels)
@@ -143,19 +147,19 @@ def from_joint(counts: Int[np.ndarray, "k k"], given_labels: Labels) -> tuple[Ma
 
 
 def anchor_rows(probs: Probs, given_labels: Labels, *, quantile: float) -> Matrix:
-    """Row i of T is the mean prediction for the examples that look most like class i.
+    """T from anchors: row i is the mean prediction for the examples that look most like class i.
 
-    For an example that is surely of class i, P(given = j | x) is T[i, j].
+    For an example that certainly belongs to class i, P(given = j | x) is T[i, j].
 
     Args:
         probs: of the given labels.
-        given_labels: class ids; of m examples given i, the (1 - quantile) m with the largest p_i of all are
-            the anchors of class i, and at least one.
+        given_labels: class ids; if m examples have the given label i, the (1 - quantile) m examples with the
+            largest p_i, at least one, are the anchors of class i.
         quantile: in [0, 1).
 
     Source: Patrini et al. 2017, arXiv:1609.03683, Eqs. 12 and 13.
-    Differs: the mean of several anchors; one of them, as released, has probabilities that are one draw. The
-    quantile is of a class, not of all examples, so that it means the same for 10 classes and for 100.
+    Differs: the mean of several anchors instead of a single one, as released, whose probabilities are noisy.
+    The quantile refers to one class, not to all examples, so it means the same for 10 and 100 classes.
     """
     n, k = probs.shape
     num_anchors = np.ceil((1 - quantile) * np.bincount(given_labels, minlength=k)).astype(int).clip(1, n)
@@ -165,21 +169,21 @@ def anchor_rows(probs: Probs, given_labels: Labels, *, quantile: float) -> Matri
 
 
 def _prior_of(matrix: Matrix, given_labels: Labels) -> Shares:
-    """The clean prior under which T gives the labels there are, as nearly as a prior can."""
+    """The clean prior for which T reproduces the shares of the given labels best (least squares)."""
     shares = np.bincount(given_labels, minlength=len(matrix)) / len(given_labels)
     prior, _ = nnls(matrix.T, shares)
     return prior / prior.sum()
 
 
-def _sharpened(features: Any, given_labels: Labels, num_classes: int) -> Probs:
+def _calibrated_probs(features: Any, given_labels: Labels, num_classes: int) -> Probs:
     scores = leave_one_out(features, given_labels, num_classes=num_classes).scores
     return calibrate(scores, given_labels).probs
 
 
 def _given_probs(features: Any, given_labels: Labels, num_classes: int) -> Probs:
-    """P(given | x): a logistic regression on leave-one-out scores, which assumes no kind of noise.
+    """P(given | x): a logistic regression on leave-one-out scores, without assumptions about the noise.
 
-    It has k (k + 1) parameters, so that it can tell pair noise from symmetric noise.
+    Its k (k + 1) parameters distinguish pair noise from symmetric noise.
     """
     scores = leave_one_out(features, given_labels, num_classes=num_classes).scores.astype(np.float64)
     model = LogisticRegression(max_iter=1000).fit(_SCORE_SCALE * scores, given_labels)
@@ -207,13 +211,8 @@ def _from_neighbours(
 def _check_options(method: str, features: Any, probs: Any, quantile: Any, max_examples: Any) -> None:
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
-    for name, value, allowed in (
-        ("quantile", quantile, Range(0.0, 1.0, excludes_high=True)),
-        ("max_examples", max_examples, Range(1.0, is_whole=True)),
-    ):
-        if not allowed.holds(value):
-            raise invalid(name, value, str(allowed))
+    check_arguments({"quantile": quantile, "max_examples": max_examples}, _ALLOWED)
     if method == "neighbours" and probs is not None:
-        raise invalid("probs", "given", "None for the method 'neighbours'", "It looks at features only.")
+        raise invalid("probs", "given", "None for the method 'neighbours'", "It uses features only.")
     if features is None and probs is None:
         raise invalid("features", None, "(n, d) features, or `probs` beside it")

@@ -1,4 +1,4 @@
-"""A label that an image-text model, which never saw it, would not give."""
+"""Labels that differ from the zero-shot prediction of an image-text model."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_row
 
 
 def zero_shot_detector(evidence: Evidence) -> DetectorResult:
-    """An issue is an example of which the model likes another class better.
+    """Issues are labels to which the model prefers another class; suspicion is one minus their probability.
 
     Args:
-        evidence: with its probabilities, or with its text tower and features in the space that both share.
+        evidence: with the model's probabilities, or with its text tower and features in the shared space.
 
     Source: Wei et al. 2024, arXiv:2409.19696, Table 1 (label-match).
     """
@@ -31,7 +31,7 @@ def zero_shot_detector(evidence: Evidence) -> DetectorResult:
 
 
 def zero_shot_probs(features: Any, tower: TextTower) -> Float[np.ndarray, "n k"]:
-    """Softmax of the scaled cosines between images and classes in words.
+    """Softmax of the scaled cosines between images and class descriptions.
 
     Source: Radford et al. 2021, arXiv:2103.00020, Section 3.1.2.
     """

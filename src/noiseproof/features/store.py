@@ -1,7 +1,7 @@
 """Features on disk: a folder per key, shards, and a manifest whose existence means complete.
 
 ```
-STORE/KEY/part-00000.safetensors   features and ids of the first rows; vouches for itself by a SHA-256
+STORE/KEY/part-00000.safetensors   features and ids of the first rows, with a SHA-256 over them
 STORE/KEY/...
 STORE/KEY/manifest.json            written last: what the features are of, SHA-256 of every shard
 ```
@@ -11,7 +11,7 @@ Checksums are compared by everything that would build on old files, so by every 
 at once, and reading them all first would defeat that.
 
 The key holds the data, the weights and the preprocessing, not the versions of libraries: after an upgrade of
-torch, timm or Pillow, old features are used on. To have them made anew, name another store (`--cache`).
+torch, timm or Pillow, old features are still used. To encode again, name another store (`--cache`).
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _open_recorded(folder: Path, entry: ShardEntry, key: str, *, verify: bool) -
         raise damaged(path, "it is missing")
     size_bytes = path.stat().st_size
     if size_bytes != entry.size_bytes:
-        raise damaged(path, f"it has {size_bytes} bytes, the manifest says {entry.size_bytes}")
+        raise damaged(path, f"it has {size_bytes} bytes, the manifest has {entry.size_bytes}")
     if verify and hash_file(path) != entry.sha256:
         raise damaged(path, "its checksum is not that of the manifest")
     shard = open_shard(path)
@@ -210,7 +210,7 @@ def _only_key_folder(path: Path) -> Path:
         num_unfinished = len({each.parent for each in path.glob("*/part-*.safetensors")})
         raise MissingFile(
             f"`path` is {str(path)!r}, which holds no finished features ({num_unfinished} unfinished); "
-            "allowed: what `extract` wrote. Next: run the extraction (again); it goes on where it stopped."
+            "allowed: what `extract` wrote. Next: run the extraction (again); it resumes where it stopped."
         )
     if len(folders) > 1:
         listed = "".join(f"\n  {folder}: {_described(folder)}" for folder in folders)

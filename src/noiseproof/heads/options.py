@@ -1,4 +1,4 @@
-"""Checks of a head's options: each names the option, its value and what is allowed."""
+"""Checks of a head's options: each message names the option, its value and what is allowed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
-import numpy as np
-
-from noiseproof.core.checks import Range
+from noiseproof.core.checks import Allowed, Range, check_arguments
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.heads.modules import ACTIVATIONS
@@ -16,47 +14,39 @@ from noiseproof.heads.recipes import RECIPES
 from noiseproof.losses.losses import LOSSES, needs_transition
 from noiseproof.training.schedule import Decay
 
-_RANGES = {
+_ALLOWED: dict[str, Allowed] = {
+    "recipe": tuple(RECIPES),
     "epochs": Range(1.0, is_whole=True),
     "batch_size": Range(1.0, is_whole=True),
     "learning_rate": Range(0.0, excludes_low=True),
     "weight_decay": Range(0.0),
     "warmup_steps": Range(0.0, is_whole=True),
+    "schedule": get_args(Decay),
     "min_steps": Range(1.0, is_whole=True),
     "max_steps": Range(1.0, is_whole=True),
+    "loss": LOSSES.names,
     "hidden_layers": Range(1.0, is_whole=True),
     "hidden_ratio": Range(0.0, excludes_low=True),
+    "activation": tuple(ACTIVATIONS),
+    "batch_norm": bool,
+    "residual": bool,
     "residual_scale": Range(-math.inf),
     "dropout": Range(0.0, 1.0, excludes_high=True),
     "weight_mse": Range(0.0),
     "weight_cov": Range(0.0),
     "weight_svd": Range(0.0),
     "num_singular_values": Range(1.0, is_whole=True),
+    "noise_tolerant": bool,
     "seed": Range(0.0, is_whole=True),
 }
-_NAMES: dict[str, tuple[str, ...]] = {
-    "recipe": tuple(RECIPES),
-    "loss": LOSSES.names,
-    "schedule": get_args(Decay),
-    "activation": tuple(ACTIVATIONS),
-}
-_OF_GIVEN_LABELS = ("bootstrap_soft", "bootstrap_hard")  # they mix the given label with what the head says
-_SWITCHES = ("batch_norm", "residual", "noise_tolerant")
-# `None` leaves these to the recipe, or the steps unbounded.
-_MAY_NOT_BE_NONE = frozenset(
+# `None` takes the recipe's value, or leaves the number of steps unbounded.
+_MAY_BE_NONE = frozenset(
     {
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "warmup_steps",
-        "min_steps",
-        "seed",
-        "recipe",
-        "loss",
-        "schedule",
-        "noise_tolerant",
+        "weight_decay", "max_steps", "hidden_layers", "hidden_ratio", "activation", "batch_norm", "residual",
+        "residual_scale", "dropout", "weight_mse", "weight_cov", "weight_svd", "num_singular_values",
     }
-)
+)  # fmt: skip
+_SELF_LABELLING = ("bootstrap_soft", "bootstrap_hard")  # mix the given label with the head's prediction
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -67,18 +57,14 @@ def check_options(options: Mapping[str, Any]) -> None:
         UnknownName: with the nearest known name.
     """
     for name, value in options.items():
-        if value is None and name not in _MAY_NOT_BE_NONE:
-            continue
-        if name in _RANGES and not _RANGES[name].holds(value):
-            raise invalid(name, value, str(_RANGES[name]))
-        if name in _NAMES and value not in _NAMES[name]:
-            raise unknown_name(name, str(value), _NAMES[name])
-        if name in _SWITCHES and not isinstance(value, bool | np.bool_):
-            raise invalid(name, value, "True or False")
+        names = _ALLOWED.get(name)
+        if isinstance(names, tuple) and value not in names and not (value is None and name in _MAY_BE_NONE):
+            raise unknown_name(name, str(value), names)
+    check_arguments(options, _ALLOWED, may_be_none=_MAY_BE_NONE)
     loss = options.get("loss", "")
-    if options.get("noise_tolerant") and (needs_transition(loss) or loss in _OF_GIVEN_LABELS):
+    if options.get("noise_tolerant") and (needs_transition(loss) or loss in _SELF_LABELLING):
         raise invalid(
-            "loss", loss, "a loss of labels that are right, with noise_tolerant=True",
-            "This one corrects for wrong labels, which would be done twice. Next: leave `noise_tolerant` "
-            "out, or take another loss.",
+            "loss", loss, "a loss for correct labels, with noise_tolerant=True",
+            "This loss corrects wrong labels itself, so they would be corrected twice. Next: leave "
+            "`noise_tolerant` out, or take another loss.",
         )  # fmt: skip

@@ -1,4 +1,14 @@
-"""The losses by name: where each is, what it can be told, and who published it."""
+"""The table of losses: where each function is, its options, and who published it.
+
+To add a loss:
+1. Write a function `name(log_probs, given_labels, **options) -> loss per example` in a module of this room,
+   with its equation and source in the docstring (`robust.py` has short examples).
+2. Add an entry to `TABLE` below, under the function's name. `noiseproof ls losses`, every head's `loss=` and
+   `loss_options=`, and fine-tuning read the table.
+3. If it needs more than the labels of the batch (random pairs, a memory of every example), bind these in
+   `batch.py`, as "peer" and "elr" do.
+The tests in `tests/contracts` then cover it; add a hand-solved case and a slow loop in `tests/losses`.
+"""
 
 from __future__ import annotations
 
@@ -9,45 +19,44 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.core.checks import Range, check_transition
+from noiseproof.core.checks import Range, check_entries, check_transition
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import Registry, unknown_name
 
-# Every option with its value, in the order of the table; hashable, so that heads of one loss can be stacked.
+# Every option with its value, in the order of the table; hashable, so that heads with one loss can be
+# stacked.
 Options = tuple[tuple[str, Any], ...]
 
 _WEIGHT = Range(0.0)
 _SHARE = Range(0.0, 1.0)
 _CLAMP = Range(-math.inf, 0.0, excludes_high=True)
-_LEAST_OF_A_COLUMN = 1e-6  # far less is 0 in float32, whose logarithm ends a training
-_MOST_CONDITION = 1e6  # of a matrix that is inverted; beyond it float32 gradients are rounding
+_LEAST_COLUMN_SUM = 1e-6  # a much smaller sum is 0 in float32, and its logarithm would end the training
+_MOST_CONDITION = 1e6  # of a matrix that is inverted; beyond it float32 gradients are rounding errors
 
 
 @dataclass(frozen=True)
 class Option:
-    """What a loss can be told.
+    """One option of a loss.
 
     Attributes:
-        default: what it is by default; `None` has to be given before training.
-        allowed: the range; `None` for a transition matrix.
+        default: `None` where the user has to give a value before training.
+        allowed: range of numbers, or a description of a transition matrix.
     """
 
     default: float | int | None
-    allowed: Range | None
+    allowed: Range | str
 
     def __str__(self) -> str:
-        if self.allowed is None:
-            return "a matrix (k, k), rows sum to 1"
-        return f"{self.default:g} ({self.allowed})"
+        return str(self.allowed) if self.default is None else f"{self.default:g} ({self.allowed})"
 
 
 @dataclass(frozen=True)
 class LossEntry:
-    """An entry of the table.
+    """One row of the table.
 
     Attributes:
-        home: where the function is.
-        summary: what it does, a phrase.
+        home: "module:function".
+        summary: what the loss does, a phrase.
         source: authors and year.
         options: name -> option.
     """
@@ -59,11 +68,11 @@ class LossEntry:
 
 
 _HERE = "noiseproof.losses"
-_TRANSITION = {"transition": Option(None, None)}
+_TRANSITION = {"transition": Option(None, "a matrix (k, k), rows sum to 1")}
 TABLE: dict[str, LossEntry] = {
     "cross_entropy": LossEntry(
         f"{_HERE}.robust:cross_entropy",
-        "-ln p of the given label; withstands nothing",
+        "-ln p of the given label; not robust to wrong labels",
         "label smoothing: Szegedy et al. 2016, arXiv:1512.00567",
         {"label_smoothing": Option(0.0, Range(0.0, 1.0, excludes_high=True))},
     ),
@@ -99,7 +108,7 @@ TABLE: dict[str, LossEntry] = {
     ),
     "forward": LossEntry(
         f"{_HERE}.robust:forward",
-        "cross-entropy of predictions sent through the transition matrix",
+        "cross-entropy of predictions multiplied by the transition matrix",
         "Patrini et al. 2017, arXiv:1609.03683",
         _TRANSITION,
     ),
@@ -117,19 +126,19 @@ TABLE: dict[str, LossEntry] = {
     ),
     "bootstrap_hard": LossEntry(
         f"{_HERE}.robust:bootstrap_hard",
-        "given label mixed with the class the head prefers",
+        "given label mixed with the class the head predicts",
         "Reed et al. 2015, arXiv:1412.6596",
         {"beta": Option(0.8, _SHARE)},
     ),
     "peer": LossEntry(
         f"{_HERE}.robust:peer",
-        "cross-entropy less that of labels of other examples",
+        "cross-entropy minus its value with labels of other examples",
         "Liu & Guo 2020, arXiv:1910.03231",
         {"alpha": Option(1.0, _WEIGHT)},
     ),
     "taylor": LossEntry(
         f"{_HERE}.robust:taylor",
-        "Taylor series of cross-entropy, cut off",
+        "truncated Taylor series of cross-entropy",
         "Feng et al. 2020, IJCAI",
         {"order": Option(2, Range(1.0, 100.0, is_whole=True))},
     ),
@@ -141,7 +150,7 @@ TABLE: dict[str, LossEntry] = {
     ),
     "elr": LossEntry(
         f"{_HERE}.early_learning:elr",
-        "cross-entropy with a pull to what the head said early on",
+        "cross-entropy that pulls predictions towards those made early in training",
         "Liu et al. 2020, arXiv:2007.00151",
         {
             "strength": Option(3.0, _WEIGHT),
@@ -153,16 +162,16 @@ LOSSES = Registry("loss", {name: loss.home for name, loss in TABLE.items()})
 
 
 def resolve_options(name: str, options: Any) -> Options:
-    """Every option of a loss with its value, checked.
+    """Check the options of a loss and fill in the defaults.
 
     Args:
         name: of the loss.
-        options: a mapping of those that are given, or `None`. `transition` may be missing, which
-            `check_transition_given` then tells.
+        options: a mapping of the options that were given, or `None`. `transition` may be missing here;
+            `check_transition_given` reports it.
 
     Raises:
-        UnknownName: no such loss or option.
-        InvalidArgument: out of range; a matrix whose rows do not sum to 1, with an empty column for
+        UnknownName: the loss or an option does not exist.
+        InvalidArgument: a value out of range; a matrix whose rows do not sum to 1, with an empty column for
             "forward" or without an inverse for "backward".
     """
     if name not in TABLE:
@@ -170,20 +179,20 @@ def resolve_options(name: str, options: Any) -> Options:
     known = TABLE[name].options
     if options is not None and not isinstance(options, Mapping):
         raise invalid("loss_options", options, "a mapping of options to values, such as {'q': 0.7}")
-    given = dict(options or {})
-    for option in given:
-        if option not in known:
-            none = "" if known else "It has none. Next: leave `loss_options` out."
-            raise unknown_name(f"option of the loss {name!r}", str(option), known, none)
-    return tuple((each, _checked(name, each, given.get(each))) for each in known)
+    given = {
+        option: value for option, value in (options or {}).items() if value is not None or option not in known
+    }
+    allowed = {option: each.allowed for option, each in known.items()}
+    check_entries("loss_options", given, allowed, owner=f"the loss {name!r}")
+    return tuple((option, _value(name, option, given.get(option))) for option in known)
 
 
 def check_transition_given(name: str, options: Options, num_classes: int) -> None:
-    """Raise `InvalidArgument` unless a loss has all it needs for k classes.
+    """Raise `InvalidArgument` if a loss needs a transition matrix of k classes and has none.
 
     Args:
         name: of the loss.
-        options: as `resolve_options` gives them.
+        options: result of `resolve_options`.
         num_classes: k.
     """
     if not needs_transition(name):
@@ -203,29 +212,27 @@ def check_transition_given(name: str, options: Options, num_classes: int) -> Non
 
 
 def needs_transition(name: str) -> bool:
-    """Whether this loss is given the noise's transition matrix."""
+    """Whether a loss needs the transition matrix of the noise."""
     return name in TABLE and "transition" in TABLE[name].options
 
 
-def _checked(loss: str, name: str, value: Any) -> Any:
+def _value(loss: str, name: str, value: Any) -> Any:
     option = TABLE[loss].options[name]
     if value is None:
         return option.default
-    if option.allowed is None:
+    if isinstance(option.allowed, str):
         return _checked_transition(loss, value)
-    if not option.allowed.holds(value):
-        raise invalid(f"loss_options[{name!r}]", value, f"{option.allowed} for the loss {loss!r}")
     return int(value) if option.allowed.is_whole else float(value)
 
 
 def _checked_transition(loss: str, value: Any) -> tuple[tuple[float, ...], ...]:
     matrix = check_transition(value, np.shape(value)[0] if np.ndim(value) else 1)
-    never = np.flatnonzero(matrix.sum(0) < _LEAST_OF_A_COLUMN)
+    never = np.flatnonzero(matrix.sum(0) < _LEAST_COLUMN_SUM)
     if loss == "forward" and len(never):
         raise invalid(
             "transition", f"a matrix whose column {never[0]} sums to {matrix[:, never[0]].sum():.2g}",
-            f"one in which every given label can come about: a sum of {_LEAST_OF_A_COLUMN:g} or more",
-            "Next: put a small number into it, or leave the class out.",
+            f"a matrix that can produce every given label: a sum of {_LEAST_COLUMN_SUM:g} or more",
+            "Next: add a small number to it, or leave the class out.",
         )  # fmt: skip
     condition = float(np.linalg.cond(matrix)) if loss == "backward" else 1.0
     if condition > _MOST_CONDITION:

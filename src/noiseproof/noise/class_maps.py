@@ -1,4 +1,4 @@
-"""Which class is taken for which: maps of the literature by name, and maps of the user's own."""
+"""Class maps of asymmetric noise: those of the literature by name, and the user's own."""
 
 from __future__ import annotations
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from noiseproof.config.corrupt import CorruptConfig
 from noiseproof.core.errors import invalid
@@ -14,13 +16,18 @@ from noiseproof.data.pairs.pairs import open_pairs
 from noiseproof.data.sources import open_dataset
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.inject import corrupt_dataset
-from noiseproof.noise.manifest import FILE, manifest_sha256, strangers, write_manifest
+from noiseproof.noise.manifest import FILE, manifest_files, manifest_sha256, write_manifest
 from noiseproof.noise.spec import CAPTIONS
 from noiseproof.noise.transition import target_entropy_nats
 from noiseproof.pipelines.encoding import aligned_features
+from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.inputs import label_columns
+from noiseproof.pipelines.provenance import made_with
+from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.noise_table import class_table, noise_table
 from noiseproof.report.tables import Table
+
+NOISE = "noise"  # the stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,21 +49,37 @@ class Corrupted:
     files: tuple[Path, ...] = ()
 
 
-def corrupt(config: CorruptConfig) -> Corrupted:
+def corrupt(
+    config: CorruptConfig,
+    *,
+    command: str = "noiseproof.corrupt(...)",
+    say: Callable[[str], None] = lambda line: None,
+) -> Corrupted:
     """Make labels or captions wrong, whichever the noise is of, and keep what was changed.
 
+    Args:
+        config: which data and which noise.
+        command: how the user started it, kept beside the stage.
+        say: receives a line where there is something to tell.
+
     Raises:
-        InvalidArgument: `out` has a manifest of other noise, or, for captions, other files.
+        InvalidArgument: `out` has other files or is where the pairs are.
+        CheckpointMismatch: `out` has labels with other noise, which somebody may train on.
         BadData: the data cannot be used, or cannot have this noise.
     """
-    return _corrupt_captions(config) if config.noise.kind == CAPTIONS else _corrupt_labels(config)
+    check_is_apart(config.out, [config.train])
+    with only_process_in(config.out, mark=FILE):
+        stages = Stages(config.out, made_with=made_with(command))
+        flow = _corrupt_captions if config.noise.kind == CAPTIONS else _corrupt_labels
+        done = flow(config, stages)
+        publish(stages, cards=(), say=say)
+        return done
 
 
-def _corrupt_labels(config: CorruptConfig) -> Corrupted:
-    columns = label_columns(config)
+def _corrupt_labels(config: CorruptConfig, stages: Stages) -> Corrupted:
     dataset = open_dataset(
-        config.train, **columns, image=config.image, text=config.text, limit=config.limit, seed=config.seed,
-        on_error=config.on_error,
+        config.train, **label_columns(config), image=config.image, text=config.text, limit=config.limit,
+        seed=config.seed, on_error=config.on_error,
     )  # fmt: skip
     features = None if config.features is None else aligned_features(config.features, dataset)
     noisy = corrupt_dataset(dataset, config.noise, seed=config.seed, features=features)
@@ -64,9 +87,20 @@ def _corrupt_labels(config: CorruptConfig) -> Corrupted:
         "ids": dataset.ids, "data_name": dataset.name, "data_fingerprint": dataset.fingerprint,
         "class_names": dataset.class_names,
     }  # fmt: skip
-    _refuse_other_noise(config.out, manifest_sha256(noisy, **made_of))
-    digest = write_manifest(config.out, noisy, **made_of)
-    return Corrupted(noisy, digest, config.out, dataset.class_names)
+    sha256 = manifest_sha256(noisy, **made_of)
+
+    def make(folder: Path) -> Iterable[str]:
+        return manifest_files(write_manifest(folder, noisy, **made_of))
+
+    stages.check_free([FILE])
+    depends_on = {
+        "noise": str(config.noise),
+        "seed": config.seed,
+        "data": dataset.fingerprint,
+        "manifest": sha256,
+    }
+    stages.once(NOISE, depends_on=depends_on, make=make, if_changed="refuse")
+    return Corrupted(noisy, sha256, config.out, dataset.class_names)
 
 
 def noise_tables(done: Corrupted) -> list[Table]:
@@ -78,60 +112,33 @@ def noise_tables(done: Corrupted) -> list[Table]:
     return [noise_table(noisy, target_entropy_nats=entropy), class_table(noisy, done.class_names)]
 
 
-def _corrupt_captions(config: CorruptConfig) -> Corrupted:
+def _corrupt_captions(config: CorruptConfig, stages: Stages) -> Corrupted:
     """Swap captions of image-text pairs; write a copy of the pairs, then the manifest.
 
-    Only captions and ids are held in memory. The manifest comes last, so its existence means that the copy is
-    complete.
+    Only captions and ids are held in memory.
     """
     name, out = config.train, config.out
     pairs = open_pairs(name, caption=config.caption, image=config.image)
     if out.resolve() in (Path(name).resolve(), Path(name).resolve().parent):
         raise invalid("out", str(out), f"a folder other than that of {name!r}, which stays as it is")
-    _refuse_strangers(out)
-    scan = pairs.scan()
-    assert config.noise.rate is not None  # noise of captions has one
-    noisy = swap_captions(scan.captions, rate=config.noise.rate, seed=config.seed)
-    _clear(out)
-    files = pairs.write(out, noisy.given)
-    digest = write_manifest(
-        out, noisy, ids=scan.ids, data_name=name, data_fingerprint=scan.fingerprint,
-        files=[path.name for path in files],
-    )  # fmt: skip
-    return Corrupted(noisy, digest, out, files=tuple(files))
-
-
-def _refuse_other_noise(out: Path, sha256: str) -> None:
-    """Labels somebody may train on are not replaced by others; the same ones may be written again."""
-    path = out / FILE
-    if not path.is_file():
-        return
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError):
-        kept = None  # somebody else's file
-    if kept != sha256:
-        raise invalid(
-            "out", str(out), "a folder without a manifest, or with that of the same noise in the same data",
-            f"Its {FILE} is of other data, other options or another program. Next: remove it, or give "
-            "another folder.",
-        )  # fmt: skip
-
-
-def _refuse_strangers(out: Path) -> None:
-    others = strangers(out)
-    if others:
+    if others := stages.strangers():
         more = "..." if len(others) > 3 else ""
         raise invalid(
             "out", str(out), "a folder that is empty or has an earlier copy and its manifest",
-            f"This one has {', '.join(others[:3])}{more}, which may be somebody's or of a copy that was cut "
-            "short. Next: empty it, or give another folder.",
+            f"It has {', '.join(others[:3])}{more}, which would count as pairs. Next: empty it, or give "
+            "another folder.",
         )  # fmt: skip
+    scan = pairs.scan()
+    assert config.noise.rate is not None  # noise of captions has one
+    noisy = swap_captions(scan.captions, rate=config.noise.rate, seed=config.seed)
+    made_of: dict[str, Any] = {"ids": scan.ids, "data_name": name, "data_fingerprint": scan.fingerprint}
 
+    def make(folder: Path) -> Iterable[str]:
+        files = [path.name for path in pairs.write(folder, noisy.given)]
+        return [*files, *manifest_files(write_manifest(folder, noisy, **made_of, files=files))]
 
-def _clear(out: Path) -> None:
-    """Remove an earlier copy, whose shards the new one need not have; the manifest first."""
-    _refuse_strangers(out)
-    (out / FILE).unlink(missing_ok=True)
-    for path in out.iterdir() if out.is_dir() else ():
-        path.unlink()
+    depends_on = [str(config.noise), config.seed, scan.fingerprint, np.array(scan.captions, dtype=str)]
+    stages.once(NOISE, depends_on=depends_on, make=make)
+    written = [file for file in stages.files(NOISE) if file != FILE]
+    *files, _ = written
+    return Corrupted(noisy, manifest_sha256(noisy, **made_of), out, files=tuple(out / file for file in files))

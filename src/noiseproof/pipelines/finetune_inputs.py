@@ -28,9 +28,9 @@ from noiseproof.detect.transition_estimate import TransitionEstimate, estimate_t
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.losses.batch import has_memory, is_per_example
 from noiseproof.losses.losses import Options, check_transition_given, needs_transition, resolve_options
-from noiseproof.noise.applied import NONE, noise_sha256, said_of
+from noiseproof.noise.applied import NONE, noise_sha256, noise_summary
 from noiseproof.noise.manifest import load_manifest
-from noiseproof.pipelines.cards import identity
+from noiseproof.pipelines.identity import identity
 from noiseproof.pipelines.inputs import Part, Parts, open_one, open_parts
 from noiseproof.robust.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.training.networks import outputs
@@ -53,7 +53,7 @@ class Tuning:
         train: examples to learn from.
         validation: examples to select by.
         meta: examples with checked labels, for Meta-Weight-Net; `None` without it.
-        identity: see `training_card.identity`.
+        identity: see `pipelines.cards.identity`.
     """
 
     config: FinetuneConfig
@@ -168,7 +168,7 @@ def make_tuning(
             )
     start = open_start(config.backbone, settings, seed=config.seed)
     _check_tune(config, start)
-    data, noise = parts.train.dataset, said_of_part(parts.train, manifest=config.noise_manifest)
+    data, noise = parts.train.dataset, part_noise_summary(parts.train, manifest=config.noise_manifest)
     _check_transition(settings, len(data.class_names))
     meta, rows = _meta_set(config, data)
     if meta is not None and config.meta_set is not None:
@@ -266,8 +266,8 @@ def _lacks_transition(settings: FinetuneSettings) -> bool:
     return needs_transition(settings.loss) and settings.loss_options.get("transition") is None
 
 
-def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
-    """What a card says of noise in the labels of a part.
+def part_noise_summary(part: Part, *, manifest: Path | None) -> dict[str, Any]:
+    """Noise in the labels of a part, for a card.
 
     Args:
         part: to learn from.
@@ -276,5 +276,5 @@ def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
     if part.noise is None:
         return dict(NONE)
     if manifest is not None:
-        return said_of(part.noise, load_manifest(manifest).sha256)
-    return said_of(part.noise, noise_sha256(part.dataset, part.noise))
+        return noise_summary(part.noise, load_manifest(manifest).sha256)
+    return noise_summary(part.noise, noise_sha256(part.dataset, part.noise))

@@ -14,7 +14,7 @@ from noiseproof.core.errors import InvalidArgument, invalid
 # What each kind of work leaves in its folder.
 MARKS = {
     "run.json": "a run", "card.json": "a training", "study.json": "a study",
-    "detection.json": "a search for wrong labels",
+    "detection.json": "a search for wrong labels", "noise.json": "a noise manifest",
 }  # fmt: skip
 
 

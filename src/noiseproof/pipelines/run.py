@@ -19,12 +19,11 @@ from noiseproof.config.run import RunConfig
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
-from noiseproof.core.version import __version__
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.export.issue_files import read_found, write_issues
+from noiseproof.export.issue_files import read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
@@ -32,13 +31,15 @@ from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.files import SUFFIXES
 from noiseproof.heads.fit import num_steps
+from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.encoding import backbone_of, encoded
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.heads import Variant, variants, with_transition
 from noiseproof.pipelines.inputs import Part, Parts, notes, open_parts, short_name
 from noiseproof.pipelines.provenance import differences, made_with
-from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.page import write_report
+from noiseproof.report.run_folder import SetSpectra
 
 SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
 CARD, PAGE = "run.json", "report.html"
@@ -103,7 +104,7 @@ def run(
         )  # fmt: skip
         fitted = [_fit(this, head, parts) for head in heads]
         _evaluate(this, heads, fitted, parts.tests)
-        _publish(this)
+        publish(this.stages, cards=(CARD, PAGE), say=say)
         contents = _write_card(this, parts, backbone)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
@@ -140,8 +141,8 @@ def _diagnose(this: _Run, parts: Parts) -> None:
         entries = []
         with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
             for part in parts.all:
-                raw, centred = (found.to_json() for found in spectra(_features(this, part)))
-                entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
+                raw, centred = spectra(_features(this, part))
+                entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
                 bar.update()
         write_json(folder / SPECTRUM, entries)
         return [SPECTRUM]
@@ -228,41 +229,21 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tes
     this.stages.once(EVALUATE, depends_on=depends_on, make=make)
 
 
-def _publish(this: _Run) -> None:
-    """Replace the run that was in the folder by this one, and say what changed.
-
-    Card and page of the run before go first: cut short from here on, a start leaves results without a card,
-    which the next start completes, and never a card beside results that are not its own.
-    """
-    if this.stages.has_news:
-        for name in (CARD, PAGE):
-            (this.config.out / name).unlink(missing_ok=True)
-    if this.stages.redone:
-        this.say("Done again, because settings or data changed: " + ", ".join(this.stages.redone) + ".")
-    if dropped := this.stages.publish():
-        this.say("Deleted, because no longer part of this run: " + ", ".join(dropped) + ".")
-
-
 def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
-    # Of the start that made the results, which need not be this one.
-    made_with = this.stages.made_with[EVALUATE]
-    found = read_found(this.config.out)  # from disk, so that a skipped stage counts as well
-    contents = {
-        "noiseproof": __version__,
-        "command": made_with["command"],
-        "created": made_with["created"],
-        "config": this.config.model_dump(mode="json"),
-        "data": [part.to_json() for part in parts.all],
-        "backbone": _backbone_card(this, parts.train, backbone),
-        "seeds": list(range(this.config.seeds)),
-        "versions": made_with["versions"],
-        "hardware": made_with["hardware"],
-        "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
-        "encoder_passes": this.num_encoded,
-        "num_suspect_labels": found["num_issues"],
-        "detection": found["against_truth"],
-        "notes": notes(this.config, parts) + this.notes + differences(this.stages.made_with, EVALUATE),
-    }
+    found = read_summary(this.config.out)  # from disk, so that a skipped stage counts as well
+    contents = make_card(
+        "run",
+        config=this.config,
+        made_with=this.stages.made_with[EVALUATE],  # of the start that made the results
+        wall_s=this.stages.wall_s,
+        notes=notes(this.config, parts) + this.notes + differences(this.stages.made_with, EVALUATE),
+        data=[part.to_json() for part in parts.all],
+        backbone=_backbone_card(this, parts.train, backbone),
+        seeds=list(range(this.config.seeds)),
+        encoder_passes=this.num_encoded,
+        num_suspect_labels=found.num_issues,
+        detection=found.against_truth,
+    )
     write_json(this.config.out / CARD, contents)
     return contents
 

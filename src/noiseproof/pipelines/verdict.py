@@ -81,9 +81,7 @@ def zoo_rates() -> dict[str, float]:
     """The zoo's supervised encoders -> rate of the noise in their labels; its pairs are too few."""
     cards = {name: zoo_card(name) for name in zoo_names()}
     return {
-        f"zoo:{name}": float(card["noise"]["asked_rate"])
-        for name, card in cards.items()
-        if card["objective"] == "supervised"
+        f"zoo:{name}": card.noise.asked_rate for name, card in cards.items() if card.objective == "supervised"
     }
 
 

@@ -1,4 +1,4 @@
-"""Two Gaussians fitted to the losses: which examples are of the hump with small losses."""
+"""A mixture of two Gaussians on losses: the probability that a loss belongs to the smaller component."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sklearn.mixture import GaussianMixture
 
 @dataclass(frozen=True, eq=False)
 class LossMixture:
-    """What a mixture of two Gaussians says of losses.
+    """A mixture of two Gaussians fitted to n losses.
 
     Attributes:
-        clean: (n,) probability to be of the component with the smaller mean.
-        has_two_humps: whether the density of the mixture falls between the two means and rises again.
-        low_mean: of the component with the smaller mean, in units of the losses.
+        clean: (n,) probability of the component with the smaller mean.
+        is_bimodal: whether the density of the mixture falls between the two means and rises again.
+        low_mean: mean of the smaller component, in units of the losses.
     """
 
     clean: Float[np.ndarray, " n"]
-    has_two_humps: bool
+    is_bimodal: bool
     low_mean: float
 
 
@@ -33,22 +33,22 @@ def fit_mixture(losses: Float[np.ndarray, " n"], *, seed: int) -> LossMixture:
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1; scale and settings as in the authors' code.
     """
     span = losses.max() - losses.min()
-    if span == 0:  # nothing tells them apart
-        return LossMixture(np.ones(len(losses)), has_two_humps=False, low_mean=float(losses.min()))
+    if span == 0:  # equal losses cannot be separated
+        return LossMixture(np.ones(len(losses)), is_bimodal=False, low_mean=float(losses.min()))
     scaled = ((losses - losses.min()) / span)[:, None]
     mixture = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=seed % 2**32)
-    # Array API dispatch, which a user may have turned on, knows other initialisations only.
+    # The array API dispatch of scikit-learn, if the user turned it on, lacks this initialisation.
     with warnings.catch_warnings(), config_context(array_api_dispatch=False):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # ten rounds are as published
+        warnings.simplefilter("ignore", ConvergenceWarning)  # ten iterations, as published
         mixture.fit(scaled)
         probs = mixture.predict_proba(scaled)
     means = mixture.means_.ravel()
     low_mean = float(losses.min() + means.min() * span)
-    return LossMixture(probs[:, means.argmin()], has_two_humps=_falls_and_rises(mixture), low_mean=low_mean)
+    return LossMixture(probs[:, means.argmin()], is_bimodal=_is_bimodal(mixture), low_mean=low_mean)
 
 
-def _falls_and_rises(mixture: GaussianMixture) -> bool:
-    """Whether the density between the two means is somewhere below that at both."""
+def _is_bimodal(mixture: GaussianMixture) -> bool:
+    """Whether the density somewhere between the two means is below the density at both."""
     first, second = mixture.means_.ravel()
     between = np.linspace(first, second, 257)
     log_density = mixture.score_samples(between[:, None])

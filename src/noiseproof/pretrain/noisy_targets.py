@@ -17,7 +17,7 @@ from noiseproof.noise.applied import (
     keep_noise,
     labels_of_manifest,
     noise_sha256,
-    said_of,
+    noise_summary,
 )
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.inject import corrupt_dataset
@@ -39,10 +39,9 @@ class Targets:
     noise: dict[str, Any]
     drawn: NoisyLabels | NoisyCaptions | None = None
 
-    def keep(self, data: Dataset, folder: Path) -> None:
-        """Write the manifest of noise that was drawn here into a folder in this one."""
-        if self.drawn is not None:
-            keep_noise(data, self.drawn, folder)
+    def keep(self, data: Dataset, folder: Path) -> list[str]:
+        """Write the manifest of noise that was drawn here into a folder in this one; names of its files."""
+        return [] if self.drawn is None else keep_noise(data, self.drawn, folder)
 
 
 def noisy_labels(
@@ -103,8 +102,8 @@ def noisy_captions(
 
 
 def _from_manifest(manifest: NoiseManifest) -> Targets:
-    return Targets(manifest.given, said_of(manifest, manifest.sha256))
+    return Targets(manifest.given, noise_summary(manifest, manifest.sha256))
 
 
 def _drawn(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> Targets:
-    return Targets(noisy.given, said_of(noisy, noise_sha256(data, noisy)), noisy)
+    return Targets(noisy.given, noise_summary(noisy, noise_sha256(data, noisy)), noisy)

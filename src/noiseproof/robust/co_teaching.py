@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.checks import Range, check_arguments
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import StackBatch, fit_stack
@@ -50,7 +50,7 @@ class CoTeaching(AbstractRobustHead):
 
     def check_options(self) -> None:
         """See `AbstractRobustHead`."""
-        check_ranges(self.get_params(deep=False), _RANGES, may_be_none=("forget_rate",))
+        check_arguments(self.get_params(deep=False), _RANGES, may_be_none=("forget_rate",))
 
     def fit(self, X: Any, y: Any) -> CoTeaching:
         """Train on (n, d) features and given labels that may be wrong.

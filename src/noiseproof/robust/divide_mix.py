@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.rng import stream, torch_seed
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
@@ -90,7 +90,7 @@ class DivideMix(AbstractRobustHead):
 
     def check_options(self) -> None:
         """See `AbstractRobustHead`."""
-        check_ranges(self.get_params(deep=False), _RANGES)
+        check_arguments(self.get_params(deep=False), _RANGES)
 
     def fit(self, X: Any, y: Any) -> DivideMix:
         """Train on (n, d) features and given labels that may be wrong.

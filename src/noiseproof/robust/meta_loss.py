@@ -16,7 +16,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from noiseproof.core.checks import Range, check_ranges
+from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.losses.batch import PerExampleLoss
@@ -32,7 +32,7 @@ META_LOSSES = ("cross_entropy", "mae")
 
 @final
 class MetaWeightLoss:
-    """The loss of a step, for `training.loop.train`; give the same object to its `companions`.
+    """The loss of a step, for `training.loop.train`; give the same object to its `stateful`.
 
     V, its optimiser and the counters are part of the checkpoint, and a meta batch depends on the number of
     the step alone, so a training that was stopped goes on exactly. With `accumulation`, each part of a batch
@@ -65,7 +65,7 @@ class MetaWeightLoss:
         device: torch.device | str = "cpu",
     ) -> None:
         if not callable(inner_rate):
-            check_ranges({"inner_rate": inner_rate}, {"inner_rate": Range(0.0, excludes_low=True)})
+            check_arguments({"inner_rate": inner_rate}, {"inner_rate": Range(0.0, excludes_low=True)})
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             world = torch.distributed.get_world_size()
             if world > 1:
@@ -99,15 +99,15 @@ class MetaWeightLoss:
         return {name: value.to(self._device) for name, value in next(self._coming).items()}
 
     def facts(self) -> dict[str, Any]:
-        """See `training.checkpoint.Companion`."""
+        """See `training.checkpoint.Stateful`."""
         return self.weigher.facts()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """See `training.checkpoint.Companion`."""
+        """See `training.checkpoint.Stateful`."""
         return self.weigher.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """See `training.checkpoint.Companion`."""
+        """See `training.checkpoint.Stateful`."""
         self.weigher.load_state_dict(state)
         self._coming = None
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from noiseproof.core.checks import Range, check_ranges, check_unique_ids
+from noiseproof.core.checks import Allowed, Range, check_arguments, check_unique_ids
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
@@ -27,7 +27,7 @@ from noiseproof.robust.weight_net import ExampleWeighter, WeightNetOptions
 from noiseproof.training.batches import Batch
 from noiseproof.training.order import Order
 
-_RANGES = {
+_ALLOWED: dict[str, Allowed] = {
     "meta_batch_size": Range(1.0, is_whole=True),
     "meta_learning_rate": Range(0.0, excludes_low=True),
     "meta_weight_decay": Range(0.0),
@@ -35,6 +35,7 @@ _RANGES = {
     "update_every": Range(1.0, is_whole=True),
     "least_per_class": Range(1.0, is_whole=True),
     "log_steps": Range(1.0, is_whole=True),
+    "normalise_weights": bool,
 }
 
 
@@ -137,9 +138,7 @@ class MetaWeightNet(AbstractRobustHead):
 
     def check_options(self) -> None:
         """See `AbstractRobustHead`."""
-        check_ranges(self.get_params(deep=False), _RANGES, may_be_none=("inner_rate",))
-        if not isinstance(self.normalise_weights, bool | np.bool_):
-            raise invalid("normalise_weights", self.normalise_weights, "True or False")
+        check_arguments(self.get_params(deep=False), _ALLOWED, may_be_none=("inner_rate",))
         meta_loss_of(self.meta_loss)
         self._options(0)
 

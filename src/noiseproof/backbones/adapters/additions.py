@@ -26,7 +26,7 @@ SIZES: dict[str, int | None] = {
 
 @dataclass(frozen=True)
 class Addition:
-    """What is put into a frozen tower.
+    """Parameters that are put into a frozen tower.
 
     Attributes:
         name: a key of `SIZES`.
@@ -38,12 +38,12 @@ class Addition:
 
     @property
     def is_merged(self) -> bool:
-        """Whether it is written into the weights in the end; others stay beside them."""
+        """Whether it is merged into the weights after training; others stay beside them."""
         return self.size is None
 
     @property
     def text(self) -> str:
-        """As users write it."""
+        """The addition as users write it."""
         return self.name if self.size is None else f"{self.name}:{self.size}"
 
     def to_json(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def open_folder(address: str, request: Request, *, only: Collection[str] | None 
 
     Args:
         address: path of the folder.
-        request: what the user asked for.
+        request: of the user.
         only: classes to open; all of them if not given.
 
     Raises:

@@ -1,4 +1,4 @@
-"""NPZ archives of features that are there already."""
+"""NPZ archives of existing features."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def read_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except (ValueError, zipfile.BadZipFile, OSError, EOFError, AttributeError) as error:
         is_pickle = "allow_pickle" in str(error)
-        said = "holds Python objects (a pickle), which can run code when read" if is_pickle else f"{error}"
+        problem = "holds Python objects (a pickle), which can run code when read" if is_pickle else f"{error}"
         raise BadData(
-            f"{owner!r} cannot be read: {said}. Allowed: an NPZ of numeric and text arrays. Next: save it "
+            f"{owner!r} cannot be read: {problem}. Allowed: an NPZ of numeric and text arrays. Next: save it "
             "again with np.savez, texts as arrays of dtype str."
         ) from error
 

@@ -106,7 +106,7 @@ class ParquetReader(AbstractReader):
     def _start_group(self, group: int) -> None:
         self._next_row, self._end_row = map(int, self._group_starts[group : group + 2])
         rows = self._file.metadata.row_group(group)
-        size_bytes = rows.total_byte_size  # of all columns: at worst the blocks are smaller than asked
+        size_bytes = rows.total_byte_size  # of all columns: at worst the blocks are smaller than requested
         rows_per_block = max(1, rows.num_rows * self._block_bytes // max(size_bytes, 1))
         self._ahead = self._file.iter_batches(
             batch_size=min(rows_per_block, rows.num_rows),

@@ -39,7 +39,7 @@ def text_table(path: Path, owner: str) -> Table:
 
 
 def read_text_table(path: Path, owner: str) -> pa.Table:
-    """All of one of these files, told by how its name ends."""
+    """Read a whole text file in the format of its suffix."""
     suffix = path.suffix.lower()
     return (
         read_delimited(path, DELIMITERS[suffix], owner)

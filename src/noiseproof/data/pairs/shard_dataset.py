@@ -12,7 +12,7 @@ import pyarrow as pa
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels
-from noiseproof.data.examples import AbstractReader, Examples, as_image
+from noiseproof.data.examples import AbstractReader, LazyExamples, as_image
 from noiseproof.data.formats.folders import IMAGE_SUFFIXES
 from noiseproof.data.pairs.pair_shards import ShardPairs, split_name
 from noiseproof.data.request import Request
@@ -41,7 +41,7 @@ def open_shards(address: str, request: Request) -> LabelledDataset:
     return LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(
+        examples=LazyExamples(
             ShardReader([places[each] for each in scan.ids.tolist()]), scan.ids, request.name, as_image
         ),
         ids=scan.ids,
@@ -53,7 +53,7 @@ def open_shards(address: str, request: Request) -> LabelledDataset:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the bytes of an image are: shard, first byte, number of bytes."""
+    """Position of the bytes of an image: shard, first byte, number of bytes."""
 
     shard: Path
     begin: int

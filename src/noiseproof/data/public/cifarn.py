@@ -27,7 +27,7 @@ from noiseproof.core.torch_files import read_torch_file
 from noiseproof.data.formats.npz_files import read_arrays
 from noiseproof.data.formats.text_tables import read_delimited
 from noiseproof.data.request import Request
-from noiseproof.data.sources import opened
+from noiseproof.data.sources import open_request
 
 IMAGES = {"CIFAR-10_human": "torchvision:CIFAR10/train", "CIFAR-100_human": "torchvision:CIFAR100/train"}
 _CLEAN = "clean_label"
@@ -64,7 +64,7 @@ def open_cifarn(address: str, request: Request) -> LabelledDataset:
     for name in (column, _CLEAN):
         if name not in columns:
             raise unknown_name(f"column of labels in {path.name}:", name, columns)
-    images = opened(replace(request, name=IMAGES[path.stem]))
+    images = open_request(replace(request, name=IMAGES[path.stem]))
     given, clean = (_labels(columns, name, images, file) for name in (column, _CLEAN))
     _check_order(clean, images, file)
     return replace(images, name=request.name, given_labels=given, clean_labels=clean)
@@ -109,7 +109,7 @@ def _labels(columns: Mapping[str, np.ndarray], name: str, images: LabelledDatase
 
 
 def _check_order(clean: np.ndarray, images: LabelledDataset, file: str) -> None:
-    """The labels have no ids: only the true ones tell whether they are in the order of the images."""
+    """Raise unless labels and images are in one order; labels have no ids, so true labels are compared."""
     differing = np.flatnonzero(clean != images.given_labels)
     if len(differing):
         raise BadData(

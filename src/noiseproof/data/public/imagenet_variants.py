@@ -15,7 +15,7 @@ from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, missing_extra
 from noiseproof.core.records import LabelledDataset
-from noiseproof.data.examples import CellReader, Examples, FileReader, Transformed, as_image
+from noiseproof.data.examples import CellReader, FileReader, LazyExamples, Transformed, as_image
 from noiseproof.data.fingerprints import derived_fingerprint, fingerprint
 from noiseproof.data.formats.folders import open_folder
 from noiseproof.data.request import Request
@@ -160,7 +160,7 @@ def open_video_frames(root: Path, request: Request) -> VideoFrames:
     dataset = LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
+        examples=LazyExamples(reader, ids, request.name, as_image),
         ids=ids,
         given_labels=np.array([accepted[frame][0] for frame in frames], np.int64),
         class_names=class_names,

@@ -17,7 +17,7 @@ from noiseproof.data.examples import Transformed
 from noiseproof.data.fingerprints import derived_fingerprint
 from noiseproof.data.request import Request
 from noiseproof.data.shifts.corruptions import CORRUPTIONS, SEVERITIES, corrupted_image
-from noiseproof.data.sources import opened
+from noiseproof.data.sources import open_request
 
 # Images smaller than this are enlarged first: on 8 x 8 pixels no blur is mild.
 SHIFT_MIN_PX = 64
@@ -68,7 +68,7 @@ def shift_names() -> tuple[str, ...]:
 
 
 def shifted(dataset: AnyDataset, kind: str, *, seed: int) -> AnyDataset:
-    """The same images under a visible shift, e.g. as an out-of-domain set.
+    """Apply a visible shift to images, e.g. for an out-of-domain set.
 
     Args:
         dataset: of images.
@@ -109,7 +109,7 @@ def open_shift(address: str, request: Request) -> LabelledDataset:
     if not inner:
         raise invalid("data set", request.name, "shift:KIND:DATASET, e.g. shift:fog-3:photos/")
     _change(kind, seed=0)  # before anything large is read
-    dataset = opened(replace(request, name=inner))
+    dataset = open_request(replace(request, name=inner))
     return replace(shifted(dataset, kind, seed=request.seed), name=request.name)
 
 
@@ -215,7 +215,9 @@ def _change(kind: str, *, seed: int) -> _Shift | _Corruption:
     raise unknown_name("shift", kind, known, "The number is the severity, 1 (mild) to 5.")
 
 
-def _transformed(dataset: AnyDataset, change: _Shift | _Corruption | _Augmentation, said: str) -> AnyDataset:
+def _transformed(
+    dataset: AnyDataset, change: _Shift | _Corruption | _Augmentation, description: str
+) -> AnyDataset:
     if dataset.kind != "image":
         raise BadData(
             f"{dataset.name!r} holds {dataset.kind}; allowed: images. "
@@ -223,7 +225,7 @@ def _transformed(dataset: AnyDataset, change: _Shift | _Corruption | _Augmentati
         )
     return replace(
         dataset,
-        name=f"{dataset.name} ({said.split(' seed=')[0]})",
+        name=f"{dataset.name} ({description.split(' seed=')[0]})",
         examples=Transformed(dataset.examples, dataset.ids, change),
-        fingerprint=derived_fingerprint(dataset.fingerprint, said),
+        fingerprint=derived_fingerprint(dataset.fingerprint, description),
     )

@@ -28,8 +28,8 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
 from noiseproof.features.extract import extract
-from noiseproof.pipelines.cards import identity
-from noiseproof.pipelines.finetune_inputs import said_of_part
+from noiseproof.pipelines.finetune_inputs import part_noise_summary
+from noiseproof.pipelines.identity import identity
 from noiseproof.pipelines.inputs import Part, Parts, open_parts
 
 SCORES = "scores.parquet"
@@ -64,7 +64,7 @@ class Selecting:
         start: the image tower before, in the shared space.
         text: the text tower for the classes.
         noise: what the card says of it.
-        identity: see `training_card.identity`.
+        identity: see `pipelines.cards.identity`.
     """
 
     config: DeftConfig
@@ -124,7 +124,7 @@ def open_selecting(config: DeftConfig, accelerator: Any, *, command: str, quiet:
     text = open_prompt_tower(config.model, data.class_names)
     start = _image_tower(config.model)
     settings = config.settings.model_copy(update={"tune": _tune_of(config, start)})
-    noise = said_of_part(parts.train, manifest=config.noise_manifest)
+    noise = part_noise_summary(parts.train, manifest=config.noise_manifest)
     this = identity(
         settings, seed=config.seed, noise=noise, data=data, targets=parts.train.given_labels,
         num_processes=accelerator.num_processes,

@@ -8,8 +8,8 @@ Source: Wei et al. 2024, arXiv:2409.19696.
 
 from __future__ import annotations
 
-import datetime
-import time
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,20 @@ from noiseproof.core.records import LabelIssues
 from noiseproof.detect.find_issues import to_label_issues
 from noiseproof.detect.prompts import prompt_result
 from noiseproof.evaluate.detection import detection_metrics
-from noiseproof.evaluate.results import ResultRow
-from noiseproof.pipelines import provenance
-from noiseproof.pipelines.cards import CARD, data_card, finished
+from noiseproof.evaluate.results import read_results
+from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card, results_section
 from noiseproof.pipelines.deft.deft_inputs import SCORES, Selecting, open_selecting, read_scores
-from noiseproof.pipelines.deft.phase1 import evaluated_prompts, phase_one
+from noiseproof.pipelines.deft.phase1 import FACTS, PROMPTS, TUNED, evaluated_prompts, run_phase1
 from noiseproof.pipelines.deft.phase2 import facts, phase_two
 from noiseproof.pipelines.finetune import RESULTS
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.inputs import notes
-from noiseproof.training.loop import accelerator_for
+from noiseproof.pipelines.provenance import differences, made_with
+from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.training.loop import LOG, accelerator_for
 
-_SCHEMA = 1
+AFTER = "phase2.json"
+PHASE_1, PHASE_2 = "phase 1", "phase 2"  # the stages
 
 
 def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bool = False) -> dict[str, Any]:
@@ -58,21 +60,33 @@ def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bo
 
 
 def _run_prepared(this: Selecting) -> dict[str, Any]:
-    done = finished(this.out, this.identity)
-    if done is not None and done["evaluated"] == this.evaluated:
-        return done
-    learned = phase_one(this)
+    is_main = this.accelerator.is_main_process
+    stages = Stages(this.out, made_with=made_with(this.command), is_writer=is_main)
+    stages.check_free((PROMPTS, TUNED, SCORES, FACTS, LOG, RESULTS, AFTER, TRAINING_CARD))
+    key = stages.once(
+        PHASE_1, depends_on=this.identity, make=lambda folder: run_phase1(this, folder), if_changed="refuse"
+    )
     this.accelerator.wait_for_everyone()
-    begin = time.perf_counter()
-    rows = evaluated_prompts(this) if learned is not None else []
-    after, said = phase_two(this) if this.config.phase2 != "none" else ([], [])
-    if learned is None:  # a process that only helped
+    stages.once(
+        PHASE_2, depends_on=[key, this.evaluated], make=lambda folder: _evaluate(this, stages, folder)
+    )
+    if not is_main:  # a process that only helped
         return {}
-    rows += after
-    write_bytes(this.out / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
-    found = _card(this, learned, rows, said, time.perf_counter() - begin)
-    write_json(this.out / CARD, found)
-    return found
+    publish(stages, cards=[TRAINING_CARD])
+    card = _card(this, stages)
+    write_json(this.out / TRAINING_CARD, card)
+    return card
+
+
+def _evaluate(this: Selecting, stages: Stages, folder: Path) -> list[str]:
+    """The prompts on all test sets, then phase 2 and its results."""
+    rows = evaluated_prompts(this, stages) if this.accelerator.is_main_process else []
+    after, after_notes = phase_two(this, stages.path(SCORES)) if this.config.phase2 != "none" else ([], [])
+    if not this.accelerator.is_main_process:
+        return []
+    write_bytes(folder / RESULTS, "".join(row.to_line() + "\n" for row in [*rows, *after]).encode())
+    write_json(folder / AFTER, {"notes": after_notes})
+    return [RESULTS, AFTER]
 
 
 def found_issues(this: Selecting) -> LabelIssues:
@@ -91,33 +105,28 @@ def _detection(this: Selecting) -> dict[str, Any] | None:
     return None if clean is None else detection_metrics(found_issues(this), clean).to_json()
 
 
-def _card(
-    this: Selecting, learned: dict[str, Any], rows: list[ResultRow], said: list[str], after_wall_s: float
-) -> dict[str, Any]:
-    results: dict[str, dict[str, float]] = {}
-    for row in rows:
-        results.setdefault(row.head, {})[row.set_name] = row.metrics["accuracy"]
-    phase = {key: value for key, value in learned.items() if key not in ("identity", "wall_s")}
-    return {
-        "schema": _SCHEMA,
-        "objective": "deft",
-        "command": this.command,
-        "model": {"name": this.config.model, "weights_hash": this.start.backbone.weights_hash},
-        "settings": this.settings.model_dump(),
-        "seed": this.config.seed,
-        "train": data_card(this.data),
-        "tests": [data_card(part.dataset) | {"role": part.role} for part in this.parts.tests],
-        "noise": this.noise,
-        "phase1": phase,
-        "detection": _detection(this),
-        "phase2": facts(this),
-        "results": results,
-        "scores_sha256": hash_file(this.out / SCORES),
-        "wall_s": {"phase1": learned["wall_s"], "after": round(after_wall_s, 2)},
-        "versions": provenance.versions(),
-        "hardware": provenance.hardware(),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "notes": [*notes(this.config, this.parts), *notes_on_names(this.data.class_names), *said],
-        "evaluated": this.evaluated,
-        "identity": this.identity,
-    }
+def _card(this: Selecting, stages: Stages) -> dict[str, Any]:
+    phase1, after = (json.loads((this.out / name).read_text()) for name in (FACTS, AFTER))
+    return make_card(
+        "deft",
+        config=this.config,
+        made_with=stages.made_with[PHASE_1],
+        wall_s=stages.wall_s,
+        notes=[
+            *notes(this.config, this.parts),
+            *notes_on_names(this.data.class_names),
+            *after["notes"],
+            *differences(stages.made_with, PHASE_1),
+        ],
+        model={"name": this.config.model, "weights_hash": this.start.backbone.weights_hash},
+        seed=this.config.seed,
+        train=data_section(this.data),
+        tests=[data_section(part.dataset) | {"role": part.role} for part in this.parts.tests],
+        noise=this.noise,
+        phase1=phase1,
+        detection=_detection(this),
+        phase2=facts(this),
+        results=results_section(read_results(this.out / RESULTS)),
+        scores_sha256=hash_file(this.out / SCORES),
+        identity=this.identity,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class Choice:
     labels: Int[np.ndarray, " m"]
 
 
-def phase_two(this: Selecting) -> tuple[list[ResultRow], list[str]]:
+def phase_two(this: Selecting, scores_file: Path) -> tuple[list[ResultRow], list[str]]:
     """Train on all examples, on the selected, and (heads) on all with suggested labels for the others.
 
     Nothing is computed for an example that was not selected, but for the two comparisons.
@@ -49,7 +50,7 @@ def phase_two(this: Selecting) -> tuple[list[ResultRow], list[str]]:
     Raises:
         BadData: there are fewer than two classes left to learn.
     """
-    scores = read_scores(this.out / SCORES, this.data)
+    scores = read_scores(scores_file, this.data)
     least = 1 if this.config.phase2 == "heads" else 2  # a part of each class is held out there
     rows, notes = _kept(this, scores.is_clean, least)
     given = this.given_labels

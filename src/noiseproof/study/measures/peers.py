@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.core.checks import Range
+from noiseproof.core.checks import Range, check_entries
 from noiseproof.core.errors import missing_extra
 from noiseproof.core.records import LabelIssues
-from noiseproof.detect.detectors import check_options
 
 NUM_FOLDS = 5
 _MAX_STEPS = 200  # of lbfgs; more change the ranking little and take longer
@@ -39,7 +38,8 @@ class Peer:
         Raises:
             UnknownName, InvalidArgument: it does not, they are not.
         """
-        return check_options(name, options, self.options)
+        check_entries("method_options", options, self.options, owner=f"the detector {name!r}")
+        return dict(options)
 
 
 def cleanlab_issues(
