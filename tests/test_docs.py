@@ -77,7 +77,9 @@ def test_commands_and_python_of_a_document_run(document, toy_folder, capsys):
 
     names: dict[str, object] = {}
     for language, text in blocks(document):
-        if language == "yaml" and "backbones:" in text:
+        if language == "yaml" and (named := re.match(r"# (\S+\.yaml)\n", text)):
+            (toy_folder / named[1]).write_text(text)
+        elif language == "yaml" and "backbones:" in text:
             (toy_folder / f"{yaml.safe_load(text)['name']}.yaml").write_text(text)
         elif language == "yaml" and "train:" in text:
             (toy_folder / "run.yaml").write_text(text)

@@ -112,20 +112,14 @@ class Finetuning(OnImages):
         self.loss = loss
 
     def run(self, inputs, out):
-        from noiseproof.config.adapt import resolve_settings
+        from noiseproof import FinetuneConfig, finetune
 
-        from noiseproof import FinetuneJob, finetune
-
-        settings = (
-            "epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=2", "validation=0.2",
-            "tune=last-blocks:2", "learning_rate=0.05",
+        config = FinetuneConfig(
+            train=str(inputs / "train"), out=out, backbone="zoo:resnet8-noise20", test=str(inputs / "test"),
+            epochs=4, batch_size=4, padding=1, checkpoint_steps=2, validation=0.2, tune="last-blocks:2",
+            learning_rate=0.05, loss=self.loss, noise="symmetric:0.25", wise_ft=(0.0, 0.5),
         )  # fmt: skip
-        job = FinetuneJob(
-            str(inputs / "train"), out, backbone="zoo:resnet8-noise20", test=str(inputs / "test"),
-            settings=resolve_settings(settings, {"loss": self.loss}),
-            label_noise="symmetric", rate=0.25, wise_ft=(0.0, 0.5), quiet=True,
-        )  # fmt: skip
-        finetune(job)
+        finetune(config, quiet=True)
 
 
 class TwoPhases(OnImages):
@@ -136,17 +130,15 @@ class TwoPhases(OnImages):
     results = ("prompts.safetensors", "tuned.safetensors", "scores.parquet", "results.jsonl")
 
     def run(self, inputs, out):
-        from noiseproof.config.adapt import resolve_deft_settings
-
-        from noiseproof import DeftJob, deft
+        from noiseproof import DeftConfig, deft
         from tiny_clip import tiny_clip
 
-        settings = ("epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=3", "tune=vpt-deep:2")
-        job = DeftJob(
-            str(inputs / "train"), out, model=tiny_clip(inputs / "clip"), test=str(inputs / "test"),
-            settings=resolve_deft_settings(settings), label_noise="symmetric", rate=0.25, quiet=True,
+        config = DeftConfig(
+            train=str(inputs / "train"), out=out, model=tiny_clip(inputs / "clip"),
+            test=str(inputs / "test"), epochs=4, batch_size=4, padding=1, checkpoint_steps=3,
+            tune="vpt-deep:2", noise="symmetric:0.25",
         )  # fmt: skip
-        deft(job)
+        deft(config, quiet=True)
 
 
 class Pretraining(OnImages):
@@ -164,9 +156,8 @@ class Pretraining(OnImages):
         from noiseproof.cli.main import app
 
         command = [
-            "pretrain", "supervised", "--recipe", "pretrain-resnet8-cifar10", "--out", str(out),
-            "--train", str(inputs / "train"), "--test", str(inputs / "test"),
-            "--label-noise", "symmetric", "--rate", "0.25",
+            "pretrain", "supervised", str(inputs / "train"), "--recipe", "pretrain-resnet8-cifar10",
+            "--test", str(inputs / "test"), "--noise", "symmetric:0.25", "--out", str(out),
         ]  # fmt: skip
         app([*command, *self.words], standalone_mode=False)
 

@@ -168,6 +168,25 @@ def test_the_map_of_cifar100_goes_round_within_twenty_superclasses():
     assert following["whale"] == "beaver"
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mnist", {"2": "7", "3": "8", "5": "6", "6": "5", "7": "1"}),
+        (
+            "fashion-mnist",
+            {"Shirt": "T-shirt/top", "T-shirt/top": "Shirt", "Pullover": "Coat", "Coat": "Pullover",
+             "Ankle_boot": "Sneaker"},
+        ),
+    ],
+)  # fmt: skip
+def test_maps_of_ten_classes_take_five_for_another(name, expected):
+    found, classes = named_map(name)
+    assert found == expected
+    assert len(classes) == 10
+    targets = targets_of(name, 10, [each.replace("_", " ") for each in classes])  # as the data sets have them
+    assert {classes[i]: classes[j] for i, j in enumerate(targets) if i != j} == expected
+
+
 def test_named_maps_follow_the_names_of_the_classes():
     classes = named_map("cifar100")[1][::-1]
     targets = targets_of("cifar100", 100, [name.replace("_", " ") for name in classes])
@@ -197,7 +216,7 @@ def test_an_unknown_map_is_told():
         UnknownName, match=r"Unknown class map 'cifar1000'. Did you mean 'cifar10.*Known: cifar10, cifar100"
     ):
         corrupted([0, 1], 2, rate=0.5, class_map="cifar1000")
-    assert CLASS_MAPS == ("cifar10", "cifar100")
+    assert CLASS_MAPS == ("cifar10", "cifar100", "mnist", "fashion-mnist")
 
 
 def test_a_named_map_needs_its_classes():

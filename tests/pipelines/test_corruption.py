@@ -4,18 +4,25 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
+from noiseproof.config.corrupt import CorruptConfig
+from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile, UnknownName
 from noiseproof.data.examples import as_array
 from noiseproof.data.sources import open_dataset
 from noiseproof.noise.class_maps import read_class_map
 from noiseproof.noise.manifest import load_manifest
+from noiseproof.noise.spec import NOISE_KINDS
 from noiseproof.noise.transition import read_transition
-from noiseproof.pipelines.corrupt import corrupt_labels_of, corrupt_pairs, kinds
+from noiseproof.pipelines.corrupt import corrupt
 from noiseproof.pipelines.encoding import aligned_features
 
 
 def noiseproof(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def corrupted(data, noise, out, **more):
+    return corrupt(CorruptConfig(train=str(data), noise=noise, out=out, **more))
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def photos(tmp_path):
 
 @pytest.mark.parametrize("kind", ["symmetric", "symmetric_inclusive", "pair", "instance"])
 def test_corrupt_writes_a_manifest_and_a_table(kind, tmp_path, blobs):
-    result = noiseproof("corrupt", blobs, "--kind", kind, "--rate", 0.2, "--seed", 3, "--out", tmp_path / "n")
+    result = noiseproof("corrupt", blobs, "--noise", f"{kind}:0.2", "--seed", 3, "--out", tmp_path / "n")
     assert result.exit_code == 0, result.output
     found = load_manifest(tmp_path / "n")
     assert (found.kind, found.seed, found.asked_rate, found.class_names) == (
@@ -60,7 +67,7 @@ def test_corrupt_writes_a_manifest_and_a_table(kind, tmp_path, blobs):
 
 
 def test_published_noise_reads_pixels(tmp_path, photos):
-    result = noiseproof("corrupt", photos, "--kind", "instance_ptd", "--rate", 0.4, "--out", tmp_path / "n")
+    result = noiseproof("corrupt", photos, "--noise", "instance_ptd:0.4", "--out", tmp_path / "n")
     assert result.exit_code == 0, result.output
     assert "entropy of targets, by example" in result.stdout
     assert load_manifest(tmp_path / "n").example_entropy_nats is not None
@@ -68,25 +75,17 @@ def test_published_noise_reads_pixels(tmp_path, photos):
 
 def test_maps_and_matrices_come_from_files(tmp_path, blobs):
     (tmp_path / "map.yaml").write_text("bee: cat\n")
-    corrupt_labels_of(
-        str(blobs),
-        kind="asymmetric",
-        rate=0.5,
-        seed=0,
-        out=tmp_path / "n",
-        class_map=str(tmp_path / "map.yaml"),
-    )
+    corrupted(blobs, f"asymmetric:{tmp_path / 'map.yaml'}:0.5", tmp_path / "n")
     assert load_manifest(tmp_path / "n").transition.tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1]]
-    (tmp_path / "t.csv").write_text("1,0,0\n0.25,0.75,0\n0,0,1\n")
-    corrupt_labels_of(
-        str(blobs), kind="asymmetric", rate=None, seed=0, out=tmp_path / "m", transition=tmp_path / "t.csv"
-    )
+    np.save(tmp_path / "t.npy", [[1, 0, 0], [0.25, 0.75, 0], [0, 0, 1]])
+    corrupted(blobs, f"asymmetric:{tmp_path / 't.npy'}", tmp_path / "m")
     assert load_manifest(tmp_path / "m").transition.tolist() == [[1, 0, 0], [0.25, 0.75, 0], [0, 0, 1]]
 
 
 def test_real_noise_is_one_column_against_another(tmp_path, blobs):
-    columns = ("--label", "worker", "--clean-label", "labels")
-    result = noiseproof("corrupt", blobs, "--kind", "real", *columns, "--out", tmp_path / "n")
+    result = noiseproof(
+        "corrupt", blobs, "--noise", "real:worker", "--label", "labels", "--out", tmp_path / "n"
+    )
     assert result.exit_code == 0, result.output
     found = load_manifest(tmp_path / "n")
     assert found.flipped.sum() == 10
@@ -94,8 +93,16 @@ def test_real_noise_is_one_column_against_another(tmp_path, blobs):
 
 
 def test_real_noise_needs_true_labels(tmp_path, blobs):
-    with pytest.raises(BadData, match=r"'real' compares two columns .*name it with `clean_label`"):
-        corrupt_labels_of(str(blobs), kind="real", rate=None, seed=0, out=tmp_path / "n")
+    with pytest.raises(
+        InvalidArgument, match=r"`label` is None; allowed: the column of the true labels beside noise real:wo"
+    ):
+        corrupted(blobs, "real:worker", tmp_path / "n")
+    with pytest.raises(InvalidArgument, match=r"`clean_label` is 'labels', as `label` is"):
+        load_config(
+            CorruptConfig,
+            options={"train": str(blobs), "noise": "real:worker", "out": "n", "label": "labels"},
+            overrides=["clean_label=labels"],
+        )
 
 
 def test_noise_on_stored_features_follows_their_ids(tmp_path, photos):
@@ -107,7 +114,7 @@ def test_noise_on_stored_features_follows_their_ids(tmp_path, photos):
 
 def test_noise_on_stored_features_of_the_same_data(tmp_path, blobs):
     assert noiseproof("extract", blobs, "--out", tmp_path / "f").exit_code == 0
-    asked = ("--kind", "instance", "--rate", 0.3)
+    asked = ("--noise", "instance:0.3")
     assert (
         noiseproof("corrupt", blobs, *asked, "--features", tmp_path / "f", "--out", tmp_path / "a").exit_code
         == 0
@@ -121,13 +128,13 @@ def test_noise_on_stored_features_of_the_same_data(tmp_path, blobs):
 
 def run_on(blobs, tmp_path, *more):
     few = ("--heads", "linear", "--seeds", 1, "--max-steps", 5, "--cache", tmp_path / "cache")
-    return noiseproof("run", "--train", blobs, "--label", "labels", "--out", tmp_path / "run", *few, *more)
+    return noiseproof("run", blobs, "--label", "labels", "--out", tmp_path / "run", *few, *more)
 
 
 def test_a_run_trains_on_the_labels_of_a_manifest(tmp_path, blobs):
     import json
 
-    asked = ("--kind", "pair", "--rate", 0.5)
+    asked = ("--noise", "pair:0.5")
     assert noiseproof("corrupt", blobs, "--label", "labels", *asked, "--out", tmp_path / "n").exit_code == 0
     result = run_on(blobs, tmp_path, "--noise-manifest", tmp_path / "n")
     assert result.exit_code == 0, result.output
@@ -139,10 +146,11 @@ def test_a_run_trains_on_the_labels_of_a_manifest(tmp_path, blobs):
 
 
 @pytest.mark.parametrize(
-    "changed", [("--rate", 0.3), ("--seed", 1), ("--kind", "pair"), ("--label", "worker")]
+    "changed",
+    [("--noise", "symmetric:0.3"), ("--seed", 1), ("--noise", "pair:0.2"), ("--label", "worker")],
 )
 def test_noise_of_other_options_is_not_written_over(tmp_path, blobs, changed):
-    command = ["corrupt", blobs, "--rate", 0.2, "--seed", 0, "--kind", "symmetric", "--label", "labels"]
+    command = ["corrupt", blobs, "--noise", "symmetric:0.2", "--seed", 0, "--label", "labels"]
     out = ("--out", tmp_path / "n")
     assert noiseproof(*command, *out).exit_code == 0
     before = {path: path.read_bytes() for path in (tmp_path / "n").iterdir()}
@@ -159,29 +167,30 @@ def test_noise_of_other_options_is_not_written_over(tmp_path, blobs, changed):
 def test_a_noise_json_of_another_program_is_not_written_over(tmp_path, blobs, content):
     (tmp_path / "noise.json").write_text(content)
     with pytest.raises(InvalidArgument, match=r"Next: remove it, or give another folder\."):
-        corrupt_labels_of(str(blobs), kind="symmetric", rate=0.2, seed=0, out=tmp_path)
+        corrupted(blobs, "symmetric:0.2", tmp_path)
     assert (tmp_path / "noise.json").read_text() == content
     assert not list(tmp_path.glob("*.parquet"))
 
 
 def test_a_manifest_of_other_data_is_refused(tmp_path, blobs, photos):
-    assert noiseproof("corrupt", photos, "--rate", 0.5, "--out", tmp_path / "n").exit_code == 0
+    assert noiseproof("corrupt", photos, "--noise", "symmetric:0.5", "--out", tmp_path / "n").exit_code == 0
     result = run_on(blobs, tmp_path, "--noise-manifest", tmp_path / "n")
     assert result.exit_code == 2
     assert "has the classes dark, light" in result.stderr
 
 
 def test_a_manifest_and_a_kind_exclude_each_other(tmp_path, blobs):
-    result = run_on(blobs, tmp_path, "--noise-manifest", tmp_path / "n", "--corrupt", "symmetric:0.2")
+    result = run_on(blobs, tmp_path, "--noise-manifest", tmp_path / "n", "--noise", "symmetric:0.2")
     assert result.exit_code == 2
     assert "`--noise-manifest` is" in result.stderr
-    assert "nothing where `--corrupt` says which noise" in result.stderr
+    assert "either `--noise` or `--noise-manifest`" in result.stderr
 
 
-@pytest.mark.parametrize("noise", ["kind: instance", "kind: asymmetric, class_map: {ant: bee}"])
+@pytest.mark.parametrize("noise", ["instance:0.3", "asymmetric:{folder}/map.yaml:0.3"])
 def test_a_run_injects_every_kind(tmp_path, blobs, noise):
+    (tmp_path / "map.yaml").write_text("ant: bee\n")
     config = tmp_path / "c.yaml"
-    config.write_text(f"corrupt: {{rate: 0.3, {noise}}}\n")
+    config.write_text(f"noise: {noise.format(folder=tmp_path)}\n")
     result = run_on(blobs, tmp_path, "--config", config)
     assert result.exit_code == 0, result.output
     assert "planted wrong labels" in result.stdout
@@ -202,7 +211,7 @@ def pairs(tmp_path):
 
 
 def test_captions_are_swapped_in_a_copy_beside_a_manifest(tmp_path, pairs):
-    result = noiseproof("corrupt", pairs, "--kind", "captions", "--rate", 0.5, "--out", tmp_path / "noisy")
+    result = noiseproof("corrupt", pairs, "--noise", "captions:0.5", "--out", tmp_path / "noisy")
     assert result.exit_code == 0, result.output
     assert "50.00 %" in result.stdout
     manifest = load_manifest(tmp_path / "noisy")
@@ -216,14 +225,14 @@ def test_captions_are_swapped_in_a_copy_beside_a_manifest(tmp_path, pairs):
 def test_a_copy_that_was_cut_short_has_no_manifest(tmp_path, pairs, monkeypatch):
     from noiseproof.data.pairs.pair_tables import TextPairs
 
-    corrupt_pairs(str(pairs), rate=0.5, seed=0, out=tmp_path / "noisy")
+    corrupted(pairs, "captions:0.5", tmp_path / "noisy")
 
     def cut_short(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TextPairs, "write", cut_short)
     with pytest.raises(KeyboardInterrupt):
-        corrupt_pairs(str(pairs), rate=0.5, seed=1, out=tmp_path / "noisy")
+        corrupted(pairs, "captions:0.5", tmp_path / "noisy", seed=1)
     with pytest.raises(MissingFile, match=r"has no noise.json"):
         load_manifest(tmp_path / "noisy")
 
@@ -234,34 +243,34 @@ def test_a_copy_replaces_an_earlier_copy_and_nothing_else(tmp_path, pairs):
     (out / "p.csv").write_text("precious\n")
     for _ in range(2):  # before anything is written, and however often it is tried
         with pytest.raises(InvalidArgument, match=r"`out` is .*This one has p.csv, which may be somebody's"):
-            corrupt_pairs(str(pairs), rate=0.5, seed=0, out=out)
+            corrupted(pairs, "captions:0.5", out)
         assert (out / "p.csv").read_text() == "precious\n"
     (out / "p.csv").unlink()
-    corrupt_pairs(str(pairs), rate=0.5, seed=0, out=out)
+    corrupted(pairs, "captions:0.5", out)
     other = pairs.rename(pairs.with_name("q.csv"))
-    corrupt_pairs(str(other), rate=0.5, seed=0, out=out)
+    corrupted(other, "captions:0.5", out)
     assert [path.name for path in out.glob("*.csv")] == ["q.csv"]
     assert len(list(out.iterdir())) == 3
     (out / "notes.txt").touch()
     with pytest.raises(InvalidArgument, match=r"This one has notes.txt"):
-        corrupt_pairs(str(other), rate=0.5, seed=0, out=out)
+        corrupted(other, "captions:0.5", out)
     assert load_manifest(out).flipped.sum() == 6
 
 
 def test_captions_are_never_written_over_the_originals(pairs):
     with pytest.raises(InvalidArgument, match=r"`out` is .*; allowed: a folder other than that of"):
-        corrupt_pairs(str(pairs), rate=0.5, seed=0, out=pairs.parent)
+        corrupted(pairs, "captions:0.5", pairs.parent)
 
 
 def test_too_few_captions_are_told(tmp_path, pairs):
-    result = noiseproof("corrupt", pairs, "--kind", "captions", "--rate", 0.08, "--out", tmp_path / "noisy")
+    result = noiseproof("corrupt", pairs, "--noise", "captions:0.08", "--out", tmp_path / "noisy")
     assert result.exit_code == 2
-    said = "`--rate` is 0.08; allowed: a share of the 12 captions that is none, or two or more"
+    said = "`rate` is 0.08; allowed: a share of the 12 captions that is none, or two or more"
     assert said in result.stderr
 
 
 def test_a_manifest_of_captions_is_none_of_labels(tmp_path, pairs, blobs):
-    corrupt_pairs(str(pairs), rate=0.5, seed=0, out=tmp_path / "noisy")
+    corrupted(pairs, "captions:0.5", tmp_path / "noisy")
     result = run_on(blobs, tmp_path, "--noise-manifest", tmp_path / "noisy")
     assert result.exit_code == 2
     assert "which is of captions; allowed: one of labels" in result.stderr
@@ -271,40 +280,48 @@ def test_a_manifest_of_captions_is_none_of_labels(tmp_path, pairs, blobs):
 
 
 def test_unknown_kinds_get_a_suggestion(tmp_path, blobs):
-    result = noiseproof("corrupt", blobs, "--kind", "caption", "--rate", 0.1, "--out", tmp_path / "n")
+    result = noiseproof("corrupt", blobs, "--noise", "caption:0.1", "--out", tmp_path / "n")
     assert result.exit_code == 2
     assert "Unknown kind of noise 'caption'. Did you mean 'captions'?" in result.stderr
-    assert set(noiseproof("ls", "noise").stdout.split()) == set(kinds())
+    listed = noiseproof("ls", "noise").stdout.splitlines()
+    assert listed[: len(NOISE_KINDS)] == list(NOISE_KINDS)
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--label", "x"), ("--class-map", "cifar10"), ("--transition", "t.npy"), ("--features", "f")],
+    [("--label", "x"), ("--clean-label", "x"), ("--text", "x"), ("--limit", "4"), ("--features", "f")],
 )
 def test_options_of_labels_mean_nothing_for_captions(tmp_path, pairs, option, value):
-    asked = ("--kind", "captions", "--rate", 0.5, option, value)
+    asked = ("--noise", "captions:0.5", option, value)
     result = noiseproof("corrupt", pairs, *asked, "--out", tmp_path / "noisy")
     assert result.exit_code == 2
-    assert "allowed: nothing for kind 'captions'" in result.stderr
+    assert f"`{option}` is '{value}'; allowed: only with noise of labels. Next: leave" in result.stderr
 
 
 def test_captions_need_a_rate_and_labels_no_caption(tmp_path, pairs, blobs):
-    result = noiseproof("corrupt", pairs, "--kind", "captions", "--out", tmp_path / "n")
-    assert "`--rate` is None; allowed: a share between 0 and 1" in result.stderr
-    result = noiseproof("corrupt", blobs, "--rate", 0.1, "--caption", "x", "--out", tmp_path / "n")
-    assert "`--caption` is 'x'; allowed: nothing but for kind 'captions'" in result.stderr
+    result = noiseproof("corrupt", pairs, "--noise", "captions", "--out", tmp_path / "n")
+    assert "`--noise` is 'captions'; allowed: KIND:RATE" in result.stderr
+    symmetric = ("--noise", "symmetric:0.1", "--caption", "x")
+    result = noiseproof("corrupt", blobs, *symmetric, "--out", tmp_path / "n")
+    assert "`--caption` is 'x'; allowed: only with noise captions:RATE. Next: leave" in result.stderr
 
 
-def test_maps_as_text():
+def test_maps_by_name_and_from_files(tmp_path):
     assert read_class_map("cifar10") == "cifar10"
-    assert read_class_map("cat: dog, 3: 4") == {"cat": "dog", 3: 4}
-    with pytest.raises(InvalidArgument, match="`class_map` is 'cat: dog: 3: ]'; allowed: a name, a YAML"):
-        read_class_map("cat: dog: 3: ]")
+    (tmp_path / "map.yaml").write_text("cat: dog\n3: 4\n")
+    assert read_class_map(str(tmp_path / "map.yaml")) == {"cat": "dog", 3: 4}
+    (tmp_path / "map.json").write_text('{"cat": "dog"}')
+    assert read_class_map(str(tmp_path / "map.json")) == {"cat": "dog"}
+    (tmp_path / "map.yaml").write_text("cat: dog: 3: ]")
+    with pytest.raises(InvalidArgument, match=r"`class_map` is '.*map.yaml'; allowed: a YAML or JSON file"):
+        read_class_map(str(tmp_path / "map.yaml"))
+    with pytest.raises(UnknownName, match=r"Unknown class map 'cifar'.*Or name a YAML file of class: class"):
+        read_class_map("cifar")
 
 
 def test_a_file_that_is_no_map_is_told(tmp_path):
     (tmp_path / "list.yaml").write_text("- cat\n")
-    with pytest.raises(InvalidArgument, match="allowed: a map of class names or ids"):
+    with pytest.raises(InvalidArgument, match="allowed: a file that maps class names or ids"):
         read_class_map(str(tmp_path / "list.yaml"))
 
 
@@ -321,10 +338,9 @@ def test_matrices_are_read_from_both_kinds_of_file(tmp_path):
 
 
 def test_an_unknown_class_in_a_map_is_told(tmp_path, blobs):
+    (tmp_path / "map.yaml").write_text("bee: wasp\n")
     with pytest.raises(UnknownName, match=r"Unknown class in `class_map`: 'wasp'.*Known: ant, bee, cat"):
-        corrupt_labels_of(
-            str(blobs), kind="asymmetric", rate=0.2, seed=0, out=tmp_path / "n", class_map="bee: wasp"
-        )
+        corrupted(blobs, f"asymmetric:{tmp_path / 'map.yaml'}:0.2", tmp_path / "n")
 
 
 # Examples as numbers

@@ -3,10 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from noiseproof.config.adapt import resolve_deft_settings
 from torch import nn
 
-from noiseproof.config.deft import DeftSettings
+from noiseproof.adapt.reading import plan_of
+from noiseproof.config.deft import DeftConfig, DeftSettings
+from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import stream
 from noiseproof.detect.prompts import first_contexts, score_with
@@ -177,13 +178,13 @@ def test_what_cannot_be_tuned_is_refused_with_what_can(text):
     with pytest.raises(
         InvalidArgument, match=f"`tune` is '{text}'; allowed: none, full, last-blocks:N, bias"
     ):
-        resolve_deft_settings([], {"tune": text})
+        load_config(DeftConfig, options={"train": "a", "out": "b", "tune": text})
 
 
 def test_settings_are_those_of_the_paper_by_default():
     settings = DeftSettings(tune="vpt-deep")
-    training, prompts = settings.training(), settings.prompts()
-    assert (training.learning_rate, training.weight_decay, training.momentum) == (0.03, 5e-4, 0.9)
-    assert (training.epochs, training.batch_size, training.warmup_share) == (10, 64, 0.0)
-    assert training.tune == "vpt-deep"
-    assert (prompts.num_context, prompts.warmup_epochs, prompts.variant) == (16, 1, "synthetic")
+    assert (settings.learning_rate, settings.weight_decay, settings.momentum) == (0.03, 5e-4, 0.9)
+    assert (settings.epochs, settings.batch_size) == (10, 64)
+    assert plan_of(settings, Order(640, 64, 0), seed=0).warmup_steps == 0
+    assert settings.tune == "vpt-deep"
+    assert (settings.num_context, settings.warmup_epochs, settings.variant) == (16, 1, "synthetic")

@@ -1,20 +1,22 @@
 """Fine-tuning with weights that Meta-Weight-Net learns."""
 
 import json
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from noiseproof.config.adapt import resolve_settings
 from safetensors.torch import load_file
 from torch import nn
 
-from noiseproof import FinetuneJob, finetune
+from changed import changed
+from noiseproof import FinetuneConfig
+from noiseproof.adapt.finetune_settings import MetaSettings
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.pipelines.finetune import finetune as finetune_aloud
 from noiseproof.robust.forward_mode import FusedBatchNorm
 from noiseproof.robust.meta_gradient import NetworkStep, _load_forward_mode
 from noiseproof.robust.meta_set import held_out_meta_set
@@ -23,21 +25,21 @@ from tiny_images import image_folder
 declare_missing_operators()
 pytest.importorskip("timm")
 pytest.importorskip("accelerate")
-SMALL = ("epochs=2", "batch_size=4", "padding=1", "validation=0.2", "learning_rate=0.05")
+finetune = partial(finetune_aloud, quiet=True)
+SMALL = {"epochs": 2, "batch_size": 4, "padding": 1, "validation": 0.2, "learning_rate": 0.05}
 
 
 @pytest.fixture
-def job(tmp_path):
+def config(tmp_path):
     train, test = image_folder(tmp_path / "train"), image_folder(tmp_path / "test", per_class=4, seed=1)
-    return FinetuneJob(
-        train, tmp_path / "out", backbone="zoo:resnet8-simclr", test=test,
-        settings=resolve_settings((*SMALL, "meta.per_class=2")), label_noise="symmetric", rate=0.25,
-        quiet=True,
+    return FinetuneConfig(
+        train=train, out=tmp_path / "out", backbone="zoo:resnet8-simclr", test=test,
+        noise="symmetric:0.25", meta=MetaSettings(per_class=2), **SMALL,
     )  # fmt: skip
 
 
-def test_the_card_says_which_examples_were_clean_and_what_the_others_weigh(job):
-    card = finetune(job)
+def test_the_card_says_which_examples_were_clean_and_what_the_others_weigh(config):
+    card = finetune(config)
     num_clean = card["meta"]["num_examples"]
     assert num_clean == 2 * len(card["train"]["class_names"])
     assert card["train"]["num_examples"] + card["validation"]["num_examples"] + num_clean == 24
@@ -48,10 +50,9 @@ def test_the_card_says_which_examples_were_clean_and_what_the_others_weigh(job):
     assert weights["skipped_steps"] == 0
 
 
-def test_checked_examples_of_ones_own_are_taken_whole(job, tmp_path):
+def test_checked_examples_of_ones_own_are_taken_whole(config, tmp_path):
     checked = image_folder(tmp_path / "checked", per_class=3, seed=2)
-    plain = replace(job, settings=resolve_settings(SMALL), meta=checked, label_noise=None, rate=None)
-    card = finetune(plain)
+    card = finetune(changed(config, meta=None, meta_set=checked, noise=None))
     assert card["meta"]["num_examples"] == 3 * len(card["train"]["class_names"])
     assert card["train"]["num_examples"] + card["validation"]["num_examples"] == 24
 
@@ -67,76 +68,69 @@ def copied(source, folder, *, keep=lambda path: True):
 
 @pytest.mark.parametrize("reading", ["memory", "stream"])
 @pytest.mark.parametrize("role", ["train", "test"])
-def test_checked_examples_are_none_to_learn_from_or_to_test_on(job, tmp_path, role, reading):
-    settings = resolve_settings((*SMALL, f"reading={reading}"))
-    meta = copied(getattr(job, role), tmp_path / "copies")
+def test_checked_examples_are_none_to_learn_from_or_to_test_on(config, tmp_path, role, reading):
+    meta_set = copied(getattr(config, role), tmp_path / "copies")
     with pytest.raises(
         BadData, match=rf"The meta set shares \d+ examples with '{role}', for example '.*png'; allowed"
     ):
-        finetune(replace(job, settings=settings, meta=meta))
+        finetune(changed(config, meta=None, meta_set=meta_set, reading=reading))
 
 
-def test_checked_examples_are_none_to_select_by(job, tmp_path):
+def test_checked_examples_are_none_to_select_by(config, tmp_path):
     """One image is enough, and where it ends up in the split does not matter."""
-    first = sorted(Path(job.train).rglob("*.png"))[0]
+    first = sorted(Path(config.train).rglob("*.png"))[0]
     meta = Path(image_folder(tmp_path / "checked", per_class=3, seed=2))
     (meta / first.parent.name / "other.png").write_bytes(first.read_bytes())
     with pytest.raises(BadData, match="The meta set shares 1 examples with 'train'"):
-        finetune(replace(job, settings=resolve_settings(SMALL), meta=str(meta)))
+        finetune(changed(config, meta=None, meta_set=str(meta)))
 
 
-def test_other_images_of_the_same_names_are_other_images(job, tmp_path):
+def test_other_images_of_the_same_names_are_other_images(config, tmp_path):
     checked = image_folder(tmp_path / "checked", per_class=3, seed=2)
-    settings = resolve_settings((*SMALL, "reading=stream", "workers=0"))
-    assert finetune(replace(job, settings=settings, meta=checked))["meta"]["num_examples"] > 0
+    streamed = changed(config, reading="stream", workers=0, meta=None, meta_set=checked)
+    assert finetune(streamed)["meta"]["num_examples"] > 0
 
 
-def test_a_limit_leaves_the_checked_examples_whole_and_the_card_has_all_settings(job, tmp_path):
+def test_a_limit_leaves_the_checked_examples_whole_and_the_card_has_all_settings(config, tmp_path):
     checked = image_folder(tmp_path / "checked", per_class=5, seed=2)
-    clean = replace(job, label_noise=None, rate=None, limit=16)
-    card = finetune(replace(clean, settings=resolve_settings(SMALL), meta=checked))
+    card = finetune(changed(config, noise=None, limit=16, meta=None, meta_set=checked))
     assert card["meta"]["num_examples"] == 5 * len(card["train"]["class_names"])
     assert card["settings"]["meta"]["update_every"] == 1
 
 
-def test_lora_and_mixed_precision_are_refused_with_it(job):
-    settings = resolve_settings((*SMALL, "meta.per_class=2", "tune=lora", "precision=bfloat16"))
+def test_lora_and_mixed_precision_are_refused_with_it(config):
     with pytest.raises(
         InvalidArgument, match="`precision` is 'bfloat16'; allowed: float32 with Meta-Weight-Net"
     ):
-        finetune(replace(job, settings=settings))
+        finetune(changed(config, tune="lora", precision="bfloat16"))
 
 
 @pytest.mark.parametrize("tune", ["full", "bias", "last-blocks:1", "head"])
-def test_mixed_precision_goes_with_every_other_way_to_tune(job, tune):
-    settings = resolve_settings(
-        (*SMALL, "epochs=1", "meta.per_class=2", f"tune={tune}", "precision=bfloat16")
-    )
-    assert finetune(replace(job, settings=settings))["weights"]["skipped_steps"] == 0
+def test_mixed_precision_goes_with_every_other_way_to_tune(config, tune):
+    brief = changed(config, epochs=1, tune=tune, precision="bfloat16")
+    assert finetune(brief)["weights"]["skipped_steps"] == 0
 
 
-def test_without_true_labels_there_is_nothing_to_take(job):
+def test_without_true_labels_there_is_nothing_to_take(config):
     with pytest.raises(BadData, match="The true labels of 'train' are not known"):
-        finetune(replace(job, label_noise=None, rate=None))
+        finetune(changed(config, noise=None))
 
 
-def test_a_loss_that_sees_more_than_one_example_is_refused_before_any_work(job):
-    settings = resolve_settings((*SMALL, "meta.per_class=2", "loss=peer"))
+def test_a_loss_that_sees_more_than_one_example_is_refused_before_any_work(config):
     with pytest.raises(InvalidArgument, match="a loss of one example at a time"):
-        finetune(replace(job, settings=settings))
-    assert not list(Path(job.out).glob("*.jsonl"))
+        finetune(changed(config, loss="peer"))
+    assert not list(Path(config.out).glob("*.jsonl"))
 
 
-def test_a_training_whose_log_was_lost_still_ends(job):
-    finetune(job)
+def test_a_training_whose_log_was_lost_still_ends(config):
+    finetune(config)
     for name in ("log.jsonl", "training.json", "card.json"):
-        (Path(job.out) / name).unlink()
-    assert finetune(job)["num_steps"] > 0
+        (Path(config.out) / name).unlink()
+    assert finetune(config)["num_steps"] > 0
 
 
-def test_a_stopped_training_ends_with_the_same_weights(job, tmp_path, monkeypatch):
-    settings = job.settings.model_copy(update={"checkpoint_steps": 3, "look_epochs": 10.0})
-    whole = replace(job, settings=settings)
+def test_a_stopped_training_ends_with_the_same_weights(config, tmp_path, monkeypatch):
+    whole = changed(config, checkpoint_steps=3, eval_epochs=10.0)
     finetune(whole)
     steps = 0
 
@@ -152,7 +146,7 @@ def test_a_stopped_training_ends_with_the_same_weights(job, tmp_path, monkeypatc
             raise Stopped
         return learn(self, *args, **kwargs)
 
-    other = replace(whole, out=tmp_path / "other")
+    other = changed(whole, out=tmp_path / "other")
     monkeypatch.setattr(NetworkStep, "slopes", stopping)
     with pytest.raises(Stopped):
         finetune(other)

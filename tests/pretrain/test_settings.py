@@ -28,7 +28,8 @@ def test_shipped_recipes_are_known_and_counted():
 def test_every_recipe_resolves_and_names_its_command_and_cost(name):
     recipe = read_recipe(name)
     settings = resolve(name, objective=recipe.settings["objective"])
-    assert recipe.command.startswith(f"noiseproof pretrain {settings.objective} --recipe {name}")
+    assert recipe.command.startswith(f"noiseproof pretrain {settings.objective} ")
+    assert f" --recipe {name} " in recipe.command
     assert recipe.cost
     assert recipe.expected
     assert recipe.source

@@ -19,8 +19,9 @@ class CorruptConfig(DataConfig):
     out: Path = option(panel=RUN, help="Folder of the manifest and, for captions, of the copy.")
     noise: Noise = option(
         panel=NOISE,
-        help="KIND:RATE such as symmetric:0.2, asymmetric:MAP:RATE (MAP: cifar10, cifar100 or a YAML file), "
-        "asymmetric:MATRIX.npy, real:COLUMN or captions:RATE; see 'noiseproof ls noise'.",
+        help="KIND:RATE such as symmetric:0.2, asymmetric:MAP:RATE (MAP: cifar10, cifar100, mnist, "
+        "fashion-mnist or a YAML file), asymmetric:MATRIX.npy, real:COLUMN or captions:RATE; see "
+        "'noiseproof ls noise'.",
     )
     caption: str | None = option(
         None, panel=DATA, help="Column of the captions, or their file name extension in shards.",

@@ -82,8 +82,8 @@ class NoisyDataConfig(DataConfig):
 
     noise: Noise | None = option(
         None, panel=NOISE, shown_default="none",
-        help="KIND:RATE such as symmetric:0.2, asymmetric:MAP:RATE (MAP: cifar10, cifar100 or a YAML file), "
-        "asymmetric:MATRIX.npy, or real:COLUMN; see 'noiseproof ls noise'.",
+        help="KIND:RATE such as symmetric:0.2, asymmetric:MAP:RATE (MAP: cifar10, cifar100, mnist, "
+        "fashion-mnist or a YAML file), asymmetric:MATRIX.npy, or real:COLUMN; see 'noiseproof ls noise'.",
     )  # fmt: skip
     noise_manifest: Path | None = option(
         None, panel=NOISE, shown_default="none",

@@ -70,7 +70,7 @@ def captions_of_manifest(
     if manifest.transition is not None:
         raise BadData(
             f"`noise_manifest` is {str(folder)!r}, which is of labels ({manifest.kind}); allowed: one of "
-            "captions. Next: noiseproof corrupt PAIRS --kind captions."
+            "captions. Next: noiseproof corrupt PAIRS --noise captions:RATE --out FOLDER."
         )
     part = _part(manifest, dataset, whole)
     if captions is not None:

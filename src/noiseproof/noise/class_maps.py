@@ -46,10 +46,10 @@ _MNIST = {"2": "7", "3": "8", "5": "6", "6": "5", "7": "1"}
 # Ours: garments that are taken for each other, in the manner of the map for CIFAR-10.
 _FASHION_MNIST = {
     "Shirt": "T-shirt/top", "T-shirt/top": "Shirt", "Pullover": "Coat", "Coat": "Pullover",
-    "Ankle boot": "Sneaker",
+    "Ankle_boot": "Sneaker",
 }  # fmt: skip
 _FASHION_MNIST_CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot",
 )  # fmt: skip
 CLASS_MAPS = ("cifar10", "cifar100", "mnist", "fashion-mnist")
 

@@ -26,8 +26,8 @@ class Noise:
     Attributes:
         kind: one of `NOISE_KINDS`.
         rate: share of the examples, in [0, 1]; `None` for a matrix and for kind "real".
-        class_map: of kind "asymmetric": "cifar10", "cifar100", a YAML file of class -> class, or a .npy
-            file with a row-stochastic matrix, which has the rates in it.
+        class_map: of kind "asymmetric": a name of `CLASS_MAPS`, a YAML file of class -> class, or a .npy file
+            with a row-stochastic matrix, which has the rates in it.
         column: of kind "real": the column of the labels to learn from; the data set's labels are the truth.
     """
 
@@ -63,7 +63,7 @@ class Noise:
         return cls(kind, _rate(rate, text), class_map)
 
     def __str__(self) -> str:
-        rate = None if self.rate is None else f"{self.rate:g}"
+        rate = None if self.rate is None else _text(self.rate)
         return ":".join(part for part in (self.kind, self.class_map, self.column, rate) if part is not None)
 
     def to_json(self) -> dict[str, Any]:
@@ -101,6 +101,12 @@ def _rate(rate: str, text: str) -> float:
         raise _malformed(text) from None
     check_share(value, "noise")
     return value
+
+
+def _text(rate: float) -> str:
+    """A rate in as few digits as name it exactly."""
+    short = f"{rate:g}"
+    return short if float(short) == rate else repr(float(rate))
 
 
 def _malformed(text: str) -> InvalidArgument:

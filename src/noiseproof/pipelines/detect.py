@@ -94,7 +94,7 @@ def detect(
     """Judge every label of a data set and write what looks wrong; started again, what is finished is skipped.
 
     Args:
-        config: what to do, from `noiseproof.config.run.load_detect_config`.
+        config: what to do, which data, which detector, which exports.
         command: how the user started it, for the card.
         say: receives a line where there is something to tell.
 
