@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
+# Neighbouring tests stay in one worker, so that what a module prepares is prepared once.
+SPREAD = -n $(WORKERS) --dist worksteal
 EXTRAS = vision,clip,text,hf,pretrain,adapt,scale,dev
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
@@ -26,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD)
 
 demo: $(INSTALLED)
 	$(BIN)/noiseproof demo --out runs/demo
@@ -40,7 +42,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports --no-cache
 
 quick: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) -m "not slow"
 
 wheel: $(INSTALLED)
 	rm -rf dist

@@ -12,10 +12,10 @@ from noiseproof.core.version import __version__
 
 _HOMES = {
     "CoTeaching": "noiseproof.robust.co_teaching",
-    "DeftJob": "noiseproof.config.adapt",
+    "DeftConfig": "noiseproof.config.deft",
     "DeftSettings": "noiseproof.config.deft",
     "DivideMix": "noiseproof.robust.divide_mix",
-    "FinetuneJob": "noiseproof.config.adapt",
+    "FinetuneConfig": "noiseproof.config.finetune",
     "FinetuneSettings": "noiseproof.adapt.finetune_settings",
     "LinearProbe": "noiseproof.heads.estimators",
     "MLPProbe": "noiseproof.heads.estimators",
@@ -39,9 +39,9 @@ __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
     from noiseproof.adapt.finetune_settings import FinetuneSettings as FinetuneSettings
-    from noiseproof.config.adapt import DeftJob as DeftJob
-    from noiseproof.config.adapt import FinetuneJob as FinetuneJob
+    from noiseproof.config.deft import DeftConfig as DeftConfig
     from noiseproof.config.deft import DeftSettings as DeftSettings
+    from noiseproof.config.finetune import FinetuneConfig as FinetuneConfig
     from noiseproof.data.sources import open_dataset as open_dataset
     from noiseproof.detect.find_issues import find_label_issues as find_label_issues
     from noiseproof.detect.transition_estimate import estimate_transition as estimate_transition

@@ -64,10 +64,10 @@ def test_prompts_are_those_of_an_explicit_loop_over_blocks(family, is_deep):
             expected = torch.cat([expected[:, :5], prompts[number].expand(2, -1, -1)], dim=1)
         expected, found = block(expected), hooked(found)
     torch.testing.assert_close(found, expected[:, :5])
-    assert not torch.allclose(found, in_turn(plain, rows))
+    assert not torch.allclose(found, sequential(plain, rows))
 
 
-def in_turn(network, rows):
+def sequential(network, rows):
     for block in tower_of(network).blocks:
         rows = block(rows)
     return rows

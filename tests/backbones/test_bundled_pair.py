@@ -60,14 +60,15 @@ def test_the_card_says_what_was_learned_from_and_the_files_are_small():
     from importlib import resources
 
     card = pair_card()
-    assert card["settings"]["captions"] == "classifier"
-    assert card["train"]["num_examples"] == 17_647
-    folder = resources.files("noiseproof") / "pairs"
+    assert card.settings["captions"] == "classifier"
+    assert card.train["num_examples"] == 17_647
+    folder = resources.files("noiseproof") / "weights" / "pairs"
     assert sum(len(each.read_bytes()) for each in folder.iterdir()) < 3_000_000
 
 
 def test_other_weights_than_those_of_the_card_are_refused(monkeypatch):
-    monkeypatch.setattr("noiseproof.backbones.bundled.pair_card", lambda: {"sha256": "0"})
+    other = pair_card().model_copy(update={"sha256": "0"})
+    monkeypatch.setattr("noiseproof.backbones.bundled.pair_card", lambda: other)
     with pytest.raises(DamagedFile, match="are not those its card describes"):
         pair_weights()
 

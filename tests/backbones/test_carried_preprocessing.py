@@ -1,7 +1,5 @@
 """Weights that say which images they take."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,14 +9,14 @@ from torch import nn
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.timm_backbone import preprocessing_of, use_preprocessing
 from noiseproof.backbones.timm_models import SMALL_SUFFIX, import_timm
-from noiseproof.backbones.weights import write_weights
+from noiseproof.backbones.weights import WeightsHeader, write_weights
 from noiseproof.core.errors import InvalidArgument
 
 RAW = {"image_size": 48, "interpolation": "bilinear", "crop_share": 1.0, "mean": [0.0] * 3, "std": [1.0] * 3}
 
 
-def written(path, model, **said):
-    write_weights(path, model, metadata={"noiseproof": json.dumps(said)})
+def written(path, model, **values):
+    write_weights(path, model, header=WeightsHeader(**values))
     return open_backbone(f"timm:test_resnet@{path}")
 
 
@@ -51,9 +49,7 @@ def test_what_is_put_in_comes_out():
 
 def test_a_size_that_a_transformer_does_not_take_is_named(tmp_path):
     model = random_timm("vit_tiny_patch16_224", num_classes=0)
-    write_weights(
-        tmp_path / "v.safetensors", model, metadata={"noiseproof": json.dumps({"preprocessing": RAW})}
-    )
+    write_weights(tmp_path / "v.safetensors", model, header=WeightsHeader(preprocessing=RAW))
     with pytest.raises(InvalidArgument, match="`image_size` is 48; allowed: a size that"):
         open_backbone(f"timm:vit_tiny_patch16_224@{tmp_path / 'v.safetensors'}")
 

@@ -11,7 +11,7 @@ from tiny_models import images, random_timm, saved
 
 from noiseproof.backbones import downloads as hub
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.pixels import ImageBackbone, of_crops
+from noiseproof.backbones.pixels import ImageBackbone, for_crops
 from noiseproof.backbones.timm_backbone import as_backbone
 from noiseproof.backbones.weights import read_checkpoint
 from noiseproof.core.errors import CheckpointMismatch, InvalidArgument, MissingExtra, MissingFile, UnknownName
@@ -62,7 +62,7 @@ def test_a_crop_reaches_the_encoder_whole():
     backbone = open_backbone("bundled:efficientnet-lite0")
     marked = np.full((50, 80, 3), 128, np.uint8)
     marked[0, :] = marked[:, -1] = 255  # what the usual centre crop cuts off
-    crops = of_crops(backbone)
+    crops = for_crops(backbone)
     pixels = crops.prepare(Image.fromarray(marked))
     assert pixels.shape == backbone.prepare(Image.fromarray(marked)).shape
     assert pixels[0].min() > 200
@@ -74,7 +74,7 @@ def test_a_crop_reaches_the_encoder_whole():
 
 def test_features_that_are_given_have_no_crops():
     given = open_backbone("features:")
-    assert of_crops(given) is given
+    assert for_crops(given) is given
 
 
 def test_pooled_features_are_the_input_of_the_classifier(tmp_path):

@@ -6,13 +6,21 @@ from safetensors.torch import save_file
 from torch import nn
 
 from noiseproof.backbones.weights import (
+    WeightsHeader,
     hash_weights,
     load_exactly,
     read_checkpoint,
-    read_provenance,
+    read_header,
     write_weights,
 )
-from noiseproof.core.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingFile
+from noiseproof.core.errors import (
+    BadData,
+    CheckpointMismatch,
+    DamagedFile,
+    InvalidArgument,
+    MissingFile,
+    OtherSchema,
+)
 
 
 def made(seed=0):
@@ -125,15 +133,23 @@ def test_batch_counters_may_be_absent():
 
 
 def test_a_header_is_read_back_and_files_of_others_have_none(tmp_path):
-    write_weights(tmp_path / "ours.safetensors", made(), metadata={"noiseproof": '{"prefix": "a."}'})
+    header = WeightsHeader(prefix="a.")
+    write_weights(tmp_path / "ours.safetensors", made(), header=header)
     save_file(made().state_dict(), tmp_path / "theirs.safetensors")
     torch.save(made().state_dict(), tmp_path / "theirs.pth")
-    assert read_provenance(tmp_path / "ours.safetensors") == {"prefix": "a."}
-    assert read_provenance(tmp_path / "theirs.safetensors") == {}
-    assert read_provenance(tmp_path / "theirs.pth") == {}
+    assert read_header(tmp_path / "ours.safetensors") == header
+    assert read_header(tmp_path / "theirs.safetensors") == WeightsHeader()
+    assert read_header(tmp_path / "theirs.pth") == WeightsHeader()
 
 
 def test_a_header_that_is_no_json_is_damaged(tmp_path):
-    write_weights(tmp_path / "x.safetensors", made(), metadata={"noiseproof": "{"})
-    with pytest.raises(DamagedFile, match=r"header of the checkpoint .*x.safetensors"):
-        read_provenance(tmp_path / "x.safetensors")
+    save_file(made().state_dict(), tmp_path / "x.safetensors", metadata={"noiseproof": "{"})
+    with pytest.raises(DamagedFile, match=r"header of .*x.safetensors' is damaged"):
+        read_header(tmp_path / "x.safetensors")
+
+
+def test_a_header_of_a_newer_version_is_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file(made().state_dict(), path, metadata={"noiseproof": '{"schema": 9}'})
+    with pytest.raises(OtherSchema, match=r"header of .*' has schema 9; .*Next: install a newer"):
+        read_header(path)

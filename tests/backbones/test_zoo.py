@@ -10,7 +10,7 @@ from noiseproof.backbones import zoo
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.zoo import describe, zoo_card, zoo_names
 from noiseproof.cli.ls import _backbones
-from noiseproof.core.errors import CheckpointMismatch, DamagedFile, UnknownName
+from noiseproof.core.errors import CheckpointMismatch, DamagedFile, OtherSchema, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.features.engines import checked_onnx_engine
 
@@ -31,32 +31,32 @@ def test_the_zoo_is_complete_and_small():
 @pytest.mark.parametrize("name", zoo_names())
 def test_every_card_says_how_to_make_the_encoder_again(name):
     card = zoo_card(name)
-    noise = card["noise"]
-    assert card["command"].startswith("noiseproof pretrain ")
-    assert noise["realised_rate"] == pytest.approx(noise["asked_rate"], abs=1e-3)
+    noise = card.noise
+    assert card.command.startswith("noiseproof pretrain ")
+    assert noise.realised_rate == pytest.approx(noise.asked_rate, abs=1e-3)
     sizes = (6_882, 765) if name == "resnet8-pacs" else (50_000, 10_000)
-    assert (card["train"]["num_examples"], card["test"]["num_examples"]) == sizes
-    assert len(card["spectrum"]["singular_values"]) == card["spectrum"]["dim"] == 128
-    assert bool(noise["manifest_sha256"]) == (noise["asked_rate"] > 0)
-    assert "/" not in card["train"]["name"].removeprefix("cifar10/")
+    assert (card.train["num_examples"], card.test["num_examples"]) == sizes
+    assert len(card.spectrum.singular_values) == card.spectrum.dim == 128
+    assert bool(noise.manifest_sha256) == (noise.asked_rate > 0)
+    assert "/" not in card.train["name"].removeprefix("cifar10/")
 
 
 def test_cards_say_what_their_numbers_are_of():
     for name in SUPERVISED:
-        assert "bfloat16" in zoo_card(name)["notes"][0]
+        assert "bfloat16" in zoo_card(name).notes[0]
     for name in PAIRS[1:]:
-        noise = zoo_card(name)["noise"]
-        assert 0.9 * noise["asked_rate"] == pytest.approx(noise["wrong_class_rate"], rel=0.03)
+        noise = zoo_card(name).noise
+        assert 0.9 * noise.asked_rate == pytest.approx(noise.wrong_class_rate, rel=0.03)
     for name in zoo_names():
         card = zoo_card(name)
-        notes = [note for note in card.get("notes", ()) if "schema 1" in note]
-        assert len(notes) == (card["noise"]["asked_rate"] > 0)
+        notes = [note for note in getattr(card, "notes", ()) if "schema 1" in note]
+        assert len(notes) == (card.noise.asked_rate > 0)
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_names_of_supervised_encoders_tell_their_noise(name):
     rate = int(name.removeprefix("resnet8-noise"))
-    assert zoo_card(name)["noise"]["asked_rate"] == rate / 100
+    assert zoo_card(name).noise.asked_rate == rate / 100
 
 
 def test_encoders_of_one_kind_differ_in_nothing_but_their_noise():
@@ -64,9 +64,9 @@ def test_encoders_of_one_kind_differ_in_nothing_but_their_noise():
         first = zoo_card(names[0])
         for name in names:
             card = zoo_card(name)
-            assert card["settings"] == first["settings"]
-            assert card["seed"] == first["seed"]
-            assert card["train"] == first["train"]
+            assert card.settings == first.settings
+            assert card.seed == first.seed
+            assert card.train == first.train
 
 
 @pytest.mark.parametrize("name", zoo_names())
@@ -121,6 +121,16 @@ def test_weights_that_were_altered_are_refused(own_zoo):
         open_backbone("zoo:resnet8-noise0")
 
 
+def test_a_card_of_a_newer_version_is_refused(own_zoo):
+    path = own_zoo / "resnet8-noise0.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 9}))
+    with pytest.raises(
+        OtherSchema,
+        match=r"'card of zoo:resnet8-noise0' has schema 9; this .* schema 1. Next: install a newer",
+    ):
+        open_backbone("zoo:resnet8-noise0")
+
+
 def test_weights_of_another_architecture_list_missing_and_unexpected_keys(own_zoo):
     path = own_zoo / "resnet8-noise0.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"architecture": "test_resnet"}))
@@ -134,11 +144,11 @@ def test_the_document_tells_the_accuracy_of_every_card():
     assert len(rows) == len(zoo_names())
     for row in rows:
         name = row.split("`")[1].removeprefix("zoo:")
-        (accuracy,) = zoo_card(name)["results"].values()
+        _, accuracy = zoo_card(name).result
         assert f"| {100 * accuracy:.1f} %" in row
 
 
 def test_accuracy_falls_as_noise_rises():
     for names in (SUPERVISED, PAIRS):
-        accuracies = [next(iter(zoo_card(name)["results"].values())) for name in names]
+        accuracies = [zoo_card(name).result[1] for name in names]
         assert accuracies == sorted(accuracies, reverse=True)

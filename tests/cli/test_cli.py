@@ -5,12 +5,19 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from noiseproof.cli.demo import demo
 from noiseproof.cli.main import app
-from noiseproof.cli.run import run
+from noiseproof.config.corrupt import CorruptConfig
+from noiseproof.config.deft import DeftConfig
+from noiseproof.config.detect import DetectConfig
+from noiseproof.config.extract import ExtractConfig
+from noiseproof.config.finetune import FinetuneConfig
+from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.config.run import RunConfig
+from noiseproof.config.verdict import VerdictConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.pipelines import run as pipeline
 
@@ -30,13 +37,46 @@ def blobs(tmp_path):
     return tmp_path / "train.npz"
 
 
-def test_options_of_run_are_those_of_its_configuration():
-    options = set(inspect.signature(run).parameters) - {"config", "set_"}
-    assert options == set(RunConfig.model_fields)
+GENERATED = {
+    ("run",): RunConfig,
+    ("detect",): DetectConfig,
+    ("extract",): ExtractConfig,
+    ("verdict",): VerdictConfig,
+    ("corrupt",): CorruptConfig,
+    ("adapt", "finetune"): FinetuneConfig,
+    ("adapt", "deft"): DeftConfig,
+    ("pretrain", "supervised"): PretrainConfig,
+    ("pretrain", "image-text"): PretrainConfig,
+    ("pretrain", "simclr"): PretrainConfig,
+}
+# Tables of settings, which only `--config` and `--set` reach, and what the verb itself decides.
+NO_OPTIONS = {"meta", "phase2_settings", "objective"}
 
 
-def test_options_that_were_not_given_leave_the_defaults_to_the_configuration():
-    assert {p.default for p in inspect.signature(run).parameters.values()} == {None}
+@pytest.mark.parametrize(("verb", "model"), GENERATED.items(), ids=lambda value: str(value))
+def test_options_of_a_verb_are_those_of_its_configuration(verb, model):
+    names = {option.name for option in options_of(*verb)} - {"help"}
+    assert names == (set(model.model_fields) - NO_OPTIONS) | {"data", "config", "set"}
+
+
+@pytest.mark.parametrize("verb", GENERATED, ids=" ".join)
+def test_options_that_are_not_given_leave_the_defaults_to_the_configuration(verb):
+    assert {option.default for option in options_of(*verb) if option.name != "help"} == {None}
+
+
+@pytest.mark.parametrize(("verb", "model"), GENERATED.items(), ids=lambda value: str(value))
+def test_help_shows_the_default_of_every_option_that_has_one(verb, model):
+    for option in options_of(*verb):
+        field = model.model_fields.get(option.name)
+        if field is not None and not field.is_required():
+            assert "Default: " in option.help
+
+
+def options_of(*verb):
+    command = typer.main.get_command(app)
+    for name in verb:
+        command = command.commands[name]
+    return command.get_params(command.make_context(verb[-1], ["--out", "x"], resilient_parsing=True))
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -49,16 +89,9 @@ def test_every_verb_has_help_with_examples(verb):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_option_has_a_sentence_of_help(verb):
-    command = app_command(verb)
-    texts = [getattr(option, "help", None) for option in command.params if option.name != "help"]
+    texts = [getattr(option, "help", None) for option in options_of(verb) if option.name != "help"]
     assert texts
     assert all(text and text.endswith(".") for text in texts)
-
-
-def app_command(verb):
-    import typer.main
-
-    return typer.main.get_command(app).commands[verb]
 
 
 def test_version_is_printed():
@@ -130,6 +163,39 @@ def test_messages_name_options_as_they_are_typed(tmp_path, blobs):
     assert "`--test-fraction` is 2" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (("--corrupt", "symmetric:0.2"), "`--corrupt` is now `--noise`, such as --noise symmetric:0.2."),
+        (("--label-noise=pair",), "`--label-noise` is now `--noise`, such as --noise symmetric:0.2."),
+        (("--rate", "0.2"), "`--rate` is now `--noise`"),
+    ],
+)
+def test_an_option_of_an_earlier_version_is_told_its_new_name(tmp_path, blobs, old, new):
+    result = noiseproof("detect", blobs, "--out", tmp_path / "issues", *old)
+    assert result.exit_code == 2
+    assert new in result.stderr
+
+
+def test_the_data_set_is_an_argument_or_an_option(tmp_path, blobs):
+    few = ("--out", tmp_path / "run", "--cache", tmp_path / "cache", "--heads", "linear", "--max-steps", 5)
+    assert noiseproof("run", blobs, *few).exit_code == 0
+    assert noiseproof("run", "--train", blobs, *few).exit_code == 0
+    result = noiseproof("run", blobs, "--train", "other.npz", *few)
+    assert result.exit_code == 2
+    assert f"The data set is '{blobs}' and `--train` is 'other.npz'; give one of them." in result.stderr
+
+
+@pytest.mark.parametrize("verb", [("detect",), ("adapt", "finetune"), ("corrupt",)], ids=" ".join)
+def test_a_file_has_options_of_every_verb_and_the_command_line_wins(tmp_path, blobs, verb):
+    file = tmp_path / "options.yaml"
+    file.write_text("limit: 0\nlimt: 3\nseed: 1\n")
+    result = noiseproof(*verb, blobs, "--config", file, "--seed", 2, "--set", "limit=none")
+    assert result.exit_code == 2
+    assert "Did you mean 'limit'?" in result.stderr
+    assert "`--limit` is 'none'; allowed: a valid integer" in result.stderr
+
+
 def test_run_takes_the_features_that_extract_wrote(tmp_path, blobs):
     assert noiseproof("extract", blobs, "--out", tmp_path / "features").exit_code == 0
     arguments = ("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "features")
@@ -141,7 +207,7 @@ def test_run_prints_the_table_and_where_the_report_is(tmp_path, blobs):
     out = tmp_path / "run"
     result = noiseproof(
         "run", "--train", blobs, "--out", out, "--cache", tmp_path / "cache", "--seeds", 1,
-        "--heads", "linear", "--corrupt", "symmetric:0.1", "--max-steps", 10,
+        "--heads", "linear", "--noise", "symmetric:0.1", "--max-steps", 10,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "linear" in result.stdout

@@ -49,7 +49,7 @@ def test_what_could_not_be_computed_is_told_with_exit_code_2(study, tmp_path):
     assert result.exit_code == 2
     assert "2 results computed" in result.stdout
     assert "2 results could not be computed:" in result.stderr
-    assert "b: There is no data set" in result.stderr
+    assert "b: The data set" in result.stderr
     assert "Traceback" not in result.output
     assert (tmp_path / "out" / "tables" / "models.md").exists()
 

@@ -10,6 +10,7 @@ BUILTINS = {
     "MissingFile": FileNotFoundError,
     "MissingExtra": ImportError,
     "DamagedFile": OSError,
+    "OtherSchema": OSError,
     "NoSpaceLeft": OSError,
     "CannotWrite": OSError,
     "CheckpointMismatch": ValueError,

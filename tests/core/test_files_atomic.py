@@ -146,26 +146,6 @@ def test_a_full_disk_is_told_with_the_folder_and_the_next_step(tmp_path, monkeyp
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_killed_process_leaves_the_old_file(step, tmp_path):
-    """Not an exception: the process is gone before any cleaning up."""
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    code = (
-        "import os, signal, pathlib\nfrom noiseproof.core import files\n"
-        "def die(*args): os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"setattr({'os' if step == 'fsync' else 'pathlib.Path'}, {step!r}, die)\n"
-        f"files.write_bytes({str(path)!r}, b'new')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert done.returncode == -9
-    assert path.read_bytes() == b"old"
-    # What was left is hidden and says what it is.
-    assert all(
-        name == "file" or (name.startswith(".") and name.endswith(".partial")) for name in names(tmp_path)
-    )
-
-
 def test_json_is_readable_and_ends_with_a_line_break(tmp_path):
     value = {"a": [1, 2.5, None, True], "é": "ü"}
     files.write_json(tmp_path / "x.json", value)

@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import align_labels, check_trainable
 
 
-def labelled(names: list[str], labels: list[int] | None, clean: list[int] | None = None) -> Dataset:
-    n = len(labels) if labels is not None else 3
-    return Dataset(
+def labelled(names: list[str], labels: list[int], clean: list[int] | None = None) -> LabelledDataset:
+    n = len(labels)
+    return LabelledDataset(
         name="toy",
         kind="text",
         examples=["x"] * n,
         ids=np.array([f"toy/{row}" for row in range(n)]),
-        given_labels=None if labels is None else np.array(labels, np.int64),
+        given_labels=np.array(labels, np.int64),
         class_names=tuple(names),
         fingerprint="f",
         clean_labels=None if clean is None else np.array(clean, np.int64),
@@ -26,12 +26,6 @@ def test_aligned_labels_mean_the_same_classes():
     assert aligned.given_labels.tolist() == [2, 0, 0]
     assert aligned.clean_labels.tolist() == [0, 0, 2]
     assert aligned.fingerprint == "f"
-
-
-def test_a_set_without_labels_takes_the_names():
-    aligned = align_labels(labelled(["ant"], None), ["cow", "bee"])
-    assert aligned.given_labels is None
-    assert aligned.class_names == ("cow", "bee")
 
 
 def test_unknown_classes_are_listed():
@@ -62,7 +56,6 @@ def test_two_examples_per_class_are_enough_to_train():
 @pytest.mark.parametrize(
     ("names", "labels", "said"),
     [
-        (["a", "b"], None, "no labels to train on"),
         (["a"], [0, 0, 0], "one class only .'a'.; allowed for training: two or more"),
         (["a", "b"], [1, 1], "one class only .'b'."),
         (["a", "b", "c"], [0, 0, 1, 2, 2], "fewer than 2 examples: 'b' .1.. Allowed: 2 or more each"),

@@ -64,7 +64,7 @@ def test_more_than_ten_classes_are_counted(tmp_path):
 def test_an_absent_file_is_named(tmp_path):
     write_pair(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(MissingFile, match=r"has no file '.*train-labels-idx1-ubyte'; looked for: .*\.gz"):
+    with pytest.raises(MissingFile, match=r"has no file '.*train-labels-idx1-ubyte'; searched: .*\.gz"):
         open_dataset(f"idx:{tmp_path}/train")
 
 
@@ -79,7 +79,7 @@ def test_truncated_files_are_refused(tmp_path):
     write_pair(tmp_path)
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(BadData, match="holds 53 values; its head says 3 x 5 x 4 = 60"):
+    with pytest.raises(BadData, match="holds 53 values; its header promises 3 x 5 x 4 = 60"):
         open_dataset(f"idx:{tmp_path}/train")
     path.rename(path.with_name(path.name + ".gz"))
     with pytest.raises(BadData, match=r"cannot be read .*Next: fetch it again"):

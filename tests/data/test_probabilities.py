@@ -41,11 +41,11 @@ def test_every_file_gives_the_rows_and_columns_in_the_order_of_the_data(tmp_path
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"ids": ["a", "b,c", "ü", "e"]}, r"`probs` lacks the examples 'd' \(1 such\); allowed: those of "),
+        ({"ids": ["a", "b,c", "ü", "e"]}, r"`probs` misses the examples 'd' \(1 such\); allowed: those of "),
         ({"ids": ["a", "b,c", "ü", "d", "e"]}, r"`probs` has the examples 'e' \(1 such\)"),
         (
             {"class_names": ["ant", "bee", "dog"]},
-            r"`probs` lacks the class 'cat' \(1 such\); .* ant, bee, cat",
+            r"`probs` misses the class 'cat' \(1 such\); .* ant, bee, cat",
         ),
         ({"class_names": ["ant", "bee", "cat", "dog"]}, r"`probs` has the class 'dog'"),
         ({"ids": ["a", "b,c", "ü", "d", "d"]}, r"`probs` has an id twice"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny_sources import MAKERS, use_tiny_cifar
 
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.sources import SOURCES, open_dataset
 
 # Label noise and new contents cannot be made in a data set that is built in.
@@ -21,7 +21,7 @@ ALL = (*CHANGEABLE, "sklearn")
 def opened(request, tmp_path_factory, monkeypatch):
     """Opens a fresh tiny example of one source."""
 
-    def open_one(source: str, **content) -> Dataset:
+    def open_one(source: str, **content) -> LabelledDataset:
         if source == "sklearn":
             return open_dataset("sklearn:digits")
         if source == "cifarn":

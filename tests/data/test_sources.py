@@ -45,7 +45,7 @@ def test_an_unknown_name_gets_a_suggestion(name, said):
 
 @pytest.mark.parametrize("name", ["gone.parquet", "gone/", "/gone/with:colon.csv"])
 def test_a_missing_path_is_named(name):
-    with pytest.raises(MissingFile, match=f"There is no data set {name!r}. Allowed: a folder"):
+    with pytest.raises(MissingFile, match=f"The data set {name!r} does not exist. Allowed: a folder"):
         open_dataset(name)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noiseproof.core.errors import BadData, InvalidArgument
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.splits import per_class_split, stratified_share, stratified_split, subset
 
@@ -101,6 +102,14 @@ def test_a_subset_has_the_rows_it_names():
     assert part.given_labels.tolist() == whole.given_labels[[5, 3]].tolist()
     assert np.array_equal(np.asarray(part.examples[1]), np.asarray(whole.examples[3]))
     assert subset(whole, np.array([5])).name == "sklearn:digits"
+    assert type(part) is type(whole) is LabelledDataset
+
+
+def test_a_subset_of_a_data_set_without_labels_has_none():
+    whole = Dataset("toy", "text", ["a", "b"], np.array(["x", "y"]), None, (), "f")
+    part = subset(whole, np.array([1]))
+    assert type(part) is Dataset
+    assert (part.ids.tolist(), part.given_labels) == (["y"], None)
 
 
 def test_fingerprints_of_subsets_depend_on_the_rows_alone():

@@ -11,7 +11,7 @@ from noiseproof.core.errors import BadData, InvalidArgument, MissingFile, Unknow
 from noiseproof.data.classes import align_labels
 from noiseproof.data.public.imagenet_variants import imagenet_wnids
 from noiseproof.data.sources import open_dataset, resolve
-from noiseproof.data.suites.suite_records import Part, Split
+from noiseproof.data.suites.suite_records import Split, SuitePart
 from noiseproof.data.suites.suite_tables import SUITES
 from noiseproof.data.suites.suites import class_groups, open_suite_set, open_videos, suite_lines, suite_set
 from noiseproof.evaluate.metrics import METRICS
@@ -206,7 +206,7 @@ def test_a_skipped_example_still_counts_for_the_size(root, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("part", "train", "test"), [(Part(test_share=0.2), 8, 2), (Part(train_per_class=3), 6, 4)]
+    ("part", "train", "test"), [(SuitePart(test_share=0.2), 8, 2), (SuitePart(train_per_class=3), 6, 4)]
 )
 def test_a_set_in_one_piece_is_drawn_the_same_way_every_time(root, monkeypatch, part, train, test):
     for name in ("Forest", "River"):
@@ -364,7 +364,7 @@ def test_sets_that_cannot_be_opened_say_why(root):
         open_suite_set("grammar_test", "test")
     with pytest.raises(MissingFile, match=r"There is no folder '.*objectnet-1\.0'"):
         open_suite_set("objectnet", "test")
-    with pytest.raises(MissingFile, match=r"There is no data set .*imagenet-a"):
+    with pytest.raises(MissingFile, match=r"data set '.*imagenet-a.*' does not exist"):
         open_suite_set("imagenet_a", "test")
 
 

@@ -6,16 +6,16 @@ import pytest
 from PIL import Image
 
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.shifts.shifts import NOISE_STD, SHIFTS, augmented, shifted
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.splits import subset
 
 
-def of(*images: Image.Image) -> Dataset:
+def of(*images: Image.Image) -> LabelledDataset:
     n = len(images)
     ids = np.array([f"toy/{row}" for row in range(n)])
-    return Dataset("toy", "image", list(images), ids, np.zeros(n, np.int64), ("a",), "f")
+    return LabelledDataset("toy", "image", list(images), ids, np.zeros(n, np.int64), ("a",), "f")
 
 
 def stripes(size: int = 96) -> Image.Image:
@@ -102,6 +102,7 @@ def test_shifting_keeps_ids_and_labels():
     assert there.name == "sklearn:digits (shift blur)"
     assert there.ids is dataset.ids
     assert there.given_labels is dataset.given_labels
+    assert type(there) is type(dataset) is LabelledDataset
 
 
 def ramp(width: int = 60, height: int = 40) -> Image.Image:

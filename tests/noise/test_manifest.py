@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from noiseproof.core.errors import BadData, DamagedFile, MissingFile
+from noiseproof.core.errors import BadData, DamagedFile, MissingFile, OtherSchema
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.noise.manifest import load_manifest, write_manifest
@@ -126,7 +126,17 @@ def test_files_that_cannot_be_read_are_damaged(tmp_path):
     with pytest.raises(DamagedFile, match="it cannot be read"):
         load_manifest(tmp_path)
     (tmp_path / "noise.json").write_text("[]")
-    with pytest.raises(DamagedFile, match="it cannot be read"):
+    with pytest.raises(DamagedFile, match=r"noise.json' is damaged: document: Input should be a valid dict"):
+        load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("schema", [1, 3])
+def test_a_manifest_of_another_version_is_named(tmp_path, schema):
+    write_manifest(tmp_path, noisy_labels(), **OF)
+    header = json.loads((tmp_path / "noise.json").read_text())
+    (tmp_path / "noise.json").write_text(json.dumps(header | {"schema": schema}))
+    said = rf"noise.json' has schema {schema}; this version .* reads schema 2. Next: .*make it again"
+    with pytest.raises(OtherSchema, match=said):
         load_manifest(tmp_path)
 
 

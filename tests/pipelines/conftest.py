@@ -1,17 +1,8 @@
 import pytest
-import torch
 from blobs import save_blobs
 
-from noiseproof.config.run import load_config
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Threads only get in each other's way on ten rows."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from noiseproof.config.run import RunConfig
+from noiseproof.config.values import load_config
 
 
 @pytest.fixture
@@ -36,8 +27,8 @@ def configured(tmp_path, blobs, other_blobs):
             "cache": tmp_path / "cache",
             "seeds": 2,
             "max_steps": 10,
-            "corrupt": "symmetric:0.2",
+            "noise": "symmetric:0.2",
         }
-        return load_config(command_line=options | changed)
+        return load_config(RunConfig, options=options | changed)
 
     return make

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from noiseproof.config.adapt import resolve_deft_settings
 from torch import nn
 
-from noiseproof.config.adapt import resolve_deft_settings
 from noiseproof.config.deft import DeftSettings
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import stream
@@ -14,7 +14,7 @@ from noiseproof.losses.dual_prompts import complementary_labels
 from noiseproof.pipelines.deft.tower import DualPrompts, Visits, dual_prompts_loss
 from noiseproof.training.augment import Unchanged
 from noiseproof.training.batches import ArrayBatches, Normaliser
-from noiseproof.training.loop import Plan, accelerator_for, train
+from noiseproof.training.loop import TrainingSchedule, accelerator_for, train
 from noiseproof.training.networks import outputs
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training.order import Order, Share
@@ -146,7 +146,7 @@ def test_tower_and_prompts_that_learn_together_find_the_wrong_labels(tmp_path, v
     optimizer = make_optimizer(net, "momentum", learning_rate=0.03, weight_decay=5e-4)
     train(
         net, batches, dual_prompts_loss(Free(), variant=variant, warmup_epochs=1), optimizer,
-        plan=Plan(6 * batches.order.steps_per_epoch, is_constant=variant == "real"),
+        schedule=TrainingSchedule(6 * batches.order.steps_per_epoch, is_constant=variant == "real"),
         accelerator=accelerator_for("float32"), folder=tmp_path, identity={}, quiet=True,
     )  # fmt: skip
     images = Normaliser((0.5,) * 3, (0.25,) * 3)(pixels)
@@ -165,7 +165,7 @@ def test_a_constant_rate_is_logged_as_such(tmp_path):
     train(
         net, batches, dual_prompts_loss(Free(), variant="real", warmup_epochs=1),
         make_optimizer(net, "momentum", learning_rate=0.03, weight_decay=0.0),
-        plan=Plan(4, is_constant=True, log_steps=1), accelerator=accelerator_for("float32"),
+        schedule=TrainingSchedule(4, is_constant=True, log_steps=1), accelerator=accelerator_for("float32"),
         folder=tmp_path, identity={}, quiet=True,
     )  # fmt: skip
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

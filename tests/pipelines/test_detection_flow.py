@@ -1,6 +1,5 @@
 """`noiseproof detect` from the configuration to the files."""
 
-import inspect
 import json
 
 import numpy as np
@@ -10,15 +9,16 @@ from blobs import save_blobs
 from typer.testing import CliRunner
 
 import noiseproof
-from noiseproof.cli.detect import detect as detect_command
 from noiseproof.cli.main import app
-from noiseproof.config.run import DetectConfig, load_config, load_detect_config
+from noiseproof.config.detect import DetectConfig
+from noiseproof.config.extract import ExtractConfig
+from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.detect.detectors import DETECTORS
 from noiseproof.export.formats import FORMATS
 from noiseproof.pipelines import detect as detection
 from noiseproof.pipelines.detect import detect
-from noiseproof.pipelines.run import extract_set
+from noiseproof.pipelines.extract import extract_features
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def asked(tmp_path, blobs):
 
     def make(**changed):
         options = {"train": str(blobs), "out": tmp_path / "issues", "cache": tmp_path / "cache"}
-        return load_detect_config(command_line=options | changed)
+        return load_config(DetectConfig, options=options | changed)
 
     return make
 
@@ -40,19 +40,13 @@ def files_in(folder):
     }
 
 
-def test_options_of_detect_are_those_of_its_configuration():
-    parameters = inspect.signature(detect_command).parameters
-    assert set(parameters) - {"config", "set_"} == set(DetectConfig.model_fields)
-    assert {parameter.default for parameter in parameters.values()} == {None}
-
-
 def test_planted_labels_are_found_and_the_files_say_so(asked, tmp_path):
-    result = detect(asked(corrupt="symmetric:0.1", export=["csv", "json", "cleaned-drop"]))
+    result = detect(asked(noise="symmetric:0.1", export=["csv", "json", "cleaned-drop"]))
     assert result.found["against_truth"]["recall"] >= 0.8
     assert result.found["against_truth"]["num_wrong"] == 9
     frame = pd.read_parquet(tmp_path / "issues" / "label_issues.parquet")
     assert frame.columns.tolist()[-1] == "clean_label"
-    assert frame["is_issue"].sum() == result.issues.is_issue.sum() == result.found["num_issues"]
+    assert frame["is_issue"].sum() == result.issues.is_issue.sum() == result.summary.num_issues
     assert result.exports["csv"].is_file()
     card = json.loads((tmp_path / "issues" / detection.CARD).read_text())
     assert card["data"]["label_noise"]["realised_rate"] == pytest.approx(0.1)
@@ -80,7 +74,7 @@ def test_another_export_does_not_judge_again_and_one_that_is_gone_is_deleted(ask
     detect(asked(export=["json"]), say=said.append)
     assert (tmp_path / "issues" / "issues.json").is_file()
     assert not (tmp_path / "issues" / "issues.csv").exists()
-    assert said == ["Deleted, because no longer asked for: export csv."]
+    assert said == ["Deleted, because no longer part of the results: export csv."]
 
 
 def test_interrupted_it_goes_on_and_leaves_what_was_there(asked, tmp_path, monkeypatch):
@@ -113,9 +107,9 @@ def test_probabilities_are_enough_and_nothing_is_encoded(asked, tmp_path):
 
 @pytest.mark.parametrize("method", [name for name in DETECTORS.names if name not in ("zero_shot", "prompts")])
 def test_every_detector_judges_stored_features(asked, method):
-    result = detect(asked(method=method, corrupt="symmetric:0.1"))
+    result = detect(asked(method=method, noise="symmetric:0.1"))
     assert result.issues.method.startswith(method)
-    assert result.found["against_truth"]["average_precision"] > 0.4
+    assert result.summary.against_truth["average_precision"] > 0.4
 
 
 def test_texts_are_judged_by_probabilities_or_features(tmp_path):
@@ -124,15 +118,15 @@ def test_texts_are_judged_by_probabilities_or_features(tmp_path):
     np.save(tmp_path / "p.npy", np.eye(2)[np.arange(20) % 2] * 0.8 + 0.1)
     options = {"train": str(path), "out": tmp_path / "out"}
     result = detect(
-        load_detect_config(command_line=options | {"probs": tmp_path / "p.npy", "export": ["label-studio"]})
+        load_config(DetectConfig, options=options | {"probs": tmp_path / "p.npy", "export": ["label-studio"]})
     )
     assert json.loads(result.exports["label-studio"].read_text())[0]["data"]["text"].startswith("text ")
     with pytest.raises(BadData, match=r"holds texts, and no text encoder is here yet"):
-        detect(load_detect_config(command_line=options))
+        detect(load_config(DetectConfig, options=options))
 
 
 def test_stored_features_are_used_and_those_of_other_data_refused(asked, tmp_path, blobs):
-    extract_set(load_config(command_line={"train": str(blobs), "out": tmp_path / "features"}))
+    extract_features(load_config(ExtractConfig, options={"train": str(blobs), "out": tmp_path / "features"}))
     with_store = detect(asked(features=tmp_path / "features"))
     without = detect(asked(out=tmp_path / "other"))
     np.testing.assert_array_equal(with_store.issues.suspicion, without.issues.suspicion)
@@ -201,7 +195,7 @@ def test_a_file_of_somebody_else_is_not_replaced(asked, tmp_path):
 
 
 def test_a_cleaned_copy_trains(asked, tmp_path):
-    result = detect(asked(corrupt="symmetric:0.1", export=["cleaned-relabel", "cleaned-drop"]))
+    result = detect(asked(noise="symmetric:0.1", export=["cleaned-relabel", "cleaned-drop"]))
     relabelled = noiseproof.open_dataset(str(result.exports["cleaned-relabel"]))
     truth = np.arange(90) % 3
     given = result.issues.given_labels
@@ -213,7 +207,7 @@ def test_a_cleaned_copy_trains(asked, tmp_path):
 
 def test_the_command_tells_method_classes_suspects_and_files(asked, tmp_path, blobs):
     out = tmp_path / "issues"
-    words = f"detect --train {blobs} --out {out} --cache {tmp_path / 'cache'} --corrupt symmetric:0.1"
+    words = f"detect --train {blobs} --out {out} --cache {tmp_path / 'cache'} --noise symmetric:0.1"
     words += " --method neighbours --method-option k=5 --export csv --export cleaned-drop"
     done = CliRunner().invoke(app, words.split())
     assert done.exit_code == 0, done.output
@@ -227,7 +221,4 @@ def test_the_command_tells_method_classes_suspects_and_files(asked, tmp_path, bl
 
 
 def test_help_names_every_format():
-    (said,) = (
-        each.help for each in inspect.get_annotations(detect_command, eval_str=True)["export"].__metadata__
-    )
-    assert all(name in said for name in FORMATS)
+    assert all(name in DetectConfig.model_fields["export"].description for name in FORMATS)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from noiseproof import estimate_transition
-from noiseproof.config.run import load_config
+from noiseproof.config.run import RunConfig
+from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.detect.transition_estimate import TransitionEstimate
 from noiseproof.heads.estimators import load_head
@@ -19,7 +20,7 @@ from noiseproof.pipelines.inputs import open_parts
 def losses(**changed):
     """(loss, options) of each head of a run."""
     overrides = changed.pop("overrides", ())
-    config = load_config(overrides=overrides, command_line={"train": "x.npz", "out": "run"} | changed)
+    config = load_config(RunConfig, overrides=overrides, options={"train": "x.npz", "out": "run"} | changed)
     specs = {head.name: head.build()[0].spec().training for head in variants(config)}
     return {name: (each.loss, dict(each.loss_options)) for name, each in specs.items()}
 
@@ -50,7 +51,7 @@ def test_a_head_of_its_own_loss_keeps_nothing_of_the_runs():
 def test_the_file_says_the_same(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("train: x.npz\nout: run\nloss: taylor\nloss_options: {order: 3}\n")
-    config = load_config(file)
+    config = load_config(RunConfig, file)
     assert variants(config)[0].build()[0].spec().training.loss_options == (("order", 3),)
 
 

@@ -42,7 +42,7 @@ def test_corrupted_copies_are_out_of_domain_sets_under_either_spelling(configure
 
 def test_views_are_of_the_training_part_only(configured, tmp_path):
     train = save_table(tmp_path / "t.csv", ["label"])
-    parts = open_parts(configured(train=train, ood=[], views=2))
+    parts = open_parts(configured(train=train, ood=[], views=2), views=2)
     assert len({view.fingerprint for view in parts.views}) == 2
     for view in parts.views:
         assert view.ids.tolist() == parts.train.dataset.ids.tolist()
@@ -69,7 +69,7 @@ def test_note_says_that_two_evaluation_sets_are_one(configured, other_blobs):
 def test_notes_say_whose_true_labels_are_not_known(configured, tmp_path):
     train = save_table(tmp_path / "t.csv", ["label", "true"])
     other = save_table(tmp_path / "other.csv", ["label"])
-    known = {"train": train, "label": "label", "corrupt": None, "ood": []}
+    known = {"train": train, "label": "label", "noise": None, "ood": []}
     config = configured(**known, clean_label="true")
     assert notes(config, open_parts(config)) == []
     test = save_table(tmp_path / "test.csv", ["label", "true"])
@@ -78,7 +78,7 @@ def test_notes_say_whose_true_labels_are_not_known(configured, tmp_path):
     config = configured(**{**known, "ood": [other]}, test=test, clean_label="true", test_label="label")
     unknown = "The true labels of the evaluation sets are not known: accuracy is against labels as given."
     assert unknown in notes(config, open_parts(config))
-    config = configured(**{**known, "corrupt": "symmetric:0.5"})
+    config = configured(**{**known, "noise": "symmetric:0.5"})
     assert notes(config, open_parts(config)) == [  # one note: two would contradict each other
         "Labels as your data has them count as right: of what heads learn from those before noise was put "
         "in, of the evaluation sets those that accuracy is against. Whether they are right is not known."
@@ -86,7 +86,7 @@ def test_notes_say_whose_true_labels_are_not_known(configured, tmp_path):
 
 
 def test_noise_on_top_of_labels_that_are_wrong_already_is_refused(configured):
-    with pytest.raises(InvalidArgument, match=r"`corrupt` and `clean_label` are both given; allowed: one"):
+    with pytest.raises(InvalidArgument, match=r"`noise` and `clean_label` are both given; allowed: one"):
         configured(clean_label="labels")
 
 
@@ -104,7 +104,7 @@ def test_true_labels_that_a_test_set_lacks_name_the_option(configured, tmp_path,
     changed = {
         "train": train,
         "ood": [],
-        "corrupt": None,
+        "noise": None,
         "label": "label",
         "clean_label": "true",
         role: other,
@@ -119,7 +119,7 @@ def test_true_labels_are_no_option_of_a_folder_of_classes(configured, tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name / "a.png")
-    changed = {"train": train, "ood": [], "label": "label", "clean_label": "true", "corrupt": None}
+    changed = {"train": train, "ood": [], "label": "label", "clean_label": "true", "noise": None}
     with pytest.raises(InvalidArgument, match=r"`label` is 'true'; .* Next: --test-label .* auto to find it"):
         open_parts(configured(**changed, test=str(tmp_path / "photos")))
 

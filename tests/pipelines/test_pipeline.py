@@ -60,7 +60,7 @@ def test_card_says_what_was_done(configured):
     assert card["backbone"]["dim"] == 8
     assert {"numpy", "torch", "noiseproof"} <= card["versions"].keys()
     assert card["detection"]["num_wrong"] == 14
-    assert card["config"]["corrupt"] == {"kind": "symmetric", "rate": 0.2, "class_map": None}
+    assert card["config"]["noise"] == {"kind": "symmetric", "rate": 0.2, "class_map": None}
 
 
 def test_every_label_of_the_training_data_is_checked_also_held_out_ones(configured, blobs):
@@ -86,7 +86,7 @@ def test_every_label_of_the_training_data_is_checked_also_held_out_ones(configur
 
 
 def test_wrong_label_in_the_held_out_part_is_found(configured, blobs):
-    plain = configured(corrupt=None, heads="linear")
+    plain = configured(noise=None, heads="linear")
     row = int(open_parts(plain).tests[0].rows[0])
     with np.load(blobs) as archive:
         arrays = dict(archive)
@@ -307,7 +307,7 @@ def test_head_that_is_left_out_is_deleted(configured):
     said = []
     pipeline.run(config, say=said.append)
     assert {path.name.split("-")[0] for path in (config.out / "heads").iterdir()} == {"linear"}
-    assert "Deleted, because no longer part of this run: head mlp, head nmtune." in said
+    assert "Deleted, because no longer part of the results: head mlp, head nmtune." in said
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains all seeds at once")
@@ -318,12 +318,12 @@ def test_seed_that_is_left_out_is_deleted(configured):
     assert sorted(path.name for path in (config.out / "heads").iterdir()) == [
         "mlp-seed0.json", "mlp-seed0.safetensors",
     ]  # fmt: skip
-    assert "Deleted, because no longer part of this run: seed-1-of-mlp." in said
+    assert "Deleted, because no longer part of the results: seed-1-of-mlp." in said
 
 
 def test_more_labels_noise_does_not_encode_again(configured):
     pipeline.run(configured())
-    card = pipeline.run(configured(corrupt="symmetric:0.4")).card
+    card = pipeline.run(configured(noise="symmetric:0.4")).card
     assert card["encoder_passes"] == 0
     assert card["data"][0]["label_noise"]["asked_rate"] == pytest.approx(0.4)
 
@@ -352,7 +352,7 @@ def test_evaluation_uses_the_true_labels_where_they_are_known(configured, blobs)
     noisy = (arrays["labels"] + 1) % 3  # every given label is wrong
     np.savez(blobs, **arrays, noisy=noisy)
     thorough = {"linear": {"epochs": 100, "learning_rate": 0.1, "max_steps": None}}
-    config = configured(label="noisy", clean_label="labels", corrupt=None, ood=[], heads=thorough)
+    config = configured(label="noisy", clean_label="labels", noise=None, ood=[], heads=thorough)
     result = pipeline.run(config)
     assert all(row.metrics["accuracy"] < 0.2 for row in result.rows)
     assert result.card["notes"] == []
@@ -368,7 +368,7 @@ def test_a_mistake_of_the_loss_is_told_once_for_all_heads(configured):
 
 
 def test_note_says_that_the_test_labels_may_be_wrong(configured):
-    card = pipeline.run(configured(corrupt=None, heads="linear")).card
+    card = pipeline.run(configured(noise=None, heads="linear")).card
     assert card["notes"] == [
         "The true labels of the evaluation sets are not known: accuracy is against labels as given."
     ]
@@ -441,7 +441,7 @@ def test_images_with_shifts_views_and_thumbnails(configured, tmp_path, monkeypat
     monkeypatch.setattr(pipeline, "fit_heads", spy)
     photos = save_photos(tmp_path / "photos")
     config = configured(
-        train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, corrupt=None
+        train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, noise=None
     )
     result = pipeline.run(config)
     # all 16 images, two views of the 12 to train on, the 4 held-out ones under two shifts

@@ -7,7 +7,8 @@ import pytest
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.text_towers import open_prompt_tower
-from noiseproof.config.run import load_detect_config
+from noiseproof.config.detect import DetectConfig
+from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.data.sources import open_dataset
@@ -35,7 +36,7 @@ def asked(tmp_path, images):
 
     def make(**changed):
         options = {"train": images, "out": tmp_path / "issues", "cache": tmp_path / "cache"}
-        return load_detect_config(command_line=options | changed)
+        return load_config(DetectConfig, options=options | changed)
 
     return make
 

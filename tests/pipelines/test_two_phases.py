@@ -1,10 +1,4 @@
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from noiseproof.config.adapt import resolve_deft_settings, resolve_settings
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from noiseproof import DeftJob, deft, open_dataset
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.cli.main import app
-from noiseproof.config.adapt import resolve_deft_settings, resolve_settings
 from noiseproof.core.errors import BadData, CheckpointMismatch, InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.evaluate.results import read_results
@@ -31,7 +25,6 @@ from tiny_images import image_folder
 declare_missing_operators()
 pytest.importorskip("open_clip")
 pytest.importorskip("accelerate")
-PROGRAM = Path(__file__).parent / "deft_program.py"
 SMALL = ("epochs=2", "batch_size=4", "padding=1")
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on PyTorch, not ONNX Runtime")
 
@@ -280,33 +273,6 @@ def test_what_cannot_work_is_refused_before_any_work(job, tmp_path):
     with pytest.raises(BadData, match="which read the same"):
         deft(replace(job, train=str(names), test=None))
     assert not (job.out / "phase1.json").exists()
-
-
-@pytest.mark.slow
-def test_killed_at_random_points_it_ends_with_the_same_bytes(job, tmp_path, places):
-    def begin(out):
-        clip = str(Path(places[2].partition("/")[2]).parent)
-        command = [sys.executable, str(PROGRAM), job.train, job.test, str(tmp_path / out), clip]
-        paths = os.pathsep.join([str(PROGRAM.parents[1]), os.environ.get("PYTHONPATH", "")])
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths}
-        )
-
-    with begin("whole") as process:
-        assert process.communicate()[0].endswith("done\n")
-    chosen, num_killed = random.Random(0), 0
-    for _ in range(3):
-        with begin("killed") as process:
-            process.stdout.readline()
-            time.sleep(chosen.uniform(0, 0.05))
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-            num_killed += process.returncode == -signal.SIGKILL
-    assert num_killed
-    with begin("killed") as process:
-        assert process.communicate()[0].endswith("done\n")
-    for name in ("prompts.safetensors", "tuned.safetensors", "scores.parquet", "results.jsonl"):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
 
 
 def test_the_command_line_tells_what_was_selected(job):

@@ -5,6 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from noiseproof import open_dataset
+from noiseproof.backbones.packed import PackedNoise
+from noiseproof.backbones.zoo import zoo_card
 from noiseproof.cli.main import app
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.diagnose.signature import signature
@@ -88,10 +90,15 @@ def test_everything_as_json(encoders, photos):
 
 
 def test_known_encoders_are_those_of_the_zoo_by_default(encoders, photos, monkeypatch):
-    cards = {
-        name[4:]: {"objective": "supervised", "noise": {"asked_rate": rate}} for name, rate in RATES.items()
-    }
-    cards["pairs"] = {"objective": "image-text", "noise": {"asked_rate": 0.1}}
+    known = zoo_card("resnet8-noise0")
+
+    def card(objective, rate):
+        return known.model_copy(
+            update={"objective": objective, "noise": PackedNoise(kind="symmetric", asked_rate=rate)}
+        )
+
+    cards = {name[4:]: card("supervised", rate) for name, rate in RATES.items()}
+    cards["pairs"] = card("image-text", 0.1)
     monkeypatch.setattr(verdicts, "zoo_names", lambda: tuple(cards))
     monkeypatch.setattr(verdicts, "zoo_card", cards.__getitem__)
     assert verdicts.zoo_rates() == RATES

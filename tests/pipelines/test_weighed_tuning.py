@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from noiseproof.config.adapt import resolve_settings
 from safetensors.torch import load_file
 from torch import nn
 
 from noiseproof import FinetuneJob, finetune
-from noiseproof.config.adapt import resolve_settings
 from noiseproof.core.errors import BadData, InvalidArgument
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.robust.forward_mode import FusedBatchNorm
 from noiseproof.robust.meta_gradient import NetworkStep, _load_forward_mode
@@ -169,7 +169,7 @@ def test_the_meta_set_has_the_true_labels_and_no_example_of_the_rest():
     rng = np.random.default_rng(0)
     clean = np.repeat(np.arange(3), 10)
     ids = np.array([str(i) for i in range(30)])
-    data = Dataset(
+    data = LabelledDataset(
         "d", "features", list(rng.normal(size=(30, 2)).astype(np.float32)), ids,
         (clean + 1) % 3, ("a", "b", "c"), "f", clean_labels=clean,
     )  # fmt: skip

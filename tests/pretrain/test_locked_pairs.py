@@ -1,21 +1,24 @@
 """Image-text models of which only the projections are trained, on features that are computed once."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from changed import changed
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.image_text_models import build_pair
+from noiseproof.config.pretrain import PretrainConfig
+from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
-from noiseproof.pipelines.pretrain import Job, pretrain
+from noiseproof.pipelines.pretrain import pretrain as pretrain_aloud
 from noiseproof.pretrain.class_captions import TEMPLATES, caption, classifier_captions
 from noiseproof.pretrain.image_text import locked_image_tower
 from noiseproof.pretrain.locked_pair import LockedPair
-from noiseproof.pretrain.noisy_targets import NoiseRequest
-from noiseproof.pretrain.pretrain_settings import Settings, resolve
 from noiseproof.training.batches import MatrixBatches
 from noiseproof.training.order import Order, Share
 
@@ -29,14 +32,11 @@ for package in (
 ):
     pytest.importorskip(package)
 
-SETTINGS = Settings(
-    objective="image-text", model="lite0-minilm", image_size=224, reading="features", captions="classifier",
-    num_draws=3, epochs=2, batch_size=4, optimizer="adamw", learning_rate=0.001,
-)  # fmt: skip
+pretrain = partial(pretrain_aloud, quiet=True)
 
 
 @pytest.fixture
-def job(tmp_path):
+def config(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("tench", "teapot"):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -44,12 +44,16 @@ def job(tmp_path):
             pixels = rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
     photos = str(tmp_path / "photos")
-    return Job(SETTINGS, photos, photos, tmp_path / "out", cache=tmp_path / "cache", quiet=True)
+    return PretrainConfig(
+        objective="image-text", model="lite0-minilm", image_size=224, reading="features",
+        captions="classifier", num_draws=3, epochs=2, batch_size=4, optimizer="adamw", learning_rate=0.001,
+        train=photos, test=photos, out=tmp_path / "out", cache=tmp_path / "cache",
+    )  # fmt: skip
 
 
-def test_the_projections_are_trained_and_the_towers_are_not_among_the_weights(job):
-    card = pretrain(job)
-    weights = load_file(job.out / "model.safetensors")
+def test_the_projections_are_trained_and_the_towers_are_not_among_the_weights(config):
+    card = pretrain(config)
+    weights = load_file(config.out / "model.safetensors")
     assert {name: tuple(value.shape) for name, value in weights.items()} == {
         "logit_scale": (), "text.proj.weight": (128, 384), "visual.head.proj.weight": (128, 1280),
     }  # fmt: skip
@@ -58,21 +62,17 @@ def test_the_projections_are_trained_and_the_towers_are_not_among_the_weights(jo
     assert card["num_steps"] == 4
     assert card["preprocessing"]["crop_share"] == 0.875
     assert len(card["spectrum"]["singular_values"]) == 8
-    assert pretrain(job) == card
+    assert pretrain(config) == card
 
 
-def test_captions_of_the_data_can_be_learned_instead(job):
-    from dataclasses import replace
-
-    card = pretrain(replace(job, settings=SETTINGS.model_copy(update={"captions": "given", "num_draws": 8})))
+def test_captions_of_the_data_can_be_learned_instead(config):
+    card = pretrain(changed(config, captions="given", num_draws=8))
     assert card["facts"]["num_captions"] <= 2 * len(TEMPLATES)
 
 
-def test_noise_of_captions_that_a_classifier_gives_is_refused(job):
-    from dataclasses import replace
-
+def test_noise_of_captions_that_a_classifier_gives_is_refused(config):
     with pytest.raises(InvalidArgument, match="`captions` is 'classifier'; allowed: 'given' with noise"):
-        pretrain(replace(job, noise=NoiseRequest(rate=0.3)))
+        pretrain(changed(config, noise="captions:0.3"))
 
 
 def test_the_image_tower_of_the_pair_is_the_bundled_one():
@@ -87,8 +87,8 @@ def test_the_image_tower_of_the_pair_is_the_bundled_one():
         torch.testing.assert_close(of_features, pair.encode_image(images, normalize=True))
 
 
-def test_a_model_with_a_fresh_image_tower_has_no_features_to_learn_from():
-    settings = SETTINGS.model_copy(update={"model": "resnet8-minilm"})
+def test_a_model_with_a_fresh_image_tower_has_no_features_to_learn_from(config):
+    settings = changed(config, model="resnet8-minilm").settings
     with pytest.raises(InvalidArgument, match=r"`model` is 'resnet8-minilm'.*--model lite0-minilm"):
         locked_image_tower(settings)
 
@@ -97,7 +97,11 @@ def test_a_model_with_a_fresh_image_tower_has_no_features_to_learn_from():
 def test_settings_of_locked_towers_mean_nothing_elsewhere(override):
     name = override.partition("=")[0]
     with pytest.raises(InvalidArgument, match=f"`{name}` is .*, which means nothing without"):
-        resolve("pretrain-resnet8-cifar10", objective="supervised", overrides=[override])
+        load_config(
+            PretrainConfig,
+            options={"recipe": "pretrain-resnet8-cifar10", "objective": "supervised"},
+            overrides=[override, "train=a", "test=b", "out=c"],
+        )
 
 
 def test_a_classifier_gives_what_it_is_sure_of_and_draws_where_it_is_not():

@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.data.sources import open_dataset
-from noiseproof.pipelines.pretrain import Job, _batches
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pipelines.pretrain import _batches, _Job
 from noiseproof.pretrain.simclr import WithProjection, nt_xent, simclr_task
 from noiseproof.training.order import Share
 
@@ -77,13 +77,13 @@ def flat_views(tmp_path, reading, share):
         (tmp_path / name).mkdir(exist_ok=True)
         for number in range(8):
             Image.new("RGB", (40, 40), colour).save(tmp_path / name / f"{number}.png")
-    settings = Settings(
+    config = PretrainConfig(
         objective="simclr", model="resnet8_32px", image_size=32, epochs=1, batch_size=8, learning_rate=0.1,
-        reading=reading,
-    ).model_copy(update={"workers": 0})  # fmt: skip
-    data = open_dataset(str(tmp_path))
-    job = Job(settings, str(tmp_path), str(tmp_path), tmp_path / "out", quiet=True)
-    batches = _batches(job, simclr_task(settings, seed=0), data)
+        reading=reading, train=str(tmp_path), test=str(tmp_path), out=tmp_path / "out",
+    )  # fmt: skip
+    settings = config.settings.model_copy(update={"workers": 0})
+    task = simclr_task(settings, seed=0)
+    batches = _batches(_Job(config, settings, True), task, open_dataset(str(tmp_path)))
     (batch,) = batches.iterate(range(1), share)
     return torch.cat([batch["images_0"], batch["images_1"]])
 

@@ -8,7 +8,7 @@ from noiseproof.core.errors import InvalidArgument, UnknownName
 from noiseproof.core.rng import isolated
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.pretrain.image_towers import image_tower
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.pretrain.supervised import supervised_loss, supervised_task
 
 declare_missing_operators()
@@ -20,7 +20,7 @@ def settings(**values):
         "objective": "supervised", "model": "resnet8_32px", "image_size": 32, "epochs": 1, "batch_size": 4,
         "learning_rate": 0.1,
     }  # fmt: skip
-    return Settings(**(base | values))
+    return PretrainSettings(**(base | values))
 
 
 class Fixed(torch.nn.Module):

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from noiseproof.core.errors import DamagedFile, MissingFile
+from noiseproof.core.errors import DamagedFile, MissingFile, OtherSchema
 from noiseproof.report.run_folder import load_run
 
 
@@ -77,6 +77,13 @@ def test_a_spectrum_without_values_is_named(fake_run):
     with pytest.raises(
         DamagedFile, match=r"spectrum\.json' is not what a run writes: KeyError: 'singular_values'"
     ):
+        load_run(path)
+
+
+def test_a_spectrum_of_a_newer_version_is_named(fake_run):
+    path = fake_run()
+    change_json(path / "spectrum.json", lambda entries: entries[0].update(schema=7))
+    with pytest.raises(OtherSchema, match=r"spectrum.json' has schema 7; .* reads schema 1. Next: install a"):
         load_run(path)
 
 

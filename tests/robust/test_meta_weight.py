@@ -13,7 +13,7 @@ from noiseproof.robust.meta_loss import MetaWeightLoss, current_rate
 from noiseproof.robust.weight_net import WeightNet, WeightNetOptions
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import ArrayBatches, Normaliser
-from noiseproof.training.loop import CHECKPOINT, LOG, Plan, accelerator_for, train
+from noiseproof.training.loop import CHECKPOINT, LOG, TrainingSchedule, accelerator_for, train
 from noiseproof.training.order import Order
 
 pytest.importorskip("accelerate")
@@ -58,9 +58,10 @@ def run(folder, *, stop_at=None, num_steps=NUM_STEPS, silent=False, **options):
         return loss(model, batch)
 
     train(
-        model, batches(), observed, optimizer, plan=Plan(num_steps, seed=1, checkpoint_steps=2, log_steps=1),
+        model, batches(), observed, optimizer,
+        schedule=TrainingSchedule(num_steps, seed=1, checkpoint_steps=2, log_steps=1),
         accelerator=accelerator_for("float32"), folder=folder, identity={}, quiet=True,
-        companions={"weights": loss},
+        stateful={"weights": loss},
     )  # fmt: skip
     return model, loss
 

@@ -18,6 +18,15 @@ def save_clouds(path: Path, *, n: int, seed: int, spread: float = 1.0, turned: i
     return path
 
 
+def save_data(folder: Path) -> Path:
+    """The files that {data} of the small recipe stands for."""
+    folder.mkdir()
+    save_clouds(folder / "a.npz", n=60, seed=1)
+    save_clouds(folder / "b.npz", n=45, seed=2)
+    save_clouds(folder / "far.npz", n=30, seed=3, spread=3.0)
+    return folder
+
+
 def small_recipe(**changed):
     """The keys of a recipe that is computed in a second."""
     values = {
@@ -36,6 +45,24 @@ def small_recipe(**changed):
 def write_recipe(path: Path, **changed) -> Path:
     path.write_text(yaml.safe_dump(small_recipe(**changed), sort_keys=False))
     return path
+
+
+def small_study(folder: Path, out: str = "out", *, data: Path, say=lambda line: None, **changed):
+    """A finished start of the study of the small recipe with changed keys, in a folder."""
+    from noiseproof.study.recipe import load_recipe
+    from noiseproof.study.study import run_study
+
+    recipe = load_recipe(write_recipe(folder / "recipe.yaml", **changed))
+    return run_study(recipe, out=folder / out, cache=folder / "cache", data=data, say=say)
+
+
+def request_keys(recipe, *kinds):
+    """Request keys of a recipe's rows, of these kinds of measures only, if given."""
+    from noiseproof.study.compute import requests_of
+    from noiseproof.study.grid import Grid
+
+    requests = requests_of(Grid(recipe))
+    return [one.key for one in requests if not kinds or isinstance(one.measure, kinds)]
 
 
 def facts(folder):

@@ -7,13 +7,14 @@ import pytest
 from clouds import small_recipe
 
 from noiseproof.evaluate.detection import DetectionMetrics
-from noiseproof.study.figures.pretraining import FIGURES
+from noiseproof.study.figures.study_figures import FIGURES
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures.detectors import asked_detection, detections
-from noiseproof.study.recipe import Recipe
-from noiseproof.study.results import found_in
+from noiseproof.study.measures.detector_measure import DetectorMeasure
+from noiseproof.study.measures.measure import PendingRow
+from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import DetectionRow
-from noiseproof.study.tables.detectors import ARENA_TABLES
+from noiseproof.study.study_results import collect_results
+from noiseproof.study.tables.detector_tables import ARENA_TABLES
 
 METRICS = DetectionMetrics(
     precision=0.5, recall=0.4, f1=0.44, clean_precision=0.9, clean_recall=0.95, clean_f1=0.92, auroc=0.8,
@@ -21,12 +22,12 @@ METRICS = DetectionMetrics(
     transition_error=0.1, calibration_error=0.02, num_flagged=20, num_wrong=25,
 )  # fmt: skip
 TASKS = {
-    "people": {"train": "{data}/p.npz", "label": "x", "clean_label": "y", "label_noise": ["none"]},
+    "people": {"train": "{data}/p.npz", "label": "x", "clean_label": "y", "noise": ["none"]},
     "clouds": {"train": "{data}/a.npz"},
 }
 SETTINGS = {
     "tasks": TASKS,
-    "label_noise": ["symmetric:0.2", "symmetric:0.4"],
+    "noise": ["symmetric:0.2", "symmetric:0.4"],
     "heads": {},
     "seeds": 3,
     "detectors": {"auto": {}, "aum": {}, "same": {"method": "leave_one_out"}, "cleanlab-5-fold": {}},
@@ -47,15 +48,15 @@ SECONDS = {"auto": 2.0, "aum": 1.0, "same": 2.0, "cleanlab-5-fold": 8.0}
 
 
 def invented_rows(recipe, *, but=()):
-    grid = Grid(recipe)
-    for place in detections(grid):
+    measure = DetectorMeasure(Grid(recipe))
+    for place in measure.places():
         key = (place.task, None if place.noise is None else place.noise.rate)
-        asked, values = asked_detection(grid, place), PRECISION[key][place.detector]
+        asked, values = measure.request_key(place), PRECISION[key][place.detector]
         if (key, place.detector) in but:
             continue
         seconds = SECONDS[place.detector] * (4 if key[0] == "people" else 1)
-        yield DetectionRow(
-            cell=asked, asked=asked, share=1.0, **place.coordinates(), method="m", num_examples=100,
+        yield PendingRow(place, asked, asked).row(
+            DetectionRow, method="m", num_examples=100,
             realised_rate=key[1] or 0.16, wall_s=2 * seconds, cpu_s=seconds, notes=[],
             metrics=DetectionMetrics(
                 **(METRICS.to_json() | {"average_precision": values[place.seed]})
@@ -66,8 +67,8 @@ def invented_rows(recipe, *, but=()):
 
 
 def found_of(*, but=(), **changed):
-    recipe = Recipe(**small_recipe(**(SETTINGS | changed)))
-    return found_in(invented_rows(recipe, but=but), recipe)
+    recipe = StudyRecipe(**small_recipe(**(SETTINGS | changed)))
+    return collect_results(invented_rows(recipe, but=but), recipe)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +210,7 @@ def test_the_figure_has_a_panel_per_set_and_a_line_per_detector(found):
 def test_many_detectors_are_drawn_in_several_figures_with_the_first_in_each():
     names = {f"d{i}": {"method": "leave_one_out"} for i in range(8)}
     PRECISION["clouds", 0.2].update({name: [0.5, 0.6, 0.7] for name in names})
-    changed = {"tasks": {"clouds": TASKS["clouds"]}, "label_noise": ["symmetric:0.2"]}
+    changed = {"tasks": {"clouds": TASKS["clouds"]}, "noise": ["symmetric:0.2"]}
     SECONDS.update(dict.fromkeys(names, 1.0))
     drawn = FIGURES["detectors"](found_of(**changed, detectors={"auto": {}} | names))
     assert [one.name for one in drawn] == ["detectors-symmetric-1", "detectors-symmetric-2"]
@@ -219,10 +220,10 @@ def test_many_detectors_are_drawn_in_several_figures_with_the_first_in_each():
 
 def test_a_mean_is_not_of_those_settings_alone_in_which_there_is_a_value(found):
     """Where nothing is flagged there is no precision: that of the others would be of something else."""
-    rows = list(invented_rows(Recipe(**small_recipe(**SETTINGS))))
+    rows = list(invented_rows(StudyRecipe(**small_recipe(**SETTINGS))))
     first = next(place for place, row in enumerate(rows) if row.noise_rate == 0.2 and row.detector == "aum")
     rows[first] = replace(rows[first], metrics=replace(METRICS, precision=None))
-    table = ARENA_TABLES["arena-kinds"](found_in(rows, found.recipe))
+    table = ARENA_TABLES["arena-kinds"](collect_results(rows, found.recipe))
     shown_rows = {tuple(row[:2]): dict(zip(table.columns, row, strict=True)) for row in shown(table)}
     assert shown_rows["symmetric", "aum"]["precision"] == "–"
     assert shown_rows["symmetric", "auto"]["precision"] == "50.0 ± 0.0"

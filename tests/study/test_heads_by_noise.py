@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from invented import invented
 
-from noiseproof.study.tables.accuracy import TABLES
+from noiseproof.study.tables.study_tables import TABLES
 
 NOISES = ["none", "pair:0.4"]
 HEADS = {"linear": {}, "mlp": {}, "nmtune": {}}
@@ -12,7 +12,7 @@ HEADS = {"linear": {}, "mlp": {}, "nmtune": {}}
 
 def small(**changed):
     values = {
-        "heads": HEADS, "label_noise": NOISES, "backbones": ["a"], "tasks": {"digits": {"train": "d"}},
+        "heads": HEADS, "noise": NOISES, "backbones": ["a"], "tasks": {"digits": {"train": "d"}},
         "settings": {"s": {}, "t": {"epochs": 5}},
     }  # fmt: skip
     return invented(**values | changed)
@@ -26,7 +26,7 @@ def test_differences_by_hand():
     }  # fmt: skip
     for (noise, head), values in scores.items():
         for seed, value in enumerate(values):
-            found.cells.loc[found.select(noise=noise, head=head, seed=seed).index, "score"] = value
+            found.head_rows.loc[found.select(noise=noise, head=head, seed=seed).index, "score"] = value
     table = TABLES["heads-by-noise"](found)
     assert table.columns == ("encoder", "setting", "head", "none", "pair 0.4", "mean")
     (row,) = table.rows
@@ -38,7 +38,7 @@ def test_differences_by_hand():
 def test_differences_are_those_of_a_slow_loop():
     found = small(backbones=["a", "b"])
     table = TABLES["heads-by-noise"](found)
-    cells = found.cells.to_dict("records")
+    cells = found.head_rows.to_dict("records")
     assert len(table.rows) == 2 * 2 * 2  # encoders, settings, heads but the first
     for encoder, setting, head, *values in table.rows:
         for noise, cell in zip([*NOISES, None], values, strict=True):

@@ -6,9 +6,9 @@ from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.pipelines.pretrain import Job, pretrain
 from noiseproof.pretrain.noisy_targets import NoiseRequest
 from noiseproof.pretrain.pretrain_settings import Settings
-from noiseproof.study.recipe import Recipe
-from noiseproof.study.results import over_seeds
+from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.study import run_study
+from noiseproof.study.study_results import over_seeds
 
 declare_missing_operators()
 pytest.importorskip("timm")
@@ -45,7 +45,7 @@ def test_five_rates_of_noise_are_carried_to_tables_with_intervals(encoders, tmp_
         {"name": f"timm:resnet8_32px@{path}", "label": f"{100 * rate:g} %", "family": "digits", "noise": rate}
         for rate, path in encoders.items()
     ]
-    recipe = Recipe(
+    recipe = StudyRecipe(
         name="a17", claim="As found.", source="nobody", command="none", minutes=1, hardware="2 cores",
         needs="nothing", expected="as found", backbones=backbones, seeds=3, max_steps=40, limit=500,
         tasks={"digits": {"train": "sklearn:digits", "shifts": ["blur", "contrast"]}},
@@ -54,8 +54,8 @@ def test_five_rates_of_noise_are_carried_to_tables_with_intervals(encoders, tmp_
     )  # fmt: skip
     result = run_study(recipe, out=tmp_path / "study", cache=tmp_path / "cache")
     assert result.outcome.failures == {}
-    found = result.found
-    assert len(found.cells) == len(RATES) * 3 * 3 * 3  # encoders x heads x seeds x sets
+    found = result.results
+    assert len(found.head_rows) == len(RATES) * 3 * 3 * 3  # encoders x heads x seeds x sets
     assert [one.noise for one in found.encoders] == list(RATES)
     for encoder in found.encoders:
         for head in ("linear", "mlp", "nmtune"):

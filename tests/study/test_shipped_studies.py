@@ -4,14 +4,16 @@ import pytest
 
 from noiseproof.data.shifts.shifts import shift_names
 from noiseproof.data.sources import PREFIXES, SOURCES
-from noiseproof.study.figures.pretraining import FIGURES
+from noiseproof.study.compute import num_results, requests_of
+from noiseproof.study.figures.study_figures import FIGURES
 from noiseproof.study.grid import Grid
 from noiseproof.study.recipe import NOT_RUN, load_recipe, shipped_recipes
-from noiseproof.study.study import num_results, run_study
-from noiseproof.study.tables.accuracy import TABLES
+from noiseproof.study.study import run_study
+from noiseproof.study.tables.study_tables import TABLES
 
 RECIPES = list(shipped_recipes())
 PAPERS = {"paper1": "arXiv:2309.17002", "paper2": "arXiv:2104.08984", "paper3": "arXiv:2409.19696"}
+QUICK = {"paper1-influence", "paper2-tolerant-human", "paper3-adaptation"}  # run before every commit
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 
@@ -24,6 +26,8 @@ def test_all_recipes_are_there():
     of_paper_3 = ("arena", "adaptation", "detection", "tuning")
     names = {"paper1": of_paper_1, "paper2": of_paper_2, "paper3": of_paper_3}
     assert {f"{paper}-{one}" for paper, own in names.items() for one in own} == set(RECIPES)
+    assert {name.split("-")[0] for name in QUICK} == set(names)
+    assert set(RECIPES) >= QUICK
 
 
 @every_recipe
@@ -38,7 +42,7 @@ def test_a_recipe_says_what_it_claims_and_how_to_check_it(name):
     assert set(recipe.tables) <= set(TABLES)
     assert set(recipe.figures) <= set(FIGURES)
     assert recipe.seeds >= 3
-    assert num_results(Grid(recipe)) > 0
+    assert num_results(requests_of(Grid(recipe))) > 0
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if load_recipe(name).small])
@@ -49,7 +53,7 @@ def test_the_small_scale_asks_the_same_of_fewer_images(name):
     assert full.limit is None
     assert full.tunings.keys() == small.tunings.keys()
     assert full.backbones == small.backbones
-    assert num_results(Grid(small)) <= num_results(Grid(full))
+    assert num_results(requests_of(Grid(small))) <= num_results(requests_of(Grid(full)))
 
 
 @every_recipe
@@ -87,12 +91,14 @@ def test_the_sets_of_the_paper_are_those_of_the_suites():
         assert task.metric == row.metric
 
 
-@every_recipe
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in RECIPES]
+)
 def test_a_recipe_runs_at_toy_size(name, tmp_path):
     recipe = load_recipe(name, scale="toy")
     result = run_study(recipe, out=tmp_path / "out", cache=tmp_path / "cache")
     assert not result.outcome.failures
-    assert result.found.num_results == num_results(Grid(recipe))
+    assert result.results.num_results == num_results(requests_of(Grid(recipe)))
     written = {path.stem for path in (tmp_path / "out" / "tables").glob("*.tex")}
     assert written == set(recipe.tables)
     assert bool(list((tmp_path / "out").glob("figures/*.png"))) == bool(recipe.figures)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from invented import invented
 
-from noiseproof.study.figures.pretraining import FIGURES
-from noiseproof.study.results import paired, per_seed
-from noiseproof.study.tables.accuracy import TABLES
+from noiseproof.study.figures.study_figures import FIGURES
+from noiseproof.study.study_results import paired, per_seed
+from noiseproof.study.tables.study_tables import TABLES
 
 FALL = -0.2 * 0.05  # the formula of `invented`: 5 % of noise out of domain
 
@@ -18,8 +18,8 @@ def found():
 
 def without(found, **which):
     """The same without the cells that have all of these values."""
-    lacking = np.logical_and.reduce([found.cells[name] == value for name, value in which.items()])
-    return type(found)(found.recipe, found.cells[~lacking], found.spectra)
+    lacking = np.logical_and.reduce([found.head_rows[name] == value for name, value in which.items()])
+    return type(found)(found.recipe, found.head_rows[~lacking], found.spectra)
 
 
 def row_of(table, *names):
@@ -66,7 +66,7 @@ def test_a_head_that_lacks_the_hardest_task_is_not_ahead(found):
 def test_only_the_encoder_without_noise_is_the_reference(found):
     noisy = without(found, backbone="zoo:a-0")
     spectra = [row for row in noisy.spectra if row.backbone != "zoo:a-0"]
-    table = TABLES["influence"](type(found)(found.recipe, noisy.cells, spectra))
+    table = TABLES["influence"](type(found)(found.recipe, noisy.head_rows, spectra))
     own = row_of(table, "supervised", "5 %", "mlp")
     assert (own[4].text, own[6].text) == ("–", "–")
     assert own[3].value is not None
@@ -81,7 +81,7 @@ def solved(scores):
     )  # fmt: skip
     for (encoder, head), values in scores.items():
         for seed, value in enumerate(values):
-            found.cells.loc[found.select(backbone=encoder, head=head, seed=seed).index, "score"] = value
+            found.head_rows.loc[found.select(backbone=encoder, head=head, seed=seed).index, "score"] = value
     return found
 
 
@@ -131,7 +131,7 @@ def test_settings_are_compared_with_the_first():
         settings={"paper": {}, "other": {"epochs": 5}, "third": {"epochs": 6}}, heads={"nmtune": {}},
         tasks={"digits": {"train": "d"}},
     )  # fmt: skip
-    found.cells["score"] = found.cells["setting"].map({"paper": 0.5, "other": 0.51, "third": 0.48})
+    found.head_rows["score"] = found.head_rows["setting"].map({"paper": 0.5, "other": 0.51, "third": 0.48})
     table = TABLES["settings-compared"](found)
     assert [(row[0].text, row[1].text, row[2].text) for row in table.rows] == [
         ("other against paper", "digits", "+1.00"), ("other against paper", "mean", "+1.00"),
@@ -141,7 +141,7 @@ def test_settings_are_compared_with_the_first():
 
 
 def test_colours_of_noise_by_noise_are_differences_on_common_places():
-    found = invented(label_noise=["none", "symmetric:0.4"], heads={"linear": {}})
+    found = invented(noise=["none", "symmetric:0.4"], heads={"linear": {}})
     lacking = without(found, backbone="zoo:a-20", task="cifar10")
     whole, short = (
         np.asarray(FIGURES["noise-x-noise"](one)[0].figure.axes[0].images[0].get_array())
@@ -153,7 +153,7 @@ def test_colours_of_noise_by_noise_are_differences_on_common_places():
 
 def test_without_a_clean_encoder_noise_by_noise_has_numbers_and_no_colours():
     encoders = [{"name": f"zoo:a-{noise}", "family": "supervised", "noise": noise / 100} for noise in (5, 10)]
-    found = invented(label_noise=["none", "symmetric:0.4"], heads={"linear": {}}, backbones=encoders)
+    found = invented(noise=["none", "symmetric:0.4"], heads={"linear": {}}, backbones=encoders)
     (drawn,) = FIGURES["noise-x-noise"](found)
     axis = drawn.figure.axes[0]
     assert np.isnan(np.asarray(axis.images[0].get_array(), float)).all()
@@ -164,8 +164,8 @@ def test_without_a_clean_encoder_noise_by_noise_has_numbers_and_no_colours():
 
 def test_the_influence_of_pre_training_is_read_from_labels_without_noise():
     few = {"heads": {"linear": {}}, "tasks": {"digits": {"train": "d"}}}
-    alone = invented(label_noise=["symmetric:0.6"], **few)
-    both = invented(label_noise=["none", "symmetric:0.6"], **few)
+    alone = invented(noise=["symmetric:0.6"], **few)
+    both = invented(noise=["none", "symmetric:0.6"], **few)
     for table in (TABLES["influence"](both), FIGURES["influence"](both)[0]):
         notes = " ".join(table.notes) if hasattr(table, "notes") else table.caption
         assert "Only results without noise in the labels" in notes
@@ -197,7 +197,7 @@ def test_the_influence_of_pre_training_is_read_from_labels_without_noise():
 )
 def test_a_table_names_each_axis_that_it_does_not_show(name, hidden):
     found = invented(
-        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], label_noise=["none", "pair:0.2"],
+        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], noise=["none", "pair:0.2"],
         settings={"s": {}, "t": {"epochs": 5}}, seeds=2, tasks={"p": {"train": "p", "ood": ["q"]}},
     )  # fmt: skip
     (note,) = [one for one in TABLES[name](found).notes if one.startswith("Mean over")]
@@ -216,7 +216,7 @@ def test_a_table_names_each_axis_that_it_does_not_show(name, hidden):
 )
 def test_a_caption_names_each_axis_that_the_figure_does_not_show(name, hidden):
     found = invented(
-        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], label_noise=["none", "pair:0.2"],
+        heads={"linear": {}, "mlp": {}}, shares=[0.1, 0.5], noise=["none", "pair:0.2"],
         settings={"s": {}, "t": {"epochs": 5}}, seeds=2, tasks={"p": {"train": "p", "ood": ["q"]}},
     )  # fmt: skip
     caption = FIGURES[name](found)[0].caption

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from clouds import small_recipe
+from clouds import request_keys, small_recipe
 
 from noiseproof.core.errors import InvalidArgument, NoiseproofError
 from noiseproof.detect.detectors import TABLE, has_inputs, is_random
@@ -12,16 +12,19 @@ from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.labels import corrupt_labels
-from noiseproof.study.compute import num_missing
+from noiseproof.study.compute import num_missing, num_results, requests_of
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures import detectors as detections
-from noiseproof.study.recipe import Recipe, load_recipe
+from noiseproof.study.measures import detector_measure
+from noiseproof.study.measures.detector_measure import DetectorMeasure
+from noiseproof.study.measures.head_measure import HeadMeasure
+from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
+from noiseproof.study.recipe import StudyRecipe, load_recipe
 from noiseproof.study.rows import DetectionRow, read_rows
-from noiseproof.study.study import num_results, plan_study
+from noiseproof.study.study import plan_study
 
 SMALL = {
     "tasks": {"b": {"train": "{data}/b.npz", "test": "{data}/a.npz"}},
-    "label_noise": ["symmetric:0.4"],
+    "noise": ["symmetric:0.4"],
     "heads": {},
     "detectors": {"auto": None, "near": {"method": "neighbours", "options": {"k": 5}}},
 }
@@ -48,8 +51,8 @@ def test_a_row_per_encoder_task_noise_seed_and_detector(start):
     assert not result.outcome.failures
     places = [(row.task, row.noise_kind, row.seed, row.detector) for row in rows_of(result)]
     assert places == [("b", "symmetric", seed, name) for seed in (0, 1) for name in ("auto", "near")]
-    assert result.found.num_results == result.outcome.num_computed == 4
-    assert num_results(Grid(result.found.recipe)) == 4
+    assert result.results.num_results == result.outcome.num_computed == 4
+    assert num_results(requests_of(Grid(result.results.recipe))) == 4
     written = {path.name for path in (result.folder / "tables").iterdir()}
     assert {"arena.md", "arena-summary.csv", "arena-compared.tex", "arena-differences.md"} <= written
     page = result.page.read_text()
@@ -90,18 +93,21 @@ def test_a_line_is_read_back_as_the_row_it_was(start):
 def test_where_nothing_is_drawn_one_row_stands_for_all_seeds():
     detectors = {"auto": {}, "aum": {}, "fusion": {}, "still": {
         "method": "fusion", "options": {"methods": ["leave_one_out", "neighbours"]}}}  # fmt: skip
-    recipe = small_recipe(detectors=detectors, heads={}, seeds=3, label_noise=["none", "symmetric:0.4"])
-    grid = Grid(Recipe(**recipe))
+    recipe = small_recipe(detectors=detectors, heads={}, seeds=3, noise=["none", "symmetric:0.4"])
+    grid = Grid(StudyRecipe(**recipe))
     seeds = {}
-    for place in detections.detections(grid, task="a"):
+    for place in places_of_a(grid):
         seeds.setdefault((place.noise is not None, place.detector), []).append(place.seed)
     assert {name: own for (is_noisy, name), own in seeds.items() if not is_noisy} == {
         "auto": [0], "aum": [0, 1, 2], "fusion": [0, 1, 2], "still": [0],
     }  # fmt: skip
     assert all(own == [0, 1, 2] for (is_noisy, _), own in seeds.items() if is_noisy)
-    after = Grid(Recipe(**recipe, downstream=True))  # the probe draws its weights
-    assert all(len(list(detections.detections(each, task="a"))) for each in (grid, after))
-    assert sum(1 for _ in detections.detections(after, task="a")) == 4 * 2 * 3
+    after = Grid(StudyRecipe(**recipe, downstream=True))  # the probe draws its weights
+    assert len(places_of_a(after)) == 4 * 2 * 3
+
+
+def places_of_a(grid):
+    return [place for place in DetectorMeasure(grid).places() if place.task == "a"]
 
 
 @pytest.mark.parametrize("method", [name for name in TABLE if has_inputs(("features",), name, {})])
@@ -120,7 +126,7 @@ def test_labels_as_they_came_are_held_against_the_true_column(start, data):
     given[:9] = (given[:9] + 1) % 3
     np.savez(data / "b.npz", **(saved | {"labels": given, "truth": saved["labels"]}))
     tasks = {"b": SMALL["tasks"]["b"] | {"label": "labels", "clean_label": "truth", "test_label": "labels"}}
-    (row, *_) = rows_of(start(**(SMALL | {"tasks": tasks, "label_noise": ["none"]})))
+    (row, *_) = rows_of(start(**(SMALL | {"tasks": tasks, "noise": ["none"]})))
     assert (row.metrics.num_wrong, row.realised_rate, row.noise_kind) == (9, 0.2, None)
 
 
@@ -142,21 +148,21 @@ def test_downstream_is_the_probe_on_all_on_the_selected_and_relabelled(start, da
 
 
 def test_nothing_is_left_to_learn_from_where_too_much_is_flagged(start, monkeypatch):
-    real = detections.find_label_issues
+    real = detector_measure.find_label_issues
 
     def flags_all(*args, **options):
         issues = real(*args, **options)
         issues.is_issue[:] = True
         return issues
 
-    monkeypatch.setattr(detections, "find_label_issues", flags_all)
+    monkeypatch.setattr(detector_measure, "find_label_issues", flags_all)
     (row, *_) = rows_of(start(**SMALL, downstream=True))
     assert row.accuracy_selected is None
     assert row.accuracy_all is not None
 
 
 def test_killed_between_it_goes_on_and_computes_nothing_twice(start, monkeypatch):
-    whole, calls, real = facts_of(start("whole", **SMALL)), [], detections.find_label_issues
+    whole, calls, real = facts_of(start("whole", **SMALL)), [], detector_measure.find_label_issues
 
     def dies(*args, **options):
         calls.append(options["seed"])
@@ -165,11 +171,11 @@ def test_killed_between_it_goes_on_and_computes_nothing_twice(start, monkeypatch
         return real(*args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(detections, "find_label_issues", dies)
+        patch.setattr(detector_measure, "find_label_issues", dies)
         with pytest.raises(KeyboardInterrupt):
             start(**SMALL)
     monkeypatch.setattr(
-        detections,
+        detector_measure,
         "find_label_issues",
         lambda *args, **options: calls.append("again") or real(*args, **options),
     )
@@ -185,32 +191,32 @@ def test_an_extended_study_computes_the_new_rows_only(start):
     assert plan_study(load_of(more), out=before.folder).num_missing == 2 + 3
     after = start(**more)
     assert after.outcome.num_computed == 2 + 3
-    assert after.found.num_results == 9
+    assert after.results.num_results == 9
 
 
 def load_of(changed):
-    return Recipe(**small_recipe(**changed))
+    return StudyRecipe(**small_recipe(**changed))
 
 
 def test_detectors_beside_heads_leave_the_addresses_of_heads(start):
     heads = {"heads": {"linear": {}}, "detectors": {}}
-    plain, both = Grid(load_of(SMALL | heads)), Grid(load_of(SMALL | {"heads": {"linear": {}}}))
-    assert list(plain.all_asked()) == list(both.all_asked())
-    assert list(detections.asked_detections(plain)) == []
+    plain, both = load_of(SMALL | heads), load_of(SMALL | {"heads": {"linear": {}}})
+    assert request_keys(plain) == request_keys(both, SpectrumMeasure, HeadMeasure)
     result = start(**(SMALL | {"heads": {"linear": {}}}))
-    assert (len(result.found.cells), len(result.found.detections)) == (2, 4)
-    assert num_missing(both, {row.asked for row in read_rows(result.folder / "study.jsonl")}) == 0
+    assert (len(result.results.head_rows), len(result.results.detections)) == (2, 4)
+    existing = {row.request_key for row in read_rows(result.folder / "study.jsonl")}
+    assert num_missing(requests_of(Grid(both)), existing) == 0
 
 
 def test_a_detector_that_cannot_run_costs_its_own_rows_only(start, monkeypatch):
-    real = detections.find_label_issues
+    real = detector_measure.find_label_issues
 
     def fails(*args, **options):
         if options["method"] == "neighbours":
             raise ValueError("no neighbours")
         return real(*args, **options)
 
-    monkeypatch.setattr(detections, "find_label_issues", fails)
+    monkeypatch.setattr(detector_measure, "find_label_issues", fails)
     result = start(**SMALL, tables=["arena-summary"])
     (said,) = [reason for reason in result.outcome.failures if "no neighbours" in reason]
     assert "symmetric:0.4, near: ValueError" in said
@@ -245,31 +251,28 @@ def test_what_does_not_exist_is_refused_before_anything_is_computed(start, detec
 def test_a_task_may_have_noise_of_its_own():
     tasks = {
         "noisy": {"train": "{data}/a.npz"},
-        "real": {"train": "{data}/b.npz", "label": "x", "clean_label": "y", "label_noise": ["none"]},
+        "real": {"train": "{data}/b.npz", "label": "x", "clean_label": "y", "noise": ["none"]},
     }
-    recipe = load_of(
-        {"tasks": tasks, "label_noise": ["symmetric:0.2", "symmetric:0.4"], "heads": {"linear": {}}}
-    )
+    recipe = load_of({"tasks": tasks, "noise": ["symmetric:0.2", "symmetric:0.4"], "heads": {"linear": {}}})
     assert recipe.noises_of("real") == (None,)
     assert (
         [one.rate for one in recipe.noises_of("noisy")] == [0.2, 0.4] == [one.rate for one in recipe.noises]
     )
-    assert {(fit.task, fit.noise is None) for fit in Grid(recipe).fits()} == {
+    assert {(fit.task, fit.noise is None) for fit in HeadMeasure(Grid(recipe)).places()} == {
         ("noisy", False),
         ("real", True),
     }
-    tasks["real"]["label_noise"] = ["symmetric:0.2"]
+    tasks["real"]["noise"] = ["symmetric:0.2"]
     with pytest.raises(ValueError, match="no one truth"):
         load_of({"tasks": tasks, "heads": {"linear": {}}})
 
 
 def test_addresses_are_those_of_before_where_noise_is_not_told_by_task():
     task = {"a": {"train": "{data}/a.npz"}}
-    own = {"a": {"train": "{data}/a.npz", "label_noise": ["symmetric:0.2"]}}
+    own = {"a": {"train": "{data}/a.npz", "noise": ["symmetric:0.2"]}}
     heads = {"heads": {"linear": {}}}
-    first = Grid(load_of({"tasks": task, "label_noise": ["symmetric:0.2"], **heads}))
-    second = Grid(load_of({"tasks": own, **heads}))
-    assert list(first.all_asked()) == list(second.all_asked())
+    first = load_of({"tasks": task, "noise": ["symmetric:0.2"], **heads})
+    assert request_keys(first) == request_keys(load_of({"tasks": own, **heads}))
 
 
 def test_a_study_needs_something_to_do():
@@ -301,4 +304,4 @@ def test_recipe_files_say_a_detector_by_its_name_alone(tmp_path):
 )
 def test_only_features_in_the_space_of_the_text_go_with_a_text_tower(backbone, layer, has_text):
     recipe = load_of({"backbones": [{"name": backbone, "layer": layer}], "heads": {"linear": {}}})
-    assert ("text_tower" in detections.at_hand(recipe)) == has_text
+    assert ("text_tower" in detector_measure.inputs_of(recipe)) == has_text

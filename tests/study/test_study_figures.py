@@ -4,14 +4,14 @@ from invented import invented
 
 from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import png, svg
-from noiseproof.study.figures.pretraining import FIGURES
+from noiseproof.study.figures.study_figures import FIGURES
 
 
 @pytest.fixture(scope="module")
 def found():
     tasks = {"digits": {"train": "d"}, "photo": {"train": "p", "ood": ["q"]}}
     return invented(
-        shares=[0.5, 1.0], label_noise=["none", "symmetric:0.2", "symmetric:0.4", "pair:0.4"], tasks=tasks,
+        shares=[0.5, 1.0], noise=["none", "symmetric:0.2", "symmetric:0.4", "pair:0.4"], tasks=tasks,
     )  # fmt: skip
 
 
@@ -19,7 +19,7 @@ def found():
 def portrayed():
     encoders = [{"name": f"zoo:a-{n}", "family": "supervised", "noise": n / 100} for n in (0, 20)]
     return invented(
-        backbones=encoders, tasks={"digits": {"train": "d"}}, label_noise=["none", "symmetric:0.4"],
+        backbones=encoders, tasks={"digits": {"train": "d"}}, noise=["none", "symmetric:0.4"],
         figures=list(FIGURES),
     )  # fmt: skip
 
@@ -63,10 +63,10 @@ def test_the_same_numbers_give_the_same_bytes():
 def test_an_axis_of_shares_ends_where_shares_end(name, monkeypatch):
     """Three seeds of which one is far off have an interval that reaches beyond 100 %."""
     monkeypatch.setattr(
-        "noiseproof.study.figures.pretraining.over_seeds", lambda *_: Interval(0.97, 0.2, (0.97,))
+        "noiseproof.study.figures.study_figures.over_seeds", lambda *_: Interval(0.97, 0.2, (0.97,))
     )
     monkeypatch.setattr("noiseproof.study.figures.curves.over_seeds", lambda *_: Interval(0.97, 0.2, (0.97,)))
-    (drawn, *_) = FIGURES[name](invented(tasks={"digits": {"train": "d"}}, label_noise=["none", "pair:0.4"]))
+    (drawn, *_) = FIGURES[name](invented(tasks={"digits": {"train": "d"}}, noise=["none", "pair:0.4"]))
     axes = [axis for axis in drawn.figure.axes if axis.get_ylabel().endswith("in %")]
     assert axes
     for axis in axes:

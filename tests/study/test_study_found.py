@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from invented import invented, invented_recipe
 
-from noiseproof.study.results import found_in, over_seeds, per_seed
+from noiseproof.study.study_results import collect_results, over_seeds, per_seed
 
 
 @pytest.fixture(scope="module")
 def found():
-    return invented(shares=[0.5, 1.0], label_noise=["none", "symmetric:0.4"])
+    return invented(shares=[0.5, 1.0], noise=["none", "symmetric:0.4"])
 
 
 def test_means_are_solved_by_hand(found):
-    cells = found.cells.head(0).copy()
+    cells = found.head_rows.head(0).copy()
     rows = [  # seed, task, place, value
         (0, "a", 0, 0.2), (0, "a", 1, 0.4), (0, "b", 2, 0.9),
         (1, "a", 0, 0.4), (1, "a", 1, 0.6), (1, "b", 2, 0.5),
@@ -45,8 +45,8 @@ def test_means_equal_those_of_a_slow_loop(found):
 
 def test_a_value_that_was_not_asked_for_has_no_mean():
     without = invented(has_head_spectra=False)
-    assert over_seeds(without.cells, "entropy_nats") is None
-    assert over_seeds(without.cells.head(0), "score") is None
+    assert over_seeds(without.head_rows, "entropy_nats") is None
+    assert over_seeds(without.head_rows.head(0), "score") is None
 
 
 def test_encoders_of_a_family_come_from_clean_to_noisy(found):
@@ -63,7 +63,7 @@ def test_selection_by_place(found):
 
 def test_the_score_is_the_metric_of_the_task():
     found = invented(tasks={"digits": {"train": "d", "metric": "mean_per_class_accuracy"}})
-    assert (found.cells["score"] == found.cells["mean_per_class_accuracy"]).all()
+    assert (found.head_rows["score"] == found.head_rows["mean_per_class_accuracy"]).all()
 
 
 def test_repeats_of_an_encoder_are_one_encoder():
@@ -94,7 +94,7 @@ def test_a_spectrum_of_repeats_has_an_interval_over_them():
     rows = [
         replace(row, entropy_nats=value) for row, value in zip(found.spectra, (3.0, 3.3, 3.6), strict=True)
     ]
-    mean = type(found)(found.recipe, found.cells, rows).spectrum_mean(
+    mean = type(found)(found.recipe, found.head_rows, rows).spectrum_mean(
         found.encoders[0], "entropy_nats", domain="id"
     )
     # s = 0.3 and t for 2 degrees of freedom = 4.302653
@@ -102,15 +102,17 @@ def test_a_spectrum_of_repeats_has_an_interval_over_them():
 
 
 def test_the_accuracy_of_pre_training_is_that_of_the_recipe_or_the_card():
-    from noiseproof.backbones.zoo import accuracy_of, zoo_card
+    from noiseproof.backbones.zoo import zoo_card
 
     names = ["zoo:resnet8-noise0", "zoo:resnet8-noise5"]
-    of_cards = [accuracy_of(zoo_card(name.removeprefix("zoo:")))[1] for name in names]
+    of_cards = [zoo_card(name.removeprefix("zoo:")).result[1] for name in names]
     repeated = {"name": names[0], "repeats": names[1:], "noise": 0.0}
     found = invented(backbones=[repeated, "features:"], seeds=2, tasks={"digits": {"train": "d"}})
     assert found.pretraining_accuracy(found.encoders[0]) == pytest.approx(np.mean(of_cards))
     assert found.pretraining_accuracy(found.encoders[1]) is None
     # It can be changed in the recipe without computing anything: the rows do not hold it.
-    again = found_in(found.spectra, invented_recipe(backbones=[{**repeated, "accuracy": 0.5}], seeds=2))
+    again = collect_results(
+        found.spectra, invented_recipe(backbones=[{**repeated, "accuracy": 0.5}], seeds=2)
+    )
     assert again.pretraining_accuracy(again.encoders[0]) == 0.5
     assert "pretraining_accuracy" not in found.spectra[0].to_json()

@@ -1,41 +1,51 @@
 import pytest
-from clouds import small_recipe
+from clouds import request_keys, small_recipe
 
+from noiseproof.study.compute import num_results, requests_of
 from noiseproof.study.grid import Evaluation, Grid
-from noiseproof.study.recipe import Recipe
+from noiseproof.study.measures.head_measure import HeadMeasure
+from noiseproof.study.recipe import StudyRecipe
 
 
 def grid(**changed):
-    return Grid(Recipe(**small_recipe(**changed)))
+    return Grid(StudyRecipe(**small_recipe(**changed)))
+
+
+def heads(g):
+    return HeadMeasure(g)
 
 
 def first(g):
-    fit = next(g.fits())
-    return g.asked(fit, g.evaluations(fit.task)[0])
+    return heads(g).request_key(next(heads(g).places()))
 
 
 def test_cells_are_counted_by_hand():
     # a has two evaluation sets, b one: 3 x (2 heads x 2 settings x 2 seeds x 3 shares x 2 noises)
-    g = grid(
-        settings={"s": {}, "t": {"epochs": 5}}, shares=[0.1, 0.5, 1.0], label_noise=["none", "symmetric:0.2"]
-    )
-    assert g.num_cells == 3 * 2 * 2 * 2 * 3 * 2
-    assert len(list(g.fits(task="b"))) == 48
-    asked = list(g.all_asked())
-    assert len(asked) == len(set(asked)) == g.num_cells + 3  # and a spectrum of each set
+    g = grid(settings={"s": {}, "t": {"epochs": 5}}, shares=[0.1, 0.5, 1.0], noise=["none", "symmetric:0.2"])
+    requests = requests_of(g)
+    assert num_results(requests) == 3 * 2 * 2 * 2 * 3 * 2
+    assert len([place for place in heads(g).places() if place.task == "b"]) == 48
+    keys = [one.key for one in requests]
+    assert len(keys) == len(set(keys)) == num_results(requests) + 3  # and a spectrum of each set
 
 
 def test_each_seed_uses_the_repeat_of_its_number():
     g = grid(backbones=[{"name": "x", "repeats": ["y", "z"]}, "w"], seeds=2)
-    assert [(encoder.name, name) for encoder, name in g.backbones] == [("x", "x"), ("x", "y"), ("w", "w")]
+    assert [(one.name, one.name_for(seed)) for one, seed in g.repeats()] == [
+        ("x", "x"), ("x", "y"), ("w", "w")
+    ]  # fmt: skip
     x, w = g.recipe.backbones
-    assert {(fit.seed, fit.backbone) for fit in g.fits(encoder=x)} == {(0, "x"), (1, "y")}
-    assert {(fit.seed, fit.coordinates()["backbone"]) for fit in g.fits(encoder=w)} == {(0, "w"), (1, "w")}
-    assert {fit.seed for fit in g.fits(encoder=x, backbone="y")} == {1}
-    assert len(list(g.all_asked())) == len(set(g.all_asked())) == g.num_cells + 3 * 3
+    places = list(heads(g).places())
+    assert {(one.seed, one.backbone) for one in places if one.encoder == x} == {(0, "x"), (1, "y")}
+    assert {(one.seed, one.coordinates()["backbone"]) for one in places if one.encoder == w} == {
+        (0, "w"), (1, "w"),
+    }  # fmt: skip
+    assert {one.seed for one in places if one.backbone == "y"} == {1}
+    keys = request_keys(g.recipe)
+    assert len(keys) == len(set(keys)) == len(places) + 3 * 3
     # A seed that the first encoder serves has the address it had without repeats.
     alone = grid(backbones=["x"], seeds=1)
-    assert set(alone.all_asked()) <= set(g.all_asked())
+    assert set(request_keys(alone.recipe)) <= set(keys)
 
 
 def test_evaluation_sets_are_in_the_order_in_which_they_are_opened():
@@ -48,7 +58,7 @@ def test_evaluation_sets_are_in_the_order_in_which_they_are_opened():
 
 def test_a_setting_adds_its_options_to_those_of_the_head():
     g = grid(heads={"strong": {"kind": "nmtune", "weight_svd": 0.1}}, settings={"s": {"weight_cov": 0.2}})
-    variant = g.variant(next(g.fits()))
+    variant = g.variant(next(heads(g).places()))
     assert variant.kind == "nmtune"
     assert variant.options["weight_svd"] == 0.1
     assert variant.options["weight_cov"] == 0.2
@@ -78,7 +88,8 @@ def test_whatever_decides_a_result_is_part_of_what_is_asked(changed):
 def test_a_shift_is_asked_of_its_test_set():
     def asked(**changed):
         g = grid(tasks={"a": {"train": "x", "shifts": ["blur"], **changed}})
-        return g.asked(next(g.fits()), g.evaluations("a")[1])
+        shifted = [one for one in heads(g).places() if one.evaluation == g.evaluations("a")[1]]
+        return heads(g).request_key(shifted[0])
 
     assert asked() != asked(test="y") != asked(test="z")
 

@@ -19,7 +19,7 @@ def result(start):
     encoders = [{"name": "features:", "noise": 0.1, "family": "given"}]
     return start(
         backbones=encoders, tables=["models", "noise-x-noise"], figures=["influence", "singular-values"],
-        label_noise=["none", "symmetric:0.4"], claim="Noise <hurts> & helps.",
+        noise=["none", "symmetric:0.4"], claim="Noise <hurts> & helps.",
     )  # fmt: skip
 
 
@@ -57,5 +57,5 @@ def test_tables_are_written_in_three_formats(result):
 def test_a_second_start_writes_the_same_tables(start, result):
     before = {path: path.read_bytes() for path in (result.folder / "tables").iterdir()}
     encoders = [{"name": "features:", "noise": 0.1, "family": "given"}]
-    start(backbones=encoders, tables=["models", "noise-x-noise"], label_noise=["none", "symmetric:0.4"])
+    start(backbones=encoders, tables=["models", "noise-x-noise"], noise=["none", "symmetric:0.4"])
     assert {path: path.read_bytes() for path in before} == before

@@ -1,21 +1,25 @@
 import json
+import shutil
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from clouds import facts, save_clouds
+from clouds import facts, request_keys, save_clouds, save_data, small_study
 
 from noiseproof.diagnose.curvature import curvature
 from noiseproof.diagnose.maps import feature_map
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.loss_surface import loss_surface
-from noiseproof.pipelines import corrupt as corruption
-from noiseproof.study import compute as run
+from noiseproof.noise.labels import corrupt_labels
+from noiseproof.study.compute import num_missing, requests_of
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures import heads as train
-from noiseproof.study.measures import portraits
-from noiseproof.study.measures.portraits import asked_portraits
-from noiseproof.study.recipe import Recipe
+from noiseproof.study.measures import curvature_measure, map_measure
+from noiseproof.study.measures import head_trainer as train
+from noiseproof.study.measures.curvature_measure import CurvatureMeasure
+from noiseproof.study.measures.head_measure import HeadMeasure
+from noiseproof.study.measures.map_measure import MapMeasure
+from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
+from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import CurvatureRow, MapRow, StudyLog, read_rows
 
 BOTH = {"figures": ["feature-maps", "curvature"]}
@@ -23,10 +27,33 @@ SMALL = {
     "backbones": [{"name": "features:", "noise": 0.1, "family": "given"}],
     "tasks": {"b": {"train": "{data}/b.npz", "test": "{data}/a.npz"}},
     "heads": {"linear": {}},
-    "label_noise": ["none", "symmetric:0.4"],
+    "noise": ["none", "symmetric:0.4"],
 }
 WITH_BOTH = SMALL | BOTH
 PINNED = ["83c0b2c3ad4151fe2ba4618f53931090", "2aeafaa8a5f02580d64b87b65ed06656"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A study with both figures, to be looked at and not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    return small_study(folder, data=save_data(folder / "data"), **WITH_BOTH)
+
+
+@pytest.fixture
+def restart(finished, start, tmp_path):
+    """As `start`, in a copy of the finished study."""
+    shutil.copytree(finished.folder.parent, tmp_path, dirs_exist_ok=True)
+    return start
+
+
+NOISES = {"noise": ["none", "symmetric:0.4", "symmetric:0.2"]}
+
+
+@pytest.fixture(scope="module")
+def facts_of_three_noises(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return facts(small_study(folder, data=save_data(folder / "data"), **(WITH_BOTH | NOISES)).folder)
 
 
 def rows_of(result, kind):
@@ -39,8 +66,8 @@ def counted(monkeypatch, module, name):
     return calls
 
 
-def test_a_study_with_both_figures_ends_in_pictures(start):
-    result = start(**WITH_BOTH)
+def test_a_study_with_both_figures_ends_in_pictures(finished):
+    result = finished
     assert not result.outcome.failures
     names = {path.stem for path in (result.folder / "figures").glob("*.png")}
     assert names == {
@@ -54,8 +81,8 @@ def test_a_study_with_both_figures_ends_in_pictures(start):
     assert "labels with symmetric 0.4 noise" in page
 
 
-def test_map_of_the_test_set_is_the_one_of_the_diagnosis(start, data):
-    (row,) = [row for row in rows_of(start(**WITH_BOTH), MapRow) if row.noise_kind is None]
+def test_map_of_the_test_set_is_the_one_of_the_diagnosis(finished, data):
+    (row,) = [row for row in rows_of(finished, MapRow) if row.noise_kind is None]
     saved = np.load(data / "a.npz")
     found = feature_map(saved["features"], max_points=1000)
     assert row.rows == list(range(60))
@@ -66,34 +93,32 @@ def test_map_of_the_test_set_is_the_one_of_the_diagnosis(start, data):
     assert row.map.explained == pytest.approx(found.explained)
 
 
-def test_map_with_noise_is_of_the_training_set_by_true_and_given_label(start, data):
-    (row,) = [row for row in rows_of(start(**WITH_BOTH), MapRow) if row.noise_kind == "symmetric"]
+def test_map_with_noise_is_of_the_training_set_by_true_and_given_label(finished, data):
+    (row,) = [row for row in rows_of(finished, MapRow) if row.noise_kind == "symmetric"]
     saved = np.load(data / "b.npz")
-    noisy = corruption.corrupt_labels(saved["labels"], kind="symmetric", rate=0.4, num_classes=3, seed=0)
+    noisy = corrupt_labels(saved["labels"], kind="symmetric", rate=0.4, num_classes=3, seed=0)
     assert row.given == noisy.given.tolist()
     assert row.clean == saved["labels"].tolist()
     assert np.array(row.linear) == pytest.approx(feature_map(saved["features"]).linear, rel=1e-4)
 
 
 def test_maps_have_at_most_so_many_points(start, monkeypatch):
-    monkeypatch.setattr(portraits, "MAX_POINTS", 12)
+    monkeypatch.setattr(map_measure, "MAX_POINTS", 12)
     row = rows_of(start(**WITH_BOTH), MapRow)[0]
     assert len(row.rows) == len(row.given) == len(row.linear) == len(row.neighbours) == 12
     assert row.num_examples == 60
 
 
-def test_curvature_is_that_of_the_head_on_its_noisy_labels(start, data):
+def test_curvature_is_that_of_the_head_on_its_noisy_labels(finished, data):
     import torch
 
-    rows = rows_of(start(**WITH_BOTH), CurvatureRow)
+    rows = rows_of(finished, CurvatureRow)
     assert [(row.noise_kind, row.seed) for row in rows] == [
         (kind, seed) for kind in (None, "symmetric") for seed in (0, 1)
     ]
     row = rows[-1]
     saved = np.load(data / "b.npz")
-    given = corruption.corrupt_labels(
-        saved["labels"], kind="symmetric", rate=0.4, num_classes=3, seed=1
-    ).given
+    given = corrupt_labels(saved["labels"], kind="symmetric", rate=0.4, num_classes=3, seed=1).given
     head = LinearProbe(max_steps=6, seed=1).fit(saved["features"], given)
     parameters, summed = loss_surface(head)
     batch = (torch.from_numpy(saved["features"].astype(np.float64)), torch.from_numpy(given))
@@ -104,30 +129,28 @@ def test_curvature_is_that_of_the_head_on_its_noisy_labels(start, data):
     assert row.realised_rate == pytest.approx(18 / 45)
 
 
-def test_started_again_nothing_is_computed(start, monkeypatch):
-    first = start(**WITH_BOTH)
-    before = (first.folder / "study.jsonl").read_bytes()
+def test_started_again_nothing_is_computed(finished, restart, monkeypatch):
+    before = (finished.folder / "study.jsonl").read_bytes()
     calls = [
         counted(monkeypatch, module, name)
         for module, name in (
-            (train, "fit_heads"), (portraits, "feature_map"), (portraits, "fitted_curvature"),
+            (train, "fit_heads"), (map_measure, "feature_map"), (curvature_measure, "fitted_curvature"),
         )
     ]  # fmt: skip
-    again = start(**WITH_BOTH)
+    again = restart(**WITH_BOTH)
     assert calls == [[], [], []]
     assert (again.folder / "study.jsonl").read_bytes() == before
 
 
-def test_an_extended_study_computes_the_new_portraits_only(start, monkeypatch):
-    start(**WITH_BOTH)
-    maps = counted(monkeypatch, portraits, "feature_map")
-    curvatures = counted(monkeypatch, portraits, "fitted_curvature")
-    start(**(WITH_BOTH | {"seeds": 3, "label_noise": ["none", "symmetric:0.4", "symmetric:0.2"]}))
+def test_an_extended_study_computes_the_new_portraits_only(restart, monkeypatch):
+    maps = counted(monkeypatch, map_measure, "feature_map")
+    curvatures = counted(monkeypatch, curvature_measure, "fitted_curvature")
+    restart(**(WITH_BOTH | {"seeds": 3} | NOISES))
     assert len(maps) == 1  # of the new noise
     assert len(curvatures) == 3 + 2  # all seeds of the new noise, the new seed of the others
 
 
-def test_a_study_asked_for_portraits_later_keeps_its_rows_and_adds_them(start, monkeypatch):
+def test_a_study_asked_for_portraits_later_keeps_its_rows_and_adds_them(start, finished, monkeypatch):
     before = start(**SMALL)
     lines = (before.folder / "study.jsonl").read_text().splitlines()
     fits = counted(monkeypatch, train, "fit_heads")
@@ -137,13 +160,15 @@ def test_a_study_asked_for_portraits_later_keeps_its_rows_and_adds_them(start, m
     assert [json.loads(line)["row"] for line in grown[len(lines) :]] == ["map"] * 2 + ["curvature"] * 4
     assert sum(len(call[0]) for call in fits) == 4
     assert after.outcome.num_computed == 0
-    assert facts(after.folder) == facts(start("at-once", **WITH_BOTH).folder)
+    assert facts(after.folder) == facts(finished.folder)
 
 
 @pytest.mark.parametrize("num_calls", [1, 3])
-@pytest.mark.parametrize("name", ["feature_map", "fitted_curvature"])
-def test_killed_between_it_goes_on(start, monkeypatch, name, num_calls):
-    calls, real = [], getattr(portraits, name)
+@pytest.mark.parametrize(
+    ("module", "name"), [(map_measure, "feature_map"), (curvature_measure, "fitted_curvature")]
+)
+def test_killed_between_it_goes_on(start, facts_of_three_noises, monkeypatch, module, name, num_calls):
+    calls, real = [], getattr(module, name)
 
     def dies(*args, **options):
         calls.append(args)
@@ -151,13 +176,11 @@ def test_killed_between_it_goes_on(start, monkeypatch, name, num_calls):
             raise KeyboardInterrupt
         return real(*args, **options)
 
-    noises = {"label_noise": ["none", "symmetric:0.4", "symmetric:0.2"]}
-    whole = facts(start("whole", **(WITH_BOTH | noises)).folder)
     with monkeypatch.context() as patch:
-        patch.setattr(portraits, name, dies)
+        patch.setattr(module, name, dies)
         with pytest.raises(KeyboardInterrupt):
-            start(**(WITH_BOTH | noises))
-    assert facts(start(**(WITH_BOTH | noises)).folder) == whole
+            start(**(WITH_BOTH | NOISES))
+    assert facts(start(**(WITH_BOTH | NOISES)).folder) == facts_of_three_noises
 
 
 def test_a_map_that_cannot_be_made_costs_nothing_else(start, data):
@@ -167,25 +190,25 @@ def test_a_map_that_cannot_be_made_costs_nothing_else(start, data):
     ((reason, count),) = result.outcome.failures.items()
     assert "feature map, none: All examples have the same features" in reason
     assert count == 1
-    assert len(result.found.cells) == 4
-    assert len(result.found.curvatures) == 4
+    assert len(result.results.head_rows) == 4
+    assert len(result.results.curvatures) == 4
 
 
 def test_a_curvature_that_cannot_be_had_leaves_the_results_of_its_head(start, monkeypatch):
-    real = portraits.fitted_curvature
+    real = curvature_measure.fitted_curvature
 
     def fails_for_seed_0(*args, seed, **options):
         if seed == 0:
             raise ValueError("no eigenvalues")
         return real(*args, seed=seed, **options)
 
-    monkeypatch.setattr(portraits, "fitted_curvature", fails_for_seed_0)
+    monkeypatch.setattr(curvature_measure, "fitted_curvature", fails_for_seed_0)
     result = start(**WITH_BOTH)
     ((reason, count),) = result.outcome.failures.items()
     assert "curvature of linear: ValueError: no eigenvalues" in reason
     assert count == 2
-    assert len(result.found.cells) == 4
-    assert [row.seed for row in result.found.curvatures] == [1, 1]
+    assert len(result.results.head_rows) == 4
+    assert [row.seed for row in result.results.curvatures] == [1, 1]
     monkeypatch.undo()
     assert not start(**WITH_BOTH).outcome.failures
 
@@ -194,7 +217,7 @@ def test_heads_whose_loss_depends_on_the_training_have_none(start, monkeypatch):
     heads = {"heads": {"linear": {}, "forgetful": {"kind": "linear", "loss": "elr"}}}
     result = start(**(WITH_BOTH | heads))
     assert not result.outcome.failures
-    assert {row.head for row in result.found.curvatures} == {"linear"}
+    assert {row.head for row in result.results.curvatures} == {"linear"}
     fits = counted(monkeypatch, train, "fit_heads")
     start(**(WITH_BOTH | heads))
     assert fits == []
@@ -202,14 +225,14 @@ def test_heads_whose_loss_depends_on_the_training_have_none(start, monkeypatch):
 
 def test_with_two_views_the_curvature_is_of_the_first(start, monkeypatch):
     fits = counted(monkeypatch, train, "fit_heads")
-    seen, real = [], portraits.fitted_curvature
+    seen, real = [], curvature_measure.fitted_curvature
 
     def spy(head, blocks, given, *, seed):
         blocks = list(blocks)
         seen.append(np.concatenate([rows for _, rows in blocks]))
         return real(head, blocks, given, seed=seed)
 
-    monkeypatch.setattr(portraits, "fitted_curvature", spy)
+    monkeypatch.setattr(curvature_measure, "fitted_curvature", spy)
     start(
         backbones=["zoo:resnet8-noise0"], tasks={"digits": {"train": "sklearn:digits"}}, limit=60, views=2,
         heads={"linear": {}}, seeds=1, figures=["curvature"],
@@ -224,29 +247,31 @@ def test_who_does_not_ask_has_none_and_the_addresses_of_before():
         "needs": "n", "expected": "e", "backbones": ["features:"], "seeds": 1, "heads": {"linear": {}},
         "tasks": {"a": {"train": "{data}/a.npz"}},
     }  # fmt: skip
-    plain, both = Grid(Recipe(**values)), Grid(Recipe(**values, figures=("feature-maps", "curvature")))
-    assert list(asked_portraits(plain)) == []
-    assert len(list(asked_portraits(both))) == 2
-    # As the version before this one had them: results that are there must be found.
-    assert list(both.all_asked()) == list(plain.all_asked()) == PINNED
+    plain, both = StudyRecipe(**values), StudyRecipe(**values, figures=("feature-maps", "curvature"))
+    assert request_keys(plain, MapMeasure, CurvatureMeasure) == []
+    assert len(request_keys(both, MapMeasure, CurvatureMeasure)) == 2
+    # As earlier versions have them: existing results must be found.
+    assert request_keys(both, SpectrumMeasure, HeadMeasure) == request_keys(plain) == PINNED
 
 
-def test_changed_data_make_new_portraits_and_changed_back_the_old_ones_count(start, data, monkeypatch):
-    first = start(**WITH_BOTH)
+def test_changed_data_make_new_portraits_and_changed_back_the_old_ones_count(
+    finished, restart, data, monkeypatch
+):
     old = (data / "a.npz").read_bytes()
     save_clouds(data / "a.npz", n=60, seed=9)
-    changed = start(**WITH_BOTH)
-    assert changed.found.maps[0].cell != first.found.maps[0].cell
-    assert changed.found.maps[1].cell == first.found.maps[1].cell  # of the training set, which is b
+    changed = restart(**WITH_BOTH)
+    assert changed.results.maps[0].result_key != finished.results.maps[0].result_key
+    of_the_training_set = [one.results.maps[1].result_key for one in (changed, finished)]
+    assert of_the_training_set[0] == of_the_training_set[1]  # which is b
     (data / "a.npz").write_bytes(old)
-    maps = counted(monkeypatch, portraits, "feature_map")
-    assert start(**WITH_BOTH).found.maps == first.found.maps
+    maps = counted(monkeypatch, map_measure, "feature_map")
+    assert restart(**WITH_BOTH).results.maps == finished.results.maps
     assert maps == []
 
 
 def test_missing_heads_of_a_plan_are_those_without_curvature(start):
     result = start(**SMALL)
-    asked = {row.asked for row in StudyLog(result.folder).rows}
-    assert run.num_missing(Grid(result.found.recipe), asked) == 0
-    wanted = result.found.recipe.model_copy(update={"figures": ("curvature",)})
-    assert run.num_missing(Grid(wanted), asked) == 4
+    existing = {row.request_key for row in StudyLog(result.folder).rows}
+    assert num_missing(requests_of(Grid(result.results.recipe)), existing) == 0
+    wanted = result.results.recipe.model_copy(update={"figures": ("curvature",)})
+    assert num_missing(requests_of(Grid(wanted)), existing) == 4

@@ -4,7 +4,7 @@ from clouds import small_recipe, write_recipe
 
 from noiseproof.core.errors import InvalidArgument, MissingFile, UnknownName
 from noiseproof.study.grid import Grid
-from noiseproof.study.recipe import Recipe, load_recipe, recipe_path, shipped_recipes
+from noiseproof.study.recipe import StudyRecipe, load_recipe, recipe_path, shipped_recipes
 
 
 @pytest.fixture
@@ -13,8 +13,8 @@ def written(tmp_path):
 
 
 def test_a_file_is_read_as_it_is(written):
-    recipe = load_recipe(written(label_noise=["none", "symmetric:0.4", 0.2], backbones=["features:"]))
-    assert [one and (one.kind, one.rate) for one in recipe.label_noise] == [
+    recipe = load_recipe(written(noise=["none", "symmetric:0.4", 0.2], backbones=["features:"]))
+    assert [one and (one.kind, one.rate) for one in recipe.noise] == [
         None, ("symmetric", 0.4), ("symmetric", 0.2),
     ]  # fmt: skip
     assert recipe.backbones[0].name == "features:"
@@ -48,7 +48,7 @@ def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(writt
     with pytest.raises(InvalidArgument, match=r"Unknown option 'famly'\. Did you mean 'family'"):
         load_recipe(written(backbones=encoders))
     with pytest.raises(InvalidArgument, match=r"Unknown option 'rat'\. Did you mean 'rate'"):
-        load_recipe(written(label_noise=[{"kind": "symmetric", "rat": 0.2}]))
+        load_recipe(written(noise=[{"kind": "symmetric", "rat": 0.2}]))
 
 
 @pytest.mark.parametrize(
@@ -56,27 +56,27 @@ def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(writt
     [
         {"backbones": ["features:", "features:"]},
         {"backbones": ["features:", {"name": "x", "repeats": ["y", "features:"]}]},
-        {"label_noise": ["symmetric:0.2", "symmetric:0.20"]},
+        {"noise": ["symmetric:0.2", "symmetric:0.20"]},
         {"shares": [0.5, 0.5]},
     ],
 )
 def test_an_entry_of_the_grid_that_is_there_twice_is_refused(changed):
     with pytest.raises(ValueError, match="each encoder, noise and share once"):
-        Recipe(**small_recipe(**changed))
+        StudyRecipe(**small_recipe(**changed))
 
 
 def test_repeats_that_do_not_reach_for_all_seeds_are_refused():
     encoder = {"name": "x", "repeats": ["y"]}
-    assert Recipe(**small_recipe(backbones=[encoder], seeds=2)).backbones[0].name_for(1) == "y"
+    assert StudyRecipe(**small_recipe(backbones=[encoder], seeds=2)).backbones[0].name_for(1) == "y"
     with pytest.raises(ValueError, match=r"no repeats or at least 2 of them for 3 seeds, not 1 as 'x' has"):
-        Recipe(**small_recipe(backbones=[encoder], seeds=3))
+        StudyRecipe(**small_recipe(backbones=[encoder], seeds=3))
 
 
 def test_two_encoders_of_one_family_and_noise_are_refused():
     with pytest.raises(ValueError, match=r"not 2 of 's' with 0\.1\. Next: .*use `repeats`"):
-        Recipe(**small_recipe(backbones=[{"name": n, "family": "s", "noise": 0.1} for n in "xy"]))
+        StudyRecipe(**small_recipe(backbones=[{"name": n, "family": "s", "noise": 0.1} for n in "xy"]))
     unknown = [{"name": name, "family": "s"} for name in "xy"]
-    assert len(Recipe(**small_recipe(backbones=unknown)).backbones) == 2
+    assert len(StudyRecipe(**small_recipe(backbones=unknown)).backbones) == 2
 
 
 def test_noise_on_labels_that_are_wrong_already_is_refused(written):
@@ -87,21 +87,21 @@ def test_noise_on_labels_that_are_wrong_already_is_refused(written):
         match=r"`label_noise` has 'symmetric:0.2' and task 'b' the column 'truth' as `clean_label`; allowed: "
         r"one of them.*Next: .*leave `clean_label` out",
     ):
-        load_recipe(written(tasks=tasks, label_noise=["none", "symmetric:0.2"]))
+        load_recipe(written(tasks=tasks, noise=["none", "symmetric:0.2"]))
 
 
 def test_a_name_that_cannot_be_a_file_name_is_refused():
     with pytest.raises(ValueError, match=r"letters, digits.*in a name, not 'a b'"):
-        Recipe(**small_recipe(tasks={"a b": {"train": "x"}}))
+        StudyRecipe(**small_recipe(tasks={"a b": {"train": "x"}}))
 
 
 def test_unknown_heads_and_options_are_found_before_any_work():
     with pytest.raises(
         InvalidArgument, match=r"`heads\.nmtun\+default`: Unknown head 'nmtun'. Did you mean 'nmtune'"
     ):
-        Grid(Recipe(**small_recipe(heads={"nmtun": {}})))
+        Grid(StudyRecipe(**small_recipe(heads={"nmtun": {}})))
     with pytest.raises(InvalidArgument, match=r"Unknown option 'weight_sdv'. Did you mean 'weight_svd'"):
-        Grid(Recipe(**small_recipe(heads={"nmtune": {}}, settings={"s": {"weight_sdv": 0.1}})))
+        Grid(StudyRecipe(**small_recipe(heads={"nmtune": {}}, settings={"s": {"weight_sdv": 0.1}})))
 
 
 def test_toy_keys_take_the_place_of_the_others(written):
@@ -135,16 +135,16 @@ def test_a_file_that_is_not_yaml_is_refused(tmp_path):
 
 
 def test_what_is_saved_can_be_read_again(tmp_path):
-    recipe = Recipe(**small_recipe(label_noise=["none", "symmetric:0.4"]))
+    recipe = StudyRecipe(**small_recipe(noise=["none", "symmetric:0.4"]))
     (tmp_path / "saved.yaml").write_text(yaml.safe_dump(recipe.to_json()))
     assert load_recipe(tmp_path / "saved.yaml") == recipe
 
 
 def test_the_smaller_of_two_limits_holds():
     tasks = {"a": {"train": "x", "limit": 100}, "b": {"train": "y"}}
-    recipe = Recipe(**small_recipe(tasks=tasks, limit=30))
+    recipe = StudyRecipe(**small_recipe(tasks=tasks, limit=30))
     assert (recipe.limit_of("a"), recipe.limit_of("b")) == (30, 30)
-    recipe = Recipe(**small_recipe(tasks=tasks, limit=None))
+    recipe = StudyRecipe(**small_recipe(tasks=tasks, limit=None))
     assert (recipe.limit_of("a"), recipe.limit_of("b")) == (100, None)
 
 

@@ -5,7 +5,15 @@ import pytest
 from invented import invented_recipe, invented_rows
 
 from noiseproof.core.errors import DamagedFile
-from noiseproof.study.rows import Cell, CurvatureRow, MapRow, Spectrum, StudyLog, read_rows, rows_asked
+from noiseproof.study.rows import (
+    CurvatureRow,
+    HeadRow,
+    MapRow,
+    SpectrumRow,
+    StudyLog,
+    read_rows,
+    requested_rows,
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +28,17 @@ def test_a_row_is_read_as_it_was_written(rows, tmp_path):
     log = StudyLog(tmp_path)
     log.append(rows)
     assert read_rows(log.path) == rows
-    assert {type(row) for row in rows} == {Cell, Spectrum, MapRow, CurvatureRow}
+    assert {type(row) for row in rows} == {HeadRow, SpectrumRow, MapRow, CurvatureRow}
 
 
 def test_a_line_has_its_place_and_the_metrics_of_a_run(rows):
-    cell = next(row for row in rows if isinstance(row, Cell)).to_json()
+    cell = next(row for row in rows if isinstance(row, HeadRow)).to_json()
     assert {"backbone", "task", "share", "noise_kind", "noise_rate", "head", "setting", "seed"} <= cell.keys()
     assert {"set", "domain", "num_examples", "accuracy", "macro_f1", "ece", "nll_nats"} <= cell.keys()
 
 
 def test_spectra_of_the_first_version_can_be_read(rows, tmp_path):
-    spectrum = next(row for row in rows if isinstance(row, Spectrum))
+    spectrum = next(row for row in rows if isinstance(row, SpectrumRow))
     for seconds in (2.5, None):
         old = spectrum.to_json() | {"encode_s": seconds, "num_encoded": 100, "pretraining_accuracy": 0.8}
         (tmp_path / "study.jsonl").write_text(json.dumps(old) + "\n")
@@ -65,19 +73,19 @@ def test_a_damaged_line_is_named(rows, tmp_path):
 
 
 def test_of_two_rows_of_one_thing_asked_the_last_counts(rows, tmp_path):
-    old, new = rows[-1], replace(rows[-1], cell="of other data")
+    old, new = rows[-1], replace(rows[-1], result_key="of other data")
     log = StudyLog(tmp_path)
     log.append([old, new])
     assert log.rows == [new]
-    assert rows_asked(read_rows(log.path), [old.asked]) == [new]
-    assert log.has(old.cell)  # data changed back: nothing to compute, and the old row counts again
+    assert requested_rows(read_rows(log.path), [old.request_key]) == [new]
+    assert log.has(old.result_key)  # data changed back: nothing to compute, and the old row counts again
     assert StudyLog(tmp_path).rows == [old]
     assert not log.has("something else")
 
 
 def test_rows_come_in_the_order_asked_and_without_those_that_lack(rows):
-    asked = [rows[3].asked, "nothing", rows[1].asked]
-    assert rows_asked(rows, asked) == [rows[3], rows[1]]
+    asked = [rows[3].request_key, "nothing", rows[1].request_key]
+    assert requested_rows(rows, asked) == [rows[3], rows[1]]
 
 
 def test_no_file_is_no_rows(tmp_path):

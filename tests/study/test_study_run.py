@@ -9,15 +9,16 @@ from noiseproof.data.splits import stratified_share
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.features import extract
 from noiseproof.heads.estimators import LinearProbe, NMTune
-from noiseproof.pipelines import corrupt as corruption
+from noiseproof.noise.labels import corrupt_labels
 from noiseproof.study import compute as run
-from noiseproof.study.measures import heads as train
-from noiseproof.study.recipe import Recipe
-from noiseproof.study.rows import Cell, Spectrum, StudyLog
+from noiseproof.study.measures import head_measure, spectrum_measure
+from noiseproof.study.measures import head_trainer as train
+from noiseproof.study.recipe import StudyRecipe
+from noiseproof.study.rows import HeadRow, SpectrumRow, StudyLog
 
 
 def cells(result, **wanted):
-    found = result.found.select(**wanted)
+    found = result.results.select(**wanted)
     assert len(found)
     return found
 
@@ -29,27 +30,25 @@ def counted(monkeypatch, module, name):
 
 
 def test_every_cell_of_the_grid_has_a_row(start):
-    result = start(label_noise=["none", "symmetric:0.4"], shares=[0.5, 1.0])
+    result = start(noise=["none", "symmetric:0.4"], shares=[0.5, 1.0])
     # 2 noises x 2 shares x 2 heads x 2 seeds x (2 + 1) sets
-    assert len(result.found.cells) == result.outcome.num_computed == 48
+    assert len(result.results.head_rows) == result.outcome.num_computed == 48
     assert not result.outcome.failures
-    assert len(result.found.spectra) == 3
+    assert len(result.results.spectra) == 3
     noisy = cells(result, noise="symmetric:0.4", share=0.5, task="a")
     assert set(noisy["num_train"]) == {24}  # half of the 48 that are not held out
     assert noisy["realised_rate"].tolist() == pytest.approx([10 / 24] * len(noisy))  # round(0.4 x 24)
     card = json.loads((result.folder / "study.json").read_text())
     assert (card["num_cells"], card["num_found"], card["failures"]) == (48, 48, {})
-    assert Recipe(**card["recipe"]) == result.found.recipe
+    assert StudyRecipe(**card["recipe"]) == result.results.recipe
 
 
 def test_a_row_is_what_the_head_alone_would_have_got(start, data):
-    result = start(label_noise=["symmetric:0.4"], shares=[0.5], heads={"nmtune": {}})
+    result = start(noise=["symmetric:0.4"], shares=[0.5], heads={"nmtune": {}})
     (row,) = cells(result, task="b", seed=1).to_dict("records")
     train_set, test_set = np.load(data / "b.npz"), np.load(data / "a.npz")
     rows = stratified_share(train_set["labels"], share=0.5, seed=1)
-    noisy = corruption.corrupt_labels(
-        train_set["labels"][rows], kind="symmetric", rate=0.4, num_classes=3, seed=1
-    )
+    noisy = corrupt_labels(train_set["labels"][rows], kind="symmetric", rate=0.4, num_classes=3, seed=1)
     head = NMTune(max_steps=6, seed=1).fit(train_set["features"][rows], noisy.given)
     assert row["accuracy"] == pytest.approx(head.score(test_set["features"], test_set["labels"]))
     assert row["entropy_nats"] is None or np.isnan(row["entropy_nats"])
@@ -62,14 +61,14 @@ def test_metrics_have_the_names_of_a_run(start):
 
 
 def test_started_again_it_computes_nothing(start, monkeypatch):
-    first = start(label_noise=["none", "symmetric:0.4"])
+    first = start(noise=["none", "symmetric:0.4"])
     before = (first.folder / "study.jsonl").read_bytes()
     fits = counted(monkeypatch, train, "fit_heads")
-    spectra = counted(monkeypatch, run, "spectra")
-    again = start(label_noise=["none", "symmetric:0.4"])
+    spectra = counted(monkeypatch, spectrum_measure, "spectra")
+    again = start(noise=["none", "symmetric:0.4"])
     assert again.outcome.num_computed == len(fits) == len(spectra) == 0
     assert (again.folder / "study.jsonl").read_bytes() == before
-    assert len(again.found.cells) == len(first.found.cells)
+    assert len(again.results.head_rows) == len(first.results.head_rows)
 
 
 def test_an_extended_study_computes_what_is_new(start, monkeypatch):
@@ -86,8 +85,8 @@ def test_a_smaller_study_shows_its_own_cells_only(start):
     start(seeds=3)
     smaller = start(seeds=2, heads={"linear": {}})
     assert smaller.outcome.num_computed == 0
-    assert len(smaller.found.cells) == 2 * 3
-    assert smaller.found.heads == ["linear"]
+    assert len(smaller.results.head_rows) == 2 * 3
+    assert smaller.results.heads == ["linear"]
 
 
 def test_changed_data_are_computed_again_and_changed_back_they_are_not(start, data):
@@ -95,13 +94,13 @@ def test_changed_data_are_computed_again_and_changed_back_they_are_not(start, da
     old = (data / "a.npz").read_bytes()
     save_clouds(data / "a.npz", n=60, seed=9)
     changed = start()
-    assert changed.outcome.num_computed == len(first.found.cells)  # a is also the test set of b
-    assert len(changed.found.cells) == len(first.found.cells)
-    assert not changed.found.cells["cell"].isin(first.found.cells["cell"]).any()
+    assert changed.outcome.num_computed == len(first.results.head_rows)  # a is also the test set of b
+    assert len(changed.results.head_rows) == len(first.results.head_rows)
+    assert not changed.results.head_rows["cell"].isin(first.results.head_rows["cell"]).any()
     (data / "a.npz").write_bytes(old)
     back = start()
     assert back.outcome.num_computed == 0
-    assert back.found.cells["cell"].tolist() == first.found.cells["cell"].tolist()
+    assert back.results.head_rows["cell"].tolist() == first.results.head_rows["cell"].tolist()
 
 
 def test_changed_labels_alone_are_noticed(start, data):
@@ -113,15 +112,15 @@ def test_changed_labels_alone_are_noticed(start, data):
 
 def test_features_are_extracted_and_decomposed_once_per_encoder_and_set(start, monkeypatch):
     encoded = counted(monkeypatch, extract, "_encode")
-    spectra = counted(monkeypatch, run, "spectra")
-    start(label_noise=["none", "symmetric:0.4"], shares=[0.5, 1.0], seeds=3)
+    spectra = counted(monkeypatch, spectrum_measure, "spectra")
+    start(noise=["none", "symmetric:0.4"], shares=[0.5, 1.0], seeds=3)
     assert len(encoded) == 3  # a.npz, b.npz, far.npz
     assert len(spectra) == 3  # held-out part of a, far, and the whole of a as test set of b
 
 
 def test_seconds_are_kept_for_each_data_set_that_was_encoded(start):
     result = start()
-    held_out, far, a = (row.encode_s for row in result.found.spectra)
+    held_out, far, a = (row.encode_s for row in result.results.spectra)
     assert [len(each) for each in (held_out, far, a)] == [1, 1, 2]  # of b's task: a and its training set b
     assert held_out.items() <= a.items()  # the whole of a, encoded once
     assert not held_out.keys() & far.keys()
@@ -141,7 +140,7 @@ def test_a_missing_set_costs_its_own_cells_only(start, data):
     (data / "far.npz").unlink()
     said = []
     result = start(say=said.append)
-    assert len(result.found.cells) == 2 * 2 * 2  # heads x seeds x in-domain sets
+    assert len(result.results.head_rows) == 2 * 2 * 2  # heads x seeds x in-domain sets
     (reason,) = result.outcome.failures
     assert result.outcome.failures[reason] == 4
     assert "a: There is no data set" in reason
@@ -154,7 +153,7 @@ def test_a_missing_set_costs_its_own_cells_only(start, data):
 def test_a_missing_training_set_costs_its_task_only(start, data):
     (data / "b.npz").unlink()
     result = start()
-    assert result.found.values("task") == ["a"]
+    assert result.results.values("task") == ["a"]
     assert list(result.outcome.failures.values()) == [4]
 
 
@@ -165,7 +164,7 @@ def test_results_that_are_there_do_not_lack_though_their_data_are_gone(start, da
     said = []
     again = start(say=said.append)
     assert not again.outcome.failures
-    assert len(again.found.cells) == len(whole.found.cells) == 12
+    assert len(again.results.head_rows) == len(whole.results.head_rows) == 12
     assert not said
     more = start(seeds=3, say=said.append)  # of the new seed a's held-out part can be computed, no more
     assert sorted(more.outcome.failures.values()) == [2, 2]
@@ -175,7 +174,7 @@ def test_results_that_are_there_do_not_lack_though_their_data_are_gone(start, da
 
 def test_without_a_folder_it_is_said_what_to_do(start):
     result = start(data=None)
-    assert not len(result.found.cells)
+    assert not len(result.results.head_rows)
     assert sum(result.outcome.failures.values()) == 12
     assert all("Next: --data FOLDER" in reason for reason in result.outcome.failures)
     assert result.page.exists()
@@ -184,28 +183,28 @@ def test_without_a_folder_it_is_said_what_to_do(start):
 def test_an_encoder_that_is_not_there_does_not_hold_up_the_others(start):
     name = "timm:resnet18@no_such_file.safetensors"
     result = start(backbones=[name, "features:"])
-    assert len(result.found.cells) == 12
+    assert len(result.results.head_rows) == 12
     assert list(result.outcome.failures.values()) == [12]
     (reason,) = result.outcome.failures
     assert reason.startswith(f"{name}: ")
 
 
 def test_noise_that_a_task_cannot_have_costs_its_own_cells_only(start):
-    result = start(label_noise=["none", "asymmetric:0.4"])
-    assert len(result.found.cells) == 12
+    result = start(noise=["none", "asymmetric:0.4"])
+    assert len(result.results.head_rows) == 12
     assert sum(result.outcome.failures.values()) == 12
     assert all("class_map" in reason for reason in result.outcome.failures)
 
 
 def test_a_task_has_its_own_map_of_classes(start):
     tasks = {"a": {"train": "{data}/a.npz", "class_map": {"ant": "bee"}}}
-    result = start(label_noise=["asymmetric:0.5"], tasks=tasks)
-    assert set(result.found.cells["realised_rate"]) == {8 / 48}  # half of the 16 ants
+    result = start(noise=["asymmetric:0.5"], tasks=tasks)
+    assert set(result.results.head_rows["realised_rate"]) == {8 / 48}  # half of the 16 ants
 
 
 def test_a_head_that_diverges_does_not_lose_the_others(start):
     result = start(heads={"linear": {}, "mlp": {"learning_rate": 1e30}})
-    assert result.found.heads == ["linear"]
+    assert result.results.heads == ["linear"]
     assert sum(result.outcome.failures.values()) == 6
     assert all("diverged" in reason for reason in result.outcome.failures)
 
@@ -245,7 +244,7 @@ def test_an_interruption_is_not_swallowed(start, monkeypatch):
 
 def test_the_spectrum_of_reshaped_features_is_that_of_the_head(start):
     result = start(has_head_spectra=True, seeds=1)
-    spectra = {row.set_name: row for row in result.found.spectra if row.task == "a"}
+    spectra = {row.set_name: row for row in result.results.spectra if row.task == "a"}
     for row in cells(result, task="a").to_dict("records"):
         is_as_encoded = row["entropy_nats"] == pytest.approx(spectra[row["set"]].entropy_nats)
         assert is_as_encoded == (row["head"] == "linear")
@@ -290,7 +289,7 @@ def test_all_names_that_do_not_exist_are_mistakes_before_anything_is_read(start,
     with pytest.raises(InvalidArgument) as error:
         start(
             backbones=["timm:resnet50_", "zoo:resnet8-noise21", "nothing:x", "features:y", "bundled:z"],
-            label_noise=["symetric:0.4", "none", "symetric:0.2"], heads={"linar": {}}, figures=["curvatur"],
+            noise=["symetric:0.4", "none", "symetric:0.2"], heads={"linar": {}}, figures=["curvatur"],
             data=tmp_path / "nowhere",
         )  # fmt: skip
     lines = str(error.value).splitlines()
@@ -318,7 +317,7 @@ def test_rows_are_of_two_kinds(start):
     from noiseproof.study.rows import read_rows
 
     kinds = [type(row) for row in read_rows(start().folder / "study.jsonl")]
-    assert (kinds.count(Cell), kinds.count(Spectrum)) == (12, 3)
+    assert (kinds.count(HeadRow), kinds.count(SpectrumRow)) == (12, 3)
 
 
 def test_a_loss_is_a_setting_and_its_matrix_is_estimated_from_each_places_own_data(start, monkeypatch):
@@ -328,28 +327,28 @@ def test_a_loss_is_a_setting_and_its_matrix_is_estimated_from_each_places_own_da
         "gce": {"loss": "gce", "loss_options": {"q": 0.5}},
         "forward": {"loss": "forward"},
     }
-    changed = {"label_noise": ["none", "symmetric:0.4"], "heads": {"linear": {}}, "seeds": 1}
+    changed = {"noise": ["none", "symmetric:0.4"], "heads": {"linear": {}}, "seeds": 1}
     result = start(settings=settings, **changed)
     assert not result.outcome.failures
     assert len(calls) == 2 * 2  # once for each task and noise
-    assert len(result.found.cells) == 2 * 3 * (2 + 1)
+    assert len(result.results.head_rows) == 2 * 3 * (2 + 1)
     again = start(settings=settings, **changed)
     assert again.outcome.num_computed == 0
     assert len(calls) == 2 * 2
 
 
 def test_results_from_before_losses_had_options_keep_their_address():
-    said = train._said(LinearProbe().spec())
+    said = head_measure.spec_to_json(LinearProbe().spec())
     assert "loss_options" not in said["training"]
-    assert train._said(LinearProbe(loss="gce").spec())["training"]["loss_options"]
+    assert head_measure.spec_to_json(LinearProbe(loss="gce").spec())["training"]["loss_options"]
     smoothed = LinearProbe(loss_options={"label_smoothing": 0.1}).spec()
-    assert train._said(smoothed)["training"]["loss_options"] == (("label_smoothing", 0.1),)
+    assert head_measure.spec_to_json(smoothed)["training"]["loss_options"] == (("label_smoothing", 0.1),)
 
 
 def test_results_from_before_heads_could_tolerate_noise_keep_their_address(start, monkeypatch):
-    assert "noise_tolerant" not in train._said(NMTune().spec())["training"]
-    assert train._said(NMTune(noise_tolerant=True).spec())["training"]["noise_tolerant"] is True
-    changed = {"label_noise": ["symmetric:0.4"], "seeds": 1}
+    assert "noise_tolerant" not in head_measure.spec_to_json(NMTune().spec())["training"]
+    assert head_measure.spec_to_json(NMTune(noise_tolerant=True).spec())["training"]["noise_tolerant"] is True
+    changed = {"noise": ["symmetric:0.4"], "seeds": 1}
     start(heads={"nmtune": {}}, **changed)
     fits = counted(monkeypatch, train, "fit_heads")
     heads = {"nmtune": {}, "tolerant": {"kind": "nmtune", "noise_tolerant": True}}

@@ -4,15 +4,15 @@ import pytest
 from invented import invented
 
 from noiseproof.report.renderers import to_csv, to_latex, to_markdown
-from noiseproof.study.tables.accuracy import TABLES
-from noiseproof.study.tables.detectors import ARENA_TABLES
+from noiseproof.study.tables.detector_tables import ARENA_TABLES
+from noiseproof.study.tables.study_tables import TABLES
 
 OF_HEADS = [name for name in TABLES if name not in ARENA_TABLES]
 
 
 @pytest.fixture(scope="module")
 def found():
-    return invented(label_noise=["none", "symmetric:0.4"], settings={"one": {}, "two": {"epochs": 5}})
+    return invented(noise=["none", "symmetric:0.4"], settings={"one": {}, "two": {"epochs": 5}})
 
 
 def shown(table):
@@ -43,7 +43,7 @@ def test_every_table_is_rectangular_and_can_be_written(name, found):
 
 @pytest.mark.parametrize("name", OF_HEADS)
 def test_every_table_of_results_that_lack_is_still_a_table(name, found):
-    cells = found.cells[found.cells["task"] != "digits"]
+    cells = found.head_rows[found.head_rows["task"] != "digits"]
     lacking = type(found)(found.recipe, cells[cells["seed"] == 0], found.spectra)
     table = TABLES[name](lacking)
     assert {len(row) for row in table.rows} == {len(table.columns)}
@@ -58,7 +58,7 @@ def test_models_by_heads_in_and_out_of_domain(found):
         "encoder", "head", "acc. in domain", "F1 in domain", "acc. out of domain", "F1 out of domain",
     )  # fmt: skip
     assert len(table.rows) == 9 * 3
-    own = found.cells[(found.cells["backbone"] == "zoo:a-20") & (found.cells["head"] == "mlp")]
+    own = found.head_rows[(found.head_rows["backbone"] == "zoo:a-20") & (found.head_rows["head"] == "mlp")]
     row = next(r for r in shown(table) if r[:2] == ["zoo:a-20", "mlp"])
     assert row[2].startswith(mean(own[own["domain"] == "id"]) + " ±")
     assert row[4].startswith(mean(own[own["domain"] == "ood"]) + " ±")
@@ -69,7 +69,7 @@ def test_only_a_head_that_is_clearly_ahead_is_bold(found):
     assert all(row[2].is_best == (row[1].text == "nmtune") for row in table.rows)  # 2 points apart, noise 0.4
     level = invented(heads={"linear": {}, "same": {"kind": "linear"}}, tasks={"d": {"train": "d"}})
     for value in ("score", "macro_f1"):
-        level.cells[value] = level.cells["seed"].map({0: 0.5, 1: 0.6, 2: 0.7})
+        level.head_rows[value] = level.head_rows["seed"].map({0: 0.5, 1: 0.6, 2: 0.7})
     assert not any(cell.is_best for row in TABLES["models"](level).rows for cell in row)
 
 
@@ -132,7 +132,7 @@ def test_a_data_set_that_several_tasks_use_is_encoded_once(found):
         for row in found.spectra
         if row.backbone == "zoo:a-0" and row.task != "fashion"
     ]
-    table = TABLES["runtime"](type(found)(found.recipe, found.cells, spectra))
+    table = TABLES["runtime"](type(found)(found.recipe, found.head_rows, spectra))
     rows = {row[0]: row[1] for row in shown(table)}
     assert (rows["photo"], rows["cifar10"], rows["digits"], rows["all"]) == ("1.00", "5.00", "0.50", "5.50")
 
@@ -143,7 +143,8 @@ def test_features_that_were_in_the_store_have_no_time(found):
         for row in found.spectra
     ]
     rows = {
-        row[0]: row[1] for row in shown(TABLES["runtime"](type(found)(found.recipe, found.cells, spectra)))
+        row[0]: row[1]
+        for row in shown(TABLES["runtime"](type(found)(found.recipe, found.head_rows, spectra)))
     }
     assert (rows["photo"], rows["all"], rows["digits"]) == ("–", "–", "18.00")
 

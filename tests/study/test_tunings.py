@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from noiseproof import FinetuneJob, finetune
-from noiseproof.config.adapt import resolve_settings
+from noiseproof import FinetuneConfig, finetune
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.study.compute import num_results, requests_of
 from noiseproof.study.grid import STEPS, Grid
-from noiseproof.study.measures.material import Place, open_task
-from noiseproof.study.measures.tunings import tuning_job
-from noiseproof.study.recipe import Recipe
+from noiseproof.study.measures.material import Locations, open_task
+from noiseproof.study.measures.measure import Workbench
+from noiseproof.study.measures.tuning_measure import TuningMeasure, training_folder
+from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import StudyLog
 from noiseproof.study.study import plan_study, run_study
 
@@ -34,11 +35,11 @@ def recipe(**changed):
         "name": "tuned", "claim": "As found.", "source": "nobody", "command": "none", "minutes": 1,
         "hardware": "2 cores", "needs": "nothing", "expected": "as found", "backbones": [FRESH, SIMCLR],
         "tasks": {"digits": {"train": "sklearn:digits"}}, "limit": 80,
-        "label_noise": ["none", "symmetric:0.5"],
+        "noise": ["none", "symmetric:0.5"],
         "tunings": {"ce": SHORT, "mwnet": {**SHORT, "meta": {"per_class": 1}}}, "seeds": 1,
         "tables": ["noise-x-noise", "heads-by-noise", "encoders-by-noise"], "figures": ["label-noise"],
     }  # fmt: skip
-    return Recipe(**(values | changed))
+    return StudyRecipe(**(values | changed))
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +50,13 @@ def done(tmp_path_factory):
 
 def test_every_place_of_the_grid_has_its_results(done):
     assert not done.outcome.failures
-    cells = done.found.cells
-    assert len(cells) == Grid(recipe()).num_cells == 2 * 2 * 2 * len(STEPS)
+    cells = done.results.head_rows
+    assert len(cells) == num_results(requests_of(Grid(recipe()))) == 2 * 2 * 2 * len(STEPS)
     assert set(cells["setting"]) == set(STEPS)
     assert set(cells["backbone"]) == {"random:zoo:resnet8-simclr", "zoo:resnet8-simclr"}
     noisy = cells[cells["noise"] != "none"]
     assert noisy["realised_rate"].between(0.45, 0.55).all()
-    assert [encoder.title for encoder in done.found.encoders] == ["random", "SimCLR"]
+    assert [encoder.title for encoder in done.results.encoders] == ["random", "SimCLR"]
     assert {path.stem for path in (done.folder / "figures").glob("*.png")} == {"label-noise-symmetric"}
 
 
@@ -64,19 +65,18 @@ def test_cards_stay_and_weights_do_not(done):
     assert len(left) == 8
     assert {path.suffix for path in left} == {".json"}
     card = json.loads(left[0].read_text())
-    assert card["objective"] == "finetune"
+    assert card["kind"] == "finetune"
     assert card["selection"]["looks"]
 
 
 def test_a_study_gives_what_the_command_gives(done, tmp_path):
     """The same data, labels and seed by `adapt finetune`: the same accuracy."""
-    job = FinetuneJob(
-        "sklearn:digits", tmp_path / "out", backbone="zoo:resnet8-simclr",
-        settings=resolve_settings(options=SHORT),
-        label_noise="symmetric", rate=0.5, limit=80, quiet=True,
+    config = FinetuneConfig(
+        train="sklearn:digits", out=tmp_path / "out", backbone="zoo:resnet8-simclr", noise="symmetric:0.5",
+        limit=80, **SHORT,
     )  # fmt: skip
-    found = finetune(job)["results"]
-    cells = done.found.select(done.found.encoders[1], head="ce", noise="symmetric:0.5")
+    found = finetune(config, quiet=True)["results"]
+    cells = done.results.select(done.results.encoders[1], head="ce", noise="symmetric:0.5")
     for step in STEPS:
         (accuracy,) = cells[cells["setting"] == step]["accuracy"]
         (expected,) = found[f"tuned-{step}"].values()
@@ -91,26 +91,30 @@ def test_only_what_is_missing_is_trained(done):
     assert again.outcome.num_computed == 0
 
 
+def opened(wanted, out):
+    grid, locations = Grid(wanted), Locations(None, out, out)
+    return TuningMeasure(grid), Workbench(grid, locations, open_task(grid, "digits", locations, {}))
+
+
 def test_changed_settings_are_another_training(done, tmp_path):
     """Else one that was begun would be refused, and all of the study with it."""
     folders = set()
     for epochs in (1, 2):
-        wanted = recipe(tunings={"ce": {**SHORT, "epochs": epochs}}, backbones=[SIMCLR], label_noise=["none"])
-        grid, place = Grid(wanted), Place(None, tmp_path)
-        task = open_task(grid, "digits", place, {})
-        fits = list(grid.fits())
-        job = tuning_job(grid, fits, task, StudyLog(tmp_path))
-        assert len(job.cells) == len(STEPS)
-        folders.add(job.folder)
+        wanted = recipe(tunings={"ce": {**SHORT, "epochs": epochs}}, backbones=[SIMCLR], noise=["none"])
+        measure, bench = opened(wanted, tmp_path)
+        places = list(measure.places())
+        assert len(places) == len(STEPS)
+        assert len({measure.group(place, bench) for place in places}) == 1
+        folders |= {training_folder(place, bench) for place in places}
     assert len(folders) == 2
 
 
-def test_what_a_kill_left_of_a_finished_training_goes_away(done, tmp_path):
-    grid = Grid(recipe())
-    task = open_task(grid, "digits", Place(None, tmp_path), {})
-    job = tuning_job(grid, list(grid.fits(encoder=recipe().backbones[1]))[:2], task, StudyLog(done.folder))
-    assert not job.cells
-    folder, card = (done.folder / "tunings" / name for name in (job.folder, f"{job.folder}.json"))
+def test_what_a_kill_left_of_a_finished_training_goes_away(done):
+    measure, bench = opened(recipe(), done.folder)
+    log, places = StudyLog(done.folder), list(measure.places())
+    assert all(log.has(measure.result_key(place, bench)) for place in places)
+    folder = training_folder(places[-1], bench)
+    card = folder.with_suffix(".json")
     folder.mkdir()
     (folder / "card.json").write_bytes(card.read_bytes())
     (folder / "model.safetensors").write_text("weights")
@@ -122,7 +126,7 @@ def test_what_a_kill_left_of_a_finished_training_goes_away(done, tmp_path):
 
 def test_a_tuning_that_fails_costs_itself_only(tmp_path):
     wanted = recipe(
-        label_noise=["symmetric:0.5"], backbones=[SIMCLR],
+        noise=["symmetric:0.5"], backbones=[SIMCLR],
         tunings={"ce": SHORT, "too-many": {**SHORT, "meta": {"per_class": 50}}},
     )  # fmt: skip
     result = run_study(wanted, out=tmp_path / "out", cache=tmp_path / "cache")
@@ -130,7 +134,7 @@ def test_a_tuning_that_fails_costs_itself_only(tmp_path):
     assert count == len(STEPS)
     assert "too-many" in reason
     assert "allowed: more than 50" in reason
-    assert len(result.found.cells) == len(STEPS)
+    assert len(result.results.head_rows) == len(STEPS)
 
 
 def test_settings_that_do_not_exist_are_found_before_any_work():
@@ -164,26 +168,6 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_a_study_that_is_killed_leaves_no_process_behind_and_goes_on(done, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM.format(tests=str(Path(__file__).parent)))
-    out = tmp_path / "out"
-    started = subprocess.Popen([sys.executable, program, out], start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not list((out / "tunings").glob("*.json")) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    os.kill(started.pid, signal.SIGKILL)
-    started.wait()
-    while _members(started.pid) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not _members(started.pid)
-    result = run_study(recipe(), out=out, cache=tmp_path / "cache")
-    assert not result.outcome.failures
-    ours, theirs = (one.found.cells.sort_values("asked")["accuracy"].tolist() for one in (result, done))
-    assert ours == theirs
-
-
-@pytest.mark.slow
 def test_an_interrupt_ends_a_study_at_once(tmp_path):
     program = tmp_path / "program.py"
     text = PROGRAM.format(tests=str(Path(__file__).parent))
@@ -192,7 +176,7 @@ def test_an_interrupt_ends_a_study_at_once(tmp_path):
     out = tmp_path / "out"
     started = subprocess.Popen([sys.executable, program, out], start_new_session=True)
     deadline = time.monotonic() + 120
-    while not list((out / "tunings").glob("*/log.jsonl")) and time.monotonic() < deadline:
+    while not list((out / "tunings").glob("*/.stages/waiting/log.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.2)
     os.killpg(started.pid, signal.SIGINT)
     started.wait(timeout=30)  # a training takes minutes

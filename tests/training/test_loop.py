@@ -1,7 +1,5 @@
 import json
 import os
-import random
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +13,7 @@ from toy_training import NUM_STEPS, cross_entropy, run_toy, toy_batches, toy_mod
 
 from noiseproof.core.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingExtra
 from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
-from noiseproof.training.loop import CHECKPOINT, LOG, Plan, accelerator_for, logged, train
+from noiseproof.training.loop import CHECKPOINT, LOG, TrainingSchedule, accelerator_for, logged, train
 from noiseproof.training.optimizers import make_optimizer
 
 pytest.importorskip("accelerate")
@@ -52,29 +50,6 @@ def test_a_training_that_was_interrupted_twice_ends_with_the_same_bytes(tmp_path
     assert run_toy(tmp_path / "parts", **options).read_bytes() == whole.read_bytes()
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert len(losses(tmp_path / "whole")) == NUM_STEPS
-
-
-@pytest.mark.slow
-def test_a_training_killed_at_random_points_ends_with_the_same_bytes(tmp_path):
-    whole = run_toy(tmp_path / "whole", precision="bfloat16")
-    command = [
-        sys.executable,
-        str(TOY),
-        str(tmp_path / "killed"),
-        "cross_entropy",
-        "sgd",
-        "bfloat16",
-        "batch_norm",
-    ]
-    chosen = random.Random(0)
-    for _ in range(3):
-        lives = chosen.randrange(1, 6)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            for _ in range(lives):
-                assert process.stdout.readline() in ("step\n", "done\n")
-            os.kill(process.pid, signal.SIGKILL)
-    subprocess.run(command, check=True, capture_output=True)
-    assert (tmp_path / "killed" / "weights.safetensors").read_bytes() == whole.read_bytes()
 
 
 def in_two_processes(folder, loss):
@@ -126,7 +101,7 @@ def test_the_first_step_is_the_one_worked_out_by_hand(tmp_path):
     cross_entropy(reference, batch).backward()
     expected = reference[0].weight - 0.1 * 1.9 * reference[0].weight.grad
     train(
-        model, batches, cross_entropy, optimizer, plan=Plan(num_steps=1),
+        model, batches, cross_entropy, optimizer, schedule=TrainingSchedule(num_steps=1),
         accelerator=accelerator_for("float32"), folder=folder_of(tmp_path), identity={}, quiet=True,
     )  # fmt: skip
     torch.testing.assert_close(model[0].weight, expected)
@@ -148,7 +123,8 @@ def test_a_model_trained_in_mixed_precision_computes_in_float32_afterwards(tmp_p
     (batch,) = toy_batches().iterate(range(1), share_of_one())
     optimizer = make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0)
     train(
-        model, toy_batches(), cross_entropy, optimizer, plan=Plan(num_steps=1, precision="bfloat16"),
+        model, toy_batches(), cross_entropy, optimizer,
+        schedule=TrainingSchedule(num_steps=1, precision="bfloat16"),
         accelerator=accelerator_for("bfloat16"), folder=folder_of(tmp_path), identity={}, quiet=True,
     )  # fmt: skip
     fresh.load_state_dict(model.state_dict())
@@ -209,10 +185,10 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_a_loss_that_is_no_number_stops_before_it_is_kept(tmp_path):
     model = toy_model()
     optimizer = make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0)
-    plan = Plan(num_steps=9, log_steps=1, checkpoint_steps=2)
+    schedule = TrainingSchedule(num_steps=9, log_steps=1, checkpoint_steps=2)
     with pytest.raises(BadData, match=r"loss is nan at step 2.*lower learning_rate"):
         train(
-            model, toy_batches(), broken_after(2), optimizer, plan=plan, folder=folder_of(tmp_path),
+            model, toy_batches(), broken_after(2), optimizer, schedule=schedule, folder=folder_of(tmp_path),
             accelerator=accelerator_for("float32"), identity={}, quiet=True,
         )  # fmt: skip
     state = load_file(tmp_path / "run" / CHECKPOINT)
@@ -231,8 +207,8 @@ def test_weights_that_are_no_numbers_are_not_kept_though_the_loss_is_one(tmp_pat
     with pytest.raises(BadData, match=r"Weights \(0.weight\) are NaN .* after step 3, the loss.*--out"):
         train(
             model, toy_batches(), loss, make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0),
-            plan=Plan(num_steps=9, log_steps=50, checkpoint_steps=2), folder=folder_of(tmp_path),
-            accelerator=accelerator_for("float32"), identity={}, quiet=True,
+            schedule=TrainingSchedule(num_steps=9, log_steps=50, checkpoint_steps=2),
+            folder=folder_of(tmp_path), accelerator=accelerator_for("float32"), identity={}, quiet=True,
         )  # fmt: skip
     state = load_file(tmp_path / "run" / CHECKPOINT)
     assert all(torch.isfinite(value).all() for value in state.values())
@@ -287,20 +263,20 @@ def test_a_checkpoint_keeps_the_state_of_loss_scaling(tmp_path):
 
 def test_looks_come_at_their_steps_and_at_the_end(tmp_path):
     steps: list[int] = []
-    run_toy(tmp_path, look=steps.append, look_steps=4)
+    run_toy(tmp_path, on_eval=steps.append, eval_steps=4)
     assert steps == [4, 8, 12, NUM_STEPS]
 
 
 def test_a_checkpoint_follows_each_look(tmp_path):
     """Stopped right after the look at step 4, it goes on from there, not from the checkpoint at step 3."""
     steps: list[int] = []
-    interrupted_run(tmp_path, 4, look=steps.append, look_steps=4)
-    run_toy(tmp_path, look=steps.append, look_steps=4)
+    interrupted_run(tmp_path, 4, on_eval=steps.append, eval_steps=4)
+    run_toy(tmp_path, on_eval=steps.append, eval_steps=4)
     assert steps == [4, 8, 12, NUM_STEPS]
     assert len(losses(tmp_path)) == NUM_STEPS
 
 
 def test_looking_changes_nothing_that_is_learned(tmp_path):
     plain = run_toy(tmp_path / "plain")
-    looked = run_toy(tmp_path / "looked", look=lambda step: None, look_steps=2)
+    looked = run_toy(tmp_path / "looked", on_eval=lambda step: None, eval_steps=2)
     assert looked.read_bytes() == plain.read_bytes()

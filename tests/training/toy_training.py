@@ -17,7 +17,7 @@ from noiseproof.pretrain.image_text import image_text_loss
 from noiseproof.pretrain.simclr import simclr_loss
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import ArrayBatches, Normaliser
-from noiseproof.training.loop import Plan, accelerator_for, train
+from noiseproof.training.loop import TrainingSchedule, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training.order import Order, Share
 
@@ -93,7 +93,7 @@ LOSSES = {
 def run_toy(
     folder: Path, *, loss: str = "cross_entropy", optimizer: str = "sgd", precision: str = "float32",
     use_batch_norm: bool = True, num_steps: int = NUM_STEPS, accumulation: int = 1, on_step=lambda: None,
-    identity=None, look=None, look_steps=None,
+    identity=None, on_eval=None, eval_steps=None,
 ) -> Path:  # fmt: skip
     declare_missing_operators()
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,16 +106,16 @@ def run_toy(
         on_step()
         return objective(network, batch)
 
-    plan = Plan(
+    schedule = TrainingSchedule(
         num_steps, warmup_steps=2, precision=precision, accumulation=accumulation, seed=3,
         checkpoint_steps=3, log_steps=50 if loss == "broken_in_one" else 1, max_grad_norm=5.0,
-        look_steps=look_steps,
+        eval_steps=eval_steps,
     )  # fmt: skip
     train(
         model, toy_batches(views=2 if loss == "nt_xent" else 1), observed,
-        make_optimizer(model, optimizer, learning_rate=0.05, weight_decay=1e-3), plan=plan,
+        make_optimizer(model, optimizer, learning_rate=0.05, weight_decay=1e-3), schedule=schedule,
         accelerator=accelerator, folder=folder,
-        identity=identity or {"loss": loss, "optimizer": optimizer}, look=look, quiet=True,
+        identity=identity or {"loss": loss, "optimizer": optimizer}, on_eval=on_eval, quiet=True,
     )  # fmt: skip
     path = folder / "weights.safetensors"
     write_weights(path, model)

@@ -11,13 +11,13 @@ from noiseproof.losses.losses import Options
 from noiseproof.robust.meta_loss import MetaWeightLoss, current_rate
 from noiseproof.robust.weight_net import WeightNetOptions
 from noiseproof.training.batches import AbstractBatches, Batch
-from noiseproof.training.checkpoint import Companion
+from noiseproof.training.checkpoint import Stateful
 from noiseproof.training.loop import Loss
 
 
 def classification_loss(
     name: str, options: Options, *, num_examples: int, num_classes: int
-) -> tuple[Loss, dict[str, Companion]]:
+) -> tuple[Loss, dict[str, Stateful]]:
     """The mean loss of a batch of `images`, `given_labels` and `row`, the place of each in the data set.
 
     What a loss draws comes from torch's global generator, which the loop sets for each step: a training that
@@ -30,7 +30,7 @@ def classification_loss(
         num_classes: k.
 
     Returns:
-        The loss, and what it remembers of the examples, for the `companions` of `training.loop.train`.
+        The loss, and what it remembers of the examples, for the `stateful` of `training.loop.train`.
 
     Raises:
         InvalidArgument: no transition matrix, or one of another size.
@@ -45,7 +45,7 @@ def classification_loss(
         one = per_example(log_probs[None], batch["given_labels"].long()[None], batch["row"][None])
         return one.mean()
 
-    return loss, {"loss": per_example} if isinstance(per_example, Companion) else {}
+    return loss, {"loss": per_example} if isinstance(per_example, Stateful) else {}
 
 
 def weighted_loss(
@@ -58,7 +58,7 @@ def weighted_loss(
     num_classes: int,
     seed: int,
     device: torch.device,
-) -> tuple[Loss, dict[str, Companion]]:
+) -> tuple[Loss, dict[str, Stateful]]:
     """The same with weights that Meta-Weight-Net learns from clean examples.
 
     Args:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.adapt.finetune_settings import FinetuneSettings, MetaSettings
+from noiseproof.adapt.finetune_settings import MetaSettings, TowerSettings
 from noiseproof.adapt.initial_encoder import Start
 from noiseproof.core.records import Dataset
 from noiseproof.core.rng import torch_seed
 from noiseproof.training.augment import AbstractAugmentation, PadCropFlip, Unchanged
 from noiseproof.training.batches import AbstractBatches, ArrayBatches
 from noiseproof.training.decoded_images import prepare_all, prepared_blocks
-from noiseproof.training.loop import Plan
+from noiseproof.training.loop import TrainingSchedule
 from noiseproof.training.networks import Images
 from noiseproof.training.order import AbstractOrder, BalancedOrder, Order
 from noiseproof.training.streaming import StreamBatches
@@ -26,17 +26,18 @@ def training_batches(
     dataset: Dataset,
     given_labels: Int[np.ndarray, " n"],
     start: Start,
-    settings: FinetuneSettings,
+    settings: TowerSettings,
     *,
     seed: int,
     quiet: bool,
+    per_class: int | None = None,
 ) -> AbstractBatches:
     """Augmented batches of `images` and `given_labels`; entry `row` is the place of each in the data set.
 
     Small images are shifted after the preparation of the backbone; streamed ones are cut by timm's random
     resized crop instead.
     """
-    order = order_of(given_labels, settings, seed=seed)
+    order = order_of(given_labels, settings.batch_size, per_class=per_class, seed=seed)
     columns = {"given_labels": given_labels, "row": np.arange(len(given_labels))}
     size = start.preprocessing["image_size"]
     if settings.reading == "stream":
@@ -49,25 +50,27 @@ def meta_batches(
     dataset: Dataset,
     labels: Int[np.ndarray, " m"],
     start: Start,
-    settings: FinetuneSettings,
+    settings: TowerSettings,
     meta: MetaSettings,
     *,
     seed: int,
     quiet: bool,
 ) -> AbstractBatches:
     """Batches of clean examples, read and augmented as those to learn from."""
-    own = settings.model_copy(update={"batch_size": meta.batch_size, "per_class": None})
+    own = settings.model_copy(update={"batch_size": meta.batch_size})
     return training_batches(dataset, labels, start, own, seed=torch_seed(seed, "meta set"), quiet=quiet)
 
 
-def order_of(given_labels: Int[np.ndarray, " n"], settings: FinetuneSettings, *, seed: int) -> AbstractOrder:
+def order_of(
+    given_labels: Int[np.ndarray, " n"], batch_size: int, *, per_class: int | None, seed: int
+) -> AbstractOrder:
     """All examples in random order, or as many of each class; a small data set is one batch."""
-    if settings.per_class is None:
-        return Order(len(given_labels), min(settings.batch_size, len(given_labels)), seed)
-    return BalancedOrder(given_labels, settings.per_class, settings.batch_size, seed)
+    if per_class is None:
+        return Order(len(given_labels), min(batch_size, len(given_labels)), seed)
+    return BalancedOrder(given_labels, per_class, batch_size, seed)
 
 
-def augmentation_of(settings: FinetuneSettings) -> AbstractAugmentation:
+def augmentation_of(settings: TowerSettings) -> AbstractAugmentation:
     """Of whole batches of small images."""
     if settings.augmentation == "none":
         return Unchanged()
@@ -76,7 +79,7 @@ def augmentation_of(settings: FinetuneSettings) -> AbstractAugmentation:
 
 
 def reader(
-    dataset: Dataset, start: Start, settings: FinetuneSettings, *, is_read_again: bool, quiet: bool
+    dataset: Dataset, start: Start, settings: TowerSettings, *, is_read_again: bool, quiet: bool
 ) -> Callable[[], Images]:
     """All images in order, normalised, in blocks, as often as asked.
 
@@ -98,16 +101,23 @@ def reader(
     return lambda: (normalise(pixels[begin : begin + _ROWS]) for begin in starts)
 
 
-def plan_of(settings: FinetuneSettings, order: AbstractOrder, *, seed: int) -> Plan:
-    """How the steps go."""
+def training_schedule(
+    settings: TowerSettings,
+    order: AbstractOrder,
+    *,
+    seed: int,
+    warmup_share: float = 0.0,
+    eval_epochs: float | None = None,
+) -> TrainingSchedule:
+    """The schedule of a training: its steps, its warm-up and its validations."""
     num_steps = settings.epochs * order.steps_per_epoch
-    return Plan(
+    return TrainingSchedule(
         num_steps=num_steps,
-        warmup_steps=round(settings.warmup_share * num_steps),
+        warmup_steps=round(warmup_share * num_steps),
         precision=settings.precision,
         accumulation=settings.accumulation,
         max_grad_norm=settings.max_grad_norm,
         seed=seed,
         checkpoint_steps=settings.checkpoint_steps,
-        look_steps=max(round(settings.look_epochs * order.steps_per_epoch), 1),
+        eval_steps=None if eval_epochs is None else max(round(eval_epochs * order.steps_per_epoch), 1),
     )

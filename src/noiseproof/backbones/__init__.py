@@ -1,1 +1,1 @@
-"""Encoders by short names; each says how to prepare an example and how to encode a batch."""
+"""Encoders by short names; each prepares examples and encodes batches."""

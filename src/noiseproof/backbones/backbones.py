@@ -1,4 +1,4 @@
-"""Which prefix opens which kind of backbone."""
+"""Open backbones by the prefix of their name."""
 
 from __future__ import annotations
 

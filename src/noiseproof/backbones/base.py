@@ -1,4 +1,4 @@
-"""What an encoder has to offer, whatever it encodes and wherever it runs."""
+"""The interface of encoders, whatever they encode and wherever they run."""
 
 from __future__ import annotations
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,11 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from noiseproof.backbones.packed import PackedCard, read_packed_card, read_weights
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_backbone import as_backbone, check_layer
 from noiseproof.backbones.timm_models import import_timm
-from noiseproof.backbones.weights import load_exactly, parse_safetensors, read_checkpoint
-from noiseproof.core.errors import CheckpointMismatch, DamagedFile, missing_extra
+from noiseproof.backbones.weights import load_exactly, read_checkpoint
+from noiseproof.core.errors import CheckpointMismatch, missing_extra
 from noiseproof.core.registry import unknown_name
 
 LITE0, PAIR = "efficientnet-lite0", "lite0-minilm"
@@ -80,9 +79,9 @@ def imagenet_classifier() -> tuple[Float[np.ndarray, "1000 d"], Float[np.ndarray
     return last.weight.detach().numpy(), last.bias.detach().numpy()
 
 
-def pair_card() -> dict[str, Any]:
+def pair_card() -> PackedCard:
     """How the projections of `lite0-minilm` were made, and what they are worth."""
-    return json.loads(_pair_file(".json").read_text(encoding="utf-8"))
+    return read_packed_card(_pair_file(".json"), f"bundled:{PAIR}")
 
 
 def pair_weights() -> dict[str, Tensor]:
@@ -91,13 +90,8 @@ def pair_weights() -> dict[str, Tensor]:
     Raises:
         DamagedFile: they are not those the card describes.
     """
-    content = _pair_file(".safetensors").read_bytes()
-    if hashlib.sha256(content).hexdigest() != pair_card()["sha256"]:
-        raise DamagedFile(
-            f"The weights of 'bundled:{PAIR}' are not those its card describes. Next: install noiseproof "
-            "again."
-        )
-    return {name: value.float() for name, value in parse_safetensors(content).items()}
+    state = read_weights(_pair_file(".safetensors"), pair_card(), f"bundled:{PAIR}")
+    return {name: value.float() for name, value in state.items()}
 
 
 def projected(backbone: ImageBackbone, projection: Float[Tensor, "e d"]) -> ImageBackbone:

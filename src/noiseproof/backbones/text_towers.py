@@ -64,7 +64,7 @@ class _ClipText(nn.Module):
         hidden = self.transformer(
             embedded + self.positions[:length], attn_mask=self.mask[:length, :length].to(embedded.dtype)
         )
-        # The norm looks at one token at a time, so only the end tokens need it.
+        # The norm sees one token at a time, so only the end tokens need it.
         pooled = self.ln_final(hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1])
         if self.projection is None:
             return pooled
@@ -244,7 +244,7 @@ def _check_has_text_tower(name: str) -> None:
 
 
 def check_shared_layer(layer: str) -> None:
-    """Raise unless features of this layer are in the space of the text; equal widths do not tell."""
+    """Raise unless features of this layer are in the space of the text; equal widths do not prove it."""
     if layer != SHARED_SPACE:
         raise invalid(
             "layer", layer, f"{SHARED_SPACE!r} where features are compared with text",

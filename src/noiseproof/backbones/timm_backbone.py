@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from noiseproof.backbones.adapters.additions import Addition, add_to
 from noiseproof.backbones.downloads import downloading
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_models import import_timm
-from noiseproof.backbones.weights import load_exactly, read_checkpoint, read_provenance
+from noiseproof.backbones.weights import load_exactly, read_checkpoint, read_header, under_prefix
 from noiseproof.core.errors import UnknownName, invalid
 from noiseproof.core.registry import unknown_name
 
@@ -25,9 +24,8 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
     """A timm model as a backbone.
 
     The classifier is dropped, so a checkpoint may bring one of any size or none; every other key must fit.
-    A checkpoint of ours also says which images it takes (size, crop, mean, standard deviation), under which
-    prefix the encoder lies and which prompts or adapters are in it; others get what timm has for the
-    architecture.
+    The header of a checkpoint that noiseproof wrote also has its preprocessing, the prefix of the encoder's
+    weights and the prompts or adapters in it; other checkpoints get timm's preprocessing.
 
     Args:
         rest: what follows `timm:`; a model name, with `@path` for weights from a file instead of the hub.
@@ -44,11 +42,12 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
     architecture, _, checkpoint = rest.partition("@")
     if checkpoint:
         model = timm.create_model(architecture, pretrained=False, num_classes=0)
-        said = read_provenance(checkpoint) if Path(checkpoint).is_file() else {}
-        state = under_prefix(read_checkpoint(checkpoint), said.get("prefix", ""))
-        use_preprocessing(model, said.get("preprocessing", {}))
-        if "additions" in said:
-            add_to(model, Addition(**said["additions"]), seed=0)
+        weights = read_checkpoint(checkpoint)
+        header = read_header(checkpoint)
+        state = under_prefix(weights, header.prefix)
+        use_preprocessing(model, header.preprocessing)
+        if header.additions is not None:
+            add_to(model, Addition(**header.additions), seed=0)
         load_exactly(model, state, source=checkpoint, dropped=classifier_names(model))
     else:
         with downloading(f"timm:{rest}"):
@@ -69,30 +68,26 @@ def check_timm_name(rest: str) -> None:
         )  # fmt: skip
 
 
-def under_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The weights whose names begin with this prefix, without it."""
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
-def use_preprocessing(model: Any, said: Mapping[str, Any]) -> None:
-    """Let a timm model take the images that its weights were trained on.
+def use_preprocessing(model: Any, preprocessing: Mapping[str, Any]) -> None:
+    """Set the preprocessing of a timm model to that of its weights.
 
     Args:
         model: its configuration is changed in place.
-        said: as `preprocessing_of` has it; what it lacks stays as timm has it.
+        preprocessing: as from `preprocessing_of`; missing keys stay as timm has them.
     """
-    if "image_size" in said:
-        model.pretrained_cfg["input_size"] = (3, said["image_size"], said["image_size"])
+    if "image_size" in preprocessing:
+        size = preprocessing["image_size"]
+        model.pretrained_cfg["input_size"] = (3, size, size)
     for key in ("mean", "std"):
-        if key in said:
-            model.pretrained_cfg[key] = tuple(said[key])
+        if key in preprocessing:
+            model.pretrained_cfg[key] = tuple(preprocessing[key])
     for key, ours in (("interpolation", "interpolation"), ("crop_pct", "crop_share")):
-        if ours in said:
-            model.pretrained_cfg[key] = said[ours]
+        if ours in preprocessing:
+            model.pretrained_cfg[key] = preprocessing[ours]
 
 
 def preprocessing_of(model: Any) -> dict[str, Any]:
-    """Which images a timm model takes, as cards and headers of weights have it.
+    """Preprocessing of a timm model, as in cards and headers of weights.
 
     Returns:
         `image_size` in pixels, `interpolation`, `crop_share` of the shorter side, and `mean` and `std` of
@@ -127,14 +122,14 @@ def as_backbone(name: str, model: nn.Module) -> ImageBackbone:
         name,
         layer=LAYER,
         encoder=model,
-        geometry=in_turn(steps),
+        geometry=sequential(steps),
         mean=config["mean"],
         std=config["std"],
         description=f"timm {create_transform(**config)}",
     )
 
 
-def in_turn(steps: list[Any]) -> Any:
+def sequential(steps: list[Any]) -> Any:
     """The steps as one function."""
 
     def applied(image: Any) -> Any:

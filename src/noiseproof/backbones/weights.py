@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from noiseproof.core import files
-from noiseproof.core.errors import BadData, CheckpointMismatch, DamagedFile, MissingFile, invalid
+from noiseproof.core.documents import Document, parse_document
+from noiseproof.core.errors import BadData, CheckpointMismatch, MissingFile, invalid
 from noiseproof.core.torch_files import damaged, read_torch_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _NUM_LISTED = 8
+_ENTRY = "noiseproof"  # of the metadata of a safetensors file
 
 
 def hash_weights(module: nn.Module) -> str:
@@ -29,19 +32,43 @@ def hash_weights(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def write_weights(path: str | Path, module: nn.Module, *, metadata: Mapping[str, str] | None = None) -> None:
+class WeightsHeader(Document):
+    """Header of a file of weights, should it lose its card.
+
+    Attributes:
+        noise: in the data that it was trained on.
+        preprocessing: which images it takes, see `timm_backbone.preprocessing_of`.
+        architecture: timm's name of the image tower, where it has one.
+        prefix: of the names of the image tower's weights.
+        additions: what stays in the encoder beside its weights, as `Addition.to_json` has it.
+        model: the image-text model that the tower is of.
+    """
+
+    noise: dict[str, Any] | None = None
+    preprocessing: dict[str, Any] = Field(default_factory=dict)
+    architecture: str | None = None
+    prefix: str = ""
+    additions: dict[str, Any] | None = None
+    model: str | None = None
+
+    def to_metadata(self) -> dict[str, str]:
+        """One entry, since safetensors writes several in an order that changes from run to run."""
+        return {_ENTRY: json.dumps(self.to_json(), sort_keys=True)}
+
+
+def write_weights(path: str | Path, module: nn.Module, *, header: WeightsHeader | None = None) -> None:
     """The state dict as safetensors, atomically.
 
     Args:
-        path: where.
+        path: of the file.
         module: what to write.
-        metadata: texts for the header of the file; with more than one, its bytes differ from run to run.
+        header: of the file.
     """
     from safetensors.torch import save_file
 
     state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     with files.replacing(path) as partial:
-        save_file(state, partial, metadata=dict(metadata or {}))
+        save_file(state, partial, metadata=header.to_metadata() if header else {})
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -70,24 +97,23 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def read_provenance(path: str | Path) -> dict[str, Any]:
-    """What a file of weights says of itself in its header: how its encoder was made and what it takes.
+def read_header(path: str | Path) -> WeightsHeader:
+    """The header of a file of weights; an empty one for files that noiseproof did not write.
 
-    Returns:
-        Nothing for files that are not ours; else what `training_card.provenance` wrote.
+    Raises:
+        OtherSchema: another version of noiseproof wrote it.
+        DamagedFile: it cannot be read.
     """
     if Path(path).suffix != ".safetensors":
-        return {}
+        return WeightsHeader()
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            said = json.loads((file.metadata() or {}).get("noiseproof", "{}"))
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise DamagedFile(
-            f"The header of the checkpoint {str(path)!r} cannot be read ({error}). Next: fetch it again."
-        ) from error
-    return said if isinstance(said, dict) else {}
+            content = (file.metadata() or {}).get(_ENTRY, "{}")
+    except (SafetensorError, OSError) as error:
+        raise damaged(Path(path), "checkpoint", error) from error
+    return parse_document(content, WeightsHeader, source=f"header of {path}", next_step="fetch it again")
 
 
 def _parsed(path: Path) -> Any:
@@ -114,6 +140,11 @@ def parse_safetensors(content: bytes) -> dict[str, Tensor]:
     return load(content)
 
 
+def under_prefix(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The entries whose names begin with this prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
 def load_exactly(
     module: nn.Module, state: Mapping[str, Tensor], *, source: str, dropped: Sequence[str] = ()
 ) -> None:
@@ -122,8 +153,8 @@ def load_exactly(
     Args:
         module: what to load into.
         state: the weights.
-        source: where they are from, for the message.
-        dropped: names of layers that are not used here (the classifier): their keys may be there or not.
+        source: of the weights, for the message.
+        dropped: names of layers that are not used here (the classifier): their keys may be present or not.
 
     Raises:
         CheckpointMismatch: with the missing, unexpected and misshapen keys.

@@ -25,12 +25,12 @@ TEMPLATES = (
 
 
 def caption(name: str, template: str) -> str:
-    """The template with a class name in it, as people say it."""
-    return template.format(spoken(name))
+    """The template filled in with a class name in plain words."""
+    return template.format(readable_name(name))
 
 
 @cache
-def spoken(name: str) -> str:
+def readable_name(name: str) -> str:
     """A class name in words: underscores of folder names become spaces, WordNet ids what they stand for.
 
     Of ImageNet's 1,000 classes two are a crane and two a maillot, so 998 names are left.
@@ -48,7 +48,7 @@ def spoken(name: str) -> str:
         return ImageNetInfo().label_name_to_description(name).split(",")[0]
     except KeyError as error:
         raise BadData(
-            f"The class {name!r} is no WordNet id of ImageNet's; allowed: names that say what is in the "
+            f"The class {name!r} is no WordNet id of ImageNet's; allowed: names that describe what is in the "
             "images. Next: rename the class."
         ) from error
 
@@ -58,11 +58,11 @@ def imagenet_words() -> tuple[str, ...]:
     import_timm("Names of ImageNet's classes")
     from timm.data import ImageNetInfo
 
-    return tuple(map(spoken, ImageNetInfo().label_names()))
+    return tuple(map(readable_name, ImageNetInfo().label_names()))
 
 
 def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
-    """The names of all classes in words, fit to tell them apart.
+    """Names of all classes in plain words, each different.
 
     Args:
         class_names: k names.
@@ -70,7 +70,7 @@ def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         BadData: none at all, one that says nothing, or two that read the same.
     """
-    words = tuple(spoken(str(name)).strip() for name in class_names)
+    words = tuple(readable_name(str(name)).strip() for name in class_names)
     if not words:
         raise BadData(
             "`class_names` is empty; allowed: a name for each class, which a text tower can read. Next: "
@@ -101,10 +101,10 @@ def mean_direction(unit_rows: Float[Tensor, "*k t e"]) -> Float[Tensor, "*k e"]:
 
 
 def notes_on_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    """What a reader has to know of names that a text tower was given."""
+    """Notes for readers about class names that a text tower encoded."""
     if not all(re.fullmatch(r"[-+]?\d+([.,]\d+)?", name.strip()) for name in class_names):
         return ()
     return (
         f"The class names are numbers ({', '.join(class_names[:3])}, ...), and the text tower reads them as "
-        "such. Next: if they stand for something, a label column that says what.",
+        "such. Next: if they stand for something, a label column with words.",
     )

@@ -1,40 +1,36 @@
 """`zoo:NAME`: small encoders that ship with the package, pre-trained under noise that is known exactly.
 
-Each is two files of `src/noiseproof/zoo`: weights as float16 safetensors, and a JSON card that says how they
-were made: command, settings, data, noise, accuracy, spectrum. The card also carries the preprocessing, and
-where among the weights the image tower is. `zoo:PATH` opens two such files of yours.
+Each is two files of `src/noiseproof/weights/zoo`, see `noiseproof.backbones.packed`. `zoo:PATH` opens two
+such files of yours.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
+from noiseproof.backbones.packed import PackedCard, read_packed_card, read_weights
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_backbone import (
     as_backbone,
     check_layer,
     classifier_names,
-    under_prefix,
     use_preprocessing,
 )
 from noiseproof.backbones.timm_models import import_timm
-from noiseproof.backbones.weights import load_exactly, parse_safetensors
-from noiseproof.core.errors import DamagedFile, invalid
+from noiseproof.backbones.weights import load_exactly, under_prefix
+from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
 
 
 def zoo_names() -> tuple[str, ...]:
-    """What may follow `zoo:`, by kind of pre-training and rate of noise."""
+    """Names that may follow `zoo:`, by kind of pre-training and rate of noise."""
     names = [each.name.removesuffix(".json") for each in _folder().iterdir() if each.name.endswith(".json")]
     return tuple(sorted(names, key=_by_rate))
 
 
-def zoo_card(name: str) -> dict[str, Any]:
+def zoo_card(name: str) -> PackedCard:
     """How a zoo encoder was made and what it is worth.
 
     Args:
@@ -43,8 +39,9 @@ def zoo_card(name: str) -> dict[str, Any]:
 
     Raises:
         UnknownName: with the nearest known name.
+        DamagedFile: the card cannot be read, or another version of noiseproof wrote it.
     """
-    return json.loads(_file(name, ".json").read_text(encoding="utf-8"))
+    return read_packed_card(_file(name, ".json"), f"zoo:{name}")
 
 
 def open_zoo(rest: str, *, layer: str | None = None) -> ImageBackbone:
@@ -62,41 +59,28 @@ def open_zoo(rest: str, *, layer: str | None = None) -> ImageBackbone:
     check_layer(layer)
     card = zoo_card(rest)
     timm = import_timm(f"The backbone 'zoo:{rest}'")
-    if card["architecture"] is None:
+    if card.architecture is None:
         raise invalid(
             "backbone", f"zoo:{rest}", "encoders with an image tower of timm's",
-            f"Next: open_clip:{card['model']}/FILE.safetensors, with the weights beside the card.",
+            f"Next: open_clip:{card.model}/FILE.safetensors, with the weights beside the card.",
         )  # fmt: skip
-    model = timm.create_model(card["architecture"], pretrained=False, num_classes=0)
-    content = _file(rest, ".safetensors").read_bytes()
-    if hashlib.sha256(content).hexdigest() != card["sha256"]:
-        raise DamagedFile(
-            f"The weights of 'zoo:{rest}' are not those its card describes. Next: install noiseproof again, "
-            "or pack your encoder again."
-        )
-    own = under_prefix(parse_safetensors(content), card["prefix"])
+    model = timm.create_model(card.architecture, pretrained=False, num_classes=0)
+    own = under_prefix(read_weights(_file(rest, ".safetensors"), card, f"zoo:{rest}"), card.prefix)
     load_exactly(model, own, source=f"zoo:{rest}", dropped=classifier_names(model))
-    use_preprocessing(model, {"crop_share": 1.0} | card["preprocessing"])
+    use_preprocessing(model, {"crop_share": 1.0} | card.preprocessing)
     return as_backbone(f"zoo:{rest}", model)
 
 
-def accuracy_of(card: dict[str, Any]) -> tuple[str, float]:
-    """The one result that a card has: what it is called, and its value in [0, 1]."""
-    ((metric, value),) = card["results"].items()
-    return metric, float(value)
-
-
-def describe(card: dict[str, Any]) -> str:
+def describe(card: PackedCard) -> str:
     """One line: noise, accuracy, spectrum."""
-    noise, (metric, value) = card["noise"], accuracy_of(card)
+    noise, (metric, value) = card.noise, card.result
     kind = {"image-text": "captions swapped", "simclr": "no labels used"}.get(
-        card["objective"], f"{noise['kind'] or 'label'} noise"
+        card.objective, f"{noise.kind or 'label'} noise"
     )
-    rate = "" if card["objective"] == "simclr" else f"{100 * noise['asked_rate']:g} % "
-    spectrum = card["spectrum"]
+    rate = "" if card.objective == "simclr" else f"{100 * noise.asked_rate:g} % "
     return (
         f"{rate}{kind}, {metric.replace('_', ' ')} {100 * value:.1f} %, "
-        f"SVE {spectrum['entropy_nats']:.2f}, LSVR {spectrum['largest_ratio']:.2f}"
+        f"SVE {card.spectrum.entropy_nats:.2f}, LSVR {card.spectrum.largest_ratio:.2f}"
     )
 
 

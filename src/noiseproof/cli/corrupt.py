@@ -2,73 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+if TYPE_CHECKING:
+    from noiseproof.config.corrupt import CorruptConfig
 
-from noiseproof.cli import options
-
+CONFIG = "noiseproof.config.corrupt:CorruptConfig"
 EPILOG = """Examples:
 
-noiseproof corrupt photos/ --rate 0.2 --out noise/
+noiseproof corrupt photos/ --noise symmetric:0.2 --out noise/
 
-noiseproof corrupt train.parquet --kind asymmetric --class-map cifar10 --rate 0.4 --out noise/
+noiseproof corrupt train.parquet --noise asymmetric:cifar10:0.4 --out noise/
 
-noiseproof corrupt train.parquet --kind real --label worker --clean-label label --out noise/
+noiseproof corrupt train.parquet --noise real:worker --label label --out noise/
 
-noiseproof corrupt shards/ --kind captions --rate 0.1 --out noisy-shards/
+noiseproof corrupt shards/ --noise captions:0.1 --out noisy-shards/
 """
 
 
-Data = Annotated[str, typer.Argument(help="Data set, or image-text pairs for captions.")]
-Out = Annotated[Path, typer.Option(help="Folder of the manifest and, for captions, of the copy.")]
-Kind = Annotated[str, typer.Option(help="Kind of noise; 'noiseproof ls noise' shows all.")]
-Rate = Annotated[float | None, typer.Option(help="Share to change, in [0, 1].")]
-Seed = Annotated[int, typer.Option(help="Of the draw; the same seed gives the same bytes.")]
-Caption = Annotated[
-    str | None, typer.Option(help="Column of the captions, or their file name extension in shards.")
-]  # fmt: skip
-ClassMap = Annotated[
-    str | None,
-    typer.Option(help="Of kind asymmetric: cifar10, cifar100, a YAML file, or 'cat: dog, dog: cat'."),
-]
-Transition = Annotated[
-    Path | None, typer.Option(help="Of kind asymmetric: a matrix whose rows sum to 1, as .npy or text.")
-]  # fmt: skip
-Features = Annotated[
-    Path | None,
-    typer.Option(help="Of the instance kinds: folder that 'noiseproof extract' wrote; by default pixels."),
-]
-
-
-def corrupt(
-    data: Data,
-    out: Out,
-    kind: Kind = "symmetric",
-    rate: Rate = None,
-    seed: Seed = 0,
-    label: options.Label = None,
-    clean_label: options.CleanLabel = None,
-    image: options.Image = None,
-    text: options.Text = None,
-    caption: Caption = None,
-    class_map: ClassMap = None,
-    transition: Transition = None,
-    features: Features = None,
-) -> None:
-    """Make labels or captions wrong under control, and keep what was changed."""
+def corrupt(config: CorruptConfig) -> None:
+    """Make labels or captions wrong under control, and record what was changed."""
     import rich
+    import typer
 
-    from noiseproof.pipelines import corrupt as corrupt_flow
+    from noiseproof.cli.guard import command_line
+    from noiseproof.pipelines.corrupt import corrupt as run_corruption
+    from noiseproof.pipelines.corrupt import noise_tables
     from noiseproof.report.renderers import to_terminal
 
-    done = corrupt_flow.corrupt(
-        data, kind=kind, rate=rate, seed=seed, out=out, image=image, caption=caption, label=label,
-        clean_label=clean_label, text=text, class_map=class_map, transition=transition, features=features,
-    )  # fmt: skip
-    for table in corrupt_flow.tables(done):
+    done = run_corruption(config, command=command_line(), say=lambda line: typer.echo(line, err=True))
+    for table in noise_tables(done):
         rich.print(to_terminal(table))
-    print(f"Noise manifest {done.sha256[:16]} is in {out}")
+    print(f"Noise manifest {done.sha256[:16]} is in {config.out}")
     if done.files:
         print(f"{len(done.files)} file{'s' if len(done.files) > 1 else ''} with the new captions beside it")

@@ -7,9 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from noiseproof.cli import options
-from noiseproof.cli.run import finish
-
 EPILOG = """Examples:
 
 noiseproof demo
@@ -18,7 +15,7 @@ noiseproof demo --out /tmp/demo --seeds 1
 """
 DEMO: dict[str, Any] = {
     "train": "sklearn:digits",
-    "corrupt": "symmetric:0.2",
+    "noise": "symmetric:0.2",
     "shifts": "blur,contrast,noise",
     "backbone": "bundled:efficientnet-lite0",
     "max_steps": 250,  # the demo is to end in minutes on two cores
@@ -27,13 +24,17 @@ DEMO: dict[str, Any] = {
 
 def demo(
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/demo"),
-    seeds: options.Seeds = None,
-    heads: options.Heads = None,
-    limit: options.Limit = None,
-    cache: options.Cache = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds of each head.", show_default="3")] = None,
+    heads: Annotated[
+        str | None, typer.Option(help="Heads, separated by commas.", show_default="linear,mlp,nmtune")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Use at most this many images.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Feature store.")] = None,
 ) -> None:
-    """Real digits, a real pre-trained encoder, 20 % wrong labels; no network."""
-    from noiseproof.config.run import load_config
+    """Run the whole flow on real digits with 20 % wrong labels and a real encoder; no network."""
+    from noiseproof.cli.run import run
+    from noiseproof.config.run import RunConfig
+    from noiseproof.config.values import load_config
 
     given = {"out": out, "seeds": seeds, "heads": heads, "limit": limit, "cache": cache}
-    finish(load_config(command_line=DEMO | given))
+    run(load_config(RunConfig, options=DEMO | given))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+if TYPE_CHECKING:
+    from noiseproof.config.extract import ExtractConfig
 
-from noiseproof.cli import options
-
+CONFIG = "noiseproof.config.extract:ExtractConfig"
 EPILOG = """Examples:
 
 noiseproof extract photos/ --backbone timm:resnet50 --out features/
@@ -17,28 +16,10 @@ noiseproof extract sklearn:digits --out features/ --limit 200
 """
 
 
-def extract(
-    data: Annotated[str, typer.Argument(help="Data set, as in --train of 'noiseproof run'.")],
-    out: Annotated[Path, typer.Option(help="Folder that load_features reads.")],
-    backbone: options.Backbone = None,
-    layer: options.Layer = None,
-    label: options.Label = None,
-    image: options.Image = None,
-    text: options.Text = None,
-    limit: options.Limit = None,
-    on_error: options.OnError = None,
-    engine: options.Engine = None,
-    precision: options.Precision = None,
-    dtype: options.Dtype = None,
-    batch_size: options.BatchSize = None,
-    views: options.Views = None,
-    seed: options.Seed = None,
-) -> None:
+def extract(config: ExtractConfig) -> None:
     """Encode a data set with a frozen encoder and keep the features on disk."""
-    given = {name: value for name, value in locals().items() if name not in ("data", "out")}
-    from noiseproof.config.run import load_config
-    from noiseproof.pipelines.run import extract_set
+    from noiseproof.pipelines.extract import extract_features
 
-    for stored in extract_set(load_config(command_line=given | {"train": data, "out": out})):
+    for stored in extract_features(config):
         n, dim = stored.features.shape
         print(f"{n} x {dim} features are in {stored.path}")

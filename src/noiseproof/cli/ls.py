@@ -95,9 +95,9 @@ def _losses() -> Iterable[str]:
 
 
 def _noise() -> Iterable[str]:
-    from noiseproof.pipelines.corrupt import kinds
+    from noiseproof.noise.spec import FORMS, NOISE_KINDS
 
-    return kinds()
+    return [*NOISE_KINDS, "", f"As an option: --noise {FORMS}"]
 
 
 def _recipes() -> Iterable[str]:

@@ -21,6 +21,7 @@ from noiseproof.cli import (
     study,
     verdict,
 )
+from noiseproof.cli.commands import add_command
 from noiseproof.cli.guard import guarded, wants_traceback
 from noiseproof.core.version import __version__
 
@@ -57,10 +58,15 @@ def noiseproof_command(
     wants_traceback.set(traceback)
 
 
-for _name, _module in {
-    "demo": demo, "run": run, "detect": detect, "extract": extract, "spectrum": spectrum, "verdict": verdict,
-    "corrupt": corrupt, "study": study, "report": report, "ls": ls,
-}.items():  # fmt: skip
-    app.command(_name, epilog=_module.EPILOG)(guarded(getattr(_module, _name)))
+app.command("demo", epilog=demo.EPILOG)(guarded(demo.demo))
+add_command(app, "run", run.run, config=run.CONFIG, epilog=run.EPILOG)
+add_command(app, "detect", detect.detect, config=detect.CONFIG, epilog=detect.EPILOG)
+add_command(app, "extract", extract.extract, config=extract.CONFIG, epilog=extract.EPILOG)
+app.command("spectrum", epilog=spectrum.EPILOG)(guarded(spectrum.spectrum))
+add_command(app, "verdict", verdict.verdict, config=verdict.CONFIG, epilog=verdict.EPILOG)
+add_command(app, "corrupt", corrupt.corrupt, config=corrupt.CONFIG, epilog=corrupt.EPILOG)
+app.command("study", epilog=study.EPILOG)(guarded(study.study))
+app.command("report", epilog=report.EPILOG)(guarded(report.report))
+app.command("ls", epilog=ls.EPILOG)(guarded(ls.ls))
 app.add_typer(pretrain.app, name="pretrain")
 app.add_typer(adapt.app, name="adapt")

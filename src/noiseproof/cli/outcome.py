@@ -1,4 +1,4 @@
-"""What a run says when it is done."""
+"""What commands print when they are done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from noiseproof.report.renderers import to_terminal
 from noiseproof.report.tables import results_table
 
 
-def print_outcome(result: Any) -> None:
+def print_run(result: Any) -> None:
     """The results, the suspect labels, and where the report is."""
     rich.print(to_terminal(results_table(result.rows)))
     detection = result.card["detection"]
@@ -36,19 +36,19 @@ def print_results(file: Path) -> None:
 
 def print_detection(result: Any) -> None:
     """The method and why, how many labels look wrong, per class and which most, and where the files are."""
-    found, issues = result.found, result.issues
-    estimates_rate = TABLE[found["method"]].estimates_rate
-    rich.print(to_terminal(class_table(found["classes"], estimates_rate=estimates_rate)))
+    found, issues = result.summary, result.issues
+    estimates_rate = TABLE[found.method].estimates_rate
+    rich.print(to_terminal(class_table(found.classes, estimates_rate=estimates_rate)))
     rich.print(to_terminal(suspects_table(issues)))
-    print(f"Method: {found['method']}")
-    for note in (*found["notes"], *result.card["notes"]):
+    print(f"Method: {found.method}")
+    for note in (*found.notes, *result.card["notes"]):
         print(f"Note: {note}")
-    rate = _percent(found["noise_rate"])
+    rate = percent(found.noise_rate)
     said = f"estimated noise rate {rate}" if estimates_rate else f"flagged {rate}"
-    print(f"{_look_wrong(found['num_issues'])} of {found['num_examples']}; {said}")
-    if found["against_truth"] is not None:
+    print(f"{_look_wrong(found.num_issues)} of {found.num_examples}; {said}")
+    if found.against_truth is not None:
         is_planted = result.card["data"]["label_noise"] is not None
-        print(f"Against the truth: {_against_truth(found['against_truth'], is_planted=is_planted)}")
+        print(f"Against the truth: {_against_truth(found.against_truth, is_planted=is_planted)}")
     print(f"All labels: {result.folder / 'label_issues.parquet'}")
     for name, path in result.exports.items():
         print(f"Export {name}: {path}")
@@ -62,12 +62,13 @@ def _against_truth(detection: dict[str, Any], *, is_planted: bool) -> str:
     wrong = "planted wrong labels" if is_planted else "wrong labels"
     return (
         f"{detection['num_flagged']} flagged; {detection['num_wrong']} {wrong}: "
-        f"precision {_percent(detection['precision'])}, recall {_percent(detection['recall'])}, "
+        f"precision {percent(detection['precision'])}, recall {percent(detection['recall'])}, "
         f"average precision {_decimal(detection['average_precision'])}"
     )
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share for people; a dash where it is undefined."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from noiseproof.cli import options
 from noiseproof.core.errors import invalid
 
 EPILOG = """Examples:
@@ -30,6 +29,12 @@ Figures = Annotated[
 Data = Annotated[
     str | None, typer.Option(help="Data set of the features, whose labels colour the feature maps.")
 ]  # fmt: skip
+Label = Annotated[
+    str | None, typer.Option(help="Column of the labels of --data.", show_default="found by name")
+]
+CleanLabel = Annotated[
+    str | None, typer.Option(help="Column of the true labels of --data, where they are known.")
+]
 NoiseManifest = Annotated[
     Path | None, typer.Option(help="Labels that 'noiseproof corrupt' made wrong, instead of --data.")
 ]  # fmt: skip
@@ -50,8 +55,8 @@ def spectrum(
     is_json: IsJson = False,
     figures: Figures = None,
     data: Data = None,
-    label: options.Label = None,
-    clean_label: options.CleanLabel = None,
+    label: Label = None,
+    clean_label: CleanLabel = None,
     noise_manifest: NoiseManifest = None,
     head: Heads = None,
     points: Points = None,

@@ -49,14 +49,14 @@ def study(
     given = {"seeds": seeds, "limit": limit}
     loaded = load_recipe(recipe, overrides=set_ or (), command_line=given, scale=scale)
     if plan:
-        print(plan_study(loaded, out=out).said())
+        print(plan_study(loaded, out=out))
         return
     result = run_study(
         loaded, out=out, cache=cache or default_cache(), data=data, command=command_line(),
         say=lambda line: typer.echo(line, err=True),
     )  # fmt: skip
     print(
-        f"{result.outcome.num_computed} results computed, {result.found.num_results} of the study are there"
+        f"{result.outcome.num_computed} results computed, {result.results.num_results} of the study are there"
     )
     print(f"Tables and figures: {result.page}")
     if failures := result.outcome.failures:

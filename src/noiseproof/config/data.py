@@ -1,4 +1,4 @@
-"""The data set, encoder and noise that every flow over one data set is configured with."""
+"""What flows over a data set share: which data, which noise, which encoder, which evaluation sets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
+
+from noiseproof.config.base import Config, option, split_at_commas
+from noiseproof.noise.spec import Noise
+
+DATA, NOISE, ENCODER, RUN = "Data", "Label noise to inject", "Encoder", "Run"
 
 
 def default_cache() -> Path:
@@ -15,95 +20,53 @@ def default_cache() -> Path:
     return Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features").expanduser()
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def a_folder(path: Path) -> Path:
+    """The path with the home folder in place of `~`; refused where a file is in its way."""
+    path = path.expanduser()
+    # Unlike `Path.exists`, this never raises, whatever the permissions on the way.
+    nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+    if os.path.lexists(nearest) and not nearest.is_dir():
+        raise ValueError(f"a folder, while {str(nearest)!r} is a file")
+    return path
 
 
-class CorruptConfig(_Part):
-    """Wrong labels to inject into the training part.
+class DataConfig(Config):
+    """One data set, and the folder of what is made of it."""
 
-    Attributes:
-        kind: a name that `noiseproof ls noise` shows.
-        rate: fraction of the labels to change, in [0, 1].
-        class_map: of kind "asymmetric": "cifar10", "cifar100" or class -> class.
-    """
+    train: str = option(
+        panel=DATA,
+        help="Data set: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, "
+        "torchvision:NAME/split, hf:NAME/split, sklearn:digits or suite:NAME/split; see 'noiseproof ls "
+        "datasets'.",
+    )
+    out: Path = option(panel=RUN, help="Output folder; the same command again goes on where it stopped.")
+    label: str | None = option(None, panel=DATA, help="Column of the labels.", shown_default="found by name")
+    image: str | None = option(
+        None, panel=DATA, help="Column of images or of their paths.", shown_default="found by name"
+    )
+    text: str | None = option(None, panel=DATA, help="Column of texts.", shown_default="found by name")
+    clean_label: str | None = option(
+        None,
+        panel=DATA,
+        help="Column of the true labels, where they are known: for evaluation, never for training.",
+        shown_default="none",
+    )
+    limit: int | None = option(
+        None, ge=1, panel=DATA, help="Use at most this many random examples of each data set.",
+        shown_default="all",
+    )  # fmt: skip
+    on_error: Literal["raise", "skip"] = option(
+        "raise", panel=DATA, help="An unreadable example stops the command, or is left out and counted."
+    )
+    seed: int = option(0, ge=0, panel=RUN, help="Seed of everything that is drawn at random.")
 
-    kind: str = "symmetric"
-    rate: float = Field(ge=0, le=1)
-    class_map: str | dict[str | int, str | int] | None = None
-
-
-class DataConfig(_Part):
-    """What every flow over one data set can be told: which data, which encoder, where; also in options.
-
-    Attributes:
-        train: data set whose labels are given.
-        backbone: frozen encoder; `None` is `bundled:efficientnet-lite0` for images and the matrix itself
-            for features.
-        layer: which output of the encoder; `None` is its default.
-        out: the folder of what is made.
-        label: column of the given labels; `None` finds it.
-        image: column of the images; `None` finds it.
-        text: column of the texts; `None` finds it.
-        clean_label: column of the true labels, where they are known.
-        limit: at most this many random examples of each data set.
-        on_error: what an unreadable example does.
-        corrupt: noise to inject into the training part, `kind:rate` or `asymmetric:class_map:rate`.
-        noise_manifest: folder of noise that `noiseproof corrupt` made for `train`, instead of `corrupt`.
-        engine: what runs the encoder.
-        precision: arithmetic of the encoder.
-        dtype: of the stored features.
-        batch_size: images per encoder call.
-        cache: folder of the feature store, shared by all runs.
-        seed: of whatever is drawn at random.
-    """
-
-    train: str
-    out: Path
-    backbone: str | None = None
-    layer: str | None = None
-    label: str | None = None
-    image: str | None = None
-    text: str | None = None
-    clean_label: str | None = None
-    limit: int | None = Field(default=None, ge=1)
-    on_error: Literal["raise", "skip"] = "raise"
-    corrupt: CorruptConfig | None = None
-    noise_manifest: Path | None = None
-    engine: Literal["auto", "torch", "onnxruntime"] = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    dtype: Literal["float32", "float16"] = "float32"
-    batch_size: int = Field(default=64, ge=1)
-    cache: Path = Field(default_factory=default_cache)
-    seed: int = Field(default=0, ge=0)
-
-    @field_validator("corrupt", mode="before")
+    @field_validator("out")
     @classmethod
-    def _kind_and_rate(cls, value: Any) -> Any:
-        if isinstance(value, str) and ":" in value:
-            kind, _, rate = value.rpartition(":")
-            kind, colon, class_map = kind.partition(":")  # asymmetric:cifar10:0.4
-            return {"kind": kind, "rate": rate} | ({"class_map": class_map} if colon else {})
-        return {"rate": value} if isinstance(value, str | float | int) else value
-
-    @field_validator("noise_manifest")
-    @classmethod
-    def _one_noise(cls, value: Path | None, info: Any) -> Path | None:
-        if value is not None and info.data.get("corrupt") is not None:
-            raise ValueError("nothing where `corrupt` says which noise; leave one of the two out")
-        return value
+    def _out_is_a_folder(cls, value: Path) -> Path:
+        return a_folder(value)
 
     @model_validator(mode="after")
-    def _one_kind_of_truth(self) -> DataConfig:
-        noise = "corrupt" if self.corrupt is not None else "noise_manifest"
-        if getattr(self, noise) is not None and self.clean_label is not None:
-            raise PydanticCustomError(
-                "two truths",
-                "`{noise}` and `clean_label` are both given; allowed: one of them, since noise on top of "
-                "wrong labels has no one truth to measure against. Next: for noise on the true labels, name "
-                "their column with `label` and leave `clean_label` out",
-                {"noise": noise},
-            )
+    def _true_labels_are_other_labels(self) -> DataConfig:
         if self.clean_label is not None and self.clean_label == self.label:
             raise PydanticCustomError(
                 "truth judged by itself",
@@ -113,12 +76,103 @@ class DataConfig(_Part):
             )
         return self
 
-    @field_validator("cache", "out")
+
+class NoisyDataConfig(DataConfig):
+    """A data set whose labels may be made wrong before anything learns from them."""
+
+    noise: Noise | None = option(
+        None, panel=NOISE, shown_default="none",
+        help="KIND:RATE such as symmetric:0.2, asymmetric:MAP:RATE (MAP: cifar10, cifar100 or a YAML file), "
+        "asymmetric:MATRIX.npy, or real:COLUMN; see 'noiseproof ls noise'.",
+    )  # fmt: skip
+    noise_manifest: Path | None = option(
+        None, panel=NOISE, shown_default="none",
+        help="Folder that 'noiseproof corrupt' wrote for this data set, instead of --noise.",
+    )  # fmt: skip
+
+    @field_validator("noise_manifest")
     @classmethod
-    def _a_folder(cls, value: Path) -> Path:
-        path = value.expanduser()
-        # Unlike `Path.exists`, this never raises, whatever the permissions on the way.
-        nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
-        if os.path.lexists(nearest) and not nearest.is_dir():
-            raise ValueError(f"a folder, while {str(nearest)!r} is a file")
-        return path
+    def _noise_from_one_source(cls, value: Path | None, info: Any) -> Path | None:
+        if value is not None and info.data.get("noise") is not None:
+            raise ValueError("either `noise` or `noise_manifest`")
+        return value
+
+    @model_validator(mode="after")
+    def _one_truth(self) -> NoisyDataConfig:
+        if self.noise is not None and self.noise.kind == "real":
+            return self  # compares two columns
+        name = "noise" if self.noise is not None else "noise_manifest"
+        if getattr(self, name) is not None and self.clean_label is not None:
+            raise PydanticCustomError(
+                "two truths",
+                "`{noise}` and `clean_label` are both given; allowed: one of them, since noise on top of "
+                "wrong labels has no one truth to measure against. Next: for noise on the true labels, name "
+                "their column with `label` and leave `clean_label` out",
+                {"noise": name},
+            )
+        return self
+
+
+class EncoderConfig(Config):
+    """A frozen encoder and the store of its features."""
+
+    backbone: str | None = option(
+        None, panel=ENCODER, help="Frozen encoder, such as timm:resnet50; features: for a matrix you have.",
+        shown_default="bundled:efficientnet-lite0 for images",
+    )  # fmt: skip
+    layer: str | None = option(
+        None, panel=ENCODER, help="Output of the encoder to use.", shown_default="its usual one"
+    )
+    engine: Literal["auto", "torch", "onnxruntime"] = option(
+        "auto", panel=ENCODER, help="What runs the encoder."
+    )
+    precision: Literal["float32", "bfloat16"] = option(
+        "float32", panel=ENCODER, help="Arithmetic of the encoder."
+    )
+    dtype: Literal["float32", "float16"] = option(
+        "float32", panel=ENCODER, help="Type of the stored features."
+    )
+    batch_size: int = option(64, ge=1, panel=ENCODER, help="Examples per call of the encoder.")
+    cache: Path = option(
+        panel=ENCODER, help="Feature store, shared by all runs.", default_factory=default_cache,
+        shown_default="$NOISEPROOF_CACHE or ~/.cache/noiseproof/features",
+    )  # fmt: skip
+
+    @field_validator("cache")
+    @classmethod
+    def _cache_is_a_folder(cls, value: Path) -> Path:
+        return a_folder(value)
+
+
+class EvaluationConfig(NoisyDataConfig):
+    """Data to learn from, a test set of the same domain, and evaluation sets of others."""
+
+    test: str | None = option(
+        None, panel=DATA, help="Test set of the same domain.", shown_default="a part of the data is held out"
+    )
+    ood: tuple[str, ...] = option(
+        (), panel=DATA, help="Data set of another domain to evaluate on; may be repeated.",
+        shown_default="none",
+    )  # fmt: skip
+    test_label: str | None = option(
+        None, panel=DATA, help="Label column of --test and --ood; 'auto' finds it.",
+        shown_default="--clean-label, else --label",
+    )  # fmt: skip
+    test_fraction: float = option(
+        0.2, gt=0, lt=1, panel=DATA, help="Share that is held out where there is no --test."
+    )
+    shifts: tuple[str, ...] = option(
+        (), panel=DATA, shown_default="none",
+        help="Changes of the test images that make more out-of-domain sets, such as blur,noise,fog-3; see "
+        "'noiseproof ls shifts'.",
+    )  # fmt: skip
+
+    @field_validator("ood", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("shifts", mode="before")
+    @classmethod
+    def _names_of_shifts(cls, value: Any) -> Any:
+        return split_at_commas(value)

@@ -1,76 +1,44 @@
-"""What DeFT's first phase is told, apart from data and model."""
+"""Configuration of `noiseproof adapt deft`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from noiseproof.adapt.finetune_settings import FinetuneSettings
+from noiseproof.adapt.finetune_settings import FinetuneSettings, TowerSettings
 from noiseproof.adapt.learnable import MODES, Tune
+from noiseproof.backbones.text_towers import USUAL_MODEL
+from noiseproof.config.base import option
+from noiseproof.config.data import ENCODER, EvaluationConfig, default_cache
+from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.detect.prompts import PromptSettings
 
 NONE = "none"
-_OF_TRAINING = (
-    "reading", "augmentation", "padding", "least_scale", "workers", "epochs", "batch_size", "learning_rate",
-    "weight_decay", "momentum", "precision", "accumulation", "max_grad_norm", "checkpoint_steps",
-    "lora_rank", "lora_alpha",
-)  # fmt: skip
-_OF_PROMPTS = (
-    "variant", "num_context", "epochs", "warmup_epochs", "batch_size", "learning_rate", "momentum",
-    "weight_decay",
-)  # fmt: skip
+PHASE_1, PHASE_2 = "Phase 1", "Phase 2"
 
 
-class DeftSettings(BaseModel):
+class DeftSettings(PromptSettings, TowerSettings):
     """How prompts, and with them an image tower, learn which given labels are right.
 
-    Attributes:
-        tune: what of the image tower learns: a mode of `FinetuneSettings.tune` but "head", or "none" for
-            prompts on features that are computed once; `None` is "vpt-deep:20" for transformers and "none"
-            for others and for bundled models.
-        variant: "synthetic" is the paper's; "real" the released code's for labels of people and of the web.
-        num_context: learnable vectors of a prompt.
-        warmup_epochs: in which all given labels are learned.
-        reading, augmentation, padding, least_scale, workers, precision, accumulation, max_grad_norm,
-            checkpoint_steps, lora_rank, lora_alpha: as in `FinetuneSettings`; only with something to tune.
-            The mean over selected examples is taken in each part of an accumulation and in each process.
-        epochs: passes over the examples.
-        batch_size: examples per step, each of which encodes the text once.
-        learning_rate: of SGD, of prompts and tower alike; falls along a cosine, but not in the real variant.
-        weight_decay: of matrices, and of prompts.
-        momentum: of SGD.
+    The mean over selected examples is taken in each part of an accumulation and in each process.
 
     Source: Wei et al. 2024, arXiv:2409.19696, and its released configurations.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    tune: str | None = None
-    variant: Literal["synthetic", "real"] = "synthetic"
-    num_context: int = Field(default=16, ge=1)
-    warmup_epochs: int = Field(default=1, ge=0)
-    reading: Literal["memory", "stream"] = "memory"
-    augmentation: Literal["flip-crop", "flip", "crop", "none"] = "flip-crop"
-    padding: int = Field(default=4, ge=1)
-    least_scale: float = Field(default=0.08, gt=0, le=1)
-    workers: int = Field(default=4, ge=0)
-    epochs: int = Field(default=10, ge=1)
-    batch_size: int = Field(default=64, ge=1)
-    learning_rate: float = Field(default=0.03, gt=0)
-    weight_decay: float = Field(default=5e-4, ge=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    accumulation: int = Field(default=1, ge=1)
-    max_grad_norm: float | None = Field(default=None, gt=0)
-    checkpoint_steps: int = Field(default=500, ge=1)
-    lora_rank: int = Field(default=8, ge=1)
-    lora_alpha: int = Field(default=16, ge=1)
+    tune: str | None = Field(
+        default=None,
+        description="What of the image tower learns: none (prompts only, features once), full, "
+        "last-blocks:N, bias, lora, vpt-deep[:N], vpt-shallow[:N], adapter[:N] or ssf; by default "
+        "vpt-deep:20 for transformers, none for others and for bundled models.",
+    )
 
     @field_validator("tune")
     @classmethod
-    def _known(cls, value: str | None) -> str | None:
+    def _known_mode(cls, value: str | None) -> str | None:
         if value in (None, NONE):
             return value
         try:
@@ -87,12 +55,50 @@ class DeftSettings(BaseModel):
         """Whether the image tower stays as it is, so that features are computed once."""
         return self.tune == NONE
 
-    def training(self) -> FinetuneSettings:
-        """The same for what reads images and makes steps."""
-        values = {name: getattr(self, name) for name in _OF_TRAINING}
-        tune = "head" if self.tune in (None, NONE) else self.tune
-        return FinetuneSettings(**values, tune=tune, optimizer="momentum", warmup_share=0.0)
 
-    def prompts(self) -> PromptSettings:
-        """The same for prompts on features."""
-        return PromptSettings(**{name: getattr(self, name) for name in _OF_PROMPTS})
+class DeftConfig(EvaluationConfig, DeftSettings):
+    """Everything `noiseproof adapt deft` takes; the command's options have the same names."""
+
+    panels = {DeftSettings: PHASE_1, PromptSettings: PHASE_1, TowerSettings: PHASE_1}  # noqa: RUF012
+
+    model: str = option(
+        USUAL_MODEL, panel=PHASE_1, help="Image-text model: open_clip:ARCH/TAG, or a bundled one."
+    )
+    phase2: Literal["none", "heads", "full"] = option(
+        "none", panel=PHASE_2,
+        help="What is trained on the selected examples: nothing, heads on features, or a whole encoder.",
+    )  # fmt: skip
+    phase2_backbone: str | None = option(
+        None, panel=PHASE_2, help="Encoder of phase 2; full needs one to train.",
+        shown_default="the image tower of --model",
+    )  # fmt: skip
+    phase2_settings: FinetuneSettings = Field(
+        default_factory=lambda: FinetuneSettings(),
+        description="Settings of full fine-tuning, by --set phase2_settings.epochs=5.",
+    )
+    cache: Path = option(
+        panel=ENCODER, help="Feature store, shared by all runs.", default_factory=default_cache,
+        shown_default="$NOISEPROOF_CACHE or ~/.cache/noiseproof/features",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _full_needs_an_encoder(self) -> DeftConfig:
+        if self.phase2 == "full" and self.phase2_backbone is None:
+            raise PydanticCustomError(
+                "no encoder to train",
+                "`phase2` is 'full', which needs `phase2_backbone`: timm:NAME, timm:NAME@FILE, zoo:NAME or "
+                "bundled:NAME. Next: name an encoder to train, or take phase2=heads",
+            )
+        return self
+
+    @property
+    def settings(self) -> DeftSettings:
+        """The settings of phase 1, without the data."""
+        return self.settings_of(DeftSettings)
+
+    def for_phase2(self, out: Path) -> FinetuneConfig:
+        """Configuration of fine-tuning on the examples that phase 1 selected, whose labels are kept."""
+        data = {name: getattr(self, name) for name in EvaluationConfig.model_fields}
+        data |= {"out": out, "noise": None, "noise_manifest": None}
+        settings = {name: getattr(self.phase2_settings, name) for name in FinetuneSettings.model_fields}
+        return FinetuneConfig(**data, **settings, backbone=self.phase2_backbone or self.model)

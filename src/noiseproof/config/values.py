@@ -1,18 +1,24 @@
-"""From texts and YAML to values, and what is wrong with them in words; of any pydantic model."""
+"""Load a configuration: defaults < file < command line (`--set` and options alike), every mistake at once.
+
+An option and a `--set` that give one key different values are a mistake, not a question of order.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from noiseproof.core.errors import InvalidArgument, MissingFile
+from noiseproof.config.base import Config
+from noiseproof.core.errors import InvalidArgument, MissingFile, NoiseproofError, quoted
 from noiseproof.core.registry import unknown_name
 
+C = TypeVar("C", bound=Config)
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -27,6 +33,83 @@ _Loader.add_implicit_resolver(
 
 def _parse(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)
+
+
+# Options and keys of earlier versions -> what to write now.
+RENAMED = {
+    "corrupt": "noise, such as noise=symmetric:0.2",
+    "label_noise": "noise, such as noise=symmetric:0.2",
+    "rate": "noise, such as noise=symmetric:0.2",
+    "kind": "noise, such as noise=symmetric:0.2",
+    "class_map": "noise, such as noise=asymmetric:cifar10:0.4",
+    "transition": "noise, such as noise=asymmetric:matrix.npy",
+    "phase2_set": "set, such as set=phase2_settings.epochs=5",
+    "look_epochs": "eval_epochs",
+    "reference": "references",
+}
+
+
+def load_config(
+    model: type[C],
+    file: str | os.PathLike[str] | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> C:
+    """Build the configuration of a verb from all its sources.
+
+    Args:
+        model: of the verb, such as `RunConfig`.
+        file: YAML with `option: value` lines.
+        overrides: of `--set`, each `key.subkey=value` with a YAML value.
+        options: of the command line, by field; those that are `None` were not given.
+
+    Raises:
+        InvalidArgument: with one line per mistake, all of them at once.
+    """
+    mistakes: list[str] = []
+    from_file = read_yaml(Path(file), argument="config") if file is not None else {}
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    for name, value in given.items():
+        if is_table(model, name) and isinstance(value, list | tuple):
+            given[name] = parse_pairs(value, name, mistakes)
+    values = model.merge(from_file, given)
+    for path, value in parse_overrides(overrides, given, mistakes).items():
+        set_value(model, values, path, value, mistakes)
+    return checked(model, values, mistakes, file=file)
+
+
+def is_table(model: type[BaseModel], name: str) -> bool:
+    """Whether a field is a table of options, given as NAME=VALUE pairs on the command line."""
+    field = model.model_fields.get(name)
+    return field is not None and get_origin(field.annotation) is dict and get_args(field.annotation)[1] is Any
+
+
+def set_value(
+    model: type[Config], values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: list[str]
+) -> None:
+    """Put a value of `--set` where its path leads; what is wrong with it joins the mistakes."""
+    mistake = model.check_path(values, path)
+    if mistake is not None:
+        mistakes.append(f"`{'.'.join(path)}`: {mistake}")
+        return
+    place = values
+    for number, part in enumerate(path[:-1]):
+        inner = place.get(part)
+        if inner is None:
+            inner = place[part] = _default_table(model, part) if number == 0 else {}
+        if not isinstance(inner, dict):
+            mistakes.append(f"`{'.'.join(path)}`: {part!r} is {inner!r} and has no parts")
+            return
+        place = inner
+    place[path[-1]] = value
+
+
+def _default_table(model: type[BaseModel], name: str) -> dict[Any, Any]:
+    """The default of a field that is a table, so that `--set` changes one entry of it."""
+    field = model.model_fields.get(name)
+    default = None if field is None else field.get_default(call_default_factory=True)
+    return dict(default) if isinstance(default, dict) else {}
 
 
 def read_yaml(path: Path, *, argument: str) -> dict[Any, Any]:
@@ -73,8 +156,7 @@ def parse_overrides(
             mistakes.append(f"`--set {key}` has the value {text!r}, which is not YAML; quote it")
             continue
         if len(path) == 1 and path[0] in given and str(given[path[0]]) != str(value):
-            option = "--" + path[0].replace("_", "-")
-            mistakes.append(f"`{path[0]}` is {given[path[0]]!r} by {option} and {value!r} by --set; give one")
+            mistakes.append(f"{quoted(path[0])} is {given[path[0]]!r} and --set {override}; give one of them")
             continue
         settings[path] = value
     return settings
@@ -86,12 +168,12 @@ def parse_pairs(texts: Iterable[str], option: str, mistakes: list[str]) -> dict[
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            mistakes.append(f"`{option}` is {text!r}; allowed: name=value")
+            mistakes.append(f"{quoted(option)} is {text!r}; allowed: name=value")
             continue
         try:
             pairs[name.strip()] = _parse(value)
         except yaml.YAMLError:
-            mistakes.append(f"`{option} {name}` has the value {value!r}, which is not YAML; quote it")
+            mistakes.append(f"{quoted(option)} {name} has the value {value!r}, which is not YAML; quote it")
     return pairs
 
 
@@ -110,7 +192,7 @@ def checked(model: type[M], values: dict[Any, Any], mistakes: list[str], *, file
     try:
         found = model(**values)
     except ValidationError as error:
-        mistakes += [explained(one, model) for one in error.errors()]
+        mistakes += [line for one in error.errors() for line in explained(one, model).split("\n- ")]
     except TypeError:  # a key of the file that is not a word
         mistakes += [f"`{key}` is not a name of an option" for key in values if not isinstance(key, str)]
     if mistakes:
@@ -120,17 +202,31 @@ def checked(model: type[M], values: dict[Any, Any], mistakes: list[str], *, file
 
 def explained(error: Any, model: type[BaseModel]) -> str:
     """One mistake that pydantic found, in one line and in the words of `errors.invalid`."""
+    own = (error.get("ctx") or {}).get("error")
+    if isinstance(own, NoiseproofError):
+        return str(own)
     if not error["loc"]:  # of the configuration as a whole
-        return str(error["msg"])
-    path = ".".join(str(part) for part in error["loc"])
+        return _respelled(str(error["msg"]).removeprefix("Value error, "))
+    path = ".".join(part for part in error["loc"] if isinstance(part, str))  # a list has one name
+    name = quoted(path)
     if error["type"] == "extra_forbidden":
+        key = str(error["loc"][-1])
+        if key in RENAMED:
+            return f"{name} is now `{RENAMED[key]}`"
         owner = _owner(model, error["loc"][:-1])
-        return f"`{path}`: " + str(unknown_name("option", str(error["loc"][-1]), owner.model_fields))
+        return f"{name}: " + str(unknown_name("option", key, owner.model_fields))
     if error["type"] == "missing":
-        return f"`{path}` is not given and has no default"
+        return f"{name} is not given and has no default"
     allowed = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if error["type"].endswith("_parsing"):
+        allowed = allowed.partition(",")[0]
     value = str(error["input"]) if isinstance(error["input"], Path) else error["input"]
-    return f"`{path}` is {value!r}; allowed: {allowed}"
+    return f"{name} is {value!r}; allowed: {_respelled(allowed)}"
+
+
+def _respelled(message: str) -> str:
+    """A message with the names in backticks as the user writes them."""
+    return re.sub(r"`(\w+)`", lambda found: quoted(found[1]), message)
 
 
 def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:

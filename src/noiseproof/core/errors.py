@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_spelling: ContextVar[Callable[[str], str]] = ContextVar("spelling of arguments", default=str)
+
 
 class NoiseproofError(Exception):
     """Anything noiseproof raises for a user: what is wrong, the value, what is allowed, the next step."""
@@ -12,7 +18,7 @@ class InvalidArgument(NoiseproofError, ValueError):
 
 
 class UnknownName(NoiseproofError, ValueError):
-    """A name that is in no table; the message lists the known ones."""
+    """An unknown name; the message lists the known ones."""
 
 
 class BadData(NoiseproofError, ValueError):
@@ -28,7 +34,11 @@ class MissingExtra(NoiseproofError, ImportError):
 
 
 class DamagedFile(NoiseproofError, OSError):
-    """A file of ours is not what was written: truncated, altered or of another run."""
+    """A file that noiseproof wrote has changed since: truncated, altered or of another run."""
+
+
+class OtherSchema(DamagedFile):
+    """A file was written with a layout that this version of noiseproof does not read."""
 
 
 class NoSpaceLeft(NoiseproofError, OSError):
@@ -43,25 +53,44 @@ class CheckpointMismatch(NoiseproofError, ValueError):
     """Weights do not fit the model; missing and unexpected keys are listed."""
 
 
+@contextmanager
+def spelling(spell: Callable[[str], str]) -> Iterator[None]:
+    """Let messages inside this context name arguments in the user's spelling.
+
+    Args:
+        spell: name of an argument in Python -> as the user writes it, such as `--max-steps`.
+    """
+    token = _spelling.set(spell)
+    try:
+        yield
+    finally:
+        _spelling.reset(token)
+
+
+def quoted(argument: str) -> str:
+    """The name of an argument as the user writes it, in backticks."""
+    return f"`{_spelling.get()(argument)}`"
+
+
 def invalid(argument: str, value: object, allowed: str, next_step: str = "") -> InvalidArgument:
     """The one wording for a bad argument.
 
     Args:
         argument: its name as the user writes it.
-        value: what was given.
-        allowed: what would have been accepted, starting with a noun.
-        next_step: what to do now, a sentence.
+        value: the user's value.
+        allowed: what is accepted, starting with a noun.
+        next_step: advice, a sentence.
     """
-    return InvalidArgument(f"`{argument}` is {value!r}; allowed: {allowed}. {next_step}".rstrip())
+    return InvalidArgument(f"{quoted(argument)} is {value!r}; allowed: {allowed}. {next_step}".rstrip())
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
     """The one wording for an optional package that is absent.
 
     Args:
-        package: what could not be imported.
-        extra: the extra of noiseproof that brings it.
-        purpose: what the user wanted it for.
+        package: name of the missing package.
+        extra: the extra of noiseproof that installs it.
+        purpose: the feature that needs it, a noun.
     """
     return MissingExtra(
         f"{purpose} needs the package `{package}`, which is not installed. "

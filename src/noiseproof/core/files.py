@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all, and hashes of files and values."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     point leaves the old file or the new one. On an error nothing is left behind.
 
     Args:
-        path: the final name. Its folder is made if need be.
+        path: the final name. Its folder is made if needed.
 
     Raises:
         NoSpaceLeft: the disk is full; `path` is as it was.
-        CannotWrite: its folder is none, or may not be written to.
+        CannotWrite: its folder cannot be made or written to.
     """
     final = Path(path)
     try:
@@ -66,7 +66,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 def append_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
     """Add lines to a file in one write and wait until they are on disk: all of them or none.
 
-    A kill loses at most these lines; what it leaves of the last one has no end, so `whole_lines` drops it.
+    A kill loses at most these lines; a line that was cut short has no end, so `whole_lines` drops it.
 
     Raises:
         NoSpaceLeft: the disk is full.
@@ -86,7 +86,7 @@ def append_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
 
 
 def whole_lines(path: str | os.PathLike[str]) -> bytes:
-    """A file of lines up to its last whole one."""
+    """The bytes of a file up to the end of its last complete line."""
     content = Path(path).read_bytes()
     return content[: content.rfind(b"\n") + 1]
 
@@ -108,7 +108,7 @@ def _explained(error: OSError, path: Path) -> OSError:
     if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS):
         return CannotWrite(
             f"{str(path)!r} cannot be written ({error.strerror}: {error.filename!r}); allowed: a file in a "
-            "folder that is there or can be made, and may be written to. Next: name another folder."
+            "folder that exists or can be made, and may be written to. Next: name another folder."
         )
     return error
 
@@ -131,6 +131,6 @@ def _digest_or_text(value: Any) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of its bytes."""
+    """SHA-256 of the bytes of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

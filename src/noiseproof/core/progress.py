@@ -1,4 +1,4 @@
-"""A progress bar with rate and remaining time; a log line per stage where nobody is watching."""
+"""A progress bar with rate and remaining time; without a terminal, a log line per stage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stage(title: str, *, total: int, unit: str, quiet: bool = False) -> Iterator
     standard error when such a stage ends.
 
     Args:
-        title: what is being done, as the user would say it.
+        title: name of the stage, for the user.
         total: how many units there are.
         unit: singular noun.
         quiet: neither bar nor line.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
@@ -20,19 +20,19 @@ Kind = Literal["image", "text", "features"]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples that are decoded when asked for, with their labels.
+    """Examples that are decoded when read, with their labels.
 
     Attributes:
         name: as the user wrote it.
         kind: what `examples[i]` is: an RGB `PIL.Image`, a `str`, or a row of features.
         examples: n of them, lazy; safe to read from several threads.
         ids: stable and unique; the same example has the same id in every run.
-        given_labels: class ids in [0, k), may be wrong; `None` where the set has no labels.
+        given_labels: class ids in [0, k), may be wrong; `None` without labels.
         class_names: k names, each once.
         fingerprint: SHA-256 over the contents and ids of the examples, never over labels.
-        clean_labels: the truth, where it is known (benchmarks, injected noise).
+        clean_labels: true labels, where they are known (benchmarks, injected noise).
         num_skipped: examples left out because they could not be read.
-        is_cropped: images are random crops, of which an encoder is to see all.
+        is_cropped: images are random crops, so an encoder must not crop them again.
     """
 
     name: str
@@ -62,6 +62,21 @@ class Dataset:
 
 
 @dataclass(frozen=True, eq=False)
+class LabelledDataset(Dataset):
+    """A data set in which every example has a given label; all that `open_dataset` opens are of this type."""
+
+    given_labels: Int[np.ndarray, " n"]
+
+    @property
+    def best_labels(self) -> Int[np.ndarray, " n"]:
+        """The true labels where they are known, else the given ones."""
+        return self.given_labels if self.clean_labels is None else self.clean_labels
+
+
+AnyDataset = TypeVar("AnyDataset", bound=Dataset)  # what comes back is of the type that went in
+
+
+@dataclass(frozen=True, eq=False)
 class NoisyLabels:
     """Labels after noise was injected, with the truth.
 
@@ -70,12 +85,12 @@ class NoisyLabels:
         clean: labels before.
         flipped: where the two differ.
         kind: name of the noise.
-        asked_rate: what the user asked for, in [0, 1].
+        asked_rate: requested rate, in [0, 1].
         transition: row-stochastic `T[i, j] = P(given = j | clean = i)` as realised (NaN-free: a class
             without examples keeps the identity row).
         seed: of the draw.
         example_entropy_nats: mean entropy of the distribution a wrong label was drawn from, given the
-            example; `None` for kinds that do not look at the example.
+            example; `None` for kinds that do not depend on the example.
     """
 
     given: Int[np.ndarray, " n"]
@@ -107,7 +122,7 @@ class NoisyCaptions:
         clean: captions before.
         swapped: rows that have the caption of another row. Where captions repeat, its text may be the same.
         sources: `given[i] == clean[sources[i]]`; a permutation without fixed points on the swapped rows.
-        rate: what the user asked for, in [0, 1].
+        rate: requested rate, in [0, 1].
         seed: of the draw.
     """
 
@@ -136,7 +151,7 @@ class NoisyCaptions:
 
 @dataclass(frozen=True, eq=False)
 class SpectrumCard:
-    """What the singular values of one feature matrix say.
+    """Singular values of a feature matrix and statistics of them.
 
     Attributes:
         num_examples: n, rows of the matrix.
@@ -145,7 +160,7 @@ class SpectrumCard:
         entropy_nats: SVE, in [0, ln min(n, d)].
         largest_ratio: LSVR = -ln(s_1 / sum s), >= 0; larger = less dominated by one direction.
         effective_rank: exp(SVE), in [1, min(n, d)].
-        is_centred: whether the mean row was taken off first.
+        is_centred: whether the mean row was subtracted first.
     """
 
     num_examples: int
@@ -163,11 +178,11 @@ class SpectrumCard:
 
 @dataclass(frozen=True, eq=False)
 class LabelIssues:
-    """What a detector thinks of every label; the same for every detector.
+    """Result of a detector for every label; the same record for every detector.
 
     Attributes:
         ids: example ids.
-        given_labels: as the user has them.
+        given_labels: the user's labels.
         suggested_labels: the class that the detector prefers; the given one where it agrees.
         suspicion: in [0, 1], higher = more likely wrong.
         is_issue: the detector's own decision.
@@ -255,7 +270,7 @@ class LabelIssues:
 
 
 def rows_as_shares(counts: Real[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
-    """Rows scaled to sum to 1; of a row of zeros that of the identity."""
+    """Rows scaled to sum to 1; a row of zeros becomes the row of the identity."""
     sums = counts.sum(axis=1, keepdims=True)
     return np.where(sums > 0, counts / np.where(sums > 0, sums, 1.0), np.eye(len(counts)))
 
@@ -263,14 +278,14 @@ def rows_as_shares(counts: Real[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
 def rows_by_id(
     wanted: Sequence[Any] | np.ndarray, known: Sequence[Any] | np.ndarray
 ) -> tuple[Int[np.ndarray, " m"], list[str]]:
-    """Where examples are among others, by their ids.
+    """Find examples in another list by their ids.
 
     Args:
         wanted: m ids.
         known: ids, each once.
 
     Returns:
-        Row of each wanted id that is known, in the order asked for; and the wanted ids that are not.
+        Row of each wanted id that is known, in the order of `wanted`; and the wanted ids that are not known.
     """
     places = {str(example_id): row for row, example_id in enumerate(known)}
     names = [str(example_id) for example_id in wanted]

@@ -19,10 +19,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str], next_step: str = ""
 
 
 class Registry:
-    """A literal table of names; a builder is imported when it is asked for, so the table costs nothing.
+    """A table of names; a builder is imported when it is loaded, so the table itself costs nothing.
 
     Args:
-        kind: what the names are, for messages ("backbone", "head").
+        kind: noun for the names, in messages ("backbone", "head").
         builders: name -> `"package.module:attribute"`.
     """
 

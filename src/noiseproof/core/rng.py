@@ -20,13 +20,13 @@ def _entropy(seed: int, *path: str | int) -> list[int]:
 
 
 def stream(seed: int, *path: str | int) -> np.random.Generator:
-    """A generator that depends on the seed and on what it is for, and on nothing else.
+    """A generator that depends only on the seed and on its purpose.
 
     Streams of different paths are independent, so a new stage never shifts the draws of an old one.
 
     Args:
         seed: the user's seed, >= 0.
-        path: what the stream is for, e.g. `"split"` or `"head", 3, "batches"`.
+        path: purpose of the stream, e.g. `"split"` or `"head", 3, "batches"`.
     """
     return np.random.default_rng(np.random.SeedSequence(_entropy(seed, *path)))
 
@@ -41,12 +41,12 @@ def torch_seed(seed: int, *path: str | int) -> int:
 def isolated(seed: int, *path: str | int, is_cpu_only: bool = False) -> Iterator[None]:
     """Give the global generators of Python, NumPy and torch a stream of their own inside this block.
 
-    For libraries that draw from global state (initialisers, dropout, RandAugment, Mixup). What was there
-    before comes back afterwards, so no caller notices.
+    For libraries that draw from global state (initialisers, dropout, RandAugment, Mixup). The states of
+    before are restored afterwards, so callers are not affected.
 
     Args:
         seed: the user's seed, >= 0.
-        path: what the stream is for.
+        path: purpose of the stream.
         is_cpu_only: leave GPUs alone, as a forked worker must.
     """
     import random
@@ -86,7 +86,7 @@ def rewound(state: torch.Tensor, device_state: torch.Tensor | None = None) -> It
 
 
 def torch_state() -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Where torch's global generators stand: of the CPU, and of the current GPU where there is one."""
+    """States of torch's global generators: of the CPU, and of the current GPU if any."""
     import torch
 
     return torch.get_rng_state(), torch.cuda.get_rng_state() if torch.cuda.is_available() else None

@@ -14,12 +14,12 @@ from noiseproof.core.errors import BadData, DamagedFile
 
 
 def read_torch_file(path: Path, what: str, *, next_step: str, has_arrays: bool = False) -> Any:
-    """What `torch.load(weights_only=True)` accepts.
+    """Read what `torch.load(weights_only=True)` accepts.
 
     Args:
         path: of the file.
-        what: it is, a noun for messages.
-        next_step: what to do about a file with more than that, a sentence.
+        what: noun for the file, in messages.
+        next_step: advice for a file with more than that, a sentence.
         has_arrays: NumPy arrays of integers are accepted, too.
 
     Raises:
@@ -49,7 +49,7 @@ def damaged(path: Path, what: str, error: Exception) -> DamagedFile:
 
 
 def _integer_arrays() -> list[Any]:
-    """What an array of integers in a file is made by; none of it can call anything else.
+    """Functions and types that rebuild an array of integers; none of them can run other code.
 
     NumPy 2 has moved the function that makes arrays: files name it by its old or its new place.
     """

@@ -2,7 +2,7 @@
 
 A CPU build of torch next to the registry's torchvision cannot load torchvision's compiled operators, and
 the import fails because two schemas are missing. Declaring them is enough for everything noiseproof uses
-(transforms, data sets); the operators themselves stay unavailable and say so when called.
+(transforms, data sets); the operators themselves stay unavailable and raise when called.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 
 Key = int | str
 
@@ -65,8 +65,8 @@ def one_to_one(numbers: pa.ChunkedArray, texts: pa.ChunkedArray) -> dict[Key, st
     return dict(zip(keys, map(str, called), strict=True)) if is_injective else None
 
 
-def align_labels(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
-    """The same data set with class ids that mean what they mean in the training set.
+def align_labels(dataset: LabelledDataset, class_names: Sequence[str]) -> LabelledDataset:
+    """Translate the class ids of a data set to those of the training set.
 
     Args:
         dataset: usually an evaluation set, opened on its own.
@@ -78,8 +78,7 @@ def align_labels(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
     target = {name: number for number, name in enumerate(class_names)}
     present = {
         dataset.class_names[c]
-        for labels in (dataset.given_labels, dataset.clean_labels)
-        if labels is not None
+        for labels in (dataset.given_labels, dataset.best_labels)
         for c in np.unique(labels)
     }
     unknown = [name for name in dataset.class_names if name in present and name not in target]
@@ -92,18 +91,15 @@ def align_labels(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
     # A class without examples may be unknown to the training set; its entry is never looked up.
     mapping = np.array([target.get(name, 0) for name in dataset.class_names], np.int64)
 
-    def moved(labels: np.ndarray | None) -> np.ndarray | None:
-        return None if labels is None else mapping[labels]
-
     return replace(
         dataset,
         class_names=tuple(class_names),
-        given_labels=moved(dataset.given_labels),
-        clean_labels=moved(dataset.clean_labels),
+        given_labels=mapping[dataset.given_labels],
+        clean_labels=None if dataset.clean_labels is None else mapping[dataset.clean_labels],
     )
 
 
-def check_trainable(dataset: Dataset, *, min_per_class: int = 2) -> None:
+def check_trainable(dataset: LabelledDataset, *, min_per_class: int = 2) -> None:
     """Raise unless a head can be trained on the labels.
 
     Args:
@@ -111,11 +107,9 @@ def check_trainable(dataset: Dataset, *, min_per_class: int = 2) -> None:
         min_per_class: examples every class must have, at least 1.
 
     Raises:
-        BadData: no labels, one class only, classes with too few examples, or that only true labels have;
+        BadData: one class only, classes with too few examples, or that only true labels have;
             they are named.
     """
-    if dataset.given_labels is None:
-        raise BadData(f"{dataset.name!r} has no labels to train on. Next: name their column with `label`.")
     counts = np.bincount(dataset.given_labels, minlength=len(dataset.class_names))
     if (counts > 0).sum() < 2:
         only = dataset.class_names[int(counts.argmax())]
@@ -132,8 +126,8 @@ def check_trainable(dataset: Dataset, *, min_per_class: int = 2) -> None:
         )
 
 
-def _check_given_somewhere(dataset: Dataset, counts: np.ndarray) -> None:
-    """A head cannot learn a class that nobody ever gave, and evaluation would expect it to."""
+def _check_given_somewhere(dataset: LabelledDataset, counts: np.ndarray) -> None:
+    """Raise for a class that only true labels have: evaluation expects it, and no head can learn it."""
     if dataset.clean_labels is None:
         return
     only_true = [dataset.class_names[c] for c in np.unique(dataset.clean_labels) if counts[c] == 0]

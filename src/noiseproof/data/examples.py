@@ -84,7 +84,7 @@ class FileReader(AbstractReader):
             raise BadData(f"the file {str(path)!r} cannot be read ({error})") from error
 
     def path(self, row: int) -> Path | None:
-        """Where the image lies; `None` where the cell holds its bytes, or nothing."""
+        """Path of the image; `None` where the cell holds its bytes or is empty."""
         cell = self._cells.read(row)
         if isinstance(cell, dict):
             cell = None if cell.get("bytes") else cell.get("path")
@@ -111,8 +111,8 @@ class PixelReader(AbstractReader):
 
 
 @final
-class Examples(Sequence[Any]):
-    """What `Dataset.examples` is: row -> decoded example, with an error that names the example.
+class LazyExamples(Sequence[Any]):
+    """Examples decoded when read; errors name the example.
 
     Args:
         reader: where the raw contents come from.
@@ -160,12 +160,12 @@ class Selected(Sequence[Any]):
         return len(self._index)
 
     def raw(self, row: int) -> Any:
-        """As `Examples.raw`, where there is one."""
+        """See `LazyExamples.raw`; the example itself for other sequences."""
         return raw_contents(self._examples, int(self._index[row]))
 
     def path(self, row: int) -> Path | None:
-        """As `Examples.path`, where there is one."""
-        if not isinstance(self._examples, Examples | Selected):
+        """See `LazyExamples.path`; `None` for other sequences."""
+        if not isinstance(self._examples, LazyExamples | Selected):
             return None
         return self._examples.path(int(self._index[row]))
 
@@ -175,11 +175,11 @@ class Selected(Sequence[Any]):
 
 @final
 class Transformed(Sequence[Any]):
-    """The examples of another sequence, changed when they are read.
+    """Examples of another sequence, changed when they are read.
 
     Args:
         examples: the originals.
-        ids: theirs; a change may depend on the id and so is the same whatever the order.
+        ids: of the examples; a change may depend on the id, so it is the same in any order.
         change: (example, id) -> example.
     """
 
@@ -235,23 +235,23 @@ def unreadable(error: Exception, example_id: object, owner: str) -> Exception:
     """The one wording for an example that cannot be read; keeps the type of `error`."""
     return type(error)(
         f"Example {str(example_id)!r} of {owner!r} cannot be read: {error}. Allowed: whole files. "
-        "Next: mend or remove it, or leave such examples out with on_error='skip' (--on-error skip)."
+        "Next: repair or remove it, or leave such examples out with on_error='skip' (--on-error skip)."
     )
 
 
 def raw_contents(examples: Sequence[Any], row: int) -> Any:
-    """What tells an example from others whatever its name: as it is kept, else as it is decoded."""
-    return examples.raw(row) if isinstance(examples, Examples | Selected) else examples[row]
+    """Contents that identify an example whatever its name: its stored bytes, else the decoded example."""
+    return examples.raw(row) if isinstance(examples, LazyExamples | Selected) else examples[row]
 
 
 def files_of(examples: Sequence[Any]) -> list[Path] | None:
     """The file of every example, in their order; `None` unless each is a file of its own."""
-    if not isinstance(examples, Examples | Selected):
+    if not isinstance(examples, LazyExamples | Selected):
         return None
     found: list[Path] = []
     for row in range(len(examples)):
         path = examples.path(row)
-        if path is None:  # mostly the first one says it: a table with the images in it
+        if path is None:  # usually known at the first row: a table with the images in it
             return None
         found.append(path)
     return found
@@ -270,20 +270,18 @@ def as_array(dataset: Dataset) -> np.ndarray:
             f"{dataset.name!r} holds texts, which are no numbers; allowed: images of one size, or features. "
             "Next: extract features and name them with `features`."
         )
-    pixels: np.ndarray | None = None
+    first = np.asarray(dataset.examples[0])
+    pixels = np.empty((len(dataset), *first.shape), np.uint8)
     with stage(f"Reading {dataset.name}", total=len(dataset), unit="image") as bar:
         for row in range(len(dataset)):
             image = np.asarray(dataset.examples[row])
-            if pixels is None:
-                pixels = np.empty((len(dataset), *image.shape), np.uint8)
-            if image.shape != pixels.shape[1:]:
+            if image.shape != first.shape:
                 height, width = image.shape[:2]
                 raise BadData(
                     f"{dataset.name!r} has images of several sizes: {str(dataset.ids[row])!r} is {width} x "
-                    f"{height} pixels, the first {pixels.shape[2]} x {pixels.shape[1]}; allowed: one size. "
+                    f"{height} pixels, the first {first.shape[1]} x {first.shape[0]}; allowed: one size. "
                     "Next: extract features and name them with `features`."
                 )
             pixels[row] = image
             bar.update()
-    assert pixels is not None  # no data set is empty
     return pixels

@@ -37,7 +37,7 @@ def decode_image(content: bytes) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The picture as it is meant to be looked at, mode RGB.
+    """The image as it is meant to be seen, mode RGB.
 
     The EXIF orientation is applied; transparency lies on white; 16-bit and float grey are scaled to 8
     bits, where Pillow's own conversion would clip them.

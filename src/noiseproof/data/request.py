@@ -1,4 +1,4 @@
-"""What the user asked of a source, as every opener receives it."""
+"""The request for a data set that every opener receives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OnError = Literal["raise", "skip"]
 
 @dataclass(frozen=True)
 class Request:
-    """One call of `open_dataset`, without what is done to every data set alike (limit).
+    """Arguments of `open_dataset`, except for `limit`, which is applied to every data set alike.
 
     Attributes:
         name: the data set as the user wrote it.
@@ -37,7 +37,7 @@ class Request:
 
         Args:
             options: names of the attributes that mean nothing here.
-            because: what the source is, a clause.
+            because: reason in the message, a clause.
 
         Raises:
             InvalidArgument: if one of them was given.

@@ -10,7 +10,7 @@ import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.progress import stage
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import Registry, unknown_name
 from noiseproof.core.rng import stream
 from noiseproof.data.request import OnError, Request
@@ -39,7 +39,7 @@ SOURCES = Registry(
         "shift": "noiseproof.data.shifts.shifts:open_shift",
     },
 )
-# Written PREFIX:ADDRESS; the others are told by the path.
+# Written PREFIX:ADDRESS; other sources are recognised by the path.
 PREFIXES = (
     "torchvision", "hf", "sklearn", "idx", "clothing1m", "webvision", "food101n", "cifarn", "suite", "shift",
 )  # fmt: skip
@@ -56,8 +56,8 @@ def open_dataset(
     limit: int | None = None,
     seed: int = 0,
     on_error: OnError = "raise",
-) -> Dataset:
-    """Open a data set; its examples stay on disk until they are asked for.
+) -> LabelledDataset:
+    """Open a data set; its examples stay on disk until they are read.
 
     Args:
         name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, a .txt list of images,
@@ -82,15 +82,15 @@ def open_dataset(
         raise invalid("limit", limit, "an integer of at least 1, or nothing for all examples")
     if on_error not in get_args(OnError):
         raise invalid("on_error", on_error, ", ".join(get_args(OnError)))
-    dataset = opened(Request(name, label, image, text, clean_label, on_error, seed))
+    dataset = open_request(Request(name, label, image, text, clean_label, on_error, seed))
     if limit is not None and limit < len(dataset):
         rows = stream(seed, "limit").choice(len(dataset), limit, replace=False)
         dataset = subset(dataset, np.sort(rows), name=name)
     return _readable(dataset) if on_error == "skip" else dataset
 
 
-def opened(request: Request) -> Dataset:
-    """The whole data set, before examples are drawn or left out; for sources that are made of another."""
+def open_request(request: Request) -> LabelledDataset:
+    """Open the whole data set, before examples are drawn or left out."""
     source, address = resolve(request.name)
     return SOURCES.load(source)(address, request)
 
@@ -105,7 +105,7 @@ def resolve(name: str) -> tuple[str, str]:
         if colon and "/" not in prefix:
             raise unknown_name("data source", prefix, PREFIXES, "Or name a folder or file that exists.")
         raise MissingFile(
-            f"There is no data set {name!r}. Allowed: a folder of class folders, a file that ends in "
+            f"The data set {name!r} does not exist. Allowed: a folder of class folders, a file that ends in "
             f".{', .'.join(_FILES)}, or {', '.join(f'{p}:...' for p in PREFIXES)}. Next: check the path."
         )
     if path.is_dir():
@@ -116,8 +116,8 @@ def resolve(name: str) -> tuple[str, str]:
     return kind, name
 
 
-def _readable(dataset: Dataset) -> Dataset:
-    """Without the examples that cannot be decoded, which are counted."""
+def _readable(dataset: LabelledDataset) -> LabelledDataset:
+    """Leave out the examples that cannot be decoded, and count them."""
     kept: list[int] = []
     reason: Any = None
     with stage(f"Checking {dataset.name}", total=len(dataset), unit="example") as bar:

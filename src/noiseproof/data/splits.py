@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import AnyDataset
 from noiseproof.core.rng import stream
 from noiseproof.data.examples import Rows, Selected
 from noiseproof.data.fingerprints import derived_fingerprint
@@ -58,7 +58,7 @@ def stratified_split(
 def per_class_split(
     labels: Int[np.ndarray, " n"], *, per_class: int, seed: int, class_names: Sequence[str] = ()
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " l"]]:
-    """The same number of random examples of every class, and the rest.
+    """Draw the same number of examples of every class at random.
 
     Args:
         labels: class ids, >= 0.
@@ -112,7 +112,7 @@ def stratified_share(labels: Int[np.ndarray, " n"], *, share: float, seed: int) 
     return np.sort(np.concatenate(kept)) if kept else order
 
 
-def subset(dataset: Dataset, index: Int[np.ndarray, " m"], *, name: str | None = None) -> Dataset:
+def subset(dataset: AnyDataset, index: Int[np.ndarray, " m"], *, name: str | None = None) -> AnyDataset:
     """The examples at `index`, in that order; nothing is read.
 
     Args:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from noiseproof.core.documents import check_schema
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 
 DOMAINS = ("id", "ood")
 Key = tuple[str, int, str]
+_SCHEMA = 1  # of a line
+_RUN_AGAIN = "delete the file and start the run again; it is evaluated anew"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class ResultRow:
     def to_line(self) -> str:
         """The row as one line of JSON, without a line break."""
         row = {
+            "schema": _SCHEMA,
             "head": self.head,
             "seed": self.seed,
             "set": self.set_name,
@@ -63,13 +67,24 @@ class ResultRow:
         return json.dumps(row, allow_nan=False)
 
     @classmethod
-    def from_line(cls, line: str) -> ResultRow:
+    def from_line(cls, line: str, *, source: str = "row") -> ResultRow:
         """The row that `to_line` wrote.
 
+        Args:
+            line: of a file.
+            source: name of the line, for messages.
+
         Raises:
+            OtherSchema: another version of noiseproof wrote it.
             ValueError, KeyError, TypeError: the line is not a valid row.
         """
         row: dict[str, Any] = json.loads(line)
+        check_schema(
+            row,
+            _SCHEMA,
+            source=source,
+            next_step=_RUN_AGAIN,
+        )
         per_class = {}
         for entry in row["per_class"]:
             name = entry.pop("class")
@@ -90,7 +105,8 @@ def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
 
     Raises:
         MissingFile: the file does not exist.
-        DamagedFile: a line is not a complete row, or two rows have the same key; the line is named.
+        DamagedFile: a line is not a complete row or of another version, or two rows have the same key (the
+            line is named).
     """
     file = Path(path)
     if not file.is_file():
@@ -103,11 +119,10 @@ def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
         try:
             if not line.endswith("\n"):
                 raise ValueError("it has no line break")
-            row = ResultRow.from_line(line)
+            row = ResultRow.from_line(line, source=f"line {number} of {file}")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFile(
-                f"Line {number} of {str(file)!r} is not a result: {error!r}. Next: delete the file and "
-                "start the run again; it repeats the evaluation."
+                f"Line {number} of {str(file)!r} is not a result: {error!r}. Next: {_RUN_AGAIN}."
             ) from error
         if row.key in rows:
             raise DamagedFile(

@@ -310,8 +310,8 @@ def _write_list(issues: LabelIssues, path: Path, source: Source, home: Path, way
     """Images in files, as a CSV table of their paths."""
     whole, owner = source.whole, source.request.name
     files = files_of(whole.examples)
-    if files is None or whole.given_labels is None:
-        raise BadData(f"{owner!r} has examples without a file or a label; allowed: both for all of them.")
+    if files is None:
+        raise BadData(f"{owner!r} has examples without a file; allowed: a file for every example.")
     names = whole.class_names
     changes = edits(issues, way, ids=whole.ids, labels=whole.given_labels, class_names=names, owner=owner)
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
@@ -328,7 +328,6 @@ def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) ->
     arrays = read_arrays(source.path, owner)
     label = source.request.label or "labels"
     encoded = whole.given_labels
-    assert encoded is not None  # an archive without labels is not opened
     changes = edits(issues, way, ids=whole.ids, labels=encoded, class_names=whole.class_names, owner=owner)
     given = arrays[label]
     values = given[:1].repeat(len(whole.class_names))

@@ -10,12 +10,40 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import MissingFile
 from noiseproof.core.files import replacing, write_json
 from noiseproof.core.records import LabelIssues
 from noiseproof.evaluate.detection import detection_metrics
 
-ISSUES, FOUND = "label_issues.parquet", "label_issues.json"
+ISSUES, SUMMARY = "label_issues.parquet", "label_issues.json"
+
+
+class IssueSummary(Document):
+    """`label_issues.json`: what a detector found in all.
+
+    Attributes:
+        method: name of the detector.
+        notes: what the user should know of this result, sentences.
+        num_examples: n.
+        num_issues: labels that the detector flags.
+        noise_rate: estimated share of wrong labels, in [0, 1].
+        classes: rows of `LabelIssues.class_table`.
+        transition: estimated `T[i, j] = P(given = j | true = i)`.
+        true_counts: expected number of examples by true class; the rows of the transition matrix times these
+            are the joint.
+        against_truth: `DetectionMetrics` as JSON; `None` where the truth is not known.
+    """
+
+    method: str
+    notes: tuple[str, ...]
+    num_examples: int
+    num_issues: int
+    noise_rate: float
+    classes: tuple[dict[str, Any], ...]
+    transition: list[list[float]]
+    true_counts: list[float]
+    against_truth: dict[str, Any] | None
 
 
 def issues_frame(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> pd.DataFrame:
@@ -42,35 +70,36 @@ def write_issues(
     """
     with replacing(folder / ISSUES) as partial:
         issues_frame(issues, clean_labels).to_parquet(partial, index=False)
-    write_json(folder / FOUND, summary(issues, clean_labels))
-    return [ISSUES, FOUND]
+    write_json(folder / SUMMARY, summarise(issues, clean_labels).to_json())
+    return [ISSUES, SUMMARY]
 
 
-def summary(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> dict[str, Any]:
-    """What a detector found in all, plain values.
+def summarise(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> IssueSummary:
+    """What a detector found in all; with the truth, also how well it did."""
+    truth = None if clean_labels is None else detection_metrics(issues, clean_labels).to_json()
+    return IssueSummary(
+        method=issues.method,
+        notes=issues.notes,
+        num_examples=len(issues.suspicion),
+        num_issues=int(issues.is_issue.sum()),
+        noise_rate=issues.noise_rate,
+        classes=json.loads(issues.class_table().to_json(orient="records")),
+        transition=issues.transition.tolist(),
+        true_counts=issues.joint.sum(axis=1).tolist(),
+        against_truth=truth,
+    )
 
-    Keys: method, notes, num_examples, num_issues, noise_rate, classes (rows of `LabelIssues.class_table`),
-    transition (k, k), true_counts (k, expected number of examples by true class: the rows of the transition
-    matrix times these are the joint), and against_truth (`DetectionMetrics`), which is null where the truth
-    is not known.
+
+def read_summary(folder: Path) -> IssueSummary:
+    """The summary in a folder of `detect` or `run`.
+
+    Raises:
+        OtherSchema: another version of noiseproof wrote it.
+        DamagedFile: it is not what was written.
     """
-    table = json.loads(issues.class_table().to_json(orient="records"))
-    return {
-        "method": issues.method,
-        "notes": list(issues.notes),
-        "num_examples": len(issues.suspicion),
-        "num_issues": int(issues.is_issue.sum()),
-        "noise_rate": issues.noise_rate,
-        "classes": table,
-        "transition": issues.transition.tolist(),
-        "true_counts": issues.joint.sum(axis=1).tolist(),
-        "against_truth": None if clean_labels is None else detection_metrics(issues, clean_labels).to_json(),
-    }
-
-
-def read_found(folder: Path) -> dict[str, Any]:
-    """What `summary` said, from disk."""
-    return json.loads((folder / FOUND).read_text(encoding="utf-8"))
+    return read_document(
+        folder / SUMMARY, IssueSummary, next_step="delete it and start the same command again"
+    )
 
 
 def load_issues(folder: str | Path) -> LabelIssues:
@@ -79,16 +108,17 @@ def load_issues(folder: str | Path) -> LabelIssues:
     Labels are class ids with class names; class probabilities are not kept.
 
     Raises:
-        MissingFile: the files are not there.
+        MissingFile: a file does not exist.
+        DamagedFile: the summary is not what was written, or of another version.
     """
     home = Path(folder)
-    for name in (ISSUES, FOUND):
+    for name in (ISSUES, SUMMARY):
         if not (home / name).is_file():
             raise MissingFile(
                 f"There is no {name} in {str(folder)!r}. Next: name a folder that 'noiseproof detect' wrote."
             )
-    frame, found = pd.read_parquet(home / ISSUES), read_found(home)
-    names = tuple(str(entry["given_label"]) for entry in found["classes"])
+    frame, found = pd.read_parquet(home / ISSUES), read_summary(home)
+    names = tuple(str(entry["given_label"]) for entry in found.classes)
     number = {name: k for k, name in enumerate(names)}
     labels = {
         column: frame[column].map(lambda label: number[str(label)]).to_numpy(np.int64)
@@ -100,9 +130,9 @@ def load_issues(folder: str | Path) -> LabelIssues:
         suggested_labels=labels["suggested_label"],
         suspicion=frame["suspicion"].to_numpy(np.float64),
         is_issue=frame["is_issue"].to_numpy(bool),
-        method=found["method"],
-        joint=np.array(found["transition"]) * np.array(found["true_counts"])[:, None],
+        method=found.method,
+        joint=np.array(found.transition) * np.array(found.true_counts)[:, None],
         classes=np.arange(len(names)),
         class_names=names,
-        notes=tuple(found["notes"]),
+        notes=found.notes,
     )

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.records import Dataset, LabelIssues, rows_by_id
-from noiseproof.data.examples import Examples, Selected, files_of
+from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
+from noiseproof.data.examples import LazyExamples, Selected, files_of
 from noiseproof.data.request import Request
-from noiseproof.data.sources import opened, resolve
+from noiseproof.data.sources import open_request, resolve
 
 TABLES = ("csv", "tsv", "jsonl", "parquet")
 
@@ -30,20 +30,20 @@ class Source:
         is_whole: it has all examples there are, none being left out by `limit` or because it is unreadable.
     """
 
-    dataset: Dataset
+    dataset: LabelledDataset
     request: Request
     is_whole: bool = True
 
     @cached_property
-    def whole(self) -> Dataset:
+    def whole(self) -> LabelledDataset:
         """All examples; their labels are those on disk where `is_whole` is false."""
-        return self.dataset if self.is_whole else opened(self.request)
+        return self.dataset if self.is_whole else open_request(self.request)
 
     @property
     def has_files(self) -> bool:
         """Whether its examples are images in files."""
         examples = self.dataset.examples
-        if self.dataset.kind != "image" or not isinstance(examples, Examples | Selected):
+        if self.dataset.kind != "image" or not isinstance(examples, LazyExamples | Selected):
             return False
         return examples.path(0) is not None
 
@@ -81,7 +81,7 @@ class Source:
 def open_source(name: str, **columns: Any) -> Source:
     """The data set of this name; columns as in `open_dataset`."""
     request = Request(name, **columns)
-    return Source(opened(request), request)
+    return Source(open_request(request), request)
 
 
 def rows_of(issues: LabelIssues, ids: Sequence[Any] | np.ndarray, owner: str) -> Int[np.ndarray, " n"]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from noiseproof.core.files import replacing, write_bytes
 from noiseproof.core.records import LabelIssues
-from noiseproof.export.issue_files import issues_frame, summary
+from noiseproof.export.issue_files import issues_frame, summarise
 from noiseproof.export.source import Source
 
 
@@ -25,7 +25,7 @@ def write_json(issues: LabelIssues, path: Path, source: Source | None, home: Pat
     """`summary`, and `issues`: a record per example, the most suspicious first."""
     clean = None if source is None else source.clean_labels(issues)
     records = json.loads(_ranked(issues, source).to_json(orient="records", double_precision=15))
-    document = {"summary": summary(issues, clean), "issues": records}
+    document = {"summary": summarise(issues, clean).to_json(), "issues": records}
     write_bytes(path, (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
     return [path]
 

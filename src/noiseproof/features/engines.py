@@ -1,4 +1,4 @@
-"""What runs an encoder: PyTorch, ONNX Runtime, or the backbone itself; checked on the first rows."""
+"""Engines that run an encoder: PyTorch, ONNX Runtime, or the backbone itself; checked on the first rows."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Engine:
     Attributes:
         name: `"torch"`, `"onnxruntime"` or `"backbone"` (its own `encode`).
         encode: from at most `rows_per_call` prepared examples to their features, float32.
-        rows_per_call: how many examples it likes at a time.
+        rows_per_call: examples per call at which it is fastest.
         is_parallel: whether calls from several threads at once are safe and make it faster.
         agreement: largest relative difference from eager PyTorch on the first rows; `None` if not compared.
-        note: why it is another engine than the one asked for.
+        note: why it is another engine than the requested one.
     """
 
     name: str
@@ -62,11 +62,11 @@ def choose_engine(
     precision: str = "float32",
     batch_size: int = 64,
 ) -> Engine:
-    """The engine asked for, or the fastest that gives the same features.
+    """The requested engine, or the fastest that gives the same features.
 
-    `auto` is PyTorch on a GPU or in bfloat16 and ONNX Runtime on a CPU. ONNX Runtime is used only if it can
-    be had, the model can be exported, and its features of the first rows are those of eager PyTorch: for
-    every row |a - b| / |b| <= 1e-4 in the Euclidean norm. Otherwise a warning says why it is PyTorch.
+    `auto` is PyTorch on a GPU or in bfloat16 and ONNX Runtime on a CPU. ONNX Runtime is used only if it is
+    installed, the model can be exported, and its features of the first rows are those of eager PyTorch: for
+    every row |a - b| / |b| <= 1e-4 in the Euclidean norm. Otherwise a warning gives the reason for PyTorch.
 
     Args:
         backbone: the encoder.
@@ -77,7 +77,7 @@ def choose_engine(
 
     Raises:
         InvalidArgument: ONNX Runtime together with bfloat16.
-        MissingExtra: ONNX Runtime was asked for by name and is not installed.
+        MissingExtra: ONNX Runtime was requested by name and is not installed.
     """
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
@@ -214,7 +214,7 @@ def _attention_in_parts() -> Any:
 
 @contextlib.contextmanager
 def _exact_float32() -> Any:
-    """Convolutions on a GPU round to 10 bits unless told otherwise; a feature must not depend on that."""
+    """Turn off TF32, which rounds convolutions on a GPU to 10 bits; features must not depend on it."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         yield
 

@@ -1,4 +1,4 @@
-"""The one loop that encodes: decode in parallel, encode, write a shard, go on where it stopped."""
+"""The encoding loop: decode in parallel, encode, write a shard, resume after interruptions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.backbones.pixels import of_crops
+from noiseproof.backbones.pixels import for_crops
 from noiseproof.core.errors import BadData, NoiseproofError, invalid
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.threads import num_cores
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
-from noiseproof.features.resume import Span, alone, finished, key_folder, plan
+from noiseproof.features.resume import Span, finished, key_folder, only_process, spans_to_encode
 from noiseproof.features.shards import open_shard, write_shard
 from noiseproof.features.store import SCHEMA, StoredFeatures, load_features, store_key, write_manifest
 
@@ -49,7 +49,7 @@ def extract(
     """Features of every example, computed once and kept.
 
     What is already in the store is used after its checksums were compared; what is missing or damaged is
-    computed. Killed at any point, the same call goes on after the last finished shard and ends with the
+    computed. Killed at any point, the same call resumes after the last finished shard and ends with the
     same bytes. Two processes that want the same features take turns: the second finds them finished.
     Memory does not grow with the number of examples.
 
@@ -66,24 +66,24 @@ def extract(
         quiet: neither progress bar nor messages.
 
     Returns:
-        The features, memory-mapped; `num_encoded` tells how many were computed in this call.
+        The features, memory-mapped; `num_encoded` is the number computed in this call.
 
     Raises:
         BadData: an example cannot be read, or its features are not finite; its id is named.
         NoSpaceLeft: the disk is full; finished shards stay.
     """
     _check_options(dataset, backbone, batch_size, num_workers, shard_rows, dtype)
-    backbone = of_crops(backbone) if dataset.is_cropped else backbone
+    backbone = for_crops(backbone) if dataset.is_cropped else backbone
     components = _components(dataset, backbone, precision, dtype)
     folder = key_folder(Path(store), components)
     stored = finished(folder, components)
     if stored is not None:
-        return _as_asked(stored, engine, quiet=quiet)
-    with alone(folder, quiet=quiet):
+        return _with_engine_warning(stored, engine, quiet=quiet)
+    with only_process(folder, quiet=quiet):
         stored = finished(folder, components)  # another process may have made them while this one waited
         if stored is not None:
-            return _as_asked(stored, engine, quiet=quiet)
-        spans, missing = plan(folder, len(dataset), components, shard_rows)
+            return _with_engine_warning(stored, engine, quiet=quiet)
+        spans, missing = spans_to_encode(folder, len(dataset), components, shard_rows)
         if missing:
             first_rows = _prepared(dataset, backbone, range(len(dataset))[:NUM_COMPARED])
             chosen = choose_engine(
@@ -99,19 +99,19 @@ def features_key(
     dataset: Dataset, backbone: AbstractBackbone, *, precision: str = "float32", dtype: str = "float32"
 ) -> str:
     """The key under which `extract` keeps these features; nothing is encoded or read."""
-    backbone = of_crops(backbone) if dataset.is_cropped else backbone
+    backbone = for_crops(backbone) if dataset.is_cropped else backbone
     return store_key(_components(dataset, backbone, precision, dtype))
 
 
-def _as_asked(stored: StoredFeatures, engine: str, *, quiet: bool) -> StoredFeatures:
-    """The features, with a word where another engine made them than the one asked for."""
-    made_by = stored.manifest["engine"]
+def _with_engine_warning(stored: StoredFeatures, engine: str, *, quiet: bool) -> StoredFeatures:
+    """The features; warn if another engine than the requested one made them."""
+    made_by = stored.manifest.engine
     if engine in ("auto", made_by) or made_by == "backbone" or quiet:
         return stored
-    agreement = stored.manifest["features_agree_within"]
+    agreement = stored.manifest.features_agree_within
     checked = f", checked to agree with PyTorch within {agreement:.1e}," if agreement is not None else ""
     warnings.warn(
-        f"`engine` is {engine!r}, but the features of {stored.manifest['dataset']!r} were made before by "
+        f"`engine` is {engine!r}, but the features of {stored.manifest.dataset!r} were made before by "
         f"{made_by}{checked} and are used. Next, only if you want them made again: delete "
         f"{str(stored.path)!r}.",
         stacklevel=3,
@@ -231,7 +231,7 @@ def _checked(
         )
     raise BadData(
         f"The features {described} have NaN or infinity ({len(bad)} such rows in this shard); allowed: "
-        "finite numbers. Next: look at that example, or at the weights of the backbone."
+        "finite numbers. Next: check that example, or the weights of the backbone."
     )
 
 

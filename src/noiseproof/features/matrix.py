@@ -97,7 +97,7 @@ class ShardedMatrix(NDArrayOperatorsMixin):
             return self._gathered(np.arange(start, stop, step))[(slice(None), *columns)]
         if isinstance(rows, (list, np.ndarray)) and np.ndim(rows) == 1 and is_simple:
             return self._gathered(self._row_numbers(np.asarray(rows)))[(slice(None), *columns)]
-        return np.asarray(self)[key]  # what is left is rare: let numpy say what it means
+        return np.asarray(self)[key]  # the other kinds of index are rare: leave them to numpy
 
     def _row_numbers(self, rows: np.ndarray) -> np.ndarray:
         if rows.dtype == bool:

@@ -1,4 +1,4 @@
-"""What of a feature set is on disk already, and who may write the rest."""
+"""Resume an extraction: which shards are finished, and which process writes the others."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.features.shards import open_shard
 from noiseproof.features.store import (
     MANIFEST,
+    FeatureManifest,
     StoredFeatures,
     check_components,
-    is_as_recorded,
     load_features,
     read_manifest,
     shard_name,
@@ -40,7 +40,7 @@ class Span:
 
 
 def key_folder(store: Path, components: dict[str, Any]) -> Path:
-    """Where features of these components belong.
+    """Folder for features of these components.
 
     Raises:
         InvalidArgument: the store is itself one set of features, made by some backbone.
@@ -49,14 +49,14 @@ def key_folder(store: Path, components: dict[str, Any]) -> Path:
         manifest = read_manifest(store)
         raise invalid(
             "store", str(store), "a folder of feature sets",
-            f"This is one set: {manifest['dataset']!r} by {manifest['components']['backbone']!r}. Next: give "
+            f"This is one set: {manifest.dataset!r} by {manifest.components['backbone']!r}. Next: give "
             "the folder above it.",
         )  # fmt: skip
     return store / store_key(components)
 
 
 def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
-    """The features if all of them are there and as they were written, else `None`.
+    """The features if all of them exist unchanged, else `None`.
 
     A manifest that is in itself in order and yet does not fit its shards counts as unfinished too.
 
@@ -67,7 +67,7 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
     if manifest is None:
         return None
     check_components(folder, manifest, components)
-    if not all(is_as_recorded(folder / entry["file"], entry) for entry in manifest["shards"]):
+    if not all(entry.matches(folder) for entry in manifest.shards):
         return None
     try:
         return load_features(folder)
@@ -76,7 +76,7 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
 
 
 @contextmanager
-def alone(folder: Path, *, quiet: bool) -> Iterator[None]:
+def only_process(folder: Path, *, quiet: bool) -> Iterator[None]:
     """Hold the lock of a key folder; a process that is killed lets go of it."""
     lock = FileLock(folder / ".lock")
     try:
@@ -91,7 +91,7 @@ def alone(folder: Path, *, quiet: bool) -> Iterator[None]:
             raise
         raise invalid(
             "store", str(folder.parent), "a folder to write into",
-            f"The system says: {error.strerror}. Next: name another folder (--cache, or --out of extract).",
+            f"The system: {error.strerror}. Next: name another folder (--cache, or --out of extract).",
         ) from error  # fmt: skip
     try:
         yield
@@ -99,34 +99,33 @@ def alone(folder: Path, *, quiet: bool) -> Iterator[None]:
         lock.release()
 
 
-def plan(
+def spans_to_encode(
     folder: Path, num_examples: int, components: dict[str, Any], shard_rows: int
 ) -> tuple[list[Span], list[Span]]:
-    """All spans, and those that must be computed. Call it under the lock: it removes what nobody needs.
+    """All spans, and those that must be encoded. Call it under the lock: it removes files of other spans.
 
-    A finished set keeps the shard size it was made with. Of an unfinished one, shards of another size are
-    computed again.
+    A finished set keeps the shard size it was made with. In an unfinished one, shards of another size are
+    encoded again.
     """
     for partial in folder.glob(".*.partial"):
         partial.unlink()
     manifest = _readable_manifest(folder)
     if manifest is not None:
-        spans = _spans(folder, num_examples, manifest["shard_rows"])
-        recorded = {entry["file"]: entry for entry in manifest["shards"]}
+        spans = _spans(folder, num_examples, manifest.shard_rows)
+        recorded = {entry.file for entry in manifest.shards if entry.matches(folder)}
         kept = [
             span.path.name in recorded
-            and is_as_recorded(span.path, recorded[span.path.name])
-            and _vouches_for(span, store_key(components))  # the manifest may record what is not of this set
+            and _holds_rows(span, store_key(components))  # the manifest may record what is not of this set
             for span in spans
         ]
     else:
         spans = _spans(folder, num_examples, shard_rows)
-        kept = [_vouches_for(span, store_key(components)) for span in spans]
+        kept = [_holds_rows(span, store_key(components)) for span in spans]
     _remove_others(folder, spans)
     missing = [span for span, is_kept in zip(spans, kept, strict=True) if not is_kept]
     if manifest is not None:
         for span in missing:
-            _warn(span.path, "it is not what the manifest says")
+            _warn(span.path, "it is not the shard in the manifest")
     return spans, missing
 
 
@@ -138,7 +137,7 @@ def _spans(folder: Path, num_examples: int, shard_rows: int) -> list[Span]:
     ]
 
 
-def _vouches_for(span: Span, key: str) -> bool:
+def _holds_rows(span: Span, key: str) -> bool:
     """Whether a shard of an unfinished set holds these rows, by its own checksum."""
     if not span.path.is_file():
         return False
@@ -153,7 +152,7 @@ def _vouches_for(span: Span, key: str) -> bool:
     return shard.metadata.get("start") == str(span.start) and len(shard.ids) == len(span)
 
 
-def _readable_manifest(folder: Path) -> dict[str, Any] | None:
+def _readable_manifest(folder: Path) -> FeatureManifest | None:
     if not (folder / MANIFEST).is_file():
         return None
     try:

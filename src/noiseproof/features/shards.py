@@ -1,4 +1,4 @@
-"""One shard: a safetensors file with rows of features and their ids that can vouch for itself."""
+"""One shard: a safetensors file with rows of features, their ids and a checksum over both."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Shard:
         path: the file.
         features: memory-mapped, read-only.
         ids: of these rows.
-        metadata: what the writer noted, and `sha256` over that, the features and the ids.
+        metadata: notes of the writer, and `sha256` over them, the features and the ids.
     """
 
     path: Path
@@ -68,25 +68,19 @@ def open_shard(path: Path) -> Shard:
         metadata = json.loads(header.pop("__metadata__")["noiseproof"])
         begin = 8 + header_bytes
         if begin + max(entry["data_offsets"][1] for entry in header.values()) != size_bytes:
-            raise ValueError("the file is shorter or longer than its header says")
+            raise ValueError("the file is shorter or longer than in its header")
         arrays = {name: _mapped(path, begin, entry) for name, entry in header.items()}
         return Shard(path, arrays.pop("features"), _decoded_ids(arrays), metadata)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, str(error) or type(error).__name__) from error
 
 
+EXTRACT_AGAIN = "run the same extraction again; it replaces damaged files and keeps the others"
+
+
 def damaged(path: Path, reason: str) -> DamagedFile:
     """The one wording for a shard or manifest that is not what was written."""
-    return DamagedFile(
-        f"The feature file {str(path)!r} is damaged: {reason}. Next: run the same extraction again; it "
-        "replaces damaged files and keeps the others."
-    )
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of the bytes of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return DamagedFile(f"The feature file {str(path)!r} is damaged: {reason}. Next: {EXTRACT_AGAIN}.")
 
 
 def _mapped(path: Path, begin: int, entry: Mapping[str, Any]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Features on disk: a folder per key, shards, and a manifest whose existence means complete.
 
 ```
-STORE/KEY/part-00000.safetensors   features and ids of the first rows; vouches for itself by a SHA-256
+STORE/KEY/part-00000.safetensors   features and ids of the first rows, with a SHA-256 over them
 STORE/KEY/...
 STORE/KEY/manifest.json            written last: what the features are of, SHA-256 of every shard
 ```
@@ -11,7 +11,7 @@ Checksums are compared by everything that would build on old files, so by every 
 at once, and reading them all first would defeat that.
 
 The key holds the data, the weights and the preprocessing, not the versions of libraries: after an upgrade of
-torch, timm or Pillow, old features are used on. To have them made anew, name another store (`--cache`).
+torch, timm or Pillow, old features are still used. To encode again, name another store (`--cache`).
 """
 
 from __future__ import annotations
@@ -21,18 +21,61 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
+from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.files import write_json
+from noiseproof.core.files import hash_file, write_json
 from noiseproof.features.matrix import ShardedMatrix
-from noiseproof.features.shards import Shard, damaged, file_hash, open_shard
+from noiseproof.features.shards import EXTRACT_AGAIN, Shard, damaged, open_shard
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-_REQUIRED = ("key", "components", "dataset", "num_examples", "dim", "shard_rows", "engine", "shards")
+
+
+class ShardEntry(BaseModel):
+    """One shard in a manifest."""
+
+    model_config = ConfigDict(frozen=True)
+    file: str
+    num_rows: int
+    size_bytes: int
+    sha256: str
+
+    def matches(self, folder: Path) -> bool:
+        """Whether the shard is in this folder, byte for byte as recorded."""
+        path = folder / self.file
+        return path.is_file() and path.stat().st_size == self.size_bytes and hash_file(path) == self.sha256
+
+
+class FeatureManifest(Document):
+    """`manifest.json`: what the features are of and how they were made.
+
+    Attributes:
+        key: hash of the components.
+        components: everything that the features depend on.
+        dataset: name of the data set, for people.
+        num_examples: n.
+        dim: d.
+        shard_rows: rows of every shard but the last.
+        engine: what ran the encoder; several are joined by "+".
+        features_agree_within: largest relative difference from PyTorch where another engine was checked.
+        shards: in the order of the rows.
+    """
+
+    SCHEMA: ClassVar[int] = SCHEMA
+    key: str
+    components: dict[str, Any]
+    dataset: str
+    num_examples: int
+    dim: int
+    shard_rows: int
+    engine: str
+    features_agree_within: float | None = None
+    shards: tuple[ShardEntry, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +92,7 @@ class StoredFeatures:
 
     features: ShardedMatrix
     ids: np.ndarray
-    manifest: dict[str, Any]
+    manifest: FeatureManifest
     path: Path
     num_encoded: int = 0
 
@@ -81,28 +124,24 @@ def load_features(path: str | Path, *, verify: bool = False) -> StoredFeatures:
     """
     folder = _only_key_folder(Path(path))
     manifest = read_manifest(folder)
-    shards = [_opened(folder, entry, manifest["key"], verify=verify) for entry in manifest["shards"]]
+    shards = [_open_recorded(folder, entry, manifest.key, verify=verify) for entry in manifest.shards]
     features = ShardedMatrix([shard.features for shard in shards])
-    if features.shape != (manifest["num_examples"], manifest["dim"]):
+    if features.shape != (manifest.num_examples, manifest.dim):
         raise damaged(folder / MANIFEST, f"it promises another shape than {features.shape}")
     ids = np.concatenate([shard.ids for shard in shards])
     return StoredFeatures(features, ids, manifest, folder)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> FeatureManifest:
     """The manifest of a key folder.
 
     Raises:
+        OtherSchema: another version of noiseproof wrote it.
         DamagedFile: it cannot be parsed or contradicts itself.
     """
     path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise damaged(path, str(error)) from error
-    if not isinstance(manifest, dict) or any(name not in manifest for name in _REQUIRED):
-        raise damaged(path, f"it lacks one of {', '.join(_REQUIRED)}")
-    if manifest["key"] != store_key(manifest["components"]):
+    manifest = read_document(path, FeatureManifest, next_step=EXTRACT_AGAIN)
+    if manifest.key != store_key(manifest.components):
         raise damaged(path, "its key is not that of its components")
     return manifest
 
@@ -112,31 +151,31 @@ def write_manifest(
 ) -> None:
     """Declare these shards complete. Everything else in it is read off the shards."""
     agreements = [float(shard.metadata["agreement"]) for shard in shards if shard.metadata["agreement"]]
-    manifest = {
-        "key": store_key(components),
-        "components": components,
-        "dataset": dataset,
-        "num_examples": sum(len(shard.ids) for shard in shards),
-        "dim": shards[0].features.shape[1],
-        "shard_rows": shard_rows,
-        "engine": "+".join(sorted({shard.metadata["engine"] for shard in shards})),
-        "features_agree_within": max(agreements, default=None),
-        "shards": [
-            {
-                "file": shard.path.name,
-                "num_rows": len(shard.ids),
-                "size_bytes": shard.path.stat().st_size,
-                "sha256": file_hash(shard.path),
-            }
+    manifest = FeatureManifest(
+        key=store_key(components),
+        components=components,
+        dataset=dataset,
+        num_examples=sum(len(shard.ids) for shard in shards),
+        dim=shards[0].features.shape[1],
+        shard_rows=shard_rows,
+        engine="+".join(sorted({shard.metadata["engine"] for shard in shards})),
+        features_agree_within=max(agreements, default=None),
+        shards=tuple(
+            ShardEntry(
+                file=shard.path.name,
+                num_rows=len(shard.ids),
+                size_bytes=shard.path.stat().st_size,
+                sha256=hash_file(shard.path),
+            )
             for shard in shards
-        ],
-    }
-    write_json(folder / MANIFEST, manifest)
+        ),
+    )
+    write_json(folder / MANIFEST, manifest.to_json())
 
 
-def check_components(folder: Path, manifest: dict[str, Any], expected: dict[str, Any]) -> None:
+def check_components(folder: Path, manifest: FeatureManifest, expected: dict[str, Any]) -> None:
     """Raise `BadData` if the folder holds features of something else, saying what differs."""
-    found = manifest["components"]
+    found = manifest.components
     differing = [name for name in expected if found.get(name) != expected[name]]
     if differing:
         listed = "; ".join(f"{name} is {found.get(name)!r}, not {expected[name]!r}" for name in differing)
@@ -146,24 +185,17 @@ def check_components(folder: Path, manifest: dict[str, Any], expected: dict[str,
         )
 
 
-def is_as_recorded(path: Path, entry: dict[str, Any]) -> bool:
-    """Whether a shard is there, byte for byte as the manifest says."""
-    return (
-        path.is_file() and path.stat().st_size == entry["size_bytes"] and file_hash(path) == entry["sha256"]
-    )
-
-
-def _opened(folder: Path, entry: dict[str, Any], key: str, *, verify: bool) -> Shard:
-    path = folder / entry["file"]
+def _open_recorded(folder: Path, entry: ShardEntry, key: str, *, verify: bool) -> Shard:
+    path = folder / entry.file
     if not path.is_file():
         raise damaged(path, "it is missing")
     size_bytes = path.stat().st_size
-    if size_bytes != entry["size_bytes"]:
-        raise damaged(path, f"it has {size_bytes} bytes, the manifest says {entry['size_bytes']}")
-    if verify and file_hash(path) != entry["sha256"]:
+    if size_bytes != entry.size_bytes:
+        raise damaged(path, f"it has {size_bytes} bytes, the manifest has {entry.size_bytes}")
+    if verify and hash_file(path) != entry.sha256:
         raise damaged(path, "its checksum is not that of the manifest")
     shard = open_shard(path)
-    if shard.metadata.get("key") != key or len(shard.features) != entry["num_rows"]:
+    if shard.metadata.get("key") != key or len(shard.features) != entry.num_rows:
         raise damaged(path, "it belongs to other features")
     return shard
 
@@ -178,7 +210,7 @@ def _only_key_folder(path: Path) -> Path:
         num_unfinished = len({each.parent for each in path.glob("*/part-*.safetensors")})
         raise MissingFile(
             f"`path` is {str(path)!r}, which holds no finished features ({num_unfinished} unfinished); "
-            "allowed: what `extract` wrote. Next: run the extraction (again); it goes on where it stopped."
+            "allowed: what `extract` wrote. Next: run the extraction (again); it resumes where it stopped."
         )
     if len(folders) > 1:
         listed = "".join(f"\n  {folder}: {_described(folder)}" for folder in folders)
@@ -188,4 +220,4 @@ def _only_key_folder(path: Path) -> Path:
 
 def _described(folder: Path) -> str:
     manifest = read_manifest(folder)
-    return f"{manifest['dataset']} by {manifest['components']['backbone']}"
+    return f"{manifest.dataset} by {manifest.components['backbone']}"

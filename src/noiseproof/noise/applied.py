@@ -1,4 +1,4 @@
-"""A noise manifest put to use: what it has for the examples it was made for, and for no others."""
+"""Noise manifests applied to the examples they were made for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset, NoisyCaptions, NoisyLabels
-from noiseproof.noise.manifest import NoiseManifest, load_manifest, manifest_sha256, write_manifest
+from noiseproof.core.records import Dataset, LabelledDataset, NoisyCaptions, NoisyLabels
+from noiseproof.noise.manifest import (
+    NoiseManifest,
+    load_manifest,
+    manifest_files,
+    manifest_sha256,
+    write_manifest,
+)
 from noiseproof.noise.transition import realised_transition
 
 
-def labels_of_manifest(folder: Path, dataset: Dataset, *, whole: Dataset | None) -> NoiseManifest:
-    """The part of a manifest that is of these examples, with rate and transition matrix as realised in it.
+def labels_of_manifest(folder: Path, dataset: LabelledDataset, *, whole: Dataset | None) -> NoiseManifest:
+    """Labels of a manifest for these examples, with the rate and transition matrix realised in them.
 
     Args:
         folder: what 'noiseproof corrupt' wrote.
@@ -36,14 +42,14 @@ def labels_of_manifest(folder: Path, dataset: Dataset, *, whole: Dataset | None)
             "on the copy of the pairs beside it."
         )
     if manifest.class_names and manifest.class_names != dataset.class_names:
-        ours, theirs = (", ".join(names[:12]) for names in (dataset.class_names, manifest.class_names))
+        own, made_for = (", ".join(names[:12]) for names in (dataset.class_names, manifest.class_names))
         raise BadData(
-            f"`noise_manifest` {str(folder)!r} has the classes {theirs}; {dataset.name!r} has {ours}. "
+            f"`noise_manifest` {str(folder)!r} has the classes {made_for}; {dataset.name!r} has {own}. "
             "Allowed: the same names in the same order. Next: corrupt this data set."
         )
     part = _part(manifest, dataset, whole)
-    labels = dataset.given_labels if dataset.clean_labels is None else dataset.clean_labels
-    if labels is not None and not (part.kind == "real" and np.array_equal(labels, part.given)):
+    labels = dataset.best_labels
+    if not (part.kind == "real" and np.array_equal(labels, part.given)):
         names = np.array(dataset.class_names, object)
         _check_same(folder, dataset, names[labels], names[part.clean], "label")
     return replace(part, transition=realised_transition(part.clean, part.given, len(dataset.class_names)))
@@ -52,7 +58,7 @@ def labels_of_manifest(folder: Path, dataset: Dataset, *, whole: Dataset | None)
 def captions_of_manifest(
     folder: Path, dataset: Dataset, captions: Sequence[str] | np.ndarray | None, *, whole: Dataset | None
 ) -> NoiseManifest:
-    """The same for captions.
+    """Captions of a manifest for these examples, see `labels_of_manifest`.
 
     Args:
         folder: what 'noiseproof corrupt' wrote.
@@ -87,13 +93,13 @@ def _part(manifest: NoiseManifest, dataset: Dataset, whole: Dataset | None) -> N
     )
 
 
-def _check_same(folder: Path, dataset: Dataset, ours: np.ndarray, theirs: np.ndarray, what: str) -> None:
-    differ = np.flatnonzero(ours != theirs)
+def _check_same(folder: Path, dataset: Dataset, own: np.ndarray, made_from: np.ndarray, what: str) -> None:
+    differ = np.flatnonzero(own != made_from)
     if len(differ):
         row = int(differ[0])
         raise BadData(
             f"`noise_manifest` {str(folder)!r} was made from other {what}s: {str(dataset.ids[row])!r} had "
-            f"{theirs[row]!r}, in {dataset.name!r} it has {ours[row]!r} ({len(differ)} of {len(ours)} "
+            f"{made_from[row]!r}, in {dataset.name!r} it has {own[row]!r} ({len(differ)} of {len(own)} "
             f"differ). Allowed: the same {what}s. Next: name the column it was made from with `{what}`, or "
             "corrupt this one."
         )
@@ -108,24 +114,28 @@ FOLDER = "noise"
 NONE: dict[str, Any] = {"kind": None, "asked_rate": 0.0, "realised_rate": 0.0, "manifest_sha256": None}
 
 
-def keep_noise(data: Dataset, noisy: NoisyLabels | NoisyCaptions, out: Path) -> None:
+def keep_noise(data: Dataset, noisy: NoisyLabels | NoisyCaptions, out: Path) -> list[str]:
     """Write the manifest into the folder `noise` of `out`.
 
     Args:
         data: whose labels or captions these are.
-        noisy: what was made wrong.
+        noisy: labels or captions with noise.
         out: folder of the weights.
+
+    Returns:
+        Names of the files, relative to `out`.
     """
-    write_manifest(out / FOLDER, noisy, **_of_which_data(data, noisy))
+    digest = write_manifest(out / FOLDER, noisy, **_data_identity(data, noisy))
+    return [f"{FOLDER}/{name}" for name in manifest_files(digest)]
 
 
 def noise_sha256(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> str:
-    """The hash that the manifest of `keep_noise` has."""
-    return manifest_sha256(noisy, **_of_which_data(data, noisy))
+    """Hash of the manifest that `keep_noise` writes."""
+    return manifest_sha256(noisy, **_data_identity(data, noisy))
 
 
-def said_of(noise: NoisyLabels | NoisyCaptions | NoiseManifest, sha256: str) -> dict[str, Any]:
-    """What a card says of noise.
+def noise_summary(noise: NoisyLabels | NoisyCaptions | NoiseManifest, sha256: str) -> dict[str, Any]:
+    """Noise in a card: kind, rates, seed and hash of the manifest.
 
     Args:
         noise: in the examples that are learned from.
@@ -144,7 +154,7 @@ def said_of(noise: NoisyLabels | NoisyCaptions | NoiseManifest, sha256: str) -> 
     }
 
 
-def _of_which_data(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> dict[str, Any]:
+def _data_identity(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> dict[str, Any]:
     return {
         "ids": data.ids,
         "data_name": data.name,

@@ -33,8 +33,8 @@ def swap_captions(captions: Sequence[Any] | np.ndarray, *, rate: Any, seed: int)
         Captions to train on, with the truth.
 
     Raises:
-        InvalidArgument: `rate` is no share, or asks for one row to change, which has no other to swap with;
-            `seed` is negative.
+        InvalidArgument: `rate` is no share, or means one row only, which has no other to swap with; `seed` is
+            negative.
         BadData: a caption is no text; its row is named.
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, Section 2.1 and Appendix A.1 (captions of random pairs
@@ -81,7 +81,7 @@ def _codes(texts: np.ndarray) -> Int[np.ndarray, " m"]:
 
 
 def _derangement(codes: Int[np.ndarray, " m"], rng: np.random.Generator) -> Int[np.ndarray, " m"]:
-    """Where each place takes its text from: never from itself, from an equal text only where it must.
+    """Source of the text of each place: never itself, an equal text only where necessary.
 
     A random permutation is mended place by place. Let c be how often a text occurs. A place that got its own
     text can change with one that neither has nor got that text, and there are at least m - 2c + 1 of those.

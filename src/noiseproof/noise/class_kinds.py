@@ -1,4 +1,4 @@
-"""Symmetric noise: an exact number of labels go to other classes, each with the same chance."""
+"""Kinds of noise that depend on the class only: symmetric, pair, asymmetric; and real wrong labels."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def asymmetric(
     transition: Any = None,
     class_names: Sequence[str] = (),
 ) -> Draw:
-    """Confuse classes as a map or a matrix says.
+    """Confuse classes by a map or a matrix.
 
     With a map, exactly round(rate * m) of the m labels whose class the map names change, as is usual in the
     literature: that of CIFAR-10 names five of ten classes, so a rate of 0.4 makes 20 % of the labels wrong.
@@ -126,20 +126,19 @@ def asymmetric(
     Source: Patrini et al. 2017, arXiv:1609.03683, Section 5.
     Differs: exact counts instead of one draw per label.
     """
-    if (class_map is None) == (transition is None):
+    if transition is not None and class_map is None:
+        if rate is not None:
+            raise invalid("rate", rate, "nothing beside `transition`, which has all rates")
+        matrix = check_transition(transition, num_classes)
+        given = draw_from(clean_labels, matrix, rng=rng)
+        return Draw(given, asked_rate=expected_rate(clean_labels, matrix))
+    if transition is not None or class_map is None:
         raise invalid(
             "class_map", class_map, "a map, or a matrix as `transition`: one of the two for 'asymmetric'",
             f"Maps by name: {', '.join(CLASS_MAPS)}.",
         )  # fmt: skip
-    if transition is not None:
-        if rate is not None:
-            raise invalid("rate", rate, "nothing beside `transition`, which says all rates")
-        matrix = check_transition(transition, num_classes)
-        given = draw_from(clean_labels, matrix, rng=rng)
-        return Draw(given, asked_rate=expected_rate(clean_labels, matrix))
     if rate is None:
         raise invalid("rate", rate, "a share between 0 and 1 of the labels whose class the map names")
-    assert class_map is not None  # since there is no matrix
     targets = targets_of(class_map, num_classes, class_names)
     num_movable = int((targets[clean_labels] != clean_labels).sum())
     if len(clean_labels):

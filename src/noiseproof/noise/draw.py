@@ -1,4 +1,4 @@
-"""What a kind of noise gives back."""
+"""Result of a kind of noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Draw:
 
     Attributes:
         given: class ids, of the dtype `widened` gives.
-        asked_rate: expected share of wrong labels, where no single rate was asked for.
+        asked_rate: expected share of wrong labels, where no single rate was given.
         example_entropy_nats: mean entropy of the distributions that wrong labels were drawn from.
     """
 

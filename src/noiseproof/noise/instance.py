@@ -81,5 +81,5 @@ def _centre(inputs: Any) -> tuple[Float[np.ndarray, " d"], np.float32]:
 
 
 def _sum_of_squares(block: Float[np.ndarray, "b d"]) -> float:
-    """Over all, without a copy of the block."""
+    """Sum of squares, without a copy of the block."""
     return float(np.einsum("ij,ij->i", block, block).sum(dtype=np.float64))

@@ -44,12 +44,12 @@ def corrupt_labels(
     given: Any = None,
     class_names: Sequence[str] = (),
 ) -> NoisyLabels:
-    """Make some labels wrong.
+    """Inject noise into labels.
 
     Args:
         labels: the clean ones, n class ids in [0, k).
         kind: a name of `KINDS`.
-        rate: share of labels to change, in [0, 1]; what exactly it is a share of is said by each kind.
+        rate: share of labels to change, in [0, 1]; see the kinds for details.
         num_classes: k, at least 1.
         seed: the same seed gives the same labels.
         class_map: of kind "asymmetric": "cifar10", "cifar100", or class -> class by name or id.
@@ -72,10 +72,10 @@ def corrupt_labels(
         raise invalid("seed", seed, "an integer of at least 0")
     if num_classes < 1:
         raise invalid("num_classes", num_classes, "an integer of at least 1")
-    asked = {
+    given_options = {
         "rate": rate, "class_map": class_map, "transition": transition, "features": features, "given": given,
     }  # fmt: skip
-    options = _options(corrupt, kind, asked)
+    options = _options(corrupt, kind, given_options)
     if "class_names" in inspect.signature(corrupt).parameters:
         options["class_names"] = class_names
     clean = _class_ids(labels)
@@ -94,7 +94,7 @@ def corrupt_labels(
 
 
 def options_of(kind: str) -> tuple[str, ...]:
-    """Which options of `corrupt_labels` a kind takes.
+    """Options of `corrupt_labels` that a kind takes.
 
     Raises:
         UnknownName: no such kind of noise.
@@ -102,12 +102,12 @@ def options_of(kind: str) -> tuple[str, ...]:
     return tuple(set(inspect.signature(KINDS.load(kind)).parameters) - {"clean_labels", "num_classes", "rng"})
 
 
-def _options(corrupt: Callable[..., Any], kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that the kind takes; one that it does not take or that it lacks is a mistake."""
+def _options(corrupt: Callable[..., Any], kind: str, given_options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the kind takes; raise for others, and for missing ones."""
     takes = inspect.signature(corrupt).parameters
-    for name, value in asked.items():
+    for name, value in given_options.items():
         if value is not None and name not in takes:
-            own = ", ".join(option for option in asked if option in takes)
+            own = ", ".join(option for option in given_options if option in takes)
             raise invalid(
                 name, _shown(value), f"nothing for kind {kind!r}, which takes: {own}", f"Leave `{name}` out."
             )
@@ -116,7 +116,7 @@ def _options(corrupt: Callable[..., Any], kind: str, asked: Mapping[str, Any]) -
             check_share(value, "rate")
         elif is_needed and value is None:
             raise invalid(name, None, f"an array of n; kind {kind!r} needs it")
-    return {name: value for name, value in asked.items() if name in takes}
+    return {name: value for name, value in given_options.items() if name in takes}
 
 
 def _shown(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What was made wrong, on disk, so that another person can train on it and check it.
+"""Noise manifests: injected noise on disk, so that others can train on it and check it.
 
 ```
 DIR/noise.json              written last: kind, rates, transition matrix, seed, of which data, SHA-256
@@ -17,7 +17,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +25,38 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from noiseproof.core.checks import check_unique_ids
+from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile
 from noiseproof.core.files import replacing, write_json
 from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
 
-SCHEMA = 2
 FILE = "noise.json"
+_NOT_HASHED = ("data_name", "num_examples", "files", "sha256")
+_MAKE_AGAIN = "get it again, or make it again with the same kind, rate and seed"
+
+
+class NoiseHeader(Document):
+    """`noise.json`; see `NoiseManifest` for the meaning of most keys.
+
+    Attributes:
+        num_examples: rows of the table.
+        files: names of other files in the folder that belong to the manifest.
+        sha256: over this header and the table; the table is named by it.
+    """
+
+    SCHEMA: ClassVar[int] = 2
+    kind: str
+    asked_rate: float
+    realised_rate: float
+    transition: list[list[float]] | None
+    example_entropy_nats: float | None
+    seed: int
+    data_name: str
+    data_fingerprint: str
+    class_names: tuple[str, ...]
+    num_examples: int
+    files: tuple[str, ...] = ()
+    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +66,7 @@ class NoiseManifest:
     Attributes:
         ids: n example ids.
         given: class ids or captions to train on, in the order of `ids`.
-        clean: those before.
+        clean: labels or captions before noise.
         flipped: labels that differ, or rows that have the caption of another.
         kind: name of the noise; "captions" for swapped captions.
         asked_rate: in [0, 1].
@@ -79,18 +105,18 @@ class NoiseManifest:
             data_fingerprint: of the whole data set they are from; compared where it is given.
 
         Raises:
-            BadData: the manifest was made for other data, or lacks an example.
+            BadData: the manifest was made for other data, or does not have an example.
         """
         return self.given[self.rows(ids, data_fingerprint)]
 
     def clean_for(
         self, ids: Sequence[str] | np.ndarray, *, data_fingerprint: str | None = None
     ) -> np.ndarray:
-        """The same for the labels or captions before."""
+        """Labels or captions before noise, see `given_for`."""
         return self.clean[self.rows(ids, data_fingerprint)]
 
     def as_labels(self) -> NoisyLabels:
-        """The same as the noise it is, for a manifest of labels."""
+        """The manifest as noisy labels; for manifests of labels only."""
         assert self.transition is not None
         return NoisyLabels(
             given=self.given,
@@ -104,7 +130,7 @@ class NoiseManifest:
         )
 
     def rows(self, ids: Sequence[str] | np.ndarray, data_fingerprint: str | None) -> np.ndarray:
-        """Where these examples are in it; see `given_for`."""
+        """Rows of these examples in the manifest, see `given_for`."""
         if data_fingerprint is not None and data_fingerprint != self.data_fingerprint:
             raise BadData(
                 f"The noise manifest was made for {self.data_name!r} with the fingerprint "
@@ -160,6 +186,11 @@ def write_manifest(
     return digest
 
 
+def manifest_files(digest: str) -> tuple[str, str]:
+    """Names of the two files of a manifest with this hash, the one that makes it complete last."""
+    return _table_name(digest), FILE
+
+
 def manifest_sha256(
     noisy: NoisyLabels | NoisyCaptions,
     *,
@@ -168,7 +199,7 @@ def manifest_sha256(
     data_fingerprint: str,
     class_names: Sequence[str] = (),
 ) -> str:
-    """What `write_manifest` would return; nothing is written."""
+    """SHA-256 that `write_manifest` returns; nothing is written."""
     return _contents(noisy, ids, data_name, data_fingerprint, class_names)[2]
 
 
@@ -179,7 +210,7 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
         folder: what `write_manifest` wrote.
 
     Raises:
-        MissingFile: there is none.
+        MissingFile: the folder has no manifest.
         DamagedFile: it is not what was written: the hash does not fit the data, or a file cannot be read.
     """
     path = Path(folder) / FILE
@@ -188,34 +219,20 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
             f"`noise_manifest` is {str(folder)!r}, which has no {FILE}; allowed: a folder that "
             "'noiseproof corrupt' wrote. Next: check the path."
         )
+    header = read_document(path, NoiseHeader, next_step=_MAKE_AGAIN)
     try:
-        header = json.loads(path.read_bytes())
-        expected = header.pop("sha256")
-        num_examples = header.pop("num_examples")
-        header.pop("files", None)
-        table = pq.read_table(path.parent / _table_name(expected))
-        digest = _digest(header, table)
-        manifest = _manifest(header, table, digest)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        table = pq.read_table(path.parent / _table_name(header.sha256))
+        digest = _digest(json.loads(path.read_bytes()), table)
+        manifest = _manifest(header, table)
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error
-    if digest != expected:
-        raise _damaged(path, f"the SHA-256 of its contents is {digest[:16]}..., it says {expected[:16]}...")
-    if num_examples != len(table):
-        raise _damaged(path, f"it has {len(table)} examples and says {num_examples}")
+    if digest != header.sha256:
+        raise _damaged(
+            path, f"the SHA-256 of its contents is {digest[:16]}..., its header has {header.sha256[:16]}..."
+        )
+    if header.num_examples != len(table):
+        raise _damaged(path, f"it has {len(table)} examples, its header has {header.num_examples}")
     return manifest
-
-
-def strangers(folder: str | Path) -> list[str]:
-    """Names of what is in a folder and does not belong to the manifest there, if there is one."""
-    folder = Path(folder)
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if FILE in found:
-        try:
-            header = json.loads((folder / FILE).read_bytes())
-            found -= {FILE, _table_name(header["sha256"]), *header.get("files", ())}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass  # it is no manifest of ours
-    return sorted(found)
 
 
 def _contents(
@@ -263,7 +280,7 @@ def _header(
             "example_entropy_nats": noisy.example_entropy_nats,
         }  # fmt: skip
     return own | {
-        "schema": SCHEMA,
+        "schema": NoiseHeader.SCHEMA,
         "realised_rate": noisy.realised_rate,
         "seed": noisy.seed,
         "data_name": data_name,
@@ -273,11 +290,11 @@ def _header(
 
 
 def _digest(header: dict[str, Any], table: pa.Table) -> str:
-    """Over the header as JSON and over every value of the table, each with its length before it.
+    """SHA-256 over the header as JSON and over every value of the table, each with its length before it.
 
-    The name of the data set is how it was typed, `photos` or `photos/`; its fingerprint says what it is.
+    The name of the data set is left out, since it depends on how it was typed, `photos` or `photos/`.
     """
-    covered = {key: value for key, value in header.items() if key != "data_name"}
+    covered = {key: value for key, value in header.items() if key not in _NOT_HASHED}
     digest = hashlib.sha256(json.dumps(covered, sort_keys=True, allow_nan=False).encode())
     for name in ("example_id", "given", "clean", "flipped"):
         column = table.column(name)
@@ -292,19 +309,15 @@ def _digest(header: dict[str, Any], table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _manifest(header: dict[str, Any], table: pa.Table, digest: str) -> NoiseManifest:
-    if header.pop("schema") != SCHEMA:
-        raise ValueError("written by another version of noiseproof")
-    transition = header.pop("transition")
+def _manifest(header: NoiseHeader, table: pa.Table) -> NoiseManifest:
+    transition = header.transition
     return NoiseManifest(
         ids=_values(table, "example_id"),
         given=_values(table, "given"),
         clean=_values(table, "clean"),
         flipped=table.column("flipped").to_numpy(),
         transition=None if transition is None else np.array(transition, np.float64),
-        class_names=tuple(header.pop("class_names")),
-        sha256=digest,
-        **header,
+        **header.model_dump(exclude={"transition", "num_examples", "files"}),
     )
 
 
@@ -322,5 +335,5 @@ def _table_name(digest: str) -> str:
 def _damaged(path: Path, reason: str) -> DamagedFile:
     return DamagedFile(
         f"The noise manifest {str(path)!r} is damaged: {reason}. Allowed: what 'noiseproof corrupt' wrote, "
-        "unchanged. Next: get it again, or make it again with the same kind, rate and seed."
+        f"unchanged. Next: {_MAKE_AGAIN}."
     )

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from noiseproof.config.corrupt import CorruptConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import NoisyCaptions, NoisyLabels
-from noiseproof.core.registry import unknown_name
 from noiseproof.data.pairs.pairs import open_pairs
 from noiseproof.data.sources import open_dataset
 from noiseproof.noise.captions import swap_captions
-from noiseproof.noise.class_maps import read_class_map
-from noiseproof.noise.labels import KINDS
-from noiseproof.noise.manifest import FILE, manifest_sha256, strangers, write_manifest
-from noiseproof.noise.transition import read_transition, target_entropy_nats
+from noiseproof.noise.inject import corrupt_dataset
+from noiseproof.noise.manifest import FILE, manifest_files, manifest_sha256, write_manifest
+from noiseproof.noise.spec import CAPTIONS
+from noiseproof.noise.transition import target_entropy_nats
 from noiseproof.pipelines.encoding import aligned_features
-from noiseproof.pipelines.inputs import corrupt_dataset
+from noiseproof.pipelines.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.inputs import label_columns
+from noiseproof.pipelines.provenance import made_with
+from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.noise_table import class_table, noise_table
 from noiseproof.report.tables import Table
 
-CAPTIONS = "captions"
+NOISE = "noise"  # the stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,98 +49,62 @@ class Corrupted:
     files: tuple[Path, ...] = ()
 
 
-def kinds() -> tuple[str, ...]:
-    """Every kind of noise, of labels and of captions."""
-    return (*KINDS.names, CAPTIONS)
-
-
 def corrupt(
-    name: str,
+    config: CorruptConfig,
     *,
-    kind: str,
-    rate: float | None,
-    seed: int,
-    out: Path,
-    image: str | None = None,
-    caption: str | None = None,
-    **of_labels: Any,
+    command: str = "noiseproof.corrupt(...)",
+    say: Callable[[str], None] = lambda line: None,
 ) -> Corrupted:
-    """Wrong labels or captions, whichever the kind is of.
+    """Make labels or captions wrong, whichever the noise is of, and keep what was changed.
 
     Args:
-        name: of a data set, or of image-text pairs.
-        kind: one of `kinds()`.
-        rate: share to change, in [0, 1].
-        seed: of the draw.
-        out: folder of what is written.
-        image: column of the images.
-        caption: of kind "captions", see `corrupt_pairs`.
-        of_labels: of the other kinds, see `corrupt_labels_of`.
+        config: which data and which noise.
+        command: how the user started it, kept beside the stage.
+        say: receives a line where there is something to tell.
 
     Raises:
-        UnknownName: no such kind.
-        InvalidArgument: an option that the kind does not take, or no rate for captions.
+        InvalidArgument: `out` has other files or is where the pairs are.
+        CheckpointMismatch: `out` has labels with other noise, which somebody may train on.
+        BadData: the data cannot be used, or cannot have this noise.
     """
-    if kind not in kinds():
-        raise unknown_name("kind of noise", kind, kinds())
-    if kind != CAPTIONS:
-        if caption is not None:
-            raise invalid("caption", caption, "nothing but for kind 'captions'", "Leave `caption` out.")
-        return corrupt_labels_of(name, kind=kind, rate=rate, seed=seed, out=out, image=image, **of_labels)
-    for option, value in of_labels.items():
-        if value is not None:
-            raise invalid(option, str(value), "nothing for kind 'captions'", f"Leave `{option}` out.")
-    if rate is None:
-        raise invalid("rate", rate, "a share between 0 and 1")
-    return corrupt_pairs(name, rate=rate, seed=seed, out=out, caption=caption, image=image)
+    check_is_apart(config.out, [config.train])
+    with only_process_in(config.out, mark=FILE):
+        stages = Stages(config.out, made_with=made_with(command))
+        flow = _corrupt_captions if config.noise.kind == CAPTIONS else _corrupt_labels
+        done = flow(config, stages)
+        publish(stages, cards=(), say=say)
+        return done
 
 
-def corrupt_labels_of(
-    name: str,
-    *,
-    kind: str,
-    rate: float | None,
-    seed: int,
-    out: Path,
-    label: str | None = None,
-    clean_label: str | None = None,
-    image: str | None = None,
-    text: str | None = None,
-    class_map: str | None = None,
-    transition: Path | None = None,
-    features: Path | None = None,
-) -> Corrupted:
-    """Wrong labels for the data set of this name, kept as a manifest.
-
-    Args:
-        name: as in `open_dataset`, like the columns.
-        kind: as in `corrupt_dataset`, like rate and seed.
-        out: folder of the manifest.
-        class_map: as in `read_class_map`.
-        transition: as in `read_transition`.
-        features: folder of stored features.
-
-    Raises:
-        InvalidArgument: `out` has a manifest of other noise.
-    """
-    dataset = open_dataset(name, label=label, clean_label=clean_label, image=image, text=text)
-    noisy = corrupt_dataset(
-        dataset, kind=kind, rate=rate, seed=seed,
-        class_map=None if class_map is None else read_class_map(class_map),
-        transition=None if transition is None else read_transition(transition),
-        features=None if features is None else aligned_features(features, dataset),
+def _corrupt_labels(config: CorruptConfig, stages: Stages) -> Corrupted:
+    dataset = open_dataset(
+        config.train, **label_columns(config), image=config.image, text=config.text, limit=config.limit,
+        seed=config.seed, on_error=config.on_error,
     )  # fmt: skip
-    of_which: dict[str, Any] = {
+    features = None if config.features is None else aligned_features(config.features, dataset)
+    noisy = corrupt_dataset(dataset, config.noise, seed=config.seed, features=features)
+    made_of: dict[str, Any] = {
         "ids": dataset.ids, "data_name": dataset.name, "data_fingerprint": dataset.fingerprint,
         "class_names": dataset.class_names,
     }  # fmt: skip
-    _refuse_other_noise(out, manifest_sha256(noisy, **of_which))
-    digest = write_manifest(out, noisy, **of_which)
-    return Corrupted(noisy, digest, out, dataset.class_names)
+    sha256 = manifest_sha256(noisy, **made_of)
+
+    def make(folder: Path) -> Iterable[str]:
+        return manifest_files(write_manifest(folder, noisy, **made_of))
+
+    stages.check_free([FILE])
+    depends_on = {
+        "noise": str(config.noise),
+        "seed": config.seed,
+        "data": dataset.fingerprint,
+        "manifest": sha256,
+    }
+    stages.once(NOISE, depends_on=depends_on, make=make, if_changed="refuse")
+    return Corrupted(noisy, sha256, config.out, dataset.class_names)
 
 
-def tables(done: Corrupted) -> list[Table]:
-    """What was done, for people."""
+def noise_tables(done: Corrupted) -> list[Table]:
+    """What was changed, for people."""
     noisy = done.noisy
     if isinstance(noisy, NoisyCaptions):
         return [noise_table(noisy)]
@@ -143,73 +112,33 @@ def tables(done: Corrupted) -> list[Table]:
     return [noise_table(noisy, target_entropy_nats=entropy), class_table(noisy, done.class_names)]
 
 
-def corrupt_pairs(
-    name: str, *, rate: float, seed: int, out: Path, caption: str | None = None, image: str | None = None
-) -> Corrupted:
-    """Swap captions of image-text pairs; writes a copy of the pairs, then the manifest.
+def _corrupt_captions(config: CorruptConfig, stages: Stages) -> Corrupted:
+    """Swap captions of image-text pairs; write a copy of the pairs, then the manifest.
 
-    Only captions and ids are held in memory. The manifest comes last, so its existence means that the copy is
-    complete.
-
-    Args:
-        name: a Parquet, CSV, TSV or JSONL file, or WebDataset shards (a folder of .tar files, or one).
-        rate: share of rows that get the caption of another row.
-        seed: of the draw.
-        out: folder for the copy and the manifest.
-        caption: column of the captions, or the file name extension in shards; found by its name if not given.
-        image: column of the images or their paths, likewise.
-
-    Raises:
-        InvalidArgument: `out` is where the pairs are, or has other files than an earlier copy; a rate that
-            these captions cannot have.
-        BadData: the pairs cannot be read; the row or shard is named.
+    Only captions and ids are held in memory.
     """
-    pairs = open_pairs(name, caption=caption, image=image)
+    name, out = config.train, config.out
+    pairs = open_pairs(name, caption=config.caption, image=config.image)
     if out.resolve() in (Path(name).resolve(), Path(name).resolve().parent):
         raise invalid("out", str(out), f"a folder other than that of {name!r}, which stays as it is")
-    _refuse_strangers(out)
-    scan = pairs.scan()
-    noisy = swap_captions(scan.captions, rate=rate, seed=seed)
-    _clear(out)
-    files = pairs.write(out, noisy.given)
-    digest = write_manifest(
-        out, noisy, ids=scan.ids, data_name=name, data_fingerprint=scan.fingerprint,
-        files=[path.name for path in files],
-    )  # fmt: skip
-    return Corrupted(noisy, digest, out, files=tuple(files))
-
-
-def _refuse_other_noise(out: Path, sha256: str) -> None:
-    """Labels somebody may train on are not replaced by others; the same ones may be written again."""
-    path = out / FILE
-    if not path.is_file():
-        return
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError):
-        kept = None  # somebody else's file
-    if kept != sha256:
-        raise invalid(
-            "out", str(out), "a folder without a manifest, or with that of the same noise in the same data",
-            f"Its {FILE} is of other data, other options or another program. Next: remove it, or give "
-            "another folder.",
-        )  # fmt: skip
-
-
-def _refuse_strangers(out: Path) -> None:
-    others = strangers(out)
-    if others:
+    if others := stages.strangers():
         more = "..." if len(others) > 3 else ""
         raise invalid(
             "out", str(out), "a folder that is empty or has an earlier copy and its manifest",
-            f"This one has {', '.join(others[:3])}{more}, which may be somebody's or of a copy that was cut "
-            "short. Next: empty it, or give another folder.",
+            f"It has {', '.join(others[:3])}{more}, which would count as pairs. Next: empty it, or give "
+            "another folder.",
         )  # fmt: skip
+    scan = pairs.scan()
+    assert config.noise.rate is not None  # noise of captions has one
+    noisy = swap_captions(scan.captions, rate=config.noise.rate, seed=config.seed)
+    made_of: dict[str, Any] = {"ids": scan.ids, "data_name": name, "data_fingerprint": scan.fingerprint}
 
+    def make(folder: Path) -> Iterable[str]:
+        files = [path.name for path in pairs.write(folder, noisy.given)]
+        return [*files, *manifest_files(write_manifest(folder, noisy, **made_of, files=files))]
 
-def _clear(out: Path) -> None:
-    """Remove an earlier copy, whose shards the new one need not have; the manifest first."""
-    _refuse_strangers(out)
-    (out / FILE).unlink(missing_ok=True)
-    for path in out.iterdir() if out.is_dir() else ():
-        path.unlink()
+    depends_on = [str(config.noise), config.seed, scan.fingerprint, np.array(scan.captions, dtype=str)]
+    stages.once(NOISE, depends_on=depends_on, make=make)
+    written = [file for file in stages.files(NOISE) if file != FILE]
+    *files, _ = written
+    return Corrupted(noisy, manifest_sha256(noisy, **made_of), out, files=tuple(out / file for file in files))

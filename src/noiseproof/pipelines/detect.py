@@ -12,25 +12,32 @@ from typing import Any
 
 from noiseproof.backbones.text_towers import USUAL_MODEL, check_shared_layer, open_prompt_tower
 from noiseproof.backbones.wording import notes_on_names
-from noiseproof.config.run import DetectConfig
+from noiseproof.config.detect import DetectConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest, write_json
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues
-from noiseproof.core.version import __version__
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
 from noiseproof.detect.detectors import describe_needs, has_inputs
 from noiseproof.detect.find_issues import AUTO, check_method, find_label_issues
 from noiseproof.export.formats import FORMATS, check_format, target
-from noiseproof.export.issue_files import FOUND, ISSUES, load_issues, read_found, write_issues
+from noiseproof.export.issue_files import (
+    ISSUES,
+    SUMMARY,
+    IssueSummary,
+    load_issues,
+    read_summary,
+    write_issues,
+)
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.encoding import backbone_of, encoded, features_in, image_half_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import Part, corrupted, open_labelled, open_one, short_name
+from noiseproof.pipelines.inputs import Part, corrupted, label_columns, open_labelled, open_one, short_name
 from noiseproof.pipelines.provenance import differences, made_with
-from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.stages import Stages, publish
 
 CARD = "detection.json"
 DETECT = "label issues"
@@ -43,14 +50,14 @@ class Detection:
     Attributes:
         folder: of the files.
         issues: what was found.
-        found: the contents of `label_issues.json`.
+        summary: the contents of `label_issues.json`.
         card: the contents of `detection.json`.
         exports: format -> file or folder.
     """
 
     folder: Path
     issues: LabelIssues
-    found: dict[str, Any]
+    summary: IssueSummary
     card: dict[str, Any]
     exports: dict[str, Path]
 
@@ -103,22 +110,22 @@ def detect(
         this = _Detect(config, Stages(config.out, made_with=made_with(command)), part)
         targets = {name: target(name, this.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
-        this.stages.check_free([ISSUES, FOUND, "thumbnails.json", *files], unedited=files)
+        this.stages.check_free([ISSUES, SUMMARY, "thumbnails.json", *files], unedited=files)
         _look(this)
         key = _judge(this)
         for name, (called, _) in targets.items():
             _export(this, name, called, key)
-        _publish(this, say)
+        publish(this.stages, cards=[CARD], say=say)
         contents = _write_card(this)
         exports = {name: config.out / called for name, (called, _) in targets.items()}
-        return Detection(config.out, load_issues(config.out), read_found(config.out), contents, exports)
+        return Detection(config.out, load_issues(config.out), read_summary(config.out), contents, exports)
 
 
 def _opened(config: DetectConfig) -> Part:
     """The data with the noise that is injected; texts only where nothing has to be encoded."""
     is_encoded = _wants_features(config) and config.features is None
     opener = open_one if is_encoded else open_labelled
-    dataset = opener(config, config.train, label=config.label, clean_label=config.clean_label)
+    dataset = opener(config, config.train, **label_columns(config))
     part = corrupted(Part("train", dataset, dataset), config)
     return dataclasses.replace(
         part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
@@ -153,7 +160,7 @@ def _look(this: _Detect) -> None:
     if config.features is not None:
         this.features, stored = features_in(config.features, whole)
         if wants_text:
-            made_of = stored.manifest["components"]
+            made_of = stored.manifest.components
             this.text_tower = open_prompt_tower(made_of["backbone"], class_names)
             check_shared_layer(made_of["layer"])
     else:
@@ -165,12 +172,12 @@ def _look(this: _Detect) -> None:
         stored = encoded(config, whole, backbone, config.cache)
         this.features, this.num_encoded = stored.features, stored.num_encoded
         this.stages.once(
-            "extract", title=f"extract {this.part.name}", depends_on=stored.manifest["key"],
+            "extract", title=f"extract {this.part.name}", depends_on=stored.manifest.key,
             make=lambda folder: (), spent_s=time.perf_counter() - begin,
         )  # fmt: skip
-    components = stored.manifest["components"]
+    components = stored.manifest.components
     this.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
-    this.made_of |= {"key": stored.manifest["key"], "dim": stored.manifest["dim"]}
+    this.made_of |= {"key": stored.manifest.key, "dim": stored.manifest.dim}
 
 
 def _check_images(config: DetectConfig, whole: Dataset) -> None:
@@ -237,35 +244,21 @@ def _version_of(this: _Detect) -> Any:
     return [whole.fingerprint, found and [found.st_size, found.st_mtime_ns]]
 
 
-def _publish(this: _Detect, say: Callable[[str], None]) -> None:
-    """Replace what was in the folder; the card of before goes first, since it is not of these files."""
-    if this.stages.has_news:
-        (this.config.out / CARD).unlink(missing_ok=True)
-    if this.stages.redone:
-        say("Done again, because settings or data changed: " + ", ".join(this.stages.redone) + ".")
-    if dropped := this.stages.publish():
-        say("Deleted, because no longer asked for: " + ", ".join(dropped) + ".")
-
-
 def _write_card(this: _Detect) -> dict[str, Any]:
-    made_with = this.stages.made_with[DETECT]  # of the start that made the results
-    found = read_found(this.config.out)
-    contents = {
-        "noiseproof": __version__,
-        "command": made_with["command"],
-        "created": made_with["created"],
-        "config": this.config.model_dump(mode="json"),
-        "data": this.part.to_json(),
-        "features": this.made_of or None,
-        "versions": made_with["versions"],
-        "hardware": made_with["hardware"],
-        "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
-        "encoder_passes": this.num_encoded,
-        "method": found["method"],
-        "num_suspect_labels": found["num_issues"],
-        "detection": found["against_truth"],
-        "notes": _notes(this) + differences(this.stages.made_with, DETECT),
-    }
+    found = read_summary(this.config.out)
+    contents = make_card(
+        "detect",
+        config=this.config,
+        made_with=this.stages.made_with[DETECT],  # of the start that made the results
+        wall_s=this.stages.wall_s,
+        notes=_notes(this) + differences(this.stages.made_with, DETECT),
+        data=this.part.to_json(),
+        features=this.made_of or None,
+        encoder_passes=this.num_encoded,
+        method=found.method,
+        num_suspect_labels=found.num_issues,
+        detection=found.against_truth,
+    )
     write_json(this.config.out / CARD, contents)
     return contents
 

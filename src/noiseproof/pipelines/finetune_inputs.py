@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.adapt.finetune_settings import MetaSettings
+from noiseproof.adapt.finetune_settings import FinetuneSettings
 from noiseproof.adapt.initial_encoder import Start, open_start
 from noiseproof.adapt.learnable import Tune
 from noiseproof.adapt.reading import reader
 from noiseproof.backbones.adapters.additions import Addition, tower_for
-from noiseproof.config.adapt import FinetuneJob, data_config
-from noiseproof.config.run import RunConfig
-from noiseproof.core.checks import check_share
+from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.classes import align_labels
 from noiseproof.data.fingerprints import shared_with
 from noiseproof.data.splits import stratified_split, subset
@@ -30,9 +28,9 @@ from noiseproof.detect.transition_estimate import TransitionEstimate, estimate_t
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.losses.batch import has_memory, is_per_example
 from noiseproof.losses.losses import Options, check_transition_given, needs_transition, resolve_options
-from noiseproof.noise.applied import NONE, noise_sha256, said_of
+from noiseproof.noise.applied import NONE, noise_sha256, noise_summary
 from noiseproof.noise.manifest import load_manifest
-from noiseproof.pipelines.cards import identity
+from noiseproof.pipelines.identity import identity
 from noiseproof.pipelines.inputs import Part, Parts, open_one, open_parts
 from noiseproof.robust.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.training.networks import outputs
@@ -45,28 +43,35 @@ class Tuning:
     """What the steps of one fine-tuning share.
 
     Attributes:
-        job: what was asked for.
+        config: which data, which encoder, how.
+        command: how the user started it, for the card.
+        quiet: no progress bars.
         accelerator: of `training.loop.accelerator_for`.
-        config: which data.
-        parts: those, opened, with labels that may be wrong.
+        parts: the data, opened, with labels that may be wrong.
         start: the encoder before.
         noise: what the card says of it.
         train: examples to learn from.
         validation: examples to select by.
         meta: examples with checked labels, for Meta-Weight-Net; `None` without it.
-        identity: see `training_card.identity`.
+        identity: see `pipelines.cards.identity`.
     """
 
-    job: FinetuneJob
+    config: FinetuneConfig
+    command: str
+    quiet: bool
     accelerator: Any
-    config: RunConfig
     parts: Parts
     start: Start
     noise: dict[str, Any]
-    train: Dataset
-    validation: Dataset
-    meta: Dataset | None
+    train: LabelledDataset
+    validation: LabelledDataset
+    meta: LabelledDataset | None
     identity: dict[str, Any]
+
+    @cached_property
+    def settings(self) -> FinetuneSettings:
+        """How the encoder is trained."""
+        return self.config.settings
 
     @property
     def out(self) -> Path:
@@ -81,125 +86,125 @@ class Tuning:
     @property
     def given_labels(self) -> Int[np.ndarray, " n"]:
         """Of the examples to learn from."""
-        return _given(self.train)
+        return self.train.given_labels
 
     @property
     def meta_labels(self) -> Int[np.ndarray, " m"]:
         """Of the examples with checked labels."""
         assert self.meta is not None
-        return _given(self.meta)
+        return self.meta.given_labels
 
     @property
     def held_out_labels(self) -> Int[np.ndarray, " n"]:
         """Of the examples to select by, as given, too."""
-        return _given(self.validation)
+        return self.validation.given_labels
 
     @cached_property
     def evaluated(self) -> str:
         """Hash of what it is evaluated on."""
         tests = [[part.name, part.dataset.fingerprint, part.best_labels] for part in self.parts.tests]
-        return digest([tests, list(self.job.wise_ft)])
+        return digest([tests, list(self.config.wise_ft)])
 
     @cached_property
     def features(self) -> Float[np.ndarray, "n d"]:
         """Those before, of the examples to learn from."""
         encoder = copy.deepcopy(self.start.encoder).to(self.accelerator.device)
         images = reader(
-            self.train, self.start, self.job.settings, is_read_again=False, quiet=self.job.quiet
+            self.train, self.start, self.settings, is_read_again=False, quiet=self.quiet
         )  # fmt: skip
         return outputs(encoder, encoder, images())
 
     @cached_property
     def probe(self) -> LinearProbe:
         """A linear probe of them, on the given labels."""
-        return LinearProbe(max_steps=_PROBE_STEPS, seed=self.job.seed).fit(self.features, self.given_labels)
+        return LinearProbe(max_steps=_PROBE_STEPS, seed=self.config.seed).fit(
+            self.features, self.given_labels
+        )
 
     @cached_property
     def transition(self) -> TransitionEstimate | None:
         """Estimated from the same where the loss needs a transition matrix and none is given."""
-        return estimate_transition(self.features, self.given_labels) if _lacks_transition(self.job) else None
+        return (
+            estimate_transition(self.features, self.given_labels)
+            if _lacks_transition(self.settings)
+            else None
+        )
 
     @property
     def stays(self) -> Addition | None:
         """What is put into the encoder and stays beside its weights."""
-        tune = Tune.parse(self.job.settings.tune)
+        tune = Tune.parse(self.settings.tune)
         return tune.addition if tune.has_own_weights else None
 
     @property
     def loss_options(self) -> Options:
         """Complete."""
-        own = self.job.settings.loss_options
+        own = self.settings.loss_options
         if self.transition is not None:
             own = own | {"transition": self.transition.matrix}
-        return resolve_options(self.job.settings.loss, own)
+        return resolve_options(self.settings.loss, own)
 
 
-def open_tuning(job: FinetuneJob, accelerator: Any) -> Tuning:
-    """Everything that can be refused, before any work.
+def open_tuning(config: FinetuneConfig, accelerator: Any, *, command: str, quiet: bool) -> Tuning:
+    """Open the data and the encoder, and refuse what can be refused, before any work.
 
     Raises:
         InvalidArgument: a setting, or a backbone that cannot be trained.
         BadData: data or manifest cannot be used.
     """
-    job = _with_meta_settings(job)
-    for alpha in job.wise_ft:
-        check_share(alpha, "wise_ft")
-    config = data_config(job)
-    return make_tuning(job, accelerator, config, open_parts(config))
+    return make_tuning(config, accelerator, open_parts(config), command=command, quiet=quiet)
 
 
-def make_tuning(job: FinetuneJob, accelerator: Any, config: RunConfig, parts: Parts) -> Tuning:
-    """The same of data that is open already.
-
-    Args:
-        job: what was asked for.
-        accelerator: of `training.loop.accelerator_for`.
-        config: which data.
-        parts: those.
-    """
-    _check_loss(job, accelerator.num_processes)
+def make_tuning(
+    config: FinetuneConfig, accelerator: Any, parts: Parts, *, command: str, quiet: bool
+) -> Tuning:
+    """The state of a fine-tuning on opened data; arguments as in `Tuning`."""
+    settings = config.settings
+    _check_loss(settings, accelerator.num_processes)
     for part in parts.all:
         if part.dataset.kind != "image":
             raise BadData(
                 f"{part.name!r} holds {part.dataset.kind}; allowed: images. Next: name another set."
             )
-    start = open_start(job.backbone, job.settings, seed=job.seed)
-    _check_tune(job, start)
-    data, noise = parts.train.dataset, said_of_part(parts.train, manifest=job.noise_manifest)
-    _check_transition(job, len(data.class_names))
-    meta, rows = _meta_set(job, config, data)
-    if meta is not None and job.meta is not None:
+    start = open_start(config.backbone, settings, seed=config.seed)
+    _check_tune(config, start)
+    data, noise = parts.train.dataset, part_noise_summary(parts.train, manifest=config.noise_manifest)
+    _check_transition(settings, len(data.class_names))
+    meta, rows = _meta_set(config, data)
+    if meta is not None and config.meta_set is not None:
         _check_apart(meta, parts)
     learning, held_out = stratified_split(
-        _given(data)[rows], test_fraction=job.settings.validation, seed=job.seed, class_names=data.class_names
+        data.given_labels[rows],
+        test_fraction=settings.validation,
+        seed=config.seed,
+        class_names=data.class_names,
     )
     this = identity(
-        job.settings, seed=job.seed, noise=noise, data=data, targets=_given(data),
+        settings, seed=config.seed, noise=noise, data=data, targets=data.given_labels,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
     this |= {"preprocessing": start.preprocessing, "encoder": start.backbone.weights_hash}
     if meta is not None:
-        this["meta"] = [meta.fingerprint, digest(meta.ids), digest(_given(meta))]
+        this["meta"] = [meta.fingerprint, digest(meta.ids), digest(meta.given_labels)]
     return Tuning(
-        job, accelerator, config, parts, start, noise, train=subset(data, rows[learning]),
+        config, command, quiet, accelerator, parts, start, noise, train=subset(data, rows[learning]),
         validation=subset(data, rows[held_out]), meta=meta, identity=json.loads(json.dumps(this)),
     )  # fmt: skip
 
 
 def _meta_set(
-    job: FinetuneJob, config: RunConfig, data: Dataset
-) -> tuple[Dataset | None, Int[np.ndarray, " n"]]:
+    config: FinetuneConfig, data: LabelledDataset
+) -> tuple[LabelledDataset | None, Int[np.ndarray, " n"]]:
     """The examples with checked labels, and the rows of the training part that are left."""
     rows = np.arange(len(data))
-    if job.meta is None and job.settings.meta is None:
+    if config.meta is None:
         return None, rows
-    if job.meta is None:
-        assert job.settings.meta is not None
-        return held_out_meta_set(data, per_class=job.settings.meta.per_class, seed=job.seed)
+    if config.meta_set is None:
+        return held_out_meta_set(data, per_class=config.meta.per_class, seed=config.seed)
     whole = config.model_copy(update={"limit": None})
-    opened = open_one(whole, job.meta, label=config.clean_label or config.label, clean_label=None)
+    opened = open_one(whole, config.meta_set, label=config.clean_label or config.label, clean_label=None)
     meta = align_labels(opened, data.class_names)
-    check_meta_set(meta.ids, _given(meta), num_classes=len(data.class_names), others={})
+    check_meta_set(meta.ids, meta.given_labels, num_classes=len(data.class_names), others={})
     return meta, rows
 
 
@@ -214,24 +219,17 @@ def _check_apart(meta: Dataset, parts: Parts) -> None:
             )
 
 
-def _with_meta_settings(job: FinetuneJob) -> FinetuneJob:
-    """A meta set of one's own asks for Meta-Weight-Net; the settings say so, then, for card and identity."""
-    if job.meta is None or job.settings.meta is not None:
-        return job
-    return replace(job, settings=job.settings.model_copy(update={"meta": MetaSettings()}))
-
-
-def _check_loss(job: FinetuneJob, num_processes: int) -> None:
-    name = job.settings.loss
-    resolve_options(name, job.settings.loss_options)
-    if job.settings.meta is not None and not is_per_example(name):
+def _check_loss(settings: FinetuneSettings, num_processes: int) -> None:
+    name = settings.loss
+    resolve_options(name, settings.loss_options)
+    if settings.meta is not None and not is_per_example(name):
         raise invalid(
             "loss", name, "a loss of one example at a time with Meta-Weight-Net",
             "This one depends on the course of a training. Next: another loss, or leave `meta` out.",
         )  # fmt: skip
-    if job.settings.meta is not None and job.settings.tune == "lora" and job.settings.precision != "float32":
+    if settings.meta is not None and settings.tune == "lora" and settings.precision != "float32":
         raise invalid(
-            "precision", job.settings.precision, "float32 with Meta-Weight-Net and tune=lora",
+            "precision", settings.precision, "float32 with Meta-Weight-Net and tune=lora",
             "peft casts its inputs, which has no forward mode.",
         )  # fmt: skip
     if has_memory(name) and num_processes > 1:
@@ -239,37 +237,37 @@ def _check_loss(job: FinetuneJob, num_processes: int) -> None:
             "loss", name, "a loss without a memory of the examples in several processes",
             "Each would remember its own. Next: one process, or another loss.",
         )  # fmt: skip
-    if has_memory(name) and job.settings.per_class is not None:
+    if has_memory(name) and settings.per_class is not None:
         raise invalid(
-            "per_class", job.settings.per_class, f"nothing with the loss {name!r}",
+            "per_class", settings.per_class, f"nothing with the loss {name!r}",
             "A balanced epoch may have an example twice in a batch. Next: leave one of the two out.",
         )  # fmt: skip
 
 
-def _check_tune(job: FinetuneJob, start: Start) -> None:
-    tune = Tune.parse(job.settings.tune)
+def _check_tune(config: FinetuneConfig, start: Start) -> None:
+    tune = Tune.parse(config.tune)
     if tune.addition is not None:
         tower_for(start.encoder, tune.addition)
-    if tune.has_own_weights and job.wise_ft:
+    if tune.has_own_weights and config.wise_ft:
         raise invalid(
-            "wise_ft", list(job.wise_ft), f"nothing with tune={job.settings.tune}",
+            "wise_ft", list(config.wise_ft), f"nothing with tune={config.tune}",
             "There is no network before with these prompts or adapters. Next: another tune, or no wise_ft.",
         )  # fmt: skip
 
 
-def _check_transition(job: FinetuneJob, num_classes: int) -> None:
+def _check_transition(settings: FinetuneSettings, num_classes: int) -> None:
     """Fresh weights tell nothing of the noise: then the matrix has to be given."""
-    if job.settings.init == "random" or not _lacks_transition(job):
-        options = resolve_options(job.settings.loss, job.settings.loss_options)
-        check_transition_given(job.settings.loss, options, num_classes)
+    if settings.init == "random" or not _lacks_transition(settings):
+        options = resolve_options(settings.loss, settings.loss_options)
+        check_transition_given(settings.loss, options, num_classes)
 
 
-def _lacks_transition(job: FinetuneJob) -> bool:
-    return needs_transition(job.settings.loss) and job.settings.loss_options.get("transition") is None
+def _lacks_transition(settings: FinetuneSettings) -> bool:
+    return needs_transition(settings.loss) and settings.loss_options.get("transition") is None
 
 
-def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
-    """What a card says of noise in the labels of a part.
+def part_noise_summary(part: Part, *, manifest: Path | None) -> dict[str, Any]:
+    """Noise in the labels of a part, for a card.
 
     Args:
         part: to learn from.
@@ -278,10 +276,5 @@ def said_of_part(part: Part, *, manifest: Path | None) -> dict[str, Any]:
     if part.noise is None:
         return dict(NONE)
     if manifest is not None:
-        return said_of(part.noise, load_manifest(manifest).sha256)
-    return said_of(part.noise, noise_sha256(part.dataset, part.noise))
-
-
-def _given(data: Dataset) -> Int[np.ndarray, " n"]:
-    assert data.given_labels is not None  # checked when it was opened
-    return data.given_labels
+        return noise_summary(part.noise, load_manifest(manifest).sha256)
+    return noise_summary(part.noise, noise_sha256(part.dataset, part.noise))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -13,7 +14,7 @@ from noiseproof.core.errors import InvalidArgument, invalid
 # What each kind of work leaves in its folder.
 MARKS = {
     "run.json": "a run", "card.json": "a training", "study.json": "a study",
-    "detection.json": "a search for wrong labels",
+    "detection.json": "a search for wrong labels", "noise.json": "a noise manifest",
 }  # fmt: skip
 
 
@@ -60,3 +61,10 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def only_main_process_in(folder: Path, accelerator: Any) -> AbstractContextManager[Any]:
+    """Hold the folder of a training; several processes of one training share it without a lock."""
+    if accelerator.num_processes > 1:
+        return nullcontext()
+    return only_process_in(folder, mark="card.json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,17 +12,16 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.config.data import DataConfig
-from noiseproof.config.run import RunConfig
-from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.core.records import Dataset, NoisyLabels
+from noiseproof.config.corrupt import CorruptConfig
+from noiseproof.config.data import DataConfig, EvaluationConfig, NoisyDataConfig
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName, invalid
+from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
 from noiseproof.data.classes import align_labels, check_trainable
-from noiseproof.data.examples import as_array
 from noiseproof.data.shifts.shifts import augmented, shifted
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.noise.applied import labels_of_manifest
-from noiseproof.noise.labels import corrupt_labels, options_of
+from noiseproof.noise.inject import corrupt_dataset
 
 Role = Literal["train", "test", "ood"]
 
@@ -41,34 +40,37 @@ class Part:
     """
 
     role: Role
-    dataset: Dataset
-    whole: Dataset
+    dataset: LabelledDataset
+    whole: LabelledDataset
     rows: Int[np.ndarray, " n"] | None = None
     noise: NoisyLabels | None = None
     has_true_labels: bool = False
 
     @property
     def name(self) -> str:
-        """Of the data set, unique in the run."""
+        """Name of the data set, unique in the run."""
         return self.dataset.name
+
+    @property
+    def domain(self) -> str:
+        """Out of the training set's domain ("ood") or in it ("id"), as results name it."""
+        return "ood" if self.role == "ood" else "id"
 
     @property
     def given_labels(self) -> np.ndarray:
         """Class ids, may be wrong."""
-        assert self.dataset.given_labels is not None  # checked when it was opened
         return self.dataset.given_labels
 
     @property
     def best_labels(self) -> np.ndarray:
         """The truth where it is known, else the given labels."""
-        return self.given_labels if self.dataset.clean_labels is None else self.dataset.clean_labels
+        return self.dataset.best_labels
 
     @property
-    def with_held_out(self) -> Dataset:
+    def with_held_out(self) -> LabelledDataset:
         """All of `whole` with the labels that `dataset` has, which may be corrupted; others as given."""
         if self.rows is None:
             return self.dataset
-        assert self.whole.given_labels is not None  # checked when it was opened
         given, clean = self.whole.given_labels.copy(), self.whole.clean_labels
         given[self.rows] = self.given_labels
         if self.noise is not None and clean is None:
@@ -121,30 +123,45 @@ class Parts:
         return list({dataset.fingerprint: dataset for dataset in wholes}.values())
 
 
-def open_parts(config: RunConfig) -> Parts:
-    """Open, split, corrupt and shift what the configuration names; nothing is encoded yet."""
-    whole = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
+def open_parts(config: EvaluationConfig, *, views: int = 1) -> Parts:
+    """Open, split, corrupt and shift what the configuration names; nothing is encoded yet.
+
+    Args:
+        config: which data, noise and evaluation sets.
+        views: with 2, the training examples in two augmented views as well.
+    """
+    whole = open_one(config, config.train, **label_columns(config))
     check_trainable(whole)
     if config.test is None:
         train, test = _split(whole, config)
     else:
         train = Part("train", whole, whole)
         test = _evaluation_set(config, config.test, "test", whole.class_names)
-    views = views_of(train.dataset, config)
+    augmented_views = views_of(train.dataset, views, seed=config.seed)
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
     tests += [_evaluation_set(config, name, "ood", whole.class_names) for name in config.ood]
     _check_same_width(train, tests)
     first, *others = _named([corrupted(train, config), *tests])
-    return Parts(first, tuple(others), views)
+    return Parts(first, tuple(others), augmented_views)
 
 
-def views_of(dataset: Dataset, config: RunConfig) -> tuple[Dataset, ...]:
-    """The examples, augmented in two ways; nothing unless two views are asked for."""
-    numbers = range(config.views if config.views > 1 else 0)
-    return tuple(augmented(dataset, view=number, seed=config.seed) for number in numbers)
+def views_of(dataset: Dataset, views: int, *, seed: int) -> tuple[Dataset, ...]:
+    """The examples in two augmented views; nothing for one view, which is the images as they are."""
+    return tuple(augmented(dataset, view=number, seed=seed) for number in range(views if views > 1 else 0))
 
 
-def notes(config: RunConfig, parts: Parts) -> list[str]:
+def label_columns(config: DataConfig) -> dict[str, str | None]:
+    """Columns of the given and of the true labels; noise "real" names the given ones itself."""
+    noise = config.noise if isinstance(config, NoisyDataConfig | CorruptConfig) else None
+    if noise is None or noise.kind != "real":
+        return {"label": config.label, "clean_label": config.clean_label}
+    truth = config.clean_label or config.label
+    if truth is None:
+        raise invalid("label", None, f"the column of the true labels beside noise {noise}", "Next: --label.")
+    return {"label": noise.column, "clean_label": truth}
+
+
+def notes(config: DataConfig, parts: Parts) -> list[str]:
     """What a reader of the results has to know about the data."""
     said = []
     unknown = [part.name for part in parts.tests if not part.has_true_labels]
@@ -172,7 +189,7 @@ def notes(config: RunConfig, parts: Parts) -> list[str]:
     return said
 
 
-def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> LabelledDataset:
     """One data set as the configuration says, with labels and examples that can be encoded."""
     dataset = open_labelled(config, name, label=label, clean_label=clean_label)
     if dataset.kind == "text":
@@ -183,9 +200,11 @@ def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: s
     return dataset
 
 
-def open_labelled(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> Dataset:
+def open_labelled(
+    config: DataConfig, name: str, *, label: str | None, clean_label: str | None
+) -> LabelledDataset:
     """One data set as the configuration says, with labels."""
-    dataset = open_dataset(
+    return open_dataset(
         name,
         label=label,
         image=config.image,
@@ -195,13 +214,9 @@ def open_labelled(config: DataConfig, name: str, *, label: str | None, clean_lab
         seed=config.seed,
         on_error=config.on_error,
     )
-    if dataset.given_labels is None:
-        raise BadData(f"{name!r} has no labels. Next: name their column with `label`.")
-    return dataset
 
 
-def _split(whole: Dataset, config: RunConfig) -> tuple[Part, Part]:
-    assert whole.given_labels is not None  # checked when it was opened
+def _split(whole: LabelledDataset, config: EvaluationConfig) -> tuple[Part, Part]:
     train_rows, test_rows = stratified_split(
         whole.given_labels,
         test_fraction=config.test_fraction,
@@ -217,7 +232,7 @@ def _split(whole: Dataset, config: RunConfig) -> tuple[Part, Part]:
     )
 
 
-def _evaluation_set(config: RunConfig, name: str, role: Role, class_names: tuple[str, ...]) -> Part:
+def _evaluation_set(config: EvaluationConfig, name: str, role: Role, class_names: tuple[str, ...]) -> Part:
     # A label column named for it wins; the true labels of the training set are that of a test set.
     label = config.test_label or config.clean_label or config.label
     label = None if label == "auto" else label
@@ -247,13 +262,13 @@ def _check_same_width(train: Part, tests: Sequence[Part]) -> None:
                 )
 
 
-def _shifted(test: Part, kind: str, config: RunConfig) -> Part:
+def _shifted(test: Part, kind: str, config: EvaluationConfig) -> Part:
     dataset = shifted(test.dataset, kind, seed=config.seed)
     dataset = dataclasses.replace(dataset, name=f"{short_name(config.test or config.train)} + {kind}")
     return Part("ood", dataset, dataset, has_true_labels=test.has_true_labels)
 
 
-def corrupted(train: Part, config: DataConfig) -> Part:
+def corrupted(train: Part, config: NoisyDataConfig) -> Part:
     """The same examples with the noise that the configuration injects."""
     if config.noise_manifest is not None:
         is_whole = config.limit is None and train.whole.num_skipped == 0
@@ -261,11 +276,8 @@ def corrupted(train: Part, config: DataConfig) -> Part:
             config.noise_manifest, train.dataset, whole=train.whole if is_whole else None
         )
         noise = made.as_labels()
-    elif config.corrupt is not None:
-        options = config.corrupt
-        noise = corrupt_dataset(
-            train.dataset, kind=options.kind, rate=options.rate, seed=config.seed, class_map=options.class_map
-        )
+    elif config.noise is not None:
+        noise = corrupt_dataset(train.dataset, config.noise, seed=config.seed)
     else:
         return train
     dataset = dataclasses.replace(train.dataset, given_labels=noise.given, clean_labels=noise.clean)
@@ -297,45 +309,3 @@ def short_name(name: str) -> str:
     if prefix in ("idx", "clothing1m", "webvision", "food101n", "cifarn"):
         return "/".join(Path(address).parts[-2:])
     return address if prefix in PREFIXES else Path(name).name or name
-
-
-def corrupt_dataset(
-    dataset: Dataset,
-    *,
-    kind: str,
-    rate: float | None,
-    seed: int,
-    class_map: str | Mapping[Any, Any] | None = None,
-    transition: Any = None,
-    features: Any = None,
-) -> NoisyLabels:
-    """Wrong labels for a data set; the true ones are where the noise starts, if they are known.
-
-    Args:
-        dataset: with labels.
-        kind: a name of `KINDS`; "real" takes the given labels beside the true ones.
-        rate: see `corrupt_labels`, as for the others.
-        seed: of the draw.
-        class_map: of kind "asymmetric".
-        transition: of kind "asymmetric".
-        features: in the order of the examples; by default the examples themselves as numbers.
-
-    Raises:
-        BadData: no labels; kind "real" without true labels.
-    """
-    given, clean = dataset.given_labels, dataset.clean_labels
-    if given is None:
-        raise BadData(f"{dataset.name!r} has no labels. Next: name their column with `label`.")
-    if kind == "real" and clean is None:
-        raise BadData(
-            f"Kind 'real' compares two columns of labels, and {dataset.name!r} has one; allowed: a column of "
-            "the true labels too. Next: name it with `clean_label`."
-        )
-    if features is None and "features" in options_of(kind):
-        features = as_array(dataset)
-    return corrupt_labels(
-        given if clean is None else clean,
-        kind=kind, rate=rate, num_classes=len(dataset.class_names), seed=seed, class_map=class_map,
-        transition=transition, features=features, given=given if kind == "real" else None,
-        class_names=dataset.class_names,
-    )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,15 @@ from safetensors.torch import save
 
 from noiseproof.backbones.weights import read_checkpoint
 from noiseproof.core import files
-from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.pipelines.cards import CARD, provenance
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.pipelines.cards import TRAINING_CARD, read_card
+from noiseproof.pipelines.identity import header_from
+from noiseproof.pipelines.pretrain import WEIGHTS
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 
-WEIGHTS = "model.safetensors"
 # Of the run that made it, not of the encoder.
-_LEFT_OUT = ("identity", "evaluation", "versions", "hardware")
+_LEFT_OUT = ("schema", "kind", "noiseproof", "config", "notes", "identity", "versions", "hardware")
+_SCHEMA = 1  # of the cards in `weights/`
 _VERSIONS = ("noiseproof", "torch", "timm", "open-clip-torch", "accelerate", "numpy")
 
 
@@ -39,15 +41,11 @@ def pack(folder: Path, *, name: str, out: Path) -> Path:
     """
     if not re.fullmatch(r"[a-z0-9][\w-]*", name):
         raise invalid("name", name, "small letters, digits, '-' and '_'")
-    if not (folder / CARD).is_file():
-        raise MissingFile(
-            f"{str(folder)!r} has no {CARD}, so no training has finished there. Next: repeat its command."
-        )
-    card = json.loads((folder / CARD).read_text())
+    card = read_card(folder / TRAINING_CARD, "pretrain")
     state = {key: _halved(key, value) for key, value in read_checkpoint(folder / WEIGHTS).items()}
-    content = save(state, metadata=provenance(card))
+    content = save(state, metadata=header_from(card).to_metadata())
     files.write_bytes(out / f"{name}.safetensors", content)
-    files.write_json(out / f"{name}.json", {"name": name} | _told(card, content))
+    files.write_json(out / f"{name}.json", {"name": name} | _packed_card(card, content))
     return out / f"{name}.safetensors"
 
 
@@ -63,10 +61,12 @@ def _halved(key: str, value: torch.Tensor) -> torch.Tensor:
     return half.contiguous()
 
 
-def _told(card: dict[str, Any], content: bytes) -> dict[str, Any]:
+def _packed_card(card: dict[str, Any], content: bytes) -> dict[str, Any]:
     kept = {key: value for key, value in card.items() if key not in _LEFT_OUT}
     versions = {name: card["versions"][name] for name in _VERSIONS if name in card["versions"]}
     return kept | {
+        "schema": _SCHEMA,
+        "settings": {name: card["config"][name] for name in PretrainSettings.model_fields},
         "versions": versions,
         "cpu": card["hardware"]["cpu"],
         "gpu": card["hardware"]["gpu"],

@@ -83,8 +83,6 @@ def labels_for(
     if data is None:
         return None
     dataset = open_dataset(data, label=label, clean_label=clean_label)
-    if dataset.given_labels is None:
-        raise BadData(f"{data!r} has no labels. Next: name their column with `label`.")
     rows, absent = rows_by_id(stored.ids, dataset.ids)
     if absent:
         raise BadData(
@@ -122,7 +120,7 @@ def draw(
             "head", str(heads[0]), "a head beside labels, which its loss is of",
             "Name the data set with `data`, or its noise with `noise_manifest`.",
         )  # fmt: skip
-    name = str(stored.manifest["dataset"])
+    name = stored.manifest.dataset
     raw, centred = spectra(stored.features)
     written = [out / "spectrum.svg"]
     write_bytes(written[0], spectrum_figure([SetSpectra(name, "test", raw, centred)]).encode())

@@ -6,8 +6,10 @@ where the first stopped, and does nothing where it had finished.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,141 +19,202 @@ from scipy.special import softmax
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled import imagenet_classifier
-from noiseproof.backbones.weights import write_weights
+from noiseproof.backbones.weights import hash_weights, load_exactly, read_checkpoint, write_weights
 from noiseproof.backbones.wording import imagenet_words
-from noiseproof.config.data import default_cache
+from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import write_json
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.sources import open_dataset
+from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
-from noiseproof.pipelines.cards import CARD, evaluation, finished, identity, pretrain_card, provenance
+from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card
+from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
+from noiseproof.pipelines.identity import header_from, identity
+from noiseproof.pipelines.inputs import label_columns
+from noiseproof.pipelines.provenance import differences, made_with
+from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pretrain.class_captions import class_captions, classifier_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
 from noiseproof.pretrain.noisy_targets import (
-    NoiseRequest,
     Targets,
-    clean_labels,
     noisy_captions,
     noisy_labels,
 )
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.pretrain.simclr import simclr_task
 from noiseproof.pretrain.supervised import supervised_task
 from noiseproof.pretrain.task import Task
 from noiseproof.training.batches import AbstractBatches, ArrayBatches, MatrixBatches
 from noiseproof.training.decoded_images import decode_all
-from noiseproof.training.loop import CHECKPOINT, Plan, accelerator_for, train
+from noiseproof.training.loop import LOG, TrainingSchedule, accelerator_for, logged, train
 from noiseproof.training.networks import Images, outputs
 from noiseproof.training.optimizers import make_optimizer
 from noiseproof.training.order import AbstractOrder, Order, Share
 from noiseproof.training.streaming import StreamBatches, stream_images
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, FACTS, RESULTS = "model.safetensors", "training.json", "evaluation.json"
+TRAINING, EVALUATION = "training", "evaluation"  # the stages
 _ROWS = 500  # images per call when nothing is learned
 
 
-@dataclass(frozen=True)
-class Job:
-    """One pre-training.
+@dataclass(eq=False)
+class _Job:
+    """What the steps of one pre-training share."""
 
-    Attributes:
-        settings: how.
-        train: data set to learn from.
-        test: data set to evaluate on, with clean labels; it decides nothing.
-        out: folder of weights, card, log, checkpoint and noise manifest.
-        noise: of labels or captions.
-        seed: of noise, initial weights, order and augmentation.
-        label: column of the labels.
-        image: column of the images.
-        caption: column of the captions; without it they are made from class names.
-        limit: at most this many random examples of each data set.
-        command: what the user typed, for the card.
+    config: PretrainConfig
+    settings: PretrainSettings
+    quiet: bool
+    accelerator: Any
+    data: LabelledDataset
+    test: LabelledDataset
+    targets: Targets
+    identity: dict[str, Any]
+
+    @cached_property
+    def task(self) -> Task:
+        """The network with fresh weights, its loss and how its images are read."""
+        share = Share(self.accelerator.process_index, self.accelerator.num_processes)
+        return _task(self.settings, self.data, self.test, self.targets.given, share, seed=self.config.seed)
+
+
+def pretrain(
+    config: PretrainConfig, *, command: str = "noiseproof.pretrain(...)", quiet: bool = False
+) -> dict[str, Any]:
+    """Train an encoder on data with known noise.
+
+    Args:
+        config: which data and how.
+        command: how the user started it, for the card.
         quiet: no progress bars.
-        cache: features of locked image towers; `None` is where 'noiseproof run' keeps its own.
-    """
-
-    settings: Settings
-    train: str
-    test: str
-    out: Path
-    noise: NoiseRequest = field(default_factory=NoiseRequest)
-    seed: int = 0
-    label: str | None = None
-    image: str | None = None
-    caption: str | None = None
-    limit: int | None = None
-    command: str = "noiseproof.pipelines.pretrain.pretrain(...)"
-    quiet: bool = False
-    cache: Path | None = None
-
-
-def pretrain(job: Job) -> dict[str, Any]:
-    """An encoder from data with known noise.
 
     Returns:
-        The card, as `card.json` has it.
+        The card, as `card.json` has it; nothing in processes that only helped.
 
     Raises:
         CheckpointMismatch: `out` has another training.
         BadData: data or manifest cannot be used.
     """
-    accelerator = accelerator_for(job.settings.precision)
-    data, test = _open(job, job.train, label=job.caption or job.label), _open(job, job.test, label=job.label)
-    targets, labels = _targets(job, data), clean_labels(test)
+    check_is_apart(config.out, (config.train, config.test))
+    accelerator = accelerator_for(config.precision)
+    with only_main_process_in(config.out, accelerator):
+        job = _opened(config, accelerator, quiet=quiet)
+        stages = Stages(config.out, made_with=made_with(command), is_writer=accelerator.is_main_process)
+        stages.check_free((WEIGHTS, FACTS, RESULTS, LOG, TRAINING_CARD))
+        key = stages.once(
+            TRAINING, depends_on=job.identity, make=lambda folder: _train(job, folder), if_changed="refuse"
+        )
+        if not accelerator.is_main_process:
+            return {}
+        tests = [job.test.fingerprint, job.test.best_labels, job.test.class_names]
+        stages.once(EVALUATION, depends_on=[key, tests], make=lambda folder: _evaluate(job, stages, folder))
+        publish(stages, cards=[TRAINING_CARD])
+        card = _card(job, stages)
+        write_json(config.out / TRAINING_CARD, card)
+        return card
+
+
+def _opened(config: PretrainConfig, accelerator: Any, *, quiet: bool) -> _Job:
+    columns = label_columns(config) if config.caption is None else {"label": config.caption}
+    data, test = _open(config, config.train, **columns), _open(config, config.test, label=config.label)
+    targets = _targets(config, data, quiet=quiet)
     this = identity(
-        job.settings, seed=job.seed, noise=targets.noise, data=data, targets=targets.given,
+        config.settings, seed=config.seed, noise=targets.noise, data=data, targets=targets.given,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
-    evaluated = evaluation(test, labels)
-    done = finished(job.out, this, evaluated=evaluated)
-    if done is not None:
-        return done
-    task = _task(job, data, test, targets.given, Share(accelerator.process_index, accelerator.num_processes))
+    return _Job(config, config.settings, quiet, accelerator, data, test, targets, this)
+
+
+def _train(job: _Job, folder: Path) -> list[str]:
+    """Train the network and write its weights."""
+    task, settings = job.task, job.settings
     optimizer = make_optimizer(
-        task.model, job.settings.optimizer, learning_rate=job.settings.learning_rate,
-        weight_decay=job.settings.weight_decay, momentum=job.settings.momentum,
+        task.model, settings.optimizer, learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay, momentum=settings.momentum,
     )  # fmt: skip
-    batches = _batches(job, task, data)
+    batches = _batches(job, task)
     train(
-        task.model, batches, task.loss, optimizer, plan=_plan(job, batches.order), accelerator=accelerator,
-        folder=job.out, identity=this, quiet=job.quiet,
+        task.model, batches, task.loss, optimizer,
+        schedule=_schedule(settings, batches.order, seed=job.config.seed),
+        accelerator=job.accelerator, folder=folder, identity=job.identity, quiet=job.quiet,
     )  # fmt: skip
-    if not accelerator.is_main_process:
-        return {}
-    results, features = _evaluated(job, task, data, test, labels)
-    targets.keep(data, job.out)  # not before: a command that is refused must leave that of another alone
-    card = pretrain_card(
-        task=task, settings=job.settings, seed=job.seed, command=job.command, folder=job.out, train=data,
-        test=test, noise=targets.noise, results=results, test_features=features, this=this,
-        evaluated=evaluated,
-    )  # fmt: skip
-    write_weights(job.out / WEIGHTS, task.weights, metadata=provenance(card))
-    write_json(job.out / CARD, card)
-    (job.out / CHECKPOINT).unlink(missing_ok=True)
-    return card
+    if not job.accelerator.is_main_process:
+        return []
+    noise_files = job.targets.keep(job.data, folder)
+    last = logged(folder / LOG)[-1:] or [dict.fromkeys(("step", "loss", "wall_s"))]  # it may be lost
+    facts = {
+        "objective": settings.objective,
+        "model": settings.model,
+        "architecture": task.architecture,
+        "prefix": task.prefix,
+        "noise": dict(job.targets.noise),
+        "preprocessing": _preprocessing(task, settings),
+        "facts": dict(task.facts),
+        "weights_hash": hash_weights(task.weights),
+        "num_steps": last[0]["step"],
+        "final_loss": last[0]["loss"],
+        "wall_s": last[0]["wall_s"],
+    }
+    write_weights(folder / WEIGHTS, task.weights, header=header_from(facts))
+    write_json(folder / FACTS, facts)
+    return [WEIGHTS, FACTS, LOG, *noise_files]
 
 
-def _open(job: Job, name: str, *, label: str | None) -> Dataset:
-    return open_dataset(name, label=label, image=job.image, limit=job.limit, seed=job.seed)
+def _card(job: _Job, stages: Stages) -> dict[str, Any]:
+    facts, found = (json.loads((job.config.out / name).read_text()) for name in (FACTS, RESULTS))
+    logged_s = facts.pop("wall_s")
+    return make_card(
+        "pretrain",
+        config=job.config,
+        made_with=stages.made_with[TRAINING],
+        # The log counts the time before an interruption, too.
+        wall_s=stages.wall_s | ({} if logged_s is None else {TRAINING: logged_s}),
+        notes=differences(stages.made_with, TRAINING),
+        seed=job.config.seed,
+        train=data_section(job.data),
+        test=data_section(job.test),
+        **facts,
+        **found,
+        identity=job.identity,
+    )
 
 
-def _targets(job: Job, data: Dataset) -> Targets:
+def _preprocessing(task: Task, settings: PretrainSettings) -> dict[str, Any]:
+    return {
+        "image_size": settings.image_size,
+        "interpolation": "bicubic",
+        "crop_share": settings.crop_share if settings.reading == "stream" else 1.0,
+        "mean": list(task.normalise.mean),
+        "std": list(task.normalise.std),
+    } | dict(task.preprocessing)
+
+
+def _open(config: PretrainConfig, name: str, **columns: str | None) -> LabelledDataset:
+    return open_dataset(
+        name, **columns, image=config.image, limit=config.limit, seed=config.seed, on_error=config.on_error
+    )
+
+
+def _targets(config: PretrainConfig, data: LabelledDataset, *, quiet: bool) -> Targets:
     """Labels or captions to learn from (SimCLR needs none), and the noise in them."""
-    is_whole = job.limit is None and data.num_skipped == 0
-    if job.settings.objective == "supervised":
-        return noisy_labels(data, job.noise, is_whole=is_whole)
-    if job.settings.captions == "classifier":
-        return _seen_by_classifier(job, data)
-    if job.settings.objective == "image-text":
-        labels, names = clean_labels(data), data.class_names
-        if job.caption is not None:
-            return noisy_captions(data, np.array(names, dtype=object)[labels], job.noise, is_whole=is_whole)
-        made = class_captions(labels, names, seed=job.seed)
-        found = noisy_captions(data, made, job.noise, is_whole=is_whole, has_own=False)
+    source: dict[str, Any] = {
+        "manifest": config.noise_manifest,
+        "seed": config.seed,
+        "is_whole": config.limit is None and data.num_skipped == 0,
+    }
+    if config.objective == "supervised":
+        return noisy_labels(data, config.noise, **source)
+    if config.captions == "classifier":
+        return _seen_by_classifier(config, data, quiet=quiet)
+    if config.objective == "image-text":
+        labels, names = data.best_labels, data.class_names
+        if config.caption is not None:
+            return noisy_captions(data, np.array(names, dtype=object)[labels], config.noise, **source)
+        made = class_captions(labels, names, seed=config.seed)
+        found = noisy_captions(data, made, config.noise, **source, has_own=False)
         wrong = (
             {"wrong_class_rate": wrong_class_rate(found.given, labels, names)} if found.noise["kind"] else {}
         )
@@ -159,45 +222,47 @@ def _targets(job: Job, data: Dataset) -> Targets:
     return Targets(np.empty(0), NONE)
 
 
-def _seen_by_classifier(job: Job, data: Dataset) -> Targets:
-    """Captions without labels; noise of captions has no meaning here."""
-    if job.noise.rate or job.noise.manifest or job.caption:
+def _seen_by_classifier(config: PretrainConfig, data: Dataset, *, quiet: bool) -> Targets:
+    """Captions from the classifier of the locked image tower; noise of captions has no meaning here."""
+    if config.noise or config.noise_manifest or config.caption:
         raise invalid("captions", "classifier", "'given' with noise, or with a column of captions")
     weight, bias = imagenet_classifier()
-    rows = np.asarray(_features(job, data)) @ weight.T + bias
+    rows = np.asarray(_features(config, data, quiet=quiet)) @ weight.T + bias
     captions = classifier_captions(
-        softmax(rows, axis=1), imagenet_words(), num_draws=job.settings.num_draws, seed=job.seed
+        softmax(rows, axis=1), imagenet_words(), num_draws=config.num_draws, seed=config.seed
     )
     return Targets(captions, NONE)
 
 
-def _features(job: Job, dataset: Dataset) -> ShardedMatrix:
-    """Of a locked image tower; computed once and kept."""
-    backbone = open_backbone(locked_image_tower(job.settings))
-    return extract(dataset, backbone, store=job.cache or default_cache(), quiet=job.quiet).features
+def _features(config: PretrainConfig, dataset: Dataset, *, quiet: bool) -> ShardedMatrix:
+    """Features of a locked image tower; computed once and kept."""
+    backbone = open_backbone(locked_image_tower(config))
+    return extract(dataset, backbone, store=config.cache, quiet=quiet).features
 
 
-def _task(job: Job, data: Dataset, test: Dataset, given: np.ndarray, share: Share) -> Task:
-    if job.settings.objective == "image-text":
-        return image_text_task(job.settings, given, seed=job.seed, share=share)
+def _task(
+    settings: PretrainSettings, data: Dataset, test: Dataset, given: np.ndarray, share: Share, *, seed: int
+) -> Task:
+    if settings.objective == "image-text":
+        return image_text_task(settings, given, seed=seed, share=share)
     if data.class_names != test.class_names:
         raise BadData(
             f"{test.name!r} has the classes {', '.join(test.class_names[:5])}..., {data.name!r} has "
             f"{', '.join(data.class_names[:5])}...; allowed: the same in the same order. Next: give another "
             "--test."
         )
-    if job.settings.objective == "supervised":
+    if settings.objective == "supervised":
         return supervised_task(
-            job.settings, given, num_classes=len(data.class_names), seed=job.seed, num_processes=share.world
+            settings, given, num_classes=len(data.class_names), seed=seed, num_processes=share.world
         )
-    return simclr_task(job.settings, seed=job.seed)
+    return simclr_task(settings, seed=seed)
 
 
-def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
-    settings = job.settings
-    order = Order(len(data), settings.batch_size, job.seed, settings.repeats)
+def _batches(job: _Job, task: Task) -> AbstractBatches:
+    settings, data = job.settings, job.data
+    order = Order(len(data), settings.batch_size, job.config.seed, settings.repeats)
     if settings.reading == "features":
-        return MatrixBatches(_features(job, data), order, task.columns)
+        return MatrixBatches(_features(job.config, data, quiet=job.quiet), order, task.columns)
     if settings.reading == "stream":
         return StreamBatches(
             data, order, settings.transform(), task.normalise, task.columns, task.views, task.recolour
@@ -206,41 +271,42 @@ def _batches(job: Job, task: Task, data: Dataset) -> AbstractBatches:
     return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
 
 
-def _plan(job: Job, order: AbstractOrder) -> Plan:
-    settings = job.settings
-    return Plan(
+def _schedule(settings: PretrainSettings, order: AbstractOrder, *, seed: int) -> TrainingSchedule:
+    return TrainingSchedule(
         num_steps=settings.epochs * order.steps_per_epoch,
         warmup_steps=round(settings.warmup_epochs * order.steps_per_epoch),
         precision=settings.precision,
         accumulation=settings.accumulation,
         max_grad_norm=settings.max_grad_norm,
-        seed=job.seed,
+        seed=seed,
         checkpoint_steps=settings.checkpoint_steps,
     )
 
 
-def _evaluated(
-    job: Job, task: Task, data: Dataset, test: Dataset, labels: np.ndarray
-) -> tuple[dict[str, float], np.ndarray]:
-    """Accuracy on clean test labels, and the features of the test images."""
-    images = _reader(job, task, test)
+def _evaluate(job: _Job, stages: Stages, folder: Path) -> list[str]:
+    """Accuracy on clean test labels, and the spectrum of the test images, of the weights on disk."""
+    task, weights = job.task, stages.path(WEIGHTS)
+    load_exactly(task.weights, read_checkpoint(weights), source=str(weights))
+    images = _reader(job, task, job.test)
     features = outputs(task.weights, task.features, images())
     if task.predict is not None:
-        said = task.predict(images(), test.class_names)
+        predicted = task.predict(images(), job.test.class_names)
     else:
-        probe = LinearProbe(seed=job.seed)
-        probe.fit(outputs(task.weights, task.features, _reader(job, task, data)()), clean_labels(data))
-        said = probe.predict(features)
-    return {task.metric: float((said == labels).mean())}, features
+        probe = LinearProbe(seed=job.config.seed)
+        probe.fit(outputs(task.weights, task.features, _reader(job, task, job.data)()), job.data.best_labels)
+        predicted = probe.predict(features)
+    results = {task.metric: float((predicted == job.test.best_labels).mean())}
+    write_json(folder / RESULTS, {"results": results, "spectrum": spectrum(features).to_json()})
+    return [RESULTS]
 
 
-def _reader(job: Job, task: Task, dataset: Dataset) -> Callable[[], Images]:
-    """All images in order, in blocks, as often as asked; small ones are decoded only once."""
+def _reader(job: _Job, task: Task, dataset: Dataset) -> Callable[[], Images]:
+    """All images in order, in blocks, as often as needed; small ones are decoded only once."""
     if job.settings.reading == "stream":
         return lambda: stream_images(dataset, job.settings.transform(), task.normalise)
     starts = range(0, len(dataset), _ROWS)
     if job.settings.reading == "features":
-        rows = _features(job, dataset)
+        rows = _features(job.config, dataset, quiet=job.quiet)
         return lambda: (torch.from_numpy(np.array(rows[begin : begin + _ROWS])) for begin in starts)
     pixels = decode_all(dataset, job.settings.image_size, quiet=job.quiet)
     return lambda: (task.normalise(pixels[begin : begin + _ROWS]) for begin in starts)

@@ -19,12 +19,11 @@ from noiseproof.config.run import RunConfig
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
-from noiseproof.core.version import __version__
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.export.issue_files import read_found, write_issues
+from noiseproof.export.issue_files import read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
@@ -32,13 +31,15 @@ from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.files import SUFFIXES
 from noiseproof.heads.fit import num_steps
+from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.encoding import backbone_of, encoded
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.heads import Variant, variants, with_transition
-from noiseproof.pipelines.inputs import Part, Parts, notes, open_one, open_parts, short_name, views_of
+from noiseproof.pipelines.inputs import Part, Parts, notes, open_parts, short_name
 from noiseproof.pipelines.provenance import differences, made_with
-from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.page import write_report
+from noiseproof.report.run_folder import SetSpectra
 
 SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
 CARD, PAGE = "run.json", "report.html"
@@ -91,7 +92,7 @@ def run(
     with only_process_in(config.out, mark=CARD):
         this = _Run(config, Stages(config.out, made_with=made_with(command)), say)
         heads = variants(config)  # a misspelt option is found before any work
-        parts = open_parts(config)
+        parts = open_parts(config, views=config.views)
         backbone = backbone_of(config, parts.train.whole)
         for dataset in parts.to_extract:
             _extract(this, dataset, backbone)
@@ -103,20 +104,10 @@ def run(
         )  # fmt: skip
         fitted = [_fit(this, head, parts) for head in heads]
         _evaluate(this, heads, fitted, parts.tests)
-        _publish(this)
+        publish(this.stages, cards=(CARD, PAGE), say=say)
         contents = _write_card(this, parts, backbone)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
-
-
-def extract_set(config: RunConfig) -> list[StoredFeatures]:
-    """Only the features of `config.train`, kept in `config.out`; of two views, each in a folder there."""
-    check_is_apart(config.out, [config.train])
-    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
-    backbone = backbone_of(config, dataset)
-    views = views_of(dataset, config)
-    sets = [(view, config.out / f"view-{k}") for k, view in enumerate(views)] or [(dataset, config.out)]
-    return [encoded(config, each, backbone, store) for each, store in sets]
 
 
 def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
@@ -127,7 +118,7 @@ def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
     this.stages.once(
         f"extract-{dataset.fingerprint[:16]}",
         title=f"extract {short_name(dataset.name)}",
-        depends_on=stored.manifest["key"],
+        depends_on=stored.manifest.key,
         make=lambda folder: (),
         spent_s=time.perf_counter() - begin,
     )
@@ -141,7 +132,7 @@ def _features(this: _Run, part: Part) -> ShardedMatrix:
 
 def _key_of(this: _Run, part: Part) -> list[Any]:
     """What results on the features of a part depend on."""
-    key = this.stored[part.whole.fingerprint].manifest["key"]
+    key = this.stored[part.whole.fingerprint].manifest.key
     return [key, part.rows, part.dataset.class_names]
 
 
@@ -150,8 +141,8 @@ def _diagnose(this: _Run, parts: Parts) -> None:
         entries = []
         with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
             for part in parts.all:
-                raw, centred = (found.to_json() for found in spectra(_features(this, part)))
-                entries.append({"set": part.name, "role": part.role, "raw": raw, "centred": centred})
+                raw, centred = spectra(_features(this, part))
+                entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
                 bar.update()
         write_json(folder / SPECTRUM, entries)
         return [SPECTRUM]
@@ -175,7 +166,7 @@ def _detect(this: _Run, train: Part) -> None:
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    depends_on = [stored.manifest["key"], labels, this.config.seed]
+    depends_on = [stored.manifest.key, labels, this.config.seed]
     this.stages.once("label issues", depends_on=depends_on, make=make)
 
 
@@ -203,7 +194,7 @@ def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts, *, nam
             one.save(folder / head.file(seed))
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
-    keys = [stored.manifest["key"] for stored in views]
+    keys = [stored.manifest.key for stored in views]
     depends_on = [head.to_json(), seeds, _key_of(this, train), train.given_labels, keys]
     return this.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
@@ -221,7 +212,7 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tes
                 for part, features in sets:
                     row = evaluate_head(
                         classifier, features, part.best_labels, name=head.name, seed=seed,
-                        set_name=part.name, domain="ood" if part.role == "ood" else "id",
+                        set_name=part.name, domain=part.domain,
                         class_names=part.dataset.class_names,
                     )  # fmt: skip
                     lines.append(row.to_line() + "\n")
@@ -238,41 +229,21 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tes
     this.stages.once(EVALUATE, depends_on=depends_on, make=make)
 
 
-def _publish(this: _Run) -> None:
-    """Replace the run that was in the folder by this one, and say what changed.
-
-    Card and page of the run before go first: cut short from here on, a start leaves results without a card,
-    which the next start completes, and never a card beside results that are not its own.
-    """
-    if this.stages.has_news:
-        for name in (CARD, PAGE):
-            (this.config.out / name).unlink(missing_ok=True)
-    if this.stages.redone:
-        this.say("Done again, because settings or data changed: " + ", ".join(this.stages.redone) + ".")
-    if dropped := this.stages.publish():
-        this.say("Deleted, because no longer part of this run: " + ", ".join(dropped) + ".")
-
-
 def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
-    # Of the start that made the results, which need not be this one.
-    made_with = this.stages.made_with[EVALUATE]
-    found = read_found(this.config.out)  # from disk, so that a skipped stage counts as well
-    contents = {
-        "noiseproof": __version__,
-        "command": made_with["command"],
-        "created": made_with["created"],
-        "config": this.config.model_dump(mode="json"),
-        "data": [part.to_json() for part in parts.all],
-        "backbone": _backbone_card(this, parts.train, backbone),
-        "seeds": list(range(this.config.seeds)),
-        "versions": made_with["versions"],
-        "hardware": made_with["hardware"],
-        "wall_s": {title: round(wall_s, 3) for title, wall_s in this.stages.wall_s.items()},
-        "encoder_passes": this.num_encoded,
-        "num_suspect_labels": found["num_issues"],
-        "detection": found["against_truth"],
-        "notes": notes(this.config, parts) + this.notes + differences(this.stages.made_with, EVALUATE),
-    }
+    found = read_summary(this.config.out)  # from disk, so that a skipped stage counts as well
+    contents = make_card(
+        "run",
+        config=this.config,
+        made_with=this.stages.made_with[EVALUATE],  # of the start that made the results
+        wall_s=this.stages.wall_s,
+        notes=notes(this.config, parts) + this.notes + differences(this.stages.made_with, EVALUATE),
+        data=[part.to_json() for part in parts.all],
+        backbone=_backbone_card(this, parts.train, backbone),
+        seeds=list(range(this.config.seeds)),
+        encoder_passes=this.num_encoded,
+        num_suspect_labels=found.num_issues,
+        detection=found.against_truth,
+    )
     write_json(this.config.out / CARD, contents)
     return contents
 
@@ -281,12 +252,12 @@ def _backbone_card(this: _Run, train: Part, backbone: AbstractBackbone) -> dict[
     manifest = this.stored[train.whole.fingerprint].manifest
     return {
         "name": backbone.name,
-        "dim": manifest["dim"],
+        "dim": manifest.dim,
         "layer": backbone.layer,
         "weights_hash": backbone.weights_hash,
         "transform": backbone.transform,
-        "engine": manifest["engine"],
-        "features_agree_within": manifest["features_agree_within"],
+        "engine": manifest.engine,
+        "features_agree_within": manifest.features_agree_within,
         "precision": this.config.precision,
         "dtype": this.config.dtype,
     }

@@ -1,19 +1,23 @@
-"""Which stages of a run are finished, on disk, so that a second start goes on where the first stopped."""
+"""Which stages of a flow are finished, on disk, so that a second start goes on where the first stopped.
+
+Every flow with a folder says through here what is done already. The feature store and the rows of a study
+have ways of their own: many processes share the one, and the other is appended row by row.
+"""
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-from noiseproof.core.errors import invalid
+from noiseproof.core.documents import Document, read_document
+from noiseproof.core.errors import CheckpointMismatch, invalid
 from noiseproof.core.files import digest, hash_file, write_json
 from noiseproof.core.version import __version__
 
-SCHEMA = 2
+SCHEMA = 3
 _FOLDER = ".stages"
 # A user may keep other files beside ours; these are swept, so they must not be there before us.
 _OURS = (
@@ -22,8 +26,29 @@ _OURS = (
 )  # fmt: skip
 
 
+class Marker(Document):
+    """A finished stage.
+
+    Attributes:
+        key: hash of everything its result depends on.
+        parts: name -> hash of one thing it depends on, to say what changed.
+        title: under which the stage is shown and its wall time counts.
+        wall_s: how long it took.
+        files: name, relative to the folder -> SHA-256.
+        made_with: command, versions and hardware of the start that did it.
+    """
+
+    SCHEMA: ClassVar[int] = SCHEMA
+    key: str
+    parts: dict[str, str]
+    title: str
+    wall_s: float
+    files: dict[str, str]
+    made_with: dict[str, Any]
+
+
 class Stages:
-    """The finished stages of one run folder.
+    """The finished stages of one output folder.
 
     A stage has a key, the hash of everything its result depends on, and files it leaves. Its marker is
     written after the files, so its existence means they are complete; a marker with another key, or files
@@ -33,22 +58,25 @@ class Stages:
     before it as it was, and the next one goes on from what waits.
 
     Args:
-        folder: the run folder, made if need be.
+        folder: the output folder, made if need be.
         made_with: what is noted with each stage that this start does, such as versions.
+        is_writer: whether this process writes; another process of the same training only takes part.
 
     Raises:
         InvalidArgument: the folder is none of ours and has files in it that we would delete.
     """
 
-    def __init__(self, folder: Path, *, made_with: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, made_with: Mapping[str, Any] | None = None, is_writer: bool = True
+    ) -> None:
         _check_nothing_is_lost(folder)
         self.folder = folder
         self.wall_s: dict[str, float] = {}
         self.made_with: dict[str, Mapping[str, Any]] = {}
         self.redone: list[str] = []
-        self._made_with = dict(made_with or {})
+        self._made_with, self._is_writer = dict(made_with or {}), is_writer
         self._waiting = folder / _FOLDER / "waiting"
-        self._used: dict[str, dict[str, Any]] = {}
+        self._used: dict[str, Marker] = {}
         (self._waiting / _FOLDER).mkdir(parents=True, exist_ok=True)
 
     def once(
@@ -59,6 +87,7 @@ class Stages:
         make: Callable[[Path], Iterable[str]],
         title: str = "",
         spent_s: float = 0.0,
+        if_changed: Literal["redo", "refuse"] = "redo",
     ) -> str:
         """Do a stage unless it is finished; its wall time is that of the start that did it.
 
@@ -69,28 +98,59 @@ class Stages:
                 to it.
             title: under which the stage is shown and its wall time counts; stages may share one.
             spent_s: time the stage took before this call.
+            if_changed: what a finished stage with another key means: do it again, or refuse, since hours of
+                training are not replaced because of a slip. A new version of noiseproof does stages again
+                but refuses nothing.
 
         Returns:
             The key, for stages that depend on this one.
+
+        Raises:
+            CheckpointMismatch: the stage is finished with another key, and that is to be refused; what
+                differs is named.
         """
         title = title or name
-        key = digest({"schema": SCHEMA, "version": __version__, "name": name, "on": depends_on})
+        content = {"schema": SCHEMA, "name": name, "on": depends_on}
+        key = digest(content if if_changed == "refuse" else content | {"version": __version__})
+        parts = {part: digest(value) for part, value in depends_on.items()} if _is_table(depends_on) else {}
         marker = self._finished(name, key)
         if marker is None:
-            if any(self._read(home, name) for home in (self.folder, self._waiting)):
-                self.redone += [title] if title not in self.redone else []
+            self._note_change(name, title, key, parts, if_changed)
             self._forget(self._waiting, name)
             begin = time.perf_counter()
             files = list(make(self._waiting))
+            if not self._is_writer:
+                return key
             wall_s = time.perf_counter() - begin + spent_s
             hashes = {file: hash_file(self._waiting / file) for file in files}
-            made_with = self._made_with
-            marker = {"key": key, "title": title, "wall_s": wall_s, "files": hashes, "made_with": made_with}
-            write_json(_marker(self._waiting, name), marker)
+            marker = Marker(
+                key=key, parts=parts, title=title, wall_s=wall_s, files=hashes, made_with=self._made_with
+            )
+            write_json(_marker(self._waiting, name), marker.to_json())
         self._used[name] = marker
-        self.made_with[title] = marker["made_with"]
-        self.wall_s[title] = self.wall_s.get(title, 0.0) + marker["wall_s"]
+        self.made_with[title] = marker.made_with
+        self.wall_s[title] = self.wall_s.get(title, 0.0) + marker.wall_s
         return key
+
+    def _note_change(
+        self, name: str, title: str, key: str, parts: Mapping[str, str], if_changed: Literal["redo", "refuse"]
+    ) -> None:
+        """Remember a finished stage that is done again, or refuse to do it again."""
+        before = [marker for home in (self.folder, self._waiting) if (marker := self._read(home, name))]
+        if not before:
+            return
+        others = [marker for marker in before if marker.key != key]
+        if if_changed == "refuse" and others:
+            found = others[0].parts
+            differing = sorted(
+                part for part in found.keys() | parts.keys() if found.get(part) != parts.get(part)
+            )
+            raise CheckpointMismatch(
+                f"`out` is {str(self.folder)!r}, which has a finished {title} with other settings "
+                f"({', '.join(differing)}); allowed: a new folder, or the same settings. Next: give another "
+                "--out, or the settings of before."
+            )
+        self.redone += [title] if title not in self.redone else []
 
     def check_free(self, files: Iterable[str], *, unedited: Iterable[str] = ()) -> None:
         """Raise where a file of this name is in the folder and no stage left it.
@@ -107,7 +167,7 @@ class Stages:
         markers += [self._read(self._waiting, path.stem) for path in (self._waiting / _FOLDER).glob("*.json")]
         ours: dict[str, list[str]] = {}
         for marker in filter(None, markers):
-            for file, key in marker["files"].items():
+            for file, key in marker.files.items():
                 ours.setdefault(file, []).append(key)
         for file in unedited:
             is_there = file in ours and (self.folder / file).is_file()
@@ -124,10 +184,22 @@ class Stages:
                     f"It has {file!r}, which would be replaced. Next: move it away, or name another folder.",
                 )  # fmt: skip
 
+    def strangers(self) -> list[str]:
+        """Visible files and folders here that no stage left, whether of this start or before."""
+        markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
+        ours = {file.partition("/")[0] for marker in markers if marker is not None for file in marker.files}
+        return sorted(
+            path.name for path in self.folder.iterdir() if path.name not in ours and path.name[0] != "."
+        )
+
+    def files(self, name: str) -> list[str]:
+        """Names of the files of a stage that this start has done or found finished."""
+        return list(self._used[name].files)
+
     def path(self, file: str) -> Path:
         """Where a file that a stage of this run left is now."""
-        names = (name for name, marker in self._used.items() if file in marker["files"])
-        is_waiting = any(_marker(self._waiting, name).is_file() for name in names)
+        names = (name for name, marker in self._used.items() if file in marker.files)
+        is_waiting = not self._is_writer or any(_marker(self._waiting, name).is_file() for name in names)
         waiting = self._waiting / file
         return waiting if is_waiting and waiting.is_file() else self.folder / file
 
@@ -148,7 +220,7 @@ class Stages:
             Titles of the stages whose results were deleted; names, where a stage of that title is left.
         """
         names = [path.stem for path in sorted((self.folder / _FOLDER).glob("*.json"))]
-        stale = {name: self._read(self.folder, name) or {} for name in names if name not in self._used}
+        stale = {name: self._read(self.folder, name) for name in names if name not in self._used}
         for name, marker in self._used.items():
             if _marker(self._waiting, name).is_file():
                 self._publish(name, marker)
@@ -156,12 +228,12 @@ class Stages:
             self._forget(self.folder, name)
         shutil.rmtree(self._waiting)
         self._sweep()
-        titles = {name: marker.get("title", name) for name, marker in stale.items()}
+        titles = {name: name if marker is None else marker.title for name, marker in stale.items()}
         return list(dict.fromkeys(name if titles[name] in self.wall_s else titles[name] for name in stale))
 
-    def _publish(self, name: str, marker: dict[str, Any]) -> None:
+    def _publish(self, name: str, marker: Marker) -> None:
         self._used[name] = marker
-        for file in marker["files"]:
+        for file in marker.files:
             if (self._waiting / file).is_file():
                 (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
                 (self._waiting / file).replace(self.folder / file)
@@ -169,24 +241,24 @@ class Stages:
         _marker(self._waiting, name).replace(_marker(self.folder, name))
         self._unlink(self.folder, before)
 
-    def _finished(self, name: str, key: str) -> dict[str, Any] | None:
+    def _finished(self, name: str, key: str) -> Marker | None:
         """The marker of a stage whose files are all there, wherever it lies."""
         marker = self._read(self.folder, name)
-        if marker and marker["key"] == key and self._is_intact(marker["files"], self.folder):
+        if marker and marker.key == key and self._is_intact(marker.files, self.folder):
             self._forget(self._waiting, name)  # of a start with other settings
             return marker
         marker = self._read(self._waiting, name)
-        if marker and marker["key"] == key and self._is_intact(marker["files"], self._waiting, self.folder):
-            if not all((self._waiting / file).is_file() for file in marker["files"]):
+        if marker and marker.key == key and self._is_intact(marker.files, self._waiting, self.folder):
+            if not all((self._waiting / file).is_file() for file in marker.files):
                 self._publish(name, marker)  # which was cut short between two files
             return marker
         return None
 
-    def _read(self, home: Path, name: str) -> dict[str, Any] | None:
+    def _read(self, home: Path, name: str) -> Marker | None:
+        """A marker; one that is missing, damaged or of another version counts for nothing."""
         try:
-            marker = json.loads(_marker(home, name).read_text())
-            return marker if {"key", "wall_s", "files", "made_with"} <= marker.keys() else None
-        except (OSError, ValueError, AttributeError):
+            return read_document(_marker(home, name), Marker, next_step="start again")
+        except OSError:
             return None
 
     def _is_intact(self, files: dict[str, str], *homes: Path) -> bool:
@@ -199,16 +271,16 @@ class Stages:
         _marker(home, name).unlink(missing_ok=True)  # first: without it the files count for nothing
         self._unlink(home, marker)
 
-    def _unlink(self, home: Path, marker: dict[str, Any] | None) -> None:
-        """The files of an old marker, but those that a stage of this run has by now, or somebody edited."""
-        kept = {file for used in self._used.values() for file in used["files"]}
-        for file, key in (marker or {"files": {}})["files"].items():
+    def _unlink(self, home: Path, marker: Marker | None) -> None:
+        """Delete the files of an old marker, but those that a stage of this run has, or somebody edited."""
+        kept = {file for used in self._used.values() for file in used.files}
+        for file, key in ({} if marker is None else marker.files).items():
             if file not in kept and self._is_intact({file: key}, home):
                 (home / file).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         """Delete what killed processes left: files that look like ours and that no marker names."""
-        kept = {self.folder / file for used in self._used.values() for file in used["files"]}
+        kept = {self.folder / file for used in self._used.values() for file in used.files}
         for pattern in _OURS:
             for path in self.folder.glob(pattern):
                 if path not in kept:
@@ -225,6 +297,30 @@ def _check_nothing_is_lost(folder: Path) -> None:
             "out", str(folder), "a folder for runs only",
             f"It has files that a run would delete, such as {str(found[0])!r}. Next: name another folder.",
         )  # fmt: skip
+
+
+def publish(stages: Stages, *, cards: Iterable[str], say: Callable[[str], None] = lambda line: None) -> None:
+    """Replace what was in the folder by what the stages made, and say what changed.
+
+    Card and page of before go first: cut short from here on, a start leaves results without a card, which
+    the next start completes, and never a card beside results that are not its own.
+
+    Args:
+        stages: all done.
+        cards: files that describe the results, which are written after this.
+        say: receives a line where there is something to tell.
+    """
+    if stages.has_news:
+        for name in cards:
+            (stages.folder / name).unlink(missing_ok=True)
+    if stages.redone:
+        say("Done again, because settings or data changed: " + ", ".join(stages.redone) + ".")
+    if dropped := stages.publish():
+        say("Deleted, because no longer part of the results: " + ", ".join(dropped) + ".")
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
 
 
 def _marker(home: Path, name: str) -> Path:

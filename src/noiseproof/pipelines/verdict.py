@@ -7,10 +7,10 @@ from pathlib import Path
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.zoo import zoo_card, zoo_names
-from noiseproof.core.checks import check_share
-from noiseproof.core.errors import invalid
+from noiseproof.config.verdict import VerdictConfig
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
+from noiseproof.data.sources import open_dataset
 from noiseproof.diagnose.signature import NUM_DRAWS, Signature, signature
 from noiseproof.diagnose.verdict import Reference, Verdict, hellinger, verdict, verdict_on_other_width
 from noiseproof.features.extract import extract
@@ -19,45 +19,32 @@ from noiseproof.report.tables import NONE, Cell, Table
 _ITSELF = "itself"
 
 
-def judge(
-    dataset: Dataset,
-    backbone: str,
-    *,
-    references: Mapping[str, float],
-    store: Path,
-    layer: str | None = None,
-    max_width: float = 0.3,
-    num_draws: int = NUM_DRAWS,
-    seed: int = 0,
-) -> tuple[Verdict, list[Reference], Signature | None]:
+def judge(config: VerdictConfig) -> tuple[Verdict, list[Reference], Signature | None]:
     """Place an encoder among those of known noise; every encoder sees the data set once.
 
-    Args:
-        dataset: on which they are compared; labels are not used.
-        backbone: the encoder in question.
-        references: name of a backbone -> rate of the noise it was pre-trained under.
-        store: of the features.
-        layer: of the encoder in question.
-        max_width: as in `verdict`.
-        num_draws: of the bootstrap.
-        seed: of the bootstrap.
-
     Returns:
-        The verdict, the known encoders by rate, and the signature in question; no signatures where the
-        widths of the features differ. A known encoder with the very spectrum in question is that encoder, and
-        is left out of the verdict.
+        The verdict, the known encoders by rate, and the signature of the encoder to judge; no signatures
+        where the widths of the features differ. A known encoder with the very same spectrum is the encoder
+        to judge, and is left out of the verdict.
     """
-    first = min(references, key=lambda name: references[name])
-    mine, theirs = (
-        width_of(dataset, backbone, store=store, layer=layer),
-        width_of(dataset, first, store=store),
+    references = zoo_rates() if config.references is None else config.references
+    dataset = open_dataset(
+        config.train, label=config.label, image=config.image, limit=config.limit, seed=config.seed
     )
-    if mine != theirs:  # before minutes of resampling
-        return verdict_on_other_width(mine, theirs, nearest=first), [], None
-    known = signatures(dataset, references, store=store, num_draws=num_draws, seed=seed)
-    unknown = signature_of(dataset, backbone, store=store, layer=layer, num_draws=num_draws, seed=seed)
+    first = min(references, key=lambda name: references[name])
+    mine, other = (
+        width_of(dataset, config.backbone, store=config.cache, layer=config.layer),
+        width_of(dataset, first, store=config.cache),
+    )
+    if mine != other:  # before minutes of resampling
+        return verdict_on_other_width(mine, other, nearest=first), [], None
+    known = signatures(dataset, references, store=config.cache, seed=config.seed)
+    unknown = signature_of(
+        dataset, config.backbone, store=config.cache, layer=config.layer, num_draws=NUM_DRAWS,
+        seed=config.seed,
+    )  # fmt: skip
     others = [each for each in known if hellinger(unknown, each.signature) > 0]
-    return verdict(unknown, others, max_width=max_width), known, unknown
+    return verdict(unknown, others, max_width=config.max_width), known, unknown
 
 
 def signatures(
@@ -94,33 +81,8 @@ def zoo_rates() -> dict[str, float]:
     """The zoo's supervised encoders -> rate of the noise in their labels; its pairs are too few."""
     cards = {name: zoo_card(name) for name in zoo_names()}
     return {
-        f"zoo:{name}": float(card["noise"]["asked_rate"])
-        for name, card in cards.items()
-        if card["objective"] == "supervised"
+        f"zoo:{name}": card.noise.asked_rate for name, card in cards.items() if card.objective == "supervised"
     }
-
-
-def parse_references(texts: Sequence[str]) -> dict[str, float]:
-    """`zoo:resnet8-noise20=0.2` and so on -> name -> rate.
-
-    Raises:
-        InvalidArgument: no rate, one outside [0, 1], or a name that occurs twice.
-    """
-    found: dict[str, float] = {}
-    for text in texts:
-        name, equals, rate = text.rpartition("=")
-        try:
-            value = float(rate)
-        except ValueError:
-            equals = ""
-            value = 0.0
-        if not equals or not name:
-            raise invalid("reference", text, "BACKBONE=RATE, such as zoo:resnet8-noise20=0.2")
-        check_share(value, f"reference {name}")
-        if name in found:
-            raise invalid("reference", text, "every encoder once")
-        found[name] = value
-    return found
 
 
 def known_table(known: Sequence[Reference], name: str, unknown: Signature) -> Table:

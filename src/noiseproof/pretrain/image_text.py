@@ -17,7 +17,7 @@ from noiseproof.backbones.timm_backbone import preprocessing_of
 from noiseproof.backbones.wording import TEMPLATES, caption, mean_direction
 from noiseproof.core.errors import invalid
 from noiseproof.pretrain.locked_pair import LockedPair, text_rows
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.pretrain.task import Task
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import Batch, Normaliser
@@ -31,7 +31,7 @@ OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26
 
 
 def image_text_task(
-    settings: Settings, given_captions: Sequence[str] | np.ndarray, *, seed: int, share: Share
+    settings: PretrainSettings, given_captions: Sequence[str] | np.ndarray, *, seed: int, share: Share
 ) -> Task:
     """An open_clip model that learns which caption belongs to which image.
 
@@ -80,7 +80,7 @@ def image_text_task(
     )
 
 
-def locked_image_tower(settings: Settings) -> str:
+def locked_image_tower(settings: PretrainSettings) -> str:
     """The backbone whose features are the images of a model with a locked image tower.
 
     Raises:

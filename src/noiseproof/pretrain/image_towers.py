@@ -9,10 +9,10 @@ import torch
 from noiseproof.backbones.timm_backbone import unknown_model
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.core.rng import isolated
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 
 
-def image_tower(settings: Settings, *, num_classes: int, seed: int) -> Any:
+def image_tower(settings: PretrainSettings, *, num_classes: int, seed: int) -> Any:
     """A timm model with a classifier of `num_classes`; 0 leaves the classifier out.
 
     Raises:

@@ -9,43 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.core.errors import BadData, InvalidArgument, invalid
-from noiseproof.core.records import Dataset, NoisyCaptions, NoisyLabels
+from noiseproof.core.errors import invalid
+from noiseproof.core.records import Dataset, LabelledDataset, NoisyCaptions, NoisyLabels
 from noiseproof.noise.applied import (
     NONE,
     captions_of_manifest,
     keep_noise,
     labels_of_manifest,
     noise_sha256,
-    said_of,
+    noise_summary,
 )
 from noiseproof.noise.captions import swap_captions
-from noiseproof.noise.labels import KINDS, corrupt_labels, options_of
+from noiseproof.noise.inject import corrupt_dataset
 from noiseproof.noise.manifest import NoiseManifest
-
-
-@dataclass(frozen=True)
-class NoiseRequest:
-    """What the user asked for; nothing of it means no noise.
-
-    Attributes:
-        kind: of label noise.
-        rate: share of the examples, in [0, 1].
-        seed: of the draw.
-        manifest: folder of a noise manifest instead of kind and rate.
-    """
-
-    kind: str | None = None
-    rate: float | None = None
-    seed: int = 0
-    manifest: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.manifest is not None and (self.kind is not None or self.rate is not None):
-            raise InvalidArgument(
-                "`noise_manifest` came with a kind or a rate of noise; allowed: one of the two, since the "
-                "manifest has its own. Next: leave one out."
-            )
+from noiseproof.noise.spec import CAPTIONS, Noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,82 +39,71 @@ class Targets:
     noise: dict[str, Any]
     drawn: NoisyLabels | NoisyCaptions | None = None
 
-    def keep(self, data: Dataset, folder: Path) -> None:
-        """Write the manifest of noise that was drawn here into a folder in this one."""
-        if self.drawn is not None:
-            keep_noise(data, self.drawn, folder)
+    def keep(self, data: Dataset, folder: Path) -> list[str]:
+        """Write the manifest of noise that was drawn here into a folder in this one; names of its files."""
+        return [] if self.drawn is None else keep_noise(data, self.drawn, folder)
 
 
-def noisy_labels(data: Dataset, request: NoiseRequest, *, is_whole: bool) -> Targets:
+def noisy_labels(
+    data: LabelledDataset, noise: Noise | None, *, manifest: Path | None, seed: int, is_whole: bool
+) -> Targets:
     """The labels to learn from.
 
     Args:
         data: with clean labels.
-        request: what was asked for.
+        noise: to inject; `None` for none.
+        manifest: folder of a noise manifest instead.
+        seed: of the draw.
         is_whole: whether `data` has all examples of its source, as a manifest's fingerprint has.
 
     Raises:
         BadData: no labels, or a manifest of other data or other labels.
-        InvalidArgument: a kind that needs more than a rate, or a rate without a kind.
+        InvalidArgument: noise of captions.
     """
-    clean = clean_labels(data)
-    if request.manifest is not None:
-        return _from_manifest(labels_of_manifest(request.manifest, data, whole=data if is_whole else None))
-    if request.kind is None:
-        if request.rate is not None:
-            raise invalid("rate", request.rate, "nothing without --label-noise", "Next: add --label-noise.")
-        return Targets(clean, NONE)
-    if set(options_of(request.kind)) != {"rate"}:
-        simple = [kind for kind in KINDS.names if set(options_of(kind)) == {"rate"}]
-        raise invalid(
-            "label_noise", request.kind, f"a kind that needs a rate alone ({', '.join(simple)})",
-            f"Next: 'noiseproof corrupt {data.name} --kind {request.kind} --out noise/', then "
-            "--noise-manifest noise/ here.",
-        )  # fmt: skip
-    noisy = corrupt_labels(
-        clean, kind=request.kind, rate=request.rate, num_classes=len(data.class_names), seed=request.seed
-    )
-    return _drawn(data, noisy)
+    if manifest is not None:
+        return _from_manifest(labels_of_manifest(manifest, data, whole=data if is_whole else None))
+    if noise is None:
+        return Targets(data.given_labels, NONE)
+    return _drawn(data, corrupt_dataset(data, noise, seed=seed))
 
 
 def noisy_captions(
     data: Dataset,
     captions: Sequence[str] | np.ndarray,
-    request: NoiseRequest,
+    noise: Noise | None,
     *,
+    manifest: Path | None,
+    seed: int,
     is_whole: bool,
     has_own: bool = True,
 ) -> Targets:
-    """The captions to learn from; like `noisy_labels`.
+    """The captions to learn from; arguments as in `noisy_labels`.
 
     Args:
         data: of the images.
         captions: one per image.
-        request: what was asked for.
+        noise: of captions.
+        manifest: folder of a noise manifest instead.
+        seed: of the draw.
         is_whole: as in `noisy_labels`.
         has_own: whether the captions belong to the data, and those of a manifest must be the same.
+
+    Raises:
+        InvalidArgument: noise of labels.
     """
-    if request.manifest is not None:
+    if manifest is not None:
         own = captions if has_own else None
-        return _from_manifest(
-            captions_of_manifest(request.manifest, data, own, whole=data if is_whole else None)
-        )
-    if not request.rate:
+        return _from_manifest(captions_of_manifest(manifest, data, own, whole=data if is_whole else None))
+    if noise is None:
         return Targets(np.asarray(captions, dtype=object), NONE)
-    return _drawn(data, swap_captions(captions, rate=request.rate, seed=request.seed))
-
-
-def clean_labels(data: Dataset) -> np.ndarray:
-    """The true labels where they are known, else the given ones."""
-    labels = data.given_labels if data.clean_labels is None else data.clean_labels
-    if labels is None:
-        raise BadData(f"{data.name!r} has no labels; allowed: a label per example. Next: name the column.")
-    return labels
+    if noise.kind != CAPTIONS or noise.rate is None:
+        raise invalid("noise", str(noise), "captions:RATE, where captions are learned")
+    return _drawn(data, swap_captions(captions, rate=noise.rate, seed=seed))
 
 
 def _from_manifest(manifest: NoiseManifest) -> Targets:
-    return Targets(manifest.given, said_of(manifest, manifest.sha256))
+    return Targets(manifest.given, noise_summary(manifest, manifest.sha256))
 
 
 def _drawn(data: Dataset, noisy: NoisyLabels | NoisyCaptions) -> Targets:
-    return Targets(noisy.given, said_of(noisy, noise_sha256(data, noisy)), noisy)
+    return Targets(noisy.given, noise_summary(noisy, noise_sha256(data, noisy)), noisy)

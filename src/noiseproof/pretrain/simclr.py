@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from noiseproof.core.errors import invalid
 from noiseproof.core.rng import isolated
 from noiseproof.pretrain.image_towers import image_tower
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.pretrain.task import Task
 from noiseproof.training.batches import Batch
 from noiseproof.training.loop import Loss
@@ -18,7 +18,7 @@ from noiseproof.training.networks import normaliser
 from noiseproof.training.views import ColourChanges, SimCLRViews
 
 
-def simclr_task(settings: Settings, *, seed: int) -> Task:
+def simclr_task(settings: PretrainSettings, *, seed: int) -> Task:
     """A timm network that learns without labels; its projection head is not kept.
 
     Source: Chen, Kornblith et al. 2020, arXiv:2002.05709v3.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from noiseproof.core.errors import invalid
 from noiseproof.pretrain.image_towers import image_tower
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.pretrain.task import Task
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import Batch
@@ -21,7 +21,7 @@ from noiseproof.training.networks import Images, normaliser, outputs, pooled
 
 
 def supervised_task(
-    settings: Settings,
+    settings: PretrainSettings,
     given_labels: Int[np.ndarray, " n"],
     *,
     num_classes: int,
@@ -52,7 +52,7 @@ def supervised_task(
     )
 
 
-def supervised_loss(settings: Settings, *, num_classes: int) -> Loss:
+def supervised_loss(settings: PretrainSettings, *, num_classes: int) -> Loss:
     """The loss of one batch of `images` and `given_labels`.
 
     Source: Wightman et al. 2021, arXiv:2110.00476, Section 2 (binary cross-entropy in which all classes of a
@@ -69,7 +69,7 @@ def supervised_loss(settings: Settings, *, num_classes: int) -> Loss:
 
 
 def _mixer(
-    settings: Settings, num_classes: int
+    settings: PretrainSettings, num_classes: int
 ) -> Callable[[Float[Tensor, "b c h w"], Int[Tensor, " b"]], tuple[Tensor, Tensor]]:
     """(images, labels) -> (images, targets): label ids without mixing, rows of probabilities with it."""
     if not settings.mixup and not settings.cutmix:
@@ -86,7 +86,7 @@ def _mixer(
     return lambda images, labels: mixup(images.clone(), labels)
 
 
-def _check_mixable(settings: Settings, num_processes: int) -> None:
+def _check_mixable(settings: PretrainSettings, num_processes: int) -> None:
     """timm pairs a batch with its own reverse."""
     rows = settings.batch_size // (num_processes * settings.accumulation)
     if (settings.mixup or settings.cutmix) and rows % 2:
@@ -98,7 +98,7 @@ def _check_mixable(settings: Settings, num_processes: int) -> None:
         )  # fmt: skip
 
 
-def _criterion(settings: Settings) -> Callable[[Any, Any], Tensor]:
+def _criterion(settings: PretrainSettings) -> Callable[[Any, Any], Tensor]:
     is_mixed = bool(settings.mixup or settings.cutmix)
     smoothing = 0.0 if is_mixed else settings.label_smoothing  # Mixup smooths its targets itself
     if settings.loss == "bce":

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile, MissingFile
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
@@ -20,6 +21,8 @@ from noiseproof.evaluate.results import ResultRow, read_results
 NUM_SUSPECTS = 48
 NUM_NEAR_MISSES = 8  # of the page, beside those that are flagged
 T = TypeVar("T")
+_SPECTRUM_SCHEMA = 1  # of an entry of spectrum.json
+_RUN_AGAIN = "delete it and start the run again with the same --out"
 _ISSUE_COLUMNS = ("example_id", "given_label", "suggested_label", "suspicion", "is_issue")
 
 
@@ -109,12 +112,19 @@ class Suspect(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class SetSpectra:
-    """Spectra of one data set, as it is and with the mean taken off."""
+    """Spectra of one data set, as it is and with the mean taken off; an entry of `spectrum.json`."""
 
     set_name: str
     role: str
     raw: SpectrumCard
     centred: SpectrumCard
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for `spectrum.json`."""
+        return {
+            "schema": _SPECTRUM_SCHEMA, "set": self.set_name, "role": self.role, "raw": self.raw.to_json(),
+            "centred": self.centred.to_json(),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,16 +181,8 @@ def _checked(file: Path, read: Callable[[Path], T]) -> T:
         raise
     except (ValidationError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise DamagedFile(
-            f"{str(file)!r} is not what a run writes: {_first_line(error)}. Next: delete it and start the "
-            "run again with the same --out."
+            f"{str(file)!r} is not what a run writes: {describe_problem(error)}. Next: {_RUN_AGAIN}."
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _results(file: Path) -> list[ResultRow]:
@@ -191,9 +193,12 @@ def _results(file: Path) -> list[ResultRow]:
 
 
 def _spectra(file: Path) -> list[SetSpectra]:
+    entries = json.loads(file.read_bytes())
+    for entry in entries:
+        check_schema(entry, _SPECTRUM_SCHEMA, source=str(file), next_step=_RUN_AGAIN)
     return [
         SetSpectra(entry["set"], entry["role"], _spectrum(entry["raw"]), _spectrum(entry["centred"]))
-        for entry in json.loads(file.read_bytes())
+        for entry in entries
     ]
 
 

@@ -33,7 +33,7 @@ META_LOSSES = ("cross_entropy", "mae")
 
 @final
 class MetaWeightLoss:
-    """The loss of a step, for `training.loop.train`; give the same object to its `companions`.
+    """The loss of a step, for `training.loop.train`; give the same object to its `stateful`.
 
     V, its optimiser and the counters are part of the checkpoint, and a meta batch depends only on the step
     number, so an interrupted training resumes exactly. With `accumulation`, each part of a batch is weighted
@@ -100,15 +100,15 @@ class MetaWeightLoss:
         return {name: value.to(self._device) for name, value in next(self._iterator).items()}
 
     def facts(self) -> dict[str, Any]:
-        """See `training.checkpoint.Companion`."""
+        """See `training.checkpoint.Stateful`."""
         return self.weighter.facts()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """See `training.checkpoint.Companion`."""
+        """See `training.checkpoint.Stateful`."""
         return self.weighter.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """See `training.checkpoint.Companion`."""
+        """See `training.checkpoint.Stateful`."""
         self.weighter.load_state_dict(state)
         self._iterator = None
 

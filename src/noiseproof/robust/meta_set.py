@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.splits import per_class_split, subset
 
 
@@ -55,7 +55,9 @@ def check_meta_set(
         )
 
 
-def held_out_meta_set(data: Dataset, *, per_class: int, seed: int) -> tuple[Dataset, Int[np.ndarray, " n"]]:
+def held_out_meta_set(
+    data: LabelledDataset, *, per_class: int, seed: int
+) -> tuple[LabelledDataset, Int[np.ndarray, " n"]]:
     """Take clean examples from a training set with known true labels.
 
     Args:
@@ -79,4 +81,4 @@ def held_out_meta_set(data: Dataset, *, per_class: int, seed: int) -> tuple[Data
         data.clean_labels, per_class=per_class, seed=seed, class_names=data.class_names
     )
     meta = subset(data, clean, name=f"{data.name} (clean examples)")
-    return replace(meta, given_labels=meta.clean_labels), rest
+    return replace(meta, given_labels=data.clean_labels[clean]), rest

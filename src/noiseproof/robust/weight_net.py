@@ -18,10 +18,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from noiseproof.backbones.weights import under_prefix
 from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import isolated
-from noiseproof.training.checkpoint import below, optimizer_state, restore_optimizer
+from noiseproof.training.checkpoint import optimizer_state, restore_optimizer
 
 META_OPTIMIZERS = ("adam", "sgd")
 _NUM_BINS = 10
@@ -187,8 +188,8 @@ class ExampleWeighter:
         Raises:
             RuntimeError: the state does not fit V.
         """
-        self.net.load_state_dict(below("net/", state))
-        moments = {place: value.clone() for place, value in below("optimizer/", state).items()}
+        self.net.load_state_dict(under_prefix(state, "net/"))
+        moments = {place: value.clone() for place, value in under_prefix(state, "optimizer/").items()}
         restore_optimizer(self.optimizer, moments)
         for name, value in zip(_COUNTERS, state["counters"].tolist(), strict=True):
             setattr(self, name, value)

@@ -1,307 +1,234 @@
-"""Compute a grid: every cell that the results do not have yet, and nothing twice.
+"""The one loop that computes what is missing of a study, and nothing twice.
 
-Features are extracted once per encoder and data set, heads on the same features and labels are trained
-together where that is faster, rows reach the disk as soon as a head is done. Killed at any point, the same
-command goes on; a cell that cannot be computed is told at the end and does not hold up the others.
+Every kind of row is an `AbstractMeasure`; the loop asks each for its places, skips rows that exist, computes
+the others, and saves them as soon as they are done. Features are extracted once per encoder and data set.
+Killed at any point, the same command goes on; an error costs the rows that depend on it and no others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.errors import NoiseproofError, NoSpaceLeft
-from noiseproof.core.files import digest
-from noiseproof.core.records import Dataset
-from noiseproof.diagnose.spectrum import spectra
-from noiseproof.study.grid import SCHEMA, Evaluation, Fit, Grid, Of, in_domain, noise_name
-from noiseproof.study.measures.detectors import (
-    Arena,
-    Detection,
-    asked_detection,
-    asked_detections,
-    detections,
+from noiseproof.study.grid import Grid
+from noiseproof.study.measures.curvature_measure import CurvatureMeasure
+from noiseproof.study.measures.detector_measure import DetectorMeasure
+from noiseproof.study.measures.head_measure import HeadMeasure
+from noiseproof.study.measures.map_measure import MapMeasure
+from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, missing_sets, open_task
+from noiseproof.study.measures.measure import (
+    AbstractMeasure,
+    Batch,
+    PendingRow,
+    RowRequest,
+    Workbench,
+    trainings_of,
 )
-from noiseproof.study.measures.heads import Bench, Job, Trained, in_batches
-from noiseproof.study.measures.material import Encoded, OpenTask, Place, missing_sets, open_task
-from noiseproof.study.measures.portraits import (
-    Maps,
-    asked_curvature,
-    asked_of_fit,
-    asked_portraits,
-    curvature_address,
-    has_curvature,
-    map_noises,
-)
-from noiseproof.study.measures.tunings import TUNINGS, TuningJob, keep_card, tuned, tuning_job
-from noiseproof.study.recipe import Encoder
-from noiseproof.study.rows import Spectrum, StudyLog
+from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
+from noiseproof.study.measures.tuning_measure import TuningMeasure, side_by_side
+from noiseproof.study.rows import StudyLog, StudyRow
 from noiseproof.study.watch import Watch, watching
+
+# In the order of computation: a spectrum needs the features of every set, so they are extracted first.
+MEASURES: tuple[type[AbstractMeasure], ...] = (
+    SpectrumMeasure, MapMeasure, HeadMeasure, CurvatureMeasure, DetectorMeasure, TuningMeasure,
+)  # fmt: skip
+Computation = tuple[Batch, Callable[[], Sequence[StudyRow]]]
 
 
 @dataclass(eq=False)
-class Outcome:
-    """What a start did.
+class StudyOutcome:
+    """Results of one start.
 
     Attributes:
-        num_computed: cells that were computed.
-        failures: why -> how many cells lack.
+        num_computed: results that were computed.
+        failures: reason -> number of rows that are missing for it.
     """
 
     num_computed: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+
+
+def requests_of(grid: Grid) -> list[RowRequest]:
+    """Every row that the recipe of a grid requests; neither data nor weights are read."""
+    return [
+        RowRequest(measure, place, measure.request_key(place))
+        for measure in (kind(grid) for kind in MEASURES)
+        for place in measure.places()
+    ]
+
+
+def num_results(requests: Iterable[RowRequest]) -> int:
+    """Results of a whole study: heads and tuned encoders x evaluation sets, and detections."""
+    return sum(one.measure.is_counted for one in requests)
+
+
+def num_missing(requests: Iterable[RowRequest], existing: Container[str]) -> int:
+    """Trainings of heads and encoders, and runs of detectors, without all their rows.
+
+    Args:
+        requests: from `requests_of`.
+        existing: request keys of the rows that exist.
+    """
+    return len(trainings_of((one.measure, one.place) for one in requests if one.key not in existing))
+
+
+def compute(
+    grid: Grid, requests: Sequence[RowRequest], log: StudyLog, locations: Locations,
+    *, say: Callable[[str], None],
+) -> StudyOutcome:  # fmt: skip
+    """Compute every missing row.
+
+    Args:
+        grid: of the study.
+        requests: from `requests_of`.
+        log: the rows that exist; new ones are appended.
+        locations: of data, features and study.
+        say: receives lines for the user.
+    """
+    existing = {row.request_key for row in log.rows}
+    with watching(num_missing(requests, existing), say=say) as watch:
+        loop = _Loop(grid, requests, log, locations, watch)
+        tasks = loop.open_tasks(say)
+        loop.compute_on_features(tasks)
+        loop.compute_tunings(tasks)
+    return loop.outcome
 
 
 @dataclass(eq=False)
-class _Study:
-    """What the steps share."""
+class _Loop:
+    """The state of one start."""
 
     grid: Grid
+    requests: Sequence[RowRequest]
     log: StudyLog
-    place: Place
+    locations: Locations
     watch: Watch
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: StudyOutcome = field(default_factory=StudyOutcome)
+    _counted: set[Hashable] = field(default_factory=set)  # trainings that the watch has counted
+
+    def open_tasks(self, say: Callable[[str], None]) -> dict[str, OpenTask]:
+        """Data sets of every task; those that are missing cost their rows, and `say` receives why."""
+        absent = missing_sets(self.grid.recipe, self.locations)
+        tasks: dict[str, OpenTask] = {}
+        reasons: dict[str, None] = {}
+        for name, task in self.grid.recipe.tasks.items():
+            own = [one for one in self.requests if one.place.task == name]
+            if self._num_missing(own):
+                reasons |= {absent[spec]: None for spec in task.specs if spec in absent}
+            with self._noted(name, own):
+                tasks[name] = open_task(self.grid, name, self.locations, absent)
+                for evaluation, reason in tasks[name].missing.items():
+                    lost = [one for one in own if one.place.evaluation == evaluation]
+                    self._note(f"{name}: {reason}", lost)
+        for reason in reasons:
+            say(f"{reason} Going on without it.")
+        return tasks
+
+    def compute_on_features(self, tasks: dict[str, OpenTask]) -> None:
+        """Rows of all measures on features, encoder by encoder."""
+        by_backbone: dict[Hashable, dict[str, list[RowRequest]]] = {}
+        for one in self.requests:
+            if one.measure.needs_features and one.place.task in tasks:
+                key = (one.place.backbone, one.place.encoder.layer)
+                by_backbone.setdefault(key, {}).setdefault(one.place.task, []).append(one)
+        for by_task in by_backbone.values():
+            place = next(iter(by_task.values()))[0].place
+            with self._noted(place.backbone, [one for own in by_task.values() for one in own]):
+                encoder = open_backbone(place.backbone, layer=place.encoder.layer)
+                features = EncoderFeatures(encoder, self.grid.recipe, self.locations.cache)
+                for name, own in by_task.items():
+                    with self._noted(f"{place.backbone} on {name}", own):
+                        bench = Workbench(self.grid, self.locations, tasks[name], features)
+                        self._run(_in_turn(self._batches(own, bench)))
+
+    def compute_tunings(self, tasks: dict[str, OpenTask]) -> None:
+        """Rows of encoders that are trained, of all tasks side by side."""
+        batches: list[Batch] = []
+        for name, task in tasks.items():
+            own = [r for r in self.requests if r.place.task == name and not r.measure.needs_features]
+            batches += self._batches(own, Workbench(self.grid, self.locations, task))
+        self._run(side_by_side(batches, self.grid.recipe, self.locations))
+
+    def _batches(self, requests: Iterable[RowRequest], bench: Workbench) -> list[Batch]:
+        """The missing rows, those that are computed at once together; rows of one group side by side."""
+        groups: dict[Hashable, dict[Hashable, list[tuple[RowRequest, PendingRow]]]] = {}
+        known = {None, *bench.task.tests}
+        for one in requests:
+            if one.place.evaluation not in known:
+                continue
+            with self._noted(f"{one.place.task}, {one.place.noise_name}", [one]):
+                result_key = one.measure.result_key(one.place, bench)
+                if self.log.has(result_key):
+                    one.measure.tidy(one.place, bench)
+                    continue
+                group = one.measure.group(one.place, bench) or one.key
+                part = one.measure if one.measure.is_batched else one.key
+                pending = PendingRow(one.place, one.key, result_key)
+                groups.setdefault(group, {}).setdefault(part, []).append((one, pending))
+        batches = []
+        for group, parts in groups.items():
+            whole = [one for rows in parts.values() for one, _ in rows]
+            for rows in parts.values():
+                measure, own = rows[0][0].measure, [one for one, _ in rows]
+                costs = whole if measure.is_batched else own
+                batches.append(Batch(measure, bench, [pending for _, pending in rows], costs, group))
+        return batches
+
+    def _run(self, computations: Iterable[Computation]) -> None:
+        """Compute and save batch after batch; where a training fails, the rest of its group is skipped."""
+        failed: set[Hashable] = set()
+        for batch, rows in computations:
+            if batch.group not in failed and not self._save(batch, rows) and batch.measure.is_batched:
+                failed.add(batch.group)
+            self.watch.advance(len(batch.trainings - self._counted))
+            self._counted |= batch.trainings
+
+    def _save(self, batch: Batch, rows: Callable[[], Sequence[StudyRow]]) -> bool:
+        """Whether the rows of a batch could be computed; an error is noted."""
+        with self._noted(batch.title, batch.requests, is_shared=batch.measure.is_shared):
+            self.log.append(rows())
+            self.outcome.num_computed += batch.measure.is_counted * len(batch.pending)
+            for one in batch.pending:
+                batch.measure.tidy(one.place, batch.bench)
+            return True
+        return False
 
     @contextmanager
-    def going_on(self, what: str, asked: Iterable[str]) -> Iterator[None]:
-        """Note an error with the cells it costs, and go on; a full disk would cost every cell."""
+    def _noted(self, what: str, requests: Sequence[RowRequest], *, is_shared: bool = False) -> Iterator[None]:
+        """Note an error with the rows it costs, and go on.
+
+        A full disk would cost every row, so it ends the study; an error of shared rows is raised on.
+        """
         try:
             yield
         except NoSpaceLeft:
             raise
-        except NoiseproofError as error:
-            self.lacks(f"{what}: {error}", asked)
-        except Exception as error:  # noqa: BLE001 - hours of other cells must not depend on this one
-            self.lacks(f"{what}: {type(error).__name__}: {error}", asked)
+        except Exception as error:
+            if is_shared:
+                raise
+            kind = "" if isinstance(error, NoiseproofError) else f"{type(error).__name__}: "
+            self._note(f"{what}: {kind}{error}", requests)
 
-    def lacks(self, reason: str, asked: Iterable[str]) -> None:
-        """Note cells that cannot be computed, unless an earlier start did."""
-        num_cells = self.num_lacking(asked)
-        if num_cells:
-            self.outcome.failures[reason] = self.outcome.failures.get(reason, 0) + num_cells
+    def _note(self, reason: str, requests: Iterable[RowRequest]) -> None:
+        """Note rows that cannot be computed, unless an earlier start computed them."""
+        if number := self._num_missing(requests):
+            self.outcome.failures[reason] += number
 
-    def num_lacking(self, asked: Iterable[str]) -> int:
-        """How many of these have no result."""
-        return sum(not self.log.has_asked(one) for one in asked)
-
-
-def compute(grid: Grid, log: StudyLog, place: Place, *, say: Callable[[str], None]) -> Outcome:
-    """Every missing cell of a grid.
-
-    Args:
-        grid: of the study.
-        log: where the rows are and go.
-        place: of data and features.
-        say: receives a line where there is something to tell.
-    """
-    with watching(num_missing(grid, {row.asked for row in log.rows}), say=say) as watch:
-        this = _Study(grid, log, place, watch)
-        tasks = _opened(this, say)
-        on_features = grid.recipe.heads or grid.recipe.detectors
-        for encoder, backbone in grid.backbones if on_features else ():
-            asked = (one for name in tasks for one in _asked(grid, name, encoder, backbone, of="heads"))
-            with this.going_on(backbone, asked):
-                encoded = Encoded(open_backbone(backbone, layer=encoder.layer), grid.recipe, place)
-                for name, task in tasks.items():
-                    if grid.recipe.heads:
-                        _task(this, encoder, backbone, encoded, name, task)
-                    _detections(this, encoder, backbone, encoded, name, task)
-        _tunings(this, tasks)
-    return this.outcome
+    def _num_missing(self, requests: Iterable[RowRequest]) -> int:
+        """Number of rows without a result. Spectra and the like are by-products and do not count."""
+        return sum(not self.log.has_request(r.key) for r in requests if not r.measure.is_shared)
 
 
-def num_missing(grid: Grid, asked: Container[str]) -> int:
-    """Trainings of heads and encoders, and detections, that lack a result, going by what the recipe says.
-
-    Args:
-        grid: of the study.
-        asked: of the rows there are.
-    """
-    lacking = (fit for fit in grid.fits() if not all(one in asked for one in asked_of_fit(grid, fit)))
-    num_detections = sum(one not in asked for one in asked_detections(grid))
-    return len({grid.training(fit) for fit in lacking}) + num_detections
+def _in_turn(batches: Iterable[Batch]) -> Iterator[Computation]:
+    for batch in batches:
+        yield batch, partial(_rows_of, batch)
 
 
-def _opened(this: _Study, say: Callable[[str], None]) -> dict[str, OpenTask]:
-    absent = missing_sets(this.grid, this.place)
-    tasks: dict[str, OpenTask] = {}
-    said: dict[str, None] = {}
-    for name, task in this.grid.recipe.tasks.items():
-        if this.num_lacking(_asked(this.grid, name)):
-            said |= {absent[spec]: None for spec in (task.train, task.test, *task.ood) if spec in absent}
-        with this.going_on(name, _asked(this.grid, name)):
-            tasks[name] = open_task(this.grid, name, this.place, absent)
-            for evaluation, reason in tasks[name].missing.items():
-                this.lacks(f"{name}: {reason}", _asked(this.grid, name, only=evaluation))
-    for reason in said:
-        say(f"{reason} Going on without it.")
-    return tasks
-
-
-def _asked(
-    grid: Grid, task: str, encoder: Encoder | None = None, backbone: str | None = None,
-    *, only: Evaluation | None = None, of: Of | None = None,
-) -> Iterator[str]:  # fmt: skip
-    """The results of a task, or of one backbone on it, or of one of its sets; of heads or of tunings.
-
-    What is made of the features without any head counts with heads.
-    """
-    evaluations = grid.evaluations(task) if only is None else [only]
-    for fit in grid.fits(encoder=encoder, backbone=backbone, task=task, of=of):
-        for evaluation in evaluations:
-            yield grid.asked(fit, evaluation)
-    if only is None and of != "tunings":
-        yield from asked_portraits(grid, encoder=encoder, backbone=backbone, task=task)
-        yield from asked_detections(grid, encoder=encoder, backbone=backbone, task=task)
-
-
-def _task(this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask) -> None:
-    """All heads of one backbone on one task."""
-    what = f"{backbone} on {name}"
-    with this.going_on(what, _asked(this.grid, name, encoder, backbone, of="heads")):
-        _spectra(this, encoder, backbone, encoded, name, task)
-        _maps(this, Maps(this.grid, encoder, backbone, encoded, name, task), name, what)
-        bench = Bench(this.grid, encoded, task)
-        jobs = list(_jobs(this, bench, encoder, backbone, name, task))
-        for batch in in_batches(jobs, this.grid):
-            heads = ", ".join(dict.fromkeys(job.fit.head for job in batch))
-            asked = [one for job in batch for one in job.asked(this.grid)]
-            with this.going_on(f"{what}, {heads}", asked):
-                trained = bench.train(batch)
-                this.log.append(bench.cells(trained))
-                this.outcome.num_computed += sum(len(job.cells) for job in batch)
-                _curvatures(this, bench, trained, what)
-            this.watch.advance(len(batch))
-
-
-def _jobs(
-    this: _Study, bench: Bench, encoder: Encoder, backbone: str, name: str, task: OpenTask
-) -> Iterator[Job]:
-    """The heads that lack a result."""
-    for fit in this.grid.fits(encoder=encoder, backbone=backbone, task=name, of="heads"):
-        asked = (this.grid.asked(fit, one) for one in task.tests)
-        with this.going_on(f"{name}, {noise_name(fit.noise)}", asked):
-            data = task.training_data(share=fit.share, noise=fit.noise, seed=fit.seed)
-            cells = {one: bench.address(fit, one, data) for one in task.tests}
-            lacking = {one: cell for one, cell in cells.items() if not this.log.has(cell)}
-            curvature = None
-            if has_curvature(this.grid, fit):
-                address = curvature_address(this.grid, fit, cells[in_domain(this.grid, name)])
-                curvature = None if this.log.has(address) else address
-            if lacking or curvature is not None:
-                yield Job(fit, data, lacking, curvature)
-
-
-def _maps(this: _Study, maps: Maps, name: str, what: str) -> None:
-    """Those that lack; a set that has no map costs no more than that."""
-    for noise in map_noises(this.grid.recipe, name):
-        with this.going_on(f"{what}, feature map, {noise_name(noise)}", [maps.asked(noise)]):
-            if not this.log.has(maps.address(noise)):
-                this.log.append([maps.row(noise)])
-
-
-def _curvatures(this: _Study, bench: Bench, trained: Trained, what: str) -> None:
-    """Of the heads that lack it, once their results are on disk."""
-    for job, head in zip(trained.jobs, trained.heads, strict=True):
-        if job.curvature is not None:
-            asked = asked_curvature(this.grid, job.fit)
-            with this.going_on(f"{what}, curvature of {job.fit.head}", [asked]):
-                this.log.append([bench.curvature(job, job.curvature, head)])
-
-
-def _detections(
-    this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask
-) -> None:
-    """All detectors on the features of one backbone for one task, each on disk when it is done."""
-    places = list(detections(this.grid, encoder=encoder, backbone=backbone, task=name))
-    if not places:
-        return
-    what = f"{backbone} on {name}"
-    with this.going_on(what, (asked_detection(this.grid, place) for place in places)):
-        arena = Arena(this.grid, encoded, task, name)
-        for place in places:
-            asked = [asked_detection(this.grid, place)]
-            told = f"{what}, {noise_name(place.noise)}, {place.detector}"
-            with this.going_on(told, asked):
-                _detection(this, arena, place)
-
-
-def _detection(this: _Study, arena: Arena, place: Detection) -> None:
-    data = arena.data(place)
-    if not this.log.has(arena.address(place, data)):
-        try:
-            this.log.append([arena.row(place, data)])
-            this.outcome.num_computed += 1
-        finally:
-            this.watch.advance(1)
-
-
-def _tunings(this: _Study, tasks: Mapping[str, OpenTask]) -> None:
-    """Encoders that are trained themselves, side by side, each on disk when it is done."""
-    # Seed by seed: a study that is stopped has seeds of the whole grid.
-    jobs = sorted(_tuning_jobs(this, tasks), key=lambda job: job.fits[0].seed)
-    folder = this.log.path.parent / TUNINGS
-    for done in tuned(this.grid.recipe, this.place, folder, jobs):
-        with this.going_on(f"{done.job.what}", done.job.asked):
-            this.log.append(done.rows())
-            this.outcome.num_computed += len(done.job.asked)
-            keep_card(folder / done.job.folder)
-        this.watch.advance(1)
-
-
-def _tuning_jobs(this: _Study, tasks: Mapping[str, OpenTask]) -> Iterator[TuningJob]:
-    """The trainings that lack a result."""
-    for name, task in tasks.items():
-        places: dict[str, list[Fit]] = {}
-        for fit in this.grid.fits(task=name, of="tunings"):
-            places.setdefault(this.grid.training(fit), []).append(fit)
-        for fits in places.values():
-            asked = [this.grid.asked(fit, one) for fit in fits for one in task.tests]
-            with this.going_on(f"{fits[0].backbone} on {name}", asked):
-                job = tuning_job(this.grid, fits, task, this.log)
-                if job.cells:
-                    yield job
-                else:  # a kill may have come between its last row and the end of its folder
-                    keep_card(this.log.path.parent / TUNINGS / job.folder)
-
-
-def _spectra(
-    this: _Study, encoder: Encoder, backbone: str, encoded: Encoded, name: str, task: OpenTask
-) -> None:
-    """Of the features of every evaluation set, once."""
-    for evaluation, part in task.tests.items():
-        asked = this.grid.asked_spectrum(backbone, encoder.layer, name, evaluation)
-        cell = digest({"schema": SCHEMA, "asked": asked, "of": encoded.part_key(part)})[:32]
-        if this.log.has(cell):
-            continue
-        raw, centred = spectra(encoded.features(part))
-        wholes = [part.whole, *(_training_sets(task) if evaluation.role == "test" else ())]
-        this.log.append(
-            [
-                Spectrum(
-                    cell=cell,
-                    asked=asked,
-                    backbone=backbone,
-                    layer=encoder.layer,
-                    task=name,
-                    set_name=part.name,
-                    domain=evaluation.domain,
-                    num_examples=raw.num_examples,
-                    singular_values=raw.singular_values.tolist(),
-                    centred_singular_values=centred.singular_values.tolist(),
-                    entropy_nats=raw.entropy_nats,
-                    largest_ratio=raw.largest_ratio,
-                    effective_rank=raw.effective_rank,
-                    centred_entropy_nats=centred.entropy_nats,
-                    centred_largest_ratio=centred.largest_ratio,
-                    centred_effective_rank=centred.effective_rank,
-                    encode_s=encoded.encode_s(wholes),
-                )
-            ]
-        )
-
-
-def _training_sets(task: OpenTask) -> list[Dataset]:
-    return [task.parts.train.whole, *task.parts.views]
+def _rows_of(batch: Batch) -> list[StudyRow]:
+    return [batch.measure.row(one, batch.bench) for one in batch.pending]

@@ -1,25 +1,22 @@
-"""The grid of a study: which heads to train, and on which sets each is evaluated."""
+"""The grid of a study: its axes and its places."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings
-from noiseproof.config.adapt import resolve_settings
-from noiseproof.config.data import CorruptConfig
 from noiseproof.config.run import RunConfig
+from noiseproof.config.values import checked
 from noiseproof.core.errors import InvalidArgument
-from noiseproof.core.files import digest
+from noiseproof.noise.spec import Noise
 from noiseproof.pipelines.heads import Variant, variants
-from noiseproof.study.recipe import Encoder, Recipe
+from noiseproof.study.recipe import Encoder, StudyRecipe
 
-Of = Literal["heads", "tunings"]
-STEPS = ("best", "last")  # of a tuning: by held-out labels as given, and the end
-SCHEMA = 1  # raised when the same cell would come out differently
+STEPS = ("best", "last")  # of a tuning: the step that held-out given labels select, and the last one
+SCHEMA = 1  # raised when the same request would give other numbers
 
 
 @dataclass(frozen=True)
@@ -36,59 +33,70 @@ class Evaluation:
 
     @property
     def domain(self) -> str:
-        """As in the results."""
+        """Domain as the rows name it."""
         return "id" if self.role == "test" else "ood"
 
 
 @dataclass(frozen=True)
-class Fit:
-    """A head or an encoder to train: one place of the grid.
+class Place:
+    """One place of the grid. Axes that a measure does not have are `None`.
 
     Attributes:
-        encoder: whose features a head gets, or where a tuning starts.
-        task: name of the data set it learns.
+        encoder: whose features are used, or where a tuning starts.
+        task: name of the data set.
+        seed: seeds everything that is drawn, and selects the encoder's repeat.
         share: part of the training set, in (0, 1].
-        noise: injected into the labels.
+        noise: injected into the training labels.
         head: name of the head or tuning in the recipe.
-        setting: name in the recipe; of a tuning which step, one of `STEPS`.
-        seed: of everything that is drawn.
+        setting: name in the recipe; the step of a tuning, one of `STEPS`.
+        detector: name of the detector in the recipe.
+        evaluation: the set that is evaluated or drawn.
     """
 
     encoder: Encoder
     task: str
-    share: float
-    noise: CorruptConfig | None
-    head: str
-    setting: str
     seed: int
+    share: float = 1.0
+    noise: Noise | None = None
+    head: str | None = None
+    setting: str | None = None
+    detector: str | None = None
+    evaluation: Evaluation | None = None
 
     @property
     def backbone(self) -> str:
-        """Name of the one that this seed uses."""
+        """Name of the encoder's repeat that this seed uses."""
         return self.encoder.name_for(self.seed)
 
+    @property
+    def evaluated(self) -> Evaluation:
+        """The evaluation set of a place that has one."""
+        assert self.evaluation is not None
+        return self.evaluation
+
+    @property
+    def noise_name(self) -> str:
+        """Noise as tables write it."""
+        return "none" if self.noise is None else f"{self.noise.kind}:{self.noise.rate:g}"
+
     def coordinates(self) -> dict[str, Any]:
-        """Where it is in the grid, as the results say it."""
-        return {
+        """The place as columns of a row."""
+        where: dict[str, Any] = {
             "backbone": self.backbone,
             "layer": self.encoder.layer,
             "task": self.task,
             "share": self.share,
             "noise_kind": None if self.noise is None else self.noise.kind,
-            "noise_rate": 0.0 if self.noise is None else self.noise.rate,
-            "head": self.head,
-            "setting": self.setting,
+            "noise_rate": 0.0 if self.noise is None else self.noise.rate or 0.0,
             "seed": self.seed,
         }
-
-
-def noise_name(noise: CorruptConfig | None) -> str:
-    """Of the noise in the labels, as tables have it."""
-    return "none" if noise is None else f"{noise.kind}:{noise.rate:g}"
+        if self.detector is not None:
+            return where | {"detector": self.detector}
+        return where if self.head is None else where | {"head": self.head, "setting": self.setting}
 
 
 class Grid:
-    """All places of a study in the order they are computed.
+    """The axes of a study, with the options of its heads and tunings resolved.
 
     Args:
         recipe: of the study.
@@ -97,7 +105,7 @@ class Grid:
         InvalidArgument: heads, settings or options that do not exist, all of them at once.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: StudyRecipe) -> None:
         self.recipe = recipe
         self._variants = _variants(recipe) if recipe.heads else {}
         self._tunings = {
@@ -106,16 +114,16 @@ class Grid:
             for init in {one.init for one in recipe.backbones}
         }
 
-    def variant(self, fit: Fit) -> Variant:
+    def variant(self, place: Place) -> Variant:
         """The head of a place, with its options."""
-        return self._variants[fit.head, fit.setting]
+        return self._variants[place.head or "", place.setting or ""]
 
-    def tuning(self, fit: Fit) -> FinetuneSettings | None:
-        """How the encoder of a place is tuned; `None` for heads."""
-        return self._tunings.get((fit.head, fit.encoder.init))
+    def tuning(self, place: Place) -> FinetuneSettings:
+        """The fine-tuning settings of a place."""
+        return self._tunings[place.head or "", place.encoder.init]
 
     def evaluations(self, task: str) -> list[Evaluation]:
-        """The sets of a task, in the order in which `open_parts` makes them."""
+        """The sets of a task, in the order in which `open_parts` makes them; the first is in domain."""
         found = self.recipe.tasks[task]
         return [
             Evaluation("test", found.test),
@@ -123,106 +131,36 @@ class Grid:
             *(Evaluation("ood", spec) for spec in found.ood),
         ]
 
-    @property
-    def backbones(self) -> Iterator[tuple[Encoder, str]]:
-        """Every backbone of the study, and the encoder that it counts as."""
+    def repeats(self) -> Iterator[tuple[Encoder, int]]:
+        """Every backbone of the study: its encoder, and the first seed that uses it."""
         for encoder in self.recipe.backbones:
-            for name in dict.fromkeys(encoder.name_for(seed) for seed in range(self.recipe.seeds)):
-                yield encoder, name
+            names = [encoder.name_for(seed) for seed in range(self.recipe.seeds)]
+            yield from ((encoder, names.index(name)) for name in dict.fromkeys(names))
 
-    def fits(
-        self, *, encoder: Encoder | None = None, backbone: str | None = None, task: str | None = None,
-        of: Of | None = None,
-    ) -> Iterator[Fit]:  # fmt: skip
-        """All places; of one encoder, of its backbone of that name, of a task, or of heads only, if named."""
-        for fit in self._fits(encoder, task):
-            if backbone in (None, fit.backbone) and of in (None, self._kind(fit)):
-                yield fit
-
-    def training(self, fit: Fit) -> str:
-        """Equal for places that one training serves: the steps of a tuning."""
-        place = fit.coordinates()
-        return digest(place | {"setting": None} if self._kind(fit) == "tunings" else place)
-
-    def _kind(self, fit: Fit) -> Of:
-        return "tunings" if fit.head in self.recipe.tunings else "heads"
-
-    def _fits(self, encoder: Encoder | None, task: str | None) -> Iterator[Fit]:
+    def trainings(self) -> Iterator[Place]:
+        """Places of the training data: encoder, task, share, noise and seed."""
         r = self.recipe
-        for one in r.backbones if encoder is None else (encoder,):
-            for name in r.tasks if task is None else (task,):
+        for encoder in r.backbones:
+            for task in r.tasks:
                 for share in r.shares:
-                    for noise in r.noises_of(name):
+                    for noise in r.noises_of(task):
                         for seed in range(r.seeds):
-                            for head in r.heads:
-                                for setting in r.settings:
-                                    yield Fit(one, name, share, noise, head, setting, seed)
-                            for tuning in r.tunings:
-                                for step in STEPS:
-                                    yield Fit(one, name, share, noise, tuning, step, seed)
+                            yield Place(encoder, task, seed, share, noise)
 
-    @cached_property
-    def num_cells(self) -> int:
-        """Heads x evaluation sets."""
-        return sum(
-            len(self.evaluations(task)) * sum(1 for _ in self.fits(task=task)) for task in self.recipe.tasks
-        )
+    def set_request(self, place: Place) -> list[str | None]:
+        """Entries of the recipe that select the evaluation set of a place."""
+        one = place.evaluated
+        # A shift changes the test set, so that set counts, too.
+        return [one.role, one.spec, self.recipe.tasks[place.task].test if one.role == "shift" else None]
 
-    def asked(self, fit: Fit, evaluation: Evaluation) -> str:
-        """What the recipe says about one result, as a hash: it finds rows without any data at hand.
+    def data_request(self, task: str) -> dict[str, Any]:
+        """Entries of the recipe that decide the examples of a task and their features.
 
-        Where the data set lies does not count, so the folder of `--data` may be another one.
+        The folder of `--data` does not count, so the data may move.
         """
-        tuning = self.tuning(fit)
-        # Settings that came to be later leave old results valid, as long as they are not used.
-        options = (
-            self.variant(fit).to_json() if tuning is None
-            else {"tuning": tuning.model_dump(mode="json", exclude_defaults=True)}
-        )  # fmt: skip
-        return digest(
-            {
-                "schema": SCHEMA,
-                **fit.coordinates(),
-                "noise": None if fit.noise is None else fit.noise.model_dump(mode="json"),
-                "set": self.asked_of_set(fit.task, evaluation),
-                "options": options,
-                "has_spectrum": self.recipe.has_head_spectra,
-                **self.asked_of_data(fit.task),
-            }
-        )[:32]
-
-    def asked_spectrum(self, backbone: str, layer: str | None, task: str, evaluation: Evaluation) -> str:
-        """The same of the spectrum of the features of a set."""
-        return digest(
-            {
-                "schema": SCHEMA,
-                "spectrum of": [backbone, layer, task, *self.asked_of_set(task, evaluation)],
-                **self.asked_of_data(task),
-            }
-        )[:32]
-
-    def all_asked(self) -> Iterator[str]:
-        """The hashes of the whole grid, spectra included."""
-        for encoder, name in self.backbones if self.recipe.heads else ():
-            for task in self.recipe.tasks:
-                for evaluation in self.evaluations(task):
-                    yield self.asked_spectrum(name, encoder.layer, task, evaluation)
-        for fit in self.fits():
-            for evaluation in self.evaluations(fit.task):
-                yield self.asked(fit, evaluation)
-
-    def asked_of_set(self, task: str, evaluation: Evaluation) -> list[str | None]:
-        """What the recipe says about an evaluation set."""
-        # A shift is one of the test set.
-        of = self.recipe.tasks[task].test if evaluation.role == "shift" else None
-        return [evaluation.role, evaluation.spec, of]
-
-    def asked_of_data(self, task: str) -> dict[str, Any]:
-        """What the recipe says about the examples of a task and their features."""
         r = self.recipe
-        data = r.tasks[task].model_dump(
-            mode="json", exclude={"test", "ood", "shifts", "metric", "label_noise"}
-        )
+        data = r.tasks[task].model_dump(mode="json", exclude={"test", "ood", "shifts", "metric", "noise"})
+        data["class_map"] = None  # a key of version 0.1, whose results stay valid
         # Without a test set of its own the training part is smaller.
         data |= {"is_split": r.tasks[task].test is None, "limit": r.limit_of(task)}
         return {"data": data, "split_seed": r.split_seed, "views": r.views, "encoder": [r.precision, r.dtype]}
@@ -230,12 +168,12 @@ class Grid:
 
 def _tuning(name: str, options: Mapping[str, Any], init: str) -> FinetuneSettings:
     try:
-        return resolve_settings(options=dict(options) | {"init": init})
+        return checked(FinetuneSettings, dict(options) | {"init": init}, [], file=None)
     except InvalidArgument as error:
         raise InvalidArgument(f"`tunings.{name}`: {error}") from error
 
 
-def _variants(recipe: Recipe) -> dict[tuple[str, str], Variant]:
+def _variants(recipe: StudyRecipe) -> dict[tuple[str, str], Variant]:
     """(head, setting) -> head with its options."""
     heads = {
         f"{head}+{setting}": {"kind": head, **options, **own}
@@ -248,8 +186,3 @@ def _variants(recipe: Recipe) -> dict[tuple[str, str], Variant]:
     )  # fmt: skip
     found = iter(variants(config))
     return {(head, setting): next(found) for head in recipe.heads for setting in recipe.settings}
-
-
-def in_domain(grid: Grid, task: str) -> Evaluation:
-    """The evaluation in domain, which every task has."""
-    return grid.evaluations(task)[0]

@@ -12,27 +12,60 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.config.data import CorruptConfig
-from noiseproof.config.run import as_heads, set_value
-from noiseproof.config.values import checked, parse_overrides, read_yaml
+from noiseproof.config.base import Config
+from noiseproof.config.run import check_head_path, named_heads
+from noiseproof.config.values import checked, parse_overrides, read_yaml, set_value
 from noiseproof.core.errors import MissingFile, invalid
 from noiseproof.core.registry import unknown_name
-from noiseproof.study.recipe_parts import DetectorChoice, corruptions
+from noiseproof.noise.spec import Noise
 
 NOT_RUN = "not run yet"
 PLACEHOLDER = "{data}"
 _TOY_MINUTES = 2.0
 _NAME = r"[\w.+-]+"
 Scale = Literal["full", "small", "toy"]
+Noises = tuple[Noise | None, ...]
+
+
+def _as_noises(value: Any) -> Any:
+    """Noises as a recipe writes them: the text of a `Noise`, or "none"."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(None if each in ("none", None) else _with_rate(each) for each in value)
+
+
+def _with_rate(value: Any) -> Any:
+    """A noise with a rate, by which tables are sorted."""
+    noise = Noise.parse(value) if isinstance(value, str) else value
+    if isinstance(noise, Noise) and noise.rate is None:
+        raise invalid("noise", str(noise), "noise with a rate, such as symmetric:0.2, in a study")
+    return noise
+
+
+def _as_encoders(value: Any) -> Any:
+    """Encoders, of which some are written as their name alone."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"name": each} if isinstance(each, str) else each for each in value)
+
+
+def _as_choices(value: Any) -> Any:
+    """Detectors, whose method is by default the name they go by."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: {"method": name} | (options or {}) if isinstance(options, dict | None) else options
+        for name, options in value.items()
+    }
 
 
 class Encoder(BaseModel):
-    """One encoder of the grid: frozen for heads, the start of tunings.
+    """One encoder of the grid: frozen for heads, initial weights for tunings.
 
     Attributes:
         name: of the backbone, as in `run --backbone`.
@@ -59,12 +92,17 @@ class Encoder(BaseModel):
 
     @property
     def title(self) -> str:
-        """What a reader sees."""
+        """Name in tables and figures."""
         return self.label or self.name
 
     @property
+    def key(self) -> str:
+        """Name in tables of results, unique in a study."""
+        return self.names[0] if self.layer is None else f"{self.names[0]} {self.layer}"
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """Of all backbones that count as this encoder, as the results call them."""
+        """Names of all backbones that count as this encoder, as the results have them."""
         prefix = "random:" if self.init == "random" else ""
         return tuple(f"{prefix}{name}" for name in (self.name, *self.repeats))
 
@@ -73,11 +111,11 @@ class Encoder(BaseModel):
         return self.names[seed if self.repeats else 0]
 
     def backbone_for(self, seed: int) -> str:
-        """The same as `open_backbone` knows it."""
+        """The backbone that a seed of the study uses, as `open_backbone` knows it."""
         return self.repeats[seed - 1] if self.repeats and seed else self.name
 
 
-class Task(BaseModel):
+class StudyTask(BaseModel):
     """One downstream data set: what heads learn from and what they are tested on.
 
     Attributes:
@@ -89,8 +127,7 @@ class Task(BaseModel):
         label, image, text, clean_label, test_label: columns, as in `run`.
         limit: at most this many random examples of each set; that of the study holds as well.
         test_fraction: size of the held-out part when there is no `test`.
-        class_map: which class is taken for which, for noise of kind "asymmetric".
-        label_noise: of this task, in place of that of the study.
+        noise: of this task, in place of that of the study.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -107,16 +144,29 @@ class Task(BaseModel):
     test_label: str | None = None
     limit: int | None = Field(default=None, ge=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
-    class_map: str | dict[str | int, str | int] | None = None
-    label_noise: tuple[CorruptConfig | None, ...] | None = Field(default=None, min_length=1)
+    noise: Annotated[Noises | None, BeforeValidator(_as_noises)] = Field(default=None, min_length=1)
 
-    @field_validator("label_noise", mode="before")
-    @classmethod
-    def _kinds_and_rates(cls, value: Any) -> Any:
-        return corruptions(value)
+    @property
+    def specs(self) -> list[str]:
+        """All data sets of the task."""
+        return [spec for spec in (self.train, self.test, *self.ood) if spec is not None]
 
 
-class Recipe(BaseModel):
+class DetectorChoice(BaseModel):
+    """One detector of the grid.
+
+    Attributes:
+        method: as in `find_label_issues`, or a peer of `measures.peers`; by default the name it goes by.
+        options: of the method.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    options: dict[str, Any] = Field(default={})
+
+
+class StudyRecipe(Config):
     """A study: every encoder x task x label noise x head x setting x seed x share of the data.
 
     Attributes:
@@ -128,10 +178,10 @@ class Recipe(BaseModel):
         hardware: what the time was stated for, and what it costs.
         needs: what has to be in the folder of `--data`, and where it comes from.
         expected: direction and range that the claim predicts.
-        found: what came out, with intervals.
+        found: the result, with intervals.
         backbones: encoders.
         tasks: name -> data sets.
-        label_noise: wrong labels to inject into the training part, `kind:rate` or "none".
+        noise: wrong labels to inject into the training part, `kind:rate` or "none".
         heads: name -> options, as in `run`.
         tunings: name -> settings of a fine-tuning, as in `adapt finetune --set`; the step that held-out
             labels select and the last one are the settings "best" and "last" of the results.
@@ -148,8 +198,8 @@ class Recipe(BaseModel):
         limit: at most this many random examples of each set.
         engine, precision, dtype, batch_size: of the encoder, as in `run`.
         split_seed: of the held-out parts and of `limit`.
-        tables: names in `study.tables.TABLES`.
-        figures: names in `study.figures.FIGURES`.
+        tables: names in `study.tables.study_tables.TABLES`.
+        figures: names in `study.figures.study_figures.FIGURES`.
         scale: whose keys these are; the page of a toy says that its numbers mean nothing.
         small: keys that `--scale small` replaces, for a computer without a GPU.
         toy: keys that `--scale toy` replaces, to try the recipe in seconds.
@@ -166,12 +216,12 @@ class Recipe(BaseModel):
     needs: str
     expected: str
     found: str = NOT_RUN
-    backbones: tuple[Encoder, ...] = Field(min_length=1)
-    tasks: dict[str, Task] = Field(min_length=1)
-    label_noise: tuple[CorruptConfig | None, ...] = (None,)
-    heads: dict[str, dict[str, Any]] = Field(default={})
+    backbones: Annotated[tuple[Encoder, ...], BeforeValidator(_as_encoders)] = Field(min_length=1)
+    tasks: dict[str, StudyTask] = Field(min_length=1)
+    noise: Annotated[Noises, BeforeValidator(_as_noises)] = (None,)
+    heads: Annotated[dict[str, dict[str, Any]], BeforeValidator(named_heads)] = Field(default={})
     tunings: dict[str, dict[str, Any]] = Field(default={})
-    detectors: dict[str, DetectorChoice] = Field(default={})
+    detectors: Annotated[dict[str, DetectorChoice], BeforeValidator(_as_choices)] = Field(default={})
     downstream: bool = False
     settings: dict[str, dict[str, Any]] = Field(default={"default": {}}, min_length=1)
     shares: tuple[float, ...] = Field(default=(1.0,), min_length=1)
@@ -192,33 +242,6 @@ class Recipe(BaseModel):
     small: dict[str, Any] = Field(default={})
     toy: dict[str, Any] = Field(default={})
 
-    @field_validator("backbones", mode="before")
-    @classmethod
-    def _names_are_encoders(cls, value: Any) -> Any:
-        if not isinstance(value, list | tuple):
-            return value
-        return tuple({"name": each} if isinstance(each, str) else each for each in value)
-
-    @field_validator("heads", mode="before")
-    @classmethod
-    def _named_heads(cls, value: Any) -> Any:
-        return as_heads(value)
-
-    @field_validator("label_noise", mode="before")
-    @classmethod
-    def _kinds_and_rates(cls, value: Any) -> Any:
-        return corruptions(value)
-
-    @field_validator("detectors", mode="before")
-    @classmethod
-    def _methods_by_name(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {
-            name: {"method": name} | (options or {}) if isinstance(options, dict | None) else options
-            for name, options in value.items()
-        }
-
     @field_validator("shares")
     @classmethod
     def _in_range(cls, value: tuple[float, ...]) -> tuple[float, ...]:
@@ -235,9 +258,10 @@ class Recipe(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _each_once(self) -> Recipe:
+    def _each_once(self) -> StudyRecipe:
         names = [(name, encoder.layer) for encoder in self.backbones for name in encoder.names]
-        of_tasks = [self.label_noise, *(self.noises_of(task) for task in self.tasks)]
+        of_tasks = [self.noise, *(self.noises_of(task) for task in self.tasks)]
+        # Tables tell noises apart by kind and rate, so two maps of one rate would be one.
         noises = [[None if one is None else (one.kind, one.rate) for one in of] for of in of_tasks]
         axes: list[Sequence[Any]] = [names, *noises, self.shares]
         for values in axes:
@@ -246,7 +270,7 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _something_to_do(self) -> Recipe:
+    def _something_to_do(self) -> StudyRecipe:
         if not self.heads and not self.tunings and not self.detectors:
             raise ValueError("`heads`, `tunings`, `detectors` or several of them")
         if twice := self.heads.keys() & self.tunings.keys():
@@ -259,7 +283,7 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _one_encoder_per_noise(self) -> Recipe:
+    def _encoders_are_distinct_and_repeated_enough(self) -> StudyRecipe:
         kinds = Counter((one.family, one.noise) for one in self.backbones if one.noise is not None)
         for (family, noise), count in kinds.items():
             if count > 1:
@@ -267,10 +291,6 @@ class Recipe(BaseModel):
                     f"one encoder per family and noise, not {count} of {family!r} with {noise:g}. Next: "
                     "for encoders made in the same way use `repeats`, for others another `family`"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _enough_repeats(self) -> Recipe:
         for encoder in self.backbones:
             if encoder.repeats and len(encoder.names) < self.seeds:
                 raise ValueError(
@@ -280,47 +300,52 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _one_kind_of_truth(self) -> Recipe:
+    def _one_kind_of_truth(self) -> StudyRecipe:
         # As in `RunConfig`. Noise would start from the true labels, "none" be what was given: no one axis.
         for name, task in self.tasks.items():
-            noises = [f"{one.kind}:{one.rate:g}" for one in self.noises_of(name) if one is not None]
+            noises = [str(one) for one in self.noises_of(name) if one is not None]
             if noises and task.clean_label is not None:
                 raise PydanticCustomError(
                     "two truths",
-                    "`label_noise` has '{noise}' and task '{task}' the column '{column}' as `clean_label`; "
+                    "`noise` has '{noise}' and task '{task}' the column '{column}' as `clean_label`; "
                     "allowed: one of them, since noise on top of wrong labels has no one truth to measure "
                     "against. Next: for noise on the true labels, name their column with `label` and leave "
-                    "`clean_label` out; for the given labels, leave `label_noise` out, or give the task its "
-                    "own, `label_noise: [none]`",
+                    "`clean_label` out; for the given labels, leave `noise` out, or give the task its "
+                    "own, `noise: [none]`",
                     {"noise": noises[0], "task": name, "column": task.clean_label},
                 )
         return self
+
+    @classmethod
+    def check_path(cls, values: Mapping[Any, Any], path: tuple[str, ...]) -> str | None:
+        """Refuse options of a head that this study does not train."""
+        return check_head_path(values, path)
 
     def limit_of(self, task: str) -> int | None:
         """At most so many random examples of each set of a task; `None` is no bound."""
         limits = [limit for limit in (self.tasks[task].limit, self.limit) if limit is not None]
         return min(limits, default=None)
 
-    def noises_of(self, task: str) -> tuple[CorruptConfig | None, ...]:
+    def noises_of(self, task: str) -> Noises:
         """The wrong labels to inject into a task."""
-        own = self.tasks[task].label_noise
-        return self.label_noise if own is None else own
+        own = self.tasks[task].noise
+        return self.noise if own is None else own
 
     @property
-    def noises(self) -> list[CorruptConfig]:
-        """All that are injected somewhere."""
+    def noises(self) -> list[Noise]:
+        """All noise that some task injects."""
         found = (one for task in self.tasks for one in self.noises_of(task) if one is not None)
         return list({(one.kind, one.rate): one for one in found}.values())
 
     def to_json(self) -> dict[str, Any]:
-        """As it is saved with the results."""
+        """The recipe as it is saved with the results."""
         return self.model_dump(mode="json")
 
 
 def load_recipe(
     name: str | os.PathLike[str], *, overrides: Iterable[str] = (),
     command_line: Mapping[str, Any] | None = None, scale: str = "full",
-) -> Recipe:  # fmt: skip
+) -> StudyRecipe:  # fmt: skip
     """A recipe by name or file, with what the command line changes.
 
     Args:
@@ -341,17 +366,17 @@ def load_recipe(
     if scale != "full":
         own = values.get(scale)
         if not isinstance(own, dict):
-            there = ["full", *(name for name in ("small", "toy") if isinstance(values.get(name), dict))]
-            raise invalid("scale", scale, f"what {str(path)!r} has keys for: {', '.join(there)}")
+            existing = ["full", *(name for name in ("small", "toy") if isinstance(values.get(name), dict))]
+            raise invalid("scale", scale, f"what {str(path)!r} has keys for: {', '.join(existing)}")
         values |= own | {"scale": scale}
         if scale == "toy":
             values["minutes"] = own.get("minutes", _TOY_MINUTES)
     values |= {key: value for key, value in (command_line or {}).items() if value is not None}
     if "heads" in values:
-        values["heads"] = as_heads(values["heads"])
+        values["heads"] = named_heads(values["heads"])
     for keys, value in parse_overrides(overrides, command_line or {}, mistakes).items():
-        set_value(values, keys, value, mistakes)
-    return checked(Recipe, values, mistakes, file=path)
+        set_value(StudyRecipe, values, keys, value, mistakes)
+    return checked(StudyRecipe, values, mistakes, file=path)
 
 
 def recipe_path(name: str | os.PathLike[str]) -> Path:

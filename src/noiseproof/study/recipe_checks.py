@@ -1,4 +1,4 @@
-"""What is wrong with a recipe that shows before anything is computed: names that do not exist."""
+"""Checks of a recipe before anything is computed: every name must exist."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from noiseproof.backbones.backbones import check_name
 from noiseproof.core.errors import InvalidArgument, MissingExtra, NoiseproofError, invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.noise.labels import KINDS
-from noiseproof.study.figures.pretraining import FIGURES
+from noiseproof.study.figures.study_figures import FIGURES
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures.detectors import at_hand, check_choice
-from noiseproof.study.recipe import Recipe
-from noiseproof.study.tables.accuracy import TABLES
+from noiseproof.study.measures.detector_measure import check_choice, inputs_of
+from noiseproof.study.recipe import StudyRecipe
+from noiseproof.study.tables.study_tables import TABLES
 
 
-def checked_grid(recipe: Recipe, *, data: Path | None = None) -> Grid:
+def checked_grid(recipe: StudyRecipe, *, data: Path | None = None) -> Grid:
     """The grid of a recipe whose names all exist.
 
     Args:
@@ -37,7 +37,7 @@ def checked_grid(recipe: Recipe, *, data: Path | None = None) -> Grid:
     return grid
 
 
-def _mistakes(recipe: Recipe, data: Path | None) -> Iterator[NoiseproofError]:
+def _mistakes(recipe: StudyRecipe, data: Path | None) -> Iterator[NoiseproofError]:
     for kind, names, known in (("table", recipe.tables, TABLES), ("figure", recipe.figures, FIGURES)):
         yield from (unknown_name(kind, name, known) for name in names if name not in known)
     for noise in dict.fromkeys(noise.kind for noise in recipe.noises):
@@ -45,14 +45,14 @@ def _mistakes(recipe: Recipe, data: Path | None) -> Iterator[NoiseproofError]:
             yield unknown_name(KINDS.kind, noise, KINDS.names)
     for name, choice in recipe.detectors.items():
         try:
-            check_choice(name, choice, at_hand(recipe))
+            check_choice(name, choice, inputs_of(recipe))
         except NoiseproofError as error:
             yield error
     for name in dict.fromkeys(name for one in recipe.backbones for name in (one.name, *one.repeats)):
         try:
             check_name(name)
         except MissingExtra:
-            continue  # costs the results of that encoder only, which are told at the end
+            continue  # costs the results of that encoder only, which are reported at the end
         except NoiseproofError as error:
             yield error
     if data is not None and not data.is_dir():

@@ -1,19 +1,19 @@
-"""What a study found, one line of JSON each: `study.jsonl`, appended and never rewritten.
+"""The rows of a study on disk, one line of JSON each: `study.jsonl`, appended and never rewritten.
 
-A row has two hashes. `asked` is what the recipe says about it, so that tables can be made without the data.
-`cell` is the address of its content: what was asked and everything else that decides the numbers (data,
-weights, labels as drawn, options as resolved), so a row with the right address is never computed again.
-Where data or weights changed, the last row of an `asked` is the one that counts.
+A row has two hashes. `request_key` (on disk: `asked`) covers the recipe's entries that decide it, so that
+tables can be made without the data. `result_key` (on disk: `cell`) also covers everything else that decides
+the numbers (data, weights, drawn labels, resolved options), so a row with the right key is never computed
+again. Where data or weights changed, the last row of a request counts.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,32 +26,65 @@ from noiseproof.evaluate.detection import DetectionMetrics
 from noiseproof.evaluate.metrics import METRICS
 
 RESULTS = "study.jsonl"
+_ON_DISK = {"result_key": "cell", "request_key": "asked", "set_name": "set"}
+_IN_CODE = {on_disk: name for name, on_disk in _ON_DISK.items()}
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One head, trained once, on one evaluation set.
+@dataclass(frozen=True, kw_only=True)
+class StudyRow:
+    """The part that all rows share.
 
     Attributes:
-        cell: address of the content.
-        asked: what the recipe says about it.
-        backbone, layer, task, share, noise_kind, noise_rate, head, setting, seed: place in the grid.
+        result_key: hash of everything that decides the row.
+        request_key: hash of the recipe's entries that decide it.
+        backbone, layer, task: encoder and data set.
+    """
+
+    kind: ClassVar[str]
+    metric_names: ClassVar[tuple[str, ...]] = ()
+    metrics_type: ClassVar[Callable[..., Any]] = dict
+
+    result_key: str
+    request_key: str
+    backbone: str
+    layer: str | None
+    task: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as a line holds it: metrics stand beside the other values."""
+        values = {_ON_DISK.get(name, name): value for name, value in asdict(self).items()}
+        metrics = values.pop("metrics", {})
+        return {"row": self.kind, **values, **metrics}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> StudyRow:
+        """The row that `to_json` wrote."""
+        values = {_IN_CODE.get(name, name): value for name, value in values.items() if name != "row"}
+        if cls.metric_names:
+            values["metrics"] = cls.metrics_type(**{name: values.pop(name) for name in cls.metric_names})
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRow(StudyRow):
+    """One head or tuned encoder, trained once, on one evaluation set.
+
+    Attributes:
+        share, noise_kind, noise_rate, head, setting, seed: rest of its place in the grid.
         set_name: of the evaluation set.
         domain: "id" or "ood".
         realised_rate: of the injected noise, in [0, 1].
         num_train: examples the head learned from.
         num_examples: n of the evaluation set.
         metrics: the same names as in `results.jsonl`.
-        entropy_nats: SVE of the features as the head reshapes them; `None` if not asked for.
+        entropy_nats: SVE of the features as the head reshapes them; `None` where it is not requested.
         largest_ratio: LSVR of them.
         fit_s: wall time of the training, its part where heads were trained together.
     """
 
-    cell: str
-    asked: str
-    backbone: str
-    layer: str | None
-    task: str
+    kind = "cell"
+    metric_names = tuple(METRICS)
+
     share: float
     noise_kind: str | None
     noise_rate: float
@@ -68,41 +101,25 @@ class Cell:
     largest_ratio: float | None
     fit_s: float
 
-    def to_json(self) -> dict[str, Any]:
-        """As a line holds it: the metrics stand beside the rest."""
-        values = asdict(self)
-        name, metrics = values.pop("set_name"), values.pop("metrics")
-        return {"row": "cell", "set": name, **values, **metrics}
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Cell:
-        """The row that `to_json` gave."""
-        metrics = {name: float(values.pop(name)) for name in METRICS}
-        return cls(set_name=values.pop("set"), metrics=metrics, **values)
-
-
-@dataclass(frozen=True)
-class Spectrum:
+@dataclass(frozen=True, kw_only=True)
+class SpectrumRow(StudyRow):
     """The spectrum of the features of one evaluation set, as the encoder gives them.
 
     Attributes:
-        cell, asked: as in `Cell`.
-        backbone, layer, task, set_name, domain: which set.
+        set_name, domain: the set.
         num_examples: n.
         singular_values: raw, descending.
-        centred_singular_values: with the mean row taken off.
+        centred_singular_values: with the mean row subtracted.
         entropy_nats, largest_ratio, effective_rank: of the raw ones.
         centred_entropy_nats, centred_largest_ratio, centred_effective_rank: of the centred ones.
         encode_s: key of the features of a whole data set -> seconds the encoder took for it, `None` where
-            they were in the store already. Of the one this set is (a part) of; with the in-domain set also
-            of the training set.
+            they were in the store already. It covers the data set that this set is (a part) of, and with
+            the in-domain set also the training set.
     """
 
-    cell: str
-    asked: str
-    backbone: str
-    layer: str | None
-    task: str
+    kind = "spectrum"
+
     set_name: str
     domain: str
     num_examples: int
@@ -116,25 +133,8 @@ class Spectrum:
     centred_effective_rank: float
     encode_s: dict[str, float | None]
 
-    def to_json(self) -> dict[str, Any]:
-        """As a line holds it."""
-        values = asdict(self)
-        return {"row": "spectrum", "set": values.pop("set_name"), **values}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Spectrum:
-        """The row that `to_json` gave, or that of a first version."""
-        values.pop("pretraining_accuracy", None)  # it is a fact about the encoder
-        num_encoded = values.pop("num_encoded", None)
-        if num_encoded is not None:  # it summed over data sets: equal sums are of the same ones
-            of = f"{values['backbone']} {num_encoded} {values['encode_s']}"
-            values["encode_s"] = {of: values["encode_s"]}
-        return cls(set_name=values.pop("set"), **values)
-
     def card(self, *, is_centred: bool) -> SpectrumCard:
-        """The values as the report's figures take them."""
-        import numpy as np
-
+        """The values as figures of a report take them."""
         values = self.centred_singular_values if is_centred else self.singular_values
         return SpectrumCard(
             num_examples=self.num_examples,
@@ -147,31 +147,28 @@ class Spectrum:
         )
 
 
-@dataclass(frozen=True)
-class DetectionRow:
+@dataclass(frozen=True, kw_only=True)
+class DetectionRow(StudyRow):
     """One detector on the features and given labels of one training set.
 
     Attributes:
-        cell: address of the content.
-        asked: what the recipe says about it.
-        backbone, layer, task, share, noise_kind, noise_rate, detector, seed: place in the grid.
-        method: that was used; of "auto" the one it chose.
+        share, noise_kind, noise_rate, detector, seed: rest of its place in the grid.
+        method: the one used; for "auto" the one it chose.
         num_examples: n of the training set.
         realised_rate: share of labels that are wrong, injected or as they came.
         metrics: over the whole training set.
         wall_s: of the detector alone, with the features in memory.
         cpu_s: of all its threads; other work on the machine adds little to it.
-        notes: what the detector says of its result.
+        notes: the detector's remarks on its result.
         accuracy_all, accuracy_selected, accuracy_relabelled: of a linear probe on the test set, in [0, 1]:
             trained on all labels as given, on those not flagged, and with the suggested label on the
-            flagged. `None` where the recipe does not ask, or fewer than two classes are left.
+            flagged. `None` where the recipe does not request it, or fewer than two classes are left.
     """
 
-    cell: str
-    asked: str
-    backbone: str
-    layer: str | None
-    task: str
+    kind = "detection"
+    metric_names = tuple(one.name for one in fields(DetectionMetrics))
+    metrics_type = DetectionMetrics
+
     share: float
     noise_kind: str | None
     noise_rate: float
@@ -188,27 +185,13 @@ class DetectionRow:
     accuracy_selected: float | None = None
     accuracy_relabelled: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """As a line holds it: the metrics stand beside the rest."""
-        values = asdict(self)
-        metrics = values.pop("metrics")
-        return {"row": "detection", **values, **metrics}
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> DetectionRow:
-        """The row that `to_json` gave."""
-        metrics = DetectionMetrics(**{one.name: values.pop(one.name) for one in fields(DetectionMetrics)})
-        return cls(metrics=metrics, **values)
-
-
-@dataclass(frozen=True)
-class MapRow:
-    """Examples of one set as points in the plane, as one encoder sees them.
+@dataclass(frozen=True, kw_only=True)
+class MapRow(StudyRow):
+    """Examples of one set as points in the plane, from the features of one encoder.
 
     Attributes:
-        cell: address of the content.
-        asked: what the recipe says about it.
-        backbone, layer, task, noise_kind, noise_rate: which encoder, and which labels.
+        noise_kind, noise_rate: of the labels.
         set_name: of the set.
         num_examples: n of the set.
         class_names: of the class ids.
@@ -220,11 +203,8 @@ class MapRow:
         neighbours: m pairs, their places by t-SNE.
     """
 
-    cell: str
-    asked: str
-    backbone: str
-    layer: str | None
-    task: str
+    kind = "map"
+
     noise_kind: str | None
     noise_rate: float
     set_name: str
@@ -239,29 +219,18 @@ class MapRow:
 
     @property
     def map(self) -> FeatureMap:
-        """As it is drawn."""
+        """The map as figures take it."""
         return FeatureMap(
             np.array(self.rows), np.array(self.linear), np.array(self.explained), np.array(self.neighbours)
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """As a line holds it."""
-        values = asdict(self)
-        return {"row": "map", "set": values.pop("set_name"), **values}
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> MapRow:
-        """The row that `to_json` gave."""
-        return cls(set_name=values.pop("set"), **values)
-
-
-@dataclass(frozen=True)
-class CurvatureRow:
-    """Curvature of the loss of one trained head on what it learned from.
+@dataclass(frozen=True, kw_only=True)
+class CurvatureRow(StudyRow):
+    """Curvature of the loss of one trained head on the examples it learned from.
 
     Attributes:
-        cell, asked: as in `MapRow`.
-        backbone, layer, task, share, noise_kind, noise_rate, head, setting, seed: place in the grid.
+        share, noise_kind, noise_rate, head, setting, seed: rest of its place in the grid.
         realised_rate: of the injected noise, in [0, 1].
         num_train: examples the loss is the mean of.
         eigenvalues: the largest of the Hessian, descending; nats per squared unit of the parameters.
@@ -270,11 +239,8 @@ class CurvatureRow:
         num_parameters: p of the head.
     """
 
-    cell: str
-    asked: str
-    backbone: str
-    layer: str | None
-    task: str
+    kind = "curvature"
+
     share: float
     noise_kind: str | None
     noise_rate: float
@@ -290,33 +256,19 @@ class CurvatureRow:
 
     @property
     def curvature(self) -> Curvature:
-        """As it is drawn."""
+        """The curvature as figures take it."""
         return Curvature(
             np.array(self.eigenvalues), self.trace, self.trace_standard_error, self.num_parameters
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """As a line holds it."""
-        return {"row": "curvature", **asdict(self)}
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> CurvatureRow:
-        """The row that `to_json` gave."""
-        return cls(**values)
-
-
-Row = Cell | Spectrum | MapRow | CurvatureRow | DetectionRow
-_KINDS: dict[str, type[Row]] = {
-    "cell": Cell,
-    "spectrum": Spectrum,
-    "map": MapRow,
-    "curvature": CurvatureRow,
-    "detection": DetectionRow,
+_KINDS: dict[str, type[StudyRow]] = {
+    one.kind: one for one in (HeadRow, SpectrumRow, MapRow, CurvatureRow, DetectionRow)
 }
 
 
 class StudyLog:
-    """The rows of a study on disk; opened again, it knows what is there.
+    """The rows of a study on disk; opened again, it knows those that exist.
 
     Args:
         folder: of the study.
@@ -326,53 +278,53 @@ class StudyLog:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / RESULTS
         self.path.touch()
-        self._by_cell: dict[str, Row] = {}
-        self._by_asked: dict[str, Row] = {}
+        self._by_result: dict[str, StudyRow] = {}
+        self._by_request: dict[str, StudyRow] = {}
         for row in read_rows(self.path):
             self._note(row)
         os.truncate(self.path, len(whole_lines(self.path)))  # what a kill cut off
 
     @property
-    def rows(self) -> list[Row]:
-        """The row that counts of each thing that was ever asked."""
-        return list(self._by_asked.values())
+    def rows(self) -> list[StudyRow]:
+        """The row that counts for each request ever made."""
+        return list(self._by_request.values())
 
-    def has(self, cell: str) -> bool:
-        """Whether a cell need not be computed; where data changed back, its old row counts again."""
-        row = self._by_cell.get(cell)
-        if row is not None and self._by_asked[row.asked].cell != cell:
+    def has(self, result_key: str) -> bool:
+        """Whether a row exists; where data changed back, the old row counts again."""
+        row = self._by_result.get(result_key)
+        if row is not None and self._by_request[row.request_key].result_key != result_key:
             self.append([row])
         return row is not None
 
-    def has_asked(self, asked: str) -> bool:
-        """Whether there is a result, of whatever data."""
-        return asked in self._by_asked
+    def has_request(self, request_key: str) -> bool:
+        """Whether a request has a result, of whatever data."""
+        return request_key in self._by_request
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[StudyRow]) -> None:
         """Write rows to disk, all in one."""
         append_lines(self.path, (json.dumps(row.to_json(), allow_nan=False) for row in rows))
         for row in rows:
             self._note(row)
 
-    def _note(self, row: Row) -> None:
-        self._by_cell[row.cell] = row
-        self._by_asked[row.asked] = row
+    def _note(self, row: StudyRow) -> None:
+        self._by_result[row.result_key] = row
+        self._by_request[row.request_key] = row
 
 
-def read_rows(path: str | os.PathLike[str]) -> list[Row]:
-    """All whole rows, in the order they were written; none where there is no file.
+def read_rows(path: str | os.PathLike[str]) -> list[StudyRow]:
+    """All whole rows, in the order they were written; none where the file does not exist.
 
     Raises:
-        DamagedFile: a line that was not cut off by a kill is no row; it is named.
+        DamagedFile: a line is not a row, though no kill cut it off; its number is given.
     """
     file = Path(path)
     if not file.is_file():
         return []
-    rows: list[Row] = []
+    rows: list[StudyRow] = []
     for number, line in enumerate(whole_lines(file).decode(errors="replace").splitlines(), start=1):
         try:
             values = json.loads(line)
-            rows.append(_KINDS[values.pop("row")].from_json(values))
+            rows.append(_KINDS[values["row"]].from_json(_upgraded(values)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFile(
                 f"Line {number} of {str(file)!r} is not a row of a study: {error!r}. Next: delete that line "
@@ -381,7 +333,17 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
     return rows
 
 
-def rows_asked(rows: Iterable[Row], asked: Iterable[str]) -> list[Row]:
-    """The last row of each thing asked, in the order asked; what is not there is left out."""
-    last = {row.asked: row for row in rows}
-    return [last[one] for one in dict.fromkeys(asked) if one in last]
+def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """A line as today's version writes it; spectra of the first version had other fields."""
+    values.pop("pretraining_accuracy", None)  # it is a fact about the encoder
+    num_encoded = values.pop("num_encoded", None)
+    if num_encoded is not None:  # it summed over data sets: equal sums are of the same ones
+        key = f"{values['backbone']} {num_encoded} {values['encode_s']}"
+        values["encode_s"] = {key: values["encode_s"]}
+    return values
+
+
+def requested_rows(rows: Iterable[StudyRow], request_keys: Iterable[str]) -> list[StudyRow]:
+    """The last row of each request, in the order of the requests; those without a row are left out."""
+    last = {row.request_key: row for row in rows}
+    return [last[key] for key in dict.fromkeys(request_keys) if key in last]

@@ -1,4 +1,4 @@
-"""How far a study is and how long it will take: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a study and the time it has left: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from noiseproof.core.progress import stage
 from noiseproof.report.headline import duration
 
-_SAY_EVERY_S = 60.0
+_LINE_EVERY_S = 60.0
 
 
 class Watch:
@@ -35,16 +35,16 @@ class Watch:
     ) -> None:
         self._total, self._bar, self._say, self._clock = total, bar, say, clock
         self._done = 0
-        self._begin = self._said = clock()
+        self._begin = self._last_line = clock()
 
     def advance(self, number: int) -> None:
-        """Count trainings that are done or that turned out not to be possible."""
+        """Count trainings that are done or that failed."""
         self._done += number
         self._total = max(self._total, self._done)  # data that changed make more work than was expected
         self._bar.update(number)
         now = self._clock()
-        if now - self._said >= _SAY_EVERY_S:
-            self._said = now
+        if now - self._last_line >= _LINE_EVERY_S:
+            self._last_line = now
             left_s = (now - self._begin) / max(self._done, 1) * (self._total - self._done)
             self._say(f"{self._done} of {self._total} trainings, about {duration(left_s)} left")
 

@@ -18,7 +18,7 @@ Draws = Mapping[str, np.ndarray]
 
 
 class AbstractAugmentation(ABC):
-    """Numbers first, pixels afterwards."""
+    """Augmentation that draws its random numbers first and changes pixels afterwards."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, num_rows: int) -> Draws:
@@ -46,13 +46,13 @@ class PadCropFlip(AbstractAugmentation):
     use_flip: bool = True
 
     def draw(self, rng: np.random.Generator, num_rows: int) -> Draws:
-        """Shifts down and right, and who is flipped."""
+        """Shifts down and right, and which rows are flipped."""
         shifts = rng.integers(0, 2 * self.padding + 1, size=(num_rows, 2))
         is_flipped = rng.random(num_rows) < (0.5 if self.use_flip else 0.0)
         return {"shift": shifts, "flip": is_flipped}
 
     def apply(self, pixels: UInt8[np.ndarray, "b h w 3"], draws: Draws) -> UInt8[np.ndarray, "b h w 3"]:
-        """Rows and columns are looked up in the padded batch."""
+        """Take shifted rows and columns of the padded batch."""
         num_rows, height, width, _ = pixels.shape
         margin = (self.padding, self.padding)
         padded = np.pad(pixels, ((0, 0), margin, margin, (0, 0)), mode="symmetric")

@@ -20,7 +20,7 @@ Batch = Mapping[str, Tensor]
 
 
 class AbstractBatches(ABC):
-    """Where the loop gets its batches from.
+    """A source of batches for the training loop.
 
     Attributes:
         order: which rows a step sees.

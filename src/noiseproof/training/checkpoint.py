@@ -1,4 +1,4 @@
-"""Where a training stands, in one safetensors file: weights, optimiser state, and counters in its header.
+"""Checkpoint of a training in one safetensors file: weights, optimiser state, and counters in its header.
 
 One file, replaced in one step, so that weights and counters can never be of different steps. There is no
 state of random generators: what a step draws is a function of the seed and its number.
@@ -16,16 +16,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from noiseproof.backbones.weights import under_prefix
 from noiseproof.core import files
-from noiseproof.core.errors import CheckpointMismatch, DamagedFile
+from noiseproof.core.documents import check_schema
+from noiseproof.core.errors import CheckpointMismatch, DamagedFile, OtherSchema
 
 _SCHEMA = 1
-_MODEL, _OPTIMIZER, _GROUP, _COMPANION = "model/", "optimizer/", "group/", "companion/"
+_START_AGAIN = "delete it to start again from step 0, or give another --out"
+_MODEL, _OPTIMIZER, _GROUP, _STATEFUL = "model/", "optimizer/", "group/", "companion/"
 
 
 @runtime_checkable
-class Companion(Protocol):
-    """What learns beside the model and is saved with it: an `nn.Module` has the first two already."""
+class Stateful(Protocol):
+    """What learns beside the model and is saved with it; an `nn.Module` has the first two methods."""
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """Everything that its next step depends on."""
@@ -45,7 +48,7 @@ def write_checkpoint(
     step: int,
     identity: Mapping[str, Any],
     scaler: Mapping[str, float] | None = None,
-    companions: Mapping[str, Companion] | None = None,
+    stateful: Mapping[str, Stateful] | None = None,
 ) -> None:
     """Replace the file at `path`.
 
@@ -54,14 +57,14 @@ def write_checkpoint(
         model: the bare one, not its parallel wrapper.
         optimizer: of its parameters.
         step: how many steps are done.
-        identity: what the training is; only the same may go on from here.
+        identity: of the training; only the same may resume from here.
         scaler: state of the loss scaling of float16.
-        companions: what else learned, by a name without a slash.
+        stateful: objects that learn beside the model, by a name without a slash.
     """
     tensors = {f"{_MODEL}{name}": value.detach() for name, value in model.state_dict().items()}
-    for title, companion in (companions or {}).items():
-        for name, value in companion.state_dict().items():
-            tensors[f"{_COMPANION}{title}/{name}"] = value.detach()
+    for title, each in (stateful or {}).items():
+        for name, value in each.state_dict().items():
+            tensors[f"{_STATEFUL}{title}/{name}"] = value.detach()
     moments, numbers = optimizer_state(optimizer)
     tensors |= {f"{_OPTIMIZER}{place}": value for place, value in moments.items()}
     groups = [
@@ -80,7 +83,7 @@ def write_checkpoint(
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What an optimiser remembers of each parameter, by "index/name": tensors, and plain numbers."""
+    """State of an optimiser by "index/name" of the parameter: tensors, and plain numbers."""
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
     for index, values in optimizer.state_dict()["state"].items():
@@ -94,7 +97,7 @@ def restore_optimizer(
     remembered: Mapping[str, Any],
     groups: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
-    """Give an optimiser back what it remembered.
+    """Restore the state of an optimiser.
 
     Args:
         optimizer: of the same parameters in the same order.
@@ -117,12 +120,12 @@ def read_checkpoint(
     optimizer: torch.optim.Optimizer,
     *,
     identity: Mapping[str, Any],
-    companions: Mapping[str, Companion] | None = None,
+    stateful: Mapping[str, Stateful] | None = None,
 ) -> tuple[int, dict[str, float]]:
-    """Put a training back to where it stood.
+    """Restore a training from its checkpoint.
 
     Returns:
-        How many steps are done, and the state of the loss scaling.
+        Number of steps done, and the state of the loss scaling.
 
     Raises:
         CheckpointMismatch: it is of a training with other settings or another model; they are named.
@@ -131,50 +134,47 @@ def read_checkpoint(
     header, tensors = _read(path)
     _check_identity(path, header["identity"], json.loads(json.dumps(identity)))
     try:
-        model.load_state_dict(below(_MODEL, tensors))
-        for title, companion in (companions or {}).items():
-            companion.load_state_dict(below(f"{_COMPANION}{title}/", tensors))
+        model.load_state_dict(under_prefix(tensors, _MODEL))
+        for title, each in (stateful or {}).items():
+            each.load_state_dict(under_prefix(tensors, f"{_STATEFUL}{title}/"))
     except RuntimeError as error:
         raise CheckpointMismatch(
             f"The checkpoint {str(path)!r} does not fit the model: {error}. Next: give another --out."
         ) from error
     groups = [dict(group) for group in header["groups"]]
-    for place, value in below(_GROUP, tensors).items():
+    for place, value in under_prefix(tensors, _GROUP).items():
         index, _, name = place.partition("/")
         groups[int(index)][name] = value
-    restore_optimizer(optimizer, below(_OPTIMIZER, tensors) | header["numbers"], groups)
+    restore_optimizer(optimizer, under_prefix(tensors, _OPTIMIZER) | header["numbers"], groups)
     return int(header["step"]), header.get("scaler", {})
-
-
-def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The entries under a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["noiseproof"])
+            check_schema(header, _SCHEMA, source=str(path), next_step=_START_AGAIN)
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except OtherSchema:
+        raise
     except (SafetensorError, json.JSONDecodeError, KeyError, OSError) as error:
         raise DamagedFile(
-            f"The checkpoint {str(path)!r} cannot be read ({error}). Next: delete it to start again from "
-            "step 0, or give another --out."
+            f"The checkpoint {str(path)!r} cannot be read ({error}). Next: {_START_AGAIN}."
         ) from error
 
 
-def _check_identity(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    differing = sorted(key for key in found.keys() | asked.keys() if found.get(key) != asked.get(key))
+def _check_identity(path: Path, found: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    differing = sorted(key for key in found.keys() | ours.keys() if found.get(key) != ours.get(key))
     if differing:
-        said = "; ".join(f"{key} was {found.get(key)!r} and is {asked.get(key)!r}" for key in differing[:6])
+        listed = "; ".join(f"{key} was {found.get(key)!r} and is {ours.get(key)!r}" for key in differing[:6])
         raise CheckpointMismatch(
-            f"The checkpoint {str(path)!r} is of a training with other settings: {said}. Next: repeat the "
+            f"The checkpoint {str(path)!r} is of a training with other settings: {listed}. Next: repeat the "
             "settings to go on, or give another --out to start anew."
         )
 
 
 def _restore_layouts(optimizer: torch.optim.Optimizer) -> None:
-    """Moments as their parameters lie in memory: a norm summed in another order has other last bits."""
+    """Give moments the layout of their parameters: sums in another order have other last bits."""
     for parameter, values in optimizer.state.items():
         for name, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
@@ -182,5 +182,5 @@ def _restore_layouts(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _own_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """safetensors wants rows in order; a channels-last weight keeps its numbers and loses its layout."""
+    """Contiguous copies, as safetensors wants; channels-last weights lose their layout only."""
     return {name: value.contiguous().cpu() for name, value in tensors.items()}

@@ -1,4 +1,4 @@
-"""The one loop for whole networks: steps, schedule, accumulation, mixed precision, exact resume."""
+"""The training loop for whole networks: steps, schedule, accumulation, mixed precision, exact resume."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from noiseproof.core.errors import BadData, invalid, missing_extra
 from noiseproof.core.progress import stage
 from noiseproof.core.rng import isolated
 from noiseproof.training.batches import AbstractBatches, Batch
-from noiseproof.training.checkpoint import Companion, read_checkpoint, write_checkpoint
+from noiseproof.training.checkpoint import Stateful, read_checkpoint, write_checkpoint
 from noiseproof.training.order import Share
 from noiseproof.training.schedule import learning_rate_factor
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
-COLUMNS = ("step", "loss", "learning_rate", "wall_s")  # of the log; what companions say comes on top
+COLUMNS = ("step", "loss", "learning_rate", "wall_s")  # of the log; facts of stateful losses come on top
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 Loss = Callable[[nn.Module, Batch], Tensor]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How the steps of a training go.
+class TrainingSchedule:
+    """Number of steps, learning rate, precision, and how often something is written.
 
     Attributes:
         num_steps: optimiser steps.
@@ -43,7 +43,7 @@ class Plan:
         seed: of everything a step draws from global generators.
         checkpoint_steps: steps between checkpoints, which is what an interruption can cost.
         log_steps: steps between lines of the log.
-        look_steps: steps between looks at the model (see `train`); `None` looks at the end only.
+        eval_steps: steps between evaluations (see `train`); `None` evaluates at the end only.
     """
 
     num_steps: int
@@ -54,16 +54,16 @@ class Plan:
     seed: int = 0
     checkpoint_steps: int = 500
     log_steps: int = 50
-    look_steps: int | None = None
+    eval_steps: int | None = None
     is_constant: bool = False
 
     def is_end_of(self, steps: int | None, done: int) -> bool:
-        """Whether after so many steps something is due that comes every `steps` and at the end."""
+        """Whether something that happens every `steps` steps and at the end is due after `done` steps."""
         return done == self.num_steps or (steps is not None and done % steps == 0)
 
 
 def accelerator_for(precision: str) -> Any:
-    """The process group and mixed precision as `accelerate` finds them.
+    """Process group and mixed precision, as `accelerate` finds them.
 
     Raises:
         MissingExtra: accelerate is not installed.
@@ -78,7 +78,7 @@ def accelerator_for(precision: str) -> Any:
     except ModuleNotFoundError as error:
         raise missing_extra(error.name or "accelerate", "pretrain", "Training a whole network") from error
     AcceleratorState._reset_state()  # one process may train twice, with another precision the second time
-    # Without being told, accelerate takes the processes of a machine without accelerators for strangers.
+    # By default accelerate does not group the processes of a machine without accelerators.
     return Accelerator(mixed_precision=PRECISIONS[precision], cpu=not has_device)
 
 
@@ -88,17 +88,17 @@ def train(
     loss: Loss,
     optimizer: torch.optim.Optimizer,
     *,
-    plan: Plan,
+    schedule: TrainingSchedule,
     accelerator: Any,
     folder: Path,
     identity: Mapping[str, Any],
-    look: Callable[[int], None] | None = None,
-    companions: Mapping[str, Companion] | None = None,
+    on_eval: Callable[[int], None] | None = None,
+    stateful: Mapping[str, Stateful] | None = None,
     quiet: bool = False,
 ) -> None:
     """Train `model` in place.
 
-    Killed at any step, the same call goes on from the last checkpoint in `folder` and ends, on a CPU, with
+    Killed at any step, the same call resumes from the last checkpoint in `folder` and ends, on a CPU, with
     the same bytes. Under `accelerate launch` or `torchrun` every process takes its share of each batch.
 
     Args:
@@ -107,14 +107,15 @@ def train(
         loss: (model, batch) -> mean loss of the batch. It calls the model it is given: in parallel training
             that is the wrapper which averages gradients. A value that needs no gradient skips the step.
         optimizer: of the model's parameters; each group's learning rate is the highest of the schedule.
-        plan: how the steps go.
+        schedule: of the steps.
         accelerator: of `accelerator_for`.
         folder: of checkpoint and log.
-        identity: JSON values that say what this training is; a checkpoint of another is refused.
-        look: called with the number of steps done, e.g. to validate. A checkpoint follows each look, so that
-            after a kill a look is either repeated or its step is never seen again. It must leave the model,
-            its mode and the global generators as they were.
-        companions: what the loss learns beside the model; part of every checkpoint, its facts of the log.
+        identity: JSON values that identify this training; a checkpoint of another is refused.
+        on_eval: called with the number of steps done, e.g. to validate. A checkpoint follows each call, so
+            that after a kill it is either repeated or its step is never reached again. It must leave the
+            model, its mode and the global generators as they were.
+        stateful: objects that learn beside the model, such as a loss; every checkpoint has their state, the
+            log their facts.
         quiet: no progress bar.
 
     Raises:
@@ -123,48 +124,50 @@ def train(
         BadData: the loss or a weight became NaN or infinite, in whichever process; all of them raise.
     """
     share = Share(accelerator.process_index, accelerator.num_processes)
-    _check_division(batches.order.batch_size, share.world, plan.accumulation)
+    _check_division(batches.order.batch_size, share.world, schedule.accumulation)
     peaks = [float(group["lr"]) for group in optimizer.param_groups]
-    begin, scaling = _resumed(folder / CHECKPOINT, model, optimizer, identity, companions)
+    begin, scaling = _resumed(folder / CHECKPOINT, model, optimizer, identity, stateful)
     bare, bare_optimizer = model, optimizer
     model, optimizer = accelerator.prepare(model, optimizer)
     if scaling:
         accelerator.scaler.load_state_dict(scaling)
     log = _Log(folder / LOG, begin, is_writer=accelerator.is_main_process)
-    with stage("Training", total=plan.num_steps - begin, unit="step", quiet=quiet or share.rank > 0) as bar:
-        for step, batch in enumerate(batches.iterate(range(begin, plan.num_steps), share), start=begin):
-            factor = _rate_factor(plan, step)
+    with stage(
+        "Training", total=schedule.num_steps - begin, unit="step", quiet=quiet or share.rank > 0
+    ) as bar:
+        for step, batch in enumerate(batches.iterate(range(begin, schedule.num_steps), share), start=begin):
+            factor = _rate_factor(schedule, step)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
-            with isolated(plan.seed, "step", step, share.rank):
-                value = _step(accelerator, model, optimizer, loss, batch, plan)
+            with isolated(schedule.seed, "step", step, share.rank):
+                value = _step(accelerator, model, optimizer, loss, batch, schedule)
             done = step + 1
-            if plan.is_end_of(plan.log_steps, done):
+            if schedule.is_end_of(schedule.log_steps, done):
                 facts = {
-                    key: fact for each in (companions or {}).values() for key, fact in each.facts().items()
+                    key: fact for each in (stateful or {}).values() for key, fact in each.facts().items()
                 }
                 log.write(done, _checked(accelerator.reduce(value, "mean"), step), peaks[0] * factor, facts)
-            is_look = look is not None and plan.is_end_of(plan.look_steps, done)
-            if is_look or plan.is_end_of(plan.checkpoint_steps, done):
+            is_eval = on_eval is not None and schedule.is_end_of(schedule.eval_steps, done)
+            if is_eval or schedule.is_end_of(schedule.checkpoint_steps, done):
                 _checked(accelerator.reduce(value, "mean"), step)
                 _check_weights(accelerator, bare, step)
-                if look is not None and is_look:
-                    look(done)
+                if on_eval is not None and is_eval:
+                    on_eval(done)
                 if accelerator.is_main_process:
                     scaler = None if accelerator.scaler is None else accelerator.scaler.state_dict()
                     write_checkpoint(
                         folder / CHECKPOINT, bare, bare_optimizer, step=done, identity=identity,
-                        scaler=scaler, companions=companions,
+                        scaler=scaler, stateful=stateful,
                     )  # fmt: skip
             bar.update()
     accelerator.wait_for_everyone()
     accelerator.unwrap_model(bare, keep_fp32_wrapper=False)  # else it would go on in mixed precision
 
 
-def _rate_factor(plan: Plan, step: int) -> float:
-    if plan.is_constant:
+def _rate_factor(schedule: TrainingSchedule, step: int) -> float:
+    if schedule.is_constant:
         return 1.0
-    return learning_rate_factor(step, num_steps=plan.num_steps, warmup_steps=plan.warmup_steps)
+    return learning_rate_factor(step, num_steps=schedule.num_steps, warmup_steps=schedule.warmup_steps)
 
 
 def _resumed(
@@ -172,32 +175,34 @@ def _resumed(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     identity: Mapping[str, Any],
-    companions: Mapping[str, Companion] | None,
+    stateful: Mapping[str, Stateful] | None,
 ) -> tuple[int, dict[str, float]]:
-    """Where to begin, and the state of the loss scaling there; a fresh start without a checkpoint."""
+    """First step and state of the loss scaling; 0 and nothing without a checkpoint."""
     if not path.exists():
         return 0, {}
-    return read_checkpoint(path, model, optimizer, identity=identity, companions=companions)
+    return read_checkpoint(path, model, optimizer, identity=identity, stateful=stateful)
 
 
-def _step(accelerator: Any, model: nn.Module, optimizer: Any, loss: Loss, batch: Batch, plan: Plan) -> Tensor:
+def _step(
+    accelerator: Any, model: nn.Module, optimizer: Any, loss: Loss, batch: Batch, schedule: TrainingSchedule
+) -> Tensor:
     """One optimiser step; the mean loss of this process's share, detached."""
     total = torch.zeros((), device=accelerator.device)
     is_learned = False
-    for part, chunk in enumerate(_parts(batch, plan.accumulation)):
-        is_last = part == plan.accumulation - 1
+    for part, chunk in enumerate(_parts(batch, schedule.accumulation)):
+        is_last = part == schedule.accumulation - 1
         waiting: AbstractContextManager[Any] = nullcontext() if is_last else accelerator.no_sync(model)
         on_device = {name: value.to(accelerator.device) for name, value in chunk.items()}
         with waiting:
-            value = loss(model, on_device) / plan.accumulation  # in float32: the model's outputs are cast
+            value = loss(model, on_device) / schedule.accumulation  # in float32: the model's outputs are cast
             if value.requires_grad:
                 accelerator.backward(value)
                 is_learned = True
         total += value.detach()
     if not is_learned:
         return total
-    if plan.max_grad_norm is not None:
-        accelerator.clip_grad_norm_(model.parameters(), plan.max_grad_norm)
+    if schedule.max_grad_norm is not None:
+        accelerator.clip_grad_norm_(model.parameters(), schedule.max_grad_norm)
     optimizer.step()
     optimizer.zero_grad()
     return total
@@ -228,7 +233,7 @@ _WHAT_HELPS = (
 
 
 def _checked(value: Tensor, step: int) -> float:
-    """The loss of all processes as a number, so that all of them stop where it is none."""
+    """Mean loss of all processes; all of them raise when it is not finite."""
     number = float(value)
     if not math.isfinite(number):
         raise BadData(
@@ -239,7 +244,7 @@ def _checked(value: Tensor, step: int) -> float:
 
 
 def _check_weights(accelerator: Any, model: nn.Module, step: int) -> None:
-    """A loss may be finite and its gradient not; such weights must not take the place of good ones."""
+    """Raise before broken weights replace a good checkpoint: a finite loss may have an infinite gradient."""
     broken = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
     number = torch.tensor(float(len(broken)), device=accelerator.device)
     if float(accelerator.reduce(number, "sum")):
@@ -251,7 +256,7 @@ def _check_weights(accelerator: Any, model: nn.Module, step: int) -> None:
 
 
 class _Log:
-    """A JSON line per logged step; lines after the checkpoint are dropped when a training goes on."""
+    """A JSON line per logged step; lines after the checkpoint are dropped when a training resumes."""
 
     def __init__(self, path: Path, begin: int, *, is_writer: bool) -> None:
         self._path, self._is_writer = path, is_writer
@@ -269,5 +274,5 @@ class _Log:
 
 
 def logged(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log, without one that a kill cut short; none where there is no log."""
+    """Lines of a log, without one that a kill cut short; empty without a log."""
     return [json.loads(line) for line in files.whole_lines(path).splitlines()] if path.exists() else []

@@ -1,4 +1,4 @@
-"""What networks say of images, and what they want to see."""
+"""Outputs of networks on images, and the normalisation they expect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Images = Iterable[Float[Tensor, "b 3 h w"]]
 
 
 def outputs(model: nn.Module, call: Callable[[Tensor], Tensor], images: Images) -> Float[np.ndarray, "n d"]:
-    """What `call` says of every image, the model in evaluation mode and float32.
+    """Outputs of `call` on every image, with the model in evaluation mode and float32.
 
     Args:
         model: left in the mode it was in.
@@ -33,7 +33,7 @@ def outputs(model: nn.Module, call: Callable[[Tensor], Tensor], images: Images) 
 
 
 def normaliser(model: Any) -> Normaliser:
-    """Mean and standard deviation that this timm model goes with."""
+    """Normalisation that this timm model was trained with."""
     from timm.data import resolve_model_data_config
 
     config = resolve_model_data_config(model)
@@ -41,5 +41,5 @@ def normaliser(model: Any) -> Normaliser:
 
 
 def pooled(model: Any) -> Callable[[Tensor], Tensor]:
-    """The input of the classifier, which is what the model is as a backbone."""
+    """The input of the classifier: the features of the model as a backbone."""
     return lambda images: model.forward_head(model.forward_features(images), pre_logits=True)

@@ -1,4 +1,4 @@
-"""Which examples a step sees: a function of seed and step alone, so that a run resumes exactly."""
+"""Order of examples: the rows of a step depend on seed and step alone, so that a run resumes exactly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from noiseproof.core.rng import stream
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of every batch this process computes.
+    """The part of every batch that this process computes.
 
     Attributes:
         rank: number of the process.

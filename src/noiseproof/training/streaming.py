@@ -105,7 +105,7 @@ class StreamBatches(AbstractBatches):
 
 
 def stream_images(dataset: records.Dataset, transform: Transform, normalise: Normaliser) -> Iterator[Tensor]:
-    """All images in order, for an evaluation, in blocks."""
+    """Blocks of all images in order, for an evaluation."""
     source = _Keyed(dataset, transform.for_evaluation(), 0)
     keys = [[(0, place, 0, row) for place, row in enumerate(rows)] for rows in _in_blocks(len(dataset))]
     loader = DataLoader(source, batch_sampler=keys, num_workers=transform.workers, collate_fn=_stacked)
@@ -121,7 +121,7 @@ def _in_blocks(number: int) -> Iterator[range]:
 @final
 @dataclass(frozen=True)
 class _Keys:
-    """Of each step, (step, place in the whole batch, view, row) for every image of this process."""
+    """For each step, (step, place in the whole batch, view, row) of every image of this process."""
 
     batches: StreamBatches
     steps: range

@@ -2,7 +2,7 @@
 
 Source: Chen, Kornblith et al. 2020, arXiv:2002.05709v3, Appendix A and B.9 (CIFAR-10: no blur).
 Differs: the order of the four colour changes is drawn once per batch, not per image; bicubic interpolation
-looks at 4 x 4 pixels without a filter against aliasing (a crop is only ever enlarged).
+uses 4 x 4 pixels without a filter against aliasing (a crop is only ever enlarged).
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _boxes(rng: np.random.Generator, num_rows: int, least_scale: float) -> Float
 def _cropped(
     images: Float[Tensor, "b 3 h w"], box: Float[Tensor, "b 4"], is_flipped: Tensor
 ) -> Float[Tensor, "b 3 h w"]:
-    """The boxes enlarged to the whole image, bicubic; mirrored where asked."""
+    """Crops enlarged to the whole image, bicubic; mirrored where `is_flipped`."""
     left, top, width, height = box.unbind(dim=1)
     # grid_sample counts from -1 (left edge) to 1 (right edge).
     shift_x, shift_y = 2 * left + width - 1, 2 * top + height - 1
@@ -152,7 +152,7 @@ def _blended(
 
 
 def grey(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
-    """Luma."""
+    """Luma of each pixel."""
     weights = torch.tensor(_GREY, dtype=images.dtype, device=images.device)
     return (images * weights[:, None, None]).sum(dim=1, keepdim=True)
 

@@ -14,7 +14,7 @@ WIDTH = 64
 
 
 class Adapter(nn.Module):
-    r"""$h \mapsto h + W_2\,\mathrm{ReLU}(W_1\,\mathrm{LN}(h))$ of what an MLP says, as a hook of that MLP.
+    r"""$h \mapsto h + W_2\,\mathrm{ReLU}(W_1\,\mathrm{LN}(h))$ on the output of an MLP, as a hook of it.
 
     $W_2$ starts from zero, so the network is the same at first.
 
@@ -38,13 +38,13 @@ class Adapter(nn.Module):
             nn.init.zeros_(zero)
 
     def forward(self, rows: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """What is added."""
+        """The rows that are added."""
         return self.up(self.activation(self.down(self.norm(rows))))
 
-    def add(self, mlp: nn.Module, args: tuple[Any, ...], said: Tensor) -> Tensor:
+    def add(self, mlp: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """A forward hook."""
         del mlp, args
-        return said + self(said)
+        return output + self(output)
 
 
 def add_adapters(tower: Tower, bottleneck: int) -> nn.Module:

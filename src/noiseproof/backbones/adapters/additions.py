@@ -26,7 +26,7 @@ SIZES: dict[str, int | None] = {
 
 @dataclass(frozen=True)
 class Addition:
-    """What is put into a frozen tower.
+    """Parameters that are put into a frozen tower.
 
     Attributes:
         name: a key of `SIZES`.
@@ -38,12 +38,12 @@ class Addition:
 
     @property
     def is_merged(self) -> bool:
-        """Whether it is written into the weights in the end; others stay beside them."""
+        """Whether it is merged into the weights after training; others stay beside them."""
         return self.size is None
 
     @property
     def text(self) -> str:
-        """As users write it."""
+        """The addition as users write it."""
         return self.name if self.size is None else f"{self.name}:{self.size}"
 
     def to_json(self) -> dict[str, Any]:
@@ -91,10 +91,9 @@ def has_additions(network: Any) -> bool:
 
 
 def _added(tower: Tower, addition: Addition) -> nn.Module | None:
-    if addition.name == "ssf":
+    if addition.size is None:
         add_scale_shift(tower)
         return None
-    assert addition.size is not None
     if addition.name == "adapter":
         return add_adapters(tower, addition.size)
     return add_prompts(tower, addition.size, is_deep=addition.name == "vpt-deep")

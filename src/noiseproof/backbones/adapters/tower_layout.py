@@ -1,4 +1,4 @@
-"""What additions have to know of an image tower, for each family of towers once."""
+"""Layout of image towers for additions, one function per family of towers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Tower:
-    """Where things are in an image tower.
+    """Blocks and dimensions of an image tower.
 
     Attributes:
         family: for people, e.g. "VisionTransformer of timm".
@@ -153,7 +153,7 @@ def _height(size: Any) -> int:
 
 
 def has_blocks(network: Any) -> bool:
-    """Whether it is a transformer that additions know."""
+    """Whether a network is a transformer that additions support."""
     try:
         return bool(tower_of(network).blocks)
     except InvalidArgument:

@@ -37,12 +37,12 @@ class PromptTokens(nn.Module):
         shape = (len(seen), -1, -1) if self._axis == 1 else (-1, seen.shape[1], -1)
         return torch.cat([seen, tokens.expand(shape)], dim=self._axis), *others
 
-    def drop(self, block: nn.Module, args: tuple[Any, ...], said: Any) -> Any:
+    def drop(self, block: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         """A forward hook: (b, t + p, d) -> (b, t, d)."""
         del block, args
-        if isinstance(said, tuple):  # blocks of older transformers
-            return self._shortened(said[0]), *said[1:]
-        return self._shortened(said)
+        if isinstance(output, tuple):  # blocks of older transformers
+            return self._shortened(output[0]), *output[1:]
+        return self._shortened(output)
 
     def _shortened(self, rows: Tensor) -> Tensor:
         return rows.narrow(self._axis, 0, rows.shape[self._axis] - len(self.tokens))

@@ -1,4 +1,4 @@
-"""Which column of a table is what: named by the user, or found by its name when only one fits."""
+"""Roles of the columns of a table: named by the user, or found by name when only one fits."""
 
 from __future__ import annotations
 
@@ -46,13 +46,40 @@ def choose_columns(schema: pa.Schema, request: Request) -> Columns:
         BadData: none or several columns fit by name; the columns and the option are listed.
     """
     for option in ("label", "image", "text", "clean_label"):
-        asked = getattr(request, option)
-        if asked is not None and asked not in schema.names:
-            raise unknown_name(f"column in `{option}` of {request.name!r}:", asked, schema.names)
-    label = request.label or _only(_named(schema, LABEL_NAMES), schema, "label", "label", request.name)
+        _check_exists(getattr(request, option), schema, option, request.name)
+    label = find_column(schema, request.label, LABEL_NAMES, option="label", owner=request.name)
     content, kind = _content(schema, request)
-    ids = _named(schema, ID_NAMES)
-    return Columns(label, content, kind, request.clean_label, ids[0] if ids else None)
+    return Columns(label, content, kind, request.clean_label, id_column(schema))
+
+
+def id_column(schema: pa.Schema) -> str | None:
+    """The column of the ids, if the table has one."""
+    return next(iter(_named(schema, ID_NAMES)), None)
+
+
+def find_column(
+    schema: pa.Schema, named: str | None, usual: Sequence[str], *, option: str, owner: str
+) -> str:
+    """The column that the user named, else the only one with a usual name.
+
+    Args:
+        schema: of the table.
+        named: the user's choice.
+        usual: names to search for, capitals or not.
+        option: where the user names the column, for messages.
+        owner: name of the table, for messages.
+
+    Raises:
+        UnknownName: there is no column of the name given.
+        BadData: none or several columns have a usual name.
+    """
+    _check_exists(named, schema, option, owner)
+    return named or _only(_named(schema, usual), schema, option, option, owner)
+
+
+def _check_exists(named: str | None, schema: pa.Schema, option: str, owner: str) -> None:
+    if named is not None and named not in schema.names:
+        raise unknown_name(f"column in `{option}` of {owner!r}:", named, schema.names)
 
 
 def declared_classes(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
@@ -99,11 +126,11 @@ def _named(schema: pa.Schema, names: Sequence[str]) -> list[str]:
 def _only(found: list[str], schema: pa.Schema, what: str, option: str, owner: str) -> str:
     if len(found) == 1:
         return found[0]
-    said = (
+    problem = (
         f"several columns that may be the {what} ({', '.join(found)})"
         if found
         else f"no obvious {what} column"
     )
     raise BadData(
-        f"{owner!r} has {said}. Its columns: {', '.join(schema.names)}. Next: name one with `{option}`."
+        f"{owner!r} has {problem}. Its columns: {', '.join(schema.names)}. Next: name one with `{option}`."
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.formats.image_lists import listed_images
 from noiseproof.data.request import Request
 
@@ -21,7 +21,7 @@ IMAGE_SUFFIXES = (
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 
 
-def open_folder(address: str, request: Request, *, only: Collection[str] | None = None) -> Dataset:
+def open_folder(address: str, request: Request, *, only: Collection[str] | None = None) -> LabelledDataset:
     """Images under one folder per class; folders inside a class folder are searched too.
 
     Classes are the folder names, sorted; examples are sorted by path; ids are paths relative to the
@@ -29,7 +29,7 @@ def open_folder(address: str, request: Request, *, only: Collection[str] | None 
 
     Args:
         address: path of the folder.
-        request: what the user asked for.
+        request: of the user.
         only: classes to open; all of them if not given.
 
     Raises:

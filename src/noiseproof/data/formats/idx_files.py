@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.core.records import Dataset
-from noiseproof.data.examples import Examples, PixelReader, as_image
+from noiseproof.core.records import LabelledDataset
+from noiseproof.data.examples import LazyExamples, PixelReader, as_image
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.request import Request
@@ -23,7 +23,7 @@ _FASHION = (
 )  # fmt: skip
 
 
-def open_idx(address: str, request: Request) -> Dataset:
+def open_idx(address: str, request: Request) -> LabelledDataset:
     """Grey images `<address>-images-idx3-ubyte` and class ids `<address>-labels-idx1-ubyte`, or their .gz.
 
     The last part of the address is what the names of the files begin with; `test` also finds `t10k`.
@@ -45,10 +45,10 @@ def open_idx(address: str, request: Request) -> Dataset:
         )
     ids = row_ids(path.name, len(pixels))
     reader = PixelReader(pixels)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
+        examples=LazyExamples(reader, ids, request.name, as_image),
         ids=ids,
         given_labels=labels,
         class_names=_class_names(path, labels),
@@ -63,7 +63,7 @@ def _find(path: Path, ending: str, owner: str) -> Path:
         if place.is_file():
             return place
     raise MissingFile(
-        f"{owner!r} has no file {str(places[0])!r}; looked for: {', '.join(p.name for p in places)}. "
+        f"{owner!r} has no file {str(places[0])!r}; searched: {', '.join(p.name for p in places)}. "
         "Next: name the folder and what its files begin with, e.g. "
         "idx:/usr/share/datasets/fashion-mnist/train."
     )
@@ -81,13 +81,13 @@ def _read(path: Path, *, rank: int) -> np.ndarray:
     if len(content) < head or content[:4] != bytes((0, 0, _UINT8, rank)):
         raise BadData(
             f"{str(path)!r} begins with {content[:4].hex(' ')!r}; allowed: an IDX file of bytes with {rank} "
-            f"axes, '00 00 08 {rank:02x}'. Next: check that the file is what its name says."
+            f"axes, '00 00 08 {rank:02x}'. Next: check that the file fits its name."
         )
     shape = struct.unpack(f">{rank}I", content[4:head])
     expected = int(np.prod(shape, dtype=np.int64))
     if len(content) - head != expected:
         raise BadData(
-            f"{str(path)!r} holds {len(content) - head} values; its head says "
+            f"{str(path)!r} holds {len(content) - head} values; its header promises "
             f"{' x '.join(map(str, shape))} = {expected}. Next: fetch it again."
         )
     return np.frombuffer(content, np.uint8, offset=head).reshape(shape)

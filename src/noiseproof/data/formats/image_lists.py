@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels, one_to_one
-from noiseproof.data.examples import CellReader, Examples, FileReader, as_image
+from noiseproof.data.examples import CellReader, FileReader, LazyExamples, as_image
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.request import Request
 
 
-def open_list(address: str, request: Request) -> Dataset:
+def open_list(address: str, request: Request) -> LabelledDataset:
     """A .txt file; paths are relative to its folder and may have spaces, the class id is the last word.
 
     Classes are called by the folder their images lie in, where each class has one of its own, else by their
@@ -44,14 +44,14 @@ def listed_images(
     folder: Path,
     *,
     clean_labels: np.ndarray | None = None,
-) -> Dataset:
+) -> LabelledDataset:
     """The data set of image files that a list names.
 
     Args:
         paths: n of them, relative to `folder`; also the ids.
         labels: n class ids.
         class_names: k names.
-        request: what the user asked for.
+        request: of the user.
         folder: where the images are.
         clean_labels: n class ids, where the truth is known.
 
@@ -62,10 +62,10 @@ def listed_images(
     ids = np.array(paths)
     check_unique_ids(ids, request.name)
     reader = FileReader(CellReader(paths), folder)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
+        examples=LazyExamples(reader, ids, request.name, as_image),
         ids=ids,
         given_labels=np.asarray(labels, np.int64),
         class_names=tuple(class_names),
@@ -114,7 +114,7 @@ def list_lines(path: Path, owner: str, *, origin: str) -> list[tuple[int, str]]:
         origin: what the file comes with, for messages.
 
     Raises:
-        MissingFile: the file is absent; it is said where it comes from.
+        MissingFile: the file does not exist; the message has its origin.
         BadData: it is no text, or empty.
     """
     try:

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
-from noiseproof.data.examples import AbstractReader, Examples, FileReader, as_image, as_text
+from noiseproof.data.examples import AbstractReader, FileReader, LazyExamples, as_image, as_text
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
 from noiseproof.data.request import Request
@@ -22,14 +22,14 @@ from noiseproof.data.request import Request
 
 @dataclass(frozen=True)
 class Table:
-    """How to get at a table of any format.
+    """A table of any format.
 
     Attributes:
         schema: its columns.
         num_rows: n.
-        column: reads one whole column; asked for labels and ids only.
-        cells: reads one column cell by cell; asked for the images or texts.
-        folder: what paths in the table are relative to.
+        column: reads one whole column; used for labels and ids only.
+        cells: reads one column cell by cell; used for images and texts.
+        folder: base of relative paths in the table.
         stem: its short name, from which ids are made.
     """
 
@@ -41,7 +41,7 @@ class Table:
     stem: str
 
 
-def table_dataset(table: Table, request: Request) -> Dataset:
+def table_dataset(table: Table, request: Request) -> LabelledDataset:
     """The data set that a table holds.
 
     Ids come from a column `example_id` or `id`, else from paths of images where no two are alike, else they
@@ -58,10 +58,10 @@ def table_dataset(table: Table, request: Request) -> Dataset:
     labels, class_names = labels_of(table, columns, request.name)
     ids = ids_of(table, columns, request.name)
     reader = _reader(table, columns, request.name)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind=columns.kind,
-        examples=Examples(reader, ids, request.name, as_image if columns.kind == "image" else as_text),
+        examples=LazyExamples(reader, ids, request.name, as_image if columns.kind == "image" else as_text),
         ids=ids,
         given_labels=labels[columns.label],
         class_names=class_names,
@@ -95,9 +95,9 @@ def _reader(table: Table, columns: Columns, owner: str) -> AbstractReader:
 
 
 def labels_of(table: Table, columns: Columns, owner: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Class ids of every label column that was asked for, and the class names."""
-    asked = dict.fromkeys(filter(None, (columns.label, columns.clean_label)))
-    values = {column: table.column(column) for column in asked}
+    """Class ids of every requested label column, and the class names."""
+    requested = dict.fromkeys(filter(None, (columns.label, columns.clean_label)))
+    values = {column: table.column(column) for column in requested}
     names = _class_names(table, columns.label)
     declared = declared_classes(table.schema, columns.label)
     if declared is not None:
@@ -108,7 +108,7 @@ def labels_of(table: Table, columns: Columns, owner: str) -> tuple[dict[str, np.
 
 
 def _class_names(table: Table, label: str) -> dict[Key, str] | None:
-    """What integer labels are called: by the header, or by a column of names next to `label`.
+    """Names of integer labels: in the header, or in a column of names next to `label`.
 
     Another label column over the same classes, such as a second annotator's, takes its names from the
     column `label`.
@@ -130,7 +130,15 @@ def ids_of(table: Table, columns: Columns, owner: str) -> np.ndarray:
         has_paths = columns.kind == "image" and is_text(table.schema.field(columns.content).type)
         paths = table.column(columns.content) if has_paths else None
         return ids_of_rows(paths, table.stem, table.num_rows)
-    values = table.column(column)
+    return ids_in_column(table.column(column), column, owner)
+
+
+def ids_in_column(values: pa.ChunkedArray, column: str, owner: str) -> np.ndarray:
+    """Ids from a column, as texts.
+
+    Raises:
+        BadData: an id is missing or occurs twice; it is named.
+    """
     missing = np.flatnonzero(pc.is_null(values).to_numpy())
     if len(missing):
         raise BadData(
@@ -143,10 +151,10 @@ def ids_of(table: Table, columns: Columns, owner: str) -> np.ndarray:
 
 
 def ids_of_rows(paths: pa.ChunkedArray | None, stem: str, num_rows: int) -> np.ndarray:
-    """Ids of rows that have none of their own: where their images are, which a user can look up.
+    """Ids of rows without an id column: the paths of their images, else numbers.
 
     Args:
-        paths: of the images, or what else the column of images holds; `None` where there is none.
+        paths: of the images, or what else the column of images holds; `None` without such a column.
         stem: short name of the table; rows without a path, and all where a path occurs twice, are numbered.
         num_rows: n.
     """

@@ -1,4 +1,4 @@
-"""NPZ archives of features that are there already."""
+"""NPZ archives of existing features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from noiseproof.core.checks import check_finite
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.classes import encode_labels
 from noiseproof.data.examples import Rows
@@ -19,7 +19,7 @@ from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.request import Request
 
 
-def open_npz(address: str, request: Request) -> Dataset:
+def open_npz(address: str, request: Request) -> LabelledDataset:
     """Arrays `features` (n, d) and `labels` (n), optionally `ids` (n) and `class_names` (k).
 
     `label` and `clean_label` may name other arrays. Integer labels index `class_names` where that is
@@ -45,7 +45,7 @@ def open_npz(address: str, request: Request) -> Dataset:
                 f"allowed: ({n},). Next: save a value per row of the features."
             )
     labels, class_names = _labels(columns, arrays.get("class_names"), request.name)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind="features",
         examples=Rows(features),
@@ -68,9 +68,9 @@ def read_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except (ValueError, zipfile.BadZipFile, OSError, EOFError, AttributeError) as error:
         is_pickle = "allow_pickle" in str(error)
-        said = "holds Python objects (a pickle), which can run code when read" if is_pickle else f"{error}"
+        problem = "holds Python objects (a pickle), which can run code when read" if is_pickle else f"{error}"
         raise BadData(
-            f"{owner!r} cannot be read: {said}. Allowed: an NPZ of numeric and text arrays. Next: save it "
+            f"{owner!r} cannot be read: {problem}. Allowed: an NPZ of numeric and text arrays. Next: save it "
             "again with np.savez, texts as arrays of dtype str."
         ) from error
 

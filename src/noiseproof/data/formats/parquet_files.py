@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.examples import AbstractReader
 from noiseproof.data.formats.labelled_tables import Table, table_dataset
 from noiseproof.data.request import Request
@@ -23,7 +23,7 @@ _BLOCKS_KEPT = 4  # threads that decode side by side are never far apart
 _BUFFER_BYTES = 1 << 20
 
 
-def open_parquet(address: str, request: Request) -> Dataset:
+def open_parquet(address: str, request: Request) -> LabelledDataset:
     """A Parquet file with plain columns or with the Hugging Face image struct."""
     return table_dataset(parquet_table(Path(address)), request)
 
@@ -106,7 +106,7 @@ class ParquetReader(AbstractReader):
     def _start_group(self, group: int) -> None:
         self._next_row, self._end_row = map(int, self._group_starts[group : group + 2])
         rows = self._file.metadata.row_group(group)
-        size_bytes = rows.total_byte_size  # of all columns: at worst the blocks are smaller than asked
+        size_bytes = rows.total_byte_size  # of all columns: at worst the blocks are smaller than requested
         rows_per_block = max(1, rows.num_rows * self._block_bytes // max(size_bytes, 1))
         self._ahead = self._file.iter_batches(
             batch_size=min(rows_per_block, rows.num_rows),

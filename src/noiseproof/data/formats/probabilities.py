@@ -29,8 +29,8 @@ def read_probabilities(
             with a column per class, by its name, and optionally `example_id`. Without ids the rows are in
             the order of the data; without class names the columns are in the order of its classes.
         dataset: whose examples and classes they are of.
-        argument: who named the file, for messages.
-        may_have_others: the file may have examples that the data set lacks.
+        argument: name of the argument, for messages.
+        may_have_others: the file may have examples that are not in the data set.
 
     Raises:
         MissingFile: no such file.
@@ -85,13 +85,13 @@ def _of_table(path: Path) -> tuple[np.ndarray, Ids | None, Sequence[str]]:
 
 
 def _columns(names: Sequence[str], dataset: Dataset, argument: str) -> list[int]:
-    """Where the classes of the data set are."""
+    """Columns of the classes of the data set."""
     place = {name: column for column, name in enumerate(names)}
-    for which, wanted, there in (("lacks", dataset.class_names, names), ("has", names, dataset.class_names)):
-        strange = [name for name in wanted if name not in set(there)]
+    for verb, wanted, known in (("misses", dataset.class_names, names), ("has", names, dataset.class_names)):
+        strange = [name for name in wanted if name not in set(known)]
         if strange:
             raise BadData(
-                f"`{argument}` {which} the class {strange[0]!r} ({len(strange)} such); allowed: those of "
+                f"`{argument}` {verb} the class {strange[0]!r} ({len(strange)} such); allowed: those of "
                 f"{dataset.name!r}, each once: {', '.join(dataset.class_names[:12])}. "
                 "Next: name the columns so."
             )
@@ -99,14 +99,14 @@ def _columns(names: Sequence[str], dataset: Dataset, argument: str) -> list[int]
 
 
 def _rows(ids: Ids, dataset: Dataset, argument: str, *, may_have_others: bool) -> np.ndarray:
-    """Where the examples of the data set are."""
+    """Rows of the examples of the data set."""
     rows, absent = rows_by_id(dataset.ids, ids)
     _, strange = rows_by_id(ids, dataset.ids)
-    which, of = ("lacks", absent) if absent else ("has", [] if may_have_others else strange)
-    if of:
-        some = ", ".join(map(repr, of[:3]))
+    verb, named = ("misses", absent) if absent else ("has", [] if may_have_others else strange)
+    if named:
+        some = ", ".join(map(repr, named[:3]))
         raise BadData(
-            f"`{argument}` {which} the examples {some} ({len(of)} such); allowed: those of "
+            f"`{argument}` {verb} the examples {some} ({len(named)} such); allowed: those of "
             f"{dataset.name!r}, with its ids. Next: save the probabilities of this data set."
         )
     if len({str(each) for each in ids}) < len(ids):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.examples import CellReader
 from noiseproof.data.formats.labelled_tables import Table, table_dataset
 from noiseproof.data.request import Request
@@ -18,7 +18,7 @@ from noiseproof.data.request import Request
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-def open_text_table(address: str, request: Request) -> Dataset:
+def open_text_table(address: str, request: Request) -> LabelledDataset:
     """Values separated by commas or tabs under a header line, every cell a text, so "NA" is a word; or a JSON
     object per line, blank lines passed over.
     """
@@ -39,7 +39,7 @@ def text_table(path: Path, owner: str) -> Table:
 
 
 def read_text_table(path: Path, owner: str) -> pa.Table:
-    """All of one of these files, told by how its name ends."""
+    """Read a whole text file in the format of its suffix."""
     suffix = path.suffix.lower()
     return (
         read_delimited(path, DELIMITERS[suffix], owner)

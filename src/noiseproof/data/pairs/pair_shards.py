@@ -84,16 +84,16 @@ class ShardPairs(AbstractPairs):
                             member.size = len(content)
                         member.pax_headers = {}  # of the old file; they may hold its size
                         archive.addfile(member, io.BytesIO(content))
-                        archive.getmembers().clear()  # kept for a reader; there is none, and shards are long
+                        archive.getmembers().clear()  # kept for random access; shards are long
                 bar.update()
         return [out / shard.name for shard in self._shards]
 
     def _check_whole(self, keys: dict[str, int], with_caption: set[str], shard: Path) -> None:
         for key, num_images in keys.items():
-            lacks = f".{self._extension}" if key not in with_caption else "image" if num_images == 0 else ""
-            if lacks:
+            missing = f".{self._extension}" if key not in with_caption else "image" if num_images == 0 else ""
+            if missing:
                 raise BadData(
-                    f"The pair {key!r} of {str(shard)!r} has no {lacks} file; allowed: a caption and an "
+                    f"The pair {key!r} of {str(shard)!r} has no {missing} file; allowed: a caption and an "
                     f"image ({' '.join(IMAGE_SUFFIXES)}) in every pair. Next: leave it out, or name the "
                     "extension of the captions with `caption`."
                 )

@@ -13,15 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.files import replacing
-from noiseproof.core.registry import unknown_name
 from noiseproof.data.classes import is_text
 from noiseproof.data.examples import CellReader, FileReader
 from noiseproof.data.fingerprints import fingerprint
-from noiseproof.data.formats.columns import ID_NAMES, IMAGE_NAMES
-from noiseproof.data.formats.labelled_tables import ids_of_rows
+from noiseproof.data.formats.columns import IMAGE_NAMES, find_column, id_column
+from noiseproof.data.formats.labelled_tables import ids_in_column, ids_of_rows
 from noiseproof.data.formats.parquet_files import ParquetReader
 from noiseproof.data.formats.text_tables import read_delimited, read_json_lines
 from noiseproof.data.pairs.pairs import CAPTION_NAMES, AbstractPairs, PairScan
@@ -47,7 +45,8 @@ class ParquetPairs(AbstractPairs):
     def scan(self) -> PairScan:
         """See `AbstractPairs`."""
         paths = [self._image] if is_text(self._schema.field(self._image).type) else []
-        wanted = dict.fromkeys([self._caption, *_id_columns(self._schema), *paths])
+        column = id_column(self._schema)
+        wanted = dict.fromkeys([self._caption, *([column] if column else []), *paths])
         table = pq.read_table(self._path, columns=list(wanted))
         ids = _ids(table, self._image, self._path)
         reader = FileReader(ParquetReader(self._path, self._image), self._path.parent)
@@ -152,38 +151,19 @@ def _dump_json_lines(file: TextIO, rows: list[dict[str, Any]]) -> None:
 
 
 def _columns(schema: pa.Schema, caption: str | None, image: str | None, path: Path) -> tuple[str, str]:
-    found = []
-    for option, asked, usual in (("caption", caption, CAPTION_NAMES), ("image", image, IMAGE_NAMES)):
-        if asked is not None and asked not in schema.names:
-            raise unknown_name(f"column in `{option}` of {str(path)!r}:", asked, schema.names)
-        fitting = [asked] if asked else [c for name in usual for c in schema.names if c.lower() == name]
-        if len(fitting) != 1:
-            said = (
-                f"several columns that may be the {option} ({', '.join(fitting)})"
-                if fitting
-                else f"no obvious {option} column"
-            )
-            raise BadData(
-                f"{str(path)!r} has {said}. Its columns: {', '.join(schema.names)}. Next: name one "
-                f"with `{option}`."
-            )
-        found += fitting
-    return found[0], found[1]
-
-
-def _id_columns(schema: pa.Schema) -> list[str]:
-    return [c for name in ID_NAMES for c in schema.names if c.lower() == name][:1]
+    return (
+        find_column(schema, caption, CAPTION_NAMES, option="caption", owner=str(path)),
+        find_column(schema, image, IMAGE_NAMES, option="image", owner=str(path)),
+    )
 
 
 def _ids(table: pa.Table, image: str, path: Path) -> np.ndarray:
-    """Those that the same table has as a data set, so that the manifest of its noise fits."""
-    column = _id_columns(table.schema)
-    if not column:
-        paths = table.column(image) if image in table.column_names else None
-        return ids_of_rows(paths, path.stem, len(table))
-    ids = np.array([str(value) for value in table.column(column[0]).to_pylist()])
-    check_unique_ids(ids, str(path))
-    return ids
+    """The ids that the same table has as a data set, so that the manifest of its noise fits."""
+    column = id_column(table.schema)
+    if column is not None:
+        return ids_in_column(table.column(column), column, str(path))
+    paths = table.column(image) if image in table.column_names else None
+    return ids_of_rows(paths, path.stem, len(table))
 
 
 def _captions(captions: list[Any], path: Path) -> list[str]:

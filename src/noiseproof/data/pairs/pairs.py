@@ -27,7 +27,7 @@ CAPTION_NAMES = ("caption", "captions", "text", "title", "sentence")
 
 @dataclass(frozen=True, eq=False)
 class PairScan:
-    """What has to be known of all pairs at once.
+    """Ids, captions and fingerprint of all pairs.
 
     Attributes:
         ids: n, unique.

@@ -10,15 +10,15 @@ from typing import final
 import pyarrow as pa
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels
-from noiseproof.data.examples import AbstractReader, Examples, as_image
+from noiseproof.data.examples import AbstractReader, LazyExamples, as_image
 from noiseproof.data.formats.folders import IMAGE_SUFFIXES
 from noiseproof.data.pairs.pair_shards import ShardPairs, split_name
 from noiseproof.data.request import Request
 
 
-def open_shards(address: str, request: Request) -> Dataset:
+def open_shards(address: str, request: Request) -> LabelledDataset:
     """One .tar file or a folder of them, uncompressed; the files of an example share a name.
 
     `000017.jpg` and `000017.txt` are one example. Its label is the text of the file with the extension that
@@ -38,10 +38,10 @@ def open_shards(address: str, request: Request) -> Dataset:
             places[example_id] = place
     texts = pa.chunked_array([pa.array([text.strip() for text in scan.captions], pa.large_string())])
     labels, names = encode_labels({"label": texts}, owner=request.name)
-    return Dataset(
+    return LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(
+        examples=LazyExamples(
             ShardReader([places[each] for each in scan.ids.tolist()]), scan.ids, request.name, as_image
         ),
         ids=scan.ids,
@@ -53,7 +53,7 @@ def open_shards(address: str, request: Request) -> Dataset:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the bytes of an image are: shard, first byte, number of bytes."""
+    """Position of the bytes of an image: shard, first byte, number of bytes."""
 
     shard: Path
     begin: int

@@ -21,13 +21,13 @@ import numpy as np
 
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.torch_files import read_torch_file
 from noiseproof.data.formats.npz_files import read_arrays
 from noiseproof.data.formats.text_tables import read_delimited
 from noiseproof.data.request import Request
-from noiseproof.data.sources import opened
+from noiseproof.data.sources import open_request
 
 IMAGES = {"CIFAR-10_human": "torchvision:CIFAR10/train", "CIFAR-100_human": "torchvision:CIFAR100/train"}
 _CLEAN = "clean_label"
@@ -35,7 +35,7 @@ _ORIGIN = "github.com/UCSC-REAL/cifar-10-100n"
 _SUFFIXES = (".pt", ".npz", ".csv")
 
 
-def open_cifarn(address: str, request: Request) -> Dataset:
+def open_cifarn(address: str, request: Request) -> LabelledDataset:
     """The images to train on, with a column of labels as given and the true ones as clean.
 
     Ids and fingerprint are those of the CIFAR set, so its stored features serve for all columns.
@@ -64,7 +64,7 @@ def open_cifarn(address: str, request: Request) -> Dataset:
     for name in (column, _CLEAN):
         if name not in columns:
             raise unknown_name(f"column of labels in {path.name}:", name, columns)
-    images = opened(replace(request, name=IMAGES[path.stem]))
+    images = open_request(replace(request, name=IMAGES[path.stem]))
     given, clean = (_labels(columns, name, images, file) for name in (column, _CLEAN))
     _check_order(clean, images, file)
     return replace(images, name=request.name, given_labels=given, clean_labels=clean)
@@ -90,7 +90,7 @@ def _columns(path: Path) -> Mapping[str, np.ndarray]:
     return {str(name): np.asarray(values) for name, values in content.items()}
 
 
-def _labels(columns: Mapping[str, np.ndarray], name: str, images: Dataset, file: str) -> np.ndarray:
+def _labels(columns: Mapping[str, np.ndarray], name: str, images: LabelledDataset, file: str) -> np.ndarray:
     """A column as class ids (n,); texts, as of a CSV file, are read as numbers."""
     values = columns[name].reshape(-1)
     try:
@@ -108,8 +108,8 @@ def _labels(columns: Mapping[str, np.ndarray], name: str, images: Dataset, file:
     return labels
 
 
-def _check_order(clean: np.ndarray, images: Dataset, file: str) -> None:
-    """The labels have no ids: only the true ones tell whether they are in the order of the images."""
+def _check_order(clean: np.ndarray, images: LabelledDataset, file: str) -> None:
+    """Raise unless labels and images are in one order; labels have no ids, so true labels are compared."""
     differing = np.flatnonzero(clean != images.given_labels)
     if len(differing):
         raise BadData(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.formats.image_lists import list_lines, listed_images
 from noiseproof.data.request import Request
@@ -34,7 +34,7 @@ _SPLITS = {
 }
 
 
-def open_clothing1m(address: str, request: Request) -> Dataset:
+def open_clothing1m(address: str, request: Request) -> LabelledDataset:
     """The images of one split; `train` has the noisy labels, `clean_train`, `val` and `test` the clean ones.
 
     Ids are the keys. All splits have the same classes, whichever occur.

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.formats.image_lists import list_lines, listed_images
 from noiseproof.data.request import Request
@@ -33,19 +33,19 @@ _SPLITS = ("train", *_VERIFIED, *_CLEAN)
 
 
 class _Line(NamedTuple):
-    """An image: its key, its class id, and whether that is right, where somebody looked."""
+    """An image: its key, its class id, and whether that is right, where it was verified."""
 
     key: str
     label: int
     is_right: bool | None
 
 
-def open_food101n(address: str, request: Request) -> Dataset:
+def open_food101n(address: str, request: Request) -> LabelledDataset:
     """The images of one split; ids are the keys, `CLASS/HASH.jpg`.
 
     `train` is the whole list, with the images of the others. `verified_train` and `verified_val` are the
-    images whose label somebody has judged, with the label as it is; `verified_right` tells the judgement.
-    `clean_train` and `clean_val` are those of them whose label is right, so they have true labels, too.
+    images whose label a person has verified, with the label as given; `verified_right` has the result.
+    `clean_train` and `clean_val` are the verified images whose label is right, so they also have true labels.
 
     Raises:
         UnknownName: no such split.
@@ -116,6 +116,6 @@ def _classes(root: Path, owner: str) -> list[str]:
 
 
 def _rows(path: Path, owner: str) -> list[tuple[int, str]]:
-    """Without the header, which begins like no class does."""
+    """Drop the header, which no class name begins with."""
     lines = list_lines(path, owner, origin=_ORIGIN)
     return lines[1:] if lines[0][1].startswith("class_name") else lines

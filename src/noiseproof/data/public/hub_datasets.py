@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, final
 
 from noiseproof.core.errors import BadData, MissingFile, invalid, missing_extra
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.examples import AbstractReader
 from noiseproof.data.formats.labelled_tables import Table, table_dataset
 from noiseproof.data.request import Request
 
 
-def open_hub(address: str, request: Request) -> Dataset:
+def open_hub(address: str, request: Request) -> LabelledDataset:
     """A split of a hub data set; NAME may also be a folder of Parquet files or of `save_to_disk`.
 
     Raises:

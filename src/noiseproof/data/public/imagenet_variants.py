@@ -14,8 +14,8 @@ from jaxtyping import Bool, Int
 from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, missing_extra
-from noiseproof.core.records import Dataset
-from noiseproof.data.examples import CellReader, Examples, FileReader, Transformed, as_image
+from noiseproof.core.records import LabelledDataset
+from noiseproof.data.examples import CellReader, FileReader, LazyExamples, Transformed, as_image
 from noiseproof.data.fingerprints import derived_fingerprint, fingerprint
 from noiseproof.data.formats.folders import open_folder
 from noiseproof.data.request import Request
@@ -35,7 +35,7 @@ class VideoFrames:
         neighbours: per anchor, the rows of the similar frames around it.
     """
 
-    dataset: Dataset
+    dataset: LabelledDataset
     is_accepted: Bool[np.ndarray, "n k"]
     anchors: Int[np.ndarray, " m"]
     neighbours: tuple[Int[np.ndarray, " _"], ...]
@@ -82,7 +82,7 @@ def groups_by_number(class_names: Sequence[str], owner: str) -> Groups:
     return tuple((int(name),) for name in class_names)
 
 
-def open_objectnet(root: Path, request: Request) -> Dataset:
+def open_objectnet(root: Path, request: Request) -> LabelledDataset:
     """`images/<class>/` of an unpacked ObjectNet: the classes it shares with ImageNet, without the red frame.
 
     Raises:
@@ -157,10 +157,10 @@ def open_video_frames(root: Path, request: Request) -> VideoFrames:
     for frame in frames:
         is_accepted[row[frame], accepted[frame]] = True
     ids, reader = np.array(frames), FileReader(CellReader(frames), root)
-    dataset = Dataset(
+    dataset = LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
+        examples=LazyExamples(reader, ids, request.name, as_image),
         ids=ids,
         given_labels=np.array([accepted[frame][0] for frame in frames], np.int64),
         class_names=class_names,

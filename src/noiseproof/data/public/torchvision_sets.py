@@ -11,9 +11,9 @@ from typing import Any, final
 import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile, invalid, missing_extra
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
-from noiseproof.data.examples import AbstractReader, Examples, PixelReader, as_image
+from noiseproof.data.examples import AbstractReader, LazyExamples, PixelReader, as_image
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.request import Request
@@ -22,7 +22,7 @@ ROOT_VARIABLE = "NOISEPROOF_DATA"
 SKLEARN_NAMES = ("digits",)
 
 
-def open_sklearn(address: str, request: Request) -> Dataset:
+def open_sklearn(address: str, request: Request) -> LabelledDataset:
     """The 1,797 handwritten digits of scikit-learn: 8 x 8 grey pixels, 0-16 scaled to 0-255."""
     from sklearn.datasets import load_digits
 
@@ -35,10 +35,10 @@ def open_sklearn(address: str, request: Request) -> Dataset:
     return _dataset(reader, bunch.target, tuple("0123456789"), ids, request)
 
 
-def open_torchvision(address: str, request: Request) -> Dataset:
+def open_torchvision(address: str, request: Request) -> LabelledDataset:
     """A class of `torchvision.datasets` that yields (image, class id); `NAME/train+val` joins two splits.
 
-    Files are looked for in the folder that the environment variable NOISEPROOF_DATA names, else in
+    Files are searched in the folder that the environment variable NOISEPROOF_DATA names, else in
     ~/.cache/noiseproof/data, and downloaded where they are absent.
 
     Raises:
@@ -67,7 +67,7 @@ class TorchvisionReader(AbstractReader):
         return int(self._starts[-1])
 
     def read(self, row: int) -> Any:
-        """A picture of any mode.
+        """An image of any mode.
 
         Raises:
             BadData: the file behind it is damaged.
@@ -94,11 +94,11 @@ def _dataset(
     class_names: tuple[str, ...],
     ids: np.ndarray,
     request: Request,
-) -> Dataset:
-    return Dataset(
+) -> LabelledDataset:
+    return LabelledDataset(
         name=request.name,
         kind="image",
-        examples=Examples(reader, ids, request.name, as_image),
+        examples=LazyExamples(reader, ids, request.name, as_image),
         ids=ids,
         given_labels=labels.astype(np.int64),
         class_names=class_names,

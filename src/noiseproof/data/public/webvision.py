@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.formats.image_lists import list_lines, listed_images, read_list
 from noiseproof.data.request import Request
@@ -31,7 +31,7 @@ _LISTS = {"train": ("train_filelist_google.txt", ""), "val": ("val_filelist.txt"
 _SPLITS = (*_LISTS, *(f"mini_{split}" for split in _LISTS))
 
 
-def open_webvision(address: str, request: Request) -> Dataset:
+def open_webvision(address: str, request: Request) -> LabelledDataset:
     """The images of one split; `mini_train` and `mini_val` have the first 50 classes only.
 
     Classes are called by their WordNet ids, as the class folders of ImageNet are. Ids are the paths in the

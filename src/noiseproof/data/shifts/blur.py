@@ -105,7 +105,7 @@ def sampled(pixels: Pixels, rows: Float[np.ndarray, "h w"], columns: Float[np.nd
 
 @lru_cache(maxsize=8)
 def _zooms(side: int, zoom: float) -> Float[np.ndarray, "z side side"]:
-    """Which pixels along an axis are seen at each step of the zoom; bilinear, each row sums to 1."""
+    """Weights of the pixels along an axis at each step of the zoom; bilinear, each row sums to 1."""
     centre = (side - 1) / 2
     factors = np.linspace(1.0, 1.0 + zoom, _ZOOM_STEPS)[:, None]
     places = centre + (np.arange(side) - centre) / factors

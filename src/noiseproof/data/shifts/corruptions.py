@@ -32,7 +32,7 @@ _SMALL, _LARGE = 32, 224  # shorter sides for which lengths are given below
 
 @dataclass(frozen=True)
 class Corruption:
-    """One kind.
+    """One kind of corruption with its strengths.
 
     Attributes:
         change: (picture, strength, rng) -> picture, values in [0, 1] before, of any size after.
@@ -45,7 +45,7 @@ class Corruption:
     large: tuple[Any, ...]
 
     def strength(self, severity: int, short_px: int) -> Any:
-        """What `change` is told for a picture whose shorter side is `short_px`."""
+        """Strength for an image whose shorter side is `short_px`."""
         return (self.small if short_px < SMALL_BELOW_PX else self.large)[severity - 1]
 
 

@@ -1,4 +1,4 @@
-"""What cameras, editors and file formats do to a picture."""
+"""Corruptions by cameras, editors and file formats."""
 
 from __future__ import annotations
 

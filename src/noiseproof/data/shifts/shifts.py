@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from noiseproof.core.errors import BadData, UnknownName, invalid
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import AnyDataset, LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import stream
 from noiseproof.data.examples import Transformed
 from noiseproof.data.fingerprints import derived_fingerprint
 from noiseproof.data.request import Request
 from noiseproof.data.shifts.corruptions import CORRUPTIONS, SEVERITIES, corrupted_image
-from noiseproof.data.sources import opened
+from noiseproof.data.sources import open_request
 
 # Images smaller than this are enlarged first: on 8 x 8 pixels no blur is mild.
 SHIFT_MIN_PX = 64
@@ -67,8 +67,8 @@ def shift_names() -> tuple[str, ...]:
     return (*SHIFTS, *(f"{kind}-{severity}" for kind in CORRUPTIONS for severity in SEVERITIES))
 
 
-def shifted(dataset: Dataset, kind: str, *, seed: int) -> Dataset:
-    """The same images under a visible shift, e.g. as an out-of-domain set.
+def shifted(dataset: AnyDataset, kind: str, *, seed: int) -> AnyDataset:
+    """Apply a visible shift to images, e.g. for an out-of-domain set.
 
     Args:
         dataset: of images.
@@ -98,7 +98,7 @@ def corrupted_names(name: str, *, severity: int) -> tuple[str, ...]:
     return tuple(f"shift:{kind}-{severity}:{name}" for kind in CORRUPTIONS)
 
 
-def open_shift(address: str, request: Request) -> Dataset:
+def open_shift(address: str, request: Request) -> LabelledDataset:
     """`shift:KIND:DATASET`, e.g. `shift:fog-3:photos/`: the data set with its images changed.
 
     Raises:
@@ -109,18 +109,18 @@ def open_shift(address: str, request: Request) -> Dataset:
     if not inner:
         raise invalid("data set", request.name, "shift:KIND:DATASET, e.g. shift:fog-3:photos/")
     _change(kind, seed=0)  # before anything large is read
-    dataset = opened(replace(request, name=inner))
+    dataset = open_request(replace(request, name=inner))
     return replace(shifted(dataset, kind, seed=request.seed), name=request.name)
 
 
 def augmented(
-    dataset: Dataset,
+    dataset: AnyDataset,
     *,
     view: int,
     seed: int,
     scale: tuple[float, float] = (0.8, 1.0),
     use_flip: bool = True,
-) -> Dataset:
+) -> AnyDataset:
     """Random crops of the images, flipped left to right half of the time; each view has its own.
 
     Two such views of an image are what the released code of Chen, Wang et al. 2024 compares. The crops have
@@ -215,7 +215,9 @@ def _change(kind: str, *, seed: int) -> _Shift | _Corruption:
     raise unknown_name("shift", kind, known, "The number is the severity, 1 (mild) to 5.")
 
 
-def _transformed(dataset: Dataset, change: _Shift | _Corruption | _Augmentation, said: str) -> Dataset:
+def _transformed(
+    dataset: AnyDataset, change: _Shift | _Corruption | _Augmentation, description: str
+) -> AnyDataset:
     if dataset.kind != "image":
         raise BadData(
             f"{dataset.name!r} holds {dataset.kind}; allowed: images. "
@@ -223,7 +225,7 @@ def _transformed(dataset: Dataset, change: _Shift | _Corruption | _Augmentation,
         )
     return replace(
         dataset,
-        name=f"{dataset.name} ({said.split(' seed=')[0]})",
+        name=f"{dataset.name} ({description.split(' seed=')[0]})",
         examples=Transformed(dataset.examples, dataset.ids, change),
-        fingerprint=derived_fingerprint(dataset.fingerprint, said),
+        fingerprint=derived_fingerprint(dataset.fingerprint, description),
     )

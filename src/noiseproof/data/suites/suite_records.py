@@ -1,4 +1,4 @@
-"""What a row of the tables of suites says."""
+"""Records for the rows of the tables of suites."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Part:
-    """How splits are drawn from a set that is published in one piece; `test` is what `train` leaves.
+class SuitePart:
+    """Draw of train and test from a data set that is published in one piece; one of the two is set.
 
     Attributes:
-        test_share: of every class, for `test`; or
-        train_per_class: examples of every class for `train`.
+        test_share: share of every class for the test split.
+        train_per_class: examples of every class for the training split.
     """
 
     test_share: float | None = None
@@ -60,7 +60,7 @@ class SuiteSet:
     metric: Metric
     printed: tuple[str | None, str | None, str | None]
     kind: Literal["image", "text"] = "image"
-    part: Part | None = None
+    part: SuitePart | None = None
     imagenet: Naming | None = None
     text: tuple[str, ...] = ()
     note: str = ""

@@ -1,13 +1,13 @@
-"""The data sets of the papers as data: where each comes from, and what it must look like.
+"""The data sets of the papers as a table: source, sizes and classes of each.
 
-Rows follow Chen et al. 2024 (ICLR), Tables 4, 5, 10 and 11. `printed` keeps what the tables say;
-`num_classes` and the sizes of the splits are those of the data sets themselves. `note` says where and why
+Rows follow Chen et al. 2024 (ICLR), Tables 4, 5, 10 and 11. `printed` keeps the numbers of the tables;
+`num_classes` and the sizes of the splits are those of the data sets themselves. `note` explains where and why
 the two differ.
 """
 
 from __future__ import annotations
 
-from noiseproof.data.suites.suite_records import Metric, Naming, Part, Split, SuiteSet
+from noiseproof.data.suites.suite_records import Metric, Naming, Split, SuitePart, SuiteSet
 
 
 def _torchvision(name: str, **splits: tuple[str, int]) -> dict[str, Split]:
@@ -60,14 +60,14 @@ VISION_ID: dict[str, SuiteSet] = {
     "caltech101": SuiteSet(
         _one_piece("{data}/caltech101/101_ObjectCategories", 3_060, 6_084),
         102, "mean_per_class_accuracy", ("102", "3,060", "6,084"),
-        part=Part(train_per_class=30),
+        part=SuitePart(train_per_class=30),
         note="with BACKGROUND_Google; 30 of each class to train on, drawn by seed 0: other images than "
         "in the paper, whose draw is that of tensorflow-datasets",
     ),
     "eurosat": SuiteSet(
         _one_piece("{data}/eurosat/2750", 21_600, 5_400),
         10, "accuracy", ("10", "21,600", "5,400"),
-        part=Part(test_share=0.2),
+        part=SuitePart(test_share=0.2),
         note="published in one piece; a fifth of each class to test on, drawn by seed 0",
     ),
     "patch_camelyon": SuiteSet(
@@ -83,7 +83,7 @@ VISION_ID: dict[str, SuiteSet] = {
     "resisc45": SuiteSet(
         _one_piece("{data}/resisc45/NWPU-RESISC45", 25_200, 6_300),
         45, "accuracy", ("45", "25,200", "6,300"),
-        part=Part(test_share=0.2),
+        part=SuitePart(test_share=0.2),
         note="published in one piece; a fifth of each class to test on, drawn by seed 0",
     ),
     "rendered_sst2": SuiteSet(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.public.imagenet_variants import (
     Groups,
@@ -22,9 +22,9 @@ from noiseproof.data.public.imagenet_variants import (
 )
 from noiseproof.data.public.torchvision_sets import data_root
 from noiseproof.data.request import Request
-from noiseproof.data.sources import opened
+from noiseproof.data.sources import open_request
 from noiseproof.data.splits import per_class_split, stratified_split, subset
-from noiseproof.data.suites.suite_records import Part, SuiteSet
+from noiseproof.data.suites.suite_records import SuitePart, SuiteSet
 from noiseproof.data.suites.suite_tables import SUITES
 
 _PARTIAL = ":partial"
@@ -44,13 +44,13 @@ def suite_set(name: str) -> SuiteSet:
 
 def open_suite_set(
     name: str, split: str, *, source: str | None = None, allow_partial: bool = False
-) -> Dataset:
-    """A split of a data set of the papers, after a check that it is the one they used.
+) -> LabelledDataset:
+    """Open a split of a data set of the papers, and check that it is the one they used.
 
     Args:
         name: a key of one of `SUITES`, such as "flowers102".
         split: "train" or "test"; for some sets "val".
-        source: where your copy is, as for `open_dataset`; by default what the table says.
+        source: your copy, as for `open_dataset`; by default the source in the table.
         allow_partial: take a copy of another size or with fewer classes, on purpose.
 
     Raises:
@@ -59,27 +59,27 @@ def open_suite_set(
         MissingFile: the data are not there.
     """
     request = Request(f"suite:{name}/{split}")
-    return _opened(name, split, request, source=source, allow_partial=allow_partial)
+    return _open_split(name, split, request, source=source, allow_partial=allow_partial)
 
 
-def open_suite(address: str, request: Request) -> Dataset:
+def open_suite(address: str, request: Request) -> LabelledDataset:
     """`suite:NAME/split`; `suite:NAME/split:partial` also takes an incomplete copy."""
     request.refuse_columns("label", "image", "text", "clean_label", because="is a set of a suite")
     is_partial = address.endswith(_PARTIAL)
     name, _, split = address.removesuffix(_PARTIAL).partition("/")
     if not split:
         raise invalid("data set", request.name, "suite:NAME/split, e.g. suite:cifar10/test")
-    return _opened(name, split, request, source=None, allow_partial=is_partial)
+    return _open_split(name, split, request, source=None, allow_partial=is_partial)
 
 
 def class_groups(name: str, dataset: Dataset, *, source: str | None = None) -> Groups:
-    """Which of ImageNet's 1,000 classes each class of an ImageNet variant stands for.
+    """Map the classes of an ImageNet variant to ImageNet's 1,000 classes.
 
     For `noiseproof.evaluate.class_groups.merged_probs`, so that a head for ImageNet can be evaluated.
 
     Args:
         name: of the set in the suites.
-        dataset: what was opened by that name.
+        dataset: opened by that name.
         source: as for `open_suite_set`.
 
     Returns:
@@ -153,25 +153,27 @@ def _folder(place: str) -> Path:
     return Path(place)
 
 
-def _opened(name: str, split: str, request: Request, *, source: str | None, allow_partial: bool) -> Dataset:
+def _open_split(
+    name: str, split: str, request: Request, *, source: str | None, allow_partial: bool
+) -> LabelledDataset:
     row = suite_set(name)
     if split not in row.splits:
         raise unknown_name(f"split of {name}:", split, row.splits)
     _refuse_unsupported(name, row)
     place = source or _place(name, row.splits[split].source)
-    whole = _whole(row, place, request)
+    whole = _open_whole(row, place, request)
     if not allow_partial:
         _check(whole, row, split, request.name)
-    part = whole if row.part is None else _drawn(whole, row.part, split)
+    part = whole if row.part is None else _draw_split(whole, row.part, split)
     return replace(part, name=request.name)
 
 
-def _whole(row: SuiteSet, place: str, request: Request) -> Dataset:
+def _open_whole(row: SuiteSet, place: str, request: Request) -> LabelledDataset:
     if row.imagenet == "objectnet":
         return open_objectnet(_folder(place), request)
     if row.imagenet == "vid":
         return open_video_frames(_folder(place), request).dataset
-    return opened(replace(request, name=place, text=row.text[0] if row.text else None))
+    return open_request(replace(request, name=place, text=row.text[0] if row.text else None))
 
 
 def _check(whole: Dataset, row: SuiteSet, split: str, owner: str) -> None:
@@ -190,9 +192,8 @@ def _check(whole: Dataset, row: SuiteSet, split: str, owner: str) -> None:
         )
 
 
-def _drawn(whole: Dataset, part: Part, split: str) -> Dataset:
+def _draw_split(whole: LabelledDataset, part: SuitePart, split: str) -> LabelledDataset:
     """One split of a set that is published in one piece; the draw is the same for everybody."""
-    assert whole.given_labels is not None  # it is a folder
     if part.test_share is not None:
         train, test = stratified_split(
             whole.given_labels, test_fraction=part.test_share, seed=0, class_names=whole.class_names

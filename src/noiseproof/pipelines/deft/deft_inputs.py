@@ -23,15 +23,13 @@ from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.text_towers import SHARED_SPACE, PromptTower, open_prompt_tower
 from noiseproof.backbones.weights import hash_weights
-from noiseproof.config.adapt import DeftJob, data_config
-from noiseproof.config.deft import NONE, DeftSettings
-from noiseproof.config.run import RunConfig
+from noiseproof.config.deft import NONE, DeftConfig, DeftSettings
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
-from noiseproof.core.records import Dataset, rows_by_id
+from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
 from noiseproof.features.extract import extract
-from noiseproof.pipelines.cards import identity
-from noiseproof.pipelines.finetune_inputs import said_of_part
+from noiseproof.pipelines.finetune_inputs import part_noise_summary
+from noiseproof.pipelines.identity import identity
 from noiseproof.pipelines.inputs import Part, Parts, open_parts
 
 SCORES = "scores.parquet"
@@ -57,21 +55,23 @@ class Selecting:
     """What the steps of one DeFT share.
 
     Attributes:
-        job: what was asked for.
+        config: which data, which model, how.
+        command: how the user started it, for the card.
+        quiet: no progress bars.
         accelerator: of `training.loop.accelerator_for`.
-        settings: with `tune` decided.
-        config: which data.
-        parts: those, opened, with labels that may be wrong.
+        settings: of phase 1, with `tune` decided.
+        parts: the data, opened, with labels that may be wrong.
         start: the image tower before, in the shared space.
         text: the text tower for the classes.
         noise: what the card says of it.
-        identity: see `training_card.identity`.
+        identity: see `pipelines.cards.identity`.
     """
 
-    job: DeftJob
+    config: DeftConfig
+    command: str
+    quiet: bool
     accelerator: Any
     settings: DeftSettings
-    config: RunConfig
     parts: Parts
     start: Start
     text: PromptTower
@@ -84,7 +84,7 @@ class Selecting:
         return self.config.out
 
     @property
-    def data(self) -> Dataset:
+    def data(self) -> LabelledDataset:
         """The examples that are judged."""
         return self.parts.train.dataset
 
@@ -102,42 +102,41 @@ class Selecting:
     def evaluated(self) -> str:
         """Hash of phase 2 and of what is evaluated on."""
         tests = [[part.name, part.dataset.fingerprint, part.best_labels] for part in self.parts.tests]
-        settings = self.job.phase2_settings.model_dump() if self.job.phase2 == "full" else None
-        return digest([tests, self.job.phase2, self.job.phase2_backbone, settings])
+        settings = self.config.phase2_settings.model_dump() if self.config.phase2 == "full" else None
+        return digest([tests, self.config.phase2, self.config.phase2_backbone, settings])
 
 
-def open_selecting(job: DeftJob, accelerator: Any) -> Selecting:
-    """Everything that can be refused, before any work.
+def open_selecting(config: DeftConfig, accelerator: Any, *, command: str, quiet: bool) -> Selecting:
+    """Open the data and the model, and refuse what can be refused, before any work.
 
     Raises:
         InvalidArgument: a setting, a model without a text tower, an image tower that cannot be tuned so.
         BadData: data or manifest cannot be used, or class names that no text tower can tell apart.
     """
-    config = data_config(job)
     parts = open_parts(config)
     for part in parts.all:
         if part.dataset.kind != "image":
             raise BadData(
                 f"{part.name!r} holds {part.dataset.kind}; allowed: images. Next: name another set."
             )
-    _check_phase_two(job)
+    _check_phase_two(config)
     data = parts.train.dataset
-    text = open_prompt_tower(job.model, data.class_names)
-    start = _image_tower(job.model)
-    settings = job.settings.model_copy(update={"tune": _tune_of(job, start)})
-    noise = said_of_part(parts.train, manifest=job.noise_manifest)
+    text = open_prompt_tower(config.model, data.class_names)
+    start = _image_tower(config.model)
+    settings = config.settings.model_copy(update={"tune": _tune_of(config, start)})
+    noise = part_noise_summary(parts.train, manifest=config.noise_manifest)
     this = identity(
-        settings, seed=job.seed, noise=noise, data=data, targets=parts.train.given_labels,
+        settings, seed=config.seed, noise=noise, data=data, targets=parts.train.given_labels,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
     this |= {
-        "model": job.model,
+        "model": config.model,
         "encoder": start.backbone.weights_hash,
         "text": hash_weights(text),
         "class_names": list(data.class_names),
     }
     return Selecting(
-        job, accelerator, settings, config, parts, start, text, noise, json.loads(json.dumps(this))
+        config, command, quiet, accelerator, settings, parts, start, text, noise, json.loads(json.dumps(this))
     )
 
 
@@ -154,11 +153,11 @@ def _image_tower(name: str) -> Start:
     )
 
 
-def _tune_of(job: DeftJob, start: Start) -> str:
+def _tune_of(config: DeftConfig, start: Start) -> str:
     """What was asked for, or what suits the tower."""
-    asked = job.settings.tune
+    asked = config.tune
     if asked is None:
-        is_fit = not job.model.startswith("bundled:") and has_blocks(start.encoder)
+        is_fit = not config.model.startswith("bundled:") and has_blocks(start.encoder)
         return "vpt-deep:20" if is_fit else NONE
     addition = None if asked == NONE else Tune.parse(asked).addition
     if addition is not None:
@@ -166,12 +165,12 @@ def _tune_of(job: DeftJob, start: Start) -> str:
     return asked
 
 
-def _check_phase_two(job: DeftJob) -> None:
+def _check_phase_two(config: DeftConfig) -> None:
     """An encoder that phase 2 cannot use is told before phase 1 is done."""
-    if job.phase2_backbone is not None:
-        check_name(job.phase2_backbone)
-    if job.phase2 == "full":
-        open_start(str(job.phase2_backbone), job.phase2_settings, seed=job.seed)
+    if config.phase2_backbone is not None:
+        check_name(config.phase2_backbone)
+    if config.phase2 == "full":
+        open_start(str(config.phase2_backbone), config.phase2_settings, seed=config.seed)
 
 
 def read_scores(path: Path, dataset: Dataset) -> Scores:
@@ -204,7 +203,7 @@ def read_scores(path: Path, dataset: Dataset) -> Scores:
 
 def features_of(this: Selecting, part: Part, backbone: AbstractBackbone) -> Float[np.ndarray, "n d"]:
     """Of a frozen encoder, computed once and kept in the store that all runs share."""
-    stored = extract(part.whole, backbone, store=this.config.cache, quiet=this.job.quiet).features
+    stored = extract(part.whole, backbone, store=this.config.cache, quiet=this.quiet).features
     return np.asarray(stored if part.rows is None else stored.rows(part.rows))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from noiseproof.adapt.learnable import Tuned, merged, num_learning, tune_encoder
-from noiseproof.adapt.reading import plan_of, reader, training_batches
+from noiseproof.adapt.reading import reader, training_batches, training_schedule
 from noiseproof.backbones.adapters.additions import add_to
-from noiseproof.backbones.weights import load_exactly, read_checkpoint, write_weights
+from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.core import files
 from noiseproof.core.progress import stage
 from noiseproof.detect.prompts import PromptScores, first_contexts, num_steps, prompt_scores, score_with
@@ -28,15 +27,15 @@ from noiseproof.evaluate.metrics import outcomes
 from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.noise.applied import keep_noise
-from noiseproof.pipelines.cards import finished
 from noiseproof.pipelines.deft.deft_inputs import SCORES, Selecting, features_of, fresh_tower
 from noiseproof.pipelines.deft.tower import DualPrompts, Visits, dual_prompts_loss
 from noiseproof.pipelines.inputs import Part
-from noiseproof.training.loop import CHECKPOINT, train
+from noiseproof.pipelines.stages import Stages
+from noiseproof.training.loop import LOG, train
 from noiseproof.training.networks import outputs
 from noiseproof.training.optimizers import make_optimizer
 
-PROMPTS, TUNED, PHASE_ONE = "prompts.safetensors", "tuned.safetensors", "phase1.json"
+PROMPTS, TUNED, FACTS = "prompts.safetensors", "tuned.safetensors", "phase1.json"
 _PREFIX = "visual"  # of the names of tuned weights, so that open_clip:ARCH/FILE reads them
 ROW = "prompts"  # what its results are called
 
@@ -49,47 +48,44 @@ class _Learned:
     steps: int
 
 
-def phase_one(this: Selecting) -> dict[str, Any] | None:
-    """Learn, score every example in a final pass, and write all of it; done once.
+def run_phase1(this: Selecting, folder: Path) -> list[str]:
+    """Learn the prompts, score every example in a final pass, and write all of it.
+
+    Args:
+        this: state of the flow.
+        folder: of everything that is written.
 
     Returns:
-        What the card says of it; `None` in a process that only helped.
+        Names of the files; none in a process that only helped.
     """
-    done = finished(this.out, this.identity, file=PHASE_ONE)
-    if done is not None:
-        (this.out / CHECKPOINT).unlink(missing_ok=True)
-        return done
-    begin = time.perf_counter()
-    if this.accelerator.is_main_process and this.parts.train.noise is not None:
-        keep_noise(this.data, this.parts.train.noise, this.out)
-    learned = _on_features(this) if this.tune is None else _in_the_loop(this)
+    noise, noise_files = this.parts.train.noise, []
+    if this.accelerator.is_main_process and noise is not None:
+        noise_files = keep_noise(this.data, noise, folder)
+    learned = _on_features(this) if this.tune is None else _in_the_loop(this, folder)
     if learned is None:
-        return None
-    _write(this, learned)
+        return []
+    written = _write(this, learned, folder)
     scores = learned.scores
-    said = {
+    facts = {
         "learning": learned.learning,
         "num_steps": learned.steps,
         "num_examples": len(this.data),
         "num_selected": int(scores.is_clean.sum()),
         "loss_by_epoch": list(scores.losses),
-        "wall_s": round(time.perf_counter() - begin, 2),
-        "identity": this.identity,
     }
-    files.write_json(this.out / PHASE_ONE, said)
-    (this.out / CHECKPOINT).unlink(missing_ok=True)
-    return said
+    files.write_json(folder / FACTS, facts)
+    return [*written, FACTS, *noise_files]
 
 
 def _on_features(this: Selecting) -> _Learned | None:
     if not this.accelerator.is_main_process:
         return None
-    settings = this.settings.prompts()
+    settings = this.settings
     features = features_of(this, this.parts.train, this.start.backbone)
     steps = num_steps(len(features), settings)
-    with stage("Learning prompts", total=steps, unit="step", quiet=this.job.quiet) as bar:
+    with stage("Learning prompts", total=steps, unit="step", quiet=this.quiet) as bar:
         scores = prompt_scores(
-            features, this.given_labels, this.text, settings=settings, seed=this.job.seed,
+            features, this.given_labels, this.text, settings=settings, seed=this.config.seed,
             on_step=partial(_advance, bar),
         )  # fmt: skip
     size = int(scores.contexts.size)
@@ -100,8 +96,8 @@ def _advance(bar: Any) -> None:
     bar.update()
 
 
-def _in_the_loop(this: Selecting) -> _Learned | None:
-    settings, training = this.settings, this.settings.training()
+def _in_the_loop(this: Selecting, folder: Path) -> _Learned | None:
+    settings = this.settings
     text = this.text.to(this.accelerator.device)
     model = _model(this)
     learning, num_all = num_learning(model)
@@ -110,15 +106,15 @@ def _in_the_loop(this: Selecting) -> _Learned | None:
         momentum=settings.momentum,
     )  # fmt: skip
     read = training_batches(
-        this.data, this.given_labels, this.start, training, seed=this.job.seed, quiet=this.job.quiet
+        this.data, this.given_labels, this.start, settings, seed=this.config.seed, quiet=this.quiet
     )
-    batches = Visits(read, this.given_labels, len(this.data.class_names), this.job.seed)
-    plan = plan_of(training, batches.order, seed=this.job.seed)
+    batches = Visits(read, this.given_labels, len(this.data.class_names), this.config.seed)
+    schedule = training_schedule(settings, batches.order, seed=this.config.seed)
     train(
         model, batches,
         dual_prompts_loss(text, variant=settings.variant, warmup_epochs=settings.warmup_epochs), optimizer,
-        plan=replace(plan, look_steps=None, is_constant=settings.variant == "real"),
-        accelerator=this.accelerator, folder=this.out, identity=this.identity, quiet=this.job.quiet,
+        schedule=replace(schedule, is_constant=settings.variant == "real"),
+        accelerator=this.accelerator, folder=folder, identity=this.identity, quiet=this.quiet,
     )  # fmt: skip
     if not this.accelerator.is_main_process:
         return None
@@ -128,11 +124,11 @@ def _in_the_loop(this: Selecting) -> _Learned | None:
     scores = score_with(contexts, features, this.given_labels, this.text, variant=settings.variant)
     said = {"mode": settings.tune, "parameters": learning, "of": num_all}
     tower = merged(model.tower.network.cpu())
-    return _Learned(scores, tower, said, plan.num_steps)
+    return _Learned(scores, tower, said, schedule.num_steps)
 
 
 def _model(this: Selecting) -> DualPrompts:
-    settings, seed, tower = this.settings, this.job.seed, fresh_tower(this)
+    settings, seed, tower = this.settings, this.config.seed, fresh_tower(this)
     assert this.tune is not None
     tune_encoder(
         tower, this.tune, lora_rank=settings.lora_rank, lora_alpha=settings.lora_alpha, seed=seed
@@ -142,27 +138,25 @@ def _model(this: Selecting) -> DualPrompts:
     return DualPrompts(tuned, this.text, contexts)
 
 
-def _write(this: Selecting, learned: _Learned) -> None:
+def _write(this: Selecting, learned: _Learned, folder: Path) -> list[str]:
+    """Write prompts, tower and scores; names of the files."""
     scores = learned.scores
-    said = {
-        "model": this.job.model,
+    facts = {
+        "model": this.config.model,
         "class_names": list(this.data.class_names),
         "variant": this.settings.variant,
     }
-    metadata = {"noiseproof": json.dumps(said, sort_keys=True)}
-    with files.replacing(this.out / PROMPTS) as temporary:
+    metadata = {"noiseproof": json.dumps(facts, sort_keys=True)}
+    with files.replacing(folder / PROMPTS) as temporary:
         save_file({"contexts": torch.from_numpy(scores.contexts).contiguous()}, temporary, metadata=metadata)
-    if learned.tower is not None:
-        assert this.tune is not None
-        stays = this.tune.addition if this.tune.has_own_weights else None
-        header = {"model": this.job.model} | ({} if stays is None else {"additions": stays.to_json()})
-        write_weights(
-            this.out / TUNED, nn.ModuleDict({_PREFIX: learned.tower}),
-            metadata={"noiseproof": json.dumps(header, sort_keys=True)},
-        )  # fmt: skip
-    frame = _frame(this, scores)
-    with files.replacing(this.out / SCORES) as temporary:
-        frame.to_parquet(temporary, index=False)
+    with files.replacing(folder / SCORES) as temporary:
+        _frame(this, scores).to_parquet(temporary, index=False)
+    if learned.tower is None or this.tune is None:
+        return [PROMPTS, SCORES]
+    stays = this.tune.addition if this.tune.has_own_weights else None
+    header = WeightsHeader(model=this.config.model, additions=None if stays is None else stays.to_json())
+    write_weights(folder / TUNED, nn.ModuleDict({_PREFIX: learned.tower}), header=header)
+    return [PROMPTS, SCORES, TUNED, LOG]
 
 
 def _frame(this: Selecting, scores: PromptScores) -> pd.DataFrame:
@@ -180,12 +174,12 @@ def _frame(this: Selecting, scores: PromptScores) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def evaluated_prompts(this: Selecting) -> list[ResultRow]:
+def evaluated_prompts(this: Selecting, stages: Stages) -> list[ResultRow]:
     """The positive prompts as a classifier, on all test sets."""
-    contexts = load_file(this.out / PROMPTS)["contexts"]
+    contexts = load_file(stages.path(PROMPTS))["contexts"]
     with torch.no_grad():
         positive = this.text.encode(contexts)[0]
-    tower = None if this.tune is None else _read_tower(this)
+    tower = None if this.tune is None else _read_tower(this, stages.path(TUNED))
     rows = []
     for part in this.parts.tests:
         raw = features_of(this, part, this.start.backbone) if tower is None else _outputs(this, tower, part)
@@ -193,19 +187,18 @@ def evaluated_prompts(this: Selecting) -> list[ResultRow]:
         probs = torch.softmax((this.text.scale * features @ positive.mT).double(), dim=1).numpy()
         rows.append(
             result_row(
-                [outcomes(probs, part.best_labels)], name=ROW, seed=this.job.seed, set_name=part.name,
-                domain="ood" if part.role == "ood" else "id", class_names=this.data.class_names,
+                [outcomes(probs, part.best_labels)], name=ROW, seed=this.config.seed, set_name=part.name,
+                domain=part.domain, class_names=this.data.class_names,
             )
         )  # fmt: skip
     return rows
 
 
-def _read_tower(this: Selecting) -> nn.Module:
+def _read_tower(this: Selecting, path: Path) -> nn.Module:
     tower = fresh_tower(this)
     assert this.tune is not None
     if this.tune.has_own_weights and this.tune.addition is not None:
-        add_to(tower, this.tune.addition, seed=this.job.seed)
-    path: Path = this.out / TUNED
+        add_to(tower, this.tune.addition, seed=this.config.seed)
     load_exactly(nn.ModuleDict({_PREFIX: tower}), read_checkpoint(path), source=str(path))
     return tower.to(this.accelerator.device)
 
@@ -213,10 +206,10 @@ def _read_tower(this: Selecting) -> nn.Module:
 def _outputs(this: Selecting, tower: nn.Module, part: Part) -> Float[np.ndarray, "n e"]:
     """In evaluation mode, without augmentation, in the order of the examples."""
     images = reader(
-        part.dataset, this.start, this.settings.training(), is_read_again=False, quiet=this.job.quiet
+        part.dataset, this.start, this.settings, is_read_again=False, quiet=this.quiet
     )  # fmt: skip
     total = len(part.dataset)
-    with stage(f"Scoring {part.name}", total=total, unit="image", quiet=this.job.quiet) as bar:
+    with stage(f"Scoring {part.name}", total=total, unit="image", quiet=this.quiet) as bar:
 
         def counted() -> Iterable[torch.Tensor]:
             for block in images():

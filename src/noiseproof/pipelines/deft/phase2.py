@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.config.adapt import data_config
 from noiseproof.core.errors import BadData
 from noiseproof.core.files import digest
 from noiseproof.data.splits import subset
@@ -17,7 +17,7 @@ from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.pipelines.deft.deft_inputs import SCORES, Selecting, features_of, read_scores
-from noiseproof.pipelines.finetune import RESULTS, carried_out
+from noiseproof.pipelines.finetune import RESULTS, run_prepared
 from noiseproof.pipelines.finetune_inputs import make_tuning
 
 FOLDER = "phase2"
@@ -39,7 +39,7 @@ class Choice:
     labels: Int[np.ndarray, " m"]
 
 
-def phase_two(this: Selecting) -> tuple[list[ResultRow], list[str]]:
+def phase_two(this: Selecting, scores_file: Path) -> tuple[list[ResultRow], list[str]]:
     """Train on all examples, on the selected, and (heads) on all with suggested labels for the others.
 
     Nothing is computed for an example that was not selected, but for the two comparisons.
@@ -50,12 +50,12 @@ def phase_two(this: Selecting) -> tuple[list[ResultRow], list[str]]:
     Raises:
         BadData: there are fewer than two classes left to learn.
     """
-    scores = read_scores(this.out / SCORES, this.data)
-    least = 1 if this.job.phase2 == "heads" else 2  # a part of each class is held out there
+    scores = read_scores(scores_file, this.data)
+    least = 1 if this.config.phase2 == "heads" else 2  # a part of each class is held out there
     rows, notes = _kept(this, scores.is_clean, least)
     given = this.given_labels
     choices = [Choice(ALL, np.arange(len(given)), given), Choice(SELECTED, rows, given[rows])]
-    if this.job.phase2 == "full":
+    if this.config.phase2 == "full":
         return [row for choice in choices for row in _tuned(this, choice)], notes
     relabelled = np.where(scores.is_clean, given, scores.suggested)
     if len(np.unique(relabelled)) > 1:
@@ -90,16 +90,16 @@ def _kept(
 
 def _heads(this: Selecting, choices: list[Choice]) -> list[ResultRow]:
     """Linear probes on features that are computed once."""
-    backbone = open_backbone(this.job.phase2_backbone or this.job.model)
+    backbone = open_backbone(this.config.phase2_backbone or this.config.model)
     features = features_of(this, this.parts.train, backbone)
     tests = [(part, features_of(this, part, backbone)) for part in this.parts.tests]
     rows = []
     for choice in choices:
-        head = LinearProbe(seed=this.job.seed).fit(features[choice.rows], choice.labels)
+        head = LinearProbe(seed=this.config.seed).fit(features[choice.rows], choice.labels)
         for part, test_features in tests:
             row = evaluate_head(
-                head, test_features, part.best_labels, name=f"heads-{choice.name}", seed=this.job.seed,
-                set_name=part.name, domain="ood" if part.role == "ood" else "id",
+                head, test_features, part.best_labels, name=f"heads-{choice.name}", seed=this.config.seed,
+                set_name=part.name, domain=part.domain,
                 class_names=this.data.class_names,
             )  # fmt: skip
             rows.append(row)
@@ -108,24 +108,27 @@ def _heads(this: Selecting, choices: list[Choice]) -> list[ResultRow]:
 
 def _tuned(this: Selecting, choice: Choice) -> list[ResultRow]:
     """A fine-tuning of its own, in a folder of its own, that knows these examples only."""
-    whole = this.job.finetuning(this.out)
-    how = digest([whole.backbone, whole.settings.model_dump()])[:8]  # another training has another folder
-    out = this.out / FOLDER / f"{choice.name}-{how}"
-    job = replace(whole, out=out, label_noise=None, rate=None, noise_manifest=None)
+    settings = this.config.phase2_settings.model_dump()
+    how = digest([this.config.phase2_backbone or this.config.model, settings])[:8]
+    out = this.out / FOLDER / f"{choice.name}-{how}"  # another training has another folder
+    config = this.config.for_phase2(out)
     train = replace(
         this.parts.train, dataset=subset(this.data, choice.rows), noise=None, rows=None
     )  # fmt: skip
     parts = replace(this.parts, train=train)
-    carried_out(make_tuning(job, this.accelerator, data_config(job), parts))
+    run_prepared(make_tuning(config, this.accelerator, parts, command=this.command, quiet=this.quiet))
     found = read_results(out / RESULTS) if this.accelerator.is_main_process else []
     return [replace(row, head=f"full-{choice.name}-{row.head.removeprefix('tuned-')}") for row in found]
 
 
 def facts(this: Selecting) -> dict[str, Any]:
     """What the card says of how phase 2 was done."""
-    if this.job.phase2 == "none":
+    if this.config.phase2 == "none":
         return {"kind": "none"}
-    said: dict[str, Any] = {"kind": this.job.phase2, "backbone": this.job.phase2_backbone or this.job.model}
-    if this.job.phase2 == "full":
-        said["settings"] = this.job.phase2_settings.model_dump()
+    said: dict[str, Any] = {
+        "kind": this.config.phase2,
+        "backbone": this.config.phase2_backbone or this.config.model,
+    }
+    if this.config.phase2 == "full":
+        said["settings"] = this.config.phase2_settings.model_dump()
     return said

@@ -1,4 +1,4 @@
-"""Curves over the rate of wrong labels: accuracy of heads, average precision of detectors."""
+"""Curves over a rate of noise: accuracy, spectra and curvature of heads, average precision of detectors."""
 
 from __future__ import annotations
 
@@ -6,96 +6,164 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from noiseproof.evaluate.protocol import Interval
-from noiseproof.report.style import MUTED, plain
-from noiseproof.study.figures.drawing import Drawn, curve, legend, panels, prepared, within_percent
-from noiseproof.study.results import Found, over_seeds
+from noiseproof.study.figures.drawing import Drawn, Panel, Points, curve_panels
+from noiseproof.study.recipe import Encoder
+from noiseproof.study.study_results import StudyResults, over_seeds, percent_of_data
 from noiseproof.study.tables.detector_settings import notes_of_detections
-from noiseproof.study.tables.notes import incomplete, mean_over, with_notes
+from noiseproof.study.tables.notes import (
+    DOMAINS,
+    chosen_noise,
+    incomplete,
+    luck_in_intervals,
+    mean_over,
+    with_notes,
+)
+
+BY_PRETRAINING = "noise in pre-training in %"
+_OTHERS = 6  # detectors beside the first; more have no colours of their own
 
 
-def label_noise_figure(found: Found) -> list[Drawn]:
-    """Accuracy in domain by the rate of noise in the labels, a figure per kind."""
-    kinds = list(dict.fromkeys(noise.kind for noise in found.recipe.noises))
-    return [_accuracy_curves(found, kind) for kind in kinds if kind in found.values("noise_kind")]
+def rates_of(encoders: Sequence[Encoder]) -> list[float]:
+    """Rates of noise in pre-training."""
+    return [one.noise or 0.0 for one in encoders]
 
 
-def _accuracy_curves(found: Found, kind: str) -> Drawn:
-    settings, encoders = found.values("setting"), found.encoders
-    figure, axes = panels(len(settings), len(encoders), height_in=2.8, width_in=3.4)
-    low, high = 100.0, 0.0
-    for row, setting in enumerate(settings):
-        for column, encoder in enumerate(encoders):
-            axis = axes[row, column]
-            title = encoder.title if len(settings) == 1 else f"{encoder.title}, {setting}"
-            prepared(axis, plain(title), "accuracy in %" if column == 0 else "")
-            for number, head in enumerate(found.heads):
-                cells = found.select(encoder, domain="id", head=head, setting=setting)
-                points = _accuracy_points(cells, kind)
-                curve(axis, points, number, label=plain(head), scale=100.0)
-            low, high = min(low, axis.get_ylim()[0]), max(high, axis.get_ylim()[1])
-            if row == len(settings) - 1:
-                axis.set_xlabel(f"{kind} noise in the labels in %", color=MUTED, fontsize=9)
-    for axis in axes.flat:
-        axis.set_ylim(low, high)
-        within_percent(axis)
-    legend(figure, axes[0, 0])
-    caption = (
-        f"Accuracy in domain by the rate of {kind} noise in the labels of the training set. Bars: 95 % "
-        "intervals over seeds."
+def influence_figure(results: StudyResults) -> list[Drawn]:
+    """Accuracy in and out of domain by noise in pre-training, a line per share of the data (Figure 2)."""
+    families, domains = results.noisy_families, results.domains
+    if not families or not domains:
+        return []
+    head, noise = results.heads[0], results.least_label_noise
+
+    def panel(family: str, domain: str) -> Panel:
+        curves = {
+            percent_of_data(share): _by_encoder(
+                results, family, "score", domain=domain, share=share, head=head, noise=noise
+            )
+            for share in results.values("share")
+        }
+        y_label = "accuracy in %" if family == families[0] else ""
+        ticks = rates_of(results.noisy(family))
+        return Panel(f"{family}, {DOMAINS[domain]}", y_label, curves, ticks=ticks)
+
+    rows = [[panel(family, domain) for family in families] for domain in domains]
+    caption = with_notes(
+        f"Accuracy of the head {head}, mean over sets, by the rate of wrong labels in pre-training. Bars: "
+        "95 % intervals over seeds.",
+        luck_in_intervals(results),
+        chosen_noise(results),
+        mean_over(results, "share", "head", *(["noise"] if noise else [])),
+        incomplete(results),
     )
-    caption = with_notes(caption, mean_over(found, "head", "noise", "setting"), incomplete(found))
+    description = "Accuracy in and out of domain by noise in pre-training"
+    return [Drawn("influence", curve_panels(rows, BY_PRETRAINING), description, caption)]
+
+
+def methods_figure(results: StudyResults) -> list[Drawn]:
+    """F1 and spectrum of the features of every head, by noise in pre-training (Figure 5)."""
+    families = results.noisy_families
+    shown = [
+        (domain, value, name)
+        for domain, value, name in (
+            ("id", "macro_f1", "F1 in %"), ("id", "entropy_nats", "SVE (nats)"),
+            ("ood", "macro_f1", "F1 in %"), ("ood", "largest_ratio", "LSVR"),
+        )
+        if domain in results.domains and results.head_rows[value].notna().any()
+    ]  # fmt: skip
+    if not families or not shown:
+        return []
+
+    def panel(family: str, column: int) -> Panel:
+        domain, value, name = shown[column]
+        curves = {
+            head: _by_encoder(results, family, value, domain=domain, head=head) for head in results.heads
+        }
+        return Panel(
+            family if column == 0 else "", name, curves, 100.0 if value == "macro_f1" else 1.0,
+            rates_of(results.noisy(family)), DOMAINS[domain] if family == families[0] else "",
+        )  # fmt: skip
+
+    rows = [[panel(family, column) for column in range(len(shown))] for family in families]
+    caption = with_notes(
+        "By noise in pre-training: F1 of the heads, and entropy (SVE) and largest-singular-value ratio "
+        "(LSVR) of the features that reach the classifier. Bars: 95 % intervals over seeds.",
+        luck_in_intervals(results),
+        mean_over(results, "head"),
+        incomplete(results),
+    )
+    figure = curve_panels(rows, BY_PRETRAINING, width_in=2.9)
+    return [Drawn("methods", figure, "F1, SVE and LSVR of the heads by noise in pre-training", caption)]
+
+
+def label_noise_figure(results: StudyResults) -> list[Drawn]:
+    """Accuracy in domain by the rate of noise in the labels, a figure per kind."""
+    kinds = dict.fromkeys(noise.kind for noise in results.recipe.noises)
+    return [_accuracy_curves(results, kind) for kind in kinds if kind in results.values("noise_kind")]
+
+
+def _accuracy_curves(results: StudyResults, kind: str) -> Drawn:
+    settings, encoders = results.values("setting"), results.encoders
+
+    def panel(encoder: Encoder, setting: str) -> Panel:
+        title = encoder.title if len(settings) == 1 else f"{encoder.title}, {setting}"
+        own = results.select(encoder, domain="id", setting=setting)
+        own = own[(own["noise_kind"] == kind) | (own["noise"] == "none")]
+        curves = {head: _by_rate(own[own["head"] == head], "score") for head in results.heads}
+        return Panel(title, "accuracy in %" if encoder is encoders[0] else "", curves)
+
+    rows = [[panel(encoder, setting) for encoder in encoders] for setting in settings]
+    figure = curve_panels(
+        rows, f"{kind} noise in the labels in %", height_in=2.8, width_in=3.4, has_common_y=True
+    )
+    caption = with_notes(
+        f"Accuracy in domain by the rate of {kind} noise in the labels of the training set. Bars: 95 % "
+        "intervals over seeds.",
+        mean_over(results, "head", "noise", "setting"),
+        incomplete(results),
+    )
     return Drawn(f"label-noise-{kind}", figure, f"Accuracy by {kind} noise in the labels", caption)
 
 
-def _accuracy_points(cells: pd.DataFrame, kind: str) -> list[tuple[float, Interval | None]]:
-    """Rate in [0, 1] -> mean over sets and seeds; without noise first."""
-    own = cells[(cells["noise_kind"] == kind) | (cells["noise"] == "none")]
-    rates = sorted(set(own["noise_rate"]))
-    return [(rate, over_seeds(own[own["noise_rate"] == rate], "score")) for rate in rates]
-
-
-_OTHERS = 6  # beside the first; more have no colours of their own
-
-
-def detectors_figure(found: Found) -> list[Drawn]:
+def detectors_figure(results: StudyResults) -> list[Drawn]:
     """A figure per kind of noise; with many detectors several, each with the first of the recipe."""
-    rows = found.detections
-    kinds = dict.fromkeys(noise.kind for noise in found.recipe.noises)
-    there = set(rows["noise_kind"]) if len(rows) else set()
-    first, *others = found.detectors or [""]
+    rows = results.detections
+    kinds = dict.fromkeys(noise.kind for noise in results.recipe.noises)
+    existing = set(rows["noise_kind"]) if len(rows) else set()
+    first, *others = results.detectors or [""]
     parts = [[first, *others[i : i + _OTHERS]] for i in range(0, max(len(others), 1), _OTHERS)]
     return [
-        _detector_curves(found, kind, part, f"-{number}" if len(parts) > 1 else "")
+        _detector_curves(results, kind, part, f"-{number}" if len(parts) > 1 else "")
         for kind in kinds
-        if kind in there
+        if kind in existing
         for number, part in enumerate(parts, start=1)
     ]
 
 
-def _detector_curves(found: Found, kind: str, detectors: Sequence[str], suffix: str) -> Drawn:
-    rows = found.detections[found.detections["noise_kind"] == kind]
-    places = list(rows.groupby(["encoder", "task"], sort=False))
-    figure, axes = panels(1, len(places), height_in=3.0, width_in=3.4)
-    for column, (axis, ((encoder, task), own)) in enumerate(zip(axes[0], places, strict=True)):
+def _detector_curves(results: StudyResults, kind: str, detectors: Sequence[str], suffix: str) -> Drawn:
+    rows = results.detections[results.detections["noise_kind"] == kind]
+    row: list[Panel] = []
+    for (encoder, task), own in rows.groupby(["encoder", "task"], sort=False):
         title = str(task) if rows["encoder"].nunique() == 1 else f"{task}, {encoder}"
-        prepared(axis, plain(title), "average precision in %" if column == 0 else "")
-        axis.set_xlabel(f"{kind} noise in the labels in %", color=MUTED, fontsize=9)
-        for number, detector in enumerate(detectors):
-            points = _detector_points(own[own["detector"] == detector])
-            curve(axis, points, number, label=plain(detector), scale=100.0)
-        axis.set_xticks([100 * rate for rate in sorted(set(own["noise_rate"]))])
-        within_percent(axis)
-    legend(figure, axes[0, 0])
-    caption = (
+        curves = {one: _by_rate(own[own["detector"] == one], "average_precision") for one in detectors}
+        y_label = "" if row else "average precision in %"
+        row.append(Panel(title, y_label, curves, ticks=sorted(set(own["noise_rate"]))))
+    figure = curve_panels([row], f"{kind} noise in the labels in %", height_in=3.0, width_in=3.4)
+    caption = with_notes(
         f"Average precision of the suspicion by the rate of {kind} noise, on the training set. Bars: 95 % "
-        "intervals over seeds."
+        "intervals over seeds.",
+        notes_of_detections(results, bold=False)[1:],
     )
-    caption = with_notes(caption, notes_of_detections(found, bold=False)[1:])
     return Drawn(f"detectors-{kind}{suffix}", figure, f"Detectors by {kind} noise in the labels", caption)
 
 
-def _detector_points(rows: pd.DataFrame) -> list[tuple[float, Interval | None]]:
-    """Rate in [0, 1] -> mean over seeds."""
+def _by_encoder(results: StudyResults, family: str, value: str, **wanted: object) -> Points:
+    """Means over sets and seeds by the rate of noise in the pre-training of a family's encoders."""
+    return [
+        (one.noise or 0.0, over_seeds(results.select(one, **wanted), value)) for one in results.noisy(family)
+    ]
+
+
+def _by_rate(rows: pd.DataFrame, value: str) -> Points:
+    """Means over sets and seeds by the rate of noise in the labels."""
     rates = sorted(set(rows["noise_rate"]))
-    return [(rate, over_seeds(rows[rows["noise_rate"] == rate], "average_precision")) for rate in rates]
+    return [(rate, over_seeds(rows[rows["noise_rate"] == rate], value)) for rate in rates]

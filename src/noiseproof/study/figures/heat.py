@@ -14,30 +14,30 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import INK, MUTED, plain, styled
 from noiseproof.study.figures.drawing import Drawn
-from noiseproof.study.results import Found, over_seeds, paired
+from noiseproof.study.study_results import StudyResults, over_seeds, paired
 from noiseproof.study.tables.notes import incomplete, mean_over, with_notes, without_clean
 
 
-def noise_figure(found: Found) -> list[Drawn]:
+def noise_figure(results: StudyResults) -> list[Drawn]:
     """Noise in pre-training x noise in the labels, a figure per head (Figures 15 and 16)."""
-    kinds = list(dict.fromkeys(n.kind for n in found.recipe.noises))
-    kinds = [kind for kind in kinds if kind in found.values("noise_kind")]
-    families = found.noisy_families
+    kinds = list(dict.fromkeys(n.kind for n in results.recipe.noises))
+    kinds = [kind for kind in kinds if kind in results.values("noise_kind")]
+    families = results.noisy_families
     drawn = []
-    for head in found.heads if kinds and families else ():
+    for head in results.heads if kinds and families else ():
         tables = {
-            (family, kind): _numbers(found, family, kind, head) for family in families for kind in kinds
+            (family, kind): _numbers(results, family, kind, head) for family in families for kind in kinds
         }
         # One scale for all panels, so that a colour means one thing; half a point is never loud.
         limit = max(0.5, *(float(np.nanmax(np.abs(d), initial=0.0)) for _, d in tables.values()))
-        heights = [len(found.noisy(family)) for family in families]
+        heights = [len(results.noisy(family)) for family in families]
         size = (max(4.2 * len(kinds), 5.0), 0.42 * sum(heights) + 0.9 * len(families) + 0.2)
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(hspace=0.06, wspace=0.05))
         axes = figure.subplots(len(families), len(kinds), squeeze=False, height_ratios=heights)
         for (family, kind), (accuracies, differences) in tables.items():
             axis = axes[families.index(family), kinds.index(kind)]
             image = _heat(axis, accuracies, differences, limit)
-            _prepared_heat(axis, found, family, kind)
+            _prepared_heat(axis, results, family, kind)
         bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02, aspect=30)
         bar.set_label("points against clean", color=MUTED, fontsize=8.5)
         bar.ax.tick_params(colors=MUTED, labelsize=8, length=0)
@@ -47,35 +47,32 @@ def noise_figure(found: Found) -> list[Drawn]:
             "difference to the encoder without noise under the same noise in the labels, in points."
         )
         caption = with_notes(
-            caption, mean_over(found, "head", "noise"), incomplete(found), without_clean(found)
+            caption, mean_over(results, "head", "noise"), incomplete(results), without_clean(results)
         )
         name = f"noise-x-noise-{head}"
         drawn.append(Drawn(name, figure, f"Noise in pre-training by noise in the labels, {head}", caption))
     return drawn
 
 
-def _label_noises(found: Found, kind: str) -> list[str]:
-    there = found.values("noise")
-    return [one for one in there if one == "none" or one.startswith(f"{kind}:")]
+def _label_noises(results: StudyResults, kind: str) -> list[str]:
+    return [one for one in results.values("noise") if one == "none" or one.startswith(f"{kind}:")]
 
 
 def _numbers(
-    found: Found, family: str, kind: str, head: str
+    results: StudyResults, family: str, kind: str, head: str
 ) -> tuple[Float[np.ndarray, "m l"], Float[np.ndarray, "m l"]]:
-    """Of encoders, the cleanest first, against noise in the labels; in percent, NaN where there is none.
+    """Accuracies, and differences to the encoder without noise on the sets that both have.
 
-    Returns:
-        Accuracies, and differences to the encoder without noise on the sets that both have.
+    In percent, encoders, the cleanest first, against noise in the labels; NaN where no result exists.
     """
-    clean = found.clean(family)
     accuracies, differences = [], []
-    for encoder in found.noisy(family):
-        for noise in _label_noises(found, kind):
-            own = found.select(encoder, domain="id", head=head, noise=noise)
-            other = own.head(0) if clean is None else found.select(clean, domain="id", head=head, noise=noise)
+    for encoder in results.noisy(family):
+        for noise in _label_noises(results, kind):
+            own = results.select(encoder, domain="id", head=head, noise=noise)
+            other = results.select_clean(family, domain="id", head=head, noise=noise)
             accuracies.append(_percent(over_seeds(own, "score")))
             differences.append(_percent(over_seeds(paired(own, other, "score", but="encoder"), "score")))
-    shape = (len(found.noisy(family)), -1)
+    shape = (len(results.noisy(family)), -1)
     return np.reshape(accuracies, shape), np.reshape(differences, shape)
 
 
@@ -99,17 +96,17 @@ def _heat(
             ink = "white" if alpha and 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else INK
             axis.text(j, i - 0.12, f"{value:.1f}", ha="center", va="center", fontsize=9, color=ink)
             if i and np.isfinite(difference):
-                said = f"{difference:+.1f}"
-                axis.text(j, i + 0.26, said, ha="center", va="center", fontsize=6.5, color=ink)
+                text = f"{difference:+.1f}"
+                axis.text(j, i + 0.26, text, ha="center", va="center", fontsize=6.5, color=ink)
     return image
 
 
-def _prepared_heat(axis: Axes, found: Found, family: str, kind: str) -> None:
+def _prepared_heat(axis: Axes, results: StudyResults, family: str, kind: str) -> None:
     styled(axis, plain(f"{family}, {kind.replace('_', ' ')}"))
     axis.spines["bottom"].set_visible(False)
-    noises = _label_noises(found, kind)
+    noises = _label_noises(results, kind)
     axis.set_xticks(range(len(noises)), [_percent_of(one) for one in noises])
-    encoders = found.noisy(family)
+    encoders = results.noisy(family)
     axis.set_yticks(range(len(encoders)), [f"{100 * (one.noise or 0):g}" for one in encoders])
     axis.set_xlabel("noise in the labels in %", color=MUTED, fontsize=9)
     axis.set_ylabel("noise in pre-training in %", color=MUTED, fontsize=9)

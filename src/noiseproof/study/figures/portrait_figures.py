@@ -6,52 +6,54 @@ Views of the released code of Chen, Wang et al. 2024, arXiv:2309.17002 (`pca.py`
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from noiseproof.report.portraits import curvature_figure, feature_map_figure
-from noiseproof.report.style import plain
-from noiseproof.study.figures.drawing import Drawn, legend, line, noise_axis, panels, prepared
+from noiseproof.study.figures.curves import BY_PRETRAINING, rates_of
+from noiseproof.study.figures.drawing import Drawn, Panel, curve_panels
 from noiseproof.study.recipe import Encoder
-from noiseproof.study.results import Found, over_seeds, percent_of_data
 from noiseproof.study.rows import CurvatureRow, MapRow
+from noiseproof.study.study_results import StudyResults, noise_name, over_seeds, percent_of_data, rows_of
 from noiseproof.study.tables.notes import luck_in_intervals, mean_over, with_notes
 
-_NO_NOISE = "none"
 
-
-def feature_map_figures(found: Found) -> list[Drawn]:
+def feature_map_figures(results: StudyResults) -> list[Drawn]:
     """A figure per encoder, task and noise in the labels: principal components and t-SNE, by label."""
-    drawn = []
-    for encoder in found.encoders:
-        for row in found.maps:
-            if row.backbone in encoder.names and row.layer == encoder.layer:
-                drawn.append(_map(row, _title(encoder, row.backbone)))
-    return drawn
+    return [_map(row, encoder) for encoder in results.encoders for row in rows_of(encoder, results.maps)]
 
 
-def curvature_figures(found: Found) -> list[Drawn]:
+def curvature_figures(results: StudyResults) -> list[Drawn]:
     """Largest eigenvalue and trace by noise in pre-training; all eigenvalues of each encoder and task."""
-    table = _table(found)
-    if not len(table):
-        return []
-    overviews = [_overview(found, table, noise) for noise in dict.fromkeys(table["noise"])]
-    details = [
-        _detail(encoder, task, [row for row in _rows_of(found, encoder) if row.task == task])
-        for encoder in found.encoders
-        for task in dict.fromkeys(row.task for row in _rows_of(found, encoder))
+    own = {one: rows_of(one, results.curvatures) for one in results.encoders}
+    table = pd.DataFrame(
+        {
+            "encoder": encoder.key, "task": row.task, "seed": row.seed, "head": row.head,
+            "noise": noise_name(row), "place": (row.task, row.share, row.setting), "trace": row.trace,
+            "largest": row.eigenvalues[0],
+        }
+        for encoder, rows in own.items()
+        for row in rows
+    )  # fmt: skip
+    noises = dict.fromkeys(table["noise"]) if len(table) and results.noisy_families else ()
+    return [
+        *(_overview(results, table, noise) for noise in noises),
+        *(
+            _detail(encoder, task, [row for row in rows if row.task == task])
+            for encoder, rows in own.items()
+            for task in dict.fromkeys(row.task for row in rows)
+        ),
     ]
-    return [*(one for one in overviews if one is not None), *details]
 
 
-def _map(row: MapRow, title: str) -> Drawn:
+def _map(row: MapRow, encoder: Encoder) -> Drawn:
+    title = encoder.title if row.backbone == encoder.name else f"{encoder.title} ({row.backbone})"
     given = np.array(row.given)
     clean = None if row.clean is None else np.array(row.clean)
     figure = feature_map_figure(row.map, given, clean, class_names=row.class_names)
-    noise = _noise(row)
-    of = row.set_name if noise == _NO_NOISE else f"{row.set_name}, {_labels(noise)}"
+    noise = noise_name(row)
+    of = row.set_name if noise == "none" else f"{row.set_name}, {_labels(noise)}"
     caption = (
         f"{len(row.rows):,} of the {row.num_examples:,} examples of {of} ({row.task}), as {title} sees them. "
         "By t-SNE only who is near whom means something."
@@ -61,35 +63,39 @@ def _map(row: MapRow, title: str) -> Drawn:
     return Drawn(name, figure, description, caption, is_detail=True)
 
 
-def _overview(found: Found, table: pd.DataFrame, noise: str) -> Drawn | None:
-    families = found.noisy_families
-    if not families:
-        return None
-    quantities = (("largest", "largest eigenvalue"), ("trace", "trace"))
-    figure, axes = panels(len(quantities), len(families))
-    for row, (value, name) in enumerate(quantities):
-        for column, family in enumerate(families):
-            axis = axes[row, column]
-            prepared(axis, plain(f"{family}, {name}"), "nats / unit²" if column == 0 else "")
-            for i, head in enumerate(found.heads):
-                own = table[(table["noise"] == noise) & (table["head"] == head)]
-                points = [
-                    (one, over_seeds(own[own["encoder"] == _key(one)], value)) for one in found.noisy(family)
-                ]
-                line(axis, points, i, label=plain(head), scale=1.0)
-            noise_axis(axis, found.noisy(family), is_last=row == len(quantities) - 1)
-    legend(figure, axes[0, 0])
-    caption = (
-        f"Hessian of the loss that each head was trained on, {_labels(noise)}, without its regularisers: "
-        "largest eigenvalue and trace, by noise in pre-training. Bars: 95 % intervals over seeds."
+def _overview(results: StudyResults, table: pd.DataFrame, noise: str) -> Drawn:
+    own = table[table["noise"] == noise]
+
+    def panel(family: str, value: str, name: str) -> Panel:
+        encoders = results.noisy(family)
+        curves = {}
+        for head in results.heads:
+            rows = own[own["head"] == head]
+            curves[head] = [
+                (one.noise or 0.0, over_seeds(rows[rows["encoder"] == one.key], value)) for one in encoders
+            ]
+        y_label = "nats / unit²" if family == results.noisy_families[0] else ""
+        return Panel(f"{family}, {name}", y_label, curves, 1.0, rates_of(encoders))
+
+    figure = curve_panels(
+        [
+            [panel(family, value, name) for family in results.noisy_families]
+            for value, name in (("largest", "largest eigenvalue"), ("trace", "trace"))
+        ],
+        BY_PRETRAINING,
     )
-    caption = with_notes(caption, luck_in_intervals(found), mean_over(found, "head", "noise"))
+    caption = with_notes(
+        f"Hessian of the loss that each head was trained on, {_labels(noise)}, without its regularisers: "
+        "largest eigenvalue and trace, by noise in pre-training. Bars: 95 % intervals over seeds.",
+        luck_in_intervals(results),
+        mean_over(results, "head", "noise"),
+    )
     description = f"Curvature of the loss of the heads by noise in pre-training, {_labels(noise)}"
     return Drawn(_stem("curvature", noise), figure, description, caption)
 
 
 def _detail(encoder: Encoder, task: str, rows: list[CurvatureRow]) -> Drawn:
-    """All heads of seed 0, their eigenvalues by rank."""
+    """Eigenvalues of all heads of the first seed, by rank."""
     first = min(row.seed for row in rows)
     heads = {_head(row, rows): row.curvature for row in rows if row.seed == first}
     caption = (
@@ -102,7 +108,7 @@ def _detail(encoder: Encoder, task: str, rows: list[CurvatureRow]) -> Drawn:
 
 
 def _head(row: CurvatureRow, rows: list[CurvatureRow]) -> str:
-    """A head, with as much of its place as tells it from the others."""
+    """A head, with as much of its place as distinguishes it from the others."""
     parts = [row.head] if row.noise_kind is None else [row.head, f"{row.noise_kind} {row.noise_rate:g}"]
     if len({one.share for one in rows}) > 1:
         parts.append(percent_of_data(row.share))
@@ -111,39 +117,8 @@ def _head(row: CurvatureRow, rows: list[CurvatureRow]) -> str:
     return ", ".join(parts)
 
 
-def _table(found: Found) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for encoder in found.encoders:
-        for row in _rows_of(found, encoder):
-            place = (row.task, row.share, row.setting)
-            rows.append(
-                {
-                    "encoder": _key(encoder), "task": row.task, "seed": row.seed, "head": row.head,
-                    "noise": _noise(row), "place": place, "trace": row.trace, "largest": row.eigenvalues[0],
-                }
-            )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def _rows_of(found: Found, encoder: Encoder) -> list[CurvatureRow]:
-    return [row for row in found.curvatures if row.backbone in encoder.names and row.layer == encoder.layer]
-
-
-def _title(encoder: Encoder, backbone: str) -> str:
-    """Of one of the backbones that count as an encoder."""
-    return encoder.title if backbone == encoder.name else f"{encoder.title} ({backbone})"
-
-
-def _key(encoder: Encoder) -> str:
-    return f"{encoder.name} {encoder.layer}"
-
-
-def _noise(row: MapRow | CurvatureRow) -> str:
-    return _NO_NOISE if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
-
-
 def _labels(noise: str) -> str:
-    return "labels as given" if noise == _NO_NOISE else f"labels with {noise.replace(':', ' ')} noise"
+    return "labels as given" if noise == "none" else f"labels with {noise.replace(':', ' ')} noise"
 
 
 def _stem(*parts: str) -> str:

@@ -1,1 +1,1 @@
-"""What a study measures: heads, tunings, detectors, spectra, feature maps and curvature."""
+"""Measures of a study: heads, tunings, detectors, spectra, feature maps and curvature."""

@@ -1,4 +1,4 @@
-"""What heads of a study learn from: the data of a task, its features by one encoder, shares and noise."""
+"""The data of a study's tasks: sets that exist, features by one encoder, shares and noise."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.config.data import CorruptConfig
-from noiseproof.config.run import RunConfig
+from noiseproof.config.data import EvaluationConfig
 from noiseproof.core.errors import InvalidArgument, MissingFile, NoiseproofError
 from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, NoisyLabels
@@ -22,28 +21,31 @@ from noiseproof.data.splits import stratified_share, subset
 from noiseproof.features.extract import extract, features_key
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.inputs import Part, Parts, corrupt_dataset, open_parts
-from noiseproof.study.grid import Evaluation, Grid
-from noiseproof.study.recipe import PLACEHOLDER, Recipe
+from noiseproof.noise.inject import corrupt_dataset
+from noiseproof.pipelines.inputs import Part, Parts, open_parts
+from noiseproof.study.grid import Evaluation, Grid, Place
+from noiseproof.study.recipe import PLACEHOLDER, StudyRecipe
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where data and features are.
+class Locations:
+    """Folders of a study's data, features and results.
 
     Attributes:
-        data: folder that `{data}` stands for; `None` where none was named.
+        data: folder that `{data}` stands for; `None` where none was given.
         cache: feature store.
+        out: the study's own.
     """
 
     data: Path | None
     cache: Path
+    out: Path
 
     def path(self, spec: str) -> str:
-        """A data set of a recipe as `open_dataset` wants it.
+        """A data set of a recipe as `open_dataset` takes it.
 
         Raises:
-            InvalidArgument: it needs a folder and there is none.
+            InvalidArgument: it requires a folder and none was given.
         """
         if PLACEHOLDER not in spec:
             return spec
@@ -57,7 +59,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What one head learns from.
+    """The examples and labels that one head learns from.
 
     Attributes:
         rows: of the training part.
@@ -73,7 +75,7 @@ class TrainingData:
 
     @property
     def realised_rate(self) -> float:
-        """Of the noise."""
+        """Share of labels that the noise changed."""
         return 0.0 if self.noise is None else self.noise.realised_rate
 
 
@@ -83,39 +85,53 @@ class OpenTask:
 
     Attributes:
         parts: training part and evaluation sets.
-        tests: an evaluation -> its part; without those that are not there.
-        missing: why the others are not there.
-        class_map: of its classes, for noise of kind "asymmetric".
+        tests: an evaluation -> its part, for those that exist.
+        missing: why the others are missing.
     """
 
     parts: Parts
     tests: dict[Evaluation, Part]
     missing: dict[Evaluation, str]
-    class_map: Mapping[str | int, str | int] | str | None = None
     _drawn: dict[Any, TrainingData] = field(default_factory=dict)
 
-    def training_data(self, *, share: float, noise: CorruptConfig | None, seed: int) -> TrainingData:
-        """What a head learns from; drawn once for all encoders and heads."""
-        key = (share, noise and noise.model_dump_json(), seed)
+    @property
+    def test(self) -> Part:
+        """The evaluation set in domain, which every task has."""
+        return next(iter(self.tests.values()))
+
+    def training_data(self, place: Place) -> TrainingData:
+        """A part of the training set, each class in proportion, with wrong labels; drawn once.
+
+        Nothing here depends on an encoder, so all encoders of a study learn from the same examples and
+        labels; noise that depends on the example sees its pixels or numbers as they are. Smaller shares are
+        parts of larger ones.
+        """
+        noise = place.noise
+        key = (place.share, noise, place.seed)
         if key not in self._drawn:
-            self._drawn[key] = training_data(
-                self.parts.train, share=share, noise=noise, seed=seed, class_map=self.class_map
-            )
+            part = self.parts.train
+            rows = stratified_share(part.given_labels, share=place.share, seed=place.seed)
+            given, noisy = part.given_labels[rows], None
+            if noise is not None:
+                noisy = corrupt_dataset(subset(part.dataset, rows), noise, seed=place.seed)
+                given = noisy.given
+            labels_key = digest([digest(rows), digest(given)])
+            self._drawn[key] = TrainingData(rows, given, noisy, labels_key)
         return self._drawn[key]
 
 
 @dataclass(eq=False)
-class Encoded:
-    """Features of the data sets of a task by one encoder, extracted when first asked for."""
+class EncoderFeatures:
+    """Features of data sets by one encoder, extracted when first used."""
 
     backbone: AbstractBackbone
-    recipe: Recipe
-    place: Place
+    recipe: StudyRecipe
+    cache: Path
     _stored: dict[str, StoredFeatures] = field(default_factory=dict)
     _wall_s: dict[str, float] = field(default_factory=dict)
 
     def key(self, dataset: Dataset) -> str:
-        """Under which the features are kept."""
+        """Key of the features of a data set in the store."""
         return features_key(dataset, self.backbone, precision=self.recipe.precision, dtype=self.recipe.dtype)
 
     def stored(self, dataset: Dataset) -> StoredFeatures:
@@ -124,45 +140,44 @@ class Encoded:
         if key not in self._stored:
             r, begin = self.recipe, time.perf_counter()
             self._stored[key] = extract(
-                dataset, self.backbone, store=self.place.cache, batch_size=r.batch_size, engine=r.engine,
+                dataset, self.backbone, store=self.cache, batch_size=r.batch_size, engine=r.engine,
                 precision=r.precision, dtype=r.dtype,
             )  # fmt: skip
             self._wall_s[key] = time.perf_counter() - begin
         return self._stored[key]
 
     def encode_s(self, datasets: Sequence[Dataset]) -> dict[str, float | None]:
-        """Key of the features of each set -> how long they took, `None` unless encoded in this start."""
+        """Key of the features of each set -> seconds they took, `None` unless encoded in this start."""
         stored = {self.key(one): self.stored(one) for one in datasets}
         return {
             key: self._wall_s[key] if one.num_encoded == len(one) else None for key, one in stored.items()
         }
 
-    def features(self, part: Part) -> ShardedMatrix:
-        """Of the examples of a part, still on disk."""
+    def matrix(self, part: Part) -> ShardedMatrix:
+        """Features of the examples of a part, still on disk."""
         features = self.stored(part.whole).features
         return features if part.rows is None else features.rows(part.rows)
 
     def part_key(self, part: Part) -> list[Any]:
-        """What results on the features of a part depend on."""
+        """Everything that results on the features of a part depend on."""
         return [self.key(part.whole), part.rows, list(part.dataset.class_names)]
 
 
-def missing_sets(grid: Grid, place: Place) -> dict[str, str]:
-    """Data sets that a look at the disk shows not to be there -> why."""
+def missing_sets(recipe: StudyRecipe, locations: Locations) -> dict[str, str]:
+    """Data sets that do not exist on disk -> why; only paths are checked, no set is opened."""
     missing: dict[str, str] = {}
-    for task in grid.recipe.tasks.values():
-        for spec in (task.train, task.test, *task.ood):
-            if spec is not None and spec not in missing:
-                try:
-                    resolve(_inner(place.path(spec)))
-                except (MissingFile, InvalidArgument) as error:
-                    missing[spec] = str(error)
-                except NoiseproofError:
-                    continue  # said when it is opened
+    for task in recipe.tasks.values():
+        for spec in task.specs:
+            try:
+                resolve(_inner(locations.path(spec)))
+            except (MissingFile, InvalidArgument) as error:
+                missing[spec] = str(error)
+            except NoiseproofError:
+                continue  # reported when it is opened
     return missing
 
 
-def open_task(grid: Grid, name: str, place: Place, missing: Mapping[str, str]) -> OpenTask:
+def open_task(grid: Grid, name: str, locations: Locations, missing: Mapping[str, str]) -> OpenTask:
     """Open the data sets of a task; evaluation sets of other domains may be missing, nothing else.
 
     Raises:
@@ -172,68 +187,33 @@ def open_task(grid: Grid, name: str, place: Place, missing: Mapping[str, str]) -
     for spec in (task.train, task.test):
         if spec is not None and spec in missing:
             raise MissingFile(missing[spec])
-    there = tuple(spec for spec in task.ood if spec not in missing)
-    parts = open_parts(task_config(grid.recipe, name, place, there))
-    evaluations = grid.evaluations(name)
-    opened = [one for one in evaluations if one.spec is None or one.spec not in missing]
-    absent = {one: missing[one.spec] for one in evaluations if one.spec is not None and one.spec in missing}
-    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent, task.class_map)
-
-
-def training_data(
-    part: Part,
-    *,
-    share: float,
-    noise: CorruptConfig | None,
-    seed: int,
-    class_map: Mapping[str | int, str | int] | str | None = None,
-) -> TrainingData:
-    """A part of the training set, each class in proportion, with wrong labels.
-
-    Nothing here depends on an encoder, so all encoders of a study learn from the same examples and labels;
-    noise that depends on the example sees its pixels or numbers as they are.
-
-    Args:
-        part: the training set.
-        share: of each class, in (0, 1]; at least one example. Smaller shares are parts of larger ones.
-        noise: to inject; `None` for none.
-        seed: of both draws.
-        class_map: of this task, for kind "asymmetric", unless `noise` has its own.
-    """
-    rows = stratified_share(part.given_labels, share=share, seed=seed)
-    given, noisy = part.given_labels[rows], None
-    if noise is not None:
-        own = noise.class_map or class_map if noise.kind == "asymmetric" else None
-        noisy = corrupt_dataset(
-            subset(part.dataset, rows), kind=noise.kind, rate=noise.rate, seed=seed, class_map=own
-        )
-        given = noisy.given
-    return TrainingData(rows, given, noisy, digest([digest(rows), digest(given)]))
+    existing = tuple(spec for spec in task.ood if spec not in missing)
+    parts = open_parts(task_config(grid.recipe, name, locations, existing), views=grid.recipe.views)
+    absent = {one: missing[one.spec] for one in grid.evaluations(name) if one.spec and one.spec in missing}
+    opened = [one for one in grid.evaluations(name) if one not in absent]
+    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent)
 
 
 def _inner(spec: str) -> str:
-    """What a shift is of."""
+    """The data set that a shift changes."""
     while spec.startswith("shift:"):
         spec = spec.split(":", 2)[-1]
     return spec
 
 
-def task_config(recipe: Recipe, name: str, place: Place, ood: tuple[str, ...]) -> RunConfig:
-    """A task as one run would have it, with those of its sets of other domains that are there."""
+def task_config(
+    recipe: StudyRecipe, name: str, locations: Locations, ood: tuple[str, ...]
+) -> EvaluationConfig:
+    """Data configuration of a task, with those of its sets of other domains that exist."""
     task = recipe.tasks[name]
-    return RunConfig(
-        train=place.path(task.train),
-        test=None if task.test is None else place.path(task.test),
-        ood=tuple(place.path(spec) for spec in ood),
-        out=place.cache,
-        shifts=task.shifts,
-        label=task.label,
-        image=task.image,
-        text=task.text,
-        clean_label=task.clean_label,
-        test_label=task.test_label,
+    columns = task.model_dump(include={"shifts", "label", "image", "text", "clean_label", "test_label"})
+    return EvaluationConfig(
+        train=locations.path(task.train),
+        test=None if task.test is None else locations.path(task.test),
+        ood=tuple(locations.path(spec) for spec in ood),
+        out=locations.cache,
         limit=recipe.limit_of(name),
         test_fraction=task.test_fraction,
-        views=recipe.views,
         seed=recipe.split_seed,
+        **columns,
     )

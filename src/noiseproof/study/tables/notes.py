@@ -1,14 +1,14 @@
-"""What has to be said beside means: what they cover, what they are over, and what their intervals tell."""
+"""Notes beside means: what they cover, what they are over, and what their intervals show."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from noiseproof.report.tables import INTERVAL_MEANING, NONE, ONE_SEED, RULE_FOR_BOLD, Cell
+from noiseproof.report.tables import INTERVAL_MEANING, ONE_SEED, RULE_FOR_BOLD
 from noiseproof.study.grid import STEPS, Grid
 from noiseproof.study.recipe import Encoder
-from noiseproof.study.results import Found
+from noiseproof.study.study_results import StudyResults
 
 DOMAINS = {"id": "in domain", "ood": "out of domain"}
 _MAX_NAMED = 6
@@ -20,24 +20,24 @@ _AXES = {
 }
 
 
-def notes_of(found: Found, *shown: str, bold: bool = True) -> tuple[str, ...]:
-    """Below every table of means over seeds.
+def notes_of(results: StudyResults, *shown: str, bold: bool = True) -> tuple[str, ...]:
+    """Notes below every table of means over seeds.
 
     Args:
-        found: of the study.
+        results: of the study.
         shown: axes of the grid that the table shows, see `mean_over`.
         bold: whether it marks the best head.
     """
-    has_seeds = len(found.values("seed")) > 1
+    has_seeds = len(results.values("seed")) > 1
     notes = [INTERVAL_MEANING, *([RULE_FOR_BOLD] if bold else [])] if has_seeds else [ONE_SEED]
-    luck = luck_in_intervals(found) if has_seeds else []
-    return (*notes, *luck, *mean_over(found, *shown), *incomplete(found))
+    luck = luck_in_intervals(results) if has_seeds else []
+    return (*notes, *luck, *mean_over(results, *shown), *incomplete(results))
 
 
-def luck_in_intervals(found: Found) -> list[str]:
-    """Whether intervals over seeds tell the luck of pre-training, too, for each family."""
+def luck_in_intervals(results: StudyResults) -> list[str]:
+    """A note whether intervals over seeds include the luck of pre-training."""
     families: dict[str, list[Encoder]] = {}
-    for one in found.encoders:
+    for one in results.encoders:
         families.setdefault(one.family, []).append(one)
     once = [family for family, own in families.items() if not all(one.repeats for one in own)]
     if not once:
@@ -47,49 +47,51 @@ def luck_in_intervals(found: Found) -> list[str]:
     return [f"{some}{of} were pre-trained once: intervals tell the luck of what is trained on them, no more."]
 
 
-def mean_over(found: Found, *shown: str) -> list[str]:
+def mean_over(results: StudyResults, *shown: str) -> list[str]:
     """The axes of the grid with more than one value that a table or figure does not show.
 
     Args:
-        found: of the study.
+        results: of the study.
         shown: those it does show, or takes one value of.
     """
     hidden = [
-        f"{name} ({_listed(_said(axis, value) for value in found.values(axis))})"
+        f"{name} ({_listed(_axis_value(axis, value) for value in results.values(axis))})"
         for axis, name in _AXES.items()
-        if axis not in shown and len(found.values(axis)) > 1
+        if axis not in shown and len(results.values(axis)) > 1
     ]
     return [f"Mean over {' and over '.join(hidden)}."] if hidden else []
 
 
-def chosen_noise(found: Found) -> list[str]:
-    """For what shows `Found.least_label_noise` only."""
-    is_chosen = found.least_label_noise is not None and len(found.values("noise")) > 1
+def chosen_noise(results: StudyResults) -> list[str]:
+    """A note beside results of `StudyResults.least_label_noise` only."""
+    is_chosen = results.least_label_noise is not None and len(results.values("noise")) > 1
     return ["Only results without noise in the labels of the training set."] if is_chosen else []
 
 
 def with_notes(caption: str, *notes: Iterable[str]) -> str:
-    """A caption and what has to be said beside it."""
+    """A caption with its notes."""
     return " ".join((caption, *(note for each in notes for note in each)))
 
 
-def without_clean(found: Found) -> list[str]:
-    """Families whose encoders cannot be compared with a clean one."""
-    families = [family for family in found.families if found.noisy(family) and found.clean(family) is None]
+def without_clean(results: StudyResults) -> list[str]:
+    """A note on families whose encoders cannot be compared with a clean one."""
+    families = [
+        family for family in results.families if results.noisy(family) and results.clean(family) is None
+    ]
     return [f"No results of an encoder without noise in {', '.join(families)}."] if families else []
 
 
-def rate_cell(noise: float | None) -> Cell:
-    """A rate of noise in percent."""
-    return Cell(NONE) if noise is None else Cell(f"{100 * noise:g} %", value=noise)
+def noise_titles(results: StudyResults) -> list[str]:
+    """Noise in the labels as columns are called."""
+    return [noise.replace(":", " ") for noise in results.values("noise")]
 
 
-def incomplete(found: Found) -> list[str]:
-    """What the means do not cover."""
-    there = found.values("task")
-    lacking = [name for name in found.recipe.tasks if name not in there]
+def incomplete(results: StudyResults) -> list[str]:
+    """Notes on tasks and results that the means do not cover."""
+    existing = results.values("task")
+    lacking = [name for name in results.recipe.tasks if name not in existing]
     notes = [f"Without {', '.join(lacking)}, which could not be computed."] if lacking else []
-    short = _short(found, there)
+    short = _short(results, existing)
     if short:
         notes.append(
             f"Results lack, so that means cover less than the grid: {_listed(short)}. Differences and bold "
@@ -98,17 +100,17 @@ def incomplete(found: Found) -> list[str]:
     return notes
 
 
-def _short(found: Found, tasks: list[str]) -> list[str]:
+def _short(results: StudyResults, tasks: list[str]) -> list[str]:
     """Encoders and heads with fewer results than the grid has on these tasks."""
-    r, grid = found.recipe, Grid(found.recipe)
+    r, grid = results.recipe, Grid(results.recipe)
     each = len(r.shares) * r.seeds
     each *= sum(len(r.noises_of(task)) * len(grid.evaluations(task)) for task in tasks)
     expected = {head: each * len(r.settings) for head in r.heads}
     expected |= {tuning: each * len(STEPS) for tuning in r.tunings}
     counts = {
-        (encoder.title, head): len(found.select(encoder, head=head))
-        for encoder in found.encoders
-        for head in found.heads
+        (encoder.title, head): len(results.select(encoder, head=head))
+        for encoder in results.encoders
+        for head in results.heads
     }
     return [
         f"{title} with {head} ({count} of {expected[head]})"
@@ -117,7 +119,7 @@ def _short(found: Found, tasks: list[str]) -> list[str]:
     ]
 
 
-def _said(axis: str, value: Any) -> str:
+def _axis_value(axis: str, value: Any) -> str:
     return f"{100 * value:g} %" if axis == "share" else str(value).replace(":", " ")
 
 

@@ -1,0 +1,57 @@
+"""`noiseproof adapt finetune`: train an encoder and its classifier, some of the labels being wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noiseproof.cli.guard import command_line
+
+if TYPE_CHECKING:
+    from noiseproof.config.finetune import FinetuneConfig
+
+CONFIG = "noiseproof.config.finetune:FinetuneConfig"
+EPILOG = """Examples:
+
+noiseproof adapt finetune photos/ --test phone/ --backbone zoo:resnet8-simclr --out tuned/
+
+noiseproof adapt finetune torchvision:CIFAR10/train --test torchvision:CIFAR10/test
+--backbone timm:resnet50_32px@encoders/simclr/model.safetensors --noise symmetric:0.5 --out tuned/c10
+
+noiseproof adapt finetune photos/ --backbone timm:vit_small_patch16_224 --tune lora --wise-ft 0,0.5,1
+--out tuned/lora
+"""
+
+
+def finetune(config: FinetuneConfig) -> None:
+    """Train encoder and classifier; keep the best step by held-out given labels, and the last."""
+    from noiseproof.pipelines.finetune import finetune as run_finetuning
+
+    card = run_finetuning(config, command=command_line())
+    if card:  # empty in all processes but the first
+        _print_card(card, config.out)
+
+
+def _print_card(card: dict[str, Any], out: Path) -> None:
+    from noiseproof.cli.outcome import print_results
+
+    print_results(out / "results.jsonl")
+    selection, learning = card["selection"], card["learning"]
+    print(
+        f"Trained {learning['parameters']:,} of {learning['of']:,} parameters ({learning['mode']}), "
+        f"{card['num_steps']} steps"
+    )
+    if card["meta"] is not None:
+        print(
+            f"Weighed by {card['meta']['num_examples']} examples with checked labels (Meta-Weight-Net); mean "
+            f"weight of the last batch {card['weights']['mean_weight']}"
+        )
+    for name in ("best", "last"):
+        step = selection[name]
+        print(
+            f"{name.capitalize()}: step {step['step']}, {100 * step['accuracy']:.1f} % of the given labels "
+            f"of {selection['num_examples']} held-out examples"
+        )
+    for note in card["notes"]:
+        print(f"Note: {note}")
+    print(f"As a backbone: timm:{card['architecture']}@{out / 'model.safetensors'}")

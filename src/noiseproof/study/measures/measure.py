@@ -1,0 +1,206 @@
+"""The interface of every measure of a study: one loop plans, computes, saves and counts all of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+
+from noiseproof.core.files import digest
+from noiseproof.pipelines.inputs import Part
+from noiseproof.study.grid import Evaluation, Grid, Place
+from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, TrainingData
+from noiseproof.study.rows import StudyRow
+
+Row = TypeVar("Row", bound=StudyRow)
+Tool = TypeVar("Tool")
+
+
+class Workbench:
+    """One task and, for measures on features, one encoder, with the tools that measures share there.
+
+    Args:
+        grid: of the study.
+        locations: of data, features and study.
+        task: its data sets.
+        features: of them by the encoder; `None` for measures that train encoders.
+    """
+
+    def __init__(
+        self, grid: Grid, locations: Locations, task: OpenTask, features: EncoderFeatures | None = None
+    ) -> None:
+        self.grid, self.locations, self.task = grid, locations, task
+        self._features = features
+        self._tools: dict[Callable[[Workbench], Any], Any] = {}
+
+    @property
+    def features(self) -> EncoderFeatures:
+        """Features of the task's data sets."""
+        assert self._features is not None  # only measures on features use it
+        return self._features
+
+    @cached_property
+    def train_key(self) -> str:
+        """Hash of the features of the training part."""
+        return digest(self.features.part_key(self.task.parts.train))
+
+    @cached_property
+    def train_features(self) -> Float[np.ndarray, "n d"]:
+        """Features of the whole training part, read once."""
+        return np.asarray(self.features.matrix(self.task.parts.train))
+
+    @cached_property
+    def view_keys(self) -> list[str]:
+        """Keys of the features of augmented views."""
+        return [self.features.key(view) for view in self.task.parts.views]
+
+    @cached_property
+    def test_keys(self) -> dict[Evaluation | None, str]:
+        """Hash of the features and labels of each evaluation set."""
+        return {
+            one: digest([self.features.part_key(part), part.best_labels])
+            for one, part in self.task.tests.items()
+        }
+
+    def data(self, place: Place) -> TrainingData:
+        """The examples and labels that are learned from at a place."""
+        return self.task.training_data(place)
+
+    def part(self, place: Place) -> Part:
+        """The evaluation set of a place."""
+        return self.task.tests[place.evaluated]
+
+    def tool(self, kind: Callable[[Workbench], Tool]) -> Tool:
+        """The one tool of a kind on this bench, made when first used."""
+        if kind not in self._tools:
+            self._tools[kind] = kind(self)
+        return self._tools[kind]
+
+
+@dataclass(frozen=True, eq=False)
+class PendingRow:
+    """A row that is missing.
+
+    Attributes:
+        place: in the grid.
+        request_key, result_key: of the row.
+    """
+
+    place: Place
+    request_key: str
+    result_key: str
+
+    def row(self, kind: type[Row], **values: Any) -> Row:
+        """The row with its keys and its place filled in."""
+        where = self.place.coordinates()
+        own = {name: where[name] for name in where.keys() & kind.__dataclass_fields__.keys()}
+        return kind(result_key=self.result_key, request_key=self.request_key, **own, **values)
+
+
+class AbstractMeasure(ABC):
+    """One kind of row of a study.
+
+    Args:
+        grid: of the study.
+    """
+
+    title: ClassVar[str]  # words for a place in messages; may have {head}, {detector} and {noise}
+    is_counted: ClassVar[bool] = True  # whether its rows count as results of the grid
+    has_trainings: ClassVar[bool] = True  # whether a plan counts its trainings or runs
+    is_shared: ClassVar[bool] = False  # other rows of the same features need it: an error costs them all
+    is_batched: ClassVar[bool] = False  # whether rows of a group are saved, and fail, together
+    needs_features: ClassVar[bool] = True
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+
+    @abstractmethod
+    def places(self) -> Iterator[Place]:
+        """Every place of the grid that gets a row."""
+
+    @abstractmethod
+    def request_key(self, place: Place) -> str:
+        """Hash of the recipe's entries that decide a row; neither data nor weights are read."""
+
+    @abstractmethod
+    def result_key(self, place: Place, bench: Workbench) -> str:
+        """Hash of everything that decides a row: the request, data, weights, drawn labels, options."""
+
+    @abstractmethod
+    def row(self, pending: PendingRow, bench: Workbench) -> StudyRow:
+        """Compute a row.
+
+        Raises:
+            NoiseproofError: it cannot be computed.
+        """
+
+    def training(self, place: Place) -> Hashable:
+        """Equal for rows of one training or run."""
+        return tuple(place.coordinates().values())
+
+    def group(self, place: Place, bench: Workbench) -> Hashable | None:
+        """Equal for rows, of one measure or several, that share a training; `None` is a row of its own."""
+        return None
+
+    def tidy(self, place: Place, bench: Workbench) -> None:
+        """Remove files that are not needed once the row of a place is on disk."""
+        return
+
+
+@dataclass(frozen=True, eq=False)
+class RowRequest:
+    """One row that a recipe requests.
+
+    Attributes:
+        measure: which computes it.
+        place: in the grid.
+        key: the request key.
+    """
+
+    measure: AbstractMeasure
+    place: Place
+    key: str
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows that one measure computes at once.
+
+    Attributes:
+        measure: which computes them.
+        bench: where.
+        pending: the rows.
+        requests: of the rows that a failure costs.
+        group: as in `AbstractMeasure.group`; rows of one group share a training.
+    """
+
+    measure: AbstractMeasure
+    bench: Workbench
+    pending: Sequence[PendingRow]
+    requests: Sequence[RowRequest]
+    group: Hashable
+
+    @property
+    def title(self) -> str:
+        """Words for messages."""
+        place, template = self.pending[0].place, self.measure.title
+        titles = dict.fromkeys(
+            template.format(head=one.place.head, detector=one.place.detector, noise=one.place.noise_name)
+            for one in self.pending
+        )
+        return f"{place.backbone} on {place.task}, {', '.join(titles)}"
+
+    @property
+    def trainings(self) -> set[Hashable]:
+        """Trainings or runs that a plan counts."""
+        return trainings_of((self.measure, one.place) for one in self.pending)
+
+
+def trainings_of(places: Iterable[tuple[AbstractMeasure, Place]]) -> set[Hashable]:
+    """Trainings and runs of measures at some places, as a plan counts them."""
+    return {measure.training(place) for measure, place in places if measure.has_trainings}

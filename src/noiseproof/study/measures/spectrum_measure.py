@@ -1,0 +1,60 @@
+"""Spectra: singular values of the features of every evaluation set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from noiseproof.core.files import digest
+from noiseproof.diagnose.spectrum import spectra
+from noiseproof.study.grid import SCHEMA, Place
+from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
+from noiseproof.study.rows import SpectrumRow
+
+
+class SpectrumMeasure(AbstractMeasure):
+    """The spectrum of each set, once per backbone. Studies without heads have none."""
+
+    title = "spectrum"
+    is_counted = False
+    has_trainings = False
+    is_shared = True
+
+    def places(self) -> Iterator[Place]:
+        """Every backbone x task x evaluation set."""
+        if self.grid.recipe.heads:
+            for encoder, seed in self.grid.repeats():
+                for task in self.grid.recipe.tasks:
+                    for one in self.grid.evaluations(task):
+                        yield Place(encoder, task, seed, evaluation=one)
+
+    def request_key(self, place: Place) -> str:
+        """Hash of backbone, layer and set."""
+        where = [place.backbone, place.encoder.layer, place.task, *self.grid.set_request(place)]
+        content = {"schema": SCHEMA, "spectrum of": where, **self.grid.data_request(place.task)}
+        return digest(content)[:32]
+
+    def result_key(self, place: Place, bench: Workbench) -> str:
+        """Hash of the request and of the features of the set."""
+        features = bench.features.part_key(bench.part(place))
+        return digest({"schema": SCHEMA, "asked": self.request_key(place), "of": features})[:32]
+
+    def row(self, pending: PendingRow, bench: Workbench) -> SpectrumRow:
+        """Decompose the features of a set."""
+        part, parts = bench.part(pending.place), bench.task.parts
+        raw, centred = spectra(bench.features.matrix(part))
+        encoded = [part.whole, *((parts.train.whole, *parts.views) if part is bench.task.test else ())]
+        return pending.row(
+            SpectrumRow,
+            set_name=part.name,
+            domain=pending.place.evaluated.domain,
+            num_examples=raw.num_examples,
+            singular_values=raw.singular_values.tolist(),
+            centred_singular_values=centred.singular_values.tolist(),
+            entropy_nats=raw.entropy_nats,
+            largest_ratio=raw.largest_ratio,
+            effective_rank=raw.effective_rank,
+            centred_entropy_nats=centred.entropy_nats,
+            centred_largest_ratio=centred.largest_ratio,
+            centred_effective_rank=centred.effective_rank,
+            encode_s=bench.features.encode_s(encoded),
+        )
