@@ -55,9 +55,9 @@ def test_small_matrices_have_a_map(n, d):
 def test_what_is_no_map_is_told():
     with pytest.raises(InvalidArgument, match="`max_points` is 3; allowed: a whole number >= 4"):
         feature_map(np.eye(5), max_points=3)
-    with pytest.raises(BadData, match="A map of 3 examples is none"):
+    with pytest.raises(BadData, match="`features` has 3 rows; allowed for a map: 4 or more"):
         feature_map(np.eye(3))
-    with pytest.raises(BadData, match="All examples have the same features"):
+    with pytest.raises(BadData, match="All rows of `features` are equal up to a factor"):
         feature_map(np.ones((9, 3)))
     bad = np.random.default_rng(0).normal(size=(9, 3))
     bad[4, 1] = np.inf
@@ -69,7 +69,9 @@ def test_what_is_no_map_is_told():
 def test_examples_that_differ_by_a_factor_only_are_one_point(dtype):
     rng = np.random.default_rng(0)
     rows = (rng.uniform(0.5, 2, size=(40, 1)) * rng.normal(size=7)).astype(dtype)
-    with pytest.raises(BadData, match="the same features up to a factor; a map would be one point"):
+    with pytest.raises(
+        BadData, match="`features` are equal up to a factor; allowed: rows with different directions"
+    ):
         feature_map(rows)
     rows[3, 2] *= 1.1
     assert np.isfinite(feature_map(rows).neighbours).all()

@@ -184,10 +184,10 @@ def test_answers_are_plain_values(references):
 
 def test_what_cannot_be_compared_is_told(references):
     with pytest.raises(
-        InvalidArgument, match="`references` is '3 different rates'; allowed: encoders of 4 rates"
+        InvalidArgument, match="`references` is '3 different rates'; allowed: encoders of 4 or more rates"
     ):
         verdict(references[0].signature, references[1:4])
-    with pytest.raises(BadData, match=r"'noise0' is of 1200 examples, .*that in question of 100"):
+    with pytest.raises(BadData, match=r"'noise0' has 1200 examples, .*the unknown one 100"):
         verdict(signature(features_under(0.1, n=100), num_draws=60), references)
     with pytest.raises(InvalidArgument, match=r"`max_width` is 3.0; allowed: a share"):
         verdict(references[0].signature, references, max_width=3.0)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.evaluate.class_groups import anchor_accuracy, merged_probs
-from noiseproof.evaluate.metrics import all_metrics
+from noiseproof.evaluate.metrics import all_metrics, outcomes
 
 
 def slow_merge(probs, groups):
@@ -56,7 +56,7 @@ def test_merged_probabilities_are_what_metrics_take():
     probs = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.6, 0.2, 0.1]], np.float32)
     merged = merged_probs(probs, [(1, 2), (3,)])  # 0.5 / 0.5 and 6/7
     assert merged.dtype == np.float32
-    assert all_metrics(merged, np.array([0, 0]))["accuracy"] == 1.0
+    assert all_metrics(outcomes(merged, np.array([0, 0])))["accuracy"] == 1.0
 
 
 def test_a_row_without_probability_on_the_groups_is_uniform():

@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.core.rng import stream
-from noiseproof.evaluate.metrics import METRICS, all_metrics
+from noiseproof.evaluate.metrics import METRICS, all_metrics, outcomes
 from noiseproof.evaluate.protocol import evaluate_head, interval, leader, seed_means, summarise
 from noiseproof.evaluate.results import ResultRow
 
@@ -33,7 +33,7 @@ def test_a_head_is_evaluated_in_blocks_with_the_same_result():
     head, features, labels = fitted()
     whole = evaluate(head, features, labels)
     assert evaluate(head, features, labels, block_size=7) == whole
-    assert whole.metrics == all_metrics(head.predict_proba(features), labels)
+    assert whole.metrics == all_metrics(outcomes(head.predict_proba(features), labels))
     assert whole.key == ("linear", 3, "test")
     assert [entry.num_examples for entry in whole.per_class.values()] == np.bincount(labels).tolist()
 

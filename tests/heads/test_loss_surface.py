@@ -4,7 +4,7 @@ import torch
 
 from noiseproof.core.errors import BadData
 from noiseproof.heads.estimators import HEADS
-from noiseproof.heads.loss_surface import class_numbers, loss_surface
+from noiseproof.heads.loss_surface import class_ids_of, loss_surface
 
 
 def fitted(name, **options):
@@ -18,7 +18,7 @@ def fitted(name, **options):
 def test_loss_is_the_cross_entropy_of_what_the_head_predicts(name):
     head, features, labels = fitted(name)
     parameters, summed = loss_surface(head)
-    numbers = class_numbers(head, labels)
+    numbers = class_ids_of(head, labels)
     loss = summed(parameters, torch.from_numpy(features).double(), torch.from_numpy(numbers))
     probs = head.predict_proba(features)[np.arange(len(labels)), numbers]
     assert float(loss) == pytest.approx(-np.log(probs).sum(), rel=1e-5)
@@ -29,7 +29,7 @@ def test_running_statistics_are_no_parameters():
     parameters, summed = loss_surface(head)
     assert not any("running" in name for name in parameters)
     loss = summed(
-        parameters, torch.from_numpy(features).double(), torch.from_numpy(class_numbers(head, labels))
+        parameters, torch.from_numpy(features).double(), torch.from_numpy(class_ids_of(head, labels))
     )
     assert float(loss) > 0
 
@@ -39,4 +39,4 @@ def test_a_label_the_head_does_not_know_is_named():
     with pytest.raises(
         BadData, match=r"label 'dog' in row 1 is none of the head's classes; allowed: ant, bee, cat"
     ):
-        class_numbers(head, np.array(["ant", "dog"]))
+        class_ids_of(head, np.array(["ant", "dog"]))

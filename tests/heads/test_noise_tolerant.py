@@ -136,7 +136,7 @@ def test_it_takes_every_other_loss_of_one_example(loss):
 def test_a_loss_that_corrects_for_the_same_noise_is_refused(loss):
     """The least -ln (T^T p) of labels (0.7, 0.3) with T = ((.6, .4), (.4, .6)) has p_0 = 1.5: none."""
     assert needs_transition(loss) or loss.startswith("bootstrap")
-    with pytest.raises(InvalidArgument, match=rf"`loss` is '{loss}'; allowed: a loss of labels that are"):
+    with pytest.raises(InvalidArgument, match=rf"`loss` is '{loss}'; allowed: a loss for correct labels"):
         NMTune(noise_tolerant=True, loss=loss).fit(*clouds()[::2])
     assert NMTune(loss=loss).spec().training.loss == loss
 

@@ -23,7 +23,7 @@ def planted(n, k, sharpness, contamination, seed):
 
 
 def slow_negative_log_likelihood(parameters, scores, labels):
-    """Mean over the examples, with one imagined contaminated and one clean example."""
+    """Mean over the examples, with one contaminated and one clean pseudo-count."""
     sharpness, sigma = math.exp(parameters[0]), 1 / (1 + math.exp(-parameters[1]))
     total = -math.log(sigma) - math.log(1 - sigma)
     for row, label in zip(scores.tolist(), labels.tolist(), strict=True):

@@ -41,9 +41,9 @@ def test_bayes_rule_by_hand():
 
 def test_transition_matrix_by_hand():
     probs = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
-    imagined = np.array([[0.5, 0.0], [0.0, 1.0]])
+    pseudo_counts = np.array([[0.5, 0.0], [0.0, 1.0]])
     # Class 0: 1.5 + 0.5 given 0, none given 1. Class 1: 0.5 given 0, 1 + 1 given 1.
-    found = fit_transition(probs, np.array([0, 0, 1]), imagined)
+    found = fit_transition(probs, np.array([0, 0, 1]), pseudo_counts)
     assert found == pytest.approx(np.array([[1.0, 0.0], [0.2, 0.8]]))
 
 
@@ -117,7 +117,7 @@ def test_planted_transition_is_recovered(matrix):
     scores, labels, truth = planted(matrix)
     fit = fit_transition_model(scores, labels)
     probs, found = fit.posterior, fit.matrix
-    # The imagined examples draw it to noise that is alike, a tenth of the way.
+    # The pseudo-counts draw it to symmetric noise, a tenth of the way.
     assert found == pytest.approx(matrix, abs=0.1)
     assert probs.sum(1) == pytest.approx(np.ones(len(labels)))
     assert (probs.argmax(1) == truth).mean() > (labels == truth).mean() + (
@@ -148,12 +148,12 @@ def test_labels_that_are_right_keep_their_probability():
     assert of_given(true_label_probs(features, noisy.given), noisy.given).min() > 0.5
 
 
-def test_imagined_examples_draw_the_matrix_to_noise_that_is_alike(monkeypatch):
+def test_pseudo_counts_draw_the_matrix_to_symmetric_noise(monkeypatch):
     scores, labels, _ = planted(PAIR)
     same = symmetric_transition(calibrate(scores, labels).noise_rate, K)
     distances = []
     for share in (1e-9, 0.1, 1.0, 1e9):
-        monkeypatch.setattr(true_labels, "_IMAGINED", share)
+        monkeypatch.setattr(true_labels, "_PSEUDO_SHARE", share)
         distances.append(np.abs(fit_transition_model(scores, labels).matrix - same).max())
     assert distances == sorted(distances, reverse=True)
     assert distances[0] > 0.2

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from noiseproof.core import files
 from noiseproof.core.records import SpectrumCard
 from noiseproof.core.rng import stream
-from noiseproof.evaluate.metrics import all_metrics, per_class_metrics
+from noiseproof.evaluate.metrics import all_metrics, outcomes, per_class_metrics
 from noiseproof.evaluate.results import ResultRow
 
 CLASSES = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
@@ -122,9 +122,11 @@ def _write_results(path, rng, classes, heads, seeds, sets, n):
                 top = np.where(is_right, labels[name], (labels[name] + rng.integers(1, k, n)) % k)
                 probs = np.full((n, k), 0.3 / (k - 1))
                 probs[np.arange(n), top] = 0.7
-                per_class = dict(zip(classes, per_class_metrics(probs, labels[name]), strict=True))
+                per_class = dict(zip(classes, per_class_metrics(outcomes(probs, labels[name])), strict=True))
                 domain = "ood" if role == "ood" else "id"
-                row = ResultRow(head, seed, name, domain, n, all_metrics(probs, labels[name]), per_class)
+                row = ResultRow(
+                    head, seed, name, domain, n, all_metrics(outcomes(probs, labels[name])), per_class
+                )
                 lines.append(row.to_line() + "\n")
     (path / "results.jsonl").write_text("".join(lines))
 

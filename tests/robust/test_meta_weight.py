@@ -9,7 +9,7 @@ from torch import nn
 
 from noiseproof.core.errors import CheckpointMismatch, InvalidArgument, UnknownName
 from noiseproof.core.rng import isolated
-from noiseproof.robust.meta_loss import MetaWeightLoss, following
+from noiseproof.robust.meta_loss import MetaWeightLoss, current_rate
 from noiseproof.robust.weight_net import WeightNet, WeightNetOptions
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import ArrayBatches, Normaliser
@@ -45,10 +45,10 @@ def run(folder, *, stop_at=None, num_steps=NUM_STEPS, silent=False, **options):
     folder.mkdir(exist_ok=True)
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
-    options = {"inner_rate": following(optimizer), "options": OPTIONS} | options
+    options = {"inner_rate": current_rate(optimizer), "options": OPTIONS} | options
     loss = MetaWeightLoss(batches(12, batch_size=6, wrong=False), **options)
     if silent:
-        for each in loss.weigher.net.parameters():
+        for each in loss.weighter.net.parameters():
             nn.init.constant_(each, -100.0)
     steps = iter(range(10**6))
 
@@ -128,7 +128,7 @@ def test_a_step_is_the_one_of_the_released_procedure(tmp_path):
     for name, value in model.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-4, atol=1e-6)
     for name, value in net.state_dict().items():
-        torch.testing.assert_close(loss.weigher.net.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(loss.weighter.net.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
 
 def share_of_one():
@@ -141,9 +141,9 @@ def test_steps_whose_weights_are_all_zero_leave_the_network_as_it_was(tmp_path):
     model, loss = run(tmp_path, silent=True)
     for name, value in network().named_parameters():
         assert torch.equal(dict(model.named_parameters())[name], value), name
-    assert loss.weigher.num_skipped_steps == NUM_STEPS
+    assert loss.weighter.num_skipped_steps == NUM_STEPS
     assert log(tmp_path)[-1]["skipped_steps"] == NUM_STEPS
-    assert all(torch.isfinite(each).all() for each in loss.weigher.net.parameters())
+    assert all(torch.isfinite(each).all() for each in loss.weighter.net.parameters())
 
 
 def test_a_checkpoint_of_another_v_is_refused(tmp_path):
@@ -156,13 +156,13 @@ def test_a_checkpoint_of_another_v_is_refused(tmp_path):
 def test_wrong_labels_come_to_count_less(tmp_path, meta_loss):
     _, loss = run(tmp_path, num_steps=150, options=WeightNetOptions(learning_rate=0.02), meta_loss=meta_loss,
                       inner_rate=0.5)  # fmt: skip
-    right, wrong = loss.weigher.weights(torch.tensor([0.05, 4.0]))
+    right, wrong = loss.weighter.weights(torch.tensor([0.05, 4.0]))
     assert right > 2 * wrong
 
 
 def test_inner_rate_can_follow_the_schedule():
     optimizer = torch.optim.SGD(network().parameters(), lr=0.05)
-    rate = following(optimizer)
+    rate = current_rate(optimizer)
     assert rate() == 0.05
     optimizer.param_groups[0]["lr"] = 0.01
     assert rate() == 0.01

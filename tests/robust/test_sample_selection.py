@@ -10,7 +10,7 @@ from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.posterior.mixture import fit_mixture
 from noiseproof.robust import divide_mix
-from noiseproof.robust.co_teaching import chosen_by_the_other
+from noiseproof.robust.co_teaching import selected_by_other_head
 from noiseproof.robust.divide_mix import imbalance, refine_targets, semi_supervised_loss
 
 TRAINERS = {"co-teaching": CoTeaching, "divide mix": DivideMix}
@@ -168,9 +168,9 @@ def test_options_out_of_range_are_named(model, message):
 
 def test_each_head_learns_from_what_the_other_finds_easy():
     losses = torch.tensor([[0.1, 0.9, 0.5, 0.4], [3.0, 1.0, 2.0, 4.0]])
-    assert chosen_by_the_other(losses, 0.5).tolist() == [[1, 2], [0, 3]]
-    assert chosen_by_the_other(losses, 0.0).tolist() == [[1], [0]]
-    assert chosen_by_the_other(losses, 1.0).sort(1).values.tolist() == [[0, 1, 2, 3]] * 2
+    assert selected_by_other_head(losses, 0.5).tolist() == [[1, 2], [0, 3]]
+    assert selected_by_other_head(losses, 0.0).tolist() == [[1], [0]]
+    assert selected_by_other_head(losses, 1.0).sort(1).values.tolist() == [[0, 1, 2, 3]] * 2
 
 
 def test_refined_targets_worked_out_by_hand():

@@ -79,7 +79,7 @@ def test_auto_says_which_method_it_chose(start):
     (row, *_) = rows_of(start(**SMALL))
     assert row.detector == "auto"
     assert row.method in ("leave_one_out", "transition")
-    assert row.notes[-1].startswith(f"Method {row.method!r}, because")
+    assert row.notes[-1].endswith(f"so the method {row.method!r} was used.")
 
 
 def test_a_line_is_read_back_as_the_row_it_was(start):

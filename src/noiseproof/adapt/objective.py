@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from noiseproof.adapt.finetune_settings import MetaSettings
 from noiseproof.losses.batch import batch_loss, per_example_loss
 from noiseproof.losses.losses import Options
-from noiseproof.robust.meta_loss import MetaWeightLoss, following
+from noiseproof.robust.meta_loss import MetaWeightLoss, current_rate
 from noiseproof.robust.weight_net import WeightNetOptions
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.checkpoint import Stateful
@@ -74,7 +74,7 @@ def weighted_loss(
     """
     loss = MetaWeightLoss(
         meta_batches,
-        inner_rate=following(optimizer) if meta.inner_rate is None else meta.inner_rate,
+        inner_rate=current_rate(optimizer) if meta.inner_rate is None else meta.inner_rate,
         loss=per_example_loss(name, options, num_classes=num_classes),
         meta_loss=meta.loss,
         options=WeightNetOptions(

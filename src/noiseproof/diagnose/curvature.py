@@ -1,7 +1,7 @@
-r"""Curvature of a loss: the largest eigenvalues of its Hessian and its trace, without ever forming it.
+r"""Curvature of a loss: the largest eigenvalues and the trace of its Hessian, without forming the matrix.
 
-All that is used is the product H v, which costs about two gradients. Sharp directions of the loss of a head
-say how far labels can be fitted by small changes of its weights.
+Only products H v are used, each at the cost of about two gradients. Sharp directions of a head's loss show
+how well labels can be fitted by small changes of the weights.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from noiseproof.core.rng import stream
 
 Parameters = Mapping[str, Tensor]
 Product = Callable[[Float[np.ndarray, " p"]], Float[np.ndarray, " p"]]
-_RELATIVE = 1e-6  # of the eigenvalues
-_DENSE_UP_TO = 64  # parameters; ARPACK wants more of them than eigenvalues
+_TOLERANCE = 1e-6  # relative, of the eigenvalues
+_DENSE_UP_TO = 64  # parameters; ARPACK needs more parameters than eigenvalues
 _ATTEMPTS = ((2, 300), (6, 3000))  # vectors kept for each eigenvalue, restarts
 
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
-    """What the Hessian of a mean loss says.
+    """Largest eigenvalues and trace of the Hessian of a mean loss.
 
     Attributes:
-        eigenvalues: the largest, descending; nats per squared unit of the parameters.
+        eigenvalues: descending; nats per squared unit of the parameters.
         trace: estimate of the sum of all eigenvalues.
         trace_standard_error: of that estimate, over probes; 0 where it is exact.
         num_parameters: p.
@@ -43,7 +43,7 @@ class Curvature:
     num_parameters: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values for JSON."""
         return {
             "eigenvalues": [float(value) for value in self.eigenvalues],
             "trace": self.trace,
@@ -65,19 +65,19 @@ def curvature(
 
     Args:
         summed_loss: (parameters, *batch) -> loss summed over the examples of the batch, twice differentiable.
-        parameters: where; their precision is that of the result.
+        parameters: point at which the Hessian is taken; their precision is that of the result.
         batches: all examples; the first axis of the first tensor counts them.
-        num_eigenvalues: how many of the largest.
+        num_eigenvalues: number of largest eigenvalues.
         num_probes: random vectors for the trace; the standard error falls with their square root.
-        seed: of starting vector and probes.
+        seed: of the starting vector and the probes.
 
     Raises:
-        InvalidArgument: no eigenvalues or fewer than two probes asked for.
-        BadData: no examples, or a loss whose second derivative is not finite there.
+        InvalidArgument: `num_eigenvalues` is below 1 or `num_probes` below 2.
+        BadData: no examples, or the second derivative of the loss is not finite at these parameters.
 
     Source: eigenvalues by Lanczos 1950, as restarted by Sorensen 1992 (ARPACK); trace by Hutchinson 1990;
     H v by Pearlmutter 1994. Yao et al. 2020, arXiv:1912.07145 (PyHessian) use the same three on networks.
-    Differs: their eigenvalues come one by one from power iteration.
+    Differs: they compute eigenvalues one by one with power iteration.
     """
     if num_eigenvalues < 1:
         raise invalid("num_eigenvalues", num_eigenvalues, "a whole number >= 1")
@@ -92,20 +92,20 @@ def curvature(
 def hessian_product(
     summed_loss: Callable[..., Tensor], parameters: Parameters, batches: Sequence[tuple[Tensor, ...]]
 ) -> tuple[Product, int]:
-    """v -> H v for the Hessian of the mean loss, and the number of parameters.
+    """The function v -> H v for the Hessian of the mean loss, and the number of parameters.
 
-    The derivative of the gradient along v, batch by batch; memory is that of a few gradients.
+    Computes the derivative of the gradient along v batch by batch; memory is that of a few gradients.
 
     Source: Pearlmutter 1994.
     """
     num_examples = sum(len(batch[0]) for batch in batches)
     if num_examples == 0:
-        raise BadData("The curvature of no examples is not defined; `batches` has 0 rows.")
+        raise BadData("`batches` has 0 rows; allowed: one example or more.")
     where = {name: value.detach() for name, value in parameters.items()}
     sizes = [value.numel() for value in where.values()]
 
     def along(batch: tuple[Tensor, ...], direction: dict[str, Tensor]) -> dict[str, Tensor]:
-        # H is symmetric, so v^T H serves as well as H v and needs reverse mode only.
+        # H is symmetric, so v^T H equals H v and needs only reverse mode.
         gradient = torch.func.grad(lambda at: summed_loss(at, *batch))
         pull_back = torch.func.vjp(gradient, where)[1]
         return pull_back(direction)[0]
@@ -133,7 +133,7 @@ def hessian_product(
 def top_eigenvalues(
     product: Product, num_parameters: int, *, num_eigenvalues: int, seed: int
 ) -> Float[np.ndarray, " r"]:
-    """The largest eigenvalues of a symmetric matrix of which only products are known, descending.
+    """The largest eigenvalues of a symmetric matrix that is given by its products, descending.
 
     Args:
         product: v -> H v.
@@ -149,14 +149,14 @@ def top_eigenvalues(
         columns = np.stack([product(unit) for unit in np.eye(num_parameters)])
         return np.linalg.eigvalsh((columns + columns.T) / 2)[::-1][:r].copy()
     start = stream(seed, "curvature", "start").standard_normal(num_parameters)
-    if not product(start).any():  # ARPACK has no way to go on from nothing
+    if not product(start).any():  # ARPACK cannot continue from a zero vector
         return np.zeros(r)
     operator = LinearOperator((num_parameters, num_parameters), matvec=product, dtype=np.float64)
     for vectors_each, num_restarts in _ATTEMPTS:
         try:
-            # Largest in the algebraic sense: a large negative one is no sharp direction of a minimum.
+            # Algebraically largest: a large negative eigenvalue is not a sharp direction of a minimum.
             values = eigsh(
-                operator, k=r, which="LA", v0=start, tol=_RELATIVE, return_eigenvectors=False,
+                operator, k=r, which="LA", v0=start, tol=_TOLERANCE, return_eigenvectors=False,
                 ncv=min(num_parameters, max(20, vectors_each * r + 1)), maxiter=num_restarts,
             )  # fmt: skip
             return np.sort(values)[::-1].copy()

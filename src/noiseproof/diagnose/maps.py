@@ -1,4 +1,4 @@
-"""Feature maps: examples as points in the plane."""
+"""Feature maps: examples as points in the plane, by principal components and t-SNE."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from noiseproof.core.checks import check_finite, check_matrix
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.rng import stream, torch_seed
 
-_DIMS_FOR_TSNE = 30  # principal components t-SNE starts from; van der Maaten & Hinton 2008, Section 4.2
+_DIMS_FOR_TSNE = 30  # principal components as input of t-SNE; van der Maaten & Hinton 2008, Section 4.2
 _PERPLEXITY = 30.0
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureMap:
-    """Some examples in the plane.
+    """Examples as points in the plane.
 
     Attributes:
-        rows: which examples, ascending.
+        rows: row numbers of the examples, ascending.
         linear: their first two principal components, in units of the scaled features.
-        explained: share of the variance each of those two has, in [0, 1].
-        neighbours: their places by t-SNE; only who is near whom means something.
+        explained: share of the variance of each component, in [0, 1].
+        neighbours: coordinates by t-SNE; only neighbourhoods are meaningful.
     """
 
     rows: Int[np.ndarray, " m"]
@@ -38,8 +38,8 @@ def feature_map(features: Any, *, max_points: int = 2000, seed: int = 0) -> Feat
 
     Args:
         features: (n, d) array-like that can be indexed by rows.
-        max_points: at least 4; more examples are thinned at random, as t-SNE takes minutes on ten thousand.
-        seed: of the choice and of t-SNE.
+        max_points: at least 4; a larger set is sampled, because t-SNE takes minutes on ten thousand examples.
+        seed: of the sample and of t-SNE.
 
     Raises:
         InvalidArgument: `max_points` is below 4.
@@ -47,7 +47,7 @@ def feature_map(features: Any, *, max_points: int = 2000, seed: int = 0) -> Feat
 
     Source: van der Maaten & Hinton 2008 (t-SNE). Rows of length 1 as in the released code of Chen, Wang et
     al. 2024, arXiv:2309.17002.
-    Differs: the released code also takes the mean of each row's own entries off.
+    Differs: the released code also subtracts the mean of each row's entries.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -57,7 +57,7 @@ def feature_map(features: Any, *, max_points: int = 2000, seed: int = 0) -> Feat
     check_matrix(features)
     n = len(features)
     if n < 4:
-        raise BadData(f"A map of {n} examples is none; allowed: 4 or more. Next: extract more examples.")
+        raise BadData(f"`features` has {n} rows; allowed for a map: 4 or more. Next: extract more examples.")
     rows = np.arange(n)
     if n > max_points:
         rows = np.sort(stream(seed, "map").choice(n, max_points, replace=False))
@@ -68,7 +68,10 @@ def feature_map(features: Any, *, max_points: int = 2000, seed: int = 0) -> Feat
     chosen = chosen / np.maximum(lengths, np.finfo(np.float64).tiny)
     precision = np.finfo(as_given.dtype if as_given.dtype.kind == "f" else np.float64).eps
     if (np.ptp(chosen, axis=0) <= 4 * precision * np.abs(chosen).max(axis=0)).all():
-        raise BadData("All examples have the same features up to a factor; a map would be one point.")
+        raise BadData(
+            "All rows of `features` are equal up to a factor; allowed: rows with different directions. "
+            "Next: check the encoder."
+        )
     components = PCA(min(_DIMS_FOR_TSNE, *chosen.shape), svd_solver="full").fit(chosen)
     reduced = components.transform(chosen)
     tsne = TSNE(
@@ -83,7 +86,7 @@ def feature_map(features: Any, *, max_points: int = 2000, seed: int = 0) -> Feat
 
 
 def _start(reduced: Float[np.ndarray, "m c"]) -> Float[np.ndarray, "m 2"]:
-    """The first two components at a small scale: a start that keeps the large order of things.
+    """The first two components at a small scale, an initialisation that preserves global structure.
 
     Source: Kobak & Linderman 2021.
     """

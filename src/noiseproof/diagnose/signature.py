@@ -1,14 +1,13 @@
-r"""The spectrum of an encoder's features, with how sure it is: as a distribution, under resampled examples.
+r"""The spectrum of an encoder's features with its sampling uncertainty, by a bootstrap over examples.
 
-The rows are dealt at random into blocks and each block is reduced to its Gram matrix. A bootstrap draw is
-then a sum of blocks, some several times and some not at all: d x d arithmetic, whatever n is. Encoders that
-see the same examples and draw with the same seed are resampled together, so that what is common to the
-examples cancels when they are compared.
+Rows are assigned to blocks at random and each block is reduced to its Gram matrix. A bootstrap draw is then a
+sum of blocks, each with its multiplicity: d x d arithmetic, independent of n. Encoders with the same examples
+and the same seed are resampled together, so the variation that examples share cancels in comparisons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,7 @@ from noiseproof.diagnose.spectrum import (
 
 NUM_BLOCKS = 40
 NUM_DRAWS = 200
-_BLOCK_BYTES = 400e6  # all blocks together; wide features get fewer of them
+_BLOCK_BYTES = 400e6  # of all blocks together; wide features get fewer blocks
 _LEAST_BLOCKS = 16
 _READ_ROWS = 4096
 
@@ -37,8 +36,8 @@ class Signature:
     """The spectrum of one encoder's features on one data set.
 
     Attributes:
-        shares: singular values as shares of their sum, descending; a row for all examples, then one for every
-            bootstrap draw.
+        shares: singular values as shares of their sum, descending; one row for all examples, then one row
+            per bootstrap draw.
         num_examples: n.
         seed: of the draws.
     """
@@ -71,20 +70,20 @@ def signature(
     num_draws: int = NUM_DRAWS,
     on_draw: Callable[[int], object] | None = None,
 ) -> Signature:
-    """Spectrum of all examples and of bootstrap draws.
+    """Spectra of all examples and of bootstrap draws.
 
     Args:
         features: (n, d) array-like that can be sliced by rows.
-        seed: of blocks and draws; encoders to be compared need the same.
-        num_blocks: of rows; fewer are used where they would not fit in memory or n is smaller.
-        num_draws: of the bootstrap.
-        on_draw: called with 1 after each.
+        seed: of blocks and draws; must be the same for encoders that are compared.
+        num_blocks: blocks of rows; fewer are used if memory or n does not suffice.
+        num_draws: bootstrap draws.
+        on_draw: called with 1 after each draw.
 
     Raises:
         InvalidArgument: fewer than 2 blocks or draws.
-        BadData: fewer than 2 rows, or values that are not finite or cannot be squared.
+        BadData: fewer than 2 rows, or values that are not finite or too large to be squared.
 
-    Blocks of examples are drawn, not single ones; for means of blocks the variance is the same.
+    Blocks are drawn instead of single examples; for means of blocks the variance is the same.
     """
     for name, value in (("num_blocks", num_blocks), ("num_draws", num_draws)):
         if value < 2:
@@ -92,14 +91,17 @@ def signature(
     check_matrix(features)
     n, d = features.shape
     if n < 2:
-        raise BadData(f"`features` has {n} rows; allowed: 2 or more, since examples are resampled.")
+        raise BadData(f"`features` has {n} rows; allowed: 2 or more, to resample them.")
     num_blocks = min(n, num_blocks, max(_LEAST_BLOCKS, int(_BLOCK_BYTES / (8 * d * d))))
     rng = stream(seed, "signature", n, num_blocks)
     blocks = _blocks(features, rng.permutation(np.arange(n) % num_blocks), num_blocks)
     grams = np.stack([block.gram for block in blocks])
     draws = rng.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks), size=num_draws)
     shares = np.empty((1 + num_draws, d))
-    whole = _merged(blocks).singular_values()
+    merged = SpectrumAccumulator()
+    for block in blocks:
+        merged.merge(block)
+    whole = merged.singular_values()
     shares[0] = _shares(np.pad(whole, (0, d - len(whole))))
     for i, times in enumerate(draws, start=1):
         drawn = np.tensordot(times.astype(np.float64), grams, axes=1)
@@ -109,25 +111,18 @@ def signature(
     return Signature(shares, n, seed)
 
 
-def _blocks(features: Any, homes: Int[np.ndarray, " n"], num_blocks: int) -> list[SpectrumAccumulator]:
-    """The rows of every block, read in order."""
+def _blocks(features: Any, block_ids: Int[np.ndarray, " n"], num_blocks: int) -> list[SpectrumAccumulator]:
+    """Accumulate the rows of every block in one pass."""
     blocks = [SpectrumAccumulator() for _ in range(num_blocks)]
     for start in range(0, len(features), _READ_ROWS):
         rows = np.asarray(features[start : start + _READ_ROWS], dtype=np.float64)
         check_finite(rows, first_row=start)
-        homes_here = homes[start : start + _READ_ROWS]
+        block_ids_here = block_ids[start : start + _READ_ROWS]
         for number, block in enumerate(blocks):
-            block.update(rows[homes_here == number])
+            block.update(rows[block_ids_here == number])
     return blocks
 
 
-def _merged(blocks: Sequence[SpectrumAccumulator]) -> SpectrumAccumulator:
-    whole = SpectrumAccumulator()
-    for block in blocks:
-        whole.merge(block)
-    return whole
-
-
 def _shares(singular_values: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
-    """Of their sum."""
+    """Singular values as shares of their sum."""
     return singular_values / max(singular_values.sum(), np.finfo(np.float64).tiny)

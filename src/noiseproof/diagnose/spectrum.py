@@ -1,7 +1,7 @@
 r"""The singular-value spectrum of features, from one streaming pass.
 
-F is (n, d) with singular values s and p = s / sum s. All that is kept is the d x d Gram matrix and the
-column sums, so memory does not grow with n and parts of a data set can be merged.
+F is (n, d) with singular values s and p = s / sum s. Only the d x d Gram matrix and the column sums are kept,
+so memory does not grow with n and parts of a data set can be merged.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import SpectrumCard
 from noiseproof.core.threads import one_thread
 
-# eig(F^T F) in float64 carries an absolute error of eps s_1^2, so a singular value at s_1 / 3e4 still has
-# six right digits. Where smaller ones matter, the QR path computes them from F itself.
-_GRAM_IS_GOOD_TO = 3e4
-_LEAST_SQUARE = 1e-290  # squares below lose digits in float64
+# eig(F^T F) in float64 has an absolute error of eps s_1^2, so a singular value of s_1 / 3e4 still has six
+# correct digits. Smaller singular values are computed from F itself, by QR.
+_GRAM_RANGE = 3e4
+_LEAST_SQUARE = 1e-290  # smaller squares lose digits in float64
 
 
 def spectrum(
     features: Any, *, is_centred: bool = False, block_rows: int = 8192, is_refined: bool = True
 ) -> SpectrumCard:
-    r"""Singular values of a feature matrix and what the papers read from them.
+    r"""Singular values of a feature matrix, and the entropy and ratios derived from them.
 
     $\mathrm{SVE} = -\sum_i p_i \ln p_i$, $\mathrm{LSVR} = -\ln p_1$, effective rank = exp(SVE).
 
     Args:
         features: (n, d) array-like that can be sliced by rows, memory-mapped or not.
-        is_centred: take the mean row off first. Features after a ReLU are non-negative, so the raw s_1 is
-            mostly the direction of their mean; the paper uses raw features.
+        is_centred: subtract the mean row first. Features after a ReLU are non-negative, so the raw s_1 mainly
+            measures their mean; the paper uses raw features.
         block_rows: rows read at once.
-        is_refined: recompute by QR, reading the features once more, where the spectrum is so steep that
-            its Gram matrix loses the smallest singular values. It costs about n d^2 more.
+        is_refined: recompute by QR, with a second pass, if the spectrum is so steep that the Gram matrix
+            loses the smallest singular values. It costs about n d^2 more.
 
     Returns:
         All min(n, d) singular values, descending.
@@ -58,7 +58,7 @@ def spectra(features: Any, *, block_rows: int = 8192) -> tuple[SpectrumCard, Spe
 
 
 class SpectrumAccumulator:
-    """Gram matrix of the rows seen so far; shards can be accumulated apart and merged."""
+    """Gram matrix of the rows added so far; shards can be accumulated separately and merged."""
 
     def __init__(self) -> None:
         self.num_examples = 0
@@ -68,7 +68,7 @@ class SpectrumAccumulator:
 
     @property
     def dim(self) -> int:
-        """d, once a block was seen."""
+        """d, after the first block."""
         return len(self._sum)
 
     def update(self, block: Any) -> None:
@@ -78,7 +78,7 @@ class SpectrumAccumulator:
             block: (rows, d) numbers.
 
         Raises:
-            BadData: NaN or infinity, named by its row among all rows seen, or another width.
+            BadData: NaN or infinity (the row among all rows added is named), or a different width.
         """
         block = np.asarray(block)
         check_matrix(block)
@@ -103,7 +103,7 @@ class SpectrumAccumulator:
         self.num_examples += len(rows)
 
     def merge(self, other: SpectrumAccumulator) -> None:
-        """Add all that another accumulator has seen."""
+        """Add all rows of another accumulator."""
         if other._gram is None:
             return
         if self._gram is None:
@@ -116,7 +116,7 @@ class SpectrumAccumulator:
 
     @property
     def gram(self) -> Float[np.ndarray, "d d"]:
-        """F^T F of all rows seen."""
+        """F^T F of all rows."""
         return np.zeros((0, 0)) if self._gram is None else self._gram
 
     def mean(self) -> Float[np.ndarray, " d"]:
@@ -134,7 +134,7 @@ class SpectrumAccumulator:
     def singular_values(self, *, is_centred: bool = False) -> Float[np.ndarray, " r"]:
         """min(n, d) singular values, descending, from the eigenvalues of the Gram matrix."""
         if self._gram is None or self.num_examples == 0:
-            raise BadData("The spectrum of no features is not defined; `features` has 0 rows.")
+            raise BadData("`features` has 0 rows; allowed: one row or more.")
         if not self._is_zero and self._gram.trace() < _LEAST_SQUARE:
             raise BadData(
                 "`features` are too small to be squared; allowed: above 1e-150. Next: divide them by their "
@@ -146,7 +146,7 @@ class SpectrumAccumulator:
         return singular_values_of_gram(gram)[: min(self.num_examples, self.dim)]
 
     def card(self, *, is_centred: bool = False) -> SpectrumCard:
-        """The spectrum card of all rows seen, without the QR refinement."""
+        """The spectrum card of all rows, without the QR refinement."""
         return _card(self.singular_values(is_centred=is_centred), self, is_centred=is_centred)
 
     def _check_width(self, d: int) -> None:
@@ -155,28 +155,28 @@ class SpectrumAccumulator:
 
 
 def singular_values_of_gram(gram: Float[np.ndarray, "d d"]) -> Float[np.ndarray, " d"]:
-    """Singular values of F from F^T F, descending; 0 for those that rounding has swallowed."""
-    # A feature that never fires adds an exact zero; left in, rounding would make it more.
+    """Singular values of F from F^T F, descending; 0 for values below the rounding error."""
+    # A feature that is always zero adds an exact zero, which rounding would make larger.
     live = np.flatnonzero(np.diag(gram))
     values = np.zeros(len(gram))
     if len(live):
         with one_thread():
             eigenvalues = scipy.linalg.eigvalsh(gram[np.ix_(live, live)], check_finite=False)[::-1]
-        # Eigenvalues carry an absolute error of this size, which a root would magnify.
+        # Absolute error of the eigenvalues, which the square root would magnify.
         lost = max(eigenvalues[0], 0.0) * len(gram) * np.finfo(np.float64).eps
         values[: len(live)] = np.sqrt(np.where(eigenvalues > lost, eigenvalues, 0.0))
     return values
 
 
 def entropy_nats(singular_values: Float[np.ndarray, " r"]) -> float:
-    """SVE: Shannon entropy of the normalised singular values, 0 ln 0 = 0; of no variation at all, 0."""
+    """SVE: Shannon entropy of the normalised singular values, with 0 ln 0 = 0; 0 if all are zero."""
     p = singular_values[singular_values > 0]
     p = p / p.sum() if len(p) else p
     return float(-(p * np.log(p)).sum()) + 0.0
 
 
 def largest_ratio(singular_values: Float[np.ndarray, " r"]) -> float:
-    """LSVR: -ln of the part of the largest singular value in their sum, >= 0."""
+    """LSVR: -ln of the share of the largest singular value in the sum, >= 0."""
     total = singular_values.sum()
     return float(-np.log(singular_values[0] / total)) + 0.0 if total > 0 else 0.0
 
@@ -189,8 +189,8 @@ def _cards(
         parts.update(block)
     cards = []
     for is_centred in centrings:
-        if is_refined and _needs_the_rows(parts, is_centred=is_centred):
-            values = _from_the_rows(features, parts.mean() if is_centred else None, block_rows)
+        if is_refined and _needs_rows(parts, is_centred=is_centred):
+            values = _from_rows(features, parts.mean() if is_centred else None, block_rows)
         else:
             values = parts.singular_values(is_centred=is_centred)
         cards.append(_card(values, parts, is_centred=is_centred))
@@ -210,17 +210,17 @@ def _card(values: np.ndarray, parts: SpectrumAccumulator, *, is_centred: bool) -
     )
 
 
-def _needs_the_rows(parts: SpectrumAccumulator, *, is_centred: bool) -> bool:
-    """Whether the Gram matrix lost singular values that matter."""
-    if parts.num_examples <= parts.dim:  # few rows: exact is also quicker, and centred ones are dependent
+def _needs_rows(parts: SpectrumAccumulator, *, is_centred: bool) -> bool:
+    """Whether the Gram matrix is too inexact for the smallest singular values."""
+    if parts.num_examples <= parts.dim:  # few rows: QR is also faster, and centred rows are dependent
         return parts.num_examples > 0
     smallest = parts.singular_values(is_centred=is_centred)[: parts.num_live()].min(initial=np.inf)
-    # The Gram matrix was accumulated uncentred, so its size decides what got lost.
-    return bool(smallest * _GRAM_IS_GOOD_TO < parts.norm())
+    # The Gram matrix is uncentred, so its own norm determines the rounding error.
+    return bool(smallest * _GRAM_RANGE < parts.norm())
 
 
-def _from_the_rows(features: Any, mean: np.ndarray | None, block_rows: int) -> np.ndarray:
-    """Singular values of F itself, reduced by QR block by block to d rows: no squaring anywhere."""
+def _from_rows(features: Any, mean: np.ndarray | None, block_rows: int) -> np.ndarray:
+    """Singular values of F itself, reduced to d rows by QR block by block, without squaring."""
     kept: np.ndarray | None = None
     n = 0
     for block in _blocks(features, block_rows):

@@ -1,11 +1,11 @@
-r"""Was an encoder pre-trained on noisy labels? Its spectrum against those of encoders of known noise.
+r"""Estimate the label noise of pre-training by comparing spectra with encoders of known noise.
 
 The shares p_i = s_i / sum s of a spectrum are a distribution, and Hellinger's distance between two of them is
 |sqrt p - sqrt q| / sqrt 2. The known encoders, on the same examples, are points by noise rate; straight lines
-between neighbours make a curve through them, and the nearest point of the curve is the guess. It comes with
-an interval, from resampled examples and from how well the known encoders predict one another, and it is
-"cannot tell" whenever one of the conditions listed at `verdict` fails. The whole spectrum is read, since no
-single number of it need be monotone in the noise (`dev/LOG.md`, 2026-11-21).
+between neighbours form a curve, and the nearest point on the curve is the estimate. Its interval comes from
+resampled examples and from the errors of the known encoders when each is predicted from the others. The
+verdict is "cannot tell" if one of the conditions listed at `verdict` fails. The whole spectrum is used,
+because no single number of it has to be monotone in the noise (`dev/LOG.md`, 2026-11-21).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from noiseproof.core.checks import check_share
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.diagnose.signature import Signature
 
-LEAST_REFERENCES = 4  # distinct rates: a curve, and enough left to test it by leaving one out
-_MISFIT_FACTOR = 2.0  # how much further from the curve than a known encoder from that of the others
-_MISFIT_FLOOR = 1e-3  # no distance worth a word, whatever the known encoders do
+LEAST_REFERENCES = 4  # distinct rates: enough for a curve with one of them left out
+_MISFIT_FACTOR = 2.0  # allowed distance from the curve, relative to that of the known encoders
+_MISFIT_FLOOR = 1e-3  # distances below are always allowed
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """An encoder whose noise is known.
+    """An encoder with known pre-training noise.
 
     Attributes:
-        name: of it.
-        rate: of the noise it was pre-trained under, in [0, 1].
+        name: of the encoder.
+        rate: noise rate of its pre-training, in [0, 1].
         signature: of its features on the data set.
     """
 
@@ -44,20 +44,20 @@ class Reference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Where an encoder lies among those of known noise.
+    """The estimated noise rate of an encoder, or the reason why there is none.
 
     Attributes:
-        rate: best guess, in [0, 1]; `None` for "cannot tell".
-        low: end of the 95 % interval.
-        high: other end.
-        reason: why it cannot be told, a sentence; empty otherwise.
-        nearest: name of the known encoder whose spectrum is most alike.
-        example_error: standard deviation of the guess over the bootstrap draws.
-        curve_error: largest error of an inner known encoder that is read off the curve of the others. The
-            largest, since they share neighbours: with the root mean square, 75 to 91 % of simulated intervals
-            held the truth (`dev/LOG.md`).
+        rate: estimate, in [0, 1]; `None` for "cannot tell".
+        low: lower end of the 95 % interval.
+        high: upper end.
+        reason: why there is no estimate, a sentence; empty otherwise.
+        nearest: name of the known encoder with the most similar spectrum.
+        example_error: standard deviation of the estimate over the bootstrap draws.
+        curve_error: largest error of an inner known encoder that is predicted from the curve of the others.
+            The largest, because they share neighbours: with the root mean square, 75 to 91 % of simulated
+            intervals contained the truth (`dev/LOG.md`).
         misfit: Hellinger's distance from the spectrum to the curve, in [0, 1].
-        allowed_misfit: from what on the spectrum counts as of another family.
+        allowed_misfit: largest distance at which the spectrum counts as one of this family.
     """
 
     rate: float | None
@@ -72,31 +72,32 @@ class Verdict:
 
     @property
     def can_tell(self) -> bool:
-        """Whether there is a guess."""
+        """Whether there is an estimate."""
         return self.rate is not None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values for JSON."""
         return asdict(self)
 
 
 def verdict(unknown: Signature, references: Sequence[Reference], *, max_width: float = 0.3) -> Verdict:
-    """Place an encoder among encoders of known noise.
+    """Estimate the noise rate of an encoder from encoders with known noise.
 
-    It cannot be told when, in this order:
-    - the features are of another width than those of the known encoders;
-    - the spectrum is unlike the family: more than twice as far from the curve as the known encoders are, at
-      most, from that of the others;
-    - the interval is wider than `max_width`. At an end of the curve it reaches to 0, or to 1, since nothing
-      is known of what lies beyond.
+    The verdict is "cannot tell" if, in this order:
+    - the features have another width than those of the known encoders;
+    - the spectrum does not belong to the family: its distance from the curve is more than twice the largest
+      distance of a known encoder from the curve of the others;
+    - the interval is wider than `max_width`. At an end of the curve the interval extends to 0 or to 1,
+    because
+      nothing is known beyond.
 
     Args:
-        unknown: of the encoder in question.
-        references: of known encoders, on the same examples with the same seed; at least four rates.
-        max_width: widest interval, in units of the rate, that is still an answer; in [0, 1].
+        unknown: signature of the encoder in question.
+        references: known encoders, with the same examples and seed; at least four rates.
+        max_width: widest accepted interval, in units of the rate; in [0, 1].
 
     Raises:
-        BadData: too few rates, or signatures of other examples or draws.
+        BadData: too few rates, or signatures of different examples or draws.
     """
     check_share(max_width, "max_width")
     _check_comparable(unknown, references)
@@ -105,13 +106,13 @@ def verdict(unknown: Signature, references: Sequence[Reference], *, max_width: f
         return verdict_on_other_width(unknown.dim, known[0].signature.dim, nearest=known[0].name)
     nearest = min(known, key=lambda each: hellinger(unknown, each.signature)).name
     rates, curve = _curve(known)
-    guesses, misfits = _nearest_on_curve(np.sqrt(unknown.shares), rates, curve)
+    estimates, misfits = _nearest_on_curve(np.sqrt(unknown.shares), rates, curve)
     left_out_errors, left_out_misfits = _left_out(rates, curve[:, :1])
-    rate, misfit = float(guesses[0]), float(misfits[0])
-    example_error = float(guesses[1:].std(ddof=1))
+    rate, misfit = float(estimates[0]), float(misfits[0])
+    example_error = float(estimates[1:].std(ddof=1))
     curve_error = float(np.abs(left_out_errors).max())
     allowed = _MISFIT_FACTOR * float(left_out_misfits.max()) + _MISFIT_FLOOR
-    # Student's t, since known encoders are few.
+    # Student's t, because there are few known encoders.
     half_width = float(scipy.stats.t.ppf(0.975, len(left_out_errors)) * np.hypot(example_error, curve_error))
     low = 0.0 if rate == rates[0] else max(rate - half_width, 0.0)
     high = 1.0 if rate == rates[-1] else min(rate + half_width, 1.0)
@@ -130,7 +131,7 @@ def verdict(unknown: Signature, references: Sequence[Reference], *, max_width: f
 
 
 def verdict_on_other_width(dim: int, known_dim: int, *, nearest: str) -> Verdict:
-    """The verdict where the widths of the features differ, which can be said before any spectrum is there."""
+    """The verdict for features of another width, which needs no spectrum."""
     reason = (
         f"its features have width {dim}, those of the known encoders {known_dim}, and the spectrum depends "
         "on the width"
@@ -141,10 +142,10 @@ def verdict_on_other_width(dim: int, known_dim: int, *, nearest: str) -> Verdict
 def leave_one_out_verdicts(
     references: Sequence[Reference], *, max_width: float = 0.3
 ) -> list[tuple[Reference, Verdict]]:
-    """The verdict on each known encoder by all others, which shows how often it is right.
+    """The verdict on each known encoder from all others, to check how often it is correct.
 
     Args:
-        references: at least five rates, so that four are left.
+        references: at least five rates, so that four remain.
         max_width: as in `verdict`.
     """
     return [
@@ -157,12 +158,12 @@ def leave_one_out_verdicts(
 
 
 def hellinger(one: Signature, other: Signature) -> float:
-    """Distance between the spectra of all examples: 0 alike, 1 nothing in common."""
+    """Hellinger's distance between the spectra of all examples: 0 for equal, 1 for disjoint."""
     return float(np.linalg.norm(np.sqrt(one.shares[0]) - np.sqrt(other.shares[0])) / np.sqrt(2))
 
 
 def _curve(known: Sequence[Reference]) -> tuple[Float[np.ndarray, " j"], Float[np.ndarray, "j r d"]]:
-    """Rates and square roots of the shares there, in every draw; encoders of the same rate are averaged."""
+    """Rates and, for each, the square roots of the shares in every draw; equal rates are averaged."""
     rates = np.unique([each.rate for each in known])
     roots = [
         np.mean([np.sqrt(each.signature.shares) for each in known if each.rate == rate], axis=0)
@@ -174,7 +175,7 @@ def _curve(known: Sequence[Reference]) -> tuple[Float[np.ndarray, " j"], Float[n
 def _nearest_on_curve(
     roots: Float[np.ndarray, "r d"], rates: Float[np.ndarray, " j"], curve: Float[np.ndarray, "j r d"]
 ) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
-    """Rate of the nearest point of the curve in each draw, and Hellinger's distance to it."""
+    """Rate at the nearest point of the curve in each draw, and Hellinger's distance to it."""
     steps = np.diff(curve, axis=0)  # (segment, draw, d)
     squares = np.maximum((steps**2).sum(axis=2), np.finfo(np.float64).tiny)
     places = (((roots - curve[:-1]) * steps).sum(axis=2) / squares).clip(0, 1)
@@ -187,11 +188,11 @@ def _nearest_on_curve(
 def _left_out(
     rates: Float[np.ndarray, " j"], curve: Float[np.ndarray, "j 1 d"]
 ) -> tuple[Float[np.ndarray, " j-2"], Float[np.ndarray, " j-2"]]:
-    """Each inner point read off the curve of the others: error of its rate, how far off the curve it is."""
+    """Each inner point predicted from the curve of the others: error of its rate, distance to the curve."""
     errors, distances = [], []
     for j in range(1, len(rates) - 1):
-        guess, distance = _nearest_on_curve(curve[j], np.delete(rates, j), np.delete(curve, j, axis=0))
-        errors.append(guess[0] - rates[j])
+        estimate, distance = _nearest_on_curve(curve[j], np.delete(rates, j), np.delete(curve, j, axis=0))
+        errors.append(estimate[0] - rates[j])
         distances.append(distance[0])
     return np.array(errors), np.array(distances)
 
@@ -199,14 +200,12 @@ def _left_out(
 def _check_comparable(unknown: Signature, references: Sequence[Reference]) -> None:
     for each in references:
         check_share(each.rate, f"rate of {each.name}")
-        mine, theirs = (
-            (found.num_examples, found.seed, len(found.shares) - 1) for found in (unknown, each.signature)
-        )
-        if mine != theirs:
+        wanted, got = ((one.num_examples, one.seed, len(one.shares) - 1) for one in (unknown, each.signature))
+        if wanted != got:
             raise BadData(
-                f"The signature of {each.name!r} is of {theirs[0]} examples, seed {theirs[1]} and "
-                f"{theirs[2]} draws, that in question of {mine[0]}, {mine[1]} and {mine[2]}; allowed: the "
-                "same examples and draws. Next: take both with the same arguments."
+                f"The signature of {each.name!r} has {got[0]} examples, seed {got[1]} and {got[2]} draws, "
+                f"the unknown one {wanted[0]}, {wanted[1]} and {wanted[2]}; allowed: the same examples and "
+                "draws. Next: compute both with the same arguments."
             )
     widths = {each.signature.dim for each in references}
     if len(widths) > 1:
@@ -214,6 +213,6 @@ def _check_comparable(unknown: Signature, references: Sequence[Reference]) -> No
     num_rates = len({each.rate for each in references})
     if num_rates < LEAST_REFERENCES:
         raise invalid(
-            "references", f"{num_rates} different rates", f"encoders of {LEAST_REFERENCES} rates or more",
-            "A curve of fewer cannot be tested by leaving one out.",
+            "references", f"{num_rates} different rates", f"encoders of {LEAST_REFERENCES} or more rates",
+            "With fewer, the curve cannot be tested by leaving one out.",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Probabilities over many classes, judged on a set that has fewer or coarser ones; and on videos."""
+"""Evaluate probabilities of many classes on a set with fewer or coarser classes, and on videos."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class AnchorAccuracy:
     """Accuracy on a video set.
 
     Attributes:
-        pm0: share of anchor frames that are right, in [0, 1].
-        pm_k: share of anchor frames that are right together with all similar frames around them (pm-10
-            where those are the ten before and after), in [0, pm0].
+        pm0: share of anchor frames that are classified correctly, in [0, 1].
+        pm_k: share of anchor frames that are correct together with all similar frames around them (pm-10
+            with the ten frames before and after), in [0, pm0].
     """
 
     pm0: float
@@ -29,15 +29,15 @@ class AnchorAccuracy:
 def merged_probs(
     probs: Float[np.ndarray, "n k"], groups: Sequence[Sequence[int]]
 ) -> Float[np.ndarray, "n m"]:
-    r"""Probabilities of classes that each stand for one or more of the k.
+    r"""Probabilities of groups of classes.
 
-    $q_{ig} \propto \max_{j \in g} p_{ij}$, scaled to sum to 1. The largest member decides, as for ObjectNet
-    and ImageNet-Vid; with one member per group this masks the other classes, as for ImageNet-A and -R: the
-    softmax over the logits that are kept. A row without any probability on the groups becomes uniform.
+    $q_{ig} \propto \max_{j \in g} p_{ij}$, scaled to sum to 1. The largest member counts, as for ObjectNet
+    and ImageNet-Vid; with one member per group this is the softmax over the remaining logits, as for
+    ImageNet-A and -R. A row without any probability on the groups becomes uniform.
 
     Args:
         probs: rows of class probabilities.
-        groups: ids in [0, k) per class of the set, at least one each, such as those of
+        groups: for each class of the set one or more ids in [0, k), such as those of
             `noiseproof.data.suites.suites.class_groups`.
 
     Returns:
@@ -64,15 +64,15 @@ def anchor_accuracy(
     anchors: Int[np.ndarray, " m"],
     neighbours: Sequence[Int[np.ndarray, " _"]],
 ) -> AnchorAccuracy:
-    """How often an anchor frame is right, alone and with all the frames around it.
+    """Share of correct anchor frames, alone and together with all frames around them.
 
     Args:
-        is_right: whether the class predicted for a frame is one that counts.
+        is_right: whether the predicted class of a frame counts as correct.
         anchors: rows of the anchor frames.
-        neighbours: per anchor, the rows of its similar frames; an anchor without any is judged alone.
+        neighbours: for each anchor, the rows of its similar frames; may be empty.
 
     Raises:
-        BadData: no anchors, or not as many neighbourhoods as anchors.
+        BadData: no anchors, or different numbers of anchors and neighbourhoods.
 
     Source: Shankar et al. 2021, arXiv:1906.02168.
     """

@@ -1,4 +1,4 @@
-"""How well suspect labels were found, where the truth is known; over the whole set, never over batches."""
+"""Metrics of a detector against known true labels, over the whole set, never averaged over batches."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _BINS = 10  # of the suspicion, equally wide
 
 @dataclass(frozen=True)
 class DetectionMetrics:
-    """A detector against the truth; `None` where a number is not defined.
+    """Metrics of a detector; `None` if a metric is not defined.
 
     Attributes:
-        precision: of the flagged labels, the part that is wrong; `None` where none is flagged.
-        recall: of the wrong labels, the part that is flagged; `None` where none is wrong.
-        f1: harmonic mean of the two; `None` where none is flagged and none is wrong.
-        clean_precision: of the labels left, the part that is right; `None` where none is left.
-        clean_recall: of the right labels, the part that is left; `None` where none is right.
-        clean_f1: harmonic mean of the two; `None` where none is left and none is right.
-        auroc: chance that a wrong label has a higher suspicion than a right one; `None` without both sorts.
-        average_precision: area under the precision-recall curve of the suspicion; `None` where none is wrong.
-        precision_at_1: part that is wrong of the 1 % with the highest suspicion, at least one label.
+        precision: share of flagged labels that are wrong; `None` if none is flagged.
+        recall: share of wrong labels that are flagged; `None` if none is wrong.
+        f1: harmonic mean of the two; `None` if none is flagged and none is wrong.
+        clean_precision: share of unflagged labels that are correct; `None` if all are flagged.
+        clean_recall: share of correct labels that are not flagged; `None` if none is correct.
+        clean_f1: harmonic mean of the two; `None` if all are flagged and none is correct.
+        auroc: probability that a wrong label has a higher suspicion than a correct one; `None` without both.
+        average_precision: area under the precision-recall curve of the suspicion; `None` if none is wrong.
+        precision_at_1: share of wrong labels among the 1 % with the highest suspicion, at least one label.
         precision_at_5: of the 5 %.
         precision_at_10: of the 10 %.
-        rate_error: estimated less true share of wrong labels.
-        transition_error: distance of the rows of the estimated transition matrix from those realised, half
-            the sum of absolute differences, mean over the examples by true class; in [0, 1]. `None` where a
-            true label is no class of the detector.
+        rate_error: estimated minus true share of wrong labels.
+        transition_error: total variation distance between rows of the estimated and the realised transition
+            matrix, mean over the examples by true class; in [0, 1]. `None` if a true label is not a class of
+            the detector.
         calibration_error: of the suspicion as a probability: absolute difference between mean suspicion and
             share of wrong labels, mean over ten bins by their size.
-        num_flagged: labels the detector decided against.
+        num_flagged: labels that the detector flags as issues.
         num_wrong: labels that differ from the truth.
     """
 
@@ -59,24 +59,24 @@ class DetectionMetrics:
     num_wrong: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for files."""
+        """Plain values for JSON."""
         return asdict(self)
 
 
 def detection_metrics(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"]) -> DetectionMetrics:
-    """Compare what a detector found with the labels that are really wrong.
+    """Compare the issues of a detector with the true labels.
 
     Args:
-        issues: the detector's answer.
-        clean_labels: the truth for the same examples in the same order.
+        issues: result of the detector.
+        clean_labels: true labels of the same examples in the same order.
 
     Raises:
-        BadData: if the lengths differ.
+        BadData: the lengths differ.
     """
     if len(clean_labels) != len(issues.given_labels):
         raise BadData(
             f"`clean_labels` has {len(clean_labels)} rows, `issues` {len(issues.given_labels)}; "
-            "allowed: the same examples in both. Next: pass the truth for the examples the detector saw."
+            "allowed: the same examples in both. Next: pass the true labels of the detector's examples."
         )
     is_wrong, flagged = issues.given_labels != clean_labels, issues.is_issue
     num_wrong, n = int(is_wrong.sum()), len(is_wrong)
@@ -101,12 +101,12 @@ def detection_metrics(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"]) 
 def precision_within(
     is_wrong: Bool[np.ndarray, " n"], suspicion: Float[np.ndarray, " n"], budget: float
 ) -> float:
-    """Part that is wrong of the most suspicious labels; of equal ones as many count as fit.
+    """Share of wrong labels among the most suspicious ones; ties at the end count in proportion.
 
     Args:
-        is_wrong: the truth.
+        is_wrong: whether each label is wrong.
         suspicion: higher = more likely wrong.
-        budget: share of the labels, of which at least one is looked at.
+        budget: share of the labels that are reviewed, at least one label.
     """
     num = max(1, round(budget * len(suspicion)))
     last = np.partition(suspicion, -num)[-num]
@@ -115,7 +115,7 @@ def precision_within(
 
 
 def transition_error(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"]) -> float | None:
-    """See `DetectionMetrics`."""
+    """Error of the estimated transition matrix, see `DetectionMetrics`."""
     if not np.isin(clean_labels, issues.classes).all():
         return None
     counts = np.zeros_like(issues.joint, dtype=np.float64)
@@ -126,7 +126,7 @@ def transition_error(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"]) -
 
 
 def calibration_error(is_wrong: Bool[np.ndarray, " n"], suspicion: Float[np.ndarray, " n"]) -> float:
-    """Expected calibration error.
+    """Expected calibration error of the suspicion.
 
     Source: Naeini, Cooper & Hauskrecht 2015, AAAI; Guo et al. 2017, arXiv:1706.04599, Eq. 3.
     """
@@ -138,7 +138,7 @@ def calibration_error(is_wrong: Bool[np.ndarray, " n"], suspicion: Float[np.ndar
 def _agreement(
     truth: Bool[np.ndarray, " n"], found: Bool[np.ndarray, " n"]
 ) -> tuple[float | None, float | None, float | None]:
-    """Precision, recall and F1; `None` where they are not defined."""
+    """Precision, recall and F1; `None` if not defined."""
     precision, recall, f1, _ = precision_recall_fscore_support(
         truth, found, average="binary", zero_division=0
     )

@@ -1,4 +1,4 @@
-"""How good class probabilities are, overall and per class."""
+"""Metrics of class probabilities, overall and per class."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """All the metrics need of the probabilities: four numbers per example, whatever the number of classes.
+    """What the metrics need of the probabilities: four numbers per example, for any number of classes.
 
     Attributes:
         labels: class ids in [0, k), taken as the truth.
-        predicted: class of the highest probability, the first one of equals.
+        predicted: class with the highest probability, the first one among ties.
         confidence: that probability, in [0, 1].
-        label_prob: probability of the label, in [0, 1]; never below the float epsilon of the dtype the
-            probabilities came in, so one sure mistake costs 16 nats (float32) or 36 (float64), not infinity.
+        label_prob: probability of the label, in [0, 1]; at least the machine epsilon of the dtype of
+            the probabilities, so one confident error costs 16 nats (float32) or 36 (float64), not infinity.
         num_classes: k.
     """
 
@@ -38,12 +38,12 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One class of one evaluation set; `None` where a ratio has nothing to divide by.
+    """Metrics of one class on one evaluation set; `None` if a denominator is zero.
 
     Attributes:
-        num_examples: with this label.
-        accuracy: of the examples with this label, the part predicted so (recall).
-        precision: of the examples predicted so, the part with this label.
+        num_examples: examples with this label.
+        accuracy: recall: share of the examples with this label that are predicted as this class.
+        precision: share of the predictions of this class that have this label.
         f1: harmonic mean of the two.
     """
 
@@ -54,14 +54,14 @@ class ClassMetrics:
 
 
 def outcomes(probs: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " rows"]) -> Outcomes:
-    """Check the probabilities and keep of them what the metrics need.
+    """Check the probabilities and keep what the metrics need.
 
     Args:
         probs: rows of class probabilities, each summing to 1.
         labels: class ids in [0, k), taken as the truth.
 
     Raises:
-        BadData: naming the first row that cannot be used.
+        BadData: names the first invalid row.
     """
     _check(probs, labels)
     rows = np.arange(len(labels))
@@ -76,26 +76,14 @@ def outcomes(probs: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " rows"]) 
     )
 
 
-def joined(blocks: Sequence[Outcomes]) -> Outcomes:
-    """The outcomes of consecutive blocks of one evaluation set as one."""
+def join_outcomes(blocks: Sequence[Outcomes]) -> Outcomes:
+    """Concatenate the outcomes of consecutive blocks of one evaluation set."""
     names = ("labels", "predicted", "confidence", "label_prob")
     parts = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in names}
     return Outcomes(**parts, num_classes=blocks[0].num_classes)
 
 
-def all_metrics(probs: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " rows"]) -> dict[str, float]:
-    """Every metric in `METRICS`, from class probabilities."""
-    return overall(outcomes(probs, labels))
-
-
-def per_class_metrics(
-    probs: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " rows"]
-) -> tuple[ClassMetrics, ...]:
-    """One entry per class, from class probabilities."""
-    return per_class(outcomes(probs, labels))
-
-
-def overall(found: Outcomes) -> dict[str, float]:
+def all_metrics(found: Outcomes) -> dict[str, float]:
     r"""Every metric in `METRICS`.
 
     `accuracy`; `mean_per_class_accuracy`: mean recall over the classes that occur in the labels;
@@ -120,8 +108,8 @@ def overall(found: Outcomes) -> dict[str, float]:
     }
 
 
-def per_class(found: Outcomes) -> tuple[ClassMetrics, ...]:
-    """One entry per class, in the order of the class ids."""
+def per_class_metrics(found: Outcomes) -> tuple[ClassMetrics, ...]:
+    """Metrics of every class, in the order of the class ids."""
     rows = zip(*(counts.tolist() for counts in _counts(found)), strict=True)
     return tuple(
         ClassMetrics(

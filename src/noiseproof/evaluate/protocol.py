@@ -1,4 +1,4 @@
-"""The protocol: a head on an evaluation set, and the means and intervals over seeds."""
+"""Evaluation protocol: a classifier on an evaluation set, and means and intervals over seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from scipy import stats
 
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.evaluate.metrics import METRICS, Outcomes, joined, outcomes, overall, per_class
+from noiseproof.evaluate.metrics import (
+    METRICS,
+    Outcomes,
+    all_metrics,
+    join_outcomes,
+    outcomes,
+    per_class_metrics,
+)
 from noiseproof.evaluate.results import ResultRow
 
 _CONFIDENCE = 0.95
@@ -21,21 +28,21 @@ _CONFIDENCE = 0.95
 
 @runtime_checkable
 class Classifier(Protocol):
-    """What is evaluated: any fitted scikit-learn classifier with probabilities."""
+    """Any fitted scikit-learn classifier with probabilities."""
 
     classes_: Any
 
     def predict_proba(self, features: Any, /) -> np.ndarray:
-        """(b, d) features -> (b, c) probabilities, a column per entry of `classes_`."""
+        """Probabilities (b, c) from features (b, d), one column per entry of `classes_`."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds.
+    """A mean over seeds with its 95 % interval.
 
     Attributes:
         mean: of the values.
-        half_width: of the 95 % interval of Student's t; `None` with one seed.
+        half_width: of the interval, by Student's t; `None` with one seed.
         values: one per seed, in the order of the seeds.
     """
 
@@ -46,13 +53,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class HeadSummary:
-    """One head over all seeds: metric name -> interval, for each set and for the averages.
+    """Intervals of one head over all seeds, by metric name, for each set and for averages over sets.
 
     Attributes:
-        head: its name.
+        head: name of the head.
         per_set: set name -> metrics, in the order of the rows.
-        id_mean: mean over the in-domain sets, taken within each seed first; empty where there is no set.
-        ood_mean: the same over the out-of-domain sets.
+        id_mean: mean over the in-domain sets within each seed; empty without such sets.
+        ood_mean: mean over the out-of-domain sets within each seed.
         gap: `id_mean` minus `ood_mean`, paired by seed.
     """
 
@@ -65,12 +72,12 @@ class HeadSummary:
 
 @dataclass(frozen=True)
 class Leader:
-    """The head in front.
+    """The best head.
 
     Attributes:
-        head: the one with the highest mean.
-        runner_up: the one with the next; `None` where there is one head.
-        is_clear: whether the lead over every other head holds over seeds (true of a head without rivals).
+        head: the head with the highest mean.
+        runner_up: the head with the second highest mean; `None` if there is only one head.
+        is_clear: whether it beats every other head clearly over seeds; true if there is no other head.
     """
 
     head: str
@@ -82,21 +89,21 @@ def evaluate_head(
     head: Classifier, features: Any, labels: Int[np.ndarray, " n"], *, name: str, seed: int, set_name: str,
     domain: str, class_names: Sequence[str], block_size: int = 8192,
 ) -> ResultRow:  # fmt: skip
-    """Every metric of a fitted head on one set; memory O(block_size x (d + k) + n).
+    """Evaluate a fitted head on one set; memory O(block_size x (d + k) + n).
 
     Args:
-        head: its `classes_` are class ids; a class it never saw has probability 0.
-        features: (n, d), sliced in blocks, so it may be memory-mapped.
+        head: with class ids as `classes_`; a class that it was not trained on has probability 0.
+        features: (n, d), sliced in blocks; may be memory-mapped.
         labels: class ids in [0, k), taken as the truth.
         name: of the head.
-        seed: it was trained with.
+        seed: of its training.
         set_name: of the evaluation set.
         domain: "id" or "ood".
         class_names: k names.
         block_size: rows per call of `predict_proba`.
 
     Raises:
-        BadData: features and labels differ in length, or a probability cannot be used.
+        BadData: features and labels differ in length, or a probability is invalid.
     """
     if len(features) != len(labels):
         raise BadData(
@@ -119,21 +126,21 @@ def result_row(
     blocks: Sequence[Outcomes], *, name: str, seed: int, set_name: str, domain: str,
     class_names: Sequence[str],
 ) -> ResultRow:  # fmt: skip
-    """Every metric of whatever gave these outcomes, on one set.
+    """Every metric of outcomes on one set; arguments as in `evaluate_head`.
 
     Args:
-        blocks: consecutive parts of the set.
-        name: of the head or network, as the others of `evaluate_head`.
+        blocks: outcomes of consecutive parts of the set.
+        name: of the head or network.
     """
-    found = joined(blocks)
+    found = join_outcomes(blocks)
     return ResultRow(
         head=name,
         seed=seed,
         set_name=set_name,
         domain=domain,
         num_examples=len(found.labels),
-        metrics=overall(found),
-        per_class=dict(zip(class_names, per_class(found), strict=True)),
+        metrics=all_metrics(found),
+        per_class=dict(zip(class_names, per_class_metrics(found), strict=True)),
     )
 
 
@@ -156,7 +163,7 @@ def interval(values: Iterable[float]) -> Interval:
 def seed_means(rows: Iterable[ResultRow], *, head: str, sets: Sequence[str], metric: str) -> dict[int, float]:
     """Mean of a metric over the sets, for each seed of a head.
 
-    A seed that lacks one of the sets (a run that was interrupted) is left out, not filled in.
+    A seed without results on one of the sets (an interrupted run) is left out.
     """
     found: dict[int, list[float]] = defaultdict(list)
     for row in rows:
@@ -178,24 +185,24 @@ def heads_of(rows: Iterable[ResultRow]) -> list[str]:
 
 
 def summarise(rows: Sequence[ResultRow]) -> list[HeadSummary]:
-    """Means and intervals over seeds, a summary per head in the order of the rows.
+    """Summarise every head over seeds, in the order of the rows.
 
-    Averages over sets are taken within a seed first and then over seeds, because the sets of one seed share
-    its head and are not independent.
+    Sets are averaged within a seed before seeds are averaged, because all sets of a seed are evaluated with
+    the same trained head and are not independent.
     """
     return [_summary(rows, head) for head in heads_of(rows)]
 
 
 def leader(rows: Sequence[ResultRow], *, sets: Sequence[str], metric: str = "accuracy") -> Leader | None:
-    """The head with the highest mean over these sets, and whether that is more than the luck of the seeds.
+    """The head with the highest mean over these sets, and whether its lead is clear.
 
-    The lead is clear where, against every other head, the 95 % interval of the difference paired by seed lies
-    above zero. Without a second seed nothing is clear. It says nothing about other examples of the same kind.
+    The lead is clear if, against every other head, the 95 % interval of the difference paired by seed lies
+    above zero; it never is with one seed. The interval covers seeds, not other samples of the data.
 
     Args:
         rows: of all heads.
-        sets: evaluation sets to average over; none gives `None`.
-        metric: one where higher is better.
+        sets: evaluation sets to average over; without sets the result is `None`.
+        metric: a metric for which higher is better.
     """
     by_head = {head: seed_means(rows, head=head, sets=sets, metric=metric) for head in heads_of(rows)}
     means = {head: interval(values.values()).mean for head, values in by_head.items() if values}

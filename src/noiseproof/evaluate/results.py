@@ -1,4 +1,4 @@
-"""`results.jsonl`: a row per head x seed x evaluation set."""
+"""`results.jsonl`: one row per head, seed and evaluation set."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _RUN_AGAIN = "delete the file and start the run again; it is evaluated anew"
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One head, trained with one seed, on one evaluation set.
+    """Metrics of one head, trained with one seed, on one evaluation set.
 
     Attributes:
-        head: its name.
-        seed: it was trained with.
-        set_name: the evaluation set.
-        domain: "id" where the set is from the domain of the training set, else "ood".
+        head: name of the head.
+        seed: of its training.
+        set_name: name of the evaluation set.
+        domain: "id" if the set is from the domain of the training set, else "ood".
         num_examples: n of the set.
         metrics: name in `METRICS` -> value; accuracies in [0, 1].
         per_class: class name -> metrics of that class.
@@ -49,11 +49,11 @@ class ResultRow:
 
     @property
     def key(self) -> Key:
-        """What a row is about; no two rows of a file share it."""
+        """Head, seed and set; unique in a file."""
         return (self.head, self.seed, self.set_name)
 
     def to_line(self) -> str:
-        """One line of JSON, without its end."""
+        """The row as one line of JSON, without a line break."""
         row = {
             "schema": _SCHEMA,
             "head": self.head,
@@ -76,7 +76,7 @@ class ResultRow:
 
         Raises:
             OtherSchema: another version of noiseproof wrote it.
-            ValueError, KeyError, TypeError: the line is not such a row.
+            ValueError, KeyError, TypeError: the line is not a valid row.
         """
         row: dict[str, Any] = json.loads(line)
         check_schema(
@@ -104,9 +104,9 @@ def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
     """All rows of a file.
 
     Raises:
-        MissingFile: there is no such file.
-        DamagedFile: a line is not a whole row or of another version, or two rows share a key; the line is
-            named.
+        MissingFile: the file does not exist.
+        DamagedFile: a line is not a complete row or of another version, or two rows have the same key (the
+            line is named).
     """
     file = Path(path)
     if not file.is_file():
@@ -118,7 +118,7 @@ def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
     for number, line in enumerate(lines, start=1):
         try:
             if not line.endswith("\n"):
-                raise ValueError("it has no end")
+                raise ValueError("it has no line break")
             row = ResultRow.from_line(line, source=f"line {number} of {file}")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFile(

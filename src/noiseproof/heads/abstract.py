@@ -1,4 +1,4 @@
-"""What all heads share: scikit-learn's contract around the training loop."""
+"""Base class of all heads: the interface of scikit-learn around the training loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.training_data import (
-    check_second_view_is_there,
+    check_second_view_given,
     features_to_predict,
     second_view_of,
     training_data,
@@ -30,7 +30,6 @@ from noiseproof.posterior.true_labels import true_label_probs
 
 _BLOCK_ROWS = 8192  # rows predicted at once, so that memory does not grow with n
 
-
 T = TypeVar("T", bound="AbstractHead")
 
 
@@ -38,8 +37,8 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     """A classifier on the features of a frozen encoder.
 
     Attributes:
-        kind: name in the table of heads.
-        classes_: (k,) labels as they were given, sorted.
+        kind: name in `HEADS`.
+        classes_: (k,) labels in the user's vocabulary, sorted.
         n_features_in_: d.
         state_: parameters by name.
     """
@@ -51,7 +50,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def spec(self) -> HeadSpec:
-        """The resolved options, checked."""
+        """The options, resolved and checked."""
 
     def fit(self: T, X: Any, y: Any, *, second_view: Any = None) -> T:
         """Train on features and given labels.
@@ -59,11 +58,11 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
         Args:
             X: (n, d) features.
             y: (n,) labels of any type; may be wrong.
-            second_view: (n, d) features of the same examples under another augmentation; all heads then
-                train on both views, and the released consistency term compares them.
+            second_view: (n, d) features of the same examples under another augmentation; the head then
+                trains on both views, and the released consistency term compares them.
 
         Raises:
-            BadData: one class only, NaN, lengths that differ.
+            BadData: one class only, NaN, different lengths.
         """
         fit_heads([self], X, y, second_view=second_view)
         return self
@@ -80,22 +79,24 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
 
     @classmethod
     def load(cls: type[T], path: str | os.PathLike[str]) -> T:
-        """The head that `save` wrote, if it is of this class.
+        """Load a head of this class that `save` wrote.
 
         Raises:
-            MissingFile: one of the two files is absent.
-            DamagedFile: one was altered or cut short.
-            InvalidArgument: it is a head of another class.
-            CheckpointMismatch: the tensors are not those of such a head.
+            MissingFile: one of the two files does not exist.
+            DamagedFile: a file was altered or truncated.
+            InvalidArgument: the head has another class.
+            CheckpointMismatch: the tensors do not fit the head.
         """
         saved = read_head(path)
         if saved.kind != cls.kind:
-            raise invalid("path", str(path), f"a saved {cls.__name__}", f"It holds a head {saved.kind!r}.")
+            raise invalid(
+                "path", str(path), f"a saved {cls.__name__}", f"The file holds a head {saved.kind!r}."
+            )
         return cls.from_saved(saved, str(path))
 
     @classmethod
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
-        """A fitted head from its saved values; `source` names them in errors."""
+        """A fitted head from saved values; `source` is their file, for errors."""
         head = cls(**saved.options)
         head.classes_, head.n_features_in_ = saved.classes, saved.num_features
         head.state_ = dict(saved.state)
@@ -115,7 +116,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
         return torch.cat([logits for _, logits in self._forward(X)])
 
     def _forward(self, X: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Reshaped features and logits, block by block."""
+        """Reshaped features and logits in blocks of rows."""
         check_is_fitted(self)
         features = features_to_predict(self, X)
         module = empty_module(self).eval()
@@ -127,7 +128,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
 
 
 class AbstractReshapingHead(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractHead):
-    """A head that first reshapes the features by an MLP."""
+    """A head that reshapes the features with an MLP before it classifies."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -151,23 +152,23 @@ def fit_heads(
     second_view: Any = None,
     on_step: OnStep | None = None,
 ) -> None:
-    """Train many heads on the same features, each as its own `fit` would.
+    """Train several heads on the same features; each result is that of the head's own `fit`.
 
     Args:
-        heads: estimators; those of one shape share their steps where that is faster.
+        heads: estimators; heads of equal shape are trained together if that is faster.
         features: (n, d), array-like.
         given_labels: (n,).
         second_view: (n, d) features of a second augmentation, for all heads.
-        on_step: called after each optimiser step with the number of heads that took it.
+        on_step: called after each optimiser step with the number of heads in it.
     """
     specs = [head.spec() for head in heads]
-    check_second_view_is_there(specs, second_view)
+    check_second_view_given(specs, second_view)
     matrix, labels = training_data(heads, features, given_labels)
     views = [matrix] if second_view is None else [matrix, second_view_of(matrix, second_view)]
     classes, encoded = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise BadData(
-            f"The labels hold one class only, {classes.tolist()[0]!r}; allowed: two or more. "
+            f"The labels have one class only, {classes.tolist()[0]!r}; allowed: two or more. "
             "Next: check the label column."
         )
     for spec in specs:
@@ -186,7 +187,7 @@ def fit_heads(
 def _true_probs(
     specs: Sequence[HeadSpec], features: np.ndarray, encoded: np.ndarray, *, device: torch.device
 ) -> torch.Tensor | None:
-    """Of the true labels, for heads that tolerate noise; computed once for all of them."""
+    """Probabilities of the true labels, computed once for all noise-tolerant heads."""
     if not any(spec.training.noise_tolerant for spec in specs):
         return None
     probs = true_label_probs(features, encoded.astype(np.int64))
@@ -210,8 +211,8 @@ def _check_shapes(head: AbstractHead, source: str) -> None:
 
 
 def empty_module(head: AbstractHead) -> StackedHeads:
-    """A module of the head's shape without memory for its parameters."""
-    with torch.device("meta"):  # shapes only: what a fit learned is loaded into it
+    """A module of the head's shape on the meta device."""
+    with torch.device("meta"):  # without memory: fitted parameters are loaded later
         return StackedHeads(
             head.n_features_in_, len(head.classes_), head.spec().architecture, generators=[torch.Generator()]
         )

@@ -23,20 +23,20 @@ from noiseproof.losses.losses import resolve_options
 
 
 class LinearProbe(AbstractHead):
-    """A linear classifier on frozen features, trained like the papers' baselines.
+    """A linear classifier on frozen features, trained as in the papers.
 
     Args:
-        recipe: "default", "paper" or "released", which has a weight decay of 1e-4.
+        recipe: "default", "paper", or "released" with a weight decay of 1e-4.
         epochs: passes over the examples.
         batch_size: examples per step.
-        learning_rate: highest of the schedule; AdamW.
-        weight_decay: decoupled; `None` is the recipe's.
+        learning_rate: peak of the schedule; the optimiser is AdamW.
+        weight_decay: decoupled; `None` takes the recipe's value.
         warmup_steps: steps of linear rise.
         schedule: "cosine" (vision) or "linear" (text), per step, to 0.
-        min_steps: small data get more epochs until they have this many steps.
-        max_steps: bound on the optimiser steps; `None` trains as asked (`heads.step_budget`).
-        loss: name of a loss, of those that `noiseproof ls losses` shows.
-        loss_options: of the loss, such as {"q": 0.7}; `None` leaves them at their defaults.
+        min_steps: least number of optimiser steps; small data sets get more epochs.
+        max_steps: largest number of optimiser steps (`heads.step_budget`); `None` sets no bound.
+        loss: a name of `noiseproof ls losses`.
+        loss_options: options of the loss, such as {"q": 0.7}; `None` takes their defaults.
         seed: of initial weights and batches.
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, A.2: 30 epochs, AdamW, cosine, no weight decay.
@@ -74,18 +74,18 @@ class LinearProbe(AbstractHead):
         self.seed = seed
 
     def spec(self) -> HeadSpec:
-        """The resolved options, checked."""
+        """The options, resolved and checked."""
         check_options(self.get_params())
         training = _training(self, weight_decay=PROBE_WEIGHT_DECAY[self.recipe])
         return HeadSpec(Architecture(hidden_layers=0), Regularization(), training, self.seed)
 
 
 class MLPProbe(AbstractReshapingHead):
-    """An MLP that reshapes the features, then a linear classifier: NMTune with all weights zero.
+    """An MLP that reshapes the features, then a linear classifier: NMTune without its regularisers.
 
     Args:
-        recipe: "default", "paper" or "released"; gives the values of what is left at `None`.
-        hidden_ratio: hidden width as a multiple of d; by default 4, and at least 128 wide in "default".
+        recipe: "default", "paper" or "released"; sets the options that are `None`.
+        hidden_ratio: hidden width as a multiple of d; by default 4, with at least 128 units in "default".
         hidden_layers: number of hidden layers, >= 1.
         activation: "relu", "gelu", "silu", "tanh" or "identity".
         batch_norm: batch normalisation before each activation.
@@ -144,7 +144,7 @@ class MLPProbe(AbstractReshapingHead):
         self.seed = seed
 
     def spec(self) -> HeadSpec:
-        """The resolved options, checked."""
+        """The options, resolved and checked."""
         check_options(self.get_params())
         return HeadSpec(
             _architecture(self), Regularization(), _training(self, weight_decay=MLP_WEIGHT_DECAY), self.seed
@@ -152,19 +152,20 @@ class MLPProbe(AbstractReshapingHead):
 
 
 class NMTune(AbstractReshapingHead):
-    """An MLP head whose feature space is kept consistent, spread out and led by one direction.
+    """NMTune: an MLP head with regularisers against the effects of label noise in pre-training.
 
     The loss is the classification loss + w_mse * consistency + w_cov * covariance - w_svd * dominance
-    (`losses.regularizers`), which counters what label noise in pre-training did to the features.
+    (`losses.regularizers`): reshaped features stay close to the encoder's, are decorrelated, and keep a
+    dominant direction.
 
     Args:
-        recipe: "default", "paper" or "released"; gives the values of what is left at `None`.
+        recipe: "default", "paper" or "released"; sets the options that are `None`.
         weight_mse: weight of the consistency of reshaped and encoder features.
         weight_cov: weight of the covariance between reshaped features.
         weight_svd: weight of the dominance of the largest singular values.
-        num_singular_values: how many of them count as dominant.
-        noise_tolerant: learn what the true labels probably are instead of the given ones, by leave-one-out
-            predictions from the features and which classes are given for which (`posterior.true_labels`).
+        num_singular_values: number of dominant singular values.
+        noise_tolerant: learn from probabilities of the true labels, estimated from leave-one-out predictions
+            and a transition matrix (`posterior.true_labels`), instead of the given labels.
         hidden_ratio, hidden_layers, activation, batch_norm, residual, residual_scale, dropout: as in
             `MLPProbe`.
         epochs, batch_size, learning_rate, weight_decay, warmup_steps, schedule, min_steps, max_steps,
@@ -231,7 +232,7 @@ class NMTune(AbstractReshapingHead):
         self.seed = seed
 
     def spec(self) -> HeadSpec:
-        """The resolved options, checked."""
+        """The options, resolved and checked."""
         check_options(self.get_params())
         names = ("weight_mse", "weight_cov", "weight_svd", "num_singular_values")
         terms = replace(RECIPES[self.recipe].regularization, **_given(self, {name: name for name in names}))
@@ -245,13 +246,13 @@ HEADS: dict[str, type[AbstractHead]] = {head.kind: head for head in (LinearProbe
 
 
 def load_head(path: str | os.PathLike[str]) -> AbstractHead:
-    """The head that `save` wrote, of whatever class.
+    """Load a head of any class that `save` wrote.
 
     Raises:
-        MissingFile: one of the two files is absent.
-        DamagedFile: one was altered or cut short.
-        UnknownName: it is of a class that this version does not have.
-        CheckpointMismatch: the tensors are not those of such a head.
+        MissingFile: one of the two files does not exist.
+        DamagedFile: a file was altered or truncated.
+        UnknownName: the class of the head does not exist in this version.
+        CheckpointMismatch: the tensors do not fit the head.
     """
     saved = read_head(path)
     if saved.kind not in HEADS:
@@ -286,11 +287,11 @@ def _architecture(head: Any) -> Architecture:
     }
     given = _given(head, names)
     if "hidden_ratio" in given:
-        given["least_hidden"] = 1  # asked for is asked for
+        given["least_hidden"] = 1  # an explicit width has no lower bound
     return replace(RECIPES[head.recipe].architecture, **given)
 
 
 def _given(head: Any, names: dict[str, str]) -> dict[str, Any]:
-    """The options the user set, under the names of the spec."""
+    """Options that the user set, by their names in the spec."""
     values = {field: getattr(head, name) for name, field in names.items()}
     return {field: value for field, value in values.items() if value is not None}

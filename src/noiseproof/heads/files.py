@@ -1,4 +1,4 @@
-"""A fitted head on disk: safetensors for the numbers, JSON for the rest; no pickle."""
+"""Save and load fitted heads: tensors in safetensors, everything else in JSON; no pickle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from noiseproof.core import files
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 
 _SCHEMA = 1
-_FACTS = {"schema", "head", "options", "classes", "classes_dtype", "num_features", "sha256"}
+_KEYS = {"schema", "head", "options", "classes", "classes_dtype", "num_features", "sha256"}
 SUFFIXES = (".safetensors", ".json")
 
 
@@ -28,7 +28,7 @@ class SavedHead:
     """A fitted head as plain values.
 
     Attributes:
-        kind: name in the table of heads.
+        kind: name in `heads.estimators.HEADS`.
         options: constructor arguments.
         classes: (k,) labels, sorted.
         num_features: d.
@@ -43,10 +43,10 @@ class SavedHead:
 
 
 def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
-    """Write `path`.safetensors and, last, `path`.json, which makes it complete.
+    """Write `path`.safetensors, then `path`.json, whose existence means complete.
 
     Args:
-        head: what to write.
+        head: to write.
         path: with or without the suffix .safetensors.
 
     Returns:
@@ -73,11 +73,11 @@ def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
 
 
 def read_head(path: str | os.PathLike[str]) -> SavedHead:
-    """The head that `write_head` wrote.
+    """Read a head that `write_head` wrote.
 
     Raises:
-        MissingFile: one of the two files is absent.
-        DamagedFile: one was altered or cut short.
+        MissingFile: one of the two files does not exist.
+        DamagedFile: a file was altered or truncated.
     """
     tensors, card = _paths(path)
     for file in (tensors, card):
@@ -93,9 +93,9 @@ def read_head(path: str | os.PathLike[str]) -> SavedHead:
         raise DamagedFile(
             f"The head at {str(tensors)!r} is damaged ({error}). Next: fit and save it again."
         ) from error
-    if not isinstance(facts, dict) or not facts.keys() >= _FACTS:
+    if not isinstance(facts, dict) or not facts.keys() >= _KEYS:
         raise DamagedFile(
-            f"{str(card)!r} does not describe a head; it needs {', '.join(sorted(_FACTS))}. "
+            f"{str(card)!r} does not describe a head; it needs {', '.join(sorted(_KEYS))}. "
             "Next: fit and save it again."
         )
     if facts["schema"] != _SCHEMA:
@@ -112,7 +112,7 @@ def read_head(path: str | os.PathLike[str]) -> SavedHead:
 
 
 def _plain(value: Any) -> Any:
-    """Options may be numpy's, of a grid search for example; JSON knows Python's."""
+    """Python values instead of NumPy values, e.g. from a grid search, for JSON."""
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value

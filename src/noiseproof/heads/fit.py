@@ -1,4 +1,4 @@
-"""The one training loop. Heads of the same shape are members of one module and share its steps."""
+"""The training loop of heads; heads of equal shape are stacked into one module and share its steps."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Backward = Callable[[StackedHeads, "StackBatch"], bool]
 
 @dataclass(frozen=True, eq=False)
 class TrainingExamples:
-    """What heads are trained on.
+    """Features and labels that heads are trained on.
 
     Attributes:
-        views: one matrix of features per view; row i of each is example i.
+        views: one matrix of features per view; row i is example i in every view.
         given_labels: class ids in [0, num_classes).
         num_classes: k.
-        true_probs: of the true labels, for heads that tolerate noise; `None` where there are no such heads.
+        true_probs: probabilities of the true labels, for noise-tolerant heads.
     """
 
     views: tuple[Float[Tensor, "n d"], ...]
@@ -48,14 +48,14 @@ class TrainingExamples:
 
 @dataclass(frozen=True, eq=False)
 class StackBatch:
-    """What m heads learn from in one step.
+    """The batches of m heads in one step.
 
     Attributes:
         features: of all views, view by view.
         given_labels: of these rows.
-        index: rows of the examples, the same for each view.
-        epoch: how many passes over the examples are done.
-        factor: learning rate of this step as a part of the highest one.
+        index: row numbers of the examples, the same for every view.
+        epoch: number of completed passes over the examples.
+        factor: learning rate of this step relative to the peak.
     """
 
     features: Float[Tensor, "m vb d"]
@@ -70,14 +70,14 @@ def fit_specs(
 ) -> list[State]:
     """Train a head for every spec and return their parameters, in order.
 
-    Each head has its own initial weights, batches and dropout masks, drawn from its own seed: the result
-    for a spec does not depend on the specs beside it, but for rounding.
+    Every head draws initial weights, batches and dropout masks from its own seed, so its result does not
+    depend on the other specs, except for rounding.
 
     Args:
-        specs: any mixture; those that differ in seed, learning rate, weight decay and regularisation
-            weights only are trained together.
+        specs: any mixture; specs that differ only in seed, learning rate, weight decay and regularisation
+            weights are trained together.
         examples: features on the device to train on.
-        on_step: called after each step with the number of heads that took it.
+        on_step: called after each step with the number of heads in it.
     """
     states: dict[int, State] = {}
     for members in _stacks(specs, examples.given_labels.device):
@@ -87,11 +87,11 @@ def fit_specs(
 
 
 def num_steps(specs: Sequence[HeadSpec], num_examples: int) -> int:
-    """Steps of all heads together, what `on_step` will add up to."""
-    return sum(_plan(spec, num_examples).num_steps for spec in specs)
+    """Total number of steps of all heads, the sum of the calls of `on_step`."""
+    return sum(_budget(spec, num_examples).num_steps for spec in specs)
 
 
-def _plan(spec: HeadSpec, n: int) -> StepBudget:
+def _budget(spec: HeadSpec, n: int) -> StepBudget:
     t = spec.training
     return step_budget(
         n, epochs=t.epochs, batch_size=t.batch_size, min_steps=t.min_steps, max_steps=t.max_steps
@@ -99,18 +99,18 @@ def _plan(spec: HeadSpec, n: int) -> StepBudget:
 
 
 def _stacks(specs: Sequence[HeadSpec], device: torch.device) -> list[list[int]]:
-    """Indices of the specs to train together."""
+    """Groups of indices of specs that are trained together."""
     stacks: dict[object, list[int]] = {}
     for i, spec in enumerate(specs):
-        # A CPU is full with one MLP; stacking more only spoils its cache (benchmarks/bench_heads.py).
+        # One MLP uses a CPU fully; stacking more only hurts its cache (benchmarks/bench_heads.py).
         alone = i if device.type == "cpu" and spec.architecture.hidden_layers else None
-        free = replace(
+        shared = replace(
             spec,
             seed=0,
             training=replace(spec.training, learning_rate=1.0, weight_decay=0.0),
             regularization=replace(spec.regularization, weight_mse=0.0, weight_cov=0.0, weight_svd=0.0),
         )
-        stacks.setdefault((free, spec.regularization.is_active, alone), []).append(i)
+        stacks.setdefault((shared, spec.regularization.is_active, alone), []).append(i)
     return list(stacks.values())
 
 
@@ -132,18 +132,18 @@ def fit_stack(
     *,
     on_step: OnStep | None = None,
 ) -> list[State]:
-    """Train heads of one shape as members of one module, by gradients of the caller's making.
+    """Train heads of equal shape as members of one module, with the caller's gradients.
 
     Args:
-        specs: as in `fit_specs`, of one architecture and schedule.
+        specs: as in `fit_specs`, with the same architecture and schedule.
         examples: features on the device to train on.
-        backward: (module, batch) -> whether to take this step; it leaves the gradients in the module.
-        on_step: called after each step with the number of heads that took it.
+        backward: (module, batch) -> whether to take this step; writes the gradients into the module.
+        on_step: called after each step with the number of heads in it.
     """
     n, d = examples.views[0].shape
     device = examples.given_labels.device
     training = specs[0].training
-    schedule = _plan(specs[0], n)
+    schedule = _budget(specs[0], n)
     generators = [_generator(spec, "weights") for spec in specs]
     module = (
         StackedHeads(d, examples.num_classes, specs[0].architecture, generators=generators).to(device).train()
@@ -185,16 +185,16 @@ def objective(
 ) -> Float[Tensor, " m"]:
     r"""The loss of each member on its batch.
 
-    L = loss + w_mse consistency + w_cov covariance - w_svd dominance; terms that no member weighs are not
-    computed.
+    L = loss + w_mse consistency + w_cov covariance - w_svd dominance; a term is computed only if a member has
+    a weight for it.
 
     Args:
         module: m heads.
-        specs: of each.
+        specs: one per member.
         features: of v views, one after the other.
-        given_labels: of the same.
-        rows: which example each is, said once for all views.
-        loss: the classification loss, of all of them.
+        given_labels: of these features.
+        rows: row numbers of the examples, once for all views.
+        loss: the classification loss of all members.
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, Eq. 6.
     """
@@ -236,15 +236,15 @@ def _loss(specs: Sequence[HeadSpec], examples: TrainingExamples) -> BatchLoss:
 
 
 def _expected_loss(training: Training, examples: TrainingExamples) -> BatchLoss:
-    """The loss that is to be expected of the true labels, which nobody knows."""
+    """The expected loss under the probabilities of the true labels."""
     probs, num_views = examples.true_probs, len(examples.views)
-    assert probs is not None  # `fit_heads` sees to it
+    assert probs is not None  # `fit_heads` computes it
     loss = expected_loss(training.loss, training.loss_options, num_classes=examples.num_classes)
     return lambda log_probs, given_labels, rows: loss(log_probs, probs[rows].repeat(1, num_views, 1))
 
 
 def _batches(specs: Sequence[HeadSpec], n: int, epochs: int, steps_per_epoch: int) -> Iterator[Tensor]:
-    """Index (m, b) of each step: every member shuffles with its own generator."""
+    """Row numbers (m, b) of each step; every member shuffles with its own generator."""
     generators = [_generator(spec, "batches") for spec in specs]
     for _ in range(epochs):
         order = torch.stack([torch.randperm(n, generator=g) for g in generators])
@@ -252,10 +252,10 @@ def _batches(specs: Sequence[HeadSpec], n: int, epochs: int, steps_per_epoch: in
 
 
 def _member_views(module: StackedHeads, num_members: int) -> list[tuple[Tensor, list[Tensor]]]:
-    """Each stacked parameter with its members as tensors of their own that share its memory.
+    """Each stacked parameter with one tensor per member that shares its memory.
 
-    The module computes with the whole, the optimiser steps the parts: so members can have learning rates
-    and weight decays of their own in one step.
+    The module computes with the stacked parameter and the optimiser updates the members, so every member can
+    have its own learning rate and weight decay.
     """
     return [(p, [p.detach()[i] for i in range(num_members)]) for p in module.parameters()]
 

@@ -1,4 +1,4 @@
-"""The loss of a fitted head as a function of its parameters, for those who look at its curvature."""
+"""The loss of a fitted head as a function of its parameters, for curvature."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ SummedLoss = Callable[[Parameters, Float[Tensor, "b d"], Int[Tensor, " b"]], Ten
 
 
 def loss_surface(head: AbstractHead) -> tuple[Parameters, SummedLoss]:
-    """Parameters of a fitted head, and what it was trained on without regularisers and weights of examples.
+    """Parameters of a fitted head and its classification loss, without regularisers and example weights.
 
     Args:
         head: fitted. Batch normalisation uses its running statistics and dropout is off.
 
     Returns:
-        Its parameters as float64, and (parameters, features, class numbers) -> loss summed over the examples.
+        Parameters as float64, and (parameters, features, class ids) -> loss summed over the examples.
 
     Raises:
-        InvalidArgument: a head whose loss depends on more than an example and its label (peer, elr).
+        InvalidArgument: the loss depends on more than an example and its label (peer, elr).
     """
     module = empty_module(head).eval()
     state = {name: value[None].double() for name, value in head.state_.items()}
@@ -43,18 +43,19 @@ def loss_surface(head: AbstractHead) -> tuple[Parameters, SummedLoss]:
     return {name: value for name, value in state.items() if name in learned}, summed
 
 
-def class_numbers(head: AbstractHead, labels: np.ndarray) -> Int[np.ndarray, " n"]:
-    """Labels as the numbers the head has for them.
+def class_ids_of(head: AbstractHead, labels: np.ndarray) -> Int[np.ndarray, " n"]:
+    """Labels as class ids of the head.
 
     Raises:
-        BadData: a label that it was not trained on.
+        BadData: the head was not trained on a label.
     """
     numbers = np.searchsorted(head.classes_, labels)
     numbers = np.minimum(numbers, len(head.classes_) - 1)
     unknown = np.flatnonzero(head.classes_[numbers] != labels)
     if len(unknown):
         raise BadData(
-            f"The label {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]} is none of the head's "
-            f"classes; allowed: {', '.join(map(str, head.classes_[:12]))}. Next: give its training labels."
+            f"The label {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]} is not a class of the "
+            f"head; allowed: {', '.join(map(str, head.classes_[:12]))}. Next: pass "
+            "labels of its training set."
         )
     return numbers

@@ -1,4 +1,4 @@
-"""Heads with a leading axis of m members, so that one step trains m heads on their own batches.
+"""Networks of m heads side by side: a leading axis of m members, each with its own batch.
 
 Notation: m members, b batch, d feature dim, h hidden dim, k classes. A single head has m = 1.
 """
@@ -26,17 +26,17 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """Shape of a head; heads of the same shape can be trained as members of one module.
+    """Shape of a head; heads of equal shape can be stacked into one module.
 
     Attributes:
-        hidden_layers: hidden layers of the MLP that reshapes the features; 0 is a linear probe.
+        hidden_layers: hidden layers of the reshaping MLP; 0 is a linear probe.
         hidden_ratio: hidden width as a multiple of d.
         activation: name in `ACTIVATIONS`.
         use_batch_norm: batch normalisation before each activation.
         use_residual: z = scale * MLP(f) + f, with a learnable scale per feature, instead of MLP(f).
         residual_scale: initial value of that scale.
-        dropout: fraction of hidden units dropped in training, in [0, 1).
-        least_hidden: the hidden width is at least this.
+        dropout: share of hidden units dropped in training, in [0, 1).
+        least_hidden: lower bound of the hidden width.
     """
 
     hidden_layers: int = 1
@@ -61,14 +61,14 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(_uniform((num_out,), bound, generators))
 
     def forward(self, x: Float[Tensor, "m b i"]) -> Float[Tensor, "m b o"]:
-        """Each member's own layer on its own batch."""
+        """Apply each member's layer to its own batch."""
         if len(x) == 1:  # one plain product is faster on a CPU than a batch of one
             return F.linear(x[0], self.weight[0], self.bias[0])[None]
         return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
 
 
 class StackedBatchNorm(nn.Module):
-    """m batch normalisations side by side (Ioffe & Szegedy 2015, Algorithm 1), torch's defaults."""
+    """m batch normalisations side by side (Ioffe & Szegedy 2015, Algorithm 1), with the defaults of torch."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -83,7 +83,7 @@ class StackedBatchNorm(nn.Module):
     def forward(self, x: Float[Tensor, "m b i"]) -> Float[Tensor, "m b i"]:
         """Normalised by the batch in training, by running statistics otherwise."""
         m, b, i = x.shape
-        # Members become channels, so that torch's own kernel does the work.
+        # Members become channels, so that one kernel of torch normalises all of them.
         flat = F.batch_norm(
             x.transpose(0, 1).reshape(b, m * i),
             self.running_mean.view(-1),
@@ -96,7 +96,7 @@ class StackedBatchNorm(nn.Module):
 
 
 class Reshape(nn.Module):
-    """The MLP that reshapes: [Linear -> (BatchNorm) -> activation -> (dropout)] x layers -> Linear."""
+    """The reshaping MLP: [Linear -> (BatchNorm) -> activation -> (dropout)] x layers -> Linear."""
 
     def __init__(
         self, dim: int, architecture: Architecture, *, generators: Sequence[torch.Generator]
@@ -134,13 +134,13 @@ class Reshape(nn.Module):
         return x if self.scale is None else self.scale * x + features
 
     def _mask(self, x: Tensor) -> Tensor:
-        # One generator per member: what a head drops does not depend on the heads beside it.
+        # One generator per member: the masks of a head do not depend on the other heads.
         draws = [torch.rand(x.shape[1:], generator=g, device=g.device) for g in self.generators]
         return (torch.stack(draws).to(x.device) >= self.dropout).to(x.dtype) / (1 - self.dropout)
 
 
 class StackedHeads(nn.Module):
-    """Reshaped features z and logits of m heads; without hidden layers z is the features themselves.
+    """m heads side by side: reshaped features z and logits; without hidden layers z equals the features.
 
     Args:
         dim: d.

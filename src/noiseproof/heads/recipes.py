@@ -1,7 +1,7 @@
-"""What a head is and how it is trained, as plain values; and the two published recipes of NMTune.
+"""Specification of a head and its training as plain values, and the two published recipes of NMTune.
 
-Paper and released code of Chen, Wang et al. 2024 (arXiv:2309.17002) disagree; each is a recipe of its own
-and nothing mixes them. An option that a user leaves at `None` takes the recipe's value.
+The paper and the released code of Chen, Wang et al. 2024 (arXiv:2309.17002) disagree, so each is a recipe of
+its own. An option that is `None` takes the recipe's value.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _PLAIN = resolve_options("cross_entropy", None)
 
 @dataclass(frozen=True)
 class Regularization:
-    """NMTune's three weights and what exactly they weigh.
+    """Weights and variants of the three regularisers of NMTune.
 
     Attributes:
         weight_mse: of the consistency term.
         weight_cov: of the covariance term.
         weight_svd: of the dominance term, which is maximised.
-        num_singular_values: how many of the largest count as dominant.
-        is_cross_view: compare view 2 reshaped with view 1 as encoded, averaged over examples and features
+        num_singular_values: number of dominant singular values.
+        is_cross_view: compare reshaped view 2 with encoded view 1, averaged over examples and features
             ("released"), instead of each example with itself, averaged over examples ("paper").
     """
 
@@ -36,7 +36,7 @@ class Regularization:
 
     @property
     def is_active(self) -> bool:
-        """Whether any term has to be computed."""
+        """Whether any weight is nonzero."""
         return any((self.weight_mse, self.weight_cov, self.weight_svd))
 
 
@@ -47,15 +47,15 @@ class Training:
     Attributes:
         epochs: passes over the examples.
         batch_size: examples per step.
-        learning_rate: the highest of the schedule.
+        learning_rate: peak of the schedule.
         weight_decay: decoupled, on every parameter.
         warmup_steps: steps of linear rise.
-        decay: what the learning rate follows afterwards.
-        min_steps: small data get more epochs until they have this many steps.
-        max_steps: bound on the steps (`heads.step_budget`).
+        decay: schedule of the learning rate after the warm-up.
+        min_steps: least number of optimiser steps; small data sets get more epochs.
+        max_steps: largest number of optimiser steps (`heads.step_budget`).
         loss: name in `losses.losses`.
-        loss_options: all of them, as `losses.losses.resolve_options` gives them.
-        noise_tolerant: whether heads learn what the true labels probably are (`posterior.true_labels`).
+        loss_options: result of `losses.losses.resolve_options`.
+        noise_tolerant: learn from probabilities of the true labels (`posterior.true_labels`).
     """
 
     epochs: int = 30
@@ -73,7 +73,7 @@ class Training:
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """Everything that decides what one head learns from given features and labels."""
+    """Everything that determines what one head learns from given features and labels."""
 
     architecture: Architecture = field(default_factory=Architecture)
     regularization: Regularization = field(default_factory=Regularization)
@@ -95,12 +95,12 @@ _RELEASED = HeadSpec(
     Training(),
 )
 
-# The published learning rate hardly moves an MLP narrower than this in 30 epochs. It is the paper's recipe
-# for every encoder with d >= 32.
+# With the published learning rate a narrower MLP hardly learns in 30 epochs. For every encoder with d >= 32
+# this is the paper's recipe.
 _DEFAULT = replace(_PAPER, architecture=replace(_PAPER.architecture, least_hidden=128))
 
 RECIPES: dict[str, HeadSpec] = {"default": _DEFAULT, "paper": _PAPER, "released": _RELEASED}
 
-MLP_WEIGHT_DECAY = 1e-4  # in every recipe, of MLP and NMTune
-# Of the linear probe the paper has none; the released command line has.
+MLP_WEIGHT_DECAY = 1e-4  # of MLPProbe and NMTune, in every recipe
+# The paper uses no weight decay for the linear probe; the released command line does.
 PROBE_WEIGHT_DECAY = {"default": 0.0, "paper": 0.0, "released": 1e-4}

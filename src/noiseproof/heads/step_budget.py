@@ -1,21 +1,21 @@
-"""How many steps a head takes, and how large a batch."""
+"""Number of optimiser steps and batch size of a head."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-# Fewer passes than this and some examples would hardly count.
+# With fewer passes some examples would hardly be learned.
 _LEAST_EPOCHS = 3
 
 
 @dataclass(frozen=True)
 class StepBudget:
-    """The loop of one head.
+    """Epochs and steps of one head.
 
     Attributes:
         epochs: passes over the examples.
-        steps_per_epoch: optimiser steps in each; batches are equal to within one example.
+        steps_per_epoch: optimiser steps per epoch; batch sizes differ by at most one example.
     """
 
     epochs: int
@@ -23,25 +23,25 @@ class StepBudget:
 
     @property
     def num_steps(self) -> int:
-        """Optimiser steps in all."""
+        """Total number of optimiser steps."""
         return self.epochs * self.steps_per_epoch
 
 
 def step_budget(
     num_examples: int, *, epochs: int, batch_size: int, min_steps: int = 1, max_steps: int | None = None
 ) -> StepBudget:
-    """The papers' loop, or one bounded to `max_steps`.
+    """Epochs and steps as requested, or bounded to `max_steps`.
 
-    Bounded, epochs are dropped down to three; where even those have too many steps, the batch doubles. The
-    learning rate stays: growing it with the batch lost accuracy wherever we measured it
+    To respect the bound, the number of epochs falls to three at the least; then the batch size doubles. The
+    learning rate stays the same: increasing it with the batch lost accuracy in every measurement
     (`benchmarks/RESULTS.md`, "Schedule").
 
     Args:
         num_examples: n.
-        epochs: passes asked for.
-        batch_size: examples per step asked for.
-        min_steps: small data get more epochs until they have this many steps.
-        max_steps: bound on the optimiser steps, the stronger one; `None` keeps what was asked.
+        epochs: requested passes.
+        batch_size: requested examples per step.
+        min_steps: least number of steps; small data sets get more epochs.
+        max_steps: largest number of steps, stronger than `min_steps`; `None` sets no bound.
     """
     epochs = max(epochs, math.ceil(min_steps / math.ceil(num_examples / batch_size)))
     if max_steps is None:

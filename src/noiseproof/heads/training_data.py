@@ -1,4 +1,4 @@
-"""Checks of what a head is fitted on and asked about."""
+"""Checks of the features and labels that a head is fitted on, and of features to predict."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from noiseproof.heads.recipes import HeadSpec
 def training_data(
     heads: Sequence[BaseEstimator], features: Any, given_labels: Any
 ) -> tuple[Float[np.ndarray, "n d"], np.ndarray]:
-    """Checked by scikit-learn as each head's own input, without a copy where it is float32 already.
+    """Features and labels after the checks of scikit-learn for every head; float32 features are not copied.
 
     Raises:
-        BadData: NaN or infinity (the row is named), lengths that differ.
+        BadData: NaN or infinity (the row is named), different lengths.
     """
     _check_same_length(features, given_labels)
     check_labels_present(np.asarray(given_labels), "y")
     first, *others = heads
-    # Not finite is for us to say: scikit-learn does not name the row.
+    # `check_finite` below names the row, scikit-learn does not.
     matrix, labels = validate_data(first, features, given_labels, dtype=np.float32, ensure_all_finite=False)
-    for head in others:  # the same data: what scikit-learn noted of it, without reading it again
+    for head in others:  # the same data: copy what scikit-learn recorded instead of checking again
         head.n_features_in_ = matrix.shape[1]
         if hasattr(first, "feature_names_in_"):
             head.feature_names_in_ = first.feature_names_in_
@@ -39,8 +39,8 @@ def training_data(
     return _writeable(matrix), labels
 
 
-def check_second_view_is_there(specs: Sequence[HeadSpec], second_view: Any) -> None:
-    """Raise `BadData` where a consistency term compares two views and there is one."""
+def check_second_view_given(specs: Sequence[HeadSpec], second_view: Any) -> None:
+    """Raise `BadData` if a consistency term needs two views and only one was given."""
     needs_two = any(s.regularization.is_cross_view and s.regularization.weight_mse for s in specs)
     if needs_two and second_view is None:
         raise BadData(
@@ -51,7 +51,7 @@ def check_second_view_is_there(specs: Sequence[HeadSpec], second_view: Any) -> N
 
 
 def second_view_of(features: Float[np.ndarray, "n d"], second_view: Any) -> Float[np.ndarray, "n d"]:
-    """The second view of these features.
+    """Check the second view of these features.
 
     Raises:
         BadData: NaN or infinity (the row is named), another shape.
@@ -59,15 +59,15 @@ def second_view_of(features: Float[np.ndarray, "n d"], second_view: Any) -> Floa
     matrix = check_array(second_view, dtype=np.float32, ensure_all_finite=False, input_name="second_view")
     if matrix.shape != features.shape:
         raise BadData(
-            f"`second_view` is {matrix.shape}, the features {features.shape}; they must agree: row i of both "
-            "is example i, by the same backbone."
+            f"`second_view` has shape {matrix.shape}, the features {features.shape}; they must agree: row i "
+            "of both is example i, encoded by the same backbone."
         )
     check_finite(matrix, "second_view")
     return _writeable(matrix)
 
 
 def features_to_predict(head: BaseEstimator, features: Any) -> Float[np.ndarray, "n d"]:
-    """Features as wide as those of the fit.
+    """Check features to predict; they must be as wide as those of the fit.
 
     Raises:
         BadData: NaN or infinity (the row is named).
@@ -94,5 +94,5 @@ def _num_rows(values: Any) -> int | None:
 
 
 def _writeable(matrix: np.ndarray) -> np.ndarray:
-    """As torch wants it, also where it only reads."""
+    """A contiguous, writeable matrix, as torch requires."""
     return matrix if matrix.flags.writeable and matrix.flags.c_contiguous else np.array(matrix)

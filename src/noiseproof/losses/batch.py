@@ -1,4 +1,4 @@
-"""A loss as a training loop calls it: options bound, with its random numbers and its memory of examples."""
+"""Losses as a training loop calls them: with bound options, random draws and a memory of examples."""
 
 from __future__ import annotations
 
@@ -16,36 +16,40 @@ from noiseproof.losses.early_learning import RunningTargets
 from noiseproof.losses.losses import LOSSES, Options, check_transition_given
 
 # (log_probs "m vb k", given_labels "m vb", rows "m b") -> loss "m vb", of v views one after the other; `rows`
-# says which example each is, once for all views.
+# are the row numbers of the examples, once for all views.
 BatchLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 PerExampleLoss = Callable[[Tensor, Tensor], Tensor]
 ExpectedLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def has_memory(name: str) -> bool:
-    """Whether a loss has a memory of every example, which belongs to the state of a training."""
+    """Whether a loss keeps a memory of every example, which is part of the training state."""
     return name == "elr"
 
 
 def is_per_example(name: str) -> bool:
-    """Whether a loss looks at one example at a time, as `per_example_loss` wants it."""
-    return name not in _WITH_MORE
+    """Whether a loss depends on one example at a time, as `per_example_loss` requires."""
+    return name not in _BEYOND_ONE_EXAMPLE
 
 
 def per_example_loss(name: str, options: Options, *, num_classes: int) -> PerExampleLoss:
-    """(log_probs, given_labels) -> loss, of a loss that looks at one example at a time.
+    """The function (log_probs, given_labels) -> loss per example, with bound options.
 
     Args:
         name: in the table.
-        options: as `losses.losses.resolve_options` gives them.
+        options: result of `losses.losses.resolve_options`.
         num_classes: k.
 
     Raises:
-        InvalidArgument: no transition matrix, or one of another size; a loss that needs more than the batch.
+        InvalidArgument: the transition matrix is missing or has another size; the loss needs more than one
+            example at a time.
     """
     if not is_per_example(name):
         raise invalid(
-            "loss", name, "a loss of one example at a time", "This one depends on the course of a training."
+            "loss",
+            name,
+            "a loss of one example at a time",
+            "This loss depends on other examples or on earlier steps.",
         )
     check_transition_given(name, options, num_classes)
     values: dict[str, Any] = dict(options)
@@ -64,16 +68,16 @@ def per_example_loss(name: str, options: Options, *, num_classes: int) -> PerExa
 
 
 def expected_loss(name: str, options: Options, *, num_classes: int) -> ExpectedLoss:
-    """(log_probs, probs of the label) -> the loss that is to be expected of such a label.
+    """The function (log_probs, probs of the label) -> expected loss per example.
 
     Args:
-        name: in the table, of a loss that looks at one example at a time; others than plain cross-entropy are
-            computed once for each class.
-        options: as `losses.losses.resolve_options` gives them.
+        name: in the table, of a loss of one example at a time; every loss but plain cross-entropy is computed
+            once per class.
+        options: result of `losses.losses.resolve_options`.
         num_classes: k.
 
     Raises:
-        InvalidArgument: as `per_example_loss`.
+        InvalidArgument: see `per_example_loss`.
     """
     loss = per_example_loss(name, options, num_classes=num_classes)
     if name == "cross_entropy" and not dict(options)["label_smoothing"]:
@@ -97,20 +101,21 @@ def batch_loss(
     num_classes: int,
     generators: Sequence[torch.Generator],
 ) -> BatchLoss:
-    """The loss of one training, of m heads side by side or of one (m = 1).
+    """The loss of one training, for m heads side by side or for one (m = 1).
 
     Args:
         name: in the table.
-        options: as `losses.losses.resolve_options` gives them.
+        options: result of `losses.losses.resolve_options`.
         num_examples: n.
         num_classes: k.
-        generators: one per head, for losses that draw: a head's draws do not depend on those beside it.
+        generators: one per head, for losses that draw random numbers: the draws of a head do not depend on
+            the other heads.
 
     Raises:
-        InvalidArgument: no transition matrix, or one of another size.
+        InvalidArgument: the transition matrix is missing or has another size.
     """
-    if name in _WITH_MORE:
-        return _WITH_MORE[name](dict(options), num_examples, generators)
+    if name in _BEYOND_ONE_EXAMPLE:
+        return _BEYOND_ONE_EXAMPLE[name](dict(options), num_examples, generators)
     loss = per_example_loss(name, options, num_classes=num_classes)
     return lambda log_probs, given_labels, rows: loss(log_probs, given_labels)
 
@@ -133,7 +138,7 @@ def _peer(options: dict[str, Any], num_examples: int, generators: Sequence[torch
 
 @final
 class _EarlyLearning:
-    """Early-learning regularisation with its targets, which a checkpoint has to hold, too."""
+    """Early-learning regularisation with its targets, which are part of a checkpoint."""
 
     def __init__(
         self, options: dict[str, Any], num_examples: int, generators: Sequence[torch.Generator]
@@ -157,4 +162,4 @@ class _EarlyLearning:
         self._memory.load_state_dict(state)
 
 
-_WITH_MORE: dict[str, Callable[..., BatchLoss]] = {"peer": _peer, "elr": _EarlyLearning}
+_BEYOND_ONE_EXAMPLE: dict[str, Callable[..., BatchLoss]] = {"peer": _peer, "elr": _EarlyLearning}

@@ -2,7 +2,7 @@ r"""The bi-tempered logistic loss: a bounded logarithm and a softmax with a heav
 
 $\log_t x = (x^{1-t} - 1) / (1 - t)$ and its inverse $\exp_t x = [1 + (1 - t) x]_+^{1/(1-t)}$ become ln and
 exp as t -> 1. The tempered softmax is $p_i = \exp_{t_2}(a_i - \lambda)$ with lambda such that it sums to 1.
-It does not change when all a_i shift together, so log-probabilities serve as activations.
+It is invariant to a common shift of all a_i, so log-probabilities can be used as activations.
 
 Source: Amid et al. 2019, arXiv:1906.03361, Section 2 (tempered softmax) and 3 (loss).
 """
@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_BLIND_STEPS = 5  # to the limit of float32 for any temperature allowed; tests/losses/test_bi_tempered.py
-_SEEN_STEPS = 2  # by autograd: one makes first derivatives exact, the second those of second order
+_STEPS_WITHOUT_GRADIENT = 5  # reach float32 precision at every temperature; tests/losses/test_bi_tempered.py
+_STEPS_WITH_GRADIENT = 2  # the first makes first derivatives exact, the second also second derivatives
 
 
 def bi_tempered(
@@ -27,8 +27,9 @@ def bi_tempered(
     Args:
         log_probs: activations, up to a constant per row.
         given_labels: class ids in [0, k); may be wrong.
-        t1: of the logarithm, in [0, 1]; less is more robust to outliers.
-        t2: of the softmax, in [1, 4]; more is a heavier tail, for wrong labels near the boundary.
+        t1: temperature of the logarithm, in [0, 1]; lower is more robust to outliers.
+        t2: temperature of the softmax, in [1, 4]; higher has a heavier tail, for wrong labels near the
+            boundary.
 
     Source: Amid et al. 2019, arXiv:1906.03361, Section 3.
     """
@@ -39,17 +40,17 @@ def bi_tempered(
 
 
 def tempered_log_softmax(activations: Float[Tensor, "*m b k"], t2: float) -> Float[Tensor, "*m b k"]:
-    r"""Logarithms of the tempered softmax.
+    r"""Logarithm of the tempered softmax.
 
     With u = t2 - 1 and distances $d_i = \max_j a_j - a_i$, $p_i = (1 + u (\lambda + d_i))^{-1/u}$. As a
-    function of lambda, $S^{-u}$ with $S = \sum_i p_i$ is increasing and concave, and at lambda = 0 it is at
-    most 1: Newton's steps for $S^{-u} = 1$ come up from below and never overshoot.
+    function of lambda, $S^{-u}$ with $S = \sum_i p_i$ is increasing and concave, and at most 1 at lambda = 0,
+    so Newton's steps for $S^{-u} = 1$ approach from below and never overshoot.
 
     Args:
         activations: unnormalised.
         t2: >= 1; 1 is the softmax.
 
-    Differs: the paper iterates a fixed point, its Algorithm 1.
+    Differs: Newton's method; the paper uses a fixed-point iteration, its Algorithm 1.
     """
     if t2 == 1:
         return torch.log_softmax(activations, -1)
@@ -57,9 +58,9 @@ def tempered_log_softmax(activations: Float[Tensor, "*m b k"], t2: float) -> Flo
     distances = activations.amax(-1, keepdim=True) - activations
     with torch.no_grad():
         shift = torch.zeros_like(distances[..., :1])
-        for _ in range(_BLIND_STEPS):
+        for _ in range(_STEPS_WITHOUT_GRADIENT):
             shift = _newton(shift, distances, u)
-    for _ in range(_SEEN_STEPS):
+    for _ in range(_STEPS_WITH_GRADIENT):
         shift = _newton(shift, distances, u)
     return torch.log1p(u * (shift + distances)) / -u
 

@@ -1,12 +1,15 @@
-r"""DeFT's first phase: a positive and a negative prompt per class say which given labels are right.
+r"""Equations of DeFT's first phase: a positive and a negative prompt per class identify correct labels.
 
 Wei et al. 2024, arXiv:2409.19696. With unit image features v, unit text directions t+ and t-, a scale s and
-sg = stop-gradient: $z^+ = s\,v \cdot t^+$ and $z^- = s\,\mathrm{sg}(v) \cdot t^-$. A class is believed where
-$\mathrm{sg}(z^+) > z^-$, so the negative prompt is a threshold that is learned.
+sg = stop-gradient: $z^+ = s\,v \cdot t^+$ and $z^- = s\,\mathrm{sg}(v) \cdot t^-$. A class counts as
+correct if $\mathrm{sg}(z^+) > z^-$, so the negative prompt is a learned threshold.
 
-There are two variants: `"synthetic"`, which the paper describes and its experiments with injected noise use,
-and `"real"`, which the released code has for Clothing1M, WebVision and CIFAR-N. Gradients flow as published:
-classification trains the positive prompts and whatever made v, the rest trains the negative prompts alone.
+There are two variants: `"synthetic"`, which the paper describes and uses for injected noise, and `"real"`,
+which the released code uses for Clothing1M, WebVision and CIFAR-N. Gradients flow as published:
+classification trains the positive prompts and the image encoder, the rest trains only the negative prompts.
+
+`detect.prompts` learns prompts on stored features, `pipelines.deft.tower` with the image tower in the loop;
+both use the functions below.
 """
 
 from __future__ import annotations
@@ -25,13 +28,13 @@ from noiseproof.losses.robust import cross_entropy, sce
 
 Variant = Literal["synthetic", "real"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
-LEAST_PROB = 1e-5  # of the two terms of the negative prompts
+LEAST_PROB = 1e-5  # lower bound of probabilities in the two terms of the negative prompts
 _SCE_CLAMP = math.log(1e-4)  # in place of ln 0, as released
 
 
 @dataclass(frozen=True, eq=False)
 class PromptLogits:
-    """What both prompts say of some images.
+    """Logits of a batch of images for both prompts.
 
     Attributes:
         positive: $z^+$; carries gradients to the image features and the positive prompts.
@@ -49,11 +52,11 @@ class PromptLogits:
 
 @dataclass(frozen=True)
 class Stage:
-    """What an epoch does.
+    """Rules of an epoch.
 
     Attributes:
-        is_warmup: all examples are learned, not the selected only.
-        is_relabelled: the negative prompts are told the likeliest class of examples that are not selected.
+        is_warmup: classification uses all examples, not only the selected ones.
+        is_relabelled: the negative prompts learn the most probable class of examples that are not selected.
     """
 
     is_warmup: bool
@@ -62,12 +65,12 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class DualPromptLoss:
-    """The loss of a batch; its two terms weigh the same.
+    """The loss of a batch, the sum of two terms.
 
     Attributes:
-        classification: of the positive prompts; 0 where nothing is selected.
+        classification: of the positive prompts; 0 if no example is selected.
         negative: of the negative prompts.
-        is_clean: the selection it was made with.
+        is_clean: the selected examples.
     """
 
     classification: Float[Tensor, ""]
@@ -76,7 +79,7 @@ class DualPromptLoss:
 
     @property
     def total(self) -> Float[Tensor, ""]:
-        """What is minimised."""
+        """The sum of both terms, which is minimised."""
         return self.classification + self.negative
 
 
@@ -99,14 +102,14 @@ def prompt_logits(
 
 
 def stage_of(variant: str, epoch: int, *, warmup_epochs: int) -> Stage:
-    """What this epoch does.
+    """The rules of an epoch.
 
     Args:
         variant: of `VARIANTS`.
         epoch: from 1.
-        warmup_epochs: at the beginning.
+        warmup_epochs: number of warm-up epochs.
 
-    Source: as released; in the real variant the second epoch begins to relabel, however long the warm-up is.
+    Source: as released; the real variant relabels from the second epoch on, even during a longer warm-up.
     """
     check_variant(variant)
     is_warmup = epoch <= warmup_epochs
@@ -116,16 +119,16 @@ def stage_of(variant: str, epoch: int, *, warmup_epochs: int) -> Stage:
 def selected(
     log_odds: Float[Tensor, "b k"], given_labels: Int[Tensor, " b"], *, variant: str
 ) -> Bool[Tensor, " b"]:
-    r"""Which given labels count as right: $p_\mathrm{yes} > 1/2$ for the given class.
+    r"""Select the given labels that count as correct: $p_\mathrm{yes} > 1/2$ for the given class.
 
-    The real variant also wants the given class to be the one with the largest $p_\mathrm{yes}$.
+    In the real variant $p_\mathrm{yes}$ of the given class must also be the largest of all classes.
 
     Args:
         log_odds: of `PromptLogits`.
         given_labels: class ids in [0, k); may be wrong.
         variant: of `VARIANTS`.
 
-    Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2; the second condition is of the released code.
+    Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2; the second condition is from the released code.
     """
     check_variant(variant)
     is_believed = _of_class(log_odds, given_labels) > 0
@@ -143,34 +146,35 @@ def dual_prompt_loss(
     r"""$L = L_\mathrm{cls} + L_\mathrm{neg}$ of a batch.
 
     $L_\mathrm{cls}$ is the mean cross-entropy of $z^+$: in the warm-up over all examples (real variant:
-    symmetric cross-entropy with both weights 1), afterwards over the selected.
+    symmetric cross-entropy with both weights 1), afterwards over the selected ones.
     $L_\mathrm{neg} = \overline{-\ln p_\mathrm{no}(c)} + \overline{-\ln p_\mathrm{yes}(\tilde y)}$ with a
-    complementary label c, and as $\tilde y$ the given label, or the likeliest class where the stage relabels
-    and the example is not selected.
+    complementary label c; $\tilde y$ is the given label, or the most probable class if the stage relabels and
+    the example is not selected.
 
     Args:
         logits: of `prompt_logits`.
         given_labels: class ids in [0, k); may be wrong.
-        complementary: a class per example that is not the given one, see `complementary_labels`.
-        stage: of `stage_of`.
+        complementary: for each example a class other than the given one, see `complementary_labels`.
+        stage: result of `stage_of`.
         variant: of `VARIANTS`.
 
-    Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2, and the released code where it says more.
-    Differs: a batch without a selected example costs 0 instead of NaN; from logarithms, so that no odds are
-    too large; the reverse term of the real warm-up does not clamp p at 1e-7.
+    Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2, and the released code for details.
+    Differs: a batch without a selected example has classification loss 0 instead of NaN; computed from
+    logarithms, so that large odds do not overflow; the reverse term of the real warm-up does not clamp p at
+    1e-7.
     """
     log_odds = logits.log_odds
     is_clean = selected(log_odds.detach(), given_labels, variant=variant)
-    likeliest = logits.positive.detach().argmax(-1)
-    believed = given_labels.where(is_clean, likeliest) if stage.is_relabelled else given_labels
-    negative = _surprise(-_of_class(log_odds, complementary)) + _surprise(_of_class(log_odds, believed))
+    most_probable = logits.positive.detach().argmax(-1)
+    believed = given_labels.where(is_clean, most_probable) if stage.is_relabelled else given_labels
+    negative = _mean_nll(-_of_class(log_odds, complementary)) + _mean_nll(_of_class(log_odds, believed))
     log_probs = logits.positive.log_softmax(-1)
     if stage.is_warmup and variant == "real":
         per_example = sce(log_probs, given_labels, alpha=1.0, beta=1.0, clamp=_SCE_CLAMP)
     else:
         per_example = cross_entropy(log_probs, given_labels)
     counted = is_clean.logical_or(is_clean.new_tensor(stage.is_warmup))
-    # Multiplying would let the infinite loss of one that is left out through.
+    # Multiplying by 0 would turn an infinite loss of an excluded example into NaN.
     total = per_example.where(counted, per_example.new_zeros(())).sum()
     return DualPromptLoss(total / counted.sum().clamp_min(1), negative, is_clean)
 
@@ -178,12 +182,12 @@ def dual_prompt_loss(
 def complementary_labels(
     given_labels: Int[np.ndarray, " b"], *, num_classes: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " b"]:
-    """A class per example, uniform over those that are not the given one; drawn anew at each visit.
+    """For each example a random class other than the given one, uniform; drawn anew at each visit.
 
     Args:
         given_labels: class ids in [0, k).
         num_classes: k >= 2.
-        rng: of the draw.
+        rng: source of the draw.
     """
     return (given_labels + rng.integers(1, num_classes, size=len(given_labels))) % num_classes
 
@@ -194,8 +198,8 @@ def check_variant(variant: str) -> None:
         raise unknown_name("variant", variant, VARIANTS)
 
 
-def _surprise(log_odds: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Mean -ln p with p clamped, which also ends the gradient there."""
+def _mean_nll(log_odds: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+    """Mean -ln p with p clamped, also for the gradient."""
     return -logsigmoid(log_odds).clamp_min(math.log(LEAST_PROB)).mean()
 
 

@@ -1,7 +1,7 @@
-r"""Early-learning regularisation: what a head said before it memorises pulls at what it says later.
+r"""Early-learning regularisation: predictions made before memorisation regularise later ones.
 
-Each example has a running target $t \leftarrow \beta t + (1 - \beta) p$, which is state of the training; the
-loss is a pure function of it.
+Every example has a running target $t \leftarrow \beta t + (1 - \beta) p$, which is part of the training
+state; the loss is a pure function of it.
 
 Source: Liu et al. 2020, arXiv:2007.00151, Section 4.2 (regulariser) and 4.3 (targets by temporal ensembling).
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from noiseproof.losses.robust import cross_entropy
 
-_LEAST_PROB = 1e-4  # as released: keeps the logarithm of the regulariser bounded
+_LEAST_PROB = 1e-4  # as released: bounds the logarithm of the regulariser
 
 
 def elr(
@@ -31,7 +31,7 @@ def elr(
     Args:
         log_probs: of a head, rows sum to 1 as probabilities.
         given_labels: class ids in [0, k); may be wrong.
-        targets: t, of the same examples; no gradient flows into them.
+        targets: t of the same examples; without gradient.
         strength: lambda, >= 0; 0 is cross-entropy.
 
     Source: Liu et al. 2020, arXiv:2007.00151, Section 4.2.
@@ -41,7 +41,7 @@ def elr(
 
 
 class RunningTargets:
-    """The targets of every example, of heads that are trained side by side; zero before the first visit.
+    """Running targets of every example, for heads side by side; zero before the first visit.
 
     Args:
         num_examples: n; memory is m n k numbers of the type of the log-probabilities.
@@ -56,18 +56,18 @@ class RunningTargets:
     def updated(
         self, log_probs: Float[Tensor, "m vb k"], rows: Int[Tensor, "m b"]
     ) -> Float[Tensor, "m vb k"]:
-        """The targets of these examples after this visit, once per view.
+        """Update the targets of these examples and return them, once per view.
 
         Args:
-            log_probs: of v views, one after the other; their mean is the visit.
-            rows: which example each is; no example twice.
+            log_probs: of v views, one after the other; the target is updated with the mean of the views.
+            rows: row numbers of the examples, each at most once.
         """
         m, vb, k = log_probs.shape
         b = rows.shape[1]
         num_views = vb // max(b, 1)
         if self._targets is None:
             self._targets = log_probs.new_zeros(m, self._num_examples, k)
-        self._targets = self._targets.to(log_probs.device)  # from a file it comes to the CPU
+        self._targets = self._targets.to(log_probs.device)  # a checkpoint is loaded to the CPU
         probs = _bounded(log_probs).view(m, num_views, b, k).mean(1)
         members = torch.arange(m, device=rows.device)[:, None]
         before = self._targets[members, rows]
@@ -76,14 +76,14 @@ class RunningTargets:
         return after.repeat(1, num_views, 1)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything the next visit depends on."""
+        """The targets, for a checkpoint."""
         return {} if self._targets is None else {"targets": self._targets}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Back to where `state_dict` was taken.
+        """Restore the targets of a checkpoint.
 
         Raises:
-            RuntimeError: it is of another number of examples.
+            RuntimeError: the number of examples differs.
         """
         targets = state.get("targets")
         if targets is not None and targets.shape[1] != self._num_examples:

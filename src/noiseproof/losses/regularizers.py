@@ -1,8 +1,8 @@
 r"""The regularisers of NMTune, with closed-form gradients from one Gram matrix.
 
-Z is a batch of reshaped features, b x d, with singular values s. Everything spectral about Z is in the
-b x b matrix G = Z Z^T: s = sqrt(eig(G)), and with Gc the double-centred G, $\|C\|_F = \|G_c\|_F / (b-1)$
-for the covariance C. So neither the d x d covariance nor a singular value decomposition is ever made.
+Z is a batch of reshaped features, b x d, with singular values s. The b x b matrix G = Z Z^T is sufficient:
+s = sqrt(eig(G)), and with Gc the double-centred G, $\|C\|_F = \|G_c\|_F / (b-1)$ for the covariance C. So
+neither the d x d covariance nor a singular value decomposition is computed.
 
 Source: Chen, Wang et al. 2024, "Understanding and Mitigating the Label Noise in Pre-training on
 Downstream Tasks", ICLR 2024, arXiv:2309.17002, Eqs. 3-5.
@@ -20,15 +20,15 @@ from torch.autograd.function import once_differentiable
 
 
 def consistency(features: Float[Tensor, "*m b d"], reshaped: Float[Tensor, "*m b d"]) -> Float[Tensor, "*m"]:
-    r"""How far the reshaped features turned away from the encoder's.
+    r"""Distance between the directions of the reshaped features and the encoder's features.
 
     $\frac1b \sum_i \| f_i/\|f_i\| - z_i/\|z_i\| \|^2 = \frac2b \sum_i (1 - \cos(f_i, z_i))$, in [0, 4].
 
     Args:
-        features: of the frozen encoder; no gradient flows into them.
+        features: of the frozen encoder; without gradient.
         reshaped: of the same examples ("paper") or of their second view ("released").
 
-    Source: Eq. 3 of the paper, read as the squared norm per example.
+    Source: Eq. 3 of the paper, as the squared norm per example.
     Differs: the released code averages over d as well, which `heads/fit.py` does for that recipe.
     """
     target = F.normalize(features.detach(), dim=-1)
@@ -38,7 +38,7 @@ def consistency(features: Float[Tensor, "*m b d"], reshaped: Float[Tensor, "*m b
 def spectral_regularizers(
     reshaped: Float[Tensor, "*m b d"], *, num_top: int = 1
 ) -> tuple[Float[Tensor, "*m"], Float[Tensor, "*m"]]:
-    r"""Covariance and dominance of each batch, at the price of one b x b eigendecomposition.
+    r"""Covariance and dominance of each batch, from one b x b eigendecomposition.
 
     covariance = $\frac1d \sum_{i \ne j} C_{ij}^2$ with $C = \frac{1}{b-1} \bar Z^T \bar Z$, Z-bar centred;
     dominance = $\frac1K \sum_{i \le K} s_i / \sum_j s_j$ over the K largest singular values of Z, uncentred.
@@ -68,7 +68,7 @@ def spectral_regularizers(
 class _Spectral(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, reshaped: Tensor, num_top: int) -> tuple[Tensor, Tensor]:
-        # float64 for b x b work: squaring in float32 would lose every s below 3e-4 of the largest.
+        # float64 for b x b matrices: squaring in float32 would lose every s below 3e-4 of the largest.
         z = reshaped.double()
         b, d = z.shape[-2:]
         gram = z @ z.mT
@@ -84,7 +84,7 @@ class _Spectral(torch.autograd.Function):
 
         eigenvalues, vectors = torch.linalg.eigh(gram)
         s = eigenvalues.clamp_min(0).sqrt()
-        # Rounding leaves eigenvalues near b eps times the largest where there should be zeros.
+        # Rounding turns zero eigenvalues into values near b eps times the largest.
         is_kept = eigenvalues > eigenvalues[..., -1:] * (b * torch.finfo(torch.float64).eps)
         is_kept[..., : max(b - d, 0)] = False
         s = s * is_kept

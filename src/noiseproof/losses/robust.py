@@ -1,10 +1,10 @@
-r"""Per-example classification losses that hold out against wrong labels.
+r"""Per-example classification losses that are robust to wrong labels.
 
 Each is a pure function of log-probabilities and given labels. Notation: p = exp(log_probs), y the given
-label, k classes, T[i, j] = P(given = j | clean = i). Everything is computed from $\ln p$, so that a p that
-underflows gives neither NaN nor an infinite gradient. Leading axes are stacked heads.
+label, k classes, T[i, j] = P(given = j | clean = i). Everything is computed from $\ln p$, so underflow of
+p causes neither NaN nor infinite gradients. Leading axes are stacked heads.
 
-`losses.losses` has their names, options and ranges.
+`losses.losses` is the table of names, options and ranges.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ LogProbs = Float[Tensor, "*m b k"]
 Labels = Int[Tensor, "*m b"]
 PerExample = Float[Tensor, "*m b"]
 
-# The peer term of the peer loss counts no surprise above this: it is subtracted, so it must be bounded.
-_MOST_SURPRISE_NATS = -math.log(1e-8)
+# Bound of the peer term, which is subtracted and would otherwise make the loss unbounded below.
+_MOST_PEER_NATS = -math.log(1e-8)
 
 
 def cross_entropy(log_probs: LogProbs, given_labels: Labels, *, label_smoothing: float = 0.0) -> PerExample:
@@ -29,7 +29,7 @@ def cross_entropy(log_probs: LogProbs, given_labels: Labels, *, label_smoothing:
     Args:
         log_probs: of a head, rows sum to 1 as probabilities.
         given_labels: class ids in [0, k); may be wrong.
-        label_smoothing: $\epsilon$, share of the target that is spread over all classes, in [0, 1).
+        label_smoothing: $\epsilon$, share of the target that is spread uniformly over all classes, in [0, 1).
 
     Source: label smoothing is Szegedy et al. 2016, arXiv:1512.00567, Section 7.
     """
@@ -43,15 +43,15 @@ def gce(log_probs: LogProbs, given_labels: Labels, *, q: float = 0.7, threshold:
     r"""Generalised cross-entropy $(1 - p_y^q) / q$, in [0, 1 / q].
 
     q -> 0 is cross-entropy, q = 1 is $1 - p_y$, half of MAE. Truncated, an example with $p_y$ at or below the
-    threshold costs $(1 - \mathrm{threshold}^q) / q$ whatever the head says: it has no gradient.
+    threshold has the constant loss $(1 - \mathrm{threshold}^q) / q$ and no gradient.
 
     Args:
         log_probs, given_labels: as in `cross_entropy`.
         q: robustness, in (0, 1].
-        threshold: in [0, 1); 0 does not truncate. Above 1 / k a head that knows nothing learns nothing.
+        threshold: in [0, 1); 0 does not truncate. Above 1 / k an untrained head gets no gradient.
 
     Source: Zhang & Sabuncu 2018, arXiv:1805.07836, Section 3.2 (L_q) and Section 3.3 (truncated L_q).
-    Differs: truncates from the first step; the paper prunes in rounds, from the middle of training.
+    Differs: truncates from the first step; the paper prunes repeatedly from the middle of training.
     """
     log_given = _given(log_probs, given_labels)
     if threshold > 0:
@@ -79,8 +79,8 @@ def sce(
 
     Args:
         log_probs, given_labels: as in `cross_entropy`.
-        alpha: weight of cross-entropy, which learns.
-        beta: weight of the reverse, which withstands.
+        alpha: weight of cross-entropy, for fast learning.
+        beta: weight of the reverse term, for robustness.
         clamp: A < 0, nats.
 
     Source: Wang et al. 2019, arXiv:1908.06112, Section 3 (RCE, SL; defaults as for CIFAR-10).
@@ -124,11 +124,11 @@ def nce_mae(
 
 
 def forward(log_probs: LogProbs, given_labels: Labels, *, transition: Float[Tensor, "k k"]) -> PerExample:
-    r"""Forward correction $-\ln (T^\top p)_y$: the head predicts clean labels, the loss sees them through T.
+    r"""Forward correction $-\ln (T^\top p)_y$: the head predicts clean labels, T maps them to given ones.
 
     Args:
         log_probs, given_labels: as in `cross_entropy`.
-        transition: T, row-stochastic; every given label has to be possible.
+        transition: T, row-stochastic, without an empty column.
 
     Source: Patrini et al. 2017, arXiv:1609.03683, Theorem 2.
     """
@@ -137,9 +137,9 @@ def forward(log_probs: LogProbs, given_labels: Labels, *, transition: Float[Tens
 
 
 def backward(log_probs: LogProbs, given_labels: Labels, *, inverse: Float[Tensor, "k k"]) -> PerExample:
-    r"""Backward correction $\sum_j (T^{-1})_{yj} (-\ln p_j)$: over the noise it is the clean cross-entropy.
+    r"""Backward correction $\sum_j (T^{-1})_{yj} (-\ln p_j)$: its mean over the noise is clean cross-entropy.
 
-    Neither bounded below nor above: it can be negative, and an inverse with large entries trains badly.
+    Not bounded: it can be negative, and an inverse with large entries makes training unstable.
 
     Args:
         log_probs, given_labels: as in `cross_entropy`.
@@ -155,7 +155,7 @@ def bootstrap_soft(log_probs: LogProbs, given_labels: Labels, *, beta: float = 0
 
     Args:
         log_probs, given_labels: as in `cross_entropy`.
-        beta: weight of the given label, in [0, 1]; the rest is the head's own opinion.
+        beta: weight of the given label, in [0, 1]; the rest is the weight of the head's own probabilities.
 
     Source: Reed et al. 2015, arXiv:1412.6596, Section 3.3 (soft). The gradient flows through p on both sides.
     """
@@ -168,7 +168,7 @@ def bootstrap_hard(log_probs: LogProbs, given_labels: Labels, *, beta: float = 0
 
     Args:
         log_probs, given_labels: as in `cross_entropy`.
-        beta: weight of the given label, in [0, 1]; the rest is the class that the head prefers.
+        beta: weight of the given label, in [0, 1]; the rest is the weight of the class the head predicts.
 
     Source: Reed et al. 2015, arXiv:1412.6596, Section 3.3 (hard).
     """
@@ -183,13 +183,13 @@ def peer(
     peer_labels: Labels,
     alpha: float = 1.0,
 ) -> PerExample:
-    r"""$\mathrm{CE}(p_i, y_i) - \alpha\,\mathrm{CE}(p_a, y_b)$ with a, b drawn apart from each other.
+    r"""$\mathrm{CE}(p_i, y_i) - \alpha\,\mathrm{CE}(p_a, y_b)$ with a, b drawn independently.
 
-    What agrees with labels of other examples is taken for chance and taken off.
+    Agreement with the labels of other examples happens by chance and is subtracted.
 
     Args:
         log_probs, given_labels: as in `cross_entropy`.
-        peer_examples: a, places in the batch.
+        peer_examples: a, positions in the batch.
         peer_labels: y_b.
         alpha: weight of the peer term, >= 0; 0 is cross-entropy.
 
@@ -197,11 +197,11 @@ def peer(
         In [-ln(1e8) alpha, inf), nats.
 
     Source: Liu & Guo 2020, arXiv:1910.03231, Section 3 (peer loss) and 5 (alpha-weighted).
-    Differs: the surprise of a peer counts up to ln(1e8), else the loss would have no lower bound.
+    Differs: the cross-entropy of a peer is bounded by ln(1e8), so that the loss has a lower bound.
     """
     places = peer_examples[..., None].expand_as(log_probs)
     of_peers = cross_entropy(log_probs.gather(-2, places), peer_labels)
-    return cross_entropy(log_probs, given_labels) - alpha * of_peers.clamp_max(_MOST_SURPRISE_NATS)
+    return cross_entropy(log_probs, given_labels) - alpha * of_peers.clamp_max(_MOST_PEER_NATS)
 
 
 def taylor(log_probs: LogProbs, given_labels: Labels, *, order: int = 2) -> PerExample:

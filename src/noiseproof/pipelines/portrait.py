@@ -23,7 +23,7 @@ from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.files import SUFFIXES
-from noiseproof.heads.loss_surface import class_numbers, loss_surface
+from noiseproof.heads.loss_surface import class_ids_of, loss_surface
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.report.figures import spectrum_figure
 from noiseproof.report.portraits import curvature_figure, feature_map_figure
@@ -195,7 +195,7 @@ def fitted_curvature(
         InvalidArgument: a loss that depends on more than an example and its label.
         BadData: labels it was not trained on.
     """
-    numbers = torch.from_numpy(class_numbers(head, given_labels).astype(np.int64))
+    numbers = torch.from_numpy(class_ids_of(head, given_labels).astype(np.int64))
     parameters, summed = loss_surface(head)
     batches = [
         (torch.from_numpy(np.asarray(rows, np.float64)), numbers[start : start + len(rows)])

@@ -1,14 +1,14 @@
-r"""From out-of-sample scores to the probability that a label is wrong.
+r"""Probability that a label is wrong, from out-of-sample scores.
 
 The model has two parameters: p = softmax(sharpness * scores) is the probability of the true label, and
 with probability `contamination` $\sigma$ the given label was drawn uniformly from all k classes instead.
-So the given label has probability $q = (1 - \sigma) p_y + \sigma / k$, both parameters follow from the
+So the given label has probability $q = (1 - \sigma) p_y + \sigma / k$. Both parameters are estimated from the
 given labels alone by maximum likelihood, and Bayes' rule gives the probability that label y is wrong,
-$\frac{\sigma}{k} (1 - p_y) / q$. The fraction of wrong labels is $\sigma (k - 1) / k$.
+$\frac{\sigma}{k} (1 - p_y) / q$. The share of wrong labels is $\sigma (k - 1) / k$.
 
-The rate cannot be told where wrong labels leave no trace: with two classes near 0.5, with k near (k - 1) / k.
-Where mistakes are not uniform (people confuse similar classes) the rate comes out too low and the order of
-the examples stays good; `benchmarks/RESULTS.md` shows both.
+The rate cannot be identified near (k - 1) / k, e.g. 0.5 with two classes, where given labels carry no
+information. If errors are not uniform (people confuse similar classes), the estimated rate is too low, but
+the ranking of the examples stays good; `benchmarks/RESULTS.md` shows both.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from scipy.special import expit, log_softmax
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What the model says of every example.
+    """Fitted probabilities of every example.
 
     Attributes:
-        probs: of the true label, rows sum to 1.
+        probs: probabilities of the true label; rows sum to 1.
         suspicion: probability that the given label is wrong, in [0, 1].
-        noise_rate: fraction of labels that are wrong, in [0, (k - 1) / k].
-        sharpness: of the scores.
+        noise_rate: share of wrong labels, in [0, (k - 1) / k].
+        sharpness: fitted factor of the scores.
     """
 
     probs: Float[np.ndarray, "n k"]
@@ -41,16 +41,16 @@ class Calibration:
 def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " n"]) -> Calibration:
     """Fit sharpness and contamination to the given labels.
 
-    One imagined example of each kind, one contaminated and one not, keeps the estimate inside (0, 1), so that
-    the suspicion still orders the examples where no label looks wrong.
+    Two pseudo-counts, one contaminated example and one that is not, keep the estimate inside (0, 1), so the
+    suspicion still ranks the examples if no label looks wrong.
 
     Args:
-        scores: out-of-sample; larger = more likely.
+        scores: out-of-sample; larger = more probable.
         given_labels: class ids.
     """
     scores = scores.astype(np.float64)
     k = scores.shape[1]
-    # Scores of a ridge head differ by about 1 between classes, so 8 is a soft start.
+    # Ridge scores of different classes differ by about 1, so a sharpness of 8 is a soft start.
     fit = scipy.optimize.minimize(
         _negative_log_likelihood,
         x0=(np.log(8.0), -2.0),

@@ -1,4 +1,4 @@
-"""Zero-shot vectors of images from a classifier of other classes, without any training."""
+"""Zero-shot vectors of images from a classifier of other classes, without training (ConSE)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from jaxtyping import Float
 def convex_combination(
     probs: Float[np.ndarray, "n c"], words: Float[np.ndarray, "c e"], *, most_classes: int | None = None
 ) -> Float[np.ndarray, "n e"]:
-    r"""$f(x) = \sum_{j \le T} p_j s_j / \sum_{j \le T} p_j$ over the T likeliest of c known classes.
+    r"""$f(x) = \sum_{j \le T} p_j s_j / \sum_{j \le T} p_j$ over the T most probable of c known classes.
 
     Args:
-        probs: what a classifier of c classes says of each image.
-        words: s, a vector for the name of each of these classes.
+        probs: probabilities of c classes for each image, by a classifier.
+        words: s, an embedding of the name of each of these classes.
         most_classes: T; `None` takes all.
 
     Returns:
-        A vector per image in the space of the words; the class whose name is nearest to it is the prediction.
+        A vector per image in the space of the words; the nearest class name is the prediction.
 
     Source: Norouzi et al. 2014, arXiv:1312.5650, Eqs. 3 and 4.
     """

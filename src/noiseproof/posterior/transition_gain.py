@@ -1,7 +1,7 @@
-"""How much better labels are explained where some classes may be taken for others more than for the rest.
+"""How much better a fitted transition matrix explains held-out labels than a symmetric one.
 
-A matrix of its own always fits the labels that it was fitted to better, and with many classes by far. So both
-models are fitted to one half of the examples and judged by the labels of the other half, in turn.
+On the labels it was fitted to, a full matrix always fits better, with many classes by far. So both models are
+fitted to one half of the examples and compared on the labels of the other half, in turn.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from noiseproof.core.transition import symmetric_transition
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.true_labels import fit_transition_model, log_likelihoods
 
-# Enough for one number, and less work than the leave-one-out scores themselves where classes are many.
+# Enough for one number, and with many classes less work than the leave-one-out scores themselves.
 _MOST_EXAMPLES = 6000
 
 
 @dataclass(frozen=True)
 class TransitionGain:
-    """What a matrix of its own gains.
+    """Gain of a fitted transition matrix over a symmetric one.
 
     Attributes:
-        nats: per held-out label; below zero where a matrix only learns by heart.
-        standard_error: of it.
-        noise_rate: share of labels that are wrong as the matrix has it.
+        nats: gain in log-likelihood per held-out label; negative if the matrix overfits.
+        standard_error: of `nats`.
+        noise_rate: share of wrong labels by the fitted matrix.
     """
 
     nats: float
@@ -36,10 +36,10 @@ class TransitionGain:
 
 
 def transition_gain(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " n"]) -> TransitionGain:
-    """How much better a matrix of its own explains labels that it was not fitted to.
+    """Gain in log-likelihood of held-out labels by a fitted transition matrix.
 
     Args:
-        scores: out-of-sample; larger = more likely.
+        scores: out-of-sample; larger = more probable.
         given_labels: class ids.
     """
     order = stream(0, "transition gain").permutation(len(given_labels))[:_MOST_EXAMPLES]
@@ -53,13 +53,13 @@ def transition_gain(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarr
 def _gains(
     scores: np.ndarray, given_labels: np.ndarray, *, fit: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Of each example of `test`, and the rate of the fit."""
+    """Gain of each example of `test`, and the noise rate of the fit."""
     uniform = calibrate(scores[fit], given_labels[fit])
-    channel = fit_transition_model(scores[fit], given_labels[fit])
+    model = fit_transition_model(scores[fit], given_labels[fit])
     held_out = scores[test].astype(np.float64), given_labels[test]
     matrix = symmetric_transition(uniform.noise_rate, scores.shape[1])
-    gains = log_likelihoods(*held_out, channel.matrix, channel.sharpness) - log_likelihoods(
+    gains = log_likelihoods(*held_out, model.matrix, model.sharpness) - log_likelihoods(
         *held_out, matrix, uniform.sharpness
     )
-    is_right = np.take_along_axis(channel.posterior, given_labels[fit][:, None], 1)
+    is_right = np.take_along_axis(model.posterior, given_labels[fit][:, None], 1)
     return gains, float(1 - is_right.mean())

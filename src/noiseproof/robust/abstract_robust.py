@@ -1,4 +1,4 @@
-"""What estimators share that train one or two heads in a way of their own."""
+"""Base class of estimators that train one or two heads with a scheme of their own."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ T = TypeVar("T", bound="AbstractRobustHead")
 
 @dataclass(frozen=True, eq=False)
 class FitInputs:
-    """What a fit starts from, checked.
+    """Checked inputs of a fit.
 
     Attributes:
-        head: of the user's options, not fitted.
+        head: unfitted head with the user's options.
         features: (n, d), float32.
         encoded: given labels as class ids.
-        classes: labels as they were given, sorted.
+        classes: labels in the user's vocabulary, sorted.
     """
 
     head: AbstractHead
@@ -43,19 +43,20 @@ class FitInputs:
 
     @property
     def spec(self) -> HeadSpec:
-        """Of the head."""
+        """The specification of the head."""
         return self.head.spec()
 
     def specs(self, number: int) -> list[HeadSpec]:
-        """Of heads that differ in what they draw; the first is the user's."""
+        """Specifications of several heads with different seeds; the first has the user's seed."""
         others = (torch_seed(self.spec.seed, "another head", i) for i in range(1, number))
         return [self.spec, *(replace(self.spec, seed=seed) for seed in others)]
 
     def loss(self) -> PerExampleLoss:
-        """Of the head's options.
+        """The loss of the head.
 
         Raises:
-            InvalidArgument: one that needs more than an example at a time, or a transition matrix.
+            InvalidArgument: the loss needs more than one example at a time, or its transition matrix is
+                missing.
         """
         training = self.spec.training
         return per_example_loss(training.loss, training.loss_options, num_classes=len(self.classes))
@@ -63,7 +64,7 @@ class FitInputs:
     def examples(
         self, features: np.ndarray | None = None, encoded: np.ndarray | None = None
     ) -> TrainingExamples:
-        """These, or others of the same classes, where they are computed with."""
+        """These examples, or others with the same classes, on the training device."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         matrix = torch.from_numpy(self.features if features is None else features)
         labels = torch.from_numpy((self.encoded if encoded is None else encoded).astype(np.int64))
@@ -71,12 +72,12 @@ class FitInputs:
 
 
 class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
-    """A classifier on features made of heads that were trained together.
+    """A classifier that averages one or more heads which were trained together.
 
     Attributes:
-        classes_: (k,) labels as they were given, sorted.
+        classes_: (k,) labels in the user's vocabulary, sorted.
         n_features_in_: d.
-        heads_: the fitted heads; probabilities are their mean. Each can be saved.
+        heads_: the fitted heads, each of which can be saved; probabilities are their mean.
     """
 
     head: AbstractHead | None
@@ -86,11 +87,12 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def check_options(self) -> None:
-        """Raise `InvalidArgument` where an option is out of range."""
+        """Raise `InvalidArgument` if an option is out of range."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # They leave out what looks wrong, which costs accuracy where labels are right and classes overlap.
+        # These heads skip examples that look wrong, which costs accuracy if labels are correct and classes
+        # overlap.
         tags.classifier_tags.poor_score = True
         return tags
 
@@ -105,29 +107,29 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
 
-    def _material(self, X: Any, y: Any) -> FitInputs:
+    def _checked_inputs(self, X: Any, y: Any) -> FitInputs:
         if self.head is not None and not isinstance(self.head, AbstractHead):
             raise invalid("head", self.head, "a LinearProbe or MLPProbe, or None")
         head = LinearProbe() if self.head is None else clone(self.head)
         self.check_options()
         if head.spec().regularization.is_active:
-            raise invalid("head", type(head).__name__, "LinearProbe or MLPProbe, which have no regularisers")
+            raise invalid("head", type(head).__name__, "LinearProbe or MLPProbe, without regularisers")
         if head.spec().training.noise_tolerant:
-            raise invalid("head.noise_tolerant", True, "False: wrong labels are the business of this trainer")
+            raise invalid("head.noise_tolerant", True, "False: this estimator handles wrong labels itself")
         features, labels = training_data([self], X, y)
         classes, encoded = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise BadData(
-                f"The labels hold one class only, {classes.tolist()[0]!r}; allowed: two or more. "
+                f"The labels have one class only, {classes.tolist()[0]!r}; allowed: two or more. "
                 "Next: check the label column."
             )
         return FitInputs(head, features, encoded, classes)
 
-    def _keep(self: T, material: FitInputs, states: Sequence[State]) -> T:
+    def _with_heads(self: T, inputs: FitInputs, states: Sequence[State]) -> T:
         heads = []
-        for spec, state in zip(material.specs(len(states)), states, strict=True):
-            head = clone(material.head).set_params(seed=spec.seed)
-            head.classes_, head.n_features_in_, head.state_ = material.classes, self.n_features_in_, state
+        for spec, state in zip(inputs.specs(len(states)), states, strict=True):
+            head = clone(inputs.head).set_params(seed=spec.seed)
+            head.classes_, head.n_features_in_, head.state_ = inputs.classes, self.n_features_in_, state
             heads.append(head)
-        self.heads_, self.classes_ = tuple(heads), material.classes
+        self.heads_, self.classes_ = tuple(heads), inputs.classes
         return self

@@ -1,4 +1,4 @@
-"""Two heads that choose examples for each other."""
+"""Co-teaching: two heads select examples for each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.fit import StackBatch, fit_stack
 from noiseproof.heads.modules import StackedHeads
-from noiseproof.robust.abstract_robust import AbstractRobustHead
+from noiseproof.robust.abstract_robust import AbstractRobustHead, FitInputs
 
 _RANGES = {
     "forget_rate": Range(0.0, 1.0, excludes_high=True),
@@ -23,15 +23,15 @@ _RANGES = {
 
 @final
 class CoTeaching(AbstractRobustHead):
-    r"""Each of two heads learns from those examples of a batch whose loss is small for the other one.
+    r"""Each of two heads learns from the examples of a batch that have a small loss for the other head.
 
-    Of a batch, the share $1 - \tau \min(t / t_k, 1)$ is kept in epoch t = 1, 2, ...
+    In epoch t = 1, 2, ... the share $1 - \tau \min(t / t_k, 1)$ of each batch is kept.
 
     Args:
-        head: what is trained, twice, with its options; a `LinearProbe` by default.
-        forget_rate: tau, share of the labels that are wrong, in [0, 1); `None` takes the share that
-            `find_label_issues` suspects.
-        ramp_epochs: t_k, epochs until that share is left out.
+        head: head to train, twice, with its options; a `LinearProbe` by default.
+        forget_rate: tau, share of wrong labels, in [0, 1); `None` takes the share that `find_label_issues`
+            flags.
+        ramp_epochs: t_k, epochs until the full share is left out.
 
     Attributes:
         forget_rate_: tau that was used.
@@ -49,42 +49,42 @@ class CoTeaching(AbstractRobustHead):
         self.ramp_epochs = ramp_epochs
 
     def check_options(self) -> None:
-        """See `AbstractRobustHead`."""
+        """Raise `InvalidArgument` if an option is out of range."""
         check_arguments(self.get_params(deep=False), _RANGES, may_be_none=("forget_rate",))
 
     def fit(self, X: Any, y: Any) -> CoTeaching:
         """Train on (n, d) features and given labels that may be wrong.
 
         Raises:
-            BadData: one class only, NaN, lengths that differ.
+            BadData: one class only, NaN, different lengths.
         """
-        material = self._material(X, y)
-        self.forget_rate_ = self._rate(material)
-        loss = material.loss()
+        inputs = self._checked_inputs(X, y)
+        self.forget_rate_ = self._rate(inputs)
+        loss = inputs.loss()
 
         def backward(heads: StackedHeads, batch: StackBatch) -> bool:
             features = batch.features[:1].expand(2, -1, -1)  # both see the same batch
             labels = batch.given_labels[:1].expand(2, -1)
             losses = loss(torch.log_softmax(heads(features)[1], -1), labels)
             share = 1 - self.forget_rate_ * min((batch.epoch + 1) / self.ramp_epochs, 1)
-            chosen = chosen_by_the_other(losses.detach(), share)
-            losses.gather(1, chosen).mean(1).sum().backward()
+            selected = selected_by_other_head(losses.detach(), share)
+            losses.gather(1, selected).mean(1).sum().backward()
             return True
 
-        return self._keep(material, fit_stack(material.specs(2), material.examples(), backward))
+        return self._with_heads(inputs, fit_stack(inputs.specs(2), inputs.examples(), backward))
 
-    def _rate(self, material: Any) -> float:
+    def _rate(self, inputs: FitInputs) -> float:
         if self.forget_rate is not None:
             return float(self.forget_rate)
-        return float(find_label_issues(material.features, material.encoded).is_issue.mean())
+        return float(find_label_issues(inputs.features, inputs.encoded).is_issue.mean())
 
 
-def chosen_by_the_other(losses: Float[Tensor, "2 b"], share: float) -> Int[Tensor, "2 c"]:
-    """Places in the batch that each head learns from: those of the least loss for the other head.
+def selected_by_other_head(losses: Float[Tensor, "2 b"], share: float) -> Int[Tensor, "2 c"]:
+    """Positions in the batch that each head learns from: those with the least loss for the other head.
 
     Args:
         losses: of each head.
-        share: of the batch that is chosen, at least one example.
+        share: selected share of the batch, at least one example.
     """
     number = max(1, round(share * losses.shape[1]))
     return losses.argsort(1)[:, :number].flip(0)

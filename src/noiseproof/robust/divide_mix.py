@@ -1,4 +1,4 @@
-"""DivideMix on features: labels that a mixture model takes for wrong are replaced by what two heads guess."""
+"""DivideMix on features: a mixture model finds wrong labels, and predictions of two heads replace them."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ _RANGES = {
 
 @final
 class DivideMix(AbstractRobustHead):
-    r"""Two heads; each divides the examples for the other one, which learns from them semi-supervised.
+    r"""Two heads; each divides the examples for the other head, which then learns semi-supervised.
 
     After a warm-up on the given labels, each epoch fits two Gaussians to a head's losses; w_i is the
-    probability that example i is of the one with the smaller mean. Where w_i > `threshold`, the other head's
-    target is $w_i y_i + (1 - w_i) p_i$; elsewhere the mean of both heads' probabilities; both sharpened,
-    $t_c^{1/T} / \sum_j t_j^{1/T}$. Features and targets are mixed within the batch with a share
+    probability that example i belongs to the component with the smaller mean. Where w_i > `threshold`, the
+    other head's target is $w_i y_i + (1 - w_i) p_i$; elsewhere the mean of both heads' probabilities; both
+    sharpened, $t_c^{1/T} / \sum_j t_j^{1/T}$. Features and targets are mixed within the batch with a share
     $\lambda' = \max(\lambda, 1 - \lambda)$, $\lambda$ ~ Beta(alpha, alpha). The loss is cross-entropy on rows
-    with labels, `unlabelled_weight` times the mean squared error on the others, and
-    `penalty_weight` times $\sum_c \pi_c \ln(\pi_c / \bar p_c)$ with a uniform prior.
+    with labels, `unlabelled_weight` times the mean squared error on the others, and `penalty_weight` times
+    $\sum_c \pi_c \ln(\pi_c / \bar p_c)$ with a uniform prior.
 
     Args:
-        head: what is trained, twice, with its options; a `LinearProbe` by default.
-        warmup_epochs: on the given labels.
-        ramp_epochs: over which the weight of the unlabelled rows rises linearly.
+        head: head to train, twice, with its options; a `LinearProbe` by default.
+        warmup_epochs: epochs on the given labels.
+        ramp_epochs: epochs of the linear rise of the weight of unlabelled rows.
         threshold: of w, in (0, 1).
         temperature: T, in [1e-6, 1].
-        alpha: of the mixing, at least 1e-6.
-        unlabelled_weight: published: 0 to 150, by the data set.
-        penalty_weight: published: 1.
+        alpha: of the Beta distribution, at least 1e-6.
+        unlabelled_weight: published values are 0 to 150, depending on the data set.
+        penalty_weight: published value 1.
 
     Attributes:
-        clean_probability_: (n,) mean of both w, in [0, 1], at the last division; 1 where training ended
+        clean_probability_: (n,) mean of both w, in [0, 1], at the last division; 1 if training ended
             within the warm-up.
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Algorithm 1 and Eq. 3-12.
-    Differs: features in place of images, so there is one view and nothing to augment; a batch is divided,
-    where two of one size are drawn there, so each term counts as many rows as it has; both heads take their
-    steps at once, where one network waits for the other's epoch; the warm-up has no confidence penalty, which
-    is there for asymmetric noise.
+    Differs: features instead of images, so there is one view and no augmentation; each batch is divided,
+    instead of drawing a labelled and an unlabelled batch of equal size, so each term has the weight of its
+    rows; both heads are updated at every step, instead of in alternate epochs; the warm-up has no confidence
+    penalty, which the paper uses for asymmetric noise.
     """
 
     clean_probability_: Float[np.ndarray, " n"]
@@ -89,18 +89,18 @@ class DivideMix(AbstractRobustHead):
         self.penalty_weight = penalty_weight
 
     def check_options(self) -> None:
-        """See `AbstractRobustHead`."""
+        """Raise `InvalidArgument` if an option is out of range."""
         check_arguments(self.get_params(deep=False), _RANGES)
 
     def fit(self, X: Any, y: Any) -> DivideMix:
         """Train on (n, d) features and given labels that may be wrong.
 
         Raises:
-            BadData: one class only, NaN, lengths that differ.
+            BadData: one class only, NaN, different lengths.
         """
-        material = self._material(X, y)
-        run = _Run(self, material.examples(), material.spec.seed, material.loss())
-        self._keep(material, fit_stack(material.specs(2), run.examples, run.backward))
+        inputs = self._checked_inputs(X, y)
+        run = _Run(self, inputs.examples(), inputs.spec.seed, inputs.loss())
+        self._with_heads(inputs, fit_stack(inputs.specs(2), run.examples, run.backward))
         self.clean_probability_ = run.clean.mean(0).cpu().numpy()
         return self
 
@@ -123,7 +123,7 @@ class _Run:
         self.clean = torch.ones(2, len(labels), device=labels.device)
 
     def backward(self, heads: StackedHeads, batch: StackBatch) -> bool:
-        rows = batch.index[0]  # both heads see the same batch
+        rows = batch.index[0]  # both heads use the same batch
         features = self.examples.views[0][rows].expand(2, -1, -1)
         labels = self.examples.given_labels[rows]
         late = batch.epoch - self.options.warmup_epochs
@@ -148,12 +148,12 @@ class _Run:
         return self.loss(log_probs, labels.expand(2, -1))
 
     def _divide(self, heads: StackedHeads) -> Float[Tensor, "2 n"]:
-        """For each head, how likely each label is right as the other one sees it."""
+        """For each head, the probability by the other head that each label is correct."""
         labels = self.examples.given_labels
         blocks = zip(self.examples.views[0].split(_BLOCK_ROWS), labels.split(_BLOCK_ROWS), strict=True)
         losses = torch.cat(
             [
-                self.loss(_guessed(heads, features.expand(2, -1, -1)), given.expand(2, -1))
+                self.loss(_predicted(heads, features.expand(2, -1, -1)), given.expand(2, -1))
                 for features, given in blocks
             ],
             1,
@@ -165,7 +165,7 @@ class _Run:
     def _targets(
         self, heads: StackedHeads, features: Tensor, labels: Tensor, clean: Float[Tensor, "2 b"]
     ) -> Float[Tensor, "2 b k"]:
-        probs = _guessed(heads, features).exp()
+        probs = _predicted(heads, features).exp()
         return refine_targets(
             probs, labels, clean, threshold=self.options.threshold, temperature=self.options.temperature
         )
@@ -179,8 +179,8 @@ class _Run:
 
 
 @torch.no_grad()
-def _guessed(heads: StackedHeads, features: Float[Tensor, "2 b d"]) -> Float[Tensor, "2 b k"]:
-    """Log-probabilities without dropout, by running statistics that stay as they are."""
+def _predicted(heads: StackedHeads, features: Float[Tensor, "2 b d"]) -> Float[Tensor, "2 b k"]:
+    """Log-probabilities in evaluation mode; running statistics do not change."""
     heads.eval()
     log_probs = torch.log_softmax(heads(features)[1], -1)
     heads.train()
@@ -195,7 +195,7 @@ def refine_targets(
     threshold: float,
     temperature: float,
 ) -> Float[Tensor, "2 b k"]:
-    """What each head learns: refined given labels where they are likely right, both heads' guess elsewhere.
+    """Targets of each head: refined given labels if probably correct, else the mean prediction of both heads.
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 3, 4 and Section 3.2.
     """
@@ -214,7 +214,7 @@ def semi_supervised_loss(
     *,
     unlabelled_weight: float,
 ) -> Float[Tensor, " 2"]:
-    """Cross-entropy of rows with labels, weighed squared error (mean over classes) of the others.
+    """Cross-entropy of labelled rows, weighted squared error (mean over classes) of the others.
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 9 and 10.
     """
@@ -224,7 +224,7 @@ def semi_supervised_loss(
 
 
 def imbalance(log_probs: Float[Tensor, "2 b k"]) -> Float[Tensor, " 2"]:
-    r"""$\sum_c \pi_c \ln(\pi_c / \bar p_c)$ with a uniform prior: not all examples may be of one class.
+    r"""$\sum_c \pi_c \ln(\pi_c / \bar p_c)$ with a uniform prior, against predicting one class for all.
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 11.
     """

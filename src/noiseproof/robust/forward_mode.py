@@ -1,7 +1,7 @@
-"""Batch normalisation in forward mode by its own fused kernels; torch takes it apart into many small steps.
+"""Fused batch normalisation in forward-mode differentiation; torch would use many small kernels.
 
 In training, the Jacobian of the normalised values by the inputs is symmetric, so the tangent of the outputs
-is what the backward kernel makes of the tangent of the inputs; scale and shift add one line.
+is the backward kernel applied to the tangent of the inputs; scale and shift add one line.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ class _BatchNorm(torch.autograd.Function):
 
 @final
 class FusedBatchNorm(TorchFunctionMode):
-    """While entered, batch normalisation in training is `_BatchNorm`; running statistics are not kept."""
+    """Context in which batch normalisation in training uses `_BatchNorm`, without running statistics."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """See torch."""
-        said = kwargs or {}
-        if func is F.batch_norm and said.get("training") and said.get("weight") is not None:
-            y, *_ = _BatchNorm.apply(args[0], said["weight"], said["bias"], said["eps"])
+        """Replace the call; the interface is that of torch."""
+        options = kwargs or {}
+        if func is F.batch_norm and options.get("training") and options.get("weight") is not None:
+            y, *_ = _BatchNorm.apply(args[0], options["weight"], options["bias"], options["eps"])
             return y
-        return func(*args, **said)
+        return func(*args, **options)
 
 
 def _memory_format(x: Tensor) -> torch.memory_format:

@@ -1,5 +1,4 @@
-r"""How the loss on clean examples changes with the share of each training example; exact, without a graph of
-second order.
+r"""Exact derivative of the loss on clean examples by the share of each training example, in first order.
 
 Notation: w parameters, $L(w) = \sum_i u_i l_i(w)$ the loss of a training batch with shares u,
 $\hat w = w - \eta \nabla L(w)$ the virtual step, M the mean loss of the meta batch, $g = \nabla M(\hat w)$.
@@ -7,7 +6,8 @@ Since $\hat w$ depends on u_i through $-\eta\, u_i \nabla l_i(w)$ alone,
 
 $\partial M(\hat w) / \partial u_i = -\eta \langle \nabla l_i(w), g \rangle$,
 
-and all n inner products are one directional derivative: $\mathrm{d} l_i(w + t g) / \mathrm{d} t$ at t = 0.
+and all n inner products are a single directional derivative: $\mathrm{d} l_i(w + t g) / \mathrm{d} t$ at t =
+0.
 
 Source: Shu et al. 2019, arXiv:1902.07379, Eq. 3-5 and the analysis in Section 2.3, which has the inner
 products; forward-mode differentiation is Baydin et al. 2018, arXiv:1502.05767, Section 3.1.
@@ -40,7 +40,7 @@ LossPerExample = Callable[[nn.Module, Batch], Float[Tensor, " n"]]
 
 @final
 class _Losses(nn.Module):
-    """A loss per example as a module, so that parameters can be exchanged for the time of a call."""
+    """A loss per example as a module, so that a call can use other parameters."""
 
     def __init__(self, model: nn.Module, losses: LossPerExample) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class _Losses(nn.Module):
 class NetworkStep:
     """One training batch and one meta batch through any network.
 
-    The first forward is the real one: it updates running statistics, and its graph serves the virtual step
-    and, later, the caller's own. The other two work on copies. A second forward sees the same dropout masks.
+    The first forward pass updates running statistics, and its graph serves the virtual step and the caller's
+    real step. The other two passes use copies, with the same dropout masks.
 
     Args:
         model: in training mode.
@@ -63,7 +63,7 @@ class NetworkStep:
         losses: (model, batch) -> loss per example.
 
     Attributes:
-        losses: of the training batch, with their graph.
+        losses: of the training batch, with their autograd graph.
     """
 
     def __init__(self, model: nn.Module, batch: Batch, losses: LossPerExample) -> None:
@@ -80,8 +80,8 @@ class NetworkStep:
         Args:
             shares: u, detached.
             meta_batch: clean examples.
-            meta_losses: as `losses`, for the meta batch.
-            rate: of the virtual step, eta.
+            meta_losses: like `losses`, for the meta batch.
+            rate: eta, learning rate of the virtual step.
         """
         moving = {name: each for name, each in self._calls.named_parameters() if each.requires_grad}
         gradients = torch.autograd.grad(
@@ -99,11 +99,11 @@ class NetworkStep:
         return -rate * self._along(dict(zip(moving, direction, strict=True)))
 
     def backward(self, shares: Float[Tensor, " n"]) -> None:
-        """Gradients of the real step, by the graph of the first forward."""
+        """Gradients of the real step, from the graph of the first forward pass."""
         (shares * self.losses).sum().backward()
 
     def _along(self, direction: dict[str, Tensor]) -> Float[Tensor, " n"]:
-        """The directional derivative of each training loss, in one forward pass that carries it along."""
+        """The directional derivative of each training loss, in one forward-mode pass."""
         _load_forward_mode()
         own = dict(self._calls.named_parameters())
         with (
@@ -124,7 +124,7 @@ class NetworkStep:
 
 @cache
 def _load_forward_mode() -> None:
-    """What torch loads on the first use of forward mode warns of its own use of TorchScript."""
+    """Load forward mode without the warning of torch about its own use of TorchScript."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         import torch._decomp.decompositions_for_jvp  # noqa: F401
@@ -133,16 +133,16 @@ def _load_forward_mode() -> None:
 @final
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    r"""What one linear layer saw of the training batch.
+    r"""Inputs and output derivatives of one linear layer for the training batch.
 
-    An example's gradient is d_i a_i^T, so neither the virtual step nor an inner product needs a tensor of
-    the size of the weights: $x \hat W^T = x W^T - \eta (x a^T)(u d)$, and with the meta batch's x and e,
-    $\langle d_i a_i^T, \sum_j e_j x_j^T \rangle = \sum_j (d_i \cdot e_j)(a_i \cdot x_j)$. The bias is one
-    more input that is always 1. Where outputs are few, weights are smaller than the products x a^T.
+    The gradient of an example is d_i a_i^T, so neither the virtual step nor an inner product needs a tensor
+    of the size of the weights: $x \hat W^T = x W^T - \eta (x a^T)(u d)$, and with the meta batch's x and e,
+    $\langle d_i a_i^T, \sum_j e_j x_j^T \rangle = \sum_j (d_i \cdot e_j)(a_i \cdot x_j)$. The bias is an
+    input that is always 1. With few outputs, weights are smaller than the products x a^T.
 
     Attributes:
         inputs: a.
-        deltas: d, derivative of each example's own loss by the layer's outputs.
+        deltas: d, derivative of each example's loss by the outputs of the layer.
         change: eta u d.
     """
 
@@ -151,13 +151,13 @@ class _Layer:
     change: Float[Tensor, "n o"]
 
     def moved(self, x: Float[Tensor, "m i"], outputs: Float[Tensor, "m o"]) -> Float[Tensor, "m o"]:
-        """The outputs after the virtual step, given those before it."""
+        """Outputs after the virtual step, from outputs before it."""
         if self._is_narrow(x):
             return outputs - F.linear(x, self.change.mT @ self.inputs, self.change.sum(0))
         return outputs - (x @ self.inputs.mT + 1) @ self.change
 
     def products(self, x: Float[Tensor, "m i"], pulls: Float[Tensor, "m o"]) -> Float[Tensor, " n"]:
-        """Of each example's gradient and the meta batch's; `pulls` is e."""
+        """Inner products of each example's gradient with that of the meta batch; `pulls` is e."""
         if self._is_narrow(x):
             return (F.linear(self.inputs, pulls.mT @ x, pulls.sum(0)) * self.deltas).sum(1)
         return ((self.inputs @ x.mT + 1) * (self.deltas @ pulls.mT)).sum(1)
@@ -169,13 +169,13 @@ class _Layer:
 
 @final
 class DenseStep:
-    """`NetworkStep` for a head whose examples do not mix: the same numbers by products of activations.
+    """`NetworkStep` for a head without interaction between examples, from products of activations.
 
-    It saves three passes through the parameters and the pass in forward mode: the virtual gradient, the
-    moved copy, the gradient of the meta loss.
+    It needs no virtual gradient, no moved copy of the parameters, no gradient of the meta loss by the
+    parameters and no forward-mode pass.
 
     Args:
-        head: one that `is_dense` accepts, with one member.
+        head: with one member; `is_dense` must hold.
         batch, losses: as in `NetworkStep`.
     """
 
@@ -183,7 +183,7 @@ class DenseStep:
         self._head = head
         self._inputs: list[Tensor] = []
         self._outputs: list[Tensor] = []
-        with _hooked(head, self._see):
+        with _hooked(head, self._record):
             values = losses(head, batch)
         self._deltas = [each[0] for each in torch.autograd.grad(values.sum(), self._outputs)]
         self.losses = values.detach()
@@ -209,24 +209,24 @@ class DenseStep:
         return -rate * sum(products[1:], products[0])
 
     def backward(self, shares: Float[Tensor, " n"]) -> None:
-        """See `NetworkStep.backward`; the derivatives by the layers' outputs are there already."""
+        """See `NetworkStep.backward`; the derivatives by the outputs of the layers exist already."""
         linear = [each for each in self._head.modules() if isinstance(each, StackedLinear)]
         for layer, inputs, deltas in zip(linear, self._inputs, self._deltas, strict=True):
             pulls = shares[:, None] * deltas
             layer.weight.grad, layer.bias.grad = (pulls.mT @ inputs)[None], pulls.sum(0)[None]
 
-    def _see(self, _: int, inputs: Tensor, outputs: Tensor) -> None:
+    def _record(self, _: int, inputs: Tensor, outputs: Tensor) -> None:
         self._inputs.append(inputs[0].detach())
         self._outputs.append(outputs)
 
 
 def is_dense(head: StackedHeads) -> bool:
-    """Whether `DenseStep` is exact: all parameters are in linear layers, and examples do not mix."""
+    """Whether `DenseStep` is exact: only linear layers have parameters, and examples do not interact."""
     return not isinstance(head.reshape, Reshape) or (not head.reshape.norms and head.reshape.scale is None)
 
 
 class _hooked:
-    """Call `hook(place, input, output)` after each linear layer; what it returns replaces the output."""
+    """Call `hook(place, input, output)` after each linear layer; a returned value replaces the output."""
 
     def __init__(self, head: StackedHeads, hook: Callable[[int, Tensor, Tensor], object]) -> None:
         self._layers = [each for each in head.modules() if isinstance(each, StackedLinear)]

@@ -1,10 +1,11 @@
-r"""Meta-Weight-Net for a whole network: weights of training examples that lower the loss on clean ones.
+r"""Meta-Weight-Net for whole networks: learned weights of training examples lower the loss on clean ones.
 
-A step, as published: a virtual step with the weights V gives now, the meta loss after it, a step of V along
-its gradient (`meta_gradient` has the closed form), then the real step with the weights of the new V.
+One step, as published: a virtual step with the current weights of V, the meta loss after it, a step of V
+along its gradient (`meta_gradient` has the closed form), then the real step with the weights of the updated
+V.
 
 Source: Shu et al. 2019, arXiv:1902.07379, Algorithm 1.
-Differs: the losses of the first forward are used again in the real step, since the parameters are the same.
+Differs: the real step reuses the losses of the first forward pass, because the parameters are the same.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ META_LOSSES = ("cross_entropy", "mae")
 class MetaWeightLoss:
     """The loss of a step, for `training.loop.train`; give the same object to its `stateful`.
 
-    V, its optimiser and the counters are part of the checkpoint, and a meta batch depends on the number of
-    the step alone, so a training that was stopped goes on exactly. With `accumulation`, each part of a batch
-    is weighed by itself.
+    V, its optimiser and the counters are part of the checkpoint, and a meta batch depends only on the step
+    number, so an interrupted training resumes exactly. With `accumulation`, each part of a batch is weighted
+    separately.
 
     Args:
-        meta_batches: clean examples with the entries of a training batch; check them by `check_meta_set`.
-        inner_rate: of the virtual step: a number (paper 2: 0.1), or a callable that is asked at each step,
-            e.g. `following(optimizer)` (the authors' code).
-        loss: of the training examples, whose values V sees; see `losses.batch.per_example_loss`.
+        meta_batches: clean examples with the entries of a training batch; check them with `check_meta_set`.
+        inner_rate: learning rate of the virtual step: a number (paper 2: 0.1), or a function called at each
+            step, e.g. `current_rate(optimizer)` (the authors' code).
+        loss: of the training examples, the input of V; see `losses.batch.per_example_loss`.
         meta_loss: "cross_entropy" or "mae".
         options: of V.
         logits: (model, batch) -> scores; by default of `batch["images"]`.
         device: of the model.
 
     Raises:
-        UnknownName: no such meta loss.
+        UnknownName: the meta loss does not exist.
         InvalidArgument: `inner_rate` is not positive, or several processes train together.
     """
 
@@ -70,58 +71,58 @@ class MetaWeightLoss:
             world = torch.distributed.get_world_size()
             if world > 1:
                 raise invalid("processes", world, "1: each process would learn weights of its own")
-        self.weigher = ExampleWeighter(options or WeightNetOptions(), device=device)
+        self.weighter = ExampleWeighter(options or WeightNetOptions(), device=device)
         self._meta_batches, self._inner_rate, self._device = meta_batches, inner_rate, device
         scores = logits or _of_images
         self._losses = _per_example(scores, loss)
         self._meta_losses = _per_example(scores, meta_loss_of(meta_loss))
-        self._coming: Iterator[Batch] | None = None
+        self._iterator: Iterator[Batch] | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        """The weighted loss; without a gradient where all weights are zero, so that the step is skipped."""
+        """The weighted loss; if all weights are zero it has no gradient, and the step is skipped."""
         step = NetworkStep(model, batch, self._losses)
         losses = step.losses.detach().float()
-        if self.weigher.is_turn:
+        if self.weighter.is_turn:
             rate = float(self._inner_rate() if callable(self._inner_rate) else self._inner_rate)
             meta_batch = self._next_meta_batch()
-            self.weigher.learn(
+            self.weighter.learn(
                 losses, lambda shares: step.slopes(shares, meta_batch, self._meta_losses, rate=rate)
             )
-        shares = self.weigher.shares(losses)
+        shares = self.weighter.shares(losses)
         if shares is None:
             return torch.zeros((), device=losses.device)
         return (shares * step.losses).sum()
 
     def _next_meta_batch(self) -> Batch:
-        if self._coming is None:  # here and not before, since a checkpoint says where to begin
-            begin = self.weigher.num_steps // self.weigher.options.update_every
-            self._coming = self._meta_batches.iterate(range(begin, sys.maxsize), Share())
-        return {name: value.to(self._device) for name, value in next(self._coming).items()}
+        if self._iterator is None:  # only now, because a checkpoint may have set the step
+            begin = self.weighter.num_steps // self.weighter.options.update_every
+            self._iterator = self._meta_batches.iterate(range(begin, sys.maxsize), Share())
+        return {name: value.to(self._device) for name, value in next(self._iterator).items()}
 
     def facts(self) -> dict[str, Any]:
         """See `training.checkpoint.Stateful`."""
-        return self.weigher.facts()
+        return self.weighter.facts()
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `training.checkpoint.Stateful`."""
-        return self.weigher.state_dict()
+        return self.weighter.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """See `training.checkpoint.Stateful`."""
-        self.weigher.load_state_dict(state)
-        self._coming = None
+        self.weighter.load_state_dict(state)
+        self._iterator = None
 
 
-def following(optimizer: torch.optim.Optimizer) -> Callable[[], float]:
-    """The learning rate that the optimiser has at the moment, as an inner rate."""
+def current_rate(optimizer: torch.optim.Optimizer) -> Callable[[], float]:
+    """The current learning rate of the optimiser, as an inner rate."""
     return lambda: float(optimizer.param_groups[0]["lr"])
 
 
 def meta_loss_of(name: str) -> PerExampleLoss:
-    """The loss of clean examples by its name.
+    """The loss of clean examples by name.
 
     Raises:
-        UnknownName: neither "cross_entropy" nor "mae".
+        UnknownName: the name is not in `META_LOSSES`.
     """
     if name not in META_LOSSES:
         raise unknown_name("meta loss", str(name), META_LOSSES)

@@ -1,4 +1,4 @@
-"""The few clean examples that teach how much the others count."""
+"""The meta set of Meta-Weight-Net: a few clean examples from which the example weights are learned."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def check_meta_set(
     least_per_class: int = 1,
     advice: str = "",
 ) -> None:
-    """Check that a meta set is one.
+    """Check that a meta set is clean of overlaps and has enough examples of every class.
 
     Args:
         meta_ids: ids of its examples.
         meta_labels: class ids in [0, num_classes), clean.
         num_classes: k.
-        others: what it must not share an example with: name of the set -> ids of its examples, e.g. of the
-            training set and of the set that models are selected by.
-        least_per_class: clean examples that each class needs.
-        advice: what else could be done about an overlap, a sentence.
+        others: sets that must not overlap with it: name of the set -> ids of its examples, e.g. the training
+            and validation set.
+        least_per_class: least number of clean examples per class.
+        advice: an alternative next step for an overlap, a sentence.
 
     Raises:
-        BadData: an id twice, an example in another set, a class with too few examples.
+        BadData: a repeated id, an overlap, a class with too few examples.
     """
     check_unique_ids(meta_ids, "meta set")
     for name, ids in others.items():
@@ -58,18 +58,18 @@ def check_meta_set(
 def held_out_meta_set(
     data: LabelledDataset, *, per_class: int, seed: int
 ) -> tuple[LabelledDataset, Int[np.ndarray, " n"]]:
-    """Examples of a training set whose labels are known to be right, and the rows of the others.
+    """Take clean examples from a training set with known true labels.
 
     Args:
-        data: with its true labels.
+        data: with true labels.
         per_class: clean examples of each true class.
         seed: of the draw.
 
     Returns:
-        The clean examples, with their true labels as given ones, and the rows of the rest.
+        The clean examples, with their true labels as given labels, and the rows of all other examples.
 
     Raises:
-        BadData: nobody knows the true labels, or a class has too few examples.
+        BadData: the true labels are not known, or a class has too few examples.
     """
     if data.clean_labels is None:
         raise BadData(

@@ -41,33 +41,32 @@ _ALLOWED: dict[str, Allowed] = {
 
 @final
 class MetaWeightNet(AbstractRobustHead):
-    """A head whose examples count as a small network says, which learns from a few clean examples.
+    """A head whose examples are weighted by a small network, which learns from a few clean examples.
 
     Args:
-        head: what is trained, with its options: a `LinearProbe` (the default) or an `MLPProbe`.
+        head: head to train, with its options: a `LinearProbe` (the default) or an `MLPProbe`.
         meta_batch_size: clean examples per step, at most all there are.
         meta_optimizer: "adam" (the authors' code) or "sgd" (paper 2's).
         meta_learning_rate: of the weight net.
         meta_weight_decay: of the weight net.
         meta_loss: "cross_entropy" or "mae", of the clean examples.
         normalise_weights: divide the weights of a batch by their sum.
-        inner_rate: of the virtual step; `None` follows the head's own learning rate.
-        update_every: the weight net learns in one of so many steps.
-        least_per_class: clean examples that each class needs.
+        inner_rate: learning rate of the virtual step; `None` takes the head's current learning rate.
+        update_every: number of steps per update of the weight net.
+        least_per_class: least number of clean examples per class.
         log_steps: steps between entries of `history_`.
 
     Attributes:
         heads_: the one fitted head, which can be saved.
-        example_weights_: (n,) weight in [0, 1] of every training example, at the end.
-        history_: per logged step, the mean and histogram of the weights, the length of the weight net's
-            gradient, and how many steps were skipped.
+        example_weights_: (n,) final weight of every training example, in [0, 1].
+        history_: for each logged step the mean and histogram of the weights, the norm of the weight net's
+            gradient, and the number of skipped steps.
 
-    Source: Shu et al. 2019, arXiv:1902.07379; on frozen features it is ours.
-    Differs: there the network learns by SGD, so its rate is that of both steps. A head learns by AdamW: the
-    virtual step is one of plain SGD all the same, for which a rate of AdamW (0.001 to 0.01) is small, so that
-    `inner_rate=None` is the authors' option and not their step; and AdamW divides by the size of the
-    gradient, so that the mean weight of an example, unlike its weight beside others, hardly changes what the
-    head does.
+    Source: Shu et al. 2019, arXiv:1902.07379; the application to frozen features is ours.
+    Differs: the paper trains the network with SGD, so one learning rate serves both steps. A head is trained
+    with AdamW, but the virtual step is still one of SGD, for which a rate of AdamW (0.001 to 0.01) is small,
+    so `inner_rate=None` is not equivalent to the authors' option. AdamW also divides by the size of the
+    gradient, so the mean weight hardly matters, only the relative weights of the examples.
     """
 
     example_weights_: Float[np.ndarray, " n"]
@@ -110,34 +109,35 @@ class MetaWeightNet(AbstractRobustHead):
         ids: Any = None,
         meta_ids: Any = None,
     ) -> MetaWeightNet:
-        """Train on features and given labels, guided by clean ones.
+        """Train on features and given labels, with weights learned from clean examples.
 
         Args:
             X: (n, d) features.
             y: (n,) labels of any type; may be wrong.
             meta_features: (l, d) features of other examples.
             meta_labels: (l,) their clean labels.
-            ids: (n,) ids of the training examples; without ids, equal rows of features count as one example.
+            ids: (n,) ids of the training examples; without ids, equal rows of features count as the same
+                example.
             meta_ids: (l,) ids of the clean examples.
 
         Raises:
-            BadData: there is no meta set, it shares an example with the training set, a class has too few
-                clean examples or none in training; NaN, lengths that differ, an id twice.
-            InvalidArgument: an option, or a loss that needs more than one example.
+            BadData: the meta set is missing or overlaps with the training set, a class has too few clean
+                examples or no training example; NaN, different lengths, a repeated id.
+            InvalidArgument: an option is out of range, or the loss needs more than one example at a time.
         """
-        material = self._material(X, y)
-        spec = _checked(material.spec)
-        clean = material.examples(*self._meta_set(material, meta_features, meta_labels, ids, meta_ids))
-        examples = material.examples()
-        weigher = ExampleWeighter(self._options(spec.seed), device=examples.given_labels.device)
-        run = _Run(self, spec, material.loss(), weigher, clean)
-        self._keep(material, fit_stack([spec], examples, run.backward))
+        inputs = self._checked_inputs(X, y)
+        spec = _check_dropout(inputs.spec)
+        clean = inputs.examples(*self._meta_set(inputs, meta_features, meta_labels, ids, meta_ids))
+        examples = inputs.examples()
+        weighter = ExampleWeighter(self._options(spec.seed), device=examples.given_labels.device)
+        run = _Run(self, spec, inputs.loss(), weighter, clean)
+        self._with_heads(inputs, fit_stack([spec], examples, run.backward))
         self.history_ = run.history
-        self.example_weights_ = self._weights(material, run)
+        self.example_weights_ = self._weights(inputs, run)
         return self
 
     def check_options(self) -> None:
-        """See `AbstractRobustHead`."""
+        """Raise `InvalidArgument` if an option is out of range."""
         check_arguments(self.get_params(deep=False), _ALLOWED, may_be_none=("inner_rate",))
         meta_loss_of(self.meta_loss)
         self._options(0)
@@ -151,7 +151,7 @@ class MetaWeightNet(AbstractRobustHead):
 
     def _meta_set(
         self,
-        material: FitInputs,
+        inputs: FitInputs,
         meta_features: Any,
         meta_labels: Any,
         ids: Any,
@@ -159,12 +159,12 @@ class MetaWeightNet(AbstractRobustHead):
     ) -> tuple[Float[np.ndarray, "l d"], Int[np.ndarray, " l"]]:
         if meta_features is None or meta_labels is None:
             raise BadData(
-                "`meta_features` and `meta_labels` are needed: a few examples beside the training set whose "
-                "labels are certainly right. Next: check some labels by hand, or fit the head alone."
+                "`meta_features` and `meta_labels` are required: a few examples outside the training set "
+                "with correct labels. Next: check some labels by hand, or fit the head alone."
             )
         if (ids is None) != (meta_ids is None):
-            raise BadData("`ids` and `meta_ids` belong together; allowed: both or neither.")
-        classes, given = material.classes, np.asarray(meta_labels)
+            raise BadData("`ids` requires `meta_ids` and the reverse; allowed: both or neither.")
+        classes, given = inputs.classes, np.asarray(meta_labels)
         meta = features_to_predict(self, meta_features)
         if given.ndim != 1:
             raise BadData(f"`meta_labels` has the shape {given.shape}; allowed: (l,), a label per row.")
@@ -174,9 +174,9 @@ class MetaWeightNet(AbstractRobustHead):
             )
         has_ids = ids is not None
         if not has_ids:
-            ids, meta_ids = _rows_as_ids(material.features, meta)
+            ids, meta_ids = _rows_as_ids(inputs.features, meta)
         else:
-            ids = _checked_ids(ids, material.features, "ids")
+            ids = _checked_ids(ids, inputs.features, "ids")
             meta_ids = _checked_ids(meta_ids, meta, "meta_ids")
         place = _class_ids(given, classes)
         check_meta_set(
@@ -188,13 +188,13 @@ class MetaWeightNet(AbstractRobustHead):
         )  # fmt: skip
         return meta, place
 
-    def _weights(self, material: FitInputs, run: _Run) -> Float[np.ndarray, " n"]:
+    def _weights(self, inputs: FitInputs, run: _Run) -> Float[np.ndarray, " n"]:
         with np.errstate(divide="ignore"):
-            log_probs = torch.from_numpy(np.log(self.heads_[0].predict_proba(material.features)))
+            log_probs = torch.from_numpy(np.log(self.heads_[0].predict_proba(inputs.features)))
         largest = torch.finfo(torch.float32).max
-        losses = run.loss(log_probs, torch.from_numpy(material.encoded.astype(np.int64)))
+        losses = run.loss(log_probs, torch.from_numpy(inputs.encoded.astype(np.int64)))
         finite = losses.nan_to_num(nan=largest).clamp(max=largest).float()
-        return run.weigher.weights(finite.to(run.meta.given_labels.device)).cpu().numpy()
+        return run.weighter.weights(finite.to(run.meta.given_labels.device)).cpu().numpy()
 
 
 @final
@@ -205,33 +205,33 @@ class _Run:
     options: MetaWeightNet
     spec: HeadSpec
     loss: PerExampleLoss
-    weigher: ExampleWeighter
+    weighter: ExampleWeighter
     meta: TrainingExamples
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def backward(self, head: StackedHeads, batch: StackBatch) -> bool:
-        """Gradients of the weighted loss; `False` where all weights are zero."""
-        weigher = self.weigher
+        """Gradients of the weighted loss; `False` if all weights are zero."""
+        weighter = self.weighter
         make = DenseStep if is_dense(head) else NetworkStep
         examples = {"features": batch.features, "given_labels": batch.given_labels}
         step = make(head, examples, _losses(self.loss))
         losses = step.losses.detach()
-        if weigher.is_turn:
+        if weighter.is_turn:
             rate = self.options.inner_rate or self.spec.training.learning_rate * batch.factor
             meta_losses = _losses(meta_loss_of(self.options.meta_loss))
             meta_batch = self._meta_batch()
-            weigher.learn(losses, lambda shares: step.slopes(shares, meta_batch, meta_losses, rate=rate))
-        shares = weigher.shares(losses)
+            weighter.learn(losses, lambda shares: step.slopes(shares, meta_batch, meta_losses, rate=rate))
+        shares = weighter.shares(losses)
         if shares is not None:
             step.backward(shares)
-        if weigher.num_steps % self.options.log_steps == 0:
-            self.history.append({"step": weigher.num_steps, **weigher.facts()})
+        if weighter.num_steps % self.options.log_steps == 0:
+            self.history.append({"step": weighter.num_steps, **weighter.facts()})
         return shares is not None
 
     def _meta_batch(self) -> Batch:
         num_clean = len(self.meta.given_labels)
         order = Order(num_clean, min(self.options.meta_batch_size, num_clean), self.spec.seed)
-        rows = torch.from_numpy(order.rows(self.weigher.num_steps))[None]
+        rows = torch.from_numpy(order.rows(self.weighter.num_steps))[None]
         features, labels = self.meta.batch(rows.to(self.meta.given_labels.device))
         return {"features": features, "given_labels": labels}
 
@@ -244,8 +244,8 @@ def _losses(loss: PerExampleLoss) -> LossPerExample:
     return losses
 
 
-def _checked(spec: HeadSpec) -> HeadSpec:
-    """A head whose second forward can see the masks of the first one."""
+def _check_dropout(spec: HeadSpec) -> HeadSpec:
+    """Check that a second forward pass of the head can use the same dropout masks."""
     shape = spec.architecture
     if shape.dropout and (shape.use_batch_norm or shape.use_residual):
         raise invalid("dropout", shape.dropout, "0 with batch_norm or residual, in Meta-Weight-Net")
@@ -266,7 +266,7 @@ def _class_ids(given: np.ndarray, classes: np.ndarray) -> Int[np.ndarray, " l"]:
 
 
 def _checked_ids(ids: Any, features: Float[np.ndarray, "n d"], name: str) -> np.ndarray:
-    """One id per row and each once, or an overlap would go unseen."""
+    """Check that every row has its own id."""
     given = np.asarray(ids)
     if given.shape != features.shape[:1]:
         raise BadData(
@@ -280,7 +280,7 @@ def _checked_ids(ids: Any, features: Float[np.ndarray, "n d"], name: str) -> np.
 def _rows_as_ids(
     features: Float[np.ndarray, "n d"], meta: Float[np.ndarray, "l d"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of both sets that say where a row is: equal where the features are."""
+    """Ids of both sets from the features: equal rows get equal ids."""
     names: dict[bytes, str] = {}
     found = [
         [

@@ -1,7 +1,7 @@
-"""V: how much an example counts, given its loss; and how V learns.
+"""V, the network that maps the loss of an example to its weight, and the training of V.
 
 Notation: l_i loss of example i, v_i = sigmoid(V(l_i)) its weight in (0, 1), u_i its share of the batch's
-loss: v_i / n, or v_i / sum v where weights are normalised. The batch's loss is sum_i u_i l_i.
+loss: v_i / n, or v_i / sum v if weights are normalised. The batch's loss is sum_i u_i l_i.
 
 Source: Shu et al. 2019, arXiv:1902.07379, Section 2 (V is 1-100-1 with a sigmoid).
 """
@@ -37,15 +37,15 @@ _COUNTERS = ("num_steps", "num_skipped_steps", "num_skipped_updates")
 
 @dataclass(frozen=True)
 class WeightNetOptions:
-    """V and its optimiser. The authors' code has Adam; paper 2's has SGD with Nesterov's momentum of 0.9.
+    """Options of V and its optimiser: Adam in the authors' code, SGD with Nesterov momentum 0.9 in paper 2.
 
     Attributes:
         optimizer: "adam" or "sgd".
         learning_rate: of V, constant.
         weight_decay: of V, added to the gradient.
-        normalise: divide the weights of a batch by their sum, as an older version of the authors' code did.
-        num_hidden: width of V.
-        update_every: V learns in one of so many steps.
+        normalise: divide the weights of a batch by their sum, as in an older version of the authors' code.
+        num_hidden: hidden width of V.
+        update_every: number of steps per update of V.
         seed: of V's initial weights.
     """
 
@@ -66,7 +66,7 @@ class WeightNetOptions:
 
 @final
 class WeightNet(nn.Module):
-    """V without its sigmoid: the loss of an example -> the log-odds of its weight."""
+    """V without its sigmoid: from the loss of an example to the log-odds of its weight."""
 
     def __init__(self, num_hidden: int = 100, *, seed: int = 0) -> None:
         super().__init__()
@@ -75,13 +75,13 @@ class WeightNet(nn.Module):
             self.out = nn.Linear(num_hidden, 1)
 
     def forward(self, losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Each example by itself."""
+        """Log-odds of the weight of each example."""
         return self.out(torch.relu(self.hidden(losses[:, None])))[:, 0]
 
 
 @final
 class ExampleWeighter:
-    """V with its optimiser, its counters and what it tells the log.
+    """Weights the examples of each batch with V, trains V, and keeps its optimiser, counters and log.
 
     Args:
         options: of V.
@@ -90,9 +90,9 @@ class ExampleWeighter:
 
     Attributes:
         net: V.
-        num_steps: batches weighed so far.
-        num_skipped_steps: those whose weights were all zero.
-        num_skipped_updates: updates of V left out because their gradient was not finite.
+        num_steps: batches weighted so far.
+        num_skipped_steps: batches in which all weights were zero.
+        num_skipped_updates: updates of V that were skipped because the gradient was not finite.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class ExampleWeighter:
 
     @property
     def is_turn(self) -> bool:
-        """Whether V learns in this step."""
+        """Whether V is updated in this step."""
         return self.num_steps % self.options.update_every == 0
 
     def shares(self, losses: Float[Tensor, " n"]) -> Float[Tensor, " n"] | None:
-        """What each example counts in this step; `None` where all weights are zero and the step is skipped.
+        """Share of each example in this step's loss; `None` if all weights are zero and the step is skipped.
 
         Args:
             losses: detached, nats.
@@ -134,7 +134,7 @@ class ExampleWeighter:
         losses: Float[Tensor, " n"],
         slopes: Callable[[Float[Tensor, " n"]], Float[Tensor, " n"]],
     ) -> None:
-        """One step of V.
+        """Update V once.
 
         Args:
             losses: detached, nats.
@@ -153,17 +153,17 @@ class ExampleWeighter:
         self.optimizer.step()
 
     def weights(self, losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """v in (0, 1), as V sees them now."""
+        """Current weights v in (0, 1)."""
         with torch.no_grad():
             return torch.sigmoid(self.net(losses))
 
     def _shares(self, log_odds: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        if self.options.normalise:  # in logarithms: a sum that underflows is no division by zero
+        if self.options.normalise:  # in logarithms, so that an underflow does not divide by zero
             return torch.softmax(F.logsigmoid(log_odds), 0)
         return torch.sigmoid(log_odds) / len(log_odds)
 
     def facts(self) -> dict[str, Any]:
-        """Of the last step: mean and histogram of the weights, length of V's gradient; and the counters."""
+        """Mean and histogram of the last weights, gradient norm of V, and the counters."""
         weights = self._weights.float().cpu()
         return {
             "mean_weight": round(float(weights.mean()), 6) if len(weights) else None,
@@ -174,7 +174,7 @@ class ExampleWeighter:
         }
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything the next step depends on."""
+        """Everything that the next step depends on, for a checkpoint."""
         moments, _ = optimizer_state(self.optimizer)
         counters = torch.tensor([getattr(self, name) for name in _COUNTERS])
         net = {f"net/{name}": value for name, value in self.net.state_dict().items()}
@@ -183,10 +183,10 @@ class ExampleWeighter:
         )
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Back to where `state_dict` was taken.
+        """Restore the state of a checkpoint.
 
         Raises:
-            RuntimeError: it is not of such a V.
+            RuntimeError: the state does not fit V.
         """
         self.net.load_state_dict(under_prefix(state, "net/"))
         moments = {place: value.clone() for place, value in under_prefix(state, "optimizer/").items()}
