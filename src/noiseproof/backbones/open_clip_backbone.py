@@ -49,7 +49,7 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
     with _quiet():
         model = _loaded(open_clip, name, architecture, tag)
     tower = model.visual
-    preprocessing = _preprocessing(open_clip, tower)
+    preprocessing = _preprocessing(tower)
     if layer == LAYERS[0]:
         drop_projection(tower, name)
     *steps, _, normalise = preprocessing.transforms
@@ -87,7 +87,7 @@ def check_open_clip_name(rest: str) -> None:
     """Refuse an architecture or tag that open_clip does not have."""
     name = f"open_clip:{rest}"
     architecture, _, tag = rest.partition("/")
-    _check_names(_import_open_clip(name), name, architecture, tag)
+    _check_names(_import_open_clip(name), architecture, tag)
 
 
 def drop_projection(tower: Any, name: str) -> None:
@@ -122,7 +122,7 @@ def _import_open_clip(name: str) -> Any:
     return open_clip
 
 
-def _check_names(open_clip: Any, name: str, architecture: str, tag: str) -> None:
+def _check_names(open_clip: Any, architecture: str, tag: str) -> None:
     known = open_clip.list_models()
     if architecture not in known:
         near = difflib.get_close_matches(architecture, known, n=8, cutoff=0.4) or [
@@ -160,7 +160,7 @@ def _loaded(open_clip: Any, name: str, architecture: str, tag: str) -> Any:
     return model
 
 
-def _preprocessing(open_clip: Any, tower: Any) -> Any:
+def _preprocessing(tower: Any) -> Any:
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     return image_transform_v2(PreprocessCfg(**tower.preprocess_cfg), is_train=False)

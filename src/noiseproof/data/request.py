@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from noiseproof.core.errors import invalid
+from noiseproof.core.registry import unknown_name
 
 OnError = Literal["raise", "skip"]
+
+
+def folder_and_split(address: str, splits: Collection[str], *, title: str, prefix: str) -> tuple[Path, str]:
+    """The two parts of an address `FOLDER/SPLIT`.
+
+    Args:
+        address: what follows the prefix.
+        splits: known names.
+        title: name of the data set, for messages.
+        prefix: of its addresses, for messages.
+
+    Raises:
+        UnknownName: no such split.
+    """
+    folder, _, split = address.rpartition("/")
+    if split not in splits:
+        raise unknown_name(f"split of {title}", split, splits, f"Write {prefix}:FOLDER/SPLIT.")
+    return Path(folder), split
 
 
 @dataclass(frozen=True)
@@ -32,17 +53,17 @@ class Request:
     on_error: OnError = "raise"
     seed: int = 0
 
-    def refuse_columns(self, *options: str, because: str) -> None:
+    def refuse_columns(self, *options: str, because: str = "comes with its own labels") -> None:
         """Raise for an option that would otherwise be ignored in silence.
 
         Args:
-            options: names of the attributes that mean nothing here.
+            options: names of the attributes that have no meaning here; by default those of all columns.
             because: reason in the message, a clause.
 
         Raises:
             InvalidArgument: if one of them was given.
         """
-        for option in options:
+        for option in options or ("label", "image", "text", "clean_label"):
             value = getattr(self, option)
             if value is not None:
                 raise invalid(option, value, "nothing", f"{self.name!r} {because}; leave `{option}` out.")

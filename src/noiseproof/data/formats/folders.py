@@ -35,7 +35,7 @@ def open_folder(address: str, request: Request, *, only: Collection[str] | None 
     Raises:
         BadData: no class folders, or a class folder without images.
     """
-    request.refuse_columns("label", "image", "text", "clean_label", because="is a folder of class folders")
+    request.refuse_columns(because="is a folder of class folders")
     root = Path(address)
     found = (entry.name for entry in root.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
     classes = sorted(name for name in found if only is None or name in only)

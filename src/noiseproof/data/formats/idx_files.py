@@ -11,9 +11,9 @@ import numpy as np
 
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelledDataset
-from noiseproof.data.examples import LazyExamples, PixelReader, as_image
-from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.examples import PixelReader
 from noiseproof.data.formats.labelled_tables import row_ids
+from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 
 _ALIASES = {"test": "t10k"}  # what the files of the test split are called
@@ -34,7 +34,7 @@ def open_idx(address: str, request: Request) -> LabelledDataset:
         MissingFile: one of the two files is absent.
         BadData: a file of another type or rank, or a truncated one.
     """
-    request.refuse_columns("label", "image", "text", "clean_label", because="comes with its own labels")
+    request.refuse_columns()
     path = Path(address)
     pixels = _read(_find(path, "images-idx3-ubyte", request.name), rank=3)
     labels = _read(_find(path, "labels-idx1-ubyte", request.name), rank=1).astype(np.int64)
@@ -44,15 +44,8 @@ def open_idx(address: str, request: Request) -> LabelledDataset:
             "Next: fetch both files again."
         )
     ids = row_ids(path.name, len(pixels))
-    reader = PixelReader(pixels)
-    return LabelledDataset(
-        name=request.name,
-        kind="image",
-        examples=LazyExamples(reader, ids, request.name, as_image),
-        ids=ids,
-        given_labels=labels,
-        class_names=_class_names(path, labels),
-        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
+    return lazy_dataset(
+        PixelReader(pixels), request, ids=ids, labels=labels, class_names=_class_names(path, labels)
     )
 
 

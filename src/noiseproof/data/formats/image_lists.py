@@ -12,8 +12,8 @@ from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels, one_to_one
-from noiseproof.data.examples import CellReader, FileReader, LazyExamples, as_image
-from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.examples import CellReader, FileReader
+from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 
 
@@ -26,7 +26,7 @@ def open_list(address: str, request: Request) -> LabelledDataset:
     Raises:
         BadData: a line without an integer at its end (named), a path that comes twice, or no lines.
     """
-    request.refuse_columns("label", "image", "text", "clean_label", because="is a list of images")
+    request.refuse_columns(because="is a list of images")
     path = Path(address)
     paths, labels = read_list(path, request.name, origin="that path")
     numbers, folders = pa.chunked_array([labels]), pa.chunked_array([_folders(paths)])
@@ -62,15 +62,8 @@ def listed_images(
     ids = np.array(paths)
     check_unique_ids(ids, request.name)
     reader = FileReader(CellReader(paths), folder)
-    return LabelledDataset(
-        name=request.name,
-        kind="image",
-        examples=LazyExamples(reader, ids, request.name, as_image),
-        ids=ids,
-        given_labels=np.asarray(labels, np.int64),
-        class_names=tuple(class_names),
-        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
-        clean_labels=clean_labels,
+    return lazy_dataset(
+        reader, request, ids=ids, labels=labels, class_names=class_names, clean_labels=clean_labels
     )
 
 

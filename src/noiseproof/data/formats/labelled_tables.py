@@ -14,9 +14,9 @@ from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
-from noiseproof.data.examples import AbstractReader, FileReader, LazyExamples, as_image, as_text
-from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.examples import AbstractReader, FileReader
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
+from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 
 
@@ -58,16 +58,10 @@ def table_dataset(table: Table, request: Request) -> LabelledDataset:
     labels, class_names = labels_of(table, columns, request.name)
     ids = ids_of(table, columns, request.name)
     reader = _reader(table, columns, request.name)
-    return LabelledDataset(
-        name=request.name,
-        kind=columns.kind,
-        examples=LazyExamples(reader, ids, request.name, as_image if columns.kind == "image" else as_text),
-        ids=ids,
-        given_labels=labels[columns.label],
-        class_names=class_names,
-        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
+    return lazy_dataset(
+        reader, request, ids=ids, labels=labels[columns.label], class_names=class_names, kind=columns.kind,
         clean_labels=labels[columns.clean_label] if columns.clean_label else None,
-    )
+    )  # fmt: skip
 
 
 def row_ids(stem: str, num_rows: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO, final
 
@@ -21,7 +21,7 @@ from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.columns import IMAGE_NAMES, find_column, id_column
 from noiseproof.data.formats.labelled_tables import ids_in_column, ids_of_rows
 from noiseproof.data.formats.parquet_files import ParquetReader
-from noiseproof.data.formats.text_tables import read_delimited, read_json_lines
+from noiseproof.data.formats.text_tables import DELIMITERS, read_text_table
 from noiseproof.data.pairs.pairs import CAPTION_NAMES, AbstractPairs, PairScan
 
 _BATCH_ROWS = 256
@@ -79,24 +79,14 @@ class TextPairs(AbstractPairs):
     """Rows of texts with the paths of images; the rows are in memory, the images are not.
 
     Args:
-        path: the file.
-        table: its contents.
+        path: a CSV, TSV or JSONL file.
         caption: column of the captions.
         image: column of the paths.
-        dump: writes rows, dictionaries in the order of the columns.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        table: pa.Table,
-        *,
-        caption: str | None,
-        image: str | None,
-        dump: Callable[[TextIO, list[dict[str, Any]]], None],
-    ) -> None:
-        self._path, self._table, self._dump = path, table, dump
-        self._caption, self._image = _columns(table.schema, caption, image, path)
+    def __init__(self, path: Path, *, caption: str | None, image: str | None) -> None:
+        self._path, self._table = path, read_text_table(path, str(path))
+        self._caption, self._image = _columns(self._table.schema, caption, image, path)
 
     def scan(self) -> PairScan:
         """See `AbstractPairs`."""
@@ -115,39 +105,18 @@ class TextPairs(AbstractPairs):
             replacing(out / self._path.name) as partial,
             partial.open("w", encoding="utf-8", newline="") as file,
         ):
-            self._dump(file, rows)
+            self._write_rows(file, rows)
         return [out / self._path.name]
 
-
-def open_csv_pairs(path: Path, *, caption: str | None, image: str | None) -> TextPairs:
-    """Comma-separated values with a header line."""
-    table = read_delimited(path, ",", str(path))
-    return TextPairs(path, table, caption=caption, image=image, dump=_delimited(","))
-
-
-def open_tsv_pairs(path: Path, *, caption: str | None, image: str | None) -> TextPairs:
-    """Tab-separated values with a header line."""
-    table = read_delimited(path, "\t", str(path))
-    return TextPairs(path, table, caption=caption, image=image, dump=_delimited("\t"))
-
-
-def open_jsonl_pairs(path: Path, *, caption: str | None, image: str | None) -> TextPairs:
-    """A JSON object per line."""
-    table = read_json_lines(path, str(path))
-    return TextPairs(path, table, caption=caption, image=image, dump=_dump_json_lines)
-
-
-def _delimited(delimiter: str) -> Callable[[TextIO, list[dict[str, Any]]], None]:
-    def dump(file: TextIO, rows: list[dict[str, Any]]) -> None:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else [], delimiter=delimiter, lineterminator="\n")
+    def _write_rows(self, file: TextIO, rows: list[dict[str, Any]]) -> None:
+        delimiter = DELIMITERS.get(self._path.suffix.lower())
+        if delimiter is None:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            return
+        names = list(rows[0]) if rows else []
+        writer = csv.DictWriter(file, names, delimiter=delimiter, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-
-    return dump
-
-
-def _dump_json_lines(file: TextIO, rows: list[dict[str, Any]]) -> None:
-    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _columns(schema: pa.Schema, caption: str | None, image: str | None, path: Path) -> tuple[str, str]:

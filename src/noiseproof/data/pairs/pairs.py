@@ -16,9 +16,9 @@ PAIRS = Registry(
     "kind of image-text pairs",
     {
         "parquet": "noiseproof.data.pairs.pair_tables:ParquetPairs",
-        "csv": "noiseproof.data.pairs.pair_tables:open_csv_pairs",
-        "tsv": "noiseproof.data.pairs.pair_tables:open_tsv_pairs",
-        "jsonl": "noiseproof.data.pairs.pair_tables:open_jsonl_pairs",
+        "csv": "noiseproof.data.pairs.pair_tables:TextPairs",
+        "tsv": "noiseproof.data.pairs.pair_tables:TextPairs",
+        "jsonl": "noiseproof.data.pairs.pair_tables:TextPairs",
         "tar": "noiseproof.data.pairs.pair_shards:ShardPairs",
     },
 )

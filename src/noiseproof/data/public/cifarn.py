@@ -48,7 +48,7 @@ def open_cifarn(address: str, request: Request) -> LabelledDataset:
 
     Source: Wei et al. 2022, arXiv:2110.12088.
     """
-    request.refuse_columns("label", "image", "text", "clean_label", because="names its column of labels")
+    request.refuse_columns(because="names its column of labels")
     file, _, column = address.rpartition("/")
     path = Path(file)
     if path.stem not in IMAGES or path.suffix not in _SUFFIXES:

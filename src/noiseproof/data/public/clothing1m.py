@@ -16,9 +16,8 @@ import numpy as np
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
-from noiseproof.core.registry import unknown_name
 from noiseproof.data.formats.image_lists import list_lines, listed_images
-from noiseproof.data.request import Request
+from noiseproof.data.request import Request, folder_and_split
 
 CLASSES = (
     "T-Shirt", "Shirt", "Knitwear", "Chiffon", "Sweater", "Hoodie", "Windbreaker", "Jacket", "Down Coat",
@@ -46,11 +45,9 @@ def open_clothing1m(address: str, request: Request) -> LabelledDataset:
 
     Source: Xiao et al. 2015, "Learning from Massive Noisy Labeled Data for Image Classification", CVPR.
     """
-    request.refuse_columns("label", "image", "text", "clean_label", because="comes with its own labels")
-    folder, _, split = address.rpartition("/")
-    if split not in _SPLITS:
-        raise unknown_name("split of Clothing1M", split, _SPLITS, "Write clothing1m:FOLDER/SPLIT.")
-    root, (keys_file, labels_file) = Path(folder), _SPLITS[split]
+    request.refuse_columns()
+    root, split = folder_and_split(address, _SPLITS, title="Clothing1M", prefix="clothing1m")
+    keys_file, labels_file = _SPLITS[split]
     keys = [key for _, key in list_lines(root / keys_file, request.name, origin=_ORIGIN)]
     names = _class_names(root, request.name)
     labels = _labels(root / labels_file, keys, len(names), request.name)

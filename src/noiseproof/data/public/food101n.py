@@ -24,7 +24,7 @@ from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.formats.image_lists import list_lines, listed_images
-from noiseproof.data.request import Request
+from noiseproof.data.request import Request, folder_and_split
 
 _ORIGIN = "the archive Food-101N_release (kuanghuei.github.io/Food-101N)"
 _VERIFIED = {"verified_train": "verified_train.tsv", "verified_val": "verified_val.tsv"}
@@ -54,11 +54,8 @@ def open_food101n(address: str, request: Request) -> LabelledDataset:
 
     Source: Lee et al. 2018, arXiv:1711.07131 (CleanNet).
     """
-    request.refuse_columns("label", "image", "text", "clean_label", because="comes with its own labels")
-    folder, _, split = address.rpartition("/")
-    if split not in _SPLITS:
-        raise unknown_name("split of Food-101N", split, _SPLITS, "Write food101n:FOLDER/SPLIT.")
-    root = Path(folder)
+    request.refuse_columns()
+    root, split = folder_and_split(address, _SPLITS, title="Food-101N", prefix="food101n")
     classes = _classes(root, request.name)
     lines = _read(root, _CLEAN.get(split, split), classes, request.name)
     if split in _CLEAN:

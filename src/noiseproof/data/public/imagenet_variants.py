@@ -15,9 +15,10 @@ from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, missing_extra
 from noiseproof.core.records import LabelledDataset
-from noiseproof.data.examples import CellReader, FileReader, LazyExamples, Transformed, as_image
-from noiseproof.data.fingerprints import derived_fingerprint, fingerprint
+from noiseproof.data.examples import CellReader, FileReader, Transformed
+from noiseproof.data.fingerprints import derived_fingerprint
 from noiseproof.data.formats.folders import open_folder
+from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 
 Groups = tuple[tuple[int, ...], ...]  # per class, the ImageNet classes it stands for
@@ -157,15 +158,8 @@ def open_video_frames(root: Path, request: Request) -> VideoFrames:
     for frame in frames:
         is_accepted[row[frame], accepted[frame]] = True
     ids, reader = np.array(frames), FileReader(CellReader(frames), root)
-    dataset = LabelledDataset(
-        name=request.name,
-        kind="image",
-        examples=LazyExamples(reader, ids, request.name, as_image),
-        ids=ids,
-        given_labels=np.array([accepted[frame][0] for frame in frames], np.int64),
-        class_names=class_names,
-        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
-    )
+    first = np.array([accepted[frame][0] for frame in frames], np.int64)
+    dataset = lazy_dataset(reader, request, ids=ids, labels=first, class_names=class_names)
     return VideoFrames(
         dataset=dataset,
         is_accepted=is_accepted,

@@ -13,9 +13,9 @@ import numpy as np
 from noiseproof.core.errors import BadData, MissingFile, invalid, missing_extra
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
-from noiseproof.data.examples import AbstractReader, LazyExamples, PixelReader, as_image
-from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.examples import AbstractReader, PixelReader
 from noiseproof.data.formats.labelled_tables import row_ids
+from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 
 ROOT_VARIABLE = "NOISEPROOF_DATA"
@@ -26,13 +26,13 @@ def open_sklearn(address: str, request: Request) -> LabelledDataset:
     """The 1,797 handwritten digits of scikit-learn: 8 x 8 grey pixels, 0-16 scaled to 0-255."""
     from sklearn.datasets import load_digits
 
-    _refuse_columns(request)
+    request.refuse_columns()
     if address not in SKLEARN_NAMES:
         raise unknown_name("scikit-learn data set", address, SKLEARN_NAMES)
     bunch = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     reader, ids = PixelReader(pixels), row_ids("digits", len(pixels))
-    return _dataset(reader, bunch.target, tuple("0123456789"), ids, request)
+    return lazy_dataset(reader, request, ids=ids, labels=bunch.target, class_names=tuple("0123456789"))
 
 
 def open_torchvision(address: str, request: Request) -> LabelledDataset:
@@ -45,14 +45,16 @@ def open_torchvision(address: str, request: Request) -> LabelledDataset:
         UnknownName: torchvision has no such data set.
         MissingFile: neither files nor network.
     """
-    _refuse_columns(request)
+    request.refuse_columns()
     name, _, split = address.rpartition("/")
     if not name:
         raise invalid("data set", request.name, "torchvision:NAME/split, e.g. torchvision:CIFAR10/train")
     sources = [_construct(name, part, request.name) for part in split.split("+")]
     labels, class_names = _torchvision_labels(sources, request.name)
     ids = [row_ids(f"{name}-{part}", len(s)) for part, s in zip(split.split("+"), sources, strict=True)]
-    return _dataset(TorchvisionReader(sources), labels, class_names, np.concatenate(ids), request)
+    return lazy_dataset(
+        TorchvisionReader(sources), request, ids=np.concatenate(ids), labels=labels, class_names=class_names
+    )
 
 
 @final
@@ -82,28 +84,6 @@ class TorchvisionReader(AbstractReader):
 def data_root() -> Path:
     """The folder of public data sets."""
     return Path(os.environ.get(ROOT_VARIABLE) or Path.home() / ".cache" / "noiseproof" / "data")
-
-
-def _refuse_columns(request: Request) -> None:
-    request.refuse_columns("label", "image", "text", "clean_label", because="comes with its own labels")
-
-
-def _dataset(
-    reader: AbstractReader,
-    labels: np.ndarray,
-    class_names: tuple[str, ...],
-    ids: np.ndarray,
-    request: Request,
-) -> LabelledDataset:
-    return LabelledDataset(
-        name=request.name,
-        kind="image",
-        examples=LazyExamples(reader, ids, request.name, as_image),
-        ids=ids,
-        given_labels=labels.astype(np.int64),
-        class_names=class_names,
-        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
-    )
 
 
 def _construct(name: str, split: str, owner: str) -> Any:

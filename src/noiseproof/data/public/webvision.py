@@ -20,9 +20,8 @@ import numpy as np
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
-from noiseproof.core.registry import unknown_name
 from noiseproof.data.formats.image_lists import list_lines, listed_images, read_list
-from noiseproof.data.request import Request
+from noiseproof.data.request import Request, folder_and_split
 
 MINI_CLASSES = 50
 _ORIGIN = "info.tar of WebVision 1.0 (data.vision.ee.ethz.ch/cvl/webvision/dataset2017.html)"
@@ -45,12 +44,9 @@ def open_webvision(address: str, request: Request) -> LabelledDataset:
     Source: Li et al. 2017, arXiv:1708.02862. The 50 classes: Jiang et al. 2018, arXiv:1712.05055
     (mini-WebVision).
     """
-    request.refuse_columns("label", "image", "text", "clean_label", because="comes with its own labels")
-    folder, _, split = address.rpartition("/")
-    if split not in _SPLITS:
-        raise unknown_name("split of WebVision", split, _SPLITS, "Write webvision:FOLDER/SPLIT.")
+    request.refuse_columns()
+    root, split = folder_and_split(address, _SPLITS, title="WebVision", prefix="webvision")
     list_file, images = _LISTS[split.removeprefix("mini_")]
-    root = Path(folder)
     wnids = _wnids(root / "info" / "synsets.txt", request.name)
     path = root / "info" / list_file
     paths, labels = read_list(path, request.name, origin=_ORIGIN, num_classes=len(wnids))

@@ -64,7 +64,7 @@ def open_suite_set(
 
 def open_suite(address: str, request: Request) -> LabelledDataset:
     """`suite:NAME/split`; `suite:NAME/split:partial` also takes an incomplete copy."""
-    request.refuse_columns("label", "image", "text", "clean_label", because="is a set of a suite")
+    request.refuse_columns(because="is a set of a suite")
     is_partial = address.endswith(_PARTIAL)
     name, _, split = address.removesuffix(_PARTIAL).partition("/")
     if not split:
