@@ -22,7 +22,7 @@ from noiseproof.config.run import check_head_path, named_heads
 from noiseproof.config.values import checked, parse_overrides, read_yaml, set_value
 from noiseproof.core.errors import MissingFile, invalid
 from noiseproof.core.registry import unknown_name
-from noiseproof.noise.spec import Noise
+from noiseproof.noise.spec import CAPTIONS, Noise
 
 NOT_RUN = "not run yet"
 PLACEHOLDER = "{data}"
@@ -42,8 +42,8 @@ def _as_noises(value: Any) -> Any:
 def _with_rate(value: Any) -> Any:
     """A noise with a rate, by which tables are sorted."""
     noise = Noise.parse(value) if isinstance(value, str) else value
-    if isinstance(noise, Noise) and noise.rate is None:
-        raise invalid("noise", str(noise), "noise with a rate, such as symmetric:0.2, in a study")
+    if isinstance(noise, Noise) and (noise.rate is None or noise.kind == CAPTIONS):
+        raise invalid("noise", str(noise), "noise of labels with a rate, such as symmetric:0.2, in a study")
     return noise
 
 

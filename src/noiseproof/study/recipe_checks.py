@@ -8,7 +8,6 @@ from pathlib import Path
 from noiseproof.backbones.backbones import check_name
 from noiseproof.core.errors import InvalidArgument, MissingExtra, NoiseproofError, invalid
 from noiseproof.core.registry import unknown_name
-from noiseproof.noise.labels import KINDS
 from noiseproof.study.figures.study_figures import FIGURES
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.detector_measure import check_choice, inputs_of
@@ -40,9 +39,6 @@ def checked_grid(recipe: StudyRecipe, *, data: Path | None = None) -> Grid:
 def _mistakes(recipe: StudyRecipe, data: Path | None) -> Iterator[NoiseproofError]:
     for kind, names, known in (("table", recipe.tables, TABLES), ("figure", recipe.figures, FIGURES)):
         yield from (unknown_name(kind, name, known) for name in names if name not in known)
-    for noise in dict.fromkeys(noise.kind for noise in recipe.noises):
-        if noise not in KINDS.names:
-            yield unknown_name(KINDS.kind, noise, KINDS.names)
     for name, choice in recipe.detectors.items():
         try:
             check_choice(name, choice, inputs_of(recipe))
