@@ -62,9 +62,6 @@ def test_the_same_numbers_give_the_same_bytes():
 @pytest.mark.parametrize("name", ["influence", "label-noise", "methods"])
 def test_an_axis_of_shares_ends_where_shares_end(name, monkeypatch):
     """Three seeds of which one is far off have an interval that reaches beyond 100 %."""
-    monkeypatch.setattr(
-        "noiseproof.study.figures.study_figures.over_seeds", lambda *_: Interval(0.97, 0.2, (0.97,))
-    )
     monkeypatch.setattr("noiseproof.study.figures.curves.over_seeds", lambda *_: Interval(0.97, 0.2, (0.97,)))
     (drawn, *_) = FIGURES[name](invented(tasks={"digits": {"train": "d"}}, noise=["none", "pair:0.4"]))
     axes = [axis for axis in drawn.figure.axes if axis.get_ylabel().endswith("in %")]

@@ -13,9 +13,9 @@ def written(tmp_path):
 
 
 def test_a_file_is_read_as_it_is(written):
-    recipe = load_recipe(written(noise=["none", "symmetric:0.4", 0.2], backbones=["features:"]))
+    recipe = load_recipe(written(noise=["none", "symmetric:0.4", "pair:0.2"], backbones=["features:"]))
     assert [one and (one.kind, one.rate) for one in recipe.noise] == [
-        None, ("symmetric", 0.4), ("symmetric", 0.2),
+        None, ("symmetric", 0.4), ("pair", 0.2),
     ]  # fmt: skip
     assert recipe.backbones[0].name == "features:"
     assert recipe.found == "not run yet"
@@ -38,17 +38,21 @@ def test_every_mistake_is_told_at_once_with_what_was_meant(written):
     said = str(caught.value)
     assert said.startswith("4 mistakes")
     assert "`seed`: Unknown option 'seed'. Did you mean 'seeds'?" in said
-    assert "`tasks.a.odd`: Unknown option 'odd'. Did you mean 'ood'? Known: class_map, clean_label" in said
+    assert "`tasks.a.odd`: Unknown option 'odd'. Did you mean 'ood'? Known: clean_label, image" in said
     assert "`shares` is [0.0]; allowed: numbers above 0 and up to 1" in said
     assert "`limit` is 0; allowed:" in said
 
 
-def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(written):
+def test_an_unknown_key_of_an_encoder_or_kind_of_noise_is_reported_with_the_closest_name(written):
     encoders = [{"name": "features:", "famly": "x"}]
     with pytest.raises(InvalidArgument, match=r"Unknown option 'famly'\. Did you mean 'family'"):
         load_recipe(written(backbones=encoders))
-    with pytest.raises(InvalidArgument, match=r"Unknown option 'rat'\. Did you mean 'rate'"):
-        load_recipe(written(noise=[{"kind": "symmetric", "rat": 0.2}]))
+    with pytest.raises(InvalidArgument, match=r"Unknown kind of noise 'symetric'\. Did you mean 'symmetric'"):
+        load_recipe(written(noise=["symetric:0.2"]))
+    with pytest.raises(
+        InvalidArgument, match=r"`noise` is 0\.2; allowed: KIND:RATE, .*For example symmetric:0\.2"
+    ):
+        load_recipe(written(noise=[0.2]))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,7 @@ def test_noise_on_labels_that_are_wrong_already_is_refused(written):
     assert load_recipe(written(tasks=tasks)).tasks["b"].clean_label == "truth"
     with pytest.raises(
         InvalidArgument,
-        match=r"`label_noise` has 'symmetric:0.2' and task 'b' the column 'truth' as `clean_label`; allowed: "
+        match=r"`noise` has 'symmetric:0.2' and task 'b' the column 'truth' as `clean_label`; allowed: "
         r"one of them.*Next: .*leave `clean_label` out",
     ):
         load_recipe(written(tasks=tasks, noise=["none", "symmetric:0.2"]))
