@@ -1,6 +1,6 @@
 # make test    every test, on a fresh machine too        make demo    the whole flow on embedded data
 # make check   linters, types, import contracts and the quick tests, before each commit
-# make wheel-test   the wheel in an empty environment
+# make extras  every extra resolves with the pins       make wheel-test   the wheel in an empty environment
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +14,7 @@ INSTALLED = $(VENV)/.installed
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install test demo check lint quick wheel wheel-test constraints clean
+.PHONY: install test demo check lint quick extras wheel wheel-test constraints clean
 
 install: $(INSTALLED)
 
@@ -43,6 +43,11 @@ lint: $(INSTALLED)
 
 quick: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) -m "not slow"
+
+# Every extra resolves with the pins; nothing is installed.
+extras: $(INSTALLED)
+	for extra in $$(sed -nE '/optional-dependencies/,/^\[project.scripts/ s/^([a-z]+) = \[.*/\1/p' pyproject.toml); do \
+	  echo "extra $$extra"; $(BIN)/python -m pip install --quiet --dry-run ".[$$extra]" || exit 1; done
 
 wheel: $(INSTALLED)
 	rm -rf dist

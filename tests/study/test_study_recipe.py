@@ -38,19 +38,23 @@ def test_every_mistake_is_told_at_once_with_what_was_meant(written):
     said = str(caught.value)
     assert said.startswith("4 mistakes")
     assert "`seed`: Unknown option 'seed'. Did you mean 'seeds'?" in said
-    assert "`tasks.a.odd`: Unknown option 'odd'. Did you mean 'ood'? Known: clean_label" in said
+    assert "`tasks.a.odd`: Unknown option 'odd'. Did you mean 'ood'? Known: clean_label, image" in said
     assert "`shares` is [0.0]; allowed: numbers above 0 and up to 1" in said
     assert "`limit` is 0; allowed:" in said
 
 
-def test_an_unknown_key_of_an_encoder_or_noise_is_told_with_what_was_meant(written):
+def test_an_unknown_key_of_an_encoder_or_kind_of_noise_is_reported_with_the_closest_name(written):
     encoders = [{"name": "features:", "famly": "x"}]
     with pytest.raises(InvalidArgument, match=r"Unknown option 'famly'\. Did you mean 'family'"):
         load_recipe(written(backbones=encoders))
     with pytest.raises(InvalidArgument, match=r"Unknown kind of noise 'symetric'\. Did you mean 'symmetric'"):
         load_recipe(written(noise=["symetric:0.2"]))
-    with pytest.raises(InvalidArgument, match=r"`noise` is 'real:worker'; allowed: noise of labels with a rate"):
+    with pytest.raises(InvalidArgument, match=r"`noise` is 'real:worker'; allowed: noise of labels with a"):
         load_recipe(written(noise=["real:worker"]))
+    with pytest.raises(
+        InvalidArgument, match=r"`noise` is 0\.2; allowed: KIND:RATE, .*For example symmetric:0\.2"
+    ):
+        load_recipe(written(noise=[0.2]))
 
 
 @pytest.mark.parametrize(

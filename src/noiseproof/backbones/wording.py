@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -41,11 +42,8 @@ def readable_name(name: str) -> str:
     """
     if not re.fullmatch(r"n\d{8}", name):
         return name.replace("_", " ")
-    import_timm("Names of ImageNet's classes")
-    from timm.data import ImageNetInfo
-
     try:
-        return ImageNetInfo().label_name_to_description(name).split(",")[0]
+        return _imagenet().label_name_to_description(name).split(",")[0]
     except KeyError as error:
         raise BadData(
             f"The class {name!r} is no WordNet id of ImageNet's; allowed: names that describe what is in the "
@@ -55,10 +53,16 @@ def readable_name(name: str) -> str:
 
 def imagenet_words() -> tuple[str, ...]:
     """The names of ImageNet's 1,000 classes in words, as classifiers have them; two occur twice."""
+    return tuple(map(readable_name, _imagenet().label_names()))
+
+
+@cache
+def _imagenet() -> Any:
+    """timm's list of ImageNet's classes, which takes 20 ms to read."""
     import_timm("Names of ImageNet's classes")
     from timm.data import ImageNetInfo
 
-    return tuple(map(readable_name, ImageNetInfo().label_names()))
+    return ImageNetInfo()
 
 
 def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
