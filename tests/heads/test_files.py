@@ -163,7 +163,7 @@ def test_an_unknown_head_is_answered_with_the_known_ones(tmp_path):
 
 def test_load_on_another_class_says_what_it_found(tmp_path):
     _, path = saved(tmp_path)
-    with pytest.raises(InvalidArgument, match=r"allowed: a saved NMTune\. It holds a head 'linear'"):
+    with pytest.raises(InvalidArgument, match=r"allowed: a saved NMTune\. The file holds a head 'linear'"):
         NMTune.load(path)
 
 

@@ -442,7 +442,7 @@ def test_released_recipe_without_a_second_view_is_refused():
 def test_second_view_of_another_shape_is_refused(shape):
     (features,), labels = data()
     with pytest.raises(
-        BadData, match=rf"`second_view` is \({shape[0]}, {shape[1]}\), the features \({N}, {D}\)"
+        BadData, match=rf"`second_view` has shape \({shape[0]}, {shape[1]}\), the features \({N}, {D}\)"
     ):
         NMTune(epochs=1).fit(features, labels, second_view=np.ones(shape))
 

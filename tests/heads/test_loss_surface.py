@@ -37,6 +37,6 @@ def test_running_statistics_are_no_parameters():
 def test_a_label_the_head_does_not_know_is_named():
     head, _, _ = fitted("linear")
     with pytest.raises(
-        BadData, match=r"label 'dog' in row 1 is none of the head's classes; allowed: ant, bee, cat"
+        BadData, match=r"label 'dog' in row 1 is not a class of the head; allowed: ant, bee, cat"
     ):
         class_ids_of(head, np.array(["ant", "dog"]))

@@ -136,7 +136,7 @@ def test_an_overlap_with_the_training_set_is_found_by_content_and_by_id():
     ids, meta_ids = np.arange(240), np.arange(239, 279)
     with pytest.raises(BadData, match=r"shares 1 of its 40 examples with the training set, for example 239"):
         model.fit(features, given, **meta, ids=ids, meta_ids=meta_ids)
-    with pytest.raises(BadData, match="`ids` and `meta_ids` belong together; allowed: both or neither"):
+    with pytest.raises(BadData, match="`ids` requires `meta_ids` and the reverse; allowed: both or neither"):
         model.fit(features, given, **meta, ids=ids)
 
 
@@ -157,7 +157,7 @@ def test_ids_that_are_not_one_per_example_do_not_switch_the_check_off(ids, meta_
 def test_a_meta_set_that_cannot_teach_is_refused():
     features, given, meta, _, _ = blobs()
     model = MetaWeightNet(least_per_class=3)
-    with pytest.raises(BadData, match=r"`meta_features` and `meta_labels` are needed.*Next: check some"):
+    with pytest.raises(BadData, match=r"`meta_features` and `meta_labels` are required.*Next: check some"):
         model.fit(features, given)
     rows = meta["meta_labels"] != 2
     with pytest.raises(BadData, match="0 clean examples of class 2; allowed: 3 or more of each class"):
