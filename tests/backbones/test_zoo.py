@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tiny_models import images
 
-from noiseproof.backbones import zoo
+from noiseproof.backbones import zoo_cards
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.zoo import describe, zoo_card, zoo_names
+from noiseproof.backbones.zoo_cards import describe, zoo_card, zoo_names
 from noiseproof.cli.ls import _backbones
 from noiseproof.core.errors import CheckpointMismatch, DamagedFile, OtherSchema, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators
@@ -22,7 +22,7 @@ PAIRS = [f"resnet8-clip-noise{rate}" for rate in (0, 10, 30)]
 
 def test_the_zoo_is_complete_and_small():
     assert set(zoo_names()) == {*SUPERVISED, *PAIRS, "resnet8-simclr", "resnet8-pacs"}
-    sizes = [each.stat().st_size for each in zoo._folder().iterdir()]
+    sizes = [each.stat().st_size for each in zoo_cards._folder().iterdir()]
     assert len(sizes) == 2 * len(zoo_names())
     assert max(sizes) < 1_500_000
     assert sum(sizes) < 12_000_000
@@ -107,7 +107,7 @@ def test_an_unknown_encoder_gets_a_suggestion():
 @pytest.fixture
 def own_zoo(tmp_path, monkeypatch):
     for suffix in ("json", "safetensors"):
-        shutil.copy(str(zoo._folder() / f"resnet8-noise0.{suffix}"), tmp_path)
+        shutil.copy(str(zoo_cards._folder() / f"resnet8-noise0.{suffix}"), tmp_path)
     monkeypatch.setattr(zoo, "_folder", lambda: tmp_path)
     return tmp_path
 

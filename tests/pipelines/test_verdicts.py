@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from noiseproof import open_dataset
 from noiseproof.backbones.packed import PackedNoise
-from noiseproof.backbones.zoo import zoo_card
+from noiseproof.backbones.zoo_cards import zoo_card
 from noiseproof.cli.main import app
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.diagnose.signature import signature

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from noiseproof.backbones.base import AbstractBackbone
+from typing import TYPE_CHECKING
+
 from noiseproof.core.registry import Registry, unknown_name
+
+if TYPE_CHECKING:
+    from noiseproof.backbones.base import AbstractBackbone
 
 BACKBONES = Registry(
     "backbone",
@@ -22,7 +26,7 @@ _CHECKS = Registry(
         "features:": "noiseproof.backbones.given_features:check_given_name",
         "open_clip:": "noiseproof.backbones.open_clip_backbone:check_open_clip_name",
         "timm:": "noiseproof.backbones.timm_backbone:check_timm_name",
-        "zoo:": "noiseproof.backbones.zoo:zoo_card",
+        "zoo:": "noiseproof.backbones.zoo_cards:zoo_card",
     },
 )
 EXAMPLES = (

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
-from noiseproof.backbones.weights import parse_safetensors
 from noiseproof.core.documents import Document, parse_document
 from noiseproof.core.errors import DamagedFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _INSTALL_AGAIN = "install noiseproof again, or pack your encoder again"
 
@@ -89,6 +90,8 @@ def read_weights(file: Traversable, card: PackedCard, name: str) -> dict[str, Te
     Raises:
         DamagedFile: the card describes other weights.
     """
+    from noiseproof.backbones.weights import parse_safetensors
+
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise DamagedFile(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from noiseproof.backbones.zoo import zoo_card
+from noiseproof.backbones.zoo_cards import zoo_card
 from noiseproof.evaluate.protocol import Interval, interval
 from noiseproof.study.recipe import Encoder, StudyRecipe
 from noiseproof.study.rows import CurvatureRow, DetectionRow, HeadRow, MapRow, SpectrumRow, StudyRow
