@@ -56,7 +56,7 @@ class Evidence:
 
     @property
     def num_classes(self) -> int:
-        """k."""
+        """Number of classes, k."""
         return len(self.classes)
 
     def __len__(self) -> int:

@@ -18,7 +18,7 @@ _SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What the metrics need of the probabilities: four numbers per example, for any number of classes.
+    """Four numbers per example, from which every metric follows, for any number of classes.
 
     Attributes:
         labels: class ids in [0, k), taken as the truth.

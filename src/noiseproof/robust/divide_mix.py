@@ -99,7 +99,7 @@ class DivideMix(AbstractRobustHead):
             BadData: one class only, NaN, different lengths.
         """
         inputs = self._checked_inputs(X, y)
-        run = _Run(self, inputs.examples(), inputs.spec.seed, inputs.loss())
+        run = _DivideMixRun(self, inputs.examples(), inputs.spec.seed, inputs.loss())
         self._with_heads(inputs, fit_stack(inputs.specs(2), run.examples, run.backward))
         self.clean_probability_ = run.clean.mean(0).cpu().numpy()
         return self
@@ -107,7 +107,7 @@ class DivideMix(AbstractRobustHead):
 
 @final
 @dataclass(eq=False)
-class _Run:
+class _DivideMixRun:
     """The steps of one fit."""
 
     options: DivideMix

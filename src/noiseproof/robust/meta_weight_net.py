@@ -130,7 +130,7 @@ class MetaWeightNet(AbstractRobustHead):
         clean = inputs.examples(*self._meta_set(inputs, meta_features, meta_labels, ids, meta_ids))
         examples = inputs.examples()
         weighter = ExampleWeighter(self._options(spec.seed), device=examples.given_labels.device)
-        run = _Run(self, spec, inputs.loss(), weighter, clean)
+        run = _MetaWeightRun(self, spec, inputs.loss(), weighter, clean)
         self._with_heads(inputs, fit_stack([spec], examples, run.backward))
         self.history_ = run.history
         self.example_weights_ = self._weights(inputs, run)
@@ -188,7 +188,7 @@ class MetaWeightNet(AbstractRobustHead):
         )  # fmt: skip
         return meta, place
 
-    def _weights(self, inputs: FitInputs, run: _Run) -> Float[np.ndarray, " n"]:
+    def _weights(self, inputs: FitInputs, run: _MetaWeightRun) -> Float[np.ndarray, " n"]:
         with np.errstate(divide="ignore"):
             log_probs = torch.from_numpy(np.log(self.heads_[0].predict_proba(inputs.features)))
         largest = torch.finfo(torch.float32).max
@@ -199,7 +199,7 @@ class MetaWeightNet(AbstractRobustHead):
 
 @final
 @dataclass(eq=False)
-class _Run:
+class _MetaWeightRun:
     """The steps of one fit."""
 
     options: MetaWeightNet
