@@ -108,7 +108,7 @@ def test_an_unknown_encoder_gets_a_suggestion():
 def own_zoo(tmp_path, monkeypatch):
     for suffix in ("json", "safetensors"):
         shutil.copy(str(zoo_cards._folder() / f"resnet8-noise0.{suffix}"), tmp_path)
-    monkeypatch.setattr(zoo, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(zoo_cards, "_folder", lambda: tmp_path)
     return tmp_path
 
 
