@@ -21,6 +21,11 @@ def noiseproof(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+def contents(folder):
+    """Name -> bytes of the visible files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
+
+
 def corrupted(data, noise, out, **more):
     return corrupt(CorruptConfig(train=str(data), noise=noise, out=out, **more))
 
@@ -153,20 +158,23 @@ def test_noise_of_other_options_is_not_written_over(tmp_path, blobs, changed):
     command = ["corrupt", blobs, "--noise", "symmetric:0.2", "--seed", 0, "--label", "labels"]
     out = ("--out", tmp_path / "n")
     assert noiseproof(*command, *out).exit_code == 0
-    before = {path: path.read_bytes() for path in (tmp_path / "n").iterdir()}
+    before = contents(tmp_path / "n")
     result = noiseproof(*command, *changed, *out)
     assert result.exit_code == 2
     assert "`--out` is" in result.stderr
-    assert "noise.json is of other data, other options" in result.stderr
-    assert {path: path.read_bytes() for path in (tmp_path / "n").iterdir()} == before
+    assert "has a finished noise with other settings (" in result.stderr
+    assert "allowed: a new folder, or the same settings. Next: give another --out" in result.stderr
+    assert contents(tmp_path / "n") == before
     assert noiseproof(*command, *out).exit_code == 0  # the same noise again
-    assert {path: path.read_bytes() for path in (tmp_path / "n").iterdir()} == before
+    assert contents(tmp_path / "n") == before
 
 
 @pytest.mark.parametrize("content", ["{}", "[1]", "no json", '{"sha256": "of somebody"}'])
 def test_a_noise_json_of_another_program_is_not_written_over(tmp_path, blobs, content):
     (tmp_path / "noise.json").write_text(content)
-    with pytest.raises(InvalidArgument, match=r"Next: remove it, or give another folder\."):
+    with pytest.raises(
+        InvalidArgument, match=r"It has 'noise.json', which would be replaced\. Next: move it away, or name"
+    ):
         corrupted(blobs, "symmetric:0.2", tmp_path)
     assert (tmp_path / "noise.json").read_text() == content
     assert not list(tmp_path.glob("*.parquet"))
@@ -222,17 +230,32 @@ def test_captions_are_swapped_in_a_copy_beside_a_manifest(tmp_path, pairs):
     assert (tmp_path / "noisy" / first).resolve() == pairs.parent / "0.png"
 
 
-def test_a_copy_that_was_cut_short_has_no_manifest(tmp_path, pairs, monkeypatch):
+def test_a_copy_that_was_cut_short_leaves_the_one_before_whole(tmp_path, pairs, monkeypatch):
     from noiseproof.data.pairs.pair_tables import TextPairs
 
     corrupted(pairs, "captions:0.5", tmp_path / "noisy")
 
-    def cut_short(*arguments):
+    before = contents(tmp_path / "noisy")
+
+    def cut_short(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TextPairs, "write", cut_short)
     with pytest.raises(KeyboardInterrupt):
         corrupted(pairs, "captions:0.5", tmp_path / "noisy", seed=1)
+    assert contents(tmp_path / "noisy") == before
+    assert load_manifest(tmp_path / "noisy").seed == 0
+
+
+def test_the_first_copy_that_is_cut_short_has_no_manifest(tmp_path, pairs, monkeypatch):
+    from noiseproof.pipelines import corrupt as flow
+
+    def cut_short(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flow, "write_manifest", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        corrupted(pairs, "captions:0.5", tmp_path / "noisy")
     with pytest.raises(MissingFile, match=r"has no noise.json"):
         load_manifest(tmp_path / "noisy")
 
@@ -242,7 +265,9 @@ def test_a_copy_replaces_an_earlier_copy_and_nothing_else(tmp_path, pairs):
     out.mkdir()
     (out / "p.csv").write_text("precious\n")
     for _ in range(2):  # before anything is written, and however often it is tried
-        with pytest.raises(InvalidArgument, match=r"`out` is .*This one has p.csv, which may be somebody's"):
+        with pytest.raises(
+            InvalidArgument, match=r"`out` is .*It has p.csv, which would count as pairs. Next: empty it"
+        ):
             corrupted(pairs, "captions:0.5", out)
         assert (out / "p.csv").read_text() == "precious\n"
     (out / "p.csv").unlink()
@@ -250,9 +275,9 @@ def test_a_copy_replaces_an_earlier_copy_and_nothing_else(tmp_path, pairs):
     other = pairs.rename(pairs.with_name("q.csv"))
     corrupted(other, "captions:0.5", out)
     assert [path.name for path in out.glob("*.csv")] == ["q.csv"]
-    assert len(list(out.iterdir())) == 3
+    assert len(list(out.glob("[!.]*"))) == 3
     (out / "notes.txt").touch()
-    with pytest.raises(InvalidArgument, match=r"This one has notes.txt"):
+    with pytest.raises(InvalidArgument, match=r"It has notes.txt, which would count as pairs"):
         corrupted(other, "captions:0.5", out)
     assert load_manifest(out).flipped.sum() == 6
 

@@ -134,10 +134,11 @@ def _corrupt_captions(config: CorruptConfig, stages: Stages) -> Corrupted:
     made_of: dict[str, Any] = {"ids": scan.ids, "data_name": name, "data_fingerprint": scan.fingerprint}
 
     def make(folder: Path) -> Iterable[str]:
-        files = [path.name for path in pairs.write(folder, noisy.given)]
+        files = [path.name for path in pairs.write(folder, noisy.given, read_from=out)]
         return [*files, *manifest_files(write_manifest(folder, noisy, **made_of, files=files))]
 
-    depends_on = [str(config.noise), config.seed, scan.fingerprint, np.array(scan.captions, dtype=str)]
+    captions = np.array(scan.captions, dtype=str)
+    depends_on = [str(config.noise), config.seed, name, scan.fingerprint, captions]
     stages.once(NOISE, depends_on=depends_on, make=make)
     written = [file for file in stages.files(NOISE) if file != FILE]
     *files, _ = written

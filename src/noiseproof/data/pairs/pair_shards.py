@@ -69,8 +69,11 @@ class ShardPairs(AbstractPairs):
         check_unique_ids(found, self._owner)
         return PairScan(found, captions, digest.hexdigest())
 
-    def write(self, out: Path, captions: Sequence[str] | np.ndarray) -> list[Path]:
+    def write(
+        self, out: Path, captions: Sequence[str] | np.ndarray, *, read_from: Path | None = None
+    ) -> list[Path]:
         """See `AbstractPairs`."""
+        del read_from  # the images are in the shards
         left = iter(captions)
         with stage("Writing shards", total=len(self._shards), unit="shard") as bar:
             for shard in self._shards:

@@ -53,7 +53,9 @@ class ParquetPairs(AbstractPairs):
         captions = _captions(table.column(self._caption).to_pylist(), self._path)
         return PairScan(ids, captions, fingerprint(reader, ids, owner=str(self._path)))
 
-    def write(self, out: Path, captions: Sequence[str] | np.ndarray) -> list[Path]:
+    def write(
+        self, out: Path, captions: Sequence[str] | np.ndarray, *, read_from: Path | None = None
+    ) -> list[Path]:
         """See `AbstractPairs`."""
         place = self._schema.get_field_index(self._caption)
         field = self._schema.field(place)
@@ -67,7 +69,7 @@ class ParquetPairs(AbstractPairs):
                 batch = batch.set_column(place, field, new)
                 if has_paths:
                     cells = batch.column(image_place).to_pylist()
-                    moved = [_moved(cell, self._path.parent, out) for cell in cells]
+                    moved = [_moved(cell, self._path.parent, read_from or out) for cell in cells]
                     batch = batch.set_column(image_place, images, pa.array(moved, images.type))
                 writer.write_batch(batch)
                 done += len(batch)
@@ -95,12 +97,14 @@ class TextPairs(AbstractPairs):
         captions = _captions(self._table.column(self._caption).to_pylist(), self._path)
         return PairScan(ids, captions, fingerprint(reader, ids, owner=str(self._path)))
 
-    def write(self, out: Path, captions: Sequence[str] | np.ndarray) -> list[Path]:
+    def write(
+        self, out: Path, captions: Sequence[str] | np.ndarray, *, read_from: Path | None = None
+    ) -> list[Path]:
         """See `AbstractPairs`."""
         rows = self._table.to_pylist()
         for row, caption in zip(rows, captions, strict=True):
             row[self._caption] = caption
-            row[self._image] = _moved(row[self._image], self._path.parent, out)
+            row[self._image] = _moved(row[self._image], self._path.parent, read_from or out)
         with (
             replacing(out / self._path.name) as partial,
             partial.open("w", encoding="utf-8", newline="") as file,

@@ -52,12 +52,15 @@ class AbstractPairs(ABC):
         """
 
     @abstractmethod
-    def write(self, out: Path, captions: Sequence[str] | np.ndarray) -> list[Path]:
+    def write(
+        self, out: Path, captions: Sequence[str] | np.ndarray, *, read_from: Path | None = None
+    ) -> list[Path]:
         """Copy all pairs in their order with these captions, everything else as it is.
 
         Args:
             out: folder, made if need be.
             captions: one per pair.
+            read_from: folder where the copy is read, if it is moved; relative paths of images lead from it.
 
         Returns:
             The files.
