@@ -45,7 +45,7 @@ RULE = (
     "highest accuracy on held-out training examples with their labels as given, the first of equals; test "
     "sets play no part"
 )
-_FILES = (BEST, LAST, RESULTS, FACTS, LOG, VALIDATION_LOG, TRAINING_CARD)
+_FILES = (BEST, LAST, RESULTS, FACTS, LOG, VALIDATION_LOG)
 _BEST, _LAST = "tuned-best", "tuned-last"
 _WISE_FT_NOTE = (
     "wise-ft-A has (1 - A) x the weights before + A x those of tuned-best. Before, the classifier is a "
@@ -85,7 +85,7 @@ def finetune(
 def run_prepared(this: Tuning) -> dict[str, Any]:
     """Fine-tune on opened data; the caller holds the lock of the folder."""
     stages = Stages(this.out, made_with=made_with(this.command), is_writer=this.accelerator.is_main_process)
-    stages.check_free(_FILES)
+    stages.check_free(_FILES, cards=[TRAINING_CARD])
     key = stages.once(
         TRAINING, depends_on=this.identity, make=lambda folder: _train(this, folder), if_changed="refuse"
     )

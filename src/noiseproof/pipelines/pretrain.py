@@ -103,7 +103,7 @@ def pretrain(
     with only_main_process_in(config.out, accelerator):
         job = _opened(config, accelerator, quiet=quiet)
         stages = Stages(config.out, made_with=made_with(command), is_writer=accelerator.is_main_process)
-        stages.check_free((WEIGHTS, FACTS, RESULTS, LOG, TRAINING_CARD))
+        stages.check_free((WEIGHTS, FACTS, RESULTS, LOG), cards=[TRAINING_CARD])
         key = stages.once(
             TRAINING, depends_on=job.identity, make=lambda folder: _train(job, folder), if_changed="refuse"
         )

@@ -152,12 +152,15 @@ class Stages:
             )
         self.redone += [title] if title not in self.redone else []
 
-    def check_free(self, files: Iterable[str], *, unedited: Iterable[str] = ()) -> None:
+    def check_free(
+        self, files: Iterable[str], *, unedited: Iterable[str] = (), cards: Iterable[str] = ()
+    ) -> None:
         """Raise where a file of this name is in the folder and no stage left it.
 
         Args:
             files: names of what a stage will write.
             unedited: of these, those that people work on: they have to be as a stage left them, too.
+            cards: files written beside the stages; where a stage is finished here, they are ours.
 
         Raises:
             InvalidArgument: it is named; `publish` would replace it.
@@ -177,7 +180,7 @@ class Stages:
                     f"{file!r} was changed since, and would be replaced. Next: move it away, or name another "
                     "folder.",
                 )  # fmt: skip
-        for file in files:
+        for file in [*files, *(() if ours else cards)]:
             if file not in ours and (self.folder / file).exists():
                 raise invalid(
                     "out", str(self.folder), "a folder without files of these names that are not ours",

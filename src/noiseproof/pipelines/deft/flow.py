@@ -62,7 +62,7 @@ def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bo
 def _run_prepared(this: Selecting) -> dict[str, Any]:
     is_main = this.accelerator.is_main_process
     stages = Stages(this.out, made_with=made_with(this.command), is_writer=is_main)
-    stages.check_free((PROMPTS, TUNED, SCORES, FACTS, LOG, RESULTS, AFTER, TRAINING_CARD))
+    stages.check_free((PROMPTS, TUNED, SCORES, FACTS, LOG, RESULTS, AFTER), cards=[TRAINING_CARD])
     key = stages.once(
         PHASE_1, depends_on=this.identity, make=lambda folder: run_phase1(this, folder), if_changed="refuse"
     )
