@@ -18,8 +18,9 @@ import numpy as np
 
 from noiseproof import open_dataset
 from noiseproof.config.data import default_cache
+from noiseproof.config.verdict import parse_references
 from noiseproof.diagnose.verdict import Reference, Verdict, leave_one_out_verdicts, verdict
-from noiseproof.pipelines.verdict import parse_references, sentence, signatures, zoo_rates
+from noiseproof.pipelines.verdict import sentence, signatures, zoo_rates
 
 INSIDE, ENDS, UNSEEN = "left out, inside the range", "left out, at its ends", "unseen"
 Row = tuple[str, Reference, Verdict, str]

@@ -31,7 +31,7 @@ def data(tmp_path):
     features = (np.eye(2, 4)[labels] * 3 + rng.normal(size=(40, 4))).astype(np.float32)
     np.savez(tmp_path / "d.npz", features=features, labels=np.array(["ant", "bee"])[labels])
     noiseproof("extract", tmp_path / "d.npz", "--out", tmp_path / "f")
-    noiseproof("corrupt", tmp_path / "d.npz", "--rate", 0.2, "--out", tmp_path / "n")
+    noiseproof("corrupt", tmp_path / "d.npz", "--noise", "symmetric:0.2", "--out", tmp_path / "n")
     LinearProbe(epochs=3).fit(features, labels).save(tmp_path / "by-number")
     LinearProbe(epochs=3).fit(features, np.array(["ant", "bee"])[labels]).save(tmp_path / "by-name")
     return tmp_path

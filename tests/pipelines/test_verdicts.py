@@ -8,6 +8,8 @@ from noiseproof import open_dataset
 from noiseproof.backbones.packed import PackedNoise
 from noiseproof.backbones.zoo_cards import zoo_card
 from noiseproof.cli.main import app
+from noiseproof.config.values import load_config
+from noiseproof.config.verdict import VerdictConfig, parse_references
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.diagnose.signature import signature
 from noiseproof.pipelines import verdict as verdicts
@@ -108,16 +110,18 @@ def test_known_encoders_are_those_of_the_zoo_by_default(encoders, photos, monkey
 
 @pytest.mark.parametrize("text", ["zoo:a", "zoo:a=", "=0.1", "zoo:a=many"])
 def test_a_reference_without_a_rate_is_refused(text):
-    with pytest.raises(InvalidArgument, match=r"`reference` is .*; allowed: BACKBONE=RATE, such as"):
-        verdicts.parse_references([text])
+    with pytest.raises(InvalidArgument, match=r"`references` is .*; allowed: BACKBONE=RATE, such as"):
+        parse_references([text])
+    with pytest.raises(InvalidArgument, match=r"`references` is .*; allowed: BACKBONE=RATE, such as"):
+        load_config(VerdictConfig, options={"train": "a", "backbone": "b", "references": [text]})
 
 
 def test_references_are_read_at_the_last_sign():
-    assert verdicts.parse_references(["timm:a@b=c.safetensors=0.3"]) == {"timm:a@b=c.safetensors": 0.3}
+    assert parse_references(["timm:a@b=c.safetensors=0.3"]) == {"timm:a@b=c.safetensors": 0.3}
     with pytest.raises(InvalidArgument, match=r"`reference zoo:a` is 3.0; allowed: a share"):
-        verdicts.parse_references(["zoo:a=3"])
+        parse_references(["zoo:a=3"])
     with pytest.raises(InvalidArgument, match="allowed: every encoder once"):
-        verdicts.parse_references(["zoo:a=0.1", "zoo:a=0.2"])
+        parse_references(["zoo:a=0.1", "zoo:a=0.2"])
 
 
 def test_an_encoder_is_extracted_once_and_drawn(tmp_path, photos):

@@ -66,7 +66,7 @@ class ConfigCommand(TyperCommand):
         given = {name: value for name, value in ctx.params.items() if value not in (None, (), [])}
         file, overrides = given.pop(_FILE, None), given.pop(_SET, ())
         model = self._model()
-        with ends_well(), spelling(lambda name: _flag(model, name)):
+        with spelling(lambda name: _flag(model, name)), ends_well():
             _take_data(given)
             given = {name: _read(model, name, value) for name, value in given.items()}
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)

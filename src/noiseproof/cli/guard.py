@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import shlex
 import sys
 import warnings
@@ -12,8 +13,9 @@ from contextvars import ContextVar
 from typing import Any
 
 import typer
+from typer.models import OptionInfo
 
-from noiseproof.core.errors import NoiseproofError
+from noiseproof.core.errors import NoiseproofError, respelled, spelling
 
 wants_traceback: ContextVar[bool] = ContextVar("wants_traceback", default=False)
 EXIT_MISTAKE = 2
@@ -25,10 +27,18 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def run_guarded(*arguments: Any, **options: Any) -> Any:
-        with ends_well():
+        with spelling(lambda name: _flag(command, name)), ends_well():
             return command(*arguments, **options)
 
     return run_guarded
+
+
+def _flag(command: Callable[..., Any], name: str) -> str:
+    """The option of a command for an argument in Python; names that are no options stay as they are."""
+    parameter = inspect.signature(command, eval_str=True).parameters.get(name)
+    metadata = () if parameter is None else getattr(parameter.annotation, "__metadata__", ())
+    is_option = any(isinstance(each, OptionInfo) for each in metadata)
+    return f"--{name.replace('_', '-')}" if is_option else name
 
 
 @contextmanager
@@ -40,7 +50,7 @@ def ends_well() -> Iterator[None]:
     except NoiseproofError as error:
         if wants_traceback.get():
             raise
-        typer.secho(str(error), fg="red", err=True)
+        typer.secho(respelled(str(error)), fg="red", err=True)
         raise typer.Exit(EXIT_MISTAKE) from error
     except BaseException as error:
         if not _is_interrupt(error):

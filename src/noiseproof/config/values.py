@@ -206,7 +206,7 @@ def explained(error: Any, model: type[BaseModel]) -> str:
     if isinstance(own, NoiseproofError):
         return str(own)
     if not error["loc"]:  # of the configuration as a whole
-        return _respelled(str(error["msg"]).removeprefix("Value error, "))
+        return str(error["msg"]).removeprefix("Value error, ")
     path = ".".join(part for part in error["loc"] if isinstance(part, str))  # a list has one name
     name = quoted(path)
     if error["type"] == "extra_forbidden":
@@ -221,12 +221,7 @@ def explained(error: Any, model: type[BaseModel]) -> str:
     if error["type"].endswith("_parsing"):
         allowed = allowed.partition(",")[0]
     value = str(error["input"]) if isinstance(error["input"], Path) else error["input"]
-    return f"{name} is {value!r}; allowed: {_respelled(allowed)}"
-
-
-def _respelled(message: str) -> str:
-    """A message with the names in backticks as the user writes them."""
-    return re.sub(r"`(\w+)`", lambda found: quoted(found[1]), message)
+    return f"{name} is {value!r}; allowed: {allowed}"
 
 
 def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -70,6 +71,11 @@ def spelling(spell: Callable[[str], str]) -> Iterator[None]:
 def quoted(argument: str) -> str:
     """The name of an argument as the user writes it, in backticks."""
     return f"`{_spelling.get()(argument)}`"
+
+
+def respelled(message: str) -> str:
+    """A message in which every name in backticks is as the user writes it."""
+    return re.sub(r"`(\w+)`", lambda found: quoted(found[1]), message)
 
 
 def invalid(argument: str, value: object, allowed: str, next_step: str = "") -> InvalidArgument:
