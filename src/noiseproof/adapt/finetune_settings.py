@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.adapt.learnable import Tune
+from noiseproof.adapt.learnable import TuneMode
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.noise.transition import read_transition
 from noiseproof.training.streaming import Transform
@@ -171,7 +171,7 @@ class FinetuneSettings(TowerSettings):
     @classmethod
     def _known_mode(cls, value: str) -> str:
         try:
-            Tune.parse(value)
+            TuneMode.parse(value)
         except InvalidArgument as error:
             raise ValueError(str(error).partition("allowed: ")[2].rstrip(". ")) from error
         return value

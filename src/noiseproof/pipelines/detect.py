@@ -33,9 +33,21 @@ from noiseproof.export.issue_files import (
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.encoding import backbone_of, encoded, features_in, image_half_of
+from noiseproof.pipelines.encoding import (
+    checked_features,
+    encode,
+    open_config_backbone,
+    open_shared_space_backbone,
+)
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import Part, corrupted, label_columns, open_labelled, open_one, short_name
+from noiseproof.pipelines.inputs import (
+    DataPart,
+    corrupt_part,
+    label_columns,
+    open_labelled,
+    open_one,
+    short_name,
+)
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
 
@@ -44,7 +56,7 @@ DETECT = "label issues"
 
 
 @dataclass(frozen=True, eq=False)
-class Detection:
+class DetectionResult:
     """What `detect` left behind.
 
     Attributes:
@@ -63,12 +75,12 @@ class Detection:
 
 
 @dataclass(eq=False)
-class _Detect:
+class _DetectState:
     """What the steps of one start share."""
 
     config: DetectConfig
     stages: Stages
-    part: Part
+    part: DataPart
     features: Any = None
     made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # the encoder, for the card
     num_encoded: int = 0
@@ -90,7 +102,7 @@ def detect(
     *,
     command: str = "noiseproof.pipelines.detect.detect(...)",
     say: Callable[[str], None] = lambda line: None,
-) -> Detection:
+) -> DetectionResult:
     """Judge every label of a data set and write what looks wrong; started again, what is finished is skipped.
 
     Args:
@@ -107,26 +119,28 @@ def detect(
         for name in config.export:
             check_format(name)
         part = _opened(config)
-        this = _Detect(config, Stages(config.out, made_with=made_with(command)), part)
-        targets = {name: target(name, this.source) for name in config.export}
+        state = _DetectState(config, Stages(config.out, made_with=made_with(command)), part)
+        targets = {name: target(name, state.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
-        this.stages.check_free([ISSUES, SUMMARY, "thumbnails.json", *files], unedited=files)
-        _look(this)
-        key = _judge(this)
+        state.stages.check_free([ISSUES, SUMMARY, "thumbnails.json", *files], unedited=files)
+        _look(state)
+        key = _judge(state)
         for name, (called, _) in targets.items():
-            _export(this, name, called, key)
-        publish(this.stages, cards=[CARD], say=say)
-        contents = _write_card(this)
+            _export(state, name, called, key)
+        publish(state.stages, cards=[CARD], say=say)
+        contents = _write_card(state)
         exports = {name: config.out / called for name, (called, _) in targets.items()}
-        return Detection(config.out, load_issues(config.out), read_summary(config.out), contents, exports)
+        return DetectionResult(
+            config.out, load_issues(config.out), read_summary(config.out), contents, exports
+        )
 
 
-def _opened(config: DetectConfig) -> Part:
+def _opened(config: DetectConfig) -> DataPart:
     """The data with the noise that is injected; texts only where nothing has to be encoded."""
     is_encoded = _wants_features(config) and config.features is None
     opener = open_one if is_encoded else open_labelled
     dataset = opener(config, config.train, **label_columns(config))
-    part = corrupted(Part("train", dataset, dataset), config)
+    part = corrupt_part(DataPart("train", dataset, dataset), config)
     return dataclasses.replace(
         part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
     )
@@ -151,33 +165,33 @@ def _given(config: DetectConfig) -> list[str]:
     return [name for name in ("probs", "zero_shot") if getattr(config, name) is not None]
 
 
-def _look(this: _Detect) -> None:
+def _look(state: _DetectState) -> None:
     """The features, from the encoder, the store or the folder that was named."""
-    config, whole = this.config, this.part.whole
+    config, whole = state.config, state.part.whole
     if not _wants_features(config):
         return
-    wants_text, class_names = _wants_text(config), this.part.dataset.class_names
+    wants_text, class_names = _wants_text(config), state.part.dataset.class_names
     if config.features is not None:
-        this.features, stored = features_in(config.features, whole)
+        state.features, stored = checked_features(config.features, whole)
         if wants_text:
             made_of = stored.manifest.components
-            this.text_tower = open_prompt_tower(made_of["backbone"], class_names)
+            state.text_tower = open_prompt_tower(made_of["backbone"], class_names)
             check_shared_layer(made_of["layer"])
     else:
         begin = time.perf_counter()
         if wants_text:
             _check_images(config, whole)
-            this.text_tower = open_prompt_tower(config.backbone or USUAL_MODEL, class_names)
-        backbone = image_half_of(config) if wants_text else backbone_of(config, whole)
-        stored = encoded(config, whole, backbone, config.cache)
-        this.features, this.num_encoded = stored.features, stored.num_encoded
-        this.stages.once(
-            "extract", title=f"extract {this.part.name}", depends_on=stored.manifest.key,
+            state.text_tower = open_prompt_tower(config.backbone or USUAL_MODEL, class_names)
+        backbone = open_shared_space_backbone(config) if wants_text else open_config_backbone(config, whole)
+        stored = encode(config, whole, backbone, config.cache)
+        state.features, state.num_encoded = stored.features, stored.num_encoded
+        state.stages.once(
+            "extract", title=f"extract {state.part.name}", depends_on=stored.manifest.key,
             make=lambda folder: (), spent_s=time.perf_counter() - begin,
         )  # fmt: skip
     components = stored.manifest.components
-    this.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
-    this.made_of |= {"key": stored.manifest.key, "dim": stored.manifest.dim}
+    state.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
+    state.made_of |= {"key": stored.manifest.key, "dim": stored.manifest.dim}
 
 
 def _check_images(config: DetectConfig, whole: Dataset) -> None:
@@ -189,10 +203,10 @@ def _check_images(config: DetectConfig, whole: Dataset) -> None:
         )  # fmt: skip
 
 
-def _judge(this: _Detect) -> str:
-    config, dataset = this.config, this.part.dataset
+def _judge(state: _DetectState) -> str:
+    config, dataset = state.config, state.part.dataset
     probs = {
-        name: read_probabilities(path, dataset, argument=name, may_have_others=not this.source.is_whole)
+        name: read_probabilities(path, dataset, argument=name, may_have_others=not state.source.is_whole)
         for name, path in (("probs", config.probs), ("zero_shot", config.zero_shot))
         if path is not None
     }
@@ -200,9 +214,9 @@ def _judge(this: _Detect) -> str:
     def make(folder: Path) -> list[str]:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = find_label_issues(
-                this.features, dataset.given_labels, method=config.method,
+                state.features, dataset.given_labels, method=config.method,
                 method_options=config.method_options or None, ids=dataset.ids,
-                class_names=dataset.class_names, seed=config.seed, text_tower=this.text_tower, **probs,
+                class_names=dataset.class_names, seed=config.seed, text_tower=state.text_tower, **probs,
             )  # fmt: skip
             bar.update(len(dataset))
         written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
@@ -211,69 +225,69 @@ def _judge(this: _Detect) -> str:
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
     # Features have the ids in their key, probabilities do not.
     depends_on = [
-        this.made_of.get("key"), digest(dataset.ids.astype(str)), labels, config.method,
+        state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, config.method,
         config.method_options, {name: digest(values) for name, values in probs.items()}, config.seed,
     ]  # fmt: skip
-    return this.stages.once(DETECT, depends_on=depends_on, make=make)
+    return state.stages.once(DETECT, depends_on=depends_on, make=make)
 
 
-def _export(this: _Detect, name: str, called: str, key: str) -> None:
+def _export(state: _DetectState, name: str, called: str, key: str) -> None:
     def make(folder: Path) -> list[str]:
-        issues = load_issues(this.stages.path(ISSUES).parent)
-        written = FORMATS[name].write(issues, folder / called, this.source, this.config.out)
+        issues = load_issues(state.stages.path(ISSUES).parent)
+        written = FORMATS[name].write(issues, folder / called, state.source, state.config.out)
         return [path.relative_to(folder).as_posix() for path in written]
 
-    request = this.source.request
+    request = state.source.request
     # An export reads the table again, so another table of the same examples makes it anew.
     depends_on = [
         key,
         name,
         called,
-        str(this.config.out.resolve()),
+        str(state.config.out.resolve()),
         dataclasses.asdict(request),
-        _version_of(this),
+        _version_of(state),
     ]
-    this.stages.once(f"export {name}", depends_on=depends_on, make=make)
+    state.stages.once(f"export {name}", depends_on=depends_on, make=make)
 
 
-def _version_of(this: _Detect) -> Any:
+def _version_of(state: _DetectState) -> Any:
     """What tells whether the file of the data set is the same; folders are told by their examples."""
-    path = Path(this.config.train)
-    whole: Dataset = this.part.whole
+    path = Path(state.config.train)
+    whole: Dataset = state.part.whole
     found = path.stat() if path.is_file() else None
     return [whole.fingerprint, found and [found.st_size, found.st_mtime_ns]]
 
 
-def _write_card(this: _Detect) -> dict[str, Any]:
-    found = read_summary(this.config.out)
+def _write_card(state: _DetectState) -> dict[str, Any]:
+    found = read_summary(state.config.out)
     contents = make_card(
         "detect",
-        config=this.config,
-        made_with=this.stages.made_with[DETECT],  # of the start that made the results
-        wall_s=this.stages.wall_s,
-        notes=_notes(this) + differences(this.stages.made_with, DETECT),
-        data=this.part.to_json(),
-        features=this.made_of or None,
-        encoder_passes=this.num_encoded,
+        config=state.config,
+        made_with=state.stages.made_with[DETECT],  # of the start that made the results
+        wall_s=state.stages.wall_s,
+        notes=_notes(state) + differences(state.stages.made_with, DETECT),
+        data=state.part.to_json(),
+        features=state.made_of or None,
+        encoder_passes=state.num_encoded,
         method=found.method,
         num_suspect_labels=found.num_issues,
         detection=found.against_truth,
     )
-    write_json(this.config.out / CARD, contents)
+    write_json(state.config.out / CARD, contents)
     return contents
 
 
-def _notes(this: _Detect) -> list[str]:
+def _notes(state: _DetectState) -> list[str]:
     """What a reader has to know about the data."""
     said = []
-    if this.part.noise is not None:
+    if state.part.noise is not None:
         said.append("Labels as they were before noise was put in count as right.")
-        if any(name.startswith("cleaned") for name in this.config.export):
+        if any(name.startswith("cleaned") for name in state.config.export):
             said.append("The cleaned copy has the labels put in that were not found: it is for a rehearsal.")
-    if this.text_tower is not None:
-        said.extend(notes_on_names(this.part.dataset.class_names))
-    if this.config.limit is not None:
-        said.append(f"At most {this.config.limit} random examples were used.")
-    if num_skipped := this.part.whole.num_skipped:
+    if state.text_tower is not None:
+        said.extend(notes_on_names(state.part.dataset.class_names))
+    if state.config.limit is not None:
+        said.append(f"At most {state.config.limit} random examples were used.")
+    if num_skipped := state.part.whole.num_skipped:
         said.append(f"{num_skipped} unreadable examples were left out.")
     return said
