@@ -1,4 +1,4 @@
-"""What a run found, in plain sentences; nothing is said to be better that the seeds do not show to be."""
+"""Headlines and tiles of a report; a head is called better only where the seeds show it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from noiseproof.report.tables import percent
 
 @dataclass(frozen=True)
 class Fact:
-    """One number worth a tile: what it is called, the number, and what it stands on."""
+    """One tile of the report: title, number and basis."""
 
     title: str
     value: str
@@ -57,7 +57,7 @@ def facts(run: RunFolder) -> list[Fact]:
 
 
 def duration(wall_s: float) -> str:
-    """Seconds as a person says them."""
+    """A time span for people, such as 3.5 min."""
     if wall_s < 99.5:
         return f"{wall_s:.1f} s" if wall_s < 9.95 else f"{wall_s:.0f} s"
     minutes = wall_s / 60

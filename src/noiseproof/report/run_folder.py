@@ -75,7 +75,7 @@ class DetectionCard(BaseModel):
 
 
 class RunCard(BaseModel):
-    """`run.json`."""
+    """The card of a run, `run.json`."""
 
     noiseproof: str
     command: str

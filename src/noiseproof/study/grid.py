@@ -9,7 +9,7 @@ from typing import Any
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings
 from noiseproof.config.run import RunConfig
-from noiseproof.config.values import checked
+from noiseproof.config.values import validate
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.noise.spec import Noise
 from noiseproof.pipelines.heads import HeadVariant, head_variants
@@ -168,7 +168,7 @@ class Grid:
 
 def _tuning(name: str, options: Mapping[str, Any], init: str) -> FinetuneSettings:
     try:
-        return checked(FinetuneSettings, dict(options) | {"init": init}, [], file=None)
+        return validate(FinetuneSettings, dict(options) | {"init": init}, [], file=None)
     except InvalidArgument as error:
         raise InvalidArgument(f"`tunings.{name}`: {error}") from error
 
