@@ -166,15 +166,16 @@ def labels_of_deft(values):
 
 
 def labels_of_pretrain(values):
+    pytest.importorskip("accelerate")
     from noiseproof.config.pretrain import PretrainConfig
-    from noiseproof.pipelines.pretrain import _Job, _open, _targets, label_columns
+    from noiseproof.pipelines.pretrain import _opened
+    from noiseproof.training.loop import accelerator_for
 
     config = PretrainConfig(
         **values, test=values["train"], objective="supervised", model="resnet18", image_size=32, epochs=1,
         batch_size=8, learning_rate=0.1,
     )  # fmt: skip
-    data = _open(config, config.train, **label_columns(config))
-    return _targets(_Job(config, config.settings, True), data).given
+    return _opened(config, accelerator_for("float32"), quiet=True).targets.given
 
 
 VERBS = [labels_of_run, labels_of_detect, labels_of_finetune, labels_of_deft, labels_of_pretrain]
@@ -182,6 +183,7 @@ TEXTS = [
     "symmetric:0.3", "symmetric_inclusive:0.3", "pair:0.2", "asymmetric:{folder}/map.yaml:0.5",
     "asymmetric:{folder}/t.npy", "instance:0.3", "real:worker",
 ]  # fmt: skip
+WITHOUT_RATE = ("asymmetric:{folder}/t.npy", "real:worker")
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -194,28 +196,31 @@ def test_the_same_text_makes_the_same_labels_wrong_in_every_verb(data, tmp_path,
     assert verb(values).tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("text", [text for text in TEXTS if text.count(":") and "npy" not in text][:-1])
+@pytest.mark.parametrize("text", [text for text in TEXTS if text not in WITHOUT_RATE])
 def test_the_same_text_makes_the_same_labels_wrong_in_a_study(data, tmp_path, text):
-    from noiseproof.config.run import RunConfig
-    from noiseproof.pipelines.inputs import open_parts
-    from noiseproof.study.measures.material import training_data
-    from noiseproof.study.recipe import load_recipe
+    from noiseproof.study.grid import Grid, Place
+    from noiseproof.study.measures.material import Locations, open_task
+    from noiseproof.study.recipe import StudyRecipe
 
     noise = text.format(folder=tmp_path)
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        f"name: mine\nclaim: c\nsource: s\ncommand: c\nminutes: 1\nhardware: h\nneeds: n\nexpected: e\n"
-        f"backbones: ['features:']\ntasks: {{d: {{train: {data}, test: {data}}}}}\nheads: linear\n"
-        f"tables: []\nlabel_noise: ['{noise}']\n"
-    )
-    (of_study,) = load_recipe(recipe).label_noise
-    values = {"train": data, "label": "label", "out": tmp_path / "out", "seed": 4}
-    part = open_parts(RunConfig(**values, test=data)).train
-    found = training_data(part, share=1.0, noise=of_study, seed=4)
-    assert (
-        found.given_labels[np.argsort(found.rows)].tolist()
-        == labels_of_corrupt(values | {"noise": noise}).tolist()
-    )
+    recipe = StudyRecipe(
+        name="mine", claim="c", source="s", command="c", minutes=1, hardware="h", needs="n", expected="e",
+        backbones=["features:"], tasks={"d": {"train": data, "test": data, "label": "label"}},
+        heads={"linear": {}}, tables=[], noise=[noise],
+    )  # fmt: skip
+    task = open_task(Grid(recipe), "d", Locations(None, tmp_path, tmp_path), {})
+    found = task.training_data(Place(recipe.backbones[0], "d", seed=4, noise=recipe.noise[0]))
+    values = {"train": data, "label": "label", "noise": noise, "out": tmp_path / "out", "seed": 4}
+    assert found.given_labels[np.argsort(found.rows)].tolist() == labels_of_corrupt(values).tolist()
+
+
+@pytest.mark.parametrize("text", WITHOUT_RATE)
+def test_a_study_sorts_by_rate_and_so_needs_one(text):
+    from noiseproof.config.values import checked
+    from noiseproof.study.recipe import StudyRecipe
+
+    with pytest.raises(InvalidArgument, match=r"`noise` is '.*'; allowed: noise of labels with a rate, such"):
+        checked(StudyRecipe, {"noise": [text]}, [], file=None)
 
 
 def test_a_configuration_saves_the_text_and_reads_it_again(data, tmp_path):

@@ -222,3 +222,10 @@ def test_the_command_tells_method_classes_suspects_and_files(asked, tmp_path, bl
 
 def test_help_names_every_format():
     assert all(name in DetectConfig.model_fields["export"].description for name in FORMATS)
+
+
+def test_every_option_of_detection_counts_for_what_is_done_again():
+    """An option that nobody has mentioned to the stages makes them judge again."""
+    counted = set(DetectConfig.model_fields) - detection._COUNTED_ELSEWHERE
+    assert counted == {"method", "method_options"}
+    assert "probs" in detection._COUNTED_ELSEWHERE  # its contents count

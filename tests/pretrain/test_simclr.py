@@ -8,9 +8,9 @@ from PIL import Image
 from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
-from noiseproof.data.sources import open_dataset
-from noiseproof.pipelines.pretrain import _batches, _Job
+from noiseproof.pipelines.pretrain import _batches, _opened
 from noiseproof.pretrain.simclr import WithProjection, nt_xent, simclr_task
+from noiseproof.training.loop import accelerator_for
 from noiseproof.training.order import Share
 
 declare_missing_operators()
@@ -80,10 +80,10 @@ def flat_views(tmp_path, reading, share):
     config = PretrainConfig(
         objective="simclr", model="resnet8_32px", image_size=32, epochs=1, batch_size=8, learning_rate=0.1,
         reading=reading, train=str(tmp_path), test=str(tmp_path), out=tmp_path / "out",
+        **({"workers": 0} if reading == "stream" else {}),
     )  # fmt: skip
-    settings = config.settings.model_copy(update={"workers": 0})
-    task = simclr_task(settings, seed=0)
-    batches = _batches(_Job(config, settings, True), task, open_dataset(str(tmp_path)))
+    job = _opened(config, accelerator_for("float32"), quiet=True)
+    batches = _batches(job, simclr_task(config.settings, seed=0))
     (batch,) = batches.iterate(range(1), share)
     return torch.cat([batch["images_0"], batch["images_1"]])
 
@@ -91,6 +91,7 @@ def flat_views(tmp_path, reading, share):
 @pytest.mark.parametrize("reading", ["memory", "stream"])
 def test_both_ways_of_reading_change_colours(tmp_path, reading):
     pytest.importorskip("timm")
+    pytest.importorskip("accelerate")
     views = flat_views(tmp_path, reading, Share())
     colours = {tuple(view.mean((1, 2)).mul(50).round().tolist()) for view in views}
     assert len(colours) > 8
@@ -98,6 +99,7 @@ def test_both_ways_of_reading_change_colours(tmp_path, reading):
 
 def test_two_processes_that_stream_see_what_one_sees(tmp_path):
     pytest.importorskip("timm")
+    pytest.importorskip("accelerate")
     whole = flat_views(tmp_path, "stream", Share())
     for rank in (0, 1):
         part = flat_views(tmp_path, "stream", Share(rank, 2))

@@ -2,10 +2,9 @@
 
 import pytest
 
+from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.core.torchvision_ops import declare_missing_operators
-from noiseproof.pipelines.pretrain import Job, pretrain
-from noiseproof.pretrain.noisy_targets import NoiseRequest
-from noiseproof.pretrain.pretrain_settings import Settings
+from noiseproof.pipelines.pretrain import pretrain
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.study import run_study
 from noiseproof.study.study_results import over_seeds
@@ -19,21 +18,15 @@ RATES = (0.0, 0.05, 0.1, 0.2, 0.3)
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory):
     """An encoder per rate, pre-trained on scikit-learn's digits for a few steps."""
-    settings = Settings(
-        objective="supervised",
-        model="resnet8_32px",
-        image_size=16,
-        epochs=2,
-        batch_size=64,
-        learning_rate=0.1,
-    )
     found = {}
     for rate in RATES:
         out = tmp_path_factory.mktemp("encoders") / f"noise{rate}"
-        noise = NoiseRequest(kind="symmetric", rate=rate) if rate else NoiseRequest()
-        card = pretrain(
-            Job(settings, "sklearn:digits", "sklearn:digits", out, noise=noise, limit=600, quiet=True)
-        )
+        config = PretrainConfig(
+            objective="supervised", model="resnet8_32px", image_size=16, epochs=2, batch_size=64,
+            learning_rate=0.1, train="sklearn:digits", test="sklearn:digits", out=out, limit=600,
+            noise=f"symmetric:{rate}" if rate else None,
+        )  # fmt: skip
+        card = pretrain(config, quiet=True)
         assert card["noise"]["realised_rate"] == pytest.approx(rate)
         found[rate] = out / "model.safetensors"
     return found

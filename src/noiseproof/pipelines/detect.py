@@ -12,6 +12,7 @@ from typing import Any
 
 from noiseproof.backbones.text_towers import USUAL_MODEL, check_shared_layer, open_prompt_tower
 from noiseproof.backbones.wording import notes_on_names
+from noiseproof.config.data import EncoderConfig, NoisyDataConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest, write_json
@@ -53,6 +54,9 @@ from noiseproof.pipelines.stages import Stages, publish
 
 CARD = "detection.json"
 DETECT = "label issues"
+_COUNTED_ELSEWHERE = {
+    *NoisyDataConfig.model_fields, *EncoderConfig.model_fields, "probs", "zero_shot", "features", "export",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,10 +228,12 @@ def _find_issues(state: _DetectState) -> str:
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
+    # Every option counts, a new one too; the effect of the others is in the features, labels and arrays here.
+    options = config.model_dump(mode="json", exclude=_COUNTED_ELSEWHERE)
     # Features have the ids in their key, probabilities do not.
     depends_on = [
-        state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, config.method,
-        config.method_options, {name: digest(values) for name, values in probs.items()}, config.seed,
+        state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, options,
+        {name: digest(values) for name, values in probs.items()}, config.seed,
     ]  # fmt: skip
     return state.stages.once(DETECT, depends_on=depends_on, make=make)
 
