@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from noiseproof.core.errors import CannotWrite, InvalidArgument, invalid
+from noiseproof.core.errors import CannotWrite, invalid
 from noiseproof.core.files import hash_file
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.registry import unknown_name
@@ -129,18 +129,14 @@ def _put(moves: Sequence[tuple[Path, Path]]) -> list[Path]:
     for new, final in moves:
         is_same = final.is_file() and hash_file(final) == hash_file(new)
         if final.exists() and not is_same:
-            raise _taken(final)
+            raise invalid(
+                "path", str(final), "a path without a file, or with the same export",
+                "The file there may be somebody's. Next: move it away, or name another path.",
+            )  # fmt: skip
     for new, final in moves:
         final.parent.mkdir(exist_ok=True)
         shutil.move(new, final)
     return [final for _, final in moves]
-
-
-def _taken(path: Path) -> InvalidArgument:
-    return invalid(
-        "path", str(path), "a place where nothing is yet, or the same export",
-        "What is there may be somebody's. Next: move it away, or name another place.",
-    )  # fmt: skip
 
 
 def lines() -> list[str]:

@@ -26,13 +26,13 @@ from noiseproof.core.files import hash_file, write_bytes, write_json
 from noiseproof.core.progress import stage
 from noiseproof.evaluate.metrics import Outcomes, outcomes
 from noiseproof.evaluate.protocol import result_row
-from noiseproof.evaluate.results import ResultRow, read_results
+from noiseproof.evaluate.results import read_results
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import keep_noise
 from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card, results_section
 from noiseproof.pipelines.finetune_inputs import FinetuneState, open_finetuning
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
-from noiseproof.pipelines.inputs import DataPart, notes
+from noiseproof.pipelines.inputs import notes
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.training.checkpoint import Stateful
@@ -263,21 +263,19 @@ def _evaluate(state: FinetuneState, stages: Stages, folder: Path) -> list[str]:
             blocks[_LAST, part.name] = blocks[_BEST, part.name]
     titles = dict.fromkeys((_BEST, _LAST, *weights))
     rows = [
-        _row(state, title, part, blocks[title, part.name]) for title in titles for part in state.parts.tests
-    ]
+        result_row(
+            blocks[title, part.name], name=title, seed=state.config.seed, set_name=part.name,
+            domain=part.domain, class_names=state.class_names,
+        )
+        for title in titles
+        for part in state.parts.tests
+    ]  # fmt: skip
     write_bytes(folder / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
     return [RESULTS]
 
 
 def _is_last_best(stages: Stages) -> bool:
     return hash_file(stages.path(BEST)) == hash_file(stages.path(LAST))
-
-
-def _row(state: FinetuneState, title: str, part: DataPart, blocks: list[Outcomes]) -> ResultRow:
-    return result_row(
-        blocks, name=title, seed=state.config.seed, set_name=part.name, domain=part.domain,
-        class_names=state.class_names,
-    )  # fmt: skip
 
 
 def _card(state: FinetuneState, stages: Stages) -> dict[str, Any]:

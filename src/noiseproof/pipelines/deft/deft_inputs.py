@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 from PIL import Image
-from torch import nn
 
 from noiseproof.adapt.initial_encoder import InitialEncoder, load_initial_encoder
 from noiseproof.adapt.learnable import TuneMode
@@ -208,9 +207,3 @@ def part_features(state: DeftState, part: DataPart, backbone: AbstractBackbone) 
     """Features of a part by a frozen encoder, from the store that all runs share."""
     stored = extract(part.whole, backbone, store=state.config.cache, quiet=state.quiet).features
     return np.asarray(stored if part.rows is None else stored.rows(part.rows))
-
-
-def copy_tower(state: DeftState) -> nn.Module:
-    """A copy of the image tower before."""
-    tower: nn.Module = copy.deepcopy(state.initial.encoder)
-    return tower

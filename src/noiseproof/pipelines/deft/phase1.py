@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from noiseproof.evaluate.metrics import outcomes
 from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.noise.applied import keep_noise
-from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, copy_tower, part_features
+from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, part_features
 from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, dual_prompts_loss
 from noiseproof.pipelines.inputs import DataPart
 from noiseproof.pipelines.stages import Stages
@@ -129,7 +130,8 @@ def _learn_with_tower(state: DeftState, folder: Path) -> _Learned | None:
 
 
 def _dual_prompts(state: DeftState) -> DualPrompts:
-    settings, seed, tower = state.settings, state.config.seed, copy_tower(state)
+    settings, seed = state.settings, state.config.seed
+    tower: nn.Module = copy.deepcopy(state.initial.encoder)
     assert state.tune_mode is not None
     tune_encoder(
         tower, state.tune_mode, lora_rank=settings.lora_rank, lora_alpha=settings.lora_alpha, seed=seed
@@ -202,7 +204,7 @@ def evaluate_prompts(state: DeftState, stages: Stages) -> list[ResultRow]:
 
 
 def _read_tower(state: DeftState, path: Path) -> nn.Module:
-    tower = copy_tower(state)
+    tower: nn.Module = copy.deepcopy(state.initial.encoder)
     assert state.tune_mode is not None
     if state.tune_mode.kept_addition is not None:
         add_to(tower, state.tune_mode.kept_addition, seed=state.config.seed)
