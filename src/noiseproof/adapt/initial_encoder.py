@@ -98,12 +98,9 @@ def load_initial_encoder(name: str, settings: FinetuneSettings, *, seed: int) ->
         use_preprocessing(encoder, _RAW)
     notes += _stem_notes(encoder)
     return InitialEncoder(
-        encoder=copy.deepcopy(encoder).requires_grad_(True).train(),
-        backbone=as_backbone(name, encoder),
-        architecture=_architecture(encoder),
-        preprocessing=preprocessing_of(encoder),
-        notes=tuple(notes),
-    )
+        encoder=copy.deepcopy(encoder).requires_grad_(True).train(), backbone=as_backbone(name, encoder),
+        architecture=_architecture(encoder), preprocessing=preprocessing_of(encoder), notes=tuple(notes),
+    )  # fmt: skip
 
 
 def _pretrained(name: str) -> Any:

@@ -112,12 +112,8 @@ def training_schedule(
     """The schedule of a training: its steps, its warm-up and its validations."""
     num_steps = settings.epochs * order.steps_per_epoch
     return TrainingSchedule(
-        num_steps=num_steps,
-        warmup_steps=round(warmup_share * num_steps),
-        precision=settings.precision,
-        accumulation=settings.accumulation,
-        max_grad_norm=settings.max_grad_norm,
-        seed=seed,
+        num_steps=num_steps, warmup_steps=round(warmup_share * num_steps), precision=settings.precision,
+        accumulation=settings.accumulation, max_grad_norm=settings.max_grad_norm, seed=seed,
         checkpoint_steps=settings.checkpoint_steps,
         eval_steps=None if eval_epochs is None else max(round(eval_epochs * order.steps_per_epoch), 1),
-    )
+    )  # fmt: skip

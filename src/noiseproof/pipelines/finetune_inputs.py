@@ -152,11 +152,9 @@ def prepare_finetuning(
     if meta is not None and config.meta_set is not None:
         _check_meta_set_is_apart(meta, parts)
     learning, held_out = stratified_split(
-        data.given_labels[rows],
-        test_fraction=settings.validation,
-        seed=config.seed,
+        data.given_labels[rows], test_fraction=settings.validation, seed=config.seed,
         class_names=data.class_names,
-    )
+    )  # fmt: skip
     made_from = identity(
         settings, seed=config.seed, noise=noise, data=data, targets=data.given_labels,
         num_processes=accelerator.num_processes,

@@ -226,24 +226,16 @@ def open_labelled(
 ) -> LabelledDataset:
     """Open a data set with labels, as the configuration names it."""
     return open_dataset(
-        name,
-        label=label,
-        image=config.image,
-        text=config.text,
-        clean_label=clean_label,
-        limit=config.limit,
-        seed=config.seed,
-        on_error=config.on_error,
-    )
+        name, label=label, image=config.image, text=config.text, clean_label=clean_label,
+        limit=config.limit, seed=config.seed, on_error=config.on_error,
+    )  # fmt: skip
 
 
 def _split(whole: LabelledDataset, config: EvaluationConfig) -> tuple[DataPart, DataPart]:
     train_rows, test_rows = stratified_split(
-        whole.given_labels,
-        test_fraction=config.test_fraction,
-        seed=config.seed,
+        whole.given_labels, test_fraction=config.test_fraction, seed=config.seed,
         class_names=whole.class_names,
-    )
+    )  # fmt: skip
     train = subset(whole, train_rows)
     test = subset(whole, test_rows, name=f"{short_name(whole.name)} (held out)")
     is_known = whole.clean_labels is not None

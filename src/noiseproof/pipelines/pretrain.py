@@ -39,11 +39,7 @@ from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pretrain.class_captions import class_captions, classifier_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
-from noiseproof.pretrain.noisy_targets import (
-    Targets,
-    noisy_captions,
-    noisy_labels,
-)
+from noiseproof.pretrain.noisy_targets import Targets, noisy_captions, noisy_labels
 from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.pretrain.simclr import simclr_task
 from noiseproof.pretrain.supervised import supervised_task
@@ -111,11 +107,9 @@ def pretrain(
         stages = Stages(config.out, made_with=made_with(command), is_writer=accelerator.is_main_process)
         stages.check_free((WEIGHTS, FACTS, RESULTS, LOG, TRAINING_CARD))
         key = stages.once(
-            TRAINING,
-            depends_on=state.identity,
-            make=lambda folder: _train(state, folder),
+            TRAINING, depends_on=state.identity, make=lambda folder: _train(state, folder),
             if_changed="refuse",
-        )
+        )  # fmt: skip
         if not accelerator.is_main_process:
             return {}
         tests = [state.test.fingerprint, state.test.best_labels, state.test.class_names]
@@ -283,13 +277,10 @@ def _batches(state: _PretrainState, task: Task) -> AbstractBatches:
 def _schedule(settings: PretrainSettings, order: AbstractOrder, *, seed: int) -> TrainingSchedule:
     return TrainingSchedule(
         num_steps=settings.epochs * order.steps_per_epoch,
-        warmup_steps=round(settings.warmup_epochs * order.steps_per_epoch),
-        precision=settings.precision,
-        accumulation=settings.accumulation,
-        max_grad_norm=settings.max_grad_norm,
-        seed=seed,
+        warmup_steps=round(settings.warmup_epochs * order.steps_per_epoch), precision=settings.precision,
+        accumulation=settings.accumulation, max_grad_norm=settings.max_grad_norm, seed=seed,
         checkpoint_steps=settings.checkpoint_steps,
-    )
+    )  # fmt: skip
 
 
 def _evaluate(state: _PretrainState, stages: Stages, folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a run left on disk, read once and checked; a missing or damaged piece is named."""
+"""The run folder, read once and checked for a report; a missing or damaged file is named."""
 
 from __future__ import annotations
 

@@ -130,17 +130,9 @@ def open_deft(config: DeftConfig, accelerator: Any, *, command: str, quiet: bool
         "class_names": list(data.class_names),
     }
     return DeftState(
-        config,
-        command,
-        quiet,
-        accelerator,
-        settings,
-        parts,
-        initial,
-        text,
-        noise,
+        config, command, quiet, accelerator, settings, parts, initial, text, noise,
         json.loads(json.dumps(made_from)),
-    )
+    )  # fmt: skip
 
 
 def _image_tower(name: str) -> InitialEncoder:
@@ -149,11 +141,9 @@ def _image_tower(name: str) -> InitialEncoder:
         raise invalid("model", name, "an image-text model", "Next: open_clip:ARCH/TAG.")
     encoder: Any = copy.deepcopy(backbone.module.encoder)
     return InitialEncoder(
-        encoder=encoder.requires_grad_(True).train(),
-        backbone=backbone,
-        architecture=name,
+        encoder=encoder.requires_grad_(True).train(), backbone=backbone, architecture=name,
         preprocessing={"image_size": len(backbone.prepare(Image.new("RGB", (64, 64))))},
-    )
+    )  # fmt: skip
 
 
 def _tune_or_default(config: DeftConfig, initial: InitialEncoder) -> str:

@@ -13,12 +13,7 @@ from torch import Tensor, nn
 
 from noiseproof.core.rng import stream
 from noiseproof.detect.text_tower import TextTower
-from noiseproof.losses.dual_prompts import (
-    complementary_labels,
-    dual_prompt_loss,
-    prompt_logits,
-    stage_of,
-)
+from noiseproof.losses.dual_prompts import complementary_labels, dual_prompt_loss, prompt_logits, stage_of
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.loop import Loss
 from noiseproof.training.order import AbstractOrder, Share
