@@ -27,7 +27,7 @@ class MetaSettings(BaseModel):
         description="Clean examples per class, taken from a training set whose true labels are known; a meta "
         "set of your own is taken whole.",
     )  # fmt: skip
-    batch_size: int = Field(default=100, ge=1, description="Clean examples per step, at most all there are.")
+    batch_size: int = Field(default=100, ge=1, description="Clean examples per step, at most all.")
     loss: Literal["cross_entropy", "mae"] = Field(
         default="cross_entropy", description="Loss of the clean examples."
     )

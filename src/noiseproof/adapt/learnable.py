@@ -218,7 +218,7 @@ def classifier_of(network: Any) -> nn.Linear:
 
 
 def _classifier_parts(network: Any) -> list[nn.Module]:
-    """The classifier, where there is one; towers of open_clip and transformers have none."""
+    """The classifier of a timm network; towers of open_clip and transformers have none."""
     return [network.get_classifier()] if callable(getattr(network, "get_classifier", None)) else []
 
 

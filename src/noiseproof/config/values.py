@@ -226,7 +226,7 @@ def describe_error(error: Any, model: type[BaseModel]) -> str:
 
 def _respelled(message: str) -> str:
     """A message with the names in backticks as the user writes them."""
-    return re.sub(r"`(\w+)`", lambda found: quoted(found[1]), message)
+    return re.sub(r"`(\w+)`", lambda match: quoted(match[1]), message)
 
 
 def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
@@ -241,7 +241,7 @@ def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseMode
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [found for inner in get_args(annotation) for found in _models_in(inner)]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
 
 
 def describe_mistakes(mistakes: list[str], file: object) -> str:

@@ -117,8 +117,8 @@ def load_issues(folder: str | Path) -> LabelIssues:
             raise MissingFile(
                 f"There is no {name} in {str(folder)!r}. Next: name a folder that 'noiseproof detect' wrote."
             )
-    frame, found = pd.read_parquet(home / ISSUES), read_summary(home)
-    names = tuple(str(entry["given_label"]) for entry in found.classes)
+    frame, summary = pd.read_parquet(home / ISSUES), read_summary(home)
+    names = tuple(str(entry["given_label"]) for entry in summary.classes)
     number = {name: k for k, name in enumerate(names)}
     labels = {
         column: frame[column].map(lambda label: number[str(label)]).to_numpy(np.int64)
@@ -130,9 +130,9 @@ def load_issues(folder: str | Path) -> LabelIssues:
         suggested_labels=labels["suggested_label"],
         suspicion=frame["suspicion"].to_numpy(np.float64),
         is_issue=frame["is_issue"].to_numpy(bool),
-        method=found.method,
-        joint=np.array(found.transition) * np.array(found.true_counts)[:, None],
+        method=summary.method,
+        joint=np.array(summary.transition) * np.array(summary.true_counts)[:, None],
         classes=np.arange(len(names)),
         class_names=names,
-        notes=found.notes,
+        notes=summary.notes,
     )

@@ -78,7 +78,7 @@ def write_label_studio(issues: LabelIssues, path: Path, source: Source | None, h
 
 
 def check_reviewable(source: Source, export: str) -> None:
-    """Raise `InvalidArgument` unless there are images in files, or texts for Label Studio."""
+    """Raise `InvalidArgument` unless the examples are image files, or texts for Label Studio."""
     allowed = {"fiftyone": "image files", "label-studio": "image files or texts"}[export]
     has_texts = source.dataset.kind == "text" and export == "label-studio"
     if not (has_texts or source.has_files):

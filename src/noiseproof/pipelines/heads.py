@@ -187,22 +187,22 @@ def with_estimated_transition(
 
     def make(folder: Path) -> list[str]:
         with stage("Transition matrix", total=len(train.dataset), unit="label") as bar:
-            found = estimate_transition(np.asarray(features()), train.given_labels)
+            estimate = estimate_transition(np.asarray(features()), train.given_labels)
             bar.update(len(train.dataset))
-        class_names = [train.dataset.class_names[number] for number in found.classes]
+        class_names = [train.dataset.class_names[number] for number in estimate.classes]
         write_json(
             folder / TRANSITION,
-            found.to_json()
-            | {"classes": class_names, "doubt": replace(found, classes=np.array(class_names)).doubt},
+            estimate.to_json()
+            | {"classes": class_names, "doubt": replace(estimate, classes=np.array(class_names)).doubt},
         )
         return [TRANSITION]
 
     stages.once("transition", depends_on=[depends_on, train.given_labels, DEFAULT_METHOD], make=make)
-    found = json.loads(stages.path(TRANSITION).read_text())
+    estimate = json.loads(stages.path(TRANSITION).read_text())
     note = (
         f"The loss of {', '.join(needing)} uses a transition matrix that was estimated from the training "
-        f"features ({found['method']}; share of wrong labels {found['rate']:.3f}): {TRANSITION}."
+        f"features ({estimate['method']}; share of wrong labels {estimate['rate']:.3f}): {TRANSITION}."
     )
-    notes = [each for each in (note, found.get("doubt")) if each]
-    matrix = found["matrix"]
+    notes = [each for each in (note, estimate.get("doubt")) if each]
+    matrix = estimate["matrix"]
     return [head.with_transition(matrix) if head.needs_transition_matrix else head for head in heads], notes

@@ -27,7 +27,7 @@ def made_with(command: str) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Package -> version, for noiseproof, its dependencies and those of its extras that are installed."""
-    found = {"noiseproof": __version__}
+    installed = {"noiseproof": __version__}
     try:
         requirements = metadata.requires("noiseproof") or []
     except metadata.PackageNotFoundError:  # from a source tree
@@ -35,10 +35,10 @@ def versions() -> dict[str, str]:
     for requirement in requirements:
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return dict(sorted(found.items()))
+    return dict(sorted(installed.items()))
 
 
 def hardware() -> dict[str, Any]:

@@ -28,7 +28,7 @@ def noise_table(noisy: NoisyLabels | NoisyCaptions, *, target_entropy_nats: floa
         ("kind", kind),
         ("examples", f"{len(changed):,}"),
         ("changed", f"{int(changed.sum()):,}"),
-        ("asked", f"{100 * rate:.2f} %"),
+        ("requested", f"{100 * rate:.2f} %"),
         ("realised", f"{100 * noisy.realised_rate:.2f} %"),
         ("seed", str(noisy.seed)),
     ]
