@@ -12,7 +12,7 @@ from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import stream
 from noiseproof.detect.prompts import first_contexts, score_with
 from noiseproof.losses.dual_prompts import complementary_labels
-from noiseproof.pipelines.deft.tower import DualPrompts, Visits, dual_prompts_loss
+from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, dual_prompts_loss
 from noiseproof.training.augment import Unchanged
 from noiseproof.training.batches import ArrayBatches, Normaliser
 from noiseproof.training.loop import TrainingSchedule, accelerator_for, train
@@ -65,7 +65,7 @@ def visits(pixels, given, batch_size=8, seed=0):
     read = ArrayBatches(
         pixels, order, Unchanged(), Normaliser((0.5,) * 3, (0.25,) * 3), {"given_labels": given}
     )
-    return Visits(read, given, K, seed)
+    return ComplementaryBatches(read, given, K, seed)
 
 
 def first_batch(epoch=1):
