@@ -19,7 +19,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from noiseproof.adapt.learnable import Tune, Tuned, num_learning, tune_encoder
+from noiseproof.adapt.learnable import TunedNetwork, TuneMode, num_learning, tune_encoder
 from noiseproof.backbones.text_towers import PromptTower
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.detect.prompts import first_contexts
@@ -70,12 +70,12 @@ def measure(arguments: argparse.Namespace, num_classes: int) -> None:
     names = [f"class number {number}" for number in range(num_classes)]
     text = PromptTower(model, open_clip.get_tokenizer(arguments.arch), names, name=arguments.arch)
     tower = model.visual
-    tune_encoder(tower, Tune.parse(arguments.tune), lora_rank=8, lora_alpha=16, seed=0)
+    tune_encoder(tower, TuneMode.parse(arguments.tune), lora_rank=8, lora_alpha=16, seed=0)
     size = tower.image_size[0] if isinstance(tower.image_size, tuple) else tower.image_size
     images = torch.randn(arguments.batch, 3, size, size)
     with torch.inference_mode():
         features = tower(images[:1]).expand(arguments.batch, -1).clone()
-    tuned = Tuned(tower)
+    tuned = TunedNetwork(tower)
     in_loop = step_of(tuned, text, images, num_classes)
     kept = step_of(Kept(), text, features, num_classes)
 

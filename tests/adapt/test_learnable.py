@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from noiseproof.adapt.learnable import (
-    Tune,
+    TuneMode,
     blocks_of,
     learning_names,
-    merged,
+    merge_additions,
     num_learning,
     tune_encoder,
-    tuned,
+    tune_network,
 )
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.core.errors import InvalidArgument
@@ -36,7 +36,7 @@ def network(name="resnet8_32px", num_classes=3):
 
 
 def tuned_as(text, model=None):
-    return tuned(model or network(), Tune.parse(text), lora_rank=2, lora_alpha=4, seed=0)
+    return tune_network(model or network(), TuneMode.parse(text), lora_rank=2, lora_alpha=4, seed=0)
 
 
 def learning(model):
@@ -71,7 +71,7 @@ def test_last_blocks_are_counted_from_the_end():
 def test_bias_is_every_vector_and_the_classifier():
     model = network()
     vectors = {name for name, each in model.named_parameters() if each.ndim == 1}
-    assert learning_names(model, Tune("bias")) == vectors - HEAD
+    assert learning_names(model, TuneMode("bias")) == vectors - HEAD
     assert learning(tuned_as("bias")) == vectors | HEAD
 
 
@@ -91,7 +91,7 @@ def test_bias_is_every_vector_and_the_classifier():
 )
 def test_an_unknown_mode_is_refused(text):
     with pytest.raises(InvalidArgument, match=rf"`tune` is '{text}'; allowed: full, last-blocks:N"):
-        Tune.parse(text)
+        TuneMode.parse(text)
 
 
 def test_more_blocks_than_there_are_is_refused():
@@ -134,7 +134,7 @@ def test_merging_low_rank_additions_changes_no_output_and_leaves_the_plain_netwo
                 parameter.normal_(std=0.1, generator=generator)
         expected = model(images)
         assert not torch.allclose(expected, plain(images), atol=1e-3)
-        whole = merged(model.network)
+        whole = merge_additions(model.network)
         torch.testing.assert_close(whole(images), expected, rtol=1e-4, atol=1e-4)
     assert list(whole.state_dict()) == list(plain.state_dict())
 
@@ -148,7 +148,7 @@ def test_a_merged_matrix_is_the_one_worked_out_by_hand():
         layer.lora_B["default"].weight.normal_(generator=torch.Generator().manual_seed(0))
     low_rank = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
     expected = layer.base_layer.weight + 4 / 2 * low_rank
-    whole = merged(model.network)
+    whole = merge_additions(model.network)
     torch.testing.assert_close(whole.blocks[0].mlp.fc1.weight, expected)
 
 
@@ -175,7 +175,9 @@ def test_the_seed_decides_the_first_low_rank_matrices():
     pytest.importorskip("peft")
     plain = network()
     states = [
-        tuned(copy.deepcopy(plain), Tune("lora"), lora_rank=2, lora_alpha=4, seed=seed).state_dict()
+        tune_network(
+            copy.deepcopy(plain), TuneMode("lora"), lora_rank=2, lora_alpha=4, seed=seed
+        ).state_dict()
         for seed in (0, 0, 1)
     ]
     name = next(name for name in states[0] if "lora_A" in name)
@@ -190,7 +192,7 @@ def test_the_seed_decides_the_first_low_rank_matrices():
      ("ssf", "ssf", None), ("last-blocks:2", "last-blocks", 2), ("head", "head", None)],
 )  # fmt: skip
 def test_additions_have_a_size_of_their_own_unless_one_is_given(text, mode, size):
-    assert Tune.parse(text) == Tune(mode, size)
+    assert TuneMode.parse(text) == TuneMode(mode, size)
 
 
 @pytest.mark.parametrize("text", ["vpt-deep:2", "vpt-shallow:2", "adapter:4", "ssf"])
@@ -210,7 +212,7 @@ def test_merging_scales_and_shifts_changes_no_output_and_leaves_the_plain_networ
     with torch.no_grad():
         expected = model(rows)
         assert not torch.allclose(expected, plain.eval()(rows), atol=1e-4)
-        whole = merged(model.network)
+        whole = merge_additions(model.network)
         torch.testing.assert_close(whole(rows), expected, rtol=1e-4, atol=1e-5)
     assert list(whole.state_dict()) == list(plain.state_dict())
     assert type(whole) is type(plain)
@@ -225,7 +227,7 @@ def test_norms_that_are_only_scaled_keep_their_statistics():
 
 
 def tower_tuned_as(text, tower):
-    tune_encoder(tower, Tune.parse(text), lora_rank=2, lora_alpha=4, seed=0)
+    tune_encoder(tower, TuneMode.parse(text), lora_rank=2, lora_alpha=4, seed=0)
     return tower
 
 
@@ -273,7 +275,7 @@ def test_low_rank_additions_of_towers_that_read_their_weights_have_an_effect_and
             own[name].normal_(std=0.3, generator=generator)
         expected = said(tower, rows)
         assert not torch.allclose(expected, said(plain, rows), atol=1e-3)
-        whole = merged(tower)
+        whole = merge_additions(tower)
         torch.testing.assert_close(said(whole, rows), expected, rtol=1e-4, atol=1e-4)
     assert sorted(whole.state_dict()) == sorted(plain.state_dict())
 

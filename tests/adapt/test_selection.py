@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from noiseproof.adapt.selection import LOG, Look, Selection, best
+from noiseproof.adapt.selection import LOG, Selection, Validation, best
 
 LABELS = np.array([0, 1, 1, 0])
 
@@ -29,7 +29,7 @@ def looking(tmp_path):
         answers = LABELS.copy()
         answers[num_right:] = 1 - answers[num_right:]
         model.classes.data = torch.tensor(answers, dtype=torch.float32)
-        selection.look(step)
+        selection.validate(step)
 
     def start_again():
         return Selection(tmp_path, model, lambda: [torch.zeros(4, 3, 1, 1)], LABELS)
@@ -45,7 +45,7 @@ def saved(tmp_path):
 
 
 def test_the_first_of_equals_is_the_best():
-    assert best([Look(1, 0.5), Look(2, 0.7), Look(3, 0.7)]) == Look(2, 0.7)
+    assert best([Validation(1, 0.5), Validation(2, 0.7), Validation(3, 0.7)]) == Validation(2, 0.7)
 
 
 def test_accuracies_are_logged_and_the_best_weights_kept(looking, tmp_path):
@@ -53,9 +53,9 @@ def test_accuracies_are_logged_and_the_best_weights_kept(looking, tmp_path):
     selection = start()
     for step, num_right in ((10, 2), (20, 4), (30, 3)):
         look(selection, step, num_right)
-    assert [each.accuracy for each in selection.looks] == [0.5, 1.0, 0.75]
+    assert [each.accuracy for each in selection.validations] == [0.5, 1.0, 0.75]
     assert saved(tmp_path) == {20: LABELS.tolist()}
-    assert selection.weights_of(20).is_file()
+    assert selection.weights_file(20).is_file()
     assert (tmp_path / LOG).is_file()
 
 
@@ -66,7 +66,7 @@ def test_killed_before_the_checkpoint_of_a_better_look_the_one_before_is_still_t
     assert set(saved(tmp_path)) == {10, 20}
     selection = start()
     look(selection, 20, 1)  # on other hardware it may come out otherwise
-    assert [each.accuracy for each in selection.looks] == [0.75, 0.25]
+    assert [each.accuracy for each in selection.validations] == [0.75, 0.25]
     assert set(saved(tmp_path)) == {10}
 
 
@@ -75,4 +75,4 @@ def test_looks_after_the_checkpoint_are_forgotten_when_it_goes_on(looking):
     for step in (10, 20, 30):
         look(start(), step, 2)
     look(start(), 20, 2)
-    assert [each.step for each in start().looks] == [10, 20]
+    assert [each.step for each in start().validations] == [10, 20]

@@ -167,7 +167,7 @@ def test_issues_of_other_data_are_refused(tmp_path, photos):
 def test_a_file_of_somebody_else_stays_and_the_same_export_may_be_written_again(tmp_path):
     path = tmp_path / "issues.csv"
     path.write_text("mine")
-    with pytest.raises(InvalidArgument, match=r"`path` is .*; allowed: a place where nothing is yet"):
+    with pytest.raises(InvalidArgument, match=r"`path` is .*; allowed: a path without a file"):
         noiseproof.export_issues(judged(), path, format="csv")
     assert path.read_text() == "mine"
     assert {each.name for each in tmp_path.iterdir()} == {"issues.csv"}

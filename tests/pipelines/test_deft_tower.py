@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from noiseproof.adapt.reading import plan_of
+from noiseproof.adapt.reading import training_schedule
 from noiseproof.config.deft import DeftConfig, DeftSettings
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import stream
 from noiseproof.detect.prompts import first_contexts, score_with
 from noiseproof.losses.dual_prompts import complementary_labels
-from noiseproof.pipelines.deft.tower import DualPrompts, Visits, dual_prompts_loss
+from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, dual_prompts_loss
 from noiseproof.training.augment import Unchanged
 from noiseproof.training.batches import ArrayBatches, Normaliser
 from noiseproof.training.loop import TrainingSchedule, accelerator_for, train
@@ -65,7 +65,7 @@ def visits(pixels, given, batch_size=8, seed=0):
     read = ArrayBatches(
         pixels, order, Unchanged(), Normaliser((0.5,) * 3, (0.25,) * 3), {"given_labels": given}
     )
-    return Visits(read, given, K, seed)
+    return ComplementaryBatches(read, given, K, seed)
 
 
 def first_batch(epoch=1):
@@ -185,6 +185,6 @@ def test_settings_are_those_of_the_paper_by_default():
     settings = DeftSettings(tune="vpt-deep")
     assert (settings.learning_rate, settings.weight_decay, settings.momentum) == (0.03, 5e-4, 0.9)
     assert (settings.epochs, settings.batch_size) == (10, 64)
-    assert plan_of(settings, Order(640, 64, 0), seed=0).warmup_steps == 0
+    assert training_schedule(settings, Order(640, 64, 0), seed=0).warmup_steps == 0
     assert settings.tune == "vpt-deep"
     assert (settings.num_context, settings.warmup_epochs, settings.variant) == (16, 1, "synthetic")

@@ -164,7 +164,7 @@ def test_stored_features_are_used_and_those_of_other_data_refused(asked, tmp_pat
     ],
 )
 def test_slips_are_found_before_any_work(asked, tmp_path, monkeypatch, changed, error, message):
-    monkeypatch.setattr(detection, "encoded", None)
+    monkeypatch.setattr(detection, "encode", None)
     with pytest.raises(error, match=message):
         detect(asked(**changed))
     assert not (tmp_path / "issues" / "label_issues.parquet").exists()

@@ -60,7 +60,7 @@ def test_a_card_says_what_was_tuned_and_how_it_was_selected(config):
     assert card["noise"]["manifest_sha256"] == load_manifest(config.out / "noise").sha256
     assert card["train"]["num_examples"] == 20  # of 24; 2 of each given class are held out
     assert card["validation"]["num_examples"] == card["selection"]["num_examples"] == 4
-    assert [each["step"] for each in card["selection"]["looks"]] == [5, 10]
+    assert [each["step"] for each in card["selection"]["validations"]] == [5, 10]
     assert card["num_steps"] == 10
     assert card["learning"]["parameters"] == card["learning"]["of"]
     assert card["versions"]["timm"]
@@ -241,13 +241,13 @@ def test_a_stem_for_small_images_is_named_never_silent(config):
 
 
 def test_a_fresh_stem_keeps_the_other_weights(config, tmp_path):
-    from noiseproof.adapt.initial_encoder import open_start
+    from noiseproof.adapt.initial_encoder import load_initial_encoder
     from noiseproof.backbones.timm_models import import_timm
 
     trained = import_timm("a test").create_model("resnet18", num_classes=0)
     save_file(trained.state_dict(), tmp_path / "r.safetensors")
     settings = config.settings.model_copy(update={"stem": "cifar"})
-    start = open_start(f"timm:resnet18@{tmp_path / 'r.safetensors'}", settings, seed=0)
+    start = load_initial_encoder(f"timm:resnet18@{tmp_path / 'r.safetensors'}", settings, seed=0)
     state = start.encoder.state_dict()
     assert all(torch.equal(v, state[k]) for k, v in trained.state_dict().items() if k != "conv1.weight")
     assert start.preprocessing["image_size"] == 32
@@ -288,7 +288,7 @@ def test_streaming_with_balanced_epochs(config):
     streamed = changed(config, reading="stream", per_class=8, workers=0, eval_epochs=0.5, batch_size=4)
     card = finetune(streamed)
     assert card["num_steps"] == 8  # 2 epochs of 2 classes x 8 examples in batches of 4
-    assert [each["step"] for each in card["selection"]["looks"]] == [2, 4, 6, 8]
+    assert [each["step"] for each in card["selection"]["validations"]] == [2, 4, 6, 8]
 
 
 def test_mixed_precision_in_parts(config):

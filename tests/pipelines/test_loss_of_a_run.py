@@ -13,7 +13,7 @@ from noiseproof.detect.transition_estimate import TransitionEstimate
 from noiseproof.heads.estimators import load_head
 from noiseproof.pipelines import heads as estimated_noise
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.heads import variants
+from noiseproof.pipelines.heads import head_variants
 from noiseproof.pipelines.inputs import open_parts
 
 
@@ -21,7 +21,7 @@ def losses(**changed):
     """(loss, options) of each head of a run."""
     overrides = changed.pop("overrides", ())
     config = load_config(RunConfig, overrides=overrides, options={"train": "x.npz", "out": "run"} | changed)
-    specs = {head.name: head.build()[0].spec().training for head in variants(config)}
+    specs = {head.name: head.build()[0].spec().training for head in head_variants(config)}
     return {name: (each.loss, dict(each.loss_options)) for name, each in specs.items()}
 
 
@@ -52,7 +52,7 @@ def test_the_file_says_the_same(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("train: x.npz\nout: run\nloss: taylor\nloss_options: {order: 3}\n")
     config = load_config(RunConfig, file)
-    assert variants(config)[0].build()[0].spec().training.loss_options == (("order", 3),)
+    assert head_variants(config)[0].build()[0].spec().training.loss_options == (("order", 3),)
 
 
 def test_mistakes_are_told_before_any_work():

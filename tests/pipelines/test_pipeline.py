@@ -209,10 +209,10 @@ def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, mo
 
 
 STEPS = (
-    "open_parts", "encoded", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "write_head",
+    "open_parts", "encode", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "write_head",
     "load_head", "evaluate_head", "write_json", "write_report",
 )  # fmt: skip
-OFTEN = ("encoded", "fit_heads", "write_head", "evaluate_head")
+OFTEN = ("encode", "fit_heads", "write_head", "evaluate_head")
 
 
 @pytest.mark.parametrize(("step", "call"), [*((step, 1) for step in STEPS), *((step, 2) for step in OFTEN)])

@@ -150,13 +150,13 @@ def selection(config, monkeypatch, choose):
 def test_full_tuning_of_phase_two_reads_selected_examples_only(config, monkeypatch):
     selection(config, monkeypatch, lambda rows: rows % 3 > 0)
     seen = {}
-    real = phase_two.make_tuning
+    real = phase_two.prepare_finetuning
 
     def observed(own, accelerator, parts, **options):
         seen[Path(own.out).name.partition("-")[0]] = parts.train.dataset.ids.tolist()
         return real(own, accelerator, parts, **options)
 
-    monkeypatch.setattr(phase_two, "make_tuning", observed)
+    monkeypatch.setattr(phase_two, "prepare_finetuning", observed)
     brief = FinetuneSettings(epochs=1, batch_size=4, padding=1, validation=0.2)
     full = changed(config, phase2="full", phase2_backbone="zoo:resnet8-noise20", phase2_settings=brief)
     card = deft(full)

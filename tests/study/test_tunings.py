@@ -66,7 +66,7 @@ def test_cards_stay_and_weights_do_not(done):
     assert {path.suffix for path in left} == {".json"}
     card = json.loads(left[0].read_text())
     assert card["kind"] == "finetune"
-    assert card["selection"]["looks"]
+    assert card["selection"]["validations"]
 
 
 def test_a_study_gives_what_the_command_gives(done, tmp_path):

@@ -1,4 +1,4 @@
-"""Training that knows its labels may be wrong: fine-tuning, and example weights learned from clean ones.
+"""Parts of fine-tuning on labels that may be wrong: initial encoder, what learns, loss, selection, WiSE-FT.
 
-The loops are those of `noiseproof.training` and `noiseproof.heads.fit`.
+`pipelines.finetune` joins them; the loop is `training.loop`.
 """

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.adapt.learnable import Tune
+from noiseproof.adapt.learnable import TuneMode
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.noise.transition import read_transition
 from noiseproof.training.streaming import Transform
@@ -27,7 +27,7 @@ class MetaSettings(BaseModel):
         description="Clean examples per class, taken from a training set whose true labels are known; a meta "
         "set of your own is taken whole.",
     )  # fmt: skip
-    batch_size: int = Field(default=100, ge=1, description="Clean examples per step, at most all there are.")
+    batch_size: int = Field(default=100, ge=1, description="Clean examples per step, at most all.")
     loss: Literal["cross_entropy", "mae"] = Field(
         default="cross_entropy", description="Loss of the clean examples."
     )
@@ -171,7 +171,7 @@ class FinetuneSettings(TowerSettings):
     @classmethod
     def _known_mode(cls, value: str) -> str:
         try:
-            Tune.parse(value)
+            TuneMode.parse(value)
         except InvalidArgument as error:
             raise ValueError(str(error).partition("allowed: ")[2].rstrip(". ")) from error
         return value

@@ -1,9 +1,9 @@
-"""The encoder before it is changed: pre-trained or fresh, with the images that it takes."""
+"""The encoder that a training starts from: pre-trained or fresh, and how its images are prepared."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,26 +25,26 @@ _RAW = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """A timm encoder that is about to be adapted.
+class InitialEncoder:
+    """An encoder before it is adapted.
 
     Attributes:
         encoder: normalised images -> (b, d), in training mode.
         backbone: the same as a frozen backbone; its `prepare` makes the pixels.
         architecture: timm's name.
-        preprocessing: as `preprocessing_of` has it.
-        notes: what a user has to know about it, sentences.
+        preprocessing: of `preprocessing_of`.
+        notes: sentences for the user about stem and weights.
     """
 
     encoder: Any
     backbone: ImageBackbone
     architecture: str
     preprocessing: dict[str, Any]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def normalise(self) -> Normaliser:
-        """Bytes -> network."""
+        """Turns pixels from bytes into input of the network."""
         return Normaliser(self.backbone.mean, self.backbone.std)
 
     def network(self, num_classes: int, *, use_zeros: bool, seed: int) -> Any:
@@ -52,9 +52,9 @@ class Start:
 
         Args:
             num_classes: k.
-            use_zeros: the classifier starts from zeros, so that every class has the same probability, as in
-                the released code of Ghosh & Lan 2021, arXiv:2104.08984; else as timm initialises it.
-            seed: of that.
+            use_zeros: start the classifier from zeros, as in the released code of Ghosh & Lan 2021,
+                arXiv:2104.08984, so that all classes are equally likely; otherwise as timm initialises it.
+            seed: of the classifier.
         """
         network = copy.deepcopy(self.encoder)
         with isolated(seed, "init", "head"):
@@ -66,19 +66,19 @@ class Start:
         return network
 
 
-def put_classifier(network: Any, weight: Tensor, bias: Tensor) -> None:
+def set_classifier(network: Any, weight: Tensor, bias: Tensor) -> None:
     """Replace the values of the classifier, (k, d) and (k)."""
     classifier = classifier_of(network)
     classifier.weight.data.copy_(weight)
     classifier.bias.data.copy_(bias)
 
 
-def open_start(name: str, settings: FinetuneSettings, *, seed: int) -> Start:
-    """The encoder of a backbone string, to be trained.
+def load_initial_encoder(name: str, settings: FinetuneSettings, *, seed: int) -> InitialEncoder:
+    """Load the encoder that a fine-tuning starts from.
 
     Args:
         name: as in `open_backbone`; encoders that timm builds.
-        settings: `init`, `stem`, `image_size` and `normalisation` of it.
+        settings: `init`, `stem`, `image_size` and `normalisation` are read.
         seed: of fresh weights.
 
     Raises:
@@ -97,14 +97,10 @@ def open_start(name: str, settings: FinetuneSettings, *, seed: int) -> Start:
     if settings.normalisation == "raw":
         use_preprocessing(encoder, _RAW)
     notes += _stem_notes(encoder)
-    backbone = as_backbone(name, encoder)
-    return Start(
-        encoder=copy.deepcopy(encoder).requires_grad_(True).train(),
-        backbone=backbone,
-        architecture=_architecture(encoder),
-        preprocessing=preprocessing_of(encoder),
-        notes=tuple(notes),
-    )
+    return InitialEncoder(
+        encoder=copy.deepcopy(encoder).requires_grad_(True).train(), backbone=as_backbone(name, encoder),
+        architecture=_architecture(encoder), preprocessing=preprocessing_of(encoder), notes=tuple(notes),
+    )  # fmt: skip
 
 
 def _pretrained(name: str) -> Any:
@@ -123,15 +119,15 @@ def _pretrained(name: str) -> Any:
 
 
 def _fresh_like(name: str, seed: int) -> Any:
-    """The architecture of a backbone with fresh weights; `timm:NAME` needs none to be there."""
+    """The architecture of a backbone with fresh weights; `timm:NAME` needs no download."""
     timm = import_timm(f"The architecture of {name!r}")
     prefix, _, rest = name.partition(":")
     if prefix == "timm" and "@" not in rest:
         if not timm.is_model(rest):
             raise unknown_model(rest, timm.list_models())
-        return _created(rest, seed, "encoder")
+        return _fresh(rest, seed)
     trained = _pretrained(name)
-    encoder = _created(_architecture(trained), seed, "encoder")
+    encoder = _fresh(_architecture(trained), seed)
     use_preprocessing(encoder, preprocessing_of(trained))
     return encoder
 
@@ -145,18 +141,18 @@ def _with_cifar_stem(encoder: Any, seed: int, *, is_fresh: bool) -> Any:
             "stem", "cifar", f"a backbone of {', '.join(each for each in able if timm.is_model(each))}",
             f"{_architecture(encoder)!r} is none of them. Next: leave `stem` out.",
         )  # fmt: skip
-    other = _created(name, seed, "encoder")
+    other = _fresh(name, seed)
     if not is_fresh:
         state = encoder.state_dict() | {"conv1.weight": other.conv1.weight.detach()}
         load_exactly(other, state, source=_architecture(encoder))
-    said = preprocessing_of(encoder)
-    use_preprocessing(other, {"mean": said["mean"], "std": said["std"]})
+    preprocessing = preprocessing_of(encoder)
+    use_preprocessing(other, {name: preprocessing[name] for name in ("mean", "std")})
     return other
 
 
-def _created(architecture: str, seed: int, what: str) -> Any:
+def _fresh(architecture: str, seed: int) -> Any:
     timm = import_timm("Fine-tuning")
-    with isolated(seed, "init", what):
+    with isolated(seed, "init", "encoder"):
         return timm.create_model(architecture, pretrained=False, num_classes=0)
 
 
@@ -165,10 +161,10 @@ def _architecture(encoder: Any) -> str:
 
 
 def _stem_notes(encoder: Any) -> list[str]:
-    """A stem made for large images throws most of a small one away; nothing is exchanged in silence."""
+    """Warn of a stem for large images on small ones; it is never replaced silently."""
     size = preprocessing_of(encoder)["image_size"]
-    is_able = import_timm("Fine-tuning").is_model(f"{_architecture(encoder)}{SMALL_SUFFIX}")
-    if size > _SMALL_PX or not is_able:
+    has_small = import_timm("Fine-tuning").is_model(f"{_architecture(encoder)}{SMALL_SUFFIX}")
+    if size > _SMALL_PX or not has_small:
         return []
     return [
         f"The stem leaves {size // 4} of {size} pixels in a row. Next: stem=cifar, or a larger image_size."

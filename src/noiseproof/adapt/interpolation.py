@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from noiseproof.core.checks import check_share
 from noiseproof.core.errors import CheckpointMismatch
 
-State = Mapping[str, Tensor]
+StateDict = Mapping[str, Tensor]
 
 
-def interpolated(before: State, after: State, alpha: float) -> dict[str, Tensor]:
+def interpolate_weights(before: StateDict, after: StateDict, alpha: float) -> dict[str, Tensor]:
     r"""Weights between two networks of one architecture.
 
     $\theta_\alpha = (1 - \alpha) \theta_0 + \alpha \theta_1$, for the running statistics of batch
@@ -52,13 +52,13 @@ def _between(before: Tensor, after: Tensor, alpha: float) -> Tensor:
     return torch.lerp(before, after, alpha) if after.is_floating_point() else after
 
 
-def probs_of_each(
-    network: nn.Module, states: Mapping[str, State], images: Float[Tensor, "b 3 h w"]
+def probs_by_state(
+    network: nn.Module, states: Mapping[str, StateDict], images: Float[Tensor, "b 3 h w"]
 ) -> Iterator[tuple[str, Float[Tensor, "b k"]]]:
-    """Class probabilities of the same images under several sets of weights.
+    """Class probabilities of the same images under each of several sets of weights.
 
     Args:
-        network: whose architecture all have; in evaluation mode, on the device of the images.
+        network: of their architecture; in evaluation mode, on the device of the images.
         states: name -> state dict.
         images: normalised.
     """

@@ -15,59 +15,66 @@ from noiseproof.backbones.adapters.tower_layout import tower_of
 from noiseproof.core.errors import invalid
 
 _PLAIN = ("full", "bias", "lora", "head")
-_BEHIND = ("ln_post", "proj", "attn_pool", "attnpool", "layernorm", "pooler")  # in open_clip, transformers
+_AFTER_BLOCKS = (
+    "ln_post",
+    "proj",
+    "attn_pool",
+    "attnpool",
+    "layernorm",
+    "pooler",
+)  # in open_clip, transformers
 MODES = (
     "full", "last-blocks:N", "bias", "lora", "vpt-deep[:N]", "vpt-shallow[:N]", "adapter[:N]", "ssf", "head",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Tune:
-    """What learns besides the classifier.
+class TuneMode:
+    """Which parameters learn besides the classifier.
 
     Attributes:
-        mode: "full", "last-blocks", "bias", "lora", "head", or the name of an addition.
+        kind: "full", "last-blocks", "bias", "lora", "head", or the name of an addition.
         size: number of blocks, of prompt tokens, or inner width of adapters.
     """
 
-    mode: str
+    kind: str
     size: int | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Tune:
-        """As users write it.
+    def parse(cls, text: str) -> TuneMode:
+        """Read a mode as users write it, such as "last-blocks:2".
 
         Raises:
-            InvalidArgument: with what is allowed.
+            InvalidArgument: it is none of `MODES`.
         """
-        mode, colon, number = text.partition(":")
+        kind, colon, number = text.partition(":")
         is_sized = re.fullmatch(r"[1-9]\d*", number) is not None
-        if mode in _PLAIN and not colon:
-            return cls(mode)
-        if mode in SIZES and (not colon or (is_sized and SIZES[mode] is not None)):
-            return cls(mode, int(number) if colon else SIZES[mode])
-        if mode == "last-blocks" and is_sized:
-            return cls(mode, int(number))
+        if kind in _PLAIN and not colon:
+            return cls(kind)
+        if kind in SIZES and (not colon or (is_sized and SIZES[kind] is not None)):
+            return cls(kind, int(number) if colon else SIZES[kind])
+        if kind == "last-blocks" and is_sized:
+            return cls(kind, int(number))
         raise invalid("tune", text, f"{', '.join(MODES)} with N from 1")
 
     @property
     def addition(self) -> Addition | None:
-        """What is put into the frozen network, where that is the mode; LoRA is a thing of its own."""
-        return Addition(self.mode, self.size) if self.mode in SIZES else None
+        """Prompts, adapters or scales to put into the frozen network; LoRA is added by `add_low_rank`."""
+        return Addition(self.kind, self.size) if self.kind in SIZES else None
 
     @property
-    def has_own_weights(self) -> bool:
-        """Whether something stays beside the weights of the network."""
-        return self.addition is not None and not self.addition.is_merged
+    def kept_addition(self) -> Addition | None:
+        """The addition, where it stays beside the weights of the network after training."""
+        return None if self.addition is None or self.addition.is_merged else self.addition
 
 
-class Tuned(nn.Module):
-    """A network of which some parts may be frozen; those stay in evaluation mode, too.
+class TunedNetwork(nn.Module):
+    """A network whose frozen parts stay in evaluation mode.
 
-    Else the running statistics of a frozen batch normalisation would go on changing.
+    Otherwise the running statistics of a frozen batch normalisation would go on changing.
 
     Args:
-        network: images -> logits; `requires_grad` of its parameters says what learns.
+        network: images -> logits; parameters with `requires_grad` learn.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -75,8 +82,8 @@ class Tuned(nn.Module):
         self.network = network
         self.train()
 
-    def train(self, mode: bool = True) -> Tuned:  # noqa: FBT001, FBT002  as torch has it
-        """Set the mode of all parts that have something to learn."""
+    def train(self, mode: bool = True) -> TunedNetwork:  # noqa: FBT001, FBT002  as torch has it
+        """Set the mode of all parts that learn."""
         super().train(mode)
         for part in self.network.modules():
             parameters = list(part.parameters())
@@ -87,68 +94,67 @@ class Tuned(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits."""
+        """Logits of a batch."""
         return self.network(images)
 
 
-def tuned(network: Any, tune: Tune, *, lora_rank: int, lora_alpha: int, seed: int) -> Tuned:
-    """A network, changed in place, whose classifier and some of its other parameters learn.
+def tune_network(network: Any, mode: TuneMode, *, lora_rank: int, lora_alpha: int, seed: int) -> TunedNetwork:
+    """Let the classifier and some of the other parameters of a network learn, in place.
 
     Args:
         network: of timm, with a classifier.
-        tune: what learns.
-        lora_rank: of mode "lora".
-        lora_alpha: likewise.
-        seed: of first values of what is added.
+        mode: what learns besides the classifier.
+        lora_rank, lora_alpha: of mode "lora".
+        seed: of the first values of additions.
 
     Raises:
-        InvalidArgument: more blocks than there are, a network that an addition is not for.
+        InvalidArgument: more blocks than the network has, or a network that an addition is not for.
         MissingExtra: peft is not installed.
     """
     classifier = classifier_of(network)
-    tune_encoder(network, tune, lora_rank=lora_rank, lora_alpha=lora_alpha, seed=seed)
+    tune_encoder(network, mode, lora_rank=lora_rank, lora_alpha=lora_alpha, seed=seed)
     classifier.requires_grad_(True)
-    return Tuned(network)
+    return TunedNetwork(network)
 
 
-def tune_encoder(network: Any, tune: Tune, *, lora_rank: int, lora_alpha: int, seed: int) -> None:
+def tune_encoder(network: Any, mode: TuneMode, *, lora_rank: int, lora_alpha: int, seed: int) -> None:
     """Let some of the parameters of an image tower learn, in place; none of its classifier.
 
     Args:
         network: of timm, with or without a classifier, or of open_clip (`model.visual`) or transformers.
-        tune, lora_rank, lora_alpha, seed: as in `tuned`.
+        mode, lora_rank, lora_alpha, seed: as in `tune_network`.
     """
-    if tune.mode == "lora":
+    if mode.kind == "lora":
         network.requires_grad_(False)
         add_low_rank(
             network, without=_classifier_parts(network), rank=lora_rank, alpha=lora_alpha, seed=seed
         )  # fmt: skip
         return
-    names = learning_names(network, tune)
+    names = learning_names(network, mode)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in names)
-    if tune.addition is not None:
-        add_to(network, tune.addition, seed=seed)
+    if mode.addition is not None:
+        add_to(network, mode.addition, seed=seed)
 
 
-def learning_names(network: Any, tune: Tune) -> set[str]:
+def learning_names(network: Any, mode: TuneMode) -> set[str]:
     """Names of the parameters outside the classifier that learn, without "lora" and before additions.
 
     Source: "bias" is Ben Zaken et al. 2022, arXiv:2106.10199, Section 3.
     Differs: the scales of norms learn, too, as convolutional networks have few biases.
     """
-    if tune.mode not in ("full", "bias", "last-blocks"):
+    if mode.kind not in ("full", "bias", "last-blocks"):
         return set()
     blocks = blocks_of(network)
-    if tune.mode == "full":
+    if mode.kind == "full":
         return {name for block in blocks for name in block}
-    if tune.mode == "bias":
+    if mode.kind == "bias":
         vectors = {name for name, parameter in network.named_parameters() if parameter.ndim <= 1}
         return vectors & {name for block in blocks for name in block}
-    assert tune.size is not None
-    if tune.size > len(blocks):
-        raise invalid("tune", f"last-blocks:{tune.size}", f"last-blocks:1 to {len(blocks)}, or full")
-    return {name for block in blocks[-tune.size :] for name in block}
+    assert mode.size is not None
+    if mode.size > len(blocks):
+        raise invalid("tune", f"last-blocks:{mode.size}", f"last-blocks:1 to {len(blocks)}, or full")
+    return {name for block in blocks[-mode.size :] for name in block}
 
 
 def blocks_of(network: Any) -> list[list[str]]:
@@ -158,7 +164,7 @@ def blocks_of(network: Any) -> list[list[str]]:
     A tower that is not timm's has a stem and its own blocks; what follows them belongs to the last.
     """
     if not _is_timm(network):
-        return _blocks_of_another(network)
+        return _blocks_of_other_tower(network)
     from timm.models import group_parameters
 
     parameters = dict(network.named_parameters())
@@ -178,9 +184,9 @@ def _is_timm(network: Any) -> bool:
     return callable(getattr(network, "group_matcher", None))
 
 
-def _blocks_of_another(network: nn.Module) -> list[list[str]]:
+def _blocks_of_other_tower(network: nn.Module) -> list[list[str]]:
     for title, child in network.named_children():
-        if _is_timm(child):  # what is behind it, a projection, belongs to the last block
+        if _is_timm(child):  # the projection after it belongs to the last block
             inner = [[f"{title}.{name}" for name in block] for block in blocks_of(child)]
             known = {name for block in inner for name in block}
             inner[-1] += [name for name, _ in network.named_parameters() if name not in known]
@@ -191,16 +197,16 @@ def _blocks_of_another(network: nn.Module) -> list[list[str]]:
     homes = {id(each): place for place, block in enumerate(own, start=1) for each in block.parameters()}
     blocks: list[list[str]] = [[] for _ in range(len(own) + 1)]
     for name, parameter in network.named_parameters():
-        outside = -1 if name.partition(".")[0] in _BEHIND else 0
+        outside = -1 if name.partition(".")[0] in _AFTER_BLOCKS else 0
         blocks[homes.get(id(parameter), outside)].append(name)
     return blocks
 
 
 def classifier_of(network: Any) -> nn.Linear:
-    """The one linear layer that ends a timm network.
+    """The linear classifier of a timm network.
 
     Raises:
-        InvalidArgument: it ends otherwise.
+        InvalidArgument: the network ends in something else.
     """
     classifier = network.get_classifier()
     if not isinstance(classifier, nn.Linear):
@@ -212,20 +218,20 @@ def classifier_of(network: Any) -> nn.Linear:
 
 
 def _classifier_parts(network: Any) -> list[nn.Module]:
-    """The classifier, where there is one; towers of open_clip and transformers have none."""
+    """The classifier of a timm network; towers of open_clip and transformers have none."""
     return [network.get_classifier()] if callable(getattr(network, "get_classifier", None)) else []
 
 
 def num_learning(model: nn.Module) -> tuple[int, int]:
-    """How many numbers learn, and of how many."""
+    """Number of parameters that learn, and of all parameters."""
     sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
     return sum(size for size, is_learning in sizes if is_learning), sum(size for size, _ in sizes)
 
 
-def merged(network: Any) -> Any:
-    """The network, changed in place, with LoRA, scales and shifts written into its weights.
+def merge_additions(network: Any) -> Any:
+    """Write LoRA, scales and shifts into the weights of a network, in place.
 
-    Prompts and adapters cannot be, and stay; without any of these it is as it was.
+    Prompts and adapters cannot be merged, and stay.
     """
     for part in [part for part in network.modules() if parametrize.is_parametrized(part)]:
         for name in list(part.parametrizations):

@@ -1,4 +1,4 @@
-"""The loss of a whole network on labels of which some may be wrong: one of the table, plain or weighed."""
+"""The loss of fine-tuning on labels that may be wrong: one of `losses`, plain or by Meta-Weight-Net."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from noiseproof.training.loop import Loss
 def classification_loss(
     name: str, options: Options, *, num_examples: int, num_classes: int
 ) -> tuple[Loss, dict[str, Stateful]]:
-    """The mean loss of a batch of `images`, `given_labels` and `row`, the place of each in the data set.
+    """Mean loss of a batch with `images`, `given_labels` and `row`, the index of each in the data set.
 
-    What a loss draws comes from torch's global generator, which the loop sets for each step: a training that
-    was stopped goes on with the same draws.
+    Random losses draw from torch's global generator, which the loop seeds at each step, so a resumed training
+    makes the same draws.
 
     Args:
         name: in the table.
-        options: as `losses.losses.resolve_options` gives them.
+        options: of `losses.losses.resolve_options`.
         num_examples: n.
         num_classes: k.
 
     Returns:
-        The loss, and what it remembers of the examples, for the `stateful` of `training.loop.train`.
+        The loss, and its memory of the examples, for `stateful` of `training.loop.train`.
 
     Raises:
-        InvalidArgument: no transition matrix, or one of another size.
+        InvalidArgument: the transition matrix is missing or of another size.
     """
     per_example = batch_loss(
         name, options, num_examples=num_examples, num_classes=num_classes,
@@ -42,8 +42,7 @@ def classification_loss(
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         log_probs = torch.log_softmax(model(batch["images"]), -1)
-        one = per_example(log_probs[None], batch["given_labels"].long()[None], batch["row"][None])
-        return one.mean()
+        return per_example(log_probs[None], batch["given_labels"].long()[None], batch["row"][None]).mean()
 
     return loss, {"loss": per_example} if isinstance(per_example, Stateful) else {}
 
@@ -59,7 +58,7 @@ def weighted_loss(
     seed: int,
     device: torch.device,
 ) -> tuple[Loss, dict[str, Stateful]]:
-    """The same with weights that Meta-Weight-Net learns from clean examples.
+    """Mean loss of a batch with example weights that Meta-Weight-Net learns from clean examples.
 
     Args:
         name, options, num_classes: as in `classification_loss`.
@@ -70,7 +69,7 @@ def weighted_loss(
         device: of the network.
 
     Raises:
-        InvalidArgument: a loss that looks at more than one example, or several processes.
+        InvalidArgument: a loss that depends on more than one example, or several processes.
     """
     loss = MetaWeightLoss(
         meta_batches,

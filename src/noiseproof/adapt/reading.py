@@ -1,4 +1,4 @@
-"""How fine-tuning reads images: batches to learn from, blocks to look at, prepared by the backbone."""
+"""Images of a fine-tuning, prepared by the backbone: augmented batches to train on, blocks to evaluate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.adapt.finetune_settings import MetaSettings, TowerSettings
-from noiseproof.adapt.initial_encoder import Start
+from noiseproof.adapt.initial_encoder import InitialEncoder
 from noiseproof.core.records import Dataset
 from noiseproof.core.rng import torch_seed
 from noiseproof.training.augment import AbstractAugmentation, PadCropFlip, Unchanged
@@ -19,59 +19,59 @@ from noiseproof.training.networks import Images
 from noiseproof.training.order import AbstractOrder, BalancedOrder, Order
 from noiseproof.training.streaming import StreamBatches
 
-_ROWS = 128  # images of a block to look at
+_ROWS = 128  # images of a block to evaluate
 
 
 def training_batches(
     dataset: Dataset,
     given_labels: Int[np.ndarray, " n"],
-    start: Start,
+    initial: InitialEncoder,
     settings: TowerSettings,
     *,
     seed: int,
     quiet: bool,
     per_class: int | None = None,
 ) -> AbstractBatches:
-    """Augmented batches of `images` and `given_labels`; entry `row` is the place of each in the data set.
+    """Augmented batches of `images` and `given_labels`; `row` is the index of each in the data set.
 
-    Small images are shifted after the preparation of the backbone; streamed ones are cut by timm's random
+    Images in memory are shifted after the backbone has prepared them; streamed ones are cut by timm's random
     resized crop instead.
     """
-    order = order_of(given_labels, settings.batch_size, per_class=per_class, seed=seed)
+    order = _order(given_labels, settings.batch_size, per_class=per_class, seed=seed)
     columns = {"given_labels": given_labels, "row": np.arange(len(given_labels))}
-    size = start.preprocessing["image_size"]
+    size = initial.preprocessing["image_size"]
     if settings.reading == "stream":
-        return StreamBatches(dataset, order, settings.transform(size), start.normalise, columns)
-    pixels = prepare_all(dataset, start.backbone.prepare, size, quiet=quiet)
-    return ArrayBatches(pixels, order, augmentation_of(settings), start.normalise, columns)
+        return StreamBatches(dataset, order, settings.transform(size), initial.normalise, columns)
+    pixels = prepare_all(dataset, initial.backbone.prepare, size, quiet=quiet)
+    return ArrayBatches(pixels, order, _augmentation(settings), initial.normalise, columns)
 
 
 def meta_batches(
     dataset: Dataset,
     labels: Int[np.ndarray, " m"],
-    start: Start,
+    initial: InitialEncoder,
     settings: TowerSettings,
     meta: MetaSettings,
     *,
     seed: int,
     quiet: bool,
 ) -> AbstractBatches:
-    """Batches of clean examples, read and augmented as those to learn from."""
+    """Batches of clean examples, read and augmented like the training examples."""
     own = settings.model_copy(update={"batch_size": meta.batch_size})
-    return training_batches(dataset, labels, start, own, seed=torch_seed(seed, "meta set"), quiet=quiet)
+    return training_batches(dataset, labels, initial, own, seed=torch_seed(seed, "meta set"), quiet=quiet)
 
 
-def order_of(
+def _order(
     given_labels: Int[np.ndarray, " n"], batch_size: int, *, per_class: int | None, seed: int
 ) -> AbstractOrder:
-    """All examples in random order, or as many of each class; a small data set is one batch."""
+    """Order of all examples, or of `per_class` examples of each class; a small data set is one batch."""
     if per_class is None:
         return Order(len(given_labels), min(batch_size, len(given_labels)), seed)
     return BalancedOrder(given_labels, per_class, batch_size, seed)
 
 
-def augmentation_of(settings: TowerSettings) -> AbstractAugmentation:
-    """Of whole batches of small images."""
+def _augmentation(settings: TowerSettings) -> AbstractAugmentation:
+    """The augmentation of batches of images in memory."""
     if settings.augmentation == "none":
         return Unchanged()
     padding = settings.padding if "crop" in settings.augmentation else 0
@@ -79,24 +79,24 @@ def augmentation_of(settings: TowerSettings) -> AbstractAugmentation:
 
 
 def reader(
-    dataset: Dataset, start: Start, settings: TowerSettings, *, is_read_again: bool, quiet: bool
+    dataset: Dataset, initial: InitialEncoder, settings: TowerSettings, *, is_read_again: bool, quiet: bool
 ) -> Callable[[], Images]:
-    """All images in order, normalised, in blocks, as often as asked.
+    """Start passes over all images, in order, in normalised blocks.
 
     Args:
         dataset: of images.
-        start: how they are prepared.
-        settings: small ones that are read again are kept, when reading into memory.
-        is_read_again: whether there is more than one pass.
+        initial: prepares them.
+        settings: with reading "memory", images that are read again are kept in memory.
+        is_read_again: whether more than one pass is made.
         quiet: no progress bar.
     """
-    prepare, normalise = start.backbone.prepare, start.normalise
+    prepare, normalise = initial.backbone.prepare, initial.normalise
     if settings.reading == "stream" or not is_read_again:
         return lambda: (
             normalise(block)
             for block in prepared_blocks(dataset, prepare, block_size=_ROWS, num_threads=settings.workers)
         )
-    pixels = prepare_all(dataset, prepare, start.preprocessing["image_size"], quiet=quiet)
+    pixels = prepare_all(dataset, prepare, initial.preprocessing["image_size"], quiet=quiet)
     starts = range(0, len(pixels), _ROWS)
     return lambda: (normalise(pixels[begin : begin + _ROWS]) for begin in starts)
 
@@ -112,12 +112,8 @@ def training_schedule(
     """The schedule of a training: its steps, its warm-up and its validations."""
     num_steps = settings.epochs * order.steps_per_epoch
     return TrainingSchedule(
-        num_steps=num_steps,
-        warmup_steps=round(warmup_share * num_steps),
-        precision=settings.precision,
-        accumulation=settings.accumulation,
-        max_grad_norm=settings.max_grad_norm,
-        seed=seed,
+        num_steps=num_steps, warmup_steps=round(warmup_share * num_steps), precision=settings.precision,
+        accumulation=settings.accumulation, max_grad_norm=settings.max_grad_norm, seed=seed,
         checkpoint_steps=settings.checkpoint_steps,
         eval_steps=None if eval_epochs is None else max(round(eval_epochs * order.steps_per_epoch), 1),
-    )
+    )  # fmt: skip

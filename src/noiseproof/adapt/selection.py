@@ -15,12 +15,13 @@ from noiseproof.backbones.weights import write_weights
 from noiseproof.core import files
 from noiseproof.training.networks import Images, outputs
 
-LOG, LOOKS = "validation.jsonl", "look-*.safetensors"
+LOG = "validation.jsonl"
+_WEIGHTS = "look-*.safetensors"
 
 
 @dataclass(frozen=True)
-class Look:
-    """One validation.
+class Validation:
+    """Accuracy on held-out examples after one step.
 
     Attributes:
         step: how many steps were done.
@@ -33,16 +34,16 @@ class Look:
 
 
 class Selection:
-    """Looks at a network during its training and keeps the weights of the best look, the first of equals.
+    """Validates a network during its training and keeps the weights of the best validation, first of equals.
 
-    It knows nothing of test sets. The weights of a look are deleted when a checkpoint exists that was made
-    after a better one, so a training that is killed and goes on always finds those of the best look so far.
+    Test sets play no part. The weights of a validation are deleted once a checkpoint exists that was made
+    after a better one, so a training that is killed and resumed always finds the best weights so far.
 
     Args:
         folder: of `validation.jsonl` and of the weights.
         model: what is trained; left as it is.
-        images: the held-out images, normalised, as often as asked.
-        given_labels: theirs, which may be wrong.
+        images: a new pass over the held-out images, normalised.
+        given_labels: labels of those images, which may be wrong.
     """
 
     def __init__(
@@ -55,39 +56,38 @@ class Selection:
         self._folder, self._model = folder, model
         self._images, self._given_labels = images, given_labels
 
-    def look(self, step: int) -> None:
-        """Validate after so many steps; a checkpoint has to follow."""
-        before = [
-            each for each in self.looks if each.step < step
-        ]  # later ones are of a start that was killed
-        said = outputs(self._model, self._model, self._images()).argmax(axis=1)
-        now = Look(step, float((said == self._given_labels).mean()))
+    def validate(self, step: int) -> None:
+        """Validate after this step; a checkpoint has to follow."""
+        # Later ones were made by a start that was killed.
+        before = [each for each in self.validations if each.step < step]
+        predicted = outputs(self._model, self._model, self._images()).argmax(axis=1)
+        now = Validation(step, float((predicted == self._given_labels).mean()))
         kept = {best(before).step} if before else set()
         if best([*before, now]) is now:
-            write_weights(self.weights_of(step), self._model)
+            write_weights(self.weights_file(step), self._model)
             kept.add(step)
         lines = [json.dumps(vars(each)) + "\n" for each in (*before, now)]
         files.write_bytes(self._folder / LOG, "".join(lines).encode())
-        self._delete_but(kept)
+        self._delete_all_but(kept)
 
     @property
-    def looks(self) -> list[Look]:
-        """All so far, in the order of the steps."""
+    def validations(self) -> list[Validation]:
+        """All validations so far, by step."""
         path = self._folder / LOG
         lines = path.read_text().splitlines() if path.is_file() else []
-        return [Look(**json.loads(line)) for line in lines]
+        return [Validation(**json.loads(line)) for line in lines]
 
-    def weights_of(self, step: int) -> Path:
-        """Where the weights of a look are."""
+    def weights_file(self, step: int) -> Path:
+        """File of the weights at a validation."""
         return self._folder / f"look-{step:08d}.safetensors"
 
-    def _delete_but(self, steps: set[int]) -> None:
-        kept = {self.weights_of(step) for step in steps}
-        for path in self._folder.glob(LOOKS):
+    def _delete_all_but(self, steps: set[int]) -> None:
+        kept = {self.weights_file(step) for step in steps}
+        for path in self._folder.glob(_WEIGHTS):
             if path not in kept:
                 path.unlink()
 
 
-def best(looks: list[Look]) -> Look:
-    """The look with the highest accuracy, the first of equals."""
-    return max(looks, key=lambda each: (each.accuracy, -each.step))
+def best(validations: list[Validation]) -> Validation:
+    """The validation with the highest accuracy, the first of equals."""
+    return max(validations, key=lambda each: (each.accuracy, -each.step))

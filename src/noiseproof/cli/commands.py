@@ -47,14 +47,14 @@ class ConfigCommand(TyperCommand):
     _is_complete = False
 
     def get_params(self, ctx: Any) -> Any:
-        """The options; made from the fields when they are first needed."""
+        """Options, made from the fields at first use."""
         if not self._is_complete:
             self.params = _parameters(self._model(), self.fixed)
             self._is_complete = True
         return super().get_params(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Parse; who types an option of an earlier version learns the new one."""
+        """Parse; an option of an earlier version is refused with its new name."""
         with ends_well():
             _refuse_renamed(args, {flag for one in self.get_params(ctx) for flag in one.opts})
         return super().parse_args(ctx, args)
@@ -92,7 +92,7 @@ def _parameters(model: Any, fixed: dict[str, Any]) -> list[Any]:
         )
 
     def command(**options: Any) -> None:
-        """Only its signature counts."""
+        """Carry the signature for Typer."""
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -181,7 +181,7 @@ def _metavar(kind: Any) -> str:
 
 
 def _shown_default(field: Any) -> str | None:
-    """What `--help` shows as the default; `None` for a field that has to be given."""
+    """Default in `--help`; `None` for a required field."""
     extra = field.json_schema_extra or {}
     if extra.get("shown_default") is not None:
         return str(extra["shown_default"])
@@ -194,7 +194,7 @@ def _shown_default(field: Any) -> str | None:
 
 
 def _flag(model: Any, name: str) -> str:
-    """An argument as who types the command knows it; names that are no options stay as they are."""
+    """Option as typed for a field; other names stay as they are."""
     if name in (_FILE, _SET):
         return f"--{name}"
     if name not in model.model_fields or _panel(model, name) is None:

@@ -1,4 +1,4 @@
-"""How a command ends: a sentence for a mistake, a traceback only where it was asked for."""
+"""Error handling of commands: a sentence for a mistake, a traceback only with --traceback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXIT_INTERRUPTED = 130
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command with arguments of its own that ends as every command does."""
+    """Wrap a command with arguments of its own in `ends_well`."""
 
     @functools.wraps(command)
     def run_guarded(*arguments: Any, **options: Any) -> Any:
@@ -43,7 +43,7 @@ def _flag(command: Callable[..., Any], name: str) -> str:
 
 @contextmanager
 def ends_well() -> Iterator[None]:
-    """Errors for users on standard error as sentences, and the exit codes of a good citizen."""
+    """Print errors for users on standard error as sentences, and set exit codes."""
     try:
         with _plain_warnings():
             yield
@@ -60,7 +60,7 @@ def ends_well() -> Iterator[None]:
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind an error; packages that are being imported wrap it in their own."""
+    """Whether Ctrl-C caused an error; packages wrap it in their own while they are imported."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, KeyboardInterrupt):
@@ -82,5 +82,5 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def command_line() -> str:
-    """What the user typed, for cards."""
+    """The command line as typed, for cards."""
     return shlex.join(["noiseproof", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""`noiseproof ls`: what there is."""
+"""`noiseproof ls`: names of components."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ noiseproof ls datasets
 
 
 def ls(
-    what: Annotated[str | None, typer.Argument(help="Which table; without it, the tables there are.")] = None,
+    what: Annotated[str | None, typer.Argument(help="Table to list; without it, names of tables.")] = None,
 ) -> None:
-    """What there is: backbones, data sets, heads, losses, noise, recipes, shifts, detectors, sources."""
+    """List names: backbones, data sets, heads, losses, noise, recipes, shifts, detectors, sources."""
     from noiseproof.core.registry import unknown_name
 
     tables = _tables()
@@ -72,7 +72,7 @@ def _detectors() -> Iterable[str]:
     from noiseproof.core.checks import describe_allowed
     from noiseproof.detect.detectors import TABLE, describe_needs
 
-    yield f"{'auto':20}what fits what there is, and says why"
+    yield f"{'auto':20}chooses a detector that fits the inputs, and says why"
     for name, entry in TABLE.items():
         yield f"{name:20}{entry.summary}  (needs {describe_needs(name)}; {entry.source})"
         for option, allowed in entry.options.items():

@@ -1,4 +1,4 @@
-"""What commands print when they are done."""
+"""Results of a command in the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from noiseproof.report.tables import results_table
 
 
 def print_run(result: Any) -> None:
-    """The results, the suspect labels, and where the report is."""
+    """Print results, suspect labels and the path of the report."""
     rich.print(to_terminal(results_table(result.rows)))
     detection = result.card["detection"]
     if detection is not None:
@@ -30,25 +30,25 @@ def print_run(result: Any) -> None:
 
 
 def print_results(file: Path) -> None:
-    """The table of `results.jsonl`."""
+    """Print `results.jsonl` as a table."""
     rich.print(to_terminal(results_table(read_results(file))))
 
 
 def print_detection(result: Any) -> None:
-    """The method and why, how many labels look wrong, per class and which most, and where the files are."""
-    found, issues = result.summary, result.issues
-    estimates_rate = TABLE[found.method].estimates_rate
-    rich.print(to_terminal(class_table(found.classes, estimates_rate=estimates_rate)))
+    """Print method, suspect labels by class, the most suspicious ones, and the paths of the files."""
+    summary, issues = result.summary, result.issues
+    estimates_rate = TABLE[summary.method].estimates_rate
+    rich.print(to_terminal(class_table(summary.classes, estimates_rate=estimates_rate)))
     rich.print(to_terminal(suspects_table(issues)))
-    print(f"Method: {found.method}")
-    for note in (*found.notes, *result.card["notes"]):
+    print(f"Method: {summary.method}")
+    for note in (*summary.notes, *result.card["notes"]):
         print(f"Note: {note}")
-    rate = percent(found.noise_rate)
-    said = f"estimated noise rate {rate}" if estimates_rate else f"flagged {rate}"
-    print(f"{_look_wrong(found.num_issues)} of {found.num_examples}; {said}")
-    if found.against_truth is not None:
+    rate = percent(summary.noise_rate)
+    rate_text = f"estimated noise rate {rate}" if estimates_rate else f"flagged {rate}"
+    print(f"{_look_wrong(summary.num_issues)} of {summary.num_examples}; {rate_text}")
+    if summary.against_truth is not None:
         is_planted = result.card["data"]["label_noise"] is not None
-        print(f"Against the truth: {_against_truth(found.against_truth, is_planted=is_planted)}")
+        print(f"Against the truth: {_against_truth(summary.against_truth, is_planted=is_planted)}")
     print(f"All labels: {result.folder / 'label_issues.parquet'}")
     for name, path in result.exports.items():
         print(f"Export {name}: {path}")

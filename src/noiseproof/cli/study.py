@@ -37,11 +37,12 @@ def study(
         typer.Option(help="small: for a computer without a GPU, where a recipe has it; toy: for a try."),
     ] = "full",
     plan: Annotated[
-        bool, typer.Option("--plan", help="Only say how much there is to do and how long it takes.")
+        bool,
+        typer.Option("--plan", help="Only print how many results to compute, and the time."),
     ] = False,
     cache: Annotated[Path | None, typer.Option(help="Feature store, shared by all studies and runs.")] = None,
 ) -> None:
-    """Every cell that is not there yet, then tables, figures and a page."""
+    """Compute missing results of a study, then write tables, figures and a page."""
     from noiseproof.config.data import default_cache
     from noiseproof.study.recipe import load_recipe
     from noiseproof.study.study import plan_study, run_study

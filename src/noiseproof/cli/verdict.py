@@ -25,10 +25,10 @@ def verdict(config: VerdictConfig) -> None:
     from noiseproof.pipelines.verdict import judge, known_table, sentence
     from noiseproof.report.renderers import to_terminal
 
-    found, known, unknown = judge(config)
+    result, known, unknown = judge(config)
     if config.as_json:
-        print(json.dumps(found.to_json(), indent=1))
+        print(json.dumps(result.to_json(), indent=1))
         return
     if unknown is not None:
         rich.print(to_terminal(known_table(known, config.backbone, unknown)))
-    print(sentence(found))
+    print(sentence(result))

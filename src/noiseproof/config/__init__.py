@@ -1,1 +1,1 @@
-"""What a user asks of each verb: one pydantic model per flow, on a shared `DataConfig`."""
+"""Configurations of the verbs: one pydantic model each, on a shared `DataConfig`, and their loader."""

@@ -1,4 +1,4 @@
-"""What all configurations share: frozen pydantic models whose fields say everything about an option."""
+"""Base of all configurations: frozen pydantic models whose fields define the command-line options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Config(BaseModel):
 
     @classmethod
     def check_path(cls, values: Mapping[Any, Any], path: tuple[str, ...]) -> str | None:
-        """What is wrong with the place that `--set` names, or `None`; called before the value is set."""
+        """Error message for a path of `--set`, or `None`; called before the value is set."""
         del values, path
         return None
 

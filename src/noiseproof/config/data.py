@@ -1,4 +1,4 @@
-"""What flows over a data set share: which data, which noise, which encoder, which evaluation sets."""
+"""Configuration of data, noise, encoder and evaluation sets, shared by the verbs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def a_folder(path: Path) -> Path:
 
 
 class DataConfig(Config):
-    """One data set, and the folder of what is made of it."""
+    """One data set and the output folder."""
 
     train: str = option(
         panel=DATA,
@@ -78,7 +78,7 @@ class DataConfig(Config):
 
 
 class NoisyDataConfig(DataConfig):
-    """A data set whose labels may be made wrong before anything learns from them."""
+    """A data set with optional label noise to inject."""
 
     noise: Noise | None = option(
         None, panel=NOISE, shown_default="none",

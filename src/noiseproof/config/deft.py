@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings, TowerSettings
-from noiseproof.adapt.learnable import MODES, Tune
+from noiseproof.adapt.learnable import MODES, TuneMode
 from noiseproof.backbones.text_towers import USUAL_MODEL
 from noiseproof.config.base import option
 from noiseproof.config.data import ENCODER, EvaluationConfig, default_cache
@@ -42,11 +42,11 @@ class DeftSettings(PromptSettings, TowerSettings):
         if value in (None, NONE):
             return value
         try:
-            tune = Tune.parse(str(value))
+            mode = TuneMode.parse(str(value))
         except InvalidArgument:
-            tune = None
-        if tune is None or tune.mode == "head":
-            modes = [mode for mode in MODES if mode != "head"]
+            mode = None
+        if mode is None or mode.kind == "head":
+            modes = [each for each in MODES if each != "head"]
             raise ValueError(f"{NONE}, {', '.join(modes)} with N from 1")
         return value
 

@@ -87,7 +87,7 @@ class RunConfig(EvaluationConfig, EncoderConfig):
 
 
 def check_head_path(values: Mapping[Any, Any], path: tuple[str, ...]) -> str | None:
-    """What is wrong with `--set heads.NAME...` where NAME is not trained, or `None`."""
+    """Error message for `--set heads.NAME...` where NAME is not trained, or `None`."""
     if path[0] != "heads" or len(path) == 1:
         return None
     heads = values.get("heads", named_heads(DEFAULT_HEADS))

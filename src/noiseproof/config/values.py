@@ -76,7 +76,7 @@ def load_config(
     values = model.merge(from_file, given)
     for path, value in parse_overrides(overrides, given, mistakes).items():
         set_value(model, values, path, value, mistakes)
-    return checked(model, values, mistakes, file=file)
+    return validate(model, values, mistakes, file=file)
 
 
 def is_table(model: type[BaseModel], name: str) -> bool:
@@ -88,7 +88,7 @@ def is_table(model: type[BaseModel], name: str) -> bool:
 def set_value(
     model: type[Config], values: dict[Any, Any], path: tuple[str, ...], value: Any, mistakes: list[str]
 ) -> None:
-    """Put a value of `--set` where its path leads; what is wrong with it joins the mistakes."""
+    """Put a value of `--set` where its path leads; an error is appended to the mistakes."""
     mistake = model.check_path(values, path)
     if mistake is not None:
         mistakes.append(f"`{'.'.join(path)}`: {mistake}")
@@ -117,7 +117,7 @@ def read_yaml(path: Path, *, argument: str) -> dict[Any, Any]:
 
     Args:
         path: of the file.
-        argument: who named it, for messages.
+        argument: that named the file, for messages.
 
     Raises:
         MissingFile, InvalidArgument: no file, or not such lines.
@@ -177,31 +177,31 @@ def parse_pairs(texts: Iterable[str], option: str, mistakes: list[str]) -> dict[
     return pairs
 
 
-def checked(model: type[M], values: dict[Any, Any], mistakes: list[str], *, file: object) -> M:
-    """The values as the model wants them.
+def validate(model: type[M], values: dict[Any, Any], mistakes: list[str], *, file: object) -> M:
+    """Validate values and build the configuration.
 
     Args:
-        model: what they are values of.
+        model: of the configuration.
         values: by name.
-        mistakes: those found so far, which are told with the others.
-        file: where values came from, for the message; `None` for nowhere.
+        mistakes: found so far; raised together with new ones.
+        file: source of values, for the message; `None` without one.
 
     Raises:
         InvalidArgument: with one line per mistake, all of them at once.
     """
     try:
-        found = model(**values)
+        config = model(**values)
     except ValidationError as error:
-        mistakes += [line for one in error.errors() for line in explained(one, model).split("\n- ")]
+        mistakes += [line for one in error.errors() for line in describe_error(one, model).split("\n- ")]
     except TypeError:  # a key of the file that is not a word
         mistakes += [f"`{key}` is not a name of an option" for key in values if not isinstance(key, str)]
     if mistakes:
-        raise InvalidArgument(all_of(mistakes, file))
-    return found
+        raise InvalidArgument(describe_mistakes(mistakes, file))
+    return config
 
 
-def explained(error: Any, model: type[BaseModel]) -> str:
-    """One mistake that pydantic found, in one line and in the words of `errors.invalid`."""
+def describe_error(error: Any, model: type[BaseModel]) -> str:
+    """One error of pydantic as a line in the style of `errors.invalid`."""
     own = (error.get("ctx") or {}).get("error")
     if isinstance(own, NoiseproofError):
         return str(own)
@@ -236,11 +236,11 @@ def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseMode
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [found for inner in get_args(annotation) for found in _models_in(inner)]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
 
 
-def all_of(mistakes: list[str], file: object) -> str:
-    """All mistakes as one message, each once."""
+def describe_mistakes(mistakes: list[str], file: object) -> str:
+    """Message with all mistakes, each once."""
     mistakes = list(dict.fromkeys(mistakes))
     where = f" (with {str(file)!r})" if file is not None else ""
     if len(mistakes) == 1:

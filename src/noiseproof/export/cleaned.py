@@ -1,9 +1,9 @@
 """A copy of the data set without the labels that look wrong: dropped, or replaced by the suggested ones.
 
 Only flagged rows change. A table stays the same table; images in class folders become a table of their
-paths, because a copy of gigabytes of images would tell nothing more. In both, `original_label` has the label
-that was judged; `original_label_2`, where there is a column of that name. Paths are relative to the new file,
-and ids are those of the data set, so its features are found again.
+paths, because copying gigabytes of images would add nothing. In both, `original_label` has the judged label;
+the column is `original_label_2` where the table has an `original_label` already. Paths are relative to the
+new file, and ids are those of the data set, so its features are found again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from noiseproof.data.formats.labelled_tables import Table, ids_of, labels_of
 from noiseproof.data.formats.npz_files import read_arrays
 from noiseproof.data.formats.parquet_files import parquet_table
 from noiseproof.data.formats.text_tables import DELIMITERS, read_text_table, text_table
-from noiseproof.export.source import TABLES, Source, needed, rows_of
+from noiseproof.export.source import TABLES, Source, require_source, rows_of
 
 ORIGINAL = "original_label"
 Way = Literal["drop", "relabel"]
@@ -40,10 +40,10 @@ Way = Literal["drop", "relabel"]
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """What becomes of the n rows of a data set, of which some were judged.
+    """Changes of the n rows of a data set by cleaning.
 
     Attributes:
-        judged: class ids of the labels that were judged; those of the data set for the other rows.
+        judged: class ids of the judged labels; the labels of the data set for other rows.
         final: class ids after cleaning.
         is_dropped: rows to leave out.
     """
@@ -53,7 +53,7 @@ class Edits:
     is_dropped: Bool[np.ndarray, " n"]
 
 
-def edits(
+def compute_edits(
     issues: LabelIssues,
     way: Way,
     *,
@@ -62,7 +62,7 @@ def edits(
     class_names: Sequence[str],
     owner: str,
 ) -> Edits:
-    """What to change.
+    """Compute the changes of a data set by cleaning.
 
     Args:
         issues: the labels that were judged.
@@ -73,7 +73,7 @@ def edits(
         owner: name of it, for messages.
 
     Raises:
-        BadData: the issues are of examples or classes that the data set does not have.
+        BadData: an example or a class of the issues is not in the data set.
     """
     rows = rows_of(issues, ids, owner)
     judged, final, is_dropped = labels.copy(), labels.copy(), np.zeros(len(labels), bool)
@@ -93,12 +93,12 @@ def edits(
 
 def write_cleaned_drop(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
     """The data set without the examples whose labels look wrong; see `write_cleaned`."""
-    return write_cleaned(issues, path, needed(source, "cleaned-drop"), home, way="drop")
+    return write_cleaned(issues, path, require_source(source, "cleaned-drop"), home, way="drop")
 
 
 def write_cleaned_relabel(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
     """The data set with the suggested label where one looks wrong; see `write_cleaned`."""
-    return write_cleaned(issues, path, needed(source, "cleaned-relabel"), home, way="relabel")
+    return write_cleaned(issues, path, require_source(source, "cleaned-relabel"), home, way="relabel")
 
 
 def write_cleaned(issues: LabelIssues, path: Path, source: Source, home: Path, *, way: Way) -> list[Path]:
@@ -106,13 +106,13 @@ def write_cleaned(issues: LabelIssues, path: Path, source: Source, home: Path, *
 
     Args:
         issues: the labels that were judged.
-        path: the new file; it ends as that of the data set does, or in .csv for class folders.
+        path: the new file, with the suffix of `cleaned_suffix`.
         source: the data set.
-        home: the folder that the file will end up in, which its paths are relative to.
-        way: what happens to labels that look wrong.
+        home: final folder of the file, to which image paths are relative.
+        way: drop or relabel examples with flagged labels.
 
     Raises:
-        InvalidArgument: the data set is no table, archive or folder of images, or `path` ends otherwise.
+        InvalidArgument: the data set is no table, archive or folder of images, or `path` has another suffix.
         BadData: the issues are of another data set.
     """
     wanted = cleaned_suffix(source, f"cleaned-{way}")
@@ -128,7 +128,7 @@ def write_cleaned(issues: LabelIssues, path: Path, source: Source, home: Path, *
 
 
 def cleaned_suffix(source: Source, export: str) -> str:
-    """How the name of a cleaned copy ends.
+    """File name suffix of a cleaned copy.
 
     Raises:
         InvalidArgument: no cleaned copy of such data can be made.
@@ -162,7 +162,9 @@ def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, wa
     columns = choose_columns(table.schema, source.request)
     encoded, class_names = labels_of(table, columns, owner)
     ids = ids_of(table, columns, owner)
-    changes = edits(issues, way, ids=ids, labels=encoded[columns.label], class_names=class_names, owner=owner)
+    changes = compute_edits(
+        issues, way, ids=ids, labels=encoded[columns.label], class_names=class_names, owner=owner
+    )
     values = _values(table, columns, encoded, len(class_names))
     parts = _row_groups(origin) if is_parquet else iter([read_text_table(origin, owner)])
     cleaned = _cleaned_parts(
@@ -175,11 +177,11 @@ def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, wa
 def _values(
     table: Table, columns: Columns, encoded: dict[str, np.ndarray], num_classes: int
 ) -> dict[str, pa.Array]:
-    """How the table writes each class: in the label column, and in one of names or numbers beside it."""
+    """Cell values of each class, in the label column and in a column of names or numbers beside it."""
     number = columns.label.removesuffix("_name")
-    both, there = (number, f"{number}_name"), table.schema.names
-    is_pair = set(both) <= set(there) and one_to_one(*map(table.column, both))
-    # Left as it is, the other column would contradict the labels.
+    both = (number, f"{number}_name")
+    is_pair = set(both) <= set(table.schema.names) and one_to_one(*map(table.column, both))
+    # Otherwise the other column would contradict the labels.
     changed = both if is_pair else (columns.label,)
     return {one: _value_of_classes(table, columns, encoded, one, num_classes) for one in changed}
 
@@ -187,7 +189,7 @@ def _values(
 def _value_of_classes(
     table: Table, columns: Columns, encoded: dict[str, np.ndarray], column: str, num_classes: int
 ) -> pa.Array:
-    """The cell of the first row of each class; of a class that is only among true labels, theirs."""
+    """The first cell of each class in a column, or in that of true labels for a class that only they have."""
     kind = _plain(table.column(column).type)
     cells: list[Any] = [None] * num_classes
     of_labels = {columns.label: column} | (
@@ -220,18 +222,18 @@ def _cleaned_parts(
         )
         part = part.append_column(_free_name(part.schema.names), given)
         for column, cells in values.items():
-            part = _with(
+            part = _set_column(
                 part, column, _replaced(part.column(column), changes.final[rows], labels[rows], cells)
             )
         if columns.kind == "image":
-            part = _with(part, columns.content, _moved(part.column(columns.content), folder, home))
+            part = _set_column(part, columns.content, _relocate(part.column(columns.content), folder, home))
         if columns.example_id is None:
             part = part.add_column(0, "example_id", pa.array(ids[rows]))
         yield part.filter(pa.array(~changes.is_dropped[rows]))
 
 
 def _free_name(taken: Collection[str]) -> str:
-    """Of the column of judged labels: an earlier cleaning, or the user, may have one of that name."""
+    """Name of the column of judged labels; a table may have the usual one, by an earlier cleaning."""
     names = (ORIGINAL, *(f"{ORIGINAL}_{number}" for number in range(2, len(taken) + 3)))
     return next(name for name in names if name not in taken)
 
@@ -239,13 +241,13 @@ def _free_name(taken: Collection[str]) -> str:
 def _replaced(
     column: pa.ChunkedArray, wanted: np.ndarray, now: np.ndarray, values: pa.Array
 ) -> pa.ChunkedArray:
-    """The column with another class where it has to be; other cells as they are."""
+    """Replace the cells whose class changes; other cells keep their value."""
     is_new = pa.chunked_array([pa.array(wanted != now)])
     return pc.if_else(is_new, values.take(pa.array(wanted)), column.cast(values.type))
 
 
-def _moved(cells: pa.ChunkedArray, folder: Path, home: Path) -> pa.ChunkedArray:
-    """Paths of images as seen from another folder."""
+def _relocate(cells: pa.ChunkedArray, folder: Path, home: Path) -> pa.ChunkedArray:
+    """Make the paths of images relative to another folder."""
     if pa.types.is_struct(cells.type):
         if cells.null_count or pc.any(pc.is_null(pc.struct_field(cells, "bytes"))).as_py():
             raise BadData(
@@ -256,11 +258,11 @@ def _moved(cells: pa.ChunkedArray, folder: Path, home: Path) -> pa.ChunkedArray:
     if not is_text(cells.type):
         return cells
     return pa.chunked_array(
-        [pa.array([_seen_from(home, folder, cell) for cell in cells.to_pylist()], cells.type)]
+        [pa.array([_relative_path(home, folder, cell) for cell in cells.to_pylist()], cells.type)]
     )
 
 
-def _seen_from(home: Path, folder: Path, cell: str | None) -> str | None:
+def _relative_path(home: Path, folder: Path, cell: str | None) -> str | None:
     if not cell or Path(cell).is_absolute():
         return cell
     path = folder.resolve() / cell
@@ -270,7 +272,7 @@ def _seen_from(home: Path, folder: Path, cell: str | None) -> str | None:
         return str(path)
 
 
-def _with(table: pa.Table, column: str, cells: pa.ChunkedArray) -> pa.Table:
+def _set_column(table: pa.Table, column: str, cells: pa.ChunkedArray) -> pa.Table:
     place = table.schema.get_field_index(column)
     return table.set_column(place, table.schema.field(place).with_type(cells.type), cells)
 
@@ -280,7 +282,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:
-    """One in memory at a time, since images may be in them."""
+    """Read one row group at a time, since images may fill the memory."""
     file = pq.ParquetFile(path)
     for group in range(file.num_row_groups):
         yield file.read_row_group(group)
@@ -313,12 +315,14 @@ def _write_list(issues: LabelIssues, path: Path, source: Source, home: Path, way
     if files is None:
         raise BadData(f"{owner!r} has examples without a file; allowed: a file for every example.")
     names = whole.class_names
-    changes = edits(issues, way, ids=whole.ids, labels=whole.given_labels, class_names=names, owner=owner)
+    changes = compute_edits(
+        issues, way, ids=whole.ids, labels=whole.given_labels, class_names=names, owner=owner
+    )
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["example_id", "path", "label", ORIGINAL])
         for row in np.flatnonzero(~changes.is_dropped).tolist():
-            image = _seen_from(home, Path(), str(files[row]))
+            image = _relative_path(home, Path(), str(files[row]))
             out.writerow([whole.ids[row], image, names[changes.final[row]], names[changes.judged[row]]])
 
 
@@ -328,7 +332,9 @@ def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) ->
     arrays = read_arrays(source.path, owner)
     label = source.request.label or "labels"
     encoded = whole.given_labels
-    changes = edits(issues, way, ids=whole.ids, labels=encoded, class_names=whole.class_names, owner=owner)
+    changes = compute_edits(
+        issues, way, ids=whole.ids, labels=encoded, class_names=whole.class_names, owner=owner
+    )
     given = arrays[label]
     values = given[:1].repeat(len(whole.class_names))
     if "class_names" in arrays and given.dtype.kind in "iu":

@@ -1,4 +1,4 @@
-"""The formats suspect labels are exported to, by name."""
+"""Export formats of suspect labels, by name, and `export_issues`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from noiseproof.core.errors import CannotWrite, InvalidArgument, invalid
+from noiseproof.core.errors import CannotWrite, invalid
 from noiseproof.core.files import hash_file
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.registry import unknown_name
@@ -22,13 +22,13 @@ Write = Callable[[LabelIssues, Path, Source | None, Path], list[Path]]
 
 @dataclass(frozen=True)
 class Format:
-    """An entry of the table.
+    """One export format.
 
     Attributes:
         write: (issues, path, data set or `None`, folder that the file will be in) -> paths of the files.
         name: of the file or folder in the folder of `noiseproof detect`.
-        summary: what it is, a phrase.
-        files: what it consists of, where that is more than one file.
+        summary: a phrase.
+        files: names of its files, if more than one.
     """
 
     write: Write
@@ -57,28 +57,28 @@ FORMATS: dict[str, Format] = {
 
 
 def check_format(name: str) -> Format:
-    """The format of this name.
+    """The format of a name.
 
     Raises:
-        UnknownName: there is none.
+        UnknownName: no such format.
     """
     if name not in FORMATS:
         raise unknown_name("export format", name, FORMATS)
     return FORMATS[name]
 
 
-def target(name: str, source: Source) -> tuple[str, tuple[str, ...]]:
-    """What `noiseproof detect` calls the export, and the files it consists of.
+def export_target(name: str, source: Source) -> tuple[str, tuple[str, ...]]:
+    """File or folder name of an export by `noiseproof detect`, and the names of its files.
 
     Raises:
         UnknownName: no such format.
-        InvalidArgument: nothing of this kind can be made of the data set.
+        InvalidArgument: the data set cannot be exported in this format.
     """
     entry = check_format(name)
     if name in ("fiftyone", "label-studio"):
         check_reviewable(source, name)
-    called = entry.name + (cleaned_suffix(source, name) if name.startswith("cleaned") else "")
-    return called, entry.files or (called,)
+    file = entry.name + (cleaned_suffix(source, name) if name.startswith("cleaned") else "")
+    return file, entry.files or (file,)
 
 
 def export_issues(
@@ -100,14 +100,14 @@ def export_issues(
         format: "csv", "json", "cleanlab" (.csv or .parquet), "fiftyone", "label-studio", "cleaned-drop" or
             "cleaned-relabel".
         data: name of the data set as in `open_dataset`, for all but the first three; the issues have its ids.
-        label, image, text, clean_label: its columns.
+        label, image, text, clean_label: columns of the data set.
 
     Returns:
         The files written.
 
     Raises:
         UnknownName: no such format or column.
-        InvalidArgument: `data` is missing or does not fit the format; another file is in the place.
+        InvalidArgument: `data` is missing or does not fit the format, or another file exists at `path`.
         BadData: the issues are not of this data set.
     """
     entry, final = check_format(format), Path(path)
@@ -125,22 +125,18 @@ def export_issues(
 
 
 def _put(moves: Sequence[tuple[Path, Path]]) -> list[Path]:
-    """Move finished files to their places unless something else is there."""
+    """Move finished files to their places, unless other files exist there."""
     for new, final in moves:
         is_same = final.is_file() and hash_file(final) == hash_file(new)
         if final.exists() and not is_same:
-            raise _taken(final)
+            raise invalid(
+                "path", str(final), "a path without a file, or with the same export",
+                "The file there may be somebody's. Next: move it away, or name another path.",
+            )  # fmt: skip
     for new, final in moves:
         final.parent.mkdir(exist_ok=True)
         shutil.move(new, final)
     return [final for _, final in moves]
-
-
-def _taken(path: Path) -> InvalidArgument:
-    return invalid(
-        "path", str(path), "a place where nothing is yet, or the same export",
-        "What is there may be somebody's. Next: move it away, or name another place.",
-    )  # fmt: skip
 
 
 def lines() -> list[str]:

@@ -1,4 +1,4 @@
-"""`label_issues.parquet`, a row per example, and `label_issues.json`, what a detector found in all."""
+"""Results of a detector on disk: `label_issues.parquet`, and their summary, `label_issues.json`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ISSUES, SUMMARY = "label_issues.parquet", "label_issues.json"
 
 
 class IssueSummary(Document):
-    """`label_issues.json`: what a detector found in all.
+    """Summary of the results of a detector, as in `label_issues.json`.
 
     Attributes:
         method: name of the detector.
-        notes: what the user should know of this result, sentences.
+        notes: sentences for readers of the results.
         num_examples: n.
         num_issues: labels that the detector flags.
         noise_rate: estimated share of wrong labels, in [0, 1].
@@ -58,11 +58,11 @@ def issues_frame(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None
 def write_issues(
     issues: LabelIssues, folder: Path, *, clean_labels: Int[np.ndarray, " n"] | None = None
 ) -> list[str]:
-    """Write both files; the JSON, written last, says that they are complete.
+    """Write both files; the JSON is written last, so its existence means that they are complete.
 
     Args:
         issues: of a detector.
-        folder: that is there.
+        folder: an existing one.
         clean_labels: the truth, where it is known.
 
     Returns:
@@ -75,7 +75,7 @@ def write_issues(
 
 
 def summarise(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> IssueSummary:
-    """What a detector found in all; with the truth, also how well it did."""
+    """Summary of the results of a detector, with metrics where the truth is known."""
     truth = None if clean_labels is None else detection_metrics(issues, clean_labels).to_json()
     return IssueSummary(
         method=issues.method,
@@ -95,7 +95,7 @@ def read_summary(folder: Path) -> IssueSummary:
 
     Raises:
         OtherSchema: another version of noiseproof wrote it.
-        DamagedFile: it is not what was written.
+        DamagedFile: it was changed.
     """
     return read_document(
         folder / SUMMARY, IssueSummary, next_step="delete it and start the same command again"
@@ -103,13 +103,13 @@ def read_summary(folder: Path) -> IssueSummary:
 
 
 def load_issues(folder: str | Path) -> LabelIssues:
-    """What `noiseproof detect` or `noiseproof run` found, from the files in its folder.
+    """Load the suspect labels from a folder of `noiseproof detect` or `noiseproof run`.
 
     Labels are class ids with class names; class probabilities are not kept.
 
     Raises:
         MissingFile: a file does not exist.
-        DamagedFile: the summary is not what was written, or of another version.
+        DamagedFile: the summary was changed, or is of another version.
     """
     home = Path(folder)
     for name in (ISSUES, SUMMARY):
@@ -117,8 +117,8 @@ def load_issues(folder: str | Path) -> LabelIssues:
             raise MissingFile(
                 f"There is no {name} in {str(folder)!r}. Next: name a folder that 'noiseproof detect' wrote."
             )
-    frame, found = pd.read_parquet(home / ISSUES), read_summary(home)
-    names = tuple(str(entry["given_label"]) for entry in found.classes)
+    frame, summary = pd.read_parquet(home / ISSUES), read_summary(home)
+    names = tuple(str(entry["given_label"]) for entry in summary.classes)
     number = {name: k for k, name in enumerate(names)}
     labels = {
         column: frame[column].map(lambda label: number[str(label)]).to_numpy(np.int64)
@@ -130,9 +130,9 @@ def load_issues(folder: str | Path) -> LabelIssues:
         suggested_labels=labels["suggested_label"],
         suspicion=frame["suspicion"].to_numpy(np.float64),
         is_issue=frame["is_issue"].to_numpy(bool),
-        method=found.method,
-        joint=np.array(found.transition) * np.array(found.true_counts)[:, None],
+        method=summary.method,
+        joint=np.array(summary.transition) * np.array(summary.true_counts)[:, None],
         classes=np.arange(len(names)),
         class_names=names,
-        notes=found.notes,
+        notes=summary.notes,
     )

@@ -1,4 +1,4 @@
-"""Suspect labels for programs in which people look at them: FiftyOne and Label Studio.
+"""Suspect labels for review by people, in FiftyOne and Label Studio.
 
 Both are written from their documentation: FiftyOneImageClassificationDataset (with a manifest of the media
 files), and the JSON tasks with predictions of Label Studio. Neither program has to be installed.
@@ -18,7 +18,7 @@ import pandas as pd
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.records import LabelIssues
-from noiseproof.export.source import Source, needed
+from noiseproof.export.source import Source, require_source
 from noiseproof.export.tabular import ranking
 
 _LOCAL_FILES = "/data/local-files/?d="
@@ -65,20 +65,20 @@ def write_label_studio(issues: LabelIssues, path: Path, source: Source | None, h
     """
     shown = issues.to_frame().astype({"given_label": str, "suggested_label": str})
     shown["example_id"] = shown["example_id"].astype(str)
-    what, contents, root = _contents(issues, source)
+    kind, contents, root = _contents(issues, source)
     order = ranking(issues)
     tasks = [
-        {"data": {what: contents[row]} | entry, "predictions": [_prediction(entry, what, issues.method)]}
+        {"data": {kind: contents[row]} | entry, "predictions": [_prediction(entry, kind, issues.method)]}
         for row, entry in zip(order.tolist(), _records(shown.iloc[order]), strict=True)
     ]
     write_json(path, tasks)
     configuration = path.with_suffix(".xml")
-    write_bytes(configuration, _configuration(what, _class_names(issues), root).encode())
+    write_bytes(configuration, _configuration(kind, _class_names(issues), root).encode())
     return [path, configuration]
 
 
 def check_reviewable(source: Source, export: str) -> None:
-    """Raise `InvalidArgument` unless there are images in files, or texts for Label Studio."""
+    """Raise `InvalidArgument` unless the examples are image files, or texts for Label Studio."""
     allowed = {"fiftyone": "image files", "label-studio": "image files or texts"}[export]
     has_texts = source.dataset.kind == "text" and export == "label-studio"
     if not (has_texts or source.has_files):
@@ -90,7 +90,7 @@ def check_reviewable(source: Source, export: str) -> None:
 
 
 def _files(issues: LabelIssues, source: Source | None, export: str) -> list[Path]:
-    known = needed(source, export)
+    known = require_source(source, export)
     check_reviewable(known, export)
     files = known.files(issues)
     assert files is not None  # checked above
@@ -98,8 +98,8 @@ def _files(issues: LabelIssues, source: Source | None, export: str) -> list[Path
 
 
 def _contents(issues: LabelIssues, source: Source | None) -> tuple[str, list[str], Path | None]:
-    """What a person looks at: its kind, one per example, and the folder that images are served from."""
-    known = needed(source, "label-studio")
+    """Kind of the content to review, the content of each example, and the folder that serves images."""
+    known = require_source(source, "label-studio")
     if known.dataset.kind == "text":
         return "text", [known.dataset.examples[int(row)] for row in known.rows_of(issues)], None
     files = [file.resolve() for file in _files(issues, source, "label-studio")]
@@ -108,19 +108,19 @@ def _contents(issues: LabelIssues, source: Source | None) -> tuple[str, list[str
     return "image", [_LOCAL_FILES + quote(file.relative_to(root).as_posix()) for file in files], root
 
 
-def _prediction(entry: dict[str, Any], what: str, method: str) -> dict[str, Any]:
+def _prediction(entry: dict[str, Any], kind: str, method: str) -> dict[str, Any]:
     choice = {"choices": [entry["suggested_label"]]}
-    result = {"from_name": "label", "to_name": what, "type": "choices", "value": choice}
+    result = {"from_name": "label", "to_name": kind, "type": "choices", "value": choice}
     return {"model_version": f"noiseproof {method}", "score": entry["suspicion"], "result": [result]}
 
 
-def _configuration(what: str, classes: Sequence[str], root: Path | None) -> str:
-    shown = {"image": "Image", "text": "Text"}[what]
+def _configuration(kind: str, classes: Sequence[str], root: Path | None) -> str:
+    shown = {"image": "Image", "text": "Text"}[kind]
     choices = "".join(f"    <Choice value={quoteattr(name)}/>\n" for name in classes)
     served = "" if root is None else f"  <Header value={quoteattr(f'Images are served from {root}')}/>\n"
     return (
-        f'<View>\n{served}  <{shown} name="{what}" value="${what}"/>\n'
-        f'  <Choices name="label" toName="{what}" choice="single">\n{choices}  </Choices>\n</View>\n'
+        f'<View>\n{served}  <{shown} name="{kind}" value="${kind}"/>\n'
+        f'  <Choices name="label" toName="{kind}" choice="single">\n{choices}  </Choices>\n</View>\n'
     )
 
 

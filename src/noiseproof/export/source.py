@@ -1,4 +1,4 @@
-"""The data that suspect labels are of, for exports that need more than the labels."""
+"""The data set behind suspect labels, for exports that need more than the labels."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TABLES = ("csv", "tsv", "jsonl", "parquet")
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A data set and how it was asked for.
+    """A data set and its name and columns.
 
     Attributes:
-        dataset: its examples; the labels are not looked at, but for the true ones.
+        dataset: examples and true labels; the given labels are not used.
         request: name and columns.
-        is_whole: it has all examples there are, none being left out by `limit` or because it is unreadable.
+        is_whole: whether no example is left out by `limit` or because it is unreadable.
     """
 
     dataset: LabelledDataset
@@ -36,7 +36,7 @@ class Source:
 
     @cached_property
     def whole(self) -> LabelledDataset:
-        """All examples; their labels are those on disk where `is_whole` is false."""
+        """The data set with all examples; read again, with labels as on disk, if `is_whole` is false."""
         return self.dataset if self.is_whole else open_request(self.request)
 
     @property
@@ -49,29 +49,29 @@ class Source:
 
     @property
     def kind(self) -> str:
-        """A key of `data.sources.SOURCES`."""
+        """Name of its source, a key of `data.sources.SOURCES`."""
         return resolve(self.request.name)[0]
 
     @property
     def path(self) -> Path:
-        """Of the file or folder."""
+        """Its file or folder."""
         return Path(resolve(self.request.name)[1])
 
     def rows_of(self, issues: LabelIssues) -> Int[np.ndarray, " n"]:
-        """Where the examples that were judged are in the data set.
+        """Row of each judged example.
 
         Raises:
-            BadData: the data set lacks some of them.
+            BadData: an example is not in the data set.
         """
         return rows_of(issues, self.dataset.ids, self.request.name)
 
     def files(self, issues: LabelIssues) -> list[Path] | None:
-        """The image file of each example that was judged; `None` where images are no files of their own."""
-        found = files_of(self.dataset.examples) if self.dataset.kind == "image" else None
-        return None if found is None else [found[row] for row in self.rows_of(issues)]
+        """The image file of each judged example; `None` where images are not in files of their own."""
+        files = files_of(self.dataset.examples) if self.dataset.kind == "image" else None
+        return None if files is None else [files[row] for row in self.rows_of(issues)]
 
     def clean_labels(self, issues: LabelIssues) -> Int[np.ndarray, " n"] | None:
-        """The truth for the examples that were judged, where it is known in the same class ids."""
+        """True labels of the judged examples, where they are known by the same class ids."""
         clean = self.dataset.clean_labels
         if clean is None or issues.class_names != self.dataset.class_names:
             return None
@@ -79,16 +79,16 @@ class Source:
 
 
 def open_source(name: str, **columns: Any) -> Source:
-    """The data set of this name; columns as in `open_dataset`."""
+    """Open a data set by name; columns as in `open_dataset`."""
     request = Request(name, **columns)
     return Source(open_request(request), request)
 
 
 def rows_of(issues: LabelIssues, ids: Sequence[Any] | np.ndarray, owner: str) -> Int[np.ndarray, " n"]:
-    """Row of each example that was judged.
+    """Row of each judged example among the ids of a data set.
 
     Raises:
-        BadData: an example is not there; it is named.
+        BadData: an example is not in the data set.
     """
     rows, absent = rows_by_id(issues.ids, ids)
     if absent:
@@ -100,11 +100,11 @@ def rows_of(issues: LabelIssues, ids: Sequence[Any] | np.ndarray, owner: str) ->
     return rows
 
 
-def needed(source: Source | None, export: str) -> Source:
-    """What an export cannot do without.
+def require_source(source: Source | None, export: str) -> Source:
+    """The data set of an export that needs one.
 
     Raises:
-        InvalidArgument: it was not given.
+        InvalidArgument: no data set is given.
     """
     if source is None:
         raise invalid("data", None, f"the name of the data set for the format {export!r}", "Next: pass it.")

@@ -65,7 +65,7 @@ def write_cleanlab(issues: LabelIssues, path: Path, source: Source | None, home:
 
 
 def ranking(issues: LabelIssues) -> np.ndarray:
-    """Rows from the most suspicious on; of equal ones those that come first."""
+    """Rows by falling suspicion; ties keep their order."""
     return np.argsort(-issues.suspicion, kind="stable")
 
 

@@ -19,7 +19,7 @@ TRAINING_CARD = "card.json"  # of every flow that trains an encoder
 
 
 class Card(Document):
-    """What every card says; each kind adds sections of its own.
+    """Fields of every card; each kind adds sections of its own.
 
     Attributes:
         kind: of the flow.
@@ -63,7 +63,7 @@ def make_card(
         made_with: of `provenance.made_with`, by the start that made the results.
         wall_s: seconds by stage.
         notes: sentences for the reader.
-        sections: what only this kind of card has, plain values.
+        sections: further fields of this kind of card, plain values.
     """
     head = Card(
         kind=kind,
@@ -83,7 +83,7 @@ def read_card(path: Path, kind: Kind) -> dict[str, Any]:
     """The card in a file.
 
     Raises:
-        MissingFile: there is none, so the flow has not finished.
+        MissingFile: the file does not exist, so the flow has not finished.
         OtherSchema: another version of noiseproof wrote it.
         DamagedFile: it is no card of this kind.
     """

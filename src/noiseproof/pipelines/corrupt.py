@@ -1,4 +1,4 @@
-"""Noise in a data set: the labels or captions of what the user names, made wrong and kept in a folder."""
+"""The flow of `noiseproof corrupt`: data -> wrong labels or captions -> noise manifest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOISE = "noise"  # the stage
 
 @dataclass(frozen=True, eq=False)
 class Corrupted:
-    """What `corrupt` left behind.
+    """Results of a finished `corrupt`.
 
     Attributes:
         noisy: labels or captions, with the truth.
@@ -55,15 +55,15 @@ def corrupt(
     command: str = "noiseproof.corrupt(...)",
     say: Callable[[str], None] = lambda line: None,
 ) -> Corrupted:
-    """Make labels or captions wrong, whichever the noise is of, and keep what was changed.
+    """Inject noise into labels or captions, and write its manifest.
 
     Args:
-        config: which data and which noise.
-        command: how the user started it, kept beside the stage.
-        say: receives a line where there is something to tell.
+        config: of data and noise.
+        command: how the user started it, recorded with the stage.
+        say: receives lines about changes in the folder.
 
     Raises:
-        InvalidArgument: `out` has other files or is where the pairs are.
+        InvalidArgument: `out` has other files or is the folder of the pairs.
         CheckpointMismatch: `out` has labels with other noise, which somebody may train on.
         BadData: the data cannot be used, or cannot have this noise.
     """
@@ -104,7 +104,7 @@ def _corrupt_labels(config: CorruptConfig, stages: Stages) -> Corrupted:
 
 
 def noise_tables(done: Corrupted) -> list[Table]:
-    """What was changed, for people."""
+    """Tables of the noise, for the terminal."""
     noisy = done.noisy
     if isinstance(noisy, NoisyCaptions):
         return [noise_table(noisy)]

@@ -22,7 +22,7 @@ from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
 from noiseproof.detect.detectors import describe_needs, has_inputs
 from noiseproof.detect.find_issues import AUTO, check_method, find_label_issues
-from noiseproof.export.formats import FORMATS, check_format, target
+from noiseproof.export.formats import FORMATS, check_format, export_target
 from noiseproof.export.issue_files import (
     ISSUES,
     SUMMARY,
@@ -34,9 +34,21 @@ from noiseproof.export.issue_files import (
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.encoding import backbone_of, encoded, features_in, image_half_of
+from noiseproof.pipelines.encoding import (
+    checked_features,
+    encode,
+    open_config_backbone,
+    open_shared_space_backbone,
+)
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import Part, corrupted, label_columns, open_labelled, open_one, short_name
+from noiseproof.pipelines.inputs import (
+    DataPart,
+    corrupt_part,
+    label_columns,
+    open_labelled,
+    open_one,
+    short_name,
+)
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
 
@@ -48,12 +60,12 @@ _COUNTED_ELSEWHERE = {
 
 
 @dataclass(frozen=True, eq=False)
-class Detection:
-    """What `detect` left behind.
+class DetectionResult:
+    """Results of a finished `detect`.
 
     Attributes:
         folder: of the files.
-        issues: what was found.
+        issues: verdict on every label.
         summary: the contents of `label_issues.json`.
         card: the contents of `detection.json`.
         exports: format -> file or folder.
@@ -67,12 +79,12 @@ class Detection:
 
 
 @dataclass(eq=False)
-class _Detect:
-    """What the steps of one start share."""
+class _DetectState:
+    """Configuration, stages, data and features of one detection, shared by its steps."""
 
     config: DetectConfig
     stages: Stages
-    part: Part
+    part: DataPart
     features: Any = None
     made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # the encoder, for the card
     num_encoded: int = 0
@@ -80,7 +92,7 @@ class _Detect:
 
     @cached_property
     def source(self) -> Source:
-        """The data for exports; `limit` and `on_error` leave examples out."""
+        """The data set for exports, which may need examples that `limit` and `on_error` leave out."""
         config, dataset = self.config, self.part.dataset
         request = Request(
             config.train, config.label, config.image, config.text, config.clean_label,
@@ -94,94 +106,96 @@ def detect(
     *,
     command: str = "noiseproof.pipelines.detect.detect(...)",
     say: Callable[[str], None] = lambda line: None,
-) -> Detection:
-    """Judge every label of a data set and write what looks wrong; started again, what is finished is skipped.
+) -> DetectionResult:
+    """Find suspect labels of a data set and export them; finished stages of an earlier start are skipped.
 
     Args:
-        config: what to do, which data, which detector, which exports.
+        config: of data, detector and exports.
         command: how the user started it, for the card.
-        say: receives a line where there is something to tell.
+        say: receives lines about changes in the folder.
 
     Raises:
-        NoiseproofError: of the data, the encoder, an option; what was on disk stays.
+        NoiseproofError: data, encoder or an option cannot be used; earlier results stay on disk.
     """
     check_is_apart(config.out, [config.train])
     with only_process_in(config.out, mark=CARD):
-        check_method(config.method, config.method_options)  # a slip is found before any work
+        check_method(config.method, config.method_options)  # a mistake is found before any work
         for name in config.export:
             check_format(name)
-        part = _opened(config)
-        this = _Detect(config, Stages(config.out, made_with=made_with(command)), part)
-        targets = {name: target(name, this.source) for name in config.export}
+        part = _open_part(config)
+        state = _DetectState(config, Stages(config.out, made_with=made_with(command)), part)
+        targets = {name: export_target(name, state.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
-        this.stages.check_free([ISSUES, SUMMARY, "thumbnails.json", *files], unedited=files)
-        _look(this)
-        key = _judge(this)
-        for name, (called, _) in targets.items():
-            _export(this, name, called, key)
-        publish(this.stages, cards=[CARD], say=say)
-        contents = _write_card(this)
-        exports = {name: config.out / called for name, (called, _) in targets.items()}
-        return Detection(config.out, load_issues(config.out), read_summary(config.out), contents, exports)
+        state.stages.check_free([ISSUES, SUMMARY, "thumbnails.json", *files], unedited=files)
+        _load_features(state)
+        key = _find_issues(state)
+        for name, (file, _) in targets.items():
+            _export(state, name, file, key)
+        publish(state.stages, cards=[CARD], say=say)
+        contents = _write_card(state)
+        exports = {name: config.out / file for name, (file, _) in targets.items()}
+        return DetectionResult(
+            config.out, load_issues(config.out), read_summary(config.out), contents, exports
+        )
 
 
-def _opened(config: DetectConfig) -> Part:
-    """The data with the noise that is injected; texts only where nothing has to be encoded."""
-    is_encoded = _wants_features(config) and config.features is None
+def _open_part(config: DetectConfig) -> DataPart:
+    """Open the data and inject noise; texts are allowed where nothing has to be encoded."""
+    is_encoded = _needs_features(config) and config.features is None
     opener = open_one if is_encoded else open_labelled
     dataset = opener(config, config.train, **label_columns(config))
-    part = corrupted(Part("train", dataset, dataset), config)
+    part = corrupt_part(DataPart("train", dataset, dataset), config)
     return dataclasses.replace(
         part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
     )
 
 
-def _wants_features(config: DetectConfig) -> bool:
-    """Encoding takes minutes, so probabilities that suffice are taken as they are."""
+def _needs_features(config: DetectConfig) -> bool:
+    """Whether the method needs features beside the given probabilities; encoding takes minutes."""
     if config.features is not None or config.backbone is not None:
         return True
-    given = _given(config)
+    given = _given_probs(config)
     return not (given if config.method == AUTO else has_inputs(given, config.method, config.method_options))
 
 
-def _wants_text(config: DetectConfig) -> bool:
-    """Whether nothing but an image-text model has what the method lacks."""
-    there = [*_given(config), "features"]
-    return config.method != AUTO and not has_inputs(there, config.method, config.method_options)
+def _needs_text_tower(config: DetectConfig) -> bool:
+    """Whether the method needs an image-text model beside features and given probabilities."""
+    inputs = [*_given_probs(config), "features"]
+    return config.method != AUTO and not has_inputs(inputs, config.method, config.method_options)
 
 
-def _given(config: DetectConfig) -> list[str]:
-    """Which probabilities the user has."""
+def _given_probs(config: DetectConfig) -> list[str]:
+    """Names of the probabilities that the user gives."""
     return [name for name in ("probs", "zero_shot") if getattr(config, name) is not None]
 
 
-def _look(this: _Detect) -> None:
-    """The features, from the encoder, the store or the folder that was named."""
-    config, whole = this.config, this.part.whole
-    if not _wants_features(config):
+def _load_features(state: _DetectState) -> None:
+    """Get features from the encoder, the store or the given folder, and a text tower where it is needed."""
+    config, whole = state.config, state.part.whole
+    if not _needs_features(config):
         return
-    wants_text, class_names = _wants_text(config), this.part.dataset.class_names
+    needs_text, class_names = _needs_text_tower(config), state.part.dataset.class_names
     if config.features is not None:
-        this.features, stored = features_in(config.features, whole)
-        if wants_text:
+        state.features, stored = checked_features(config.features, whole)
+        if needs_text:
             made_of = stored.manifest.components
-            this.text_tower = open_prompt_tower(made_of["backbone"], class_names)
+            state.text_tower = open_prompt_tower(made_of["backbone"], class_names)
             check_shared_layer(made_of["layer"])
     else:
         begin = time.perf_counter()
-        if wants_text:
+        if needs_text:
             _check_images(config, whole)
-            this.text_tower = open_prompt_tower(config.backbone or USUAL_MODEL, class_names)
-        backbone = image_half_of(config) if wants_text else backbone_of(config, whole)
-        stored = encoded(config, whole, backbone, config.cache)
-        this.features, this.num_encoded = stored.features, stored.num_encoded
-        this.stages.once(
-            "extract", title=f"extract {this.part.name}", depends_on=stored.manifest.key,
+            state.text_tower = open_prompt_tower(config.backbone or USUAL_MODEL, class_names)
+        backbone = open_shared_space_backbone(config) if needs_text else open_config_backbone(config, whole)
+        stored = encode(config, whole, backbone, config.cache)
+        state.features, state.num_encoded = stored.features, stored.num_encoded
+        state.stages.once(
+            "extract", title=f"extract {state.part.name}", depends_on=stored.manifest.key,
             make=lambda folder: (), spent_s=time.perf_counter() - begin,
         )  # fmt: skip
     components = stored.manifest.components
-    this.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
-    this.made_of |= {"key": stored.manifest.key, "dim": stored.manifest.dim}
+    state.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
+    state.made_of |= {"key": stored.manifest.key, "dim": stored.manifest.dim}
 
 
 def _check_images(config: DetectConfig, whole: Dataset) -> None:
@@ -193,10 +207,11 @@ def _check_images(config: DetectConfig, whole: Dataset) -> None:
         )  # fmt: skip
 
 
-def _judge(this: _Detect) -> str:
-    config, dataset = this.config, this.part.dataset
+def _find_issues(state: _DetectState) -> str:
+    """Run the detector and return the key of its stage."""
+    config, dataset = state.config, state.part.dataset
     probs = {
-        name: read_probabilities(path, dataset, argument=name, may_have_others=not this.source.is_whole)
+        name: read_probabilities(path, dataset, argument=name, may_have_others=not state.source.is_whole)
         for name, path in (("probs", config.probs), ("zero_shot", config.zero_shot))
         if path is not None
     }
@@ -204,9 +219,9 @@ def _judge(this: _Detect) -> str:
     def make(folder: Path) -> list[str]:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = find_label_issues(
-                this.features, dataset.given_labels, method=config.method,
+                state.features, dataset.given_labels, method=config.method,
                 method_options=config.method_options or None, ids=dataset.ids,
-                class_names=dataset.class_names, seed=config.seed, text_tower=this.text_tower, **probs,
+                class_names=dataset.class_names, seed=config.seed, text_tower=state.text_tower, **probs,
             )  # fmt: skip
             bar.update(len(dataset))
         written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
@@ -217,69 +232,69 @@ def _judge(this: _Detect) -> str:
     options = config.model_dump(mode="json", exclude=_COUNTED_ELSEWHERE)
     # Features have the ids in their key, probabilities do not.
     depends_on = [
-        this.made_of.get("key"), digest(dataset.ids.astype(str)), labels, options,
+        state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, options,
         {name: digest(values) for name, values in probs.items()}, config.seed,
     ]  # fmt: skip
-    return this.stages.once(DETECT, depends_on=depends_on, make=make)
+    return state.stages.once(DETECT, depends_on=depends_on, make=make)
 
 
-def _export(this: _Detect, name: str, called: str, key: str) -> None:
+def _export(state: _DetectState, name: str, file: str, key: str) -> None:
     def make(folder: Path) -> list[str]:
-        issues = load_issues(this.stages.path(ISSUES).parent)
-        written = FORMATS[name].write(issues, folder / called, this.source, this.config.out)
+        issues = load_issues(state.stages.path(ISSUES).parent)
+        written = FORMATS[name].write(issues, folder / file, state.source, state.config.out)
         return [path.relative_to(folder).as_posix() for path in written]
 
-    request = this.source.request
+    request = state.source.request
     # An export reads the table again, so another table of the same examples makes it anew.
     depends_on = [
         key,
         name,
-        called,
-        str(this.config.out.resolve()),
+        file,
+        str(state.config.out.resolve()),
         dataclasses.asdict(request),
-        _version_of(this),
+        _data_version(state),
     ]
-    this.stages.once(f"export {name}", depends_on=depends_on, make=make)
+    state.stages.once(f"export {name}", depends_on=depends_on, make=make)
 
 
-def _version_of(this: _Detect) -> Any:
-    """What tells whether the file of the data set is the same; folders are told by their examples."""
-    path = Path(this.config.train)
-    whole: Dataset = this.part.whole
-    found = path.stat() if path.is_file() else None
-    return [whole.fingerprint, found and [found.st_size, found.st_mtime_ns]]
+def _data_version(state: _DetectState) -> Any:
+    """Fingerprint of the examples, with size and time of the file where the data set is one."""
+    path = Path(state.config.train)
+    whole: Dataset = state.part.whole
+    stat = path.stat() if path.is_file() else None
+    return [whole.fingerprint, stat and [stat.st_size, stat.st_mtime_ns]]
 
 
-def _write_card(this: _Detect) -> dict[str, Any]:
-    found = read_summary(this.config.out)
+def _write_card(state: _DetectState) -> dict[str, Any]:
+    summary = read_summary(state.config.out)
     contents = make_card(
         "detect",
-        config=this.config,
-        made_with=this.stages.made_with[DETECT],  # of the start that made the results
-        wall_s=this.stages.wall_s,
-        notes=_notes(this) + differences(this.stages.made_with, DETECT),
-        data=this.part.to_json(),
-        features=this.made_of or None,
-        encoder_passes=this.num_encoded,
-        method=found.method,
-        num_suspect_labels=found.num_issues,
-        detection=found.against_truth,
+        config=state.config,
+        made_with=state.stages.made_with[DETECT],  # of the start that made the results
+        wall_s=state.stages.wall_s,
+        notes=_notes(state) + differences(state.stages.made_with, DETECT),
+        data=state.part.to_json(),
+        features=state.made_of or None,
+        encoder_passes=state.num_encoded,
+        method=summary.method,
+        num_suspect_labels=summary.num_issues,
+        detection=summary.against_truth,
     )
-    write_json(this.config.out / CARD, contents)
+    write_json(state.config.out / CARD, contents)
     return contents
 
 
-def _notes(this: _Detect) -> list[str]:
-    """What a reader has to know about the data."""
-    said = []
-    if this.part.noise is not None:
-        said.append("Labels as they were before noise was put in count as right.")
-        if any(name.startswith("cleaned") for name in this.config.export):
-            said.append("The cleaned copy has the labels put in that were not found: it is for a rehearsal.")
-    if this.text_tower is not None:
-        said.extend(notes_on_names(this.part.dataset.class_names))
-    if this.config.limit is not None:
-        said.append(f"At most {this.config.limit} random examples were used.")
-    if num_skipped := this.part.whole.num_skipped:
-        said.append(f"{num_skipped} unreadable examples were left out.")
-    return said
+def _notes(state: _DetectState) -> list[str]:
+    """Notes on the data for readers of the results."""
+    lines = []
+    if state.part.noise is not None:
+        lines.append("Labels as they were before noise was put in count as right.")
+        if any(name.startswith("cleaned") for name in state.config.export):
+            lines.append("The cleaned copy has the labels put in that were not found: it is for a rehearsal.")
+    if state.text_tower is not None:
+        lines.extend(notes_on_names(state.part.dataset.class_names))
+    if state.config.limit is not None:
+        lines.append(f"At most {state.config.limit} random examples were used.")
+    if num_skipped := state.part.whole.num_skipped:
+        lines.append(f"{num_skipped} unreadable examples were left out.")
+    return lines

@@ -1,4 +1,4 @@
-"""Features of a data set as a configuration asks for them; every flow goes through here."""
+"""Encoders and features of a data set, as configurations name them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def aligned_features(folder: Path, dataset: Dataset) -> Any:
     """Stored features in the order of a data set, still on disk.
 
     Raises:
-        MissingFile: no features there.
-        BadData: they are not of these examples.
+        MissingFile: the folder has no features.
+        BadData: an example has no features.
     """
     stored = load_features(folder)
     rows, absent = rows_by_id(dataset.ids, stored.ids)
@@ -33,35 +33,35 @@ def aligned_features(folder: Path, dataset: Dataset) -> Any:
     return stored.features.rows(rows)
 
 
-def backbone_of(config: EncoderConfig, dataset: Dataset) -> AbstractBackbone:
-    """The encoder that is named, else the usual one for such examples."""
+def open_config_backbone(config: EncoderConfig, dataset: Dataset) -> AbstractBackbone:
+    """Open the encoder of the configuration, or the default for this kind of examples."""
     default = "features:" if dataset.kind == "features" else "bundled:efficientnet-lite0"
     return open_backbone(config.backbone or default, layer=config.layer)
 
 
-def image_half_of(config: EncoderConfig) -> AbstractBackbone:
-    """That of the image-text model that is named, else of the usual one, with features that texts share."""
+def open_shared_space_backbone(config: EncoderConfig) -> AbstractBackbone:
+    """Open the image half of the image-text model of the configuration, or of the default one."""
     layer = config.layer or SHARED_SPACE
     check_shared_layer(layer)
     return open_backbone(config.backbone or USUAL_MODEL, layer=layer)
 
 
-def encoded(
+def encode(
     config: EncoderConfig, dataset: Dataset, backbone: AbstractBackbone, store: Path
 ) -> StoredFeatures:
-    """Features of every example, from the store where they are there already."""
+    """Features of every example; those that the store has already are not computed again."""
     return extract(
         dataset, backbone, store=store, batch_size=config.batch_size, engine=config.engine,
         precision=config.precision, dtype=config.dtype,
     )  # fmt: skip
 
 
-def features_in(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, StoredFeatures]:
-    """Features that are there, in the order of a data set.
+def checked_features(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, StoredFeatures]:
+    """Stored features in the order of a data set, checked to be of the same examples.
 
     Raises:
-        MissingFile: no features there.
-        BadData: they are of another data set: an id is missing, or ids agree and contents do not.
+        MissingFile: the folder has no features.
+        BadData: an id is missing, or ids agree and contents do not.
     """
     rows, stored = aligned_features(folder, dataset), load_features(folder)
     made_of = stored.manifest.components["fingerprint"]

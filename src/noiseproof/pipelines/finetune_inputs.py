@@ -1,4 +1,4 @@
-"""A fine-tuning that is about to begin: all is opened, and refused if need be, before any work."""
+"""Inputs of a fine-tuning: data and encoder are opened and every setting is checked before any work."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings
-from noiseproof.adapt.initial_encoder import Start, open_start
-from noiseproof.adapt.learnable import Tune
+from noiseproof.adapt.initial_encoder import InitialEncoder, load_initial_encoder
+from noiseproof.adapt.learnable import TuneMode
 from noiseproof.adapt.reading import reader
 from noiseproof.backbones.adapters.additions import Addition, tower_for
 from noiseproof.config.finetune import FinetuneConfig
@@ -31,7 +31,7 @@ from noiseproof.losses.losses import Options, check_transition_given, needs_tran
 from noiseproof.noise.applied import NONE, noise_sha256, noise_summary
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.pipelines.identity import identity
-from noiseproof.pipelines.inputs import Part, Parts, open_one, open_parts
+from noiseproof.pipelines.inputs import DataPart, DataParts, open_one, open_parts
 from noiseproof.robust.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.training.networks import outputs
 
@@ -39,8 +39,8 @@ _PROBE_STEPS = 1000  # as a linear probe of `noiseproof run` has at most
 
 
 @dataclass(eq=False)
-class Tuning:
-    """What the steps of one fine-tuning share.
+class FinetuneState:
+    """Configuration, data and initial encoder of one fine-tuning, shared by its steps.
 
     Attributes:
         config: which data, which encoder, how.
@@ -48,20 +48,20 @@ class Tuning:
         quiet: no progress bars.
         accelerator: of `training.loop.accelerator_for`.
         parts: the data, opened, with labels that may be wrong.
-        start: the encoder before.
-        noise: what the card says of it.
+        initial: the encoder before training.
+        noise: section of the card.
         train: examples to learn from.
-        validation: examples to select by.
+        validation: examples to select the best step by, labels as given.
         meta: examples with checked labels, for Meta-Weight-Net; `None` without it.
-        identity: see `pipelines.cards.identity`.
+        identity: of `pipelines.identity.identity`.
     """
 
     config: FinetuneConfig
     command: str
     quiet: bool
     accelerator: Any
-    parts: Parts
-    start: Start
+    parts: DataParts
+    initial: InitialEncoder
     noise: dict[str, Any]
     train: LabelledDataset
     validation: LabelledDataset
@@ -80,122 +80,98 @@ class Tuning:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """By class id."""
+        """Names by class id."""
         return self.train.class_names
 
     @property
-    def given_labels(self) -> Int[np.ndarray, " n"]:
-        """Of the examples to learn from."""
-        return self.train.given_labels
-
-    @property
-    def meta_labels(self) -> Int[np.ndarray, " m"]:
-        """Of the examples with checked labels."""
-        assert self.meta is not None
-        return self.meta.given_labels
-
-    @property
-    def held_out_labels(self) -> Int[np.ndarray, " n"]:
-        """Of the examples to select by, as given, too."""
-        return self.validation.given_labels
-
-    @cached_property
-    def evaluated(self) -> str:
-        """Hash of what it is evaluated on."""
-        tests = [[part.name, part.dataset.fingerprint, part.best_labels] for part in self.parts.tests]
-        return digest([tests, list(self.config.wise_ft)])
+    def evaluation_key(self) -> str:
+        """Hash of the evaluation sets and of the weights to evaluate."""
+        return digest([self.parts.test_key, list(self.config.wise_ft)])
 
     @cached_property
     def features(self) -> Float[np.ndarray, "n d"]:
-        """Those before, of the examples to learn from."""
-        encoder = copy.deepcopy(self.start.encoder).to(self.accelerator.device)
-        images = reader(
-            self.train, self.start, self.settings, is_read_again=False, quiet=self.quiet
-        )  # fmt: skip
+        """Features of the training examples before training."""
+        encoder = copy.deepcopy(self.initial.encoder).to(self.accelerator.device)
+        images = reader(self.train, self.initial, self.settings, is_read_again=False, quiet=self.quiet)
         return outputs(encoder, encoder, images())
 
     @cached_property
     def probe(self) -> LinearProbe:
-        """A linear probe of them, on the given labels."""
-        return LinearProbe(max_steps=_PROBE_STEPS, seed=self.config.seed).fit(
-            self.features, self.given_labels
-        )
+        """A linear probe of `features`, fitted to the given labels."""
+        probe = LinearProbe(max_steps=_PROBE_STEPS, seed=self.config.seed)
+        return probe.fit(self.features, self.train.given_labels)
 
     @cached_property
     def transition(self) -> TransitionEstimate | None:
-        """Estimated from the same where the loss needs a transition matrix and none is given."""
-        return (
-            estimate_transition(self.features, self.given_labels)
-            if _lacks_transition(self.settings)
-            else None
-        )
+        """Transition matrix estimated from `features`, where the loss needs one and none is given."""
+        if not _needs_transition_matrix(self.settings):
+            return None
+        return estimate_transition(self.features, self.train.given_labels)
 
     @property
-    def stays(self) -> Addition | None:
-        """What is put into the encoder and stays beside its weights."""
-        tune = Tune.parse(self.settings.tune)
-        return tune.addition if tune.has_own_weights else None
+    def kept_addition(self) -> Addition | None:
+        """Prompts or adapters that stay beside the weights of the encoder."""
+        return TuneMode.parse(self.settings.tune).kept_addition
 
     @property
     def loss_options(self) -> Options:
-        """Complete."""
+        """Options of the loss, with defaults and, where it is estimated, the transition matrix."""
         own = self.settings.loss_options
         if self.transition is not None:
             own = own | {"transition": self.transition.matrix}
         return resolve_options(self.settings.loss, own)
 
 
-def open_tuning(config: FinetuneConfig, accelerator: Any, *, command: str, quiet: bool) -> Tuning:
-    """Open the data and the encoder, and refuse what can be refused, before any work.
+def open_finetuning(config: FinetuneConfig, accelerator: Any, *, command: str, quiet: bool) -> FinetuneState:
+    """Open the data, then prepare the fine-tuning.
 
     Raises:
         InvalidArgument: a setting, or a backbone that cannot be trained.
         BadData: data or manifest cannot be used.
     """
-    return make_tuning(config, accelerator, open_parts(config), command=command, quiet=quiet)
+    return prepare_finetuning(config, accelerator, open_parts(config), command=command, quiet=quiet)
 
 
-def make_tuning(
-    config: FinetuneConfig, accelerator: Any, parts: Parts, *, command: str, quiet: bool
-) -> Tuning:
-    """The state of a fine-tuning on opened data; arguments as in `Tuning`."""
+def prepare_finetuning(
+    config: FinetuneConfig, accelerator: Any, parts: DataParts, *, command: str, quiet: bool
+) -> FinetuneState:
+    """Open the encoder and check the settings for data that is open; arguments as in `FinetuneState`.
+
+    Raises:
+        InvalidArgument: a setting, or a backbone that cannot be trained.
+        BadData: data or manifest cannot be used.
+    """
     settings = config.settings
     _check_loss(settings, accelerator.num_processes)
-    for part in parts.all:
-        if part.dataset.kind != "image":
-            raise BadData(
-                f"{part.name!r} holds {part.dataset.kind}; allowed: images. Next: name another set."
-            )
-    start = open_start(config.backbone, settings, seed=config.seed)
-    _check_tune(config, start)
+    parts.check_images()
+    initial = load_initial_encoder(config.backbone, settings, seed=config.seed)
+    _check_tune(config, initial)
     data, noise = parts.train.dataset, part_noise_summary(parts.train, manifest=config.noise_manifest)
     _check_transition(settings, len(data.class_names))
     meta, rows = _meta_set(config, data)
     if meta is not None and config.meta_set is not None:
-        _check_apart(meta, parts)
+        _check_meta_set_is_apart(meta, parts)
     learning, held_out = stratified_split(
-        data.given_labels[rows],
-        test_fraction=settings.validation,
-        seed=config.seed,
+        data.given_labels[rows], test_fraction=settings.validation, seed=config.seed,
         class_names=data.class_names,
-    )
-    this = identity(
+    )  # fmt: skip
+    made_from = identity(
         settings, seed=config.seed, noise=noise, data=data, targets=data.given_labels,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
-    this |= {"preprocessing": start.preprocessing, "encoder": start.backbone.weights_hash}
+    made_from |= {"preprocessing": initial.preprocessing, "encoder": initial.backbone.weights_hash}
     if meta is not None:
-        this["meta"] = [meta.fingerprint, digest(meta.ids), digest(meta.given_labels)]
-    return Tuning(
-        config, command, quiet, accelerator, parts, start, noise, train=subset(data, rows[learning]),
-        validation=subset(data, rows[held_out]), meta=meta, identity=json.loads(json.dumps(this)),
+        made_from["meta"] = [meta.fingerprint, digest(meta.ids), digest(meta.given_labels)]
+    return FinetuneState(
+        config, command, quiet, accelerator, parts, initial, noise, train=subset(data, rows[learning]),
+        validation=subset(data, rows[held_out]), meta=meta, identity=json.loads(json.dumps(made_from)),
     )  # fmt: skip
 
 
 def _meta_set(
     config: FinetuneConfig, data: LabelledDataset
 ) -> tuple[LabelledDataset | None, Int[np.ndarray, " n"]]:
-    """The examples with checked labels, and the rows of the training part that are left."""
+    """The examples with checked labels, and the remaining rows of the training part."""
     rows = np.arange(len(data))
     if config.meta is None:
         return None, rows
@@ -208,8 +184,8 @@ def _meta_set(
     return meta, rows
 
 
-def _check_apart(meta: Dataset, parts: Parts) -> None:
-    """The examples with checked labels are none to learn from, to select by or to test on."""
+def _check_meta_set_is_apart(meta: Dataset, parts: DataParts) -> None:
+    """Refuse examples with checked labels that are also trained, selected or tested on."""
     for part in parts.all:
         if shared := shared_with(meta, part.dataset):
             raise BadData(
@@ -244,34 +220,34 @@ def _check_loss(settings: FinetuneSettings, num_processes: int) -> None:
         )  # fmt: skip
 
 
-def _check_tune(config: FinetuneConfig, start: Start) -> None:
-    tune = Tune.parse(config.tune)
-    if tune.addition is not None:
-        tower_for(start.encoder, tune.addition)
-    if tune.has_own_weights and config.wise_ft:
+def _check_tune(config: FinetuneConfig, initial: InitialEncoder) -> None:
+    mode = TuneMode.parse(config.tune)
+    if mode.addition is not None:
+        tower_for(initial.encoder, mode.addition)
+    if mode.kept_addition is not None and config.wise_ft:
         raise invalid(
             "wise_ft", list(config.wise_ft), f"nothing with tune={config.tune}",
-            "There is no network before with these prompts or adapters. Next: another tune, or no wise_ft.",
+            "The network before training has no such prompts or adapters. Next: another tune, or no wise_ft.",
         )  # fmt: skip
 
 
 def _check_transition(settings: FinetuneSettings, num_classes: int) -> None:
-    """Fresh weights tell nothing of the noise: then the matrix has to be given."""
-    if settings.init == "random" or not _lacks_transition(settings):
+    """Refuse to estimate a transition matrix from the features of fresh weights."""
+    if settings.init == "random" or not _needs_transition_matrix(settings):
         options = resolve_options(settings.loss, settings.loss_options)
         check_transition_given(settings.loss, options, num_classes)
 
 
-def _lacks_transition(settings: FinetuneSettings) -> bool:
+def _needs_transition_matrix(settings: FinetuneSettings) -> bool:
     return needs_transition(settings.loss) and settings.loss_options.get("transition") is None
 
 
-def part_noise_summary(part: Part, *, manifest: Path | None) -> dict[str, Any]:
+def part_noise_summary(part: DataPart, *, manifest: Path | None) -> dict[str, Any]:
     """Noise in the labels of a part, for a card.
 
     Args:
-        part: to learn from.
-        manifest: folder that the noise was read from, if it was.
+        part: examples to learn from.
+        manifest: folder that the noise was read from; `None` where it was drawn.
     """
     if part.noise is None:
         return dict(NONE)

@@ -1,4 +1,4 @@
-"""Output folders: which kind of work each holds, and a lock against a second process."""
+"""Output folders: the kind of flow that each holds, and a lock against a second process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from noiseproof.core.errors import InvalidArgument, invalid
 
-# What each kind of work leaves in its folder.
+# File in the folder of each kind of flow -> the flow.
 MARKS = {
     "run.json": "a run", "card.json": "a training", "study.json": "a study",
     "detection.json": "a search for wrong labels", "noise.json": "a noise manifest",
@@ -19,7 +19,7 @@ MARKS = {
 
 
 def check_is_apart(out: Path, data: Iterable[str | None]) -> None:
-    """Raise where `out` is in a data set: what is written there would be classes of the next run."""
+    """Refuse an output folder inside a data set, where files would become examples of the next run."""
     for name in data:
         if name is not None and Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
             raise invalid(
@@ -30,14 +30,14 @@ def check_is_apart(out: Path, data: Iterable[str | None]) -> None:
 
 @contextmanager
 def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
-    """Hold the folder against a second process.
+    """Lock a folder against a second process.
 
     Args:
         folder: made if need be.
-        mark: the file of `MARKS` that this kind of work leaves; a folder with another one is not taken.
+        mark: the file of `MARKS` of this flow; a folder with another one is refused.
 
     Raises:
-        InvalidArgument: another process is writing into it, it cannot be written to, or it is of other work.
+        InvalidArgument: another process uses it, it cannot be written to, or it holds another flow.
     """
     for other, work in MARKS.items() if mark is not None else ():
         if other != mark and (folder / other).is_file():
@@ -64,7 +64,7 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
 
 
 def only_main_process_in(folder: Path, accelerator: Any) -> AbstractContextManager[Any]:
-    """Hold the folder of a training; several processes of one training share it without a lock."""
+    """Lock the folder of a training; several processes of one training share it without a lock."""
     if accelerator.num_processes > 1:
         return nullcontext()
     return only_process_in(folder, mark="card.json")

@@ -22,7 +22,7 @@ from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import HEADS
 from noiseproof.losses.losses import needs_transition
 from noiseproof.noise.transition import read_transition
-from noiseproof.pipelines.inputs import Part
+from noiseproof.pipelines.inputs import DataPart
 from noiseproof.pipelines.stages import Stages
 
 # With `recipe: default` no head of a run takes more steps, however large the data set, and the linear probe,
@@ -32,14 +32,14 @@ MIN_STEPS = {"linear": 500}
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One head of a run.
+class HeadVariant:
+    """One head of a run: its estimator, options and seeds.
 
     Attributes:
         name: in the results, unique in the run.
         kind: name in the table of heads.
         options: constructor arguments other than the seed.
-        num_seeds: it is trained with seeds 0 .. num_seeds - 1.
+        num_seeds: seeds are 0 .. num_seeds - 1.
     """
 
     name: str
@@ -53,15 +53,12 @@ class Variant:
 
     @property
     def trains_seeds_apart(self) -> bool:
-        """Whether its seeds are trained one after the other, so that each can be kept as soon as it is done.
-
-        That is how a CPU trains MLPs (`heads.fit`).
-        """
+        """Whether each seed is a stage of its own: on a CPU, `heads.fit` trains MLPs one after the other."""
         return bool(self.build()[0].spec().architecture.hidden_layers) and not torch.cuda.is_available()
 
     @property
     def needs_two_views(self) -> bool:
-        """Whether it compares an example with an augmented view of itself.
+        """Whether it compares two augmented views of each example.
 
         Raises:
             NoiseproofError: an option has a value that is not allowed.
@@ -70,13 +67,13 @@ class Variant:
         return terms.is_cross_view and bool(terms.weight_mse)
 
     @property
-    def lacks_transition(self) -> bool:
+    def needs_transition_matrix(self) -> bool:
         """Whether its loss needs the transition matrix of the noise and none is given."""
         training = self.build()[0].spec().training
         return needs_transition(training.loss) and dict(training.loss_options)["transition"] is None
 
-    def with_transition(self, matrix: Any) -> Variant:
-        """The same head with this matrix for its loss.
+    def with_transition(self, matrix: Any) -> HeadVariant:
+        """The head with a transition matrix for its loss.
 
         Args:
             matrix: (k, k), as nested lists, so that it can be saved with the head.
@@ -85,7 +82,7 @@ class Variant:
         return replace(self, options={**self.options, "loss_options": own})
 
     def file(self, seed: int) -> str:
-        """Where the fitted head is saved, relative to the run folder, without suffix."""
+        """File of the fitted head, relative to the run folder, without suffix."""
         return f"heads/{self.name}-seed{seed}"
 
     def to_json(self) -> dict[str, Any]:
@@ -93,14 +90,14 @@ class Variant:
         return {"kind": self.kind, "options": dict(self.options)}
 
 
-def variants(config: RunConfig) -> list[Variant]:
-    """The heads a configuration names.
+def head_variants(config: RunConfig) -> list[HeadVariant]:
+    """The heads that a configuration names.
 
     Raises:
-        InvalidArgument: for unknown heads and options, all of them at once.
+        InvalidArgument: unknown heads and options, all of them at once.
     """
     mistakes: dict[str, list[str]] = {}  # what is wrong -> with which heads
-    found = []
+    built = []
     for name, options in config.heads.items():
         kind = options.get("kind", name)
         if kind not in HEADS:
@@ -112,29 +109,30 @@ def variants(config: RunConfig) -> list[Variant]:
         for error in unknown:
             mistakes.setdefault(str(error), []).append(name)
         if not unknown:
-            asked = {"min_steps": 1} if "epochs" in own else {}  # epochs asked for are kept
-            shared = _shared(config, kind, allowed) | asked
+            shared = _shared(config, kind, allowed) | ({"min_steps": 1} if "epochs" in own else {})
             try:
                 options = shared | own | _loss(config, own)
             except NoiseproofError as error:
                 mistakes.setdefault(str(error), []).append(name)
                 continue
-            variant = Variant(name, kind, options, config.seeds)
+            variant = HeadVariant(name, kind, options, config.seeds)
             for mistake in _mistakes_of(variant, config):
                 mistakes.setdefault(mistake, []).append(name)
-            found.append(variant)
+            built.append(variant)
     if mistakes:
-        raise InvalidArgument("\n".join(_told(names, what, config) for what, names in mistakes.items()))
-    return found
+        raise InvalidArgument(
+            "\n".join(_describe_mistake(mistake, names, config) for mistake, names in mistakes.items())
+        )
+    return built
 
 
-def _told(names: Sequence[str], what: str, config: RunConfig) -> str:
-    """A mistake once, however many heads have it; what all have is the run's, such as its loss."""
+def _describe_mistake(mistake: str, names: Sequence[str], config: RunConfig) -> str:
+    """One mistake of several heads; heads are not named where all have it, such as the loss of the run."""
     is_shared = len(names) > 1 and len(names) == len(config.heads)
-    return what if is_shared else f"{', '.join(f'`heads.{name}`' for name in names)}: {what}"
+    return mistake if is_shared else f"{', '.join(f'`heads.{name}`' for name in names)}: {mistake}"
 
 
-def _mistakes_of(variant: Variant, config: RunConfig) -> list[str]:
+def _mistakes_of(variant: HeadVariant, config: RunConfig) -> list[str]:
     try:
         if variant.needs_two_views and config.views < 2:
             return [f"`views` is {config.views}; this head compares views. Next: --views 2."]
@@ -144,14 +142,14 @@ def _mistakes_of(variant: Variant, config: RunConfig) -> list[str]:
 
 
 def _loss(config: RunConfig, own: Mapping[str, Any]) -> dict[str, Any]:
-    """The loss of a head that has its own options: a loss of its own keeps nothing of the run's."""
+    """Loss and loss options of a head; with a loss of its own, those of the run are ignored."""
     name, options = own.get("loss", config.loss), own.get("loss_options") or {}
     if "loss" not in own and isinstance(options, Mapping):
         options = {**config.loss_options, **options}
     if isinstance(options, Mapping) and isinstance(options.get("transition"), str):
         options = {**options, "transition": read_transition(Path(options["transition"])).tolist()}
-    said = {"loss": name, "loss_options": options}
-    return {key: value for key, value in said.items() if value not in (None, {})}
+    values = {"loss": name, "loss_options": options}
+    return {key: value for key, value in values.items() if value not in (None, {})}
 
 
 def _options_of(kind: str) -> list[str]:
@@ -159,7 +157,7 @@ def _options_of(kind: str) -> list[str]:
 
 
 def _shared(config: RunConfig, kind: str, allowed: list[str]) -> dict[str, Any]:
-    """Options that the run gives to every head that knows them."""
+    """Options of the run, for heads that have such options."""
     least, most = (MIN_STEPS.get(kind, 1), MAX_STEPS) if config.recipe == "default" else (1, None)
     shared = {"recipe": config.recipe, "min_steps": least, "max_steps": config.max_steps or most}
     return {name: value for name, value in shared.items() if name in allowed}
@@ -168,42 +166,43 @@ def _shared(config: RunConfig, kind: str, allowed: list[str]) -> dict[str, Any]:
 TRANSITION = "transition.json"
 
 
-def with_transition(
-    heads: list[Variant], stages: Stages, train: Part, *, features: Callable[[], Any], depends_on: Any
-) -> tuple[list[Variant], list[str]]:
-    """Heads that lack a transition matrix get an estimate, which is a stage of the run.
+def with_estimated_transition(
+    heads: list[HeadVariant], stages: Stages, train: DataPart, *, features: Callable[[], Any], depends_on: Any
+) -> tuple[list[HeadVariant], list[str]]:
+    """Give heads whose loss needs a transition matrix an estimate, which is a stage of the run.
 
     Args:
         heads: of the run.
         stages: of the run; the estimate is kept as `transition.json`.
-        train: what the heads learn from.
-        features: of `train`, read only where they are needed.
-        depends_on: what the features depend on.
+        train: examples to learn from.
+        features: returns those of `train`; called only if needed.
+        depends_on: key of the features.
 
     Returns:
-        The heads, and what a reader of the results has to know.
+        The heads, and notes for readers of the results.
     """
-    lacking = [head.name for head in heads if head.lacks_transition]
-    if not lacking:
+    needing = [head.name for head in heads if head.needs_transition_matrix]
+    if not needing:
         return heads, []
 
     def make(folder: Path) -> list[str]:
         with stage("Transition matrix", total=len(train.dataset), unit="label") as bar:
-            found = estimate_transition(np.asarray(features()), train.given_labels)
+            estimate = estimate_transition(np.asarray(features()), train.given_labels)
             bar.update(len(train.dataset))
-        names = [train.dataset.class_names[number] for number in found.classes]
+        class_names = [train.dataset.class_names[number] for number in estimate.classes]
         write_json(
             folder / TRANSITION,
-            found.to_json() | {"classes": names, "doubt": replace(found, classes=np.array(names)).doubt},
+            estimate.to_json()
+            | {"classes": class_names, "doubt": replace(estimate, classes=np.array(class_names)).doubt},
         )
         return [TRANSITION]
 
     stages.once("transition", depends_on=[depends_on, train.given_labels, DEFAULT_METHOD], make=make)
-    found = json.loads(stages.path(TRANSITION).read_text())
+    estimate = json.loads(stages.path(TRANSITION).read_text())
     note = (
-        f"The loss of {', '.join(lacking)} uses a transition matrix that was estimated from the training "
-        f"features ({found['method']}; share of wrong labels {found['rate']:.3f}): {TRANSITION}."
+        f"The loss of {', '.join(needing)} uses a transition matrix that was estimated from the training "
+        f"features ({estimate['method']}; share of wrong labels {estimate['rate']:.3f}): {TRANSITION}."
     )
-    notes = [each for each in (note, found.get("doubt")) if each]
-    matrix = found["matrix"]
-    return [head.with_transition(matrix) if head.lacks_transition else head for head in heads], notes
+    notes = [each for each in (note, estimate.get("doubt")) if each]
+    matrix = estimate["matrix"]
+    return [head.with_transition(matrix) if head.needs_transition_matrix else head for head in heads], notes

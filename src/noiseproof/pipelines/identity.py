@@ -1,4 +1,4 @@
-"""What makes a training the same one again, and what its weights say of how they were made."""
+"""Identity of a training, by which it is resumed, and the header of its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from noiseproof.backbones.weights import WeightsHeader
 from noiseproof.core.files import hash_file
 from noiseproof.core.records import Dataset
 
-# Where a training stops and how it is read change nothing of what it learns.
+# These settings do not change the weights.
 _WITHOUT_EFFECT = {"checkpoint_steps", "workers"}
 
 

@@ -27,8 +27,8 @@ Role = Literal["train", "test", "ood"]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """One data set of a run.
+class DataPart:
+    """One data set of a run, with its role.
 
     Attributes:
         role: what it is for.
@@ -53,12 +53,12 @@ class Part:
 
     @property
     def domain(self) -> str:
-        """Out of the training set's domain ("ood") or in it ("id"), as results name it."""
+        """Domain in results: "ood" outside that of the training set, else "id"."""
         return "ood" if self.role == "ood" else "id"
 
     @property
     def given_labels(self) -> np.ndarray:
-        """Class ids, may be wrong."""
+        """Class ids, which may be wrong."""
         return self.dataset.given_labels
 
     @property
@@ -98,23 +98,40 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """All data of a run.
+class DataParts:
+    """Training and evaluation data of a run.
 
     Attributes:
-        train: what heads learn from.
+        train: examples to learn from.
         tests: the in-domain test set first, then those of other domains.
-        views: the examples of `train`, augmented in two ways, in the same order; none unless asked for.
+        views: the examples of `train` in two augmented views, in the same order; empty with `views=1`.
     """
 
-    train: Part
-    tests: tuple[Part, ...]
+    train: DataPart
+    tests: tuple[DataPart, ...]
     views: tuple[Dataset, ...]
 
     @property
-    def all(self) -> tuple[Part, ...]:
+    def all(self) -> tuple[DataPart, ...]:
         """The training part, then the others."""
         return (self.train, *self.tests)
+
+    @property
+    def test_key(self) -> list[list[Any]]:
+        """Everything that results on the evaluation sets depend on, for the key of a stage."""
+        return [[part.name, part.dataset.fingerprint, part.best_labels] for part in self.tests]
+
+    def check_images(self) -> None:
+        """Refuse data of another kind, since an encoder is trained on images.
+
+        Raises:
+            BadData: a part holds features or texts.
+        """
+        for part in self.all:
+            if part.dataset.kind != "image":
+                raise BadData(
+                    f"{part.name!r} holds {part.dataset.kind}; allowed: images. Next: name another set."
+                )
 
     @property
     def to_extract(self) -> list[Dataset]:
@@ -123,35 +140,35 @@ class Parts:
         return list({dataset.fingerprint: dataset for dataset in wholes}.values())
 
 
-def open_parts(config: EvaluationConfig, *, views: int = 1) -> Parts:
-    """Open, split, corrupt and shift what the configuration names; nothing is encoded yet.
+def open_parts(config: EvaluationConfig, *, views: int = 1) -> DataParts:
+    """Open, split, corrupt and shift the data that a configuration names, without encoding it.
 
     Args:
-        config: which data, noise and evaluation sets.
-        views: with 2, the training examples in two augmented views as well.
+        config: of data, noise and evaluation sets.
+        views: with 2, also two augmented views of the training examples.
     """
     whole = open_one(config, config.train, **label_columns(config))
     check_trainable(whole)
     if config.test is None:
         train, test = _split(whole, config)
     else:
-        train = Part("train", whole, whole)
+        train = DataPart("train", whole, whole)
         test = _evaluation_set(config, config.test, "test", whole.class_names)
     augmented_views = views_of(train.dataset, views, seed=config.seed)
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
     tests += [_evaluation_set(config, name, "ood", whole.class_names) for name in config.ood]
     _check_same_width(train, tests)
-    first, *others = _named([corrupted(train, config), *tests])
-    return Parts(first, tuple(others), augmented_views)
+    first, *others = _named([corrupt_part(train, config), *tests])
+    return DataParts(first, tuple(others), augmented_views)
 
 
 def views_of(dataset: Dataset, views: int, *, seed: int) -> tuple[Dataset, ...]:
-    """The examples in two augmented views; nothing for one view, which is the images as they are."""
+    """Two augmented views of a data set; none with `views=1`, which are the images as they are."""
     return tuple(augmented(dataset, view=number, seed=seed) for number in range(views if views > 1 else 0))
 
 
 def label_columns(config: DataConfig) -> dict[str, str | None]:
-    """Columns of the given and of the true labels; noise "real" names the given ones itself."""
+    """Columns of the given and of the true labels; noise real:COLUMN has the column of the given ones."""
     noise = config.noise if isinstance(config, NoisyDataConfig | CorruptConfig) else None
     if noise is None or noise.kind != "real":
         return {"label": config.label, "clean_label": config.clean_label}
@@ -161,36 +178,40 @@ def label_columns(config: DataConfig) -> dict[str, str | None]:
     return {"label": noise.column, "clean_label": truth}
 
 
-def notes(config: DataConfig, parts: Parts) -> list[str]:
-    """What a reader of the results has to know about the data."""
-    said = []
+def notes(config: DataConfig, parts: DataParts) -> list[str]:
+    """Notes on the data for readers of the results."""
+    lines = []
     unknown = [part.name for part in parts.tests if not part.has_true_labels]
     sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
     if parts.train.noise is not None and unknown:
-        said.append(
+        lines.append(
             "Labels as your data has them count as right: of what heads learn from those before noise was "
             f"put in, of {sets} those that accuracy is against. Whether they are right is not known."
         )
     elif parts.train.noise is not None:
-        said.append("Labels as they were before noise was put in count as right.")
+        lines.append("Labels as they were before noise was put in count as right.")
     elif unknown:
-        said.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
+        lines.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
     for part in parts.tests:
         if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
-            said.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
+            lines.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
     for earlier, part in itertools.combinations(parts.tests, 2):
         if earlier.rows is None and part.dataset.fingerprint == earlier.dataset.fingerprint:
-            said.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
+            lines.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
     if config.limit is not None:
-        said.append(f"At most {config.limit} random examples of each data set were used.")
+        lines.append(f"At most {config.limit} random examples of each data set were used.")
     for dataset in parts.to_extract:
         if dataset.num_skipped:
-            said.append(f"{dataset.num_skipped} unreadable examples of {dataset.name} were left out.")
-    return said
+            lines.append(f"{dataset.num_skipped} unreadable examples of {dataset.name} were left out.")
+    return lines
 
 
 def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> LabelledDataset:
-    """One data set as the configuration says, with labels and examples that can be encoded."""
+    """Open a data set whose examples can be encoded, with labels, as the configuration names it.
+
+    Raises:
+        BadData: it holds texts.
+    """
     dataset = open_labelled(config, name, label=label, clean_label=clean_label)
     if dataset.kind == "text":
         raise BadData(
@@ -203,36 +224,30 @@ def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: s
 def open_labelled(
     config: DataConfig, name: str, *, label: str | None, clean_label: str | None
 ) -> LabelledDataset:
-    """One data set as the configuration says, with labels."""
+    """Open a data set with labels, as the configuration names it."""
     return open_dataset(
-        name,
-        label=label,
-        image=config.image,
-        text=config.text,
-        clean_label=clean_label,
-        limit=config.limit,
-        seed=config.seed,
-        on_error=config.on_error,
-    )
+        name, label=label, image=config.image, text=config.text, clean_label=clean_label,
+        limit=config.limit, seed=config.seed, on_error=config.on_error,
+    )  # fmt: skip
 
 
-def _split(whole: LabelledDataset, config: EvaluationConfig) -> tuple[Part, Part]:
+def _split(whole: LabelledDataset, config: EvaluationConfig) -> tuple[DataPart, DataPart]:
     train_rows, test_rows = stratified_split(
-        whole.given_labels,
-        test_fraction=config.test_fraction,
-        seed=config.seed,
+        whole.given_labels, test_fraction=config.test_fraction, seed=config.seed,
         class_names=whole.class_names,
-    )
+    )  # fmt: skip
     train = subset(whole, train_rows)
     test = subset(whole, test_rows, name=f"{short_name(whole.name)} (held out)")
     is_known = whole.clean_labels is not None
     return (
-        Part("train", train, whole, train_rows),
-        Part("test", test, whole, test_rows, has_true_labels=is_known),
+        DataPart("train", train, whole, train_rows),
+        DataPart("test", test, whole, test_rows, has_true_labels=is_known),
     )
 
 
-def _evaluation_set(config: EvaluationConfig, name: str, role: Role, class_names: tuple[str, ...]) -> Part:
+def _evaluation_set(
+    config: EvaluationConfig, name: str, role: Role, class_names: tuple[str, ...]
+) -> DataPart:
     # A label column named for it wins; the true labels of the training set are that of a test set.
     label = config.test_label or config.clean_label or config.label
     label = None if label == "auto" else label
@@ -247,29 +262,29 @@ def _evaluation_set(config: EvaluationConfig, name: str, role: Role, class_names
         ) from error
     dataset = align_labels(opened, class_names)
     is_true = label is not None and label == config.clean_label
-    return Part(role, dataset, dataset, has_true_labels=is_true)
+    return DataPart(role, dataset, dataset, has_true_labels=is_true)
 
 
-def _check_same_width(train: Part, tests: Sequence[Part]) -> None:
-    """Features that are given have to be of one encoder, which nobody else can check."""
+def _check_same_width(train: DataPart, tests: Sequence[DataPart]) -> None:
+    """Refuse feature files of different encoders, as far as their widths show it."""
     for part in tests:
         if train.dataset.kind == part.dataset.kind == "features":
-            ours, theirs = (len(each.dataset.examples[0]) for each in (train, part))
-            if ours != theirs:
+            expected, width = (len(each.dataset.examples[0]) for each in (train, part))
+            if width != expected:
                 raise BadData(
-                    f"{part.name!r} has features of width {theirs}, the training set {train.name!r} of width "
-                    f"{ours}; allowed: one width. Next: make both with the same encoder and layer."
+                    f"{part.name!r} has features of width {width}, the training set {train.name!r} of width "
+                    f"{expected}; allowed: one width. Next: make both with the same encoder and layer."
                 )
 
 
-def _shifted(test: Part, kind: str, config: EvaluationConfig) -> Part:
+def _shifted(test: DataPart, kind: str, config: EvaluationConfig) -> DataPart:
     dataset = shifted(test.dataset, kind, seed=config.seed)
     dataset = dataclasses.replace(dataset, name=f"{short_name(config.test or config.train)} + {kind}")
-    return Part("ood", dataset, dataset, has_true_labels=test.has_true_labels)
+    return DataPart("ood", dataset, dataset, has_true_labels=test.has_true_labels)
 
 
-def corrupted(train: Part, config: NoisyDataConfig) -> Part:
-    """The same examples with the noise that the configuration injects."""
+def corrupt_part(train: DataPart, config: NoisyDataConfig) -> DataPart:
+    """The training part with the noise of the configuration in its labels."""
     if config.noise_manifest is not None:
         is_whole = config.limit is None and train.whole.num_skipped == 0
         made = labels_of_manifest(
@@ -284,15 +299,15 @@ def corrupted(train: Part, config: NoisyDataConfig) -> Part:
     return dataclasses.replace(train, dataset=dataset, noise=noise)
 
 
-def _named(parts: list[Part]) -> list[Part]:
-    """With names that fit a table: paths without their folders, where that tells the sets apart."""
+def _named(parts: list[DataPart]) -> list[DataPart]:
+    """Give each part a unique name that fits a table: its path without folders where that is unique."""
     short = [short_name(part.name) for part in parts]
     names = short if len(set(short)) == len(short) else [part.name for part in parts]
     seen: set[str] = set()
     named = []
     for part, name in zip(parts, names, strict=True):
         unique, count = name, 1
-        while unique in seen:  # the same data set may be named twice, a row of the results not
+        while unique in seen:  # a data set may be named twice; rows of the results need unique names
             count += 1
             unique = f"{name} #{count}"
         seen.add(unique)

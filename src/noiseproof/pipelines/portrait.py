@@ -125,12 +125,12 @@ def draw(
     written = [out / "spectrum.svg"]
     write_bytes(written[0], spectrum_figure([SetSpectra(name, "test", raw, centred)]).encode())
     with stage("Feature maps", total=1, unit="map") as bar:
-        found = feature_map(stored.features, max_points=max_points, seed=seed)
+        points = feature_map(stored.features, max_points=max_points, seed=seed)
         bar.update()
     of_points = [None, None] if labels is None else [labels.given, labels.clean]
-    given, clean = (None if each is None else each[found.rows] for each in of_points)
+    given, clean = (None if each is None else each[points.rows] for each in of_points)
     names = () if labels is None else labels.class_names
-    figure = feature_map_figure(found, given, clean, class_names=names)
+    figure = feature_map_figure(points, given, clean, class_names=names)
     written += _save(
         figure, out, "feature-map", "Examples in the plane, by principal components and by t-SNE"
     )
@@ -175,9 +175,9 @@ def head_curvature(path: Path, stored: StoredFeatures, labels: KnownLabels, *, s
     if head.classes_.dtype.kind not in "iu":  # trained on names
         given = np.array(labels.class_names)[given]
     with stage(f"Curvature of {path.stem}", total=1, unit="head") as bar:
-        found = fitted_curvature(head, stored.features.blocks(_BATCH_ROWS), given, seed=seed)
+        result = fitted_curvature(head, stored.features.blocks(_BATCH_ROWS), given, seed=seed)
         bar.update()
-    return found
+    return result
 
 
 def fitted_curvature(

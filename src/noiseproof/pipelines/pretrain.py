@@ -1,7 +1,7 @@
-"""The whole of a pre-training: data -> noise -> network -> training -> evaluation -> card.
+"""The flow of `noiseproof pretrain`: data -> noise -> network -> training -> evaluation -> card.
 
-`pretrain` below is that sentence. Like `pipeline.run` it is done once: a second start of the same goes on
-where the first stopped, and does nothing where it had finished.
+Training and evaluation are stages: a second start with the same configuration resumes where the first one
+stopped.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pretrain.class_captions import class_captions, classifier_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
-from noiseproof.pretrain.noisy_targets import (
-    Targets,
-    noisy_captions,
-    noisy_labels,
-)
+from noiseproof.pretrain.noisy_targets import Targets, noisy_captions, noisy_labels
 from noiseproof.pretrain.pretrain_settings import PretrainSettings
 from noiseproof.pretrain.simclr import simclr_task
 from noiseproof.pretrain.supervised import supervised_task
@@ -62,11 +58,10 @@ _ROWS = 500  # images per call when nothing is learned
 
 
 @dataclass(eq=False)
-class _Job:
-    """What the steps of one pre-training share."""
+class _PretrainState:
+    """Configuration, data and targets of one pre-training, shared by its steps."""
 
     config: PretrainConfig
-    settings: PretrainSettings
     quiet: bool
     accelerator: Any
     data: LabelledDataset
@@ -75,10 +70,17 @@ class _Job:
     identity: dict[str, Any]
 
     @cached_property
+    def settings(self) -> PretrainSettings:
+        """How the network is trained."""
+        return self.config.settings
+
+    @cached_property
     def task(self) -> Task:
-        """The network with fresh weights, its loss and how its images are read."""
+        """The network with fresh weights, its loss and the preparation of its images."""
         share = Share(self.accelerator.process_index, self.accelerator.num_processes)
-        return _task(self.settings, self.data, self.test, self.targets.given, share, seed=self.config.seed)
+        return _build_task(
+            self.settings, self.data, self.test, self.targets.given, share, seed=self.config.seed
+        )
 
 
 def pretrain(
@@ -87,70 +89,71 @@ def pretrain(
     """Train an encoder on data with known noise.
 
     Args:
-        config: which data and how.
+        config: of data and training.
         command: how the user started it, for the card.
         quiet: no progress bars.
 
     Returns:
-        The card, as `card.json` has it; nothing in processes that only helped.
+        The contents of `card.json`; empty in processes that only helped.
 
     Raises:
-        CheckpointMismatch: `out` has another training.
+        CheckpointMismatch: `out` holds another training.
         BadData: data or manifest cannot be used.
     """
     check_is_apart(config.out, (config.train, config.test))
     accelerator = accelerator_for(config.precision)
     with only_main_process_in(config.out, accelerator):
-        job = _opened(config, accelerator, quiet=quiet)
+        state = _prepare(config, accelerator, quiet=quiet)
         stages = Stages(config.out, made_with=made_with(command), is_writer=accelerator.is_main_process)
-        stages.check_free((WEIGHTS, FACTS, RESULTS, LOG, TRAINING_CARD))
+        stages.check_free((WEIGHTS, FACTS, RESULTS, LOG), cards=[TRAINING_CARD])
         key = stages.once(
-            TRAINING, depends_on=job.identity, make=lambda folder: _train(job, folder), if_changed="refuse"
-        )
+            TRAINING, depends_on=state.identity, make=lambda folder: _train(state, folder),
+            if_changed="refuse",
+        )  # fmt: skip
         if not accelerator.is_main_process:
             return {}
-        tests = [job.test.fingerprint, job.test.best_labels, job.test.class_names]
-        stages.once(EVALUATION, depends_on=[key, tests], make=lambda folder: _evaluate(job, stages, folder))
+        tests = [state.test.fingerprint, state.test.best_labels, state.test.class_names]
+        stages.once(EVALUATION, depends_on=[key, tests], make=lambda folder: _evaluate(state, stages, folder))
         publish(stages, cards=[TRAINING_CARD])
-        card = _card(job, stages)
+        card = _card(state, stages)
         write_json(config.out / TRAINING_CARD, card)
         return card
 
 
-def _opened(config: PretrainConfig, accelerator: Any, *, quiet: bool) -> _Job:
+def _prepare(config: PretrainConfig, accelerator: Any, *, quiet: bool) -> _PretrainState:
     columns = label_columns(config) if config.caption is None else {"label": config.caption}
     data, test = _open(config, config.train, **columns), _open(config, config.test, label=config.label)
     targets = _targets(config, data, quiet=quiet)
-    this = identity(
+    made_from = identity(
         config.settings, seed=config.seed, noise=targets.noise, data=data, targets=targets.given,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
-    return _Job(config, config.settings, quiet, accelerator, data, test, targets, this)
+    return _PretrainState(config, quiet, accelerator, data, test, targets, made_from)
 
 
-def _train(job: _Job, folder: Path) -> list[str]:
+def _train(state: _PretrainState, folder: Path) -> list[str]:
     """Train the network and write its weights."""
-    task, settings = job.task, job.settings
+    task, settings = state.task, state.settings
     optimizer = make_optimizer(
         task.model, settings.optimizer, learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay, momentum=settings.momentum,
     )  # fmt: skip
-    batches = _batches(job, task)
+    batches = _batches(state, task)
     train(
         task.model, batches, task.loss, optimizer,
-        schedule=_schedule(settings, batches.order, seed=job.config.seed),
-        accelerator=job.accelerator, folder=folder, identity=job.identity, quiet=job.quiet,
+        schedule=_schedule(settings, batches.order, seed=state.config.seed),
+        accelerator=state.accelerator, folder=folder, identity=state.identity, quiet=state.quiet,
     )  # fmt: skip
-    if not job.accelerator.is_main_process:
+    if not state.accelerator.is_main_process:
         return []
-    noise_files = job.targets.keep(job.data, folder)
+    noise_files = state.targets.keep(state.data, folder)
     last = logged(folder / LOG)[-1:] or [dict.fromkeys(("step", "loss", "wall_s"))]  # it may be lost
     facts = {
         "objective": settings.objective,
         "model": settings.model,
         "architecture": task.architecture,
         "prefix": task.prefix,
-        "noise": dict(job.targets.noise),
+        "noise": dict(state.targets.noise),
         "preprocessing": _preprocessing(task, settings),
         "facts": dict(task.facts),
         "weights_hash": hash_weights(task.weights),
@@ -163,22 +166,22 @@ def _train(job: _Job, folder: Path) -> list[str]:
     return [WEIGHTS, FACTS, LOG, *noise_files]
 
 
-def _card(job: _Job, stages: Stages) -> dict[str, Any]:
-    facts, found = (json.loads((job.config.out / name).read_text()) for name in (FACTS, RESULTS))
+def _card(state: _PretrainState, stages: Stages) -> dict[str, Any]:
+    facts, results = (json.loads((state.config.out / name).read_text()) for name in (FACTS, RESULTS))
     logged_s = facts.pop("wall_s")
     return make_card(
         "pretrain",
-        config=job.config,
+        config=state.config,
         made_with=stages.made_with[TRAINING],
         # The log counts the time before an interruption, too.
         wall_s=stages.wall_s | ({} if logged_s is None else {TRAINING: logged_s}),
         notes=differences(stages.made_with, TRAINING),
-        seed=job.config.seed,
-        train=data_section(job.data),
-        test=data_section(job.test),
+        seed=state.config.seed,
+        train=data_section(state.data),
+        test=data_section(state.test),
         **facts,
-        **found,
-        identity=job.identity,
+        **results,
+        identity=state.identity,
     )
 
 
@@ -208,22 +211,22 @@ def _targets(config: PretrainConfig, data: LabelledDataset, *, quiet: bool) -> T
     if config.objective == "supervised":
         return noisy_labels(data, config.noise, **source)
     if config.captions == "classifier":
-        return _seen_by_classifier(config, data, quiet=quiet)
+        return _classifier_targets(config, data, quiet=quiet)
     if config.objective == "image-text":
         labels, names = data.best_labels, data.class_names
         if config.caption is not None:
             return noisy_captions(data, np.array(names, dtype=object)[labels], config.noise, **source)
-        made = class_captions(labels, names, seed=config.seed)
-        found = noisy_captions(data, made, config.noise, **source, has_own=False)
-        wrong = (
-            {"wrong_class_rate": wrong_class_rate(found.given, labels, names)} if found.noise["kind"] else {}
-        )
-        return replace(found, noise=found.noise | wrong)
+        captions = class_captions(labels, names, seed=config.seed)
+        noisy = noisy_captions(data, captions, config.noise, **source, has_own=False)
+        if not noisy.noise["kind"]:
+            return noisy
+        rate = wrong_class_rate(noisy.given, labels, names)
+        return replace(noisy, noise=noisy.noise | {"wrong_class_rate": rate})
     return Targets(np.empty(0), NONE)
 
 
-def _seen_by_classifier(config: PretrainConfig, data: Dataset, *, quiet: bool) -> Targets:
-    """Captions from the classifier of the locked image tower; noise of captions has no meaning here."""
+def _classifier_targets(config: PretrainConfig, data: Dataset, *, quiet: bool) -> Targets:
+    """Captions from the ImageNet classifier of the locked image tower, to which no noise is added."""
     if config.noise or config.noise_manifest or config.caption:
         raise invalid("captions", "classifier", "'given' with noise, or with a column of captions")
     weight, bias = imagenet_classifier()
@@ -235,12 +238,12 @@ def _seen_by_classifier(config: PretrainConfig, data: Dataset, *, quiet: bool) -
 
 
 def _features(config: PretrainConfig, dataset: Dataset, *, quiet: bool) -> ShardedMatrix:
-    """Features of a locked image tower; computed once and kept."""
+    """Features by the locked image tower, from the store."""
     backbone = open_backbone(locked_image_tower(config))
     return extract(dataset, backbone, store=config.cache, quiet=quiet).features
 
 
-def _task(
+def _build_task(
     settings: PretrainSettings, data: Dataset, test: Dataset, given: np.ndarray, share: Share, *, seed: int
 ) -> Task:
     if settings.objective == "image-text":
@@ -258,55 +261,54 @@ def _task(
     return simclr_task(settings, seed=seed)
 
 
-def _batches(job: _Job, task: Task) -> AbstractBatches:
-    settings, data = job.settings, job.data
-    order = Order(len(data), settings.batch_size, job.config.seed, settings.repeats)
+def _batches(state: _PretrainState, task: Task) -> AbstractBatches:
+    settings, data = state.settings, state.data
+    order = Order(len(data), settings.batch_size, state.config.seed, settings.repeats)
     if settings.reading == "features":
-        return MatrixBatches(_features(job.config, data, quiet=job.quiet), order, task.columns)
+        return MatrixBatches(_features(state.config, data, quiet=state.quiet), order, task.columns)
     if settings.reading == "stream":
         return StreamBatches(
             data, order, settings.transform(), task.normalise, task.columns, task.views, task.recolour
         )
-    pixels = decode_all(data, settings.image_size, quiet=job.quiet)
+    pixels = decode_all(data, settings.image_size, quiet=state.quiet)
     return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
 
 
 def _schedule(settings: PretrainSettings, order: AbstractOrder, *, seed: int) -> TrainingSchedule:
     return TrainingSchedule(
         num_steps=settings.epochs * order.steps_per_epoch,
-        warmup_steps=round(settings.warmup_epochs * order.steps_per_epoch),
-        precision=settings.precision,
-        accumulation=settings.accumulation,
-        max_grad_norm=settings.max_grad_norm,
-        seed=seed,
+        warmup_steps=round(settings.warmup_epochs * order.steps_per_epoch), precision=settings.precision,
+        accumulation=settings.accumulation, max_grad_norm=settings.max_grad_norm, seed=seed,
         checkpoint_steps=settings.checkpoint_steps,
-    )
+    )  # fmt: skip
 
 
-def _evaluate(job: _Job, stages: Stages, folder: Path) -> list[str]:
-    """Accuracy on clean test labels, and the spectrum of the test images, of the weights on disk."""
-    task, weights = job.task, stages.path(WEIGHTS)
+def _evaluate(state: _PretrainState, stages: Stages, folder: Path) -> list[str]:
+    """Test accuracy of the weights on disk, and the spectrum of their features."""
+    task, weights = state.task, stages.path(WEIGHTS)
     load_exactly(task.weights, read_checkpoint(weights), source=str(weights))
-    images = _reader(job, task, job.test)
+    images = _reader(state, task, state.test)
     features = outputs(task.weights, task.features, images())
     if task.predict is not None:
-        predicted = task.predict(images(), job.test.class_names)
+        predicted = task.predict(images(), state.test.class_names)
     else:
-        probe = LinearProbe(seed=job.config.seed)
-        probe.fit(outputs(task.weights, task.features, _reader(job, task, job.data)()), job.data.best_labels)
+        probe = LinearProbe(seed=state.config.seed)
+        probe.fit(
+            outputs(task.weights, task.features, _reader(state, task, state.data)()), state.data.best_labels
+        )
         predicted = probe.predict(features)
-    results = {task.metric: float((predicted == job.test.best_labels).mean())}
+    results = {task.metric: float((predicted == state.test.best_labels).mean())}
     write_json(folder / RESULTS, {"results": results, "spectrum": spectrum(features).to_json()})
     return [RESULTS]
 
 
-def _reader(job: _Job, task: Task, dataset: Dataset) -> Callable[[], Images]:
-    """All images in order, in blocks, as often as needed; small ones are decoded only once."""
-    if job.settings.reading == "stream":
-        return lambda: stream_images(dataset, job.settings.transform(), task.normalise)
+def _reader(state: _PretrainState, task: Task, dataset: Dataset) -> Callable[[], Images]:
+    """Start passes over all images, in order, in blocks; images in memory are decoded once."""
+    if state.settings.reading == "stream":
+        return lambda: stream_images(dataset, state.settings.transform(), task.normalise)
     starts = range(0, len(dataset), _ROWS)
-    if job.settings.reading == "features":
-        rows = _features(job.config, dataset, quiet=job.quiet)
+    if state.settings.reading == "features":
+        rows = _features(state.config, dataset, quiet=state.quiet)
         return lambda: (torch.from_numpy(np.array(rows[begin : begin + _ROWS])) for begin in starts)
-    pixels = decode_all(dataset, job.settings.image_size, quiet=job.quiet)
+    pixels = decode_all(dataset, state.settings.image_size, quiet=state.quiet)
     return lambda: (task.normalise(pixels[begin : begin + _ROWS]) for begin in starts)

@@ -1,4 +1,4 @@
-"""What results were made with: command, versions and hardware."""
+"""Provenance of results: command, versions and hardware."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from noiseproof.core.version import __version__
 
 
 def made_with(command: str) -> dict[str, Any]:
-    """What a stage that is done now is made with."""
+    """Command, time, versions and hardware of a stage that is done now."""
     return {
         "command": command,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -27,7 +27,7 @@ def made_with(command: str) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Package -> version, for noiseproof, its dependencies and those of its extras that are installed."""
-    found = {"noiseproof": __version__}
+    installed = {"noiseproof": __version__}
     try:
         requirements = metadata.requires("noiseproof") or []
     except metadata.PackageNotFoundError:  # from a source tree
@@ -35,10 +35,10 @@ def versions() -> dict[str, str]:
     for requirement in requirements:
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return dict(sorted(found.items()))
+    return dict(sorted(installed.items()))
 
 
 def hardware() -> dict[str, Any]:
@@ -60,7 +60,7 @@ def differences(made_with: Mapping[str, Mapping[str, Any]], reference: str) -> l
         made_with: stage -> `versions` and `hardware` it was made with.
         reference: the stage whose values the card has.
     """
-    said = []
+    lines = []
     for stage, made in made_with.items():
         others = [
             f"{name} {value}"
@@ -69,8 +69,8 @@ def differences(made_with: Mapping[str, Mapping[str, Any]], reference: str) -> l
             if value != made_with[reference][part].get(name)
         ]
         if others:
-            said.append(f"The stage '{stage}' was done by an earlier start, with {', '.join(others)}.")
-    return said
+            lines.append(f"The stage '{stage}' was done by an earlier start, with {', '.join(others)}.")
+    return lines
 
 
 def _cpu_name() -> str:

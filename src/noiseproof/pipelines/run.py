@@ -1,7 +1,7 @@
-"""The whole flow: data -> features -> spectrum, suspect labels, heads -> evaluation -> report.
+"""The flow of `noiseproof run`: data -> features -> spectrum, suspect labels, heads -> evaluation -> report.
 
-`run` below is that sentence. Every step leaves files and is done once: a second start skips what is
-finished, goes on with the rest and ends with the same results. The run folder changes when all are done.
+Every step is a stage that leaves files: a second start skips finished stages and ends with the same results.
+The run folder changes only when all stages are done.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from noiseproof.heads.estimators import load_head
 from noiseproof.heads.files import SUFFIXES
 from noiseproof.heads.fit import num_steps
 from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.encoding import backbone_of, encoded
+from noiseproof.pipelines.encoding import encode, open_config_backbone
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.heads import Variant, variants, with_transition
-from noiseproof.pipelines.inputs import Part, Parts, notes, open_parts, short_name
+from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
+from noiseproof.pipelines.inputs import DataPart, DataParts, notes, open_parts, short_name
 from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.page import write_report
@@ -48,7 +48,7 @@ EVALUATE = "evaluate"
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left behind.
+    """Results of a finished run.
 
     Attributes:
         folder: the run folder.
@@ -64,8 +64,8 @@ class RunResult:
 
 
 @dataclass(eq=False)
-class _Run:
-    """What the steps of one run share."""
+class _RunState:
+    """Configuration, stages and features of one run, shared by its steps."""
 
     config: RunConfig
     stages: Stages
@@ -78,44 +78,44 @@ class _Run:
 def run(
     config: RunConfig, *, command: str = "noiseproof.run(...)", say: Callable[[str], None] = lambda line: None
 ) -> RunResult:
-    """From data and a frozen encoder to a report.
+    """Train heads on features of a frozen encoder, evaluate them, find suspect labels, and write a report.
 
     Args:
-        config: what to do, from `noiseproof.config.run.load_config`.
+        config: of data, encoder and heads.
         command: how the user started it, for the card.
-        say: receives a line where there is something to tell.
+        say: receives lines about changes in the folder.
 
     Raises:
-        NoiseproofError: of the data, the encoder, an option; what was on disk stays.
+        NoiseproofError: data, encoder or an option cannot be used; earlier results stay on disk.
     """
     check_is_apart(config.out, (config.train, config.test, *config.ood))
     with only_process_in(config.out, mark=CARD):
-        this = _Run(config, Stages(config.out, made_with=made_with(command)), say)
-        heads = variants(config)  # a misspelt option is found before any work
+        state = _RunState(config, Stages(config.out, made_with=made_with(command)), say)
+        heads = head_variants(config)  # a misspelt option is found before any work
         parts = open_parts(config, views=config.views)
-        backbone = backbone_of(config, parts.train.whole)
+        backbone = open_config_backbone(config, parts.train.whole)
         for dataset in parts.to_extract:
-            _extract(this, dataset, backbone)
-        _diagnose(this, parts)
-        _detect(this, parts.train)
-        heads, this.notes = with_transition(
-            heads, this.stages, parts.train, features=lambda: _features(this, parts.train),
-            depends_on=_key_of(this, parts.train),
+            _extract(state, dataset, backbone)
+        _diagnose(state, parts)
+        _detect(state, parts.train)
+        heads, state.notes = with_estimated_transition(
+            heads, state.stages, parts.train, features=lambda: _features(state, parts.train),
+            depends_on=_features_key(state, parts.train),
         )  # fmt: skip
-        fitted = [_fit(this, head, parts) for head in heads]
-        _evaluate(this, heads, fitted, parts.tests)
-        publish(this.stages, cards=(CARD, PAGE), say=say)
-        contents = _write_card(this, parts, backbone)
+        fitted = [_fit(state, head, parts) for head in heads]
+        _evaluate(state, heads, fitted, parts.tests)
+        publish(state.stages, cards=(CARD, PAGE), say=say)
+        contents = _write_card(state, parts, backbone)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
 
 
-def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
+def _extract(state: _RunState, dataset: Dataset, backbone: AbstractBackbone) -> None:
     begin = time.perf_counter()
-    stored = encoded(this.config, dataset, backbone, this.config.cache)
-    this.num_encoded += stored.num_encoded
-    this.stored[dataset.fingerprint] = stored
-    this.stages.once(
+    stored = encode(state.config, dataset, backbone, state.config.cache)
+    state.num_encoded += stored.num_encoded
+    state.stored[dataset.fingerprint] = stored
+    state.stages.once(
         f"extract-{dataset.fingerprint[:16]}",
         title=f"extract {short_name(dataset.name)}",
         depends_on=stored.manifest.key,
@@ -124,67 +124,67 @@ def _extract(this: _Run, dataset: Dataset, backbone: AbstractBackbone) -> None:
     )
 
 
-def _features(this: _Run, part: Part) -> ShardedMatrix:
-    """Of the examples of a part, still on disk."""
-    features = this.stored[part.whole.fingerprint].features
+def _features(state: _RunState, part: DataPart) -> ShardedMatrix:
+    """Features of the examples of a part, still on disk."""
+    features = state.stored[part.whole.fingerprint].features
     return features if part.rows is None else features.rows(part.rows)
 
 
-def _key_of(this: _Run, part: Part) -> list[Any]:
-    """What results on the features of a part depend on."""
-    key = this.stored[part.whole.fingerprint].manifest.key
+def _features_key(state: _RunState, part: DataPart) -> list[Any]:
+    """Everything that results on the features of a part depend on."""
+    key = state.stored[part.whole.fingerprint].manifest.key
     return [key, part.rows, part.dataset.class_names]
 
 
-def _diagnose(this: _Run, parts: Parts) -> None:
+def _diagnose(state: _RunState, parts: DataParts) -> None:
     def make(folder: Path) -> list[str]:
         entries = []
         with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
             for part in parts.all:
-                raw, centred = spectra(_features(this, part))
+                raw, centred = spectra(_features(state, part))
                 entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
                 bar.update()
         write_json(folder / SPECTRUM, entries)
         return [SPECTRUM]
 
-    depends_on = [[part.name, part.role, _key_of(this, part)] for part in parts.all]
-    this.stages.once("spectrum", depends_on=depends_on, make=make)
+    depends_on = [[part.name, part.role, _features_key(state, part)] for part in parts.all]
+    state.stages.once("spectrum", depends_on=depends_on, make=make)
 
 
-def _detect(this: _Run, train: Part) -> None:
-    """Every label the user gave is checked, also where heads are tested: leave-one-out needs no split."""
-    dataset, stored = train.with_held_out, this.stored[train.whole.fingerprint]
+def _detect(state: _RunState, train: DataPart) -> None:
+    """Find suspect labels in training and test split alike: leave-one-out needs no split."""
+    dataset, stored = train.with_held_out, state.stored[train.whole.fingerprint]
 
     def make(folder: Path) -> list[str]:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = find_label_issues(
                 stored.features, dataset.given_labels, ids=dataset.ids,
-                class_names=dataset.class_names, seed=this.config.seed,
+                class_names=dataset.class_names, seed=state.config.seed,
             )  # fmt: skip
             bar.update(len(dataset))
         written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    depends_on = [stored.manifest.key, labels, this.config.seed]
-    this.stages.once("label issues", depends_on=depends_on, make=make)
+    depends_on = [stored.manifest.key, labels, state.config.seed]
+    state.stages.once("label issues", depends_on=depends_on, make=make)
 
 
-def _fit(this: _Run, head: Variant, parts: Parts) -> list[str]:
-    """Train one head with all its seeds; the keys of the results."""
+def _fit(state: _RunState, head: HeadVariant, parts: DataParts) -> list[str]:
+    """Train one head with all its seeds and return the keys of its stages."""
     seeds = list(range(head.num_seeds))
     if head.trains_seeds_apart:
-        return [_fit_seeds(this, head, [k], parts, name=f"seed-{k}-of-{head.name}") for k in seeds]
-    return [_fit_seeds(this, head, seeds, parts, name=f"head-{head.name}")]
+        return [_fit_seeds(state, head, [k], parts, name=f"seed-{k}-of-{head.name}") for k in seeds]
+    return [_fit_seeds(state, head, seeds, parts, name=f"head-{head.name}")]
 
 
-def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts, *, name: str) -> str:
-    train, views = parts.train, [this.stored[view.fingerprint] for view in parts.views]
+def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: DataParts, *, name: str) -> str:
+    train, views = parts.train, [state.stored[view.fingerprint] for view in parts.views]
     which = f", seed {seeds[0]}" if head.trains_seeds_apart and head.num_seeds > 1 else ""
 
     def make(folder: Path) -> list[str]:
         fitted = head.build(seeds)
-        sources = [stored.features for stored in views] or [_features(this, train)]
+        sources = [stored.features for stored in views] or [_features(state, train)]
         steps = num_steps([one.spec() for one in fitted], len(train.dataset))
         with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
             first, *others = (np.asarray(features) for features in sources)  # once, not for every seed
@@ -195,20 +195,22 @@ def _fit_seeds(this: _Run, head: Variant, seeds: list[int], parts: Parts, *, nam
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
     keys = [stored.manifest.key for stored in views]
-    depends_on = [head.to_json(), seeds, _key_of(this, train), train.given_labels, keys]
-    return this.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
+    depends_on = [head.to_json(), seeds, _features_key(state, train), train.given_labels, keys]
+    return state.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 
-def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tests: Sequence[Part]) -> None:
-    """In domain and out of it, against the true labels where they are known."""
+def _evaluate(
+    state: _RunState, heads: Sequence[HeadVariant], fitted: list[list[str]], tests: Sequence[DataPart]
+) -> None:
+    """Evaluate all heads in and out of domain, against the true labels where they are known."""
 
     def make(folder: Path) -> list[str]:
         trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
-        sets = [(part, _features(this, part)) for part in tests]
+        sets = [(part, _features(state, part)) for part in tests]
         lines = []
         with stage("Evaluation", total=len(trained) * len(tests), unit="set") as bar:
             for head, seed in trained:
-                classifier = load_head(this.stages.path(head.file(seed) + SUFFIXES[0]))
+                classifier = load_head(state.stages.path(head.file(seed) + SUFFIXES[0]))
                 for part, features in sets:
                     row = evaluate_head(
                         classifier, features, part.best_labels, name=head.name, seed=seed,
@@ -224,32 +226,32 @@ def _evaluate(this: _Run, heads: Sequence[Variant], fitted: list[list[str]], tes
     depends_on = [
         names,
         fitted,
-        [[part.name, part.role, _key_of(this, part), part.best_labels] for part in tests],
+        [[part.name, part.role, _features_key(state, part), part.best_labels] for part in tests],
     ]
-    this.stages.once(EVALUATE, depends_on=depends_on, make=make)
+    state.stages.once(EVALUATE, depends_on=depends_on, make=make)
 
 
-def _write_card(this: _Run, parts: Parts, backbone: AbstractBackbone) -> dict[str, Any]:
-    found = read_summary(this.config.out)  # from disk, so that a skipped stage counts as well
+def _write_card(state: _RunState, parts: DataParts, backbone: AbstractBackbone) -> dict[str, Any]:
+    summary = read_summary(state.config.out)  # from disk, since its stage may have been skipped
     contents = make_card(
         "run",
-        config=this.config,
-        made_with=this.stages.made_with[EVALUATE],  # of the start that made the results
-        wall_s=this.stages.wall_s,
-        notes=notes(this.config, parts) + this.notes + differences(this.stages.made_with, EVALUATE),
+        config=state.config,
+        made_with=state.stages.made_with[EVALUATE],  # of the start that made the results
+        wall_s=state.stages.wall_s,
+        notes=notes(state.config, parts) + state.notes + differences(state.stages.made_with, EVALUATE),
         data=[part.to_json() for part in parts.all],
-        backbone=_backbone_card(this, parts.train, backbone),
-        seeds=list(range(this.config.seeds)),
-        encoder_passes=this.num_encoded,
-        num_suspect_labels=found.num_issues,
-        detection=found.against_truth,
+        backbone=_backbone_card(state, parts.train, backbone),
+        seeds=list(range(state.config.seeds)),
+        encoder_passes=state.num_encoded,
+        num_suspect_labels=summary.num_issues,
+        detection=summary.against_truth,
     )
-    write_json(this.config.out / CARD, contents)
+    write_json(state.config.out / CARD, contents)
     return contents
 
 
-def _backbone_card(this: _Run, train: Part, backbone: AbstractBackbone) -> dict[str, Any]:
-    manifest = this.stored[train.whole.fingerprint].manifest
+def _backbone_card(state: _RunState, train: DataPart, backbone: AbstractBackbone) -> dict[str, Any]:
+    manifest = state.stored[train.whole.fingerprint].manifest
     return {
         "name": backbone.name,
         "dim": manifest.dim,
@@ -258,6 +260,6 @@ def _backbone_card(this: _Run, train: Part, backbone: AbstractBackbone) -> dict[
         "transform": backbone.transform,
         "engine": manifest.engine,
         "features_agree_within": manifest.features_agree_within,
-        "precision": this.config.precision,
-        "dtype": this.config.dtype,
+        "precision": state.config.precision,
+        "dtype": state.config.dtype,
     }

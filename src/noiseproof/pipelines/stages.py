@@ -1,7 +1,7 @@
-"""Which stages of a flow are finished, on disk, so that a second start goes on where the first stopped.
+"""Finished stages of a flow, recorded on disk, so that a second start resumes where the first stopped.
 
-Every flow with a folder says through here what is done already. The feature store and the rows of a study
-have ways of their own: many processes share the one, and the other is appended row by row.
+Every flow with an output folder uses this. The feature store and the rows of a study do not: many processes
+share the first, and the second is appended row by row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from noiseproof.core.version import __version__
 
 SCHEMA = 3
 _FOLDER = ".stages"
-# A user may keep other files beside ours; these are swept, so they must not be there before us.
+# Leftovers of these names are deleted, so a folder that already has such files of a user is refused.
 _OURS = (
     "heads/*-seed*.safetensors", "heads/*-seed*.json", "thumbnails/[0-9][0-9][0-9][0-9][0-9].png",
     ".*.partial", "heads/.*.partial", "thumbnails/.*.partial", ".stages/.*.partial",
@@ -31,7 +31,7 @@ class Marker(Document):
 
     Attributes:
         key: hash of everything its result depends on.
-        parts: name -> hash of one thing it depends on, to say what changed.
+        parts: name -> hash of one dependency, to name what changed.
         title: under which the stage is shown and its wall time counts.
         wall_s: how long it took.
         files: name, relative to the folder -> SHA-256.
@@ -52,18 +52,18 @@ class Stages:
 
     A stage has a key, the hash of everything its result depends on, and files it leaves. Its marker is
     written after the files, so its existence means they are complete; a marker with another key, or files
-    that are not what was written, mean the stage is done again.
+    that were changed, mean the stage is done again.
 
-    What a start makes waits in a folder of its own until `publish`, so a start that fails leaves the run
-    before it as it was, and the next one goes on from what waits.
+    New files wait in a folder of their own until `publish`, so a start that fails leaves the earlier results
+    untouched, and the next start resumes from the waiting files.
 
     Args:
         folder: the output folder, made if need be.
-        made_with: what is noted with each stage that this start does, such as versions.
+        made_with: command, versions and hardware, recorded with each stage that this start does.
         is_writer: whether this process writes; another process of the same training only takes part.
 
     Raises:
-        InvalidArgument: the folder is none of ours and has files in it that we would delete.
+        InvalidArgument: a folder of other use has files that would be deleted.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Stages:
         spent_s: float = 0.0,
         if_changed: Literal["redo", "refuse"] = "redo",
     ) -> str:
-        """Do a stage unless it is finished; its wall time is that of the start that did it.
+        """Do a stage unless an earlier start has finished it.
 
         Args:
             name: of the stage, unique in the run.
@@ -98,16 +98,15 @@ class Stages:
                 to it.
             title: under which the stage is shown and its wall time counts; stages may share one.
             spent_s: time the stage took before this call.
-            if_changed: what a finished stage with another key means: do it again, or refuse, since hours of
-                training are not replaced because of a slip. A new version of noiseproof does stages again
-                but refuses nothing.
+            if_changed: with another key, do a finished stage again, or refuse, so that a typo never costs
+                hours of training. A new version of noiseproof does stages again but refuses none.
 
         Returns:
             The key, for stages that depend on this one.
 
         Raises:
-            CheckpointMismatch: the stage is finished with another key, and that is to be refused; what
-                differs is named.
+            CheckpointMismatch: with "refuse", the stage is finished with another key; the differences are
+                named.
         """
         title = title or name
         content = {"schema": SCHEMA, "name": name, "on": depends_on}
@@ -141,10 +140,8 @@ class Stages:
             return
         others = [marker for marker in before if marker.key != key]
         if if_changed == "refuse" and others:
-            found = others[0].parts
-            differing = sorted(
-                part for part in found.keys() | parts.keys() if found.get(part) != parts.get(part)
-            )
+            old = others[0].parts
+            differing = sorted(part for part in old.keys() | parts.keys() if old.get(part) != parts.get(part))
             raise CheckpointMismatch(
                 f"`out` is {str(self.folder)!r}, which has a finished {title} with other settings "
                 f"({', '.join(differing)}); allowed: a new folder, or the same settings. Next: give another "
@@ -152,15 +149,18 @@ class Stages:
             )
         self.redone += [title] if title not in self.redone else []
 
-    def check_free(self, files: Iterable[str], *, unedited: Iterable[str] = ()) -> None:
-        """Raise where a file of this name is in the folder and no stage left it.
+    def check_free(
+        self, files: Iterable[str], *, unedited: Iterable[str] = (), cards: Iterable[str] = ()
+    ) -> None:
+        """Refuse to overwrite files that no stage wrote.
 
         Args:
             files: names of what a stage will write.
-            unedited: of these, those that people work on: they have to be as a stage left them, too.
+            unedited: files that people may edit; they are refused also where they were edited.
+            cards: files written beside the stages; where a stage is finished here, they are ours.
 
         Raises:
-            InvalidArgument: it is named; `publish` would replace it.
+            InvalidArgument: `publish` would replace a file of the user, which is named.
         """
         markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
         # What waits may have been moved already, before its marker was.
@@ -170,14 +170,14 @@ class Stages:
             for file, key in marker.files.items():
                 ours.setdefault(file, []).append(key)
         for file in unedited:
-            is_there = file in ours and (self.folder / file).is_file()
-            if is_there and hash_file(self.folder / file) not in ours[file]:
+            is_ours = file in ours and (self.folder / file).is_file()
+            if is_ours and hash_file(self.folder / file) not in ours[file]:
                 raise invalid(
                     "out", str(self.folder), "a folder whose exports are as they were written",
                     f"{file!r} was changed since, and would be replaced. Next: move it away, or name another "
                     "folder.",
                 )  # fmt: skip
-        for file in files:
+        for file in [*files, *(() if ours else cards)]:
             if file not in ours and (self.folder / file).exists():
                 raise invalid(
                     "out", str(self.folder), "a folder without files of these names that are not ours",
@@ -185,7 +185,7 @@ class Stages:
                 )  # fmt: skip
 
     def strangers(self) -> list[str]:
-        """Visible files and folders here that no stage left, whether of this start or before."""
+        """Visible files and folders that no stage has written, in this start or before."""
         markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
         ours = {file.partition("/")[0] for marker in markers if marker is not None for file in marker.files}
         return sorted(
@@ -193,11 +193,11 @@ class Stages:
         )
 
     def files(self, name: str) -> list[str]:
-        """Names of the files of a stage that this start has done or found finished."""
+        """Names of the files of a finished stage."""
         return list(self._used[name].files)
 
     def path(self, file: str) -> Path:
-        """Where a file that a stage of this run left is now."""
+        """Current path of a file of a finished stage."""
         names = (name for name, marker in self._used.items() if file in marker.files)
         is_waiting = not self._is_writer or any(_marker(self._waiting, name).is_file() for name in names)
         waiting = self._waiting / file
@@ -211,13 +211,13 @@ class Stages:
         return stale or any((self._waiting / _FOLDER).glob("*.json"))
 
     def publish(self) -> list[str]:
-        """Put what waits into the run folder and delete what is not part of this run any more.
+        """Move waiting files into the run folder and delete those of dropped stages.
 
-        Files are moved one by one and markers after them: if it is cut short, the next start finds each file
-        in one place or the other.
+        Files are moved one by one and markers after them: if this is interrupted, the next start finds each
+        file in one place or the other.
 
         Returns:
-            Titles of the stages whose results were deleted; names, where a stage of that title is left.
+            Titles of the stages whose results were deleted, or names where another stage has that title.
         """
         names = [path.stem for path in sorted((self.folder / _FOLDER).glob("*.json"))]
         stale = {name: self._read(self.folder, name) for name in names if name not in self._used}
@@ -242,7 +242,7 @@ class Stages:
         self._unlink(self.folder, before)
 
     def _finished(self, name: str, key: str) -> Marker | None:
-        """The marker of a stage whose files are all there, wherever it lies."""
+        """The marker of a finished stage whose files are intact, published or waiting."""
         marker = self._read(self.folder, name)
         if marker and marker.key == key and self._is_intact(marker.files, self.folder):
             self._forget(self._waiting, name)  # of a start with other settings
@@ -250,36 +250,36 @@ class Stages:
         marker = self._read(self._waiting, name)
         if marker and marker.key == key and self._is_intact(marker.files, self._waiting, self.folder):
             if not all((self._waiting / file).is_file() for file in marker.files):
-                self._publish(name, marker)  # which was cut short between two files
+                self._publish(name, marker)  # publishing was interrupted between two files
             return marker
         return None
 
     def _read(self, home: Path, name: str) -> Marker | None:
-        """A marker; one that is missing, damaged or of another version counts for nothing."""
+        """Read a marker; `None` where it is missing, damaged or of another version."""
         try:
             return read_document(_marker(home, name), Marker, next_step="start again")
         except OSError:
             return None
 
     def _is_intact(self, files: dict[str, str], *homes: Path) -> bool:
-        """Whether the first of these folders that has a file has it as it was written, for every file."""
-        found = {file: next((h / file for h in homes if (h / file).is_file()), None) for file in files}
-        return all(path is not None and hash_file(path) == files[file] for file, path in found.items())
+        """Whether every file is unchanged in the first of these folders that has it."""
+        paths = {file: next((h / file for h in homes if (h / file).is_file()), None) for file in files}
+        return all(path is not None and hash_file(path) == files[file] for file, path in paths.items())
 
     def _forget(self, home: Path, name: str) -> None:
         marker = self._read(home, name)
-        _marker(home, name).unlink(missing_ok=True)  # first: without it the files count for nothing
+        _marker(home, name).unlink(missing_ok=True)  # first: without it the files do not count
         self._unlink(home, marker)
 
     def _unlink(self, home: Path, marker: Marker | None) -> None:
-        """Delete the files of an old marker, but those that a stage of this run has, or somebody edited."""
+        """Delete the files of an old marker, except edited ones and those of a stage of this run."""
         kept = {file for used in self._used.values() for file in used.files}
         for file, key in ({} if marker is None else marker.files).items():
             if file not in kept and self._is_intact({file: key}, home):
                 (home / file).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Delete what killed processes left: files that look like ours and that no marker names."""
+        """Delete leftovers of killed processes: files with names like ours that no marker has."""
         kept = {self.folder / file for used in self._used.values() for file in used.files}
         for pattern in _OURS:
             for path in self.folder.glob(pattern):
@@ -288,27 +288,27 @@ class Stages:
 
 
 def _check_nothing_is_lost(folder: Path) -> None:
-    """A run deletes leftovers of its own by their names; in somebody else's folder they are none."""
+    """Refuse a folder of other use that has files which `_sweep` would delete."""
     if (folder / _FOLDER).is_dir():
         return
-    found = sorted(path.relative_to(folder) for pattern in _OURS for path in folder.glob(pattern))
-    if found:
+    files = sorted(path.relative_to(folder) for pattern in _OURS for path in folder.glob(pattern))
+    if files:
         raise invalid(
             "out", str(folder), "a folder for runs only",
-            f"It has files that a run would delete, such as {str(found[0])!r}. Next: name another folder.",
+            f"It has files that a run would delete, such as {str(files[0])!r}. Next: name another folder.",
         )  # fmt: skip
 
 
 def publish(stages: Stages, *, cards: Iterable[str], say: Callable[[str], None] = lambda line: None) -> None:
-    """Replace what was in the folder by what the stages made, and say what changed.
+    """Replace earlier results in the folder by those of the stages, and report changes.
 
-    Card and page of before go first: cut short from here on, a start leaves results without a card, which
-    the next start completes, and never a card beside results that are not its own.
+    Old card and page are deleted first: an interrupted start leaves results without a card, which the next
+    start completes, and never a card beside results of another start.
 
     Args:
-        stages: all done.
-        cards: files that describe the results, which are written after this.
-        say: receives a line where there is something to tell.
+        stages: all finished.
+        cards: files that describe the results, written after this.
+        say: receives lines about changes in the folder.
     """
     if stages.has_news:
         for name in cards:

@@ -1,4 +1,4 @@
-"""The verdict on an encoder: features of it and of encoders of known noise on one data set, compared."""
+"""The flow of `noiseproof verdict`: an encoder is compared with encoders of known noise on one data set."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def signatures(
 
 
 def width_of(dataset: Dataset, backbone: str, *, store: Path, layer: str | None = None) -> int:
-    """Of one encoder's features."""
+    """Width of the features of one encoder."""
     return extract(dataset, open_backbone(backbone, layer=layer), store=store).features.shape[1]
 
 
@@ -114,11 +114,11 @@ def _statistics(one: Signature) -> tuple[Cell, Cell]:
     return Cell(f"{one.entropy_nats:.4f}"), Cell(f"{one.largest_ratio:.4f}")
 
 
-def sentence(found: Verdict) -> str:
+def sentence(result: Verdict) -> str:
     """The verdict in words."""
-    if found.rate is None or found.low is None or found.high is None:
-        return f"Cannot tell: {found.reason}. Most alike: {found.nearest}."
+    if result.rate is None or result.low is None or result.high is None:
+        return f"Cannot tell: {result.reason}. Most alike: {result.nearest}."
     return (
-        f"Pre-trained under about {100 * found.rate:.0f} % noise (95 % interval {100 * found.low:.0f} to "
-        f"{100 * found.high:.0f} %). Most alike: {found.nearest}."
+        f"Pre-trained under about {100 * result.rate:.0f} % noise (95 % interval {100 * result.low:.0f} to "
+        f"{100 * result.high:.0f} %). Most alike: {result.nearest}."
     )

@@ -27,7 +27,7 @@ def class_captions(labels: Int[np.ndarray, " n"], class_names: Sequence[str], *,
 def classifier_captions(
     probs: Float[np.ndarray, "n c"], words: Sequence[str], *, num_draws: int, seed: int
 ) -> np.ndarray:
-    """Captions for images without labels: what a classifier of other classes sees in them.
+    """Captions for images without labels, from the predictions of a classifier of other classes.
 
     Args:
         probs: of the classifier.
@@ -62,7 +62,7 @@ def wrong_class_rate(
         class_names: k names.
 
     Returns:
-        In [0, 1]; `None` where a caption is of another making.
+        In [0, 1]; `None` if a caption is not made from a class name.
     """
     classes = {
         caption(name, template): number for number, name in enumerate(class_names) for template in TEMPLATES

@@ -39,7 +39,7 @@ def image_text_task(
     tokens when their batch comes, since millions of them would fill the memory.
 
     Args:
-        settings: how; where they read features, images are the features of a locked image tower.
+        settings: with reading "features", images are the features of a locked image tower.
         given_captions: n, or (n, r) of which each step takes one at random.
         seed: of the fresh weights.
         share: of this process.
@@ -55,7 +55,7 @@ def image_text_task(
 
     captions = np.asarray(given_captions, dtype=object)
     distinct, caption_ids = np.unique(captions, return_inverse=True)
-    texts = rows_of(distinct.tolist()) if settings.lock_text else LateRows(distinct, rows_of)
+    texts = rows_of(distinct.tolist()) if settings.lock_text else LazyTextRows(distinct, rows_of)
 
     def predict(images: Images, class_names: tuple[str, ...]) -> np.ndarray:
         directions = class_directions(model, rows_of, class_names)
@@ -84,7 +84,7 @@ def locked_image_tower(settings: PretrainSettings) -> str:
     """The backbone whose features are the images of a model with a locked image tower.
 
     Raises:
-        InvalidArgument: a model with an image tower that is fresh, so that it has to be trained.
+        InvalidArgument: the image tower of the model is fresh and has to be trained.
     """
     config = tower_config(settings.model, import_open_clip("Pre-training"))
     if "image_weights" not in config:
@@ -105,7 +105,7 @@ def _timm_name(model: str) -> str | None:
 
 
 def _mean_and_std(tower: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Those of the timm model inside, where there is one; open_clip's own otherwise."""
+    """Mean and standard deviation of pixels for a timm tower, or those of open_clip for its own towers."""
     if hasattr(tower, "trunk"):
         from timm.data import resolve_model_data_config
 
@@ -119,8 +119,8 @@ def _before_projection(tower: Any) -> Callable[[Tensor], Tensor]:
 
 
 @dataclass(frozen=True, eq=False)
-class LateRows:
-    """What the model takes for captions, made when they are asked for.
+class LazyTextRows:
+    """Input of the model for captions, made batch by batch.
 
     Attributes:
         captions: m texts.
@@ -134,7 +134,7 @@ class LateRows:
         return self.rows_of(self.captions[ids.numpy()].tolist())
 
 
-def image_text_loss(texts: Tensor | LateRows, *, share: Share) -> Loss:
+def image_text_loss(texts: Tensor | LazyTextRows, *, share: Share) -> Loss:
     """The symmetric contrastive loss of a batch of `images` and `caption_ids`.
 
     Args:
@@ -177,9 +177,8 @@ def class_directions(
     """A unit vector per class in the shared space: the mean over the templates.
 
     Args:
-        model: the one that was trained, wherever it is. Of a locked text tower that is the projection; the
-            tower itself stays where it was made.
-        rows_of: what the model takes for texts, see `text_rows`.
+        model: trained, on any device; a locked text tower stays on the CPU.
+        rows_of: see `text_rows`.
         class_names: k names.
 
     Source: Radford et al. 2021, arXiv:2103.00020, Section 3.1.4 (ensembling over the embedding space).

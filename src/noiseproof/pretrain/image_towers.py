@@ -1,4 +1,4 @@
-"""Networks to train, from timm, with weights that the seed decides."""
+"""Fresh image towers from timm, initialised by the seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is trained of an image-text model whose towers stay as they are, and what it is given for texts."""
+"""Image-text models with locked towers: the part that is trained, and its input for texts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from noiseproof.backbones.image_text_models import Tokenizer
 
 
 class LockedPair(nn.Module):
-    """The projection of a text tower that does not change, and an image tower or its projection.
+    """Projection of a locked text tower, and an image tower or its projection.
 
     A locked tower is left out, since its output for each caption or image is computed once; the names of the
     weights are those of the whole open_clip model.
 
     Args:
         pair: an open_clip model with a Hugging Face text tower.
-        is_image_locked: the image tower, one of timm's, does not change either: images are its features.
+        is_image_locked: the image tower, one of timm's, is locked, too: images are its features.
     """
 
     def __init__(self, pair: Any, *, is_image_locked: bool = False) -> None:
@@ -36,18 +36,18 @@ class LockedPair(nn.Module):
         return image_features, self.encode_text(text, normalize=True), self.logit_scale.exp()
 
     def encode_image(self, images: Tensor, *, normalize: bool) -> Float[Tensor, "b e"]:
-        """As open_clip's model has it; of a locked image tower, of its features."""
+        """Image features in the shared space; the input of a locked image tower is its features."""
         features = self.visual["head"](images) if self._is_image_locked else self.visual(images)
         return nn.functional.normalize(features, dim=-1) if normalize else features
 
     def encode_text(self, text: Float[Tensor, "b t"], *, normalize: bool) -> Float[Tensor, "b e"]:
-        """As open_clip's model has it, of what `text_rows` gives instead of tokens."""
+        """Text features in the shared space, of the output of `text_rows`."""
         features = self.text["proj"](text)
         return nn.functional.normalize(features, dim=-1) if normalize else features
 
 
 def text_rows(pair: Any, tokenizer: Tokenizer, texts: Sequence[str], *, is_locked: bool) -> Tensor:
-    """What the model is given for each text: its tokens, or the fixed output of a locked text tower."""
+    """Input of the model for each text: its tokens, or the fixed output of a locked text tower."""
     tokens = tokenizer(list(texts))
     if not is_locked:
         return tokens

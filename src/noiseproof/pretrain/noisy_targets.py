@@ -1,4 +1,4 @@
-"""The noise of a pre-training: by kind and rate or from a manifest, and kept beside the weights."""
+"""Labels or captions of a pre-training, with noise that is drawn here or read from a manifest."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from noiseproof.noise.spec import CAPTIONS, Noise
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What a network learns from.
+    """Labels or captions that a network learns.
 
     Attributes:
         given: labels or captions, right or wrong; empty where the objective needs none.
-        noise: what the card says of them.
-        drawn: the noise, if it was drawn here and is to be kept.
+        noise: section of the card.
+        drawn: noise that was drawn here, to be kept beside the weights.
     """
 
     given: np.ndarray
@@ -40,7 +40,7 @@ class Targets:
     drawn: NoisyLabels | NoisyCaptions | None = None
 
     def keep(self, data: Dataset, folder: Path) -> list[str]:
-        """Write the manifest of noise that was drawn here into a folder in this one; names of its files."""
+        """Write the manifest of noise that was drawn here, and return the names of its files."""
         return [] if self.drawn is None else keep_noise(data, self.drawn, folder)
 
 
@@ -86,7 +86,7 @@ def noisy_captions(
         manifest: folder of a noise manifest instead.
         seed: of the draw.
         is_whole: as in `noisy_labels`.
-        has_own: whether the captions belong to the data, and those of a manifest must be the same.
+        has_own: whether the captions are those of the data, so that a manifest must have the same.
 
     Raises:
         InvalidArgument: noise of labels.

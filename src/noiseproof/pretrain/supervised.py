@@ -31,7 +31,7 @@ def supervised_task(
     """A timm network that learns the given labels, right or wrong.
 
     Raises:
-        InvalidArgument: a batch for Mixup or CutMix that is odd, with nobody to mix the last image with.
+        InvalidArgument: an odd batch with Mixup or CutMix, which pair the images of a batch.
     """
     _check_mixable(settings, num_processes)
     model = image_tower(settings, num_classes=num_classes, seed=seed)
@@ -87,7 +87,7 @@ def _mixer(
 
 
 def _check_mixable(settings: PretrainSettings, num_processes: int) -> None:
-    """timm pairs a batch with its own reverse."""
+    """Refuse odd batches, since timm mixes a batch with its own reverse."""
     rows = settings.batch_size // (num_processes * settings.accumulation)
     if (settings.mixup or settings.cutmix) and rows % 2:
         raise invalid(

@@ -1,4 +1,4 @@
-"""What an objective hands to the loop and to the evaluation."""
+"""A pre-training task: network, loss and evaluation of one objective."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from noiseproof.training.networks import Images
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One pre-training, ready to start.
+    """Network, loss and evaluation of one objective.
 
     Attributes:
-        model: what is trained.
+        model: the network to train.
         loss: of the model and a batch.
-        normalise: bytes -> network.
+        normalise: pixels from bytes to input of the network.
         augmentation: of small images in memory.
-        recolour: what is left of it when streaming, where timm's transforms crop and flip.
-        features: images -> (b, d), what the encoder is as a backbone.
-        weights: what is kept of the model, a module for its state dict.
-        columns: values per example that become entries of the batches.
+        recolour: colour changes when streaming, where timm's transforms crop and flip.
+        features: images -> (b, d), the encoder as a backbone.
+        weights: the part of the model whose state dict is saved.
+        columns: values per example, added to the batches.
         views: augmentations of each image in a batch.
-        predict: test images and class names -> class ids; `None` where a linear probe has to tell.
+        predict: test images and class names -> class ids; `None` for a linear probe.
         metric: name of the accuracy in the card.
         architecture: timm name of the image tower; `None` where it is not timm's.
         prefix: of the image tower's keys among the weights.
         facts: for the card.
-        preprocessing: for the card, where it is the encoder's own and not of the settings.
+        preprocessing: for the card, where the encoder replaces that of the settings.
     """
 
     model: nn.Module

@@ -143,11 +143,11 @@ def _bars(
     axis.grid(visible=True, axis="x", color=GRID, linewidth=0.8)
 
 
-def _bar(axis: Axes, at: float, found: Interval, colour: str) -> None:
-    mean, spread = 100 * found.mean, 100 * (found.half_width or 0)
-    points = 100 * np.array(found.values)
+def _bar(axis: Axes, at: float, interval: Interval, colour: str) -> None:
+    mean, spread = 100 * interval.mean, 100 * (interval.half_width or 0)
+    points = 100 * np.array(interval.values)
     axis.barh(at, mean, height=0.82, color=colour, linewidth=0)
-    if found.half_width is not None:
+    if interval.half_width is not None:
         ends = [max(mean - spread, 0), min(mean + spread, 100)]
         axis.plot(ends, [at, at], color=INK, linewidth=1.3, solid_capstyle="butt", zorder=3)
         offsets = at + np.linspace(-0.18, 0.18, len(points))

@@ -1,4 +1,4 @@
-"""What a run found, in plain sentences; nothing is said to be better that the seeds do not show to be."""
+"""Headlines and tiles of a report; a head is called better only where the seeds show it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from noiseproof.report.tables import percent
 
 @dataclass(frozen=True)
 class Fact:
-    """One number worth a tile: what it is called, the number, and what it stands on."""
+    """One tile of the report: title, number and basis."""
 
     title: str
     value: str
@@ -38,26 +38,26 @@ def facts(run: RunFolder) -> list[Fact]:
     heads = len({row.head for row in run.results})
     which = head if heads == 1 else f"{head}, best of {heads} heads on these sets"
     inside, outside = sets_of(run.results, "id"), sets_of(run.results, "ood")
-    found = []
+    tiles = []
     if outside:
         detail = f"{which}, {_counted(len(outside), 'set')}"
-        found.append(Fact("Accuracy out of domain", _percent(summary.ood_mean["accuracy"]), detail))
+        tiles.append(Fact("Accuracy out of domain", _percent(summary.ood_mean["accuracy"]), detail))
     if inside:
-        found.append(
+        tiles.append(
             Fact("Accuracy in domain", _percent(summary.id_mean["accuracy"]), f"{head}, {', '.join(inside)}")
         )
     num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
-    found.append(Fact("Suspect labels", f"{num_flagged:,}", f"of {n:,}, {100 * num_flagged / n:.1f} %"))
+    tiles.append(Fact("Suspect labels", f"{num_flagged:,}", f"of {n:,}, {100 * num_flagged / n:.1f} %"))
     wall_s = sum(run.card.wall_s.values())
     detail = "features were on disk"
     if run.card.encoder_passes and run.card.backbone.name != "features:":  # those were made elsewhere
         detail = f"{run.card.encoder_passes:,} examples encoded"
-    found.append(Fact("Time", duration(wall_s), detail))
-    return found
+    tiles.append(Fact("Time", duration(wall_s), detail))
+    return tiles
 
 
 def duration(wall_s: float) -> str:
-    """Seconds as a person says them."""
+    """A time span for people, such as 3.5 min."""
     if wall_s < 99.5:
         return f"{wall_s:.1f} s" if wall_s < 9.95 else f"{wall_s:.0f} s"
     minutes = wall_s / 60
@@ -116,19 +116,19 @@ def _about_labels(run: RunFolder) -> str:
 
 
 def _about_detection(run: RunFolder) -> list[str]:
-    found = run.card.detection
-    if found is None:
+    detection = run.card.detection
+    if detection is None:
         return []
     noise = run.card.train.label_noise if run.card.train else None
     if noise:
-        text = f"Of {found.num_wrong:,} labels made wrong on purpose ({noise.kind} noise)"
-    elif found.num_wrong == 0:
+        text = f"Of {detection.num_wrong:,} labels made wrong on purpose ({noise.kind} noise)"
+    elif detection.num_wrong == 0:
         return ["The truth is known here: no label is wrong."]
     else:
-        text = f"The truth is known here: of {found.num_wrong:,} wrong labels"
-    text += "" if found.recall is None else f", {percent(found.recall).text} % were found"
-    if found.precision is not None:
-        text += f"; {percent(found.precision).text} % of the flagged ones are " + (
+        text = f"The truth is known here: of {detection.num_wrong:,} wrong labels"
+    text += "" if detection.recall is None else f", {percent(detection.recall).text} % were found"
+    if detection.precision is not None:
+        text += f"; {percent(detection.precision).text} % of the flagged ones are " + (
             "these" if noise else "wrong"
         )
     return [text + "."]
@@ -138,8 +138,8 @@ def _summary(rows: Sequence[ResultRow], head: str) -> HeadSummary:
     return next(summary for summary in summarise(rows) if summary.head == head)
 
 
-def _percent(found: Interval) -> str:
-    cell = percent(found.mean, found.half_width)
+def _percent(interval: Interval) -> str:
+    cell = percent(interval.mean, interval.half_width)
     return f"{cell.text} {cell.spread}".rstrip().replace(" ", "\u00a0")
 
 

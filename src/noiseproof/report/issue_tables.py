@@ -19,7 +19,7 @@ def class_table(classes: Sequence[Mapping[str, Any]], *, estimates_rate: bool) -
 
     Args:
         classes: rows of `LabelIssues.class_table`.
-        estimates_rate: whether the detector does, or its rate is the share of what it flags.
+        estimates_rate: whether the detector estimates the noise rate, or only flags labels.
     """
     ranked = sorted(classes, key=lambda entry: -entry["noise_rate"] * entry["num_examples"])
     rows = [

@@ -1,4 +1,4 @@
-"""What noise did to labels or captions, as tables."""
+"""Tables of the noise in labels or captions."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _MAX_ROWS = 30
 
 
 def noise_table(noisy: NoisyLabels | NoisyCaptions, *, target_entropy_nats: float | None = None) -> Table:
-    """Kind, rates asked and realised, seed, and how concentrated the wrong labels are.
+    """Kind, requested and realised rate, seed, and concentration of the wrong labels.
 
     Args:
         noisy: labels or captions, with the truth.
         target_entropy_nats: of the wrong label given the true class, where there are labels.
     """
     if isinstance(noisy, NoisyCaptions):
-        changed, kind, asked, example = noisy.swapped, "captions", noisy.rate, None
+        changed, kind, rate, example = noisy.swapped, "captions", noisy.rate, None
     else:
-        changed, kind, asked = noisy.flipped, noisy.kind, noisy.asked_rate
+        changed, kind, rate = noisy.flipped, noisy.kind, noisy.asked_rate
         example = noisy.example_entropy_nats
     rows = [
         ("kind", kind),
         ("examples", f"{len(changed):,}"),
         ("changed", f"{int(changed.sum()):,}"),
-        ("asked", f"{100 * asked:.2f} %"),
+        ("requested", f"{100 * rate:.2f} %"),
         ("realised", f"{100 * noisy.realised_rate:.2f} %"),
         ("seed", str(noisy.seed)),
     ]

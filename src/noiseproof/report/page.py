@@ -39,7 +39,7 @@ def write_report(run_dir: str | Path) -> Path:
         The path of the report.
 
     Raises:
-        MissingFile: a file of the run is not there.
+        MissingFile: a file of the run does not exist.
         DamagedFile: a file is not what a run writes.
     """
     run = load_run(run_dir)

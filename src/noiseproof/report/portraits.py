@@ -21,7 +21,7 @@ _POINT = 7
 
 
 def feature_map_figure(
-    found: FeatureMap,
+    feature_map: FeatureMap,
     given_labels: Int[np.ndarray, " m"] | None = None,
     clean_labels: Int[np.ndarray, " m"] | None = None,
     *,
@@ -32,7 +32,7 @@ def feature_map_figure(
     Labels that are wrong stand out where both are known: drawn last, larger and ringed.
 
     Args:
-        found: the points.
+        feature_map: positions of the points.
         given_labels: of these points.
         clean_labels: likewise, where they are known.
         class_names: of the class ids.
@@ -45,7 +45,7 @@ def feature_map_figure(
     wrong = None if given_labels is None or clean_labels is None else given_labels != clean_labels
     figure = Figure(figsize=(4.6 * len(columns) + 1.6, 8.6), layout="constrained")
     axes = figure.subplots(2, len(columns), squeeze=False)
-    methods = (("Principal components", found.linear), ("t-SNE", found.neighbours))
+    methods = (("Principal components", feature_map.linear), ("t-SNE", feature_map.neighbours))
     for row, (method, points) in enumerate(methods):
         for column, (title, labels) in enumerate(columns):
             axis = axes[row, column]
@@ -56,7 +56,7 @@ def feature_map_figure(
             axis.set_xticks([])
             axis.set_yticks([])
         if row == 0:
-            first, second = 100 * found.explained
+            first, second = 100 * feature_map.explained
             axes[0, 0].set_xlabel(f"first: {first:.1f} % of the variance", color=MUTED, fontsize=9)
             axes[0, 0].set_ylabel(f"second: {second:.1f} %", color=MUTED, fontsize=9)
     _legend(figure, class_names if given_labels is not None else (), wrong)

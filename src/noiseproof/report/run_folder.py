@@ -1,4 +1,4 @@
-"""What a run left on disk, read once and checked; a missing or damaged piece is named."""
+"""The run folder, read once and checked for a report; a missing or damaged file is named."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class DetectionCard(BaseModel):
 
 
 class RunCard(BaseModel):
-    """`run.json`."""
+    """The card of a run, `run.json`."""
 
     noiseproof: str
     command: str
@@ -152,7 +152,7 @@ def load_run(run_dir: str | Path) -> RunFolder:
     """Read a run folder.
 
     Raises:
-        MissingFile: the folder, or a file every run leaves, is not there.
+        MissingFile: the folder, or a file of every run, does not exist.
         DamagedFile: a file is not what a run writes.
     """
     path = Path(run_dir)
@@ -188,7 +188,7 @@ def _checked(file: Path, read: Callable[[Path], T]) -> T:
 def _results(file: Path) -> list[ResultRow]:
     rows = read_results(file)
     if not rows:
-        raise ValueError("there is no row")
+        raise ValueError("it has no row")
     return rows
 
 

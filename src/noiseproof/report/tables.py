@@ -80,11 +80,11 @@ def results_table(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> Tab
     if inside and outside:
         gaps = [percent_cell(summaries[head].gap.get(metric)) for head in heads]
         columns.append(("gap", gaps))
-    table_columns, cells = ("head", *(name for name, _ in columns)), [found for _, found in columns]
-    body = [(name_cell(head), *(found[i] for found in cells)) for i, head in enumerate(heads)]
+    table_columns, cells = ("head", *(name for name, _ in columns)), [column for _, column in columns]
+    body = [(name_cell(head), *(column[i] for column in cells)) for i, head in enumerate(heads)]
     if len(inside) + len(outside) > MAX_COLUMNS_OF_SETS:
         table_columns = ("set", *heads)
-        body = [(name_cell(name), *found) for name, found in columns]
+        body = [(name_cell(name), *column) for name, column in columns]
     return Table(_metric_title(metric), table_columns, tuple(body), _result_notes(rows))
 
 
@@ -92,10 +92,10 @@ def metrics_table(rows: Sequence[ResultRow]) -> Table:
     """Every metric for each head and domain, mean over its sets; accuracies and F1 in percent."""
     body = []
     for summary in summarise(rows):
-        for domain, found in (("in domain", summary.id_mean), ("out of domain", summary.ood_mean)):
-            if found:
-                cells = [percent_cell(found[m]) for m in METRICS[:3]] + [
-                    decimal_cell(found[m]) for m in METRICS[3:]
+        for domain, means in (("in domain", summary.id_mean), ("out of domain", summary.ood_mean)):
+            if means:
+                cells = [percent_cell(means[m]) for m in METRICS[:3]] + [
+                    decimal_cell(means[m]) for m in METRICS[3:]
                 ]
                 body.append((name_cell(summary.head), name_cell(domain), *cells))
     columns = ("head", "domain", "accuracy", "mean per class", "macro F1", "Matthews", "ECE", "NLL (nats)")
@@ -108,16 +108,16 @@ def metrics_table(rows: Sequence[ResultRow]) -> Table:
     return Table("All metrics", columns, tuple(body), notes, num_text_columns=2)
 
 
-def detection_table(found: DetectionCard) -> Table:
-    """How well the suspect labels were found, where the truth is known."""
+def detection_table(card: DetectionCard) -> Table:
+    """Precision and recall of the suspect labels, where the truth is known."""
     entries = [
-        ("labels that are wrong", Cell(f"{found.num_wrong:,}", value=found.num_wrong)),
-        ("labels flagged", Cell(f"{found.num_flagged:,}", value=found.num_flagged)),
-        ("precision: flagged labels that are wrong", _with_sign(found.precision)),
-        ("recall: wrong labels that are flagged", _with_sign(found.recall)),
-        ("F1", _with_sign(found.f1)),
-        ("average precision of the suspicion", decimal(found.average_precision)),
-        ("AUROC of the suspicion", decimal(found.auroc)),
+        ("labels that are wrong", Cell(f"{card.num_wrong:,}", value=card.num_wrong)),
+        ("labels flagged", Cell(f"{card.num_flagged:,}", value=card.num_flagged)),
+        ("precision: flagged labels that are wrong", _with_sign(card.precision)),
+        ("recall: wrong labels that are flagged", _with_sign(card.recall)),
+        ("F1", _with_sign(card.f1)),
+        ("average precision of the suspicion", decimal(card.average_precision)),
+        ("AUROC of the suspicion", decimal(card.auroc)),
     ]
     return Table(
         "Found against the truth", ("", "value"), tuple((name_cell(name), cell) for name, cell in entries)
@@ -147,11 +147,11 @@ def class_table(rows: Sequence[ResultRow], *, head: str) -> Table:
     shown = inside or outside
     body = []
     for name in dict.fromkeys(name for row in own for name in row.per_class):
-        found = [row.per_class[name] for row in own if row.set_name in shown and name in row.per_class]
-        num_examples = max((entry.num_examples for entry in found), default=0)
+        entries = [row.per_class[name] for row in own if row.set_name in shown and name in row.per_class]
+        num_examples = max((entry.num_examples for entry in entries), default=0)
         cells = [name_cell(name), Cell(f"{num_examples:,}", value=num_examples)]
         cells += [
-            _mean_cell([getattr(entry, field) for entry in found])
+            _mean_cell([getattr(entry, field) for entry in entries])
             for field in ("accuracy", "precision", "f1")
         ]
         if inside and outside:
@@ -199,26 +199,26 @@ def _set_cells(
     ahead = leader(rows, sets=sets, metric=metric)
     cells = []
     for head, summary in summaries.items():
-        found = summary.per_set.get(sets[0], {}) if len(sets) == 1 else summary.ood_mean
+        means = summary.per_set.get(sets[0], {}) if len(sets) == 1 else summary.ood_mean
         is_best = ahead is not None and ahead.runner_up is not None and ahead.is_clear and ahead.head == head
-        cells.append(percent_cell(found.get(metric), is_best=is_best))
+        cells.append(percent_cell(means.get(metric), is_best=is_best))
     return cells
 
 
-def percent_cell(found: Interval | None, *, is_best: bool = False) -> Cell:
+def percent_cell(interval: Interval | None, *, is_best: bool = False) -> Cell:
     """A mean in [0, 1] as percent, with its spread."""
-    if found is None:
+    if interval is None:
         return Cell(NONE)
-    cell = percent(found.mean, found.half_width)
+    cell = percent(interval.mean, interval.half_width)
     return Cell(cell.text, cell.spread, cell.value, is_best)
 
 
-def decimal_cell(found: Interval | None) -> Cell:
+def decimal_cell(interval: Interval | None) -> Cell:
     """A mean with three decimals, with its spread."""
-    if found is None:
+    if interval is None:
         return Cell(NONE)
-    spread = "" if found.half_width is None else f"± {found.half_width:.3f}"
-    return Cell(f"{found.mean:.3f}", spread, found.mean)
+    spread = "" if interval.half_width is None else f"± {interval.half_width:.3f}"
+    return Cell(f"{interval.mean:.3f}", spread, interval.mean)
 
 
 def _result_notes(rows: Sequence[ResultRow]) -> tuple[str, ...]:
@@ -235,10 +235,10 @@ def _metric_title(metric: str) -> str:
 
 
 def _accuracies(rows: Sequence[ResultRow], sets: Sequence[str], name: str) -> list[float | None]:
-    found: list[ClassMetrics] = [
+    entries: list[ClassMetrics] = [
         row.per_class[name] for row in rows if row.set_name in sets and name in row.per_class
     ]
-    return [entry.accuracy for entry in found]
+    return [entry.accuracy for entry in entries]
 
 
 def _mean_cell(values: Sequence[float | None]) -> Cell:

@@ -9,10 +9,10 @@ from typing import Any
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings
 from noiseproof.config.run import RunConfig
-from noiseproof.config.values import checked
+from noiseproof.config.values import validate
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.noise.spec import Noise
-from noiseproof.pipelines.heads import Variant, variants
+from noiseproof.pipelines.heads import HeadVariant, head_variants
 from noiseproof.study.recipe import Encoder, StudyRecipe
 
 STEPS = ("best", "last")  # of a tuning: the step that held-out given labels select, and the last one
@@ -114,7 +114,7 @@ class Grid:
             for init in {one.init for one in recipe.backbones}
         }
 
-    def variant(self, place: Place) -> Variant:
+    def variant(self, place: Place) -> HeadVariant:
         """The head of a place, with its options."""
         return self._variants[place.head or "", place.setting or ""]
 
@@ -168,12 +168,12 @@ class Grid:
 
 def _tuning(name: str, options: Mapping[str, Any], init: str) -> FinetuneSettings:
     try:
-        return checked(FinetuneSettings, dict(options) | {"init": init}, [], file=None)
+        return validate(FinetuneSettings, dict(options) | {"init": init}, [], file=None)
     except InvalidArgument as error:
         raise InvalidArgument(f"`tunings.{name}`: {error}") from error
 
 
-def _variants(recipe: StudyRecipe) -> dict[tuple[str, str], Variant]:
+def _variants(recipe: StudyRecipe) -> dict[tuple[str, str], HeadVariant]:
     """(head, setting) -> head with its options."""
     heads = {
         f"{head}+{setting}": {"kind": head, **options, **own}
@@ -184,5 +184,5 @@ def _variants(recipe: StudyRecipe) -> dict[tuple[str, str], Variant]:
         train="", out=Path(), heads=heads, seeds=recipe.seeds, recipe=recipe.recipe, views=recipe.views,
         max_steps=recipe.max_steps,
     )  # fmt: skip
-    found = iter(variants(config))
+    found = iter(head_variants(config))
     return {(head, setting): next(found) for head in recipe.heads for setting in recipe.settings}

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import Config
 from noiseproof.config.run import check_head_path, named_heads
-from noiseproof.config.values import checked, parse_overrides, read_yaml, set_value
+from noiseproof.config.values import parse_overrides, read_yaml, set_value, validate
 from noiseproof.core.errors import MissingFile, invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.noise.spec import CAPTIONS, Noise
@@ -376,7 +376,7 @@ def load_recipe(
         values["heads"] = named_heads(values["heads"])
     for keys, value in parse_overrides(overrides, command_line or {}, mistakes).items():
         set_value(StudyRecipe, values, keys, value, mistakes)
-    return checked(StudyRecipe, values, mistakes, file=path)
+    return validate(StudyRecipe, values, mistakes, file=path)
 
 
 def recipe_path(name: str | os.PathLike[str]) -> Path:

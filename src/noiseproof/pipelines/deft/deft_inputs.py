@@ -1,4 +1,4 @@
-"""A DeFT that is about to begin: all is opened, and refused if need be, before any work; and what it kept."""
+"""Inputs of DeFT, opened and checked before any work, and the scores that phase 1 leaves."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 from PIL import Image
-from torch import nn
 
-from noiseproof.adapt.initial_encoder import Start, open_start
-from noiseproof.adapt.learnable import Tune
+from noiseproof.adapt.initial_encoder import InitialEncoder, load_initial_encoder
+from noiseproof.adapt.learnable import TuneMode
 from noiseproof.backbones.adapters.additions import tower_for
 from noiseproof.backbones.adapters.tower_layout import has_blocks
 from noiseproof.backbones.backbones import check_name, open_backbone
@@ -30,19 +29,19 @@ from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
 from noiseproof.features.extract import extract
 from noiseproof.pipelines.finetune_inputs import part_noise_summary
 from noiseproof.pipelines.identity import identity
-from noiseproof.pipelines.inputs import Part, Parts, open_parts
+from noiseproof.pipelines.inputs import DataPart, DataParts, open_parts
 
 SCORES = "scores.parquet"
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Of every example of a data set, in its order.
+    """Results of phase 1 for every example of a data set, in its order.
 
     Attributes:
-        p_clean: that the given label is right.
-        is_clean: the selection.
-        suggested: class ids.
+        p_clean: probability that the given label is right.
+        is_clean: whether the example is selected for phase 2.
+        suggested: class ids of the suggested labels.
     """
 
     p_clean: Float[np.ndarray, " n"]
@@ -51,20 +50,20 @@ class Scores:
 
 
 @dataclass(eq=False)
-class Selecting:
-    """What the steps of one DeFT share.
+class DeftState:
+    """Configuration, data and model of one DeFT, shared by its steps.
 
     Attributes:
         config: which data, which model, how.
         command: how the user started it, for the card.
         quiet: no progress bars.
         accelerator: of `training.loop.accelerator_for`.
-        settings: of phase 1, with `tune` decided.
+        settings: of phase 1, with the default of `tune` filled in.
         parts: the data, opened, with labels that may be wrong.
-        start: the image tower before, in the shared space.
+        initial: the image tower before training, with output in the shared space.
         text: the text tower for the classes.
-        noise: what the card says of it.
-        identity: see `pipelines.cards.identity`.
+        noise: section of the card.
+        identity: of `pipelines.identity.identity`.
     """
 
     config: DeftConfig
@@ -72,8 +71,8 @@ class Selecting:
     quiet: bool
     accelerator: Any
     settings: DeftSettings
-    parts: Parts
-    start: Start
+    parts: DataParts
+    initial: InitialEncoder
     text: PromptTower
     noise: dict[str, Any]
     identity: dict[str, Any]
@@ -85,103 +84,96 @@ class Selecting:
 
     @property
     def data(self) -> LabelledDataset:
-        """The examples that are judged."""
+        """The examples whose labels are judged."""
         return self.parts.train.dataset
 
     @property
     def given_labels(self) -> Int[np.ndarray, " n"]:
-        """Theirs."""
+        """Class ids of `data`, which may be wrong."""
         return self.parts.train.given_labels
 
     @property
-    def tune(self) -> Tune | None:
-        """What of the image tower learns."""
-        return None if self.settings.is_prompts_only else Tune.parse(str(self.settings.tune))
+    def tune_mode(self) -> TuneMode | None:
+        """Which parameters of the image tower learn; `None` for prompts only."""
+        return None if self.settings.is_prompts_only else TuneMode.parse(str(self.settings.tune))
 
     @property
-    def evaluated(self) -> str:
-        """Hash of phase 2 and of what is evaluated on."""
-        tests = [[part.name, part.dataset.fingerprint, part.best_labels] for part in self.parts.tests]
+    def evaluation_key(self) -> str:
+        """Hash of phase 2 and of the evaluation sets."""
         settings = self.config.phase2_settings.model_dump() if self.config.phase2 == "full" else None
-        return digest([tests, self.config.phase2, self.config.phase2_backbone, settings])
+        return digest([self.parts.test_key, self.config.phase2, self.config.phase2_backbone, settings])
 
 
-def open_selecting(config: DeftConfig, accelerator: Any, *, command: str, quiet: bool) -> Selecting:
+def open_deft(config: DeftConfig, accelerator: Any, *, command: str, quiet: bool) -> DeftState:
     """Open the data and the model, and refuse what can be refused, before any work.
 
     Raises:
         InvalidArgument: a setting, a model without a text tower, an image tower that cannot be tuned so.
-        BadData: data or manifest cannot be used, or class names that no text tower can tell apart.
+        BadData: data or manifest cannot be used, or class names are alike.
     """
     parts = open_parts(config)
-    for part in parts.all:
-        if part.dataset.kind != "image":
-            raise BadData(
-                f"{part.name!r} holds {part.dataset.kind}; allowed: images. Next: name another set."
-            )
-    _check_phase_two(config)
+    parts.check_images()
+    _check_phase2(config)
     data = parts.train.dataset
     text = open_prompt_tower(config.model, data.class_names)
-    start = _image_tower(config.model)
-    settings = config.settings.model_copy(update={"tune": _tune_of(config, start)})
+    initial = _image_tower(config.model)
+    settings = config.settings.model_copy(update={"tune": _tune_or_default(config, initial)})
     noise = part_noise_summary(parts.train, manifest=config.noise_manifest)
-    this = identity(
+    made_from = identity(
         settings, seed=config.seed, noise=noise, data=data, targets=parts.train.given_labels,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
-    this |= {
+    made_from |= {
         "model": config.model,
-        "encoder": start.backbone.weights_hash,
+        "encoder": initial.backbone.weights_hash,
         "text": hash_weights(text),
         "class_names": list(data.class_names),
     }
-    return Selecting(
-        config, command, quiet, accelerator, settings, parts, start, text, noise, json.loads(json.dumps(this))
-    )
+    return DeftState(
+        config, command, quiet, accelerator, settings, parts, initial, text, noise,
+        json.loads(json.dumps(made_from)),
+    )  # fmt: skip
 
 
-def _image_tower(name: str) -> Start:
+def _image_tower(name: str) -> InitialEncoder:
     backbone = open_backbone(name, layer=SHARED_SPACE)
     if not isinstance(backbone, ImageBackbone):
         raise invalid("model", name, "an image-text model", "Next: open_clip:ARCH/TAG.")
     encoder: Any = copy.deepcopy(backbone.module.encoder)
-    return Start(
-        encoder=encoder.requires_grad_(True).train(),
-        backbone=backbone,
-        architecture=name,
+    return InitialEncoder(
+        encoder=encoder.requires_grad_(True).train(), backbone=backbone, architecture=name,
         preprocessing={"image_size": len(backbone.prepare(Image.new("RGB", (64, 64))))},
-    )
+    )  # fmt: skip
 
 
-def _tune_of(config: DeftConfig, start: Start) -> str:
-    """What was asked for, or what suits the tower."""
-    asked = config.tune
-    if asked is None:
-        is_fit = not config.model.startswith("bundled:") and has_blocks(start.encoder)
+def _tune_or_default(config: DeftConfig, initial: InitialEncoder) -> str:
+    """`tune` of the configuration, or the default for this kind of tower."""
+    if config.tune is None:
+        is_fit = not config.model.startswith("bundled:") and has_blocks(initial.encoder)
         return "vpt-deep:20" if is_fit else NONE
-    addition = None if asked == NONE else Tune.parse(asked).addition
+    addition = None if config.tune == NONE else TuneMode.parse(config.tune).addition
     if addition is not None:
-        tower_for(start.encoder, addition)
-    return asked
+        tower_for(initial.encoder, addition)
+    return config.tune
 
 
-def _check_phase_two(config: DeftConfig) -> None:
-    """An encoder that phase 2 cannot use is told before phase 1 is done."""
+def _check_phase2(config: DeftConfig) -> None:
+    """Refuse an encoder that phase 2 cannot use before phase 1 starts."""
     if config.phase2_backbone is not None:
         check_name(config.phase2_backbone)
     if config.phase2 == "full":
-        open_start(str(config.phase2_backbone), config.phase2_settings, seed=config.seed)
+        load_initial_encoder(str(config.phase2_backbone), config.phase2_settings, seed=config.seed)
 
 
 def read_scores(path: Path, dataset: Dataset) -> Scores:
-    """What phase 1 kept of the examples of a data set, by their ids.
+    """Read the scores of phase 1 for the examples of a data set, by their ids.
 
     Args:
         path: of `scores.parquet`.
-        dataset: whose examples; the file may have others, too, in any order.
+        dataset: its order is that of the scores; the file may have other examples, too.
 
     Raises:
-        BadData: an example that was never judged, or a class that is none of the data set's.
+        BadData: an example has no score, or a suggested label is no class of the data set.
     """
     frame = pd.read_parquet(path)
     rows, missing = rows_by_id(dataset.ids, frame["example_id"].to_numpy())
@@ -201,13 +193,7 @@ def read_scores(path: Path, dataset: Dataset) -> Scores:
     return Scores(frame["p_clean"].to_numpy()[rows], frame["is_clean"].to_numpy()[rows], suggested)
 
 
-def features_of(this: Selecting, part: Part, backbone: AbstractBackbone) -> Float[np.ndarray, "n d"]:
-    """Of a frozen encoder, computed once and kept in the store that all runs share."""
-    stored = extract(part.whole, backbone, store=this.config.cache, quiet=this.quiet).features
+def part_features(state: DeftState, part: DataPart, backbone: AbstractBackbone) -> Float[np.ndarray, "n d"]:
+    """Features of a part by a frozen encoder, from the store that all runs share."""
+    stored = extract(part.whole, backbone, store=state.config.cache, quiet=state.quiet).features
     return np.asarray(stored if part.rows is None else stored.rows(part.rows))
-
-
-def fresh_tower(this: Selecting) -> nn.Module:
-    """A copy of the image tower before."""
-    tower: nn.Module = copy.deepcopy(this.start.encoder)
-    return tower

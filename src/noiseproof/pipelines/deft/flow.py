@@ -1,7 +1,7 @@
-"""The whole of DeFT: data -> noise -> phase 1 finds the wrong labels -> phase 2 adapts to the others -> card.
+"""The flow of `noiseproof adapt deft`: data -> noise -> phase 1 finds wrong labels -> phase 2 adapts -> card.
 
-`deft` below is that sentence. Phase 1 is done once: a second start of the same goes on where the first
-stopped, and one with another phase 2 or other evaluation sets does not learn the prompts again.
+Both phases are stages. A second start with the same configuration resumes where the first stopped; one with
+another phase 2 or other evaluation sets does not learn the prompts again.
 
 Source: Wei et al. 2024, arXiv:2409.19696.
 """
@@ -23,9 +23,9 @@ from noiseproof.detect.prompts import prompt_result
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.results import read_results
 from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card, results_section
-from noiseproof.pipelines.deft.deft_inputs import SCORES, Selecting, open_selecting, read_scores
-from noiseproof.pipelines.deft.phase1 import FACTS, PROMPTS, TUNED, evaluated_prompts, run_phase1
-from noiseproof.pipelines.deft.phase2 import facts, phase_two
+from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, open_deft, read_scores
+from noiseproof.pipelines.deft.phase1 import FACTS, PROMPTS, TUNED, evaluate_prompts, run_phase1
+from noiseproof.pipelines.deft.phase2 import phase2_section, run_phase2
 from noiseproof.pipelines.finetune import RESULTS
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.inputs import notes
@@ -33,7 +33,7 @@ from noiseproof.pipelines.provenance import differences, made_with
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.training.loop import LOG, accelerator_for
 
-AFTER = "phase2.json"
+PHASE2_FILE = "phase2.json"
 PHASE_1, PHASE_2 = "phase 1", "phase 2"  # the stages
 
 
@@ -41,12 +41,12 @@ def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bo
     """Find the wrong labels with learned prompts, and adapt an encoder to the others.
 
     Args:
-        config: which data, which image-text model, how.
+        config: of data, image-text model and training.
         command: how the user started it, for the card.
         quiet: no progress bars.
 
     Returns:
-        The card, as `card.json` has it; nothing in processes that only helped.
+        The contents of `card.json`; empty in processes that only helped.
 
     Raises:
         InvalidArgument: a setting, a model without a text tower, an image tower that cannot be tuned so.
@@ -56,77 +56,79 @@ def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bo
     check_is_apart(config.out, (config.train, config.test, *config.ood))
     accelerator = accelerator_for(config.precision)
     with only_main_process_in(config.out, accelerator):
-        return _run_prepared(open_selecting(config, accelerator, command=command, quiet=quiet))
+        return _run_prepared(open_deft(config, accelerator, command=command, quiet=quiet))
 
 
-def _run_prepared(this: Selecting) -> dict[str, Any]:
-    is_main = this.accelerator.is_main_process
-    stages = Stages(this.out, made_with=made_with(this.command), is_writer=is_main)
-    stages.check_free((PROMPTS, TUNED, SCORES, FACTS, LOG, RESULTS, AFTER, TRAINING_CARD))
+def _run_prepared(state: DeftState) -> dict[str, Any]:
+    is_main = state.accelerator.is_main_process
+    stages = Stages(state.out, made_with=made_with(state.command), is_writer=is_main)
+    stages.check_free((PROMPTS, TUNED, SCORES, FACTS, LOG, RESULTS, PHASE2_FILE), cards=[TRAINING_CARD])
     key = stages.once(
-        PHASE_1, depends_on=this.identity, make=lambda folder: run_phase1(this, folder), if_changed="refuse"
+        PHASE_1, depends_on=state.identity, make=lambda folder: run_phase1(state, folder), if_changed="refuse"
     )
-    this.accelerator.wait_for_everyone()
+    state.accelerator.wait_for_everyone()
     stages.once(
-        PHASE_2, depends_on=[key, this.evaluated], make=lambda folder: _evaluate(this, stages, folder)
+        PHASE_2, depends_on=[key, state.evaluation_key], make=lambda folder: _evaluate(state, stages, folder)
     )
     if not is_main:  # a process that only helped
         return {}
     publish(stages, cards=[TRAINING_CARD])
-    card = _card(this, stages)
-    write_json(this.out / TRAINING_CARD, card)
+    card = _card(state, stages)
+    write_json(state.out / TRAINING_CARD, card)
     return card
 
 
-def _evaluate(this: Selecting, stages: Stages, folder: Path) -> list[str]:
-    """The prompts on all test sets, then phase 2 and its results."""
-    rows = evaluated_prompts(this, stages) if this.accelerator.is_main_process else []
-    after, after_notes = phase_two(this, stages.path(SCORES)) if this.config.phase2 != "none" else ([], [])
-    if not this.accelerator.is_main_process:
+def _evaluate(state: DeftState, stages: Stages, folder: Path) -> list[str]:
+    """Evaluate the prompts on all test sets, then run phase 2."""
+    rows = evaluate_prompts(state, stages) if state.accelerator.is_main_process else []
+    phase2_rows, phase2_notes = (
+        run_phase2(state, stages.path(SCORES)) if state.config.phase2 != "none" else ([], [])
+    )
+    if not state.accelerator.is_main_process:
         return []
-    write_bytes(folder / RESULTS, "".join(row.to_line() + "\n" for row in [*rows, *after]).encode())
-    write_json(folder / AFTER, {"notes": after_notes})
-    return [RESULTS, AFTER]
+    write_bytes(folder / RESULTS, "".join(row.to_line() + "\n" for row in [*rows, *phase2_rows]).encode())
+    write_json(folder / PHASE2_FILE, {"notes": phase2_notes})
+    return [RESULTS, PHASE2_FILE]
 
 
-def found_issues(this: Selecting) -> LabelIssues:
+def load_deft_issues(state: DeftState) -> LabelIssues:
     """The scores in the schema of all detectors."""
-    scores, names = read_scores(this.out / SCORES, this.data), this.data.class_names
+    scores, names = read_scores(state.out / SCORES, state.data), state.data.class_names
     result = prompt_result(
-        scores.p_clean, scores.is_clean, scores.suggested, this.given_labels, num_classes=len(names)
+        scores.p_clean, scores.is_clean, scores.suggested, state.given_labels, num_classes=len(names)
     )
     classes = np.arange(len(names))
-    return to_label_issues(result, this.given_labels, classes=classes, ids=this.data.ids, class_names=names)
+    return to_label_issues(result, state.given_labels, classes=classes, ids=state.data.ids, class_names=names)
 
 
-def _detection(this: Selecting) -> dict[str, Any] | None:
-    """Against the truth, where it is known."""
-    clean = this.data.clean_labels
-    return None if clean is None else detection_metrics(found_issues(this), clean).to_json()
+def _detection(state: DeftState) -> dict[str, Any] | None:
+    """Metrics of the selection against the true labels, where they are known."""
+    clean = state.data.clean_labels
+    return None if clean is None else detection_metrics(load_deft_issues(state), clean).to_json()
 
 
-def _card(this: Selecting, stages: Stages) -> dict[str, Any]:
-    phase1, after = (json.loads((this.out / name).read_text()) for name in (FACTS, AFTER))
+def _card(state: DeftState, stages: Stages) -> dict[str, Any]:
+    phase1, phase2 = (json.loads((state.out / name).read_text()) for name in (FACTS, PHASE2_FILE))
     return make_card(
         "deft",
-        config=this.config,
+        config=state.config,
         made_with=stages.made_with[PHASE_1],
         wall_s=stages.wall_s,
         notes=[
-            *notes(this.config, this.parts),
-            *notes_on_names(this.data.class_names),
-            *after["notes"],
+            *notes(state.config, state.parts),
+            *notes_on_names(state.data.class_names),
+            *phase2["notes"],
             *differences(stages.made_with, PHASE_1),
         ],
-        model={"name": this.config.model, "weights_hash": this.start.backbone.weights_hash},
-        seed=this.config.seed,
-        train=data_section(this.data),
-        tests=[data_section(part.dataset) | {"role": part.role} for part in this.parts.tests],
-        noise=this.noise,
+        model={"name": state.config.model, "weights_hash": state.initial.backbone.weights_hash},
+        seed=state.config.seed,
+        train=data_section(state.data),
+        tests=[data_section(part.dataset) | {"role": part.role} for part in state.parts.tests],
+        noise=state.noise,
         phase1=phase1,
-        detection=_detection(this),
-        phase2=facts(this),
-        results=results_section(read_results(this.out / RESULTS)),
-        scores_sha256=hash_file(this.out / SCORES),
-        identity=this.identity,
+        detection=_detection(state),
+        phase2=phase2_section(state),
+        results=results_section(read_results(state.out / RESULTS)),
+        scores_sha256=hash_file(state.out / SCORES),
+        identity=state.identity,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from noiseproof.adapt.learnable import Tuned, merged, num_learning, tune_encoder
+from noiseproof.adapt.learnable import TunedNetwork, merge_additions, num_learning, tune_encoder
 from noiseproof.adapt.reading import reader, training_batches, training_schedule
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
@@ -27,9 +27,9 @@ from noiseproof.evaluate.metrics import outcomes
 from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.noise.applied import keep_noise
-from noiseproof.pipelines.deft.deft_inputs import SCORES, Selecting, features_of, fresh_tower
-from noiseproof.pipelines.deft.tower import DualPrompts, Visits, dual_prompts_loss
-from noiseproof.pipelines.inputs import Part
+from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, part_features
+from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, dual_prompts_loss
+from noiseproof.pipelines.inputs import DataPart
 from noiseproof.pipelines.stages import Stages
 from noiseproof.training.loop import LOG, train
 from noiseproof.training.networks import outputs
@@ -37,7 +37,7 @@ from noiseproof.training.optimizers import make_optimizer
 
 PROMPTS, TUNED, FACTS = "prompts.safetensors", "tuned.safetensors", "phase1.json"
 _PREFIX = "visual"  # of the names of tuned weights, so that open_clip:ARCH/FILE reads them
-ROW = "prompts"  # what its results are called
+ROW = "prompts"  # name in the results
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,28 +48,28 @@ class _Learned:
     steps: int
 
 
-def run_phase1(this: Selecting, folder: Path) -> list[str]:
+def run_phase1(state: DeftState, folder: Path) -> list[str]:
     """Learn the prompts, score every example in a final pass, and write all of it.
 
     Args:
-        this: state of the flow.
+        state: state of the flow.
         folder: of everything that is written.
 
     Returns:
         Names of the files; none in a process that only helped.
     """
-    noise, noise_files = this.parts.train.noise, []
-    if this.accelerator.is_main_process and noise is not None:
-        noise_files = keep_noise(this.data, noise, folder)
-    learned = _on_features(this) if this.tune is None else _in_the_loop(this, folder)
+    noise, noise_files = state.parts.train.noise, []
+    if state.accelerator.is_main_process and noise is not None:
+        noise_files = keep_noise(state.data, noise, folder)
+    learned = _learn_on_features(state) if state.tune_mode is None else _learn_with_tower(state, folder)
     if learned is None:
         return []
-    written = _write(this, learned, folder)
+    written = _write(state, learned, folder)
     scores = learned.scores
     facts = {
         "learning": learned.learning,
         "num_steps": learned.steps,
-        "num_examples": len(this.data),
+        "num_examples": len(state.data),
         "num_selected": int(scores.is_clean.sum()),
         "loss_by_epoch": list(scores.losses),
     }
@@ -77,139 +77,146 @@ def run_phase1(this: Selecting, folder: Path) -> list[str]:
     return [*written, FACTS, *noise_files]
 
 
-def _on_features(this: Selecting) -> _Learned | None:
-    if not this.accelerator.is_main_process:
+def _learn_on_features(state: DeftState) -> _Learned | None:
+    if not state.accelerator.is_main_process:
         return None
-    settings = this.settings
-    features = features_of(this, this.parts.train, this.start.backbone)
+    settings = state.settings
+    features = part_features(state, state.parts.train, state.initial.backbone)
     steps = num_steps(len(features), settings)
-    with stage("Learning prompts", total=steps, unit="step", quiet=this.quiet) as bar:
+    with stage("Learning prompts", total=steps, unit="step", quiet=state.quiet) as bar:
+
+        def advance() -> None:
+            bar.update()
+
         scores = prompt_scores(
-            features, this.given_labels, this.text, settings=settings, seed=this.config.seed,
-            on_step=partial(_advance, bar),
+            features, state.given_labels, state.text, settings=settings, seed=state.config.seed,
+            on_step=advance,
         )  # fmt: skip
     size = int(scores.contexts.size)
     return _Learned(scores, None, {"mode": "none", "parameters": size, "of": size}, steps)
 
 
-def _advance(bar: Any) -> None:
-    bar.update()
-
-
-def _in_the_loop(this: Selecting, folder: Path) -> _Learned | None:
-    settings = this.settings
-    text = this.text.to(this.accelerator.device)
-    model = _model(this)
+def _learn_with_tower(state: DeftState, folder: Path) -> _Learned | None:
+    settings = state.settings
+    text = state.text.to(state.accelerator.device)
+    model = _dual_prompts(state)
     learning, num_all = num_learning(model)
     optimizer = make_optimizer(
         model, "momentum", learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,
         momentum=settings.momentum,
     )  # fmt: skip
-    read = training_batches(
-        this.data, this.given_labels, this.start, settings, seed=this.config.seed, quiet=this.quiet
+    labelled = training_batches(
+        state.data, state.given_labels, state.initial, settings, seed=state.config.seed, quiet=state.quiet
     )
-    batches = Visits(read, this.given_labels, len(this.data.class_names), this.config.seed)
-    schedule = training_schedule(settings, batches.order, seed=this.config.seed)
+    batches = ComplementaryBatches(
+        labelled, state.given_labels, len(state.data.class_names), state.config.seed
+    )
+    schedule = training_schedule(settings, batches.order, seed=state.config.seed)
     train(
         model, batches,
         dual_prompts_loss(text, variant=settings.variant, warmup_epochs=settings.warmup_epochs), optimizer,
         schedule=replace(schedule, is_constant=settings.variant == "real"),
-        accelerator=this.accelerator, folder=folder, identity=this.identity, quiet=this.quiet,
+        accelerator=state.accelerator, folder=folder, identity=state.identity, quiet=state.quiet,
     )  # fmt: skip
-    if not this.accelerator.is_main_process:
+    if not state.accelerator.is_main_process:
         return None
-    features = _outputs(this, model.tower, this.parts.train)
-    this.text.cpu()
+    features = _tower_features(state, model.tower, state.parts.train)
+    state.text.cpu()
     contexts = model.contexts.detach().cpu()
-    scores = score_with(contexts, features, this.given_labels, this.text, variant=settings.variant)
-    said = {"mode": settings.tune, "parameters": learning, "of": num_all}
-    tower = merged(model.tower.network.cpu())
-    return _Learned(scores, tower, said, schedule.num_steps)
+    scores = score_with(contexts, features, state.given_labels, state.text, variant=settings.variant)
+    learning_section = {"mode": settings.tune, "parameters": learning, "of": num_all}
+    tower = merge_additions(model.tower.network.cpu())
+    return _Learned(scores, tower, learning_section, schedule.num_steps)
 
 
-def _model(this: Selecting) -> DualPrompts:
-    settings, seed, tower = this.settings, this.config.seed, fresh_tower(this)
-    assert this.tune is not None
+def _dual_prompts(state: DeftState) -> DualPrompts:
+    settings, seed = state.settings, state.config.seed
+    tower: nn.Module = copy.deepcopy(state.initial.encoder)
+    assert state.tune_mode is not None
     tune_encoder(
-        tower, this.tune, lora_rank=settings.lora_rank, lora_alpha=settings.lora_alpha, seed=seed
+        tower, state.tune_mode, lora_rank=settings.lora_rank, lora_alpha=settings.lora_alpha, seed=seed
     )  # fmt: skip
-    tuned = Tuned(tower.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    contexts = first_contexts(this.text, num_context=settings.num_context, seed=seed)
-    return DualPrompts(tuned, this.text, contexts)
+    network = TunedNetwork(tower.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    contexts = first_contexts(state.text, num_context=settings.num_context, seed=seed)
+    return DualPrompts(network, state.text, contexts)
 
 
-def _write(this: Selecting, learned: _Learned, folder: Path) -> list[str]:
-    """Write prompts, tower and scores; names of the files."""
+def _write(state: DeftState, learned: _Learned, folder: Path) -> list[str]:
+    """Write prompts, tower and scores, and return the names of the files."""
     scores = learned.scores
     facts = {
-        "model": this.config.model,
-        "class_names": list(this.data.class_names),
-        "variant": this.settings.variant,
+        "model": state.config.model,
+        "class_names": list(state.data.class_names),
+        "variant": state.settings.variant,
     }
     metadata = {"noiseproof": json.dumps(facts, sort_keys=True)}
     with files.replacing(folder / PROMPTS) as temporary:
         save_file({"contexts": torch.from_numpy(scores.contexts).contiguous()}, temporary, metadata=metadata)
     with files.replacing(folder / SCORES) as temporary:
-        _frame(this, scores).to_parquet(temporary, index=False)
-    if learned.tower is None or this.tune is None:
+        _scores_table(state, scores).to_parquet(temporary, index=False)
+    if learned.tower is None or state.tune_mode is None:
         return [PROMPTS, SCORES]
-    stays = this.tune.addition if this.tune.has_own_weights else None
-    header = WeightsHeader(model=this.config.model, additions=None if stays is None else stays.to_json())
+    addition = state.tune_mode.kept_addition
+    header = WeightsHeader(
+        model=state.config.model, additions=None if addition is None else addition.to_json()
+    )
     write_weights(folder / TUNED, nn.ModuleDict({_PREFIX: learned.tower}), header=header)
     return [PROMPTS, SCORES, TUNED, LOG]
 
 
-def _frame(this: Selecting, scores: PromptScores) -> pd.DataFrame:
-    """A row per example, tied to its id."""
-    names = np.array(this.data.class_names, dtype=object)
+def _scores_table(state: DeftState, scores: PromptScores) -> pd.DataFrame:
+    """Scores as a table with a row per example."""
+    names = np.array(state.data.class_names, dtype=object)
     columns = {
-        "example_id": this.data.ids,
-        "given_label": names[this.given_labels],
+        "example_id": state.data.ids,
+        "given_label": names[state.given_labels],
         "suggested_label": names[scores.suggested],
         "p_clean": scores.p_clean,
         "is_clean": scores.is_clean,
     }
-    if this.data.clean_labels is not None:
-        columns["clean_label"] = names[this.data.clean_labels]
+    if state.data.clean_labels is not None:
+        columns["clean_label"] = names[state.data.clean_labels]
     return pd.DataFrame(columns)
 
 
-def evaluated_prompts(this: Selecting, stages: Stages) -> list[ResultRow]:
-    """The positive prompts as a classifier, on all test sets."""
+def evaluate_prompts(state: DeftState, stages: Stages) -> list[ResultRow]:
+    """Evaluate the positive prompts as a classifier on all test sets."""
     contexts = load_file(stages.path(PROMPTS))["contexts"]
     with torch.no_grad():
-        positive = this.text.encode(contexts)[0]
-    tower = None if this.tune is None else _read_tower(this, stages.path(TUNED))
+        positive = state.text.encode(contexts)[0]
+    tower = None if state.tune_mode is None else _read_tower(state, stages.path(TUNED))
     rows = []
-    for part in this.parts.tests:
-        raw = features_of(this, part, this.start.backbone) if tower is None else _outputs(this, tower, part)
+    for part in state.parts.tests:
+        raw = (
+            part_features(state, part, state.initial.backbone)
+            if tower is None
+            else _tower_features(state, tower, part)
+        )
         features = nn.functional.normalize(torch.from_numpy(np.array(raw, np.float32)), dim=-1)
-        probs = torch.softmax((this.text.scale * features @ positive.mT).double(), dim=1).numpy()
+        probs = torch.softmax((state.text.scale * features @ positive.mT).double(), dim=1).numpy()
         rows.append(
             result_row(
-                [outcomes(probs, part.best_labels)], name=ROW, seed=this.config.seed, set_name=part.name,
-                domain=part.domain, class_names=this.data.class_names,
+                [outcomes(probs, part.best_labels)], name=ROW, seed=state.config.seed, set_name=part.name,
+                domain=part.domain, class_names=state.data.class_names,
             )
         )  # fmt: skip
     return rows
 
 
-def _read_tower(this: Selecting, path: Path) -> nn.Module:
-    tower = fresh_tower(this)
-    assert this.tune is not None
-    if this.tune.has_own_weights and this.tune.addition is not None:
-        add_to(tower, this.tune.addition, seed=this.config.seed)
+def _read_tower(state: DeftState, path: Path) -> nn.Module:
+    tower: nn.Module = copy.deepcopy(state.initial.encoder)
+    assert state.tune_mode is not None
+    if state.tune_mode.kept_addition is not None:
+        add_to(tower, state.tune_mode.kept_addition, seed=state.config.seed)
     load_exactly(nn.ModuleDict({_PREFIX: tower}), read_checkpoint(path), source=str(path))
-    return tower.to(this.accelerator.device)
+    return tower.to(state.accelerator.device)
 
 
-def _outputs(this: Selecting, tower: nn.Module, part: Part) -> Float[np.ndarray, "n e"]:
-    """In evaluation mode, without augmentation, in the order of the examples."""
-    images = reader(
-        part.dataset, this.start, this.settings, is_read_again=False, quiet=this.quiet
-    )  # fmt: skip
+def _tower_features(state: DeftState, tower: nn.Module, part: DataPart) -> Float[np.ndarray, "n e"]:
+    """Outputs of the tower for a part, in evaluation mode and without augmentation."""
+    images = reader(part.dataset, state.initial, state.settings, is_read_again=False, quiet=state.quiet)
     total = len(part.dataset)
-    with stage(f"Scoring {part.name}", total=total, unit="image", quiet=this.quiet) as bar:
+    with stage(f"Scoring {part.name}", total=total, unit="image", quiet=state.quiet) as bar:
 
         def counted() -> Iterable[torch.Tensor]:
             for block in images():

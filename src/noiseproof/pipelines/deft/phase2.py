@@ -16,22 +16,22 @@ from noiseproof.data.splits import subset
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.pipelines.deft.deft_inputs import SCORES, Selecting, features_of, read_scores
+from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, part_features, read_scores
 from noiseproof.pipelines.finetune import RESULTS, run_prepared
-from noiseproof.pipelines.finetune_inputs import make_tuning
+from noiseproof.pipelines.finetune_inputs import prepare_finetuning
 
 FOLDER = "phase2"
 ALL, SELECTED, RELABELLED = "all", "selected", "relabelled"
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """What phase 2 learns from.
+class TrainingChoice:
+    """Examples and labels that phase 2 learns from.
 
     Attributes:
-        name: of the choice.
+        name: part of the name in the results.
         rows: of the training part.
-        labels: theirs.
+        labels: class ids of these rows.
     """
 
     name: str
@@ -39,46 +39,48 @@ class Choice:
     labels: Int[np.ndarray, " m"]
 
 
-def phase_two(this: Selecting, scores_file: Path) -> tuple[list[ResultRow], list[str]]:
+def run_phase2(state: DeftState, scores_file: Path) -> tuple[list[ResultRow], list[str]]:
     """Train on all examples, on the selected, and (heads) on all with suggested labels for the others.
 
-    Nothing is computed for an example that was not selected, but for the two comparisons.
+    Examples that were not selected are used by the two comparisons only.
 
     Returns:
         Results on the test sets, and notes for the card.
 
     Raises:
-        BadData: there are fewer than two classes left to learn.
+        BadData: fewer than two classes are left to learn.
     """
-    scores = read_scores(scores_file, this.data)
-    least = 1 if this.config.phase2 == "heads" else 2  # a part of each class is held out there
-    rows, notes = _kept(this, scores.is_clean, least)
-    given = this.given_labels
-    choices = [Choice(ALL, np.arange(len(given)), given), Choice(SELECTED, rows, given[rows])]
-    if this.config.phase2 == "full":
-        return [row for choice in choices for row in _tuned(this, choice)], notes
+    scores = read_scores(scores_file, state.data)
+    least = 1 if state.config.phase2 == "heads" else 2  # a part of each class is held out there
+    rows, notes = _selected_rows(state, scores.is_clean, least)
+    given = state.given_labels
+    choices = [TrainingChoice(ALL, np.arange(len(given)), given), TrainingChoice(SELECTED, rows, given[rows])]
+    if state.config.phase2 == "full":
+        return [row for choice in choices for row in _finetune(state, choice)], notes
     relabelled = np.where(scores.is_clean, given, scores.suggested)
     if len(np.unique(relabelled)) > 1:
-        choices.append(Choice(RELABELLED, np.arange(len(given)), relabelled))
-    return _heads(this, choices), notes
+        choices.append(TrainingChoice(RELABELLED, np.arange(len(given)), relabelled))
+    return _train_heads(state, choices), notes
 
 
-def _kept(
-    this: Selecting, is_clean: Bool[np.ndarray, " n"], least: int
+def _selected_rows(
+    state: DeftState, is_clean: Bool[np.ndarray, " n"], least: int
 ) -> tuple[Int[np.ndarray, " m"], list[str]]:
     """Rows of the selected examples, of classes that have enough of them."""
-    names, given = this.data.class_names, this.given_labels
+    names, given = state.data.class_names, state.given_labels
     counts = np.bincount(given[is_clean], minlength=len(names))
-    here = np.bincount(given, minlength=len(names)) > 0
+    is_present = np.bincount(given, minlength=len(names)) > 0
     lost = [
-        name for name, count, is_here in zip(names, counts, here, strict=True) if is_here and count < least
+        name
+        for name, count, has_any in zip(names, counts, is_present, strict=True)
+        if has_any and count < least
     ]
     rows = np.flatnonzero(is_clean & (counts[given] >= least))
     if (counts >= least).sum() < 2:
         raise BadData(
             f"Phase 1 selected {int(is_clean.sum())} of {len(given)} labels, which leaves "
             f"{int((counts >= least).sum())} classes with at least {least}; allowed in phase 2: two classes. "
-            f"Next: look at {SCORES} in {str(this.out)!r}, train longer (--epochs, --out), or --phase2 none."
+            f"Next: check {SCORES} in {str(state.out)!r}, train longer (--epochs, --out), or --phase2 none."
         )
     if not lost:
         return rows, []
@@ -88,47 +90,47 @@ def _kept(
     ]
 
 
-def _heads(this: Selecting, choices: list[Choice]) -> list[ResultRow]:
+def _train_heads(state: DeftState, choices: list[TrainingChoice]) -> list[ResultRow]:
     """Linear probes on features that are computed once."""
-    backbone = open_backbone(this.config.phase2_backbone or this.config.model)
-    features = features_of(this, this.parts.train, backbone)
-    tests = [(part, features_of(this, part, backbone)) for part in this.parts.tests]
+    backbone = open_backbone(state.config.phase2_backbone or state.config.model)
+    features = part_features(state, state.parts.train, backbone)
+    tests = [(part, part_features(state, part, backbone)) for part in state.parts.tests]
     rows = []
     for choice in choices:
-        head = LinearProbe(seed=this.config.seed).fit(features[choice.rows], choice.labels)
+        head = LinearProbe(seed=state.config.seed).fit(features[choice.rows], choice.labels)
         for part, test_features in tests:
             row = evaluate_head(
-                head, test_features, part.best_labels, name=f"heads-{choice.name}", seed=this.config.seed,
+                head, test_features, part.best_labels, name=f"heads-{choice.name}", seed=state.config.seed,
                 set_name=part.name, domain=part.domain,
-                class_names=this.data.class_names,
+                class_names=state.data.class_names,
             )  # fmt: skip
             rows.append(row)
     return rows
 
 
-def _tuned(this: Selecting, choice: Choice) -> list[ResultRow]:
-    """A fine-tuning of its own, in a folder of its own, that knows these examples only."""
-    settings = this.config.phase2_settings.model_dump()
-    how = digest([this.config.phase2_backbone or this.config.model, settings])[:8]
-    out = this.out / FOLDER / f"{choice.name}-{how}"  # another training has another folder
-    config = this.config.for_phase2(out)
-    train = replace(
-        this.parts.train, dataset=subset(this.data, choice.rows), noise=None, rows=None
-    )  # fmt: skip
-    parts = replace(this.parts, train=train)
-    run_prepared(make_tuning(config, this.accelerator, parts, command=this.command, quiet=this.quiet))
-    found = read_results(out / RESULTS) if this.accelerator.is_main_process else []
-    return [replace(row, head=f"full-{choice.name}-{row.head.removeprefix('tuned-')}") for row in found]
+def _finetune(state: DeftState, choice: TrainingChoice) -> list[ResultRow]:
+    """Fine-tune an encoder on these examples only, in a folder of its own."""
+    settings = state.config.phase2_settings.model_dump()
+    suffix = digest([state.config.phase2_backbone or state.config.model, settings])[:8]
+    out = state.out / FOLDER / f"{choice.name}-{suffix}"  # a folder for each encoder and settings
+    config = state.config.for_phase2(out)
+    train = replace(state.parts.train, dataset=subset(state.data, choice.rows), noise=None, rows=None)
+    parts = replace(state.parts, train=train)
+    run_prepared(
+        prepare_finetuning(config, state.accelerator, parts, command=state.command, quiet=state.quiet)
+    )
+    results = read_results(out / RESULTS) if state.accelerator.is_main_process else []
+    return [replace(row, head=f"full-{choice.name}-{row.head.removeprefix('tuned-')}") for row in results]
 
 
-def facts(this: Selecting) -> dict[str, Any]:
-    """What the card says of how phase 2 was done."""
-    if this.config.phase2 == "none":
+def phase2_section(state: DeftState) -> dict[str, Any]:
+    """Kind, encoder and settings of phase 2, for the card."""
+    if state.config.phase2 == "none":
         return {"kind": "none"}
-    said: dict[str, Any] = {
-        "kind": this.config.phase2,
-        "backbone": this.config.phase2_backbone or this.config.model,
+    section: dict[str, Any] = {
+        "kind": state.config.phase2,
+        "backbone": state.config.phase2_backbone or state.config.model,
     }
-    if this.config.phase2 == "full":
-        said["settings"] = this.config.phase2_settings.model_dump()
-    return said
+    if state.config.phase2 == "full":
+        section["settings"] = state.config.phase2_settings.model_dump()
+    return section

@@ -1,4 +1,4 @@
-"""DeFT's first phase with the image tower in the loop: prompts and parts of the tower learn together."""
+"""Phase 1 of DeFT with the image tower: prompts and parts of the tower learn together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from torch import Tensor, nn
 
 from noiseproof.core.rng import stream
 from noiseproof.detect.text_tower import TextTower
-from noiseproof.losses.dual_prompts import (
-    complementary_labels,
-    dual_prompt_loss,
-    prompt_logits,
-    stage_of,
-)
+from noiseproof.losses.dual_prompts import complementary_labels, dual_prompt_loss, prompt_logits, stage_of
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.loop import Loss
 from noiseproof.training.order import AbstractOrder, Share
@@ -30,7 +25,7 @@ class DualPrompts(nn.Module):
     The text tower is frozen and no part of the module, so that no checkpoint has it.
 
     Args:
-        tower: images -> (b, e) in the space shared with text; says itself what of it learns.
+        tower: images -> (b, e) in the space shared with text; its parameters with `requires_grad` learn.
         text: on the device of the training.
         contexts: first vectors, positive and negative.
     """
@@ -50,7 +45,7 @@ class DualPrompts(nn.Module):
 
 
 def dual_prompts_loss(text: TextTower, *, variant: str, warmup_epochs: int) -> Loss:
-    """The loss of a batch of `Visits`, for `training.loop.train` and a model of `DualPrompts`.
+    """The loss of a batch of `ComplementaryBatches`, for `training.loop.train` and a model of `DualPrompts`.
 
     Classification trains positive vectors and tower, the rest the negative vectors alone: see
     `losses.dual_prompts`, which has equations and sources.
@@ -74,8 +69,8 @@ def dual_prompts_loss(text: TextTower, *, variant: str, warmup_epochs: int) -> L
 
 @final
 @dataclass(frozen=True, eq=False)
-class Visits(AbstractBatches):
-    """Batches that also know their epoch, from 1, and a complementary label for each example, drawn anew.
+class ComplementaryBatches(AbstractBatches):
+    """Batches with their epoch, from 1, and a freshly drawn complementary label for each example.
 
     Attributes:
         batches: of `images` and `given_labels`.
@@ -91,7 +86,7 @@ class Visits(AbstractBatches):
 
     @property
     def order(self) -> AbstractOrder:  # type: ignore[override]
-        """That of the batches."""
+        """Order of the examples."""
         return self.batches.order
 
     def iterate(self, steps: range, share: Share) -> Iterator[Batch]:

@@ -28,7 +28,7 @@ from noiseproof.detect.detectors import DETECTORS, checked_options, describe_nee
 from noiseproof.detect.find_issues import AUTO, find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
-from noiseproof.pipelines.heads import Variant, variants
+from noiseproof.pipelines.heads import HeadVariant, head_variants
 from noiseproof.study.grid import SCHEMA, Place
 from noiseproof.study.measures.material import TrainingData
 from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
@@ -153,13 +153,13 @@ class DetectorRunner:
         return open_prompt_tower(self._backbone, self._class_names)
 
 
-def probe_of(recipe: StudyRecipe) -> Variant:
+def probe_of(recipe: StudyRecipe) -> HeadVariant:
     """The linear probe of a study, as one of its heads would be."""
     config = RunConfig(
         train="", out=Path(), heads={"probe": {"kind": "linear"}}, seeds=recipe.seeds, recipe=recipe.recipe,
         max_steps=recipe.max_steps,
     )  # fmt: skip
-    (probe,) = variants(config)
+    (probe,) = head_variants(config)
     return probe
 
 

@@ -48,7 +48,7 @@ class HeadMeasure(AbstractMeasure):
             "test": bench.test_keys[place.evaluation],
             "spec": spec_to_json(head.spec()),
         }
-        if variant.lacks_transition:
+        if variant.needs_transition_matrix:
             content["transition"] = DEFAULT_METHOD
         return digest(content)[:32]
 

@@ -10,7 +10,7 @@ import torch
 
 from noiseproof.detect.transition_estimate import estimate_transition
 from noiseproof.heads.abstract import AbstractHead, fit_heads
-from noiseproof.pipelines.heads import Variant
+from noiseproof.pipelines.heads import HeadVariant
 from noiseproof.study.grid import Place
 from noiseproof.study.measures.material import TrainingData
 from noiseproof.study.measures.measure import Workbench
@@ -76,10 +76,10 @@ class HeadTrainer:
         fit_s = (time.perf_counter() - begin) / len(heads)
         return [(head, fit_s) for head in heads]
 
-    def _variant(self, place: Place, data: TrainingData) -> Variant:
+    def _variant(self, place: Place, data: TrainingData) -> HeadVariant:
         """The head of a place; a loss without a transition matrix gets an estimate from the same data."""
         variant = self._bench.grid.variant(place)
-        if not variant.lacks_transition:
+        if not variant.needs_transition_matrix:
             return variant
         if data.key not in self._transitions:
             found = estimate_transition(self._bench.train_features[data.rows], data.given_labels)

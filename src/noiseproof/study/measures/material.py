@@ -22,7 +22,7 @@ from noiseproof.features.extract import extract, features_key
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.noise.inject import corrupt_dataset
-from noiseproof.pipelines.inputs import Part, Parts, open_parts
+from noiseproof.pipelines.inputs import DataPart, DataParts, open_parts
 from noiseproof.study.grid import Evaluation, Grid, Place
 from noiseproof.study.recipe import PLACEHOLDER, StudyRecipe
 
@@ -89,13 +89,13 @@ class OpenTask:
         missing: why the others are missing.
     """
 
-    parts: Parts
-    tests: dict[Evaluation, Part]
+    parts: DataParts
+    tests: dict[Evaluation, DataPart]
     missing: dict[Evaluation, str]
     _drawn: dict[Any, TrainingData] = field(default_factory=dict)
 
     @property
-    def test(self) -> Part:
+    def test(self) -> DataPart:
         """The evaluation set in domain, which every task has."""
         return next(iter(self.tests.values()))
 
@@ -153,12 +153,12 @@ class EncoderFeatures:
             key: self._wall_s[key] if one.num_encoded == len(one) else None for key, one in stored.items()
         }
 
-    def matrix(self, part: Part) -> ShardedMatrix:
+    def matrix(self, part: DataPart) -> ShardedMatrix:
         """Features of the examples of a part, still on disk."""
         features = self.stored(part.whole).features
         return features if part.rows is None else features.rows(part.rows)
 
-    def part_key(self, part: Part) -> list[Any]:
+    def part_key(self, part: DataPart) -> list[Any]:
         """Everything that results on the features of a part depend on."""
         return [self.key(part.whole), part.rows, list(part.dataset.class_names)]
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from noiseproof.core.files import digest
-from noiseproof.pipelines.inputs import Part
+from noiseproof.pipelines.inputs import DataPart
 from noiseproof.study.grid import Evaluation, Grid, Place
 from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, TrainingData
 from noiseproof.study.rows import StudyRow
@@ -71,7 +71,7 @@ class Workbench:
         """The examples and labels that are learned from at a place."""
         return self.task.training_data(place)
 
-    def part(self, place: Place) -> Part:
+    def part(self, place: Place) -> DataPart:
         """The evaluation set of a place."""
         return self.task.tests[place.evaluated]
 

@@ -28,9 +28,9 @@ from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.pipelines.cards import TRAINING_CARD
 from noiseproof.pipelines.finetune import RESULTS, run_prepared
-from noiseproof.pipelines.finetune_inputs import make_tuning
+from noiseproof.pipelines.finetune_inputs import prepare_finetuning
 from noiseproof.pipelines.folders import only_process_in
-from noiseproof.pipelines.inputs import Parts
+from noiseproof.pipelines.inputs import DataParts
 from noiseproof.study.grid import SCHEMA, STEPS, Grid, Place
 from noiseproof.study.measures.head_measure import training_request
 from noiseproof.study.measures.material import Locations, missing_sets, open_task, task_config
@@ -152,12 +152,14 @@ class EncoderTrainer:
         with only_process_in(out):
             accelerator = accelerator_for(settings.precision)
             card = run_prepared(
-                make_tuning(config, accelerator, self._parts(place), command="noiseproof study", quiet=True)
+                prepare_finetuning(
+                    config, accelerator, self._parts(place), command="noiseproof study", quiet=True
+                )
             )
             results = {(row.head, row.set_name): row for row in read_results(out / RESULTS)}
         return results, card["wall_s"]["training"]
 
-    def _parts(self, place: Place) -> Parts:
+    def _parts(self, place: Place) -> DataParts:
         """Training data of a place, and all evaluation sets of its task."""
         task, data = self._bench.task, self._bench.data(place)
         dataset = subset(task.parts.train.dataset, data.rows)
@@ -168,7 +170,7 @@ class EncoderTrainer:
         elif any(self._bench.grid.recipe.noises_of(place.task)):  # noise is injected into true labels only
             dataset = dataclasses.replace(dataset, clean_labels=data.given_labels)
         part = dataclasses.replace(task.parts.train, dataset=dataset, noise=data.noise)
-        return Parts(part, tuple(task.tests.values()), ())
+        return DataParts(part, tuple(task.tests.values()), ())
 
 
 @cache
