@@ -175,7 +175,7 @@ class Study(Program):
             save_clouds(inputs / f"{name}.npz", n=n, seed=n)
         write_recipe(
             inputs / "recipe.yaml", tasks={"b": {"train": "{data}/b.npz", "test": "{data}/a.npz"}},
-            label_noise=["none", "symmetric:0.4"], has_head_spectra=True,
+            noise=["none", "symmetric:0.4"], has_head_spectra=True,
             figures=["feature-maps", "curvature"],
         )  # fmt: skip
 
@@ -200,7 +200,7 @@ class StudyOfTunings(Study):
     def prepare(self, inputs):
         write_recipe(
             inputs / "recipe.yaml", tasks={"digits": {"train": "sklearn:digits"}}, heads={}, limit=80,
-            backbones=["zoo:resnet8-simclr"], label_noise=["none", "symmetric:0.5"], seeds=1,
+            backbones=["zoo:resnet8-simclr"], noise=["none", "symmetric:0.5"], seeds=1,
             tunings={"ce": {"epochs": 1, "batch_size": 16, "padding": 1}},
         )  # fmt: skip
 

@@ -144,9 +144,9 @@ def labels_of_run(values):
 
 def labels_of_detect(values):
     from noiseproof.config.detect import DetectConfig
-    from noiseproof.pipelines.detect import _opened
+    from noiseproof.pipelines.detect import _open_part
 
-    return _opened(DetectConfig(**values)).given_labels
+    return _open_part(DetectConfig(**values)).given_labels
 
 
 def labels_of_finetune(values):
@@ -168,14 +168,14 @@ def labels_of_deft(values):
 def labels_of_pretrain(values):
     pytest.importorskip("accelerate")
     from noiseproof.config.pretrain import PretrainConfig
-    from noiseproof.pipelines.pretrain import _opened
+    from noiseproof.pipelines.pretrain import _prepare
     from noiseproof.training.loop import accelerator_for
 
     config = PretrainConfig(
         **values, test=values["train"], objective="supervised", model="resnet18", image_size=32, epochs=1,
         batch_size=8, learning_rate=0.1,
     )  # fmt: skip
-    return _opened(config, accelerator_for("float32"), quiet=True).targets.given
+    return _prepare(config, accelerator_for("float32"), quiet=True).targets.given
 
 
 VERBS = [labels_of_run, labels_of_detect, labels_of_finetune, labels_of_deft, labels_of_pretrain]
@@ -216,11 +216,11 @@ def test_the_same_text_makes_the_same_labels_wrong_in_a_study(data, tmp_path, te
 
 @pytest.mark.parametrize("text", WITHOUT_RATE)
 def test_a_study_sorts_by_rate_and_so_needs_one(text):
-    from noiseproof.config.values import checked
+    from noiseproof.config.values import validate
     from noiseproof.study.recipe import StudyRecipe
 
     with pytest.raises(InvalidArgument, match=r"`noise` is '.*'; allowed: noise of labels with a rate, such"):
-        checked(StudyRecipe, {"noise": [text]}, [], file=None)
+        validate(StudyRecipe, {"noise": [text]}, [], file=None)
 
 
 def test_a_configuration_saves_the_text_and_reads_it_again(data, tmp_path):

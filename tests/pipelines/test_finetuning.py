@@ -380,7 +380,7 @@ def test_a_loss_that_needs_the_transition_matrix_gets_an_estimate_of_the_feature
 def test_a_transition_matrix_that_is_given_is_taken(config, tmp_path):
     np.save(tmp_path / "t.npy", np.array([[0.8, 0.2], [0.3, 0.7]]))
     card = finetune(loaded(config, "loss=backward", f"loss_options.transition={tmp_path / 't.npy'}"))
-    assert card["settings"]["loss_options"]["transition"] == [[0.8, 0.2], [0.3, 0.7]]
+    assert card["config"]["loss_options"]["transition"] == [[0.8, 0.2], [0.3, 0.7]]
     assert card["transition"] is None
 
 

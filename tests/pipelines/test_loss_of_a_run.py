@@ -60,10 +60,10 @@ def test_mistakes_are_told_before_any_work():
         ({"loss": "gse"}, r"^Unknown loss 'gse'"),
         ({"loss": "gce", "loss_options": ["q=3"]}, r"^`loss_options\['q'\]` is 3; allowed"),
         ({"loss": "mae", "loss_options": ["q=0.7"]}, r"Unknown option of the loss 'mae' 'q'"),
-        ({"loss": "gce", "loss_options": ["0.7"]}, r"`--loss-option` is '0\.7'; allowed: name=value"),
+        ({"loss": "gce", "loss_options": ["0.7"]}, r"`loss_options` is '0\.7'; allowed: name=value"),
         (
             {"loss": "gce", "loss_options": ["q=[1"]},
-            r"`--loss-option q` has the value '\[1', which is",
+            r"`loss_options` q has the value '\[1', which is",
         ),
         ({"loss": "forward", "loss_options": ["transition=none.txt"]}, r"'none\.txt', which is no file"),
     ):

@@ -30,7 +30,7 @@ def test_the_marks_are_what_the_commands_write():
     from noiseproof.pipelines import run as pipeline
     from noiseproof.study import study
 
-    assert set(MARKS) == {pipeline.CARD, training_card.CARD, study.CARD, detection.CARD}
+    assert set(MARKS) == {pipeline.CARD, training_card.TRAINING_CARD, study.CARD, detection.CARD}
 
 
 @pytest.mark.parametrize(

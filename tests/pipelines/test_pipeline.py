@@ -60,7 +60,7 @@ def test_card_says_what_was_done(configured):
     assert card["backbone"]["dim"] == 8
     assert {"numpy", "torch", "noiseproof"} <= card["versions"].keys()
     assert card["detection"]["num_wrong"] == 14
-    assert card["config"]["noise"] == {"kind": "symmetric", "rate": 0.2, "class_map": None}
+    assert card["config"]["noise"] == "symmetric:0.2"
 
 
 def test_every_label_of_the_training_data_is_checked_also_held_out_ones(configured, blobs):

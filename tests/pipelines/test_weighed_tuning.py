@@ -95,7 +95,7 @@ def test_a_limit_leaves_the_checked_examples_whole_and_the_card_has_all_settings
     checked = image_folder(tmp_path / "checked", per_class=5, seed=2)
     card = finetune(changed(config, noise=None, limit=16, meta=None, meta_set=checked))
     assert card["meta"]["num_examples"] == 5 * len(card["train"]["class_names"])
-    assert card["settings"]["meta"]["update_every"] == 1
+    assert card["config"]["meta"]["update_every"] == 1
 
 
 def test_lora_and_mixed_precision_are_refused_with_it(config):
@@ -151,7 +151,7 @@ def test_a_stopped_training_ends_with_the_same_weights(config, tmp_path, monkeyp
     with pytest.raises(Stopped):
         finetune(other)
     monkeypatch.setattr(NetworkStep, "slopes", learn)
-    assert (Path(other.out) / "checkpoint.safetensors").exists()
+    assert (Path(other.out) / ".stages/waiting/checkpoint.safetensors").exists()
     finetune(other)
     one, two = (load_file(Path(each.out) / "last.safetensors") for each in (whole, other))
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -8,7 +8,7 @@ from PIL import Image
 from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
-from noiseproof.pipelines.pretrain import _batches, _opened
+from noiseproof.pipelines.pretrain import _batches, _prepare
 from noiseproof.pretrain.simclr import WithProjection, nt_xent, simclr_task
 from noiseproof.training.loop import accelerator_for
 from noiseproof.training.order import Share
@@ -82,8 +82,8 @@ def flat_views(tmp_path, reading, share):
         reading=reading, train=str(tmp_path), test=str(tmp_path), out=tmp_path / "out",
         **({"workers": 0} if reading == "stream" else {}),
     )  # fmt: skip
-    job = _opened(config, accelerator_for("float32"), quiet=True)
-    batches = _batches(job, simclr_task(config.settings, seed=0))
+    state = _prepare(config, accelerator_for("float32"), quiet=True)
+    batches = _batches(state, simclr_task(config.settings, seed=0))
     (batch,) = batches.iterate(range(1), share)
     return torch.cat([batch["images_0"], batch["images_1"]])
 

@@ -188,7 +188,7 @@ def test_a_map_that_cannot_be_made_costs_nothing_else(start, data):
     np.savez(data / "a.npz", **(saved | {"features": np.ones_like(saved["features"])}))
     result = start(**(WITH_BOTH | {"figures": ["feature-maps", "curvature"]}))
     ((reason, count),) = result.outcome.failures.items()
-    assert "feature map, none: All examples have the same features" in reason
+    assert "feature map, none: All rows of `features` are equal up to a factor" in reason
     assert count == 1
     assert len(result.results.head_rows) == 4
     assert len(result.results.curvatures) == 4
