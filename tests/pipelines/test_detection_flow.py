@@ -42,8 +42,8 @@ def files_in(folder):
 
 def test_planted_labels_are_found_and_the_files_say_so(asked, tmp_path):
     result = detect(asked(noise="symmetric:0.1", export=["csv", "json", "cleaned-drop"]))
-    assert result.summary["against_truth"]["recall"] >= 0.8
-    assert result.summary["against_truth"]["num_wrong"] == 9
+    assert result.summary.against_truth["recall"] >= 0.8
+    assert result.summary.against_truth["num_wrong"] == 9
     frame = pd.read_parquet(tmp_path / "issues" / "label_issues.parquet")
     assert frame.columns.tolist()[-1] == "clean_label"
     assert frame["is_issue"].sum() == result.issues.is_issue.sum() == result.summary.num_issues
