@@ -93,7 +93,7 @@ def test_noise_is_one_text():
     ("name", "value"), [("corrupt", "symmetric:0.2"), ("label_noise", "symmetric"), ("rate", 0.2)]
 )
 def test_a_key_of_an_earlier_version_is_told_its_new_name(config_file, name, value):
-    with pytest.raises(InvalidArgument, match=f"`{name}` is now `noise, such as noise=symmetric:0.2`"):
+    with pytest.raises(InvalidArgument, match=f"`{name}` is now `noise`, such as noise=symmetric:0.2"):
         load_config(RunConfig, config_file(f"{name}: {value}\n"), options=NEEDED)
 
 

@@ -212,7 +212,8 @@ def describe_error(error: Any, model: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         key = str(error["loc"][-1])
         if key in RENAMED:
-            return f"{name} is now `{RENAMED[key]}`"
+            now, *example = RENAMED[key].split(", ")
+            return ", ".join([f"{name} is now `{now}`", *example])
         owner = _owner(model, error["loc"][:-1])
         return f"{name}: " + str(unknown_name("option", key, owner.model_fields))
     if error["type"] == "missing":

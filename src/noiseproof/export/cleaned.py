@@ -86,8 +86,7 @@ def compute_edits(
         if is_dropped.all():
             raise BadData(f"All labels of {owner!r} look wrong; dropping them would leave nothing.")
     else:
-        suggested = _encoded(shown["suggested_label"], class_names, owner)
-        final[rows] = np.where(issues.is_issue, suggested, given)
+        final[rows] = np.where(issues.is_issue, _encoded(shown["suggested_label"], class_names, owner), given)
     return Edits(judged, final, is_dropped)
 
 
