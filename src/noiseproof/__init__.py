@@ -21,6 +21,7 @@ _HOMES = {
     "MLPProbe": "noiseproof.heads.estimators",
     "MetaWeightNet": "noiseproof.robust.meta_weight_net",
     "NMTune": "noiseproof.heads.estimators",
+    "RunConfig": "noiseproof.config.run",
     "corrupt_labels": "noiseproof.noise.labels",
     "deft": "noiseproof.pipelines.deft.flow",
     "estimate_transition": "noiseproof.detect.transition_estimate",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from noiseproof.config.deft import DeftConfig as DeftConfig
     from noiseproof.config.deft import DeftSettings as DeftSettings
     from noiseproof.config.finetune import FinetuneConfig as FinetuneConfig
+    from noiseproof.config.run import RunConfig as RunConfig
     from noiseproof.data.sources import open_dataset as open_dataset
     from noiseproof.detect.find_issues import find_label_issues as find_label_issues
     from noiseproof.detect.transition_estimate import estimate_transition as estimate_transition

@@ -52,3 +52,26 @@ def test_a_folder_in_the_data_is_refused_and_nothing_is_left_there(tmp_path, mon
     said = " ".join(done.output.split())
     assert f"`--out` is '{out}'; allowed: a folder outside of the data set 'photos'" in said
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat"]
+
+
+def work_that_fails(folder, leave):
+    with only_process_in(folder, mark="run.json"):
+        leave()
+        raise ZeroDivisionError
+
+
+def test_work_that_fails_before_its_first_file_leaves_no_folder(tmp_path):
+    new = tmp_path / "new"
+    with pytest.raises(ZeroDivisionError):
+        work_that_fails(new, (new / ".stages").mkdir)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_work_that_fails_leaves_what_the_next_start_needs_and_folders_of_the_user(tmp_path):
+    new, old = tmp_path / "new", tmp_path / "old"
+    old.mkdir()
+    for folder, leave in ((new, (new / "checkpoint").touch), (old, (old / "photos").mkdir)):
+        with pytest.raises(ZeroDivisionError):
+            work_that_fails(folder, leave)
+    assert (new / "checkpoint").is_file()
+    assert (old / "photos").is_dir()

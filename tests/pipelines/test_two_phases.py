@@ -192,13 +192,13 @@ def test_heads_of_phase_two_learn_from_the_selected_labels(config, monkeypatch):
     assert seen[1][1] == data.given_labels[::2].tolist()
 
 
-def test_a_selection_without_two_classes_is_told_and_the_scores_are_kept(config, monkeypatch):
+def test_a_selection_without_two_classes_is_told_after_the_scores_are_written(config, monkeypatch):
     selection(config, monkeypatch, lambda rows: rows < 0)
     with pytest.raises(
         BadData, match="Phase 1 selected 0 of 24 labels, which leaves 0 classes with at least 1"
     ):
         deft(changed(config, phase2="heads"))
-    assert not pd.read_parquet(config.out / ".stages/waiting/scores.parquet")["is_clean"].any()
+    assert not pd.read_parquet(config.out / "scores.parquet")["is_clean"].any()
     assert not (config.out / "card.json").exists()
     assert deft(config)["phase1"]["num_selected"] == 0
 

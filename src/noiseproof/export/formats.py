@@ -137,8 +137,3 @@ def _put(moves: Sequence[tuple[Path, Path]]) -> list[Path]:
         final.parent.mkdir(exist_ok=True)
         shutil.move(new, final)
     return [final for _, final in moves]
-
-
-def lines() -> list[str]:
-    """A line per format, for people."""
-    return [f"{name:18}{entry.summary}" for name, entry in FORMATS.items()]

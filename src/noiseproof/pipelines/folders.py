@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -44,7 +45,7 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
             raise invalid(
                 "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
             )
-    lock = FileLock(folder / ".lock")
+    lock, is_new = FileLock(folder / ".lock"), not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -60,6 +61,8 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
     try:
         yield
     finally:
+        if is_new and all(path.name == ".lock" or path.is_dir() for path in folder.rglob("*")):
+            shutil.rmtree(folder, ignore_errors=True)  # a refused command leaves nothing
         lock.release()
 
 

@@ -231,6 +231,18 @@ class Stages:
         titles = {name: name if marker is None else marker.title for name, marker in stale.items()}
         return list(dict.fromkeys(name if titles[name] in self.wall_s else titles[name] for name in stale))
 
+    def publish_early(self, name: str, *, cards: Iterable[str]) -> None:
+        """Move the files of one finished stage into the folder, so that a later stage that fails leaves them.
+
+        Args:
+            name: of the stage.
+            cards: files that described earlier results; deleted where the stage is new.
+        """
+        if _marker(self._waiting, name).is_file():
+            for card in cards:
+                (self.folder / card).unlink(missing_ok=True)
+            self._publish(name, self._used[name])
+
     def _publish(self, name: str, marker: Marker) -> None:
         self._used[name] = marker
         for file in marker.files:

@@ -66,6 +66,8 @@ def _run_prepared(state: DeftState) -> dict[str, Any]:
     key = stages.once(
         PHASE_1, depends_on=state.identity, make=lambda folder: run_phase1(state, folder), if_changed="refuse"
     )
+    if is_main:
+        stages.publish_early(PHASE_1, cards=[TRAINING_CARD])
     state.accelerator.wait_for_everyone()
     stages.once(
         PHASE_2, depends_on=[key, state.evaluation_key], make=lambda folder: _evaluate(state, stages, folder)
