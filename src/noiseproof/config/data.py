@@ -52,7 +52,7 @@ class DataConfig(Config):
         shown_default="none",
     )
     limit: int | None = option(
-        None, ge=1, panel=DATA, help="Use at most this many random examples of each data set.",
+        None, ge=1, panel=DATA, help="Use at most this many examples of each data set, drawn by class.",
         shown_default="all",
     )  # fmt: skip
     on_error: Literal["raise", "skip"] = option(

@@ -18,9 +18,8 @@ from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.progress import stage
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import Registry, unknown_name
-from noiseproof.core.rng import stream
 from noiseproof.data.request import OnError, Request
-from noiseproof.data.splits import subset
+from noiseproof.data.splits import stratified_sample, subset
 
 SOURCES = Registry(
     "kind of data source",
@@ -75,7 +74,7 @@ def open_dataset(
         image: column of images or of their paths; likewise.
         text: column of texts; likewise.
         clean_label: column of the true labels, where they are known.
-        limit: keep at most so many examples, drawn at random and left in their order; at least 1.
+        limit: keep at most this many examples, drawn at random by class and left in their order; at least 1.
         seed: of that draw, and of a shift.
         on_error: "skip" decodes every example once and leaves out those that cannot be read.
 
@@ -90,8 +89,8 @@ def open_dataset(
         raise invalid("on_error", on_error, ", ".join(get_args(OnError)))
     dataset = open_request(Request(name, label, image, text, clean_label, on_error, seed))
     if limit is not None and limit < len(dataset):
-        rows = stream(seed, "limit").choice(len(dataset), limit, replace=False)
-        dataset = subset(dataset, np.sort(rows), name=name)
+        rows = stratified_sample(dataset.given_labels, size=limit, seed=seed)
+        dataset = subset(dataset, rows, name=name)
     return _readable(dataset) if on_error == "skip" else dataset
 
 

@@ -294,7 +294,7 @@ def _notes(state: _DetectState) -> list[str]:
     if state.text_tower is not None:
         lines.extend(notes_on_names(state.part.dataset.class_names))
     if state.config.limit is not None:
-        lines.append(f"At most {state.config.limit} random examples were used.")
+        lines.append(f"At most {state.config.limit} examples were used, drawn by class.")
     if num_skipped := state.part.whole.num_skipped:
         lines.append(f"{num_skipped} unreadable examples were left out.")
     return lines

@@ -199,7 +199,7 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
         if earlier.rows is None and part.dataset.fingerprint == earlier.dataset.fingerprint:
             lines.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
     if config.limit is not None:
-        lines.append(f"At most {config.limit} random examples of each data set were used.")
+        lines.append(f"At most {config.limit} examples of each data set were used, drawn by class.")
     for dataset in parts.to_extract:
         if dataset.num_skipped:
             lines.append(f"{dataset.num_skipped} unreadable examples of {dataset.name} were left out.")

@@ -125,7 +125,7 @@ class StudyTask(BaseModel):
         shifts: changes of the test images that make further out-of-domain sets.
         metric: which accuracy counts for this set.
         label, image, text, clean_label, test_label: columns, as in `run`.
-        limit: at most this many random examples of each set; that of the study holds as well.
+        limit: at most this many examples of each set, drawn by class; that of the study holds as well.
         test_fraction: size of the held-out part when there is no `test`.
         noise: of this task, in place of that of the study.
     """
@@ -195,7 +195,7 @@ class StudyRecipe(Config):
         max_steps: bound on the optimiser steps of a head; `None` is the recipe's own.
         views: 2 also extracts an augmented view of the training part.
         has_head_spectra: also the spectrum of the features as a head reshapes them.
-        limit: at most this many random examples of each set.
+        limit: at most this many examples of each set, drawn by class.
         engine, precision, dtype, batch_size: of the encoder, as in `run`.
         split_seed: of the held-out parts and of `limit`.
         tables: names in `study.tables.study_tables.TABLES`.
