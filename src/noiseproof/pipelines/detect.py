@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from noiseproof.backbones.text_towers import USUAL_MODEL, check_shared_layer, open_prompt_tower
 from noiseproof.backbones.wording import notes_on_names
 from noiseproof.config.data import EncoderConfig, NoisyDataConfig
@@ -45,6 +47,7 @@ from noiseproof.pipelines.inputs import (
     DataPart,
     corrupt_part,
     label_columns,
+    left_out,
     open_labelled,
     open_one,
     short_name,
@@ -96,7 +99,7 @@ class _DetectState:
         config, dataset = self.config, self.part.dataset
         request = Request(
             config.train, config.label, config.image, config.text, config.clean_label,
-            config.on_error, config.seed,
+            config.on_error, config.seed, config.missing_label,
         )  # fmt: skip
         return Source(dataset, request, is_whole=config.limit is None and dataset.num_skipped == 0)
 
@@ -233,7 +236,7 @@ def _find_issues(state: _DetectState) -> str:
     # Features have the ids in their key, probabilities do not.
     depends_on = [
         state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, options,
-        {name: digest(values) for name, values in probs.items()}, config.seed,
+        {name: digest(np.asarray(values)) for name, values in probs.items()}, config.seed,
     ]  # fmt: skip
     return state.stages.once(DETECT, depends_on=depends_on, make=make)
 
@@ -295,6 +298,6 @@ def _notes(state: _DetectState) -> list[str]:
         lines.extend(notes_on_names(state.part.dataset.class_names))
     if state.config.limit is not None:
         lines.append(f"At most {state.config.limit} examples were used, drawn by class.")
-    if num_skipped := state.part.whole.num_skipped:
-        lines.append(f"{num_skipped} unreadable examples were left out.")
-    return lines
+    # Hints at class names are among the notes of the result already.
+    of_result = tuple(read_summary(state.config.out).notes)
+    return lines + [line for line in left_out(state.part.whole) if not line.endswith(of_result)]
