@@ -7,7 +7,8 @@ To add a detector:
 2. Add an entry to `TABLE` below: module and function, inputs, a phrase, the source, options with their
    ranges. `find_label_issues`, `noiseproof detect`, `noiseproof ls detectors` and studies read the table.
 3. Add a test in `tests/detect`: a hand-solved case, and a data set on which it finds planted wrong labels.
-   `tests/contracts` covers the rest.
+   `tests/contracts` covers the rest, once the number of detectors there is raised.
+4. Add a row to the table in `docs/find-wrong-labels.md`.
 """
 
 from __future__ import annotations
