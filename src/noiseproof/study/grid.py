@@ -171,7 +171,7 @@ class Grid:
         return {"data": data, "split_seed": r.split_seed, "views": r.views, "encoder": [r.precision, r.dtype]}
 
 
-def heads_of(recipe: StudyRecipe, heads: dict[str, dict[str, Any]]) -> list[HeadVariant]:
+def study_heads(recipe: StudyRecipe, heads: dict[str, dict[str, Any]]) -> list[HeadVariant]:
     """Heads as the runs of a study train them.
 
     Args:
@@ -199,5 +199,5 @@ def _variants(recipe: StudyRecipe) -> dict[tuple[str, str], HeadVariant]:
         for head, options in recipe.heads.items()
         for setting, own in recipe.settings.items()
     }
-    found = iter(heads_of(recipe, heads))
+    found = iter(study_heads(recipe, heads))
     return {(head, setting): next(found) for head in recipe.heads for setting in recipe.settings}

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from noiseproof.core.records import LabelIssues
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.pipelines.heads import HeadVariant
-from noiseproof.study.grid import heads_of
+from noiseproof.study.grid import study_heads
 from noiseproof.study.measures.measure import Workbench
 from noiseproof.study.recipe import StudyRecipe
 
@@ -17,7 +17,7 @@ Features = Float[np.ndarray, "n d"]
 
 def probe_of(recipe: StudyRecipe) -> HeadVariant:
     """The linear probe of a study, as one of its heads would be."""
-    (probe,) = heads_of(recipe, {"probe": {"kind": "linear"}})
+    (probe,) = study_heads(recipe, {"probe": {"kind": "linear"}})
     return probe
 
 
