@@ -120,7 +120,7 @@ class DetectorChoice(BaseModel):
     """One detector of the grid.
 
     Attributes:
-        method: as in `find_label_issues`, or a peer of `measures.peers`; by default the name it goes by.
+        method: as in `find_label_issues`, or that of `measures.peers`; by default the name it goes by.
         options: of the method.
     """
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from noiseproof.backbones.backbones import check_name
 from noiseproof.backbones.text_towers import SHARED_SPACE, USUAL_MODEL, shares_space
+from noiseproof.core.checks import check_entries
 from noiseproof.core.errors import InvalidArgument, MissingExtra, NoiseproofError, invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.detect.detectors import DETECTORS, checked_options, describe_needs, has_inputs
@@ -15,7 +16,7 @@ from noiseproof.detect.find_issues import AUTO
 from noiseproof.study.axes import DetectorChoice
 from noiseproof.study.figures.study_figures import FIGURES
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures.peers import PEERS
+from noiseproof.study.measures.peers import CLEANLAB, CLEANLAB_OPTIONS
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.tables.study_tables import TABLES
 
@@ -72,11 +73,11 @@ def check_choice(name: str, choice: DetectorChoice, inputs: Collection[str]) -> 
     Raises:
         UnknownName, InvalidArgument: see `find_label_issues`.
     """
-    known = (AUTO, *DETECTORS.names, *PEERS)
+    known = (AUTO, *DETECTORS.names, CLEANLAB)
     if choice.method not in known:
         raise unknown_name("detector", choice.method, known)
-    if choice.method in PEERS:
-        PEERS[choice.method].checked(choice.method, choice.options)
+    if choice.method == CLEANLAB:
+        check_entries("method_options", choice.options, CLEANLAB_OPTIONS, owner=f"the detector {CLEANLAB!r}")
     elif choice.method != AUTO:
         options = checked_options(choice.method, choice.options)
         _check_needs(name, choice.method, options, inputs)

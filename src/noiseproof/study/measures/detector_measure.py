@@ -25,7 +25,7 @@ from noiseproof.study.grid import Place
 from noiseproof.study.measures.downstream import Downstream, probe_of
 from noiseproof.study.measures.material import TrainingData
 from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
-from noiseproof.study.measures.peers import PEERS
+from noiseproof.study.measures.peers import CLEANLAB, cleanlab_issues, import_cleanlab
 from noiseproof.study.rows import DetectionRow
 
 
@@ -119,10 +119,9 @@ class DetectorRunner:
     def prepared(self, choice: DetectorChoice) -> Callable[..., LabelIssues]:
         """(features, labels, seed=) -> record; imports and text towers are loaded before any clock runs."""
         method, options, names = choice.method, choice.options, self._class_names
-        if method in PEERS:
-            peer = PEERS[method]
-            peer.prepare()
-            return lambda features, labels, *, seed: peer.detect(features, labels, names, **options)
+        if method == CLEANLAB:
+            import_cleanlab()
+            return lambda features, labels, *, seed: cleanlab_issues(features, labels, names, **options)
         for name in DETECTORS.names:
             DETECTORS.load(name)
         is_complete = method == AUTO or has_inputs(("features",), method, options)
