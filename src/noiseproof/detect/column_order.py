@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from noiseproof.core.errors import BadData, quoted
 
@@ -76,6 +75,8 @@ def _sums(
 
 def _best_order(sums: Float[np.ndarray, "k k"]) -> Int[np.ndarray, " k"]:
     """The column of each class with which the labels are most probable in total."""
+    from scipy.optimize import linear_sum_assignment
+
     return np.asarray(linear_sum_assignment(sums, maximize=True)[1])
 
 
