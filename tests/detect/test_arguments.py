@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from noiseproof.core.errors import BadData
+from noiseproof.detect.column_order import _sums, check_column_order
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.detect.transition_estimate import estimate_transition
 
@@ -149,3 +150,22 @@ def test_class_names_that_are_probably_mistakes_are_noted():
     issues = find_label_issues(FEATURES, np.array(["cat", "cat ", "person;outdoor"])[GIVEN])
     assert any("'cat' and 'cat ' differ only in blanks" in note for note in issues.notes)
     assert any("'person;outdoor' reads like a list of labels" in note for note in issues.notes)
+
+
+def test_sums_by_class_are_those_of_a_loop():
+    rng = np.random.default_rng(0)
+    labels, probs, rows = rng.integers(0, 4, 30), rng.dirichlet(np.ones(4), 30), np.arange(0, 30, 3)
+    expected = np.zeros((4, 4))
+    for row in rows:
+        expected[labels[row]] += probs[row]
+    np.testing.assert_allclose(_sums(probs, labels, rows), expected)
+
+
+def test_the_order_of_many_columns_is_checked_in_seconds():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 300, 3000)
+    probs = np.full((3000, 300), 0.5 / 300, np.float32)
+    probs[np.arange(3000), (labels + 1) % 300] += 0.5
+    with pytest.raises(BadData, match=r"in the order 0, 1, .* 0\.00, in the order 299, 0, 1, .* 0\.50"):
+        check_column_order(probs, labels, range(300), "probs")
+    check_column_order(np.roll(probs, -1, axis=1), labels, range(300), "probs")

@@ -56,13 +56,13 @@ def name_hints(names: Sequence[Any]) -> list[str]:
 
 
 def _look_alikes(texts: Sequence[str]) -> list[tuple[str, str]]:
-    alike = sorted((_plain(text).casefold(), text) for text in texts)
+    alike = sorted((plain_name(text).casefold(), text) for text in texts)
     return [(one, other) for (key, one), (same, other) in pairwise(alike) if key == same]
 
 
 def _label_lists(texts: Sequence[str]) -> list[str]:
     """Names with `;` or `|` between words, or with commas between words that are classes by themselves."""
-    single = {_plain(text) for text in texts}
+    single = {plain_name(text) for text in texts}
 
     def is_list(text: str) -> bool:
         parts = [part.strip() for part in re.split(r"[;|]", text)]
@@ -105,10 +105,14 @@ def columns_of_classes(columns: Sequence[Any], classes: Sequence[Any], argument:
 
 
 def _matches(names: list[str], wanted: list[str]) -> Iterator[list[int] | None]:
-    simplifications: tuple[Callable[[str], str], ...] = (str, _plain, lambda name: _plain(name).casefold())
+    simplifications: tuple[Callable[[str], str], ...] = (
+        str,
+        plain_name,
+        lambda name: plain_name(name).casefold(),
+    )
     for simplify in simplifications:
         yield _places([simplify(name) for name in names], [simplify(name) for name in wanted])
-    folded, classes = ([_plain(name).casefold() for name in each] for each in (names, wanted))
+    folded, classes = ([plain_name(name).casefold() for name in each] for each in (names, wanted))
     for before, after in _affixes(folded, classes):
         yield _places(folded, [f"{before}{name}{after}" for name in classes])
 
@@ -137,7 +141,10 @@ def _levels(columns: Sequence[Any]) -> Iterator[list[str]]:
 
 
 def _other_names(names: list[str], wanted: list[str], argument: str) -> BadData:
-    simple, classes = [_plain(name).casefold() for name in names], [_plain(one).casefold() for one in wanted]
+    simple, classes = (
+        [plain_name(name).casefold() for name in names],
+        [plain_name(one).casefold() for one in wanted],
+    )
     absent = [name for name, key in zip(wanted, classes, strict=True) if key not in simple]
     strange = [name for name, key in zip(names, simple, strict=True) if key not in classes]
     problem = (
@@ -153,8 +160,8 @@ def _other_names(names: list[str], wanted: list[str], argument: str) -> BadData:
     )
 
 
-def _plain(text: str) -> str:
-    """Without blanks around it, in composed letters (NFC), and a whole number without its decimals."""
+def plain_name(text: str) -> str:
+    """A name without blanks around it, in composed letters (NFC), and a whole number without its decimals."""
     text = unicodedata.normalize("NFC", text).strip()
     return re.sub(r"^(-?\d+)\.0+$", r"\1", text)
 

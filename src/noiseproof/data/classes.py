@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from noiseproof.core.class_names import in_order
+from noiseproof.core.class_names import in_order, plain_name
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.request import MissingLabel
@@ -78,6 +78,9 @@ def one_to_one(numbers: pa.ChunkedArray, texts: pa.ChunkedArray) -> dict[Key, st
 def align_labels(dataset: LabelledDataset, class_names: Sequence[str]) -> LabelledDataset:
     """Translate the class ids of a data set to those of the training set.
 
+    Blanks around a name and the form of its letters (NFC, NFD) do not matter, unless two classes differ in
+    them.
+
     Args:
         dataset: usually an evaluation set, opened on its own.
         class_names: of the training set, in its order.
@@ -86,6 +89,11 @@ def align_labels(dataset: LabelledDataset, class_names: Sequence[str]) -> Labell
         BadData: labels of classes the training set does not have; they are listed.
     """
     target = {name: number for number, name in enumerate(class_names)}
+    plain = {plain_name(name): number for name, number in target.items()}
+    if len(plain) == len(target):
+        target = {
+            name: plain[plain_name(name)] for name in dataset.class_names if plain_name(name) in plain
+        } | target
     present = {
         dataset.class_names[c]
         for labels in (dataset.given_labels, dataset.best_labels)

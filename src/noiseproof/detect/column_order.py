@@ -35,7 +35,7 @@ def check_column_order(
         BadData: another order gives the given labels at least twice the probability, and 0.2 more.
     """
     n, k = probs.shape
-    if not 2 <= k <= _MOST_CLASSES:
+    if not 2 <= k <= _MOST_CLASSES or not _may_be_reordered(probs, given_labels):
         return
     by_class = np.argsort(given_labels, kind="stable")
     halves = [by_class[start::2] for start in (0, 1)]  # every second example of each class
@@ -61,15 +61,31 @@ def check_column_order(
     )
 
 
+def _may_be_reordered(probs: Any, given_labels: Int[np.ndarray, " n"]) -> bool:
+    """Whether any order could be so much better: none gives a label more than the largest of its row."""
+    as_given = largest = 0.0
+    for start in range(0, len(given_labels), _BLOCK_ROWS):
+        block = np.asarray(probs[start : start + _BLOCK_ROWS], np.float64)
+        as_given += block[np.arange(len(block)), given_labels[start : start + _BLOCK_ROWS]].sum()
+        largest += block.max(axis=1).sum()
+    has_gain = largest - as_given >= _LEAST_GAIN * len(given_labels)
+    return bool(has_gain and largest >= _LEAST_RATIO * as_given)
+
+
 def _sums(
     probs: Any, given_labels: Int[np.ndarray, " n"], rows: Int[np.ndarray, " m"]
 ) -> Float[np.ndarray, "k k"]:
     """Sum of each column (second axis) over the rows of each given label (first axis)."""
+    from scipy.sparse import csr_array
+
     k = probs.shape[1]
     sums = np.zeros((k, k))
     for start in range(0, len(rows), _BLOCK_ROWS):
         block = rows[start : start + _BLOCK_ROWS]
-        np.add.at(sums, given_labels[block], np.asarray(probs[block], np.float64))
+        is_given = csr_array(
+            (np.ones(len(block)), (given_labels[block], np.arange(len(block)))), shape=(k, len(block))
+        )
+        sums += is_given @ np.asarray(probs[block], np.float64)
     return sums
 
 
