@@ -40,11 +40,11 @@ from noiseproof.pipelines.inputs import (
     DataPart,
     corrupt_part,
     label_columns,
-    left_out,
     open_labelled,
     open_one,
     short_name,
 )
+from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.stages import Stages, publish
 

@@ -17,15 +17,14 @@ from noiseproof.config.data import DataConfig, EvaluationConfig, NoisyDataConfig
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName, invalid
 from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
 from noiseproof.data.classes import align_labels, check_trainable
-from noiseproof.data.examples import listed
 from noiseproof.data.shifts.shifts import augmented, shifted
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.noise.applied import labels_of_manifest
 from noiseproof.noise.inject import corrupt_dataset
+from noiseproof.pipelines.left_out import left_out, skipped_section
 
 Role = Literal["train", "test", "ood"]
-_MOST_SKIPPED = 1000  # on a card
 
 
 class LabelColumns(TypedDict):
@@ -211,22 +210,6 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
     if config.limit is not None:
         lines.append(f"At most {config.limit} examples of each data set were used, drawn by class.")
     return list(dict.fromkeys([*lines, *(note for part in parts.all for note in left_out(part.whole))]))
-
-
-def left_out(dataset: Dataset) -> list[str]:
-    """Notes on what is not in a data set: examples that were skipped, and files that were passed over."""
-    lines = list(dataset.notes)
-    if dataset.skipped:
-        lines.append(
-            f"{dataset.num_skipped} examples of {dataset.name} were left out: {listed(dataset.skipped)}."
-        )
-    return lines
-
-
-def skipped_section(dataset: Dataset) -> list[dict[str, str]]:
-    """The examples that were left out, with their reasons, on a card."""
-    rows = itertools.islice(dataset.skipped.items(), _MOST_SKIPPED)
-    return [{"example_id": example_id, "reason": reason} for example_id, reason in rows]
 
 
 def open_one(
