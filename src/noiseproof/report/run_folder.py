@@ -62,6 +62,15 @@ class BackboneCard(BaseModel):
     dtype: str
 
 
+class NoiseRateCard(BaseModel):
+    """Estimated share of wrong labels and its plausible range, `None` if the detector has none."""
+
+    rate: float
+    low: float | None
+    high: float | None
+    num_examples: int
+
+
 class DetectionCard(BaseModel):
     """The detector against the truth; `None` where a number is not defined."""
 
@@ -89,6 +98,7 @@ class RunCard(BaseModel):
     wall_s: dict[str, float]
     encoder_passes: int
     detection: DetectionCard | None = None
+    noise_rate: NoiseRateCard | None = None
     notes: list[str] = []
 
     @property
