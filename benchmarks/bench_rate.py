@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/bench_rate.py [--data DATA] [--method auto] [--sets cifar-choose,...] [--seeds 3]
 
-DATA has cifar10/train.parquet, annotators/cifar10_second_half.parquet and pacs/. Settings of `auto` were chosen
-on images 25,000 to 49,999 of CIFAR-10 (cifar-choose) and with one seed on the PACS sets; images 0 to 24,999
-(cifar-report) chose nothing. Encoder: `bundled:efficientnet-lite0`. Best F1: of any threshold on the suspicion.
+DATA has cifar10/train.parquet, annotators/cifar10_second_half.parquet and pacs/. Settings of `auto` were
+chosen on images 25,000 to 49,999 of CIFAR-10 (cifar-choose) and with seed 0 on the PACS sets; images 0 to
+24,999 (cifar-report) chose nothing. Encoder: `bundled:efficientnet-lite0`. Best F1: of any threshold.
 """
 
 from __future__ import annotations

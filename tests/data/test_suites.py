@@ -11,8 +11,7 @@ from noiseproof.core.errors import BadData, InvalidArgument, MissingFile, Unknow
 from noiseproof.data.classes import align_labels
 from noiseproof.data.public.imagenet_variants import imagenet_wnids
 from noiseproof.data.sources import open_dataset, resolve
-from noiseproof.data.suites.suite_records import Split, SuitePart
-from noiseproof.data.suites.suite_tables import SUITES
+from noiseproof.data.suites.suite_tables import SUITES, Split, SuitePart
 from noiseproof.data.suites.suites import class_groups, open_suite_set, open_videos, suite_lines, suite_set
 from noiseproof.evaluate.metrics import METRICS
 
@@ -87,7 +86,6 @@ def test_every_row_can_be_used():
     for name, row in ALL.items():
         assert row.metric in (*METRICS, "pearson"), name
         assert "test" in row.splits, name
-        assert (row.kind == "text") == bool(row.text), name
         for split in row.splits.values():
             if split.source is None:
                 assert "source" in row.note, name

@@ -59,7 +59,7 @@ def test_the_same_command_again_does_nothing(asked, tmp_path, monkeypatch):
     options = {"export": ["csv", "cleaned-relabel"], "limit": 60}
     detect(asked(**options))
     before = files_in(tmp_path / "issues")
-    monkeypatch.setattr(detection, "find_label_issues", None)
+    monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)
     said = []
     detect(asked(**options), say=said.append)
     after = files_in(tmp_path / "issues")
@@ -69,7 +69,7 @@ def test_the_same_command_again_does_nothing(asked, tmp_path, monkeypatch):
 
 def test_another_export_does_not_judge_again_and_one_that_is_gone_is_deleted(asked, tmp_path, monkeypatch):
     detect(asked(export=["csv"]))
-    monkeypatch.setattr(detection, "find_label_issues", None)
+    monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)
     said = []
     detect(asked(export=["json"]), say=said.append)
     assert (tmp_path / "issues" / "issues.json").is_file()
@@ -86,7 +86,9 @@ def test_interrupted_it_goes_on_and_leaves_what_was_there(asked, tmp_path, monke
             detect(asked(method="neighbours", export=["csv"]))
     after = files_in(tmp_path / "issues")
     assert all(after[name] == content for name, content in before.items())
-    monkeypatch.setattr(detection, "find_label_issues", None)  # done before the interruption
+    monkeypatch.setattr(
+        "noiseproof.detect.find_issues.find_label_issues", None
+    )  # done before the interruption
     assert detect(asked(method="neighbours", export=["csv"])).issues.method == "neighbours"
 
 
@@ -218,6 +220,21 @@ def test_the_command_tells_method_classes_suspects_and_files(asked, tmp_path, bl
         f"All labels: {out / 'label_issues.parquet'}",
     ):  # fmt: skip
         assert said in done.stdout.replace("\n", " ").replace("  ", " ") or said in done.stdout, said
+
+
+def test_the_range_of_the_rate_is_printed_and_on_disk(asked, tmp_path, blobs):
+    out = tmp_path / "issues"
+    words = f"detect --train {blobs} --out {out} --cache {tmp_path / 'cache'} --noise symmetric:0.1"
+    done = CliRunner().invoke(app, words.split())
+    assert done.exit_code == 0, done.output
+    summary = json.loads((out / "label_issues.json").read_text())
+    low, rate, high = (summary[f"noise_rate{end}"] for end in ("_low", "", "_high"))
+    assert 0 <= low <= rate <= high <= 1
+    assert low <= 0.1 <= high
+    said = " ".join(done.stdout.split())
+    assert f"{100 * low:.1f} and {100 * high:.1f} %" in said
+    issues = noiseproof.load_issues(out)
+    assert (issues.noise_rate_low, issues.noise_rate_high) == (low, high)
 
 
 def test_help_names_every_format():

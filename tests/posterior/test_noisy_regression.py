@@ -105,7 +105,20 @@ def test_perfect_scores_and_labels_give_finite_numbers_and_no_wrong_label():
 
 @pytest.mark.parametrize(
     ("num_examples", "num_classes", "expected"),
-    [(100, 2, True), (99, 2, False), (10_000, 200, True), (100_000, 201, False)],
+    [(100, 2, True), (99, 2, False), (5_000, 100, True), (100_000, 101, False)],
 )
 def test_many_examples_of_few_classes_are_needed(num_examples, num_classes, expected):
     assert can_fit(num_examples, num_classes) is expected
+
+
+def test_some_of_many_examples_are_enough(monkeypatch):
+    scores, noisy = clouds("pair", 0.3)
+    whole = fit_noisy_regression(scores, noisy.given)
+    assert len(module._rows_of_fit(1200, 4)) == 1200
+    monkeypatch.setattr(module, "_MOST_WORK", 600 * 16)
+    rows = module._rows_of_fit(1200, 4)
+    assert len(set(rows.tolist())) == 600
+    part = fit_noisy_regression(scores, noisy.given)
+    assert part.posterior.shape == whole.posterior.shape
+    assert np.abs(part.posterior - whole.posterior).mean() < 0.03
+    assert (part.posterior != whole.posterior).any()

@@ -44,7 +44,7 @@ def study(
 ) -> None:
     """Compute missing results of a study, then write tables, figures and a page."""
     from noiseproof.config.data import default_cache
-    from noiseproof.study.recipe import load_recipe
+    from noiseproof.study.recipe_files import load_recipe
     from noiseproof.study.study import plan_study, run_study
 
     given = {"seeds": seeds, "limit": limit}

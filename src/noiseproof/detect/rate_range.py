@@ -1,9 +1,9 @@
 """The range in which the share of wrong labels probably is.
 
-Where a head disagrees with a label, features alone may not say which of the two errs. The lower end counts the
-wrong labels expected among the flagged ones, as if the head were to blame for the rest. The upper end is the rate
-of confident learning, as if labels were to blame for every confident disagreement. Both are widened by the
-standard error of a share.
+Where a head disagrees with a label, features alone may not say which of the two errs. The lower end counts
+the wrong labels expected among the flagged ones, as if the head were to blame for the rest. The upper end is
+the rate of confident learning, as if labels were to blame for every confident disagreement. Both are widened
+by 1.96 standard errors of a share.
 
 Source: ours; Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Eqs. 1 to 3 (the upper end).
 """

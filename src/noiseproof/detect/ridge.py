@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from noiseproof.core.transition import symmetric_transition
 from noiseproof.detect.detector_result import DetectorResult, result_from_posterior
 from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.rate_range import with_rate_range
+from noiseproof.posterior.symmetric_noise import symmetric_transition
 from noiseproof.posterior.true_labels import label_posterior
 
 # Least gain of a fitted transition matrix over a symmetric one, in nats per held-out label or per wrong
@@ -42,7 +42,7 @@ def leave_one_out_detector(evidence: Evidence) -> DetectorResult:
 def transition_detector(evidence: Evidence) -> DetectorResult:
     """Some pairs of classes are confused more often than others.
 
-    With 50 or more examples per class and at most 200 classes a regression on the scores
+    With 50 or more examples per class and at most 100 classes a regression on the scores
     (`posterior.noisy_regression`), otherwise `posterior.true_labels`.
     """
     evidence.require("features", "transition")
@@ -67,8 +67,8 @@ def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:
     """The detector that suits the number of examples and their noise, with a note that gives the reason."""
     if evidence.has_regression:
         return transition_detector(evidence).with_note(
-            f"{len(evidence)} examples of {len(evidence.present_classes)} classes are enough to fit how often "
-            "each class is given for each other one, so the method 'transition' was used."
+            f"{len(evidence)} examples of {len(evidence.present_classes)} classes tell how often each "
+            "class is given for each other one, so the method 'transition' was used."
         )
     gain, least = evidence.transition_gain, _least_gain(evidence)
     if gain.nats > least and gain.noise_rate * len(evidence) >= _LEAST_WRONG:

@@ -28,7 +28,7 @@ from noiseproof.core.records import LabelIssues
 from noiseproof.data.classes import is_text, one_to_one
 from noiseproof.data.examples import files_of
 from noiseproof.data.formats.columns import Columns, choose_columns
-from noiseproof.data.formats.labelled_tables import Table, ids_of, labels_of
+from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of
 from noiseproof.data.formats.npz_files import read_arrays
 from noiseproof.data.formats.parquet_files import parquet_table
 from noiseproof.data.formats.text_tables import DELIMITERS, read_text_table, text_table
@@ -174,7 +174,7 @@ def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, wa
 
 
 def _values(
-    table: Table, columns: Columns, encoded: dict[str, np.ndarray], num_classes: int
+    table: LabelledTable, columns: Columns, encoded: dict[str, np.ndarray], num_classes: int
 ) -> dict[str, pa.Array]:
     """Cell values of each class, in the label column and in a column of names or numbers beside it."""
     number = columns.label.removesuffix("_name")
@@ -186,7 +186,7 @@ def _values(
 
 
 def _value_of_classes(
-    table: Table, columns: Columns, encoded: dict[str, np.ndarray], column: str, num_classes: int
+    table: LabelledTable, columns: Columns, encoded: dict[str, np.ndarray], column: str, num_classes: int
 ) -> pa.Array:
     """The first cell of each class in a column, or in that of true labels for a class that only they have."""
     kind = _plain(table.column(column).type)

@@ -15,8 +15,8 @@ root of the temper, the geometric mean of the two readings.
 
 Source: Bootkrajang & Kaban 2012, ECML PKDD (logistic regression with a transition matrix, by EM); Hastie,
 Tibshirani & Friedman 2009, Eq. 4.10 (LDA); Hastie, Tibshirani & Buja 1994, JASA 89 (LDA of the scores of a
-linear regression is LDA of its inputs). The start and the penalty are ours; `benchmarks/RESULTS.md` shows on which sets
-their weight was chosen, and on which it was tested.
+linear regression is LDA of its inputs). The start and the penalty are ours; `benchmarks/RESULTS.md` shows on
+which sets their weight was chosen, and on which it was tested.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import scipy.optimize
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
+from noiseproof.core.rng import stream
 from noiseproof.core.threads import one_thread
 from noiseproof.posterior.true_labels import fit_transition, label_posterior, symmetric_pseudo_counts
 
@@ -38,7 +39,8 @@ _PENALTY, _LEAST_TOTAL_PENALTY = 0.005, 5.0
 _ROUNDS, _ASCENTS, _STEPS = 6, 10, 5  # rounds; in each, ascents of W and b, then EM steps of T
 _LEAST_TEMPER, _MOST_TEMPER = 0.05, 2.7
 _LEAST_PER_CLASS = 50  # examples; with fewer, LDA takes head errors for separate clouds
-_MOST_CLASSES = 200  # time grows with the square of the classes
+_MOST_CLASSES = 100
+_MOST_WORK = 60_000_000  # examples x classes^2 of the fit: about 3 s on one core
 _RIDGE = 1e-6  # of the covariance, in units of its mean diagonal
 
 Probs = Float[np.ndarray, "n k"]
@@ -72,22 +74,37 @@ def fit_noisy_regression(scores: Probs, given_labels: Labels) -> NoisyRegression
         scores: out-of-sample; rows sum to the same number, as those of `posterior.leave_one_out` do.
         given_labels: class ids.
     """
-    preferred = scores.argmax(1)
-    space = discriminants(scores, preferred)
-    matrix = _transition_step(np.eye(scores.shape[1])[preferred], given_labels)
-    weights, bias = space.weights, space.bias
-    logits = space.inputs @ weights + bias
+    space = discriminants(scores, scores.argmax(1))
+    weights, bias, matrix = _fit(space, given_labels, _rows_of_fit(*scores.shape))
+    probs = softmax(space.inputs @ weights + bias, axis=1)
+    matrix = _em(probs, given_labels, matrix)
+    return NoisyRegression(probs, label_posterior(probs, given_labels, matrix), matrix)
+
+
+def _rows_of_fit(num_examples: int, num_classes: int) -> Int[np.ndarray, " m"]:
+    """Rows that W and b are fitted to: all, or as many random ones as the time allows."""
+    most = max(_MOST_WORK // num_classes**2, _LEAST_PER_CLASS * num_classes)
+    order = stream(0, "noisy regression").permutation(num_examples)[:most]
+    return np.sort(order)
+
+
+def _fit(
+    space: Discriminants, given_labels: Labels, rows: Int[np.ndarray, " m"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """W, b and T, fitted to some of the rows."""
+    inputs, labels, weights, bias = space.inputs[rows], given_labels[rows], space.weights, space.bias
+    matrix = _transition_step(np.eye(len(bias))[space.classes[rows]], labels)
+    logits = inputs @ weights + bias
     for _ in range(_ROUNDS):
-        temper = _best_temper(logits, given_labels, matrix)
-        matrix = _em(softmax(temper * logits, axis=1), given_labels, matrix)
+        temper = _best_temper(logits, labels, matrix)
+        matrix = _em(softmax(temper * logits, axis=1), labels, matrix)
     weights, bias = np.sqrt(temper) * weights, np.sqrt(temper) * bias
-    loss = RegressionLoss(space.inputs, weights)
+    loss = RegressionLoss(inputs, weights)
     with one_thread():
         for _ in range(_ROUNDS):
-            weights, bias = _ascend(loss, weights, bias, matrix[:, given_labels].T)
-            probs = softmax(space.inputs @ weights + bias, axis=1)
-            matrix = _em(probs, given_labels, matrix)
-    return NoisyRegression(probs, label_posterior(probs, given_labels, matrix), matrix)
+            weights, bias = _ascend(loss, weights, bias, matrix[:, labels].T)
+            matrix = _em(softmax(inputs @ weights + bias, axis=1), labels, matrix)
+    return weights, bias, matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +115,13 @@ class Discriminants:
         inputs: x, with the identity as covariance within classes.
         weights: column c is the mean of class c.
         bias: ln(share of class c) less half the squared length of its mean.
+        classes: class ids that it was made of.
     """
 
     inputs: Float[np.ndarray, "n d"]
     weights: Float[np.ndarray, "d k"]
     bias: Float[np.ndarray, " k"]
+    classes: Labels
 
 
 def discriminants(scores: Probs, classes: Labels) -> Discriminants:
@@ -122,7 +141,7 @@ def discriminants(scores: Probs, classes: Labels) -> Discriminants:
     lower = scipy.linalg.cholesky(within, lower=True)
     x, means = (scipy.linalg.solve_triangular(lower, rows.T, lower=True).T for rows in (x, means))
     bias = np.log(counts / counts.sum()) - np.square(means).sum(axis=1) / 2
-    return Discriminants(x, means.T, bias)
+    return Discriminants(x, means.T, bias, classes)
 
 
 class RegressionLoss:

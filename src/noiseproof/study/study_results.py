@@ -12,7 +12,8 @@ import pandas as pd
 
 from noiseproof.backbones.zoo_cards import zoo_card
 from noiseproof.evaluate.protocol import Interval, interval
-from noiseproof.study.recipe import Encoder, StudyRecipe
+from noiseproof.study.axes import Encoder
+from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import CurvatureRow, DetectionRow, HeadRow, MapRow, SpectrumRow, StudyRow
 
 Row = TypeVar("Row", bound=StudyRow)
@@ -165,10 +166,7 @@ def collect_results(rows: Iterable[StudyRow], recipe: StudyRecipe) -> StudyResul
     for row in rows:
         if isinstance(row, HeadRow | DetectionRow):
             encoder = encoders[row.backbone, row.layer]
-            values = row.to_json() | {
-                "encoder": encoder.key,
-                "noise": noise_name(row),
-            }
+            values = row.to_json() | {"encoder": encoder.key, "noise": row.noise}
             if isinstance(row, DetectionRow):
                 detections.append(values)
             else:
@@ -191,11 +189,6 @@ def _numbered(rows: list[dict[str, Any]], axes: tuple[str, ...]) -> pd.DataFrame
     if len(frame):
         frame["place"] = frame.groupby(list(axes), sort=False).ngroup()
     return frame
-
-
-def noise_name(row: HeadRow | DetectionRow | MapRow | CurvatureRow) -> str:
-    """Noise in the labels as "kind:rate" or "none"."""
-    return "none" if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
 
 
 def per_seed(rows: pd.DataFrame, value: str) -> dict[int, float]:

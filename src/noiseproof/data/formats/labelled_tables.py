@@ -21,7 +21,7 @@ from noiseproof.data.request import Request
 
 
 @dataclass(frozen=True)
-class Table:
+class LabelledTable:
     """A table of any format.
 
     Attributes:
@@ -41,7 +41,7 @@ class Table:
     stem: str
 
 
-def table_dataset(table: Table, request: Request) -> LabelledDataset:
+def table_dataset(table: LabelledTable, request: Request) -> LabelledDataset:
     """The data set that a table holds.
 
     Ids come from a column `example_id` or `id`, else from paths of images where no two are alike, else they
@@ -69,7 +69,7 @@ def row_ids(stem: str, num_rows: int) -> np.ndarray:
     return np.array([f"{stem}/{row}" for row in range(num_rows)])
 
 
-def _reader(table: Table, columns: Columns, owner: str) -> AbstractReader:
+def _reader(table: LabelledTable, columns: Columns, owner: str) -> AbstractReader:
     kind = table.schema.field(columns.content).type
     has_texts = is_text(kind)
     is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
@@ -88,7 +88,9 @@ def _reader(table: Table, columns: Columns, owner: str) -> AbstractReader:
     return FileReader(table.cells(columns.content), table.folder)
 
 
-def labels_of(table: Table, columns: Columns, owner: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def labels_of(
+    table: LabelledTable, columns: Columns, owner: str
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Class ids of every requested label column, and the class names."""
     requested = dict.fromkeys(filter(None, (columns.label, columns.clean_label)))
     values = {column: table.column(column) for column in requested}
@@ -101,7 +103,7 @@ def labels_of(table: Table, columns: Columns, owner: str) -> tuple[dict[str, np.
     return encode_labels(values, names=names, owner=owner)
 
 
-def _class_names(table: Table, label: str) -> dict[Key, str] | None:
+def _class_names(table: LabelledTable, label: str) -> dict[Key, str] | None:
     """Names of integer labels: in the header, or in a column of names next to `label`.
 
     Another label column over the same classes, such as a second annotator's, takes its names from the
@@ -117,7 +119,7 @@ def _class_names(table: Table, label: str) -> dict[Key, str] | None:
     return None
 
 
-def ids_of(table: Table, columns: Columns, owner: str) -> np.ndarray:
+def ids_of(table: LabelledTable, columns: Columns, owner: str) -> np.ndarray:
     """Ids of all rows, see `table_dataset`."""
     column = columns.example_id
     if column is None:

@@ -12,7 +12,7 @@ import pyarrow.csv
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.examples import CellReader
-from noiseproof.data.formats.labelled_tables import Table, table_dataset
+from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
 from noiseproof.data.request import Request
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -25,10 +25,10 @@ def open_text_table(address: str, request: Request) -> LabelledDataset:
     return table_dataset(text_table(Path(address), request.name), request)
 
 
-def text_table(path: Path, owner: str) -> Table:
+def text_table(path: Path, owner: str) -> LabelledTable:
     """The table of one of these files."""
     table = read_text_table(path, owner)
-    return Table(
+    return LabelledTable(
         schema=table.schema,
         num_rows=table.num_rows,
         column=table.column,
