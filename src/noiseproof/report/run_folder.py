@@ -38,6 +38,13 @@ class LabelNoise(BaseModel):
     seed: int
 
 
+class SkippedExample(BaseModel):
+    """An example that was left out."""
+
+    example_id: str
+    reason: str
+
+
 class DataCard(BaseModel):
     """One data set of the run; `role` is "train", "test" or "ood"."""
 
@@ -46,6 +53,7 @@ class DataCard(BaseModel):
     num_examples: int
     num_classes: int
     num_skipped: int
+    skipped: list[SkippedExample] = []
     fingerprint: str
     class_names: list[str]
     label_noise: LabelNoise | None = None

@@ -36,7 +36,7 @@ def side_by_side(
         return
     num_workers = 1 if torch.accelerator.is_available() else min(num_cores(), len(batches))
     begin, others = (recipe.to_json(), locations), set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), _begin, begin)
+    pool = ProcessPoolExecutor(num_workers, _context(), _begin, begin)
     # Seed by seed: a study that is stopped has seeds of the whole grid.
     in_order = sorted(batches, key=lambda batch: batch.pending[0].place.seed)
     futures: dict[Future, Batch] = {pool.submit(_rows, batch.pending): batch for batch in in_order}
@@ -49,6 +49,15 @@ def side_by_side(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _context() -> Any:
+    """Workers are forks of one process that has imported everything."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 _bench: Callable[[str], Workbench]  # of this worker process, by task
