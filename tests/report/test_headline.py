@@ -70,8 +70,11 @@ def test_out_of_domain_decides_which_head_is_shown():
 def test_how_many_labels_are_wrong_is_told(said):
     scores = {("a", "test"): [0.5]}
     wide = NoiseRateCard(rate=0.08, low=0.05, high=0.175, num_examples=400)
-    text = "Between 5.0 and 17.5 % of the labels are wrong, perhaps 8.0 %; the features cannot tell more exactly."
-    assert f"{text} Check the first 70 by suspicion." in said(scores, noise_rate=wide)
+    found = [
+        line for line in said(scores, noise_rate=wide) if line.startswith("Between 5.0 and 17.5 % of the")
+    ]
+    assert len(found) == 1
+    assert found[0].endswith("Check the first 70 by suspicion.")
     none = NoiseRateCard(rate=0.08, low=None, high=None, num_examples=400)
     assert not any("of the labels are wrong" in line for line in said(scores, noise_rate=none))
     assert not any("of the labels are wrong" in line for line in said(scores, noise_rate=None))
