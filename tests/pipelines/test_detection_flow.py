@@ -222,6 +222,21 @@ def test_the_command_tells_method_classes_suspects_and_files(asked, tmp_path, bl
         assert said in done.stdout.replace("\n", " ").replace("  ", " ") or said in done.stdout, said
 
 
+def test_the_range_of_the_rate_is_printed_and_on_disk(asked, tmp_path, blobs):
+    out = tmp_path / "issues"
+    words = f"detect --train {blobs} --out {out} --cache {tmp_path / 'cache'} --noise symmetric:0.1"
+    done = CliRunner().invoke(app, words.split())
+    assert done.exit_code == 0, done.output
+    summary = json.loads((out / "label_issues.json").read_text())
+    low, rate, high = (summary[f"noise_rate{end}"] for end in ("_low", "", "_high"))
+    assert 0 <= low <= rate <= high <= 1
+    assert low <= 0.1 <= high
+    said = " ".join(done.stdout.split())
+    assert f"{100 * low:.1f} and {100 * high:.1f} %" in said
+    issues = noiseproof.load_issues(out)
+    assert (issues.noise_rate_low, issues.noise_rate_high) == (low, high)
+
+
 def test_help_names_every_format():
     assert all(name in DetectConfig.model_fields["export"].description for name in FORMATS)
 

@@ -10,6 +10,7 @@ import rich
 from noiseproof.detect.detectors import TABLE
 from noiseproof.evaluate.results import read_results
 from noiseproof.report.issue_tables import class_table, suspects_table
+from noiseproof.report.rate import rate_sentence
 from noiseproof.report.renderers import to_terminal
 from noiseproof.report.tables import results_table
 
@@ -25,6 +26,7 @@ def print_run(result: Any) -> None:
         print(f"Note: {note}")
     ranked = result.folder / "label_issues.parquet"
     print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
+    _print_rate(result.card["noise_rate"])
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
 
@@ -46,12 +48,19 @@ def print_detection(result: Any) -> None:
     rate = percent(summary.noise_rate)
     rate_text = f"estimated noise rate {rate}" if estimates_rate else f"flagged {rate}"
     print(f"{_look_wrong(summary.num_issues)} of {summary.num_examples}; {rate_text}")
+    _print_rate(result.card["noise_rate"])
     if summary.against_truth is not None:
         is_planted = result.card["data"]["label_noise"] is not None
         print(f"Against the truth: {_against_truth(summary.against_truth, is_planted=is_planted)}")
     print(f"All labels: {result.folder / 'label_issues.parquet'}")
     for name, path in result.exports.items():
         print(f"Export {name}: {path}")
+
+
+def _print_rate(estimate: dict[str, Any]) -> None:
+    sentence = rate_sentence(**estimate)
+    if sentence:
+        print(sentence)
 
 
 def _look_wrong(num_issues: int) -> str:

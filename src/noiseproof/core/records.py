@@ -199,6 +199,8 @@ class LabelIssues:
         probs: out-of-sample class probabilities the scores were made from, where there are any.
         class_names: k names, where the labels are class ids; tables then show the names.
         notes: what the user should know of this result, sentences.
+        noise_rate_low: lowest plausible share of wrong labels; `None` if the detector has no range.
+        noise_rate_high: highest plausible share.
     """
 
     ids: np.ndarray
@@ -212,6 +214,8 @@ class LabelIssues:
     probs: Float[np.ndarray, "n k"] | None = None
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    noise_rate_low: float | None = None
+    noise_rate_high: float | None = None
 
     def __post_init__(self) -> None:
         n = len(self.suspicion)

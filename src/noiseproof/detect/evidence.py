@@ -21,6 +21,7 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.detect.training_dynamics import Dynamics, training_dynamics
 from noiseproof.posterior.calibration import Calibration, calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
+from noiseproof.posterior.noisy_regression import NoisyRegression, can_fit, fit_noisy_regression
 from noiseproof.posterior.transition_gain import TransitionGain, transition_gain
 from noiseproof.posterior.true_labels import TransitionModel, fit_transition_model
 
@@ -103,14 +104,20 @@ class Evidence:
         """Probabilities of the true label, if wrong labels are spread evenly over the classes."""
         return calibrate(self.scores, self.compact_labels)
 
+    @property
+    def has_regression(self) -> bool:
+        """Whether `transition_model` is a regression, which needs many examples of each class."""
+        return can_fit(len(self), len(self.present_classes))
+
     @cached_property
-    def transition_model(self) -> TransitionModel:
+    def transition_model(self) -> NoisyRegression | TransitionModel:
         """Probabilities of the true label, with a fitted transition matrix."""
-        return fit_transition_model(self.scores, self.compact_labels)
+        fit = fit_noisy_regression if self.has_regression else fit_transition_model
+        return fit(self.scores, self.compact_labels)
 
     @cached_property
     def transition_gain(self) -> TransitionGain:
-        """How much better `transition_model` than `calibration` fits held-out labels."""
+        """How much better a transition matrix than `calibration` fits held-out labels."""
         return transition_gain(self.scores, self.compact_labels)
 
     @cached_property

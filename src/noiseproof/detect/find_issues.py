@@ -111,6 +111,7 @@ def to_label_issues(
         ids: of the examples.
         class_names: see `LabelIssues`.
     """
+    low, high = result.rate_range or (None, None)
     return LabelIssues(
         ids=ids,
         given_labels=classes[given_labels],
@@ -123,6 +124,8 @@ def to_label_issues(
         probs=result.probs,
         class_names=class_names,
         notes=result.notes,
+        noise_rate_low=low,
+        noise_rate_high=high,
     )
 
 

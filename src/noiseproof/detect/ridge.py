@@ -8,6 +8,7 @@ import numpy as np
 
 from noiseproof.detect.detector_result import DetectorResult, result_from_posterior
 from noiseproof.detect.evidence import Evidence
+from noiseproof.detect.rate_range import with_rate_range
 from noiseproof.posterior.symmetric_noise import symmetric_transition
 from noiseproof.posterior.true_labels import label_posterior
 
@@ -25,28 +26,35 @@ def leave_one_out_detector(evidence: Evidence) -> DetectorResult:
     """Wrong labels are spread evenly over the other classes (`posterior.calibration`)."""
     evidence.require("features", "leave_one_out")
     fit = evidence.calibration
+    probs = evidence.over_all_classes(fit.probs)
     posterior = label_posterior(
         fit.probs,
         evidence.compact_labels,
         symmetric_transition(fit.noise_rate, len(evidence.present_classes)),
     )
-    return result_from_posterior(
+    result = result_from_posterior(
         evidence.over_all_classes(posterior), evidence.given_labels, suspicion=fit.suspicion,
-        probs=evidence.over_all_classes(fit.probs), method="leave_one_out",
+        probs=probs, method="leave_one_out",
     )  # fmt: skip
+    return with_rate_range(result, probs, evidence.given_labels)
 
 
 def transition_detector(evidence: Evidence) -> DetectorResult:
-    """Some pairs of classes are confused more often than others (`posterior.true_labels`)."""
+    """Some pairs of classes are confused more often than others.
+
+    With 50 or more examples per class and at most 100 classes a regression on the scores
+    (`posterior.noisy_regression`), otherwise `posterior.true_labels`.
+    """
     evidence.require("features", "transition")
     fit = evidence.transition_model
+    probs = evidence.over_all_classes(fit.probs)
     rest = fit.posterior.copy()
     np.put_along_axis(rest, evidence.compact_labels[:, None], 0.0, axis=1)
-    return result_from_posterior(
+    result = result_from_posterior(
         evidence.over_all_classes(fit.posterior), evidence.given_labels,
-        suspicion=np.clip(rest.sum(1), 0.0, 1.0), probs=evidence.over_all_classes(fit.probs),
-        method="transition",
+        suspicion=np.clip(rest.sum(1), 0.0, 1.0), probs=probs, method="transition",
     )  # fmt: skip
+    return with_rate_range(result, probs, evidence.given_labels)
 
 
 def estimate_noise_rate(evidence: Evidence) -> float:
@@ -56,7 +64,12 @@ def estimate_noise_rate(evidence: Evidence) -> float:
 
 
 def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:
-    """The detector whose noise model explains held-out labels better, with a note that gives the reason."""
+    """The detector that suits the number of examples and their noise, with a note that gives the reason."""
+    if evidence.has_regression:
+        return transition_detector(evidence).with_note(
+            f"{len(evidence)} examples of {len(evidence.present_classes)} classes tell how often each "
+            "class is given for each other one, so the method 'transition' was used."
+        )
     gain, least = evidence.transition_gain, _least_gain(evidence)
     if gain.nats > least and gain.noise_rate * len(evidence) >= _LEAST_WRONG:
         return transition_detector(evidence).with_note(

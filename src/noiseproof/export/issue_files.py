@@ -31,6 +31,7 @@ class IssueSummary(Document):
         num_examples: n.
         num_issues: labels that the detector flags.
         noise_rate: estimated share of wrong labels, in [0, 1].
+        noise_rate_low, noise_rate_high: its plausible range; `None` if the detector has no range.
         classes: rows of `LabelIssues.class_table`.
         transition: estimated `T[i, j] = P(given = j | true = i)`.
         true_counts: expected number of examples by true class; the rows of the transition matrix times these
@@ -43,10 +44,17 @@ class IssueSummary(Document):
     num_examples: int
     num_issues: int
     noise_rate: float
+    noise_rate_low: float | None = None
+    noise_rate_high: float | None = None
     classes: tuple[dict[str, Any], ...]
     transition: list[list[float]]
     true_counts: list[float]
     against_truth: dict[str, Any] | None
+
+    def rate_card(self) -> dict[str, Any]:
+        """The noise rate and its range, for a card."""
+        own = {"rate": self.noise_rate, "low": self.noise_rate_low, "high": self.noise_rate_high}
+        return own | {"num_examples": self.num_examples}
 
 
 def issues_frame(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> pd.DataFrame:
@@ -86,6 +94,8 @@ def summarise(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = 
         num_examples=len(issues.suspicion),
         num_issues=int(issues.is_issue.sum()),
         noise_rate=issues.noise_rate,
+        noise_rate_low=issues.noise_rate_low,
+        noise_rate_high=issues.noise_rate_high,
         classes=json.loads(issues.class_table().to_json(orient="records")),
         transition=issues.transition.tolist(),
         true_counts=issues.joint.sum(axis=1).tolist(),
@@ -139,4 +149,6 @@ def load_issues(folder: str | Path) -> LabelIssues:
         classes=np.arange(len(names)),
         class_names=names,
         notes=summary.notes,
+        noise_rate_low=summary.noise_rate_low,
+        noise_rate_high=summary.noise_rate_high,
     )

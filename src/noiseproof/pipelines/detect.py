@@ -283,6 +283,7 @@ def _write_card(state: _DetectState) -> dict[str, Any]:
         encoder_passes=state.num_encoded,
         method=summary.method,
         num_suspect_labels=summary.num_issues,
+        noise_rate=summary.rate_card(),
         detection=summary.against_truth,
     )
     write_json(state.config.out / CARD, contents)

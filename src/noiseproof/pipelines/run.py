@@ -244,6 +244,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: LazyEncoder) -> dic
         seeds=list(range(state.config.seeds)),
         encoder_passes=state.num_encoded,
         num_suspect_labels=summary.num_issues,
+        noise_rate=summary.rate_card(),
         detection=summary.against_truth,
     )
     write_json(state.config.out / CARD, contents)

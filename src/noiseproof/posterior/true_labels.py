@@ -80,9 +80,9 @@ def fit_transition_model(scores: Probs, given_labels: Labels) -> TransitionModel
     """
     scores = scores.astype(np.float64)
     n, k = scores.shape
-    matrix = symmetric_transition(calibrate(scores, given_labels).noise_rate, k)
-    pseudo_counts = max(_PSEUDO_SHARE * n / k, _LEAST_PSEUDO) * matrix
-    matrix = (1 - _START_UNIFORM) * matrix + _START_UNIFORM / k
+    rate = calibrate(scores, given_labels).noise_rate
+    pseudo_counts = symmetric_pseudo_counts(rate, n, k)
+    matrix = (1 - _START_UNIFORM) * symmetric_transition(rate, k) + _START_UNIFORM / k
     for _ in range(_ROUNDS):
         sharpness = _sharpness(scores, given_labels, matrix)
         probs = softmax(sharpness * scores, axis=1)
@@ -126,6 +126,12 @@ def fit_transition(probs: Probs, given_labels: Labels, pseudo_counts: Matrix) ->
     """
     counts = probs.T @ np.eye(probs.shape[1])[given_labels] + pseudo_counts
     return counts / counts.sum(1, keepdims=True)
+
+
+def symmetric_pseudo_counts(rate: float, num_examples: int, num_classes: int) -> Matrix:
+    """Pseudo-counts of pairs (true, given) under symmetric noise."""
+    per_class = max(_PSEUDO_SHARE * num_examples / num_classes, _LEAST_PSEUDO)
+    return per_class * symmetric_transition(rate, num_classes)
 
 
 def _sharpness(scores: Probs, given_labels: Labels, matrix: Matrix) -> float:

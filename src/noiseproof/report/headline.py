@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from noiseproof.evaluate.protocol import HeadSummary, Interval, leader, sets_of, summarise
 from noiseproof.evaluate.results import ResultRow
+from noiseproof.report.rate import rate_sentence
 from noiseproof.report.run_folder import RunFolder
 from noiseproof.report.tables import percent
 
@@ -28,7 +29,8 @@ def best_head(rows: Sequence[ResultRow]) -> str:
 
 def headlines(run: RunFolder) -> list[str]:
     """The result: a short headline first, then sentences."""
-    return [*_about_heads(run.results), *_about_gap(run.results), _about_labels(run), *_about_detection(run)]
+    labels = (_about_labels(run), *_about_rate(run), *_about_detection(run))
+    return [*_about_heads(run.results), *_about_gap(run.results), *labels]
 
 
 def facts(run: RunFolder) -> list[Fact]:
@@ -113,6 +115,14 @@ def _about_labels(run: RunFolder) -> str:
         return f"{text}; for {num_others:,} the detector prefers another class." if num_others else f"{text}."
     verb = "looks" if num_flagged == 1 else "look"
     return f"{num_flagged:,} of {n:,} labels ({100 * num_flagged / n:.1f} %) {verb} wrong."
+
+
+def _about_rate(run: RunFolder) -> list[str]:
+    estimate = run.card.noise_rate
+    if estimate is None:
+        return []
+    sentence = rate_sentence(**estimate.model_dump())
+    return [sentence] if sentence else []
 
 
 def _about_detection(run: RunFolder) -> list[str]:

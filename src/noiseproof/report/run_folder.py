@@ -73,6 +73,15 @@ class BackboneCard(BaseModel):
     dtype: str
 
 
+class NoiseRateCard(BaseModel):
+    """Estimated share of wrong labels and its plausible range, `None` if the detector has none."""
+
+    rate: float
+    low: float | None
+    high: float | None
+    num_examples: int
+
+
 class DetectionCard(BaseModel):
     """The detector against the truth; `None` where a number is not defined."""
 
@@ -93,6 +102,7 @@ class RunCard(Card):
     seeds: list[int]
     encoder_passes: int
     detection: DetectionCard | None = None
+    noise_rate: NoiseRateCard | None = None
 
     @property
     def train(self) -> DataCard | None:
