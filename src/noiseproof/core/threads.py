@@ -5,9 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
+
+# Products of a training step below this are too short to share (`dev/LOG.md`, "Threads of heads").
+_SHARED_FROM = 200_000_000
+
+
+def threads_for(multiply_adds: int) -> AbstractContextManager[None]:
+    """Context with one thread for short training steps, and with all threads for long ones.
+
+    After each product, threads wait for one another by spinning, unless the process was started with
+    `OMP_WAIT_POLICY=PASSIVE`, as the command line is. With other programs on the same cores, a step of a
+    small head took 10 to 50 times as long on two threads as on one.
+
+    Args:
+        multiply_adds: of the largest matrix product in a step.
+    """
+    return one_thread() if multiply_adds < _SHARED_FROM else nullcontext()
 
 
 @contextmanager
