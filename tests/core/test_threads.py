@@ -10,17 +10,17 @@ from noiseproof.core.threads import threads_for
 
 # In a process of its own: here others have loaded libraries that factorise nothing for us.
 PROGRAM = """
-import scipy.linalg, torch
+import scipy.linalg, sklearn.cluster, torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from noiseproof.core.threads import one_thread
 
 def threads():
-    blas = {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
-    return sorted(blas), torch.get_num_threads()
+    pools = {one["num_threads"] for one in threadpool_info()}
+    return sorted(pools), torch.get_num_threads()
 
 torch.set_num_threads(2)
 
-with threadpool_limits(2, user_api="blas"):
+with threadpool_limits(2):
     seen = [threads()]
     with one_thread():
         seen.append(threads())

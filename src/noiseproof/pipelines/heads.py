@@ -20,6 +20,7 @@ from noiseproof.core.registry import unknown_name
 from noiseproof.detect.transition_estimate import DEFAULT_METHOD, estimate_transition
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import HEADS
+from noiseproof.heads.recipes import PROBE_LEARNING_RATE
 from noiseproof.losses.losses import needs_transition
 from noiseproof.noise.transition import read_transition
 from noiseproof.pipelines.inputs import DataPart
@@ -109,7 +110,7 @@ def head_variants(config: RunConfig) -> list[HeadVariant]:
         for error in unknown:
             mistakes.setdefault(str(error), []).append(name)
         if not unknown:
-            shared = _shared(config, kind, allowed) | ({"min_steps": 1} if "epochs" in own else {})
+            shared = _shared(config, kind, own, allowed) | ({"min_steps": 1} if "epochs" in own else {})
             try:
                 options = shared | own | _loss(config, own)
             except NoiseproofError as error:
@@ -156,10 +157,13 @@ def _options_of(kind: str) -> list[str]:
     return [name for name in inspect.signature(HEADS[kind]).parameters if name != "seed"]
 
 
-def _shared(config: RunConfig, kind: str, allowed: list[str]) -> dict[str, Any]:
+def _shared(config: RunConfig, kind: str, own: Mapping[str, Any], allowed: list[str]) -> dict[str, Any]:
     """Options of the run, for heads that have such options."""
     least, most = (MIN_STEPS.get(kind, 1), MAX_STEPS) if config.recipe == "default" else (1, None)
     shared = {"recipe": config.recipe, "min_steps": least, "max_steps": config.max_steps or most}
+    if kind == "linear" and own.get("recipe", config.recipe) == "paper":
+        # Named here, so that it is part of the key: rows of studies made with 0.01 must not count as these.
+        shared["learning_rate"] = PROBE_LEARNING_RATE["paper"]
     return {name: value for name, value in shared.items() if name in allowed}
 
 
