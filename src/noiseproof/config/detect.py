@@ -37,7 +37,7 @@ class DetectConfig(NoisyDataConfig, EncoderConfig):
     )  # fmt: skip
     export: tuple[str, ...] = option(
         (), panel=EXPORT, shown_default="none",
-        help="Further formats: csv, json, cleanlab, fiftyone, label-studio, cleaned-drop, cleaned-relabel; "
+        help="Further formats: json, cleanlab, fiftyone, label-studio, cleaned-drop, cleaned-relabel; "
         "may be repeated.",
     )  # fmt: skip
 

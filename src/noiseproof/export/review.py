@@ -18,8 +18,8 @@ import pandas as pd
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.records import LabelIssues
+from noiseproof.export.issue_files import ranking
 from noiseproof.export.source import Source, require_source
-from noiseproof.export.tabular import ranking
 
 _LOCAL_FILES = "/data/local-files/?d="
 

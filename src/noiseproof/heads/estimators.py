@@ -39,6 +39,7 @@ class LinearProbe(AbstractHead):
         max_steps: largest number of optimiser steps (`heads.step_budget`); `None` sets no bound.
         loss: a name of `noiseproof ls losses`.
         loss_options: options of the loss, such as {"q": 0.7}; `None` takes their defaults.
+        noise_tolerant: learn what the true labels probably are (`posterior.true_labels`), not the given ones.
         seed: of initial weights and batches.
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, A.2: 30 epochs, AdamW at 0.1, cosine, no weight decay.
@@ -60,6 +61,7 @@ class LinearProbe(AbstractHead):
         max_steps: int | None = None,
         loss: str = "cross_entropy",
         loss_options: dict[str, Any] | None = None,
+        noise_tolerant: bool = False,
         seed: int = 0,
     ) -> None:
         self.recipe = recipe
@@ -73,6 +75,7 @@ class LinearProbe(AbstractHead):
         self.max_steps = max_steps
         self.loss = loss
         self.loss_options = loss_options
+        self.noise_tolerant = noise_tolerant
         self.seed = seed
 
     def spec(self) -> HeadSpec:
@@ -100,7 +103,7 @@ class MLPProbe(AbstractReshapingHead):
         dropout: of hidden units, in [0, 1).
         learning_rate: peak of the schedule; 0.001.
         epochs, batch_size, weight_decay, warmup_steps, schedule, min_steps, max_steps, loss, loss_options,
-            seed: as in `LinearProbe`.
+            noise_tolerant, seed: as in `LinearProbe`.
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, 3.1 and B.1 ("MLP tuning").
     """
@@ -128,6 +131,7 @@ class MLPProbe(AbstractReshapingHead):
         max_steps: int | None = None,
         loss: str = "cross_entropy",
         loss_options: dict[str, Any] | None = None,
+        noise_tolerant: bool = False,
         seed: int = 0,
     ) -> None:
         self.recipe = recipe
@@ -148,6 +152,7 @@ class MLPProbe(AbstractReshapingHead):
         self.max_steps = max_steps
         self.loss = loss
         self.loss_options = loss_options
+        self.noise_tolerant = noise_tolerant
         self.seed = seed
 
     def spec(self) -> HeadSpec:
@@ -242,8 +247,7 @@ class NMTune(AbstractReshapingHead):
         check_options(self.get_params())
         names = ("weight_mse", "weight_cov", "weight_svd", "num_singular_values")
         terms = replace(RECIPES[self.recipe].regularization, **_given(self, {name: name for name in names}))
-        training = replace(_mlp_training(self), noise_tolerant=bool(self.noise_tolerant))
-        return HeadSpec(_architecture(self), terms, training, self.seed)
+        return HeadSpec(_architecture(self), terms, _mlp_training(self), self.seed)
 
 
 HEADS: dict[str, type[AbstractHead]] = {head.kind: head for head in (LinearProbe, MLPProbe, NMTune)}
@@ -281,6 +285,7 @@ def _training(head: Any, *, learning_rate: float, weight_decay: float) -> Traini
         max_steps=head.max_steps,
         loss=head.loss,
         loss_options=resolve_options(head.loss, head.loss_options),
+        noise_tolerant=bool(head.noise_tolerant),
     )
 
 

@@ -89,10 +89,11 @@ def fit_specs(
 
 def num_steps(specs: Sequence[HeadSpec], num_examples: int) -> int:
     """Total number of steps of all heads, the sum of the calls of `on_step`."""
-    return sum(_budget(spec, num_examples).num_steps for spec in specs)
+    return sum(budget_of(spec, num_examples).num_steps for spec in specs)
 
 
-def _budget(spec: HeadSpec, n: int) -> StepBudget:
+def budget_of(spec: HeadSpec, n: int) -> StepBudget:
+    """Epochs and steps of a head on n examples."""
     t = spec.training
     return step_budget(
         n, epochs=t.epochs, batch_size=t.batch_size, min_steps=t.min_steps, max_steps=t.max_steps
@@ -154,7 +155,7 @@ def fit_stack(
 def _largest_product(module: StackedHeads, examples: TrainingExamples, spec: HeadSpec) -> int:
     """Multiply-adds of the largest layer in one step of all members."""
     n = len(examples.given_labels)
-    rows_per_step = math.ceil(n / _budget(spec, n).steps_per_epoch) * len(examples.views)
+    rows_per_step = math.ceil(n / budget_of(spec, n).steps_per_epoch) * len(examples.views)
     return rows_per_step * max(parameter.numel() for parameter in module.parameters())
 
 
@@ -163,7 +164,7 @@ def _take_steps(
     on_step: OnStep | None,
 ) -> None:  # fmt: skip
     n, device, training = len(examples.given_labels), examples.given_labels.device, specs[0].training
-    schedule = _budget(specs[0], n)
+    schedule = budget_of(specs[0], n)
     members = _member_views(module, len(specs))
     optimizer = _optimizer(members, specs)
     peaks = [group["lr"] for group in optimizer.param_groups]

@@ -25,6 +25,7 @@ from noiseproof.detect.find_issues import AUTO, check_method, find_label_issues
 from noiseproof.export.formats import FORMATS, check_format, export_target
 from noiseproof.export.issue_files import (
     ISSUES,
+    SPREADSHEET,
     SUMMARY,
     IssueSummary,
     load_issues,
@@ -126,7 +127,8 @@ def detect(
         state = _DetectState(config, Stages(config.out, made_with=made_with(command)), part)
         targets = {name: export_target(name, state.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
-        state.stages.check_free([ISSUES, SUMMARY, "thumbnails.json", *files], unedited=files)
+        ours = [ISSUES, SPREADSHEET, SUMMARY, "thumbnails.json"]
+        state.stages.check_free([*ours, *files], unedited=[SPREADSHEET, *files])
         _load_features(state)
         key = _find_issues(state)
         for name, (file, _) in targets.items():

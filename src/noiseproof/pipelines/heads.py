@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from noiseproof.config.run import RunConfig
+from noiseproof.config.run import AUTO, RunConfig
 from noiseproof.core.errors import InvalidArgument, NoiseproofError
 from noiseproof.core.files import write_json
 from noiseproof.core.progress import stage
@@ -41,12 +41,14 @@ class HeadVariant:
         kind: name in the table of heads.
         options: constructor arguments other than the seed.
         num_seeds: seeds are 0 .. num_seeds - 1.
+        is_tolerance_open: whether `noise_tolerant` waits for what detection finds.
     """
 
     name: str
     kind: str
     options: Mapping[str, Any]
     num_seeds: int
+    is_tolerance_open: bool = False
 
     def build(self, seeds: Iterable[int] = (0,)) -> list[AbstractHead]:
         """An unfitted estimator per seed."""
@@ -116,7 +118,9 @@ def head_variants(config: RunConfig) -> list[HeadVariant]:
             except NoiseproofError as error:
                 mistakes.setdefault(str(error), []).append(name)
                 continue
-            variant = HeadVariant(name, kind, options, config.seeds)
+            is_open = options.get("noise_tolerant") == AUTO
+            options = {key: value for key, value in options.items() if not is_open or key != "noise_tolerant"}
+            variant = HeadVariant(name, kind, options, config.seeds or 1, is_open)
             for mistake in _mistakes_of(variant, config):
                 mistakes.setdefault(mistake, []).append(name)
             built.append(variant)

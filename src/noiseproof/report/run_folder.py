@@ -36,7 +36,10 @@ class LabelNoise(BaseModel):
 
 
 class DataCard(BaseModel):
-    """One data set of the run; `role` is "train", "test" or "ood"."""
+    """One data set of the run; `role` is "train", "test" or "ood".
+
+    `labels` says what it is evaluated against: "true", "given" or "before cleaning".
+    """
 
     set_name: str = Field(alias="set")
     role: str
@@ -45,6 +48,7 @@ class DataCard(BaseModel):
     num_skipped: int
     fingerprint: str
     class_names: list[str]
+    labels: str | None = None
     label_noise: LabelNoise | None = None
 
 
@@ -89,6 +93,7 @@ class RunCard(BaseModel):
     wall_s: dict[str, float]
     encoder_passes: int
     detection: DetectionCard | None = None
+    choices: list[str] = []  # of options that follow the data, with the reasons
     notes: list[str] = []
 
     @property

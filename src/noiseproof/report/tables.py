@@ -63,7 +63,7 @@ class Table:
     num_text_columns: int = 1
 
 
-def results_table(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> Table:
+def results_table(rows: Sequence[ResultRow], *, metric: str = "accuracy", caveat: str = "") -> Table:
     """A metric in percent: heads against evaluation sets, the out-of-domain mean and the gap.
 
     Sets become the rows where there are too many to stand side by side.
@@ -71,6 +71,7 @@ def results_table(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> Tab
     Args:
         rows: all results.
         metric: in [0, 1], higher is better.
+        caveat: about the labels that it is measured against, a clause.
     """
     inside, outside, heads = sets_of(rows, "id"), sets_of(rows, "ood"), heads_of(rows)
     summaries = {summary.head: summary for summary in summarise(rows)}
@@ -80,12 +81,15 @@ def results_table(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> Tab
     if inside and outside:
         gaps = [percent_cell(summaries[head].gap.get(metric)) for head in heads]
         columns.append(("gap", gaps))
+    circular = sets_of(rows, "relabelled")
+    columns += [(name, _set_cells(rows, summaries, (name,), metric, may_win=False)) for name in circular]
     table_columns, cells = ("head", *(name for name, _ in columns)), [column for _, column in columns]
     body = [(name_cell(head), *(column[i] for column in cells)) for i, head in enumerate(heads)]
-    if len(inside) + len(outside) > MAX_COLUMNS_OF_SETS:
+    if len(inside) + len(outside) + len(circular) > MAX_COLUMNS_OF_SETS:
         table_columns = ("set", *heads)
         body = [(name_cell(name), *column) for name, column in columns]
-    return Table(_metric_title(metric), table_columns, tuple(body), _result_notes(rows))
+    title = ", ".join(filter(None, (_metric_title(metric), caveat)))
+    return Table(title, table_columns, tuple(body), _result_notes(rows))
 
 
 def metrics_table(rows: Sequence[ResultRow]) -> Table:
@@ -194,9 +198,10 @@ def percent(value: float | None, half_width: float | None = None) -> Cell:
 
 
 def _set_cells(
-    rows: Sequence[ResultRow], summaries: dict[str, HeadSummary], sets: tuple[str, ...], metric: str
-) -> list[Cell]:
-    ahead = leader(rows, sets=sets, metric=metric)
+    rows: Sequence[ResultRow], summaries: dict[str, HeadSummary], sets: tuple[str, ...], metric: str,
+    *, may_win: bool = True,
+) -> list[Cell]:  # fmt: skip
+    ahead = leader(rows, sets=sets, metric=metric) if may_win else None
     cells = []
     for head, summary in summaries.items():
         means = summary.per_set.get(sets[0], {}) if len(sets) == 1 else summary.ood_mean
@@ -227,6 +232,11 @@ def _result_notes(rows: Sequence[ResultRow]) -> tuple[str, ...]:
         notes.remove(RULE_FOR_BOLD)
     if sets_of(rows, "ood") and sets_of(rows, "id"):
         notes.append("Gap: in domain minus the mean out of domain (OOD), in points, paired by seed.")
+    if sets_of(rows, "relabelled"):
+        notes.append(
+            "Relabelled: circular, since a detector suggested these labels from the same features; no mean "
+            "counts it."
+        )
     return tuple(notes)
 
 
