@@ -20,7 +20,7 @@ from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.given_features import GivenFeatures
 from noiseproof.core.errors import BadData, InvalidArgument, NoSpaceLeft, UnknownName
 from noiseproof.data.sources import open_dataset
-from noiseproof.features import extract as extract_module
+from noiseproof.features import lookup
 from noiseproof.features.engines import largest_difference
 from noiseproof.features.extract import extract, features_key
 from noiseproof.features.store import load_features
@@ -86,7 +86,7 @@ def test_the_key_covers_each_component(tmp_path, changed):
 
 def test_a_new_schema_makes_a_new_key(tmp_path, monkeypatch):
     run(tmp_path)
-    monkeypatch.setattr(extract_module, "SCHEMA", extract_module.SCHEMA + 1)
+    monkeypatch.setattr(lookup, "SCHEMA", lookup.SCHEMA + 1)
     assert run(tmp_path).num_encoded == 11
 
 

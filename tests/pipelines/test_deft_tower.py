@@ -12,7 +12,7 @@ from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import stream
 from noiseproof.detect.prompts import first_contexts, score_with
 from noiseproof.losses.dual_prompts import complementary_labels
-from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, dual_prompts_loss
+from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, tower_loss
 from noiseproof.training.augment import Unchanged
 from noiseproof.training.batches import ArrayBatches, Normaliser
 from noiseproof.training.loop import TrainingSchedule, accelerator_for, train
@@ -79,7 +79,7 @@ def first_batch(epoch=1):
 @pytest.mark.parametrize("variant", ["synthetic", "real"])
 def test_the_loss_is_that_of_a_loop_over_examples(epoch, variant):
     batch, net = first_batch(epoch), model()
-    found = dual_prompts_loss(Free(), variant=variant, warmup_epochs=1)(net, batch)
+    found = tower_loss(Free(), variant=variant, warmup_epochs=1)(net, batch)
     features, (positive, negative) = net(batch["images"])
     cls, neg, count = 0.0, 0.0, 0
     for v, y, c in zip(
@@ -104,7 +104,7 @@ def test_the_negative_terms_teach_the_negative_vectors_alone():
     classification.backward()
     expected = {name: each.grad.clone() for name, each in net.named_parameters()}
     net.zero_grad()
-    dual_prompts_loss(Free(), variant="synthetic", warmup_epochs=1)(net, batch).backward()
+    tower_loss(Free(), variant="synthetic", warmup_epochs=1)(net, batch).backward()
     for name, each in net.named_parameters():
         if name == "contexts":
             torch.testing.assert_close(each.grad[0], expected[name][0])
@@ -146,7 +146,7 @@ def test_tower_and_prompts_that_learn_together_find_the_wrong_labels(tmp_path, v
     batches, net = visits(pixels, given), model()
     optimizer = make_optimizer(net, "momentum", learning_rate=0.03, weight_decay=5e-4)
     train(
-        net, batches, dual_prompts_loss(Free(), variant=variant, warmup_epochs=1), optimizer,
+        net, batches, tower_loss(Free(), variant=variant, warmup_epochs=1), optimizer,
         schedule=TrainingSchedule(6 * batches.order.steps_per_epoch, is_constant=variant == "real"),
         accelerator=accelerator_for("float32"), folder=tmp_path, identity={}, quiet=True,
     )  # fmt: skip
@@ -164,7 +164,7 @@ def test_a_constant_rate_is_logged_as_such(tmp_path):
     pixels, given, _ = colours(16)
     batches, net = visits(pixels, given), model()
     train(
-        net, batches, dual_prompts_loss(Free(), variant="real", warmup_epochs=1),
+        net, batches, tower_loss(Free(), variant="real", warmup_epochs=1),
         make_optimizer(net, "momentum", learning_rate=0.03, weight_decay=0.0),
         schedule=TrainingSchedule(4, is_constant=True, log_steps=1), accelerator=accelerator_for("float32"),
         folder=tmp_path, identity={}, quiet=True,

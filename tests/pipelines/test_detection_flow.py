@@ -61,7 +61,7 @@ def test_the_same_command_again_does_nothing(asked, tmp_path, monkeypatch):
     options = {"export": ["cleanlab", "cleaned-relabel"], "limit": 60}
     detect(asked(**options))
     before = files_in(tmp_path / "issues")
-    monkeypatch.setattr(detection, "find_label_issues", None)
+    monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)
     said = []
     detect(asked(**options), say=said.append)
     after = files_in(tmp_path / "issues")
@@ -71,7 +71,7 @@ def test_the_same_command_again_does_nothing(asked, tmp_path, monkeypatch):
 
 def test_another_export_does_not_judge_again_and_one_that_is_gone_is_deleted(asked, tmp_path, monkeypatch):
     detect(asked(export=["cleanlab"]))
-    monkeypatch.setattr(detection, "find_label_issues", None)
+    monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)
     said = []
     detect(asked(export=["json"]), say=said.append)
     assert (tmp_path / "issues" / "issues.json").is_file()
@@ -88,7 +88,7 @@ def test_interrupted_it_goes_on_and_leaves_what_was_there(asked, tmp_path, monke
             detect(asked(method="neighbours", export=["cleanlab"]))
     after = files_in(tmp_path / "issues")
     assert all(after[name] == content for name, content in before.items())
-    monkeypatch.setattr(detection, "find_label_issues", None)  # done before the interruption
+    monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)
     assert detect(asked(method="neighbours", export=["cleanlab"])).issues.method == "neighbours"
 
 

@@ -20,7 +20,8 @@ from noiseproof.pipelines.inputs import open_parts
 def losses(**changed):
     """(loss, options) of each head of a run."""
     overrides = changed.pop("overrides", ())
-    config = load_config(RunConfig, overrides=overrides, options={"train": "x.npz", "out": "run"} | changed)
+    options = {"train": "x.npz", "out": "run", "heads": "linear,mlp,nmtune"} | changed
+    config = load_config(RunConfig, overrides=overrides, options=options)
     specs = {head.name: head.build()[0].spec().training for head in head_variants(config)}
     return {name: (each.loss, dict(each.loss_options)) for name, each in specs.items()}
 

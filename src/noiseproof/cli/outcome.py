@@ -10,16 +10,16 @@ import rich
 from noiseproof.core.records import LabelIssues
 from noiseproof.detect.detectors import TABLE
 from noiseproof.evaluate.results import read_results
-from noiseproof.report.caveats import labels_caveat
-from noiseproof.report.headline import duration
 from noiseproof.report.issue_tables import NUM_SUSPECTS, class_table, suspects_table
 from noiseproof.report.renderers import to_terminal
-from noiseproof.report.run_folder import DataCard
 from noiseproof.report.tables import results_table
 
 
 def print_run(result: Any) -> None:
     """Print results, suspect labels and the path of the report."""
+    from noiseproof.report.caveats import labels_caveat
+    from noiseproof.report.run_folder import DataCard
+
     data = [DataCard.model_validate(card) for card in result.card["data"]]
     caveat = labels_caveat(data, "test", "ood")
     rich.print(to_terminal(results_table(result.rows, caveat=caveat)))
@@ -37,6 +37,8 @@ def print_run(result: Any) -> None:
 
 def print_suspects(issues: LabelIssues, rest_s: float) -> None:
     """Print the most suspicious labels while the heads are still to be trained."""
+    from noiseproof.report.headline import duration
+
     num_issues = int(issues.is_issue.sum())
     if num_issues:
         rich.print(to_terminal(suspects_table(issues, min(num_issues, NUM_SUSPECTS))))

@@ -237,7 +237,7 @@ class LabelIssues:
         wrong = self.joint - np.diag(np.diag(self.joint))
         of_given, wrong_of_given = self.joint.sum(axis=0), wrong.sum(axis=0)
         counts = [(self.given_labels == label, label) for label in self.classes]
-        names = self._named(self.classes)
+        names = self.named(self.classes)
         return pd.DataFrame(
             {
                 "given_label": names,
@@ -258,14 +258,15 @@ class LabelIssues:
         return pd.DataFrame(
             {
                 "example_id": self.ids,
-                "given_label": self._named(self.given_labels),
-                "suggested_label": self._named(self.suggested_labels),
+                "given_label": self.named(self.given_labels),
+                "suggested_label": self.named(self.suggested_labels),
                 "suspicion": self.suspicion,
                 "is_issue": self.is_issue,
             }
         )
 
-    def _named(self, labels: np.ndarray) -> np.ndarray:
+    def named(self, labels: np.ndarray) -> np.ndarray:
+        """Labels as people know them: names of classes in place of class ids."""
         return np.array(self.class_names, dtype=object)[labels] if self.class_names else labels
 
 

@@ -3,7 +3,8 @@
 To add a file format: write `open_x(address, request) -> LabelledDataset` in a file of `data/formats/`
 (`image_lists.py` is a short example); add its suffix to `SOURCES`, or its prefix to `SOURCES` and `PREFIXES`;
 name it in the docstring of `open_dataset`, in the help of `train` in `config/data.py` and in
-`docs/your-own-data.md`; tests/data/test_source_contract.py then checks it.
+`docs/your-own-data.md`; add a maker of a tiny example to `tests/data/tiny_sources.py`, so that
+`tests/data/test_source_contract.py` checks it.
 """
 
 from __future__ import annotations

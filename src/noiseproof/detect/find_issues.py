@@ -10,13 +10,10 @@ from jaxtyping import Int
 
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import LabelIssues
-from noiseproof.core.registry import unknown_name
 from noiseproof.detect.detector_result import DetectorResult
-from noiseproof.detect.detectors import DETECTORS, checked_options, run_detector
+from noiseproof.detect.detectors import AUTO, check_method, run_detector
 from noiseproof.detect.evidence import Evidence, check_examples, check_probs, columns_by_class, encode_labels
 from noiseproof.detect.ridge import leave_one_out_or_transition
-
-AUTO = "auto"
 
 
 def find_label_issues(
@@ -121,20 +118,6 @@ def to_label_issues(
         class_names=class_names,
         notes=result.notes,
     )
-
-
-def check_method(method: str, options: Mapping[str, Any] | None = None) -> None:
-    """Check the name and the options of a method without running it.
-
-    Raises:
-        UnknownName, InvalidArgument: see `find_label_issues`.
-    """
-    if method not in (AUTO, *DETECTORS.names):
-        raise unknown_name("detector", method, (AUTO, *DETECTORS.names))
-    if method == AUTO and options:
-        raise invalid("method_options", dict(options), "none with method 'auto'", "Name a method.")
-    if method != AUTO:
-        checked_options(method, options or {})
 
 
 def _run_auto(evidence: Evidence) -> DetectorResult:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from jaxtyping import Int
-from scipy import stats
 
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import BadData, invalid
@@ -155,7 +155,7 @@ def interval(values: Iterable[float]) -> Interval:
         raise invalid("values", (), "one number or more")
     half_width = None
     if m > 1:
-        quantile = stats.t.ppf(0.5 + _CONFIDENCE / 2, m - 1)
+        quantile = scipy.stats.t.ppf(0.5 + _CONFIDENCE / 2, m - 1)
         half_width = float(quantile * numbers.std(ddof=1) / np.sqrt(m))
     return Interval(float(numbers.mean()), half_width, tuple(numbers.tolist()))
 

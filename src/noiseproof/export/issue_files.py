@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 from jaxtyping import Int
 
 from noiseproof.core.documents import Document, read_document
@@ -15,6 +15,9 @@ from noiseproof.core.errors import MissingFile
 from noiseproof.core.files import replacing, write_json
 from noiseproof.core.records import LabelIssues
 from noiseproof.evaluate.detection import detection_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ISSUES, SPREADSHEET, SUMMARY = "label_issues.parquet", "label_issues.csv", "label_issues.json"
 
@@ -131,21 +134,23 @@ def load_issues(folder: str | Path) -> LabelIssues:
             raise MissingFile(
                 f"There is no {name} in {str(folder)!r}. Next: name a folder that 'noiseproof detect' wrote."
             )
-    frame, summary = pd.read_parquet(home / ISSUES), read_summary(home)
-    if "row" in frame:  # not in files of before
-        frame = frame.sort_values("row")
+    # As lists: `read_table` and `to_numpy` load pandas, which takes half a second.
+    columns, summary = pq.ParquetFile(home / ISSUES).read().to_pydict(), read_summary(home)
+    if "row" in columns:  # not in files of before
+        order = np.argsort(columns["row"])
+        columns = {name: [values[k] for k in order] for name, values in columns.items()}
     names = tuple(str(entry["given_label"]) for entry in summary.classes)
     number = {name: k for k, name in enumerate(names)}
     labels = {
-        column: frame[column].map(lambda label: number[str(label)]).to_numpy(np.int64)
+        column: np.array([number[str(label)] for label in columns[column]], np.int64)
         for column in ("given_label", "suggested_label")
     }
     return LabelIssues(
-        ids=frame["example_id"].to_numpy(),
+        ids=np.array(columns["example_id"]),
         given_labels=labels["given_label"],
         suggested_labels=labels["suggested_label"],
-        suspicion=frame["suspicion"].to_numpy(np.float64),
-        is_issue=frame["is_issue"].to_numpy(bool),
+        suspicion=np.array(columns["suspicion"], np.float64),
+        is_issue=np.array(columns["is_issue"], bool),
         method=summary.method,
         joint=np.array(summary.transition) * np.array(summary.true_counts)[:, None],
         classes=np.arange(len(names)),

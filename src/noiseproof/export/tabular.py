@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from noiseproof.core.files import replacing, write_bytes
 from noiseproof.core.records import LabelIssues
 from noiseproof.export.issue_files import issues_frame, ranking, summarise
 from noiseproof.export.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_json(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
@@ -30,6 +33,8 @@ def cleanlab_frame(issues: LabelIssues) -> pd.DataFrame:
     label_quality (1 - suspicion), given_label and predicted_label (class ids in the order of the sorted
     labels, or of the class names); then example_id, given_name and predicted_name.
     """
+    import pandas as pd
+
     given, suggested = (
         np.searchsorted(issues.classes, labels) for labels in (issues.given_labels, issues.suggested_labels)
     )

@@ -1,4 +1,8 @@
-"""`corrupt_labels`: wrong labels with the truth kept beside them."""
+"""`corrupt_labels`: wrong labels with the truth kept beside them.
+
+To add a kind of noise: write its builder (`class_kinds.py` has short examples) and add it to `KINDS` below;
+`KIND:RATE` then works in every verb and recipe, and the tests in `tests/contracts` cover it.
+"""
 
 from __future__ import annotations
 

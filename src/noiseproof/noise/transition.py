@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.special
+import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float, Int
 
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from noiseproof.backbones.text_towers import USUAL_MODEL, check_shared_layer, open_prompt_tower
-from noiseproof.backbones.wording import notes_on_names
+from noiseproof.backbones.shared_space import USUAL_MODEL, check_shared_layer
 from noiseproof.config.data import EncoderConfig, NoisyDataConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.core.errors import invalid
@@ -20,8 +19,7 @@ from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
-from noiseproof.detect.detectors import describe_needs, has_inputs
-from noiseproof.detect.find_issues import AUTO, check_method, find_label_issues
+from noiseproof.detect.detectors import AUTO, check_method, describe_needs, has_inputs
 from noiseproof.export.formats import FORMATS, check_format, export_target
 from noiseproof.export.issue_files import (
     ISSUES,
@@ -35,12 +33,7 @@ from noiseproof.export.issue_files import (
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.encoding import (
-    checked_features,
-    encode,
-    open_config_backbone,
-    open_shared_space_backbone,
-)
+from noiseproof.pipelines.encoding import checked_features, config_encoder, encode, shared_space_encoder
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.inputs import (
     DataPart,
@@ -50,7 +43,7 @@ from noiseproof.pipelines.inputs import (
     open_one,
     short_name,
 )
-from noiseproof.pipelines.provenance import differences, made_with
+from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.stages import Stages, publish
 
 CARD = "detection.json"
@@ -124,7 +117,7 @@ def detect(
         for name in config.export:
             check_format(name)
         part = _open_part(config)
-        state = _DetectState(config, Stages(config.out, made_with=made_with(command)), part)
+        state = _DetectState(config, Stages(config.out, command=command), part)
         targets = {name: export_target(name, state.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
         ours = [ISSUES, SPREADSHEET, SUMMARY, "thumbnails.json"]
@@ -181,15 +174,16 @@ def _load_features(state: _DetectState) -> None:
         state.features, stored = checked_features(config.features, whole)
         if needs_text:
             made_of = stored.manifest.components
-            state.text_tower = open_prompt_tower(made_of["backbone"], class_names)
+            state.text_tower = _open_text_tower(made_of["backbone"], class_names)
             check_shared_layer(made_of["layer"])
     else:
         begin = time.perf_counter()
         if needs_text:
             _check_images(config, whole)
-            state.text_tower = open_prompt_tower(config.backbone or USUAL_MODEL, class_names)
-        backbone = open_shared_space_backbone(config) if needs_text else open_config_backbone(config, whole)
-        stored = encode(config, whole, backbone, config.cache)
+            state.text_tower = _open_text_tower(config.backbone or USUAL_MODEL, class_names)
+        store = config.cache
+        encoder = shared_space_encoder(config, store) if needs_text else config_encoder(config, whole, store)
+        stored = encode(config, whole, encoder, store)
         state.features, state.num_encoded = stored.features, stored.num_encoded
         state.stages.once(
             "extract", title=f"extract {state.part.name}", depends_on=stored.manifest.key,
@@ -198,6 +192,12 @@ def _load_features(state: _DetectState) -> None:
     components = stored.manifest.components
     state.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
     state.made_of |= {"key": stored.manifest.key, "dim": stored.manifest.dim}
+
+
+def _open_text_tower(name: str, class_names: Sequence[str]) -> Any:
+    from noiseproof.backbones.text_towers import open_prompt_tower  # loads PyTorch
+
+    return open_prompt_tower(name, class_names)
 
 
 def _check_images(config: DetectConfig, whole: Dataset) -> None:
@@ -219,6 +219,8 @@ def _find_issues(state: _DetectState) -> str:
     }
 
     def make(folder: Path) -> list[str]:
+        from noiseproof.detect.find_issues import find_label_issues  # loads PyTorch, SciPy and scikit-learn
+
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = find_label_issues(
                 state.features, dataset.given_labels, method=config.method,
@@ -294,6 +296,8 @@ def _notes(state: _DetectState) -> list[str]:
         if any(name.startswith("cleaned") for name in state.config.export):
             lines.append("The cleaned copy has the labels put in that were not found: it is for a rehearsal.")
     if state.text_tower is not None:
+        from noiseproof.backbones.wording import notes_on_names
+
         lines.extend(notes_on_names(state.part.dataset.class_names))
     if state.config.limit is not None:
         lines.append(f"At most {state.config.limit} random examples were used.")

@@ -33,7 +33,7 @@ from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card, r
 from noiseproof.pipelines.finetune_inputs import FinetuneState, open_finetuning
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.inputs import notes
-from noiseproof.pipelines.provenance import differences, made_with
+from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.training.checkpoint import Stateful
 from noiseproof.training.loop import COLUMNS, LOG, Loss, accelerator_for, logged, train
@@ -84,9 +84,7 @@ def finetune(
 
 def run_prepared(state: FinetuneState) -> dict[str, Any]:
     """Fine-tune on opened data; the caller holds the lock of the folder."""
-    stages = Stages(
-        state.out, made_with=made_with(state.command), is_writer=state.accelerator.is_main_process
-    )
+    stages = Stages(state.out, command=state.command, is_writer=state.accelerator.is_main_process)
     stages.check_free(_FILES, cards=[TRAINING_CARD])
     key = stages.once(
         TRAINING, depends_on=state.identity, make=lambda folder: _train(state, folder), if_changed="refuse"

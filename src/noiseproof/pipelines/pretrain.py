@@ -35,7 +35,7 @@ from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.identity import header_from, identity
 from noiseproof.pipelines.inputs import label_columns
-from noiseproof.pipelines.provenance import differences, made_with
+from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pretrain.class_captions import class_captions, classifier_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
@@ -104,7 +104,7 @@ def pretrain(
     accelerator = accelerator_for(config.precision)
     with only_main_process_in(config.out, accelerator):
         state = _prepare(config, accelerator, quiet=quiet)
-        stages = Stages(config.out, made_with=made_with(command), is_writer=accelerator.is_main_process)
+        stages = Stages(config.out, command=command, is_writer=accelerator.is_main_process)
         stages.check_free((WEIGHTS, FACTS, RESULTS, LOG), cards=[TRAINING_CARD])
         key = stages.once(
             TRAINING, depends_on=state.identity, make=lambda folder: _train(state, folder),

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.config.run import RunConfig
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.progress import stage
@@ -25,6 +24,7 @@ from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import fit_heads
@@ -32,13 +32,13 @@ from noiseproof.heads.estimators import load_head
 from noiseproof.heads.files import SUFFIXES
 from noiseproof.heads.fit import num_steps
 from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.encoding import encode, open_config_backbone
+from noiseproof.pipelines.encoding import config_encoder, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import DataPart, DataParts, notes, open_parts, short_name
-from noiseproof.pipelines.provenance import differences, made_with
+from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
@@ -102,13 +102,13 @@ def run(
     """
     check_is_apart(config.out, (config.train, config.test, *config.ood))
     with only_process_in(config.out, mark=CARD):
-        state = _RunState(config, Stages(config.out, made_with=made_with(command)), say, on_suspects)
+        state = _RunState(config, Stages(config.out, command=command), say, on_suspects)
         state.stages.check_free([], unedited=[SPREADSHEET])
         heads = head_variants(config)  # a misspelt option is found before any work
         parts = open_parts(config, views=config.views)
-        backbone = open_config_backbone(config, parts.train.whole)
+        encoder = config_encoder(config, parts.train.whole, config.cache)
         for dataset in parts.to_extract:
-            _extract(state, dataset, backbone)
+            _extract(state, dataset, encoder)
         _diagnose(state, parts)
         _detect(state, parts.train)
         heads = _settle(state, heads, parts)
@@ -119,14 +119,14 @@ def run(
         fitted = [_fit(state, head, parts) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
         publish(state.stages, cards=(CARD, PAGE), say=say)
-        contents = _write_card(state, parts, backbone, num_seeds=heads[0].num_seeds)
+        contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
 
 
-def _extract(state: _RunState, dataset: Dataset, backbone: AbstractBackbone) -> None:
+def _extract(state: _RunState, dataset: Dataset, encoder: LazyEncoder) -> None:
     begin = time.perf_counter()
-    stored = encode(state.config, dataset, backbone, state.config.cache)
+    stored = encode(state.config, dataset, encoder, state.config.cache)
     state.num_encoded += stored.num_encoded
     state.stored[dataset.fingerprint] = stored
     state.stages.once(
@@ -263,7 +263,7 @@ def _evaluate(
 
 
 def _write_card(
-    state: _RunState, parts: DataParts, backbone: AbstractBackbone, *, num_seeds: int
+    state: _RunState, parts: DataParts, encoder: LazyEncoder, *, num_seeds: int
 ) -> dict[str, Any]:
     summary = read_summary(state.config.out)  # from disk, since its stage may have been skipped
     contents = make_card(
@@ -273,7 +273,7 @@ def _write_card(
         wall_s=state.stages.wall_s,
         notes=notes(state.config, parts) + state.notes + differences(state.stages.made_with, EVALUATE),
         data=[part.to_json() for part in parts.all],
-        backbone=_backbone_card(state, parts.train, backbone),
+        backbone=_backbone_card(state, parts.train, encoder),
         seeds=list(range(num_seeds)),
         choices=state.choices,
         encoder_passes=state.num_encoded,
@@ -284,14 +284,14 @@ def _write_card(
     return contents
 
 
-def _backbone_card(state: _RunState, train: DataPart, backbone: AbstractBackbone) -> dict[str, Any]:
-    manifest = state.stored[train.whole.fingerprint].manifest
+def _backbone_card(state: _RunState, train: DataPart, encoder: LazyEncoder) -> dict[str, Any]:
+    manifest, identity = state.stored[train.whole.fingerprint].manifest, encoder.identity
     return {
-        "name": backbone.name,
+        "name": identity.name,
         "dim": manifest.dim,
-        "layer": backbone.layer,
-        "weights_hash": backbone.weights_hash,
-        "transform": backbone.transform,
+        "layer": identity.layer,
+        "weights_hash": identity.weights_hash,
+        "transform": identity.transform,
         "engine": manifest.engine,
         "features_agree_within": manifest.features_agree_within,
         "precision": state.config.precision,

@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -17,6 +16,9 @@ from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile, MissingFile
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NUM_SUSPECTS = 48
 NUM_NEAR_MISSES = 8  # of the page, beside those that are flagged
@@ -212,6 +214,8 @@ def _spectrum(entry: dict[str, Any]) -> SpectrumCard:
 
 
 def _issues(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
     frame = pd.read_parquet(file)
     missing = [column for column in _ISSUE_COLUMNS if column not in frame]
     if missing:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 from noiseproof.evaluate.protocol import HeadSummary, Interval, heads_of, leader, sets_of, summarise
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.report.run_folder import DetectionCard, SetSpectra
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RULE_FOR_BOLD = (
     "Bold: the head is ahead of every other one, and the 95 % interval of the difference, paired by seed, "

@@ -20,7 +20,8 @@ from noiseproof.backbones.adapters.tower_layout import has_blocks
 from noiseproof.backbones.backbones import check_name, open_backbone
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.backbones.text_towers import SHARED_SPACE, PromptTower, open_prompt_tower
+from noiseproof.backbones.shared_space import SHARED_SPACE
+from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
 from noiseproof.backbones.weights import hash_weights
 from noiseproof.config.deft import NONE, DeftConfig, DeftSettings
 from noiseproof.core.errors import BadData, invalid

@@ -29,7 +29,7 @@ from noiseproof.pipelines.deft.phase2 import phase2_section, run_phase2
 from noiseproof.pipelines.finetune import RESULTS
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.inputs import notes
-from noiseproof.pipelines.provenance import differences, made_with
+from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.training.loop import LOG, accelerator_for
 
@@ -61,7 +61,7 @@ def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bo
 
 def _run_prepared(state: DeftState) -> dict[str, Any]:
     is_main = state.accelerator.is_main_process
-    stages = Stages(state.out, made_with=made_with(state.command), is_writer=is_main)
+    stages = Stages(state.out, command=state.command, is_writer=is_main)
     stages.check_free((PROMPTS, TUNED, SCORES, FACTS, LOG, RESULTS, PHASE2_FILE), cards=[TRAINING_CARD])
     key = stages.once(
         PHASE_1, depends_on=state.identity, make=lambda folder: run_phase1(state, folder), if_changed="refuse"

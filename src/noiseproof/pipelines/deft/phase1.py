@@ -28,7 +28,7 @@ from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.noise.applied import keep_noise
 from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, part_features
-from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, dual_prompts_loss
+from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, tower_loss
 from noiseproof.pipelines.inputs import DataPart
 from noiseproof.pipelines.stages import Stages
 from noiseproof.training.loop import LOG, train
@@ -114,7 +114,7 @@ def _learn_with_tower(state: DeftState, folder: Path) -> _Learned | None:
     schedule = training_schedule(settings, batches.order, seed=state.config.seed)
     train(
         model, batches,
-        dual_prompts_loss(text, variant=settings.variant, warmup_epochs=settings.warmup_epochs), optimizer,
+        tower_loss(text, variant=settings.variant, warmup_epochs=settings.warmup_epochs), optimizer,
         schedule=replace(schedule, is_constant=settings.variant == "real"),
         accelerator=state.accelerator, folder=folder, identity=state.identity, quiet=state.quiet,
     )  # fmt: skip

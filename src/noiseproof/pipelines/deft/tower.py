@@ -44,7 +44,7 @@ class DualPrompts(nn.Module):
         return features, self._text[0].encode(self.contexts)
 
 
-def dual_prompts_loss(text: TextTower, *, variant: str, warmup_epochs: int) -> Loss:
+def tower_loss(text: TextTower, *, variant: str, warmup_epochs: int) -> Loss:
     """The loss of a batch of `ComplementaryBatches`, for `training.loop.train` and a model of `DualPrompts`.
 
     Classification trains positive vectors and tower, the rest the negative vectors alone: see

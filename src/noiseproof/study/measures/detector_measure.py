@@ -12,20 +12,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.backbones.text_towers import (
-    SHARED_SPACE,
-    USUAL_MODEL,
-    PromptTower,
-    open_prompt_tower,
-    shares_space,
-)
+from noiseproof.backbones.shared_space import SHARED_SPACE, USUAL_MODEL, shares_space
+from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
 from noiseproof.config.run import RunConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.registry import unknown_name
-from noiseproof.detect.detectors import DETECTORS, checked_options, describe_needs, has_inputs, is_random
-from noiseproof.detect.find_issues import AUTO, find_label_issues
+from noiseproof.detect.detectors import (
+    AUTO,
+    DETECTORS,
+    checked_options,
+    describe_needs,
+    has_inputs,
+    is_random,
+)
+from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.pipelines.heads import HeadVariant, head_variants
