@@ -27,7 +27,7 @@ def print_run(result: Any) -> None:
     if detection is not None:
         is_planted = result.card["data"][0]["label_noise"] is not None
         print(f"Suspect labels: {_against_truth(detection, is_planted=is_planted)}")
-    for note in (*result.card["choices"], *result.card["notes"]):
+    for note in (*result.card["detection_notes"], *result.card["choices"], *result.card["notes"]):
         print(f"Note: {note}")
     ranked = result.folder / "label_issues.csv"
     print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")

@@ -24,7 +24,6 @@ from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
-from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import fit_heads
@@ -32,13 +31,14 @@ from noiseproof.heads.estimators import load_head
 from noiseproof.heads.files import SUFFIXES
 from noiseproof.heads.fit import num_steps
 from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.encoding import config_encoder, encode
+from noiseproof.pipelines.encoding import Encoder, config_encoder, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import DataPart, DataParts, notes, open_parts, short_name
 from noiseproof.pipelines.provenance import differences
+from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
@@ -124,7 +124,7 @@ def run(
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
 
 
-def _extract(state: _RunState, dataset: Dataset, encoder: LazyEncoder) -> None:
+def _extract(state: _RunState, dataset: Dataset, encoder: Encoder) -> None:
     begin = time.perf_counter()
     stored = encode(state.config, dataset, encoder, state.config.cache)
     state.num_encoded += stored.num_encoded
@@ -169,12 +169,15 @@ def _detect(state: _RunState, train: DataPart) -> None:
     """Find suspect labels in training and test split alike: leave-one-out needs no split."""
     dataset, stored = train.with_held_out, state.stored[train.whole.fingerprint]
 
+    def find(features: Any) -> LabelIssues:
+        return find_label_issues(
+            features, dataset.given_labels, ids=dataset.ids, class_names=dataset.class_names,
+            seed=state.config.seed,
+        )  # fmt: skip
+
     def make(folder: Path) -> list[str]:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
-            issues = find_label_issues(
-                stored.features, dataset.given_labels, ids=dataset.ids,
-                class_names=dataset.class_names, seed=state.config.seed,
-            )  # fmt: skip
+            issues = with_comparison(find(stored.features), stored.parts, find)
             bar.update(len(dataset))
         state.are_suspects_new = True
         written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
@@ -262,9 +265,7 @@ def _evaluate(
     state.stages.once(EVALUATE, depends_on=depends_on, make=make)
 
 
-def _write_card(
-    state: _RunState, parts: DataParts, encoder: LazyEncoder, *, num_seeds: int
-) -> dict[str, Any]:
+def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:
     summary = read_summary(state.config.out)  # from disk, since its stage may have been skipped
     contents = make_card(
         "run",
@@ -278,13 +279,14 @@ def _write_card(
         choices=state.choices,
         encoder_passes=state.num_encoded,
         num_suspect_labels=summary.num_issues,
+        detection_notes=list(summary.notes),
         detection=summary.against_truth,
     )
     write_json(state.config.out / CARD, contents)
     return contents
 
 
-def _backbone_card(state: _RunState, train: DataPart, encoder: LazyEncoder) -> dict[str, Any]:
+def _backbone_card(state: _RunState, train: DataPart, encoder: Encoder) -> dict[str, Any]:
     manifest, identity = state.stored[train.whole.fingerprint].manifest, encoder.identity
     return {
         "name": identity.name,

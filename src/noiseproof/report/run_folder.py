@@ -95,6 +95,7 @@ class RunCard(BaseModel):
     wall_s: dict[str, float]
     encoder_passes: int
     detection: DetectionCard | None = None
+    detection_notes: list[str] = []
     choices: list[str] = []  # of options that follow the data, with the reasons
     notes: list[str] = []
 
