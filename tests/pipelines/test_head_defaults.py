@@ -85,8 +85,8 @@ def test_expected_time_is_that_of_all_steps(monkeypatch):
 
     monkeypatch.setattr(expected_time, "_step_time_s", lambda specs, *shape: 0.5 * len(specs))
     heads, _ = followed(heads="linear,nmtune", seeds=2)
-    # 500 steps of two probes together; 30 epochs of 9 steps for each of two MLPs.
-    expected = 500 * 1.0 + 2 * 270 * 0.5
+    # 56 epochs of 9 steps of two probes together, since 500 is the least; 30 epochs for each of two MLPs.
+    expected = 56 * 9 * 1.0 + 2 * 30 * 9 * 0.5
     assert training_time_s(heads, num_examples=560, dim=8, num_classes=3) == pytest.approx(expected)
 
 

@@ -92,7 +92,7 @@ def test_the_option_may_be_repeated(home):
 
 
 def test_one_encoder_twice_is_refused(home):
-    with pytest.raises(InvalidArgument, match="`backbone` is .*; allowed: each encoder once"):
+    with pytest.raises(InvalidArgument, match=r"`backbone` is .*; allowed: each encoder once"):
         found(home, out="x", backbone=[names(home)[0]] * 2)
 
 
@@ -100,5 +100,5 @@ def test_text_is_compared_with_one_model(home):
     config = load_config(
         DetectConfig, options=options(home, out="x", backbone=names(home)) | {"method": "zero_shot"}
     )
-    with pytest.raises(InvalidArgument, match="`backbone` is .*; allowed: one image-text model"):
+    with pytest.raises(InvalidArgument, match=r"`backbone` is .*; allowed: one image-text model"):
         detect(config)

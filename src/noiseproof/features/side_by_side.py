@@ -15,7 +15,6 @@ import numpy as np
 from noiseproof.backbones.encoder_identity import EncoderIdentity
 from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset
-from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import Rows, ShardedMatrix
 from noiseproof.features.store import FeatureManifest, StoredFeatures
 
@@ -26,10 +25,10 @@ class EncodersSideBySide:
     """Two or more encoders as one.
 
     Args:
-        encoders: in the order of their columns.
+        encoders: each a `LazyEncoder`, in the order of their columns.
     """
 
-    def __init__(self, encoders: Sequence[LazyEncoder]) -> None:
+    def __init__(self, encoders: Sequence[Any]) -> None:
         self._encoders = tuple(encoders)
 
     @property
