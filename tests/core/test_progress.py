@@ -38,12 +38,14 @@ def test_a_long_stage_leaves_one_line_where_nobody_watches(clock, capsys):
 
 
 def test_the_expected_time_of_a_long_stage_is_announced_once(clock, capsys):
+    """The first unit does not count: before it comes preparation, here 6 s."""
     with progress.stage("Reading photos", total=700, unit="image") as bar:
+        clock.now += 4
         for _ in range(7):
             clock.now += 2
             bar.update(100)
     assert capsys.readouterr().err == (
-        "Reading photos: 100 of 700 images; about 12 s more\nReading photos: 700 images in 14.0 s (50/s)\n"
+        "Reading photos: 200 of 700 images; about 10 s more\nReading photos: 700 images in 18.0 s (39/s)\n"
     )
 
 

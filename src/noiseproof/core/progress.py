@@ -22,20 +22,24 @@ class Counter(Protocol):
 
 
 class _Announced:
-    """A count that writes the expected time once, after two seconds."""
+    """A count that writes the expected time once, after two seconds at its pace."""
 
-    def __init__(self, title: str, *, total: int, unit: str, begin: float) -> None:
-        self._title, self._total, self._unit, self._begin = title, total, unit, begin
+    def __init__(self, title: str, *, total: int, unit: str) -> None:
+        self._title, self._total, self._unit = title, total, unit
         self._count, self._is_silent = 0, False
+        self._first: tuple[float, int] | None = None  # what came before it was preparation
 
     def update(self, num: int = 1) -> None:
         """Count further units."""
         self._count += num
-        passed_s = time.perf_counter() - self._begin
-        if self._is_silent or passed_s < _SHOW_AFTER_S or not self._count:
+        now = time.perf_counter()
+        if self._first is None:
+            self._first = (now, self._count)
+        passed_s, counted = now - self._first[0], self._count - self._first[1]
+        if self._is_silent or passed_s < _SHOW_AFTER_S or not counted:
             return
         self._is_silent = True
-        rest_s = passed_s * (self._total - self._count) / self._count
+        rest_s = passed_s * (self._total - self._count) / counted
         if rest_s >= _SHOW_AFTER_S:
             rest = f"{rest_s:.0f} s" if rest_s < 100 else f"{rest_s / 60:.0f} min"
             _write(f"{self._title}: {self._count} of {self._total} {self._unit}s; about {rest} more")
@@ -64,7 +68,7 @@ def stage(title: str, *, total: int, unit: str, quiet: bool = False) -> Iterator
         total=total, desc=title, unit=f" {unit}", delay=_SHOW_AFTER_S, disable=quiet or not is_watched,
         dynamic_ncols=True, leave=False,
     ) as bar:  # fmt: skip
-        yield bar if quiet or is_watched else _Announced(title, total=total, unit=unit, begin=begin)
+        yield bar if quiet or is_watched else _Announced(title, total=total, unit=unit)
     wall_s = time.perf_counter() - begin
     if not quiet and wall_s >= _SHOW_AFTER_S:
         rate = total / wall_s

@@ -45,7 +45,8 @@ def follow_data(
     note = (
         f"{count} wrong, so {which} learned what the true labels probably are, not the labels as given "
         "(noise_tolerant): with a fifth of the labels wrong that made heads 4 to 11 points more accurate on "
-        f"held-out photos, paintings and sketches, and no worse with none wrong. Without it: --heads {','.join(tolerant)}."
+        "held-out photos, paintings and sketches, and no worse with none wrong. Without it: "
+        f"--heads {','.join(tolerant)}."
     )
     return found, [note]
 
