@@ -35,7 +35,7 @@ class DataConfig(Config):
 
     train: str = option(
         panel=DATA,
-        help="Data set: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, "
+        help="Data set: a folder of class folders, a .csv, .tsv, .jsonl, .parquet, .npz or .npy file, "
         "torchvision:NAME/split, hf:NAME/split, sklearn:digits or suite:NAME/split; see 'noiseproof ls "
         "datasets'.",
     )
@@ -52,11 +52,14 @@ class DataConfig(Config):
         shown_default="none",
     )
     limit: int | None = option(
-        None, ge=1, panel=DATA, help="Use at most this many random examples of each data set.",
+        None, ge=1, panel=DATA, help="Use at most this many examples of each data set, drawn by class.",
         shown_default="all",
     )  # fmt: skip
     on_error: Literal["raise", "skip"] = option(
-        "raise", panel=DATA, help="An unreadable example stops the command, or is left out and counted."
+        "raise", panel=DATA, help="An unreadable example stops the command, or is left out and named."
+    )
+    missing_label: Literal["raise", "skip"] = option(
+        "raise", panel=DATA, help="An example without a label stops the command, or is left out and named."
     )
     seed: int = option(0, ge=0, panel=RUN, help="Seed of everything that is drawn at random.")
 

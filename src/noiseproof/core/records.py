@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -31,8 +31,9 @@ class Dataset:
         class_names: k names, each once.
         fingerprint: SHA-256 over the contents and ids of the examples, never over labels.
         clean_labels: true labels, where they are known (benchmarks, injected noise).
-        num_skipped: examples left out because they could not be read.
         is_cropped: images are random crops, so an encoder must not crop them again.
+        skipped: examples left out because they or their labels could not be read: id -> reason.
+        notes: what was passed over when the data set was opened, and hints at its labels; sentences.
     """
 
     name: str
@@ -43,8 +44,9 @@ class Dataset:
     class_names: tuple[str, ...]
     fingerprint: str
     clean_labels: Int[np.ndarray, " n"] | None = None
-    num_skipped: int = 0
     is_cropped: bool = False
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.examples) == 0:
@@ -59,6 +61,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @property
+    def num_skipped(self) -> int:
+        """Number of examples left out."""
+        return len(self.skipped)
 
 
 @dataclass(frozen=True, eq=False)

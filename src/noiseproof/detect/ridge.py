@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from noiseproof.core.transition import symmetric_transition
 from noiseproof.detect.detector_result import DetectorResult, result_from_posterior
 from noiseproof.detect.evidence import Evidence
+from noiseproof.posterior.symmetric_noise import symmetric_transition
 from noiseproof.posterior.true_labels import label_posterior
 
 # Least gain of a fitted transition matrix over a symmetric one, in nats per held-out label or per wrong

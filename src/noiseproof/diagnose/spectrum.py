@@ -13,6 +13,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
+from noiseproof.core.arrays import as_matrix
 from noiseproof.core.checks import check_finite, check_matrix
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import SpectrumCard
@@ -48,7 +49,9 @@ def spectrum(
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, Section 2.3, Eqs. 1 and 2 (SVE, LSVR); Roy & Vetterli
     2007 (effective rank).
     """
-    return _cards(features, (is_centred,), block_rows=block_rows, is_refined=is_refined)[0]
+    return _cards(
+        as_matrix(features, "features"), (is_centred,), block_rows=block_rows, is_refined=is_refined
+    )[0]
 
 
 def spectra(features: Any, *, block_rows: int = 8192) -> tuple[SpectrumCard, SpectrumCard]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -155,9 +156,13 @@ def interval(values: Iterable[float]) -> Interval:
         raise invalid("values", (), "one number or more")
     half_width = None
     if m > 1:
-        quantile = scipy.stats.t.ppf(0.5 + _CONFIDENCE / 2, m - 1)
-        half_width = float(quantile * numbers.std(ddof=1) / np.sqrt(m))
+        half_width = float(_quantile(m - 1) * numbers.std(ddof=1) / np.sqrt(m))
     return Interval(float(numbers.mean()), half_width, tuple(numbers.tolist()))
+
+
+@cache
+def _quantile(degrees: int) -> float:
+    return float(scipy.stats.t.ppf(0.5 + _CONFIDENCE / 2, degrees))
 
 
 def seed_means(rows: Iterable[ResultRow], *, head: str, sets: Sequence[str], metric: str) -> dict[int, float]:

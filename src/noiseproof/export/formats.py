@@ -27,32 +27,24 @@ class Format:
     Attributes:
         write: (issues, path, data set or `None`, folder that the file will be in) -> paths of the files.
         name: of the file or folder in the folder of `noiseproof detect`.
-        summary: a phrase.
         files: names of its files, if more than one.
     """
 
     write: Write
     name: str
-    summary: str
     files: tuple[str, ...] = ()
 
 
 FORMATS: dict[str, Format] = {
-    "json": Format(write_json, "issues.json", "a summary and a record per example"),
-    "cleanlab": Format(write_cleanlab, "cleanlab.csv", "the table of cleanlab's get_label_issues()"),
-    "fiftyone": Format(
-        write_fiftyone, "fiftyone", "a FiftyOneImageClassificationDataset to import",
-        ("fiftyone/data.json", "fiftyone/labels.json"),
-    ),
+    "json": Format(write_json, "issues.json"),
+    "cleanlab": Format(write_cleanlab, "cleanlab.csv"),
+    "fiftyone": Format(write_fiftyone, "fiftyone", ("fiftyone/data.json", "fiftyone/labels.json")),
     "label-studio": Format(
-        write_label_studio, "label-studio.json", "tasks of Label Studio with predictions",
-        ("label-studio.json", "label-studio.xml"),
+        write_label_studio, "label-studio.json", ("label-studio.json", "label-studio.xml")
     ),
-    "cleaned-drop": Format(write_cleaned_drop, "cleaned-drop", "the data set without flagged examples"),
-    "cleaned-relabel": Format(
-        write_cleaned_relabel, "cleaned-relabel", "the data set with the suggested label of flagged examples"
-    ),
-}  # fmt: skip
+    "cleaned-drop": Format(write_cleaned_drop, "cleaned-drop"),
+    "cleaned-relabel": Format(write_cleaned_relabel, "cleaned-relabel"),
+}
 
 
 def check_format(name: str) -> Format:

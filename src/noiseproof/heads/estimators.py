@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from noiseproof.core.registry import unknown_name
 from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead
-from noiseproof.heads.files import read_head
 from noiseproof.heads.modules import Architecture
 from noiseproof.heads.options import check_options
 from noiseproof.heads.recipes import (
@@ -21,6 +20,7 @@ from noiseproof.heads.recipes import (
     Regularization,
     Training,
 )
+from noiseproof.heads.saved_heads import read_head
 from noiseproof.losses.losses import resolve_options
 
 

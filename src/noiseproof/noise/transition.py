@@ -15,16 +15,6 @@ from noiseproof.noise.draw import widened
 Matrix = Float[np.ndarray, "k k"]
 
 
-def symmetric_inclusive_transition(rate: float, num_classes: int) -> Matrix:
-    """(1 - rate) I + rate / k: the new label is drawn over all classes."""
-    return (1 - rate) * np.eye(num_classes) + rate / num_classes
-
-
-def pair_transition(rate: float, num_classes: int) -> Matrix:
-    """1 - rate on the diagonal, rate for the next class, circularly."""
-    return map_transition(np.roll(np.arange(num_classes), -1), rate)
-
-
 def map_transition(targets: Int[np.ndarray, " k"], rate: float) -> Matrix:
     """Class i goes to `targets[i]` at this rate; a class whose target is itself stays."""
     identity = np.eye(len(targets))

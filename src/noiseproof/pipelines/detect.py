@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from noiseproof.backbones.shared_space import check_shared_layer
 from noiseproof.config.data import EncodersConfig, NoisyDataConfig
 from noiseproof.config.detect import DetectConfig
@@ -46,6 +48,7 @@ from noiseproof.pipelines.inputs import (
     DataPart,
     corrupt_part,
     label_columns,
+    left_out,
     open_labelled,
     open_one,
     short_name,
@@ -99,7 +102,7 @@ class _DetectState:
         config, dataset = self.config, self.part.dataset
         request = Request(
             config.train, config.label, config.image, config.text, config.clean_label,
-            config.on_error, config.seed,
+            config.on_error, config.seed, config.missing_label,
         )  # fmt: skip
         return Source(dataset, request, is_whole=config.limit is None and dataset.num_skipped == 0)
 
@@ -249,7 +252,7 @@ def _find_issues(state: _DetectState) -> str:
     # Features have the ids in their key, probabilities do not.
     depends_on = [
         state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, options,
-        {name: digest(values) for name, values in probs.items()}, config.seed,
+        {name: digest(np.asarray(values)) for name, values in probs.items()}, config.seed,
     ]  # fmt: skip
     return state.stages.once(DETECT, depends_on=depends_on, make=make)
 
@@ -312,7 +315,7 @@ def _notes(state: _DetectState) -> list[str]:
 
         lines.extend(notes_on_names(state.part.dataset.class_names))
     if state.config.limit is not None:
-        lines.append(f"At most {state.config.limit} random examples were used.")
-    if num_skipped := state.part.whole.num_skipped:
-        lines.append(f"{num_skipped} unreadable examples were left out.")
-    return lines
+        lines.append(f"At most {state.config.limit} examples were used, drawn by class.")
+    # Hints at class names are among the notes of the result already.
+    of_result = tuple(read_summary(state.config.out).notes)
+    return lines + [line for line in left_out(state.part.whole) if not line.endswith(of_result)]

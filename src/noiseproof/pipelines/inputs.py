@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from jaxtyping import Int
@@ -17,6 +17,7 @@ from noiseproof.config.data import DataConfig, EvaluationConfig, NoisyDataConfig
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName, invalid
 from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
 from noiseproof.data.classes import align_labels, check_trainable
+from noiseproof.data.examples import listed
 from noiseproof.data.shifts.shifts import augmented, shifted
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
@@ -25,6 +26,14 @@ from noiseproof.noise.inject import corrupt_dataset
 from noiseproof.pipelines.cleaned_copies import cleaning_notes, labels_before_cleaning, relabelled
 
 Role = Literal["train", "test", "ood"]
+_MOST_SKIPPED = 1000  # on a card
+
+
+class LabelColumns(TypedDict):
+    """Columns of the given and of the true labels."""
+
+    label: str | None
+    clean_label: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +122,7 @@ class DataPart:
             "num_examples": len(self.dataset),
             "num_classes": len(self.dataset.class_names),
             "num_skipped": self.whole.num_skipped,
+            "skipped": skipped_section(self.whole),
             "fingerprint": self.dataset.fingerprint,
             "class_names": list(self.dataset.class_names),
             "labels": "before cleaning" if self.is_cleaned_copy else self._kind_of_labels,
@@ -191,7 +201,7 @@ def views_of(dataset: Dataset, views: int, *, seed: int) -> tuple[Dataset, ...]:
     return tuple(augmented(dataset, view=number, seed=seed) for number in range(views if views > 1 else 0))
 
 
-def label_columns(config: DataConfig) -> dict[str, str | None]:
+def label_columns(config: DataConfig) -> LabelColumns:
     """Columns of the given and of the true labels; noise real:COLUMN has the column of the given ones."""
     noise = config.noise if isinstance(config, NoisyDataConfig | CorruptConfig) else None
     if noise is None or noise.kind != "real":
@@ -227,20 +237,42 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
         if earlier.rows is None and part.dataset.fingerprint == earlier.dataset.fingerprint:
             lines.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
     if config.limit is not None:
-        lines.append(f"At most {config.limit} random examples of each data set were used.")
-    for dataset in parts.to_extract:
-        if dataset.num_skipped:
-            lines.append(f"{dataset.num_skipped} unreadable examples of {dataset.name} were left out.")
+        lines.append(f"At most {config.limit} examples of each data set were used, drawn by class.")
+    return list(dict.fromkeys([*lines, *(note for part in parts.all for note in left_out(part.whole))]))
+
+
+def left_out(dataset: Dataset) -> list[str]:
+    """Notes on what is not in a data set: examples that were skipped, and files that were passed over."""
+    lines = list(dataset.notes)
+    if dataset.skipped:
+        lines.append(
+            f"{dataset.num_skipped} examples of {dataset.name} were left out: {listed(dataset.skipped)}."
+        )
     return lines
 
 
-def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> LabelledDataset:
+def skipped_section(dataset: Dataset) -> list[dict[str, str]]:
+    """The examples that were left out, with their reasons, on a card."""
+    rows = itertools.islice(dataset.skipped.items(), _MOST_SKIPPED)
+    return [{"example_id": example_id, "reason": reason} for example_id, reason in rows]
+
+
+def open_one(
+    config: DataConfig,
+    name: str,
+    *,
+    label: str | None,
+    clean_label: str | None,
+    may_lack_classes: bool = False,
+) -> LabelledDataset:
     """Open a data set whose examples can be encoded, with labels, as the configuration names it.
 
     Raises:
         BadData: it holds texts.
     """
-    dataset = open_labelled(config, name, label=label, clean_label=clean_label)
+    dataset = open_labelled(
+        config, name, label=label, clean_label=clean_label, may_lack_classes=may_lack_classes
+    )
     if dataset.kind == "text":
         raise BadData(
             f"{name!r} holds texts, and no text encoder is here yet; allowed: images, or features as an NPZ "
@@ -250,12 +282,18 @@ def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: s
 
 
 def open_labelled(
-    config: DataConfig, name: str, *, label: str | None, clean_label: str | None
+    config: DataConfig,
+    name: str,
+    *,
+    label: str | None,
+    clean_label: str | None,
+    may_lack_classes: bool = False,
 ) -> LabelledDataset:
     """Open a data set with labels, as the configuration names it."""
     return open_dataset(
         name, label=label, image=config.image, text=config.text, clean_label=clean_label,
-        limit=config.limit, seed=config.seed, on_error=config.on_error,
+        limit=config.limit, seed=config.seed, on_error=config.on_error, missing_label=config.missing_label,
+        may_lack_classes=may_lack_classes,
     )  # fmt: skip
 
 
@@ -280,7 +318,7 @@ def _evaluation_set(
     label = config.test_label or config.clean_label or config.label
     label = None if label == "auto" else label
     try:
-        opened = open_one(config, name, label=label, clean_label=None)
+        opened = open_one(config, name, label=label, clean_label=None, may_lack_classes=True)
     except (UnknownName, InvalidArgument) as error:
         if label is None or "`label`" not in str(error):
             raise

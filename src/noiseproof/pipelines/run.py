@@ -28,8 +28,8 @@ from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.estimators import load_head
-from noiseproof.heads.files import SUFFIXES
 from noiseproof.heads.fit import num_steps
+from noiseproof.heads.saved_heads import SUFFIXES
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.encoding import Encoder, config_encoder, encode
 from noiseproof.pipelines.expected_time import training_time_s

@@ -26,9 +26,9 @@ import scipy.optimize
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
-from noiseproof.core.transition import symmetric_transition
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
+from noiseproof.posterior.symmetric_noise import symmetric_transition
 
 _PSEUDO_SHARE = 0.1  # pseudo-counts per example
 _LEAST_PSEUDO = 10.0  # pseudo-counts per class: a few examples do not determine a matrix

@@ -16,6 +16,7 @@ from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile, MissingFile
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
+from noiseproof.report.flow_card import Card
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,13 @@ class LabelNoise(BaseModel):
     seed: int
 
 
+class SkippedExample(BaseModel):
+    """An example that was left out."""
+
+    example_id: str
+    reason: str
+
+
 class DataCard(BaseModel):
     """One data set of the run; `role` is "train", "test" or "ood".
 
@@ -48,6 +56,7 @@ class DataCard(BaseModel):
     num_examples: int
     num_classes: int
     num_skipped: int
+    skipped: list[SkippedExample] = []
     fingerprint: str
     class_names: list[str]
     labels: str | None = None
@@ -80,19 +89,12 @@ class DetectionCard(BaseModel):
     num_wrong: int
 
 
-class RunCard(BaseModel):
+class RunCard(Card):
     """The card of a run, `run.json`."""
 
-    noiseproof: str
-    command: str
-    created: str
-    config: dict[str, Any]
     data: list[DataCard]
     backbone: BackboneCard
     seeds: list[int]
-    versions: dict[str, str]
-    hardware: dict[str, Any]
-    wall_s: dict[str, float]
     encoder_passes: int
     detection: DetectionCard | None = None
     detection_notes: list[str] = []
@@ -169,7 +171,7 @@ def load_run(run_dir: str | Path) -> RunFolder:
     issues = _checked(path / "label_issues.parquet", _issues)
     return RunFolder(
         path=path,
-        card=_checked(path / "run.json", lambda file: RunCard.model_validate_json(file.read_bytes())),
+        card=_checked(path / "run.json", _card),
         results=_checked(path / "results.jsonl", _results),
         spectra=_checked(path / "spectrum.json", _spectra),
         issues=issues,
@@ -191,6 +193,12 @@ def _checked(file: Path, read: Callable[[Path], T]) -> T:
         raise DamagedFile(
             f"{str(file)!r} is not what a run writes: {describe_problem(error)}. Next: {_RUN_AGAIN}."
         ) from error
+
+
+def _card(file: Path) -> RunCard:
+    card = json.loads(file.read_bytes())
+    check_schema(card, RunCard.SCHEMA, source=str(file), next_step=_RUN_AGAIN)
+    return RunCard.model_validate(card)
 
 
 def _results(file: Path) -> list[ResultRow]:
