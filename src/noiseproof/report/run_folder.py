@@ -97,9 +97,8 @@ class RunCard(Card):
     seeds: list[int]
     encoder_passes: int
     detection: DetectionCard | None = None
-    detection_notes: list[str] = []
-    choices: list[str] = []  # of options that follow the data, with the reasons
-    notes: list[str] = []
+    detection_notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()  # of options that follow the data, with the reasons
 
     @property
     def train(self) -> DataCard | None:
