@@ -159,7 +159,7 @@ def test_a_model_without_pretrained_weights_asks_for_a_checkpoint():
         ("timm:qqqq", "Unknown timm model 'qqqq'. Known: convnext_tiny, "),
         (
             "bundled:efficientnet",
-            r"Unknown bundled backbone 'efficientnet'. Did you mean 'efficientnet-lite0'\?",
+            r"Unknown bundled backbone 'efficientnet'. Did you mean 'efficientnet-lite\d'\?",
         ),
         ("tim:resnet50", r"Unknown backbone 'tim:resnet50'. Did you mean 'timm:resnet50'\?"),
         ("resnet50", r"Unknown backbone 'resnet50'. Did you mean 'timm:resnet50'\?"),

@@ -164,7 +164,11 @@ def _options_of(kind: str) -> list[str]:
 def _shared(config: RunConfig, kind: str, own: Mapping[str, Any], allowed: list[str]) -> dict[str, Any]:
     """Options of the run, for heads that have such options."""
     least, most = (MIN_STEPS.get(kind, 1), MAX_STEPS) if config.recipe == "default" else (1, None)
-    shared = {"recipe": config.recipe, "min_steps": least, "max_steps": config.max_steps or most}
+    shared: dict[str, Any] = {
+        "recipe": config.recipe,
+        "min_steps": least,
+        "max_steps": config.max_steps or most,
+    }
     if kind == "linear" and own.get("recipe", config.recipe) == "paper":
         # Named here, so that it is part of the key: rows of studies made with 0.01 must not count as these.
         shared["learning_rate"] = PROBE_LEARNING_RATE["paper"]

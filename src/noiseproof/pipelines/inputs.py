@@ -76,20 +76,23 @@ class DataPart:
     @property
     def best_labels(self) -> np.ndarray:
         """The truth where it is known, else the given labels, of a cleaned copy those before cleaning."""
-        if self.is_cleaned_copy:
-            return self.labels_before
-        return self.dataset.best_labels
+        before = self._labels_to_prefer
+        return self.dataset.best_labels if before is None else before
 
     @property
     def is_cleaned_copy(self) -> bool:
         """Whether it was cleaned and its truth is not known, so that its own labels would flatter heads."""
-        return self.labels_before is not None and not self.has_true_labels
+        return self._labels_to_prefer is not None
+
+    @property
+    def _labels_to_prefer(self) -> np.ndarray | None:
+        return None if self.has_true_labels else self.labels_before
 
     @property
     def evaluations(self) -> list[tuple[str, str, np.ndarray]]:
         """Set name, domain and labels of each evaluation; on a cleaned copy the circular one comes last."""
         found = [(self.name, self.domain, self.best_labels)]
-        if self.is_cleaned_copy and (self.labels_before != self.given_labels).any():
+        if np.any(self.best_labels != self.given_labels) and self.is_cleaned_copy:
             found.append((relabelled(self.name), "relabelled", self.given_labels))
         return found
 
@@ -227,7 +230,7 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
     elif unknown:
         lines.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
     cleaned = [
-        (part.name, part.given_labels, part.labels_before) for part in parts.tests if part.is_cleaned_copy
+        (part.name, part.given_labels, part.best_labels) for part in parts.tests if part.is_cleaned_copy
     ]
     lines += cleaning_notes(cleaned)
     for part in parts.tests:
