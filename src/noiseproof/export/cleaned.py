@@ -85,7 +85,7 @@ def cleaned_suffix(source: Source, export: str) -> str:
         return ".csv"
     raise invalid(
         "export", export, "a cleaned copy of a table, of an .npz file or of images in files",
-        f"{source.request.name!r} is none of these. Next: take csv or json, which have the ids.",
+        f"{source.request.name!r} is none of these. Next: take json, which has the ids, or label_issues.csv.",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Results of a detector on disk: `label_issues.parquet`, and their summary, `label_issues.json`."""
+"""Results of a detector on disk: `label_issues.parquet` and `.csv`, ranked, and `.json`, their summary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from noiseproof.evaluate.detection import detection_metrics
 if TYPE_CHECKING:
     import pandas as pd
 
-ISSUES, SUMMARY = "label_issues.parquet", "label_issues.json"
+ISSUES, SPREADSHEET, SUMMARY = "label_issues.parquet", "label_issues.csv", "label_issues.json"
 
 
 class IssueSummary(Document):
@@ -66,10 +66,18 @@ def issues_frame(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None
     return frame
 
 
+def ranking(issues: LabelIssues) -> Int[np.ndarray, " n"]:
+    """Rows by falling suspicion; ties keep their order."""
+    return np.argsort(-issues.suspicion, kind="stable")
+
+
 def write_issues(
     issues: LabelIssues, folder: Path, *, clean_labels: Int[np.ndarray, " n"] | None = None
 ) -> list[str]:
-    """Write both files; the JSON is written last, so its existence means that they are complete.
+    """Write all files; the JSON is written last, so its existence means that they are complete.
+
+    The table has the most suspicious labels first; its column `row` is the place in the data set. The CSV
+    is for spreadsheets: a byte order mark tells them that it is UTF-8, and suspicion has four digits.
 
     Args:
         issues: of a detector.
@@ -79,10 +87,16 @@ def write_issues(
     Returns:
         Names of the files.
     """
+    order = ranking(issues)
+    ranked = issues_frame(issues, clean_labels).iloc[order]
     with replacing(folder / ISSUES) as partial:
-        issues_frame(issues, clean_labels).to_parquet(partial, index=False)
+        ranked.assign(row=order).to_parquet(partial, index=False)
+    with replacing(folder / SPREADSHEET) as partial:
+        ranked.assign(suspicion=ranked["suspicion"].round(4)).to_csv(
+            partial, index=False, encoding="utf-8-sig", lineterminator="\r\n"
+        )
     write_json(folder / SUMMARY, summarise(issues, clean_labels).to_json())
-    return [ISSUES, SUMMARY]
+    return [ISSUES, SPREADSHEET, SUMMARY]
 
 
 def summarise(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> IssueSummary:
@@ -118,7 +132,7 @@ def read_summary(folder: Path) -> IssueSummary:
 def load_issues(folder: str | Path) -> LabelIssues:
     """Load the suspect labels from a folder of `noiseproof detect` or `noiseproof run`.
 
-    Labels are class ids with class names; class probabilities are not kept.
+    Labels are class ids with class names, in the order of the data set; class probabilities are not kept.
 
     Raises:
         MissingFile: a file does not exist.
@@ -132,6 +146,9 @@ def load_issues(folder: str | Path) -> LabelIssues:
             )
     # As lists: `read_table` and `to_numpy` load pandas, which takes half a second.
     columns, summary = pq.ParquetFile(home / ISSUES).read().to_pydict(), read_summary(home)
+    if "row" in columns:  # not in files of before
+        order = np.argsort(columns["row"])
+        columns = {name: [values[k] for k in order] for name, values in columns.items()}
     names = tuple(str(entry["given_label"]) for entry in summary.classes)
     number = {name: k for k, name in enumerate(names)}
     labels = {

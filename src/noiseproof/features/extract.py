@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import for_crops
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import Counter, stage
 from noiseproof.core.records import Dataset
 from noiseproof.core.threads import num_cores
 from noiseproof.data.readable import with_all_unreadable
@@ -139,7 +138,7 @@ def _features_of(
     engine: Engine,
     spans: Sequence[Span],
     num_workers: int,
-    bar: tqdm,
+    bar: Counter,
 ) -> Iterator[tuple[Span, Float[np.ndarray, "m d"]]]:
     """Features span by span. No call of the engine crosses a span, so a resumed run makes the same calls."""
 

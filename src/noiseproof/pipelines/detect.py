@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.backbones.shared_space import USUAL_MODEL, check_shared_layer
-from noiseproof.config.data import EncoderConfig, NoisyDataConfig
+from noiseproof.backbones.shared_space import check_shared_layer
+from noiseproof.config.data import EncodersConfig, NoisyDataConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest, write_json
@@ -25,6 +25,7 @@ from noiseproof.detect.detectors import AUTO, check_method, describe_needs, has_
 from noiseproof.export.formats import FORMATS, check_format, export_target
 from noiseproof.export.issue_files import (
     ISSUES,
+    SPREADSHEET,
     SUMMARY,
     IssueSummary,
     load_issues,
@@ -33,8 +34,15 @@ from noiseproof.export.issue_files import (
 )
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.encoding import checked_features, config_encoder, encode, shared_space_encoder
+from noiseproof.pipelines.encoding import (
+    checked_features,
+    config_encoder,
+    encode,
+    shared_space_encoder,
+    shared_space_name,
+)
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.inputs import (
     DataPart,
@@ -46,12 +54,13 @@ from noiseproof.pipelines.inputs import (
 )
 from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
+from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
 
 CARD = "detection.json"
 DETECT = "label issues"
 _COUNTED_ELSEWHERE = {
-    *NoisyDataConfig.model_fields, *EncoderConfig.model_fields, "probs", "zero_shot", "features", "export",
+    *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, "probs", "zero_shot", "features", "export",
 }  # fmt: skip
 
 
@@ -82,6 +91,7 @@ class _DetectState:
     stages: Stages
     part: DataPart
     features: Any = None
+    parts: Sequence[StoredFeatures] = ()  # of each encoder, where several stand side by side
     made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # the encoder, for the card
     num_encoded: int = 0
     text_tower: Any = None
@@ -122,7 +132,8 @@ def detect(
         state = _DetectState(config, Stages(config.out, command=command), part)
         targets = {name: export_target(name, state.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
-        state.stages.check_free([ISSUES, SUMMARY, "thumbnails.json", *files], unedited=files)
+        ours = [ISSUES, SPREADSHEET, SUMMARY, "thumbnails.json"]
+        state.stages.check_free([*ours, *files], unedited=[SPREADSHEET, *files])
         _load_features(state)
         key = _find_issues(state)
         for name, (file, _) in targets.items():
@@ -148,7 +159,7 @@ def _open_part(config: DetectConfig) -> DataPart:
 
 def _needs_features(config: DetectConfig) -> bool:
     """Whether the method needs features beside the given probabilities; encoding takes minutes."""
-    if config.features is not None or config.backbone is not None:
+    if config.features is not None or config.backbone:
         return True
     given = _given_probs(config)
     return not (given if config.method == AUTO else has_inputs(given, config.method, config.method_options))
@@ -181,11 +192,11 @@ def _load_features(state: _DetectState) -> None:
         begin = time.perf_counter()
         if needs_text:
             _check_images(config, whole)
-            state.text_tower = _open_text_tower(config.backbone or USUAL_MODEL, class_names)
+            state.text_tower = _open_text_tower(shared_space_name(config), class_names)
         store = config.cache
         encoder = shared_space_encoder(config, store) if needs_text else config_encoder(config, whole, store)
         stored = encode(config, whole, encoder, store)
-        state.features, state.num_encoded = stored.features, stored.num_encoded
+        state.features, state.parts, state.num_encoded = stored.features, stored.parts, stored.num_encoded
         state.stages.once(
             "extract", title=f"extract {state.part.name}", depends_on=stored.manifest.key,
             make=lambda folder: (), spent_s=time.perf_counter() - begin,
@@ -222,12 +233,15 @@ def _find_issues(state: _DetectState) -> str:
     def make(folder: Path) -> list[str]:
         from noiseproof.detect.find_issues import find_label_issues  # loads PyTorch, SciPy and scikit-learn
 
-        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
-            issues = find_label_issues(
-                state.features, dataset.given_labels, method=config.method,
+        def find(features: Any) -> LabelIssues:
+            return find_label_issues(
+                features, dataset.given_labels, method=config.method,
                 method_options=config.method_options or None, ids=dataset.ids,
                 class_names=dataset.class_names, seed=config.seed, text_tower=state.text_tower, **probs,
             )  # fmt: skip
+
+        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
+            issues = with_comparison(find(state.features), state.parts, find)
             bar.update(len(dataset))
         written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
         return [*written, *write_thumbnails(issues, dataset, folder)]

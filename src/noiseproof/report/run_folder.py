@@ -46,7 +46,10 @@ class SkippedExample(BaseModel):
 
 
 class DataCard(BaseModel):
-    """One data set of the run; `role` is "train", "test" or "ood"."""
+    """One data set of the run; `role` is "train", "test" or "ood".
+
+    `labels` says what it is evaluated against: "true", "given" or "before cleaning".
+    """
 
     set_name: str = Field(alias="set")
     role: str
@@ -56,6 +59,7 @@ class DataCard(BaseModel):
     skipped: list[SkippedExample] = []
     fingerprint: str
     class_names: list[str]
+    labels: str | None = None
     label_noise: LabelNoise | None = None
 
 
@@ -103,6 +107,8 @@ class RunCard(Card):
     encoder_passes: int
     detection: DetectionCard | None = None
     noise_rate: NoiseRateCard | None = None
+    detection_notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()  # of options that follow the data, with the reasons
 
     @property
     def train(self) -> DataCard | None:
