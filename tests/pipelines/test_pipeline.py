@@ -23,6 +23,7 @@ LEFT = {
     "run.json",
     "results.jsonl",
     "spectrum.json",
+    "label_issues.csv",
     "label_issues.json",
     "label_issues.parquet",
     "thumbnails.json",
@@ -67,8 +68,10 @@ def test_every_label_of_the_training_data_is_checked_also_held_out_ones(configur
     config = configured(heads="linear")
     card = pipeline.run(config).card
     frame = pd.read_parquet(config.out / "label_issues.parquet")
+    assert frame["suspicion"].is_monotonic_decreasing
+    frame = frame.sort_values("row", ignore_index=True)
     assert list(frame) == [
-        "example_id", "given_label", "suggested_label", "suspicion", "is_issue", "clean_label",
+        "example_id", "given_label", "suggested_label", "suspicion", "is_issue", "clean_label", "row",
     ]  # fmt: skip
     assert frame["example_id"].tolist() == [f"train/{row}" for row in range(90)]
     assert frame["clean_label"].tolist() == ["ant", "bee", "cat"] * 30
