@@ -256,7 +256,7 @@ def trained(monkeypatch):
 
 
 def test_changed_head_redoes_that_head_only(configured, monkeypatch):
-    pipeline.run(configured())
+    pipeline.run(configured(heads="linear,mlp,nmtune"))
     done = trained(monkeypatch)
     said = []
     changed = {"linear": {}, "mlp": {}, "nmtune": {"weight_svd": 0.5}}
@@ -305,7 +305,7 @@ def test_another_evaluation_set_trains_nothing_again(configured, other_blobs, mo
 
 
 def test_head_that_is_left_out_is_deleted(configured):
-    pipeline.run(configured())
+    pipeline.run(configured(heads="linear,mlp,nmtune"))
     config = configured(heads="linear")
     said = []
     pipeline.run(config, say=said.append)
@@ -332,7 +332,7 @@ def test_more_labels_noise_does_not_encode_again(configured):
 
 
 def test_result_of_a_head_does_not_depend_on_the_heads_beside_it(configured, tmp_path):
-    together, alone = configured(), configured(heads="mlp", out=tmp_path / "alone")
+    together, alone = configured(heads="linear,mlp,nmtune"), configured(heads="mlp", out=tmp_path / "alone")
     pipeline.run(together)
     pipeline.run(alone)
     names = [f"heads/mlp-seed{seed}.safetensors" for seed in (0, 1)]

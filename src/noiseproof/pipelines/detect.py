@@ -36,6 +36,7 @@ from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
+from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.encoding import (
     checked_features,
     config_encoder,
@@ -44,14 +45,7 @@ from noiseproof.pipelines.encoding import (
     shared_space_name,
 )
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import (
-    DataPart,
-    corrupt_part,
-    label_columns,
-    open_labelled,
-    open_one,
-    short_name,
-)
+from noiseproof.pipelines.inputs import corrupt_part, label_columns, open_labelled, open_one, short_name
 from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison

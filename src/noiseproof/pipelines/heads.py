@@ -23,7 +23,7 @@ from noiseproof.heads.estimators import HEADS
 from noiseproof.heads.recipes import PROBE_LEARNING_RATE
 from noiseproof.losses.losses import needs_transition
 from noiseproof.noise.transition import read_transition
-from noiseproof.pipelines.inputs import DataPart
+from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.stages import Stages
 
 # With `recipe: default` no head of a run takes more steps, however large the data set, and the linear probe,

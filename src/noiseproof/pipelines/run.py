@@ -31,12 +31,14 @@ from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.heads.saved_heads import SUFFIXES
 from noiseproof.pipelines.cards import make_card
+from noiseproof.pipelines.data_notes import notes
+from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.encoding import Encoder, config_encoder, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
-from noiseproof.pipelines.inputs import DataPart, DataParts, notes, open_parts, short_name
+from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish

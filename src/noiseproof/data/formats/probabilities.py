@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
@@ -16,6 +15,9 @@ from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.records import Dataset, rows_by_id
 from noiseproof.data.formats.columns import ID_NAMES
 from noiseproof.data.formats.npz_files import read_arrays
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Ids = Sequence[Any] | np.ndarray
 SUFFIXES = (".npy", ".npz", ".parquet")
@@ -56,7 +58,11 @@ def read_probabilities(
             f"`{argument}` has {len(probs)} rows, {dataset.name!r} {len(dataset)} examples; they must agree. "
             "Next: save a row for every example, or the ids of the examples with the rows."
         )
-    return probs if places is None else pd.DataFrame(probs[:, places], columns=list(dataset.class_names))
+    if places is None:
+        return probs
+    import pandas as pd
+
+    return pd.DataFrame(probs[:, places], columns=list(dataset.class_names))
 
 
 def _contents(path: Path, argument: str) -> tuple[np.ndarray, Ids | None, Sequence[Any] | None]:
