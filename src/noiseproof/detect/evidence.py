@@ -94,6 +94,14 @@ class Evidence:
         wide[:, self.present_classes] = probs
         return wide
 
+    def joint_over_all_classes(self, joint: Float[np.ndarray, "c c"]) -> Float[np.ndarray, "k k"]:
+        """Counts of the present classes with zeros for every other class."""
+        if len(self.present_classes) == self.num_classes:
+            return joint
+        wide = np.zeros((self.num_classes, self.num_classes))
+        wide[np.ix_(self.present_classes, self.present_classes)] = joint
+        return wide
+
     @cached_property
     def scores(self) -> Float[np.ndarray, "n c"]:
         """Leave-one-out scores of a ridge head, for the present classes."""
