@@ -83,6 +83,10 @@ def find_label_issues(
     is_auto = method == AUTO
     result = _run_auto(evidence) if is_auto else run_detector(evidence, method, method_options)
     rows = np.arange(len(labels)) if ids is None else np.asarray(ids)
+    if "copies" in vars(evidence):  # a detector that leaves copies out together has found them
+        names = np.array(class_names, dtype=object)[encoded] if class_names else labels
+        for note in evidence.copies.notes(names, rows):
+            result = result.with_note(note)
     return to_label_issues(result, encoded, classes=classes, ids=rows, class_names=tuple(class_names))
 
 
