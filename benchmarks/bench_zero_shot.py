@@ -20,7 +20,6 @@ from noiseproof.backbones.bundled import imagenet_classifier, pair_weights
 from noiseproof.backbones.image_text_models import build_pair
 from noiseproof.backbones.wording import TEMPLATES, caption, imagenet_words, mean_direction
 from noiseproof.config.data import default_cache
-from noiseproof.posterior.conse import convex_combination
 from noiseproof.pretrain.locked_pair import text_rows
 
 
@@ -52,12 +51,19 @@ def main() -> None:
         probs = softmax(features @ weight.T + bias, axis=1)
         plain = texts(data.class_names)
         joint = texts(data.class_names, ours["text.proj.weight"])
-        scores = [convex_combination(probs, known, most_classes=most) @ plain.T for most in (None, 10)]
+        scores = [convex_combination(probs, known, most) @ plain.T for most in (len(known), 10)]
         scores.append(features @ ours["visual.head.proj.weight"].T @ joint.T)
         hits = [(each.argmax(axis=1) == data.given_labels).mean() for each in scores]
         k = len(data.class_names)
         cells = " | ".join(f"{100 * value:.1f} %" for value in (1 / k, *hits))
         print(f"| {name} | {k} | {cells} |", flush=True)
+
+
+def convex_combination(probs: np.ndarray, words: np.ndarray, most: int) -> np.ndarray:
+    """Mean of the vectors of the `most` likeliest classes (Norouzi et al. 2014, arXiv:1312.5650, Eq. 4)."""
+    least = np.sort(probs, axis=1)[:, -most, None]
+    probs = np.where(probs >= least, probs, 0.0)
+    return probs @ words / probs.sum(axis=1, keepdims=True)
 
 
 if __name__ == "__main__":

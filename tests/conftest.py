@@ -1,11 +1,16 @@
+import base64
 import os
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 
 import checked_types
 
 checked_types.install()
+BLANK_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FgAAAABJRU5ErkJggg=="
+)
 # Before anything imports a hub library: a test that reaches for a hub fails at once instead of waiting.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -29,3 +34,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; name their folder with NOISEPROOF_SHARED_DATA")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_drawing(request):
+    """Figures are made; only modules marked `draws` draw them, which takes half a second each."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("draws") is None:
+            from matplotlib.figure import Figure
+
+            patch.setattr(Figure, "savefig", _blank)
+        yield
+
+
+def _blank(figure, out, *, format, **options):
+    from matplotlib.text import Text
+
+    texts = "".join(f"<text>{escape(one.get_text())}</text>" for one in figure.findobj(Text))
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt" viewBox="0 0 1 1">{texts}</svg>'
+    out.write(svg if format == "svg" else BLANK_PNG)

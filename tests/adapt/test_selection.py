@@ -39,7 +39,7 @@ def looking(tmp_path):
 
 def saved(tmp_path):
     return {
-        int(path.stem.removeprefix("look-")): load_file(path)["classes"].tolist()
+        int(path.stem.removeprefix("candidate-")): load_file(path)["classes"].tolist()
         for path in tmp_path.glob("*.safetensors")
     }
 

@@ -5,8 +5,9 @@ from pydantic import ValidationError
 
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.core.rng import stream
-from noiseproof.detect.find_issues import check_method
-from noiseproof.detect.prompts import PromptSettings, num_steps, prompt_scores
+from noiseproof.detect.detectors import check_method
+from noiseproof.detect.prompt_settings import PromptSettings
+from noiseproof.detect.prompts import num_steps, prompt_scores
 
 K, DIM = 3, 4
 

@@ -175,7 +175,7 @@ def labels_of_pretrain(values):
         **values, test=values["train"], objective="supervised", model="resnet18", image_size=32, epochs=1,
         batch_size=8, learning_rate=0.1,
     )  # fmt: skip
-    return _prepare(config, accelerator_for("float32"), quiet=True).targets.given
+    return _prepare(config, accelerator_for("float32"), command="", quiet=True).targets.given
 
 
 VERBS = [labels_of_run, labels_of_detect, labels_of_finetune, labels_of_deft, labels_of_pretrain]

@@ -5,15 +5,10 @@ from hypothesis import strategies as st
 
 from noiseproof.core.checks import check_transition
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.core.transition import symmetric_transition
 from noiseproof.noise.class_maps import CLASS_MAPS, named_map, targets_of
 from noiseproof.noise.labels import corrupt_labels
-from noiseproof.noise.transition import (
-    pair_transition,
-    realised_transition,
-    symmetric_inclusive_transition,
-    target_entropy_nats,
-)
+from noiseproof.noise.transition import map_transition, realised_transition, target_entropy_nats
+from noiseproof.posterior.symmetric_noise import symmetric_transition
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -23,6 +18,14 @@ def corrupted(labels, k, **asked):
 
 
 # Closed forms, and that the draws meet them
+
+
+def symmetric_inclusive_transition(rate, num_classes):
+    return (1 - rate) * np.eye(num_classes) + rate / num_classes
+
+
+def pair_transition(rate, num_classes):
+    return map_transition(np.roll(np.arange(num_classes), -1), rate)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from noiseproof.adapt.reading import training_schedule
 from noiseproof.config.deft import DeftConfig, DeftSettings
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument
@@ -185,6 +184,6 @@ def test_settings_are_those_of_the_paper_by_default():
     settings = DeftSettings(tune="vpt-deep")
     assert (settings.learning_rate, settings.weight_decay, settings.momentum) == (0.03, 5e-4, 0.9)
     assert (settings.epochs, settings.batch_size) == (10, 64)
-    assert training_schedule(settings, Order(640, 64, 0), seed=0).warmup_steps == 0
+    assert settings.schedule(Order(640, 64, 0), seed=0).warmup_steps == 0
     assert settings.tune == "vpt-deep"
     assert (settings.num_context, settings.warmup_epochs, settings.variant) == (16, 1, "synthetic")

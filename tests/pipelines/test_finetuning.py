@@ -68,7 +68,7 @@ def test_a_card_says_what_was_tuned_and_how_it_was_selected(config):
     rows = read_results(config.out / "results.jsonl")
     assert [(row.head, row.num_examples) for row in rows] == [("tuned-best", 8), ("tuned-last", 8)]
     assert card["results"]["tuned-last"] == {"test": rows[1].metrics["accuracy"]}
-    assert not list(config.out.glob("look-*"))
+    assert not list(config.out.glob("candidate-*"))
     assert not (config.out / "checkpoint.safetensors").exists()
 
 

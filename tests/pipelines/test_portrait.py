@@ -17,6 +17,8 @@ from noiseproof.pipelines.portrait import draw, head_names, labels_for
 from noiseproof.report.portraits import curvature_figure, feature_map_figure
 from noiseproof.report.style import svg
 
+pytestmark = pytest.mark.draws
+
 
 def noiseproof(*arguments):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -7,10 +7,10 @@ import pytest
 import scipy.optimize
 
 from noiseproof import corrupt_labels
-from noiseproof.core.transition import symmetric_transition
 from noiseproof.posterior import true_labels
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
+from noiseproof.posterior.symmetric_noise import symmetric_transition
 from noiseproof.posterior.true_labels import (
     fit_transition_model,
     label_posterior,

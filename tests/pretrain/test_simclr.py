@@ -82,7 +82,7 @@ def flat_views(tmp_path, reading, share):
         reading=reading, train=str(tmp_path), test=str(tmp_path), out=tmp_path / "out",
         **({"workers": 0} if reading == "stream" else {}),
     )  # fmt: skip
-    state = _prepare(config, accelerator_for("float32"), quiet=True)
+    state = _prepare(config, accelerator_for("float32"), command="", quiet=True)
     batches = _batches(state, simclr_task(config.settings, seed=0))
     (batch,) = batches.iterate(range(1), share)
     return torch.cat([batch["images_0"], batch["images_1"]])

@@ -51,6 +51,8 @@ def write_run(
 def _card(sets, classes, seeds, detection, num_train, num_test, notes):
     noise = {"kind": "symmetric", "asked_rate": 0.1, "realised_rate": 0.1, "seed": 0} if detection else None
     return {
+        "schema": 2,
+        "kind": "run",
         "noiseproof": "0.1.0",
         "command": "noiseproof run --train photo.parquet --ood art_painting.parquet --ood sketch.parquet "
         "--backbone bundled:efficientnet-lite0 --out runs/pacs",

@@ -9,6 +9,8 @@ from noiseproof.core.records import SpectrumCard
 from noiseproof.report import figures
 from noiseproof.report.run_folder import SetSpectra, load_run
 
+pytestmark = pytest.mark.draws
+
 OPTIONS = {
     "plain": {},
     "one seed, no out-of-domain set, truth unknown": {"seeds": (0,), "ood": (), "knows_truth": False},

@@ -87,6 +87,13 @@ def test_a_spectrum_of_a_newer_version_is_named(fake_run):
         load_run(path)
 
 
+def test_a_card_of_an_older_version_is_named(fake_run):
+    path = fake_run()
+    change_json(path / "run.json", lambda card: card.pop("schema"))  # as version 0.1 wrote it
+    with pytest.raises(OtherSchema, match=r"run.json' has schema 1; .* reads schema 2. Next: delete it and"):
+        load_run(path)
+
+
 def test_missing_columns_are_named(fake_run):
     path = fake_run()
     frame = pd.read_parquet(path / "label_issues.parquet")

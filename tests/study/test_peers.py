@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from noiseproof.core.errors import MissingExtra
-from noiseproof.study.measures.peers import PEERS, cleanlab_issues
+from noiseproof.study.measures.peers import cleanlab_issues, import_cleanlab
 
 pytest.importorskip("cleanlab")
 NAMES = ("ant", "bee", "cat")
@@ -52,4 +52,4 @@ def test_a_class_that_is_never_given_has_a_place():
 def test_without_cleanlab_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cleanlab.count", None)
     with pytest.raises(MissingExtra, match=r"noiseproof\[peers\]"):
-        PEERS["cleanlab-5-fold"].prepare()
+        import_cleanlab()

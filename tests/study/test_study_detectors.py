@@ -18,7 +18,9 @@ from noiseproof.study.measures import detector_measure
 from noiseproof.study.measures.detector_measure import DetectorMeasure
 from noiseproof.study.measures.head_measure import HeadMeasure
 from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
-from noiseproof.study.recipe import StudyRecipe, load_recipe
+from noiseproof.study.recipe import StudyRecipe
+from noiseproof.study.recipe_checks import inputs_of
+from noiseproof.study.recipe_files import load_recipe
 from noiseproof.study.rows import DetectionRow, read_rows
 from noiseproof.study.study import plan_study
 
@@ -304,4 +306,4 @@ def test_recipe_files_say_a_detector_by_its_name_alone(tmp_path):
 )
 def test_only_features_in_the_space_of_the_text_go_with_a_text_tower(backbone, layer, has_text):
     recipe = load_of({"backbones": [{"name": backbone, "layer": layer}], "heads": {"linear": {}}})
-    assert ("text_tower" in detector_measure.inputs_of(recipe)) == has_text
+    assert ("text_tower" in inputs_of(recipe)) == has_text

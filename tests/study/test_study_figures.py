@@ -6,6 +6,8 @@ from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import png, svg
 from noiseproof.study.figures.study_figures import FIGURES
 
+pytestmark = pytest.mark.draws
+
 
 @pytest.fixture(scope="module")
 def found():

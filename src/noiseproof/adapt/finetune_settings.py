@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from noiseproof.adapt.learnable import TuneMode
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.noise.transition import read_transition
+from noiseproof.training.step_settings import StepSettings
 from noiseproof.training.streaming import Transform
 
 
@@ -43,10 +44,8 @@ class MetaSettings(BaseModel):
     update_every: int = Field(default=1, ge=1, description="Steps between two updates of the weight net.")
 
 
-class TowerSettings(BaseModel):
+class TowerSettings(StepSettings):
     """How the images of a training are read and its steps are made, whatever the objective."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(default=10, ge=1, description="Passes over the training images.")
     batch_size: int = Field(default=64, ge=1, description="Examples per step, over all processes.")
@@ -54,7 +53,6 @@ class TowerSettings(BaseModel):
     weight_decay: float = Field(
         default=1e-4, ge=0, description="Decay of matrices and filters; biases and norms have none."
     )
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd, momentum and lars.")
     reading: Literal["memory", "stream"] = Field(
         default="memory",
         description="memory decodes all images once and augments whole batches; stream decodes each image "
@@ -70,19 +68,10 @@ class TowerSettings(BaseModel):
         le=1,
         description="Least share of the area a random resized crop keeps, when streaming.",
     )
-    workers: int = Field(default=4, ge=0, description="Processes or threads that decode, when streaming.")
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="float32, or mixed precision in bfloat16 or float16."
-    )
-    accumulation: int = Field(default=1, ge=1, description="Parts that a batch is computed in.")
-    max_grad_norm: float | None = Field(
-        default=None, gt=0, description="Longer gradients are scaled down to this length."
-    )
     lora_rank: int = Field(default=8, ge=1, description="Rank of what LoRA adds to each matrix.")
     lora_alpha: int = Field(
         default=16, ge=1, description="LoRA's additions are scaled by lora_alpha / lora_rank."
     )
-    checkpoint_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")
 
     @model_validator(mode="after")
     def _a_stream_is_cropped(self) -> TowerSettings:
@@ -159,6 +148,10 @@ class FinetuneSettings(TowerSettings):
     eval_epochs: float = Field(
         default=1.0, gt=0, description="Epochs between two validations; one is made at the end in any case."
     )
+
+    def warmup_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the warm-up."""
+        return round(self.warmup_share * (self.epochs * steps_per_epoch))
 
     @field_validator("loss_options")
     @classmethod

@@ -14,7 +14,6 @@ from noiseproof.core.rng import torch_seed
 from noiseproof.training.augment import AbstractAugmentation, PadCropFlip, Unchanged
 from noiseproof.training.batches import AbstractBatches, ArrayBatches
 from noiseproof.training.decoded_images import prepare_all, prepared_blocks
-from noiseproof.training.loop import TrainingSchedule
 from noiseproof.training.networks import Images
 from noiseproof.training.order import AbstractOrder, BalancedOrder, Order
 from noiseproof.training.streaming import StreamBatches
@@ -99,21 +98,3 @@ def reader(
     pixels = prepare_all(dataset, prepare, initial.preprocessing["image_size"], quiet=quiet)
     starts = range(0, len(pixels), _ROWS)
     return lambda: (normalise(pixels[begin : begin + _ROWS]) for begin in starts)
-
-
-def training_schedule(
-    settings: TowerSettings,
-    order: AbstractOrder,
-    *,
-    seed: int,
-    warmup_share: float = 0.0,
-    eval_epochs: float | None = None,
-) -> TrainingSchedule:
-    """The schedule of a training: its steps, its warm-up and its validations."""
-    num_steps = settings.epochs * order.steps_per_epoch
-    return TrainingSchedule(
-        num_steps=num_steps, warmup_steps=round(warmup_share * num_steps), precision=settings.precision,
-        accumulation=settings.accumulation, max_grad_norm=settings.max_grad_norm, seed=seed,
-        checkpoint_steps=settings.checkpoint_steps,
-        eval_steps=None if eval_epochs is None else max(round(eval_epochs * order.steps_per_epoch), 1),
-    )  # fmt: skip

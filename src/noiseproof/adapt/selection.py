@@ -16,7 +16,7 @@ from noiseproof.core import files
 from noiseproof.training.networks import Images, outputs
 
 LOG = "validation.jsonl"
-_WEIGHTS = "look-*.safetensors"
+_WEIGHTS = "candidate-*.safetensors"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Selection:
 
     def weights_file(self, step: int) -> Path:
         """File of the weights at a validation."""
-        return self._folder / f"look-{step:08d}.safetensors"
+        return self._folder / f"candidate-{step:08d}.safetensors"
 
     def _delete_all_but(self, steps: set[int]) -> None:
         kept = {self.weights_file(step) for step in steps}

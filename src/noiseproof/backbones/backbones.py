@@ -22,7 +22,7 @@ BACKBONES = Registry(
 _CHECKS = Registry(
     "backbone",
     {
-        "bundled:": "noiseproof.backbones.bundled:check_bundled_name",
+        "bundled:": "noiseproof.backbones.bundled_files:check_bundled_name",
         "features:": "noiseproof.backbones.given_features:check_given_name",
         "open_clip:": "noiseproof.backbones.open_clip_backbone:check_open_clip_name",
         "timm:": "noiseproof.backbones.timm_backbone:check_timm_name",
@@ -31,6 +31,8 @@ _CHECKS = Registry(
 )
 EXAMPLES = (
     "bundled:efficientnet-lite0",
+    "bundled:efficientnet-lite1",
+    "bundled:efficientnet-lite2",
     "bundled:lite0-minilm",
     "features:",
     "open_clip:ViT-B-32/laion2b_s34b_b79k",

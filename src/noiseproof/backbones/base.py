@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from torch import nn
 
+from noiseproof.backbones.encoder_identity import EncoderIdentity
 from noiseproof.core.records import Kind
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class AbstractBackbone(ABC):
     """A frozen encoder. `prepare` is called from several threads, `encode` from one.
 
-    These attributes are what features depend on besides the data; the feature store puts them
-    into its key, so a text tower or an embedding service needs nothing more than to fill them in.
+    These attributes but `dim` are what features depend on besides the data (`identity`); the feature store
+    puts them into its key, so a text tower or an embedding service needs nothing more than to fill them in.
 
     Attributes:
         name: as the user wrote it.
@@ -33,6 +36,14 @@ class AbstractBackbone(ABC):
     layer: str
     weights_hash: str
     transform: str
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """What features depend on besides the data."""
+        return EncoderIdentity(
+            name=self.name, kind=self.kind, layer=self.layer, weights_hash=self.weights_hash,
+            transform=self.transform,
+        )  # fmt: skip
 
     @abstractmethod
     def prepare(self, example: Any) -> np.ndarray:

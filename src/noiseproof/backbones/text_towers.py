@@ -16,14 +16,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from noiseproof.backbones.bundled import PAIR
 from noiseproof.backbones.image_text_models import Tokenizer, open_shipped_pair
 from noiseproof.backbones.open_clip_backbone import open_pair
+from noiseproof.backbones.shared_space import USUAL_MODEL, check_has_text_tower
 from noiseproof.backbones.wording import TEMPLATES, caption, class_words, mean_direction
 from noiseproof.core.errors import BadData, InvalidArgument, invalid
 
-USUAL_MODEL = f"bundled:{PAIR}"
-SHARED_SPACE = "projected"  # the layer of images that are compared with text
 _MOST_AT_ONCE = 512  # prompts; of more, activations are computed again in the backward pass
 _SUPPORTED = (
     "open_clip's causal text transformers that end in their end token, and Hugging Face text towers inside "
@@ -215,41 +213,12 @@ def open_prompt_tower(name: str, class_names: Sequence[str]) -> PromptTower:
         UnknownName: no such model.
         BadData: see `PromptTower`.
     """
-    _check_has_text_tower(name)
+    check_has_text_tower(name)
     if name == USUAL_MODEL:
         model, tokenizer = open_shipped_pair()
     else:
         model, tokenizer = open_pair(name.partition(":")[2])
     return PromptTower(model, tokenizer, class_names, name=name)
-
-
-def has_text_tower(name: str) -> bool:
-    """Whether a backbone of this name is the image half of an image-text model."""
-    return name == USUAL_MODEL or name.startswith("open_clip:")
-
-
-def shares_space(name: str, layer: str | None) -> bool:
-    """Whether features of this backbone are compared with text; `None` is the layer it has by default."""
-    is_projected = layer == SHARED_SPACE or (layer is None and name == USUAL_MODEL)
-    return is_projected and has_text_tower(name)
-
-
-def _check_has_text_tower(name: str) -> None:
-    if not has_text_tower(name):
-        raise invalid(
-            "text_tower", name, f"{USUAL_MODEL} or open_clip:ARCH/TAG",
-            "Other encoders have no text tower. Next: name an image-text model, whose projected features "
-            f"(layer {SHARED_SPACE!r}) go with it.",
-        )  # fmt: skip
-
-
-def check_shared_layer(layer: str) -> None:
-    """Raise unless features of this layer are in the space of the text; equal widths do not prove it."""
-    if layer != SHARED_SPACE:
-        raise invalid(
-            "layer", layer, f"{SHARED_SPACE!r} where features are compared with text",
-            "Next: extract them anew with --layer projected.",
-        )  # fmt: skip
 
 
 def _text_of(model: Any, name: str) -> Any:

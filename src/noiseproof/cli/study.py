@@ -27,7 +27,7 @@ def study(
     data: Annotated[Path | None, typer.Option(help="Folder that {data} in the recipe stands for.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds of everything that is drawn.")] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Use at most this many random examples of each data set.")
+        int | None, typer.Option(help="Use at most this many examples of each data set, drawn by class.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe: key.subkey=value.")
@@ -44,7 +44,7 @@ def study(
 ) -> None:
     """Compute missing results of a study, then write tables, figures and a page."""
     from noiseproof.config.data import default_cache
-    from noiseproof.study.recipe import load_recipe
+    from noiseproof.study.recipe_files import load_recipe
     from noiseproof.study.study import plan_study, run_study
 
     given = {"seeds": seeds, "limit": limit}

@@ -10,12 +10,12 @@ from pydantic_core import PydanticCustomError
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings, TowerSettings
 from noiseproof.adapt.learnable import MODES, TuneMode
-from noiseproof.backbones.text_towers import USUAL_MODEL
+from noiseproof.backbones.shared_space import USUAL_MODEL
 from noiseproof.config.base import option
 from noiseproof.config.data import ENCODER, EvaluationConfig, default_cache
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.errors import InvalidArgument
-from noiseproof.detect.prompts import PromptSettings
+from noiseproof.detect.prompt_settings import PromptSettings
 
 NONE = "none"
 PHASE_1, PHASE_2 = "Phase 1", "Phase 2"

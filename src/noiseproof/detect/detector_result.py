@@ -16,7 +16,11 @@ PerExample = Float[np.ndarray, " n"]
 
 @dataclass(frozen=True, eq=False)
 class DetectorResult:
-    """Fields of `records.LabelIssues`, in class ids; `suspicion` is one minus a label quality score."""
+    """Fields of `records.LabelIssues`, in class ids; `suspicion` is one minus a label quality score.
+
+    Attributes:
+        rate_range: lowest and highest plausible noise rate, where the detector can tell.
+    """
 
     suspicion: PerExample
     is_issue: Bool[np.ndarray, " n"]
@@ -25,6 +29,12 @@ class DetectorResult:
     method: str
     probs: Probs | None = None
     notes: tuple[str, ...] = ()
+    rate_range: tuple[float, float] | None = None
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of wrong labels by the joint, in [0, 1]."""
+        return float(1 - np.trace(self.joint) / self.joint.sum())
 
     def with_note(self, note: str) -> DetectorResult:
         """A copy with one more note, a sentence for the user."""

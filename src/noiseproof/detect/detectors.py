@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noiseproof.core.checks import Allowed, Range, allowed_values, check_entries
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import Registry, unknown_name
-from noiseproof.detect.detector_result import DetectorResult
-from noiseproof.detect.evidence import Evidence
-from noiseproof.detect.prompts import PromptSettings
+from noiseproof.detect.prompt_settings import PromptSettings
+
+if TYPE_CHECKING:
+    from noiseproof.detect.detector_result import DetectorResult
+    from noiseproof.detect.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ TABLE: dict[str, Detector] = {
         {"methods": "two or more detectors, separated by commas"},
     ),
 }
+AUTO = "auto"  # the method that chooses a detector by the inputs
 DEFAULT_FUSION = ("leave_one_out", "neighbours", "aum")
 DETECTORS = Registry("detector", {name: entry.home for name, entry in TABLE.items()})
 
@@ -150,6 +153,20 @@ def run_detector(evidence: Evidence, method: str, options: Mapping[str, Any] | N
     """
     function = DETECTORS.load(method)
     return function(evidence, **checked_options(method, options or {}))
+
+
+def check_method(method: str, options: Mapping[str, Any] | None = None) -> None:
+    """Check the name and the options of a method without running it.
+
+    Raises:
+        UnknownName, InvalidArgument: see `find_label_issues`.
+    """
+    if method not in (AUTO, *DETECTORS.names):
+        raise unknown_name("detector", method, (AUTO, *DETECTORS.names))
+    if method == AUTO and options:
+        raise invalid("method_options", dict(options), "none with method 'auto'", "Name a method.")
+    if method != AUTO:
+        checked_options(method, options or {})
 
 
 def checked_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +205,7 @@ def fusion_methods(options: Mapping[str, Any]) -> Sequence[str]:
 
 def _check_fusion_methods(methods: Any) -> None:
     is_list = isinstance(methods, (list, tuple)) and all(isinstance(one, str) for one in methods)
-    if not is_list or not 2 <= len(methods) == len(set(methods)) or {"fusion", "auto"} & set(methods):
+    if not is_list or not 2 <= len(methods) == len(set(methods)) or {"fusion", AUTO} & set(methods):
         raise invalid(
             "methods", methods, "two or more different detectors other than 'fusion' and 'auto'",
             "Next: methods=leave_one_out,neighbours.",

@@ -9,6 +9,7 @@ import numpy as np
 
 from noiseproof.detect.detector_result import DetectorResult, best_other_class, result_from_posterior
 from noiseproof.detect.evidence import Evidence
+from noiseproof.detect.rate_range import with_rate_range
 from noiseproof.posterior.by_label import expected_counts, symmetric_column
 from noiseproof.posterior.transition_gain import compared_examples
 
@@ -34,7 +35,11 @@ def leave_one_out_detector(evidence: Evidence) -> DetectorResult:
 
 
 def transition_detector(evidence: Evidence) -> DetectorResult:
-    """Some pairs of classes are confused more often than others (`posterior.true_labels`)."""
+    """Some pairs of classes are confused more often than others.
+
+    With 50 or more examples per class and at most 100 classes a regression on the scores
+    (`posterior.noisy_regression`), otherwise `posterior.true_labels`.
+    """
     evidence.require("features", "transition")
     fit, labels = evidence.transition_model, evidence.compact_labels
     # One minus the posterior of the given class would be rounded.
@@ -65,11 +70,13 @@ def _result(
         column: given label -> its column of the transition matrix.
         labels: positions of the given labels among the present classes.
     """
-    return result_from_posterior(
+    wide = evidence.over_all_classes(probs)
+    result = result_from_posterior(
         suspicion, evidence.present_classes[best_other_class(posterior, labels)], evidence.given_labels,
         joint=evidence.joint_over_all_classes(expected_counts(probs, labels, column)),
-        probs=evidence.over_all_classes(probs), method=method,
+        probs=wide, method=method,
     )  # fmt: skip
+    return with_rate_range(result, wide, evidence.given_labels)
 
 
 def estimate_noise_rate(evidence: Evidence) -> float:
@@ -79,7 +86,12 @@ def estimate_noise_rate(evidence: Evidence) -> float:
 
 
 def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:
-    """The detector whose noise model explains held-out labels better, with a note that gives the reason."""
+    """The detector that suits the number of examples and their noise, with a note that gives the reason."""
+    if evidence.has_regression:
+        return transition_detector(evidence).with_note(
+            f"{len(evidence)} examples of {len(evidence.present_classes)} classes tell how often each "
+            "class is given for each other one, so the method 'transition' was used."
+        )
     if few := _too_few_of_each_class(evidence):
         return leave_one_out_detector(evidence).with_note(few)
     gain, least = evidence.transition_gain, _least_gain(evidence)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelIssues, rows_as_shares
@@ -78,6 +77,8 @@ def detection_metrics(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"]) 
             f"`clean_labels` has {len(clean_labels)} rows, `issues` {len(issues.given_labels)}; "
             "allowed: the same examples in both. Next: pass the true labels of the detector's examples."
         )
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     is_wrong, flagged = issues.given_labels != clean_labels, issues.is_issue
     num_wrong, n = int(is_wrong.sum()), len(is_wrong)
     has_both = 0 < num_wrong < n
@@ -139,6 +140,8 @@ def _agreement(
     truth: Bool[np.ndarray, " n"], found: Bool[np.ndarray, " n"]
 ) -> tuple[float | None, float | None, float | None]:
     """Precision, recall and F1; `None` if not defined."""
+    from sklearn.metrics import precision_recall_fscore_support
+
     precision, recall, f1, _ = precision_recall_fscore_support(
         truth, found, average="binary", zero_division=0
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from jaxtyping import Int
-from scipy import stats
 
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import BadData, invalid
@@ -98,7 +99,7 @@ def evaluate_head(
         name: of the head.
         seed: of its training.
         set_name: of the evaluation set.
-        domain: "id" or "ood".
+        domain: "id", "ood" or "relabelled".
         class_names: k names.
         block_size: rows per call of `predict_proba`.
 
@@ -155,9 +156,13 @@ def interval(values: Iterable[float]) -> Interval:
         raise invalid("values", (), "one number or more")
     half_width = None
     if m > 1:
-        quantile = stats.t.ppf(0.5 + _CONFIDENCE / 2, m - 1)
-        half_width = float(quantile * numbers.std(ddof=1) / np.sqrt(m))
+        half_width = float(_quantile(m - 1) * numbers.std(ddof=1) / np.sqrt(m))
     return Interval(float(numbers.mean()), half_width, tuple(numbers.tolist()))
+
+
+@cache
+def _quantile(degrees: int) -> float:
+    return float(scipy.stats.t.ppf(0.5 + _CONFIDENCE / 2, degrees))
 
 
 def seed_means(rows: Iterable[ResultRow], *, head: str, sets: Sequence[str], metric: str) -> dict[int, float]:

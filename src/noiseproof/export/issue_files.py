@@ -1,14 +1,14 @@
-"""Results of a detector on disk: `label_issues.parquet`, and their summary, `label_issues.json`."""
+"""Results of a detector on disk: `label_issues.parquet` and `.csv`, ranked, and `.json`, their summary."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 from jaxtyping import Int
 
 from noiseproof.core.documents import Document, read_document
@@ -18,7 +18,10 @@ from noiseproof.core.records import LabelIssues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.export.confusions import joint_from, list_confusions
 
-ISSUES, SUMMARY = "label_issues.parquet", "label_issues.json"
+if TYPE_CHECKING:
+    import pandas as pd
+
+ISSUES, SPREADSHEET, SUMMARY = "label_issues.parquet", "label_issues.csv", "label_issues.json"
 
 
 class IssueSummary(Document):
@@ -30,6 +33,7 @@ class IssueSummary(Document):
         num_examples: n.
         num_issues: labels that the detector flags.
         noise_rate: estimated share of wrong labels, in [0, 1].
+        noise_rate_low, noise_rate_high: its plausible range; `None` if the detector has no range.
         classes: rows of `LabelIssues.class_table`.
         true_counts: expected number of examples by true class.
         right_counts: of these, with the right label.
@@ -45,11 +49,18 @@ class IssueSummary(Document):
     num_examples: int
     num_issues: int
     noise_rate: float
+    noise_rate_low: float | None = None
+    noise_rate_high: float | None = None
     classes: tuple[dict[str, Any], ...]
     true_counts: list[float]
     right_counts: list[float]
     confusions: tuple[dict[str, Any], ...]
     against_truth: dict[str, Any] | None
+
+    def rate_card(self) -> dict[str, Any]:
+        """The noise rate and its range, for a card."""
+        own = {"rate": self.noise_rate, "low": self.noise_rate_low, "high": self.noise_rate_high}
+        return own | {"num_examples": self.num_examples}
 
 
 def issues_frame(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> pd.DataFrame:
@@ -61,10 +72,18 @@ def issues_frame(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None
     return frame
 
 
+def ranking(issues: LabelIssues) -> Int[np.ndarray, " n"]:
+    """Rows by falling suspicion; ties keep their order."""
+    return np.argsort(-issues.suspicion, kind="stable")
+
+
 def write_issues(
     issues: LabelIssues, folder: Path, *, clean_labels: Int[np.ndarray, " n"] | None = None
 ) -> list[str]:
-    """Write both files; the JSON is written last, so its existence means that they are complete.
+    """Write all files; the JSON is written last, so its existence means that they are complete.
+
+    The table has the most suspicious labels first; its column `row` is the place in the data set. The CSV
+    is for spreadsheets: a byte order mark tells them that it is UTF-8, and suspicion has four digits.
 
     Args:
         issues: of a detector.
@@ -74,10 +93,16 @@ def write_issues(
     Returns:
         Names of the files.
     """
+    order = ranking(issues)
+    ranked = issues_frame(issues, clean_labels).iloc[order]
     with replacing(folder / ISSUES) as partial:
-        issues_frame(issues, clean_labels).to_parquet(partial, index=False)
+        ranked.assign(row=order).to_parquet(partial, index=False)
+    with replacing(folder / SPREADSHEET) as partial:
+        ranked.assign(suspicion=ranked["suspicion"].round(4)).to_csv(
+            partial, index=False, encoding="utf-8-sig", lineterminator="\r\n"
+        )
     write_json(folder / SUMMARY, summarise(issues, clean_labels).to_json())
-    return [ISSUES, SUMMARY]
+    return [ISSUES, SPREADSHEET, SUMMARY]
 
 
 def summarise(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> IssueSummary:
@@ -90,6 +115,8 @@ def summarise(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = 
         num_examples=len(issues.suspicion),
         num_issues=int(issues.is_issue.sum()),
         noise_rate=issues.noise_rate,
+        noise_rate_low=issues.noise_rate_low,
+        noise_rate_high=issues.noise_rate_high,
         classes=tuple(classes),
         true_counts=issues.joint.sum(axis=1).tolist(),
         right_counts=np.diag(issues.joint).tolist(),
@@ -118,7 +145,7 @@ def read_summary(folder: Path) -> IssueSummary:
 def load_issues(folder: str | Path) -> LabelIssues:
     """Load the suspect labels from a folder of `noiseproof detect` or `noiseproof run`.
 
-    Labels are class ids with class names; class probabilities are not kept.
+    Labels are class ids with class names, in the order of the data set; class probabilities are not kept.
 
     Raises:
         MissingFile: a file does not exist.
@@ -130,19 +157,23 @@ def load_issues(folder: str | Path) -> LabelIssues:
             raise MissingFile(
                 f"There is no {name} in {str(folder)!r}. Next: name a folder that 'noiseproof detect' wrote."
             )
-    frame, summary = pd.read_parquet(home / ISSUES), read_summary(home)
+    # As lists: `read_table` and `to_numpy` load pandas, which takes half a second.
+    columns, summary = pq.ParquetFile(home / ISSUES).read().to_pydict(), read_summary(home)
+    if "row" in columns:  # not in files of before
+        order = np.argsort(columns["row"])
+        columns = {name: [values[k] for k in order] for name, values in columns.items()}
     names = _names(summary.classes)
     number = {name: k for k, name in enumerate(names)}
     labels = {
-        column: frame[column].map(lambda label: number[str(label)]).to_numpy(np.int64)
+        column: np.array([number[str(label)] for label in columns[column]], np.int64)
         for column in ("given_label", "suggested_label")
     }
     return LabelIssues(
-        ids=frame["example_id"].to_numpy(),
+        ids=np.array(columns["example_id"]),
         given_labels=labels["given_label"],
         suggested_labels=labels["suggested_label"],
-        suspicion=frame["suspicion"].to_numpy(np.float64),
-        is_issue=frame["is_issue"].to_numpy(bool),
+        suspicion=np.array(columns["suspicion"], np.float64),
+        is_issue=np.array(columns["is_issue"], bool),
         method=summary.method,
         joint=joint_from(
             summary.confusions, np.array(summary.true_counts), np.array(summary.right_counts), names
@@ -150,4 +181,6 @@ def load_issues(folder: str | Path) -> LabelIssues:
         classes=np.arange(len(names)),
         class_names=names,
         notes=summary.notes,
+        noise_rate_low=summary.noise_rate_low,
+        noise_rate_high=summary.noise_rate_high,
     )

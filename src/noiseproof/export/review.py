@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
-
-import pandas as pd
 
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.records import LabelIssues
+from noiseproof.export.issue_files import ranking
 from noiseproof.export.source import Source, require_source
-from noiseproof.export.tabular import ranking
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LOCAL_FILES = "/data/local-files/?d="
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,21 +12,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import for_crops
-from noiseproof.core.errors import BadData, NoiseproofError, invalid
-from noiseproof.core.progress import stage
+from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
+from noiseproof.core.progress import Counter, stage
 from noiseproof.core.records import Dataset
-from noiseproof.core.registry import unknown_name
 from noiseproof.core.threads import num_cores
+from noiseproof.data.readable import with_all_unreadable
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
-from noiseproof.features.resume import Span, finished, key_folder, only_process, spans_to_encode
+from noiseproof.features.lookup import check_extraction, find_features, key_components
+from noiseproof.features.resume import Span, key_folder, only_process, spans_to_encode
 from noiseproof.features.shards import open_shard, write_shard
-from noiseproof.features.store import SCHEMA, StoredFeatures, load_features, store_key, write_manifest
+from noiseproof.features.store import StoredFeatures, load_features, store_key, write_manifest
 
-DTYPES = ("float32", "float16")
 _UNITS = {"image": "image", "text": "text", "features": "row"}
 Call = TypeVar("Call")
 Result = TypeVar("Result")
@@ -69,27 +67,37 @@ def extract(
         The features, memory-mapped; `num_encoded` is the number computed in this call.
 
     Raises:
-        BadData: an example cannot be read, or its features are not finite; its id is named.
+        BadData: examples cannot be read (all are named), or features are not finite; the id is named.
         NoSpaceLeft: the disk is full; finished shards stay.
     """
-    _check_options(dataset, backbone, batch_size, num_workers, shard_rows, dtype)
+    check_extraction(
+        dataset, backbone.identity, dtype=dtype, batch_size=batch_size, num_workers=num_workers,
+        shard_rows=shard_rows,
+    )  # fmt: skip
     backbone = for_crops(backbone) if dataset.is_cropped else backbone
-    components = _components(dataset, backbone, precision, dtype)
+    components = key_components(dataset, backbone.identity, precision=precision, dtype=dtype)
     folder = key_folder(Path(store), components)
-    stored = finished(folder, components)
-    if stored is not None:
-        return _with_engine_warning(stored, engine, quiet=quiet)
+
+    def find() -> StoredFeatures | None:
+        return find_features(
+            dataset, backbone.identity, store=store, engine=engine, precision=precision, dtype=dtype,
+            quiet=quiet,
+        )  # fmt: skip
+
+    if (stored := find()) is not None:
+        return stored
     with only_process(folder, quiet=quiet):
-        stored = finished(folder, components)  # another process may have made them while this one waited
-        if stored is not None:
-            return _with_engine_warning(stored, engine, quiet=quiet)
+        if (stored := find()) is not None:  # another process may have made them while this one waited
+            return stored
         spans, missing = spans_to_encode(folder, len(dataset), components, shard_rows)
         if missing:
-            first_rows = _prepared(dataset, backbone, range(len(dataset))[:NUM_COMPARED])
-            chosen = choose_engine(
-                backbone, first_rows, engine=engine, precision=precision, batch_size=batch_size
-            )
-            _encode(dataset, backbone, chosen, missing, num_workers or num_cores(), components, quiet=quiet)
+            with _all_unreadable_named(dataset):
+                first_rows = _prepared(dataset, backbone, range(len(dataset))[:NUM_COMPARED])
+                chosen = choose_engine(
+                    backbone, first_rows, engine=engine, precision=precision, batch_size=batch_size
+                )
+                workers = num_workers or num_cores()
+                _encode(dataset, backbone, chosen, missing, workers, components, quiet=quiet)
         shards = [open_shard(span.path) for span in spans]
         write_manifest(folder, shards, components=components, dataset=dataset.name, shard_rows=len(spans[0]))
     return replace(load_features(folder), num_encoded=sum(map(len, missing)))
@@ -100,23 +108,7 @@ def features_key(
 ) -> str:
     """The key under which `extract` keeps these features; nothing is encoded or read."""
     backbone = for_crops(backbone) if dataset.is_cropped else backbone
-    return store_key(_components(dataset, backbone, precision, dtype))
-
-
-def _with_engine_warning(stored: StoredFeatures, engine: str, *, quiet: bool) -> StoredFeatures:
-    """The features; warn if another engine than the requested one made them."""
-    made_by = stored.manifest.engine
-    if engine in ("auto", made_by) or made_by == "backbone" or quiet:
-        return stored
-    agreement = stored.manifest.features_agree_within
-    checked = f", checked to agree with PyTorch within {agreement:.1e}," if agreement is not None else ""
-    warnings.warn(
-        f"`engine` is {engine!r}, but the features of {stored.manifest.dataset!r} were made before by "
-        f"{made_by}{checked} and are used. Next, only if you want them made again: delete "
-        f"{str(stored.path)!r}.",
-        stacklevel=3,
-    )
-    return stored
+    return store_key(key_components(dataset, backbone.identity, precision=precision, dtype=dtype))
 
 
 def _encode(
@@ -146,7 +138,7 @@ def _features_of(
     engine: Engine,
     spans: Sequence[Span],
     num_workers: int,
-    bar: tqdm,
+    bar: Counter,
 ) -> Iterator[tuple[Span, Float[np.ndarray, "m d"]]]:
     """Features span by span. No call of the engine crosses a span, so a resumed run makes the same calls."""
 
@@ -235,48 +227,20 @@ def _checked(
     )
 
 
+@contextmanager
+def _all_unreadable_named(dataset: Dataset) -> Iterator[None]:
+    """Name all examples that cannot be read where the first one stops the work; each is decoded once more."""
+    try:
+        yield
+    except (BadData, MissingFile) as error:
+        complete = with_all_unreadable(error, dataset)
+        if complete is error:
+            raise
+        raise complete from error
+
+
 def _named(example_id: Any) -> str:
     return repr(np.asarray(example_id).item())
-
-
-def _components(dataset: Dataset, backbone: AbstractBackbone, precision: str, dtype: str) -> dict[str, Any]:
-    """Everything features depend on. Labels are not among it, so relabelling never goes stale."""
-    return {
-        "schema": SCHEMA,
-        "fingerprint": dataset.fingerprint,
-        "transform": backbone.transform,
-        "backbone": backbone.name,
-        "weights_hash": backbone.weights_hash,
-        "layer": backbone.layer,
-        "precision": precision,
-        "dtype": dtype,
-    }
-
-
-def _check_options(
-    dataset: Dataset,
-    backbone: AbstractBackbone,
-    batch_size: int,
-    num_workers: int | None,
-    shard_rows: int,
-    dtype: str,
-) -> None:
-    if dataset.kind == "text" and backbone.kind != "text":
-        raise invalid(
-            "backbone", backbone.name, f"one that reads texts, like {dataset.name!r}",
-            f"This one reads {backbone.kind} examples, and no text encoder is here yet. Next: encode the "
-            "texts elsewhere and pass the features as an NPZ file.",
-        )  # fmt: skip
-    if backbone.kind != dataset.kind:
-        raise invalid(
-            "backbone", backbone.name, f"one that reads {dataset.kind} examples, like {dataset.name!r}",
-            f"This one reads {backbone.kind} examples.",
-        )  # fmt: skip
-    for name, value in (("batch_size", batch_size), ("num_workers", num_workers), ("shard_rows", shard_rows)):
-        if value is not None and value < 1:
-            raise invalid(name, value, "a whole number from 1")
-    if dtype not in DTYPES:
-        raise unknown_name("dtype", dtype, DTYPES)
 
 
 @contextmanager

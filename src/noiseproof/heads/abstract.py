@@ -15,10 +15,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.core.errors import BadData, CheckpointMismatch, invalid
-from noiseproof.heads.files import SavedHead, read_head, write_head
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
+from noiseproof.heads.saved_heads import SavedHead, read_head, write_head
 from noiseproof.heads.training_data import (
     check_second_view_given,
     features_to_predict,

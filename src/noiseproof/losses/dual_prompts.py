@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -25,9 +24,8 @@ from torch.nn.functional import logsigmoid
 
 from noiseproof.core.registry import unknown_name
 from noiseproof.losses.robust import cross_entropy, sce
+from noiseproof.losses.variants import VARIANTS
 
-Variant = Literal["synthetic", "real"]
-VARIANTS: tuple[Variant, ...] = get_args(Variant)
 LEAST_PROB = 1e-5  # lower bound of probabilities in the two terms of the negative prompts
 _SCE_CLAMP = math.log(1e-4)  # in place of ln 0, as released
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special
+import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float, Int
 
 from noiseproof.core.errors import BadData, invalid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.special
+import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float, Int
 
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
@@ -13,16 +13,6 @@ from noiseproof.core.records import rows_as_shares
 from noiseproof.noise.draw import widened
 
 Matrix = Float[np.ndarray, "k k"]
-
-
-def symmetric_inclusive_transition(rate: float, num_classes: int) -> Matrix:
-    """(1 - rate) I + rate / k: the new label is drawn over all classes."""
-    return (1 - rate) * np.eye(num_classes) + rate / num_classes
-
-
-def pair_transition(rate: float, num_classes: int) -> Matrix:
-    """1 - rate on the diagonal, rate for the next class, circularly."""
-    return map_transition(np.roll(np.arange(num_classes), -1), rate)
 
 
 def map_transition(targets: Int[np.ndarray, " k"], rate: float) -> Matrix:

@@ -4,46 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from noiseproof.core.documents import Document, read_document
+from noiseproof.core.documents import read_document
 from noiseproof.core.errors import MissingFile
 from noiseproof.core.records import Dataset
 from noiseproof.core.version import __version__
 from noiseproof.evaluate.results import ResultRow
+from noiseproof.report.flow_card import Card, Kind
 
-Kind = Literal["run", "detect", "finetune", "deft", "pretrain", "study"]
 TRAINING_CARD = "card.json"  # of every flow that trains an encoder
-
-
-class Card(Document):
-    """Fields of every card; each kind adds sections of its own.
-
-    Attributes:
-        kind: of the flow.
-        noiseproof: version that made the results.
-        command: as the user started it.
-        created: when the results were made, ISO 8601.
-        config: resolved configuration.
-        versions: of Python packages.
-        hardware: CPU, cores, memory, GPU, operating system.
-        wall_s: seconds by stage.
-        notes: sentences a reader of the results has to know.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-    SCHEMA: ClassVar[int] = 2
-    kind: Kind
-    noiseproof: str
-    command: str
-    created: str
-    config: dict[str, Any]
-    versions: dict[str, str]
-    hardware: dict[str, Any]
-    wall_s: dict[str, float]
-    notes: list[str]
 
 
 def make_card(

@@ -22,7 +22,6 @@ from noiseproof.noise.transition import target_entropy_nats
 from noiseproof.pipelines.encoding import aligned_features
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.inputs import label_columns
-from noiseproof.pipelines.provenance import made_with
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.noise_table import class_table, noise_table
 from noiseproof.report.tables import Table
@@ -69,7 +68,7 @@ def corrupt(
     """
     check_is_apart(config.out, [config.train])
     with only_process_in(config.out, mark=FILE):
-        stages = Stages(config.out, made_with=made_with(command))
+        stages = Stages(config.out, command=command)
         flow = _corrupt_captions if config.noise.kind == CAPTIONS else _corrupt_labels
         done = flow(config, stages)
         publish(stages, cards=(), say=say)
@@ -79,7 +78,7 @@ def corrupt(
 def _corrupt_labels(config: CorruptConfig, stages: Stages) -> Corrupted:
     dataset = open_dataset(
         config.train, **label_columns(config), image=config.image, text=config.text, limit=config.limit,
-        seed=config.seed, on_error=config.on_error,
+        seed=config.seed, on_error=config.on_error, missing_label=config.missing_label,
     )  # fmt: skip
     features = None if config.features is None else aligned_features(config.features, dataset)
     noisy = corrupt_dataset(dataset, config.noise, seed=config.seed, features=features)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from noiseproof.config.extract import ExtractConfig
 from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.encoding import encode, open_config_backbone
+from noiseproof.pipelines.encoding import config_encoder, encode
 from noiseproof.pipelines.folders import check_is_apart
 from noiseproof.pipelines.inputs import open_one, views_of
 
@@ -13,7 +13,7 @@ def extract_features(config: ExtractConfig) -> list[StoredFeatures]:
     """Encode a data set into `config.out`, or each of its two augmented views into a folder there."""
     check_is_apart(config.out, [config.train])
     dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
-    backbone = open_config_backbone(config, dataset)
+    encoder = config_encoder(config, dataset, config.out)
     views = views_of(dataset, config.views, seed=config.seed)
     sets = [(view, config.out / f"view-{k}") for k, view in enumerate(views)] or [(dataset, config.out)]
-    return [encode(config, each, backbone, store) for each, store in sets]
+    return [encode(config, each, encoder, store) for each, store in sets]

@@ -16,7 +16,7 @@ from noiseproof.adapt.initial_encoder import set_classifier
 from noiseproof.adapt.interpolation import StateDict, interpolate_weights, probs_by_state
 from noiseproof.adapt.learnable import TunedNetwork, TuneMode, merge_additions, num_learning, tune_network
 from noiseproof.adapt.objective import classification_loss, weighted_loss
-from noiseproof.adapt.reading import meta_batches, reader, training_batches, training_schedule
+from noiseproof.adapt.reading import meta_batches, reader, training_batches
 from noiseproof.adapt.selection import LOG as VALIDATION_LOG
 from noiseproof.adapt.selection import Selection, best
 from noiseproof.backbones.adapters.additions import add_to
@@ -29,18 +29,17 @@ from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import read_results
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import keep_noise
-from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card, results_section
+from noiseproof.pipelines.cards import data_section, results_section
 from noiseproof.pipelines.finetune_inputs import FinetuneState, open_finetuning
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.inputs import notes
-from noiseproof.pipelines.provenance import differences, made_with
-from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.training_flow import end_of_log, run_training
 from noiseproof.training.checkpoint import Stateful
-from noiseproof.training.loop import COLUMNS, LOG, Loss, accelerator_for, logged, train
+from noiseproof.training.loop import COLUMNS, LOG, Loss, accelerator_for, train
 from noiseproof.training.optimizers import make_optimizer
 
 BEST, LAST, RESULTS, FACTS = "model.safetensors", "last.safetensors", "results.jsonl", "training.json"
-TRAINING, EVALUATION = "training", "evaluation"  # the stages
 RULE = (
     "highest accuracy on held-out training examples with their labels as given, the first of equals; test "
     "sets play no part"
@@ -84,24 +83,7 @@ def finetune(
 
 def run_prepared(state: FinetuneState) -> dict[str, Any]:
     """Fine-tune on opened data; the caller holds the lock of the folder."""
-    stages = Stages(
-        state.out, made_with=made_with(state.command), is_writer=state.accelerator.is_main_process
-    )
-    stages.check_free(_FILES, cards=[TRAINING_CARD])
-    key = stages.once(
-        TRAINING, depends_on=state.identity, make=lambda folder: _train(state, folder), if_changed="refuse"
-    )
-    if not state.accelerator.is_main_process:  # a process that only helped
-        return {}
-    stages.once(
-        EVALUATION,
-        depends_on=[key, state.evaluation_key],
-        make=lambda folder: _evaluate(state, stages, folder),
-    )
-    publish(stages, cards=[TRAINING_CARD])
-    card = _card(state, stages)
-    write_json(state.out / TRAINING_CARD, card)
-    return card
+    return run_training(state, "finetune", files=_FILES, train=_train, evaluate=_evaluate, describe=_describe)
 
 
 def _tuned_network(state: FinetuneState) -> TunedNetwork:
@@ -143,10 +125,8 @@ def _train(state: FinetuneState, folder: Path) -> list[str]:
     loss, stateful = _loss(state, optimizer)
     train(
         model, batches, loss, optimizer,
-        schedule=training_schedule(
-            settings, batches.order, seed=seed, warmup_share=settings.warmup_share,
-            eval_epochs=settings.eval_epochs,
-        ), accelerator=state.accelerator, folder=folder,
+        schedule=settings.schedule(batches.order, seed=seed, eval_epochs=settings.eval_epochs),
+        accelerator=state.accelerator, folder=folder,
         identity=state.identity, on_eval=selection.validate if is_main else lambda step: None,
         stateful=stateful, quiet=state.quiet,
     )  # fmt: skip
@@ -201,7 +181,7 @@ def _facts(state: FinetuneState, selection: Selection, folder: Path) -> dict[str
     """Selection, length and losses of the training, for the card."""
     validations = selection.validations
     chosen, last = best(validations), validations[-1]
-    log = logged(folder / LOG)[-1:] or [{"step": last.step, "loss": None, "wall_s": None}]
+    log = end_of_log(folder)
     return {
         "selection": {
             "num_examples": len(state.validation),
@@ -210,10 +190,10 @@ def _facts(state: FinetuneState, selection: Selection, folder: Path) -> dict[str
             "validations": [vars(each) for each in validations],
             "rule": RULE,
         },
-        "num_steps": log[0]["step"],
-        "final_loss": log[0]["loss"],
-        "wall_s": log[0]["wall_s"],
-        "weights": {name: log[0][name] for name in log[0] if name not in COLUMNS},
+        "num_steps": last.step,
+        "final_loss": log.get("loss"),
+        "wall_s": log.get("wall_s"),
+        "weights": {name: log[name] for name in log if name not in COLUMNS},
         "transition": None
         if state.transition is None
         else state.transition.to_json() | {"doubt": state.transition.doubt},
@@ -278,7 +258,7 @@ def _is_last_best(stages: Stages) -> bool:
     return hash_file(stages.path(BEST)) == hash_file(stages.path(LAST))
 
 
-def _card(state: FinetuneState, stages: Stages) -> dict[str, Any]:
+def _describe(state: FinetuneState) -> dict[str, Any]:
     facts = json.loads((state.out / FACTS).read_text())
     lines = [*notes(state.config, state.parts), *state.initial.notes]
     if facts["transition"] is not None:
@@ -286,27 +266,20 @@ def _card(state: FinetuneState, stages: Stages) -> dict[str, Any]:
         lines += [facts["transition"]["doubt"]] if facts["transition"]["doubt"] is not None else []
     if state.config.wise_ft:
         lines.append(_WISE_FT_NOTE)
-    logged_s = facts.pop("wall_s")
-    return make_card(
-        "finetune",
-        config=state.config,
-        made_with=stages.made_with[TRAINING],
-        # The log counts the time before an interruption, too.
-        wall_s=stages.wall_s | ({} if logged_s is None else {TRAINING: logged_s}),
-        notes=lines + differences(stages.made_with, TRAINING),
-        backbone={
+    return {
+        "notes": lines,
+        "training_s": facts.pop("wall_s"),
+        "backbone": {
             "name": state.config.backbone,
             "init": state.config.init,
             "weights_hash": state.initial.backbone.weights_hash,
         },
         **_origin(state),
-        seed=state.config.seed,
-        train=data_section(state.train),
-        validation=data_section(state.validation),
-        meta=None if state.meta is None else data_section(state.meta),
-        tests=[data_section(part.dataset) | {"role": part.role} for part in state.parts.tests],
+        "train": data_section(state.train),
+        "validation": data_section(state.validation),
+        "meta": None if state.meta is None else data_section(state.meta),
+        "tests": [data_section(part.dataset) | {"role": part.role} for part in state.parts.tests],
         **facts,
-        results=results_section(read_results(state.out / RESULTS)),
-        weights_sha256=hash_file(state.out / BEST),
-        identity=state.identity,
-    )
+        "results": results_section(read_results(state.out / RESULTS)),
+        "weights_sha256": hash_file(state.out / BEST),
+    }

@@ -32,51 +32,38 @@ from noiseproof.noise.applied import NONE, noise_sha256, noise_summary
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.pipelines.identity import identity
 from noiseproof.pipelines.inputs import DataPart, DataParts, open_one, open_parts
+from noiseproof.pipelines.training_flow import AbstractTrainingState
 from noiseproof.robust.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.training.networks import outputs
 
 _PROBE_STEPS = 1000  # as a linear probe of `noiseproof run` has at most
 
 
-@dataclass(eq=False)
-class FinetuneState:
+@dataclass(eq=False, kw_only=True)
+class FinetuneState(AbstractTrainingState):
     """Configuration, data and initial encoder of one fine-tuning, shared by its steps.
 
     Attributes:
-        config: which data, which encoder, how.
-        command: how the user started it, for the card.
-        quiet: no progress bars.
-        accelerator: of `training.loop.accelerator_for`.
         parts: the data, opened, with labels that may be wrong.
         initial: the encoder before training.
         noise: section of the card.
         train: examples to learn from.
         validation: examples to select the best step by, labels as given.
         meta: examples with checked labels, for Meta-Weight-Net; `None` without it.
-        identity: of `pipelines.identity.identity`.
     """
 
     config: FinetuneConfig
-    command: str
-    quiet: bool
-    accelerator: Any
     parts: DataParts
     initial: InitialEncoder
     noise: dict[str, Any]
     train: LabelledDataset
     validation: LabelledDataset
     meta: LabelledDataset | None
-    identity: dict[str, Any]
 
     @cached_property
     def settings(self) -> FinetuneSettings:
         """How the encoder is trained."""
         return self.config.settings
-
-    @property
-    def out(self) -> Path:
-        """Folder of everything that is written."""
-        return self.config.out
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -163,8 +150,9 @@ def prepare_finetuning(
     if meta is not None:
         made_from["meta"] = [meta.fingerprint, digest(meta.ids), digest(meta.given_labels)]
     return FinetuneState(
-        config, command, quiet, accelerator, parts, initial, noise, train=subset(data, rows[learning]),
-        validation=subset(data, rows[held_out]), meta=meta, identity=json.loads(json.dumps(made_from)),
+        config=config, command=command, quiet=quiet, accelerator=accelerator,
+        identity=json.loads(json.dumps(made_from)), parts=parts, initial=initial, noise=noise,
+        train=subset(data, rows[learning]), validation=subset(data, rows[held_out]), meta=meta,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from jaxtyping import Int
@@ -22,8 +22,17 @@ from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.noise.applied import labels_of_manifest
 from noiseproof.noise.inject import corrupt_dataset
+from noiseproof.pipelines.cleaned_copies import cleaning_notes, labels_before_cleaning, relabelled
+from noiseproof.pipelines.left_out import left_out, skipped_section
 
 Role = Literal["train", "test", "ood"]
+
+
+class LabelColumns(TypedDict):
+    """Columns of the given and of the true labels."""
+
+    label: str | None
+    clean_label: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +46,7 @@ class DataPart:
         rows: of `whole` that `dataset` has; `None` for all.
         noise: what was injected into the labels.
         has_true_labels: its labels, or the clean ones beside them, are known to be right.
+        labels_before: class ids before cleaning, where the data set is a cleaned copy.
     """
 
     role: Role
@@ -45,6 +55,7 @@ class DataPart:
     rows: Int[np.ndarray, " n"] | None = None
     noise: NoisyLabels | None = None
     has_true_labels: bool = False
+    labels_before: Int[np.ndarray, " n"] | None = None
 
     @property
     def name(self) -> str:
@@ -63,8 +74,26 @@ class DataPart:
 
     @property
     def best_labels(self) -> np.ndarray:
-        """The truth where it is known, else the given labels."""
-        return self.dataset.best_labels
+        """The truth where it is known, else the given labels, of a cleaned copy those before cleaning."""
+        before = self._labels_to_prefer
+        return self.dataset.best_labels if before is None else before
+
+    @property
+    def is_cleaned_copy(self) -> bool:
+        """Whether it was cleaned and its truth is not known, so that its own labels would flatter heads."""
+        return self._labels_to_prefer is not None
+
+    @property
+    def _labels_to_prefer(self) -> np.ndarray | None:
+        return None if self.has_true_labels else self.labels_before
+
+    @property
+    def evaluations(self) -> list[tuple[str, str, np.ndarray]]:
+        """Set name, domain and labels of each evaluation; on a cleaned copy the circular one comes last."""
+        found = [(self.name, self.domain, self.best_labels)]
+        if np.any(self.best_labels != self.given_labels) and self.is_cleaned_copy:
+            found.append((relabelled(self.name), "relabelled", self.given_labels))
+        return found
 
     @property
     def with_held_out(self) -> LabelledDataset:
@@ -76,6 +105,10 @@ class DataPart:
         if self.noise is not None and clean is None:
             clean = self.whole.given_labels  # what the noise was injected into
         return dataclasses.replace(self.whole, name=self.name, given_labels=given, clean_labels=clean)
+
+    @property
+    def _kind_of_labels(self) -> str:
+        return "true" if self.has_true_labels else "given"
 
     def to_json(self) -> dict[str, Any]:
         """Its entry in `run.json`."""
@@ -91,8 +124,10 @@ class DataPart:
             "num_examples": len(self.dataset),
             "num_classes": len(self.dataset.class_names),
             "num_skipped": self.whole.num_skipped,
+            "skipped": skipped_section(self.whole),
             "fingerprint": self.dataset.fingerprint,
             "class_names": list(self.dataset.class_names),
+            "labels": "before cleaning" if self.is_cleaned_copy else self._kind_of_labels,
             "label_noise": noise,
         }
 
@@ -151,6 +186,7 @@ def open_parts(config: EvaluationConfig, *, views: int = 1) -> DataParts:
     check_trainable(whole)
     if config.test is None:
         train, test = _split(whole, config)
+        test = _with_labels_before(test, config.train, config)
     else:
         train = DataPart("train", whole, whole)
         test = _evaluation_set(config, config.test, "test", whole.class_names)
@@ -167,7 +203,7 @@ def views_of(dataset: Dataset, views: int, *, seed: int) -> tuple[Dataset, ...]:
     return tuple(augmented(dataset, view=number, seed=seed) for number in range(views if views > 1 else 0))
 
 
-def label_columns(config: DataConfig) -> dict[str, str | None]:
+def label_columns(config: DataConfig) -> LabelColumns:
     """Columns of the given and of the true labels; noise real:COLUMN has the column of the given ones."""
     noise = config.noise if isinstance(config, NoisyDataConfig | CorruptConfig) else None
     if noise is None or noise.kind != "real":
@@ -181,7 +217,7 @@ def label_columns(config: DataConfig) -> dict[str, str | None]:
 def notes(config: DataConfig, parts: DataParts) -> list[str]:
     """Notes on the data for readers of the results."""
     lines = []
-    unknown = [part.name for part in parts.tests if not part.has_true_labels]
+    unknown = [part.name for part in parts.tests if not part.has_true_labels and not part.is_cleaned_copy]
     sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
     if parts.train.noise is not None and unknown:
         lines.append(
@@ -192,6 +228,10 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
         lines.append("Labels as they were before noise was put in count as right.")
     elif unknown:
         lines.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
+    cleaned = [
+        (part.name, part.given_labels, part.best_labels) for part in parts.tests if part.is_cleaned_copy
+    ]
+    lines += cleaning_notes(cleaned)
     for part in parts.tests:
         if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
             lines.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
@@ -199,20 +239,26 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
         if earlier.rows is None and part.dataset.fingerprint == earlier.dataset.fingerprint:
             lines.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
     if config.limit is not None:
-        lines.append(f"At most {config.limit} random examples of each data set were used.")
-    for dataset in parts.to_extract:
-        if dataset.num_skipped:
-            lines.append(f"{dataset.num_skipped} unreadable examples of {dataset.name} were left out.")
-    return lines
+        lines.append(f"At most {config.limit} examples of each data set were used, drawn by class.")
+    return list(dict.fromkeys([*lines, *(note for part in parts.all for note in left_out(part.whole))]))
 
 
-def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> LabelledDataset:
+def open_one(
+    config: DataConfig,
+    name: str,
+    *,
+    label: str | None,
+    clean_label: str | None,
+    may_lack_classes: bool = False,
+) -> LabelledDataset:
     """Open a data set whose examples can be encoded, with labels, as the configuration names it.
 
     Raises:
         BadData: it holds texts.
     """
-    dataset = open_labelled(config, name, label=label, clean_label=clean_label)
+    dataset = open_labelled(
+        config, name, label=label, clean_label=clean_label, may_lack_classes=may_lack_classes
+    )
     if dataset.kind == "text":
         raise BadData(
             f"{name!r} holds texts, and no text encoder is here yet; allowed: images, or features as an NPZ "
@@ -222,12 +268,18 @@ def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: s
 
 
 def open_labelled(
-    config: DataConfig, name: str, *, label: str | None, clean_label: str | None
+    config: DataConfig,
+    name: str,
+    *,
+    label: str | None,
+    clean_label: str | None,
+    may_lack_classes: bool = False,
 ) -> LabelledDataset:
     """Open a data set with labels, as the configuration names it."""
     return open_dataset(
         name, label=label, image=config.image, text=config.text, clean_label=clean_label,
-        limit=config.limit, seed=config.seed, on_error=config.on_error,
+        limit=config.limit, seed=config.seed, on_error=config.on_error, missing_label=config.missing_label,
+        may_lack_classes=may_lack_classes,
     )  # fmt: skip
 
 
@@ -252,7 +304,7 @@ def _evaluation_set(
     label = config.test_label or config.clean_label or config.label
     label = None if label == "auto" else label
     try:
-        opened = open_one(config, name, label=label, clean_label=None)
+        opened = open_one(config, name, label=label, clean_label=None, may_lack_classes=True)
     except (UnknownName, InvalidArgument) as error:
         if label is None or "`label`" not in str(error):
             raise
@@ -262,7 +314,12 @@ def _evaluation_set(
         ) from error
     dataset = align_labels(opened, class_names)
     is_true = label is not None and label == config.clean_label
-    return DataPart(role, dataset, dataset, has_true_labels=is_true)
+    part = DataPart(role, dataset, dataset, has_true_labels=is_true)
+    return _with_labels_before(part, name, config)
+
+
+def _with_labels_before(part: DataPart, name: str, config: EvaluationConfig) -> DataPart:
+    return dataclasses.replace(part, labels_before=labels_before_cleaning(config, name, part.dataset))
 
 
 def _check_same_width(train: DataPart, tests: Sequence[DataPart]) -> None:
@@ -280,7 +337,9 @@ def _check_same_width(train: DataPart, tests: Sequence[DataPart]) -> None:
 def _shifted(test: DataPart, kind: str, config: EvaluationConfig) -> DataPart:
     dataset = shifted(test.dataset, kind, seed=config.seed)
     dataset = dataclasses.replace(dataset, name=f"{short_name(config.test or config.train)} + {kind}")
-    return DataPart("ood", dataset, dataset, has_true_labels=test.has_true_labels)
+    return DataPart(
+        "ood", dataset, dataset, has_true_labels=test.has_true_labels, labels_before=test.labels_before
+    )
 
 
 def corrupt_part(train: DataPart, config: NoisyDataConfig) -> DataPart:

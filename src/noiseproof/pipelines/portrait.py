@@ -22,8 +22,8 @@ from noiseproof.diagnose.spectrum import spectra
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import load_head
-from noiseproof.heads.files import SUFFIXES
 from noiseproof.heads.loss_surface import class_ids_of, loss_surface
+from noiseproof.heads.saved_heads import SUFFIXES
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.report.figures import spectrum_figure
 from noiseproof.report.portraits import curvature_figure, feature_map_figure

@@ -31,12 +31,12 @@ from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
-from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card
+from noiseproof.pipelines.cards import data_section
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.identity import header_from, identity
 from noiseproof.pipelines.inputs import label_columns
-from noiseproof.pipelines.provenance import differences, made_with
-from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.training_flow import AbstractTrainingState, end_of_log, run_training
 from noiseproof.pretrain.class_captions import class_captions, classifier_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task, locked_image_tower
 from noiseproof.pretrain.noisy_targets import Targets, noisy_captions, noisy_labels
@@ -46,28 +46,29 @@ from noiseproof.pretrain.supervised import supervised_task
 from noiseproof.pretrain.task import Task
 from noiseproof.training.batches import AbstractBatches, ArrayBatches, MatrixBatches
 from noiseproof.training.decoded_images import decode_all
-from noiseproof.training.loop import LOG, TrainingSchedule, accelerator_for, logged, train
+from noiseproof.training.loop import LOG, accelerator_for, train
 from noiseproof.training.networks import Images, outputs
 from noiseproof.training.optimizers import make_optimizer
-from noiseproof.training.order import AbstractOrder, Order, Share
+from noiseproof.training.order import Order, Share
 from noiseproof.training.streaming import StreamBatches, stream_images
 
 WEIGHTS, FACTS, RESULTS = "model.safetensors", "training.json", "evaluation.json"
-TRAINING, EVALUATION = "training", "evaluation"  # the stages
 _ROWS = 500  # images per call when nothing is learned
 
 
-@dataclass(eq=False)
-class _PretrainState:
+@dataclass(eq=False, kw_only=True)
+class _PretrainState(AbstractTrainingState):
     """Configuration, data and targets of one pre-training, shared by its steps."""
 
     config: PretrainConfig
-    quiet: bool
-    accelerator: Any
     data: LabelledDataset
     test: LabelledDataset
     targets: Targets
-    identity: dict[str, Any]
+
+    @property
+    def evaluation_key(self) -> list[Any]:
+        """The test set."""
+        return [self.test.fingerprint, self.test.best_labels, self.test.class_names]
 
     @cached_property
     def settings(self) -> PretrainSettings:
@@ -103,32 +104,30 @@ def pretrain(
     check_is_apart(config.out, (config.train, config.test))
     accelerator = accelerator_for(config.precision)
     with only_main_process_in(config.out, accelerator):
-        state = _prepare(config, accelerator, quiet=quiet)
-        stages = Stages(config.out, made_with=made_with(command), is_writer=accelerator.is_main_process)
-        stages.check_free((WEIGHTS, FACTS, RESULTS, LOG), cards=[TRAINING_CARD])
-        key = stages.once(
-            TRAINING, depends_on=state.identity, make=lambda folder: _train(state, folder),
-            if_changed="refuse",
-        )  # fmt: skip
-        if not accelerator.is_main_process:
-            return {}
-        tests = [state.test.fingerprint, state.test.best_labels, state.test.class_names]
-        stages.once(EVALUATION, depends_on=[key, tests], make=lambda folder: _evaluate(state, stages, folder))
-        publish(stages, cards=[TRAINING_CARD])
-        card = _card(state, stages)
-        write_json(config.out / TRAINING_CARD, card)
-        return card
+        return run_training(
+            _prepare(config, accelerator, command=command, quiet=quiet),
+            "pretrain",
+            files=(WEIGHTS, FACTS, RESULTS, LOG),
+            train=_train,
+            evaluate=_evaluate,
+            describe=_describe,
+        )
 
 
-def _prepare(config: PretrainConfig, accelerator: Any, *, quiet: bool) -> _PretrainState:
-    columns = label_columns(config) if config.caption is None else {"label": config.caption}
+def _prepare(config: PretrainConfig, accelerator: Any, *, command: str, quiet: bool) -> _PretrainState:
+    columns = label_columns(config)
+    if config.caption is not None:
+        columns = {"label": config.caption, "clean_label": None}
     data, test = _open(config, config.train, **columns), _open(config, config.test, label=config.label)
     targets = _targets(config, data, quiet=quiet)
     made_from = identity(
         config.settings, seed=config.seed, noise=targets.noise, data=data, targets=targets.given,
         num_processes=accelerator.num_processes,
     )  # fmt: skip
-    return _PretrainState(config, quiet, accelerator, data, test, targets, made_from)
+    return _PretrainState(
+        config=config, command=command, quiet=quiet, accelerator=accelerator, identity=made_from, data=data,
+        test=test, targets=targets,
+    )  # fmt: skip
 
 
 def _train(state: _PretrainState, folder: Path) -> list[str]:
@@ -141,13 +140,13 @@ def _train(state: _PretrainState, folder: Path) -> list[str]:
     batches = _batches(state, task)
     train(
         task.model, batches, task.loss, optimizer,
-        schedule=_schedule(settings, batches.order, seed=state.config.seed),
+        schedule=settings.schedule(batches.order, seed=state.config.seed),
         accelerator=state.accelerator, folder=folder, identity=state.identity, quiet=state.quiet,
     )  # fmt: skip
     if not state.accelerator.is_main_process:
         return []
     noise_files = state.targets.keep(state.data, folder)
-    last = logged(folder / LOG)[-1:] or [dict.fromkeys(("step", "loss", "wall_s"))]  # it may be lost
+    last = end_of_log(folder)
     facts = {
         "objective": settings.objective,
         "model": settings.model,
@@ -157,32 +156,19 @@ def _train(state: _PretrainState, folder: Path) -> list[str]:
         "preprocessing": _preprocessing(task, settings),
         "facts": dict(task.facts),
         "weights_hash": hash_weights(task.weights),
-        "num_steps": last[0]["step"],
-        "final_loss": last[0]["loss"],
-        "wall_s": last[0]["wall_s"],
+        "num_steps": last.get("step"),
+        "final_loss": last.get("loss"),
+        "wall_s": last.get("wall_s"),
     }
     write_weights(folder / WEIGHTS, task.weights, header=header_from(facts))
     write_json(folder / FACTS, facts)
     return [WEIGHTS, FACTS, LOG, *noise_files]
 
 
-def _card(state: _PretrainState, stages: Stages) -> dict[str, Any]:
-    facts, results = (json.loads((state.config.out / name).read_text()) for name in (FACTS, RESULTS))
-    logged_s = facts.pop("wall_s")
-    return make_card(
-        "pretrain",
-        config=state.config,
-        made_with=stages.made_with[TRAINING],
-        # The log counts the time before an interruption, too.
-        wall_s=stages.wall_s | ({} if logged_s is None else {TRAINING: logged_s}),
-        notes=differences(stages.made_with, TRAINING),
-        seed=state.config.seed,
-        train=data_section(state.data),
-        test=data_section(state.test),
-        **facts,
-        **results,
-        identity=state.identity,
-    )
+def _describe(state: _PretrainState) -> dict[str, Any]:
+    facts, results = (json.loads((state.out / name).read_text()) for name in (FACTS, RESULTS))
+    data = {"train": data_section(state.data), "test": data_section(state.test)}
+    return {"training_s": facts.pop("wall_s"), **data, **facts, **results}
 
 
 def _preprocessing(task: Task, settings: PretrainSettings) -> dict[str, Any]:
@@ -195,10 +181,13 @@ def _preprocessing(task: Task, settings: PretrainSettings) -> dict[str, Any]:
     } | dict(task.preprocessing)
 
 
-def _open(config: PretrainConfig, name: str, **columns: str | None) -> LabelledDataset:
+def _open(
+    config: PretrainConfig, name: str, *, label: str | None, clean_label: str | None = None
+) -> LabelledDataset:
     return open_dataset(
-        name, **columns, image=config.image, limit=config.limit, seed=config.seed, on_error=config.on_error
-    )
+        name, label=label, clean_label=clean_label, image=config.image, limit=config.limit, seed=config.seed,
+        on_error=config.on_error, missing_label=config.missing_label,
+    )  # fmt: skip
 
 
 def _targets(config: PretrainConfig, data: LabelledDataset, *, quiet: bool) -> Targets:
@@ -272,15 +261,6 @@ def _batches(state: _PretrainState, task: Task) -> AbstractBatches:
         )
     pixels = decode_all(data, settings.image_size, quiet=state.quiet)
     return ArrayBatches(pixels, order, task.augmentation, task.normalise, task.columns, task.views)
-
-
-def _schedule(settings: PretrainSettings, order: AbstractOrder, *, seed: int) -> TrainingSchedule:
-    return TrainingSchedule(
-        num_steps=settings.epochs * order.steps_per_epoch,
-        warmup_steps=round(settings.warmup_epochs * order.steps_per_epoch), precision=settings.precision,
-        accumulation=settings.accumulation, max_grad_norm=settings.max_grad_norm, seed=seed,
-        checkpoint_steps=settings.checkpoint_steps,
-    )  # fmt: skip
 
 
 def _evaluate(state: _PretrainState, stages: Stages, folder: Path) -> list[str]:

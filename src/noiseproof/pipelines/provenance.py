@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def made_with(command: str) -> dict[str, Any]:
     }
 
 
+@cache
 def versions() -> dict[str, str]:
     """Package -> version, for noiseproof, its dependencies and those of its extras that are installed."""
     installed = {"noiseproof": __version__}

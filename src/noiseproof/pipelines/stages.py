@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +17,7 @@ from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import CheckpointMismatch, invalid
 from noiseproof.core.files import digest, hash_file, write_json
 from noiseproof.core.version import __version__
+from noiseproof.pipelines.provenance import made_with
 
 SCHEMA = 3
 _FOLDER = ".stages"
@@ -59,22 +61,20 @@ class Stages:
 
     Args:
         folder: the output folder, made if need be.
-        made_with: command, versions and hardware, recorded with each stage that this start does.
+        command: recorded, with versions and hardware, with each stage that this start does.
         is_writer: whether this process writes; another process of the same training only takes part.
 
     Raises:
         InvalidArgument: a folder of other use has files that would be deleted.
     """
 
-    def __init__(
-        self, folder: Path, *, made_with: Mapping[str, Any] | None = None, is_writer: bool = True
-    ) -> None:
+    def __init__(self, folder: Path, *, command: str = "", is_writer: bool = True) -> None:
         _check_nothing_is_lost(folder)
         self.folder = folder
         self.wall_s: dict[str, float] = {}
         self.made_with: dict[str, Mapping[str, Any]] = {}
         self.redone: list[str] = []
-        self._made_with, self._is_writer = dict(made_with or {}), is_writer
+        self._command, self._is_writer = command, is_writer
         self._waiting = folder / _FOLDER / "waiting"
         self._used: dict[str, Marker] = {}
         (self._waiting / _FOLDER).mkdir(parents=True, exist_ok=True)
@@ -116,6 +116,7 @@ class Stages:
         if marker is None:
             self._note_change(name, title, key, parts, if_changed)
             self._forget(self._waiting, name)
+            provenance = self._provenance
             begin = time.perf_counter()
             files = list(make(self._waiting))
             if not self._is_writer:
@@ -123,13 +124,18 @@ class Stages:
             wall_s = time.perf_counter() - begin + spent_s
             hashes = {file: hash_file(self._waiting / file) for file in files}
             marker = Marker(
-                key=key, parts=parts, title=title, wall_s=wall_s, files=hashes, made_with=self._made_with
+                key=key, parts=parts, title=title, wall_s=wall_s, files=hashes, made_with=provenance
             )
             write_json(_marker(self._waiting, name), marker.to_json())
         self._used[name] = marker
         self.made_with[title] = marker.made_with
         self.wall_s[title] = self.wall_s.get(title, 0.0) + marker.wall_s
         return key
+
+    @cached_property
+    def _provenance(self) -> dict[str, Any]:
+        """Of this start; looking for a GPU loads PyTorch, which a start that does nothing spares."""
+        return made_with(self._command)
 
     def _note_change(
         self, name: str, title: str, key: str, parts: Mapping[str, str], if_changed: Literal["redo", "refuse"]

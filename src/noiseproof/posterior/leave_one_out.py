@@ -3,8 +3,8 @@ r"""Exact leave-one-out predictions of a ridge head, from one factorisation.
 Notation: X (n, d) rows of unit length (`posterior.rows`), centred; Y (n, k) one-hot given labels;
 G = X^T X. The ridge prediction is R = H Y with H = X (G + ridge I)^{-1} X^T + 1/n, and the prediction for
 row i of a head fitted without row i is $y_i - (y_i - r_i) / (1 - H_{ii})$: no refit, no folds. With
-G + ridge I = L L^T, the columns of L^{-1} X^T are sufficient: their squared lengths are the leverages, their products with
-L^{-1} X^T Y the predictions.
+G + ridge I = L L^T, the columns of L^{-1} X^T are sufficient: their squared lengths are the leverages, their
+products with L^{-1} X^T Y the predictions.
 
 Copies of an example are left out together: they enter as one example with the mean of their labels as its
 target (`posterior.ridge_problem`), so the prediction for each of them comes from a head that saw none.

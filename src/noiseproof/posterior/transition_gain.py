@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.core.rng import stream
-from noiseproof.core.transition import symmetric_transition
 from noiseproof.posterior.calibration import calibrate
+from noiseproof.posterior.symmetric_noise import symmetric_transition
 from noiseproof.posterior.true_labels import fit_transition_model, log_likelihoods
 
 # Enough for one number, and with many classes less work than the leave-one-out scores themselves.

@@ -25,11 +25,11 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Float, Int
 
-from noiseproof.core.transition import symmetric_transition
 from noiseproof.posterior.by_label import expected_counts, label_blocks
 from noiseproof.posterior.calibration import calibrate
 from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.posterior.row_softmax import softmax_rows
+from noiseproof.posterior.symmetric_noise import symmetric_transition
 
 _PSEUDO_SHARE = 0.1  # pseudo-counts per example
 _LEAST_PSEUDO = 10.0  # pseudo-counts per class: a few examples do not determine a matrix
@@ -81,9 +81,9 @@ def fit_transition_model(scores: Probs, given_labels: Labels) -> TransitionModel
         given_labels: class ids.
     """
     n, k = scores.shape
-    matrix = symmetric_transition(calibrate(scores, given_labels).noise_rate, k)
-    pseudo_counts = max(_PSEUDO_SHARE * n / k, _LEAST_PSEUDO) * matrix
-    matrix = (1 - _START_UNIFORM) * matrix + _START_UNIFORM / k
+    rate = calibrate(scores, given_labels).noise_rate
+    pseudo_counts = symmetric_pseudo_counts(rate, n, k)
+    matrix = (1 - _START_UNIFORM) * symmetric_transition(rate, k) + _START_UNIFORM / k
     order = np.argsort(given_labels, kind="stable")
     below_best, labels = _below_best(scores[order]), given_labels[order]
     few = slice(None, None, 1 + n // _MOST_AT_START)
@@ -136,6 +136,21 @@ def label_posterior(probs: Probs, given_labels: Labels, matrix: Matrix) -> Probs
     return posterior
 
 
+def fit_transition(posterior: Probs, given_labels: Labels, pseudo_counts: Matrix) -> Matrix:
+    """The most probable transition matrix for given probabilities of the true labels (the M step).
+
+    Args:
+        posterior: P(true | x, given).
+        given_labels: class ids.
+        pseudo_counts: of pairs (true, given), added to the expected counts.
+    """
+    by_given = np.zeros(pseudo_counts.shape)
+    for label, _, block in label_blocks(posterior, given_labels):
+        by_given[label] += block.sum(axis=0)
+    counts = by_given.T + pseudo_counts
+    return counts / counts.sum(1, keepdims=True)
+
+
 def next_transition(probs: Probs, given_labels: Labels, matrix: Matrix, pseudo_counts: Matrix) -> Matrix:
     """One step of expectation maximisation for the transition matrix.
 
@@ -148,6 +163,12 @@ def next_transition(probs: Probs, given_labels: Labels, matrix: Matrix, pseudo_c
     columns = np.ascontiguousarray(matrix.T, dtype=probs.dtype)
     counts = expected_counts(probs, given_labels, columns.__getitem__) + pseudo_counts
     return counts / counts.sum(1, keepdims=True)
+
+
+def symmetric_pseudo_counts(rate: float, num_examples: int, num_classes: int) -> Matrix:
+    """Pseudo-counts of pairs (true, given) under symmetric noise."""
+    per_class = max(_PSEUDO_SHARE * num_examples / num_classes, _LEAST_PSEUDO)
+    return per_class * symmetric_transition(rate, num_classes)
 
 
 def _first_sharpness(below_best: Probs, given_labels: Labels, matrix: Matrix) -> float:

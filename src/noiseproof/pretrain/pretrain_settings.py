@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from noiseproof.core.errors import InvalidArgument, MissingFile
 from noiseproof.core.registry import unknown_name
+from noiseproof.training.step_settings import StepSettings
 from noiseproof.training.streaming import Transform
 
 Objective = Literal["supervised", "image-text", "simclr"]
@@ -43,13 +44,11 @@ _ONLY_WITH: dict[str, tuple[_Way, ...]] = {
 }
 
 
-class PretrainSettings(BaseModel):
+class PretrainSettings(StepSettings):
     """How an encoder is made, apart from the data. A recipe gives all of it a value.
 
     A setting that has no effect beside the others has to keep its default.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     objective: Objective = Field(description="What is learned.")
     model: str = Field(
@@ -69,20 +68,8 @@ class PretrainSettings(BaseModel):
     )
     learning_rate: float = Field(gt=0, description="Highest learning rate.")
     weight_decay: float = Field(default=0.0, ge=0, description="Decay of matrices and filters.")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd and lars.")
     warmup_epochs: float = Field(
         default=0.0, ge=0, description="Epochs with a linear rise; a cosine falls to 0 afterwards."
-    )
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="float32, or mixed precision in bfloat16 or float16."
-    )
-    accumulation: int = Field(
-        default=1,
-        ge=1,
-        description="Parts that a batch is computed in; a contrastive loss then has fewer negatives.",
-    )
-    max_grad_norm: float | None = Field(
-        default=None, gt=0, description="Longer gradients are scaled down to this length."
     )
     loss: Literal["ce", "bce"] = Field(
         default="ce", description="ce: cross-entropy; bce: one binary decision per class."
@@ -130,8 +117,6 @@ class PretrainSettings(BaseModel):
     num_draws: int = Field(
         default=8, ge=1, description="Captions per image from the classifier; each step takes one at random."
     )
-    workers: int = Field(default=4, ge=0, description="Processes that decode, when streaming.")
-    checkpoint_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")
 
     @model_validator(mode="after")
     def _every_setting_has_an_effect(self) -> PretrainSettings:
@@ -165,6 +150,10 @@ class PretrainSettings(BaseModel):
         return (
             f"`{name}` is {getattr(self, name)!r}, which means nothing without {ways}; allowed: {default!r}"
         )
+
+    def warmup_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the warm-up."""
+        return round(self.warmup_epochs * steps_per_epoch)
 
     def transform(self) -> Transform:
         """How images are read when streaming."""

@@ -22,13 +22,8 @@ _MAX_LINES, _MAX_POINTS, _NUM_BINS = 6, 150, 40
 _ROW_IN = 0.21
 
 
-def accuracy_figure(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> str:
-    """A bar per evaluation set and head: mean, 95 % interval, and a point per seed.
-
-    Args:
-        rows: all results.
-        metric: in [0, 1]; shown in percent.
-    """
+def accuracy_figure(rows: Sequence[ResultRow]) -> str:
+    """A bar per evaluation set and head: mean, 95 % interval, and a point per seed."""
     inside, outside, heads = sets_of(rows, "id"), sets_of(rows, "ood"), heads_of(rows)
     panels: list[tuple[str, list[Group]]] = [("In domain", [(name, (name,)) for name in inside])]
     panels.append(("Out of domain", [(name, (name,)) for name in outside]))
@@ -40,13 +35,13 @@ def accuracy_figure(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> s
     axes = figure.subplots(len(panels), 1, height_ratios=sizes, sharex=True, squeeze=False)[:, 0]
     for axis, (title, groups) in zip(axes, panels, strict=True):
         styled(axis, title)
-        _bars(axis, rows, groups, heads, metric)
-    axes[-1].set_xlabel(f"{metric.replace('_', ' ')} in %", color=MUTED, fontsize=9)
+        _bars(axis, rows, groups, heads)
+    axes[-1].set_xlabel("accuracy in %", color=MUTED, fontsize=9)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside upper left", ncols=6, frameon=False, fontsize=9.5, labelcolor=INK
     )
-    return svg(figure, "accuracy", f"Bars of {metric.replace('_', ' ')} in and out of domain for each head")
+    return svg(figure, "accuracy", "Bars of accuracy in and out of domain for each head")
 
 
 def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
@@ -119,18 +114,12 @@ def suspicion_figure(issues: pd.DataFrame) -> str:
     return svg(figure, "suspicion", "Histogram of the suspicion of all labels")
 
 
-def _bars(
-    axis: Axes,
-    rows: Sequence[ResultRow],
-    groups: list[Group],
-    heads: list[str],
-    metric: str,
-) -> None:
+def _bars(axis: Axes, rows: Sequence[ResultRow], groups: list[Group], heads: list[str]) -> None:
     step = len(heads) + 0.9
     for h, head in enumerate(heads):
         axis.barh([np.nan], [np.nan], color=PALETTE[h % len(PALETTE)], label=plain(shortened(head)))
         for g, (_, sets) in enumerate(groups):
-            values = seed_means(rows, head=head, sets=sets, metric=metric).values()
+            values = seed_means(rows, head=head, sets=sets, metric="accuracy").values()
             if values:
                 _bar(axis, g * step + h, interval(values), PALETTE[h % len(PALETTE)])
     axis.set_yticks([g * step + (len(heads) - 1) / 2 for g in range(len(groups))])

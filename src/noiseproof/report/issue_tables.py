@@ -44,12 +44,18 @@ def suspects_table(issues: LabelIssues, num: int = NUM_SUSPECTS) -> Table:
     worst = np.argsort(-issues.suspicion, kind="stable")[:num]
     rows = [
         (
-            Cell(str(entry["example_id"])),
-            Cell(str(entry["given_label"])),
-            Cell(str(entry["suggested_label"])),
-            Cell(f"{entry['suspicion']:.3f}"),
+            Cell(str(example_id)),
+            Cell(str(given)),
+            Cell(str(suggested)),
+            Cell(f"{suspicion:.3f}"),
         )
-        for entry in issues.to_frame().iloc[worst].to_dict("records")
+        for example_id, given, suggested, suspicion in zip(
+            issues.ids[worst],
+            issues.named(issues.given_labels[worst]),
+            issues.named(issues.suggested_labels[worst]),
+            issues.suspicion[worst],
+            strict=True,
+        )
     ]
     columns = ("example", "given label", "suggested label", "suspicion")
     return Table("Most suspicious labels", columns, tuple(rows), num_text_columns=3)

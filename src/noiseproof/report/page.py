@@ -12,6 +12,7 @@ from markupsafe import Markup
 from noiseproof.core import files
 from noiseproof.evaluate.protocol import heads_of
 from noiseproof.report import figures, headline, tables
+from noiseproof.report.caveats import labels_caveat
 from noiseproof.report.run_folder import RunFolder, Suspect, load_run
 
 READING_THE_SPECTRUM = (
@@ -59,7 +60,7 @@ def render(run: RunFolder) -> str:
         run=run,
         headlines=headline.headlines(run),
         facts=headline.facts(run),
-        results=tables.results_table(run.results),
+        results=tables.results_table(run.results, caveat=labels_caveat(run.card.data, "test", "ood")),
         detection=tables.detection_table(run.card.detection) if run.card.detection else None,
         spectra=tables.spectrum_table(run.spectra),
         classes=tables.class_table(run.results, head=headline.best_head(run.results)),

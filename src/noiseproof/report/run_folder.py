@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -17,6 +16,10 @@ from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile, MissingFile
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
+from noiseproof.report.flow_card import Card
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NUM_SUSPECTS = 48
 NUM_NEAR_MISSES = 8  # of the page, beside those that are flagged
@@ -35,16 +38,28 @@ class LabelNoise(BaseModel):
     seed: int
 
 
+class SkippedExample(BaseModel):
+    """An example that was left out."""
+
+    example_id: str
+    reason: str
+
+
 class DataCard(BaseModel):
-    """One data set of the run; `role` is "train", "test" or "ood"."""
+    """One data set of the run; `role` is "train", "test" or "ood".
+
+    `labels` says what it is evaluated against: "true", "given" or "before cleaning".
+    """
 
     set_name: str = Field(alias="set")
     role: str
     num_examples: int
     num_classes: int
     num_skipped: int
+    skipped: list[SkippedExample] = []
     fingerprint: str
     class_names: list[str]
+    labels: str | None = None
     label_noise: LabelNoise | None = None
 
 
@@ -62,6 +77,15 @@ class BackboneCard(BaseModel):
     dtype: str
 
 
+class NoiseRateCard(BaseModel):
+    """Estimated share of wrong labels and its plausible range, `None` if the detector has none."""
+
+    rate: float
+    low: float | None
+    high: float | None
+    num_examples: int
+
+
 class DetectionCard(BaseModel):
     """The detector against the truth; `None` where a number is not defined."""
 
@@ -74,22 +98,17 @@ class DetectionCard(BaseModel):
     num_wrong: int
 
 
-class RunCard(BaseModel):
+class RunCard(Card):
     """The card of a run, `run.json`."""
 
-    noiseproof: str
-    command: str
-    created: str
-    config: dict[str, Any]
     data: list[DataCard]
     backbone: BackboneCard
     seeds: list[int]
-    versions: dict[str, str]
-    hardware: dict[str, Any]
-    wall_s: dict[str, float]
     encoder_passes: int
     detection: DetectionCard | None = None
-    notes: list[str] = []
+    noise_rate: NoiseRateCard | None = None
+    detection_notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()  # of options that follow the data, with the reasons
 
     @property
     def train(self) -> DataCard | None:
@@ -161,7 +180,7 @@ def load_run(run_dir: str | Path) -> RunFolder:
     issues = _checked(path / "label_issues.parquet", _issues)
     return RunFolder(
         path=path,
-        card=_checked(path / "run.json", lambda file: RunCard.model_validate_json(file.read_bytes())),
+        card=_checked(path / "run.json", _card),
         results=_checked(path / "results.jsonl", _results),
         spectra=_checked(path / "spectrum.json", _spectra),
         issues=issues,
@@ -183,6 +202,12 @@ def _checked(file: Path, read: Callable[[Path], T]) -> T:
         raise DamagedFile(
             f"{str(file)!r} is not what a run writes: {describe_problem(error)}. Next: {_RUN_AGAIN}."
         ) from error
+
+
+def _card(file: Path) -> RunCard:
+    card = json.loads(file.read_bytes())
+    check_schema(card, RunCard.SCHEMA, source=str(file), next_step=_RUN_AGAIN)
+    return RunCard.model_validate(card)
 
 
 def _results(file: Path) -> list[ResultRow]:
@@ -207,6 +232,8 @@ def _spectrum(entry: dict[str, Any]) -> SpectrumCard:
 
 
 def _issues(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
     frame = pd.read_parquet(file)
     missing = [column for column in _ISSUE_COLUMNS if column not in frame]
     if missing:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 from noiseproof.evaluate.protocol import HeadSummary, Interval, heads_of, leader, sets_of, summarise
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.report.run_folder import DetectionCard, SetSpectra
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RULE_FOR_BOLD = (
     "Bold: the head is ahead of every other one, and the 95 % interval of the difference, paired by seed, "
@@ -63,29 +65,32 @@ class Table:
     num_text_columns: int = 1
 
 
-def results_table(rows: Sequence[ResultRow], *, metric: str = "accuracy") -> Table:
-    """A metric in percent: heads against evaluation sets, the out-of-domain mean and the gap.
+def results_table(rows: Sequence[ResultRow], *, caveat: str = "") -> Table:
+    """Accuracy in percent: heads against evaluation sets, the out-of-domain mean and the gap.
 
     Sets become the rows where there are too many to stand side by side.
 
     Args:
         rows: all results.
-        metric: in [0, 1], higher is better.
+        caveat: about the labels that it is measured against, a clause.
     """
     inside, outside, heads = sets_of(rows, "id"), sets_of(rows, "ood"), heads_of(rows)
     summaries = {summary.head: summary for summary in summarise(rows)}
-    columns = [(name, _set_cells(rows, summaries, (name,), metric)) for name in (*inside, *outside)]
+    columns = [(name, _set_cells(rows, summaries, (name,))) for name in (*inside, *outside)]
     if len(outside) > 1:
-        columns.append(("OOD mean", _set_cells(rows, summaries, tuple(outside), metric)))
+        columns.append(("OOD mean", _set_cells(rows, summaries, tuple(outside))))
     if inside and outside:
-        gaps = [percent_cell(summaries[head].gap.get(metric)) for head in heads]
+        gaps = [percent_cell(summaries[head].gap.get("accuracy")) for head in heads]
         columns.append(("gap", gaps))
+    circular = sets_of(rows, "relabelled")
+    columns += [(name, _set_cells(rows, summaries, (name,), may_win=False)) for name in circular]
     table_columns, cells = ("head", *(name for name, _ in columns)), [column for _, column in columns]
     body = [(name_cell(head), *(column[i] for column in cells)) for i, head in enumerate(heads)]
-    if len(inside) + len(outside) > MAX_COLUMNS_OF_SETS:
+    if len(inside) + len(outside) + len(circular) > MAX_COLUMNS_OF_SETS:
         table_columns = ("set", *heads)
         body = [(name_cell(name), *column) for name, column in columns]
-    return Table(_metric_title(metric), table_columns, tuple(body), _result_notes(rows))
+    title = ", ".join(filter(None, ("Accuracy in %", caveat)))
+    return Table(title, table_columns, tuple(body), _result_notes(rows))
 
 
 def metrics_table(rows: Sequence[ResultRow]) -> Table:
@@ -194,14 +199,15 @@ def percent(value: float | None, half_width: float | None = None) -> Cell:
 
 
 def _set_cells(
-    rows: Sequence[ResultRow], summaries: dict[str, HeadSummary], sets: tuple[str, ...], metric: str
-) -> list[Cell]:
-    ahead = leader(rows, sets=sets, metric=metric)
+    rows: Sequence[ResultRow], summaries: dict[str, HeadSummary], sets: tuple[str, ...],
+    *, may_win: bool = True,
+) -> list[Cell]:  # fmt: skip
+    ahead = leader(rows, sets=sets) if may_win else None
     cells = []
     for head, summary in summaries.items():
         means = summary.per_set.get(sets[0], {}) if len(sets) == 1 else summary.ood_mean
         is_best = ahead is not None and ahead.runner_up is not None and ahead.is_clear and ahead.head == head
-        cells.append(percent_cell(means.get(metric), is_best=is_best))
+        cells.append(percent_cell(means.get("accuracy"), is_best=is_best))
     return cells
 
 
@@ -227,11 +233,12 @@ def _result_notes(rows: Sequence[ResultRow]) -> tuple[str, ...]:
         notes.remove(RULE_FOR_BOLD)
     if sets_of(rows, "ood") and sets_of(rows, "id"):
         notes.append("Gap: in domain minus the mean out of domain (OOD), in points, paired by seed.")
+    if sets_of(rows, "relabelled"):
+        notes.append(
+            "Relabelled: circular, since a detector suggested these labels from the same features; no mean "
+            "counts it."
+        )
     return tuple(notes)
-
-
-def _metric_title(metric: str) -> str:
-    return f"{metric.replace('_', ' ').capitalize()} in %"
 
 
 def _accuracies(rows: Sequence[ResultRow], sets: Sequence[str], name: str) -> list[float | None]:

@@ -13,10 +13,10 @@ from noiseproof.config.values import validate
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.noise.spec import Noise
 from noiseproof.pipelines.heads import HeadVariant, head_variants
-from noiseproof.study.recipe import Encoder, StudyRecipe
+from noiseproof.study.axes import Encoder
+from noiseproof.study.recipe import StudyRecipe
 
 STEPS = ("best", "last")  # of a tuning: the step that held-out given labels select, and the last one
-SCHEMA = 1  # raised when the same request would give other numbers
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,11 @@ class Grid:
         # A shift changes the test set, so that set counts, too.
         return [one.role, one.spec, self.recipe.tasks[place.task].test if one.role == "shift" else None]
 
+    def training_request(self, place: Place) -> dict[str, Any]:
+        """Entries of the recipe that decide what is trained or run at a place."""
+        noise = None if place.noise is None else place.noise.to_json()
+        return {**place.coordinates(), "noise": noise, **self.data_request(place.task)}
+
     def data_request(self, task: str) -> dict[str, Any]:
         """Entries of the recipe that decide the examples of a task and their features.
 
@@ -164,6 +169,20 @@ class Grid:
         # Without a test set of its own the training part is smaller.
         data |= {"is_split": r.tasks[task].test is None, "limit": r.limit_of(task)}
         return {"data": data, "split_seed": r.split_seed, "views": r.views, "encoder": [r.precision, r.dtype]}
+
+
+def study_heads(recipe: StudyRecipe, heads: dict[str, dict[str, Any]]) -> list[HeadVariant]:
+    """Heads as the runs of a study train them.
+
+    Args:
+        recipe: of the study.
+        heads: name -> options, as in `run`.
+    """
+    config = RunConfig(
+        train="", out=Path(), heads=heads, seeds=recipe.seeds, recipe=recipe.recipe, views=recipe.views,
+        max_steps=recipe.max_steps,
+    )  # fmt: skip
+    return head_variants(config)
 
 
 def _tuning(name: str, options: Mapping[str, Any], init: str) -> FinetuneSettings:
@@ -180,9 +199,5 @@ def _variants(recipe: StudyRecipe) -> dict[tuple[str, str], HeadVariant]:
         for head, options in recipe.heads.items()
         for setting, own in recipe.settings.items()
     }
-    config = RunConfig(
-        train="", out=Path(), heads=heads, seeds=recipe.seeds, recipe=recipe.recipe, views=recipe.views,
-        max_steps=recipe.max_steps,
-    )  # fmt: skip
-    found = iter(head_variants(config))
+    found = iter(study_heads(recipe, heads))
     return {(head, setting): next(found) for head in recipe.heads for setting in recipe.settings}

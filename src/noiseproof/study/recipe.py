@@ -1,169 +1,27 @@
 """A study as a file: the claim, where it stands in the paper, the grid, and what to make of the results.
 
-Recipes ship with the package (`noiseproof ls recipes`); a file of one's own has the same keys. Data sets may
-begin with `{data}`, which is the folder of `--data`.
+Data sets may begin with `{data}`, which is the folder of `--data`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import Config
 from noiseproof.config.run import check_head_path, named_heads
-from noiseproof.config.values import parse_overrides, read_yaml, set_value, validate
-from noiseproof.core.errors import MissingFile, invalid
-from noiseproof.core.registry import unknown_name
-from noiseproof.noise.spec import CAPTIONS, Noise
+from noiseproof.noise.spec import Noise
+from noiseproof.study.axes import Detectors, Encoders, Noises, StudyTask
 
 NOT_RUN = "not run yet"
 PLACEHOLDER = "{data}"
-_TOY_MINUTES = 2.0
 _NAME = r"[\w.+-]+"
 Scale = Literal["full", "small", "toy"]
-Noises = tuple[Noise | None, ...]
-
-
-def _as_noises(value: Any) -> Any:
-    """Noises as a recipe writes them: the text of a `Noise`, or "none"."""
-    if not isinstance(value, list | tuple):
-        return value
-    return tuple(None if each in ("none", None) else _with_rate(each) for each in value)
-
-
-def _with_rate(value: Any) -> Any:
-    """A noise with a rate, by which tables are sorted."""
-    noise = Noise.parse(value) if isinstance(value, str) else value
-    if isinstance(noise, Noise) and (noise.rate is None or noise.kind == CAPTIONS):
-        raise invalid("noise", str(noise), "noise of labels with a rate, such as symmetric:0.2, in a study")
-    return noise
-
-
-def _as_encoders(value: Any) -> Any:
-    """Encoders, of which some are written as their name alone."""
-    if not isinstance(value, list | tuple):
-        return value
-    return tuple({"name": each} if isinstance(each, str) else each for each in value)
-
-
-def _as_choices(value: Any) -> Any:
-    """Detectors, whose method is by default the name they go by."""
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: {"method": name} | (options or {}) if isinstance(options, dict | None) else options
-        for name, options in value.items()
-    }
-
-
-class Encoder(BaseModel):
-    """One encoder of the grid: frozen for heads, initial weights for tunings.
-
-    Attributes:
-        name: of the backbone, as in `run --backbone`.
-        repeats: encoders made in the same way with other seeds. Seed i of the study then uses number i, of
-            which `name` is number 0, so that intervals tell the luck of pre-training, too.
-        label: what tables and figures call it; by default the name.
-        family: encoders of one kind that differ in their noise only; a column or panel each.
-        noise: rate of wrong labels or captions in its pre-training, in [0, 1]; `None` where unknown.
-        accuracy: what its pre-training reached on held-out data, in [0, 1]; of the zoo the card says it.
-        layer: which output; `None` is its default.
-        init: "random" takes only the architecture, with weights of the study's seed; for tunings.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    repeats: tuple[str, ...] = ()
-    label: str | None = None
-    family: str = "encoder"
-    noise: float | None = Field(default=None, ge=0, le=1)
-    accuracy: float | None = Field(default=None, ge=0, le=1)
-    layer: str | None = None
-    init: Literal["pretrained", "random"] = "pretrained"
-
-    @property
-    def title(self) -> str:
-        """Name in tables and figures."""
-        return self.label or self.name
-
-    @property
-    def key(self) -> str:
-        """Name in tables of results, unique in a study."""
-        return self.names[0] if self.layer is None else f"{self.names[0]} {self.layer}"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all backbones that count as this encoder, as the results have them."""
-        prefix = "random:" if self.init == "random" else ""
-        return tuple(f"{prefix}{name}" for name in (self.name, *self.repeats))
-
-    def name_for(self, seed: int) -> str:
-        """The backbone that a seed of the study uses."""
-        return self.names[seed if self.repeats else 0]
-
-    def backbone_for(self, seed: int) -> str:
-        """The backbone that a seed of the study uses, as `open_backbone` knows it."""
-        return self.repeats[seed - 1] if self.repeats and seed else self.name
-
-
-class StudyTask(BaseModel):
-    """One downstream data set: what heads learn from and what they are tested on.
-
-    Attributes:
-        train: data set to train on.
-        test: held-out set of the same domain; `None` splits `train`.
-        ood: evaluation sets of other domains.
-        shifts: changes of the test images that make further out-of-domain sets.
-        metric: which accuracy counts for this set.
-        label, image, text, clean_label, test_label: columns, as in `run`.
-        limit: at most this many random examples of each set; that of the study holds as well.
-        test_fraction: size of the held-out part when there is no `test`.
-        noise: of this task, in place of that of the study.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    train: str
-    test: str | None = None
-    ood: tuple[str, ...] = ()
-    shifts: tuple[str, ...] = ()
-    metric: Literal["accuracy", "mean_per_class_accuracy", "matthews"] = "accuracy"
-    label: str | None = None
-    image: str | None = None
-    text: str | None = None
-    clean_label: str | None = None
-    test_label: str | None = None
-    limit: int | None = Field(default=None, ge=1)
-    test_fraction: float = Field(default=0.2, gt=0, lt=1)
-    noise: Annotated[Noises | None, BeforeValidator(_as_noises)] = Field(default=None, min_length=1)
-
-    @property
-    def specs(self) -> list[str]:
-        """All data sets of the task."""
-        return [spec for spec in (self.train, self.test, *self.ood) if spec is not None]
-
-
-class DetectorChoice(BaseModel):
-    """One detector of the grid.
-
-    Attributes:
-        method: as in `find_label_issues`, or a peer of `measures.peers`; by default the name it goes by.
-        options: of the method.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    method: str
-    options: dict[str, Any] = Field(default={})
 
 
 class StudyRecipe(Config):
@@ -195,7 +53,7 @@ class StudyRecipe(Config):
         max_steps: bound on the optimiser steps of a head; `None` is the recipe's own.
         views: 2 also extracts an augmented view of the training part.
         has_head_spectra: also the spectrum of the features as a head reshapes them.
-        limit: at most this many random examples of each set.
+        limit: at most this many examples of each set, drawn by class.
         engine, precision, dtype, batch_size: of the encoder, as in `run`.
         split_seed: of the held-out parts and of `limit`.
         tables: names in `study.tables.study_tables.TABLES`.
@@ -216,12 +74,12 @@ class StudyRecipe(Config):
     needs: str
     expected: str
     found: str = NOT_RUN
-    backbones: Annotated[tuple[Encoder, ...], BeforeValidator(_as_encoders)] = Field(min_length=1)
+    backbones: Encoders = Field(min_length=1)
     tasks: dict[str, StudyTask] = Field(min_length=1)
-    noise: Annotated[Noises, BeforeValidator(_as_noises)] = (None,)
+    noise: Noises = (None,)
     heads: Annotated[dict[str, dict[str, Any]], BeforeValidator(named_heads)] = Field(default={})
     tunings: dict[str, dict[str, Any]] = Field(default={})
-    detectors: Annotated[dict[str, DetectorChoice], BeforeValidator(_as_choices)] = Field(default={})
+    detectors: Detectors = Field(default={})
     downstream: bool = False
     settings: dict[str, dict[str, Any]] = Field(default={"default": {}}, min_length=1)
     shares: tuple[float, ...] = Field(default=(1.0,), min_length=1)
@@ -340,64 +198,3 @@ class StudyRecipe(Config):
     def to_json(self) -> dict[str, Any]:
         """The recipe as it is saved with the results."""
         return self.model_dump(mode="json")
-
-
-def load_recipe(
-    name: str | os.PathLike[str], *, overrides: Iterable[str] = (),
-    command_line: Mapping[str, Any] | None = None, scale: str = "full",
-) -> StudyRecipe:  # fmt: skip
-    """A recipe by name or file, with what the command line changes.
-
-    Args:
-        name: of a shipped recipe, or a YAML file.
-        overrides: of `--set`, each `key.subkey=value` with a YAML value.
-        command_line: explicit options; those that are `None` were not given.
-        scale: "small" and "toy" put the keys of that name in place of the recipe's own.
-
-    Raises:
-        UnknownName: no such recipe.
-        InvalidArgument: with one line per mistake, all of them at once.
-    """
-    mistakes: list[str] = []
-    path = recipe_path(name)
-    values = read_yaml(path, argument="recipe")
-    if scale not in get_args(Scale):
-        raise invalid("scale", scale, ", ".join(get_args(Scale)))
-    if scale != "full":
-        own = values.get(scale)
-        if not isinstance(own, dict):
-            existing = ["full", *(name for name in ("small", "toy") if isinstance(values.get(name), dict))]
-            raise invalid("scale", scale, f"what {str(path)!r} has keys for: {', '.join(existing)}")
-        values |= own | {"scale": scale}
-        if scale == "toy":
-            values["minutes"] = own.get("minutes", _TOY_MINUTES)
-    values |= {key: value for key, value in (command_line or {}).items() if value is not None}
-    if "heads" in values:
-        values["heads"] = named_heads(values["heads"])
-    for keys, value in parse_overrides(overrides, command_line or {}, mistakes).items():
-        set_value(StudyRecipe, values, keys, value, mistakes)
-    return validate(StudyRecipe, values, mistakes, file=path)
-
-
-def recipe_path(name: str | os.PathLike[str]) -> Path:
-    """The file of a recipe: one that exists, or the shipped one of that name.
-
-    Raises:
-        MissingFile, UnknownName: neither.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    shipped = shipped_recipes()
-    if path.stem in shipped and (path.suffix in ("", ".yaml", ".yml")):
-        return shipped[path.stem]
-    if path.suffix and path.suffix not in (".yaml", ".yml"):
-        raise MissingFile(f"`recipe` is {str(path)!r}, which is no file. Next: check the path.")
-    raise unknown_name("recipe", path.stem, shipped, "Or name a YAML file that exists.")
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of every study that comes with the package, sorted; recipes of pre-training are not."""
-    folder = Path(str(resources.files("noiseproof") / "recipes"))
-    paths = sorted(path for path in folder.glob("*.yaml") if not path.stem.startswith("pretrain-"))
-    return {path.stem: path for path in paths}

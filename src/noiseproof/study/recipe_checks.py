@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from noiseproof.backbones.backbones import check_name
+from noiseproof.backbones.shared_space import SHARED_SPACE, USUAL_MODEL, shares_space
+from noiseproof.core.checks import check_entries
 from noiseproof.core.errors import InvalidArgument, MissingExtra, NoiseproofError, invalid
 from noiseproof.core.registry import unknown_name
+from noiseproof.detect.detectors import AUTO, DETECTORS, checked_options, describe_needs, has_inputs
+from noiseproof.study.axes import DetectorChoice
 from noiseproof.study.figures.study_figures import FIGURES
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures.detector_measure import check_choice, inputs_of
+from noiseproof.study.measures.peers import CLEANLAB, CLEANLAB_OPTIONS
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.tables.study_tables import TABLES
 
@@ -53,3 +58,36 @@ def _mistakes(recipe: StudyRecipe, data: Path | None) -> Iterator[NoiseproofErro
             yield error
     if data is not None and not data.is_dir():
         yield invalid("data", str(data), "a folder that exists", "Next: check the path.")
+
+
+def inputs_of(recipe: StudyRecipe) -> tuple[str, ...]:
+    """Inputs that every encoder of a recipe gives detectors, beside the given labels."""
+    is_shared = all(shares_space(name, one.layer) for one in recipe.backbones for name in one.names)
+    return ("features", "text_tower") if is_shared else ("features",)
+
+
+def check_choice(name: str, choice: DetectorChoice, inputs: Collection[str]) -> None:
+    """Raise unless the method exists, has these options, and gets the inputs it needs.
+
+    Raises:
+        UnknownName, InvalidArgument: see `find_label_issues`.
+    """
+    known = (AUTO, *DETECTORS.names, CLEANLAB)
+    if choice.method not in known:
+        raise unknown_name("detector", choice.method, known)
+    if choice.method == CLEANLAB:
+        check_entries("method_options", choice.options, CLEANLAB_OPTIONS, owner=f"the detector {CLEANLAB!r}")
+    elif choice.method != AUTO:
+        options = checked_options(choice.method, choice.options)
+        _check_needs(name, choice.method, options, inputs)
+    elif choice.options:
+        raise invalid(f"detectors.{name}.options", choice.options, "none with method 'auto'")
+
+
+def _check_needs(name: str, method: str, options: Mapping[str, Any], inputs: Collection[str]) -> None:
+    if not has_inputs(inputs, method, options):
+        raise invalid(
+            f"detectors.{name}.method", method, "a detector that looks at features only",
+            f"It needs {describe_needs(method)}, and not every encoder of the recipe is an image-text model "
+            f"with `layer: {SHARED_SPACE}`. Next: only such, e.g. {USUAL_MODEL}.",
+        )  # fmt: skip

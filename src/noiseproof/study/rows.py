@@ -66,15 +66,32 @@ class StudyRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadRow(StudyRow):
+class NoisyRow(StudyRow):
+    """A row about labels into which noise may have been injected.
+
+    Attributes:
+        noise_kind, noise_rate: of the labels; `None` and 0 without noise.
+    """
+
+    noise_kind: str | None
+    noise_rate: float
+
+    @property
+    def noise(self) -> str:
+        """Noise as "kind:rate" or "none"."""
+        return "none" if self.noise_kind is None else f"{self.noise_kind}:{self.noise_rate:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRow(NoisyRow):
     """One head or tuned encoder, trained once, on one evaluation set.
 
     Attributes:
-        share, noise_kind, noise_rate, head, setting, seed: rest of its place in the grid.
+        share, head, setting, seed: rest of its place in the grid.
+        realised_rate: of the injected noise, in [0, 1].
+        num_train: examples it learned from.
         set_name: of the evaluation set.
         domain: "id" or "ood".
-        realised_rate: of the injected noise, in [0, 1].
-        num_train: examples the head learned from.
         num_examples: n of the evaluation set.
         metrics: the same names as in `results.jsonl`.
         entropy_nats: SVE of the features as the head reshapes them; `None` where it is not requested.
@@ -86,15 +103,13 @@ class HeadRow(StudyRow):
     metric_names = tuple(METRICS)
 
     share: float
-    noise_kind: str | None
-    noise_rate: float
     head: str
     setting: str
     seed: int
-    set_name: str
-    domain: str
     realised_rate: float
     num_train: int
+    set_name: str
+    domain: str
     num_examples: int
     metrics: dict[str, float]
     entropy_nats: float | None
@@ -148,11 +163,11 @@ class SpectrumRow(StudyRow):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionRow(StudyRow):
+class DetectionRow(NoisyRow):
     """One detector on the features and given labels of one training set.
 
     Attributes:
-        share, noise_kind, noise_rate, detector, seed: rest of its place in the grid.
+        share, detector, seed: rest of its place in the grid.
         method: the one used; for "auto" the one it chose.
         num_examples: n of the training set.
         realised_rate: share of labels that are wrong, injected or as they came.
@@ -170,8 +185,6 @@ class DetectionRow(StudyRow):
     metrics_type = DetectionMetrics
 
     share: float
-    noise_kind: str | None
-    noise_rate: float
     detector: str
     seed: int
     method: str
@@ -187,11 +200,10 @@ class DetectionRow(StudyRow):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapRow(StudyRow):
+class MapRow(NoisyRow):
     """Examples of one set as points in the plane, from the features of one encoder.
 
     Attributes:
-        noise_kind, noise_rate: of the labels.
         set_name: of the set.
         num_examples: n of the set.
         class_names: of the class ids.
@@ -205,8 +217,6 @@ class MapRow(StudyRow):
 
     kind = "map"
 
-    noise_kind: str | None
-    noise_rate: float
     set_name: str
     num_examples: int
     class_names: list[str]
@@ -226,11 +236,11 @@ class MapRow(StudyRow):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurvatureRow(StudyRow):
+class CurvatureRow(NoisyRow):
     """Curvature of the loss of one trained head on the examples it learned from.
 
     Attributes:
-        share, noise_kind, noise_rate, head, setting, seed: rest of its place in the grid.
+        share, head, setting, seed: rest of its place in the grid.
         realised_rate: of the injected noise, in [0, 1].
         num_train: examples the loss is the mean of.
         eigenvalues: the largest of the Hessian, descending; nats per squared unit of the parameters.
@@ -242,8 +252,6 @@ class CurvatureRow(StudyRow):
     kind = "curvature"
 
     share: float
-    noise_kind: str | None
-    noise_rate: float
     head: str
     setting: str
     seed: int

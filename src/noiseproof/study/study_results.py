@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
@@ -12,7 +12,8 @@ import pandas as pd
 
 from noiseproof.backbones.zoo_cards import zoo_card
 from noiseproof.evaluate.protocol import Interval, interval
-from noiseproof.study.recipe import Encoder, StudyRecipe
+from noiseproof.study.axes import Encoder
+from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import CurvatureRow, DetectionRow, HeadRow, MapRow, SpectrumRow, StudyRow
 
 Row = TypeVar("Row", bound=StudyRow)
@@ -165,10 +166,7 @@ def collect_results(rows: Iterable[StudyRow], recipe: StudyRecipe) -> StudyResul
     for row in rows:
         if isinstance(row, HeadRow | DetectionRow):
             encoder = encoders[row.backbone, row.layer]
-            values = row.to_json() | {
-                "encoder": encoder.key,
-                "noise": noise_name(row),
-            }
+            values = row.to_json() | {"encoder": encoder.key, "noise": row.noise}
             if isinstance(row, DetectionRow):
                 detections.append(values)
             else:
@@ -188,14 +186,11 @@ def collect_results(rows: Iterable[StudyRow], recipe: StudyRecipe) -> StudyResul
 def _numbered(rows: list[dict[str, Any]], axes: tuple[str, ...]) -> pd.DataFrame:
     """A table of rows with a number for each place of the grid, whatever the seed."""
     frame = pd.DataFrame(rows)
+    texts: pd.DataFrame = frame.select_dtypes("string")  # as Python's: tables read them value by value
+    frame[texts.columns] = texts.astype(object).where(texts.notna(), None)
     if len(frame):
         frame["place"] = frame.groupby(list(axes), sort=False).ngroup()
     return frame
-
-
-def noise_name(row: HeadRow | DetectionRow | MapRow | CurvatureRow) -> str:
-    """Noise in the labels as "kind:rate" or "none"."""
-    return "none" if row.noise_kind is None else f"{row.noise_kind}:{row.noise_rate:g}"
 
 
 def per_seed(rows: pd.DataFrame, value: str) -> dict[int, float]:
@@ -205,7 +200,7 @@ def per_seed(rows: pd.DataFrame, value: str) -> dict[int, float]:
     """
     if not len(rows):
         return {}
-    return means_within_seeds(zip(*(rows[name] for name in ("seed", "task", "place", value)), strict=True))
+    return means_within_seeds(_tuples(rows, ("seed", "task", "place", value)))
 
 
 def means_within_seeds(values: Iterable[tuple[int, str, Any, float | None]]) -> dict[int, float]:
@@ -237,8 +232,15 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, value: str, *, but: str) -
     if not len(first) or not len(second):
         return first.head(0)
     keys = [name for name in (*_PLACE, "seed") if name != but and name in first]
-    both = first.merge(second[[*keys, value]], on=keys, suffixes=("", "_of_second"))
-    return both.assign(**{value: both[value] - both[f"{value}_of_second"]})
+    partners = dict(zip(_tuples(second, keys), second[value], strict=True))  # tables ask thousands of times
+    own = list(_tuples(first, keys))
+    both = first[[key in partners for key in own]]
+    return both.assign(**{value: both[value] - [partners[key] for key in own if key in partners]})
+
+
+def _tuples(rows: pd.DataFrame, columns: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+    """The values of some columns, row by row."""
+    return zip(*(rows[name] for name in columns), strict=True)
 
 
 def rows_of(encoder: Encoder, rows: Iterable[Row]) -> list[Row]:

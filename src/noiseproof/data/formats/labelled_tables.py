@@ -16,12 +16,14 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
 from noiseproof.data.examples import AbstractReader, FileReader
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
+from noiseproof.data.formats.feature_columns import feature_matrix
+from noiseproof.data.formats.matrix_files import matrix_dataset
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 
 
 @dataclass(frozen=True)
-class Table:
+class LabelledTable:
     """A table of any format.
 
     Attributes:
@@ -41,7 +43,7 @@ class Table:
     stem: str
 
 
-def table_dataset(table: Table, request: Request) -> LabelledDataset:
+def table_dataset(table: LabelledTable, request: Request) -> LabelledDataset:
     """The data set that a table holds.
 
     Ids come from a column `example_id` or `id`, else from paths of images where no two are alike, else they
@@ -55,8 +57,14 @@ def table_dataset(table: Table, request: Request) -> LabelledDataset:
     if table.num_rows == 0:
         raise BadData(f"The data set {request.name!r} is empty. Next: check the path and the filters.")
     columns = choose_columns(table.schema, request)
-    labels, class_names = labels_of(table, columns, request.name)
+    labels, class_names = labels_of(table, columns, request)
     ids = ids_of(table, columns, request.name)
+    if columns.kind == "features":
+        parts = [table.column(name) for name in columns.features]
+        return matrix_dataset(
+            feature_matrix(parts, columns.features, request.name), request, labels=labels,
+            class_names=class_names, ids=ids, label=columns.label,
+        )  # fmt: skip
     reader = _reader(table, columns, request.name)
     return lazy_dataset(
         reader, request, ids=ids, labels=labels[columns.label], class_names=class_names, kind=columns.kind,
@@ -69,7 +77,7 @@ def row_ids(stem: str, num_rows: int) -> np.ndarray:
     return np.array([f"{stem}/{row}" for row in range(num_rows)])
 
 
-def _reader(table: Table, columns: Columns, owner: str) -> AbstractReader:
+def _reader(table: LabelledTable, columns: Columns, owner: str) -> AbstractReader:
     kind = table.schema.field(columns.content).type
     has_texts = is_text(kind)
     is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
@@ -88,8 +96,11 @@ def _reader(table: Table, columns: Columns, owner: str) -> AbstractReader:
     return FileReader(table.cells(columns.content), table.folder)
 
 
-def labels_of(table: Table, columns: Columns, owner: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Class ids of every requested label column, and the class names."""
+def labels_of(
+    table: LabelledTable, columns: Columns, request: Request
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Class ids of every requested label column (-1 for a label that is missing), and the class names."""
+    owner = request.name
     requested = dict.fromkeys(filter(None, (columns.label, columns.clean_label)))
     values = {column: table.column(column) for column in requested}
     names = _class_names(table, columns.label)
@@ -98,10 +109,10 @@ def labels_of(table: Table, columns: Columns, owner: str) -> tuple[dict[str, np.
         for column in values.values():
             if pa.types.is_integer(column.type) and not column.null_count:
                 check_label_range(column.to_numpy(), len(declared), owner)
-    return encode_labels(values, names=names, owner=owner)
+    return encode_labels(values, names=names, owner=owner, missing_label=request.missing_label)
 
 
-def _class_names(table: Table, label: str) -> dict[Key, str] | None:
+def _class_names(table: LabelledTable, label: str) -> dict[Key, str] | None:
     """Names of integer labels: in the header, or in a column of names next to `label`.
 
     Another label column over the same classes, such as a second annotator's, takes its names from the
@@ -117,7 +128,7 @@ def _class_names(table: Table, label: str) -> dict[Key, str] | None:
     return None
 
 
-def ids_of(table: Table, columns: Columns, owner: str) -> np.ndarray:
+def ids_of(table: LabelledTable, columns: Columns, owner: str) -> np.ndarray:
     """Ids of all rows, see `table_dataset`."""
     column = columns.example_id
     if column is None:

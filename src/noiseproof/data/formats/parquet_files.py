@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.examples import AbstractReader
-from noiseproof.data.formats.labelled_tables import Table, table_dataset
+from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
 from noiseproof.data.request import Request
 
 _BLOCK_BYTES = 16 << 20
@@ -28,10 +28,10 @@ def open_parquet(address: str, request: Request) -> LabelledDataset:
     return table_dataset(parquet_table(Path(address)), request)
 
 
-def parquet_table(path: Path) -> Table:
+def parquet_table(path: Path) -> LabelledTable:
     """The table of a Parquet file."""
     file = _open_file(path)
-    return Table(
+    return LabelledTable(
         schema=file.schema_arrow,
         num_rows=file.metadata.num_rows,
         column=lambda name: file.read(columns=[name]).column(0),

@@ -9,7 +9,7 @@ from noiseproof.core.errors import BadData, MissingFile, invalid, missing_extra
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.examples import AbstractReader
-from noiseproof.data.formats.labelled_tables import Table, table_dataset
+from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
 from noiseproof.data.request import Request
 
 
@@ -26,7 +26,7 @@ def open_hub(address: str, request: Request) -> LabelledDataset:
     source = _without_decoding(_load(name, split))
     table = source.with_format("arrow")
     return table_dataset(
-        Table(
+        LabelledTable(
             schema=source.features.arrow_schema,
             num_rows=len(source),
             column=lambda column: table.select_columns([column])[:].column(0),

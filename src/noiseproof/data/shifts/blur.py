@@ -6,9 +6,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter, map_coordinates
-from scipy.signal import fftconvolve
 
 from noiseproof.data.shifts.pixel_noise import Pixels
 
@@ -34,13 +33,13 @@ def glass_blur(pixels: Pixels, strength: tuple[float, float, int], rng: np.rando
     height, width = pixels.shape[:2]
     side = min(height, width)
     far = max(1, round(reach * side))
-    pixels = gaussian_filter(pixels, (sigma * side, sigma * side, 0))
+    pixels = scipy.ndimage.gaussian_filter(pixels, (sigma * side, sigma * side, 0))
     for _ in range(times):
         down, right = rng.integers(-far, far + 1, (2, height, width))
         rows = np.clip(np.arange(height)[:, None] + down, 0, height - 1)
         columns = np.clip(np.arange(width) + right, 0, width - 1)
         pixels = pixels[rows, columns]
-    return gaussian_filter(pixels, (sigma * side, sigma * side, 0))
+    return scipy.ndimage.gaussian_filter(pixels, (sigma * side, sigma * side, 0))
 
 
 def motion_blur(pixels: Pixels, length: float, rng: np.random.Generator) -> Pixels:
@@ -66,7 +65,7 @@ def convolve(pixels: Pixels, kernel: Float[np.ndarray, "p q"]) -> Pixels:
     """Weighted mean of neighbours, with the picture mirrored beyond its edges; kernel sides are odd."""
     above, left = kernel.shape[0] // 2, kernel.shape[1] // 2
     mirrored = np.pad(pixels, ((above, above), (left, left), (0, 0)), "symmetric")
-    return fftconvolve(mirrored, kernel[..., None], mode="valid", axes=(0, 1))
+    return scipy.signal.fftconvolve(mirrored, kernel[..., None], mode="valid", axes=(0, 1))
 
 
 def disc(radius_px: float) -> Float[np.ndarray, "p p"]:
@@ -97,7 +96,7 @@ def line(length_px: float, angle: float) -> Float[np.ndarray, "p p"]:
 def sampled(pixels: Pixels, rows: Float[np.ndarray, "h w"], columns: Float[np.ndarray, "h w"]) -> Pixels:
     """The picture at places between its pixels, bilinear, mirrored beyond its edges."""
     channels = [
-        map_coordinates(pixels[..., c], [rows, columns], order=1, mode="reflect")
+        scipy.ndimage.map_coordinates(pixels[..., c], [rows, columns], order=1, mode="reflect")
         for c in range(pixels.shape[2])
     ]
     return np.stack(channels, axis=2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from noiseproof.data.shifts.blur import sampled
 from noiseproof.data.shifts.pixel_noise import Pixels
@@ -48,7 +48,7 @@ def elastic_transform(pixels: Pixels, strength: tuple[float, float], rng: np.ran
     shift, width = strength
     height, side = pixels.shape[0], min(pixels.shape[:2])
     smooth = (0, width * side, width * side)
-    pulls = gaussian_filter(rng.normal(size=(2, height, pixels.shape[1])), smooth)
+    pulls = scipy.ndimage.gaussian_filter(rng.normal(size=(2, height, pixels.shape[1])), smooth)
     pulls *= shift * side / max(np.sqrt(np.mean(pulls**2)), np.finfo(np.float64).tiny)
     rows = np.arange(height)[:, None] + pulls[0]
     columns = np.arange(pixels.shape[1]) + pulls[1]

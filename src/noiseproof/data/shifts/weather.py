@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float
-from scipy.ndimage import map_coordinates
 
 from noiseproof.data.shifts.blur import convolve, line
 from noiseproof.data.shifts.pixel_noise import Pixels
@@ -72,4 +72,6 @@ def _cloud(shape: tuple[int, int], decay: float, rng: np.random.Generator) -> Fl
 def _enlarged(grid: Float[np.ndarray, "p q"], shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
     """Bilinear, from corner to corner."""
     rows, columns = (np.linspace(0, side - 1, n) for side, n in zip(grid.shape, shape, strict=True))
-    return map_coordinates(grid, np.meshgrid(rows, columns, indexing="ij"), order=1, mode="nearest")
+    return scipy.ndimage.map_coordinates(
+        grid, np.meshgrid(rows, columns, indexing="ij"), order=1, mode="nearest"
+    )

@@ -24,8 +24,7 @@ from noiseproof.data.public.torchvision_sets import data_root
 from noiseproof.data.request import Request
 from noiseproof.data.sources import open_request
 from noiseproof.data.splits import per_class_split, stratified_split, subset
-from noiseproof.data.suites.suite_records import SuitePart, SuiteSet
-from noiseproof.data.suites.suite_tables import SUITES
+from noiseproof.data.suites.suite_tables import SUITES, SuitePart, SuiteSet
 
 _PARTIAL = ":partial"
 

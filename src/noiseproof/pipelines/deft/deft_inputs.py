@@ -20,7 +20,8 @@ from noiseproof.backbones.adapters.tower_layout import has_blocks
 from noiseproof.backbones.backbones import check_name, open_backbone
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.backbones.text_towers import SHARED_SPACE, PromptTower, open_prompt_tower
+from noiseproof.backbones.shared_space import SHARED_SPACE
+from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
 from noiseproof.backbones.weights import hash_weights
 from noiseproof.config.deft import NONE, DeftConfig, DeftSettings
 from noiseproof.core.errors import BadData, invalid
@@ -30,6 +31,7 @@ from noiseproof.features.extract import extract
 from noiseproof.pipelines.finetune_inputs import part_noise_summary
 from noiseproof.pipelines.identity import identity
 from noiseproof.pipelines.inputs import DataPart, DataParts, open_parts
+from noiseproof.pipelines.training_flow import AbstractTrainingState
 
 SCORES = "scores.parquet"
 
@@ -49,38 +51,24 @@ class Scores:
     suggested: Int[np.ndarray, " n"]
 
 
-@dataclass(eq=False)
-class DeftState:
+@dataclass(eq=False, kw_only=True)
+class DeftState(AbstractTrainingState):
     """Configuration, data and model of one DeFT, shared by its steps.
 
     Attributes:
-        config: which data, which model, how.
-        command: how the user started it, for the card.
-        quiet: no progress bars.
-        accelerator: of `training.loop.accelerator_for`.
         settings: of phase 1, with the default of `tune` filled in.
         parts: the data, opened, with labels that may be wrong.
         initial: the image tower before training, with output in the shared space.
         text: the text tower for the classes.
         noise: section of the card.
-        identity: of `pipelines.identity.identity`.
     """
 
     config: DeftConfig
-    command: str
-    quiet: bool
-    accelerator: Any
     settings: DeftSettings
     parts: DataParts
     initial: InitialEncoder
     text: PromptTower
     noise: dict[str, Any]
-    identity: dict[str, Any]
-
-    @property
-    def out(self) -> Path:
-        """Folder of everything that is written."""
-        return self.config.out
 
     @property
     def data(self) -> LabelledDataset:
@@ -130,8 +118,9 @@ def open_deft(config: DeftConfig, accelerator: Any, *, command: str, quiet: bool
         "class_names": list(data.class_names),
     }
     return DeftState(
-        config, command, quiet, accelerator, settings, parts, initial, text, noise,
-        json.loads(json.dumps(made_from)),
+        config=config, command=command, quiet=quiet, accelerator=accelerator,
+        identity=json.loads(json.dumps(made_from)), settings=settings, parts=parts, initial=initial,
+        text=text, noise=noise,
     )  # fmt: skip
 
 

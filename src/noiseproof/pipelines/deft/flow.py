@@ -22,19 +22,18 @@ from noiseproof.detect.find_issues import to_label_issues
 from noiseproof.detect.prompts import prompt_result
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.results import read_results
-from noiseproof.pipelines.cards import TRAINING_CARD, data_section, make_card, results_section
+from noiseproof.pipelines.cards import data_section, results_section
 from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, open_deft, read_scores
 from noiseproof.pipelines.deft.phase1 import FACTS, PROMPTS, TUNED, evaluate_prompts, run_phase1
 from noiseproof.pipelines.deft.phase2 import phase2_section, run_phase2
 from noiseproof.pipelines.finetune import RESULTS
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.inputs import notes
-from noiseproof.pipelines.provenance import differences, made_with
-from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.training_flow import run_training
 from noiseproof.training.loop import LOG, accelerator_for
 
 PHASE2_FILE = "phase2.json"
-PHASE_1, PHASE_2 = "phase 1", "phase 2"  # the stages
 
 
 def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bool = False) -> dict[str, Any]:
@@ -56,28 +55,16 @@ def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bo
     check_is_apart(config.out, (config.train, config.test, *config.ood))
     accelerator = accelerator_for(config.precision)
     with only_main_process_in(config.out, accelerator):
-        return _run_prepared(open_deft(config, accelerator, command=command, quiet=quiet))
-
-
-def _run_prepared(state: DeftState) -> dict[str, Any]:
-    is_main = state.accelerator.is_main_process
-    stages = Stages(state.out, made_with=made_with(state.command), is_writer=is_main)
-    stages.check_free((PROMPTS, TUNED, SCORES, FACTS, LOG, RESULTS, PHASE2_FILE), cards=[TRAINING_CARD])
-    key = stages.once(
-        PHASE_1, depends_on=state.identity, make=lambda folder: run_phase1(state, folder), if_changed="refuse"
-    )
-    if is_main:
-        stages.publish_early(PHASE_1, cards=[TRAINING_CARD])
-    state.accelerator.wait_for_everyone()
-    stages.once(
-        PHASE_2, depends_on=[key, state.evaluation_key], make=lambda folder: _evaluate(state, stages, folder)
-    )
-    if not is_main:  # a process that only helped
-        return {}
-    publish(stages, cards=[TRAINING_CARD])
-    card = _card(state, stages)
-    write_json(state.out / TRAINING_CARD, card)
-    return card
+        return run_training(
+            open_deft(config, accelerator, command=command, quiet=quiet),
+            "deft",
+            files=(PROMPTS, TUNED, SCORES, FACTS, LOG, RESULTS, PHASE2_FILE),
+            train=run_phase1,
+            evaluate=_evaluate,
+            describe=_describe,
+            stages=("phase 1", "phase 2"),
+            trains_twice=True,
+        )
 
 
 def _evaluate(state: DeftState, stages: Stages, folder: Path) -> list[str]:
@@ -109,28 +96,21 @@ def _detection(state: DeftState) -> dict[str, Any] | None:
     return None if clean is None else detection_metrics(load_deft_issues(state), clean).to_json()
 
 
-def _card(state: DeftState, stages: Stages) -> dict[str, Any]:
+def _describe(state: DeftState) -> dict[str, Any]:
     phase1, phase2 = (json.loads((state.out / name).read_text()) for name in (FACTS, PHASE2_FILE))
-    return make_card(
-        "deft",
-        config=state.config,
-        made_with=stages.made_with[PHASE_1],
-        wall_s=stages.wall_s,
-        notes=[
+    return {
+        "notes": [
             *notes(state.config, state.parts),
             *notes_on_names(state.data.class_names),
             *phase2["notes"],
-            *differences(stages.made_with, PHASE_1),
         ],
-        model={"name": state.config.model, "weights_hash": state.initial.backbone.weights_hash},
-        seed=state.config.seed,
-        train=data_section(state.data),
-        tests=[data_section(part.dataset) | {"role": part.role} for part in state.parts.tests],
-        noise=state.noise,
-        phase1=phase1,
-        detection=_detection(state),
-        phase2=phase2_section(state),
-        results=results_section(read_results(state.out / RESULTS)),
-        scores_sha256=hash_file(state.out / SCORES),
-        identity=state.identity,
-    )
+        "model": {"name": state.config.model, "weights_hash": state.initial.backbone.weights_hash},
+        "train": data_section(state.data),
+        "tests": [data_section(part.dataset) | {"role": part.role} for part in state.parts.tests],
+        "noise": state.noise,
+        "phase1": phase1,
+        "detection": _detection(state),
+        "phase2": phase2_section(state),
+        "results": results_section(read_results(state.out / RESULTS)),
+        "scores_sha256": hash_file(state.out / SCORES),
+    }

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from noiseproof.adapt.learnable import TunedNetwork, merge_additions, num_learning, tune_encoder
-from noiseproof.adapt.reading import reader, training_batches, training_schedule
+from noiseproof.adapt.reading import reader, training_batches
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.core import files
@@ -111,7 +111,7 @@ def _learn_with_tower(state: DeftState, folder: Path) -> _Learned | None:
     batches = ComplementaryBatches(
         labelled, state.given_labels, len(state.data.class_names), state.config.seed
     )
-    schedule = training_schedule(settings, batches.order, seed=state.config.seed)
+    schedule = settings.schedule(batches.order, seed=state.config.seed)
     train(
         model, batches,
         tower_loss(text, variant=settings.variant, warmup_epochs=settings.warmup_epochs), optimizer,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from noiseproof.study.axes import Encoder
 from noiseproof.study.figures.drawing import Drawn, Panel, Points, curve_panels
-from noiseproof.study.recipe import Encoder
 from noiseproof.study.study_results import StudyResults, over_seeds, percent_of_data
 from noiseproof.study.tables.detector_settings import notes_of_detections
 from noiseproof.study.tables.notes import (

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from noiseproof.report.portraits import curvature_figure, feature_map_figure
+from noiseproof.study.axes import Encoder
 from noiseproof.study.figures.curves import BY_PRETRAINING, rates_of
 from noiseproof.study.figures.drawing import Drawn, Panel, curve_panels
-from noiseproof.study.recipe import Encoder
 from noiseproof.study.rows import CurvatureRow, MapRow
-from noiseproof.study.study_results import StudyResults, noise_name, over_seeds, percent_of_data, rows_of
+from noiseproof.study.study_results import StudyResults, over_seeds, percent_of_data, rows_of
 from noiseproof.study.tables.notes import luck_in_intervals, mean_over, with_notes
 
 
@@ -30,7 +30,7 @@ def curvature_figures(results: StudyResults) -> list[Drawn]:
     table = pd.DataFrame(
         {
             "encoder": encoder.key, "task": row.task, "seed": row.seed, "head": row.head,
-            "noise": noise_name(row), "place": (row.task, row.share, row.setting), "trace": row.trace,
+            "noise": row.noise, "place": (row.task, row.share, row.setting), "trace": row.trace,
             "largest": row.eigenvalues[0],
         }
         for encoder, rows in own.items()
@@ -52,7 +52,7 @@ def _map(row: MapRow, encoder: Encoder) -> Drawn:
     given = np.array(row.given)
     clean = None if row.clean is None else np.array(row.clean)
     figure = feature_map_figure(row.map, given, clean, class_names=row.class_names)
-    noise = noise_name(row)
+    noise = row.noise
     of = row.set_name if noise == "none" else f"{row.set_name}, {_labels(noise)}"
     caption = (
         f"{len(row.rows):,} of the {row.num_examples:,} examples of {of} ({row.task}), as {title} sees them. "

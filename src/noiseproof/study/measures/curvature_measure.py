@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from typing import Any
 
-from noiseproof.core.files import digest
 from noiseproof.losses.batch import is_per_example
 from noiseproof.pipelines.portrait import fitted_curvature
-from noiseproof.study.grid import SCHEMA, Grid, Place
+from noiseproof.study.grid import Grid, Place
 from noiseproof.study.measures.head_measure import HeadMeasure
 from noiseproof.study.measures.head_trainer import HeadTrainer
 from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
@@ -37,14 +37,13 @@ class CurvatureMeasure(AbstractMeasure):
                 if is_per_example(head.spec().training.loss):
                     yield place
 
-    def request_key(self, place: Place) -> str:
-        """Hash of the request of the head in domain."""
-        return digest({"schema": SCHEMA, "curvature of": self._heads.request_key(place)})[:32]
+    def request(self, place: Place) -> dict[str, Any]:
+        """The request of the head in domain."""
+        return {"curvature of": self._heads.request_key(place)}
 
-    def result_key(self, place: Place, bench: Workbench) -> str:
-        """Hash of the request and of the result of the head in domain."""
-        head = self._heads.result_key(place, bench)
-        return digest({"schema": SCHEMA, "asked": self.request_key(place), "head of": head})[:32]
+    def decided_by(self, place: Place, bench: Workbench) -> dict[str, Any]:
+        """The result of the head in domain."""
+        return {"head of": self._heads.result_key(place, bench)}
 
     def group(self, place: Place, bench: Workbench) -> Hashable:
         """The group of the head, so that it is trained once."""

@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from noiseproof.backbones.text_towers import (
-    SHARED_SPACE,
-    USUAL_MODEL,
     PromptTower,
     open_prompt_tower,
-    shares_space,
 )
-from noiseproof.config.run import RunConfig
-from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
 from noiseproof.core.records import LabelIssues
-from noiseproof.core.registry import unknown_name
-from noiseproof.detect.detectors import DETECTORS, checked_options, describe_needs, has_inputs, is_random
-from noiseproof.detect.find_issues import AUTO, find_label_issues
+from noiseproof.detect.detectors import AUTO, DETECTORS, has_inputs, is_random
+from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
-from noiseproof.evaluate.protocol import evaluate_head
-from noiseproof.pipelines.heads import HeadVariant, head_variants
-from noiseproof.study.grid import SCHEMA, Place
+from noiseproof.study.axes import DetectorChoice
+from noiseproof.study.grid import Place
+from noiseproof.study.measures.downstream import Downstream, probe_of
 from noiseproof.study.measures.material import TrainingData
 from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
-from noiseproof.study.measures.peers import PEERS
-from noiseproof.study.recipe import DetectorChoice, StudyRecipe
+from noiseproof.study.measures.peers import CLEANLAB, cleanlab_issues, import_cleanlab
 from noiseproof.study.rows import DetectionRow
-
-Features = Float[np.ndarray, "n d"]
 
 
 class DetectorMeasure(AbstractMeasure):
@@ -59,32 +49,25 @@ class DetectorMeasure(AbstractMeasure):
         has_draws = data.noise is not None or data.share < 1 or r.downstream or bool(data.encoder.repeats)
         return has_draws or is_random(choice.method, choice.options)
 
-    def request_key(self, place: Place) -> str:
-        """Hash of the detector, its data and, with `downstream`, the probe and its test set."""
+    def request(self, place: Place) -> dict[str, Any]:
+        """The detector, its data and, with `downstream`, the probe and its test set."""
         choice = self._choice(place)
-        content: dict[str, Any] = {
-            "schema": SCHEMA,
+        content = {
             "detection": [choice.method, choice.options],
-            **place.coordinates(),
-            "noise": None if place.noise is None else place.noise.to_json(),
-            **self.grid.data_request(place.task),
+            **self.grid.training_request(place),
         }
         if self.grid.recipe.downstream:
             tested = replace(place, evaluation=self.grid.evaluations(place.task)[0])
             content["downstream"] = [probe_of(self.grid.recipe).to_json(), self.grid.set_request(tested)]
-        return digest(content)[:32]
+        return content
 
-    def result_key(self, place: Place, bench: Workbench) -> str:
-        """Hash of the request, features, given and true labels, and the probe's test set."""
+    def decided_by(self, place: Place, bench: Workbench) -> dict[str, Any]:
+        """Features, given and true labels, and the probe's test set."""
         data, test = bench.data(place), bench.task.test
-        content = {
-            "schema": SCHEMA,
-            "asked": self.request_key(place),
-            "train": [bench.train_key, data.key, digest(_true_labels(data, bench))],
-        }
+        content: dict[str, Any] = {"train": [bench.train_key, data.key, digest(_true_labels(data, bench))]}
         if self.grid.recipe.downstream:
             content["test"] = [bench.features.part_key(test), test.best_labels]
-        return digest(content)[:32]
+        return content
 
     def row(self, pending: PendingRow, bench: Workbench) -> DetectionRow:
         """Run a detector.
@@ -136,10 +119,9 @@ class DetectorRunner:
     def prepared(self, choice: DetectorChoice) -> Callable[..., LabelIssues]:
         """(features, labels, seed=) -> record; imports and text towers are loaded before any clock runs."""
         method, options, names = choice.method, choice.options, self._class_names
-        if method in PEERS:
-            peer = PEERS[method]
-            peer.prepare()
-            return lambda features, labels, *, seed: peer.detect(features, labels, names, **options)
+        if method == CLEANLAB:
+            import_cleanlab()
+            return lambda features, labels, *, seed: cleanlab_issues(features, labels, names, **options)
         for name in DETECTORS.names:
             DETECTORS.load(name)
         is_complete = method == AUTO or has_inputs(("features",), method, options)
@@ -151,93 +133,3 @@ class DetectorRunner:
     @cached_property
     def _text_tower(self) -> PromptTower:
         return open_prompt_tower(self._backbone, self._class_names)
-
-
-def probe_of(recipe: StudyRecipe) -> HeadVariant:
-    """The linear probe of a study, as one of its heads would be."""
-    config = RunConfig(
-        train="", out=Path(), heads={"probe": {"kind": "linear"}}, seeds=recipe.seeds, recipe=recipe.recipe,
-        max_steps=recipe.max_steps,
-    )  # fmt: skip
-    (probe,) = head_variants(config)
-    return probe
-
-
-class Downstream:
-    """Accuracy of a linear probe on the test set; what was learned from the same labels is kept.
-
-    Args:
-        bench: encoder and task. True labels of the test set count, where they are known.
-    """
-
-    def __init__(self, bench: Workbench) -> None:
-        self._probe, self._part = probe_of(bench.grid.recipe), bench.task.test
-        self._features = np.asarray(bench.features.matrix(self._part))
-        self._known: dict[tuple[str, int], float | None] = {}
-
-    def accuracies(
-        self, features: Features, issues: LabelIssues, *, seed: int, key: str
-    ) -> dict[str, float | None]:
-        """Accuracies by column of the row.
-
-        Args:
-            features: of the training set.
-            issues: a detector's result on its labels, which are class ids.
-            seed: of the probe.
-            key: of examples and labels.
-        """
-        given, keep = issues.given_labels, ~issues.is_issue
-        if (key, seed) not in self._known:
-            self._known[key, seed] = self.accuracy(features, given, seed=seed)
-        return {
-            "accuracy_all": self._known[key, seed],
-            "accuracy_selected": self.accuracy(features[keep], given[keep], seed=seed),
-            "accuracy_relabelled": self.accuracy(
-                features, np.where(keep, given, issues.suggested_labels), seed=seed
-            ),
-        }
-
-    def accuracy(self, features: Features, labels: Int[np.ndarray, " n"], *, seed: int) -> float | None:
-        """Accuracy of a probe of these examples; `None` where they are of fewer than two classes."""
-        if len(np.unique(labels)) < 2:
-            return None
-        (head,) = self._probe.build([seed])
-        head.fit(features, labels)
-        row = evaluate_head(
-            head, self._features, self._part.best_labels, name="probe", seed=seed, set_name=self._part.name,
-            domain="id", class_names=self._part.dataset.class_names,
-        )  # fmt: skip
-        return row.metrics["accuracy"]
-
-
-def inputs_of(recipe: StudyRecipe) -> tuple[str, ...]:
-    """Inputs that every encoder of a recipe gives detectors, beside the given labels."""
-    is_shared = all(shares_space(name, one.layer) for one in recipe.backbones for name in one.names)
-    return ("features", "text_tower") if is_shared else ("features",)
-
-
-def check_choice(name: str, choice: DetectorChoice, inputs: Collection[str]) -> None:
-    """Raise unless the method exists, has these options, and gets the inputs it needs.
-
-    Raises:
-        UnknownName, InvalidArgument: see `find_label_issues`.
-    """
-    known = (AUTO, *DETECTORS.names, *PEERS)
-    if choice.method not in known:
-        raise unknown_name("detector", choice.method, known)
-    if choice.method in PEERS:
-        PEERS[choice.method].checked(choice.method, choice.options)
-    elif choice.method != AUTO:
-        options = checked_options(choice.method, choice.options)
-        _check_needs(name, choice.method, options, inputs)
-    elif choice.options:
-        raise invalid(f"detectors.{name}.options", choice.options, "none with method 'auto'")
-
-
-def _check_needs(name: str, method: str, options: Mapping[str, Any], inputs: Collection[str]) -> None:
-    if not has_inputs(inputs, method, options):
-        raise invalid(
-            f"detectors.{name}.method", method, "a detector that looks at features only",
-            f"It needs {describe_needs(method)}, and not every encoder of the recipe is an image-text model "
-            f"with `layer: {SHARED_SPACE}`. Next: only such, e.g. {USUAL_MODEL}.",
-        )  # fmt: skip

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from noiseproof.core.files import digest
 from noiseproof.diagnose.maps import feature_map
-from noiseproof.study.grid import SCHEMA, Place
+from noiseproof.study.grid import Place
 from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
 from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
 from noiseproof.study.rows import MapRow
@@ -40,23 +39,21 @@ class MapMeasure(AbstractMeasure):
                 for noise in (None, *filter(None, r.noises_of(task))):
                     yield Place(encoder, task, seed, max(r.shares), noise, evaluation=test)
 
-    def request_key(self, place: Place) -> str:
-        """Hash of backbone, layer, set and noise."""
-        spectrum = SpectrumMeasure(self.grid).request_key(place)
-        content: dict[str, Any] = {"schema": SCHEMA, "map of": spectrum}
+    def request(self, place: Place) -> dict[str, Any]:
+        """Backbone, layer, set and noise."""
+        content: dict[str, Any] = {"map of": SpectrumMeasure(self.grid).request_key(place)}
         if place.noise is not None:
             content |= {"noise": place.noise.to_json(), "share": place.share}
-        return digest(content)[:32]
+        return content
 
-    def result_key(self, place: Place, bench: Workbench) -> str:
-        """Hash of the request, features and labels."""
+    def decided_by(self, place: Place, bench: Workbench) -> dict[str, Any]:
+        """Features and labels."""
         if place.noise is None:
             part = bench.part(place)
             labels: Any = [part.dataset.given_labels, part.dataset.clean_labels]
         else:
             part, labels = bench.task.parts.train, bench.data(replace(place, seed=0)).key
-        content = {"asked": self.request_key(place), "of": bench.features.part_key(part), "labels": labels}
-        return digest({"schema": SCHEMA, "max_points": MAX_POINTS, **content})[:32]
+        return {"of": bench.features.part_key(part), "labels": labels, "max_points": MAX_POINTS}
 
     def row(self, pending: PendingRow, bench: Workbench) -> MapRow:
         """Place examples in the plane.

@@ -17,6 +17,7 @@ from noiseproof.study.grid import Evaluation, Grid, Place
 from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, TrainingData
 from noiseproof.study.rows import StudyRow
 
+SCHEMA = 1  # raised when the same request would give other numbers
 Row = TypeVar("Row", bound=StudyRow)
 Tool = TypeVar("Tool")
 
@@ -124,12 +125,12 @@ class AbstractMeasure(ABC):
         """Every place of the grid that gets a row."""
 
     @abstractmethod
-    def request_key(self, place: Place) -> str:
-        """Hash of the recipe's entries that decide a row; neither data nor weights are read."""
+    def request(self, place: Place) -> dict[str, Any]:
+        """The recipe's entries that decide a row; neither data nor weights are read."""
 
     @abstractmethod
-    def result_key(self, place: Place, bench: Workbench) -> str:
-        """Hash of everything that decides a row: the request, data, weights, drawn labels, options."""
+    def decided_by(self, place: Place, bench: Workbench) -> dict[str, Any]:
+        """Everything that decides a row beside the request: data, weights, drawn labels, resolved options."""
 
     @abstractmethod
     def row(self, pending: PendingRow, bench: Workbench) -> StudyRow:
@@ -138,6 +139,15 @@ class AbstractMeasure(ABC):
         Raises:
             NoiseproofError: it cannot be computed.
         """
+
+    def request_key(self, place: Place) -> str:
+        """Hash of the request."""
+        return digest({"schema": SCHEMA, **self.request(place)})[:32]
+
+    def result_key(self, place: Place, bench: Workbench) -> str:
+        """Hash of everything that decides a row."""
+        own = self.decided_by(place, bench)
+        return digest({"schema": SCHEMA, "asked": self.request_key(place), **own})[:32]
 
     def training(self, place: Place) -> Hashable:
         """Equal for rows of one training or run."""

@@ -1,45 +1,21 @@
-"""Detectors of others, to compare with in the same run on the same features."""
+"""cleanlab as a detector, to compare with in the same run on the same features."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.core.checks import Range, check_entries
+from noiseproof.core.checks import Range
 from noiseproof.core.errors import missing_extra
 from noiseproof.core.records import LabelIssues
 
+CLEANLAB = "cleanlab-5-fold"  # its name in a recipe
+CLEANLAB_OPTIONS = {"C": Range(0.0, excludes_low=True)}
 NUM_FOLDS = 5
 _MAX_STEPS = 200  # of lbfgs; more change the ranking little and take longer
-
-
-@dataclass(frozen=True)
-class Peer:
-    """An entry of the table.
-
-    Attributes:
-        detect: (features, class ids, class names, **options) -> record.
-        options: name -> what is allowed.
-        prepare: imports what it needs, so that no clock runs meanwhile.
-    """
-
-    detect: Callable[..., LabelIssues]
-    options: Mapping[str, Range]
-    prepare: Callable[[], Any]
-
-    def checked(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options, if the peer has them and they are in range.
-
-        Raises:
-            UnknownName, InvalidArgument: it does not, they are not.
-        """
-        check_entries("method_options", options, self.options, owner=f"the detector {name!r}")
-        return dict(options)
 
 
 def cleanlab_issues(
@@ -83,7 +59,7 @@ def cleanlab_issues(
     return LabelIssues(
         ids=np.arange(len(encoded)), given_labels=given_labels, suggested_labels=classes[probs.argmax(1)],
         suspicion=np.clip(1.0 - quality, 0.0, 1.0), is_issue=np.asarray(is_issue, bool),
-        method="cleanlab-5-fold", joint=joint, classes=np.arange(k), class_names=class_names,
+        method=CLEANLAB, joint=joint, classes=np.arange(k), class_names=class_names,
     )  # fmt: skip
 
 
@@ -98,10 +74,5 @@ def import_cleanlab() -> Any:
         import cleanlab.filter
         import cleanlab.rank
     except ImportError as error:
-        raise missing_extra("cleanlab", "peers", "The detector 'cleanlab-5-fold' of a study") from error
+        raise missing_extra("cleanlab", "peers", f"The detector {CLEANLAB!r} of a study") from error
     return cleanlab
-
-
-PEERS: dict[str, Peer] = {
-    "cleanlab-5-fold": Peer(cleanlab_issues, {"C": Range(0.0, excludes_low=True)}, import_cleanlab)
-}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from noiseproof.core.files import digest
 from noiseproof.diagnose.spectrum import spectra
-from noiseproof.study.grid import SCHEMA, Place
+from noiseproof.study.grid import Place
 from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
 from noiseproof.study.rows import SpectrumRow
 
@@ -27,16 +27,14 @@ class SpectrumMeasure(AbstractMeasure):
                     for one in self.grid.evaluations(task):
                         yield Place(encoder, task, seed, evaluation=one)
 
-    def request_key(self, place: Place) -> str:
-        """Hash of backbone, layer and set."""
+    def request(self, place: Place) -> dict[str, Any]:
+        """Backbone, layer and set."""
         where = [place.backbone, place.encoder.layer, place.task, *self.grid.set_request(place)]
-        content = {"schema": SCHEMA, "spectrum of": where, **self.grid.data_request(place.task)}
-        return digest(content)[:32]
+        return {"spectrum of": where, **self.grid.data_request(place.task)}
 
-    def result_key(self, place: Place, bench: Workbench) -> str:
-        """Hash of the request and of the features of the set."""
-        features = bench.features.part_key(bench.part(place))
-        return digest({"schema": SCHEMA, "asked": self.request_key(place), "of": features})[:32]
+    def decided_by(self, place: Place, bench: Workbench) -> dict[str, Any]:
+        """The features of the set."""
+        return {"of": bench.features.part_key(bench.part(place))}
 
     def row(self, pending: PendingRow, bench: Workbench) -> SpectrumRow:
         """Decompose the features of a set."""

@@ -1,4 +1,4 @@
-"""Tunings: encoders that a study trains, side by side in worker processes.
+"""Tunings: encoders that a study trains.
 
 A training that is interrupted goes on where it was (`finetuning`). When its rows are on disk its weights are
 deleted; its card stays.
@@ -7,23 +7,16 @@ deleted; its card stays.
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
 import shutil
-import signal
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Hashable, Iterable
 from functools import cache
+from itertools import product
 from pathlib import Path
-from threading import Thread
 from typing import Any
-
-import torch
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.files import digest, write_bytes
-from noiseproof.core.threads import num_cores
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.pipelines.cards import TRAINING_CARD
@@ -31,45 +24,36 @@ from noiseproof.pipelines.finetune import RESULTS, run_prepared
 from noiseproof.pipelines.finetune_inputs import prepare_finetuning
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import DataParts
-from noiseproof.study.grid import SCHEMA, STEPS, Grid, Place
-from noiseproof.study.measures.head_measure import training_request
-from noiseproof.study.measures.material import Locations, missing_sets, open_task, task_config
-from noiseproof.study.measures.measure import AbstractMeasure, Batch, PendingRow, Workbench
-from noiseproof.study.recipe import StudyRecipe
-from noiseproof.study.rows import HeadRow, StudyRow
+from noiseproof.study.grid import STEPS, Place
+from noiseproof.study.measures.material import task_config
+from noiseproof.study.measures.measure import PendingRow, Workbench
+from noiseproof.study.measures.trained_measure import AbstractTrainedMeasure
+from noiseproof.study.rows import HeadRow
 from noiseproof.training.loop import accelerator_for
 
 TUNINGS = "tunings"
 
 
-class TuningMeasure(AbstractMeasure):
+class TuningMeasure(AbstractTrainedMeasure):
     """Every tuning at its selected and its last step, on every evaluation set."""
 
-    title = "{head}"
-    is_batched = True
     needs_features = False
 
-    def places(self) -> Iterator[Place]:
-        """Every tuning x step x evaluation set."""
-        r = self.grid.recipe
-        for data in self.grid.trainings() if r.tunings else ():
-            for name in r.tunings:
-                for step in STEPS:
-                    for one in self.grid.evaluations(data.task):
-                        yield dataclasses.replace(data, head=name, setting=step, evaluation=one)
+    @property
+    def variants(self) -> Iterable[tuple[str, str]]:
+        """Every tuning at both steps."""
+        return product(self.grid.recipe.tunings, STEPS)
 
-    def request_key(self, place: Place) -> str:
-        """Hash of the place and of the settings that differ from their defaults."""
-        settings = self.grid.tuning(place).model_dump(mode="json", exclude_defaults=True)
-        return training_request(self.grid, place, {"tuning": settings})
+    def options(self, place: Place) -> dict[str, Any]:
+        """Settings of the tuning."""
+        return {"tuning": self.grid.tuning(place).model_dump(mode="json", exclude_defaults=True)}
 
-    def result_key(self, place: Place, bench: Workbench) -> str:
-        """Hash of the request, all settings, initial weights, training and evaluation data."""
-        how, train = decided_by(place, bench)
+    def decided_by(self, place: Place, bench: Workbench) -> dict[str, Any]:
+        """All settings, initial weights, training and evaluation data."""
+        how, train = training_material(place, bench)
         part = bench.part(place)
         test = [part.dataset.fingerprint, part.best_labels, list(part.dataset.class_names)]
-        content = {"asked": self.request_key(place), "how": how, "train": train, "test": test}
-        return digest({"schema": SCHEMA, **content})[:32]
+        return {"how": how, "train": train, "test": test}
 
     def training(self, place: Place) -> Hashable:
         """Both steps and all evaluation sets are of one training."""
@@ -81,21 +65,10 @@ class TuningMeasure(AbstractMeasure):
 
     def row(self, pending: PendingRow, bench: Workbench) -> HeadRow:
         """Train an encoder or go on with its training, unless done for another row; take its result."""
-        place, part, data = pending.place, bench.part(pending.place), bench.data(pending.place)
+        place = pending.place
         results, fit_s = bench.tool(EncoderTrainer).trained(place)
-        result = results[f"tuned-{place.setting}", part.name]
-        return pending.row(
-            HeadRow,
-            set_name=part.name,
-            domain=place.evaluated.domain,
-            realised_rate=data.realised_rate,
-            num_train=len(data.rows),
-            num_examples=result.num_examples,
-            metrics=result.metrics,
-            entropy_nats=None,
-            largest_ratio=None,
-            fit_s=fit_s,
-        )
+        result = results[f"tuned-{place.setting}", bench.part(place).name]
+        return self.row_of(pending, bench, result, fit_s=fit_s)
 
     def tidy(self, place: Place, bench: Workbench) -> None:
         """Keep only the card of a training, with the curve of its selection."""
@@ -110,7 +83,7 @@ def training_key(place: Place) -> str:
     return digest(place.coordinates() | {"setting": None})
 
 
-def decided_by(place: Place, bench: Workbench) -> tuple[list[Any], list[Any]]:
+def training_material(place: Place, bench: Workbench) -> tuple[list[Any], list[Any]]:
     """Settings and initial weights; training data. All settings, since a default may change."""
     # For fresh weights the file still decides, since it holds the size of the images.
     weights = _weights_hash(place.encoder.backbone_for(place.seed))
@@ -121,7 +94,7 @@ def decided_by(place: Place, bench: Workbench) -> tuple[list[Any], list[Any]]:
 
 def training_folder(place: Place, bench: Workbench) -> Path:
     """Folder of a training inside the study."""
-    name = digest([training_key(place), *decided_by(place, bench)])[:32]
+    name = digest([training_key(place), *training_material(place, bench)])[:32]
     return bench.locations.out / TUNINGS / name
 
 
@@ -176,59 +149,3 @@ class EncoderTrainer:
 @cache
 def _weights_hash(backbone: str) -> str:
     return open_backbone(backbone).weights_hash
-
-
-def side_by_side(
-    batches: Sequence[Batch], recipe: StudyRecipe, locations: Locations
-) -> Iterator[tuple[Batch, Callable[[], Sequence[StudyRow]]]]:
-    """Compute tunings, a process per core where there is no accelerator; yield each when it ends.
-
-    Args:
-        batches: a training each.
-        recipe: of the study.
-        locations: of data and study.
-    """
-    if not batches:
-        return
-    num_workers = 1 if torch.accelerator.is_available() else min(num_cores(), len(batches))
-    begin, others = (recipe.to_json(), locations), set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), _begin, begin)
-    # Seed by seed: a study that is stopped has seeds of the whole grid.
-    in_order = sorted(batches, key=lambda batch: batch.pending[0].place.seed)
-    futures: dict[Future, Batch] = {pool.submit(_rows, batch.pending): batch for batch in in_order}
-    try:
-        for future in as_completed(futures):
-            yield futures[future], future.result
-    except BaseException:  # an interrupt, a full disk: what runs goes on from its checkpoint another time
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_bench: Callable[[str], Workbench]  # of this worker process, by task
-
-
-def _begin(recipe: dict[str, Any], locations: Locations) -> None:
-    global _bench
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    if not torch.accelerator.is_available():
-        torch.set_num_threads(1)  # whatever the number of workers, so that sums come out the same
-    Thread(target=_end_with_parent, daemon=True).start()
-    grid = Grid(StudyRecipe(**recipe))
-    missing = missing_sets(grid.recipe, locations)
-    _bench = cache(lambda task: Workbench(grid, locations, open_task(grid, task, locations, missing)))
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot stop its workers, which would keep their folders from the next start."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # this is a worker
-    parent.join()
-    os._exit(1)
-
-
-def _rows(pending: Sequence[PendingRow]) -> list[HeadRow]:
-    bench = _bench(pending[0].place.task)
-    return [TuningMeasure(bench.grid).row(one, bench) for one in pending]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from noiseproof.report.tables import INTERVAL_MEANING, ONE_SEED, RULE_FOR_BOLD
+from noiseproof.study.axes import Encoder
 from noiseproof.study.grid import STEPS, Grid
-from noiseproof.study.recipe import Encoder
 from noiseproof.study.study_results import StudyResults
 
 DOMAINS = {"id": "in domain", "ood": "out of domain"}

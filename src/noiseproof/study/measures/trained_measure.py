@@ -1,0 +1,75 @@
+"""What heads and tunings share as measures: something is trained, and evaluated on every set of its task."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from noiseproof.core.records import SpectrumCard
+from noiseproof.evaluate.results import ResultRow
+from noiseproof.study.grid import Place
+from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
+from noiseproof.study.rows import HeadRow
+
+
+class AbstractTrainedMeasure(AbstractMeasure):
+    """Every name x setting on every training data, with a row for each evaluation set."""
+
+    title = "{head}"
+    is_batched = True
+
+    @property
+    @abstractmethod
+    def variants(self) -> Iterable[tuple[str, str]]:
+        """Name and setting of everything that is trained on one training data."""
+
+    @abstractmethod
+    def options(self, place: Place) -> dict[str, Any]:
+        """Options of what is trained, without those that keep their defaults."""
+
+    def places(self) -> Iterator[Place]:
+        """Every variant x evaluation set on every training data."""
+        variants = list(self.variants)
+        for data in self.grid.trainings() if variants else ():
+            for head, setting in variants:
+                for one in self.grid.evaluations(data.task):
+                    yield replace(data, head=head, setting=setting, evaluation=one)
+
+    def request(self, place: Place) -> dict[str, Any]:
+        """The place, the options, and whether a head's spectrum is requested."""
+        return {
+            **self.grid.training_request(place),
+            "set": self.grid.set_request(place),
+            "options": self.options(place),
+            "has_spectrum": self.grid.recipe.has_head_spectra,
+        }
+
+    @staticmethod
+    def row_of(
+        pending: PendingRow, bench: Workbench, result: ResultRow,
+        *, fit_s: float, spectrum: SpectrumCard | None = None,
+    ) -> HeadRow:  # fmt: skip
+        """The row of a result.
+
+        Args:
+            pending: where it belongs.
+            bench: of its encoder and task.
+            result: on the evaluation set.
+            fit_s: wall time of the training.
+            spectrum: of the features as the head reshapes them, where it is requested.
+        """
+        data = bench.data(pending.place)
+        return pending.row(
+            HeadRow,
+            set_name=bench.part(pending.place).name,
+            domain=pending.place.evaluated.domain,
+            realised_rate=data.realised_rate,
+            num_train=len(data.rows),
+            num_examples=result.num_examples,
+            metrics=result.metrics,
+            entropy_nats=None if spectrum is None else spectrum.entropy_nats,
+            largest_ratio=None if spectrum is None else spectrum.largest_ratio,
+            fit_s=fit_s,
+        )
