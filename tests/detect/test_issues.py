@@ -205,7 +205,7 @@ def test_data_frames_are_taken():
     features = np.eye(3)[labels] + rng.normal(scale=0.2, size=(60, 3))
     plain = find_label_issues(features, labels)
     framed = find_label_issues(pd.DataFrame(features), pd.Series(labels))
-    np.testing.assert_array_equal(framed.suspicion, plain.suspicion)
+    np.testing.assert_allclose(framed.suspicion, plain.suspicion, rtol=1e-9)
 
 
 def test_names_of_classes_are_all_different():

@@ -245,20 +245,22 @@ class LabelIssues:
         """
         import pandas as pd
 
-        wrong = self.joint - np.diag(np.diag(self.joint))
-        of_given, wrong_of_given = self.joint.sum(axis=0), wrong.sum(axis=0)
-        counts = [(self.given_labels == label, label) for label in self.classes]
-        names = self.named(self.classes)
+        k, names = len(self.classes), self.named(self.classes)
+        of_label = pd.Index(self.classes).get_indexer(self.given_labels)
+        rates, mostly_is = np.zeros(k), np.full(k, "", dtype=object)
+        for j in range(k):
+            wrong = self.joint[:, j].copy()
+            wrong[j] = 0.0
+            if wrong.sum() > 0:
+                rates[j] = wrong.sum() / self.joint[:, j].sum()
+                mostly_is[j] = str(names[wrong.argmax()])
         return pd.DataFrame(
             {
                 "given_label": names,
-                "num_examples": [int(rows.sum()) for rows, _ in counts],
-                "num_issues": [int(self.is_issue[rows].sum()) for rows, _ in counts],
-                "noise_rate": wrong_of_given / np.where(of_given > 0, of_given, 1.0),
-                "mostly_is": [
-                    str(names[wrong[:, j].argmax()]) if wrong_of_given[j] > 0 else ""
-                    for j in range(len(names))
-                ],
+                "num_examples": np.bincount(of_label, minlength=k),
+                "num_issues": np.bincount(of_label[self.is_issue], minlength=k),
+                "noise_rate": rates,
+                "mostly_is": mostly_is,
             }
         )
 

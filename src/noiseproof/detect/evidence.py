@@ -18,10 +18,12 @@ from noiseproof.core.checks import (
     check_unique_names,
 )
 from noiseproof.core.errors import BadData, invalid
+from noiseproof.detect.copies import Copies, find_copies
 from noiseproof.detect.training_dynamics import Dynamics, training_dynamics
 from noiseproof.posterior.calibration import Calibration, calibrate
-from noiseproof.posterior.leave_one_out import leave_one_out
+from noiseproof.posterior.leave_one_out import LeaveOneOut, choose_rows, leave_one_out
 from noiseproof.posterior.noisy_regression import NoisyRegression, can_fit, fit_noisy_regression
+from noiseproof.posterior.rows import Rows
 from noiseproof.posterior.transition_gain import TransitionGain, transition_gain
 from noiseproof.posterior.true_labels import TransitionModel, fit_transition_model
 
@@ -94,10 +96,37 @@ class Evidence:
         wide[:, self.present_classes] = probs
         return wide
 
+    def joint_over_all_classes(self, joint: Float[np.ndarray, "c c"]) -> Float[np.ndarray, "k k"]:
+        """Counts of the present classes with zeros for every other class."""
+        if len(self.present_classes) == self.num_classes:
+            return joint
+        wide = np.zeros((self.num_classes, self.num_classes))
+        wide[np.ix_(self.present_classes, self.present_classes)] = joint
+        return wide
+
     @cached_property
+    def copies(self) -> Copies:
+        """Identical and nearly identical examples."""
+        return find_copies(self.features)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Rows of the kind that tells the given labels best."""
+        return choose_rows(self.features, self.compact_labels, num_classes=len(self.present_classes))
+
+    @cached_property
+    def leave_one_out(self) -> LeaveOneOut:
+        """Leave-one-out scores of a ridge head, for the present classes; copies are left out together."""
+        groups = self.copies.groups if self.copies.has_copy.any() else None
+        return leave_one_out(
+            self.features, self.compact_labels,
+            num_classes=len(self.present_classes), groups=groups, rows=self.rows,
+        )  # fmt: skip
+
+    @property
     def scores(self) -> Float[np.ndarray, "n c"]:
-        """Leave-one-out scores of a ridge head, for the present classes."""
-        return leave_one_out(self.features, self.compact_labels, num_classes=len(self.present_classes)).scores
+        """Scores of `leave_one_out`."""
+        return self.leave_one_out.scores
 
     @cached_property
     def calibration(self) -> Calibration:

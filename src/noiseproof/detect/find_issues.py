@@ -89,6 +89,9 @@ def find_label_issues(
     evidence = Evidence(encoded, classes, **matrices, text_tower=text_tower, seed=seed)
     is_auto = method == AUTO
     result = _run_auto(evidence) if is_auto else run_detector(evidence, method, method_options)
+    if "copies" in vars(evidence):  # a detector that leaves copies out together has found them
+        shown = np.array(names, dtype=object)[encoded] if names else classes[encoded]
+        notes = [*notes, *evidence.copies.notes(shown, rows)]
     for note in (*notes, *name_hints(names or classes.tolist())):
         result = result.with_note(note)
     return to_label_issues(result, encoded, classes=classes, ids=rows, class_names=names)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from noiseproof.core.errors import MissingFile
 from noiseproof.core.files import replacing, write_json
 from noiseproof.core.records import LabelIssues
 from noiseproof.evaluate.detection import detection_metrics
+from noiseproof.export.confusions import joint_from, list_confusions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +35,14 @@ class IssueSummary(Document):
         noise_rate: estimated share of wrong labels, in [0, 1].
         noise_rate_low, noise_rate_high: its plausible range; `None` if the detector has no range.
         classes: rows of `LabelIssues.class_table`.
-        transition: estimated `T[i, j] = P(given = j | true = i)`.
-        true_counts: expected number of examples by true class; the rows of the transition matrix times these
-            are the joint.
+        true_counts: expected number of examples by true class.
+        right_counts: of these, with the right label.
+        confusions: pairs of true and given class with the expected number of examples, the most frequent
+            first, see `export.confusions`.
         against_truth: `DetectionMetrics` as JSON; `None` where the truth is not known.
     """
+
+    SCHEMA: ClassVar[int] = 2
 
     method: str
     notes: tuple[str, ...]
@@ -47,8 +52,9 @@ class IssueSummary(Document):
     noise_rate_low: float | None = None
     noise_rate_high: float | None = None
     classes: tuple[dict[str, Any], ...]
-    transition: list[list[float]]
     true_counts: list[float]
+    right_counts: list[float]
+    confusions: tuple[dict[str, Any], ...]
     against_truth: dict[str, Any] | None
 
     def rate_card(self) -> dict[str, Any]:
@@ -102,6 +108,7 @@ def write_issues(
 def summarise(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> IssueSummary:
     """Summary of the results of a detector, with metrics where the truth is known."""
     truth = None if clean_labels is None else detection_metrics(issues, clean_labels).to_json()
+    classes = json.loads(issues.class_table().to_json(orient="records"))
     return IssueSummary(
         method=issues.method,
         notes=issues.notes,
@@ -110,11 +117,17 @@ def summarise(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = 
         noise_rate=issues.noise_rate,
         noise_rate_low=issues.noise_rate_low,
         noise_rate_high=issues.noise_rate_high,
-        classes=json.loads(issues.class_table().to_json(orient="records")),
-        transition=issues.transition.tolist(),
+        classes=tuple(classes),
         true_counts=issues.joint.sum(axis=1).tolist(),
+        right_counts=np.diag(issues.joint).tolist(),
+        confusions=tuple(list_confusions(issues.joint, _names(classes))),
         against_truth=truth,
     )
+
+
+def _names(classes: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Names of the classes, from rows of `LabelIssues.class_table`."""
+    return tuple(str(entry["given_label"]) for entry in classes)
 
 
 def read_summary(folder: Path) -> IssueSummary:
@@ -149,7 +162,7 @@ def load_issues(folder: str | Path) -> LabelIssues:
     if "row" in columns:  # not in files of before
         order = np.argsort(columns["row"])
         columns = {name: [values[k] for k in order] for name, values in columns.items()}
-    names = tuple(str(entry["given_label"]) for entry in summary.classes)
+    names = _names(summary.classes)
     number = {name: k for k, name in enumerate(names)}
     labels = {
         column: np.array([number[str(label)] for label in columns[column]], np.int64)
@@ -162,7 +175,9 @@ def load_issues(folder: str | Path) -> LabelIssues:
         suspicion=np.array(columns["suspicion"], np.float64),
         is_issue=np.array(columns["is_issue"], bool),
         method=summary.method,
-        joint=np.array(summary.transition) * np.array(summary.true_counts)[:, None],
+        joint=joint_from(
+            summary.confusions, np.array(summary.true_counts), np.array(summary.right_counts), names
+        ),
         classes=np.arange(len(names)),
         class_names=names,
         notes=summary.notes,
