@@ -9,14 +9,15 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Bool, Float, Int
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 from noiseproof.core.checks import check_matrix
 
 # Largest distance of copies, for rows of unit length; benchmarks/RESULTS.md has the trials.
 NEAR = 0.15
 _LEAST_COLUMNS = 64  # for near copies: few columns are close by chance
-_NUM_DIRECTIONS, _SAMPLE = 16, 500  # of the search: more directions make fewer candidates
+_NUM_DIRECTIONS, _SAMPLE = 64, 500  # of the search: more directions make fewer candidates
+_MOST_CANDIDATES = 20  # per row
+_WINDOW_ROWS, _ROUNDING = 512, 1e-3
 _MOST_REPEATS = 3  # mean number of examples per distinct row, for copies
 _MOST_NAMED = 5  # groups, and members of a group, in notes
 _BLOCK_ROWS = 4096
@@ -150,22 +151,46 @@ def _are_categories(features: Any, first: np.ndarray, distinct: np.ndarray) -> b
 def near_pairs(features: Any, rows: Int[np.ndarray, " m"], near: float) -> Int[np.ndarray, "p 2"]:
     """Pairs of these rows that are at most `near` apart at unit length, as positions in `rows`.
 
-    Candidates are close in the projection on a few orthogonal directions, which never makes a distance
-    larger: no pair is missed. If half of the rows have such a neighbour, the encoder places whole classes
-    that close, and there are no pairs.
+    Candidates are close in the projection on some orthogonal directions, which never makes a distance larger:
+    no pair is missed. If there are more than 20 candidates per row, the encoder places whole classes that
+    close, and there are no pairs.
     """
     sample = _unit(features, rows[:: -(-len(rows) // _SAMPLE)])
     directions = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][:_NUM_DIRECTIONS].T
     starts = range(0, len(rows), _BLOCK_ROWS)
     projected = np.concatenate([_unit(features, rows[i : i + _BLOCK_ROWS]) @ directions for i in starts])
-    tree = KDTree(projected)
-    some = np.arange(0, len(rows), -(-len(rows) // _SAMPLE))
-    closest = tree.query(projected[some], k=2)[1]
-    neighbour = np.where(closest[:, 0] == some, closest[:, 1], closest[:, 0])
-    if 2 * _distances_within(features, rows[some], rows[neighbour], near).sum() > len(some):
+    pairs = _candidates(projected, near + _ROUNDING)
+    if pairs is None:
         return np.empty((0, 2), np.int64)
-    pairs = tree.query_pairs(near * (1 + 1e-6), output_type="ndarray")
-    return pairs[_distances_within(features, rows[pairs[:, 0]], rows[pairs[:, 1]], near)]
+    found = pairs[_distances_within(features, rows[pairs[:, 0]], rows[pairs[:, 1]], near)]
+    has_near = len(np.unique(found))
+    return found if 2 * has_near <= len(rows) or len(found) < len(rows) else found[:0]
+
+
+def _candidates(points: Float[np.ndarray, "m r"], near: float) -> Int[np.ndarray, "p 2"] | None:
+    """Pairs of points at most `near` apart, or `None` if there are too many.
+
+    Points are sorted by their first coordinate, so that each block is compared with a window only.
+    """
+    order = np.argsort(points[:, 0], kind="stable")
+    points = points[order]
+    squares = np.einsum("mr,mr->m", points, points)
+    ends = np.searchsorted(points[:, 0], points[:, 0] + near, side="right")
+    found, count = [], 0
+    for start in range(0, len(points), _WINDOW_ROWS):
+        stop = min(start + _WINDOW_ROWS, len(points))
+        for left in range(start, int(ends[stop - 1]), _BLOCK_ROWS):
+            right = min(left + _BLOCK_ROWS, int(ends[stop - 1]))
+            apart = squares[start:stop, None] + squares[None, left:right]
+            apart -= 2 * points[start:stop] @ points[left:right].T
+            one, other = np.nonzero(apart <= near**2)
+            is_later = other + left > one + start
+            found.append(np.column_stack([one + start, other + left])[is_later])
+            count += len(found[-1])
+            if count > _MOST_CANDIDATES * len(points):
+                return None
+    pairs = np.concatenate(found) if found else np.empty((0, 2), np.int64)
+    return np.sort(order[pairs], axis=1)
 
 
 def _distances_within(
