@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from noiseproof.core.checks import check_matrix
 
-# Largest distance of copies, for rows of unit length; benchmarks/RESULTS.md has the trials.
+# Largest distance of copies, for rows of unit length; dev/LOG.md has the trials.
 NEAR = 0.15
 _LEAST_COLUMNS = 64  # for near copies: few columns are close by chance
 _NUM_DIRECTIONS, _SAMPLE = 64, 500  # of the search: more directions make fewer candidates

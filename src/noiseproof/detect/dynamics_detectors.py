@@ -17,7 +17,7 @@ from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.ridge import estimate_noise_rate
 from noiseproof.posterior.mixture import fit_mixture
 
-# Flags are too many above both; AUM flags 1.5 to 2 times the estimated rate where wrong labels can be told.
+# Flags are too many above both, this many times the estimated rate and this much more; not tuned on data.
 _MOST_TIMES, _MOST_BEYOND = 3.0, 0.1
 _TIE_SHARE = 1e-3  # share of the suspicion that comes from the loss itself, to break ties
 
