@@ -15,6 +15,10 @@ BLANK_PNG = base64.b64decode(
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+def pytest_runtest_setup():
+    checked_types.start_anew()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread():
     """Threads only get in each other's way on a few rows."""
@@ -48,8 +52,18 @@ def _no_drawing(request):
 
 
 def _blank(figure, out, *, format, **options):
-    from matplotlib.text import Text
-
-    texts = "".join(f"<text>{escape(one.get_text())}</text>" for one in figure.findobj(Text))
+    texts = "".join(f"<text>{escape(text)}</text>" for text in _texts(figure))
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt" viewBox="0 0 1 1">{texts}</svg>'
     out.write(svg if format == "svg" else BLANK_PNG)
+
+
+def _texts(figure):
+    """Every text but the labels of ticks; these would be made only to be read here."""
+    legends = [*figure.legends, *(axis.get_legend() for axis in figure.axes if axis.get_legend())]
+    artists = [
+        *figure.texts,
+        *(text for axis in figure.axes for text in (*axis.texts, axis.xaxis.label, axis.yaxis.label)),
+        *(text for legend in legends for text in (*legend.get_texts(), legend.get_title())),
+    ]
+    titles = [axis.get_title(loc) for axis in figure.axes for loc in ("left", "center", "right")]
+    return [*titles, *(artist.get_text() for artist in artists)]

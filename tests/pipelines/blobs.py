@@ -1,8 +1,19 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 NUM_CLASSES, DIM = 3, 8
+BLOBS = {"n": 90, "seed": 1}
+OTHER = {"n": 30, "seed": 2, "spread": 3.0}
+
+
+def options_in(folder: Path, train: Path, other: Path) -> dict[str, Any]:
+    """A small, fast run in a folder."""
+    return {
+        "train": str(train), "ood": [str(other)], "out": folder / "run", "cache": folder / "cache",
+        "seeds": 2, "max_steps": 10, "noise": "symmetric:0.2",
+    }  # fmt: skip
 
 
 def save_blobs(path: Path, *, n: int, seed: int, spread: float = 1.0) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -51,28 +52,38 @@ def write_report(run_dir: str | Path) -> Path:
 
 def render(run: RunFolder) -> str:
     """The page as text; the same bytes for the same run folder."""
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            run=run,
+            headlines=headline.headlines(run),
+            facts=headline.facts(run),
+            results=tables.results_table(run.results, caveat=labels_caveat(run.card.data, "test", "ood")),
+            detection=tables.detection_table(run.card.detection) if run.card.detection else None,
+            spectra=tables.spectrum_table(run.spectra),
+            classes=tables.class_table(run.results, head=headline.best_head(run.results)),
+            metrics=tables.metrics_table(run.results),
+            # Made by us from numbers and escaped by matplotlib, so that these three may pass as they are.
+            accuracy_svg=Markup(figures.accuracy_figure(run.results)),
+            spectrum_svg=Markup(figures.spectrum_figure(run.spectra)),
+            suspicion_svg=Markup(figures.suspicion_figure(run.issues)),
+            num_heads=len(heads_of(run.results)),
+            reading=READING_THE_SPECTRUM,
+            suspects=[(suspect, _data_uri(suspect)) for suspect in run.suspects],
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """Keeps what it has compiled, which takes longer than filling a page in."""
     environment = Environment(
         loader=PackageLoader("noiseproof.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"as_json": _as_json, "duration": headline.duration}
-    return environment.get_template("page.html").render(
-        run=run,
-        headlines=headline.headlines(run),
-        facts=headline.facts(run),
-        results=tables.results_table(run.results, caveat=labels_caveat(run.card.data, "test", "ood")),
-        detection=tables.detection_table(run.card.detection) if run.card.detection else None,
-        spectra=tables.spectrum_table(run.spectra),
-        classes=tables.class_table(run.results, head=headline.best_head(run.results)),
-        metrics=tables.metrics_table(run.results),
-        # Made by us from numbers and escaped by matplotlib, so that these three may pass as they are.
-        accuracy_svg=Markup(figures.accuracy_figure(run.results)),
-        spectrum_svg=Markup(figures.spectrum_figure(run.spectra)),
-        suspicion_svg=Markup(figures.suspicion_figure(run.issues)),
-        num_heads=len(heads_of(run.results)),
-        reading=READING_THE_SPECTRUM,
-        suspects=[(suspect, _data_uri(suspect)) for suspect in run.suspects],
-    )
+    return environment
 
 
 def _data_uri(suspect: Suspect) -> str | None:
