@@ -92,9 +92,7 @@ def test_a_repeated_row_is_named(tmp_path):
 
 
 def test_an_unknown_domain_is_named():
-    with pytest.raises(
-        InvalidArgument, match=r"`domain` is 'elsewhere'; allowed: 'id', 'ood' or 'relabelled'"
-    ):
+    with pytest.raises(InvalidArgument, match="allowed: 'id', 'ood' or 'relabelled'"):
         row(domain="elsewhere")
 
 
