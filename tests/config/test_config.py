@@ -24,8 +24,26 @@ def config_file(tmp_path):
 
 def test_defaults_hold_where_nothing_is_said():
     config = load_config(RunConfig, options=NEEDED)
-    assert (config.seeds, config.test_fraction, config.ood) == (3, 0.2, ())
-    assert list(config.heads) == ["linear", "mlp", "nmtune"]
+    assert (config.seeds, config.test_fraction, config.ood) == (None, 0.2, ())
+    assert config.heads == {name: {"noise_tolerant": "auto"} for name in ("linear", "nmtune")}
+
+
+@pytest.mark.parametrize("recipe", ["paper", "released"])
+def test_a_recipe_of_a_paper_has_all_heads_as_they_are(recipe, config_file):
+    plain = {"linear": {}, "mlp": {}, "nmtune": {}}
+    assert load_config(RunConfig, options=NEEDED | {"recipe": recipe}).heads == plain
+    assert load_config(RunConfig, options=NEEDED, overrides=[f"recipe={recipe}"]).heads == plain
+    assert RunConfig(train="a.csv", out="o", recipe=recipe).heads == plain
+    changed = ["heads.mlp.dropout=0.5"]
+    assert load_config(RunConfig, options=NEEDED | {"recipe": recipe}, overrides=changed).heads == (
+        plain | {"mlp": {"dropout": 0.5}}
+    )
+
+
+def test_heads_that_are_named_are_plain():
+    assert load_config(RunConfig, options=NEEDED | {"heads": "linear,nmtune"}).heads == {
+        "linear": {}, "nmtune": {},
+    }  # fmt: skip
 
 
 def test_file_wins_over_defaults_and_command_line_over_file(config_file):
@@ -56,7 +74,8 @@ def test_numbers_with_an_exponent_are_numbers(config_file):
 
 def test_set_reaches_one_option_of_one_default_head():
     config = load_config(RunConfig, options=NEEDED, overrides=["heads.nmtune.weight_svd=0.02"])
-    assert config.heads == {"linear": {}, "mlp": {}, "nmtune": {"weight_svd": pytest.approx(0.02)}}
+    tolerant = {"noise_tolerant": "auto"}
+    assert config.heads == {"linear": tolerant, "nmtune": tolerant | {"weight_svd": pytest.approx(0.02)}}
 
 
 def test_set_adds_a_variant_of_a_head():

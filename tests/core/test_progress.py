@@ -30,10 +30,23 @@ def clock(monkeypatch):
 
 def test_a_long_stage_leaves_one_line_where_nobody_watches(clock, capsys):
     with progress.stage("Reading photos", total=500, unit="image") as bar:
-        for _ in range(5):
-            bar.update(100)
-            clock.now += 2
+        clock.now += 8
+        bar.update(499)
+        clock.now += 2
+        bar.update(1)
     assert capsys.readouterr() == ("", "Reading photos: 500 images in 10.0 s (50/s)\n")
+
+
+def test_the_expected_time_of_a_long_stage_is_announced_once(clock, capsys):
+    """The first unit does not count: before it comes preparation, here 6 s."""
+    with progress.stage("Reading photos", total=700, unit="image") as bar:
+        clock.now += 4
+        for _ in range(7):
+            clock.now += 2
+            bar.update(100)
+    assert capsys.readouterr().err == (
+        "Reading photos: 200 of 700 images; about 10 s more\nReading photos: 700 images in 18.0 s (39/s)\n"
+    )
 
 
 def test_a_short_stage_is_silent(clock, capsys):
@@ -52,7 +65,6 @@ def test_quiet_is_silent_however_long(clock, capsys):
 
 def test_no_bar_where_nobody_watches(clock, capsys):
     with progress.stage("Reading", total=10, unit="image") as bar:
-        assert bar.disable
         clock.now += 5
         bar.update(10)
     text = capsys.readouterr().err

@@ -78,3 +78,10 @@ def test_a_class_that_only_true_labels_have_is_named():
 def test_the_least_number_per_class_is_an_option():
     with pytest.raises(BadData, match=r"fewer than 3 examples: 'a' .2., 'b' .2."):
         check_trainable(labelled(["a", "b"], [0, 1, 1, 0]), min_per_class=3)
+
+
+def test_blanks_and_forms_of_letters_are_no_other_class():
+    aligned = align_labels(labelled(["cafe\u0301", "dog "], [0, 1, 1]), ["dog", "caf\u00e9"])
+    assert aligned.given_labels.tolist() == [1, 0, 0]
+    with pytest.raises(BadData, match="does not have: dog "):
+        align_labels(labelled(["dog "], [0]), ["dog", " dog"])  # which of the two is not known

@@ -45,9 +45,9 @@ def test_every_file_gives_the_rows_and_columns_in_the_order_of_the_data(tmp_path
         ({"ids": ["a", "b,c", "ü", "d", "e"]}, r"`probs` has the examples 'e' \(1 such\)"),
         (
             {"class_names": ["ant", "bee", "dog"]},
-            r"`probs` misses the class 'cat' \(1 such\); .* ant, bee, cat",
+            r"`probs` has no column for the class 'cat' \(1 such\); .* ant, bee, cat",
         ),
-        ({"class_names": ["ant", "bee", "cat", "dog"]}, r"`probs` has the class 'dog'"),
+        ({"class_names": ["ant", "bee", "cat", "dog"]}, r"`probs` has a column 'dog' that is no class"),
         ({"ids": ["a", "b,c", "ü", "d", "d"]}, r"`probs` has an id twice"),
         ({"probs": PROBS[:3]}, r"`probs` has 3 rows, .* 4 examples; they must agree"),
     ],

@@ -52,7 +52,7 @@ def test_a_missing_path_is_named(name):
 def test_a_file_of_another_type_is_refused(tmp_path):
     (tmp_path / "table.xlsx").write_text("")
     with pytest.raises(
-        UnknownName, match=r"Unknown file type 'xlsx'.* Known: csv, jsonl, npz, parquet, tar, tsv, txt"
+        UnknownName, match=r"Unknown file type 'xlsx'.* Known: csv, jsonl, npy, npz, parquet, tar, tsv, txt"
     ):
         open_dataset(str(tmp_path / "table.xlsx"))
 

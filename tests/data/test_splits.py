@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.core.records import Dataset, LabelledDataset
+from noiseproof.data.classes import check_trainable
 from noiseproof.data.sources import open_dataset
-from noiseproof.data.splits import per_class_split, stratified_share, stratified_split, subset
+from noiseproof.data.splits import (
+    per_class_split,
+    stratified_sample,
+    stratified_share,
+    stratified_split,
+    subset,
+)
 
 labels_with_two_of_each = st.dictionaries(st.integers(0, 9), st.integers(2, 25), max_size=6).flatmap(
     lambda counts: st.permutations([label for label, count in counts.items() for _ in range(count)])
@@ -120,3 +127,44 @@ def test_fingerprints_of_subsets_depend_on_the_rows_alone():
     ]
     assert prints[0] == prints[1] != prints[2]
     assert whole.fingerprint not in prints
+
+
+@given(labels=labels_with_two_of_each, data=st.data(), seed=st.integers(0, 2**31))
+@settings(deadline=None)
+def test_a_sample_has_the_size_and_every_class_twice_where_there_is_room(labels, data, seed):
+    labels = np.array(labels, np.int64)
+    if not len(labels):
+        return
+    size = data.draw(st.integers(1, len(labels)))
+    rows = stratified_sample(labels, size=size, seed=seed)
+    assert len(rows) == size
+    assert (np.diff(rows) > 0).all()
+    assert rows.tolist() == stratified_sample(labels, size=size, seed=seed).tolist()
+    least = min(2, size // len(np.unique(labels)))
+    for label in np.unique(labels):
+        assert (labels[rows] == label).sum() >= least
+
+
+def test_a_sample_has_the_shares_of_the_whole():
+    labels = np.repeat([0, 1, 2], [700, 200, 100])
+    counts = np.bincount(labels[stratified_sample(labels, size=50, seed=0)])
+    assert counts.tolist() == [35, 10, 5]
+    rare = np.repeat([0, 1, 2], [9990, 8, 2])
+    assert np.bincount(rare[stratified_sample(rare, size=100, seed=0)]).tolist() == [96, 2, 2]
+
+
+def test_a_sample_smaller_than_the_number_of_classes_draws_the_classes():
+    labels = np.repeat(np.arange(10), 5)
+    drawn = {tuple(np.unique(labels[stratified_sample(labels, size=3, seed=seed)])) for seed in range(20)}
+    assert {len(classes) for classes in drawn} == {3}
+    assert len(drawn) > 5
+
+
+@pytest.mark.parametrize("num_classes", [2, 7])
+def test_a_limit_of_two_per_class_can_be_trained_on(num_classes, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat(np.arange(num_classes), 30))
+    np.savez(tmp_path / "f.npz", features=rng.normal(size=(len(labels), 3)), labels=labels)
+    for seed in range(10):
+        few = open_dataset(str(tmp_path / "f.npz"), limit=2 * num_classes + 2, seed=seed)
+        check_trainable(few)

@@ -111,7 +111,7 @@ def test_the_command_prints_every_set_and_the_sources():
         result.stdout,
         re.MULTILINE,
     )
-    assert "parquet, npz, txt, torchvision:..., hf:..." in result.stdout
+    assert "parquet, npy, npz, txt, torchvision:..., hf:..." in result.stdout
 
 
 def test_columns_of_the_table_line_up():
@@ -234,7 +234,7 @@ def test_vtab_like_sets_come_from_a_saved_folder(tmp_path):
     saved = datasets.Dataset.from_dict(columns, features=features, split="test")
     saved.save_to_disk(str(tmp_path / "pcam"))
     dataset = open_suite_set("patch_camelyon", "test", source=f"hf:{tmp_path}/pcam/test", allow_partial=True)
-    assert dataset.class_names == ("false", "true")
+    assert dataset.class_names == ("False", "True")
     assert dataset.given_labels.tolist() == [1, 0, 1, 0]
 
 
@@ -267,8 +267,8 @@ def test_masks_of_the_200_class_sets_agree_with_those_of_timm(root, name, letter
 def test_classes_of_imagenet_v2_are_numbers_in_the_order_of_their_folders(root):
     tiny_public.make_imagenet_like(root / "imagenetv2-matched-frequency-format-val", ("0", "2", "10"))
     dataset = open_suite_set("imagenet_v2", "test", allow_partial=True)
-    assert dataset.class_names == ("0", "10", "2")
-    assert class_groups("imagenet_v2", dataset) == ((0,), (10,), (2,))
+    assert dataset.class_names == ("0", "2", "10")
+    assert class_groups("imagenet_v2", dataset) == ((0,), (2,), (10,))
 
 
 def test_folders_that_are_no_class_of_imagenet_are_refused(root):

@@ -144,7 +144,7 @@ def test_the_word_na_is_a_label(write_csv):
 @pytest.mark.parametrize(
     ("labels", "class_names"),
     [
-        ([True, False, True], ("false", "true")),
+        ([True, False, True], ("False", "True")),
         ([1.0, 0.0, 1.0], ("0", "1")),
         (pa.array([1, 0, 1], pa.uint8()), ("0", "1")),
         (pa.array(["b", "a", "b"]).dictionary_encode(), ("a", "b")),
@@ -288,7 +288,7 @@ def test_broken_files_are_refused(write_csv, text, name, said):
 
 
 def test_a_csv_file_that_is_not_utf8_is_refused(write_csv):
-    with pytest.raises(BadData, match=r"cannot be read as a table: .*UTF8"):
+    with pytest.raises(BadData, match=r"is not UTF-8 text: line 2 has the byte 0xe7"):
         open_dataset(write_csv("text,label\nça,0\n", encoding="latin-1"))
 
 
@@ -299,7 +299,7 @@ def test_a_csv_header_that_is_not_utf8_is_refused(write_csv):
 
 def test_json_lines_that_are_not_utf8_are_refused(write_csv):
     path = write_csv('{"text": "ça", "label": 0}\n', "a.jsonl", encoding="latin-1")
-    with pytest.raises(BadData, match=r"a\.jsonl' is not UTF-8 text \(.*: byte 0xe7\); allowed: UTF-8"):
+    with pytest.raises(BadData, match=r"a\.jsonl' is not UTF-8 text: line 1 has the byte 0xe7"):
         open_dataset(path)
 
 

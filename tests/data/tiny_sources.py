@@ -102,6 +102,15 @@ def make_npz(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> 
     return str(root / "features.npz")
 
 
+def make_npy(root: Path, labels: tuple[str, ...] = LABELS, first: int = 255) -> str:
+    """A matrix, and its labels in a file beside it."""
+    features = np.arange(12, dtype=np.float32).reshape(4, 3)
+    features[0, 0] = first
+    np.save(root / "train_X.npy", features)
+    np.save(root / "train_y.npy", np.array(labels))
+    return str(root / "train_X.npy")
+
+
 def write_idx(path: Path, values: np.ndarray) -> None:
     """The file format of MNIST: a magic number with the rank, the shape, the bytes."""
     head = struct.pack(f">{1 + values.ndim}I", 0x0800 + values.ndim, *values.shape)
@@ -288,6 +297,7 @@ MAKERS: dict[str, Maker] = {
     "tsv": make_tsv,
     "jsonl": make_jsonl,
     "parquet": make_parquet,
+    "npy": make_npy,
     "npz": make_npz,
     "torchvision": make_torchvision,
     "hf": make_hf,

@@ -7,6 +7,13 @@ from noiseproof import corrupt_labels, find_label_issues
 from noiseproof.core.errors import InvalidArgument, UnknownName
 from noiseproof.detect.detector_result import flag_most_suspicious
 from noiseproof.detect.fusion import count_votes, mean_ranks
+from noiseproof.posterior import noisy_regression
+
+
+@pytest.fixture
+def few_examples(monkeypatch):
+    """Any number of examples counts as too few for a regression."""
+    monkeypatch.setattr(noisy_regression, "_LEAST_PER_CLASS", 10**9)
 
 
 def clouds(kind, rate, n=800):
@@ -16,7 +23,18 @@ def clouds(kind, rate, n=800):
     return features, corrupt_labels(clean, kind=kind, rate=rate, num_classes=4, seed=0)
 
 
-def test_noise_that_prefers_pairs_of_classes_gets_a_transition_matrix():
+@pytest.mark.parametrize(("kind", "rate"), [("symmetric", 0.0), ("symmetric", 0.3), ("pair", 0.4)])
+def test_many_examples_of_a_class_always_get_a_transition_matrix(kind, rate):
+    features, noisy = clouds(kind, rate)
+    found = find_label_issues(features, noisy.given)
+    assert found.method == "transition"
+    assert found.notes[0].startswith("800 examples of 4 classes tell how often")
+    assert found.noise_rate == pytest.approx(rate, abs=0.03)
+    assert found.noise_rate == pytest.approx(found.suspicion.mean(), abs=1e-9)
+    assert (found.is_issue == noisy.flipped).mean() > 0.95
+
+
+def test_noise_that_prefers_pairs_of_classes_gets_a_transition_matrix(few_examples):
     features, noisy = clouds("pair", 0.3)
     found = find_label_issues(features, noisy.given)
     assert found.method == "transition"
@@ -28,7 +46,7 @@ def test_noise_that_prefers_pairs_of_classes_gets_a_transition_matrix():
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.5])
-def test_noise_that_prefers_nothing_does_not(rate):
+def test_noise_that_prefers_nothing_does_not(rate, few_examples):
     features, noisy = clouds("symmetric", rate)
     found = find_label_issues(features, noisy.given)
     assert found.method == "leave_one_out"

@@ -85,7 +85,7 @@ def test_a_graph_without_faiss_is_an_error_with_a_hint(monkeypatch):
 
 def test_many_rows_are_searched_by_a_graph_where_there_is_one(monkeypatch):
     monkeypatch.setattr(neighbours, "MOST_EXACT", 20)
-    monkeypatch.setattr(neighbours, "_by_graph", lambda unit, num: ("graph", num))
+    monkeypatch.setattr(neighbours, "_by_graph", lambda unit, others, own, num: ("graph", num))
     features = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
     monkeypatch.setattr(neighbours.importlib.util, "find_spec", lambda name: object())
     assert nearest.__wrapped__(features, num=3)[0] == "graph"

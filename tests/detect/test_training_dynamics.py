@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_iris, load_wine
 
 from noiseproof import find_label_issues
 from noiseproof.detect import evidence as inputs
@@ -146,3 +147,17 @@ def test_what_is_never_learned_is_the_most_suspicious():
     evidence = training_dynamics(features, given, num_classes=4, seed=0)
     found = find_label_issues(features, given, method="forgetting")
     assert found.suspicion[~evidence.is_learned].min() > found.suspicion[evidence.is_learned].max()
+
+
+@pytest.mark.parametrize("method", ["aum", "mixture"])
+@pytest.mark.parametrize("data", ["clusters", "iris", "wine"])
+def test_right_labels_are_not_flagged_where_there_is_nothing_to_separate(method, data):
+    if data == "clusters":
+        rng = np.random.default_rng(0)
+        labels = np.arange(400) % 2
+        features = 4 * np.eye(2, 8)[labels] + rng.normal(size=(400, 8))
+    else:
+        bunch = {"iris": load_iris, "wine": load_wine}[data]()
+        features, labels = bunch.data, bunch.target
+    found = find_label_issues(features, labels, method=method)
+    assert found.is_issue.mean() < 0.12

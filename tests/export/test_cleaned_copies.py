@@ -123,7 +123,7 @@ def test_labels_that_look_like_numbers_or_truth_values_keep_their_type(home):
         for image, label in zip(IMAGES, [True, True, False, False], strict=True)
     ]
     path = save_table(home / "data", "jsonl", rows)
-    issues = judged(IMAGES, given=(1, 1, 0, 0), suggested=(1, 0, 0, 0), names=("false", "true"))
+    issues = judged(IMAGES, given=(1, 1, 0, 0), suggested=(1, 0, 0, 0), names=("False", "True"))
     _, _, copy = cleaned(path, home, issues=issues)
     assert [row["label"] for row in table_of(copy)] == [True, False, False, False]
 

@@ -1,6 +1,7 @@
 """Each format read back by somebody else."""
 
 import csv
+import dataclasses
 import json
 from xml.etree import ElementTree
 
@@ -29,15 +30,43 @@ def of_folder(folder, **labels):
     return judged(dataset.ids, names=("cat", "dog"), **options), dataset
 
 
-def test_csv_has_every_id_as_it_is_and_the_most_suspicious_first(tmp_path):
-    (path,) = noiseproof.export_issues(judged(), tmp_path / "new" / "issues.csv", format="csv")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+def test_spreadsheet_has_every_id_as_it_is_and_the_most_suspicious_first(tmp_path):
+    assert "label_issues.csv" in write_issues(judged(), tmp_path)
+    content = (tmp_path / "label_issues.csv").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbf")  # tells spreadsheets that it is UTF-8
+    rows = list(csv.DictReader(content.decode("utf-8-sig").splitlines(keepends=True)))
     assert [row["example_id"] for row in rows] == [HOSTILE[k] for k in (0, 4, 1, 2, 3, 5)]
     assert rows[0] == {
         "example_id": "a,b", "given_label": "cat, grey", "suggested_label": "dog <&>", "suspicion": "0.9",
         "is_issue": "True",
     }  # fmt: skip
+
+
+def test_suspicion_has_four_digits_in_the_spreadsheet_and_all_in_the_table(tmp_path):
+    issues = dataclasses.replace(judged(), suspicion=np.full(6, 1 / 3))
+    write_issues(issues, tmp_path)
+    assert set(pd.read_csv(tmp_path / "label_issues.csv")["suspicion"]) == {0.3333}
+    assert set(pd.read_parquet(tmp_path / "label_issues.parquet")["suspicion"]) == {1 / 3}
+
+
+def test_the_table_is_ranked_and_is_loaded_in_the_order_of_the_data(tmp_path):
+    write_issues(judged(), tmp_path)
+    frame = pd.read_parquet(tmp_path / "label_issues.parquet")
+    assert frame["row"].tolist() == [0, 4, 1, 2, 3, 5]
+    assert frame["suspicion"].is_monotonic_decreasing
+    assert noiseproof.load_issues(tmp_path).ids.tolist() == list(HOSTILE)
+
+
+def test_a_table_of_before_without_rows_is_loaded_as_it_is(tmp_path):
+    write_issues(judged(), tmp_path)
+    file = tmp_path / "label_issues.parquet"
+    pd.read_parquet(file).drop(columns="row").to_parquet(file, index=False)
+    assert noiseproof.load_issues(tmp_path).ids.tolist() == [HOSTILE[k] for k in (0, 4, 1, 2, 3, 5)]
+
+
+def test_who_asks_for_csv_learns_where_it_is(tmp_path):
+    with pytest.raises(UnknownName, match=r"'csv' is gone: .* always write label_issues\.csv"):
+        noiseproof.export_issues(judged(), tmp_path / "i.csv", format="csv")
 
 
 def test_integer_labels_stay_integers(tmp_path):
@@ -60,13 +89,16 @@ def test_json_has_a_summary_and_a_record_per_example(tmp_path):
     assert document["issues"][0]["suspicion"] == 0.9
 
 
-def test_true_labels_of_the_data_are_in_csv_and_json(tmp_path):
+def test_true_labels_of_the_data_are_in_json(tmp_path):
     (tmp_path / "t.csv").write_text("text,label,truth\nx,cat,cat\ny,cat,dog\nz,dog,dog\n")
     issues = judged(["t/0", "t/1", "t/2"], given=(0, 0, 1), suggested=(0, 1, 1), names=("cat", "dog"))
     data = {"data": str(tmp_path / "t.csv"), "clean_label": "truth"}
-    (path,) = noiseproof.export_issues(issues, tmp_path / "i.csv", format="csv", **data, label="label")
-    assert pd.read_csv(path)["clean_label"].tolist() == ["dog", "cat", "dog"]
     (path,) = noiseproof.export_issues(issues, tmp_path / "i.json", format="json", **data, label="label")
+    assert [record["clean_label"] for record in json.loads(path.read_text())["issues"]] == [
+        "dog",
+        "cat",
+        "dog",
+    ]
     assert json.loads(path.read_text())["summary"]["against_truth"]["precision"] == 1.0
 
 
@@ -147,7 +179,7 @@ def test_features_cannot_be_looked_at(tmp_path, format):
     assert {path.name for path in tmp_path.iterdir()} == {"f.npz"}
 
 
-@pytest.mark.parametrize("format", [name for name in FORMATS if name not in ("csv", "json", "cleanlab")])
+@pytest.mark.parametrize("format", [name for name in FORMATS if name not in ("json", "cleanlab")])
 def test_formats_that_need_the_data_say_so(tmp_path, format):
     with pytest.raises(InvalidArgument, match=rf"`data` is None; allowed: .* the format '{format}'"):
         noiseproof.export_issues(judged(), tmp_path / "x.csv", format=format)
@@ -156,7 +188,7 @@ def test_formats_that_need_the_data_say_so(tmp_path, format):
 def test_unknown_format_is_named_with_those_there_are(tmp_path):
     with pytest.raises(UnknownName, match=r"Unknown export format 'fiftyon'\. Did you mean 'fiftyone'"):
         noiseproof.export_issues(judged(), tmp_path / "x", format="fiftyon")
-    assert len(FORMATS) == 7
+    assert len(FORMATS) == 6
 
 
 def test_issues_of_other_data_are_refused(tmp_path, photos):
@@ -168,12 +200,12 @@ def test_a_file_of_somebody_else_stays_and_the_same_export_may_be_written_again(
     path = tmp_path / "issues.csv"
     path.write_text("mine")
     with pytest.raises(InvalidArgument, match=r"`path` is .*; allowed: a path without a file"):
-        noiseproof.export_issues(judged(), path, format="csv")
+        noiseproof.export_issues(judged(), path, format="cleanlab")
     assert path.read_text() == "mine"
     assert {each.name for each in tmp_path.iterdir()} == {"issues.csv"}
     path.unlink()
     for _ in range(2):
-        noiseproof.export_issues(judged(), path, format="csv")
+        noiseproof.export_issues(judged(), path, format="cleanlab")
 
 
 def test_of_two_files_none_is_replaced_where_one_is_somebody_elses(tmp_path, photos):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.numpy import load_file
 from tiny_encoders import CountingBackbone, image_backbone, matrix_dataset, squares
 
@@ -480,3 +481,17 @@ def test_random_crops_are_encoded_whole_and_kept_apart(tmp_path):
     stored = run(tmp_path, backbone=backbone, dataset=crops, engine="torch")
     assert stored.manifest.key == features_key(crops, backbone)
     assert stored.manifest.components["transform"].startswith("resize to 224 x 224, bicubic")
+
+
+def test_all_examples_that_cannot_be_read_are_named_at_once(tmp_path):
+    for row in range(9):
+        path = tmp_path / "photos" / "ab"[row % 2] / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (row, 0, 0)).save(path)
+        if row in (2, 5, 7):
+            path.write_bytes(path.read_bytes()[:40])
+    dataset = open_dataset(str(tmp_path / "photos"))
+    with pytest.raises(
+        BadData, match=r"3 examples of .* cannot be read: 'a/2.png' .*; 'b/5.png' .*; 'b/7.png'"
+    ):
+        run(tmp_path / "store", dataset=dataset)

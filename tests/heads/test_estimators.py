@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -239,3 +240,24 @@ def test_prediction_of_other_features(head):
 
 def test_table_of_heads():
     assert list(HEADS.items()) == [("linear", LinearProbe), ("mlp", MLPProbe), ("nmtune", NMTune)]
+
+
+def test_tensors_and_columns_of_lists_are_features():
+    labels = np.arange(30) % 3
+    features = np.eye(3)[labels] + np.random.default_rng(0).normal(scale=0.2, size=(30, 3))
+    expected = LinearProbe(epochs=2, seed=0).fit(features, labels).predict_proba(features)
+    for given in (torch.tensor(features, requires_grad=True), pd.Series(list(features))):
+        head = LinearProbe(epochs=2, seed=0).fit(given, labels)
+        np.testing.assert_allclose(head.predict_proba(given), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (pd.Series(["a", pd.NA, "b"] * 4, dtype="string"), "`y` has no label in row 1"),
+        ([["a"], ["a", "b"], ["b"]] * 4, r"row 0.*multi-label"),
+    ],
+)
+def test_labels_that_are_missing_or_several_are_named(labels, message):
+    with pytest.raises(ValueError, match=message):
+        LinearProbe(epochs=1).fit(np.eye(12), labels)

@@ -482,3 +482,21 @@ def test_heads_learn_what_can_be_learnt(head):
     (train, test), labels = data(2)
     # Chance is 1/3 with a standard error of 0.07.
     assert head(learning_rate=0.01, batch_size=10).fit(train, labels).score(test, labels) > 0.65
+
+
+def test_short_steps_take_one_thread_and_leave_the_number_as_it_was():
+    seen = []
+    torch.set_num_threads(2)  # the module's fixture sets it back
+    try:
+        fit_specs(
+            [HeadSpec(training=short())], examples(), on_step=lambda _: seen.append(torch.get_num_threads())
+        )
+        assert (set(seen), torch.get_num_threads()) == ({1}, 2)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_step_is_as_long_as_its_largest_product():
+    spec = replace(RECIPES["paper"], training=short(batch_size=25))
+    module = StackedHeads(D, K, spec.architecture, generators=[torch.Generator(), torch.Generator()])
+    assert fit._largest_product(module, examples(views=2), spec) == 2 * 2 * 25 * D * 4 * D

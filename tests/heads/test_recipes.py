@@ -36,6 +36,13 @@ def test_weight_decay_of_the_linear_probe_is_the_recipes(recipe, expected):
     assert LinearProbe(recipe=recipe, weight_decay=0.5).spec().training.weight_decay == 0.5
 
 
+@pytest.mark.parametrize(("recipe", "expected"), [("default", 0.01), ("paper", 0.1), ("released", 0.01)])
+def test_learning_rate_of_the_linear_probe_is_the_recipes(recipe, expected):
+    assert LinearProbe(recipe=recipe).spec().training.learning_rate == expected
+    assert LinearProbe(recipe=recipe, learning_rate=0.5).spec().training.learning_rate == 0.5
+    assert MLPProbe(recipe=recipe).spec().training.learning_rate == 0.001
+
+
 @pytest.mark.parametrize("missing", [None, float("nan")])
 def test_a_missing_label_is_named_by_its_row(missing):
     labels = np.array(["a", missing, "b", "a"], dtype=object)

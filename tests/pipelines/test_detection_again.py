@@ -54,7 +54,7 @@ def start(home):
         options = {
             "train": str(home / "images"), "out": home / "issues", "cache": home / "cache",
             "backbone": f"timm:test_resnet@{home / 'weights.safetensors'}", "engine": "torch",
-            "export": ["csv"],
+            "export": ["cleanlab"],
         }  # fmt: skip
         said = []
         return detect(load_config(DetectConfig, options=options | changed), say=said.append), said
@@ -85,7 +85,7 @@ def test_a_finished_folder_needs_none_for_other_options_and_labels(start, home, 
     start()
     no_encoder()
     assert start(method="neighbours", method_options={"k": 3})[1] == [
-        "Done again, because settings or data changed: label issues, export csv."
+        "Done again, because settings or data changed: label issues, export cleanlab."
     ]
     assert start(method="neighbours", method_options={"k": 2})[0].issues.method == "neighbours"
     assert start(export=["json"])[0].exports.keys() == {"json"}
@@ -133,7 +133,7 @@ def test_what_features_depend_on_is_noticed(start, home, change):
 
 
 @pytest.mark.parametrize(
-    "name", ["label_issues.parquet", "label_issues.json", "issues.csv", "detection.json"]
+    "name", ["label_issues.parquet", "label_issues.json", "cleanlab.csv", "detection.json"]
 )
 def test_results_that_are_gone_are_made_again(start, home, no_encoder, name):
     start()
@@ -149,7 +149,7 @@ def test_results_that_are_gone_are_made_again(start, home, no_encoder, name):
 
 def test_a_finished_folder_loads_nothing_heavy(start, home):
     start()
-    options = ["--out", home / "issues", "--cache", home / "cache", "--export", "csv"]
+    options = ["--out", home / "issues", "--cache", home / "cache", "--export", "cleanlab"]
     options += ["--backbone", f"timm:test_resnet@{home / 'weights.safetensors'}"]
     done = subprocess.run(
         [sys.executable, "-c", AGAIN.format(heavy=HEAVY), home / "images", *options],
@@ -158,5 +158,5 @@ def test_a_finished_folder_loads_nothing_heavy(start, home):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     *printed, loaded = done.stdout.splitlines()
-    assert printed[-1].startswith("Export csv: ")
+    assert printed[-1].startswith("Export cleanlab: ")
     assert loaded.split() == ["loaded:"]

@@ -41,13 +41,15 @@ def files_in(folder):
 
 
 def test_planted_labels_are_found_and_the_files_say_so(asked, tmp_path):
-    result = detect(asked(noise="symmetric:0.1", export=["csv", "json", "cleaned-drop"]))
+    result = detect(asked(noise="symmetric:0.1", export=["cleanlab", "json", "cleaned-drop"]))
     assert result.summary.against_truth["recall"] >= 0.8
     assert result.summary.against_truth["num_wrong"] == 9
     frame = pd.read_parquet(tmp_path / "issues" / "label_issues.parquet")
-    assert frame.columns.tolist()[-1] == "clean_label"
+    assert frame.columns.tolist()[-2:] == ["clean_label", "row"]
+    assert frame["suspicion"].is_monotonic_decreasing
+    assert frame["example_id"].tolist() == [f"train/{row}" for row in frame["row"]]
     assert frame["is_issue"].sum() == result.issues.is_issue.sum() == result.summary.num_issues
-    assert result.exports["csv"].is_file()
+    assert result.exports["cleanlab"].is_file()
     card = json.loads((tmp_path / "issues" / detection.CARD).read_text())
     assert card["data"]["label_noise"]["realised_rate"] == pytest.approx(0.1)
     assert card["features"]["dim"] == 8
@@ -56,7 +58,7 @@ def test_planted_labels_are_found_and_the_files_say_so(asked, tmp_path):
 
 
 def test_the_same_command_again_does_nothing(asked, tmp_path, monkeypatch):
-    options = {"export": ["csv", "cleaned-relabel"], "limit": 60}
+    options = {"export": ["cleanlab", "cleaned-relabel"], "limit": 60}
     detect(asked(**options))
     before = files_in(tmp_path / "issues")
     monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)
@@ -68,13 +70,13 @@ def test_the_same_command_again_does_nothing(asked, tmp_path, monkeypatch):
 
 
 def test_another_export_does_not_judge_again_and_one_that_is_gone_is_deleted(asked, tmp_path, monkeypatch):
-    detect(asked(export=["csv"]))
+    detect(asked(export=["cleanlab"]))
     monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)
     said = []
     detect(asked(export=["json"]), say=said.append)
     assert (tmp_path / "issues" / "issues.json").is_file()
-    assert not (tmp_path / "issues" / "issues.csv").exists()
-    assert said == ["Deleted, because no longer part of the results: export csv."]
+    assert not (tmp_path / "issues" / "cleanlab.csv").exists()
+    assert said == ["Deleted, because no longer part of the results: export cleanlab."]
 
 
 def test_interrupted_it_goes_on_and_leaves_what_was_there(asked, tmp_path, monkeypatch):
@@ -83,13 +85,11 @@ def test_interrupted_it_goes_on_and_leaves_what_was_there(asked, tmp_path, monke
     with monkeypatch.context() as broken:
         broken.setattr(detection, "_export", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            detect(asked(method="neighbours", export=["csv"]))
+            detect(asked(method="neighbours", export=["cleanlab"]))
     after = files_in(tmp_path / "issues")
     assert all(after[name] == content for name, content in before.items())
-    monkeypatch.setattr(
-        "noiseproof.detect.find_issues.find_label_issues", None
-    )  # done before the interruption
-    assert detect(asked(method="neighbours", export=["csv"])).issues.method == "neighbours"
+    monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)
+    assert detect(asked(method="neighbours", export=["cleanlab"])).issues.method == "neighbours"
 
 
 def test_probabilities_are_enough_and_nothing_is_encoded(asked, tmp_path):
@@ -178,22 +178,33 @@ def test_features_and_an_encoder_are_a_contradiction(asked, tmp_path):
 
 
 def test_an_export_that_somebody_edited_is_neither_replaced_nor_deleted(asked, tmp_path):
-    detect(asked(export=["csv"]))
-    export = tmp_path / "issues" / "issues.csv"
+    detect(asked(export=["cleanlab"]))
+    export = tmp_path / "issues" / "cleanlab.csv"
     export.write_text(export.read_text() + "reviewed by me\n")
     edited = export.read_text()
-    with pytest.raises(InvalidArgument, match=r"'issues\.csv' was changed since, and would be replaced"):
-        detect(asked(export=["csv"]))
+    with pytest.raises(InvalidArgument, match=r"'cleanlab\.csv' was changed since, and would be replaced"):
+        detect(asked(export=["cleanlab"]))
     detect(asked(export=["json"]))
     assert export.read_text() == edited
 
 
+def test_a_spreadsheet_that_somebody_edited_is_not_replaced(asked, tmp_path):
+    detect(asked())
+    sheet = tmp_path / "issues" / "label_issues.csv"
+    sheet.write_bytes(sheet.read_bytes() + b"my own row\r\n")
+    with pytest.raises(
+        InvalidArgument, match=r"'label_issues\.csv' was changed since, and would be replaced"
+    ):
+        detect(asked())
+    assert sheet.read_bytes().endswith(b"my own row\r\n")
+
+
 def test_a_file_of_somebody_else_is_not_replaced(asked, tmp_path):
     (tmp_path / "issues").mkdir()
-    (tmp_path / "issues" / "issues.csv").write_text("mine")
-    with pytest.raises(InvalidArgument, match=r"It has 'issues.csv', which would be replaced"):
-        detect(asked(export=["csv"]))
-    assert (tmp_path / "issues" / "issues.csv").read_text() == "mine"
+    (tmp_path / "issues" / "cleanlab.csv").write_text("mine")
+    with pytest.raises(InvalidArgument, match=r"It has 'cleanlab.csv', which would be replaced"):
+        detect(asked(export=["cleanlab"]))
+    assert (tmp_path / "issues" / "cleanlab.csv").read_text() == "mine"
 
 
 def test_a_cleaned_copy_trains(asked, tmp_path):
@@ -210,16 +221,32 @@ def test_a_cleaned_copy_trains(asked, tmp_path):
 def test_the_command_tells_method_classes_suspects_and_files(asked, tmp_path, blobs):
     out = tmp_path / "issues"
     words = f"detect --train {blobs} --out {out} --cache {tmp_path / 'cache'} --noise symmetric:0.1"
-    words += " --method neighbours --method-option k=5 --export csv --export cleaned-drop"
+    words += " --method neighbours --method-option k=5 --export cleanlab --export cleaned-drop"
     done = CliRunner().invoke(app, words.split())
     assert done.exit_code == 0, done.output
     for said in (
         "Method: neighbours", "labels look wrong of 90; flagged",
         "9 planted wrong labels: precision",
-        "Labels by class", "flagged share", "Most suspicious labels", f"Export csv: {out / 'issues.csv'}",
-        f"All labels: {out / 'label_issues.parquet'}",
+        "Labels by class", "flagged share", "Most suspicious labels",
+        f"Export cleanlab: {out / 'cleanlab.csv'}",
+        f"All labels, ranked: {out / 'label_issues.csv'}",
     ):  # fmt: skip
         assert said in done.stdout.replace("\n", " ").replace("  ", " ") or said in done.stdout, said
+
+
+def test_the_range_of_the_rate_is_printed_and_on_disk(asked, tmp_path, blobs):
+    out = tmp_path / "issues"
+    words = f"detect --train {blobs} --out {out} --cache {tmp_path / 'cache'} --noise symmetric:0.1"
+    done = CliRunner().invoke(app, words.split())
+    assert done.exit_code == 0, done.output
+    summary = json.loads((out / "label_issues.json").read_text())
+    low, rate, high = (summary[f"noise_rate{end}"] for end in ("_low", "", "_high"))
+    assert 0 <= low <= rate <= high <= 1
+    assert low <= 0.1 <= high
+    said = " ".join(done.stdout.split())
+    assert f"{100 * low:.1f} and {100 * high:.1f} %" in said
+    issues = noiseproof.load_issues(out)
+    assert (issues.noise_rate_low, issues.noise_rate_high) == (low, high)
 
 
 def test_help_names_every_format():

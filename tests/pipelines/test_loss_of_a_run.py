@@ -20,7 +20,8 @@ from noiseproof.pipelines.inputs import open_parts
 def losses(**changed):
     """(loss, options) of each head of a run."""
     overrides = changed.pop("overrides", ())
-    config = load_config(RunConfig, overrides=overrides, options={"train": "x.npz", "out": "run"} | changed)
+    options = {"train": "x.npz", "out": "run", "heads": "linear,mlp,nmtune"} | changed
+    config = load_config(RunConfig, overrides=overrides, options=options)
     specs = {head.name: head.build()[0].spec().training for head in head_variants(config)}
     return {name: (each.loss, dict(each.loss_options)) for name, each in specs.items()}
 
@@ -134,3 +135,15 @@ def test_a_matrix_that_is_given_is_used(configured):
     result = pipeline.run(config)
     assert not (config.out / "transition.json").exists()
     assert not [note for note in result.card["notes"] if "transition" in note]
+
+
+def test_the_papers_rate_of_the_probe_is_part_of_the_key_of_its_results():
+    """Rows of studies made when the recipe had 0.01 are not taken for these."""
+    config = load_config(RunConfig, options={"train": "x.npz", "out": "run", "recipe": "paper"})
+    linear = next(head for head in head_variants(config) if head.name == "linear")
+    assert linear.to_json()["options"]["learning_rate"] == 0.1
+    own = load_config(
+        RunConfig, options={"train": "x", "out": "run"} | {"recipe": "paper"},
+        overrides=["heads.linear.learning_rate=0.5"],
+    )  # fmt: skip
+    assert head_variants(own)[0].build()[0].spec().training.learning_rate == 0.5

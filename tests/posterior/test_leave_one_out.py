@@ -15,9 +15,9 @@ def problem(n=24, d=5, k=3, seed=0, offset=0.0):
     return features, rng.permuted(labels) if seed % 2 else labels
 
 
-def refitted_without(features, labels, row, ridge, num_classes):
+def refitted_without(rows, labels, row, ridge, num_classes):
     """What a ridge head with a free intercept says of a row it never saw: plain normal equations."""
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    unit = rows[:]
     targets = np.eye(num_classes)[labels]
     rest = np.arange(len(labels)) != row
     design = np.hstack([unit[rest], np.ones((rest.sum(), 1))])
@@ -33,7 +33,7 @@ def test_scores_equal_real_refits(n, d, k, seed):
     features, labels = problem(n, d, k, seed)
     found = leave_one_out(features, labels, num_classes=k)
     for row in range(n):
-        expected = refitted_without(features, labels, row, found.ridge, k)
+        expected = refitted_without(found.rows, labels, row, found.ridge, k)
         assert found.scores[row] == pytest.approx(expected, rel=1e-8, abs=1e-8)
 
 
@@ -41,14 +41,14 @@ def test_scores_equal_real_refits_where_the_mean_is_large():
     features, labels = problem(30, 4, 3, offset=20.0)
     found = leave_one_out(features, labels, num_classes=3)
     for row in range(30):
-        expected = refitted_without(features, labels, row, found.ridge, 3)
+        expected = refitted_without(found.rows, labels, row, found.ridge, 3)
         assert found.scores[row] == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 def test_scores_equal_refits_by_scikit_learn():
     features, labels = problem(20, 4, 3)
     found = leave_one_out(features, labels, num_classes=3)
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    unit = found.rows[:]
     for row in (0, 7, 19):
         rest = np.arange(20) != row
         head = Ridge(alpha=found.ridge).fit(unit[rest], np.eye(3)[labels[rest]])
@@ -76,7 +76,7 @@ def test_scores_of_a_row_do_not_depend_on_its_own_label():
     after = leave_one_out(features, flipped, num_classes=3)
     if after.ridge == before.ridge:
         assert after.scores[11] == pytest.approx(before.scores[11], abs=1e-9)
-    expected = refitted_without(features, labels, 11, after.ridge, 3)
+    expected = refitted_without(after.rows, labels, 11, after.ridge, 3)
     assert after.scores[11] == pytest.approx(expected, abs=1e-8)
 
 
@@ -92,17 +92,16 @@ def test_the_ridge_is_among_the_best_by_leave_one_out_itself():
     targets = np.eye(3)[labels]
 
     def error(ridge):
-        scores = [refitted_without(features, labels, row, ridge, 3) for row in range(40)]
+        scores = [refitted_without(found.rows, labels, row, ridge, 3) for row in range(40)]
         return np.square(targets - scores).sum()
 
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    unit = unit - unit.mean(0)
-    tried = np.trace(unit.T @ unit) / 8 * STRENGTHS
+    unit = found.rows[:] - found.rows[:].mean(0)
+    tried = np.trace(unit.T @ unit) / unit.shape[1] * STRENGTHS
     assert error(found.ridge) <= 1.02 * min(map(error, tried))
     assert tried.min() < found.ridge < tried.max()
 
 
-def test_length_of_features_does_not_matter():
+def test_length_of_features_does_not_matter_where_it_says_nothing():
     features, labels = problem(30, 5, 3)
     stretched = features * np.random.default_rng(0).uniform(0.1, 10, size=(30, 1))
     one = leave_one_out(features, labels, num_classes=3)
@@ -125,11 +124,10 @@ def test_narrow_features_agree_with_float64(dtype, tolerance):
     assert narrow.scores == pytest.approx(exact.scores, abs=tolerance)
 
 
-def by_the_hat_matrix(features, labels, ridge):
+def by_the_hat_matrix(rows, labels, ridge):
     """Every row without itself, from the (n, n) matrices of the dual problem, in float64."""
     n, k = len(labels), labels.max() + 1
-    unit = np.float64(features) / np.linalg.norm(np.float64(features), axis=1, keepdims=True)
-    targets, centred = np.eye(k)[labels], unit - unit.mean(0)
+    targets, centred = np.eye(k)[labels], np.float64(rows[:]) - np.float64(rows[:]).mean(0)
     kernel = centred @ centred.T
     hat = kernel @ np.linalg.inv(kernel + ridge * np.eye(n)) + 1 / n
     predicted = hat @ (targets - targets.mean(0)) + targets.mean(0)
@@ -151,9 +149,9 @@ def test_few_rows_and_many_columns_in_float32(n, d):
     found = leave_one_out(features, labels, num_classes=3)
     targets = np.eye(3)[labels]
     tried = found.ridge * np.geomspace(1e-4, 1e2, 13)
-    errors = [np.square(targets - by_the_hat_matrix(features, labels, ridge)).sum() for ridge in tried]
+    errors = [np.square(targets - by_the_hat_matrix(found.rows, labels, ridge)).sum() for ridge in tried]
     assert np.square(targets - found.scores).sum() < 1.05 * min(errors)
-    assert found.scores == pytest.approx(by_the_hat_matrix(features, labels, found.ridge), abs=1e-4)
+    assert found.scores == pytest.approx(by_the_hat_matrix(found.rows, labels, found.ridge), abs=1e-4)
 
 
 @pytest.mark.parametrize("n", [300, 1000])
@@ -182,18 +180,18 @@ def test_two_tight_clusters_of_many_columns_in_float32(within):
 
 def test_a_first_block_that_lies_elsewhere(monkeypatch):
     """Rows sorted by class, far from zero, in float32."""
-    monkeypatch.setattr("noiseproof.posterior.leave_one_out._BLOCK_NUMBERS", 1)
+    monkeypatch.setattr("noiseproof.posterior.ridge_problem._BLOCK_NUMBERS", 1)
     features, labels = clouds(900, 60, offset=100)
     order = np.argsort(labels, kind="stable")
     features, labels = features[order], labels[order]
     found = leave_one_out(features, labels, num_classes=3)
-    assert found.scores == pytest.approx(by_the_hat_matrix(features, labels, found.ridge), abs=1e-4)
+    assert found.scores == pytest.approx(by_the_hat_matrix(found.rows, labels, found.ridge), abs=1e-4)
 
 
 def test_blocks_do_not_matter(monkeypatch):
     features, labels = problem(700, 6, 3)
     whole = leave_one_out(features, labels, num_classes=3)
-    monkeypatch.setattr("noiseproof.posterior.leave_one_out._BLOCK_NUMBERS", 1)
+    monkeypatch.setattr("noiseproof.posterior.ridge_problem._BLOCK_NUMBERS", 1)
     blocks = leave_one_out(features, labels, num_classes=3)
     assert blocks.ridge == pytest.approx(whole.ridge)
     assert blocks.scores == pytest.approx(whole.scores, abs=1e-10)

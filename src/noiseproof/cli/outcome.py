@@ -7,26 +7,46 @@ from typing import Any
 
 import rich
 
+from noiseproof.core.records import LabelIssues
 from noiseproof.detect.detectors import TABLE
 from noiseproof.evaluate.results import read_results
-from noiseproof.report.issue_tables import class_table, suspects_table
+from noiseproof.report.issue_tables import NUM_SUSPECTS, class_table, suspects_table
+from noiseproof.report.rate import rate_sentence
 from noiseproof.report.renderers import to_terminal
 from noiseproof.report.tables import results_table
 
 
 def print_run(result: Any) -> None:
     """Print results, suspect labels and the path of the report."""
-    rich.print(to_terminal(results_table(result.rows)))
+    from noiseproof.report.caveats import labels_caveat
+    from noiseproof.report.run_folder import DataCard
+
+    data = [DataCard.model_validate(card) for card in result.card["data"]]
+    caveat = labels_caveat(data, "test", "ood")
+    rich.print(to_terminal(results_table(result.rows, caveat=caveat)))
     detection = result.card["detection"]
     if detection is not None:
         is_planted = result.card["data"][0]["label_noise"] is not None
         print(f"Suspect labels: {_against_truth(detection, is_planted=is_planted)}")
-    for note in result.card["notes"]:
+    for note in (*result.card["detection_notes"], *result.card["choices"], *result.card["notes"]):
         print(f"Note: {note}")
-    ranked = result.folder / "label_issues.parquet"
+    ranked = result.folder / "label_issues.csv"
     print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
+    _print_rate(result.card["noise_rate"])
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
+
+
+def print_suspects(issues: LabelIssues, rest_s: float) -> None:
+    """Print the most suspicious labels while the heads are still to be trained."""
+    from noiseproof.report.headline import duration
+
+    num_issues = int(issues.is_issue.sum())
+    if num_issues:
+        rich.print(to_terminal(suspects_table(issues, min(num_issues, NUM_SUSPECTS))))
+    print(
+        f"{_look_wrong(num_issues)} of {len(issues.suspicion)}; the heads take about {duration(rest_s)} more"
+    )
 
 
 def print_results(file: Path) -> None:
@@ -46,12 +66,19 @@ def print_detection(result: Any) -> None:
     rate = percent(summary.noise_rate)
     rate_text = f"estimated noise rate {rate}" if estimates_rate else f"flagged {rate}"
     print(f"{_look_wrong(summary.num_issues)} of {summary.num_examples}; {rate_text}")
+    _print_rate(result.card["noise_rate"])
     if summary.against_truth is not None:
         is_planted = result.card["data"]["label_noise"] is not None
         print(f"Against the truth: {_against_truth(summary.against_truth, is_planted=is_planted)}")
-    print(f"All labels: {result.folder / 'label_issues.parquet'}")
+    print(f"All labels, ranked: {result.folder / 'label_issues.csv'}")
     for name, path in result.exports.items():
         print(f"Export {name}: {path}")
+
+
+def _print_rate(estimate: dict[str, Any]) -> None:
+    sentence = rate_sentence(**estimate)
+    if sentence:
+        print(sentence)
 
 
 def _look_wrong(num_issues: int) -> str:

@@ -26,7 +26,12 @@ def run(config: RunConfig) -> None:
     """Extract features once, find suspect labels, train heads, evaluate them and write a report."""
     import typer
 
-    from noiseproof.cli.outcome import print_run
+    from noiseproof.cli.outcome import print_run, print_suspects
     from noiseproof.pipelines.run import run as run_pipeline
 
-    print_run(run_pipeline(config, command=command_line(), say=lambda line: typer.echo(line, err=True)))
+    print_run(
+        run_pipeline(
+            config, command=command_line(), say=lambda line: typer.echo(line, err=True),
+            on_suspects=print_suspects,
+        )
+    )  # fmt: skip

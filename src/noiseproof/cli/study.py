@@ -27,7 +27,7 @@ def study(
     data: Annotated[Path | None, typer.Option(help="Folder that {data} in the recipe stands for.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds of everything that is drawn.")] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Use at most this many random examples of each data set.")
+        int | None, typer.Option(help="Use at most this many examples of each data set, drawn by class.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe: key.subkey=value.")

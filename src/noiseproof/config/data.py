@@ -35,7 +35,7 @@ class DataConfig(Config):
 
     train: str = option(
         panel=DATA,
-        help="Data set: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, "
+        help="Data set: a folder of class folders, a .csv, .tsv, .jsonl, .parquet, .npz or .npy file, "
         "torchvision:NAME/split, hf:NAME/split, sklearn:digits or suite:NAME/split; see 'noiseproof ls "
         "datasets'.",
     )
@@ -52,11 +52,14 @@ class DataConfig(Config):
         shown_default="none",
     )
     limit: int | None = option(
-        None, ge=1, panel=DATA, help="Use at most this many random examples of each data set.",
+        None, ge=1, panel=DATA, help="Use at most this many examples of each data set, drawn by class.",
         shown_default="all",
     )  # fmt: skip
     on_error: Literal["raise", "skip"] = option(
-        "raise", panel=DATA, help="An unreadable example stops the command, or is left out and counted."
+        "raise", panel=DATA, help="An unreadable example stops the command, or is left out and named."
+    )
+    missing_label: Literal["raise", "skip"] = option(
+        "raise", panel=DATA, help="An example without a label stops the command, or is left out and named."
     )
     seed: int = option(0, ge=0, panel=RUN, help="Seed of everything that is drawn at random.")
 
@@ -113,13 +116,9 @@ class NoisyDataConfig(DataConfig):
         return self
 
 
-class EncoderConfig(Config):
-    """A frozen encoder and the store of its features."""
+class ExtractionConfig(Config):
+    """How a frozen encoder is run, and the store of its features."""
 
-    backbone: str | None = option(
-        None, panel=ENCODER, help="Frozen encoder, such as timm:resnet50; features: for a matrix you have.",
-        shown_default="bundled:efficientnet-lite0 for images",
-    )  # fmt: skip
     layer: str | None = option(
         None, panel=ENCODER, help="Output of the encoder to use.", shown_default="its usual one"
     )
@@ -142,6 +141,37 @@ class EncoderConfig(Config):
     @classmethod
     def _cache_is_a_folder(cls, value: Path) -> Path:
         return a_folder(value)
+
+
+class EncoderConfig(ExtractionConfig):
+    """A frozen encoder and the store of its features."""
+
+    backbone: str | None = option(
+        None, panel=ENCODER, help="Frozen encoder, such as timm:resnet50; features: for a matrix you have.",
+        shown_default="bundled:efficientnet-lite0 for images",
+    )  # fmt: skip
+
+
+class EncodersConfig(ExtractionConfig):
+    """One frozen encoder, or several whose features stand side by side."""
+
+    backbone: tuple[str, ...] = option(
+        (), panel=ENCODER, shown_default="bundled:efficientnet-lite0 for images",
+        help="Frozen encoder, such as timm:resnet50; features: for a matrix you have. May be repeated: the "
+        "features then stand side by side, each at unit length.",
+    )  # fmt: skip
+
+    @field_validator("backbone", mode="before")
+    @classmethod
+    def _one_encoder_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value or ()
+
+    @field_validator("backbone")
+    @classmethod
+    def _each_encoder_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("each encoder once")
+        return value
 
 
 class EvaluationConfig(NoisyDataConfig):

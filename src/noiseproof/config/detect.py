@@ -9,12 +9,12 @@ from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import option, split_at_commas
-from noiseproof.config.data import ENCODER, EncoderConfig, NoisyDataConfig
+from noiseproof.config.data import ENCODER, EncodersConfig, NoisyDataConfig
 
 DETECTOR, EXPORT = "Detector", "Export"
 
 
-class DetectConfig(NoisyDataConfig, EncoderConfig):
+class DetectConfig(NoisyDataConfig, EncodersConfig):
     """Everything `noiseproof detect` takes; the command's options have the same names."""
 
     method: str = option(
@@ -37,7 +37,7 @@ class DetectConfig(NoisyDataConfig, EncoderConfig):
     )  # fmt: skip
     export: tuple[str, ...] = option(
         (), panel=EXPORT, shown_default="none",
-        help="Further formats: csv, json, cleanlab, fiftyone, label-studio, cleaned-drop, cleaned-relabel; "
+        help="Further formats: json, cleanlab, fiftyone, label-studio, cleaned-drop, cleaned-relabel; "
         "may be repeated.",
     )  # fmt: skip
 
@@ -54,7 +54,7 @@ class DetectConfig(NoisyDataConfig, EncoderConfig):
     @model_validator(mode="after")
     def _features_from_one_source(self) -> DetectConfig:
         for name in ("backbone", "layer"):
-            if self.features is not None and getattr(self, name) is not None:
+            if self.features is not None and getattr(self, name):
                 raise PydanticCustomError(
                     "two origins",
                     "`features` and `{name}` are both given; allowed: one of them, since these features "

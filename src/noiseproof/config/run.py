@@ -6,23 +6,28 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from noiseproof.config.base import option, split_at_commas
-from noiseproof.config.data import RUN, EncoderConfig, EvaluationConfig
+from noiseproof.config.data import RUN, EncodersConfig, EvaluationConfig
 from noiseproof.core.registry import unknown_name
 
 HEADS = "Heads"
-DEFAULT_HEADS = ("linear", "mlp", "nmtune")
+DEFAULT_HEADS, PUBLISHED_HEADS = ("linear", "nmtune"), ("linear", "mlp", "nmtune")
+AUTO = "auto"  # of the option noise_tolerant: where labels look wrong
 
 
-class RunConfig(EvaluationConfig, EncoderConfig):
+class RunConfig(EvaluationConfig, EncodersConfig):
     """Everything `noiseproof run` takes; the command's options have the same names."""
 
-    seeds: int = option(3, ge=1, panel=HEADS, help="Train every head this many times, with seeds 0, 1, ...")
+    seeds: int | None = option(
+        None, ge=1, panel=HEADS, help="Train every head this many times, with seeds 0, 1, ...",
+        shown_default="3, and 1 from 20,000 examples on",
+    )  # fmt: skip
     heads: dict[str, dict[str, Any]] = option(
-        panel=HEADS, default_factory=lambda: named_heads(DEFAULT_HEADS),
-        shown_default=",".join(DEFAULT_HEADS),
+        panel=HEADS, default_factory=lambda: default_heads("default"),
+        shown_default=f"{','.join(DEFAULT_HEADS)}, which withstand wrong labels where some are found; "
+        f"{','.join(PUBLISHED_HEADS)} with recipe paper or released",
         help="Heads to train, separated by commas; their options by --set heads.NAME.OPTION=VALUE.",
     )  # fmt: skip
     recipe: Literal["default", "paper", "released"] = option(
@@ -51,6 +56,13 @@ class RunConfig(EvaluationConfig, EncoderConfig):
         help="Seed of the split, the noise and the shifts; heads have --seeds of their own.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _heads_of_the_recipe(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "heads" not in values:
+            return values | {"heads": default_heads(values.get("recipe"))}
+        return values
+
     @field_validator("heads", mode="before")
     @classmethod
     def _named_heads(cls, value: Any) -> Any:
@@ -71,6 +83,8 @@ class RunConfig(EvaluationConfig, EncoderConfig):
     def merge(cls, from_file: Mapping[Any, Any], from_options: Mapping[str, Any]) -> dict[Any, Any]:
         """Let the command line choose the heads; options that the file has for those stay."""
         values = {**from_file, **from_options}
+        if values.get("recipe", "default") != "default":  # so that --set changes one of these
+            values.setdefault("heads", default_heads(values["recipe"]))
         in_file, chosen = named_heads(from_file.get("heads")), named_heads(from_options.get("heads"))
         if isinstance(in_file, dict) and isinstance(chosen, dict) and chosen:
             values["heads"] = {name: own or in_file.get(name, {}) for name, own in chosen.items()}
@@ -86,11 +100,18 @@ class RunConfig(EvaluationConfig, EncoderConfig):
         return check_head_path(values, path)
 
 
+def default_heads(recipe: Any) -> dict[str, dict[str, Any]]:
+    """Heads of a run that names none: those of the paper, or two that withstand wrong labels."""
+    if recipe in ("paper", "released"):
+        return {name: {} for name in PUBLISHED_HEADS}
+    return {name: {"noise_tolerant": AUTO} for name in DEFAULT_HEADS}
+
+
 def check_head_path(values: Mapping[Any, Any], path: tuple[str, ...]) -> str | None:
     """Error message for `--set heads.NAME...` where NAME is not trained, or `None`."""
     if path[0] != "heads" or len(path) == 1:
         return None
-    heads = values.get("heads", named_heads(DEFAULT_HEADS))
+    heads = values.get("heads", default_heads(values.get("recipe")))
     if isinstance(heads, dict) and path[1] not in heads and path[2:] != ("kind",):
         return str(unknown_name("head of this run", path[1], heads))
     return None

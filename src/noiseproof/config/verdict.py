@@ -28,7 +28,7 @@ class VerdictConfig(Config):
     label: str | None = option(None, panel=DATA, help="Column of the labels.", shown_default="found by name")
     image: str | None = option(None, panel=DATA, help="Column of the images.", shown_default="found by name")
     limit: int | None = option(
-        None, ge=1, panel=DATA, help="Use at most this many random examples.", shown_default="all"
+        None, ge=1, panel=DATA, help="Use at most this many examples, drawn by class.", shown_default="all"
     )
     max_width: float = option(
         0.3, ge=0, le=1, panel=RUN, help="Widest interval that is still an answer, in [0, 1]."

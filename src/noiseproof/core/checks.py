@@ -241,12 +241,13 @@ def check_matrix(features: Any, name: str = "features") -> None:
 
 
 def check_labels_present(labels: np.ndarray, name: str) -> None:
-    """Raise `BadData` naming the first row whose label is None or NaN."""
-    if labels.dtype.kind not in "fO" or labels.ndim != 1:
+    """Raise `BadData` naming the first row whose label is None, NaN, NaT or pandas' NA."""
+    if labels.dtype.kind not in "fcmMO" or labels.ndim != 1:
         return
-    # None != None is False, NaN != NaN is True: both are missing.
-    missing = [row for row, label in enumerate(labels.tolist()) if label is None or label != label]
-    if missing:
+    import pandas as pd
+
+    missing = np.flatnonzero(pd.isna(labels))
+    if len(missing):
         raise BadData(
             f"`{name}` has no label in row {missing[0]} ({len(missing)} such rows in all); allowed: a "
             "label for every example. Next: leave these rows out."

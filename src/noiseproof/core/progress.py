@@ -1,4 +1,4 @@
-"""A progress bar with rate and remaining time; without a terminal, a log line per stage."""
+"""A progress bar with rate and remaining time; without a terminal, log lines per stage."""
 
 from __future__ import annotations
 
@@ -6,18 +6,55 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
 _SHOW_AFTER_S = 2.0
 
 
+@runtime_checkable
+class Counter(Protocol):
+    """What counts the units of a stage."""
+
+    def update(self, num: int = 1) -> Any:
+        """Count further units."""
+
+
+class _Announced:
+    """A count that writes the expected time once, after two seconds at its pace."""
+
+    def __init__(self, title: str, *, total: int, unit: str) -> None:
+        self._title, self._total, self._unit = title, total, unit
+        self._count, self._is_silent = 0, False
+        self._first: tuple[float, int] | None = None  # what came before it was preparation
+
+    def update(self, num: int = 1) -> None:
+        """Count further units."""
+        self._count += num
+        now = time.perf_counter()
+        if self._first is None:
+            self._first = (now, self._count)
+        passed_s, counted = now - self._first[0], self._count - self._first[1]
+        if self._is_silent or passed_s < _SHOW_AFTER_S or not counted:
+            return
+        self._is_silent = True
+        rest_s = passed_s * (self._total - self._count) / counted
+        if rest_s >= _SHOW_AFTER_S:
+            rest = f"{rest_s:.0f} s" if rest_s < 100 else f"{rest_s / 60:.0f} min"
+            _write(f"{self._title}: {self._count} of {self._total} {self._unit}s; about {rest} more")
+
+
+def _write(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
 @contextmanager
-def stage(title: str, *, total: int, unit: str, quiet: bool = False) -> Iterator[tqdm]:
+def stage(title: str, *, total: int, unit: str, quiet: bool = False) -> Iterator[Counter]:
     """Count through one stage: call `.update(m)` on what this yields.
 
-    On a terminal a bar appears once the stage has lasted two seconds. Elsewhere one line is written to
-    standard error when such a stage ends.
+    On a terminal a bar appears once the stage has lasted two seconds. Elsewhere standard error gets a line
+    with the expected time then, where the stage has longer to go than that, and a line when it ends.
 
     Args:
         title: name of the stage, for the user.
@@ -31,8 +68,8 @@ def stage(title: str, *, total: int, unit: str, quiet: bool = False) -> Iterator
         total=total, desc=title, unit=f" {unit}", delay=_SHOW_AFTER_S, disable=quiet or not is_watched,
         dynamic_ncols=True, leave=False,
     ) as bar:  # fmt: skip
-        yield bar
+        yield bar if quiet or is_watched else _Announced(title, total=total, unit=unit)
     wall_s = time.perf_counter() - begin
     if not quiet and wall_s >= _SHOW_AFTER_S:
         rate = total / wall_s
-        print(f"{title}: {total} {unit}s in {wall_s:.1f} s ({rate:.0f}/s)", file=sys.stderr, flush=True)  # noqa: T201
+        _write(f"{title}: {total} {unit}s in {wall_s:.1f} s ({rate:.0f}/s)")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -31,8 +31,9 @@ class Dataset:
         class_names: k names, each once.
         fingerprint: SHA-256 over the contents and ids of the examples, never over labels.
         clean_labels: true labels, where they are known (benchmarks, injected noise).
-        num_skipped: examples left out because they could not be read.
         is_cropped: images are random crops, so an encoder must not crop them again.
+        skipped: examples left out because they or their labels could not be read: id -> reason.
+        notes: what was passed over when the data set was opened, and hints at its labels; sentences.
     """
 
     name: str
@@ -43,8 +44,9 @@ class Dataset:
     class_names: tuple[str, ...]
     fingerprint: str
     clean_labels: Int[np.ndarray, " n"] | None = None
-    num_skipped: int = 0
     is_cropped: bool = False
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.examples) == 0:
@@ -59,6 +61,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @property
+    def num_skipped(self) -> int:
+        """Number of examples left out."""
+        return len(self.skipped)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +199,8 @@ class LabelIssues:
         probs: out-of-sample class probabilities the scores were made from, where there are any.
         class_names: k names, where the labels are class ids; tables then show the names.
         notes: what the user should know of this result, sentences.
+        noise_rate_low: lowest plausible share of wrong labels; `None` if the detector has no range.
+        noise_rate_high: highest plausible share.
     """
 
     ids: np.ndarray
@@ -205,6 +214,8 @@ class LabelIssues:
     probs: Float[np.ndarray, "n k"] | None = None
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    noise_rate_low: float | None = None
+    noise_rate_high: float | None = None
 
     def __post_init__(self) -> None:
         n = len(self.suspicion)
@@ -234,20 +245,22 @@ class LabelIssues:
         """
         import pandas as pd
 
-        wrong = self.joint - np.diag(np.diag(self.joint))
-        of_given, wrong_of_given = self.joint.sum(axis=0), wrong.sum(axis=0)
-        counts = [(self.given_labels == label, label) for label in self.classes]
-        names = self.named(self.classes)
+        k, names = len(self.classes), self.named(self.classes)
+        of_label = pd.Index(self.classes).get_indexer(self.given_labels)
+        rates, mostly_is = np.zeros(k), np.full(k, "", dtype=object)
+        for j in range(k):
+            wrong = self.joint[:, j].copy()
+            wrong[j] = 0.0
+            if wrong.sum() > 0:
+                rates[j] = wrong.sum() / self.joint[:, j].sum()
+                mostly_is[j] = str(names[wrong.argmax()])
         return pd.DataFrame(
             {
                 "given_label": names,
-                "num_examples": [int(rows.sum()) for rows, _ in counts],
-                "num_issues": [int(self.is_issue[rows].sum()) for rows, _ in counts],
-                "noise_rate": wrong_of_given / np.where(of_given > 0, of_given, 1.0),
-                "mostly_is": [
-                    str(names[wrong[:, j].argmax()]) if wrong_of_given[j] > 0 else ""
-                    for j in range(len(names))
-                ],
+                "num_examples": np.bincount(of_label, minlength=k),
+                "num_issues": np.bincount(of_label[self.is_issue], minlength=k),
+                "noise_rate": rates,
+                "mostly_is": mostly_is,
             }
         )
 

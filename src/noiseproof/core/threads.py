@@ -5,14 +5,30 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
+
+# Products of a training step below this are too short to share (`dev/LOG.md`, "Threads of heads").
+_SHARED_FROM = 200_000_000
+
+
+def threads_for(multiply_adds: int) -> AbstractContextManager[None]:
+    """Context with one thread for short training steps, and with all threads for long ones.
+
+    After each product, threads wait for one another by spinning, unless the process was started with
+    `OMP_WAIT_POLICY=PASSIVE`, as the command line is. With other programs on the same cores, a step of a
+    small head took 10 to 50 times as long on two threads as on one.
+
+    Args:
+        multiply_adds: of the largest matrix product in a step.
+    """
+    return one_thread() if multiply_adds < _SHARED_FROM else nullcontext()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run BLAS, LAPACK and PyTorch on one thread inside this context.
+    """Run BLAS, LAPACK, scikit-learn and PyTorch on one thread inside this context.
 
     For factorisations of d x d matrices and for a handful of images, whose steps are too short to share. An
     idle machine gains nothing from a second thread there; where other programs use the cores, threads that
@@ -21,7 +37,7 @@ def one_thread() -> Iterator[None]:
     """
     torch: Any = sys.modules.get("torch")  # one that is not loaded runs nothing
     before = torch.get_num_threads() if torch else 1
-    with _blas().limit(limits=1, user_api="blas"):
+    with _pools(has_sklearn="sklearn" in sys.modules).limit(limits=1):
         if torch:
             torch.set_num_threads(1)
         try:
@@ -32,8 +48,13 @@ def one_thread() -> Iterator[None]:
 
 
 @cache
-def _blas() -> Any:
-    """Controller of the loaded BLAS libraries; finding them takes as long as a small factorisation."""
+def _pools(*, has_sklearn: bool) -> Any:
+    """Controller of the loaded BLAS and OpenMP libraries; finding them costs a small factorisation.
+
+    Args:
+        has_sklearn: whether scikit-learn is loaded, which brings an OpenMP of its own.
+    """
+    del has_sklearn  # a key of the cache
     import scipy.linalg  # noqa: F401  SciPy has a BLAS of its own, and only loaded ones are limited
     from threadpoolctl import ThreadpoolController
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
-from contextlib import nullcontext
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from noiseproof.core.errors import BadData, DamagedFile
 
 
 def read_torch_file(path: Path, what: str, *, next_step: str, has_arrays: bool = False) -> Any:
-    """Read what `torch.load(weights_only=True)` accepts.
+    """Read what `torch.load(weights_only=True)` accepts, and the `argparse.Namespace` of timm's checkpoints.
 
     Args:
         path: of the file.
@@ -23,12 +24,15 @@ def read_torch_file(path: Path, what: str, *, next_step: str, has_arrays: bool =
         has_arrays: NumPy arrays of integers are accepted, too.
 
     Raises:
-        BadData: it is a pickle with more in it.
+        BadData: it is a pickle with more in it, or a TorchScript archive.
         DamagedFile: it cannot be parsed.
     """
+    _refuse_torch_script(path, what)
     allowed = "tensors and arrays of integers" if has_arrays else "tensors"
+    # A Namespace only holds the options of the training: loading one sets attributes and runs no code.
+    harmless = [argparse.Namespace, *(_integer_arrays() if has_arrays else [])]
     try:
-        with torch.serialization.safe_globals(_integer_arrays()) if has_arrays else nullcontext():
+        with torch.serialization.safe_globals(harmless):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadData(
@@ -38,6 +42,20 @@ def read_torch_file(path: Path, what: str, *, next_step: str, has_arrays: bool =
         ) from error
     except Exception as error:  # each format has its own family of parse errors
         raise damaged(path, what, error) from error
+
+
+def _refuse_torch_script(path: Path, what: str) -> None:
+    """Name an archive of `torch.jit.save`, which is code with weights; `torch.save` writes no constants."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            is_script = any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return  # an older format of torch.save, or a damaged file, which torch names
+    if is_script:
+        raise BadData(
+            f"The {what} {str(path)!r} is a TorchScript archive, code and weights together; allowed: a state "
+            "dict. Next: save `torch.jit.load(path).state_dict()` with safetensors, where you trust the code."
+        )
 
 
 def damaged(path: Path, what: str, error: Exception) -> DamagedFile:

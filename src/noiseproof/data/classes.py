@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,23 +11,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from noiseproof.core.class_names import in_order, plain_name
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
+from noiseproof.data.request import MissingLabel
 
 Key = int | str
 
 
 def encode_labels(
-    columns: Mapping[str, pa.ChunkedArray], *, names: Mapping[Key, str] | None = None, owner: str
+    columns: Mapping[str, pa.ChunkedArray],
+    *,
+    names: Mapping[Key, str] | None = None,
+    owner: str,
+    missing_label: MissingLabel = "raise",
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Columns of labels -> class ids over one list of classes: those that occur in any of them.
 
-    Integers (also as text) are sorted as numbers, everything else as text.
+    Numbers (also as text) are sorted as numbers, everything else as text. Booleans are True and False.
 
     Args:
         columns: n labels each; integers, texts or booleans.
         names: what integer labels are called, where that is known; used only if it covers all of them.
         owner: name of the data set, for messages.
+        missing_label: with "skip" the class id of a missing label is -1.
 
     Returns:
         Class ids (n,) per column, and the class names.
@@ -36,7 +44,7 @@ def encode_labels(
     """
     codes: dict[str, tuple[np.ndarray, list[Key]]] = {}
     for column, values in columns.items():
-        codes[column] = _factorise(values, column, owner)
+        codes[column] = _factorise(values, column, owner, missing_label)
     keys: set[Key] = set()
     for _, occurring in codes.values():
         keys.update(occurring)
@@ -45,10 +53,12 @@ def encode_labels(
             f"The label columns {', '.join(codes)} of {owner!r} mix numbers and texts; allowed: one kind. "
             "Next: name the column of the same kind with `label` and `clean_label`."
         )
-    ordered = sorted(keys)  # of one type, checked above
+    are_texts = any(isinstance(key, str) for key in keys)
+    ordered: list[Key] = list(in_order(map(str, keys))) if are_texts else sorted(keys)
     index = {key: number for number, key in enumerate(ordered)}
     encoded = {
-        column: np.array([index[key] for key in occurring], np.int64)[rows]
+        # A missing label is -1, which takes the last entry.
+        column: np.array([*(index[key] for key in occurring), -1], np.int64)[rows]
         for column, (rows, occurring) in codes.items()
     }
     is_named = names is not None and keys <= names.keys()
@@ -68,6 +78,9 @@ def one_to_one(numbers: pa.ChunkedArray, texts: pa.ChunkedArray) -> dict[Key, st
 def align_labels(dataset: LabelledDataset, class_names: Sequence[str]) -> LabelledDataset:
     """Translate the class ids of a data set to those of the training set.
 
+    Blanks around a name and the form of its letters (NFC, NFD) do not matter, unless two classes differ in
+    them.
+
     Args:
         dataset: usually an evaluation set, opened on its own.
         class_names: of the training set, in its order.
@@ -76,6 +89,11 @@ def align_labels(dataset: LabelledDataset, class_names: Sequence[str]) -> Labell
         BadData: labels of classes the training set does not have; they are listed.
     """
     target = {name: number for number, name in enumerate(class_names)}
+    plain = {plain_name(name): number for name, number in target.items()}
+    if len(plain) == len(target):
+        target = {
+            name: plain[plain_name(name)] for name in dataset.class_names if plain_name(name) in plain
+        } | target
     present = {
         dataset.class_names[c]
         for labels in (dataset.given_labels, dataset.best_labels)
@@ -139,22 +157,33 @@ def _check_given_somewhere(dataset: LabelledDataset, counts: np.ndarray) -> None
         )
 
 
-def _factorise(values: pa.ChunkedArray, column: str, owner: str) -> tuple[np.ndarray, list[Key]]:
-    """Labels -> (code per row, what each code stands for)."""
+def _factorise(
+    values: pa.ChunkedArray, column: str, owner: str, missing_label: MissingLabel
+) -> tuple[np.ndarray, list[Key]]:
+    """Labels -> (code per row, what each code stands for); -1 for a missing label."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    _check_present(values, column, owner)
+    values = _without_missing(values, column, owner, missing_label)
     if pa.types.is_floating(values.type):
         values = _whole_numbers(values, column, owner)
     if pa.types.is_boolean(values.type):
-        values = values.cast(pa.string())
+        values = pc.if_else(values, "True", "False")
     if not (pa.types.is_integer(values.type) or is_text(values.type)):
+        is_list = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
+        several = " Data with several labels per example (multi-label) is not supported." if is_list else ""
         raise BadData(
             f"Column {column!r} of {owner!r} holds {values.type}; allowed as labels: integers or texts, one "
-            "per example. Next: name another column with `label`."
+            f"per example.{several} Next: name another column with `label`."
         )
     encoded = values.dictionary_encode().combine_chunks()
-    return encoded.indices.to_numpy(), _as_numbers(encoded.dictionary.to_pylist())
+    codes, keys = encoded.indices.fill_null(-1).to_numpy(), encoded.dictionary.to_pylist()
+    return _merged(codes, _as_booleans(_as_numbers(keys)))
+
+
+def _merged(codes: np.ndarray, keys: list[Key]) -> tuple[np.ndarray, list[Key]]:
+    """Codes of which no two stand for the same key."""
+    place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([*(place[key] for key in keys), -1])[codes], list(place)
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -162,16 +191,27 @@ def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _check_present(values: pa.ChunkedArray, column: str, owner: str) -> None:
+def _without_missing(
+    values: pa.ChunkedArray, column: str, owner: str, missing_label: MissingLabel
+) -> pa.ChunkedArray:
+    """The labels with null for those that are missing: null, NaN, or a text of blanks.
+
+    Raises:
+        BadData: labels are missing and `missing_label` is "raise", or all are missing.
+    """
     missing = pc.is_null(values, nan_is_null=True)
     if is_text(values.type):
-        missing = pc.or_(missing, pc.equal(pc.fill_null(values, ""), ""))
+        missing = pc.or_(missing, pc.equal(pc.utf8_trim_whitespace(pc.fill_null(values, "")), ""))
     rows = np.flatnonzero(missing.to_numpy())
-    if len(rows):
+    if len(rows) == 0:
+        return values
+    if missing_label == "raise" or len(rows) == len(values):
         raise BadData(
-            f"The label is missing in row {rows[0]} of {owner!r} (column {column!r}; {len(rows)} such rows, "
-            "counted from 0). Allowed: a label in every row. Next: fill them in or drop these rows."
+            f"The label is missing in row {rows[0]} of {owner!r} (column {column!r}; {len(rows)} such rows "
+            f"of {len(values)}, counted from 0). Allowed: a label in every row. Next: fill them in, or leave "
+            "these rows out with missing_label='skip' (--missing-label skip)."
         )
+    return pc.if_else(missing, pa.scalar(None, values.type), values)
 
 
 def _whole_numbers(values: pa.ChunkedArray, column: str, owner: str) -> pa.ChunkedArray:
@@ -185,12 +225,24 @@ def _whole_numbers(values: pa.ChunkedArray, column: str, owner: str) -> pa.Chunk
 
 
 def _as_numbers(keys: list[Any]) -> list[Any]:
-    """Texts that are all plain integers -> integers, as in a CSV file; "01" is a name, not a number."""
-    try:
-        numbers = [int(key) for key in keys]
-    except (ValueError, TypeError):
+    """Texts that are all plain integers -> integers, as in a CSV file; "01" is a name, not a number.
+
+    A column of integers in which a label is missing is written as 1.0, 2.0, ... by some programs.
+    """
+    if any(isinstance(key, bool) for key in keys):
         return keys
-    return numbers if all(str(n) == str(key) for n, key in zip(numbers, keys, strict=True)) else keys
+    texts = [re.sub(r"\.0$", "", str(key)) for key in keys]
+    try:
+        numbers = [int(text) for text in texts]
+    except ValueError:
+        return keys
+    return numbers if all(str(n) == text for n, text in zip(numbers, texts, strict=True)) else keys
+
+
+def _as_booleans(keys: list[Any]) -> list[Any]:
+    """Texts that are all true or false, however they are written -> True and False."""
+    words = [str(key).lower() for key in keys]
+    return [word.capitalize() for word in words] if keys and set(words) <= {"true", "false"} else keys
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 from PIL import Image
 
-from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
 from noiseproof.data.images import decode_image, to_rgb
+
+_NUM_NAMED = 12
 
 
 class AbstractReader(ABC):
@@ -236,6 +238,32 @@ def unreadable(error: Exception, example_id: object, owner: str) -> Exception:
     return type(error)(
         f"Example {str(example_id)!r} of {owner!r} cannot be read: {error}. Allowed: whole files. "
         "Next: repair or remove it, or leave such examples out with on_error='skip' (--on-error skip)."
+    )
+
+
+def bare_reason(error: BaseException) -> str:
+    """The reason in an error of a lazy example, without its name and the advice around it."""
+    return str(error.__cause__ or error).rstrip(".")
+
+
+def listed(reasons: Mapping[str, str], *, most: int = _NUM_NAMED) -> str:
+    """Examples with their reasons, as a text; those beyond `most` are counted."""
+    named = [f"{example_id!r} ({reason})" for example_id, reason in list(reasons.items())[:most]]
+    more = f" and {len(reasons) - most} more" if len(reasons) > most else ""
+    return "; ".join(named) + more
+
+
+def unreadable_error(reasons: Mapping[str, str], owner: str, kind: type[NoiseproofError]) -> NoiseproofError:
+    """The error that names all examples that cannot be read.
+
+    Args:
+        reasons: id -> reason.
+        owner: name of the data set.
+        kind: of the error.
+    """
+    return kind(
+        f"{len(reasons)} examples of {owner!r} cannot be read: {listed(reasons)}. Allowed: whole files. "
+        "Next: repair or remove them, or leave such examples out with on_error='skip' (--on-error skip)."
     )
 
 

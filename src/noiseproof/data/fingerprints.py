@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -12,7 +12,7 @@ from PIL import Image
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
-from noiseproof.data.examples import AbstractReader, raw_contents, unreadable
+from noiseproof.data.examples import AbstractReader, raw_contents, unreadable, unreadable_error
 from noiseproof.data.request import OnError
 
 _ROWS_PER_TICK = 256
@@ -32,23 +32,33 @@ def fingerprint(reader: AbstractReader, ids: np.ndarray, *, owner: str, on_error
         on_error: with "skip" an absent content counts as absent; such an example is left out later.
 
     Raises:
-        MissingFile: a file that the data set names does not exist.
-        BadData: an empty cell, or a file without permission.
+        MissingFile: files that the data set names do not exist.
+        BadData: empty cells, or files without permission; in both cases all are named.
     """
     digest = hashlib.sha256()
+    errors: dict[str, BadData | MissingFile] = {}
     with stage(f"Reading {owner}", total=len(ids), unit="example") as bar:
         for row, example_id in enumerate(ids):
             try:
                 content = _to_bytes(reader.read(row))
             except (BadData, MissingFile) as error:
-                if on_error == "raise":
-                    raise unreadable(error, example_id, owner) from error
+                errors[str(example_id)] = error
                 content = b""
             _update(digest, str(example_id).encode())
             _update(digest, content)
             if (row + 1) % _ROWS_PER_TICK == 0:
                 bar.update(_ROWS_PER_TICK)
+    if errors and on_error == "raise":
+        _raise_all(errors, owner)
     return digest.hexdigest()
+
+
+def _raise_all(errors: Mapping[str, BadData | MissingFile], owner: str) -> NoReturn:
+    first_id, first = next(iter(errors.items()))
+    if len(errors) == 1:
+        raise unreadable(first, first_id, owner) from first
+    reasons = {example_id: str(error) for example_id, error in errors.items()}
+    raise unreadable_error(reasons, owner, type(first)) from first
 
 
 def matrix_fingerprint(matrix: np.ndarray, ids: np.ndarray) -> str:

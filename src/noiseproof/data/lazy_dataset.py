@@ -10,6 +10,7 @@ import numpy as np
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.examples import AbstractReader, LazyExamples, as_image, as_text
 from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.readable import leave_out, missing_label_reasons
 from noiseproof.data.request import Request
 
 
@@ -29,22 +30,27 @@ def lazy_dataset(
         reader: raw contents of n examples.
         request: of the user.
         ids: n, unique.
-        labels: n class ids.
+        labels: n class ids; examples with -1 have no label and are left out.
         class_names: k names.
         kind: of the examples.
-        clean_labels: n class ids, where the truth is known.
+        clean_labels: n class ids, where the truth is known; likewise.
 
     Raises:
         MissingFile: a file of an example does not exist.
         BadData: an example cannot be read.
     """
-    return LabelledDataset(
+    labels = np.asarray(labels, np.int64)
+    columns = {request.label or "label": labels}
+    if clean_labels is not None:
+        columns[request.clean_label or "clean_label"] = clean_labels
+    whole = LabelledDataset(
         name=request.name,
         kind=kind,
         examples=LazyExamples(reader, ids, request.name, as_image if kind == "image" else as_text),
         ids=ids,
-        given_labels=np.asarray(labels, np.int64),
+        given_labels=np.maximum(labels, 0),
         class_names=tuple(class_names),
         fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
-        clean_labels=clean_labels,
+        clean_labels=None if clean_labels is None else np.maximum(clean_labels, 0),
     )
+    return leave_out(whole, missing_label_reasons(columns))

@@ -11,6 +11,7 @@ from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
 
 OnError = Literal["raise", "skip"]
+MissingLabel = Literal["raise", "skip"]
 
 
 def folder_and_split(address: str, splits: Collection[str], *, title: str, prefix: str) -> tuple[Path, str]:
@@ -43,6 +44,8 @@ class Request:
         clean_label: column of the true labels.
         on_error: what to do with an example that cannot be read.
         seed: of what is drawn at random.
+        missing_label: what to do with an example without a label.
+        may_lack_classes: class folders may be empty, as in an evaluation set.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Request:
     clean_label: str | None = None
     on_error: OnError = "raise"
     seed: int = 0
+    missing_label: MissingLabel = "raise"
+    may_lack_classes: bool = False
 
     def refuse_columns(self, *options: str, because: str = "comes with its own labels") -> None:
         """Raise for an option that would otherwise be ignored in silence.

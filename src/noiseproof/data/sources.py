@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-import numpy as np
-
-from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.progress import stage
+from noiseproof.core.class_names import name_hints
+from noiseproof.core.errors import MissingFile, invalid
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import Registry, unknown_name
-from noiseproof.core.rng import stream
-from noiseproof.data.request import OnError, Request
-from noiseproof.data.splits import subset
+from noiseproof.data.readable import without_unreadable
+from noiseproof.data.request import MissingLabel, OnError, Request
+from noiseproof.data.splits import stratified_sample, subset
 
 SOURCES = Registry(
     "kind of data source",
@@ -32,6 +30,7 @@ SOURCES = Registry(
         "tsv": "noiseproof.data.formats.text_tables:open_text_table",
         "jsonl": "noiseproof.data.formats.text_tables:open_text_table",
         "parquet": "noiseproof.data.formats.parquet_files:open_parquet",
+        "npy": "noiseproof.data.formats.npz_files:open_npy",
         "npz": "noiseproof.data.formats.npz_files:open_npz",
         "txt": "noiseproof.data.formats.image_lists:open_list",
         "torchvision": "noiseproof.data.public.torchvision_sets:open_torchvision",
@@ -63,22 +62,26 @@ def open_dataset(
     limit: int | None = None,
     seed: int = 0,
     on_error: OnError = "raise",
+    missing_label: MissingLabel = "raise",
+    may_lack_classes: bool = False,
 ) -> LabelledDataset:
     """Open a data set; its examples stay on disk until they are read.
 
     Args:
-        name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet or .npz file, a .txt list of images,
-            `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`, `idx:FOLDER/train` (files as of
-            MNIST), `clothing1m:FOLDER/train`, `webvision:FOLDER/train`, `food101n:FOLDER/train`,
+        name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet, .npz or .npy file, a .txt list of
+            images, `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`, `idx:FOLDER/train` (files as
+            of MNIST), `clothing1m:FOLDER/train`, `webvision:FOLDER/train`, `food101n:FOLDER/train`,
             `cifarn:FILE/COLUMN`, `suite:NAME/split` (a set of the papers, see
             `noiseproof.data.suites.suites`), or `shift:KIND:` before any of these, which changes its images.
         label: column of the given labels; found by its name where only one fits.
         image: column of images or of their paths; likewise.
         text: column of texts; likewise.
         clean_label: column of the true labels, where they are known.
-        limit: keep at most so many examples, drawn at random and left in their order; at least 1.
+        limit: keep at most this many examples, drawn at random by class and left in their order; at least 1.
         seed: of that draw, and of a shift.
         on_error: "skip" decodes every example once and leaves out those that cannot be read.
+        missing_label: "skip" leaves out examples without a label.
+        may_lack_classes: class folders may be empty, as in an evaluation set.
 
     Raises:
         MissingFile: the path does not exist.
@@ -87,19 +90,34 @@ def open_dataset(
     """
     if limit is not None and limit < 1:
         raise invalid("limit", limit, "an integer of at least 1, or nothing for all examples")
-    if on_error not in get_args(OnError):
-        raise invalid("on_error", on_error, ", ".join(get_args(OnError)))
-    dataset = open_request(Request(name, label, image, text, clean_label, on_error, seed))
+    for option, value in (("on_error", on_error), ("missing_label", missing_label)):
+        if value not in get_args(OnError):
+            raise invalid(option, value, ", ".join(get_args(OnError)))
+    request = Request(
+        name,
+        label,
+        image,
+        text,
+        clean_label,
+        on_error,
+        seed,
+        missing_label,
+        may_lack_classes=may_lack_classes,
+    )
+    dataset = open_request(request)
     if limit is not None and limit < len(dataset):
-        rows = stream(seed, "limit").choice(len(dataset), limit, replace=False)
-        dataset = subset(dataset, np.sort(rows), name=name)
-    return _readable(dataset) if on_error == "skip" else dataset
+        rows = stratified_sample(dataset.given_labels, size=limit, seed=seed)
+        dataset = subset(dataset, rows, name=name)
+    return without_unreadable(dataset) if on_error == "skip" else dataset
 
 
 def open_request(request: Request) -> LabelledDataset:
     """Open the whole data set, before examples are drawn or left out."""
     source, address = resolve(request.name)
-    return SOURCES.load(source)(address, request)
+    dataset = SOURCES.load(source)(address, request)
+    known = " ".join(dataset.notes)  # of a data set inside this one, as that of a shift
+    hints = [hint for hint in name_hints(dataset.class_names) if hint not in known]
+    return replace(dataset, notes=(*dataset.notes, *(f"{request.name}: {hint}" for hint in hints)))
 
 
 def resolve(name: str) -> tuple[str, str]:
@@ -121,23 +139,3 @@ def resolve(name: str) -> tuple[str, str]:
     if kind not in _FILES:
         raise unknown_name("file type", kind, _FILES, f"Convert {name!r} to one of these.")
     return kind, name
-
-
-def _readable(dataset: LabelledDataset) -> LabelledDataset:
-    """Leave out the examples that cannot be decoded, and count them."""
-    kept: list[int] = []
-    reason: Any = None
-    with stage(f"Checking {dataset.name}", total=len(dataset), unit="example") as bar:
-        for row in range(len(dataset)):
-            try:
-                dataset.examples[row]
-                kept.append(row)
-            except (BadData, MissingFile) as error:
-                reason = error
-            bar.update()
-    if not kept:
-        raise BadData(f"No example of {dataset.name!r} can be read; the last: {reason}") from reason
-    if len(kept) == len(dataset):
-        return dataset  # with its own fingerprint, so that its features are found again
-    num_skipped = dataset.num_skipped + len(dataset) - len(kept)
-    return replace(subset(dataset, np.array(kept), name=dataset.name), num_skipped=num_skipped)

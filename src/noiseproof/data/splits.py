@@ -112,6 +112,43 @@ def stratified_share(labels: Int[np.ndarray, " n"], *, share: float, seed: int) 
     return np.sort(np.concatenate(kept)) if kept else order
 
 
+def stratified_sample(labels: Int[np.ndarray, " n"], *, size: int, seed: int) -> Int[np.ndarray, " m"]:
+    """Rows of a random part of a given size with the share of each class in the whole, up to rounding.
+
+    Every class keeps two examples, so that it can be split, where `size` is at least twice the number of
+    classes; one where it is at least that number.
+
+    Args:
+        labels: class ids, >= 0.
+        size: m, at least 1, at most n.
+        seed: the same seed, labels and size give the same part.
+
+    Returns:
+        Ascending rows.
+    """
+    rng = stream(seed, "limit")
+    _, compact, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    quotas = _quotas(counts, size, rng)
+    order = rng.permutation(len(labels))
+    by_class = order[np.argsort(compact[order], kind="stable")]
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)  # within the class
+    return np.sort(by_class[place < np.repeat(quotas, counts)])
+
+
+def _quotas(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """How many examples of each class to keep: the nearest whole numbers to their shares; ties by lot."""
+    least = np.minimum(counts, min(2, size // len(counts)))
+    exact = counts * (size / counts.sum())
+    quotas = np.maximum(np.floor(exact).astype(np.int64), least)
+    lot = rng.permutation(len(counts))
+    while (left := size - int(quotas.sum())) != 0:
+        step = 1 if left > 0 else -1
+        may_change = lot[(quotas < counts)[lot] if step > 0 else (quotas > least)[lot]]
+        gap = step * (exact - quotas)[may_change]
+        quotas[may_change[np.argsort(-gap, kind="stable")[: abs(left)]]] += step
+    return quotas
+
+
 def subset(dataset: AnyDataset, index: Int[np.ndarray, " m"], *, name: str | None = None) -> AnyDataset:
     """The examples at `index`, in that order; nothing is read.
 

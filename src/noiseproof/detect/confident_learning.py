@@ -2,8 +2,10 @@
 
 Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, Section 3.
 Differs: probabilities (`pred_probs` in cleanlab) are read in blocks of rows, so memory beside them is
-O(k^2 + n). Flags the same labels as cleanlab's `find_label_issues(filter_by="confident_learning")`, which a
-test compares.
+O(k^2 + n).
+Differs from cleanlab's `find_label_issues(filter_by="confident_learning")` in one case: where the most
+probable class is below its threshold and several others reach theirs, Eq. 1 takes the most probable of
+these, cleanlab the most probable of all. All other flags are the same, which a test compares.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ def confidence(probs: Any, given_labels: Labels) -> Confidence:
     """Confident class of each example, in two passes over the rows: thresholds, then classes above them.
 
     An example is confidently of class j if p_j is at least the mean of p_j over the examples with the given
-    label j; if several classes reach their threshold, the most probable class counts.
+    label j; if several classes reach their threshold, the most probable of these counts.
 
     Args:
         probs: (n, k) array-like, out-of-sample (`pred_probs`); sliced by rows.
@@ -79,12 +81,9 @@ def confidence(probs: Any, given_labels: Labels) -> Confidence:
         best, given = block.argmax(1), block[local, given_labels[rows]].astype(np.float64)
         top = block[local, best].astype(np.float64)
         found = np.where(top >= lowest[best], best, -1)
-        # Usually the most probable class reaches its threshold. Otherwise one other class may; if several
-        # do, the most probable class counts.
-        rest = np.flatnonzero(found < 0)
-        reached = block[rest] >= lowest
-        num_reached = reached.sum(1)
-        found[rest] = np.select([num_reached == 1, num_reached > 1], [reached.argmax(1), best[rest]], -1)
+        rest = np.flatnonzero(found < 0)  # few: usually the most probable class reaches its threshold
+        reached = np.where(block[rest] >= lowest, block[rest], -np.inf)
+        found[rest] = np.where(reached.max(1) > -np.inf, reached.argmax(1), -1)
         preferred[rows], confident[rows], of_given[rows] = best, found, given
         is_beaten[rows] = top > given + _TIE
     return Confidence(preferred, confident, of_given, is_beaten)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+_BLOCK_NUMBERS = 2**20  # scores that are copied at a time
+
 Probs = Float[np.ndarray, "n k"]
 Labels = Int[np.ndarray, " n"]
 PerExample = Float[np.ndarray, " n"]
@@ -14,7 +16,11 @@ PerExample = Float[np.ndarray, " n"]
 
 @dataclass(frozen=True, eq=False)
 class DetectorResult:
-    """Fields of `records.LabelIssues`, in class ids; `suspicion` is one minus a label quality score."""
+    """Fields of `records.LabelIssues`, in class ids; `suspicion` is one minus a label quality score.
+
+    Attributes:
+        rate_range: lowest and highest plausible noise rate, where the detector can tell.
+    """
 
     suspicion: PerExample
     is_issue: Bool[np.ndarray, " n"]
@@ -23,6 +29,12 @@ class DetectorResult:
     method: str
     probs: Probs | None = None
     notes: tuple[str, ...] = ()
+    rate_range: tuple[float, float] | None = None
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of wrong labels by the joint, in [0, 1]."""
+        return float(1 - np.trace(self.joint) / self.joint.sum())
 
     def with_note(self, note: str) -> DetectorResult:
         """A copy with one more note, a sentence for the user."""
@@ -30,21 +42,26 @@ class DetectorResult:
 
 
 def result_from_posterior(
-    posterior: Probs, given_labels: Labels, *, suspicion: PerExample, probs: Probs, method: str
+    suspicion: PerExample,
+    best_other: Labels,
+    given_labels: Labels,
+    *,
+    joint: Float[np.ndarray, "k k"],
+    probs: Probs,
+    method: str,
 ) -> DetectorResult:
     """Result from probabilities of the true label; labels that are more likely wrong than right are issues.
 
     Args:
-        posterior: P(true | x, given).
+        suspicion: posterior probability of all other classes together.
+        best_other: the most probable class except the given one, suggested for issues.
         given_labels: class ids.
-        suspicion: posterior probability of all other classes together; one minus that of the given class
-            would be rounded.
+        joint: expected counts of true class and given label.
         probs: P(true | x); its largest class is suggested where the label is no issue.
         method: name of the detector.
     """
     is_issue = suspicion > 0.5
-    suggested = np.where(is_issue, best_other_class(posterior, given_labels), probs.argmax(1))
-    joint = np.stack([posterior[given_labels == j].sum(0) for j in range(posterior.shape[1])], axis=1)
+    suggested = np.where(is_issue, best_other, probs.argmax(1))
     return DetectorResult(suspicion, is_issue, suggested, joint, method, probs)
 
 
@@ -76,9 +93,14 @@ def result_from_decision(
 
 def best_other_class(scores: Probs, given_labels: Labels) -> Labels:
     """The class with the highest score, except the given class."""
-    others = np.array(scores, copy=True)
-    np.put_along_axis(others, given_labels[:, None], -np.inf, axis=1)
-    return others.argmax(1)
+    best = np.empty(len(scores), np.int64)
+    num_rows = max(1, _BLOCK_NUMBERS // scores.shape[1])
+    for start in range(0, len(scores), num_rows):
+        rows = slice(start, start + num_rows)
+        others = np.array(scores[rows], copy=True)
+        np.put_along_axis(others, given_labels[rows, None], -np.inf, axis=1)
+        best[rows] = others.argmax(1)
+    return best
 
 
 def flag_most_suspicious(suspicion: PerExample, rate: float) -> Bool[np.ndarray, " n"]:

@@ -17,11 +17,15 @@ from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.ridge import estimate_noise_rate
 from noiseproof.posterior.mixture import fit_mixture
 
+# Flags are too many above both; AUM flags 1.5 to 2 times the estimated rate where wrong labels can be told.
+_MOST_TIMES, _MOST_BEYOND = 3.0, 0.1
 _TIE_SHARE = 1e-3  # share of the suspicion that comes from the loss itself, to break ties
 
 
 def aum_detector(evidence: Evidence) -> DetectorResult:
     """Area under the margin: issues have margins like labels that are certainly wrong (`training_dynamics`).
+
+    If these are far more than the estimated noise rate, issues are the smallest margins, as many as the rate.
 
     The suspicion is 1/2 at the threshold and falls with the margin, in units of its standard deviation.
 
@@ -30,7 +34,7 @@ def aum_detector(evidence: Evidence) -> DetectorResult:
     seen = evidence.dynamics("aum")
     spread = float(seen.margin.std()) or 1.0
     suspicion = expit((seen.threshold - seen.margin) / spread)
-    return _decided(evidence, suspicion, seen.margin <= seen.threshold, "aum")
+    return _unless_too_many(evidence, suspicion, seen.margin <= seen.threshold, "aum")
 
 
 def forgetting_detector(evidence: Evidence, *, rate: float | None = None) -> DetectorResult:
@@ -65,7 +69,8 @@ def small_loss_detector(evidence: Evidence, *, rate: float | None = None) -> Det
 def mixture_detector(evidence: Evidence) -> DetectorResult:
     """Issues belong to the component with large losses of a mixture of two Gaussians.
 
-    If the mixture has only one mode, issues are those of `small_loss`.
+    If the mixture has only one mode, issues are those of `small_loss`; if it flags far more labels than the
+    estimated noise rate, the largest losses, as many as the rate.
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Section 3.1.
     Differs: the test for two modes; losses below the smaller mean never belong to the large component.
@@ -83,7 +88,23 @@ def mixture_detector(evidence: Evidence) -> DetectorResult:
     # Within the component of large losses all have nearly the same suspicion; the loss breaks ties.
     order = seen.loss / (seen.loss.max() or 1.0)
     suspicion = np.clip((1 - _TIE_SHARE) * suspicion + _TIE_SHARE * order, 0.0, 1.0)
-    return _decided(evidence, suspicion, clean <= 0.5, "mixture")
+    return _unless_too_many(evidence, suspicion, clean <= 0.5, "mixture")
+
+
+def _unless_too_many(
+    evidence: Evidence, suspicion: np.ndarray, is_issue: np.ndarray, method: str
+) -> DetectorResult:
+    """The flagged labels, or as many as are estimated to be wrong where these are far fewer.
+
+    Where no label is wrong there is nothing to separate, and the threshold falls among the right labels.
+    """
+    share, rate = float(is_issue.mean()), estimate_noise_rate(evidence)
+    if share <= max(_MOST_TIMES * rate, rate + _MOST_BEYOND):
+        return _decided(evidence, suspicion, is_issue, method)
+    return _by_rate(evidence, suspicion, None, method).with_note(
+        f"The threshold of the method {method!r} would flag {share:.1%}, far more than are estimated to be "
+        "wrong by leave-one-out: it does not separate wrong labels from right ones here. Next: method='auto'."
+    )
 
 
 def _by_rate(evidence: Evidence, suspicion: np.ndarray, rate: float | None, method: str) -> DetectorResult:

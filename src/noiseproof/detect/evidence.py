@@ -13,15 +13,17 @@ from jaxtyping import Float, Int
 from noiseproof.core.checks import (
     check_finite,
     check_label_range,
-    check_labels_present,
     check_matrix,
     check_unique_ids,
     check_unique_names,
 )
 from noiseproof.core.errors import BadData, invalid
+from noiseproof.detect.copies import Copies, find_copies
 from noiseproof.detect.training_dynamics import Dynamics, training_dynamics
 from noiseproof.posterior.calibration import Calibration, calibrate
-from noiseproof.posterior.leave_one_out import leave_one_out
+from noiseproof.posterior.leave_one_out import LeaveOneOut, choose_rows, leave_one_out
+from noiseproof.posterior.noisy_regression import NoisyRegression, can_fit, fit_noisy_regression
+from noiseproof.posterior.rows import Rows
 from noiseproof.posterior.transition_gain import TransitionGain, transition_gain
 from noiseproof.posterior.true_labels import TransitionModel, fit_transition_model
 
@@ -94,24 +96,57 @@ class Evidence:
         wide[:, self.present_classes] = probs
         return wide
 
+    def joint_over_all_classes(self, joint: Float[np.ndarray, "c c"]) -> Float[np.ndarray, "k k"]:
+        """Counts of the present classes with zeros for every other class."""
+        if len(self.present_classes) == self.num_classes:
+            return joint
+        wide = np.zeros((self.num_classes, self.num_classes))
+        wide[np.ix_(self.present_classes, self.present_classes)] = joint
+        return wide
+
     @cached_property
+    def copies(self) -> Copies:
+        """Identical and nearly identical examples."""
+        return find_copies(self.features)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Rows of the kind that tells the given labels best."""
+        return choose_rows(self.features, self.compact_labels, num_classes=len(self.present_classes))
+
+    @cached_property
+    def leave_one_out(self) -> LeaveOneOut:
+        """Leave-one-out scores of a ridge head, for the present classes; copies are left out together."""
+        groups = self.copies.groups if self.copies.has_copy.any() else None
+        return leave_one_out(
+            self.features, self.compact_labels,
+            num_classes=len(self.present_classes), groups=groups, rows=self.rows,
+        )  # fmt: skip
+
+    @property
     def scores(self) -> Float[np.ndarray, "n c"]:
-        """Leave-one-out scores of a ridge head, for the present classes."""
-        return leave_one_out(self.features, self.compact_labels, num_classes=len(self.present_classes)).scores
+        """Scores of `leave_one_out`."""
+        return self.leave_one_out.scores
 
     @cached_property
     def calibration(self) -> Calibration:
         """Probabilities of the true label, if wrong labels are spread evenly over the classes."""
         return calibrate(self.scores, self.compact_labels)
 
+    @property
+    def has_regression(self) -> bool:
+        """Whether `transition_model` is a regression, which needs many examples of each class."""
+        return can_fit(len(self), len(self.present_classes))
+
     @cached_property
-    def transition_model(self) -> TransitionModel:
+    def transition_model(self) -> NoisyRegression | TransitionModel:
         """Probabilities of the true label, with a fitted transition matrix."""
-        return fit_transition_model(self.scores, self.compact_labels)
+        fit = fit_noisy_regression if self.has_regression else fit_transition_model
+        return fit(self.scores, self.compact_labels)
 
     @cached_property
     def transition_gain(self) -> TransitionGain:
-        """How much better `transition_model` than `calibration` fits held-out labels."""
+        """How much better a transition matrix than `calibration` fits held-out labels."""
         return transition_gain(self.scores, self.compact_labels)
 
     @cached_property
@@ -192,7 +227,6 @@ def check_examples(rows: Any, labels: np.ndarray, ids: Any, *, name: str = "feat
         check_unique_ids(np.asarray(ids), "ids")
     if len(labels) < 2:
         raise BadData(f"`{name}` has {len(labels)} rows; allowed: two or more.")
-    check_labels_present(labels, "given_labels")
     first, is_varied = np.asarray(rows[:1]), False
     for start in range(0, len(labels), _BLOCK_ROWS):
         block = np.asarray(rows[start : start + _BLOCK_ROWS])
@@ -216,31 +250,6 @@ def _check_size(block: np.ndarray, *, first_row: int) -> None:
             f"`features` has {sizes[row]:.3g} in row {first_row + row}; allowed: numbers up to {_LARGEST:g}. "
             "Next: divide all features by the same number; only their directions matter."
         )
-
-
-def columns_by_class(probs: Any, given: Any, classes: Sequence[Any], name: str) -> Any:
-    """Probabilities with columns in the order of the classes, if the user passed named columns.
-
-    Args:
-        probs: (n, k).
-        given: the user's argument; a data frame may have column names.
-        classes: k labels.
-        name: of the argument.
-
-    Raises:
-        BadData: only some of the columns are named like classes.
-    """
-    wanted = [str(label) for label in classes]
-    columns = [str(column) for column in getattr(given, "columns", ())]
-    if set(columns) == set(wanted):
-        return probs[:, [columns.index(label) for label in wanted]]
-    unknown = [column for column in columns if column not in wanted and not column.isdecimal()]
-    if unknown and len(unknown) < len(columns):
-        raise BadData(
-            f"`{name}` has a column {unknown[0]!r}; allowed: the classes {', '.join(wanted[:12])}, or no "
-            "names. Next: rename the columns."
-        )
-    return probs
 
 
 def check_probs(probs: Any, name: str, num_classes: int) -> None:

@@ -3,8 +3,11 @@ r"""Labels that differ from those of most nearest neighbours.
 The k nearest neighbours by cosine vote, each with its cosine as the weight; a label is an issue if another
 class gets more votes.
 
+Copies of an example have one vote together, the most frequent of their labels, and none on each other.
+
 Source: Zhu, Dong & Liu 2022, arXiv:2110.06283, Section 4.1 (local voting, SimiFeat-V, k = 10).
-Differs: one pass over fixed features instead of the majority over augmented epochs.
+Differs: one pass over fixed features instead of the majority over augmented epochs; rows with lengths
+(`posterior.rows`) where these tell the labels better.
 """
 
 from __future__ import annotations
@@ -38,11 +41,14 @@ def neighbours_detector(evidence: Evidence, *, k: int | None = None, search: str
     """
     features, given = evidence.require("features", "neighbours"), evidence.given_labels
     _check_classes(given, evidence)
-    most = len(given) - 1
+    seen = features if evidence.rows.kind == "direction" else evidence.rows[:]
+    groups = evidence.copies.groups
+    voters = most_frequent_labels(given, groups, num_classes=evidence.num_classes)
+    most = len(voters) - 1
     if k is not None and k > most:
         raise invalid("method_options['k']", k, f"1 to {most}, one less than the number of examples")
-    rows, similarities = nearest(features, num=k or min(_DEFAULT_K, most), search=search)
-    votes = weighted_votes(given[rows], similarities, num_classes=evidence.num_classes)
+    found, similarities = nearest(seen, num=k or min(_DEFAULT_K, most), search=search, groups=groups)
+    votes = weighted_votes(voters[found], similarities, num_classes=evidence.num_classes)
     probs = (votes + _PRIOR / evidence.num_classes) / (votes.sum(1, keepdims=True) + _PRIOR)
     preferred = probs.argmax(1)
     of_given = np.take_along_axis(probs, given[:, None], 1)[:, 0]
@@ -71,29 +77,46 @@ def weighted_votes(
     return votes
 
 
+def most_frequent_labels(
+    labels: Int[np.ndarray, " n"], groups: Int[np.ndarray, " n"], *, num_classes: int
+) -> Int[np.ndarray, " g"]:
+    """The most frequent label of each group, the smallest if several are."""
+    pairs, counts = np.unique(groups * num_classes + labels, return_counts=True)
+    order = np.lexsort((pairs, -counts, pairs // num_classes))
+    _, first = np.unique(pairs[order] // num_classes, return_index=True)
+    return pairs[order][first] % num_classes
+
+
 def nearest(
-    features: Any, *, num: int, search: str = "auto"
+    features: Any, *, num: int, search: str = "auto", groups: Int[np.ndarray, " n"] | None = None
 ) -> tuple[Int[np.ndarray, "n m"], Float[np.ndarray, "n m"]]:
-    """Nearest other rows of each row by cosine, nearest first, and their cosines.
+    """Nearest other groups of each row by cosine, nearest first, and their cosines.
 
     Args:
         features: (n, d), array-like; to a row of zeros all others are equally near.
-        num: m, less than n.
+        num: m, less than the number of groups.
         search: see `neighbours_detector`.
+        groups: number of the group of copies of each row, from 0; its first row stands for a group. By
+            default every row is a group of its own.
     """
     unit = _unit(features)
+    own = np.arange(len(unit)) if groups is None else groups
+    first = np.unique(own, return_index=True)[1]
+    others = unit if len(first) == len(unit) else unit[first]
     has_graph = importlib.util.find_spec("faiss") is not None
     is_exact = search == "exact" or (search == "auto" and (len(unit) <= MOST_EXACT or not has_graph))
-    return _by_blocks(unit, num) if is_exact else _by_graph(unit, num)
+    return (_by_blocks if is_exact else _by_graph)(unit, others, own, num)
 
 
-def _by_blocks(unit: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
+def _by_blocks(
+    unit: np.ndarray, others: np.ndarray, own: np.ndarray, num: int
+) -> tuple[np.ndarray, np.ndarray]:
     n = len(unit)
     rows, similarities = np.empty((n, num), np.int64), np.empty((n, num), np.float32)
     for block in _row_blocks(n):
-        found = unit[block] @ unit.T
+        found = unit[block] @ others.T
         local = np.arange(len(found))
-        found[local, np.arange(n)[block]] = -np.inf  # no row is a neighbour of itself
+        found[local, own[block]] = -np.inf  # no row is a neighbour of itself or of a copy
         part = np.argpartition(-found, num - 1, axis=1)[:, :num]
         near = np.take_along_axis(found, part, 1)
         order = np.argsort(-near, axis=1, kind="stable")
@@ -102,25 +125,29 @@ def _by_blocks(unit: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
     return rows, similarities
 
 
-def _by_graph(unit: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
+def _by_graph(
+    unit: np.ndarray, others: np.ndarray, own: np.ndarray, num: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Approximate search with faiss. Source: Malkov & Yashunin 2020, arXiv:1603.09320."""
     try:
         import faiss
     except ModuleNotFoundError as error:
         raise missing_extra("faiss-cpu", "scale", "`search` = 'graph'") from error
-    index = faiss.IndexHNSWFlat(unit.shape[1], _GRAPH_DEGREE, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexHNSWFlat(others.shape[1], _GRAPH_DEGREE, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction, index.hnsw.efSearch = _BUILD_WIDTH, max(_SEARCH_WIDTH, 2 * num)
-    index.add(unit)
+    index.add(others)
     similarities, rows = index.search(unit, num + 1)
-    return _without_self(rows, similarities)
+    return _without_own(rows, similarities, own)
 
 
-def _without_self(rows: np.ndarray, similarities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Remove each row from its own neighbours, or the last neighbour if the row is missing (equal rows)."""
-    is_self = rows == np.arange(len(rows))[:, None]
-    is_self[~is_self.any(1), -1] = True
+def _without_own(
+    rows: np.ndarray, similarities: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Remove each row's own group from its neighbours, or the last one if it is missing (equal rows)."""
+    is_own = rows == own[:, None]
+    is_own[~is_own.any(1), -1] = True
     shape = (len(rows), rows.shape[1] - 1)
-    return rows[~is_self].reshape(shape), similarities[~is_self].reshape(shape)
+    return rows[~is_own].reshape(shape), similarities[~is_own].reshape(shape)
 
 
 def _unit(features: Any) -> np.ndarray:

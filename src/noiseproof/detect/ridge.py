@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from noiseproof.detect.detector_result import DetectorResult, result_from_posterior
+from noiseproof.detect.detector_result import DetectorResult, best_other_class, result_from_posterior
 from noiseproof.detect.evidence import Evidence
-from noiseproof.posterior.symmetric_noise import symmetric_transition
-from noiseproof.posterior.true_labels import label_posterior
+from noiseproof.detect.rate_range import with_rate_range
+from noiseproof.posterior.by_label import expected_counts, symmetric_column
+from noiseproof.posterior.transition_gain import compared_examples
 
 # Least gain of a fitted transition matrix over a symmetric one, in nats per held-out label or per wrong
 # label. Human label errors (CIFAR-10N) gain 0.01 to 0.03 and instance-dependent noise 0.1 to 0.5, much of it
@@ -18,35 +20,63 @@ from noiseproof.posterior.true_labels import label_posterior
 # (dev/LOG.md). Fewer classes gain less: about 0.04 if one of two classes has wrong labels.
 _LEAST_GAIN, _GAIN_CLASSES = 0.07, 7
 _LEAST_PER_WRONG, _LEAST_EVER, _STANDARD_ERRORS = 0.6, 0.015, 3
+# Halves of fewer examples of each class never prefer a matrix, whatever the noise (dev/LOG.md); with a few
+# classes to look at it costs nothing.
+_MANY_CLASSES, _LEAST_OF_EACH = 100, 10
 _LEAST_WRONG = 3  # wrong labels; fewer are not a pattern
 
 
 def leave_one_out_detector(evidence: Evidence) -> DetectorResult:
     """Wrong labels are spread evenly over the other classes (`posterior.calibration`)."""
     evidence.require("features", "leave_one_out")
-    fit = evidence.calibration
-    posterior = label_posterior(
-        fit.probs,
-        evidence.compact_labels,
-        symmetric_transition(fit.noise_rate, len(evidence.present_classes)),
-    )
-    return result_from_posterior(
-        evidence.over_all_classes(posterior), evidence.given_labels, suspicion=fit.suspicion,
-        probs=evidence.over_all_classes(fit.probs), method="leave_one_out",
-    )  # fmt: skip
+    fit, labels = evidence.calibration, evidence.compact_labels
+    column = symmetric_column(fit.noise_rate, len(evidence.present_classes))
+    return _result(evidence, "leave_one_out", fit.probs, fit.probs, fit.suspicion, column, labels)
 
 
 def transition_detector(evidence: Evidence) -> DetectorResult:
-    """Some pairs of classes are confused more often than others (`posterior.true_labels`)."""
+    """Some pairs of classes are confused more often than others.
+
+    With 50 or more examples per class and at most 100 classes a regression on the scores
+    (`posterior.noisy_regression`), otherwise `posterior.true_labels`.
+    """
     evidence.require("features", "transition")
-    fit = evidence.transition_model
+    fit, labels = evidence.transition_model, evidence.compact_labels
+    # One minus the posterior of the given class would be rounded.
     rest = fit.posterior.copy()
-    np.put_along_axis(rest, evidence.compact_labels[:, None], 0.0, axis=1)
-    return result_from_posterior(
-        evidence.over_all_classes(fit.posterior), evidence.given_labels,
-        suspicion=np.clip(rest.sum(1), 0.0, 1.0), probs=evidence.over_all_classes(fit.probs),
-        method="transition",
+    np.put_along_axis(rest, labels[:, None], 0.0, axis=1)
+    suspicion = np.clip(rest.sum(1, dtype=np.float64), 0.0, 1.0)
+    columns = np.ascontiguousarray(fit.matrix.T)
+    return _result(evidence, "transition", fit.probs, fit.posterior, suspicion, columns.__getitem__, labels)
+
+
+def _result(
+    evidence: Evidence,
+    method: str,
+    probs: np.ndarray,
+    posterior: np.ndarray,
+    suspicion: np.ndarray,
+    column: Callable[[int], np.ndarray],
+    labels: np.ndarray,
+) -> DetectorResult:
+    """Result of a detector whose probabilities and labels are of the present classes only.
+
+    Args:
+        evidence: with all classes.
+        method: name of the detector.
+        probs: P(true | x).
+        posterior: orders the other classes as P(true | x, given) does.
+        suspicion: of the given labels.
+        column: given label -> its column of the transition matrix.
+        labels: positions of the given labels among the present classes.
+    """
+    wide = evidence.over_all_classes(probs)
+    result = result_from_posterior(
+        suspicion, evidence.present_classes[best_other_class(posterior, labels)], evidence.given_labels,
+        joint=evidence.joint_over_all_classes(expected_counts(probs, labels, column)),
+        probs=wide, method=method,
     )  # fmt: skip
+    return with_rate_range(result, wide, evidence.given_labels)
 
 
 def estimate_noise_rate(evidence: Evidence) -> float:
@@ -56,7 +86,14 @@ def estimate_noise_rate(evidence: Evidence) -> float:
 
 
 def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:
-    """The detector whose noise model explains held-out labels better, with a note that gives the reason."""
+    """The detector that suits the number of examples and their noise, with a note that gives the reason."""
+    if evidence.has_regression:
+        return transition_detector(evidence).with_note(
+            f"{len(evidence)} examples of {len(evidence.present_classes)} classes tell how often each "
+            "class is given for each other one, so the method 'transition' was used."
+        )
+    if few := _too_few_of_each_class(evidence):
+        return leave_one_out_detector(evidence).with_note(few)
     gain, least = evidence.transition_gain, _least_gain(evidence)
     if gain.nats > least and gain.noise_rate * len(evidence) >= _LEAST_WRONG:
         return transition_detector(evidence).with_note(
@@ -64,6 +101,18 @@ def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:
             f"held-out labels better by {gain.nats:.2f} nats per label, so the method 'transition' was used."
         )
     return leave_one_out_detector(evidence).with_note(_why_not_a_matrix(gain.nats, least))
+
+
+def _too_few_of_each_class(evidence: Evidence) -> str | None:
+    """Why a transition matrix is not tried, or `None`."""
+    num_classes = len(evidence.present_classes)
+    if num_classes < _MANY_CLASSES or compared_examples(len(evidence)) >= _LEAST_OF_EACH * num_classes:
+        return None
+    return (
+        f"A transition matrix was not tried: it needs {_LEAST_OF_EACH} examples of each class, of at most "
+        f"{compared_examples(len(evidence)):,} that are compared, and there are {num_classes:,} classes. So "
+        "the method 'leave_one_out' was used."
+    )
 
 
 def _least_gain(evidence: Evidence) -> float:

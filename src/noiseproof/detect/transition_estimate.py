@@ -10,10 +10,13 @@ from jaxtyping import Float, Int
 from scipy.optimize import nnls
 from sklearn.linear_model import LogisticRegression
 
+from noiseproof.core.arrays import as_labels, as_matrix
 from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import stream
+from noiseproof.detect.arguments import in_class_order
+from noiseproof.detect.column_order import check_column_order
 from noiseproof.detect.confident_learning import calibrated_joint, confidence, confident_joint
 from noiseproof.detect.consensus import label_consensus, solve_consensus
 from noiseproof.detect.evidence import check_examples, check_probs, encode_labels
@@ -98,11 +101,11 @@ def estimate_transition(
         features: (n, d) from any frozen encoder; `None` if `probs` are given.
         given_labels: (n,) labels of any type; may be wrong.
         method: "confident_joint", "anchor" or "neighbours".
-        probs: (n, k) out-of-sample probabilities of the given labels (`pred_probs`), columns in the order of
-            the sorted labels. By default leave-one-out predictions from the features.
-        quantile: for "anchor", in [0, 1): examples above this quantile of their class are its anchors.
-        max_examples: for "neighbours": neighbours are searched for at most this many random examples.
-        seed: of the choice of these examples.
+        probs: (n, k) out-of-sample probabilities of the given labels (`pred_probs`), columns of a data frame
+            by name, of an array in the order of the sorted labels. By default leave-one-out predictions from
+        the features. quantile: for "anchor", in [0, 1): examples above this quantile of their class are its
+        anchors. max_examples: for "neighbours": neighbours are searched for at most this many random
+        examples. seed: of the choice of these examples.
 
     Raises:
         BadData: one class only, different lengths, NaN, a class with fewer than 3 examples for
@@ -110,17 +113,19 @@ def estimate_transition(
         InvalidArgument, UnknownName: an option is out of range, the method does not exist.
     """
     _check_options(method, features, probs, quantile, max_examples)
-    labels = np.asarray(given_labels)
+    labels = as_labels(given_labels)
     if features is not None:
-        features = features if hasattr(features, "dtype") else np.asarray(features)
+        features = as_matrix(features, "features")
         check_examples(features, labels, None)
-    if probs is not None:
-        probs = np.asarray(probs)
-        check_examples(probs, labels, None, name="probs")
     classes, encoded = encode_labels(labels)
     if probs is not None:
-        check_probs(probs, "probs", len(classes))
-        probs = probs.astype(np.float64)
+        matrix = as_matrix(probs, "probs")
+        check_examples(matrix, labels, None, name="probs")
+        matrix, is_named = in_class_order(matrix, probs, "probs", classes.tolist(), ())
+        check_probs(matrix, "probs", len(classes))
+        if not is_named:
+            check_column_order(matrix, encoded, classes.tolist(), "probs")
+        probs = np.asarray(matrix, np.float64)
     if method == "neighbours":
         matrix, prior = _from_neighbours(np.asarray(features), encoded, classes, max_examples, seed)
     elif method == "confident_joint":

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
+from noiseproof.core.arrays import as_matrix
 from noiseproof.core.checks import check_finite, check_matrix
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import SpectrumCard
@@ -48,7 +49,15 @@ def spectrum(
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, Section 2.3, Eqs. 1 and 2 (SVE, LSVR); Roy & Vetterli
     2007 (effective rank).
     """
-    return _cards(features, (is_centred,), block_rows=block_rows, is_refined=is_refined)[0]
+    rows = _in_rows(features)
+    return _cards(rows, (is_centred,), block_rows=block_rows, is_refined=is_refined)[0]
+
+
+def _in_rows(features: Any) -> Any:
+    """Rows that are read when touched, such as a matrix on disk, as they are; everything else as an array."""
+    has_rows = hasattr(features, "shape") and not isinstance(features, np.ma.MaskedArray)
+    is_other = any(hasattr(features, name) for name in ("detach", "toarray", "iloc"))
+    return features if has_rows and not is_other else as_matrix(features, "features")
 
 
 def spectra(features: Any, *, block_rows: int = 8192) -> tuple[SpectrumCard, SpectrumCard]:

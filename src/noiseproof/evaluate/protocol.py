@@ -99,7 +99,7 @@ def evaluate_head(
         name: of the head.
         seed: of its training.
         set_name: of the evaluation set.
-        domain: "id" or "ood".
+        domain: "id", "ood" or "relabelled".
         class_names: k names.
         block_size: rows per call of `predict_proba`.
 

@@ -12,7 +12,7 @@ from noiseproof.core.documents import check_schema
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 
-DOMAINS = ("id", "ood")
+DOMAINS = ("id", "ood", "relabelled")
 Key = tuple[str, int, str]
 _SCHEMA = 1  # of a line
 _RUN_AGAIN = "delete the file and start the run again; it is evaluated anew"
@@ -26,7 +26,8 @@ class ResultRow:
         head: name of the head.
         seed: of its training.
         set_name: name of the evaluation set.
-        domain: "id" if the set is from the domain of the training set, else "ood".
+        domain: "id" if the set is from the domain of the training set, else "ood"; "relabelled" with labels
+            that a detector suggested, which no mean counts.
         num_examples: n of the set.
         metrics: name in `METRICS` -> value; accuracies in [0, 1].
         per_class: class name -> metrics of that class.
@@ -42,7 +43,7 @@ class ResultRow:
 
     def __post_init__(self) -> None:
         if self.domain not in DOMAINS:
-            raise invalid("domain", self.domain, "'id' or 'ood'")
+            raise invalid("domain", self.domain, "'id', 'ood' or 'relabelled'")
         missing = [name for name in METRICS if name not in self.metrics]
         if missing:
             raise invalid("metrics", sorted(self.metrics), f"all of {', '.join(METRICS)}; missing {missing}")

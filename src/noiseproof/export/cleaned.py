@@ -11,83 +11,30 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from jaxtyping import Bool, Int
 
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import replacing
-from noiseproof.core.records import LabelIssues
+from noiseproof.core.records import LabelIssues, rows_by_id
 from noiseproof.data.classes import is_text, one_to_one
 from noiseproof.data.examples import files_of
 from noiseproof.data.formats.columns import Columns, choose_columns
-from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of
-from noiseproof.data.formats.npz_files import read_arrays
+from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
+from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of, row_ids
+from noiseproof.data.formats.npz_files import label_array, read_arrays
 from noiseproof.data.formats.parquet_files import parquet_table
-from noiseproof.data.formats.text_tables import DELIMITERS, read_text_table, text_table
-from noiseproof.export.source import TABLES, Source, require_source, rows_of
+from noiseproof.data.formats.text_tables import read_text_table, text_table
+from noiseproof.export.edits import Edits, Way, compute_edits
+from noiseproof.export.source import TABLES, Source, require_source
 
 ORIGINAL = "original_label"
-Way = Literal["drop", "relabel"]
-
-
-@dataclass(frozen=True, eq=False)
-class Edits:
-    """Changes of the n rows of a data set by cleaning.
-
-    Attributes:
-        judged: class ids of the judged labels; the labels of the data set for other rows.
-        final: class ids after cleaning.
-        is_dropped: rows to leave out.
-    """
-
-    judged: Int[np.ndarray, " n"]
-    final: Int[np.ndarray, " n"]
-    is_dropped: Bool[np.ndarray, " n"]
-
-
-def compute_edits(
-    issues: LabelIssues,
-    way: Way,
-    *,
-    ids: Sequence[Any] | np.ndarray,
-    labels: Int[np.ndarray, " n"],
-    class_names: Sequence[str],
-    owner: str,
-) -> Edits:
-    """Compute the changes of a data set by cleaning.
-
-    Args:
-        issues: the labels that were judged.
-        way: of cleaning.
-        ids: n ids of the data set.
-        labels: class ids of it.
-        class_names: k names of it.
-        owner: name of it, for messages.
-
-    Raises:
-        BadData: an example or a class of the issues is not in the data set.
-    """
-    rows = rows_of(issues, ids, owner)
-    judged, final, is_dropped = labels.copy(), labels.copy(), np.zeros(len(labels), bool)
-    shown = issues.to_frame()
-    given = _encoded(shown["given_label"], class_names, owner)
-    judged[rows] = given
-    if way == "drop":
-        is_dropped[rows] = issues.is_issue
-        final[rows] = given
-        if is_dropped.all():
-            raise BadData(f"All labels of {owner!r} look wrong; dropping them would leave nothing.")
-    else:
-        final[rows] = np.where(issues.is_issue, _encoded(shown["suggested_label"], class_names, owner), given)
-    return Edits(judged, final, is_dropped)
 
 
 def write_cleaned_drop(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
@@ -138,20 +85,8 @@ def cleaned_suffix(source: Source, export: str) -> str:
         return ".csv"
     raise invalid(
         "export", export, "a cleaned copy of a table, of an .npz file or of images in files",
-        f"{source.request.name!r} is none of these. Next: take csv or json, which have the ids.",
+        f"{source.request.name!r} is none of these. Next: take json, which has the ids, or label_issues.csv.",
     )  # fmt: skip
-
-
-def _encoded(names: Iterable[Any], class_names: Sequence[str], owner: str) -> Int[np.ndarray, " n"]:
-    number = {name: k for k, name in enumerate(class_names)}
-    texts = [str(name) for name in names]
-    unknown = next((text for text in texts if text not in number), None)
-    if unknown is not None:
-        raise BadData(
-            f"{owner!r} has no class {unknown!r}; allowed: issues in the labels of this data set. Next: name "
-            "the label column they are from with `label`."
-        )
-    return np.array([number[text] for text in texts], np.int64)
 
 
 def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, way: Way) -> None:
@@ -159,7 +94,7 @@ def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, wa
     is_parquet = source.kind == "parquet"
     table = parquet_table(origin) if is_parquet else text_table(origin, owner)
     columns = choose_columns(table.schema, source.request)
-    encoded, class_names = labels_of(table, columns, owner)
+    encoded, class_names = labels_of(table, columns, source.request)
     ids = ids_of(table, columns, owner)
     changes = compute_edits(
         issues, way, ids=ids, labels=encoded[columns.label], class_names=class_names, owner=owner
@@ -170,7 +105,7 @@ def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, wa
         parts, columns, changes, encoded[columns.label], values, ids, origin.parent, home
     )
     with replacing(path) as partial:
-        _write_parts(cleaned, partial, path.suffix.lower())
+        _write_parts(cleaned, partial, path.suffix.lower(), origin)
 
 
 def _values(
@@ -196,6 +131,7 @@ def _value_of_classes(
     )
     for labels, shown in reversed(of_labels.items()):
         classes, first = np.unique(encoded[labels], return_index=True)
+        first, classes = first[classes >= 0], classes[classes >= 0]  # -1 is a missing label
         taken = table.column(shown).take(pa.array(first)).cast(_plain(table.column(shown).type))
         for number, cell in zip(classes.tolist(), taken.cast(kind).to_pylist(), strict=True):
             cells[number] = cell
@@ -242,7 +178,8 @@ def _replaced(
 ) -> pa.ChunkedArray:
     """Replace the cells whose class changes; other cells keep their value."""
     is_new = pa.chunked_array([pa.array(wanted != now)])
-    return pc.if_else(is_new, values.take(pa.array(wanted)), column.cast(values.type))
+    taken = values.take(pa.array(np.maximum(wanted, 0)))  # a missing label is -1 and stays as it is
+    return pc.if_else(is_new, taken, column.cast(values.type))
 
 
 def _relocate(cells: pa.ChunkedArray, folder: Path, home: Path) -> pa.ChunkedArray:
@@ -287,7 +224,7 @@ def _row_groups(path: Path) -> Iterator[pa.Table]:
         yield file.read_row_group(group)
 
 
-def _write_parts(parts: Iterator[pa.Table], path: Path, suffix: str) -> None:
+def _write_parts(parts: Iterator[pa.Table], path: Path, suffix: str, origin: Path) -> None:
     if suffix == ".parquet":
         first = next(parts)
         with pq.ParquetWriter(path, first.schema) as writer:
@@ -298,7 +235,7 @@ def _write_parts(parts: Iterator[pa.Table], path: Path, suffix: str) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         for part in parts:  # of a text table there is one
             if suffix in DELIMITERS:
-                rows = csv.writer(file, delimiter=DELIMITERS[suffix], lineterminator="\n")
+                rows = csv.writer(file, delimiter=delimiter_of(origin), lineterminator="\n")
                 rows.writerow(part.schema.names)
                 rows.writerows(zip(*(column.to_pylist() for column in part.columns), strict=True))
             else:
@@ -329,27 +266,28 @@ def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) ->
     """Features with their labels; the archive keeps its other arrays."""
     whole, owner = source.whole, source.request.name
     arrays = read_arrays(source.path, owner)
-    label = source.request.label or "labels"
-    encoded = whole.given_labels
-    changes = compute_edits(
-        issues, way, ids=whole.ids, labels=encoded, class_names=whole.class_names, owner=owner
-    )
+    label = label_array(arrays, source.request)
     given = arrays[label]
+    ids = arrays["ids"].astype(str) if "ids" in arrays else row_ids(source.path.stem, len(given))
+    rows, _ = rows_by_id(whole.ids, ids)  # those that have a label
+    encoded = np.full(len(ids), -1)
+    encoded[rows] = whole.given_labels
+    changes = compute_edits(issues, way, ids=ids, labels=encoded, class_names=whole.class_names, owner=owner)
     values = given[:1].repeat(len(whole.class_names))
-    if "class_names" in arrays and given.dtype.kind in "iu":
-        values = np.arange(len(values), dtype=given.dtype)
+    if "class_names" in arrays and given.dtype.kind in "iubf":
+        values = np.arange(len(values)).astype(given.dtype)
     elif source.request.clean_label and whole.clean_labels is not None:
         truth = arrays[source.request.clean_label]
         values = values.astype(np.result_type(given, truth))  # a longer word would be cut
-        values[whole.clean_labels] = truth
-    values[encoded] = given
+        values[whole.clean_labels] = truth[rows]
+    values[whole.given_labels] = given[rows]
     arrays[_free_name(arrays)] = np.where(changes.judged == encoded, given, values[changes.judged])
     arrays[label] = np.where(changes.final == encoded, given, values[changes.final])
-    arrays.setdefault("ids", whole.ids)
+    arrays.setdefault("ids", ids)
     kept = ~changes.is_dropped
-    rows = {
+    parts = {
         name: array[kept] if name != "class_names" and array.shape[:1] == kept.shape else array
         for name, array in arrays.items()
     }
     with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **rows)
+        np.savez(file, allow_pickle=False, **parts)

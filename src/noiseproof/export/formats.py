@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from noiseproof.core.errors import CannotWrite, invalid
+from noiseproof.core.errors import CannotWrite, UnknownName, invalid
 from noiseproof.core.files import hash_file
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.registry import unknown_name
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned_drop, write_cleaned_relabel
 from noiseproof.export.review import check_reviewable, write_fiftyone, write_label_studio
 from noiseproof.export.source import Source, open_source
-from noiseproof.export.tabular import write_cleanlab, write_csv, write_json
+from noiseproof.export.tabular import write_cleanlab, write_json
 
 Write = Callable[[LabelIssues, Path, Source | None, Path], list[Path]]
 
@@ -36,7 +36,6 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "csv": Format(write_csv, "issues.csv"),
     "json": Format(write_json, "issues.json"),
     "cleanlab": Format(write_cleanlab, "cleanlab.csv"),
     "fiftyone": Format(write_fiftyone, "fiftyone", ("fiftyone/data.json", "fiftyone/labels.json")),
@@ -54,6 +53,11 @@ def check_format(name: str) -> Format:
     Raises:
         UnknownName: no such format.
     """
+    if name == "csv":  # a format of version 0.1
+        raise UnknownName(
+            "The export format 'csv' is gone: `noiseproof detect` and `run` always write label_issues.csv. "
+            "Next: leave it out; in Python, issues.to_frame().to_csv(path)."
+        )
     if name not in FORMATS:
         raise unknown_name("export format", name, FORMATS)
     return FORMATS[name]
@@ -89,9 +93,9 @@ def export_issues(
     Args:
         issues: of any detector, or of `load_issues`.
         path: the new file; for "fiftyone" a folder. "label-studio" also writes the configuration beside it.
-        format: "csv", "json", "cleanlab" (.csv or .parquet), "fiftyone", "label-studio", "cleaned-drop" or
+        format: "json", "cleanlab" (.csv or .parquet), "fiftyone", "label-studio", "cleaned-drop" or
             "cleaned-relabel".
-        data: name of the data set as in `open_dataset`, for all but the first three; the issues have its ids.
+        data: name of the data set as in `open_dataset`, for all but the first two; the issues have its ids.
         label, image, text, clean_label: columns of the data set.
 
     Returns:

@@ -1,10 +1,11 @@
-"""Results of a detector on disk: `label_issues.parquet`, and their summary, `label_issues.json`."""
+"""Results of a detector on disk: `label_issues.parquet` and `.csv`, ranked, and `.json`, their summary."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,11 +16,12 @@ from noiseproof.core.errors import MissingFile
 from noiseproof.core.files import replacing, write_json
 from noiseproof.core.records import LabelIssues
 from noiseproof.evaluate.detection import detection_metrics
+from noiseproof.export.confusions import joint_from, list_confusions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ISSUES, SUMMARY = "label_issues.parquet", "label_issues.json"
+ISSUES, SPREADSHEET, SUMMARY = "label_issues.parquet", "label_issues.csv", "label_issues.json"
 
 
 class IssueSummary(Document):
@@ -31,22 +33,34 @@ class IssueSummary(Document):
         num_examples: n.
         num_issues: labels that the detector flags.
         noise_rate: estimated share of wrong labels, in [0, 1].
+        noise_rate_low, noise_rate_high: its plausible range; `None` if the detector has no range.
         classes: rows of `LabelIssues.class_table`.
-        transition: estimated `T[i, j] = P(given = j | true = i)`.
-        true_counts: expected number of examples by true class; the rows of the transition matrix times these
-            are the joint.
+        true_counts: expected number of examples by true class.
+        right_counts: of these, with the right label.
+        confusions: pairs of true and given class with the expected number of examples, the most frequent
+            first, see `export.confusions`.
         against_truth: `DetectionMetrics` as JSON; `None` where the truth is not known.
     """
+
+    SCHEMA: ClassVar[int] = 2
 
     method: str
     notes: tuple[str, ...]
     num_examples: int
     num_issues: int
     noise_rate: float
+    noise_rate_low: float | None = None
+    noise_rate_high: float | None = None
     classes: tuple[dict[str, Any], ...]
-    transition: list[list[float]]
     true_counts: list[float]
+    right_counts: list[float]
+    confusions: tuple[dict[str, Any], ...]
     against_truth: dict[str, Any] | None
+
+    def rate_card(self) -> dict[str, Any]:
+        """The noise rate and its range, for a card."""
+        own = {"rate": self.noise_rate, "low": self.noise_rate_low, "high": self.noise_rate_high}
+        return own | {"num_examples": self.num_examples}
 
 
 def issues_frame(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> pd.DataFrame:
@@ -58,10 +72,18 @@ def issues_frame(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None
     return frame
 
 
+def ranking(issues: LabelIssues) -> Int[np.ndarray, " n"]:
+    """Rows by falling suspicion; ties keep their order."""
+    return np.argsort(-issues.suspicion, kind="stable")
+
+
 def write_issues(
     issues: LabelIssues, folder: Path, *, clean_labels: Int[np.ndarray, " n"] | None = None
 ) -> list[str]:
-    """Write both files; the JSON is written last, so its existence means that they are complete.
+    """Write all files; the JSON is written last, so its existence means that they are complete.
+
+    The table has the most suspicious labels first; its column `row` is the place in the data set. The CSV
+    is for spreadsheets: a byte order mark tells them that it is UTF-8, and suspicion has four digits.
 
     Args:
         issues: of a detector.
@@ -71,26 +93,41 @@ def write_issues(
     Returns:
         Names of the files.
     """
+    order = ranking(issues)
+    ranked = issues_frame(issues, clean_labels).iloc[order]
     with replacing(folder / ISSUES) as partial:
-        issues_frame(issues, clean_labels).to_parquet(partial, index=False)
+        ranked.assign(row=order).to_parquet(partial, index=False)
+    with replacing(folder / SPREADSHEET) as partial:
+        ranked.assign(suspicion=ranked["suspicion"].round(4)).to_csv(
+            partial, index=False, encoding="utf-8-sig", lineterminator="\r\n"
+        )
     write_json(folder / SUMMARY, summarise(issues, clean_labels).to_json())
-    return [ISSUES, SUMMARY]
+    return [ISSUES, SPREADSHEET, SUMMARY]
 
 
 def summarise(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> IssueSummary:
     """Summary of the results of a detector, with metrics where the truth is known."""
     truth = None if clean_labels is None else detection_metrics(issues, clean_labels).to_json()
+    classes = json.loads(issues.class_table().to_json(orient="records"))
     return IssueSummary(
         method=issues.method,
         notes=issues.notes,
         num_examples=len(issues.suspicion),
         num_issues=int(issues.is_issue.sum()),
         noise_rate=issues.noise_rate,
-        classes=json.loads(issues.class_table().to_json(orient="records")),
-        transition=issues.transition.tolist(),
+        noise_rate_low=issues.noise_rate_low,
+        noise_rate_high=issues.noise_rate_high,
+        classes=tuple(classes),
         true_counts=issues.joint.sum(axis=1).tolist(),
+        right_counts=np.diag(issues.joint).tolist(),
+        confusions=tuple(list_confusions(issues.joint, _names(classes))),
         against_truth=truth,
     )
+
+
+def _names(classes: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Names of the classes, from rows of `LabelIssues.class_table`."""
+    return tuple(str(entry["given_label"]) for entry in classes)
 
 
 def read_summary(folder: Path) -> IssueSummary:
@@ -108,7 +145,7 @@ def read_summary(folder: Path) -> IssueSummary:
 def load_issues(folder: str | Path) -> LabelIssues:
     """Load the suspect labels from a folder of `noiseproof detect` or `noiseproof run`.
 
-    Labels are class ids with class names; class probabilities are not kept.
+    Labels are class ids with class names, in the order of the data set; class probabilities are not kept.
 
     Raises:
         MissingFile: a file does not exist.
@@ -122,7 +159,10 @@ def load_issues(folder: str | Path) -> LabelIssues:
             )
     # As lists: `read_table` and `to_numpy` load pandas, which takes half a second.
     columns, summary = pq.ParquetFile(home / ISSUES).read().to_pydict(), read_summary(home)
-    names = tuple(str(entry["given_label"]) for entry in summary.classes)
+    if "row" in columns:  # not in files of before
+        order = np.argsort(columns["row"])
+        columns = {name: [values[k] for k in order] for name, values in columns.items()}
+    names = _names(summary.classes)
     number = {name: k for k, name in enumerate(names)}
     labels = {
         column: np.array([number[str(label)] for label in columns[column]], np.int64)
@@ -135,8 +175,12 @@ def load_issues(folder: str | Path) -> LabelIssues:
         suspicion=np.array(columns["suspicion"], np.float64),
         is_issue=np.array(columns["is_issue"], bool),
         method=summary.method,
-        joint=np.array(summary.transition) * np.array(summary.true_counts)[:, None],
+        joint=joint_from(
+            summary.confusions, np.array(summary.true_counts), np.array(summary.right_counts), names
+        ),
         classes=np.arange(len(names)),
         class_names=names,
         notes=summary.notes,
+        noise_rate_low=summary.noise_rate_low,
+        noise_rate_high=summary.noise_rate_high,
     )

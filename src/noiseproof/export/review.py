@@ -16,8 +16,8 @@ from xml.sax.saxutils import quoteattr
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.records import LabelIssues
+from noiseproof.export.issue_files import ranking
 from noiseproof.export.source import Source, require_source
-from noiseproof.export.tabular import ranking
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -36,7 +36,7 @@ class Source:
 
     @cached_property
     def whole(self) -> LabelledDataset:
-        """The data set with all examples; read again, with labels as on disk, if `is_whole` is false."""
+        """The data set with all labelled examples; read again, labels as on disk, unless `is_whole`."""
         return self.dataset if self.is_whole else open_request(self.request)
 
     @property
@@ -79,8 +79,8 @@ class Source:
 
 
 def open_source(name: str, **columns: Any) -> Source:
-    """Open a data set by name; columns as in `open_dataset`."""
-    request = Request(name, **columns)
+    """Open a data set by name; columns as in `open_dataset`. Examples without a label were not judged."""
+    request = Request(name, **columns, missing_label="skip")
     return Source(open_request(request), request)
 
 

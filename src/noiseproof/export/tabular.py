@@ -1,4 +1,4 @@
-"""Suspect labels as files that other programs read: CSV, JSON, and the table of cleanlab."""
+"""Suspect labels as files that other programs read: JSON, and the table of cleanlab."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ import numpy as np
 
 from noiseproof.core.files import replacing, write_bytes
 from noiseproof.core.records import LabelIssues
-from noiseproof.export.issue_files import issues_frame, summarise
+from noiseproof.export.issue_files import issues_frame, ranking, summarise
 from noiseproof.export.source import Source
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def write_csv(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
-    """A row per example, the most suspicious first."""
-    with replacing(path) as partial:
-        _ranked(issues, source).to_csv(partial, index=False, lineterminator="\n")
-    return [path]
 
 
 def write_json(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
@@ -67,11 +60,6 @@ def write_cleanlab(issues: LabelIssues, path: Path, source: Source | None, home:
         else:
             cleanlab_frame(issues).to_csv(partial, index=False, lineterminator="\n")
     return [path]
-
-
-def ranking(issues: LabelIssues) -> np.ndarray:
-    """Rows by falling suspicion; ties keep their order."""
-    return np.argsort(-issues.suspicion, kind="stable")
 
 
 def _ranked(issues: LabelIssues, source: Source | None) -> pd.DataFrame:

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import for_crops
-from noiseproof.core.errors import BadData, NoiseproofError
-from noiseproof.core.progress import stage
+from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
+from noiseproof.core.progress import Counter, stage
 from noiseproof.core.records import Dataset
 from noiseproof.core.threads import num_cores
+from noiseproof.data.readable import with_all_unreadable
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
 from noiseproof.features.lookup import check_extraction, find_features, key_components
 from noiseproof.features.resume import Span, key_folder, only_process, spans_to_encode
@@ -67,7 +67,7 @@ def extract(
         The features, memory-mapped; `num_encoded` is the number computed in this call.
 
     Raises:
-        BadData: an example cannot be read, or its features are not finite; its id is named.
+        BadData: examples cannot be read (all are named), or features are not finite; the id is named.
         NoSpaceLeft: the disk is full; finished shards stay.
     """
     check_extraction(
@@ -91,11 +91,13 @@ def extract(
             return stored
         spans, missing = spans_to_encode(folder, len(dataset), components, shard_rows)
         if missing:
-            first_rows = _prepared(dataset, backbone, range(len(dataset))[:NUM_COMPARED])
-            chosen = choose_engine(
-                backbone, first_rows, engine=engine, precision=precision, batch_size=batch_size
-            )
-            _encode(dataset, backbone, chosen, missing, num_workers or num_cores(), components, quiet=quiet)
+            with _all_unreadable_named(dataset):
+                first_rows = _prepared(dataset, backbone, range(len(dataset))[:NUM_COMPARED])
+                chosen = choose_engine(
+                    backbone, first_rows, engine=engine, precision=precision, batch_size=batch_size
+                )
+                workers = num_workers or num_cores()
+                _encode(dataset, backbone, chosen, missing, workers, components, quiet=quiet)
         shards = [open_shard(span.path) for span in spans]
         write_manifest(folder, shards, components=components, dataset=dataset.name, shard_rows=len(spans[0]))
     return replace(load_features(folder), num_encoded=sum(map(len, missing)))
@@ -136,7 +138,7 @@ def _features_of(
     engine: Engine,
     spans: Sequence[Span],
     num_workers: int,
-    bar: tqdm,
+    bar: Counter,
 ) -> Iterator[tuple[Span, Float[np.ndarray, "m d"]]]:
     """Features span by span. No call of the engine crosses a span, so a resumed run makes the same calls."""
 
@@ -223,6 +225,18 @@ def _checked(
         f"The features {described} have NaN or infinity ({len(bad)} such rows in this shard); allowed: "
         "finite numbers. Next: check that example, or the weights of the backbone."
     )
+
+
+@contextmanager
+def _all_unreadable_named(dataset: Dataset) -> Iterator[None]:
+    """Name all examples that cannot be read where the first one stops the work; each is decoded once more."""
+    try:
+        yield
+    except (BadData, MissingFile) as error:
+        complete = with_all_unreadable(error, dataset)
+        if complete is error:
+            raise
+        raise complete from error
 
 
 def _named(example_id: Any) -> str:

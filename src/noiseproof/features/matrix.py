@@ -20,14 +20,15 @@ class ShardedMatrix(NDArrayOperatorsMixin):
     larger than memory go through `blocks`. float16 shards are read as float32.
 
     Args:
-        shards: matrices of the same width, one after the other.
+        shards: matrices of the same width, one after the other; arrays, or whatever has a shape and gives
+            rows by slice and by integer array.
         rows: numbers of the rows it has, in their order; all by default.
     """
 
     dtype = np.dtype(np.float32)
     ndim = 2
 
-    def __init__(self, shards: Sequence[np.ndarray], *, rows: np.ndarray | None = None) -> None:
+    def __init__(self, shards: Sequence[Any], *, rows: np.ndarray | None = None) -> None:
         self._shards = tuple(shards)
         self._ends = np.cumsum([len(shard) for shard in self._shards])
         self._rows = rows

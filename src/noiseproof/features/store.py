@@ -88,6 +88,7 @@ class StoredFeatures:
         manifest: what the features are of and how they were made.
         path: the folder of this key.
         num_encoded: examples that went through the encoder in the call that returned this.
+        parts: features of each encoder, where several stand side by side.
     """
 
     features: ShardedMatrix
@@ -95,6 +96,7 @@ class StoredFeatures:
     manifest: FeatureManifest
     path: Path
     num_encoded: int = 0
+    parts: tuple[StoredFeatures, ...] = ()
 
     def __len__(self) -> int:
         return len(self.features)

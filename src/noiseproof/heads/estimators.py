@@ -11,7 +11,9 @@ from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead
 from noiseproof.heads.modules import Architecture
 from noiseproof.heads.options import check_options
 from noiseproof.heads.recipes import (
+    MLP_LEARNING_RATE,
     MLP_WEIGHT_DECAY,
+    PROBE_LEARNING_RATE,
     PROBE_WEIGHT_DECAY,
     RECIPES,
     HeadSpec,
@@ -26,20 +28,21 @@ class LinearProbe(AbstractHead):
     """A linear classifier on frozen features, trained as in the papers.
 
     Args:
-        recipe: "default", "paper", or "released" with a weight decay of 1e-4.
+        recipe: "default", "paper" or "released"; sets the options that are `None`.
         epochs: passes over the examples.
         batch_size: examples per step.
-        learning_rate: peak of the schedule; the optimiser is AdamW.
-        weight_decay: decoupled; `None` takes the recipe's value.
+        learning_rate: peak of the schedule; 0.01, or 0.1 in "paper". The optimiser is AdamW.
+        weight_decay: decoupled; 0, or 1e-4 in "released".
         warmup_steps: steps of linear rise.
         schedule: "cosine" (vision) or "linear" (text), per step, to 0.
         min_steps: least number of optimiser steps; small data sets get more epochs.
         max_steps: largest number of optimiser steps (`heads.step_budget`); `None` sets no bound.
         loss: a name of `noiseproof ls losses`.
         loss_options: options of the loss, such as {"q": 0.7}; `None` takes their defaults.
+        noise_tolerant: learn what the true labels probably are (`posterior.true_labels`), not the given ones.
         seed: of initial weights and batches.
 
-    Source: Chen, Wang et al. 2024, arXiv:2309.17002, A.2: 30 epochs, AdamW, cosine, no weight decay.
+    Source: Chen, Wang et al. 2024, arXiv:2309.17002, A.2: 30 epochs, AdamW at 0.1, cosine, no weight decay.
     """
 
     kind: ClassVar[str] = "linear"
@@ -50,7 +53,7 @@ class LinearProbe(AbstractHead):
         recipe: str = "default",
         epochs: int = 30,
         batch_size: int = 64,
-        learning_rate: float = 0.01,
+        learning_rate: float | None = None,
         weight_decay: float | None = None,
         warmup_steps: int = 0,
         schedule: str = "cosine",
@@ -58,6 +61,7 @@ class LinearProbe(AbstractHead):
         max_steps: int | None = None,
         loss: str = "cross_entropy",
         loss_options: dict[str, Any] | None = None,
+        noise_tolerant: bool = False,
         seed: int = 0,
     ) -> None:
         self.recipe = recipe
@@ -71,12 +75,17 @@ class LinearProbe(AbstractHead):
         self.max_steps = max_steps
         self.loss = loss
         self.loss_options = loss_options
+        self.noise_tolerant = noise_tolerant
         self.seed = seed
 
     def spec(self) -> HeadSpec:
         """The options, resolved and checked."""
         check_options(self.get_params())
-        training = _training(self, weight_decay=PROBE_WEIGHT_DECAY[self.recipe])
+        training = _training(
+            self,
+            learning_rate=PROBE_LEARNING_RATE[self.recipe],
+            weight_decay=PROBE_WEIGHT_DECAY[self.recipe],
+        )
         return HeadSpec(Architecture(hidden_layers=0), Regularization(), training, self.seed)
 
 
@@ -92,8 +101,9 @@ class MLPProbe(AbstractReshapingHead):
         residual: z = scale * MLP(f) + f with a learnable scale.
         residual_scale: initial scale.
         dropout: of hidden units, in [0, 1).
-        epochs, batch_size, learning_rate, weight_decay, warmup_steps, schedule, min_steps, max_steps,
-            loss, loss_options, seed: as in `LinearProbe`.
+        learning_rate: peak of the schedule; 0.001.
+        epochs, batch_size, weight_decay, warmup_steps, schedule, min_steps, max_steps, loss, loss_options,
+            noise_tolerant, seed: as in `LinearProbe`.
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, 3.1 and B.1 ("MLP tuning").
     """
@@ -113,7 +123,7 @@ class MLPProbe(AbstractReshapingHead):
         dropout: float | None = None,
         epochs: int = 30,
         batch_size: int = 64,
-        learning_rate: float = 0.001,
+        learning_rate: float | None = None,
         weight_decay: float | None = None,
         warmup_steps: int = 0,
         schedule: str = "cosine",
@@ -121,6 +131,7 @@ class MLPProbe(AbstractReshapingHead):
         max_steps: int | None = None,
         loss: str = "cross_entropy",
         loss_options: dict[str, Any] | None = None,
+        noise_tolerant: bool = False,
         seed: int = 0,
     ) -> None:
         self.recipe = recipe
@@ -141,14 +152,13 @@ class MLPProbe(AbstractReshapingHead):
         self.max_steps = max_steps
         self.loss = loss
         self.loss_options = loss_options
+        self.noise_tolerant = noise_tolerant
         self.seed = seed
 
     def spec(self) -> HeadSpec:
         """The options, resolved and checked."""
         check_options(self.get_params())
-        return HeadSpec(
-            _architecture(self), Regularization(), _training(self, weight_decay=MLP_WEIGHT_DECAY), self.seed
-        )
+        return HeadSpec(_architecture(self), Regularization(), _mlp_training(self), self.seed)
 
 
 class NMTune(AbstractReshapingHead):
@@ -168,8 +178,9 @@ class NMTune(AbstractReshapingHead):
             and a transition matrix (`posterior.true_labels`), instead of the given labels.
         hidden_ratio, hidden_layers, activation, batch_norm, residual, residual_scale, dropout: as in
             `MLPProbe`.
-        epochs, batch_size, learning_rate, weight_decay, warmup_steps, schedule, min_steps, max_steps,
-            loss, loss_options, seed: as in `LinearProbe`.
+        learning_rate: peak of the schedule; 0.001.
+        epochs, batch_size, weight_decay, warmup_steps, schedule, min_steps, max_steps, loss, loss_options,
+            seed: as in `LinearProbe`.
 
     The recipe "released" compares two augmented views, so its `fit` needs `second_view`.
 
@@ -196,7 +207,7 @@ class NMTune(AbstractReshapingHead):
         dropout: float | None = None,
         epochs: int = 30,
         batch_size: int = 64,
-        learning_rate: float = 0.001,
+        learning_rate: float | None = None,
         weight_decay: float | None = None,
         warmup_steps: int = 0,
         schedule: str = "cosine",
@@ -236,10 +247,7 @@ class NMTune(AbstractReshapingHead):
         check_options(self.get_params())
         names = ("weight_mse", "weight_cov", "weight_svd", "num_singular_values")
         terms = replace(RECIPES[self.recipe].regularization, **_given(self, {name: name for name in names}))
-        training = replace(
-            _training(self, weight_decay=MLP_WEIGHT_DECAY), noise_tolerant=bool(self.noise_tolerant)
-        )
-        return HeadSpec(_architecture(self), terms, training, self.seed)
+        return HeadSpec(_architecture(self), terms, _mlp_training(self), self.seed)
 
 
 HEADS: dict[str, type[AbstractHead]] = {head.kind: head for head in (LinearProbe, MLPProbe, NMTune)}
@@ -260,11 +268,16 @@ def load_head(path: str | os.PathLike[str]) -> AbstractHead:
     return HEADS[saved.kind].from_saved(saved, str(path))
 
 
-def _training(head: Any, *, weight_decay: float) -> Training:
+def _mlp_training(head: Any) -> Training:
+    return _training(head, learning_rate=MLP_LEARNING_RATE, weight_decay=MLP_WEIGHT_DECAY)
+
+
+def _training(head: Any, *, learning_rate: float, weight_decay: float) -> Training:
+    """The options of a head; the arguments take the place of those that are `None`."""
     return Training(
         epochs=head.epochs,
         batch_size=head.batch_size,
-        learning_rate=float(head.learning_rate),
+        learning_rate=learning_rate if head.learning_rate is None else float(head.learning_rate),
         weight_decay=weight_decay if head.weight_decay is None else float(head.weight_decay),
         warmup_steps=head.warmup_steps,
         decay=head.schedule,
@@ -272,6 +285,7 @@ def _training(head: Any, *, weight_decay: float) -> Training:
         max_steps=head.max_steps,
         loss=head.loss,
         loss_options=resolve_options(head.loss, head.loss_options),
+        noise_tolerant=bool(head.noise_tolerant),
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import torch_seed
+from noiseproof.core.threads import threads_for
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec, Regularization, Training
 from noiseproof.heads.step_budget import StepBudget, step_budget
@@ -88,10 +89,11 @@ def fit_specs(
 
 def num_steps(specs: Sequence[HeadSpec], num_examples: int) -> int:
     """Total number of steps of all heads, the sum of the calls of `on_step`."""
-    return sum(_budget(spec, num_examples).num_steps for spec in specs)
+    return sum(budget_of(spec, num_examples).num_steps for spec in specs)
 
 
-def _budget(spec: HeadSpec, n: int) -> StepBudget:
+def budget_of(spec: HeadSpec, n: int) -> StepBudget:
+    """Epochs and steps of a head on n examples."""
     t = spec.training
     return step_budget(
         n, epochs=t.epochs, batch_size=t.batch_size, min_steps=t.min_steps, max_steps=t.max_steps
@@ -140,14 +142,29 @@ def fit_stack(
         backward: (module, batch) -> whether to take this step; writes the gradients into the module.
         on_step: called after each step with the number of heads in it.
     """
-    n, d = examples.views[0].shape
     device = examples.given_labels.device
-    training = specs[0].training
-    schedule = _budget(specs[0], n)
     generators = [_generator(spec, "weights") for spec in specs]
-    module = (
-        StackedHeads(d, examples.num_classes, specs[0].architecture, generators=generators).to(device).train()
-    )
+    dim = examples.views[0].shape[1]
+    module = StackedHeads(dim, examples.num_classes, specs[0].architecture, generators=generators)
+    module = module.to(device).train()
+    with threads_for(_largest_product(module, examples, specs[0])):
+        _take_steps(module, specs, examples, backward, on_step)
+    return [_checked(_member_state(module, i), spec) for i, spec in enumerate(specs)]
+
+
+def _largest_product(module: StackedHeads, examples: TrainingExamples, spec: HeadSpec) -> int:
+    """Multiply-adds of the largest layer in one step of all members."""
+    n = len(examples.given_labels)
+    rows_per_step = math.ceil(n / budget_of(spec, n).steps_per_epoch) * len(examples.views)
+    return rows_per_step * max(parameter.numel() for parameter in module.parameters())
+
+
+def _take_steps(
+    module: StackedHeads, specs: Sequence[HeadSpec], examples: TrainingExamples, backward: Backward,
+    on_step: OnStep | None,
+) -> None:  # fmt: skip
+    n, device, training = len(examples.given_labels), examples.given_labels.device, specs[0].training
+    schedule = budget_of(specs[0], n)
     members = _member_views(module, len(specs))
     optimizer = _optimizer(members, specs)
     peaks = [group["lr"] for group in optimizer.param_groups]
@@ -163,7 +180,6 @@ def fit_stack(
             _take_step(optimizer, members)
         if on_step is not None:
             on_step(len(specs))
-    return [_checked(_member_state(module, i), spec) for i, spec in enumerate(specs)]
 
 
 def _take_step(optimizer: torch.optim.Optimizer, members: list[tuple[Tensor, list[Tensor]]]) -> None:

@@ -42,8 +42,9 @@ _ALLOWED: dict[str, Allowed] = {
 # `None` takes the recipe's value, or leaves the number of steps unbounded.
 _MAY_BE_NONE = frozenset(
     {
-        "weight_decay", "max_steps", "hidden_layers", "hidden_ratio", "activation", "batch_norm", "residual",
-        "residual_scale", "dropout", "weight_mse", "weight_cov", "weight_svd", "num_singular_values",
+        "learning_rate", "weight_decay", "max_steps", "hidden_layers", "hidden_ratio", "activation",
+        "batch_norm", "residual", "residual_scale", "dropout", "weight_mse", "weight_cov", "weight_svd",
+        "num_singular_values",
     }
 )  # fmt: skip
 _SELF_LABELLING = ("bootstrap_soft", "bootstrap_hard")  # mix the given label with the head's prediction

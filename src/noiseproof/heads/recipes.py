@@ -102,5 +102,8 @@ _DEFAULT = replace(_PAPER, architecture=replace(_PAPER.architecture, least_hidde
 RECIPES: dict[str, HeadSpec] = {"default": _DEFAULT, "paper": _PAPER, "released": _RELEASED}
 
 MLP_WEIGHT_DECAY = 1e-4  # of MLPProbe and NMTune, in every recipe
-# The paper uses no weight decay for the linear probe; the released command line does.
+MLP_LEARNING_RATE = 1e-3  # likewise
+# The paper's set-up (A.2) has a rate of 0.1 and no weight decay for the linear probe, the released command
+# line 0.01 and 1e-4.
+PROBE_LEARNING_RATE = {"default": 0.01, "paper": 0.1, "released": 0.01}
 PROBE_WEIGHT_DECAY = {"default": 0.0, "paper": 0.0, "released": 1e-4}

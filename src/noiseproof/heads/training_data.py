@@ -12,7 +12,8 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from noiseproof.core.checks import check_finite, check_labels_present
+from noiseproof.core.arrays import as_label_array, as_matrix
+from noiseproof.core.checks import check_finite
 from noiseproof.core.errors import BadData
 from noiseproof.heads.recipes import HeadSpec
 
@@ -26,7 +27,7 @@ def training_data(
         BadData: NaN or infinity (the row is named), different lengths.
     """
     _check_same_length(features, given_labels)
-    check_labels_present(np.asarray(given_labels), "y")
+    features, given_labels = _plain(features), as_label_array(given_labels, "y")
     first, *others = heads
     # `check_finite` below names the row, scikit-learn does not.
     matrix, labels = validate_data(first, features, given_labels, dtype=np.float32, ensure_all_finite=False)
@@ -72,9 +73,18 @@ def features_to_predict(head: BaseEstimator, features: Any) -> Float[np.ndarray,
     Raises:
         BadData: NaN or infinity (the row is named).
     """
-    matrix = validate_data(head, features, dtype=np.float32, reset=False, ensure_all_finite=False)
+    matrix = validate_data(head, _plain(features), dtype=np.float32, reset=False, ensure_all_finite=False)
     check_finite(matrix)
     return matrix
+
+
+def _plain(features: Any) -> Any:
+    """Tensors, masked arrays and columns of lists as arrays; scikit-learn checks everything else itself."""
+    rows = features if isinstance(features, (list, tuple)) else [features]
+    has_tensors = any(hasattr(row, "detach") for row in rows)
+    is_column = getattr(features, "ndim", 2) == 1 and features.dtype == object
+    is_converted = has_tensors or is_column or isinstance(features, np.ma.MaskedArray)
+    return as_matrix(features, "X") if is_converted else features
 
 
 def _check_same_length(features: Any, given_labels: Any) -> None:

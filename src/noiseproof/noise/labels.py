@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from noiseproof.core.arrays import as_label_array
 from noiseproof.core.checks import check_label_range, check_share
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import NoisyLabels
@@ -129,7 +130,7 @@ def _shown(value: Any) -> Any:
 
 def _class_ids(labels: Any) -> Int[np.ndarray, " n"]:
     """A copy of the labels; only whole numbers are classes here."""
-    clean = np.array(labels)
+    clean = np.array(as_label_array(labels, "labels"))
     if clean.ndim != 1 or (len(clean) and clean.dtype.kind not in "iu"):
         raise invalid(
             "labels", f"{clean.dtype} of shape {clean.shape}", "integers of shape (n,), 0 to k - 1",

@@ -78,7 +78,7 @@ def corrupt(
 def _corrupt_labels(config: CorruptConfig, stages: Stages) -> Corrupted:
     dataset = open_dataset(
         config.train, **label_columns(config), image=config.image, text=config.text, limit=config.limit,
-        seed=config.seed, on_error=config.on_error,
+        seed=config.seed, on_error=config.on_error, missing_label=config.missing_label,
     )  # fmt: skip
     features = None if config.features is None else aligned_features(config.features, dataset)
     noisy = corrupt_dataset(dataset, config.noise, seed=config.seed, features=features)

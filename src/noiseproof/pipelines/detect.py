@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from noiseproof.backbones.shared_space import USUAL_MODEL, check_shared_layer
-from noiseproof.config.data import EncoderConfig, NoisyDataConfig
+import numpy as np
+
+from noiseproof.backbones.shared_space import check_shared_layer
+from noiseproof.config.data import EncodersConfig, NoisyDataConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest, write_json
@@ -23,6 +25,7 @@ from noiseproof.detect.detectors import AUTO, check_method, describe_needs, has_
 from noiseproof.export.formats import FORMATS, check_format, export_target
 from noiseproof.export.issue_files import (
     ISSUES,
+    SPREADSHEET,
     SUMMARY,
     IssueSummary,
     load_issues,
@@ -31,24 +34,27 @@ from noiseproof.export.issue_files import (
 )
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.encoding import checked_features, config_encoder, encode, shared_space_encoder
-from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import (
-    DataPart,
-    corrupt_part,
-    label_columns,
-    open_labelled,
-    open_one,
-    short_name,
+from noiseproof.pipelines.data_parts import DataPart
+from noiseproof.pipelines.encoding import (
+    checked_features,
+    config_encoder,
+    encode,
+    shared_space_encoder,
+    shared_space_name,
 )
+from noiseproof.pipelines.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.inputs import corrupt_part, label_columns, open_labelled, open_one, short_name
+from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
+from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
 
 CARD = "detection.json"
 DETECT = "label issues"
 _COUNTED_ELSEWHERE = {
-    *NoisyDataConfig.model_fields, *EncoderConfig.model_fields, "probs", "zero_shot", "features", "export",
+    *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, "probs", "zero_shot", "features", "export",
 }  # fmt: skip
 
 
@@ -79,6 +85,7 @@ class _DetectState:
     stages: Stages
     part: DataPart
     features: Any = None
+    parts: Sequence[StoredFeatures] = ()  # of each encoder, where several stand side by side
     made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # the encoder, for the card
     num_encoded: int = 0
     text_tower: Any = None
@@ -89,7 +96,7 @@ class _DetectState:
         config, dataset = self.config, self.part.dataset
         request = Request(
             config.train, config.label, config.image, config.text, config.clean_label,
-            config.on_error, config.seed,
+            config.on_error, config.seed, config.missing_label,
         )  # fmt: skip
         return Source(dataset, request, is_whole=config.limit is None and dataset.num_skipped == 0)
 
@@ -119,7 +126,8 @@ def detect(
         state = _DetectState(config, Stages(config.out, command=command), part)
         targets = {name: export_target(name, state.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
-        state.stages.check_free([ISSUES, SUMMARY, "thumbnails.json", *files], unedited=files)
+        ours = [ISSUES, SPREADSHEET, SUMMARY, "thumbnails.json"]
+        state.stages.check_free([*ours, *files], unedited=[SPREADSHEET, *files])
         _load_features(state)
         key = _find_issues(state)
         for name, (file, _) in targets.items():
@@ -145,7 +153,7 @@ def _open_part(config: DetectConfig) -> DataPart:
 
 def _needs_features(config: DetectConfig) -> bool:
     """Whether the method needs features beside the given probabilities; encoding takes minutes."""
-    if config.features is not None or config.backbone is not None:
+    if config.features is not None or config.backbone:
         return True
     given = _given_probs(config)
     return not (given if config.method == AUTO else has_inputs(given, config.method, config.method_options))
@@ -178,11 +186,11 @@ def _load_features(state: _DetectState) -> None:
         begin = time.perf_counter()
         if needs_text:
             _check_images(config, whole)
-            state.text_tower = _open_text_tower(config.backbone or USUAL_MODEL, class_names)
+            state.text_tower = _open_text_tower(shared_space_name(config), class_names)
         store = config.cache
         encoder = shared_space_encoder(config, store) if needs_text else config_encoder(config, whole, store)
         stored = encode(config, whole, encoder, store)
-        state.features, state.num_encoded = stored.features, stored.num_encoded
+        state.features, state.parts, state.num_encoded = stored.features, stored.parts, stored.num_encoded
         state.stages.once(
             "extract", title=f"extract {state.part.name}", depends_on=stored.manifest.key,
             make=lambda folder: (), spent_s=time.perf_counter() - begin,
@@ -219,12 +227,15 @@ def _find_issues(state: _DetectState) -> str:
     def make(folder: Path) -> list[str]:
         from noiseproof.detect.find_issues import find_label_issues  # loads PyTorch, SciPy and scikit-learn
 
-        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
-            issues = find_label_issues(
-                state.features, dataset.given_labels, method=config.method,
+        def find(features: Any) -> LabelIssues:
+            return find_label_issues(
+                features, dataset.given_labels, method=config.method,
                 method_options=config.method_options or None, ids=dataset.ids,
                 class_names=dataset.class_names, seed=config.seed, text_tower=state.text_tower, **probs,
             )  # fmt: skip
+
+        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
+            issues = with_comparison(find(state.features), state.parts, find)
             bar.update(len(dataset))
         written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
         return [*written, *write_thumbnails(issues, dataset, folder)]
@@ -235,7 +246,7 @@ def _find_issues(state: _DetectState) -> str:
     # Features have the ids in their key, probabilities do not.
     depends_on = [
         state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, options,
-        {name: digest(values) for name, values in probs.items()}, config.seed,
+        {name: digest(np.asarray(values)) for name, values in probs.items()}, config.seed,
     ]  # fmt: skip
     return state.stages.once(DETECT, depends_on=depends_on, make=make)
 
@@ -280,6 +291,7 @@ def _write_card(state: _DetectState) -> dict[str, Any]:
         encoder_passes=state.num_encoded,
         method=summary.method,
         num_suspect_labels=summary.num_issues,
+        noise_rate=summary.rate_card(),
         detection=summary.against_truth,
     )
     write_json(state.config.out / CARD, contents)
@@ -298,7 +310,7 @@ def _notes(state: _DetectState) -> list[str]:
 
         lines.extend(notes_on_names(state.part.dataset.class_names))
     if state.config.limit is not None:
-        lines.append(f"At most {state.config.limit} random examples were used.")
-    if num_skipped := state.part.whole.num_skipped:
-        lines.append(f"{num_skipped} unreadable examples were left out.")
-    return lines
+        lines.append(f"At most {state.config.limit} examples were used, drawn by class.")
+    # Hints at class names are among the notes of the result already.
+    of_result = tuple(read_summary(state.config.out).notes)
+    return lines + [line for line in left_out(state.part.whole) if not line.endswith(of_result)]

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.backbones.shared_space import SHARED_SPACE, USUAL_MODEL, check_shared_layer
-from noiseproof.config.data import EncoderConfig
-from noiseproof.core.errors import BadData
+from noiseproof.config.data import EncoderConfig, EncodersConfig, ExtractionConfig
+from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Dataset, rows_by_id
 from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
+from noiseproof.features.side_by_side import EncodersSideBySide
 from noiseproof.features.store import StoredFeatures, load_features
+
+Encoder = LazyEncoder | EncodersSideBySide
 
 
 def aligned_features(folder: Path, dataset: Dataset) -> Any:
@@ -31,20 +34,36 @@ def aligned_features(folder: Path, dataset: Dataset) -> Any:
     return stored.features.rows(rows)
 
 
-def config_encoder(config: EncoderConfig, dataset: Dataset, store: Path) -> LazyEncoder:
-    """The encoder of the configuration, or the default for this kind of examples."""
+def config_encoder(config: EncoderConfig | EncodersConfig, dataset: Dataset, store: Path) -> Encoder:
+    """The encoder of the configuration, several side by side, or the default for this kind of examples."""
     default = "features:" if dataset.kind == "features" else "bundled:efficientnet-lite0"
-    return LazyEncoder(config.backbone or default, layer=config.layer, store=store)
+    names = [config.backbone] if isinstance(config.backbone, str) else config.backbone
+    encoders = [LazyEncoder(name, layer=config.layer, store=store) for name in names or [default]]
+    return encoders[0] if len(encoders) == 1 else EncodersSideBySide(encoders)
 
 
-def shared_space_encoder(config: EncoderConfig, store: Path) -> LazyEncoder:
+def shared_space_name(config: EncodersConfig) -> str:
+    """Name of the image-text model of the configuration, or of the default one.
+
+    Raises:
+        InvalidArgument: several encoders are named.
+    """
+    if len(config.backbone) > 1:
+        raise invalid(
+            "backbone", list(config.backbone), "one image-text model",
+            "Features of several encoders are not compared with text. Next: name one.",
+        )  # fmt: skip
+    return config.backbone[0] if config.backbone else USUAL_MODEL
+
+
+def shared_space_encoder(config: EncodersConfig, store: Path) -> LazyEncoder:
     """The image half of the image-text model of the configuration, or of the default one."""
     layer = config.layer or SHARED_SPACE
     check_shared_layer(layer)
-    return LazyEncoder(config.backbone or USUAL_MODEL, layer=layer, store=store)
+    return LazyEncoder(shared_space_name(config), layer=layer, store=store)
 
 
-def encode(config: EncoderConfig, dataset: Dataset, encoder: LazyEncoder, store: Path) -> StoredFeatures:
+def encode(config: ExtractionConfig, dataset: Dataset, encoder: Encoder, store: Path) -> StoredFeatures:
     """Features of every example; those that the store has already are not computed again."""
     return encoder.features(
         dataset, store=store, batch_size=config.batch_size, engine=config.engine,

@@ -30,9 +30,9 @@ from noiseproof.evaluate.results import read_results
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import keep_noise
 from noiseproof.pipelines.cards import data_section, results_section
+from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.finetune_inputs import FinetuneState, open_finetuning
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
-from noiseproof.pipelines.inputs import notes
 from noiseproof.pipelines.stages import Stages
 from noiseproof.pipelines.training_flow import end_of_log, run_training
 from noiseproof.training.checkpoint import Stateful

@@ -30,8 +30,9 @@ from noiseproof.losses.batch import has_memory, is_per_example
 from noiseproof.losses.losses import Options, check_transition_given, needs_transition, resolve_options
 from noiseproof.noise.applied import NONE, noise_sha256, noise_summary
 from noiseproof.noise.manifest import load_manifest
+from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.identity import identity
-from noiseproof.pipelines.inputs import DataPart, DataParts, open_one, open_parts
+from noiseproof.pipelines.inputs import open_one, open_parts
 from noiseproof.pipelines.training_flow import AbstractTrainingState
 from noiseproof.robust.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.training.networks import outputs

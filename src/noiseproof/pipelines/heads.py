@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from noiseproof.config.run import RunConfig
+from noiseproof.config.run import AUTO, RunConfig
 from noiseproof.core.errors import InvalidArgument, NoiseproofError
 from noiseproof.core.files import write_json
 from noiseproof.core.progress import stage
@@ -20,9 +20,10 @@ from noiseproof.core.registry import unknown_name
 from noiseproof.detect.transition_estimate import DEFAULT_METHOD, estimate_transition
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import HEADS
+from noiseproof.heads.recipes import PROBE_LEARNING_RATE
 from noiseproof.losses.losses import needs_transition
 from noiseproof.noise.transition import read_transition
-from noiseproof.pipelines.inputs import DataPart
+from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.stages import Stages
 
 # With `recipe: default` no head of a run takes more steps, however large the data set, and the linear probe,
@@ -40,12 +41,14 @@ class HeadVariant:
         kind: name in the table of heads.
         options: constructor arguments other than the seed.
         num_seeds: seeds are 0 .. num_seeds - 1.
+        is_tolerance_open: whether `noise_tolerant` waits for what detection finds.
     """
 
     name: str
     kind: str
     options: Mapping[str, Any]
     num_seeds: int
+    is_tolerance_open: bool = False
 
     def build(self, seeds: Iterable[int] = (0,)) -> list[AbstractHead]:
         """An unfitted estimator per seed."""
@@ -109,13 +112,15 @@ def head_variants(config: RunConfig) -> list[HeadVariant]:
         for error in unknown:
             mistakes.setdefault(str(error), []).append(name)
         if not unknown:
-            shared = _shared(config, kind, allowed) | ({"min_steps": 1} if "epochs" in own else {})
+            shared = _shared(config, kind, own, allowed) | ({"min_steps": 1} if "epochs" in own else {})
             try:
                 options = shared | own | _loss(config, own)
             except NoiseproofError as error:
                 mistakes.setdefault(str(error), []).append(name)
                 continue
-            variant = HeadVariant(name, kind, options, config.seeds)
+            is_open = options.get("noise_tolerant") == AUTO
+            options = {key: value for key, value in options.items() if not is_open or key != "noise_tolerant"}
+            variant = HeadVariant(name, kind, options, config.seeds or 1, is_open)
             for mistake in _mistakes_of(variant, config):
                 mistakes.setdefault(mistake, []).append(name)
             built.append(variant)
@@ -156,10 +161,17 @@ def _options_of(kind: str) -> list[str]:
     return [name for name in inspect.signature(HEADS[kind]).parameters if name != "seed"]
 
 
-def _shared(config: RunConfig, kind: str, allowed: list[str]) -> dict[str, Any]:
+def _shared(config: RunConfig, kind: str, own: Mapping[str, Any], allowed: list[str]) -> dict[str, Any]:
     """Options of the run, for heads that have such options."""
     least, most = (MIN_STEPS.get(kind, 1), MAX_STEPS) if config.recipe == "default" else (1, None)
-    shared = {"recipe": config.recipe, "min_steps": least, "max_steps": config.max_steps or most}
+    shared: dict[str, Any] = {
+        "recipe": config.recipe,
+        "min_steps": least,
+        "max_steps": config.max_steps or most,
+    }
+    if kind == "linear" and own.get("recipe", config.recipe) == "paper":
+        # Named here, so that it is part of the key: rows of studies made with 0.01 must not count as these.
+        shared["learning_rate"] = PROBE_LEARNING_RATE["paper"]
     return {name: value for name, value in shared.items() if name in allowed}
 
 

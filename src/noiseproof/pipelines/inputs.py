@@ -3,141 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from jaxtyping import Int
+from typing import TypedDict
 
 from noiseproof.config.corrupt import CorruptConfig
 from noiseproof.config.data import DataConfig, EvaluationConfig, NoisyDataConfig
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName, invalid
-from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.classes import align_labels, check_trainable
 from noiseproof.data.shifts.shifts import augmented, shifted
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
 from noiseproof.noise.applied import labels_of_manifest
 from noiseproof.noise.inject import corrupt_dataset
-
-Role = Literal["train", "test", "ood"]
-
-
-@dataclass(frozen=True, eq=False)
-class DataPart:
-    """One data set of a run, with its role.
-
-    Attributes:
-        role: what it is for.
-        dataset: its examples and labels, with the class ids of the training set.
-        whole: the data set whose features are extracted; larger than `dataset` where that was split off.
-        rows: of `whole` that `dataset` has; `None` for all.
-        noise: what was injected into the labels.
-        has_true_labels: its labels, or the clean ones beside them, are known to be right.
-    """
-
-    role: Role
-    dataset: LabelledDataset
-    whole: LabelledDataset
-    rows: Int[np.ndarray, " n"] | None = None
-    noise: NoisyLabels | None = None
-    has_true_labels: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name of the data set, unique in the run."""
-        return self.dataset.name
-
-    @property
-    def domain(self) -> str:
-        """Domain in results: "ood" outside that of the training set, else "id"."""
-        return "ood" if self.role == "ood" else "id"
-
-    @property
-    def given_labels(self) -> np.ndarray:
-        """Class ids, which may be wrong."""
-        return self.dataset.given_labels
-
-    @property
-    def best_labels(self) -> np.ndarray:
-        """The truth where it is known, else the given labels."""
-        return self.dataset.best_labels
-
-    @property
-    def with_held_out(self) -> LabelledDataset:
-        """All of `whole` with the labels that `dataset` has, which may be corrupted; others as given."""
-        if self.rows is None:
-            return self.dataset
-        given, clean = self.whole.given_labels.copy(), self.whole.clean_labels
-        given[self.rows] = self.given_labels
-        if self.noise is not None and clean is None:
-            clean = self.whole.given_labels  # what the noise was injected into
-        return dataclasses.replace(self.whole, name=self.name, given_labels=given, clean_labels=clean)
-
-    def to_json(self) -> dict[str, Any]:
-        """Its entry in `run.json`."""
-        noise = self.noise and {
-            "kind": self.noise.kind,
-            "asked_rate": self.noise.asked_rate,
-            "realised_rate": self.noise.realised_rate,
-            "seed": self.noise.seed,
-        }
-        return {
-            "set": self.name,
-            "role": self.role,
-            "num_examples": len(self.dataset),
-            "num_classes": len(self.dataset.class_names),
-            "num_skipped": self.whole.num_skipped,
-            "fingerprint": self.dataset.fingerprint,
-            "class_names": list(self.dataset.class_names),
-            "label_noise": noise,
-        }
+from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
+from noiseproof.pipelines.data_parts import DataPart, DataParts, Role
 
 
-@dataclass(frozen=True, eq=False)
-class DataParts:
-    """Training and evaluation data of a run.
+class LabelColumns(TypedDict):
+    """Columns of the given and of the true labels."""
 
-    Attributes:
-        train: examples to learn from.
-        tests: the in-domain test set first, then those of other domains.
-        views: the examples of `train` in two augmented views, in the same order; empty with `views=1`.
-    """
-
-    train: DataPart
-    tests: tuple[DataPart, ...]
-    views: tuple[Dataset, ...]
-
-    @property
-    def all(self) -> tuple[DataPart, ...]:
-        """The training part, then the others."""
-        return (self.train, *self.tests)
-
-    @property
-    def test_key(self) -> list[list[Any]]:
-        """Everything that results on the evaluation sets depend on, for the key of a stage."""
-        return [[part.name, part.dataset.fingerprint, part.best_labels] for part in self.tests]
-
-    def check_images(self) -> None:
-        """Refuse data of another kind, since an encoder is trained on images.
-
-        Raises:
-            BadData: a part holds features or texts.
-        """
-        for part in self.all:
-            if part.dataset.kind != "image":
-                raise BadData(
-                    f"{part.name!r} holds {part.dataset.kind}; allowed: images. Next: name another set."
-                )
-
-    @property
-    def to_extract(self) -> list[Dataset]:
-        """Every data set once, whatever it is used for."""
-        wholes = [*(part.whole for part in self.all), *self.views]
-        return list({dataset.fingerprint: dataset for dataset in wholes}.values())
+    label: str | None
+    clean_label: str | None
 
 
 def open_parts(config: EvaluationConfig, *, views: int = 1) -> DataParts:
@@ -151,6 +39,7 @@ def open_parts(config: EvaluationConfig, *, views: int = 1) -> DataParts:
     check_trainable(whole)
     if config.test is None:
         train, test = _split(whole, config)
+        test = _with_labels_before(test, config.train, config)
     else:
         train = DataPart("train", whole, whole)
         test = _evaluation_set(config, config.test, "test", whole.class_names)
@@ -167,7 +56,7 @@ def views_of(dataset: Dataset, views: int, *, seed: int) -> tuple[Dataset, ...]:
     return tuple(augmented(dataset, view=number, seed=seed) for number in range(views if views > 1 else 0))
 
 
-def label_columns(config: DataConfig) -> dict[str, str | None]:
+def label_columns(config: DataConfig) -> LabelColumns:
     """Columns of the given and of the true labels; noise real:COLUMN has the column of the given ones."""
     noise = config.noise if isinstance(config, NoisyDataConfig | CorruptConfig) else None
     if noise is None or noise.kind != "real":
@@ -178,41 +67,22 @@ def label_columns(config: DataConfig) -> dict[str, str | None]:
     return {"label": noise.column, "clean_label": truth}
 
 
-def notes(config: DataConfig, parts: DataParts) -> list[str]:
-    """Notes on the data for readers of the results."""
-    lines = []
-    unknown = [part.name for part in parts.tests if not part.has_true_labels]
-    sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
-    if parts.train.noise is not None and unknown:
-        lines.append(
-            "Labels as your data has them count as right: of what heads learn from those before noise was "
-            f"put in, of {sets} those that accuracy is against. Whether they are right is not known."
-        )
-    elif parts.train.noise is not None:
-        lines.append("Labels as they were before noise was put in count as right.")
-    elif unknown:
-        lines.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
-    for part in parts.tests:
-        if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
-            lines.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
-    for earlier, part in itertools.combinations(parts.tests, 2):
-        if earlier.rows is None and part.dataset.fingerprint == earlier.dataset.fingerprint:
-            lines.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
-    if config.limit is not None:
-        lines.append(f"At most {config.limit} random examples of each data set were used.")
-    for dataset in parts.to_extract:
-        if dataset.num_skipped:
-            lines.append(f"{dataset.num_skipped} unreadable examples of {dataset.name} were left out.")
-    return lines
-
-
-def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: str | None) -> LabelledDataset:
+def open_one(
+    config: DataConfig,
+    name: str,
+    *,
+    label: str | None,
+    clean_label: str | None,
+    may_lack_classes: bool = False,
+) -> LabelledDataset:
     """Open a data set whose examples can be encoded, with labels, as the configuration names it.
 
     Raises:
         BadData: it holds texts.
     """
-    dataset = open_labelled(config, name, label=label, clean_label=clean_label)
+    dataset = open_labelled(
+        config, name, label=label, clean_label=clean_label, may_lack_classes=may_lack_classes
+    )
     if dataset.kind == "text":
         raise BadData(
             f"{name!r} holds texts, and no text encoder is here yet; allowed: images, or features as an NPZ "
@@ -222,12 +92,18 @@ def open_one(config: DataConfig, name: str, *, label: str | None, clean_label: s
 
 
 def open_labelled(
-    config: DataConfig, name: str, *, label: str | None, clean_label: str | None
+    config: DataConfig,
+    name: str,
+    *,
+    label: str | None,
+    clean_label: str | None,
+    may_lack_classes: bool = False,
 ) -> LabelledDataset:
     """Open a data set with labels, as the configuration names it."""
     return open_dataset(
         name, label=label, image=config.image, text=config.text, clean_label=clean_label,
-        limit=config.limit, seed=config.seed, on_error=config.on_error,
+        limit=config.limit, seed=config.seed, on_error=config.on_error, missing_label=config.missing_label,
+        may_lack_classes=may_lack_classes,
     )  # fmt: skip
 
 
@@ -252,7 +128,7 @@ def _evaluation_set(
     label = config.test_label or config.clean_label or config.label
     label = None if label == "auto" else label
     try:
-        opened = open_one(config, name, label=label, clean_label=None)
+        opened = open_one(config, name, label=label, clean_label=None, may_lack_classes=True)
     except (UnknownName, InvalidArgument) as error:
         if label is None or "`label`" not in str(error):
             raise
@@ -262,7 +138,12 @@ def _evaluation_set(
         ) from error
     dataset = align_labels(opened, class_names)
     is_true = label is not None and label == config.clean_label
-    return DataPart(role, dataset, dataset, has_true_labels=is_true)
+    part = DataPart(role, dataset, dataset, has_true_labels=is_true)
+    return _with_labels_before(part, name, config)
+
+
+def _with_labels_before(part: DataPart, name: str, config: EvaluationConfig) -> DataPart:
+    return dataclasses.replace(part, labels_before=labels_before_cleaning(config, name, part.dataset))
 
 
 def _check_same_width(train: DataPart, tests: Sequence[DataPart]) -> None:
@@ -280,7 +161,9 @@ def _check_same_width(train: DataPart, tests: Sequence[DataPart]) -> None:
 def _shifted(test: DataPart, kind: str, config: EvaluationConfig) -> DataPart:
     dataset = shifted(test.dataset, kind, seed=config.seed)
     dataset = dataclasses.replace(dataset, name=f"{short_name(config.test or config.train)} + {kind}")
-    return DataPart("ood", dataset, dataset, has_true_labels=test.has_true_labels)
+    return DataPart(
+        "ood", dataset, dataset, has_true_labels=test.has_true_labels, labels_before=test.labels_before
+    )
 
 
 def corrupt_part(train: DataPart, config: NoisyDataConfig) -> DataPart:

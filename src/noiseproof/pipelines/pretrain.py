@@ -115,7 +115,9 @@ def pretrain(
 
 
 def _prepare(config: PretrainConfig, accelerator: Any, *, command: str, quiet: bool) -> _PretrainState:
-    columns = label_columns(config) if config.caption is None else {"label": config.caption}
+    columns = label_columns(config)
+    if config.caption is not None:
+        columns = {"label": config.caption, "clean_label": None}
     data, test = _open(config, config.train, **columns), _open(config, config.test, label=config.label)
     targets = _targets(config, data, quiet=quiet)
     made_from = identity(
@@ -179,10 +181,13 @@ def _preprocessing(task: Task, settings: PretrainSettings) -> dict[str, Any]:
     } | dict(task.preprocessing)
 
 
-def _open(config: PretrainConfig, name: str, **columns: str | None) -> LabelledDataset:
+def _open(
+    config: PretrainConfig, name: str, *, label: str | None, clean_label: str | None = None
+) -> LabelledDataset:
     return open_dataset(
-        name, **columns, image=config.image, limit=config.limit, seed=config.seed, on_error=config.on_error
-    )
+        name, label=label, clean_label=clean_label, image=config.image, limit=config.limit, seed=config.seed,
+        on_error=config.on_error, missing_label=config.missing_label,
+    )  # fmt: skip
 
 
 def _targets(config: PretrainConfig, data: LabelledDataset, *, quiet: bool) -> Targets:

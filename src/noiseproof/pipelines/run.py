@@ -17,14 +17,13 @@ import numpy as np
 from noiseproof.config.run import RunConfig
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.progress import stage
-from noiseproof.core.records import Dataset
+from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.export.issue_files import read_summary, write_issues
+from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
-from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import fit_heads
@@ -32,11 +31,16 @@ from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.heads.saved_heads import SUFFIXES
 from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.encoding import config_encoder, encode
+from noiseproof.pipelines.data_notes import notes
+from noiseproof.pipelines.data_parts import DataPart, DataParts
+from noiseproof.pipelines.encoding import Encoder, config_encoder, encode
+from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.head_defaults import follow_data
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
-from noiseproof.pipelines.inputs import DataPart, DataParts, notes, open_parts, short_name
+from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.provenance import differences
+from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
@@ -44,6 +48,7 @@ from noiseproof.report.run_folder import SetSpectra
 SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
 CARD, PAGE = "run.json", "report.html"
 EVALUATE = "evaluate"
+OnSuspects = Callable[[LabelIssues, float], None]
 
 
 @dataclass(frozen=True)
@@ -70,27 +75,37 @@ class _RunState:
     config: RunConfig
     stages: Stages
     say: Callable[[str], None]
+    on_suspects: OnSuspects
     stored: dict[str, StoredFeatures] = field(default_factory=dict)  # by fingerprint of the data set
     num_encoded: int = 0
+    are_suspects_new: bool = False  # found in this start, not in an earlier one
+    choices: list[str] = field(default_factory=list)  # about the heads, for the card
     notes: list[str] = field(default_factory=list)  # of the heads, for the card
 
 
 def run(
-    config: RunConfig, *, command: str = "noiseproof.run(...)", say: Callable[[str], None] = lambda line: None
+    config: RunConfig,
+    *,
+    command: str = "noiseproof.run(...)",
+    say: Callable[[str], None] = lambda line: None,
+    on_suspects: OnSuspects = lambda issues, rest_s: None,
 ) -> RunResult:
     """Train heads on features of a frozen encoder, evaluate them, find suspect labels, and write a report.
 
     Args:
         config: of data, encoder and heads.
         command: how the user started it, for the card.
-        say: receives lines about changes in the folder.
+        say: receives lines about the expected time and about changes in the folder.
+        on_suspects: receives the suspect labels as soon as they are found, and the expected seconds of
+            training that follow.
 
     Raises:
         NoiseproofError: data, encoder or an option cannot be used; earlier results stay on disk.
     """
     check_is_apart(config.out, (config.train, config.test, *config.ood))
     with only_process_in(config.out, mark=CARD):
-        state = _RunState(config, Stages(config.out, command=command), say)
+        state = _RunState(config, Stages(config.out, command=command), say, on_suspects)
+        state.stages.check_free([], unedited=[SPREADSHEET])
         heads = head_variants(config)  # a misspelt option is found before any work
         parts = open_parts(config, views=config.views)
         encoder = config_encoder(config, parts.train.whole, config.cache)
@@ -98,6 +113,7 @@ def run(
             _extract(state, dataset, encoder)
         _diagnose(state, parts)
         _detect(state, parts.train)
+        heads = _settle(state, heads, parts)
         heads, state.notes = with_estimated_transition(
             heads, state.stages, parts.train, features=lambda: _features(state, parts.train),
             depends_on=_features_key(state, parts.train),
@@ -105,12 +121,12 @@ def run(
         fitted = [_fit(state, head, parts) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
         publish(state.stages, cards=(CARD, PAGE), say=say)
-        contents = _write_card(state, parts, encoder)
+        contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
 
 
-def _extract(state: _RunState, dataset: Dataset, encoder: LazyEncoder) -> None:
+def _extract(state: _RunState, dataset: Dataset, encoder: Encoder) -> None:
     begin = time.perf_counter()
     stored = encode(state.config, dataset, encoder, state.config.cache)
     state.num_encoded += stored.num_encoded
@@ -155,19 +171,40 @@ def _detect(state: _RunState, train: DataPart) -> None:
     """Find suspect labels in training and test split alike: leave-one-out needs no split."""
     dataset, stored = train.with_held_out, state.stored[train.whole.fingerprint]
 
+    def find(features: Any) -> LabelIssues:
+        return find_label_issues(
+            features, dataset.given_labels, ids=dataset.ids, class_names=dataset.class_names,
+            seed=state.config.seed,
+        )  # fmt: skip
+
     def make(folder: Path) -> list[str]:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
-            issues = find_label_issues(
-                stored.features, dataset.given_labels, ids=dataset.ids,
-                class_names=dataset.class_names, seed=state.config.seed,
-            )  # fmt: skip
+            issues = with_comparison(find(stored.features), stored.parts, find)
             bar.update(len(dataset))
+        state.are_suspects_new = True
         written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
     depends_on = [stored.manifest.key, labels, state.config.seed]
     state.stages.once("label issues", depends_on=depends_on, make=make)
+
+
+def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> list[HeadVariant]:
+    """Heads with the options that follow the data; report the suspect labels and the time that is left."""
+    home = state.stages.path(SUMMARY).parent
+    dim = state.stored[parts.train.whole.fingerprint].manifest.dim
+    heads, state.choices = follow_data(
+        heads, state.config, num_examples=len(parts.train.dataset), dim=dim,
+        num_suspects=read_summary(home).num_issues,
+    )  # fmt: skip
+    if state.are_suspects_new:
+        rest_s = training_time_s(
+            heads, num_examples=len(parts.train.dataset), dim=dim,
+            num_classes=len(parts.train.dataset.class_names), num_views=state.config.views,
+        )  # fmt: skip
+        state.on_suspects(load_issues(home), rest_s)
+    return heads
 
 
 def _fit(state: _RunState, head: HeadVariant, parts: DataParts) -> list[str]:
@@ -206,16 +243,15 @@ def _evaluate(
 
     def make(folder: Path) -> list[str]:
         trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
-        sets = [(part, _features(state, part)) for part in tests]
+        sets = [(part, _features(state, part), *one) for part in tests for one in part.evaluations]
         lines = []
-        with stage("Evaluation", total=len(trained) * len(tests), unit="set") as bar:
+        with stage("Evaluation", total=len(trained) * len(sets), unit="set") as bar:
             for head, seed in trained:
                 classifier = load_head(state.stages.path(head.file(seed) + SUFFIXES[0]))
-                for part, features in sets:
+                for part, features, name, domain, labels in sets:
                     row = evaluate_head(
-                        classifier, features, part.best_labels, name=head.name, seed=seed,
-                        set_name=part.name, domain=part.domain,
-                        class_names=part.dataset.class_names,
+                        classifier, features, labels, name=head.name, seed=seed, set_name=name,
+                        domain=domain, class_names=part.dataset.class_names,
                     )  # fmt: skip
                     lines.append(row.to_line() + "\n")
                     bar.update()
@@ -226,12 +262,12 @@ def _evaluate(
     depends_on = [
         names,
         fitted,
-        [[part.name, part.role, _features_key(state, part), part.best_labels] for part in tests],
+        [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests],
     ]
     state.stages.once(EVALUATE, depends_on=depends_on, make=make)
 
 
-def _write_card(state: _RunState, parts: DataParts, encoder: LazyEncoder) -> dict[str, Any]:
+def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:
     summary = read_summary(state.config.out)  # from disk, since its stage may have been skipped
     contents = make_card(
         "run",
@@ -241,16 +277,19 @@ def _write_card(state: _RunState, parts: DataParts, encoder: LazyEncoder) -> dic
         notes=notes(state.config, parts) + state.notes + differences(state.stages.made_with, EVALUATE),
         data=[part.to_json() for part in parts.all],
         backbone=_backbone_card(state, parts.train, encoder),
-        seeds=list(range(state.config.seeds)),
+        seeds=list(range(num_seeds)),
+        choices=state.choices,
         encoder_passes=state.num_encoded,
         num_suspect_labels=summary.num_issues,
+        noise_rate=summary.rate_card(),
+        detection_notes=list(summary.notes),
         detection=summary.against_truth,
     )
     write_json(state.config.out / CARD, contents)
     return contents
 
 
-def _backbone_card(state: _RunState, train: DataPart, encoder: LazyEncoder) -> dict[str, Any]:
+def _backbone_card(state: _RunState, train: DataPart, encoder: Encoder) -> dict[str, Any]:
     manifest, identity = state.stored[train.whole.fingerprint].manifest, encoder.identity
     return {
         "name": identity.name,

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.optimize
 from jaxtyping import Float, Int
-from scipy.special import expit, log_softmax
+from scipy.special import expit
+
+from noiseproof.posterior.row_softmax import given_log_probs, softmax_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,6 @@ def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " 
         scores: out-of-sample; larger = more probable.
         given_labels: class ids.
     """
-    scores = scores.astype(np.float64)
     k = scores.shape[1]
     # Ridge scores of different classes differ by about 1, so a sharpness of 8 is a soft start.
     fit = scipy.optimize.minimize(
@@ -60,14 +61,13 @@ def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " 
         bounds=((np.log(1e-3), np.log(1e4)), (-30.0, 30.0)),
     )
     sharpness, contamination = float(np.exp(fit.x[0])), float(expit(fit.x[1]))
-    log_probs = log_softmax(sharpness * scores, axis=1)
-    log_given = np.take_along_axis(log_probs, given_labels[:, None], 1)[:, 0]
+    log_given, _ = given_log_probs(scores, given_labels, sharpness)
     given = np.exp(log_given)
     wrong = contamination / k * -np.expm1(log_given)
     likelihood = (1 - contamination) * given + contamination / k
     suspicion = np.clip(wrong / likelihood, 0.0, 1.0)
     rate = contamination * (k - 1) / k
-    return Calibration(np.exp(log_probs), suspicion, rate, sharpness)
+    return Calibration(softmax_rows(scores, sharpness), suspicion, rate, sharpness)
 
 
 def _negative_log_likelihood(
@@ -76,12 +76,10 @@ def _negative_log_likelihood(
     """Value and gradient in (ln sharpness, logit contamination)."""
     sharpness, contamination = np.exp(parameters[0]), expit(parameters[1])
     n, k = scores.shape
-    probs = np.exp(log_softmax(sharpness * scores, axis=1))
-    rows = np.arange(n)
-    given = probs[rows, given_labels]
+    log_given, lead = given_log_probs(scores, given_labels, float(sharpness))
+    given = np.exp(log_given)
     likelihood = (1 - contamination) * given + contamination / k
     value = -np.log(likelihood).sum() - np.log(contamination) - np.log1p(-contamination)
-    lead = scores[rows, given_labels] - np.einsum("nk,nk->n", probs, scores)
     by_sharpness = -((1 - contamination) * given * lead / likelihood).sum()
     by_contamination = -((1 / k - given) / likelihood).sum() - 1 / contamination + 1 / (1 - contamination)
     gradient = np.array([by_sharpness * sharpness, by_contamination * contamination * (1 - contamination)])

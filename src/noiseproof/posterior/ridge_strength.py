@@ -31,10 +31,10 @@ def best_ridge(
     gram: Float[np.ndarray, "d d"],
     moments: Float[np.ndarray, "d k"],
     *,
-    num_examples: int,
+    num_examples: int | float,
     total: float,
-) -> float:
-    r"""The candidate strength with the least generalised cross-validation error.
+) -> tuple[float, float]:
+    r"""The candidate strength with the least generalised cross-validation error, and that error per example.
 
     Args:
         gram: G; its type is used for the expensive arithmetic.
@@ -56,7 +56,8 @@ def best_ridge(
     # Equal features have no scale; every strength then gives the same result.
     ridges = STRENGTHS * (eigenvalues.mean() or 1.0)
     rounding = _ROUNDINGS * np.finfo(gram.dtype).eps * eigenvalues.max()
-    return float(min(ridges[ridges > rounding], key=error))
+    best = float(min(ridges[ridges > rounding], key=error))
+    return best, float(num_examples * error(best))
 
 
 def _tridiagonal(

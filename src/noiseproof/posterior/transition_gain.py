@@ -35,6 +35,11 @@ class TransitionGain:
     noise_rate: float
 
 
+def compared_examples(num_examples: int) -> int:
+    """Number of examples that `transition_gain` uses."""
+    return min(num_examples, _MOST_EXAMPLES)
+
+
 def transition_gain(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " n"]) -> TransitionGain:
     """Gain in log-likelihood of held-out labels by a fitted transition matrix.
 

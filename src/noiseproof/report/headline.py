@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from noiseproof.evaluate.protocol import HeadSummary, Interval, leader, sets_of, summarise
 from noiseproof.evaluate.results import ResultRow
+from noiseproof.report.caveats import labels_caveat
+from noiseproof.report.rate import rate_sentence
 from noiseproof.report.run_folder import RunFolder
 from noiseproof.report.tables import percent
 
@@ -28,7 +30,8 @@ def best_head(rows: Sequence[ResultRow]) -> str:
 
 def headlines(run: RunFolder) -> list[str]:
     """The result: a short headline first, then sentences."""
-    return [*_about_heads(run.results), *_about_gap(run.results), _about_labels(run), *_about_detection(run)]
+    labels = (_about_labels(run), *_about_rate(run), *_about_detection(run))
+    return [*_about_heads(run), *_about_gap(run.results), *labels]
 
 
 def facts(run: RunFolder) -> list[Fact]:
@@ -40,12 +43,11 @@ def facts(run: RunFolder) -> list[Fact]:
     inside, outside = sets_of(run.results, "id"), sets_of(run.results, "ood")
     tiles = []
     if outside:
-        detail = f"{which}, {_counted(len(outside), 'set')}"
+        detail = _joined(which, _counted(len(outside), "set"), labels_caveat(run.card.data, "ood"))
         tiles.append(Fact("Accuracy out of domain", _percent(summary.ood_mean["accuracy"]), detail))
     if inside:
-        tiles.append(
-            Fact("Accuracy in domain", _percent(summary.id_mean["accuracy"]), f"{head}, {', '.join(inside)}")
-        )
+        detail = _joined(head, *inside, labels_caveat(run.card.data, "test"))
+        tiles.append(Fact("Accuracy in domain", _percent(summary.id_mean["accuracy"]), detail))
     num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
     tiles.append(Fact("Suspect labels", f"{num_flagged:,}", f"of {n:,}, {100 * num_flagged / n:.1f} %"))
     wall_s = sum(run.card.wall_s.values())
@@ -64,8 +66,14 @@ def duration(wall_s: float) -> str:
     return f"{minutes:.1f} min" if minutes < 99.5 else f"{minutes / 60:.1f} h"
 
 
-def _about_heads(rows: Sequence[ResultRow]) -> list[str]:
+def _joined(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
+
+
+def _about_heads(run: RunFolder) -> list[str]:
+    rows = run.results
     outside = sets_of(rows, "ood")
+    caveat = labels_caveat(run.card.data, "ood" if outside else "test")
     sets, where = (outside, "out of domain") if outside else (sets_of(rows, "id"), "in domain")
     ahead = leader(rows, sets=sets)
     if ahead is None:
@@ -75,10 +83,13 @@ def _about_heads(rows: Sequence[ResultRow]) -> list[str]:
         (head for head in scores if scores[head]), key=lambda head: -scores[head]["accuracy"].mean
     )
     listed = ", ".join(f"{head} {_percent(scores[head]['accuracy'])}\u00a0%" for head in ranked[:4])
-    detail = f"Accuracy {where}{f', mean of {len(sets)} sets' if len(sets) > 1 else ''}: {listed}"
+    mean = f"mean of {len(sets)} sets" if len(sets) > 1 else ""
+    detail = f"{_joined(f'Accuracy {where}', mean, caveat)}: {listed}"
     if ahead.runner_up is None:
         return [
-            f"{ahead.head} reaches {_percent(scores[ahead.head]['accuracy'])}\u00a0% {where}",
+            _joined(
+                f"{ahead.head} reaches {_percent(scores[ahead.head]['accuracy'])}\u00a0% {where}", caveat
+            ),
             f"{detail}.",
         ]
     if ahead.is_clear:
@@ -113,6 +124,14 @@ def _about_labels(run: RunFolder) -> str:
         return f"{text}; for {num_others:,} the detector prefers another class." if num_others else f"{text}."
     verb = "looks" if num_flagged == 1 else "look"
     return f"{num_flagged:,} of {n:,} labels ({100 * num_flagged / n:.1f} %) {verb} wrong."
+
+
+def _about_rate(run: RunFolder) -> list[str]:
+    estimate = run.card.noise_rate
+    if estimate is None:
+        return []
+    sentence = rate_sentence(**estimate.model_dump())
+    return [sentence] if sentence else []
 
 
 def _about_detection(run: RunFolder) -> list[str]:

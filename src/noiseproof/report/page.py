@@ -13,6 +13,7 @@ from markupsafe import Markup
 from noiseproof.core import files
 from noiseproof.evaluate.protocol import heads_of
 from noiseproof.report import figures, headline, tables
+from noiseproof.report.caveats import labels_caveat
 from noiseproof.report.run_folder import RunFolder, Suspect, load_run
 
 READING_THE_SPECTRUM = (
@@ -51,26 +52,23 @@ def write_report(run_dir: str | Path) -> Path:
 
 def render(run: RunFolder) -> str:
     """The page as text; the same bytes for the same run folder."""
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            run=run,
-            headlines=headline.headlines(run),
-            facts=headline.facts(run),
-            results=tables.results_table(run.results),
-            detection=tables.detection_table(run.card.detection) if run.card.detection else None,
-            spectra=tables.spectrum_table(run.spectra),
-            classes=tables.class_table(run.results, head=headline.best_head(run.results)),
-            metrics=tables.metrics_table(run.results),
-            # Made by us from numbers and escaped by matplotlib, so that these three may pass as they are.
-            accuracy_svg=Markup(figures.accuracy_figure(run.results)),
-            spectrum_svg=Markup(figures.spectrum_figure(run.spectra)),
-            suspicion_svg=Markup(figures.suspicion_figure(run.issues)),
-            num_heads=len(heads_of(run.results)),
-            reading=READING_THE_SPECTRUM,
-            suspects=[(suspect, _data_uri(suspect)) for suspect in run.suspects],
-        )
+    page = _environment().get_template("page.html")
+    return page.render(
+        run=run,
+        headlines=headline.headlines(run),
+        facts=headline.facts(run),
+        results=tables.results_table(run.results, caveat=labels_caveat(run.card.data, "test", "ood")),
+        detection=tables.detection_table(run.card.detection) if run.card.detection else None,
+        spectra=tables.spectrum_table(run.spectra),
+        classes=tables.class_table(run.results, head=headline.best_head(run.results)),
+        metrics=tables.metrics_table(run.results),
+        # Made by us from numbers and escaped by matplotlib, so that these three may pass as they are.
+        accuracy_svg=Markup(figures.accuracy_figure(run.results)),
+        spectrum_svg=Markup(figures.spectrum_figure(run.spectra)),
+        suspicion_svg=Markup(figures.suspicion_figure(run.issues)),
+        num_heads=len(heads_of(run.results)),
+        reading=READING_THE_SPECTRUM,
+        suspects=[(suspect, _data_uri(suspect)) for suspect in run.suspects],
     )
 
 

@@ -38,16 +38,28 @@ class LabelNoise(BaseModel):
     seed: int
 
 
+class SkippedExample(BaseModel):
+    """An example that was left out."""
+
+    example_id: str
+    reason: str
+
+
 class DataCard(BaseModel):
-    """One data set of the run; `role` is "train", "test" or "ood"."""
+    """One data set of the run; `role` is "train", "test" or "ood".
+
+    `labels` says what it is evaluated against: "true", "given" or "before cleaning".
+    """
 
     set_name: str = Field(alias="set")
     role: str
     num_examples: int
     num_classes: int
     num_skipped: int
+    skipped: list[SkippedExample] = []
     fingerprint: str
     class_names: list[str]
+    labels: str | None = None
     label_noise: LabelNoise | None = None
 
 
@@ -63,6 +75,15 @@ class BackboneCard(BaseModel):
     features_agree_within: float | None
     precision: str
     dtype: str
+
+
+class NoiseRateCard(BaseModel):
+    """Estimated share of wrong labels and its plausible range, `None` if the detector has none."""
+
+    rate: float
+    low: float | None
+    high: float | None
+    num_examples: int
 
 
 class DetectionCard(BaseModel):
@@ -85,6 +106,9 @@ class RunCard(Card):
     seeds: list[int]
     encoder_passes: int
     detection: DetectionCard | None = None
+    noise_rate: NoiseRateCard | None = None
+    detection_notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()  # of options that follow the data, with the reasons
 
     @property
     def train(self) -> DataCard | None:

@@ -65,10 +65,14 @@ class Table:
     num_text_columns: int = 1
 
 
-def results_table(rows: Sequence[ResultRow]) -> Table:
+def results_table(rows: Sequence[ResultRow], *, caveat: str = "") -> Table:
     """Accuracy in percent: heads against evaluation sets, the out-of-domain mean and the gap.
 
     Sets become the rows where there are too many to stand side by side.
+
+    Args:
+        rows: all results.
+        caveat: about the labels that it is measured against, a clause.
     """
     inside, outside, heads = sets_of(rows, "id"), sets_of(rows, "ood"), heads_of(rows)
     summaries = {summary.head: summary for summary in summarise(rows)}
@@ -78,12 +82,15 @@ def results_table(rows: Sequence[ResultRow]) -> Table:
     if inside and outside:
         gaps = [percent_cell(summaries[head].gap.get("accuracy")) for head in heads]
         columns.append(("gap", gaps))
+    circular = sets_of(rows, "relabelled")
+    columns += [(name, _set_cells(rows, summaries, (name,), may_win=False)) for name in circular]
     table_columns, cells = ("head", *(name for name, _ in columns)), [column for _, column in columns]
     body = [(name_cell(head), *(column[i] for column in cells)) for i, head in enumerate(heads)]
-    if len(inside) + len(outside) > MAX_COLUMNS_OF_SETS:
+    if len(inside) + len(outside) + len(circular) > MAX_COLUMNS_OF_SETS:
         table_columns = ("set", *heads)
         body = [(name_cell(name), *column) for name, column in columns]
-    return Table("Accuracy in %", table_columns, tuple(body), _result_notes(rows))
+    title = ", ".join(filter(None, ("Accuracy in %", caveat)))
+    return Table(title, table_columns, tuple(body), _result_notes(rows))
 
 
 def metrics_table(rows: Sequence[ResultRow]) -> Table:
@@ -192,9 +199,10 @@ def percent(value: float | None, half_width: float | None = None) -> Cell:
 
 
 def _set_cells(
-    rows: Sequence[ResultRow], summaries: dict[str, HeadSummary], sets: tuple[str, ...]
-) -> list[Cell]:
-    ahead = leader(rows, sets=sets)
+    rows: Sequence[ResultRow], summaries: dict[str, HeadSummary], sets: tuple[str, ...],
+    *, may_win: bool = True,
+) -> list[Cell]:  # fmt: skip
+    ahead = leader(rows, sets=sets) if may_win else None
     cells = []
     for head, summary in summaries.items():
         means = summary.per_set.get(sets[0], {}) if len(sets) == 1 else summary.ood_mean
@@ -225,6 +233,11 @@ def _result_notes(rows: Sequence[ResultRow]) -> tuple[str, ...]:
         notes.remove(RULE_FOR_BOLD)
     if sets_of(rows, "ood") and sets_of(rows, "id"):
         notes.append("Gap: in domain minus the mean out of domain (OOD), in points, paired by seed.")
+    if sets_of(rows, "relabelled"):
+        notes.append(
+            "Relabelled: circular, since a detector suggested these labels from the same features; no mean "
+            "counts it."
+        )
     return tuple(notes)
 
 

@@ -89,7 +89,7 @@ class StudyTask(BaseModel):
         shifts: changes of the test images that make further out-of-domain sets.
         metric: which accuracy counts for this set.
         label, image, text, clean_label, test_label: columns, as in `run`.
-        limit: at most this many random examples of each set; that of the study holds as well.
+        limit: at most this many examples of each set, drawn by class; that of the study holds as well.
         test_fraction: size of the held-out part when there is no `test`.
         noise: of this task, in place of that of the study.
     """

@@ -53,7 +53,7 @@ class StudyRecipe(Config):
         max_steps: bound on the optimiser steps of a head; `None` is the recipe's own.
         views: 2 also extracts an augmented view of the training part.
         has_head_spectra: also the spectrum of the features as a head reshapes them.
-        limit: at most this many random examples of each set.
+        limit: at most this many examples of each set, drawn by class.
         engine, precision, dtype, batch_size: of the encoder, as in `run`.
         split_seed: of the held-out parts and of `limit`.
         tables: names in `study.tables.study_tables.TABLES`.

@@ -186,7 +186,7 @@ def collect_results(rows: Iterable[StudyRow], recipe: StudyRecipe) -> StudyResul
 def _numbered(rows: list[dict[str, Any]], axes: tuple[str, ...]) -> pd.DataFrame:
     """A table of rows with a number for each place of the grid, whatever the seed."""
     frame = pd.DataFrame(rows)
-    texts = frame.select_dtypes("string")  # as Python's: tables read them value by value
+    texts: pd.DataFrame = frame.select_dtypes("string")  # as Python's: tables read them value by value
     frame[texts.columns] = texts.astype(object).where(texts.notna(), None)
     if len(frame):
         frame["place"] = frame.groupby(list(axes), sort=False).ngroup()

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm
-
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import Counter, stage
 from noiseproof.report.headline import duration
 
 _LINE_EVERY_S = 60.0
@@ -29,7 +27,7 @@ class Watch:
         self,
         total: int,
         *,
-        bar: tqdm,
+        bar: Counter,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,11 @@ LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 IMAGE_NAMES = ("image", "img", "file_name", "filename", "path", "filepath", "image_path")
 TEXT_NAMES = ("text", "sentence", "review", "content")
 ID_NAMES = ("example_id", "id")
+FEATURE_NAMES = (
+    "features", "feature", "embeddings", "embedding", "x", "emb", "vectors", "vector", "representations",
+)  # fmt: skip
+_LEAST_BESIDE_TEXTS = 8  # numbered columns; fewer are rather marks of annotators
+Kind = Literal["image", "text", "features"]
 
 
 @dataclass(frozen=True)
@@ -25,17 +31,19 @@ class Columns:
 
     Attributes:
         label: the given labels.
-        content: images or texts.
+        content: images, texts or features; the first column of features that are in several.
         kind: what `content` is.
         clean_label: the true labels, where the user named a column.
         example_id: the ids, where the table has such a column.
+        features: a column of lists of numbers, or one column for each number, in their order.
     """
 
     label: str
     content: str
-    kind: Literal["image", "text"]
+    kind: Kind
     clean_label: str | None
     example_id: str | None
+    features: tuple[str, ...] = ()
 
 
 def choose_columns(schema: pa.Schema, request: Request) -> Columns:
@@ -48,8 +56,8 @@ def choose_columns(schema: pa.Schema, request: Request) -> Columns:
     for option in ("label", "image", "text", "clean_label"):
         _check_exists(getattr(request, option), schema, option, request.name)
     label = find_column(schema, request.label, LABEL_NAMES, option="label", owner=request.name)
-    content, kind = _content(schema, request)
-    return Columns(label, content, kind, request.clean_label, id_column(schema))
+    content, kind, features = _content(schema, request, {label, request.clean_label})
+    return Columns(label, content, kind, request.clean_label, id_column(schema), features)
 
 
 def id_column(schema: pa.Schema) -> str | None:
@@ -93,23 +101,73 @@ def declared_classes(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     return tuple(feature.get("names") or ()) or None
 
 
-def _content(schema: pa.Schema, request: Request) -> tuple[str, Literal["image", "text"]]:
+def _content(
+    schema: pa.Schema, request: Request, labels: set[str | None]
+) -> tuple[str, Kind, tuple[str, ...]]:
+    """Column of the examples, their kind, and the columns of features; images win over features, those
+    over texts, for which an encoder would be needed.
+    """
     if request.image and request.text:
         raise BadData(
             f"`image` is {request.image!r} and `text` is {request.text!r}; allowed: one of the two, since an "
             "encoder reads either. Next: leave one out."
         )
     if request.image:
-        return request.image, "image"
+        return request.image, "image", ()
     if request.text:
-        return request.text, "text"
+        return request.text, "text", ()
     pictures = [field.name for field in schema if _holds_bytes(field.type)]
     if len(pictures) == 1:  # encoded images in the table leave no doubt, whatever else is there
-        return pictures[0], "image"
+        return pictures[0], "image", ()
     images = pictures or _named(schema, IMAGE_NAMES)
+    features = () if images else _feature_columns(schema, labels, request.name)
+    if features:
+        return features[0], "features", features
     texts = _named(schema, TEXT_NAMES)
     only = _only(images + texts, schema, "image or text", "image` or `text", request.name)
-    return only, "image" if only in images else "text"
+    return only, "image" if only in images else "text", ()
+
+
+def _feature_columns(schema: pa.Schema, labels: set[str | None], owner: str) -> tuple[str, ...]:
+    """The column of lists of numbers, or the columns `e0`, `e1`, ... of single numbers; empty without any.
+
+    Raises:
+        BadData: several columns of lists, or several families of numbered columns, may be the features.
+    """
+    lists = [field.name for field in schema if _holds_numbers(field.type) and field.name not in labels]
+    usual = [name for name in lists if name.lower() in FEATURE_NAMES]
+    least = _LEAST_BESIDE_TEXTS if _named(schema, TEXT_NAMES) else 2
+    families = [each for each in _numbered(schema, labels) if len(each) >= least]
+    longest = max(map(len, families), default=0)
+    found: list[tuple[str, ...]] = [(name,) for name in usual or lists]
+    found = found or [each for each in families if len(each) == longest]
+    if len(found) > 1:
+        names = ", ".join(each[0] for each in found)
+        raise BadData(
+            f"{owner!r} has several columns that may be the features ({names}); allowed: one column of "
+            "lists, or one family such as e0, e1, ... Next: leave the others out, or name a column with "
+            "`image` or `text`."
+        )
+    return found[0] if found else ()
+
+
+def _numbered(schema: pa.Schema, labels: set[str | None]) -> list[tuple[str, ...]]:
+    """Families of columns with one name and numbers without a gap from 0 or 1, in the order of numbers."""
+    families: dict[str, dict[int, str]] = {}
+    for name in schema.names:
+        found = re.fullmatch(r"(.*?)(0|[1-9]\d*)", name)
+        if found and name not in labels:
+            families.setdefault(found[1], {})[int(found[2])] = name
+    return [
+        tuple(columns[number] for number in sorted(columns))
+        for columns in families.values()
+        if min(columns) <= 1 and max(columns) - min(columns) + 1 == len(columns)
+    ]
+
+
+def _holds_numbers(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return is_list and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

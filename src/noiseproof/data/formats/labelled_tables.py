@@ -16,6 +16,8 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
 from noiseproof.data.examples import AbstractReader, FileReader
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
+from noiseproof.data.formats.feature_columns import feature_matrix
+from noiseproof.data.formats.matrix_files import matrix_dataset
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 
@@ -55,8 +57,14 @@ def table_dataset(table: LabelledTable, request: Request) -> LabelledDataset:
     if table.num_rows == 0:
         raise BadData(f"The data set {request.name!r} is empty. Next: check the path and the filters.")
     columns = choose_columns(table.schema, request)
-    labels, class_names = labels_of(table, columns, request.name)
+    labels, class_names = labels_of(table, columns, request)
     ids = ids_of(table, columns, request.name)
+    if columns.kind == "features":
+        parts = [table.column(name) for name in columns.features]
+        return matrix_dataset(
+            feature_matrix(parts, columns.features, request.name), request, labels=labels,
+            class_names=class_names, ids=ids, label=columns.label,
+        )  # fmt: skip
     reader = _reader(table, columns, request.name)
     return lazy_dataset(
         reader, request, ids=ids, labels=labels[columns.label], class_names=class_names, kind=columns.kind,
@@ -89,9 +97,10 @@ def _reader(table: LabelledTable, columns: Columns, owner: str) -> AbstractReade
 
 
 def labels_of(
-    table: LabelledTable, columns: Columns, owner: str
+    table: LabelledTable, columns: Columns, request: Request
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Class ids of every requested label column, and the class names."""
+    """Class ids of every requested label column (-1 for a label that is missing), and the class names."""
+    owner = request.name
     requested = dict.fromkeys(filter(None, (columns.label, columns.clean_label)))
     values = {column: table.column(column) for column in requested}
     names = _class_names(table, columns.label)
@@ -100,7 +109,7 @@ def labels_of(
         for column in values.values():
             if pa.types.is_integer(column.type) and not column.null_count:
                 check_label_range(column.to_numpy(), len(declared), owner)
-    return encode_labels(values, names=names, owner=owner)
+    return encode_labels(values, names=names, owner=owner, missing_label=request.missing_label)
 
 
 def _class_names(table: LabelledTable, label: str) -> dict[Key, str] | None:

@@ -1,28 +1,31 @@
-"""NPZ archives of existing features."""
+"""NPZ archives and NPY matrices of existing features."""
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from noiseproof.core.checks import check_finite
-from noiseproof.core.errors import BadData
+from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
-from noiseproof.data.classes import encode_labels
-from noiseproof.data.examples import Rows
-from noiseproof.data.fingerprints import matrix_fingerprint
+from noiseproof.data.formats.columns import FEATURE_NAMES, ID_NAMES, LABEL_NAMES
 from noiseproof.data.formats.labelled_tables import row_ids
+from noiseproof.data.formats.matrix_files import check_rows, encode_arrays, matrix_dataset
 from noiseproof.data.request import Request
+
+_IDS = ("ids", *ID_NAMES)
+_LABELS = ("labels", *(name for name in LABEL_NAMES if name != "labels"), "targets")
 
 
 def open_npz(address: str, request: Request) -> LabelledDataset:
-    """Arrays `features` (n, d) and `labels` (n), optionally `ids` (n) and `class_names` (k).
+    """Arrays of features (n, d) and labels (n), optionally `ids` (n) and `class_names` (k).
 
-    `label` and `clean_label` may name other arrays. Integer labels index `class_names` where that is
+    Features are called `features`, `embeddings`, `X` or the like, labels `labels`, `y` or the like; `label`
+    and `clean_label` may name other arrays. Whole numbers and booleans index `class_names` where that is
     given. The matrix is held in memory.
 
     Raises:
@@ -30,31 +33,41 @@ def open_npz(address: str, request: Request) -> LabelledDataset:
     """
     request.refuse_columns("image", "text", because="is an archive of features")
     arrays = read_arrays(Path(address), request.name)
-    label = request.label or "labels"
-    for name, option in (("features", "features"), (label, "label"), (request.clean_label, "clean_label")):
-        if name is not None and name not in arrays:
-            raise unknown_name(f"array in {request.name!r} (option `{option}`):", name, arrays)
-    features = _features(arrays["features"], request.name)
-    n = len(features)
-    ids = arrays["ids"].astype(str) if "ids" in arrays else row_ids(Path(address).stem, n)
-    columns = {name: arrays[name] for name in (label, request.clean_label) if name is not None}
-    for name, values in {**columns, "ids": ids}.items():
-        if values.shape != (n,):
-            raise BadData(
-                f"`{name}` of {request.name!r} has shape {values.shape}, `features` {features.shape}; "
-                f"allowed: ({n},). Next: save a value per row of the features."
-            )
-    labels, class_names = _labels(columns, arrays.get("class_names"), request.name)
-    return LabelledDataset(
-        name=request.name,
-        kind="features",
-        examples=Rows(features),
-        ids=ids,
-        given_labels=labels[label],
-        class_names=class_names,
-        fingerprint=matrix_fingerprint(features, ids),
-        clean_labels=labels[request.clean_label] if request.clean_label else None,
-    )
+    features = arrays[_array_name(arrays, None, FEATURE_NAMES, "features", request.name)]
+    label = label_array(arrays, request)
+    if request.clean_label is not None and request.clean_label not in arrays:
+        raise _unknown_array(request.clean_label, "clean_label", arrays, request.name)
+    named = next((name for name in _IDS if name in arrays), None)
+    ids = row_ids(Path(address).stem, len(features)) if named is None else arrays[named].astype(str)
+    return _dataset(
+        features, {name: arrays[name] for name in (label, request.clean_label) if name is not None},
+        arrays.get("class_names"), ids, label, request,
+    )  # fmt: skip
+
+
+def open_npy(address: str, request: Request) -> LabelledDataset:
+    """A matrix of features (n, d) in one file and its labels (n) in another.
+
+    Labels are in the file that `label` names, a .npy file beside the matrix or a path, else in a file beside
+    it: of `train_X.npy` in `train_y.npy` or `train_labels.npy`, otherwise in `labels.npy` or `y.npy`. So are
+    true labels in the file that `clean_label` names.
+
+    Raises:
+        MissingFile: there are no labels.
+        BadData: a file holds objects, or lengths differ.
+    """
+    request.refuse_columns("image", "text", because="is a matrix of features")
+    path = Path(address)
+    features = read_array(path, request.name)
+    label = request.label or _labels_beside(path).name
+    files = [name for name in (label, request.clean_label) if name is not None]
+    labels = {name: read_array(_file_beside(path, name), name) for name in files}
+    return _dataset(features, labels, None, row_ids(path.stem, len(features)), label, request)
+
+
+def label_array(arrays: Mapping[str, Any], request: Request) -> str:
+    """Name of the array of the given labels."""
+    return _array_name(arrays, request.label, _LABELS, "label", request.name)
 
 
 def read_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
@@ -67,49 +80,91 @@ def read_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, zipfile.BadZipFile, OSError, EOFError, AttributeError) as error:
-        is_pickle = "allow_pickle" in str(error)
-        problem = "holds Python objects (a pickle), which can run code when read" if is_pickle else f"{error}"
+        raise _unreadable(owner, error, "NPZ of numeric and text arrays", "np.savez") from error
+
+
+def read_array(path: Path, owner: str) -> np.ndarray:
+    """The array of an NPY file, read without running code from it.
+
+    Raises:
+        MissingFile: the file does not exist.
+        BadData: it is no NPY file, or holds objects.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise MissingFile(f"The file {str(path)!r} does not exist. Next: check the path.") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise _unreadable(owner, error, "NPY file of numbers or texts", "np.save") from error
+    if not isinstance(array, np.ndarray):
+        raise BadData(f"{owner!r} is an archive of arrays; allowed: one array. Next: call it .npz.")
+    return array
+
+
+def _dataset(
+    features: np.ndarray,
+    labels: dict[str, np.ndarray],
+    class_names: np.ndarray | None,
+    ids: np.ndarray,
+    label: str,
+    request: Request,
+) -> LabelledDataset:
+    # A matrix of labels is named by `encode_arrays`, with what to do about it.
+    flat = {name: values.ravel() if values.shape[1:] == (1,) else values for name, values in labels.items()}
+    for name, values in {**flat, "ids": ids}.items():
+        if values.ndim < 2 or len(values) != len(features):
+            check_rows(name, values, features, request.name)
+    encoded, names = encode_arrays(flat, class_names, request)
+    return matrix_dataset(features, request, labels=encoded, class_names=names, ids=ids, label=label)
+
+
+def _array_name(
+    arrays: Mapping[str, Any], named: str | None, usual: Sequence[str], option: str, owner: str
+) -> str:
+    """The array that the user named, else that of the first name, else the only one with a usual name."""
+    found = [name for name in arrays if name.lower() in usual]
+    if named in arrays or usual[0] in found:
+        return named or usual[0]
+    if named is not None or not found:
+        raise _unknown_array(named or usual[0], option, arrays, owner)
+    if len(found) > 1:
         raise BadData(
-            f"{owner!r} cannot be read: {problem}. Allowed: an NPZ of numeric and text arrays. Next: save it "
-            "again with np.savez, texts as arrays of dtype str."
-        ) from error
-
-
-def _features(features: np.ndarray, owner: str) -> np.ndarray:
-    if features.ndim != 2 or features.shape[1] == 0 or features.dtype.kind not in "fiub":
-        raise BadData(
-            f"`features` of {owner!r} has shape {features.shape} and dtype {features.dtype}; allowed: real "
-            "numbers (n, d), d at least 1. Next: flatten each example to one row."
+            f"{owner!r} has several arrays that may be the {usual[0]} ({', '.join(found)}); allowed: one of "
+            f"them. Next: save the right one as {usual[0]!r}."
         )
-    if features.dtype.kind != "f":
-        features = features.astype(np.float32)
-    check_finite(features, f"features of {owner}")
-    _check_float32(features, owner)
-    return features
+    return found[0]
 
 
-def _check_float32(features: np.ndarray, owner: str) -> None:
-    """Heads and stored features are float32; beyond its range they would be infinite."""
-    if features.dtype.itemsize <= 4:
-        return
-    limit = np.finfo(np.float32).max
-    rows = np.flatnonzero((np.abs(features) > limit).any(axis=1))
-    if len(rows):
-        raise BadData(
-            f"`features` of {owner!r} has a value of {np.abs(features[rows[0]]).max():.3g} in row {rows[0]} "
-            f"({len(rows)} such rows), outside the range of float32; allowed: -{limit:.3g} to {limit:.3g}. "
-            "Next: scale the features."
-        )
+def _unknown_array(name: str, option: str, arrays: Collection[str], owner: str) -> Exception:
+    return unknown_name(f"array in {owner!r} (option `{option}`):", name, arrays)
 
 
-def _labels(
-    columns: dict[str, np.ndarray], class_names: np.ndarray | None, owner: str
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    are_numbers = all(values.dtype.kind in "iu" for values in columns.values())
-    if class_names is not None and are_numbers:  # the record checks their range
-        return {name: values.astype(np.int64) for name, values in columns.items()}, tuple(
-            map(str, class_names)
-        )
-    return encode_labels(
-        {name: pa.chunked_array([pa.array(values)]) for name, values in columns.items()}, owner=owner
+def _labels_beside(path: Path) -> Path:
+    stem = path.stem
+    for word in sorted(FEATURE_NAMES, key=len, reverse=True):
+        if stem.lower().endswith(word):
+            stem = stem[: -len(word)].rstrip("-_.")
+            break
+    own = [f"{stem}{mark}{word}.npy" for mark in "_-." for word in ("labels", "y", "label", "targets")]
+    for name in (*(own if stem else ()), "labels.npy", "y.npy", "label.npy", "targets.npy"):
+        if (path.parent / name).is_file() and name != path.name:
+            return path.parent / name
+    raise MissingFile(
+        f"{str(path)!r} is a matrix of features, and no file of labels is beside it (such as "
+        f"{own[0] if stem else 'labels.npy'!r}). Next: name one with `label` (--label labels.npy), or save "
+        "both with np.savez('data.npz', features=..., labels=...)."
+    )
+
+
+def _file_beside(path: Path, name: str) -> Path:
+    beside = path.parent / name
+    return beside if beside.is_file() or not Path(name).is_file() else Path(name)
+
+
+def _unreadable(owner: str, error: Exception, allowed: str, function: str) -> BadData:
+    is_pickle = "allow_pickle" in str(error) or "pickled" in str(error)
+    problem = "holds Python objects (a pickle), which can run code when read" if is_pickle else f"{error}"
+    return BadData(
+        f"{owner!r} cannot be read: {problem}. Allowed: an {allowed}. Next: save it again with {function}, "
+        "texts as arrays of dtype str."
     )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from noiseproof.core.class_names import columns_of_classes
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.records import Dataset, rows_by_id
 from noiseproof.data.formats.columns import ID_NAMES
 from noiseproof.data.formats.npz_files import read_arrays
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Ids = Sequence[Any] | np.ndarray
 SUFFIXES = (".npy", ".npz", ".parquet")
@@ -21,8 +25,11 @@ SUFFIXES = (".npy", ".npz", ".parquet")
 
 def read_probabilities(
     path: Path, dataset: Dataset, *, argument: str = "probs", may_have_others: bool = False
-) -> Float[np.ndarray, "n k"]:
+) -> Float[np.ndarray, "n k"] | pd.DataFrame:
     """Probabilities of the k classes for each of the n examples of a data set.
+
+    Columns with names come back as a data frame, in the order of the classes; a matrix without names comes
+    back as it is, since its columns may be in any order.
 
     Args:
         path: a .npy matrix; an .npz with `probs` and, optionally, `ids` and `class_names`; or a Parquet table
@@ -43,19 +50,22 @@ def read_probabilities(
     probs, ids, names = _contents(path, argument)
     if probs.ndim != 2 or probs.dtype.kind not in "fiu":
         raise invalid(argument, f"{probs.dtype} of shape {probs.shape}", "a matrix of numbers, (n, k)")
-    if names is not None:
-        probs = probs[:, _columns(names, dataset, argument)]
+    places = None if names is None else columns_of_classes(names, dataset.class_names, argument)
     if ids is not None:
-        return probs[_rows(ids, dataset, argument, may_have_others=may_have_others)]
+        probs = probs[_rows(ids, dataset, argument, may_have_others=may_have_others)]
     if len(probs) != len(dataset):
         raise BadData(
             f"`{argument}` has {len(probs)} rows, {dataset.name!r} {len(dataset)} examples; they must agree. "
             "Next: save a row for every example, or the ids of the examples with the rows."
         )
-    return probs
+    if places is None:
+        return probs
+    import pandas as pd
+
+    return pd.DataFrame(probs[:, places], columns=list(dataset.class_names))
 
 
-def _contents(path: Path, argument: str) -> tuple[np.ndarray, Ids | None, Sequence[str] | None]:
+def _contents(path: Path, argument: str) -> tuple[np.ndarray, Ids | None, Sequence[Any] | None]:
     """Matrix, ids and names of the columns, as far as the file has them."""
     suffix = path.suffix.lower()
     try:
@@ -72,7 +82,7 @@ def _contents(path: Path, argument: str) -> tuple[np.ndarray, Ids | None, Sequen
             "Next: np.savez(file, probs=..., ids=..., class_names=...)."
         )
     names = arrays.get("class_names")
-    return arrays["probs"], arrays.get("ids"), None if names is None else [str(name) for name in names]
+    return arrays["probs"], arrays.get("ids"), None if names is None else names.ravel().tolist()
 
 
 def _of_table(path: Path) -> tuple[np.ndarray, Ids | None, Sequence[str]]:
@@ -82,20 +92,6 @@ def _of_table(path: Path) -> tuple[np.ndarray, Ids | None, Sequence[str]]:
     classes = [name for name in table.schema.names if name not in (key, "__index_level_0__")]
     columns = [np.asarray(table.column(name), np.float64) for name in classes]
     return np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0)), ids, classes
-
-
-def _columns(names: Sequence[str], dataset: Dataset, argument: str) -> list[int]:
-    """Columns of the classes of the data set."""
-    place = {name: column for column, name in enumerate(names)}
-    for verb, wanted, known in (("misses", dataset.class_names, names), ("has", names, dataset.class_names)):
-        strange = [name for name in wanted if name not in set(known)]
-        if strange:
-            raise BadData(
-                f"`{argument}` {verb} the class {strange[0]!r} ({len(strange)} such); allowed: those of "
-                f"{dataset.name!r}, each once: {', '.join(dataset.class_names[:12])}. "
-                "Next: name the columns so."
-            )
-    return [place[name] for name in dataset.class_names]
 
 
 def _rows(ids: Ids, dataset: Dataset, argument: str, *, may_have_others: bool) -> np.ndarray:

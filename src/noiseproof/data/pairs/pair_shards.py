@@ -19,7 +19,7 @@ from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import replacing
 from noiseproof.core.progress import stage
-from noiseproof.data.formats.folders import IMAGE_SUFFIXES
+from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES
 from noiseproof.data.pairs.pairs import AbstractPairs, PairScan
 
 

@@ -19,9 +19,10 @@ from noiseproof.data.classes import is_text
 from noiseproof.data.examples import CellReader, FileReader
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.columns import IMAGE_NAMES, find_column, id_column
+from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
 from noiseproof.data.formats.labelled_tables import ids_in_column, ids_of_rows
 from noiseproof.data.formats.parquet_files import ParquetReader
-from noiseproof.data.formats.text_tables import DELIMITERS, read_text_table
+from noiseproof.data.formats.text_tables import read_text_table
 from noiseproof.data.pairs.pairs import CAPTION_NAMES, AbstractPairs, PairScan
 
 _BATCH_ROWS = 256
@@ -113,12 +114,11 @@ class TextPairs(AbstractPairs):
         return [out / self._path.name]
 
     def _write_rows(self, file: TextIO, rows: list[dict[str, Any]]) -> None:
-        delimiter = DELIMITERS.get(self._path.suffix.lower())
-        if delimiter is None:
+        if self._path.suffix.lower() not in DELIMITERS:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             return
         names = list(rows[0]) if rows else []
-        writer = csv.DictWriter(file, names, delimiter=delimiter, lineterminator="\n")
+        writer = csv.DictWriter(file, names, delimiter=delimiter_of(self._path), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import final
 
+import numpy as np
 import pyarrow as pa
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels
 from noiseproof.data.examples import AbstractReader, LazyExamples, as_image
-from noiseproof.data.formats.folders import IMAGE_SUFFIXES
+from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES
 from noiseproof.data.pairs.pair_shards import ShardPairs, split_name
+from noiseproof.data.readable import leave_out, missing_label_reasons
 from noiseproof.data.request import Request
 
 
@@ -37,18 +39,19 @@ def open_shards(address: str, request: Request) -> LabelledDataset:
                 raise BadData(f"{example_id!r} of {request.name!r} has two images; allowed: one.")
             places[example_id] = place
     texts = pa.chunked_array([pa.array([text.strip() for text in scan.captions], pa.large_string())])
-    labels, names = encode_labels({"label": texts}, owner=request.name)
-    return LabelledDataset(
+    labels, names = encode_labels({"label": texts}, owner=request.name, missing_label=request.missing_label)
+    whole = LabelledDataset(
         name=request.name,
         kind="image",
         examples=LazyExamples(
             ShardReader([places[each] for each in scan.ids.tolist()]), scan.ids, request.name, as_image
         ),
         ids=scan.ids,
-        given_labels=labels["label"],
+        given_labels=np.maximum(labels["label"], 0),
         class_names=names,
         fingerprint=scan.fingerprint,
     )
+    return leave_out(whole, missing_label_reasons(labels))
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.torch_files import read_torch_file
+from noiseproof.data.formats.delimited import read_delimited
 from noiseproof.data.formats.npz_files import read_arrays
-from noiseproof.data.formats.text_tables import read_delimited
 from noiseproof.data.request import Request
 from noiseproof.data.sources import open_request
 
@@ -74,7 +74,7 @@ def _columns(path: Path) -> Mapping[str, np.ndarray]:
     if path.suffix == ".npz":
         return read_arrays(path, str(path))
     if path.suffix == ".csv":
-        table = read_delimited(path, ",", str(path))
+        table = read_delimited(path, str(path))
         return {name: table[name].to_numpy() for name in table.column_names}
     content = read_torch_file(
         path,

@@ -28,9 +28,10 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
 from noiseproof.features.extract import extract
+from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.finetune_inputs import part_noise_summary
 from noiseproof.pipelines.identity import identity
-from noiseproof.pipelines.inputs import DataPart, DataParts, open_parts
+from noiseproof.pipelines.inputs import open_parts
 from noiseproof.pipelines.training_flow import AbstractTrainingState
 
 SCORES = "scores.parquet"

@@ -23,12 +23,12 @@ from noiseproof.detect.prompts import prompt_result
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.results import read_results
 from noiseproof.pipelines.cards import data_section, results_section
+from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, open_deft, read_scores
 from noiseproof.pipelines.deft.phase1 import FACTS, PROMPTS, TUNED, evaluate_prompts, run_phase1
 from noiseproof.pipelines.deft.phase2 import phase2_section, run_phase2
 from noiseproof.pipelines.finetune import RESULTS
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
-from noiseproof.pipelines.inputs import notes
 from noiseproof.pipelines.stages import Stages
 from noiseproof.pipelines.training_flow import run_training
 from noiseproof.training.loop import LOG, accelerator_for

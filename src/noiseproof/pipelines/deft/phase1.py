@@ -27,9 +27,9 @@ from noiseproof.evaluate.metrics import outcomes
 from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.noise.applied import keep_noise
+from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, part_features
 from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, tower_loss
-from noiseproof.pipelines.inputs import DataPart
 from noiseproof.pipelines.stages import Stages
 from noiseproof.training.loop import LOG, train
 from noiseproof.training.networks import outputs

@@ -22,7 +22,8 @@ from noiseproof.features.extract import extract, features_key
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.noise.inject import corrupt_dataset
-from noiseproof.pipelines.inputs import DataPart, DataParts, open_parts
+from noiseproof.pipelines.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs import open_parts
 from noiseproof.study.grid import Evaluation, Grid, Place
 from noiseproof.study.recipe import PLACEHOLDER, StudyRecipe
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from noiseproof.core.files import digest
-from noiseproof.pipelines.inputs import DataPart
+from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.study.grid import Evaluation, Grid, Place
 from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, TrainingData
 from noiseproof.study.rows import StudyRow

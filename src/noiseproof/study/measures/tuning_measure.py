@@ -20,10 +20,10 @@ from noiseproof.core.files import digest, write_bytes
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.pipelines.cards import TRAINING_CARD
+from noiseproof.pipelines.data_parts import DataParts
 from noiseproof.pipelines.finetune import RESULTS, run_prepared
 from noiseproof.pipelines.finetune_inputs import prepare_finetuning
 from noiseproof.pipelines.folders import only_process_in
-from noiseproof.pipelines.inputs import DataParts
 from noiseproof.study.grid import STEPS, Place
 from noiseproof.study.measures.material import task_config
 from noiseproof.study.measures.measure import PendingRow, Workbench

@@ -1,0 +1,162 @@
+"""The files under class folders: each real folder is read once, whatever links lead to it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from noiseproof.core.errors import BadData
+
+IMAGE_SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
+    ".tif", ".tiff", ".webp",
+)  # fmt: skip
+# Folders and files that operating systems and archivers leave, in small letters.
+_JUNK = {
+    "__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__",
+    "thumbs.db", "desktop.ini",
+}  # fmt: skip
+_RealFolder = tuple[int, int]  # device and inode
+
+
+class FolderWalk:
+    """All files under the class folders of a data set.
+
+    Args:
+        root: folder of the class folders.
+
+    Attributes:
+        links_passed_over: symbolic links to folders that are read already, or that hold the data set.
+        others: class -> suffix -> number of files that are no images.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.links_passed_over: list[str] = []
+        self.others: dict[str, Counter[str]] = {}
+
+    @cached_property
+    def class_folders(self) -> list[str]:
+        """Names of the folders in the root."""
+        return sorted(entry.name for entry in _entries(self._root) if entry.is_dir())
+
+    def images_of(self, classes: Sequence[str]) -> dict[str, list[str]]:
+        """Class -> paths of its images relative to the root, with slashes on every system, sorted.
+
+        Real folders belong to the class they lie in; only then are links followed.
+
+        Raises:
+            BadData: two class folders are one folder, or a folder cannot be read.
+        """
+        self._read: dict[_RealFolder, str] = {}
+        for folder in (self._root.resolve(), *self._root.resolve().parents):
+            self._read[_identity(folder)] = str(folder)
+        for name in classes:
+            self._claim_class(name)
+        found: dict[str, list[str]] = {name: [] for name in classes}
+        self.others = {name: Counter() for name in classes}
+        links: deque[tuple[str, Path]] = deque()
+        for name in classes:
+            self._walk(name, self._root / name, found[name], links)
+        while links:
+            name, link = links.popleft()
+            if self._claim(link):
+                self._walk(name, link, found[name], links)
+            else:
+                self.links_passed_over.append(link.relative_to(self._root).as_posix())
+        return {name: sorted(paths) for name, paths in found.items()}
+
+    def describe_others(self, name: str) -> str:
+        """A sentence on the files of a class folder that are no images; empty without such files."""
+        counts = self.others[name]
+        return f"It holds {_described(counts)}. " if counts else ""
+
+    def notes(self, owner: str, empty: Sequence[str]) -> list[str]:
+        """Sentences on what was passed over.
+
+        Args:
+            owner: name of the data set.
+            empty: class folders without images.
+        """
+        notes = []
+        others = sum(self.others.values(), Counter[str]())
+        if others:
+            notes.append(f"Files of {owner} that are no images of a known type: {_described(others)}.")
+        loose = sum(entry.is_file() and _is_image(entry.name) for entry in _entries(self._root))
+        if loose:
+            notes.append(f"{loose} images of {owner} lie outside the class folders and have no label.")
+        if self.links_passed_over:
+            shown = ", ".join(self.links_passed_over[:5])
+            notes.append(
+                f"{len(self.links_passed_over)} symbolic links of {owner} lead to folders that are read "
+                f"already and were not followed: {shown}."
+            )
+        if empty:
+            notes.append(f"Class folders of {owner} without images: {', '.join(empty)}.")
+        return notes
+
+    def _claim_class(self, name: str) -> None:
+        folder = self._root / name
+        identity = _identity(folder)
+        if identity in self._read:
+            raise BadData(
+                f"The class folder {str(folder)!r} is the same folder as {self._read[identity]!r}, by a "
+                "link; allowed: a folder for each class. Next: remove one of the two."
+            )
+        self._read[identity] = str(folder)
+
+    def _claim(self, folder: Path) -> bool:
+        """Whether this real folder was not read before; from now on it is."""
+        identity = _identity(folder)
+        is_new = identity not in self._read
+        self._read.setdefault(identity, str(folder))
+        return is_new
+
+    def _walk(self, name: str, top: Path, found: list[str], links: deque[tuple[str, Path]]) -> None:
+        """Collect the files under one real folder; links to other folders are put off."""
+        folders = [top]
+        while folders:
+            folder = folders.pop()
+            for entry in _entries(folder):
+                path = folder / entry.name
+                if entry.is_dir():
+                    if entry.is_symlink():
+                        links.append((name, path))
+                    elif self._claim(path):
+                        folders.append(path)
+                elif _is_image(entry.name):
+                    found.append(path.relative_to(self._root).as_posix())
+                else:
+                    self.others[name][path.suffix.lower() or "without a suffix"] += 1
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """The contents of a folder, sorted, without hidden names and junk."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((one for one in entries if not _is_junk(one.name)), key=lambda one: one.name)
+    except OSError as error:
+        raise BadData(
+            f"The folder {str(folder)!r} cannot be read ({error.strerror}); allowed: folders that can be "
+            "listed. Next: change its permissions, or move it out of the data set."
+        ) from error
+
+
+def _identity(folder: Path) -> _RealFolder:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _JUNK
+
+
+def _described(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())

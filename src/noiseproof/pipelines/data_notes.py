@@ -1,0 +1,39 @@
+"""Notes on the data of a flow, for readers of its results."""
+
+from __future__ import annotations
+
+import itertools
+
+from noiseproof.config.data import DataConfig
+from noiseproof.pipelines.cleaned_copies import cleaning_notes
+from noiseproof.pipelines.data_parts import DataParts
+from noiseproof.pipelines.left_out import left_out
+
+
+def notes(config: DataConfig, parts: DataParts) -> list[str]:
+    """Notes on the data for readers of the results."""
+    lines = []
+    unknown = [part.name for part in parts.tests if not part.has_true_labels and not part.is_cleaned_copy]
+    sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
+    if parts.train.noise is not None and unknown:
+        lines.append(
+            "Labels as your data has them count as right: of what heads learn from those before noise was "
+            f"put in, of {sets} those that accuracy is against. Whether they are right is not known."
+        )
+    elif parts.train.noise is not None:
+        lines.append("Labels as they were before noise was put in count as right.")
+    elif unknown:
+        lines.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
+    cleaned = [
+        (part.name, part.given_labels, part.best_labels) for part in parts.tests if part.is_cleaned_copy
+    ]
+    lines += cleaning_notes(cleaned)
+    for part in parts.tests:
+        if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
+            lines.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
+    for earlier, part in itertools.combinations(parts.tests, 2):
+        if earlier.rows is None and part.dataset.fingerprint == earlier.dataset.fingerprint:
+            lines.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
+    if config.limit is not None:
+        lines.append(f"At most {config.limit} examples of each data set were used, drawn by class.")
+    return list(dict.fromkeys([*lines, *(note for part in parts.all for note in left_out(part.whole))]))

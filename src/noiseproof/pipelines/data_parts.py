@@ -1,0 +1,157 @@
+"""The data sets of a run, each with its role and labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from noiseproof.core.errors import BadData
+from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
+from noiseproof.pipelines.cleaned_copies import relabelled
+from noiseproof.pipelines.left_out import skipped_section
+
+Role = Literal["train", "test", "ood"]
+
+
+@dataclass(frozen=True, eq=False)
+class DataPart:
+    """One data set of a run, with its role.
+
+    Attributes:
+        role: what it is for.
+        dataset: its examples and labels, with the class ids of the training set.
+        whole: the data set whose features are extracted; larger than `dataset` where that was split off.
+        rows: of `whole` that `dataset` has; `None` for all.
+        noise: what was injected into the labels.
+        has_true_labels: its labels, or the clean ones beside them, are known to be right.
+        labels_before: class ids before cleaning, where the data set is a cleaned copy.
+    """
+
+    role: Role
+    dataset: LabelledDataset
+    whole: LabelledDataset
+    rows: Int[np.ndarray, " n"] | None = None
+    noise: NoisyLabels | None = None
+    has_true_labels: bool = False
+    labels_before: Int[np.ndarray, " n"] | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the data set, unique in the run."""
+        return self.dataset.name
+
+    @property
+    def domain(self) -> str:
+        """Domain in results: "ood" outside that of the training set, else "id"."""
+        return "ood" if self.role == "ood" else "id"
+
+    @property
+    def given_labels(self) -> np.ndarray:
+        """Class ids, which may be wrong."""
+        return self.dataset.given_labels
+
+    @property
+    def best_labels(self) -> np.ndarray:
+        """The truth where it is known, else the given labels, of a cleaned copy those before cleaning."""
+        before = self._labels_to_prefer
+        return self.dataset.best_labels if before is None else before
+
+    @property
+    def is_cleaned_copy(self) -> bool:
+        """Whether it was cleaned and its truth is not known, so that its own labels would flatter heads."""
+        return self._labels_to_prefer is not None
+
+    @property
+    def _labels_to_prefer(self) -> np.ndarray | None:
+        return None if self.has_true_labels else self.labels_before
+
+    @property
+    def evaluations(self) -> list[tuple[str, str, np.ndarray]]:
+        """Set name, domain and labels of each evaluation; on a cleaned copy the circular one comes last."""
+        found = [(self.name, self.domain, self.best_labels)]
+        if np.any(self.best_labels != self.given_labels) and self.is_cleaned_copy:
+            found.append((relabelled(self.name), "relabelled", self.given_labels))
+        return found
+
+    @property
+    def with_held_out(self) -> LabelledDataset:
+        """All of `whole` with the labels that `dataset` has, which may be corrupted; others as given."""
+        if self.rows is None:
+            return self.dataset
+        given, clean = self.whole.given_labels.copy(), self.whole.clean_labels
+        given[self.rows] = self.given_labels
+        if self.noise is not None and clean is None:
+            clean = self.whole.given_labels  # what the noise was injected into
+        return dataclasses.replace(self.whole, name=self.name, given_labels=given, clean_labels=clean)
+
+    @property
+    def _kind_of_labels(self) -> str:
+        return "true" if self.has_true_labels else "given"
+
+    def to_json(self) -> dict[str, Any]:
+        """Its entry in `run.json`."""
+        noise = self.noise and {
+            "kind": self.noise.kind,
+            "asked_rate": self.noise.asked_rate,
+            "realised_rate": self.noise.realised_rate,
+            "seed": self.noise.seed,
+        }
+        return {
+            "set": self.name,
+            "role": self.role,
+            "num_examples": len(self.dataset),
+            "num_classes": len(self.dataset.class_names),
+            "num_skipped": self.whole.num_skipped,
+            "skipped": skipped_section(self.whole),
+            "fingerprint": self.dataset.fingerprint,
+            "class_names": list(self.dataset.class_names),
+            "labels": "before cleaning" if self.is_cleaned_copy else self._kind_of_labels,
+            "label_noise": noise,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class DataParts:
+    """Training and evaluation data of a run.
+
+    Attributes:
+        train: examples to learn from.
+        tests: the in-domain test set first, then those of other domains.
+        views: the examples of `train` in two augmented views, in the same order; empty with `views=1`.
+    """
+
+    train: DataPart
+    tests: tuple[DataPart, ...]
+    views: tuple[Dataset, ...]
+
+    @property
+    def all(self) -> tuple[DataPart, ...]:
+        """The training part, then the others."""
+        return (self.train, *self.tests)
+
+    @property
+    def test_key(self) -> list[list[Any]]:
+        """Everything that results on the evaluation sets depend on, for the key of a stage."""
+        return [[part.name, part.dataset.fingerprint, part.best_labels] for part in self.tests]
+
+    def check_images(self) -> None:
+        """Refuse data of another kind, since an encoder is trained on images.
+
+        Raises:
+            BadData: a part holds features or texts.
+        """
+        for part in self.all:
+            if part.dataset.kind != "image":
+                raise BadData(
+                    f"{part.name!r} holds {part.dataset.kind}; allowed: images. Next: name another set."
+                )
+
+    @property
+    def to_extract(self) -> list[Dataset]:
+        """Every data set once, whatever it is used for."""
+        wholes = [*(part.whole for part in self.all), *self.views]
+        return list({dataset.fingerprint: dataset for dataset in wholes}.values())

@@ -1,0 +1,54 @@
+"""Softmax of every row of scores, in blocks whose temporary arrays stay in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+
+_BLOCK_NUMBERS = 2**15  # numbers in one block
+
+Scores = Float[np.ndarray, "n k"]
+PerExample = Float[np.ndarray, " n"]
+
+
+def softmax_rows(scores: Scores, sharpness: float) -> Scores:
+    """softmax(sharpness * scores) in the type of the scores."""
+    probs = np.empty_like(scores)
+    for rows, _, powers in _powers(scores, sharpness):
+        np.divide(powers, powers.sum(axis=1, keepdims=True), out=probs[rows])
+    return probs
+
+
+def given_log_probs(
+    scores: Scores, given_labels: Int[np.ndarray, " n"], sharpness: float
+) -> tuple[PerExample, PerExample]:
+    """ln P(given) under softmax(sharpness * scores), and its derivative with respect to the sharpness.
+
+    The derivative is the score of the given label minus the mean score under the softmax.
+
+    Args:
+        scores: of all classes.
+        given_labels: class ids.
+        sharpness: factor of the scores.
+    """
+    log_probs, derivatives = np.empty(len(scores)), np.empty(len(scores))
+    for rows, below_best, powers in _powers(scores, sharpness):
+        sums = powers.sum(axis=1, dtype=np.float64)
+        given = below_best[np.arange(len(below_best)), given_labels[rows]].astype(np.float64)
+        log_probs[rows] = sharpness * given - np.log(sums)
+        derivatives[rows] = given - np.einsum("bk,bk->b", powers, below_best) / sums
+    return log_probs, derivatives
+
+
+def _powers(scores: Scores, sharpness: float) -> Iterator[tuple[slice, Scores, Scores]]:
+    """Rows, their scores below the best, and exp(sharpness * these): no power overflows."""
+    num_rows = max(1, _BLOCK_NUMBERS // scores.shape[1])
+    below_best, powers = (np.empty((num_rows, scores.shape[1]), scores.dtype) for _ in range(2))
+    for start in range(0, len(scores), num_rows):
+        block = scores[start : start + num_rows]
+        below, power = below_best[: len(block)], powers[: len(block)]
+        np.subtract(block, block.max(axis=1, keepdims=True), out=below)
+        np.multiply(below, scores.dtype.type(sharpness), out=power)
+        yield slice(start, start + len(block)), below, np.exp(power, out=power)

@@ -1,0 +1,132 @@
+"""Defaults of `run` that follow the data, and suspects before the heads."""
+
+import json
+
+import numpy as np
+import pytest
+
+from noiseproof.config.run import RunConfig
+from noiseproof.config.values import load_config
+from noiseproof.heads.estimators import load_head
+from noiseproof.pipelines import run as pipeline
+from noiseproof.pipelines.expected_time import training_time_s
+from noiseproof.pipelines.head_defaults import HIDDEN_WIDTH, follow_data
+from noiseproof.pipelines.heads import head_variants
+
+
+def followed(*, num_examples=560, dim=1280, num_suspects=0, **options):
+    config = load_config(RunConfig, options={"train": "x.npz", "out": "run"} | options)
+    return follow_data(
+        head_variants(config), config, num_examples=num_examples, dim=dim, num_suspects=num_suspects
+    )
+
+
+def spec(head):
+    return head.build()[0].spec()
+
+
+def test_small_data_get_narrow_heads_and_three_seeds():
+    heads, notes = followed()
+    assert [head.name for head in heads] == ["linear", "nmtune"]
+    assert {head.num_seeds for head in heads} == {3}
+    assert round(spec(heads[1]).architecture.hidden_ratio * 1280) == HIDDEN_WIDTH
+    assert not any(spec(head).training.noise_tolerant for head in heads)
+    assert notes == []
+
+
+def test_suspect_labels_make_the_default_heads_tolerant_and_a_note_says_why():
+    heads, (note,) = followed(num_suspects=42)
+    assert all(spec(head).training.noise_tolerant for head in heads)
+    assert note.startswith("42 labels look wrong, so linear and nmtune learned what the true labels probably")
+    assert note.endswith("Without it: --heads linear,nmtune.")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"heads": "linear,nmtune"}, {"recipe": "paper"}, {"loss": "gce"},
+        {"heads": {"linear": {"noise_tolerant": False}}},
+    ],
+)  # fmt: skip
+def test_heads_that_the_user_chose_stay_as_they_are(options):
+    heads, notes = followed(num_suspects=42, **options)
+    assert not any(spec(head).training.noise_tolerant for head in heads)
+    assert notes == []
+
+
+def test_the_papers_recipe_keeps_its_width_and_all_heads():
+    heads, _ = followed(recipe="paper")
+    assert [head.name for head in heads] == ["linear", "mlp", "nmtune"]
+    assert {spec(head).architecture.hidden_ratio for head in heads[1:]} == {4.0}
+
+
+def test_a_width_of_the_user_is_kept():
+    heads, _ = followed(heads={"nmtune": {"hidden_ratio": 2.0}})
+    assert spec(heads[0]).architecture.hidden_ratio == 2.0
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [(None, 1), (5, 5)])
+def test_large_data_get_one_seed_unless_told(seeds, expected):
+    heads, _ = followed(num_examples=20_000, seeds=seeds)
+    assert {head.num_seeds for head in heads} == {expected}
+
+
+def test_a_narrow_encoder_keeps_the_recipes_width():
+    heads, _ = followed(dim=16)
+    assert spec(heads[1]).architecture == spec(head_variants(_plain())[1]).architecture
+
+
+def _plain():
+    return load_config(RunConfig, options={"train": "x.npz", "out": "run"})
+
+
+def test_expected_time_is_that_of_all_steps(monkeypatch):
+    from noiseproof.pipelines import expected_time
+
+    monkeypatch.setattr(expected_time, "_step_time_s", lambda specs, *shape: 0.5 * len(specs))
+    heads, _ = followed(heads="linear,nmtune", seeds=2)
+    # 56 epochs of 9 steps of two probes together, since 500 is the least; 30 epochs for each of two MLPs.
+    expected = 56 * 9 * 1.0 + 2 * 30 * 9 * 0.5
+    assert training_time_s(heads, num_examples=560, dim=8, num_classes=3) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"recipe": "released", "views": 2}, {"loss": "forward"}])
+def test_expected_time_is_measured_for_every_kind_of_head(options):
+    heads, _ = followed(dim=8, num_suspects=1, **options)
+    found = training_time_s(heads, num_examples=40, dim=8, num_classes=3, num_views=options.get("views", 1))
+    assert 0 < found < 600
+
+
+def test_suspects_come_before_the_heads_with_the_time_that_is_left(configured, monkeypatch):
+    order, real = [], pipeline.fit_heads
+
+    def spied(*arguments, **options):
+        order.append("fit")
+        real(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, "fit_heads", spied)
+    seen = []
+
+    def on_suspects(issues, rest_s):
+        order.append("suspects")
+        seen.append((int(issues.is_issue.sum()), rest_s))
+
+    config = configured()
+    card = pipeline.run(config, on_suspects=on_suspects).card
+    assert order[0] == "suspects"
+    assert order.count("suspects") == 1
+    ((num_issues, rest_s),) = seen
+    assert num_issues == card["num_suspect_labels"] > 0
+    assert 0 < rest_s < 600
+    pipeline.run(config, on_suspects=on_suspects)
+    assert order.count("suspects") == 1  # the user has seen them
+
+
+def test_what_was_done_about_wrong_labels_is_on_the_page_and_in_the_heads(configured):
+    result = pipeline.run(configured(seeds=1))
+    (choice,) = result.card["choices"]
+    assert choice in result.report.read_text()
+    assert json.loads((result.folder / "run.json").read_text())["choices"] == [choice]
+    head = load_head(result.folder / "heads" / "nmtune-seed0")
+    assert head.noise_tolerant is True
+    assert np.isfinite(head.predict_proba(np.zeros((1, 8), np.float32))).all()
