@@ -1,6 +1,9 @@
 """How many labels are wrong and which ones to flag, against the truth.
 
-Usage: python benchmarks/bench_rate.py [--data DATA] [--method auto] [--sets cifar-choose,...] [--seeds 3]
+Usage: python benchmarks/bench_rate.py --data DATA [--method auto] [--sets cifar-choose,...] [--seeds 3]
+       [--only people]
+
+`--method cleanlab:C` is cleanlab on the probabilities of logistic regression in five folds.
 
 DATA has cifar10/train.parquet, annotators/cifar10_second_half.parquet and pacs/. Settings of `auto` were
 chosen on images 25,000 to 49,999 of CIFAR-10 (cifar-choose) and with seed 0 on the PACS sets; images 0 to
@@ -20,6 +23,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from noiseproof import corrupt_labels, extract, find_label_issues, open_dataset
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.evaluate.detection import detection_metrics
+from noiseproof.study.measures.peers import cleanlab_issues
 
 HALVES = {"cifar-choose": 25_000, "cifar-report": 0}
 PACS = ("photo", "art_painting", "sketch")
@@ -27,6 +31,7 @@ NOISES = [
     f"{kind}:{rate}" for kind in ("symmetric", "instance", "pair") for rate in (0.05, 0.1, 0.2, 0.3, 0.4)
 ]
 NUM_ROWS = 10_000
+PEOPLE = ("aggregate", "person")
 Problem = tuple[str, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -68,7 +73,12 @@ def problems(name: str, args: argparse.Namespace, seed: int) -> Iterator[Problem
 
 def row(method: str, x: np.ndarray, given: np.ndarray, clean: np.ndarray) -> list[float]:
     """True rate, estimate, its range, whether it holds the truth, flagged, F1, best F1, ECE, AP."""
-    issues, is_wrong = find_label_issues(x, given, method=method), given != clean
+    is_wrong = given != clean
+    if method.startswith("cleanlab:"):
+        names = tuple(map(str, range(int(clean.max()) + 1)))
+        issues = cleanlab_issues(x, given, names, C=float(method.partition(":")[2]))
+    else:
+        issues = find_label_issues(x, given, method=method)
     found = detection_metrics(issues, clean)
     best = precision = np.nan
     if is_wrong.any():
@@ -91,6 +101,7 @@ def main() -> None:
     parser.add_argument("--method", default="auto")
     parser.add_argument("--sets", default=",".join((*HALVES, *PACS)))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", choices=["people"])
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/noiseproof/features")
     args = parser.parse_args()
     print("| labels | wrong | estimate | low | high | held | flagged | F1 | best F1 | ECE | AP |")
@@ -99,6 +110,8 @@ def main() -> None:
         rows: dict[str, list[list[float]]] = {}
         for seed in range(args.seeds):
             for label, *problem in problems(name, args, seed):
+                if args.only == "people" and not label.endswith(PEOPLE):
+                    continue
                 rows.setdefault(label, []).append(row(args.method, *problem))
         for label, found in rows.items():
             print(

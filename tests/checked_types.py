@@ -1,12 +1,9 @@
-"""Annotations are checked at the calls of the package, each value once.
+"""Annotations are checked at every call of the package, each value once.
 
 `--jaxtyping-packages` decorates every function with `jaxtyping.jaxtyped`, which compiles four functions per
 decorated one and checks every argument twice, for the sake of its messages: 40 % of the time of many tests.
 `checked` has beartype check the same annotations with the same shapes, once, and compiles at the first call
 only. It takes the place of `jaxtyping.jaxtyped` for the modules that are decorated after `install`.
-
-In loops of a thousand steps the checks of the same shapes took another 40 %. So each function is checked at
-its first `ALWAYS` calls of a test, and at one in `EVERY` of those after.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ import functools
 import inspect
 import types
 import typing
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,18 +21,11 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray, TypeCheckError
 
 _jaxtyped = jaxtyping.jaxtyped
-ALWAYS = EVERY = 16
-_num_calls: Counter[int] = Counter()  # by the code, which all functions share that one `def` makes
 _beartype = beartype(conf=BeartypeConf(violation_type=TypeCheckError))  # a TypeError, as jaxtyping's own
 
 
 def install() -> None:
     jaxtyping.jaxtyped = checked
-
-
-def start_anew() -> None:
-    """Check every function again from its next call on: another test begins."""
-    _num_calls.clear()
 
 
 def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
@@ -57,15 +46,10 @@ def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
     if not isinstance(fn, types.FunctionType) or inspect.isgeneratorfunction(fn):
         return _jaxtyped(fn, typechecker=typechecker)
     made: Callable[..., Any] | None = None
-    code = id(fn.__code__)
 
     @functools.wraps(fn)
     def first_made(*args: Any, **kwargs: Any) -> Any:
         nonlocal made
-        number = _num_calls[code]
-        _num_calls[code] = number + 1
-        if number >= ALWAYS and number % EVERY:
-            return fn(*args, **kwargs)
         if made is None:
             made = _made(fn)
         return made(*args, **kwargs)

@@ -15,10 +15,6 @@ BLANK_PNG = base64.b64decode(
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def pytest_runtest_setup():
-    checked_types.start_anew()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread():
     """Threads only get in each other's way on a few rows."""

@@ -6,8 +6,7 @@ import pytest
 from beartype import beartype
 from jaxtyping import Float, TypeCheckError
 
-import checked_types
-from checked_types import ALWAYS, EVERY, checked
+from checked_types import checked
 from noiseproof.core.rng import stream
 from noiseproof.evaluate.metrics import all_metrics
 
@@ -65,39 +64,3 @@ def test_the_package_itself_is_checked():
         stream("zero", "a name")
     with pytest.raises(TypeCheckError):
         all_metrics(np.ones(4), np.zeros(4, int))
-
-
-def test_calls_in_a_loop_are_checked_now_and_then_and_all_again_in_the_next_test():
-    def refused():
-        try:
-            sums(np.ones((4, 3)), np.ones(3))
-        except TypeCheckError:
-            return True
-        except ValueError:  # NumPy's own
-            return False
-
-    checked_types.start_anew()
-    assert [refused() for _ in range(2 * EVERY + 1)] == [
-        number < ALWAYS or number % EVERY == 0 for number in range(2 * EVERY + 1)
-    ]
-    checked_types.start_anew()
-    assert refused()
-
-
-def test_functions_that_one_line_makes_again_and_again_count_as_one():
-    def made():
-        @checked(typechecker=beartype)
-        def half(number: int) -> int:
-            return int(number) // 2
-
-        return half
-
-    checked_types.start_anew()
-    results = []
-    for _ in range(ALWAYS + 1):
-        try:
-            results.append(made()("4"))
-        except TypeCheckError:
-            results.append(None)
-    assert results == [None] * (ALWAYS + 1)  # the last one is checked again, as one in `EVERY`
-    assert made()("4") == 2

@@ -28,7 +28,7 @@ def test_many_examples_of_a_class_always_get_a_transition_matrix(kind, rate):
     features, noisy = clouds(kind, rate)
     found = find_label_issues(features, noisy.given)
     assert found.method == "transition"
-    assert found.notes[0].startswith("800 examples of 4 classes tell how often")
+    assert found.notes[0].startswith("There are enough examples of each class (200 on average)")
     assert found.noise_rate == pytest.approx(rate, abs=0.03)
     assert found.noise_rate == pytest.approx(found.suspicion.mean(), abs=1e-9)
     assert (found.is_issue == noisy.flipped).mean() > 0.95

@@ -108,7 +108,18 @@ def test_perfect_scores_and_labels_give_finite_numbers_and_no_wrong_label():
     [(100, 2, True), (99, 2, False), (5_000, 100, True), (100_000, 101, False)],
 )
 def test_many_examples_of_few_classes_are_needed(num_examples, num_classes, expected):
-    assert can_fit(num_examples, num_classes) is expected
+    labels = np.arange(num_examples) % num_classes
+    assert can_fit(np.eye(num_classes)[labels], labels) is expected
+
+
+def test_every_class_has_to_be_preferred_where_it_is_given():
+    labels = np.arange(400) % 4
+    scores = np.eye(4)[labels]
+    assert can_fit(scores, labels)
+    assert not can_fit(np.eye(4)[np.where(labels == 3, 0, labels)], labels)  # the last one never wins
+    assert not can_fit(np.eye(4)[np.random.default_rng(0).integers(0, 4, 400)], labels)  # all win by chance
+    counts = np.where(np.arange(400) < 49, 3, np.arange(400) % 3)
+    assert not can_fit(np.eye(4)[counts], counts)  # one class has 49 examples
 
 
 def test_some_of_many_examples_are_enough(monkeypatch):

@@ -34,7 +34,7 @@ class DetectorResult:
     @property
     def noise_rate(self) -> float:
         """Share of wrong labels by the joint, in [0, 1]."""
-        return float(1 - np.trace(self.joint) / self.joint.sum())
+        return float(np.clip(1 - np.trace(self.joint) / self.joint.sum(), 0.0, 1.0))  # as rounded
 
     def with_note(self, note: str) -> DetectorResult:
         """A copy with one more note, a sentence for the user."""

@@ -135,8 +135,8 @@ class Evidence:
 
     @property
     def has_regression(self) -> bool:
-        """Whether `transition_model` is a regression, which needs many examples of each class."""
-        return can_fit(len(self), len(self.present_classes))
+        """Whether `transition_model` is a regression: enough examples of each class, told apart."""
+        return can_fit(self.scores, self.compact_labels)
 
     @cached_property
     def transition_model(self) -> NoisyRegression | TransitionModel:

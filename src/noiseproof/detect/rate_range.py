@@ -36,7 +36,7 @@ def with_rate_range(
     joint = calibrated_joint(counts, given_labels)
     rate = result.noise_rate
     expected = float(result.suspicion[result.is_issue].sum()) / n
-    confident = float(1 - np.trace(joint) / joint.sum())
+    confident = float(np.clip(1 - np.trace(joint) / joint.sum(), 0.0, 1.0))  # rounding may leave [0, 1]
     margins = [_STANDARD_ERRORS * np.sqrt(share * (1 - share) / n) for share in (expected, confident)]
     low, high = expected - margins[0], confident + margins[1]
     return replace(result, rate_range=(float(max(min(low, rate), 0.0)), float(min(max(high, rate), 1.0))))

@@ -88,10 +88,7 @@ def estimate_noise_rate(evidence: Evidence) -> float:
 def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:
     """The detector that suits the number of examples and their noise, with a note that gives the reason."""
     if evidence.has_regression:
-        return transition_detector(evidence).with_note(
-            f"{len(evidence)} examples of {len(evidence.present_classes)} classes tell how often each "
-            "class is given for each other one, so the method 'transition' was used."
-        )
+        return _regression_or_leave_one_out(evidence)
     if few := _too_few_of_each_class(evidence):
         return leave_one_out_detector(evidence).with_note(few)
     gain, least = evidence.transition_gain, _least_gain(evidence)
@@ -101,6 +98,20 @@ def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:
             f"held-out labels better by {gain.nats:.2f} nats per label, so the method 'transition' was used."
         )
     return leave_one_out_detector(evidence).with_note(_why_not_a_matrix(gain.nats, least))
+
+
+def _regression_or_leave_one_out(evidence: Evidence) -> DetectorResult:
+    matrix, n, k = evidence.transition_model.matrix, len(evidence), len(evidence.present_classes)
+    others = matrix - np.diag(np.full(k, np.inf))
+    if (np.diag(matrix) <= others.max(axis=1)).any():
+        return leave_one_out_detector(evidence).with_note(
+            "A fitted transition matrix has a class whose labels are mostly another one, which features "
+            "alone cannot show, so the method 'leave_one_out' was used."
+        )
+    return transition_detector(evidence).with_note(
+        f"There are enough examples of each class ({n // k:,} on average) to estimate how often it is "
+        "mistaken for each other one, so the method 'transition' was used."
+    )
 
 
 def _too_few_of_each_class(evidence: Evidence) -> str | None:

@@ -39,6 +39,7 @@ _PENALTY, _LEAST_TOTAL_PENALTY = 0.005, 5.0
 _ROUNDS, _ASCENTS, _STEPS = 6, 10, 5  # rounds; in each, ascents of W and b, then EM steps of T
 _LEAST_TEMPER, _MOST_TEMPER = 0.05, 2.7
 _LEAST_PER_CLASS = 50  # examples; with fewer, LDA takes head errors for separate clouds
+_LEAST_SHARE, _STANDARD_ERRORS = 0.25, 5.0  # examples that prefer a class, per given label; of its lift
 _MOST_CLASSES = 100
 _MOST_WORK = 60_000_000  # examples x classes^2 of the fit: about 3 s on one core
 _RIDGE = 1e-6  # of the covariance, in units of its mean diagonal
@@ -62,9 +63,22 @@ class NoisyRegression:
     matrix: Float[np.ndarray, "k k"]
 
 
-def can_fit(num_examples: int, num_classes: int) -> bool:
-    """Whether there are enough examples for the k (k - 1) weights, and few enough classes for the time."""
-    return num_classes <= _MOST_CLASSES and num_examples >= _LEAST_PER_CLASS * num_classes
+def can_fit(scores: Probs, given_labels: Labels) -> bool:
+    """Whether there are enough examples of each class, few enough classes, and scores that tell them apart.
+
+    LDA finds clouds wherever the scores prefer one class to another, in noise too, and takes a rare class
+    that the scores never prefer for wrong labels. So each class has to be preferred for a fair share of its
+    number of labels, and clearly more often where it is the given label than elsewhere.
+    """
+    n, k = scores.shape
+    counts = np.bincount(given_labels, minlength=k)
+    if k > _MOST_CLASSES or counts.min() < _LEAST_PER_CLASS:
+        return False
+    preferred = scores.argmax(axis=1)
+    shares = np.bincount(preferred, minlength=k) / n
+    hits = np.bincount(given_labels, weights=preferred == given_labels, minlength=k) / counts
+    chance = _STANDARD_ERRORS * np.sqrt(shares * (1 - shares) / counts)
+    return bool((shares * n >= _LEAST_SHARE * counts).all() and (hits - shares > chance).all())
 
 
 def fit_noisy_regression(scores: Probs, given_labels: Labels) -> NoisyRegression:
