@@ -44,9 +44,8 @@ def print_suspects(issues: LabelIssues, rest_s: float) -> None:
     num_issues = int(issues.is_issue.sum())
     if num_issues:
         rich.print(to_terminal(suspects_table(issues, min(num_issues, NUM_SUSPECTS))))
-    print(
-        f"{_look_wrong(num_issues)} of {len(issues.suspicion)}; the heads take about {duration(rest_s)} more"
-    )
+    rest = f"; the heads take about {duration(rest_s)} more" if rest_s >= 1 else ""
+    print(f"{_look_wrong(num_issues)} of {len(issues.suspicion)}{rest}")
 
 
 def print_results(file: Path) -> None:
