@@ -196,7 +196,7 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
     dim = state.stored[parts.train.whole.fingerprint].manifest.dim
     heads, state.choices = follow_data(
         heads, state.config, num_examples=len(parts.train.dataset), dim=dim,
-        num_suspects=read_summary(home).num_issues,
+        num_suspects=_num_suspects(load_issues(home), parts.train),
     )  # fmt: skip
     if state.are_suspects_new:
         rest_s = training_time_s(
@@ -205,6 +205,11 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
         )  # fmt: skip
         state.on_suspects(load_issues(home), rest_s)
     return heads
+
+
+def _num_suspects(issues: LabelIssues, train: DataPart) -> int:
+    """Suspect labels to learn from; detection sees held-out examples, too."""
+    return int(issues.is_issue[slice(None) if train.rows is None else train.rows].sum())
 
 
 def _fit(state: _RunState, head: HeadVariant, parts: DataParts) -> list[str]:
