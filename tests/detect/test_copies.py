@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from noiseproof import find_label_issues
-from noiseproof.detect.copies import NEAR, find_copies, shared_copies
+from noiseproof.detect.copies import NEAR, Copies, find_copies, shared_copies
 from noiseproof.detect.neighbours import most_frequent_labels
 
 
@@ -31,13 +31,38 @@ def test_wrong_labels_of_copies_are_flagged(method, num, copies):
     assert found.is_issue[:300].sum() <= 2
 
 
+def test_wrong_labels_of_many_copies_are_flagged():
+    features, given = with_wrong_copies(50, 5)
+    assert find_label_issues(features, given).is_issue.tolist() == [False] * 300 + [True] * 250
+
+
 def test_examples_with_two_labels_are_named():
     features, given = with_wrong_copies(1, 2)
     notes = find_label_issues(features, given, ids=[f"photo {i}" for i in range(302)]).notes
-    assert any("3 examples in 1 groups are copies of each other (3 identical" in note for note in notes)
-    assert "This example has 2 labels: photo 0 (0), photo 300 (1), photo 301 (1)." in notes
+    assert (
+        "3 examples in 1 group are copies of each other (all identical); each was judged without its copies."
+        in notes
+    )
+    assert "This example has 2 labels: photo 0 (0), photo 300 (1, 2 times)." in notes
     features, clean = clouds()
     assert not [note for note in find_label_issues(features, clean).notes if "cop" in note]
+
+
+@pytest.mark.parametrize(
+    ("is_exact", "kinds"),
+    [
+        ([False] * 4, "all near duplicates"), ([True] * 4, "all identical"),
+        ([True, True, False, False], "2 identical, the others near duplicates"),
+    ],
+)  # fmt: skip
+def test_kinds_of_copies_are_named(is_exact, kinds):
+    (note,) = Copies(np.array([0, 0, 1, 1]), np.array(is_exact)).notes(np.zeros(4), np.arange(4))
+    assert note.startswith(f"4 examples in 2 groups are copies of each other ({kinds}); ")
+
+
+def test_many_labels_of_an_example_are_not_all_listed():
+    notes = Copies(np.zeros(7, int), np.ones(7, bool)).notes(np.array(list("aabcdef")), np.arange(7))
+    assert notes[1] == "This example has 6 labels: 0 (a, 2 times), 2 (b), 3 (c), 4 (d), 5 (e) and others."
 
 
 def test_groups_by_hand():
@@ -86,6 +111,52 @@ def test_categories_that_repeat_are_no_copies():
     assert (find_label_issues(categories, given).is_issue == (given != clean)).mean() > 0.95
     doubled = np.tile(rng.normal(size=(50, 4)), (2, 1))
     assert find_copies(doubled).has_copy.all()
+
+
+def repeated(num, times, d, k, wrong):
+    """Distinct rows, each several times; these labels are wrong."""
+    features = np.repeat(np.random.default_rng(0).normal(size=(num, d)), times, axis=0)
+    clean = np.repeat(np.arange(num) % k, times)
+    return features, clean, np.where(np.isin(np.arange(num * times), wrong), (clean + 1) % k, clean)
+
+
+@pytest.mark.parametrize(
+    ("features", "clean", "given"),
+    [
+        repeated(4, 100, 64, 4, range(0, 400, 9)), repeated(4, 100, 5, 4, range(0, 400, 9)),
+        repeated(2, 50, 64, 2, [0, 1, 60, 61, 62]), repeated(8, 10, 64, 2, range(0, 80, 9)),
+    ],
+)  # fmt: skip
+def test_wrong_labels_among_rows_that_repeat_are_flagged_and_no_others(features, clean, given):
+    found = find_label_issues(features, given)
+    assert (found.is_issue == (given != clean)).all()
+    assert not [note for note in found.notes if "cop" in note]
+
+
+def test_two_binary_columns_are_no_copies():
+    columns = np.random.default_rng(0).integers(2, size=(600, 2)).astype(float)
+    clean = columns[:, 0].astype(int)
+    given = np.where(np.arange(600) % 10 == 0, 1 - clean, clean)
+    found = find_label_issues(columns, given)
+    assert (found.is_issue == (given != clean)).all()
+    assert not [note for note in found.notes if "cop" in note]
+
+
+def test_a_group_that_is_most_of_its_class_is_not_left_out():
+    copies = Copies(np.array([0, 0, 0, 1, 1, 2, 3, 4, 5]), np.array([True] * 5 + [False] * 4))
+    labels = np.array([0, 0, 1, 1, 1, 0, 1, 1, 1])
+    assert np.flatnonzero(copies.to_leave_out(labels).has_copy).tolist() == [3, 4]
+    assert copies.to_leave_out(labels).is_exact.tolist() == [False] * 3 + [True] * 2 + [False] * 4
+
+
+def test_an_example_that_occurs_very_often_is_not_left_out():
+    """Such as a placeholder or a short text: the other copies tell what its label is."""
+    features, clean = clouds()
+    features[:45] = features[0]
+    features[50:53] = features[50]
+    copies = find_copies(features)
+    assert copies.has_copy.sum() == 48
+    assert np.flatnonzero(copies.to_leave_out(clean).has_copy).tolist() == [50, 51, 52]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32])

@@ -69,6 +69,15 @@ def test_the_same_command_again_does_nothing(asked, tmp_path, monkeypatch):
     assert said == []
 
 
+def test_results_of_another_algorithm_are_made_anew(asked, monkeypatch):
+    options = {"limit": 60}
+    detect(asked(**options))
+    monkeypatch.setattr(detection, "ALGORITHM", 0)
+    monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)
+    with pytest.raises(TypeError):
+        detect(asked(**options))
+
+
 def test_another_export_does_not_judge_again_and_one_that_is_gone_is_deleted(asked, tmp_path, monkeypatch):
     detect(asked(export=["cleanlab"]))
     monkeypatch.setattr("noiseproof.detect.find_issues.find_label_issues", None)

@@ -1,6 +1,7 @@
 """Defaults of `run` that follow the data, and suspects before the heads."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.head_defaults import HIDDEN_WIDTH, follow_data
 from noiseproof.pipelines.heads import head_variants
+from noiseproof.pipelines.inputs import open_parts
 
 
 def followed(*, num_examples=560, dim=1280, num_suspects=0, **options):
@@ -37,8 +39,36 @@ def test_small_data_get_narrow_heads_and_three_seeds():
 def test_suspect_labels_make_the_default_heads_tolerant_and_a_note_says_why():
     heads, (note,) = followed(num_suspects=42)
     assert all(spec(head).training.noise_tolerant for head in heads)
-    assert note.startswith("42 labels look wrong, so linear and nmtune learned what the true labels probably")
+    assert note.startswith("42 of the 560 labels to learn from look wrong, so linear and nmtune learned what")
     assert note.endswith("Without it: --heads linear,nmtune.")
+
+
+@pytest.mark.parametrize(
+    ("num_examples", "num_suspects", "is_tolerant"),
+    [(100, 4, False), (100, 5, True), (560, 5, False), (560, 6, True), (5000, 49, False), (5000, 50, True)],
+)
+def test_a_handful_of_suspects_changes_nothing(num_examples, num_suspects, is_tolerant):
+    heads, _ = followed(num_examples=num_examples, num_suspects=num_suspects)
+    assert {spec(head).training.noise_tolerant for head in heads} == {is_tolerant}
+
+
+def test_only_suspects_among_the_examples_to_learn_from_count(configured, monkeypatch):
+    config, found = configured(), []
+    rows = open_parts(config).train.rows
+    wrong = np.ones(len(open_parts(config).train.whole), bool)
+    wrong[rows[3:]] = False  # of the examples to learn from three are flagged, of the others all
+
+    def spied(heads, config, *, num_suspects, **sizes):
+        found.append((num_suspects, sizes["num_examples"]))
+        raise KeyboardInterrupt
+
+    real = pipeline.find_label_issues
+    monkeypatch.setattr(pipeline, "find_label_issues", lambda *a, **b: replace(real(*a, **b), is_issue=wrong))
+    monkeypatch.setattr(pipeline, "follow_data", spied)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(config)
+    assert wrong.sum() > 3
+    assert found == [(3, len(rows))]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +122,7 @@ def test_expected_time_is_that_of_all_steps(monkeypatch):
 
 @pytest.mark.parametrize("options", [{}, {"recipe": "released", "views": 2}, {"loss": "forward"}])
 def test_expected_time_is_measured_for_every_kind_of_head(options):
-    heads, _ = followed(dim=8, num_suspects=1, **options)
+    heads, _ = followed(dim=8, num_suspects=42, **options)
     found = training_time_s(heads, num_examples=40, dim=8, num_classes=3, num_views=options.get("views", 1))
     assert 0 < found < 600
 

@@ -127,6 +127,18 @@ def test_a_second_start_estimates_nothing(configured, monkeypatch):
     assert second.card["notes"] == first.card["notes"]
 
 
+@pytest.mark.parametrize(
+    ("module", "stage"), [(estimated_noise, "estimate_transition"), (pipeline, "find_label_issues")]
+)
+def test_estimates_of_another_algorithm_are_made_anew(configured, monkeypatch, module, stage):
+    config = configured(heads="linear", seeds=1, loss="forward")
+    pipeline.run(config)
+    monkeypatch.setattr(module, "ALGORITHM", 0)
+    monkeypatch.setattr(module, stage, None)
+    with pytest.raises(TypeError):
+        pipeline.run(config)
+
+
 def test_a_matrix_that_is_given_is_used(configured):
     matrix = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]
     config = configured(

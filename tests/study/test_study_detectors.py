@@ -77,6 +77,15 @@ def test_a_row_says_what_the_detector_itself_says_of_the_same_labels(start, data
     assert (row.accuracy_all, row.accuracy_selected, row.accuracy_relabelled) == (None, None, None)
 
 
+def test_rows_of_another_algorithm_are_computed_anew(start, monkeypatch):
+    changed = SMALL | {"seeds": 1}
+    start(**changed)
+    monkeypatch.setattr(detector_measure, "ALGORITHM", 0)
+    result = start(**changed)
+    assert result.outcome.num_computed == 2
+    assert len({row.result_key for row in rows_of(result)}) == 4
+
+
 def test_auto_says_which_method_it_chose(start):
     (row, *_) = rows_of(start(**SMALL))
     assert row.detector == "auto"

@@ -354,3 +354,18 @@ def test_results_from_before_heads_could_tolerate_noise_keep_their_address(start
     assert start(heads=heads, **changed).outcome.num_computed == 3  # sets; plain NMTune is there already
     assert sum(len(call[0]) for call in fits) == 2
     assert start(heads=heads, **changed).outcome.num_computed == 0
+
+
+def test_heads_that_learn_from_estimates_of_another_algorithm_are_trained_anew(start, monkeypatch):
+    heads = {
+        "plain": {"kind": "linear"}, "forward": {"kind": "linear", "loss": "forward"},
+        "tolerant": {"kind": "linear", "noise_tolerant": True},
+    }  # fmt: skip
+    changed = {"noise": ["symmetric:0.4"], "seeds": 1, "heads": heads}
+    start(**changed)
+    monkeypatch.setattr(head_measure, "ALGORITHM", 0)
+    fits = counted(monkeypatch, train, "fit_heads")
+    start(**changed)
+    fitted = [head for call in fits for head in call[0]]
+    assert all(head.noise_tolerant or head.loss == "forward" for head in fitted)
+    assert len(fitted) == 2 * 2  # two tasks

@@ -19,7 +19,9 @@ _NUM_DIRECTIONS, _SAMPLE = 64, 500  # of the search: more directions make fewer 
 _MOST_CANDIDATES = 20  # per row
 _WINDOW_ROWS, _ROUNDING = 512, 1e-3
 _MOST_REPEATS = 3  # mean number of examples per distinct row, for copies
-_MOST_NAMED = 5  # groups, and members of a group, in notes
+_MOST_IDENTICAL = 10  # in a group to leave out: categories, short texts and placeholders repeat more often
+_LEAST_DISTINCT = 10  # per class, where rows occur more than three times on average
+_MOST_NAMED = 5  # groups, and labels of a group, in notes
 _BLOCK_ROWS = 4096
 
 
@@ -58,23 +60,60 @@ class Copies:
             return []
         groups, different = self.members(), self.with_different_labels(labels)
         lines = [
-            f"{int(self.has_copy.sum())} examples in {len(groups)} groups are copies of each other "
-            f"({int(self.is_exact.sum())} identical, the others near duplicates); each was judged without "
-            "its copies."
+            f"{int(self.has_copy.sum())} examples in {len(groups)} group{'s' if len(groups) > 1 else ''} are "
+            f"copies of each other ({self._kinds()}); each was judged without its copies."
         ]
-        for rows in different[:_MOST_NAMED]:
-            shown = ", ".join(f"{ids[row]!s} ({labels[row]!s})" for row in rows[:_MOST_NAMED])
-            kinds = len(set(labels[rows].tolist()))
-            lines.append(
-                f"This example has {kinds} labels: {shown}{', ...' if len(rows) > _MOST_NAMED else ''}."
-            )
+        lines += [_name_labels(labels[rows], ids[rows]) for rows in different[:_MOST_NAMED]]
         if len(different) > _MOST_NAMED:
             lines.append(f"{len(different)} groups of copies have different labels; the first are named.")
         return lines
 
+    def _kinds(self) -> str:
+        num_identical, num_copies = int((self.is_exact & self.has_copy).sum()), int(self.has_copy.sum())
+        if num_identical in (0, num_copies):
+            return "all identical" if num_identical else "all near duplicates"
+        return f"{num_identical} identical, the others near duplicates"
+
+    def to_leave_out(self, labels: Int[np.ndarray, " n"]) -> Copies:
+        """Groups that may be left out together when labels are judged; other examples stand alone.
+
+        Rows that repeat like categories tell what the labels of equal rows are, and without them nothing may
+        be left to learn from. These groups stay in: more than ten identical examples; most of a class; all
+        groups, if there are few for the classes and examples occur more than three times on average.
+
+        Args:
+            labels: given class ids, from 0.
+        """
+        num_groups, sizes = self.groups.max() + 1, np.bincount(labels)
+        is_few = num_groups < _LEAST_DISTINCT * np.count_nonzero(sizes)
+        if is_few and len(labels) > _MOST_REPEATS * num_groups:
+            return _no_copies(len(labels))
+        numbers = self.groups.copy()
+        for rows in self.members():
+            is_most = 2 * np.bincount(labels[rows], minlength=len(sizes)) > sizes
+            if self.is_exact[rows].sum() > _MOST_IDENTICAL or is_most.any():
+                numbers[rows] = len(labels) + rows
+        groups = np.unique(numbers, return_inverse=True)[1]
+        return Copies(groups, self.is_exact & (np.bincount(groups)[groups] > 1))
+
     def with_different_labels(self, labels: np.ndarray) -> list[Int[np.ndarray, " m"]]:
         """Groups whose members do not all have the same label."""
         return [rows for rows in self.members() if len(set(labels[rows].tolist())) > 1]
+
+
+def _name_labels(labels: np.ndarray, ids: np.ndarray) -> str:
+    """A sentence with one id per label of a group."""
+    of_label = {label: ids[labels == label] for label in dict.fromkeys(labels.tolist())}
+    shown = [
+        f"{found[0]!s} ({label!s}{f', {len(found)} times' if len(found) > 1 else ''})"
+        for label, found in of_label.items()
+    ]
+    more = " and others" if len(shown) > _MOST_NAMED else ""
+    return f"This example has {len(shown)} labels: {', '.join(shown[:_MOST_NAMED])}{more}."
+
+
+def _no_copies(count: int) -> Copies:
+    return Copies(np.arange(count), np.zeros(count, bool))
 
 
 def find_copies(features: Any, *, near: float = NEAR) -> Copies:
@@ -94,7 +133,7 @@ def find_copies(features: Any, *, near: float = NEAR) -> Copies:
     first = _first_equal(features)
     distinct = np.flatnonzero(first == np.arange(len(first)))
     if _are_categories(features, first, distinct):
-        return Copies(np.arange(len(first)), np.zeros(len(first), bool))
+        return _no_copies(len(first))
     is_exact = np.bincount(first, minlength=len(first))[first] > 1
     place = np.searchsorted(distinct, first)
     if near > 0 and features.shape[1] >= _LEAST_COLUMNS and len(distinct) > 1:

@@ -106,8 +106,8 @@ class Evidence:
 
     @cached_property
     def copies(self) -> Copies:
-        """Identical and nearly identical examples."""
-        return find_copies(self.features)
+        """Identical and nearly identical examples, to be left out together."""
+        return find_copies(self.features).to_leave_out(self.compact_labels)
 
     @cached_property
     def rows(self) -> Rows:
@@ -248,7 +248,7 @@ def _check_size(block: np.ndarray, *, first_row: int) -> None:
         row = int(sizes.argmax())
         raise BadData(
             f"`features` has {sizes[row]:.3g} in row {first_row + row}; allowed: numbers up to {_LARGEST:g}. "
-            "Next: divide all features by the same number; only their directions matter."
+            "Next: divide all features by the same number."
         )
 
 

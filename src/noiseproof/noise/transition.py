@@ -15,12 +15,6 @@ from noiseproof.noise.draw import widened
 Matrix = Float[np.ndarray, "k k"]
 
 
-def map_transition(targets: Int[np.ndarray, " k"], rate: float) -> Matrix:
-    """Class i goes to `targets[i]` at this rate; a class whose target is itself stays."""
-    identity = np.eye(len(targets))
-    return (1 - rate) * identity + rate * identity[targets]
-
-
 def realised_transition(
     clean: Int[np.ndarray, " n"], given: Int[np.ndarray, " n"], num_classes: int
 ) -> Matrix:

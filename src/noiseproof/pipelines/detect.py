@@ -21,6 +21,7 @@ from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
+from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.detectors import AUTO, check_method, describe_needs, has_inputs
 from noiseproof.export.formats import FORMATS, check_format, export_target
 from noiseproof.export.issue_files import (
@@ -247,6 +248,7 @@ def _find_issues(state: _DetectState) -> str:
     depends_on = [
         state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, options,
         {name: digest(np.asarray(values)) for name, values in probs.items()}, config.seed,
+        ALGORITHM,
     ]  # fmt: skip
     return state.stages.once(DETECT, depends_on=depends_on, make=make)
 

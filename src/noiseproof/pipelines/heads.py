@@ -17,6 +17,7 @@ from noiseproof.core.errors import InvalidArgument, NoiseproofError
 from noiseproof.core.files import write_json
 from noiseproof.core.progress import stage
 from noiseproof.core.registry import unknown_name
+from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.transition_estimate import DEFAULT_METHOD, estimate_transition
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import HEADS
@@ -209,7 +210,8 @@ def with_estimated_transition(
         )
         return [TRANSITION]
 
-    stages.once("transition", depends_on=[depends_on, train.given_labels, DEFAULT_METHOD], make=make)
+    method = [DEFAULT_METHOD, ALGORITHM]
+    stages.once("transition", depends_on=[depends_on, train.given_labels, method], make=make)
     estimate = json.loads(stages.path(TRANSITION).read_text())
     note = (
         f"The loss of {', '.join(needing)} uses a transition matrix that was estimated from the training "

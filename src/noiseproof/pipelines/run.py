@@ -18,6 +18,7 @@ from noiseproof.config.run import RunConfig
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.evaluate.protocol import evaluate_head
@@ -186,7 +187,7 @@ def _detect(state: _RunState, train: DataPart) -> None:
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    depends_on = [stored.manifest.key, labels, state.config.seed]
+    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM]
     state.stages.once("label issues", depends_on=depends_on, make=make)
 
 
@@ -196,7 +197,7 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
     dim = state.stored[parts.train.whole.fingerprint].manifest.dim
     heads, state.choices = follow_data(
         heads, state.config, num_examples=len(parts.train.dataset), dim=dim,
-        num_suspects=read_summary(home).num_issues,
+        num_suspects=_num_suspects(load_issues(home), parts.train),
     )  # fmt: skip
     if state.are_suspects_new:
         rest_s = training_time_s(
@@ -205,6 +206,11 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
         )  # fmt: skip
         state.on_suspects(load_issues(home), rest_s)
     return heads
+
+
+def _num_suspects(issues: LabelIssues, train: DataPart) -> int:
+    """Suspect labels to learn from; detection sees held-out examples, too."""
+    return int(issues.is_issue[slice(None) if train.rows is None else train.rows].sum())
 
 
 def _fit(state: _RunState, head: HeadVariant, parts: DataParts) -> list[str]:
@@ -233,6 +239,7 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
 
     keys = [stored.manifest.key for stored in views]
     depends_on = [head.to_json(), seeds, _features_key(state, train), train.given_labels, keys]
+    depends_on += [ALGORITHM] if head.options.get("noise_tolerant") else []
     return state.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 

@@ -17,6 +17,7 @@ from noiseproof.backbones.text_towers import (
 )
 from noiseproof.core.files import digest
 from noiseproof.core.records import LabelIssues
+from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.detectors import AUTO, DETECTORS, has_inputs, is_random
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
@@ -62,9 +63,12 @@ class DetectorMeasure(AbstractMeasure):
         return content
 
     def decided_by(self, place: Place, bench: Workbench) -> dict[str, Any]:
-        """Features, given and true labels, and the probe's test set."""
+        """Algorithm, features, given and true labels, and the probe's test set."""
         data, test = bench.data(place), bench.task.test
-        content: dict[str, Any] = {"train": [bench.train_key, data.key, digest(_true_labels(data, bench))]}
+        content: dict[str, Any] = {
+            "algorithm": ALGORITHM,
+            "train": [bench.train_key, data.key, digest(_true_labels(data, bench))],
+        }
         if self.grid.recipe.downstream:
             content["test"] = [bench.features.part_key(test), test.best_labels]
         return content

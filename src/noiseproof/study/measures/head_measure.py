@@ -7,6 +7,7 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any
 
+from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.transition_estimate import DEFAULT_METHOD
 from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.evaluate.protocol import evaluate_head
@@ -42,6 +43,8 @@ class HeadMeasure(AbstractTrainedMeasure):
         }
         if variant.needs_transition_matrix:
             content["transition"] = DEFAULT_METHOD
+        if variant.needs_transition_matrix or head.spec().training.noise_tolerant:
+            content["algorithm"] = ALGORITHM
         return content
 
     def group(self, place: Place, bench: Workbench) -> Hashable:
