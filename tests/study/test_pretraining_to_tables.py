@@ -12,6 +12,7 @@ from noiseproof.study.study_results import over_seeds
 declare_missing_operators()
 pytest.importorskip("timm")
 pytest.importorskip("accelerate")
+pytestmark = pytest.mark.draws
 RATES = (0.0, 0.05, 0.1, 0.2, 0.3)
 
 

@@ -238,7 +238,7 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
     keys = [stored.manifest.key for stored in views]
-    depends_on = [head.to_json(), seeds, _features_key(state, train), train.given_labels, keys]
+    depends_on: list[Any] = [head.to_json(), seeds, _features_key(state, train), train.given_labels, keys]
     depends_on += [ALGORITHM] if head.options.get("noise_tolerant") else []
     return state.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
