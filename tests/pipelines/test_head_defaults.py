@@ -74,14 +74,23 @@ def test_only_suspects_among_the_examples_to_learn_from_count(configured, monkey
 @pytest.mark.parametrize(
     "options",
     [
-        {"heads": "linear,nmtune"}, {"recipe": "paper"}, {"loss": "gce"},
-        {"heads": {"linear": {"noise_tolerant": False}}},
+        {"recipe": "paper"}, {"loss": "gce"}, {"heads": {"linear": {"noise_tolerant": False}}},
     ],
 )  # fmt: skip
 def test_heads_that_the_user_chose_stay_as_they_are(options):
     heads, notes = followed(num_suspects=42, **options)
     assert not any(spec(head).training.noise_tolerant for head in heads)
     assert notes == []
+
+
+def test_named_heads_learn_from_the_labels_as_given_and_a_note_says_so():
+    heads, (note,) = followed(num_suspects=42, heads="linear,nmtune")
+    assert not any(spec(head).training.noise_tolerant for head in heads)
+    assert note.startswith(
+        "42 of the 560 labels to learn from look wrong, and linear and nmtune learned from"
+    )
+    assert "--set heads.linear.noise_tolerant=auto" in note
+    assert followed(num_suspects=1, heads="linear,nmtune")[1] == []
 
 
 def test_the_papers_recipe_keeps_its_width_and_all_heads():

@@ -38,7 +38,8 @@ def follow_data(
     are_suspect = num_suspects >= max(LEAST_SUSPECTS, LEAST_SUSPECT_SHARE * num_examples)
     tolerant = [head.name for head in found if are_suspect and _may_tolerate(head)]
     if not tolerant:
-        return found, []
+        trusting = [head.name for head in found if are_suspect and _trusts_labels(head)]
+        return found, [_note_on_trust(trusting, num_suspects, num_examples)] if trusting else []
     found = [
         replace(head, options={**head.options, "noise_tolerant": True}) if head.name in tolerant else head
         for head in found
@@ -63,6 +64,23 @@ def _with_width(head: HeadVariant, dim: int) -> HeadVariant:
 
 
 def _may_tolerate(head: HeadVariant) -> bool:
+    return head.is_tolerance_open and _is_plain(head)
+
+
+def _trusts_labels(head: HeadVariant) -> bool:
+    """Whether the user named the head and left open what it does about wrong labels."""
+    return not head.is_tolerance_open and _is_plain(head) and "noise_tolerant" not in head.options
+
+
+def _is_plain(head: HeadVariant) -> bool:
     """Whether the loss is plain; others withstand wrong labels in ways of their own, as the user chose."""
     is_plain = head.options.get("loss", "cross_entropy") == "cross_entropy"
-    return head.is_tolerance_open and is_plain and head.options.get("recipe") == "default"
+    return is_plain and head.options.get("recipe") == "default"
+
+
+def _note_on_trust(names: Sequence[str], num_suspects: int, num_examples: int) -> str:
+    return (
+        f"{num_suspects:,} of the {num_examples:,} labels to learn from look wrong, and "
+        f"{' and '.join(names)} learned from the labels as given, since you named them. Next: --set "
+        f"heads.{names[0]}.noise_tolerant=auto, or leave --heads out."
+    )
