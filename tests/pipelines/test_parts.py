@@ -81,8 +81,8 @@ def test_notes_say_whose_true_labels_are_not_known(configured, tmp_path):
     assert unknown in notes(config, open_parts(config))
     config = configured(**{**known, "noise": "symmetric:0.5"})
     assert notes(config, open_parts(config)) == [  # one note: two would contradict each other
-        "Labels as your data has them count as right: of what heads learn from those before noise was put "
-        "in, of the evaluation sets those that accuracy is against. Whether they are right is not known."
+        "Your own labels count as right: in training, the ones before noise was injected; in the evaluation "
+        "sets, the ones that accuracy is measured against. Whether they are right is not known."
     ]
 
 

@@ -17,8 +17,8 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
     sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
     if parts.train.noise is not None and unknown:
         lines.append(
-            "Labels as your data has them count as right: of what heads learn from those before noise was "
-            f"put in, of {sets} those that accuracy is against. Whether they are right is not known."
+            "Your own labels count as right: in training, the ones before noise was injected; in "
+            f"{sets}, the ones that accuracy is measured against. Whether they are right is not known."
         )
     elif parts.train.noise is not None:
         lines.append("Labels as they were before noise was put in count as right.")
