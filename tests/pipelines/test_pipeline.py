@@ -26,6 +26,7 @@ LEFT = {
     "run.json",
     "results.jsonl",
     "spectrum.json",
+    "copies.json",
     "label_issues.csv",
     "label_issues.json",
     "label_issues.parquet",

@@ -25,6 +25,7 @@ from scipy.special import softmax
 from sklearn.neighbors import NearestNeighbors
 
 from noiseproof.core.threads import one_thread
+from noiseproof.core.unit_length import unit_length
 
 _START_DIAGONAL = 0.6  # of T, so that classes keep their order
 _MOST_STEPS = 500
@@ -63,8 +64,7 @@ def label_consensus(
         rng: draws these examples.
     """
     n = len(given_labels)
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = features / np.where(length > 0, length, 1)
+    unit = unit_length(features)
     queries = np.sort(rng.choice(n, max_examples, replace=False)) if n > max_examples else np.arange(n)
     found = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(unit).kneighbors(unit[queries])[1]
     triples = given_labels[_with_self_first(found, queries)]

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse.csgraph import connected_components
 
 from noiseproof.core.checks import check_matrix
+from noiseproof.core.unit_length import unit_length
+from noiseproof.posterior.ridge_rows import row_type
 
 # Largest distance of copies, for rows of unit length; dev/LOG.md has the trials.
 NEAR = 0.15
@@ -142,7 +144,7 @@ def find_copies(features: Any, *, near: float = NEAR) -> Copies:
 
 
 def shared_copies(features: Any, others: Any, *, near: float = NEAR) -> Bool[np.ndarray, " m"]:
-    """Whether each example of another set has a copy in the first: evaluation on it is too good.
+    """Whether each example of another set has a copy in the first, so that evaluation on it is too good.
 
     Args:
         features: (n, d), for example of the training set.
@@ -251,6 +253,5 @@ def _chains(pairs: np.ndarray, count: int) -> Int[np.ndarray, " m"]:
 
 
 def _unit(features: Any, rows: np.ndarray) -> Float[np.ndarray, "m d"]:
-    block = np.asarray(features[rows], dtype=np.float32)
-    length = np.linalg.norm(block, axis=1, keepdims=True)
-    return block / np.where(length > 0, length, 1)
+    block = np.asarray(features[rows])
+    return unit_length(block.astype(row_type(block), copy=False)).astype(np.float32, copy=False)

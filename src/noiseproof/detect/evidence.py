@@ -23,7 +23,7 @@ from noiseproof.detect.training_dynamics import Dynamics, training_dynamics
 from noiseproof.posterior.calibration import Calibration, calibrate
 from noiseproof.posterior.leave_one_out import LeaveOneOut, choose_rows, leave_one_out
 from noiseproof.posterior.noisy_regression import NoisyRegression, can_fit, fit_noisy_regression
-from noiseproof.posterior.rows import Rows
+from noiseproof.posterior.ridge_rows import Rows
 from noiseproof.posterior.transition_gain import TransitionGain, transition_gain
 from noiseproof.posterior.true_labels import TransitionModel, fit_transition_model
 

@@ -7,7 +7,7 @@ Copies of an example have one vote together, the most frequent of their labels, 
 
 Source: Zhu, Dong & Liu 2022, arXiv:2110.06283, Section 4.1 (local voting, SimiFeat-V, k = 10).
 Differs: one pass over fixed features instead of the majority over augmented epochs; rows with lengths
-(`posterior.rows`) where these tell the labels better.
+(`posterior.ridge_rows`) where these tell the labels better.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.core.errors import BadData, invalid, missing_extra
+from noiseproof.core.unit_length import unit_length
 from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
+from noiseproof.posterior.ridge_rows import row_type
 
 MOST_EXACT = 20_000  # rows; for more, a graph is searched if faiss is installed
 _DEFAULT_K = 10
@@ -99,7 +101,7 @@ def nearest(
         groups: number of the group of copies of each row, from 0; its first row stands for a group. By
             default every row is a group of its own.
     """
-    unit = _unit(features)
+    unit = np.ascontiguousarray(unit_length(np.asarray(features, row_type(features))), np.float32)
     own = np.arange(len(unit)) if groups is None else groups
     first = np.unique(own, return_index=True)[1]
     others = unit if len(first) == len(unit) else unit[first]
@@ -148,12 +150,6 @@ def _without_own(
     is_own[~is_own.any(1), -1] = True
     shape = (len(rows), rows.shape[1] - 1)
     return rows[~is_own].reshape(shape), similarities[~is_own].reshape(shape)
-
-
-def _unit(features: Any) -> np.ndarray:
-    matrix = np.ascontiguousarray(features, dtype=np.float32)
-    length = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return matrix / np.where(length > 0, length, 1)
 
 
 def _row_blocks(n: int) -> Iterator[slice]:

@@ -15,6 +15,7 @@ import numpy as np
 from noiseproof.backbones.encoder_identity import EncoderIdentity
 from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset
+from noiseproof.core.unit_length import unit_length
 from noiseproof.features.matrix import Rows, ShardedMatrix
 from noiseproof.features.store import FeatureManifest, StoredFeatures
 
@@ -96,10 +97,6 @@ class _UnitRows:
 
     def __getitem__(self, rows: Any) -> Rows:
         """Rows by a slice or an integer array."""
-        return np.concatenate([_unit(np.asarray(part[rows])) for part in self._parts], axis=1)
-
-
-def _unit(rows: Rows) -> Rows:
-    """Rows at unit length; rows of zeros stay."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths == 0, 1, lengths), dtype=np.float32)
+        return np.concatenate(
+            [unit_length(np.asarray(part[rows], np.float32)) for part in self._parts], axis=1
+        )

@@ -43,6 +43,7 @@ from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
 from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
 
@@ -113,6 +114,7 @@ def run(
         for dataset in parts.to_extract:
             _extract(state, dataset, encoder)
         _diagnose(state, parts)
+        _count_copies(state, parts)
         _detect(state, parts.train)
         heads = _settle(state, heads, parts)
         heads, state.notes = with_estimated_transition(
@@ -166,6 +168,18 @@ def _diagnose(state: _RunState, parts: DataParts) -> None:
 
     depends_on = [[part.name, part.role, _features_key(state, part)] for part in parts.all]
     state.stages.once("spectrum", depends_on=depends_on, make=make)
+
+
+def _count_copies(state: _RunState, parts: DataParts) -> None:
+    """Count copies of training examples in the evaluation sets; whole equal sets have a note of their own."""
+    tests = [part for part in parts.tests if part.dataset.fingerprint != parts.train.whole.fingerprint]
+
+    def make(folder: Path) -> list[str]:
+        features = ((part.name, _features(state, part)) for part in tests)
+        return write_straddling_copies(folder, _features(state, parts.train), features)
+
+    depends_on = [[part.name, _features_key(state, part)] for part in (parts.train, *tests)]
+    state.stages.once("copies", depends_on=depends_on, make=make)
 
 
 def _detect(state: _RunState, train: DataPart) -> None:
@@ -281,7 +295,12 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         config=state.config,
         made_with=state.stages.made_with[EVALUATE],  # of the start that made the results
         wall_s=state.stages.wall_s,
-        notes=notes(state.config, parts) + state.notes + differences(state.stages.made_with, EVALUATE),
+        notes=[
+            *notes(state.config, parts),
+            *read_straddling_copies(state.config.out).notes(),
+            *state.notes,
+            *differences(state.stages.made_with, EVALUATE),
+        ],
         data=[part.to_json() for part in parts.all],
         backbone=_backbone_card(state, parts.train, encoder),
         seeds=list(range(num_seeds)),

@@ -1,6 +1,6 @@
 r"""Exact leave-one-out predictions of a ridge head, from one factorisation.
 
-Notation: X (n, d) rows of unit length (`posterior.rows`), centred; Y (n, k) one-hot given labels;
+Notation: X (n, d) rows of unit length (`posterior.ridge_rows`), centred; Y (n, k) one-hot given labels;
 G = X^T X. The ridge prediction is R = H Y with H = X (G + ridge I)^{-1} X^T + 1/n, and the prediction for
 row i of a head fitted without row i is $y_i - (y_i - r_i) / (1 - H_{ii})$: no refit, no folds. With
 G + ridge I = L L^T, the columns of L^{-1} X^T are sufficient: their squared lengths are the leverages, their
@@ -25,7 +25,7 @@ import scipy.linalg
 from jaxtyping import Float, Int
 
 from noiseproof.posterior.ridge_problem import RidgeProblem
-from noiseproof.posterior.rows import DirectionRows, KernelRows, PositionRows, Rows, row_type
+from noiseproof.posterior.ridge_rows import DirectionRows, KernelRows, PositionRows, Rows, row_type
 
 _LEAST_FREE = 1e-6  # bound of 1 - H_ii, for a row that the head memorises
 # Rows of another kind are taken if their error is below this share of that of directions. The errors of

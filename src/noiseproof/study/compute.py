@@ -29,9 +29,9 @@ from noiseproof.study.measures.measure import (
     Workbench,
     trainings_of,
 )
-from noiseproof.study.measures.side_by_side import side_by_side
 from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
 from noiseproof.study.measures.tuning_measure import TuningMeasure
+from noiseproof.study.measures.tuning_workers import side_by_side
 from noiseproof.study.rows import StudyLog, StudyRow
 from noiseproof.study.watch import Watch, watching
 

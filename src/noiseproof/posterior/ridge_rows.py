@@ -19,6 +19,8 @@ import numpy as np
 import scipy.spatial.distance
 from jaxtyping import Float
 
+from noiseproof.core.unit_length import unit_length
+
 Kind = Literal["direction", "position", "kernel"]
 _NUM_LANDMARKS = 200  # of the kernel
 _WIDTH = 0.2  # of the kernel, in units of the median squared distance
@@ -108,12 +110,6 @@ def standard(features: Any) -> Standard:
     num_varied = max(1, int(is_varied.sum()))
     scale = np.where(is_varied, 1 / np.sqrt(np.where(is_varied, variance, 1.0) * num_varied), 0.0)
     return Standard(shift + sums / n, scale)
-
-
-def unit_length(rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m d"]:
-    """Rows divided by their lengths; a row of zeros stays."""
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length > 0, length, 1)
 
 
 def row_type(features: Any) -> np.dtype[Any]:

@@ -5,7 +5,7 @@ import pytest
 
 from noiseproof import find_label_issues
 from noiseproof.posterior.leave_one_out import choose_rows, leave_one_out
-from noiseproof.posterior.rows import DirectionRows, KernelRows, PositionRows
+from noiseproof.posterior.ridge_rows import DirectionRows, KernelRows, PositionRows
 
 
 def test_directions_by_hand():
