@@ -162,6 +162,7 @@ def test_a_model_without_pretrained_weights_asks_for_a_checkpoint():
             r"Unknown bundled backbone 'efficientnet'. Did you mean 'efficientnet-lite\d'\?",
         ),
         ("tim:resnet50", r"Unknown backbone 'tim:resnet50'. Did you mean 'timm:resnet50'\?"),
+        ("resnet18@a.pth", r"Unknown backbone 'resnet18@a.pth'. Did you mean 'timm:resnet18@a.pth'\?"),
         ("resnet50", r"Unknown backbone 'resnet50'. Did you mean 'timm:resnet50'\?"),
     ],
 )

@@ -97,6 +97,17 @@ def test_suspicion_with_many_classes_sums_over_every_other_truth():
         assert found.suspicion[row] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_right_labels_of_separate_classes_are_ranked(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(90) % 2
+    scores = np.eye(2)[labels] + 0.1 * rng.normal(size=(90, 2))
+    suspicion = calibrate(scores, labels).suspicion
+    margin = scores[np.arange(90), labels] - scores[np.arange(90), 1 - labels]
+    assert (suspicion > 0).all()
+    assert np.argsort(-suspicion).tolist() == np.argsort(margin).tolist()
+
+
 @given(n=st.integers(2, 60), k=st.integers(2, 6), scale=st.floats(0, 50), seed=st.integers(0, 10**6))
 @settings(deadline=None, max_examples=60)
 def test_any_scores_give_probabilities(n, k, scale, seed):

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from noiseproof.posterior import row_softmax
-from noiseproof.posterior.row_softmax import given_log_probs, softmax_rows
+from noiseproof.posterior.row_softmax import given_log_probs, other_probs, softmax_rows
 
 
 def test_by_hand():
@@ -45,3 +45,13 @@ def test_large_scores_do_not_overflow():
     scores = np.array([[1e4, 0.0]], np.float32)
     assert softmax_rows(scores, 1e4).tolist() == [[1.0, 0.0]]
     assert given_log_probs(scores, np.array([1]), 1e4)[0] == pytest.approx([-1e8])
+
+
+def test_probability_of_the_other_classes_keeps_its_digits():
+    scores = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.5]], np.float32)
+    found = other_probs(scores, np.array([0, 0]), 400.0)
+    assert found == pytest.approx([2 * math.exp(-400), 1.0], rel=1e-12)
+    rng = np.random.default_rng(0)
+    scores, given = rng.normal(size=(30, 7)), rng.integers(7, size=30)
+    expected = 1 - softmax(3.0 * scores, axis=1)[np.arange(30), given]
+    assert other_probs(scores, given, 3.0) == pytest.approx(expected)

@@ -75,5 +75,18 @@ def check_name(name: str) -> None:
 def _parts(name: str) -> tuple[str, str]:
     prefix, colon, rest = name.partition(":")
     if prefix + colon not in BACKBONES.names:
-        raise unknown_name("backbone", name, EXAMPLES, "Each starts with one of the prefixes shown.")
+        known = [*EXAMPLES, *_of_timm(name)]
+        raise unknown_name("backbone", name, known, "A name starts with a prefix, such as timm:.")
     return prefix + colon, rest
+
+
+def _of_timm(name: str) -> list[str]:
+    """The name with its prefix, if timm has such a model."""
+    try:
+        from noiseproof.core.torchvision_ops import declare_missing_operators  # loads PyTorch
+
+        declare_missing_operators()
+        from timm import is_model
+    except ImportError:
+        return []
+    return [f"timm:{name}"] if is_model(name.partition("@")[0]) else []

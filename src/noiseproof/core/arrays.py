@@ -75,7 +75,7 @@ def as_label_array(value: Any, name: str) -> np.ndarray:
     """
     if isinstance(value, np.ma.MaskedArray):
         value = _unmasked(value, name)
-    labels = _from_tensor(value) if hasattr(value, "detach") else _label_array(value)
+    labels = _from_tensor(value) if hasattr(value, "detach") else _rows_of_any_length(value)
     if labels.dtype == object and labels.ndim == 1:
         _check_single(labels, name)
     check_labels_present(labels, name)
@@ -129,11 +129,7 @@ def _converted(value: Any, name: str) -> np.ndarray:
     if isinstance(value, (list, tuple)) and any(hasattr(row, "detach") for row in value):
         value = [_from_tensor(row) if hasattr(row, "detach") else row for row in value]
     try:
-        return np.asarray(value)
-    except ValueError:  # rows of several lengths
-        rows = np.empty(len(value), object)
-        rows[:] = list(value)
-        return rows
+        return _rows_of_any_length(value)
     except TypeError as error:
         raise invalid(
             name, type(value).__name__, "an array of numbers, (n, d)",
@@ -177,13 +173,14 @@ def _stacked(rows: np.ndarray, name: str) -> np.ndarray:
     return stacked if stacked.dtype != object else stacked.astype(np.float64)
 
 
-def _label_array(value: Any) -> np.ndarray:
+def _rows_of_any_length(value: Any) -> np.ndarray:
+    """An array; of objects where the rows are lists of several lengths."""
     try:
         return np.asarray(value)
-    except ValueError:  # lists of several lengths
-        labels = np.empty(len(value), object)
-        labels[:] = list(value)
-        return labels
+    except ValueError:
+        rows = np.empty(len(value), object)
+        rows[:] = list(value)
+        return rows
 
 
 def _check_single(labels: np.ndarray, name: str) -> None:

@@ -64,7 +64,7 @@ def label_consensus(
         rng: draws these examples.
     """
     n = len(given_labels)
-    unit = unit_length(features)
+    unit = unit_length(features).astype(np.float32, copy=False)
     queries = np.sort(rng.choice(n, max_examples, replace=False)) if n > max_examples else np.arange(n)
     found = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(unit).kneighbors(unit[queries])[1]
     triples = given_labels[_with_self_first(found, queries)]

@@ -18,9 +18,9 @@ from noiseproof.core.checks import (
     check_unique_names,
 )
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.detect.copies import Copies, find_copies
 from noiseproof.detect.training_dynamics import Dynamics, training_dynamics
 from noiseproof.posterior.calibration import Calibration, calibrate
+from noiseproof.posterior.copies import Copies, find_copies
 from noiseproof.posterior.leave_one_out import LeaveOneOut, choose_rows, leave_one_out
 from noiseproof.posterior.noisy_regression import NoisyRegression, can_fit, fit_noisy_regression
 from noiseproof.posterior.ridge_rows import Rows

@@ -21,7 +21,9 @@ from noiseproof.detect.confident_learning import calibrated_joint, confidence, c
 from noiseproof.detect.consensus import label_consensus, solve_consensus
 from noiseproof.detect.evidence import check_examples, check_probs, encode_labels
 from noiseproof.posterior.calibration import calibrate
+from noiseproof.posterior.copies import groups_to_leave_out
 from noiseproof.posterior.leave_one_out import leave_one_out
+from noiseproof.posterior.ridge_rows import row_type
 
 METHODS = ("confident_joint", "anchor", "neighbours")
 DEFAULT_METHOD = "confident_joint"
@@ -181,8 +183,13 @@ def _prior_of(matrix: Matrix, given_labels: Labels) -> Shares:
 
 
 def _calibrated_probs(features: Any, given_labels: Labels, num_classes: int) -> Probs:
-    scores = leave_one_out(features, given_labels, num_classes=num_classes).scores
+    scores = _scores(features, given_labels, num_classes)
     return calibrate(scores, given_labels).probs
+
+
+def _scores(features: Any, given_labels: Labels, num_classes: int) -> Float[np.ndarray, "n k"]:
+    groups = groups_to_leave_out(features, given_labels)
+    return leave_one_out(features, given_labels, num_classes=num_classes, groups=groups).scores
 
 
 def _given_probs(features: Any, given_labels: Labels, num_classes: int) -> Probs:
@@ -190,7 +197,7 @@ def _given_probs(features: Any, given_labels: Labels, num_classes: int) -> Probs
 
     Its k (k + 1) parameters distinguish pair noise from symmetric noise.
     """
-    scores = leave_one_out(features, given_labels, num_classes=num_classes).scores.astype(np.float64)
+    scores = _scores(features, given_labels, num_classes).astype(np.float64)
     model = LogisticRegression(max_iter=1000).fit(_SCORE_SCALE * scores, given_labels)
     return model.predict_proba(_SCORE_SCALE * scores)
 
@@ -207,8 +214,8 @@ def _from_neighbours(
             "class out or take the method 'confident_joint'."
         )
     consensus = label_consensus(
-        features.astype(np.float32, copy=False), given_labels, num_classes=len(classes), max_examples=most,
-        rng=stream(seed, "transition", "neighbours"),
+        features.astype(row_type(features), copy=False), given_labels, num_classes=len(classes),
+        max_examples=most, rng=stream(seed, "transition", "neighbours"),
     )  # fmt: skip
     return solve_consensus(consensus)
 

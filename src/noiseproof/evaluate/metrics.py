@@ -125,7 +125,7 @@ def per_class_metrics(found: Outcomes) -> tuple[ClassMetrics, ...]:
 def expected_calibration_error(
     confidence: Float[np.ndarray, " n"], is_right: np.ndarray, *, num_bins: int = _NUM_BINS
 ) -> float:
-    r"""How far confidence is from accuracy, on average.
+    r"""Expected calibration error: the mean distance of confidence from accuracy.
 
     $\mathrm{ECE} = \sum_m \frac{|B_m|}{n} |\mathrm{acc}(B_m) - \mathrm{conf}(B_m)|$, where bin m holds the
     examples with confidence in ((m-1)/M, m/M].

@@ -134,7 +134,7 @@ class Stages:
 
     @cached_property
     def _provenance(self) -> dict[str, Any]:
-        """Of this start; looking for a GPU loads PyTorch, which a start that does nothing spares."""
+        """Command, versions and hardware; found when needed, since looking for a GPU loads PyTorch."""
         return made_with(self._command)
 
     def _note_change(

@@ -8,7 +8,7 @@ from typing import Any
 
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.files import write_json
-from noiseproof.detect.copies import shared_copies
+from noiseproof.posterior.copies import shared_copies
 
 COPIES = "copies.json"
 

@@ -20,7 +20,11 @@ import scipy.optimize
 from jaxtyping import Float, Int
 from scipy.special import expit
 
-from noiseproof.posterior.row_softmax import given_log_probs, softmax_rows
+from noiseproof.posterior.row_softmax import given_log_probs, other_probs, softmax_rows
+
+# Scores of a ridge head differ by about 1, and exp(-500) is a number still: examples that nobody doubts keep
+# their order.
+_MOST_SHARPNESS = 500.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +62,12 @@ def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " 
         args=(scores, given_labels),
         jac=True,
         method="L-BFGS-B",
-        bounds=((np.log(1e-3), np.log(1e4)), (-30.0, 30.0)),
+        bounds=((np.log(1e-3), np.log(_MOST_SHARPNESS)), (-30.0, 30.0)),
     )
     sharpness, contamination = float(np.exp(fit.x[0])), float(expit(fit.x[1]))
     log_given, _ = given_log_probs(scores, given_labels, sharpness)
     given = np.exp(log_given)
-    wrong = contamination / k * -np.expm1(log_given)
+    wrong = contamination / k * other_probs(scores, given_labels, sharpness)
     likelihood = (1 - contamination) * given + contamination / k
     suspicion = np.clip(wrong / likelihood, 0.0, 1.0)
     rate = contamination * (k - 1) / k

@@ -42,6 +42,23 @@ def given_log_probs(
     return log_probs, derivatives
 
 
+def other_probs(scores: Scores, given_labels: Int[np.ndarray, " n"], sharpness: float) -> PerExample:
+    """1 - P(given) under softmax(sharpness * scores), to full precision also where it is 1e-300.
+
+    Args:
+        scores: of all classes.
+        given_labels: class ids.
+        sharpness: factor of the scores.
+    """
+    others = np.empty(len(scores))
+    for rows, below_best, _ in _powers(scores, sharpness):
+        powers = np.exp(sharpness * below_best.astype(np.float64))
+        sums = powers.sum(axis=1)
+        powers[np.arange(len(powers)), given_labels[rows]] = 0.0
+        others[rows] = powers.sum(axis=1) / sums
+    return others
+
+
 def _powers(scores: Scores, sharpness: float) -> Iterator[tuple[slice, Scores, Scores]]:
     """Rows, their scores below the best, and exp(sharpness * these): no power overflows."""
     num_rows = max(1, _BLOCK_NUMBERS // scores.shape[1])

@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 
 from noiseproof.posterior.by_label import expected_counts, label_blocks
 from noiseproof.posterior.calibration import calibrate
+from noiseproof.posterior.copies import groups_to_leave_out
 from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.posterior.row_softmax import softmax_rows
 from noiseproof.posterior.symmetric_noise import symmetric_transition
@@ -45,14 +46,15 @@ Matrix = Float[np.ndarray, "k k"]
 
 
 def true_label_probs(features: Any, given_labels: Labels) -> Probs:
-    """Probabilities of the true label of every example; rows sum to 1.
+    """Probabilities of the true label of every example, judged without its copies; rows sum to 1.
 
     Args:
         features: (n, d) array-like, sliced by rows; finite; n >= 2.
         given_labels: class ids in [0, k); every class occurs.
     """
     num_classes = int(given_labels.max()) + 1
-    scores = leave_one_out(features, given_labels, num_classes=num_classes).scores
+    groups = groups_to_leave_out(features, given_labels)
+    scores = leave_one_out(features, given_labels, num_classes=num_classes, groups=groups).scores
     return fit_transition_model(scores, given_labels).posterior
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from noiseproof import find_label_issues
-from noiseproof.detect.copies import NEAR, Copies, find_copies, shared_copies
 from noiseproof.detect.neighbours import most_frequent_labels
+from noiseproof.posterior.copies import NEAR, Copies, find_copies, shared_copies
+from noiseproof.posterior.true_labels import true_label_probs
 
 
 def clouds(n=300, d=128, k=5, seed=0):
@@ -20,6 +21,13 @@ def with_wrong_copies(num, copies):
     source = np.arange(num) * 7 % 300
     given = np.concatenate([clean, np.tile((clean[source] + 1) % 5, copies)])
     return np.concatenate([features, np.tile(features[source], (copies, 1))]), given
+
+
+@pytest.mark.parametrize(("num", "copies"), [(10, 2), (15, 3), (5, 6)])
+def test_tolerant_heads_do_not_trust_wrong_copies(num, copies):
+    features, given = with_wrong_copies(num, copies)
+    wrong = np.arange(300, len(given))
+    assert (true_label_probs(features, given)[wrong, given[wrong]] < 0.5).mean() > 0.95
 
 
 @pytest.mark.parametrize("method", ["auto", "leave_one_out", "confident_learning", "neighbours"])

@@ -143,6 +143,17 @@ def find_copies(features: Any, *, near: float = NEAR) -> Copies:
     return Copies(np.unique(place, return_inverse=True)[1], is_exact)
 
 
+def groups_to_leave_out(features: Any, labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"] | None:
+    """Group number of each example for `leave_one_out`, the same for copies; `None` without copies.
+
+    Args:
+        features: (n, d) array-like, sliced by rows.
+        labels: given class ids, from 0.
+    """
+    copies = find_copies(features).to_leave_out(labels)
+    return copies.groups if copies.has_copy.any() else None
+
+
 def shared_copies(features: Any, others: Any, *, near: float = NEAR) -> Bool[np.ndarray, " m"]:
     """Whether each example of another set has a copy in the first, so that evaluation on it is too good.
 
