@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/bench_lengths.py
 
-16 of 150 labels are wrong, 5 seeds; once with a constant column beside the four. The other method is a logistic
-regression in five folds that flags what it predicts otherwise.
+16 of 150 labels are wrong, 5 seeds; once with a constant column beside the four. The other method is a
+logistic regression in five folds that flags what it predicts otherwise.
 """
 
 from __future__ import annotations
