@@ -230,6 +230,8 @@ def as_text(content: Any) -> str:
     """Raw contents -> text."""
     if content is None:
         raise BadData("the text is missing (an empty cell)")
+    if not content.strip():
+        raise BadData("the text is empty")
     return content
 
 

@@ -46,7 +46,7 @@ from noiseproof.pipelines.encoding import (
     shared_space_name,
 )
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import corrupt_part, label_columns, open_labelled, open_one, short_name
+from noiseproof.pipelines.inputs import corrupt_part, label_columns, open_one, short_name
 from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
@@ -142,10 +142,8 @@ def detect(
 
 
 def _open_part(config: DetectConfig) -> DataPart:
-    """Open the data and inject noise; texts are allowed where nothing has to be encoded."""
-    is_encoded = _needs_features(config) and config.features is None
-    opener = open_one if is_encoded else open_labelled
-    dataset = opener(config, config.train, **label_columns(config))
+    """Open the data and inject noise."""
+    dataset = open_one(config, config.train, **label_columns(config))
     part = corrupt_part(DataPart("train", dataset, dataset), config)
     return dataclasses.replace(
         part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))

@@ -8,13 +8,18 @@ from typing import Any
 from noiseproof.backbones.shared_space import SHARED_SPACE, USUAL_MODEL, check_shared_layer
 from noiseproof.config.data import EncoderConfig, EncodersConfig, ExtractionConfig
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.records import Dataset, rows_by_id
+from noiseproof.core.records import Dataset, Kind, rows_by_id
 from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
 from noiseproof.features.store import StoredFeatures, load_features
 
 Encoder = LazyEncoder | EncodersSideBySide
+_DEFAULTS: dict[Kind, str] = {
+    "image": "bundled:efficientnet-lite0",
+    "text": "bundled:minilm-l6",
+    "features": "features:",
+}
 
 
 def aligned_features(folder: Path, dataset: Dataset) -> Any:
@@ -36,7 +41,7 @@ def aligned_features(folder: Path, dataset: Dataset) -> Any:
 
 def config_encoder(config: EncoderConfig | EncodersConfig, dataset: Dataset, store: Path) -> Encoder:
     """The encoder of the configuration, several side by side, or the default for this kind of examples."""
-    default = "features:" if dataset.kind == "features" else "bundled:efficientnet-lite0"
+    default = _DEFAULTS[dataset.kind]
     names = [config.backbone] if isinstance(config.backbone, str) else config.backbone
     encoders = [LazyEncoder(name, layer=config.layer, store=store) for name in names or [default]]
     return encoders[0] if len(encoders) == 1 else EncodersSideBySide(encoders)
