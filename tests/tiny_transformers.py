@@ -1,5 +1,6 @@
 """Transformers of a few thousand random weights in a folder, as `hf:FOLDER` opens them."""
 
+import json
 from pathlib import Path
 
 from noiseproof.backbones.hugging_face import import_transformers
@@ -50,6 +51,17 @@ def save_transformer(folder: Path, family: str = "bert") -> Path:
         model = transformers.AutoModel.from_config(configs[family]())
     model.save_pretrained(folder)
     _tokenizer(family).save_pretrained(folder)
+    return folder
+
+
+def add_pooling(folder: Path, *, pooling: str = "mean", most_tokens: int = 24) -> Path:
+    """What makes a folder one of sentence-transformers; "mean", "cls", "max" or "lasttoken"."""
+    parts = [{"type": f"sentence_transformers.models.{name}"} for name in ("Transformer", "Pooling")]
+    (folder / "modules.json").write_text(json.dumps(parts))
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": most_tokens}))
+    (folder / "1_Pooling").mkdir()
+    key = f"pooling_mode_{pooling if pooling == 'lasttoken' else f'{pooling}_tokens'}"
+    (folder / "1_Pooling/config.json").write_text(json.dumps({key: True}))
     return folder
 
 

@@ -9,7 +9,7 @@ import pytest
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
 from noiseproof.features.engines import choose_engine
-from tiny_transformers import save_transformer
+from tiny_transformers import add_pooling, save_transformer
 
 pytest.importorskip("transformers")
 import torch
@@ -111,17 +111,14 @@ def test_unknown_poolings_and_models_are_refused(folders, tmp_path):
 
 def test_the_pooling_of_a_sentence_transformer_is_its_own(folders, tmp_path):
     copy = shutil.copytree(folders["bert"], tmp_path / "st")
-    parts = [{"type": f"sentence_transformers.models.{name}"} for name in ("Transformer", "Pooling")]
-    (copy / "modules.json").write_text(json.dumps(parts))
-    (copy / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 6}))
-    (copy / "1_Pooling").mkdir()
-    (copy / "1_Pooling/config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
+    add_pooling(copy, pooling="max", most_tokens=6)
     backbone = open_backbone(f"st:{copy}")
     assert (backbone.layer, backbone.most_tokens) == ("max", 6)
     expected = [hidden_states(copy, text).max(0) for text in ("a good film", "bad")]
     np.testing.assert_allclose(
         backbone.encode(batch_of(backbone, ["a good film", "bad"])), expected, atol=2e-6
     )
+    parts = json.loads((copy / "modules.json").read_text())
     parts.append({"type": "sentence_transformers.models.Dense"})
     (copy / "modules.json").write_text(json.dumps(parts))
     with pytest.raises(InvalidArgument, match=r"made of Transformer, Pooling, Dense"):

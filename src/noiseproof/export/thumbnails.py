@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
         entries.append(entry)
     write_json(folder / "thumbnails.json", entries)
     return [*files, "thumbnails.json"]
+
+
+def read_texts(folder: Path) -> dict[str, str]:
+    """Example id -> text, of the most suspicious examples of a folder; empty where they are no texts."""
+    file = folder / "thumbnails.json"
+    entries = json.loads(file.read_bytes()) if file.is_file() else []
+    return {entry["example_id"]: entry["text"] for entry in entries if "text" in entry}
 
 
 def _entry(issues: LabelIssues, row: int) -> dict[str, Any]:

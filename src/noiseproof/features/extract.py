@@ -99,7 +99,10 @@ def extract(
                 workers = num_workers or num_cores()
                 _encode(dataset, backbone, chosen, missing, workers, components, quiet=quiet)
         shards = [open_shard(span.path) for span in spans]
-        write_manifest(folder, shards, components=components, dataset=dataset.name, shard_rows=len(spans[0]))
+        write_manifest(
+            folder, shards, components=components, dataset=dataset.name, shard_rows=len(spans[0]),
+            num_cut=_num_cut(dataset, backbone),
+        )  # fmt: skip
     return replace(load_features(folder), num_encoded=sum(map(len, missing)))
 
 
@@ -173,6 +176,11 @@ def _order(dataset: Dataset, span: Span) -> Int[np.ndarray, " m"]:
     if dataset.kind != "text":
         return rows
     return rows[np.argsort([len(dataset.examples[row]) for row in rows.tolist()], kind="stable")]
+
+
+def _num_cut(dataset: Dataset, backbone: AbstractBackbone) -> int:
+    """Texts of which the encoder read a part only."""
+    return sum(map(backbone.is_cut, dataset.examples)) if dataset.kind == "text" else 0
 
 
 def _in_order(

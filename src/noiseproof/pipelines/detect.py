@@ -41,6 +41,7 @@ from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.encoding import (
     checked_features,
     config_encoder,
+    cut_notes,
     encode,
     shared_space_encoder,
     shared_space_name,
@@ -89,6 +90,7 @@ class _DetectState:
     parts: Sequence[StoredFeatures] = ()  # of each encoder, where several stand side by side
     made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # the encoder, for the card
     num_encoded: int = 0
+    cut_notes: Sequence[str] = ()
     text_tower: Any = None
 
     @cached_property
@@ -190,6 +192,7 @@ def _load_features(state: _DetectState) -> None:
         encoder = shared_space_encoder(config, store) if needs_text else config_encoder(config, whole, store)
         stored = encode(config, whole, encoder, store)
         state.features, state.parts, state.num_encoded = stored.features, stored.parts, stored.num_encoded
+        state.cut_notes = cut_notes(whole, {whole.fingerprint: stored})
         state.stages.once(
             "extract", title=f"extract {state.part.name}", depends_on=stored.manifest.key,
             make=lambda folder: (), spent_s=time.perf_counter() - begin,
@@ -311,6 +314,7 @@ def _notes(state: _DetectState) -> list[str]:
         lines.extend(notes_on_names(state.part.dataset.class_names))
     if state.config.limit is not None:
         lines.append(f"At most {state.config.limit} examples were used, drawn by class.")
+    lines += state.cut_notes
     # Hints at class names are among the notes of the result already.
     of_result = tuple(read_summary(state.config.out).notes)
     return lines + [line for line in left_out(state.part.whole) if not line.endswith(of_result)]

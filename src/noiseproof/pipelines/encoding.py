@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,25 @@ def encode(config: ExtractionConfig, dataset: Dataset, encoder: Encoder, store: 
         dataset, store=store, batch_size=config.batch_size, engine=config.engine,
         precision=config.precision, dtype=config.dtype,
     )  # fmt: skip
+
+
+def cut_notes(dataset: Dataset, stored: Mapping[str, StoredFeatures]) -> list[str]:
+    """Notes on texts that are longer than an encoder reads.
+
+    Args:
+        dataset: the whole data set.
+        stored: features by fingerprint.
+    """
+    features, lines = stored[dataset.fingerprint], []
+    for each in features.parts or (features,):
+        manifest = each.manifest
+        if manifest.num_cut:
+            of_encoder = f" ({manifest.components['backbone']})" if features.parts else ""
+            lines.append(
+                f"{manifest.num_cut:,} of the {manifest.num_examples:,} texts of {Path(dataset.name).name} "
+                f"are longer than the encoder reads{of_encoder}; their ends were cut off."
+            )
+    return lines
 
 
 def checked_features(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, StoredFeatures]:
