@@ -95,7 +95,6 @@ class TextBackbone(AbstractTorchBackbone):
         module: from token numbers to features.
         layer: name of the pooling.
         most_tokens: longest text; of longer ones the end is cut off.
-        num_texts: 2 for pairs of texts, which are read together.
 
     Attributes:
         most_tokens: see above.
