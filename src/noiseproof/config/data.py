@@ -45,7 +45,10 @@ class DataConfig(Config):
     image: str | None = option(
         None, panel=DATA, help="Column of images or of their paths.", shown_default="found by name"
     )
-    text: str | None = option(None, panel=DATA, help="Column of texts.", shown_default="found by name")
+    text: str | None = option(
+        None, panel=DATA, help="Column of texts; FIRST,SECOND for pairs of texts.",
+        shown_default="found by name",
+    )  # fmt: skip
     clean_label: str | None = option(
         None,
         panel=DATA,

@@ -10,6 +10,7 @@ import numpy as np
 
 from noiseproof.core.files import replacing, write_json
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.data.examples import shown_text
 
 NUM_THUMBNAILS = 48
 MAX_SIDE_PX = 160
@@ -33,7 +34,7 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
     for number, row in enumerate(worst.tolist()):
         entry = _entry(issues, row)
         if dataset.kind == "text":
-            entry["text"] = dataset.examples[row][:MAX_TEXT]
+            entry["text"] = shown_text(dataset.examples[row])[:MAX_TEXT]
         elif dataset.kind == "image":
             entry["file"] = f"thumbnails/{number:05d}.png"
             files.append(entry["file"])

@@ -19,6 +19,7 @@ from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.progress import Counter, stage
 from noiseproof.core.records import Dataset
 from noiseproof.core.threads import num_cores
+from noiseproof.data.examples import shown_text
 from noiseproof.data.readable import with_all_unreadable
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
 from noiseproof.features.lookup import check_extraction, find_features, key_components
@@ -175,7 +176,8 @@ def _order(dataset: Dataset, span: Span) -> Int[np.ndarray, " m"]:
     rows = np.arange(span.start, span.stop)
     if dataset.kind != "text":
         return rows
-    return rows[np.argsort([len(dataset.examples[row]) for row in rows.tolist()], kind="stable")]
+    lengths = [len(shown_text(dataset.examples[row])) for row in rows.tolist()]
+    return rows[np.argsort(lengths, kind="stable")]
 
 
 def _num_cut(dataset: Dataset, backbone: AbstractBackbone) -> int:
