@@ -133,3 +133,16 @@ def test_columns_that_are_no_texts_are_refused(tmp_path):
     (tmp_path / "p.csv").write_text("text1,text2,label\ngood,,a\nbad,plot,b\n")
     with pytest.raises(BadData, match=r"'p/0' of .* cannot be read: the text is empty"):
         list(open_dataset(str(tmp_path / "p.csv")).examples)
+
+
+def test_a_table_of_labels_is_enough_where_probabilities_are_given(tmp_path):
+    labels = np.arange(40) % 2
+    given = np.where(np.arange(40) < 3, 1 - labels, labels)
+    (tmp_path / "t.csv").write_text("label\n" + "".join(f"{label}\n" for label in given))
+    np.save(tmp_path / "probs.npy", 0.1 + 0.8 * np.eye(2)[labels])
+    config = {"train": str(tmp_path / "t.csv"), "out": tmp_path / "out", "cache": tmp_path / "cache"}
+    found = detect(DetectConfig(**config, probs=tmp_path / "probs.npy", export=("cleaned-drop",)))
+    assert np.flatnonzero(found.issues.is_issue).tolist() == [0, 1, 2]
+    assert len(open_dataset(str(found.exports["cleaned-drop"]), may_lack_examples=True)) == 37
+    with pytest.raises(BadData, match=r"no obvious image or text column"):
+        detect(DetectConfig(**config))

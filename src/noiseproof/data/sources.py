@@ -64,6 +64,7 @@ def open_dataset(
     on_error: OnError = "raise",
     missing_label: MissingLabel = "raise",
     may_lack_classes: bool = False,
+    may_lack_examples: bool = False,
 ) -> LabelledDataset:
     """Open a data set; its examples stay on disk until they are read.
 
@@ -82,6 +83,7 @@ def open_dataset(
         on_error: "skip" decodes every example once and leaves out those that cannot be read.
         missing_label: "skip" leaves out examples without a label.
         may_lack_classes: class folders may be empty, as in an evaluation set.
+        may_lack_examples: a table may have labels only, where nothing reads the examples.
 
     Raises:
         MissingFile: the path does not exist.
@@ -103,6 +105,7 @@ def open_dataset(
         seed,
         missing_label,
         may_lack_classes=may_lack_classes,
+        may_lack_examples=may_lack_examples,
     )
     dataset = open_request(request)
     if limit is not None and limit < len(dataset):

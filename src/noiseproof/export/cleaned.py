@@ -160,7 +160,7 @@ def _cleaned_parts(
             part = _set_column(
                 part, column, _replaced(part.column(column), changes.final[rows], labels[rows], cells)
             )
-        if columns.kind == "image":
+        if columns.kind == "image" and columns.content is not None:
             part = _set_column(part, columns.content, _relocate(part.column(columns.content), folder, home))
         if columns.example_id is None:
             part = part.add_column(0, "example_id", pa.array(ids[rows]))

@@ -99,7 +99,7 @@ class _DetectState:
         config, dataset = self.config, self.part.dataset
         request = Request(
             config.train, config.label, config.image, config.text, config.clean_label,
-            config.on_error, config.seed, config.missing_label,
+            config.on_error, config.seed, config.missing_label, may_lack_examples=not _needs_features(config),
         )  # fmt: skip
         return Source(dataset, request, is_whole=config.limit is None and dataset.num_skipped == 0)
 
@@ -144,8 +144,9 @@ def detect(
 
 
 def _open_part(config: DetectConfig) -> DataPart:
-    """Open the data and inject noise."""
-    dataset = open_one(config, config.train, **label_columns(config))
+    """Open the data and inject noise; where probabilities are given, labels alone are enough."""
+    labels = label_columns(config)
+    dataset = open_one(config, config.train, **labels, may_lack_examples=not _needs_features(config))
     part = corrupt_part(DataPart("train", dataset, dataset), config)
     return dataclasses.replace(
         part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))

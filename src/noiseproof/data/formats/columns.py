@@ -36,7 +36,8 @@ class Columns:
 
     Attributes:
         label: the given labels.
-        content: images, texts or features; the first column of features that are in several.
+        content: images, texts or features; the first column of features that are in several; `None` in a
+            table of labels only.
         kind: what `content` is.
         clean_label: the true labels, where the user named a column.
         example_id: the ids, where the table has such a column.
@@ -45,7 +46,7 @@ class Columns:
     """
 
     label: str
-    content: str
+    content: str | None
     kind: Kind
     clean_label: str | None
     example_id: str | None
@@ -64,8 +65,8 @@ def choose_columns(schema: pa.Schema, request: Request) -> Columns:
         _check_exists(getattr(request, option), schema, option, request.name)
     label = find_column(schema, request.label, LABEL_NAMES, option="label", owner=request.name)
     content, kind, features = _content(schema, request, {label, request.clean_label})
-    first, *second = content
-    return Columns(label, first, kind, request.clean_label, id_column(schema), features, *second)
+    first, second = (*content, None, None)[:2]
+    return Columns(label, first, kind, request.clean_label, id_column(schema), features, second)
 
 
 def id_column(schema: pa.Schema) -> str | None:
@@ -112,7 +113,7 @@ def declared_classes(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
 def _content(
     schema: pa.Schema, request: Request, labels: set[str | None]
 ) -> tuple[tuple[str, ...], Kind, tuple[str, ...]]:
-    """Column of the examples (two of pairs of texts), their kind, and the columns of features.
+    """Column of the examples (two of pairs of texts, none of labels only), kind, and columns of features.
 
     Images win over features, and those over texts.
     """
@@ -136,6 +137,8 @@ def _content(
     if features:
         return (features[0],), "features", features
     texts = _named(schema, TEXT_NAMES)
+    if request.may_lack_examples and not images and not texts:
+        return (), "features", ()
     only = _only(images + texts, schema, "image or text", "image` or `text", request.name)
     return (only,), "image" if only in images else "text", ()
 

@@ -14,7 +14,7 @@ from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels
 from noiseproof.data.examples import Rows
-from noiseproof.data.fingerprints import matrix_fingerprint
+from noiseproof.data.fingerprints import derived_fingerprint, matrix_fingerprint
 from noiseproof.data.readable import leave_out, missing_label_reasons
 from noiseproof.data.request import MissingLabel, Request
 
@@ -42,6 +42,33 @@ def matrix_dataset(
         BadData: an array has another shape, or features are NaN, infinite or outside the range of float32.
     """
     features = _checked(features, request.name)
+    fingerprint = matrix_fingerprint(features, ids)
+    return _dataset(features, request, labels, class_names, ids, label, fingerprint)
+
+
+def labels_only(
+    request: Request,
+    *,
+    labels: Mapping[str, np.ndarray],
+    class_names: tuple[str, ...],
+    ids: np.ndarray,
+    label: str,
+) -> LabelledDataset:
+    """A data set of labels; its examples have no features. Arguments as of `matrix_dataset`."""
+    nothing = np.empty((len(ids), 0), np.float32)
+    fingerprint = derived_fingerprint("labels", ids)
+    return _dataset(nothing, request, labels, class_names, ids, label, fingerprint)
+
+
+def _dataset(
+    features: np.ndarray,
+    request: Request,
+    labels: Mapping[str, np.ndarray],
+    class_names: tuple[str, ...],
+    ids: np.ndarray,
+    label: str,
+    fingerprint: str,
+) -> LabelledDataset:
     clean = labels[request.clean_label] if request.clean_label else None
     whole = LabelledDataset(
         name=request.name,
@@ -50,7 +77,7 @@ def matrix_dataset(
         ids=ids,
         given_labels=np.maximum(labels[label], 0),
         class_names=class_names,
-        fingerprint=matrix_fingerprint(features, ids),
+        fingerprint=fingerprint,
         clean_labels=None if clean is None else np.maximum(clean, 0),
     )
     return leave_out(whole, missing_label_reasons(labels))
