@@ -128,6 +128,8 @@ def test_columns_that_are_no_texts_are_refused(tmp_path):
         open_dataset(str(tmp_path / "t.csv"))
     with pytest.raises(InvalidArgument, match=r"`text` is 'other,other'; allowed: .* FIRST,SECOND"):
         open_dataset(str(tmp_path / "t.csv"), text="other,other")
+    with pytest.raises(BadData, match=r"Column 'label' of .* holds the labels; allowed as examples"):
+        open_dataset(str(tmp_path / "t.csv"), text="label")
     with pytest.raises(UnknownName, match=r"column in `text` of .* 'nothing'"):
         open_dataset(str(tmp_path / "t.csv"), text="other,nothing")
     (tmp_path / "p.csv").write_text("text1,text2,label\ngood,,a\nbad,plot,b\n")

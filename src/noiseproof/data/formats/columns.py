@@ -66,6 +66,11 @@ def choose_columns(schema: pa.Schema, request: Request) -> Columns:
     label = find_column(schema, request.label, LABEL_NAMES, option="label", owner=request.name)
     content, kind, features = _content(schema, request, {label, request.clean_label})
     first, second = (*content, None, None)[:2]
+    if label in content or request.clean_label in content:
+        raise BadData(
+            f"Column {first!r} of {request.name!r} holds the labels; allowed as examples: another column. "
+            "Next: name it with `image` or `text`, or the labels with `label`."
+        )
     return Columns(label, first, kind, request.clean_label, id_column(schema), features, second)
 
 
