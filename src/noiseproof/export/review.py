@@ -87,7 +87,7 @@ def check_reviewable(source: Source, export: str) -> None:
         raise invalid(
             "export", export, f"this format for {allowed}",
             f"{source.request.name!r} has none. Next: save the images as files in class folders, or take "
-            "csv, json or cleanlab.",
+            "json or cleanlab.",
         )  # fmt: skip
 
 
