@@ -19,7 +19,6 @@ from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.progress import Counter, stage
 from noiseproof.core.records import Dataset
 from noiseproof.core.threads import num_cores
-from noiseproof.data.examples import shown_text
 from noiseproof.data.readable import with_all_unreadable
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
 from noiseproof.features.lookup import check_extraction, find_features, key_components
@@ -153,7 +152,7 @@ def _features_of(
     step = engine.rows_per_call
     calls = (
         (span, rows[start : start + step])
-        for span, rows in ((span, _order(dataset, span)) for span in spans)
+        for span, rows in ((span, _order(dataset, backbone, span)) for span in spans)
         for start in range(0, len(rows), step)
     )
     features: np.ndarray | None = None
@@ -171,12 +170,15 @@ def _features_of(
                 features = None
 
 
-def _order(dataset: Dataset, span: Span) -> Int[np.ndarray, " m"]:
-    """Rows of a span in the order in which they are encoded: texts of like length together."""
+def _order(dataset: Dataset, backbone: AbstractBackbone, span: Span) -> Int[np.ndarray, " m"]:
+    """Rows of a span in the order in which they are encoded: texts of like length together.
+
+    Texts are tokenised twice for it, in a hundredth of the time of encoding them.
+    """
     rows = np.arange(span.start, span.stop)
     if dataset.kind != "text":
         return rows
-    lengths = [len(shown_text(dataset.examples[row])) for row in rows.tolist()]
+    lengths = [_prepared_one(dataset, backbone, row).shape[-1] for row in rows.tolist()]
     return rows[np.argsort(lengths, kind="stable")]
 
 
