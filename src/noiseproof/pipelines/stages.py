@@ -6,7 +6,6 @@ share the first, and the second is appended row by row.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import CheckpointMismatch, invalid
-from noiseproof.core.files import digest, hash_file, write_json
+from noiseproof.core.files import delete_folder, digest, hash_file, write_json
 from noiseproof.core.version import __version__
 from noiseproof.pipelines.provenance import made_with
 
@@ -24,7 +23,6 @@ _FOLDER = ".stages"
 # Leftovers of these names are deleted, so a folder that already has such files of a user is refused.
 _OURS = (
     "heads/*-seed*.safetensors", "heads/*-seed*.json", "thumbnails/[0-9][0-9][0-9][0-9][0-9].png",
-    ".*.partial", "heads/.*.partial", "thumbnails/.*.partial", ".stages/.*.partial",
 )  # fmt: skip
 
 
@@ -232,7 +230,7 @@ class Stages:
                 self._publish(name, marker)
         for name in stale:
             self._forget(self.folder, name)
-        shutil.rmtree(self._waiting)
+        delete_folder(self._waiting)
         self._sweep()
         titles = {name: name if marker is None else marker.title for name, marker in stale.items()}
         return list(dict.fromkeys(name if titles[name] in self.wall_s else titles[name] for name in stale))
