@@ -166,11 +166,8 @@ class Stages:
         Raises:
             InvalidArgument: `publish` would replace a file of the user, which is named.
         """
-        markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
-        # What waits may have been moved already, before its marker was.
-        markers += [self._read(self._waiting, path.stem) for path in (self._waiting / _FOLDER).glob("*.json")]
         ours: dict[str, list[str]] = {}
-        for marker in filter(None, markers):
+        for marker in self._markers():
             for file, key in marker.files.items():
                 ours.setdefault(file, []).append(key)
         for file in unedited:
@@ -188,10 +185,18 @@ class Stages:
                     f"It has {file!r}, which would be replaced. Next: move it away, or name another folder.",
                 )  # fmt: skip
 
+    def _markers(self) -> list[Marker]:
+        """Markers of all finished stages; files of a waiting one may have been moved before a kill."""
+        found = [
+            self._read(home, path.stem)
+            for home in (self.folder, self._waiting)
+            for path in (home / _FOLDER).glob("*.json")
+        ]
+        return [marker for marker in found if marker is not None]
+
     def strangers(self) -> list[str]:
         """Visible files and folders that no stage has written, in this start or before."""
-        markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
-        ours = {file.partition("/")[0] for marker in markers if marker is not None for file in marker.files}
+        ours = {file.partition("/")[0] for marker in self._markers() for file in marker.files}
         return sorted(
             path.name for path in self.folder.iterdir() if path.name not in ours and path.name[0] != "."
         )
