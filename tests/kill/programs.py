@@ -132,8 +132,9 @@ class Write(Program):
     def run(self, inputs, out):
         from noiseproof.core import files
 
-        for content in (b"old", b"new"):
-            files.write_bytes(out / "file", content)
+        with files.locked_folder(out):
+            for content in (b"old", b"new"):
+                files.write_bytes(out / "file", content)
 
 
 class Extraction(Program):
