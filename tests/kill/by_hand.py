@@ -3,7 +3,7 @@
 python tests/kill/by_hand.py kills run detect        before every event, a new folder each time
 python tests/kill/by_hand.py kills --every 7         before every seventh event, of all programs
 python tests/kill/by_hand.py full --every 7          no space from every seventh event on
-python tests/kill/by_hand.py quota --every 3         files of at most so many bytes as every third one has
+python tests/kill/by_hand.py quota --every 3         no file as large as every third one
 python tests/kill/by_hand.py tmpfs                   small file systems in memory; needs the right to mount
 """
 
