@@ -26,9 +26,9 @@ def wholes(server, tmp_path_factory):
             folder = tmp_path_factory.mktemp(name)
             (folder / "inputs").mkdir()
             PROGRAMS[name].prepare(folder / "inputs")
-            start = server.start(name, folder / "inputs", folder / "whole")
+            start = server.start(name, folder / "inputs", folder / "out")
             assert start.code == 0, start.printed
-            made[name] = folder / "inputs", start, PROGRAMS[name].found(folder / "whole")
+            made[name] = folder / "inputs", start, PROGRAMS[name].found(folder / "out")
         return made[name]
 
     return whole

@@ -16,7 +16,7 @@ _CREATES = ("open", "mkdir", "rename")
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("write", "extraction", "training")])
 def test_without_space_a_command_ends_with_one_sentence_and_goes_on_with_some(server, wholes, tmp_path, name):
     inputs, whole, results = wholes(name)
-    folder = inputs.parent / "whole"
+    folder = inputs.parent / "out"
     largest = max(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     short = server.start(name, inputs, tmp_path / "out", max_bytes=largest - 1)
     assert short.code == 2, short.printed
