@@ -11,7 +11,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent(parent: int) -> None:
-    """Let the kernel kill this process as soon as its parent has ended; Linux only, elsewhere nothing happens.
+    """Let the kernel kill this process as soon as its parent has ended (Linux; elsewhere nothing happens).
 
     Unlike a thread that waits for the parent, this also works while a library is imported or a long product
     computed. The parent must have started this process from a thread that lives as long as itself.
