@@ -13,9 +13,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from noiseproof.backbones.state_dicts import common_prefix, find_state_dict
-from noiseproof.core import files
 from noiseproof.core.documents import Document, parse_document
 from noiseproof.core.errors import CheckpointMismatch, MissingFile, invalid
+from noiseproof.core.tensor_files import write_tensors
 from noiseproof.core.torch_files import damaged, read_torch_file
 
 SUFFIXES = (".safetensors", ".pth", ".pth.tar", ".pt", ".bin", ".ckpt")
@@ -64,11 +64,7 @@ def write_weights(path: str | Path, module: nn.Module, *, header: WeightsHeader 
         module: what to write.
         header: of the file.
     """
-    from safetensors.torch import save_file
-
-    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    with files.replacing(path) as partial:
-        save_file(state, partial, metadata=header.to_metadata() if header else {})
+    write_tensors(path, module.state_dict(), metadata=header.to_metadata() if header else {})
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:

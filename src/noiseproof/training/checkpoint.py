@@ -13,13 +13,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from noiseproof.backbones.weights import under_prefix
-from noiseproof.core import files
 from noiseproof.core.documents import check_schema
 from noiseproof.core.errors import CheckpointMismatch, DamagedFile, OtherSchema
+from noiseproof.core.tensor_files import write_tensors
 
 _SCHEMA = 1
 _START_AGAIN = "delete it to start again from step 0, or give another --out"
@@ -78,8 +77,7 @@ def write_checkpoint(
         "schema": _SCHEMA, "step": step, "identity": identity, "numbers": numbers, "groups": groups,
         "scaler": dict(scaler or {}),
     }  # fmt: skip
-    with files.replacing(path) as partial:
-        save_file(_own_copies(tensors), partial, metadata={"noiseproof": json.dumps(header)})
+    write_tensors(path, tensors, metadata={"noiseproof": json.dumps(header)})
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -179,8 +177,3 @@ def _restore_layouts(optimizer: torch.optim.Optimizer) -> None:
         for name, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def _own_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies, as safetensors wants; channels-last weights lose their layout only."""
-    return {name: value.contiguous().cpu() for name, value in tensors.items()}

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from noiseproof.adapt.learnable import TunedNetwork, merge_additions, num_learning, tune_encoder
@@ -22,6 +22,7 @@ from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.core import files
 from noiseproof.core.progress import stage
+from noiseproof.core.tensor_files import write_tensors
 from noiseproof.detect.prompts import PromptScores, first_contexts, num_steps, prompt_scores, score_with
 from noiseproof.evaluate.metrics import outcomes
 from noiseproof.evaluate.protocol import result_row
@@ -150,8 +151,7 @@ def _write(state: DeftState, learned: _Learned, folder: Path) -> list[str]:
         "variant": state.settings.variant,
     }
     metadata = {"noiseproof": json.dumps(facts, sort_keys=True)}
-    with files.replacing(folder / PROMPTS) as temporary:
-        save_file({"contexts": torch.from_numpy(scores.contexts).contiguous()}, temporary, metadata=metadata)
+    write_tensors(folder / PROMPTS, {"contexts": torch.from_numpy(scores.contexts)}, metadata=metadata)
     with files.replacing(folder / SCORES) as temporary:
         _scores_table(state, scores).to_parquet(temporary, index=False)
     if learned.tower is None or state.tune_mode is None:
