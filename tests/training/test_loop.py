@@ -287,7 +287,7 @@ def test_lost_lines_of_the_log_are_counted_and_cost_no_step(tmp_path):
     interrupted_run(tmp_path / "parts", 8)
     lines = (tmp_path / "parts" / LOG).read_bytes().splitlines(keepends=True)
     (tmp_path / "parts" / LOG).write_bytes(b"".join(lines[:2]))
-    with pytest.warns(UserWarning, match=r"log.jsonl' has lost 4 lines; the training goes on"):
+    with pytest.warns(UserWarning, match=r"log.jsonl' has lost 4 of its lines; the training goes on"):
         assert run_toy(tmp_path / "parts").read_bytes() == whole.read_bytes()
 
 

@@ -269,8 +269,8 @@ class _Log:
             due = [step for step in range(1, begin + 1) if schedule.is_end_of(schedule.log_steps, step)]
             if num_lost := len(due) - len(kept):  # a line is on disk before the checkpoint after it
                 warnings.warn(
-                    f"{str(path)!r} has lost {num_lost} lines; the training goes on from its checkpoint, the "
-                    "log without them.",
+                    f"{str(path)!r} has lost {num_lost} of its lines; the training goes on from its "
+                    "checkpoint, the log without them.",
                     stacklevel=3,
                 )
             files.write_bytes(path, "".join(f"{to_line(row)}\n" for row in kept).encode())
