@@ -10,12 +10,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.models import OptionInfo
 
 from noiseproof.core.errors import NoiseproofError, respelled, spelling
+from noiseproof.core.files import disk_full
 
 wants_traceback: ContextVar[bool] = ContextVar("wants_traceback", default=False)
 EXIT_MISTAKE = 2
@@ -47,16 +48,24 @@ def ends_well() -> Iterator[None]:
     try:
         with _plain_warnings():
             yield
+            sys.stdout.flush()  # a full disk behind it is found now, not when Python has ended
     except NoiseproofError as error:
         if wants_traceback.get():
             raise
-        typer.secho(respelled(str(error)), fg="red", err=True)
-        raise typer.Exit(EXIT_MISTAKE) from error
+        _end_with(error)
     except BaseException as error:
+        # Wherever the disk was full: a library that writes files of its own, an output that goes to a file.
+        if (full := disk_full(error)) is not None and not wants_traceback.get():
+            _end_with(full)
         if not _is_interrupt(error):
             raise
         typer.echo("interrupted; the same command goes on where it stopped", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _end_with(error: NoiseproofError) -> NoReturn:
+    typer.secho(respelled(str(error)), fg="red", err=True)
+    raise typer.Exit(EXIT_MISTAKE) from error
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
