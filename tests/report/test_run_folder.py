@@ -136,12 +136,6 @@ def test_a_thumbnail_outside_the_folder_is_not_read(fake_run, tmp_path):
 RESULTS = (
     "results.jsonl", "spectrum.json", "label_issues.parquet", "thumbnails.json", "thumbnails/00000.png",
 )  # fmt: skip
-    "results.jsonl",
-    "spectrum.json",
-    "label_issues.parquet",
-    "thumbnails.json",
-    "thumbnails/00000.png",
-)
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -151,9 +145,7 @@ def test_a_result_that_is_not_the_one_on_the_card_is_named(fake_run, name):
     load_run(path)
     content = (path / name).read_bytes()
     (path / name).write_bytes(content + b" ")
-    with pytest.raises(
-        DamagedFile, match=rf"{name}' is damaged: its SHA-256 .*Next: delete it and"
-    ):
+    with pytest.raises(DamagedFile, match=rf"{name}' is damaged: its SHA-256 .*Next: delete it and"):
         load_run(path)
     (path / name).unlink()
     with pytest.raises(MissingFile, match=rf"has no '{name}'"):
@@ -165,7 +157,5 @@ def test_a_card_that_was_changed_is_named(fake_run):
     rewritten(path / "run.json")
     text = (path / "run.json").read_text()
     (path / "run.json").write_text(text.replace('"encoder_passes": ', '"encoder_passes": 1'))
-    with pytest.raises(
-        DamagedFile, match=r"run.json' is damaged: its contents are not those of its"
-    ):
+    with pytest.raises(DamagedFile, match=r"run.json' is damaged: its contents are not those of its"):
         load_run(path)
