@@ -56,10 +56,11 @@ class FileKind:
 def damages(content: bytes, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """Cut and flipped contents, each with its description."""
     rng, size = np.random.default_rng([_SEED, seed]), len(content)
-    for keep in (0, size // 2, size - 1)[: max(count // 3, 1)]:
+    cuts = (0, size // 2, size - 1)[: max(count // 3, 1)]
+    for keep in cuts:
         yield f"cut to {keep} of {size} bytes", content[:keep]
     places = [0, size - 1, size // 2, min(9, size - 1), *rng.integers(0, size, count).tolist()]
-    for place in places[: max(count - 3, 1)]:
+    for place in places[: count - len(cuts)]:
         bit = int(rng.integers(8))
         flipped = content[place] ^ (1 << bit)
         yield (
