@@ -9,14 +9,15 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from noiseproof.core.errors import DamagedFile, OtherSchema
+from noiseproof.core.checksums import damaged, unsealed
+from noiseproof.core.errors import OtherSchema
 
 
 class Document(BaseModel):
     """A JSON object in a file, whose key `schema` numbers its layout.
 
     `SCHEMA` rises when a file of before could be misread. Files without the key are of schema 1: they were
-    written before layouts were numbered.
+    written before layouts were numbered. Documents are written by `checksums.write_record`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,6 +28,7 @@ class Document(BaseModel):
         return {"schema": self.SCHEMA} | self.model_dump(mode="json", by_alias=True)
 
 
+START_AGAIN = "delete it and start the same command again"
 D = TypeVar("D", bound=Document)
 
 
@@ -49,18 +51,19 @@ def parse_document(content: bytes | str, model: type[D], *, source: str, next_st
     """The document in this text; `source` names it in messages, see `read_document`."""
     try:
         value = json.loads(content)
-    except ValueError as error:
-        raise _damaged(source, error, next_step) from error
+    except (ValueError, RecursionError) as error:
+        raise damaged(source, describe_problem(error), next_step) from error
     return validate_document(value, model, source=source, next_step=next_step)
 
 
 def validate_document(value: Any, model: type[D], *, source: str, next_step: str) -> D:
     """The document in this parsed JSON, see `parse_document`."""
+    value = unsealed(value, source=source, next_step=next_step)
     check_schema(value, model.SCHEMA, source=source, next_step=next_step)
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise _damaged(source, error, next_step) from error
+        raise damaged(source, describe_problem(error), next_step) from error
 
 
 def check_schema(value: Any, schema: int, *, source: str, next_step: str) -> None:
@@ -81,7 +84,3 @@ def describe_problem(error: Exception) -> str:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _damaged(source: str, error: Exception, next_step: str) -> DamagedFile:
-    return DamagedFile(f"{source!r} is damaged: {describe_problem(error)}. Next: {next_step}.")

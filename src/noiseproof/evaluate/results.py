@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from noiseproof.core.checksums import to_line, unsealed
 from noiseproof.core.documents import check_schema
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
@@ -65,7 +66,7 @@ class ResultRow:
             **{name: self.metrics[name] for name in METRICS},
             "per_class": [{"class": name, **vars(values)} for name, values in self.per_class.items()],
         }
-        return json.dumps(row, allow_nan=False)
+        return to_line(row)
 
     @classmethod
     def from_line(cls, line: str, *, source: str = "row") -> ResultRow:
@@ -77,9 +78,10 @@ class ResultRow:
 
         Raises:
             OtherSchema: another version of noiseproof wrote it.
+            DamagedFile: its checksum is of other contents.
             ValueError, KeyError, TypeError: the line is not a valid row.
         """
-        row: dict[str, Any] = json.loads(line)
+        row: dict[str, Any] = unsealed(json.loads(line), source=source, next_step=_RUN_AGAIN)
         check_schema(
             row,
             _SCHEMA,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from noiseproof.core import files
+from noiseproof.core.checksums import check_bytes, read_record, write_record
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 
 _SCHEMA = 1
@@ -57,7 +57,7 @@ def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
         raise invalid("classes_", head.classes.tolist(), "strings or numbers of one type")
     content = save({name: value.contiguous() for name, value in head.state.items()})
     files.write_bytes(tensors, content)
-    files.write_json(
+    write_record(
         card,
         {
             "schema": _SCHEMA,
@@ -86,13 +86,7 @@ def read_head(path: str | os.PathLike[str]) -> SavedHead:
                 f"{str(file)!r} does not exist; a saved head is a .safetensors and a .json file."
             )
     content = tensors.read_bytes()
-    try:
-        facts = json.loads(card.read_text())
-        state = load(content)
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-        raise DamagedFile(
-            f"The head at {str(tensors)!r} is damaged ({error}). Next: fit and save it again."
-        ) from error
+    facts = read_record(card, next_step="fit and save it again")
     if not isinstance(facts, dict) or not facts.keys() >= _KEYS:
         raise DamagedFile(
             f"{str(card)!r} does not describe a head; it needs {', '.join(sorted(_KEYS))}. "
@@ -103,11 +97,14 @@ def read_head(path: str | os.PathLike[str]) -> SavedHead:
             f"{str(card)!r} has schema {facts['schema']!r}; this version reads schema {_SCHEMA}. Next: load "
             "it with the version that saved it, or fit and save it again."
         )
-    if hashlib.sha256(content).hexdigest() != facts["sha256"]:
+    check_bytes(tensors, content, facts["sha256"], next_step="fit and save it again")
+    try:
+        state = load(content)
+        classes = np.array(facts["classes"], dtype=facts["classes_dtype"])
+    except (SafetensorError, ValueError, TypeError) as error:
         raise DamagedFile(
-            f"{str(tensors)!r} is not the file its JSON describes. Next: fit and save it again."
-        )
-    classes = np.array(facts["classes"], dtype=facts["classes_dtype"])
+            f"The head at {str(tensors)!r} is damaged ({error}). Next: fit and save it again."
+        ) from error
     return SavedHead(facts["head"], facts["options"], classes, facts["num_features"], state)
 
 

@@ -1,5 +1,7 @@
 """The rows of a study on disk, one line of JSON each: `study.jsonl`, appended and never rewritten.
 
+Each line has a checksum of its own (`core.checksums`).
+
 A row has two hashes. `request_key` (on disk: `asked`) covers the recipe's entries that decide it, so that
 tables can be made without the data. `result_key` (on disk: `cell`) also covers everything else that decides
 the numbers (data, weights, drawn labels, resolved options), so a row with the right key is never computed
@@ -17,6 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from noiseproof.core.checksums import to_line, unsealed
 from noiseproof.core.errors import DamagedFile
 from noiseproof.core.files import append_lines, whole_lines
 from noiseproof.core.records import SpectrumCard
@@ -26,6 +29,7 @@ from noiseproof.evaluate.detection import DetectionMetrics
 from noiseproof.evaluate.metrics import METRICS
 
 RESULTS = "study.jsonl"
+_DELETE_LINE = "delete that line and start the study again; only what it held is computed anew"
 _ON_DISK = {"result_key": "cell", "request_key": "asked", "set_name": "set"}
 _IN_CODE = {on_disk: name for name, on_disk in _ON_DISK.items()}
 
@@ -310,7 +314,7 @@ class StudyLog:
 
     def append(self, rows: Sequence[StudyRow]) -> None:
         """Write rows to disk, all in one."""
-        append_lines(self.path, (json.dumps(row.to_json(), allow_nan=False) for row in rows))
+        append_lines(self.path, (to_line(row.to_json()) for row in rows))
         for row in rows:
             self._note(row)
 
@@ -331,12 +335,11 @@ def read_rows(path: str | os.PathLike[str]) -> list[StudyRow]:
     rows: list[StudyRow] = []
     for number, line in enumerate(whole_lines(file).decode(errors="replace").splitlines(), start=1):
         try:
-            values = json.loads(line)
+            values = unsealed(json.loads(line), source=f"line {number} of {file}", next_step=_DELETE_LINE)
             rows.append(_KINDS[values["row"]].from_json(_upgraded(values)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFile(
-                f"Line {number} of {str(file)!r} is not a row of a study: {error!r}. Next: delete that line "
-                "and start the study again; only what it held is computed anew."
+                f"Line {number} of {str(file)!r} is not a row of a study: {error!r}. Next: {_DELETE_LINE}."
             ) from error
     return rows
 
