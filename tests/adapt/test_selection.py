@@ -45,7 +45,10 @@ def saved(tmp_path):
 
 
 def test_the_first_of_equals_is_the_best():
-    assert best([Validation(1, 0.5), Validation(2, 0.7), Validation(3, 0.7)]) == Validation(2, 0.7)
+    one, two, three = (
+        Validation(step=step, accuracy=accuracy) for step, accuracy in ((1, 0.5), (2, 0.7), (3, 0.7))
+    )
+    assert best([one, two, three]) == two
 
 
 def test_accuracies_are_logged_and_the_best_weights_kept(looking, tmp_path):

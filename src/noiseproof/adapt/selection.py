@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
+from pydantic import Field
 from torch import nn
 
 from noiseproof.backbones.weights import write_weights
 from noiseproof.core import files
+from noiseproof.core.documents import Document, parse_document
+from noiseproof.core.regular_files import read_regular
 from noiseproof.training.networks import Images, outputs
 
 LOG = "validation.jsonl"
 _WEIGHTS = "candidate-*.safetensors"
 
 
-@dataclass(frozen=True)
-class Validation:
+class Validation(Document):
     """Accuracy on held-out examples after one step.
 
     Attributes:
@@ -29,8 +30,8 @@ class Validation:
             wrong ones among them, a perfect network has about 1 - r.
     """
 
-    step: int
-    accuracy: float
+    step: int = Field(ge=0)
+    accuracy: float = Field(ge=0, le=1)
 
 
 class Selection:
@@ -61,21 +62,19 @@ class Selection:
         # Later ones were made by a start that was killed.
         before = [each for each in self.validations if each.step < step]
         predicted = outputs(self._model, self._model, self._images()).argmax(axis=1)
-        now = Validation(step, float((predicted == self._given_labels).mean()))
+        now = Validation(step=step, accuracy=float((predicted == self._given_labels).mean()))
         kept = {best(before).step} if before else set()
         if best([*before, now]) is now:
             write_weights(self.weights_file(step), self._model)
             kept.add(step)
-        lines = [json.dumps(vars(each)) + "\n" for each in (*before, now)]
+        lines = [json.dumps(each.to_json()) + "\n" for each in (*before, now)]
         files.write_bytes(self._folder / LOG, "".join(lines).encode())
         self._delete_all_but(kept)
 
     @property
     def validations(self) -> list[Validation]:
         """All validations so far, by step."""
-        path = self._folder / LOG
-        lines = path.read_text().splitlines() if path.is_file() else []
-        return [Validation(**json.loads(line)) for line in lines]
+        return read_validations(self._folder / LOG)
 
     def weights_file(self, step: int) -> Path:
         """File of the weights at a validation."""
@@ -86,6 +85,24 @@ class Selection:
         for path in self._folder.glob(_WEIGHTS):
             if path not in kept:
                 path.unlink()
+
+
+def read_validations(path: Path) -> list[Validation]:
+    """The lines of `validation.jsonl`; none without the file.
+
+    Raises:
+        OtherSchema: another version of noiseproof wrote it.
+        DamagedFile: a line is no validation; it is named.
+    """
+    if not path.is_file():
+        return []
+    found = []
+    for number, line in enumerate(read_regular(path).splitlines(), start=1):
+        source = f"line {number} of {path}"
+        found.append(
+            parse_document(line, Validation, source=source, next_step="delete the file and start again")
+        )
+    return found
 
 
 def best(validations: list[Validation]) -> Validation:

@@ -18,6 +18,7 @@ from noiseproof.backbones.bundled import image_tower, pair_weights
 from noiseproof.backbones.bundled_files import LITE0, PAIR
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import load_exactly
+from noiseproof.core.documents import read_object
 from noiseproof.core.errors import InvalidArgument, invalid, missing_extra
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import isolated
@@ -75,7 +76,7 @@ def tower_config(model: str, open_clip: Any) -> dict[str, Any]:
     if model in SHIPPED:
         return json.loads((resources.files("noiseproof.backbones") / f"{model}.json").read_text())
     if model.endswith(".json") and Path(model).is_file():
-        return json.loads(Path(model).read_text())
+        return read_object(Path(model), next_step="name a file of a model of open_clip")
     config = open_clip.get_model_config(model)
     if config is None:
         known = open_clip.list_models()

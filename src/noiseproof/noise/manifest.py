@@ -28,7 +28,9 @@ from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile
 from noiseproof.core.files import replacing, write_json
+from noiseproof.core.json_text import parse_json
 from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
+from noiseproof.core.regular_files import read_regular
 
 FILE = "noise.json"
 _NOT_HASHED = ("data_name", "num_examples", "files", "sha256")
@@ -222,7 +224,7 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
     header = read_document(path, NoiseHeader, next_step=_MAKE_AGAIN)
     try:
         table = pq.read_table(path.parent / _table_name(header.sha256))
-        digest = _digest(json.loads(path.read_bytes()), table)
+        digest = _digest(parse_json(read_regular(path)), table)
         manifest = _manifest(header, table)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error

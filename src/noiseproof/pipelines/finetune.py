@@ -6,7 +6,6 @@ first stopped; one with other evaluation sets evaluates again without training a
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from noiseproof.adapt.selection import Selection, best
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.config.finetune import FinetuneConfig
+from noiseproof.core.documents import START_AGAIN, read_object
 from noiseproof.core.files import hash_file, write_bytes, write_json
 from noiseproof.core.progress import stage
 from noiseproof.evaluate.metrics import Outcomes, outcomes
@@ -259,7 +259,7 @@ def _is_last_best(stages: Stages) -> bool:
 
 
 def _describe(state: FinetuneState) -> dict[str, Any]:
-    facts = json.loads((state.out / FACTS).read_text())
+    facts = read_object(state.out / FACTS, next_step=START_AGAIN)
     lines = [*notes(state.config, state.parts), *state.initial.notes]
     if facts["transition"] is not None:
         lines.append(_TRANSITION_NOTE.format(**facts["transition"]))

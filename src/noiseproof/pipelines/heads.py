@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from noiseproof.config.run import AUTO, RunConfig
+from noiseproof.core.documents import START_AGAIN, read_object
 from noiseproof.core.errors import InvalidArgument, NoiseproofError
 from noiseproof.core.files import write_json
 from noiseproof.core.progress import stage
@@ -212,7 +212,7 @@ def with_estimated_transition(
 
     method = [DEFAULT_METHOD, ALGORITHM]
     stages.once("transition", depends_on=[depends_on, train.given_labels, method], make=make)
-    estimate = json.loads(stages.path(TRANSITION).read_text())
+    estimate = read_object(stages.path(TRANSITION), next_step=START_AGAIN)
     note = (
         f"The loss of {', '.join(needing)} uses a transition matrix that was estimated from the training "
         f"features ({estimate['method']}; share of wrong labels {estimate['rate']:.3f}): {TRANSITION}."

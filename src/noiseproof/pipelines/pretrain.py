@@ -6,7 +6,6 @@ stopped.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +21,7 @@ from noiseproof.backbones.bundled import imagenet_classifier
 from noiseproof.backbones.weights import hash_weights, load_exactly, read_checkpoint, write_weights
 from noiseproof.backbones.wording import imagenet_words
 from noiseproof.config.pretrain import PretrainConfig
+from noiseproof.core.documents import START_AGAIN, read_object
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import write_json
 from noiseproof.core.records import Dataset, LabelledDataset
@@ -166,7 +166,7 @@ def _train(state: _PretrainState, folder: Path) -> list[str]:
 
 
 def _describe(state: _PretrainState) -> dict[str, Any]:
-    facts, results = (json.loads((state.out / name).read_text()) for name in (FACTS, RESULTS))
+    facts, results = (read_object(state.out / name, next_step=START_AGAIN) for name in (FACTS, RESULTS))
     data = {"train": data_section(state.data), "test": data_section(state.test)}
     return {"training_s": facts.pop("wall_s"), **data, **facts, **results}
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
 
-from noiseproof.core.documents import check_schema, describe_problem
+from noiseproof.core.documents import Document, describe_problem, read_document, validate_document
 from noiseproof.core.errors import DamagedFile, MissingFile
+from noiseproof.core.json_text import parse_json
 from noiseproof.core.records import SpectrumCard
+from noiseproof.core.regular_files import read_regular
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.report.flow_card import Card
 
@@ -146,6 +147,35 @@ class SetSpectra:
         }  # fmt: skip
 
 
+class _SpectrumEntry(BaseModel):
+    """A `SpectrumCard` in `spectrum.json`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    num_examples: int = Field(ge=1)
+    dim: int = Field(ge=1)
+    singular_values: list[NonNegativeFloat] = Field(min_length=1)
+    entropy_nats: float
+    largest_ratio: float
+    effective_rank: float
+    is_centred: bool
+
+    def card(self) -> SpectrumCard:
+        """The record that tables and figures take."""
+        return SpectrumCard(
+            **self.model_dump() | {"singular_values": np.array(self.singular_values, np.float64)}
+        )
+
+
+class _SpectraEntry(Document):
+    """An entry of `spectrum.json`, see `SetSpectra`."""
+
+    SCHEMA: ClassVar[int] = _SPECTRUM_SCHEMA
+    set: str
+    role: str
+    raw: _SpectrumEntry
+    centred: _SpectrumEntry
+
+
 @dataclass(frozen=True, eq=False)
 class RunFolder:
     """Everything a report is made from.
@@ -205,9 +235,7 @@ def _checked(file: Path, read: Callable[[Path], T]) -> T:
 
 
 def _card(file: Path) -> RunCard:
-    card = json.loads(file.read_bytes())
-    check_schema(card, RunCard.SCHEMA, source=str(file), next_step=_RUN_AGAIN)
-    return RunCard.model_validate(card)
+    return read_document(file, RunCard, next_step=_RUN_AGAIN)
 
 
 def _results(file: Path) -> list[ResultRow]:
@@ -218,17 +246,13 @@ def _results(file: Path) -> list[ResultRow]:
 
 
 def _spectra(file: Path) -> list[SetSpectra]:
-    entries = json.loads(file.read_bytes())
-    for entry in entries:
-        check_schema(entry, _SPECTRUM_SCHEMA, source=str(file), next_step=_RUN_AGAIN)
-    return [
-        SetSpectra(entry["set"], entry["role"], _spectrum(entry["raw"]), _spectrum(entry["centred"]))
-        for entry in entries
+    entries = parse_json(read_regular(file))
+    if not isinstance(entries, list):
+        raise ValueError("it holds no list of spectra")
+    found = [
+        validate_document(entry, _SpectraEntry, source=str(file), next_step=_RUN_AGAIN) for entry in entries
     ]
-
-
-def _spectrum(entry: dict[str, Any]) -> SpectrumCard:
-    return SpectrumCard(**entry | {"singular_values": np.asarray(entry["singular_values"], np.float64)})
+    return [SetSpectra(each.set, each.role, each.raw.card(), each.centred.card()) for each in found]
 
 
 def _issues(file: Path) -> pd.DataFrame:

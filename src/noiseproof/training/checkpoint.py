@@ -20,6 +20,7 @@ from noiseproof.backbones.weights import under_prefix
 from noiseproof.core import files
 from noiseproof.core.documents import check_schema
 from noiseproof.core.errors import CheckpointMismatch, DamagedFile, OtherSchema
+from noiseproof.core.json_text import BadJson, parse_json
 
 _SCHEMA = 1
 _START_AGAIN = "delete it to start again from step 0, or give another --out"
@@ -152,12 +153,12 @@ def read_checkpoint(
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["noiseproof"])
+            header = parse_json((file.metadata() or {})["noiseproof"])
             check_schema(header, _SCHEMA, source=str(path), next_step=_START_AGAIN)
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
     except OtherSchema:
         raise
-    except (SafetensorError, json.JSONDecodeError, KeyError, OSError) as error:
+    except (SafetensorError, BadJson, KeyError, OSError) as error:
         raise DamagedFile(
             f"The checkpoint {str(path)!r} cannot be read ({error}). Next: {_START_AGAIN}."
         ) from error

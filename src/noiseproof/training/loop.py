@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from noiseproof.core import files
-from noiseproof.core.errors import BadData, invalid, missing_extra
+from noiseproof.core.documents import describe_problem
+from noiseproof.core.errors import BadData, DamagedFile, invalid, missing_extra
+from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.progress import stage
 from noiseproof.core.rng import isolated
 from noiseproof.training.batches import AbstractBatches, Batch
@@ -275,4 +278,25 @@ class _Log:
 
 def logged(path: Path) -> list[dict[str, Any]]:
     """Lines of a log, without one that a kill cut short; empty without a log."""
-    return [json.loads(line) for line in files.whole_lines(path).splitlines()] if path.exists() else []
+    return _rows(path) if path.exists() else []
+
+
+class _LogRow(BaseModel):
+    """What is read of a line again; the rest of it is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+    step: int
+    wall_s: float
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(files.whole_lines(path).splitlines(), start=1):
+        try:
+            rows.append(_LogRow.model_validate(parse_json(line, allows_nan=True)).model_dump())
+        except (BadJson, ValidationError) as error:
+            raise DamagedFile(
+                f"Line {number} of {str(path)!r} is no step of a training: {describe_problem(error)}. Next: "
+                "delete that line and start the same command again."
+            ) from error
+    return rows

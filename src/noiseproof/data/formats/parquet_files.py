@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -12,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from noiseproof.core.errors import BadData
+from noiseproof.core.errors import BadData, NoiseproofError
+from noiseproof.core.limits import UNPACKED_BYTES, above, is_bomb
 from noiseproof.core.records import LabelledDataset
+from noiseproof.core.regular_files import check_regular
 from noiseproof.data.examples import AbstractReader
 from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
 from noiseproof.data.request import Request
@@ -21,6 +24,7 @@ from noiseproof.data.request import Request
 _BLOCK_BYTES = 16 << 20
 _BLOCKS_KEPT = 4  # threads that decode side by side are never far apart
 _BUFFER_BYTES = 1 << 20
+_LABEL_BYTES = 8  # of a row, at least, once it is in memory
 
 
 def open_parquet(address: str, request: Request) -> LabelledDataset:
@@ -30,15 +34,54 @@ def open_parquet(address: str, request: Request) -> LabelledDataset:
 
 def parquet_table(path: Path) -> LabelledTable:
     """The table of a Parquet file."""
-    file = _open_file(path)
+    file = open_file(path)
     return LabelledTable(
         schema=file.schema_arrow,
         num_rows=file.metadata.num_rows,
-        column=lambda name: file.read(columns=[name]).column(0),
+        column=lambda name: _column(file, name, path),
         cells=lambda name: ParquetReader(path, name),
         folder=path.parent,
         stem=path.stem,
     )
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Some columns of a Parquet file, or all of it.
+
+    Raises:
+        BadData: it is no Parquet file, or a damaged one.
+    """
+    file = open_file(path)
+    with explained(path):
+        table = file.read(columns=None if columns is None else list(columns))
+        table.validate(full=True)
+        return table
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what Arrow raises while a Parquet file is read into one sentence.
+
+    Raises:
+        BadData: instead.
+    """
+    try:
+        yield
+    except NoiseproofError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, MemoryError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")[:300] or type(error).__name__
+        raise BadData(
+            f"{str(path)!r} cannot be read as Parquet: {reason}. Allowed: a whole Parquet file. Next: fetch "
+            "or write it again."
+        ) from error
+
+
+def _column(file: pq.ParquetFile, name: str, path: Path) -> pa.ChunkedArray:
+    with explained(path):
+        column = file.read(columns=[name]).column(0)
+        column.validate(full=True)  # also that texts are UTF-8
+        return column
 
 
 @final
@@ -71,12 +114,12 @@ class ParquetReader(AbstractReader):
 
     def read(self, row: int) -> Any:
         """The cell as a Python value: bytes, text, or a dict of `bytes` and `path`."""
-        with self._lock:
+        with self._lock, explained(self._path):
             start, block = self._block_of(row)
-        return block[row - start].as_py()
+            return block[row - start].as_py()
 
     def _open(self) -> None:
-        self._file = _open_file(self._path)
+        self._file = open_file(self._path)
         meta = self._file.metadata
         sizes = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
         self._group_starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
@@ -94,7 +137,11 @@ class ParquetReader(AbstractReader):
         if not self._next_row <= row < self._end_row:
             self._start_group(int(np.searchsorted(self._group_starts, row, side="right")) - 1)
         while True:
-            start, block = self._next_row, next(self._ahead).column(0)
+            batch = next(self._ahead, None)
+            if batch is None:
+                raise BadData(f"{str(self._path)!r} has fewer rows than its footer says.")
+            start, block = self._next_row, batch.column(0)
+            block.validate(full=True)
             self._next_row += len(block)
             if row < self._next_row:
                 break
@@ -116,12 +163,17 @@ class ParquetReader(AbstractReader):
         )
 
 
-def _open_file(path: Path) -> pq.ParquetFile:
-    try:
+def open_file(path: Path) -> pq.ParquetFile:
+    """An open Parquet file; only its footer is read.
+
+    Raises:
+        BadData: it is no Parquet file, or has more rows than its size can hold.
+    """
+    check_regular(path)
+    with explained(path):
         # Buffered rather than memory-mapped: mapped pages count as memory of the process.
-        return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadData(
-            f"{str(path)!r} cannot be read as Parquet: {str(error).rstrip('.')}. Allowed: a whole Parquet "
-            "file. Next: fetch or write it again."
-        ) from error
+        file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        num_rows = file.metadata.num_rows
+        if num_rows < 0 or is_bomb(_LABEL_BYTES * num_rows, path.stat().st_size):
+            raise ValueError(above(f"{num_rows} rows of {_LABEL_BYTES} bytes", UNPACKED_BYTES))
+        return file

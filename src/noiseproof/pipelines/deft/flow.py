@@ -8,7 +8,6 @@ Source: Wei et al. 2024, arXiv:2409.19696.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from noiseproof.backbones.wording import notes_on_names
 from noiseproof.config.deft import DeftConfig
+from noiseproof.core.documents import START_AGAIN, read_object
 from noiseproof.core.files import hash_file, write_bytes, write_json
 from noiseproof.core.records import LabelIssues
 from noiseproof.detect.find_issues import to_label_issues
@@ -97,7 +97,7 @@ def _detection(state: DeftState) -> dict[str, Any] | None:
 
 
 def _describe(state: DeftState) -> dict[str, Any]:
-    phase1, phase2 = (json.loads((state.out / name).read_text()) for name in (FACTS, PHASE2_FILE))
+    phase1, phase2 = (read_object(state.out / name, next_step=START_AGAIN) for name in (FACTS, PHASE2_FILE))
     return {
         "notes": [
             *notes(state.config, state.parts),
