@@ -1,5 +1,4 @@
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from noiseproof.features import lookup
 from noiseproof.features.engines import largest_difference
 from noiseproof.features.extract import extract, features_key
 from noiseproof.features.store import load_features
+from rewritten import rewritten
 
 
 def run(store, num_examples=11, *, backbone=None, dataset=None, **options):
@@ -361,7 +361,7 @@ def test_features_of_something_else_in_the_folder_are_refused(tmp_path):
 def test_a_manifest_that_does_not_fit_its_shards_costs_no_encoder_pass(tmp_path):
     path = run(tmp_path).path / "manifest.json"
     before = path.read_bytes()
-    path.write_text(json.dumps(json.loads(before) | {"dim": 7}))
+    rewritten(path, dim=7)
     assert run(tmp_path).num_encoded == 0
     assert path.read_bytes() == before
 
@@ -371,9 +371,8 @@ def test_a_manifest_that_records_shards_of_other_features_is_not_believed(tmp_pa
     mine, others = run(tmp_path), run(tmp_path, dataset=squares(11, fingerprint="others"))
     before = hashes(mine.path)
     shutil.copy(others.path / "part-00000.safetensors", mine.path)
-    manifest = json.loads((mine.path / "manifest.json").read_text())
-    manifest["shards"][0] = others.manifest.shards[0].model_dump()
-    (mine.path / "manifest.json").write_text(json.dumps(manifest))
+    entries = [others.manifest.shards[0], *mine.manifest.shards[1:]]
+    rewritten(mine.path / "manifest.json", shards=[each.model_dump() for each in entries])
     assert run(tmp_path).num_encoded == 4
     assert hashes(mine.path) == before
 

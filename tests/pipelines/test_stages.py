@@ -1,4 +1,4 @@
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,13 @@ def test_stage_is_done_again_when_its_file_is_not_what_was_written(tmp_path, dam
     work = Work()
     publish(tmp_path, work)
     damage(tmp_path / "a.txt")
-    publish(tmp_path, work)
+    is_cut = (tmp_path / "a.txt").exists()
+    with (
+        pytest.warns(match=r"a.txt' is damaged or was edited: .*A.txt is done again")
+        if is_cut
+        else nullcontext()
+    ):
+        publish(tmp_path, work)
     assert work.num_done == 2
     assert texts(tmp_path) == {"a.txt": "done"}
 

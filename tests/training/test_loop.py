@@ -178,7 +178,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     interrupted_run(tmp_path, 5)
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DamagedFile, match=r"checkpoint.safetensors' cannot be read.*start again from step 0"):
+    with pytest.raises(DamagedFile, match=r"checkpoint.safetensors' is damaged: .*start again from step 0"):
         run_toy(tmp_path)
 
 

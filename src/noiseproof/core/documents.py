@@ -8,7 +8,8 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from noiseproof.core.errors import DamagedFile, OtherSchema, shortened, shown
+from noiseproof.core.checksums import damaged, unsealed
+from noiseproof.core.errors import OtherSchema, shortened, shown
 from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.regular_files import read_regular
 
@@ -17,7 +18,7 @@ class Document(BaseModel):
     """A JSON object in a file, whose key `schema` numbers its layout.
 
     `SCHEMA` rises when a file of before could be misread. Files without the key are of schema 1: they were
-    written before layouts were numbered.
+    written before layouts were numbered. Documents are written by `checksums.write_record`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,32 +53,18 @@ def parse_document(content: bytes | str, model: type[D], *, source: str, next_st
     try:
         value = parse_json(content)
     except BadJson as error:
-        raise _damaged(source, error, next_step) from error
+        raise damaged(source, describe_problem(error), next_step) from error
     return validate_document(value, model, source=source, next_step=next_step)
 
 
 def validate_document(value: Any, model: type[D], *, source: str, next_step: str) -> D:
     """The document in this parsed JSON, see `parse_document`."""
+    value = unsealed(value, source=source, next_step=next_step)
     check_schema(value, model.SCHEMA, source=source, next_step=next_step)
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise _damaged(source, error, next_step) from error
-
-
-def read_object(path: Path, *, next_step: str) -> dict[str, Any]:
-    """The JSON object in a file that has no model of its own, see `read_document`.
-
-    Raises:
-        DamagedFile: it is no such file.
-    """
-    try:
-        value = parse_json(read_regular(path))
-    except (BadJson, OSError) as error:
-        raise _damaged(str(path), error, next_step) from error
-    if not isinstance(value, dict):
-        raise _damaged(str(path), BadJson(f"it is {shown(value, most=40)}, no object"), next_step)
-    return value
+        raise damaged(source, describe_problem(error), next_step) from error
 
 
 def check_schema(value: Any, schema: int, *, source: str, next_step: str) -> None:
@@ -100,7 +87,3 @@ def describe_problem(error: Exception) -> str:
         return f"{shortened(place, most=100, tail=20)}: {shortened(first['msg'], most=300)}"
     text = str(error) if isinstance(error, BadJson) else f"{type(error).__name__}: {error}"
     return shortened(text.partition("\n")[0], most=400)
-
-
-def _damaged(source: str, error: Exception, next_step: str) -> DamagedFile:
-    return DamagedFile(f"{source!r} is damaged: {describe_problem(error)}. Next: {next_step}.")

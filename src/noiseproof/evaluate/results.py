@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from noiseproof.core.checksums import to_line, unsealed
 from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 from noiseproof.core.json_text import parse_json
@@ -68,7 +68,7 @@ class ResultRow:
             **{name: self.metrics[name] for name in METRICS},
             "per_class": [{"class": name, **vars(values)} for name, values in self.per_class.items()],
         }
-        return json.dumps(row, allow_nan=False)
+        return to_line(row)
 
     @classmethod
     def from_line(cls, line: str, *, source: str = "row") -> ResultRow:
@@ -80,9 +80,10 @@ class ResultRow:
 
         Raises:
             OtherSchema: another version of noiseproof wrote it.
+            DamagedFile: its checksum is of other contents.
             ValueError, KeyError, TypeError: the line is not a valid row.
         """
-        row: dict[str, Any] = parse_json(line)
+        row: dict[str, Any] = unsealed(parse_json(line), source=source, next_step=_RUN_AGAIN)
         check_schema(
             row,
             _SCHEMA,

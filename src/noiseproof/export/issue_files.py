@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import Int
 
-from noiseproof.core.documents import Document, read_document
+from noiseproof.core.checksums import check_file, write_record
+from noiseproof.core.documents import START_AGAIN, Document, read_document
 from noiseproof.core.errors import MissingFile
-from noiseproof.core.files import replacing, write_json
+from noiseproof.core.files import hash_file, replacing
 from noiseproof.core.records import LabelIssues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.export.confusions import joint_from, list_confusions
@@ -40,6 +41,7 @@ class IssueSummary(Document):
         confusions: pairs of true and given class with the expected number of examples, the most frequent
             first, see `export.confusions`.
         against_truth: `DetectionMetrics` as JSON; `None` where the truth is not known.
+        table_sha256: of `label_issues.parquet`; `None` in files of before.
     """
 
     SCHEMA: ClassVar[int] = 2
@@ -56,6 +58,7 @@ class IssueSummary(Document):
     right_counts: list[float]
     confusions: tuple[dict[str, Any], ...]
     against_truth: dict[str, Any] | None
+    table_sha256: str | None = None
 
     def rate_card(self) -> dict[str, Any]:
         """The noise rate and its range, for a card."""
@@ -101,7 +104,8 @@ def write_issues(
         ranked.assign(suspicion=ranked["suspicion"].round(4)).to_csv(
             partial, index=False, encoding="utf-8-sig", lineterminator="\r\n"
         )
-    write_json(folder / SUMMARY, summarise(issues, clean_labels).to_json())
+    summary = summarise(issues, clean_labels).model_copy(update={"table_sha256": hash_file(folder / ISSUES)})
+    write_record(folder / SUMMARY, summary.to_json())
     return [ISSUES, SPREADSHEET, SUMMARY]
 
 
@@ -137,9 +141,7 @@ def read_summary(folder: Path) -> IssueSummary:
         OtherSchema: another version of noiseproof wrote it.
         DamagedFile: it was changed.
     """
-    return read_document(
-        folder / SUMMARY, IssueSummary, next_step="delete it and start the same command again"
-    )
+    return read_document(folder / SUMMARY, IssueSummary, next_step=START_AGAIN)
 
 
 def load_issues(folder: str | Path) -> LabelIssues:
@@ -149,7 +151,7 @@ def load_issues(folder: str | Path) -> LabelIssues:
 
     Raises:
         MissingFile: a file does not exist.
-        DamagedFile: the summary was changed, or is of another version.
+        DamagedFile: a file was changed, or is of another version.
     """
     home = Path(folder)
     for name in (ISSUES, SUMMARY):
@@ -157,8 +159,10 @@ def load_issues(folder: str | Path) -> LabelIssues:
             raise MissingFile(
                 f"There is no {name} in {str(folder)!r}. Next: name a folder that 'noiseproof detect' wrote."
             )
+    summary = read_summary(home)
+    check_file(home / ISSUES, summary.table_sha256, next_step=START_AGAIN)
     # As lists: `read_table` and `to_numpy` load pandas, which takes half a second.
-    columns, summary = pq.ParquetFile(home / ISSUES).read().to_pydict(), read_summary(home)
+    columns = pq.ParquetFile(home / ISSUES).read().to_pydict()
     if "row" in columns:  # not in files of before
         order = np.argsort(columns["row"])
         columns = {name: [values[k] for k in order] for name, values in columns.items()}

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.core.files import replacing, write_json
+from noiseproof.core.checksums import write_record
+from noiseproof.core.files import replacing
 from noiseproof.core.records import Dataset, LabelIssues
 
 NUM_THUMBNAILS = 48
@@ -38,7 +39,7 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
             files.append(entry["file"])
             _write_png(dataset.examples[row], folder / entry["file"])
         entries.append(entry)
-    write_json(folder / "thumbnails.json", entries)
+    write_record(folder / "thumbnails.json", entries)
     return [*files, "thumbnails.json"]
 
 

@@ -67,10 +67,8 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
     if manifest is None:
         return None
     check_components(folder, manifest, components)
-    if not all(entry.matches(folder) for entry in manifest.shards):
-        return None
     try:
-        return load_features(folder)
+        return load_features(folder, verify=True)
     except DamagedFile:
         return None
 

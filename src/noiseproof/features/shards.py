@@ -14,7 +14,7 @@ from jaxtyping import Float
 from safetensors.numpy import save
 
 from noiseproof.core.errors import DamagedFile
-from noiseproof.core.files import write_bytes
+from noiseproof.core.files import hash_file, write_bytes
 from noiseproof.core.json_text import parse_json
 from noiseproof.core.regular_files import open_regular
 
@@ -78,12 +78,47 @@ def open_shard(path: Path) -> Shard:
         raise damaged(path, str(error) or type(error).__name__) from error
 
 
+class VerifiedRows:
+    """(m, d) rows of a shard, whose file is compared with its checksum before the first of them is read.
+
+    Args:
+        shard: opened.
+        sha256: of its file.
+    """
+
+    def __init__(self, shard: Shard, sha256: str) -> None:
+        self._shard, self._sha256 = shard, sha256
+        self._is_verified = False
+        self.shape = shard.features.shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Float[np.ndarray, "m d"]:
+        """Rows by a slice or an integer array.
+
+        Raises:
+            DamagedFile: the file is not what was written.
+        """
+        if not self._is_verified:
+            if hash_file(self._shard.path) != self._sha256:
+                raise damaged(self._shard.path, OTHER_CHECKSUM)
+            self._is_verified = True
+        return self._shard.features[rows]
+
+
+OTHER_CHECKSUM = "its checksum is not that of the manifest"
 EXTRACT_AGAIN = "run the same extraction again; it replaces damaged files and keeps the others"
 
 
 def damaged(path: Path, reason: str) -> DamagedFile:
     """The one wording for a shard or manifest that is not what was written."""
     return DamagedFile(f"The feature file {str(path)!r} is damaged: {reason}. Next: {EXTRACT_AGAIN}.")
+
+
+def ids_hash(ids: np.ndarray) -> str:
+    """SHA-256 of the ids of a shard."""
+    return _contents_hash(np.empty((0, 0)), _encoded_ids(ids), {})
 
 
 def _mapped(path: Path, begin: int, entry: Mapping[str, Any]) -> np.ndarray:

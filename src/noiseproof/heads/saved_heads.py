@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from noiseproof.core import files
+from noiseproof.core.checksums import check_bytes, write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 from noiseproof.core.regular_files import read_regular
@@ -78,7 +79,7 @@ def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
         num_features=head.num_features,
         sha256=hashlib.sha256(content).hexdigest(),
     )
-    files.write_json(card, facts.to_json())
+    write_record(card, facts.to_json())
     return tensors
 
 
@@ -97,8 +98,7 @@ def read_head(path: str | os.PathLike[str]) -> SavedHead:
             )
     facts = read_document(card, HeadCard, next_step=_SAVE_AGAIN)
     content = read_regular(tensors, max_bytes=_MAX_BYTES)
-    if hashlib.sha256(content).hexdigest() != facts.sha256:
-        raise DamagedFile(f"{str(tensors)!r} is not the file its JSON describes. Next: {_SAVE_AGAIN}.")
+    check_bytes(tensors, content, facts.sha256, next_step=_SAVE_AGAIN)
     try:
         state = load(content)
         classes = np.array(facts.classes, dtype=facts.classes_dtype)

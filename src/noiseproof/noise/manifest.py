@@ -25,12 +25,11 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from noiseproof.core.checks import check_unique_ids
+from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile
-from noiseproof.core.files import replacing, write_json
-from noiseproof.core.json_text import parse_json
+from noiseproof.core.files import replacing
 from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
-from noiseproof.core.regular_files import read_regular
 
 FILE = "noise.json"
 _NOT_HASHED = ("data_name", "num_examples", "files", "sha256")
@@ -181,7 +180,7 @@ def write_manifest(
     path = folder / _table_name(digest)
     with replacing(path) as partial:
         pq.write_table(table, partial, compression="zstd")
-    write_json(folder / FILE, header | {"num_examples": len(table), "files": list(files), "sha256": digest})
+    write_record(folder / FILE, header | {"num_examples": len(table), "files": list(files), "sha256": digest})
     for old in folder.glob("noise-" + "[0-9a-f]" * 16 + ".parquet"):
         if old != path:
             old.unlink(missing_ok=True)
@@ -224,7 +223,7 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
     header = read_document(path, NoiseHeader, next_step=_MAKE_AGAIN)
     try:
         table = pq.read_table(path.parent / _table_name(header.sha256))
-        digest = _digest(parse_json(read_regular(path)), table)
+        digest = _digest(read_record(path, next_step=_MAKE_AGAIN), table)
         manifest = _manifest(header, table)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error

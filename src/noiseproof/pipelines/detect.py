@@ -15,8 +15,9 @@ import numpy as np
 from noiseproof.backbones.shared_space import check_shared_layer
 from noiseproof.config.data import EncodersConfig, NoisyDataConfig
 from noiseproof.config.detect import DetectConfig
+from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
-from noiseproof.core.files import digest, write_json
+from noiseproof.core.files import digest
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.formats.probabilities import read_probabilities
@@ -287,6 +288,7 @@ def _write_card(state: _DetectState) -> dict[str, Any]:
         config=state.config,
         made_with=state.stages.made_with[DETECT],  # of the start that made the results
         wall_s=state.stages.wall_s,
+        files=state.stages.hashes,
         notes=_notes(state) + differences(state.stages.made_with, DETECT),
         data=state.part.to_json(),
         features=state.made_of or None,
@@ -296,7 +298,7 @@ def _write_card(state: _DetectState) -> dict[str, Any]:
         noise_rate=summary.rate_card(),
         detection=summary.against_truth,
     )
-    write_json(state.config.out / CARD, contents)
+    write_record(state.config.out / CARD, contents)
     return contents
 
 

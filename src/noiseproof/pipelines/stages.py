@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import CheckpointMismatch, invalid
-from noiseproof.core.files import digest, hash_file, write_json
+from noiseproof.core.files import digest, hash_file
 from noiseproof.core.version import __version__
 from noiseproof.pipelines.provenance import made_with
 
@@ -115,6 +117,7 @@ class Stages:
         marker = self._finished(name, key)
         if marker is None:
             self._note_change(name, title, key, parts, if_changed)
+            self._warn_of_damage(name, key, title)
             self._forget(self._waiting, name)
             provenance = self._provenance
             begin = time.perf_counter()
@@ -126,7 +129,7 @@ class Stages:
             marker = Marker(
                 key=key, parts=parts, title=title, wall_s=wall_s, files=hashes, made_with=provenance
             )
-            write_json(_marker(self._waiting, name), marker.to_json())
+            write_record(_marker(self._waiting, name), marker.to_json())
         self._used[name] = marker
         self.made_with[title] = marker.made_with
         self.wall_s[title] = self.wall_s.get(title, 0.0) + marker.wall_s
@@ -154,6 +157,19 @@ class Stages:
                 "--out, or the settings of before."
             )
         self.redone += [title] if title not in self.redone else []
+
+    def _warn_of_damage(self, name: str, key: str, title: str) -> None:
+        """Name files that have changed, before their stage is done again, which may take hours."""
+        for homes in ((self.folder,), (self._waiting, self.folder)):
+            marker = self._read(homes[0], name)
+            for file, sha256 in marker.files.items() if marker is not None and marker.key == key else ():
+                path = next((home / file for home in homes if (home / file).is_file()), None)
+                if path is not None and hash_file(path) != sha256:
+                    warnings.warn(
+                        f"{str(path)!r} is damaged or was edited: its SHA-256 is not the one it was written "
+                        f"with. {title.capitalize()} is done again.",
+                        stacklevel=3,
+                    )
 
     def check_free(
         self, files: Iterable[str], *, unedited: Iterable[str] = (), cards: Iterable[str] = ()
@@ -201,6 +217,11 @@ class Stages:
     def files(self, name: str) -> list[str]:
         """Names of the files of a finished stage."""
         return list(self._used[name].files)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Name of each file of a finished stage -> SHA-256."""
+        return {file: sha256 for marker in self._used.values() for file, sha256 in marker.files.items()}
 
     def path(self, file: str) -> Path:
         """Current path of a file of a finished stage."""

@@ -1,5 +1,7 @@
 """The rows of a study on disk, one line of JSON each: `study.jsonl`, appended and never rewritten.
 
+Each line has a checksum of its own (`core.checksums`).
+
 A row has two hashes. `request_key` (on disk: `asked`) covers the recipe's entries that decide it, so that
 tables can be made without the data. `result_key` (on disk: `cell`) also covers everything else that decides
 the numbers (data, weights, drawn labels, resolved options), so a row with the right key is never computed
@@ -8,7 +10,6 @@ again. Where data or weights changed, the last row of a request counts.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -18,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 
+from noiseproof.core.checksums import to_line, unsealed
 from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile
 from noiseproof.core.files import append_lines, whole_lines
@@ -318,7 +320,7 @@ class StudyLog:
 
     def append(self, rows: Sequence[StudyRow]) -> None:
         """Write rows to disk, all in one."""
-        append_lines(self.path, (json.dumps(row.to_json(), allow_nan=False) for row in rows))
+        append_lines(self.path, (to_line(row.to_json()) for row in rows))
         for row in rows:
             self._note(row)
 
@@ -339,8 +341,9 @@ def read_rows(path: str | os.PathLike[str]) -> list[StudyRow]:
     rows: list[StudyRow] = []
     for number, line in enumerate(whole_lines(file).decode(errors="replace").splitlines(), start=1):
         try:
-            values = parse_json(line)
-            check_schema(values, _SCHEMA, source=f"line {number} of {file}", next_step=_DELETE_LINE)
+            source = f"line {number} of {file}"
+            values = unsealed(parse_json(line), source=source, next_step=_DELETE_LINE)
+            check_schema(values, _SCHEMA, source=source, next_step=_DELETE_LINE)
             rows.append(_KINDS[values["row"]].from_json(_upgraded(values)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFile(

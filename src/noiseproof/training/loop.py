@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from noiseproof.core import files
-from noiseproof.core.documents import describe_problem
-from noiseproof.core.errors import BadData, DamagedFile, invalid, missing_extra
-from noiseproof.core.json_text import BadJson, parse_json
+from noiseproof.core.checksums import read_lines, to_line
+from noiseproof.core.documents import Document, validate_document
+from noiseproof.core.errors import BadData, invalid, missing_extra
 from noiseproof.core.progress import stage
 from noiseproof.core.rng import isolated
 from noiseproof.training.batches import AbstractBatches, Batch
@@ -27,6 +26,7 @@ from noiseproof.training.order import Share
 from noiseproof.training.schedule import learning_rate_factor
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+_DELETE_LINE = "delete that line and start the same command again; it is a line of the log only"
 COLUMNS = ("step", "loss", "learning_rate", "wall_s")  # of the log; facts of stateful losses come on top
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 Loss = Callable[[nn.Module, Batch], Tensor]
@@ -267,36 +267,33 @@ class _Log:
         if is_writer:
             kept = [row for row in logged(path) if row["step"] <= begin] if begin else []
             self._start_s -= kept[-1]["wall_s"] if kept else 0.0
-            files.write_bytes(path, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
+            files.write_bytes(path, "".join(f"{to_line(row)}\n" for row in kept).encode())
 
     def write(self, step: int, loss: float, learning_rate: float, facts: Mapping[str, Any]) -> None:
         if self._is_writer:
             row = {"step": step, "loss": round(loss, 6), "learning_rate": learning_rate, **facts}
             row["wall_s"] = round(time.perf_counter() - self._start_s, 2)
-            files.append_lines(self._path, [json.dumps(row)])
+            files.append_lines(self._path, [to_line(row)])
 
 
 def logged(path: Path) -> list[dict[str, Any]]:
-    """Lines of a log, without one that a kill cut short; empty without a log."""
-    return _rows(path) if path.exists() else []
+    """Lines of a log, without one that a kill cut short; empty without a log.
+
+    Raises:
+        DamagedFile: a line is not what was written; its number is given.
+    """
+    lines = read_lines(path, next_step=_DELETE_LINE) if path.exists() else []
+    return [
+        validate_document(
+            line, _LogRow, source=f"line {number} of {path}", next_step=_DELETE_LINE
+        ).model_dump()
+        for number, line in enumerate(lines, start=1)
+    ]
 
 
-class _LogRow(BaseModel):
-    """What is read of a line again; the rest of it is kept as it is."""
+class _LogRow(Document):
+    """What is read of a line again; the rest is kept as it is."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow")
     step: int
     wall_s: float
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    for number, line in enumerate(files.whole_lines(path).splitlines(), start=1):
-        try:
-            rows.append(_LogRow.model_validate(parse_json(line, allows_nan=True)).model_dump())
-        except (BadJson, ValidationError) as error:
-            raise DamagedFile(
-                f"Line {number} of {str(path)!r} is no step of a training: {describe_problem(error)}. Next: "
-                "delete that line and start the same command again."
-            ) from error
-    return rows
