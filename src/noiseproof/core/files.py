@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from noiseproof.core.errors import CannotWrite, NoSpaceLeft
+from noiseproof.core.inner_paths import inner_path
 
 
 @contextmanager
@@ -70,9 +71,10 @@ def append_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
 
     Raises:
         NoSpaceLeft: the disk is full.
+        DamagedFile: the name is a symbolic link out of its folder.
     """
     content = "".join(f"{line}\n" for line in lines).encode()
-    final = Path(path)
+    final = inner_path(Path(path).parent, Path(path).name)
     size = final.stat().st_size if final.exists() else 0
     try:
         with final.open("ab") as file:

@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from noiseproof.core.errors import DamagedFile, invalid
+from noiseproof.core.inner_paths import inner_path
 from noiseproof.features.shards import open_shard
 from noiseproof.features.store import (
     MANIFEST,
@@ -76,7 +77,7 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
 @contextmanager
 def only_process(folder: Path, *, quiet: bool) -> Iterator[None]:
     """Hold the lock of a key folder; a process that is killed lets go of it."""
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(inner_path(folder, ".lock"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from noiseproof.core.errors import InvalidArgument, invalid
+from noiseproof.core.inner_paths import inner_path
 
 # File in the folder of each kind of flow -> the flow.
 MARKS = {
@@ -45,7 +46,7 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
             raise invalid(
                 "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
             )
-    lock, is_new = FileLock(folder / ".lock"), not folder.exists()
+    lock, is_new = FileLock(inner_path(folder, ".lock")), not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, TypeAdapter
 from noiseproof.core.checksums import check_file, read_record
 from noiseproof.core.documents import Document, describe_problem, read_document, validate_document
 from noiseproof.core.errors import DamagedFile, MissingFile
+from noiseproof.core.inner_paths import InnerPath, inner_path
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.report.flow_card import Card
@@ -125,7 +126,7 @@ class Suspect(BaseModel):
     suggested_label: str | int
     suspicion: float
     is_issue: bool
-    file: str | None = None
+    file: InnerPath | None = None
     text: str | None = None
     image: bytes | None = None
 
@@ -285,8 +286,8 @@ def _listed(file: Path) -> list[Suspect]:
 def _with_image(folder: Path, suspect: Suspect, hashes: Mapping[str, str]) -> Suspect:
     if suspect.file is None:
         return suspect
-    name = f"thumbnails/{Path(suspect.file).name}"
-    return suspect.model_copy(update={"image": _checked(folder, name, _png, hashes)})
+    inner_path(folder, suspect.file)
+    return suspect.model_copy(update={"image": _checked(folder, suspect.file, _png, hashes)})
 
 
 def _png(file: Path) -> bytes:
