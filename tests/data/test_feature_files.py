@@ -140,7 +140,7 @@ def test_one_row_of_labels_per_example_is_named_as_multi_label(tmp_path):
 def test_labels_that_are_no_classes_are_refused(tmp_path, labels):
     np.savez(tmp_path / "f.npz", features=ROWS, labels=labels)
     with pytest.raises(
-        BadData, match=r"has the type .*; allowed as labels: whole numbers, texts or booleans"
+        BadData, match=r"holds .*; allowed: whole numbers, real numbers, booleans and texts"
     ):
         open_dataset(str(tmp_path / "f.npz"))
 

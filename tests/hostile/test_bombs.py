@@ -27,18 +27,21 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def within_64_mib():
-    """The test takes no more memory than that; NumPy and bytes are counted."""
+def within_48_mib(tmp_path_factory):
+    """The test takes no more memory than that; NumPy and bytes are counted, modules are not."""
+    path = tmp_path_factory.mktemp("warm") / "f.npz"
+    np.savez(path, features=np.eye(2), labels=["a", "b"])
+    open_dataset(str(path))
     tracemalloc.start()
     yield
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 64 * MIB
+    assert peak < 48 * MIB
 
 
 def zeros_archive(path, sizes):
     """An NPZ whose arrays are so many zeros each, written block by block."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, num_bytes in sizes.items():
             header = io.BytesIO()
             np.lib.format.write_array_header_1_0(
@@ -54,8 +57,8 @@ def zeros_archive(path, sizes):
 # --- NPZ and NPY
 
 
-def test_arrays_that_nobody_asked_for_are_not_read(tmp_path, within_64_mib):
-    path = zeros_archive(tmp_path / "f.npz", {"huge": 128 * MIB})
+def test_arrays_that_nobody_asked_for_are_not_read(tmp_path, within_48_mib):
+    path = zeros_archive(tmp_path / "f.npz", {"huge": 64 * MIB})
     with zipfile.ZipFile(path, "a") as archive:
         for name, array in {"features": np.eye(4), "labels": np.arange(4)}.items():
             buffer = io.BytesIO()
@@ -64,9 +67,9 @@ def test_arrays_that_nobody_asked_for_are_not_read(tmp_path, within_64_mib):
     assert len(open_dataset(str(path))) == 4
 
 
-def test_an_array_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch, within_64_mib):
-    path = zeros_archive(tmp_path / "f.npz", {"features": 128 * MIB})
-    monkeypatch.setenv(UNPACKED_BYTES, str(100 * MIB))
+def test_an_array_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch, within_48_mib):
+    path = zeros_archive(tmp_path / "f.npz", {"features": 64 * MIB})
+    monkeypatch.setenv(UNPACKED_BYTES, str(30 * MIB))
     with (
         pytest.raises(
             BadData, match=r"'features', unpacked, are larger than the limit.*set NOISEPROOF_MAX_UNP"
@@ -86,7 +89,7 @@ def with_shape(array, shape):
 
 
 @pytest.mark.parametrize("shape", [(2**40,), (2**20, 2**20), (-1,), (5,), (2**62, 4)])
-def test_a_header_that_promises_more_than_the_file_has_is_refused(tmp_path, shape, within_64_mib):
+def test_a_header_that_promises_more_than_the_file_has_is_refused(tmp_path, shape, within_48_mib):
     (tmp_path / "a.npy").write_bytes(with_shape(np.arange(4.0), shape))
     for read in (read_array, map_array):
         with pytest.raises(BadData, match=r"its header promises the shape .*, and the file is shorter"):
@@ -110,6 +113,9 @@ def shard(path, size, *, kind=tarfile.REGTYPE, mode="w:gz"):
         member.size, member.type = size, kind
 
         class Zeros(io.RawIOBase):
+            def readable(self):
+                return True
+
             def readinto(self, buffer):
                 buffer[:] = bytes(len(buffer))
                 return len(buffer)
@@ -118,45 +124,43 @@ def shard(path, size, *, kind=tarfile.REGTYPE, mode="w:gz"):
     return path
 
 
-def test_a_member_above_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch, within_64_mib):
-    path = shard(tmp_path / "0.tar", 128 * MIB)
+def test_a_member_above_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch, within_48_mib):
+    path = shard(tmp_path / "0.tar", 64 * MIB)
     assert path.stat().st_size < MIB
-    monkeypatch.setenv(EXAMPLE_BYTES, str(100 * MIB))
-    with pytest.raises(
-        BadData, match=r"bytes of '0.txt' are larger than the limit of 104857600; to raise it"
-    ):
+    monkeypatch.setenv(EXAMPLE_BYTES, str(30 * MIB))
+    with pytest.raises(BadData, match=r"bytes of '0.txt' are larger than the limit of 31457280; to raise it"):
         ShardPairs(path, caption=None, image=None).scan()
 
 
-def test_many_members_that_unpack_to_more_than_the_limit_are_refused(tmp_path, monkeypatch, within_64_mib):
+def test_many_members_that_unpack_to_more_than_the_limit_are_refused(tmp_path, monkeypatch, within_48_mib):
     with tarfile.open(tmp_path / "0.tar", "w:gz") as archive:
-        for row in range(40):
+        for row in range(50):
             member = tarfile.TarInfo(f"{row}.png")
             member.size = MIB
             archive.addfile(member, io.BytesIO(bytes(MIB)))
-    monkeypatch.setenv(UNPACKED_BYTES, str(20 * MIB))
+    monkeypatch.setenv(UNPACKED_BYTES, str(30 * MIB))
     with pytest.raises(BadData, match=r"its \d+ bytes, unpacked, are larger than the limit"):
         ShardPairs(tmp_path / "0.tar", caption=None, image=None).scan()
 
 
-def test_a_long_header_is_refused_before_it_is_read(tmp_path, within_64_mib):
-    path = shard(tmp_path / "0.tar", 128 * MIB, kind=tarfile.GNUTYPE_LONGNAME)
-    with pytest.raises(BadData, match=r"cannot be read \(a header of 134217728 bytes\)"):
+def test_a_long_header_is_refused_before_it_is_read(tmp_path, within_48_mib):
+    path = shard(tmp_path / "0.tar", 64 * MIB, kind=tarfile.GNUTYPE_LONGNAME)
+    with pytest.raises(BadData, match=r"cannot be read \(a header of 67108864 bytes\)"):
         ShardPairs(path, caption=None, image=None).scan()
 
 
 # --- IDX
 
 
-def test_an_idx_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch, within_64_mib):
-    head = struct.pack(">4I", 0x803, 128, 1024, 1024)
-    with gzip.open(tmp_path / "train-images-idx3-ubyte.gz", "wb") as file:
+def test_an_idx_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch, within_48_mib):
+    head = struct.pack(">4I", 0x803, 64, 1024, 1024)
+    with gzip.open(tmp_path / "train-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
         file.write(head)
-        for _ in range(128):
+        for _ in range(64):
             file.write(bytes(MIB))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, 2) + b"\0\1")
-    monkeypatch.setenv(UNPACKED_BYTES, str(100 * MIB))
-    with pytest.raises(BadData, match=r"134217728 bytes, unpacked, are larger than the limit"):
+    monkeypatch.setenv(UNPACKED_BYTES, str(30 * MIB))
+    with pytest.raises(BadData, match=r"67108864 bytes, unpacked, are larger than the limit"):
         open_dataset(f"idx:{tmp_path}/train")
 
 
@@ -178,7 +182,7 @@ def png_of(width, height):
 
 
 @pytest.mark.parametrize(("width", "height"), [(10_000, 10_000), (13_000, 13_000), (60_000, 60_000)])
-def test_an_image_above_the_limit_is_larger_than_it_and_not_damaged(width, height, within_64_mib):
+def test_an_image_above_the_limit_is_larger_than_it_and_not_damaged(width, height, within_48_mib):
     with pytest.raises(
         BadData, match=r"pixels are larger than the limit of 89478485; to raise it, set NOISE"
     ):
@@ -261,9 +265,10 @@ def test_a_pipe_is_refused_and_not_waited_for(pipe):
 @pytest.mark.parametrize("name", ["pipe.csv", "/dev/zero"])
 def test_a_pipe_or_a_device_in_a_column_of_images_is_named(tmp_path, pipe, name):
     (tmp_path / "t.csv").write_text(f"image,label\n{name},a\n{name},b\n")
-    dataset = open_dataset(str(tmp_path / "t.csv"))
-    with pytest.raises(BadData, match=r"Example .* cannot be read: .* is a (named pipe|device)"):
-        dataset.examples[0]
+    with pytest.raises(
+        BadData, match=r"2 examples .* cannot be read: .*'(/dev/zero|.*pipe.csv)' is a (named|dev)"
+    ):
+        open_dataset(str(tmp_path / "t.csv"))
 
 
 def test_folders_and_devices_are_no_files(tmp_path):
@@ -276,7 +281,7 @@ def test_folders_and_devices_are_no_files(tmp_path):
         read_array(tmp_path / "none.npy", "none.npy")
 
 
-def test_a_file_above_the_limit_is_not_read(tmp_path, monkeypatch, within_64_mib):
+def test_a_file_above_the_limit_is_not_read(tmp_path, monkeypatch, within_48_mib):
     with (tmp_path / "a.png").open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(

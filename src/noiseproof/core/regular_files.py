@@ -64,10 +64,7 @@ def check_regular(path: str | os.PathLike[str]) -> None:
 def _check(mode: int, path: str | os.PathLike[str]) -> None:
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "something else")
-        raise BadData(
-            f"{str(Path(path))!r} is {kind}; allowed: a regular file. Next: copy its contents to a file "
-            "and name that."
-        )
+        raise BadData(f"{str(Path(path))!r} is {kind}; allowed: a regular file")
 
 
 def _larger(most: int) -> str:

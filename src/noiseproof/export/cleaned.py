@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from noiseproof.core.array_files import open_archive
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import replacing
+from noiseproof.core.parquet import explained, open_file
 from noiseproof.core.records import LabelIssues, rows_by_id
 from noiseproof.data.classes import is_text, one_to_one
 from noiseproof.data.examples import files_of
@@ -30,7 +31,7 @@ from noiseproof.data.formats.columns import Columns, choose_columns
 from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
 from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of, row_ids
 from noiseproof.data.formats.npz_files import ids_of_array, label_array
-from noiseproof.data.formats.parquet_files import explained, open_file, parquet_table
+from noiseproof.data.formats.parquet_files import parquet_table
 from noiseproof.data.formats.text_tables import read_text_table, text_table
 from noiseproof.export.edits import Edits, Way, compute_edits
 from noiseproof.export.source import TABLES, Source, require_source

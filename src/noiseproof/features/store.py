@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
@@ -86,7 +86,7 @@ class FeatureManifest(Document):
     shard_rows: int
     engine: str
     features_agree_within: float | None = None
-    shards: tuple[ShardEntry, ...]
+    shards: tuple[ShardEntry, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,7 @@ from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile
 from noiseproof.core.files import replacing
 from noiseproof.core.inner_paths import InnerPath, inner_path
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
 
 FILE = "noise.json"
@@ -223,7 +224,7 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
         )
     header = read_document(path, NoiseHeader, next_step=_MAKE_AGAIN)
     try:
-        table = pq.read_table(inner_path(path.parent, _table_name(header.sha256)))
+        table = read_table(inner_path(path.parent, _table_name(header.sha256)))
         digest = _digest(read_record(path, next_step=_MAKE_AGAIN), table)
         manifest = _manifest(header, table)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:

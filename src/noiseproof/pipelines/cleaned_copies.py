@@ -15,8 +15,8 @@ from jaxtyping import Int
 from noiseproof.config.data import DataConfig
 from noiseproof.core.array_files import open_archive
 from noiseproof.core.errors import NoiseproofError
+from noiseproof.core.parquet import open_file
 from noiseproof.core.records import LabelledDataset, rows_by_id
-from noiseproof.data.formats.parquet_files import open_file
 from noiseproof.data.sources import open_dataset
 from noiseproof.export.cleaned import ORIGINAL
 

@@ -15,6 +15,7 @@ from noiseproof.core.checksums import check_file, read_record
 from noiseproof.core.documents import Document, describe_problem, read_document, validate_document
 from noiseproof.core.errors import DamagedFile, MissingFile
 from noiseproof.core.inner_paths import InnerPath, inner_path
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.report.flow_card import Card
@@ -261,9 +262,7 @@ def _spectra(file: Path) -> list[SetSpectra]:
 
 
 def _issues(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    frame = pd.read_parquet(file)
+    frame = read_table(file).to_pandas()
     missing = [column for column in _ISSUE_COLUMNS if column not in frame]
     if missing:
         raise ValueError(f"the columns {missing} are missing")

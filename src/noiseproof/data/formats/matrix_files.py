@@ -102,10 +102,20 @@ def _plain_labels(values: np.ndarray, name: str, owner: str) -> np.ndarray:
             "booleans. Next: save it in one of these."
         )
     if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8")
+        return _decoded(values, name, owner)
     if values.dtype.itemsize > 8 and values.dtype.kind == "f":
         return values.astype(np.float64)
     return native(values)
+
+
+def _decoded(values: np.ndarray, name: str, owner: str) -> np.ndarray:
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError as error:
+        raise BadData(
+            f"`{name}` of {owner!r} has the bytes {error.object[:40]!r}, which are not UTF-8; allowed: texts "
+            "in UTF-8. Next: save them as an array of dtype str."
+        ) from error
 
 
 def native(values: np.ndarray) -> np.ndarray:

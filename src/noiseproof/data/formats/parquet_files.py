@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
@@ -13,18 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from noiseproof.core.errors import BadData, NoiseproofError
-from noiseproof.core.limits import UNPACKED_BYTES, above, is_bomb
+from noiseproof.core.errors import BadData
+from noiseproof.core.parquet import explained, open_file
 from noiseproof.core.records import LabelledDataset
-from noiseproof.core.regular_files import check_regular
 from noiseproof.data.examples import AbstractReader
 from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
 from noiseproof.data.request import Request
 
 _BLOCK_BYTES = 16 << 20
 _BLOCKS_KEPT = 4  # threads that decode side by side are never far apart
-_BUFFER_BYTES = 1 << 20
-_LABEL_BYTES = 8  # of a row, at least, once it is in memory
 
 
 def open_parquet(address: str, request: Request) -> LabelledDataset:
@@ -43,38 +39,6 @@ def parquet_table(path: Path) -> LabelledTable:
         folder=path.parent,
         stem=path.stem,
     )
-
-
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Some columns of a Parquet file, or all of it.
-
-    Raises:
-        BadData: it is no Parquet file, or a damaged one.
-    """
-    file = open_file(path)
-    with explained(path):
-        table = file.read(columns=None if columns is None else list(columns))
-        table.validate(full=True)
-        return table
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what Arrow raises while a Parquet file is read into one sentence.
-
-    Raises:
-        BadData: instead.
-    """
-    try:
-        yield
-    except NoiseproofError:
-        raise
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, MemoryError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")[:300] or type(error).__name__
-        raise BadData(
-            f"{str(path)!r} cannot be read as Parquet: {reason}. Allowed: a whole Parquet file. Next: fetch "
-            "or write it again."
-        ) from error
 
 
 def _column(file: pq.ParquetFile, name: str, path: Path) -> pa.ChunkedArray:
@@ -161,19 +125,3 @@ class ParquetReader(AbstractReader):
             columns=[self._column],
             use_threads=False,
         )
-
-
-def open_file(path: Path) -> pq.ParquetFile:
-    """An open Parquet file; only its footer is read.
-
-    Raises:
-        BadData: it is no Parquet file, or has more rows than its size can hold.
-    """
-    check_regular(path)
-    with explained(path):
-        # Buffered rather than memory-mapped: mapped pages count as memory of the process.
-        file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-        num_rows = file.metadata.num_rows
-        if num_rows < 0 or is_bomb(_LABEL_BYTES * num_rows, path.stat().st_size):
-            raise ValueError(above(f"{num_rows} rows of {_LABEL_BYTES} bytes", UNPACKED_BYTES))
-        return file

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from noiseproof.core.array_files import map_array, open_archive
 from noiseproof.core.class_names import columns_of_classes
 from noiseproof.core.errors import BadData, MissingFile, invalid
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import Dataset, rows_by_id
 from noiseproof.data.formats.columns import ID_NAMES
 from noiseproof.data.formats.npz_files import ids_of_array
-from noiseproof.data.formats.parquet_files import read_table
 
 if TYPE_CHECKING:
     import pandas as pd

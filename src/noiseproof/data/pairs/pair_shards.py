@@ -24,6 +24,7 @@ from noiseproof.core.files import replacing
 from noiseproof.core.limits import EXAMPLE_BYTES, UNPACKED_BYTES, above, is_bomb, limit
 from noiseproof.core.progress import stage
 from noiseproof.core.regular_files import open_regular
+from noiseproof.core.system_errors import check_text
 from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES
 from noiseproof.data.pairs.pairs import AbstractPairs, PairScan
 
@@ -127,6 +128,7 @@ def _files(shard: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
         ):
             unpacked = 0
             for member in archive:
+                check_text(member.name, f"A name in the shard {str(shard)!r}")
                 unpacked += _checked_size(member)
                 if is_bomb(unpacked, os.fstat(stream.fileno()).st_size):
                     raise tarfile.ReadError(above(f"its {unpacked} bytes, unpacked,", UNPACKED_BYTES))

@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.files import replacing
+from noiseproof.core.parquet import open_file, read_table
 from noiseproof.data.classes import is_text
 from noiseproof.data.examples import CellReader, FileReader
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.columns import IMAGE_NAMES, find_column, id_column
 from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
 from noiseproof.data.formats.labelled_tables import ids_in_column, ids_of_rows
-from noiseproof.data.formats.parquet_files import ParquetReader, open_file, read_table
+from noiseproof.data.formats.parquet_files import ParquetReader
 from noiseproof.data.formats.text_tables import read_text_table
 from noiseproof.data.pairs.pairs import CAPTION_NAMES, AbstractPairs, PairScan
 
