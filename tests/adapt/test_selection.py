@@ -89,7 +89,7 @@ def test_the_best_weights_are_those_of_the_best_validation(looking):
     for step, num_right in ((10, 2), (20, 4), (30, 3)):
         look(start(), step, num_right)
     chosen, weights = start().best_weights()
-    assert (chosen, weights["classes"].tolist()) == (Validation(20, 1.0), LABELS.tolist())
+    assert (chosen, weights["classes"].tolist()) == (Validation(step=20, accuracy=1.0), LABELS.tolist())
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -96,7 +96,7 @@ def test_a_header_that_was_changed_is_found(tmp_path, key):
     write_manifest(tmp_path, noisy_labels(), **OF)
     changed = {"seed": 9, "kind": "pair", "asked_rate": 0.2, "transition": np.eye(4).tolist()}.get(key, "0")
     rewritten(tmp_path / "noise.json", **{key: changed})
-    with pytest.raises(DamagedFile, match=r"noise.json' is damaged: the SHA-256 of its contents is .*Next: "):
+    with pytest.raises(DamagedFile, match=r"noise.json' is damaged: the SHA-256 of its contents.*Next: "):
         load_manifest(tmp_path)
 
 
@@ -108,7 +108,7 @@ def test_a_table_that_was_changed_is_found(tmp_path, column):
     place = table.schema.get_field_index(column)
     turned = table.column(column)[::-1] if column != "flipped" else table.column(column).take([0] * 20)
     pq.write_table(table.set_column(place, column, turned), path)
-    with pytest.raises(DamagedFile, match="the SHA-256 of its contents is"):
+    with pytest.raises(DamagedFile, match=r"the SHA-256 of its contents and of 'noise-.*parquet' is"):
         load_manifest(tmp_path)
 
 
@@ -116,10 +116,10 @@ def test_files_that_cannot_be_read_are_damaged(tmp_path):
     write_manifest(tmp_path, noisy_labels(), **OF)
     (path,) = tmp_path.glob("*.parquet")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DamagedFile, match="it cannot be read"):
+    with pytest.raises(DamagedFile, match=r"its table 'noise-.*parquet' cannot be read"):
         load_manifest(tmp_path)
     path.unlink()
-    with pytest.raises(DamagedFile, match="it cannot be read"):
+    with pytest.raises(DamagedFile, match=r"its table 'noise-.*parquet' cannot be read"):
         load_manifest(tmp_path)
     (tmp_path / "noise.json").write_text("[]")
     with pytest.raises(DamagedFile, match=r"noise.json' is damaged: document: Input should be a valid dict"):

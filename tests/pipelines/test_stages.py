@@ -181,14 +181,9 @@ def test_leftovers_of_killed_processes_are_deleted_and_files_of_the_user_are_not
     head = Work("heads/mlp-seed0.json")
     publish(tmp_path, head, Work("a.txt"))
     (tmp_path / "thumbnails").mkdir()
-    leftovers = [
-        "heads/old-seed1.safetensors",
-        "thumbnails/00007.png",
-        ".run.json.x1.partial",
-        "heads/.m.partial",
-    ]
-    own = ["heads/notes.txt", "thumbnails/mine.png", "heads/mlp-seed0.json", "a.txt"]
-    for name in (*leftovers, *own[:2]):
+    leftovers = ["heads/old-seed1.safetensors", "thumbnails/00007.png"]
+    own = ["heads/notes.txt", "thumbnails/mine.png", ".download.partial", "heads/mlp-seed0.json", "a.txt"]
+    for name in (*leftovers, *own[:3]):
         (tmp_path / name).write_text("")
     publish(tmp_path, head, Work("a.txt"))
     assert [name for name in (*leftovers, *own) if (tmp_path / name).exists()] == own

@@ -15,13 +15,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from noiseproof.core.checksums import damaged, sealed, unsealed
 from noiseproof.core.errors import DamagedFile
-from noiseproof.core.files import replacing
 from noiseproof.core.json_text import parse_json
+from noiseproof.core.tensor_files import write_tensors
 
 _ENTRY = "noiseproof"  # of the metadata
 _TENSORS = "tensors_sha256"
@@ -45,9 +44,7 @@ def write_sealed_tensors(path: str | Path, tensors: Mapping[str, Tensor], header
         tensors: on any device, of any layout; channels-last weights lose it.
         header: JSON values.
     """
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with replacing(path) as partial:
-        save_file(plain, partial, metadata=sealed_metadata(plain, header))
+    write_tensors(path, tensors, metadata=sealed_metadata(tensors, header))
 
 
 def sealed_metadata(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> dict[str, str]:

@@ -223,15 +223,18 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
             "'noiseproof corrupt' wrote. Next: check the path."
         )
     header = read_document(path, NoiseHeader, next_step=_MAKE_AGAIN)
+    place = inner_path(path.parent, _table_name(header.sha256))
     try:
-        table = read_table(inner_path(path.parent, _table_name(header.sha256)))
+        table = read_table(place)
         digest = _digest(read_record(path, next_step=_MAKE_AGAIN), table)
         manifest = _manifest(header, table)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise _damaged(path, f"it cannot be read ({error})") from error
+        raise _damaged(path, f"its table {place.name!r} cannot be read ({error})") from error
     if digest != header.sha256:
         raise _damaged(
-            path, f"the SHA-256 of its contents is {digest[:16]}..., its header has {header.sha256[:16]}..."
+            path,
+            f"the SHA-256 of its contents and of {place.name!r} is {digest[:16]}..., its header has "
+            f"{header.sha256[:16]}...",
         )
     if header.num_examples != len(table):
         raise _damaged(path, f"it has {len(table)} examples, its header has {header.num_examples}")

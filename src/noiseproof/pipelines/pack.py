@@ -46,8 +46,9 @@ def pack(folder: Path, *, name: str, out: Path) -> Path:
     card = read_card(folder / TRAINING_CARD, "pretrain")
     state = {key: _halved(key, value) for key, value in read_checkpoint(folder / WEIGHTS).items()}
     content = save(state, metadata=sealed_metadata(state, header_from(card).to_json()))
-    files.write_bytes(out / f"{name}.safetensors", content)
-    write_record(out / f"{name}.json", {"name": name} | _packed_card(card, content))
+    with files.locked_folder(out):
+        files.write_bytes(out / f"{name}.safetensors", content)
+        write_record(out / f"{name}.json", {"name": name} | _packed_card(card, content))
     return out / f"{name}.safetensors"
 
 

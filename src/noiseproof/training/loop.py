@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ def train(
     model, optimizer = accelerator.prepare(model, optimizer)
     if scaling:
         accelerator.scaler.load_state_dict(scaling)
-    log = _Log(folder / LOG, begin, is_writer=accelerator.is_main_process)
+    log = _Log(folder / LOG, begin, schedule, is_writer=accelerator.is_main_process)
     with stage(
         "Training", total=schedule.num_steps - begin, unit="step", quiet=quiet or share.rank > 0
     ) as bar:
@@ -261,12 +262,19 @@ def _check_weights(accelerator: Any, model: nn.Module, step: int) -> None:
 class _Log:
     """A JSON line per logged step; lines after the checkpoint are dropped when a training resumes."""
 
-    def __init__(self, path: Path, begin: int, *, is_writer: bool) -> None:
+    def __init__(self, path: Path, begin: int, schedule: TrainingSchedule, *, is_writer: bool) -> None:
         self._path, self._is_writer = path, is_writer
         self._start_s = time.perf_counter()
         if is_writer:
             kept = [row for row in logged(path) if row["step"] <= begin] if begin else []
             self._start_s -= kept[-1]["wall_s"] if kept else 0.0
+            due = [step for step in range(1, begin + 1) if schedule.is_end_of(schedule.log_steps, step)]
+            if num_lost := len(due) - len(kept):  # a line is on disk before the checkpoint after it
+                warnings.warn(
+                    f"{str(path)!r} has lost {num_lost} of its lines; the training goes on from its "
+                    "checkpoint, the log without them.",
+                    stacklevel=3,
+                )
             files.write_bytes(path, "".join(f"{to_line(row)}\n" for row in kept).encode())
 
     def write(self, step: int, loss: float, learning_rate: float, facts: Mapping[str, Any]) -> None:
