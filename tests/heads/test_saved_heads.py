@@ -187,7 +187,5 @@ def test_a_head_saved_over_another_is_never_a_mixture(tmp_path, monkeypatch):
 def test_a_head_of_another_schema_is_told_what_to_do(tmp_path):
     _, path = saved(tmp_path)
     rewritten(path.with_suffix(".json"), schema=0)
-    with pytest.raises(
-        DamagedFile, match=r"has schema 0; this version .* reads schema 1\. Next: fit"
-    ):
+    with pytest.raises(DamagedFile, match=r"has schema 0; this version .* reads schema 1\. Next: fit"):
         load_head(path)

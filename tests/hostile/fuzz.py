@@ -76,6 +76,7 @@ def run_input(number: int, seed: int, folder: Path) -> Outcome:
     what = FORMATS[name]
     shutil.rmtree(folder, ignore_errors=True)
     _write(damaged(what, dict(example(name)), rng), folder)
+    before = Path.cwd()
     os.chdir(folder)
     try:
         with _bounded(), warnings.catch_warnings():
@@ -83,6 +84,21 @@ def run_input(number: int, seed: int, folder: Path) -> Outcome:
             return Outcome(name, _message(what, folder))
     except Failure as error:
         raise Failure(f"input {number} of seed {seed} ({name}): {error}") from error
+    finally:
+        os.chdir(before)
+
+
+def read_undamaged(name: str, folder: Path) -> str:
+    """The message of the valid example of a format; empty where it is read without one."""
+    _write(example(name), folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _message(FORMATS[name], folder)
+    finally:
+        os.chdir(before)
 
 
 def damaged(what: Format, files: Files, rng: random.Random) -> Files:
@@ -176,19 +192,15 @@ def fuzz(
     """Read these inputs one after the other; each failure is said at once."""
     outcomes: list[Outcome] = []
     failures: list[Failure] = []
-    before = Path.cwd()
     for name in FORMATS:
         example(name)
     with tempfile.TemporaryDirectory() as scratch, without_drawing(), bound_memory():
-        try:
-            for number in numbers:
-                try:
-                    outcomes.append(run_input(number, seed, Path(scratch) / "input"))
-                except Failure as error:
-                    failures.append(error)
-                    say(error)
-        finally:
-            os.chdir(before)
+        for number in numbers:
+            try:
+                outcomes.append(run_input(number, seed, Path(scratch) / "input"))
+            except Failure as error:
+                failures.append(error)
+                say(error)
     return outcomes, failures
 
 

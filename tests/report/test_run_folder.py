@@ -74,7 +74,9 @@ def test_a_field_that_is_missing_is_named(fake_run):
 def test_a_spectrum_without_values_is_named(fake_run):
     path = fake_run()
     change_json(path / "spectrum.json", lambda entries: entries[0]["raw"].pop("singular_values"))
-    with pytest.raises(DamagedFile, match=r"spectrum\.json' is damaged: raw\.singular_values: Field required"):
+    with pytest.raises(
+        DamagedFile, match=r"spectrum\.json' is damaged: raw\.singular_values: Field required"
+    ):
         load_run(path)
 
 

@@ -27,7 +27,8 @@ def a_folder(path: Path) -> Path:
     # Unlike `Path.exists`, this never raises, whatever the permissions on the way.
     nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
     if os.path.lexists(nearest) and not nearest.is_dir():
-        raise ValueError(f"a folder, while {str(nearest)!r} is a file")
+        kind = "a file" if nearest.exists() else "a symbolic link that leads to no file or folder"
+        raise ValueError(f"a folder, while {str(nearest)!r} is {kind}")
     return path
 
 

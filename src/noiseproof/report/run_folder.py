@@ -248,6 +248,8 @@ def _results(file: Path) -> list[ResultRow]:
     rows = read_results(file)
     if not rows:
         raise ValueError("it has no row")
+    if not any(row.domain == "id" for row in rows):
+        raise ValueError("it has no row of the test set (domain id)")
     return rows
 
 
