@@ -94,9 +94,11 @@ def _column(rng: random.Random, n: int) -> pa.Array:
     kinds = (
         pa.array([None] * n), pa.array([{"a": 1}] * n), pa.array([[1.0, 2.0]] * n), pa.array([2**62] * n),
         pa.array([1.5] * n), pa.array([True] * n), pa.array([b"\xff"] * n), pa.array([""] * n),
-        pa.array([0] * n, pa.timestamp("s")), pa.array([0] * n, pa.duration("s")), pa.array(["1"] * n).dictionary_encode(),
+        pa.array([0] * n, pa.timestamp("s")), pa.array([0] * n, pa.duration("s")),
+        pa.array(["1"] * n).dictionary_encode(),
         pa.array([0] * n, pa.decimal128(5, 2)), pa.array([{"bytes": b"x", "path": None}] * n),
-        pa.array([{"bytes": None, "path": "/dev/zero"}] * n), pa.array([float("nan")] * n), pa.array([[]] * n),
+        pa.array([{"bytes": None, "path": "/dev/zero"}] * n), pa.array([float("nan")] * n),
+        pa.array([[]] * n),
         pa.array([[["a"]]] * n), pa.array([0] * n, pa.date32()), pa.array([2**63] * n, pa.uint64()),
         pa.array(["../../x"] * n), pa.array(["a\x00b"] * n), pa.array([0.0] * n, pa.float16()),
         pa.array([(("k", 1),)] * n, pa.map_(pa.string(), pa.int64())),
@@ -122,9 +124,11 @@ def _npz() -> Files:
 
 def _array(rng: random.Random, n: int) -> np.ndarray:
     kinds = (
-        np.zeros(n, complex), np.zeros(n, np.longdouble), np.zeros(n, [("a", int)]), np.zeros((n, 2)), np.zeros(0),
+        np.zeros(n, complex), np.zeros(n, np.longdouble), np.zeros(n, [("a", int)]), np.zeros((n, 2)),
+        np.zeros(0),
         np.array(1), np.full(n, np.nan), np.full(n, 2**62), np.zeros(n, "M8[s]"), np.array([b"\xff"] * n),
-        np.array(["é"] * n), np.zeros(n, "U0"), np.zeros((n, 0)), np.zeros((n, 3, 2)), np.full((n, 3), np.inf),
+        np.array(["é"] * n), np.zeros(n, "U0"), np.zeros((n, 0)), np.zeros((n, 3, 2)),
+        np.full((n, 3), np.inf),
         np.arange(n), np.zeros(n, bool), np.array(["a"] * n), np.zeros(n, "V4"), np.zeros((n, 3), ">f8"),
         np.full(n, 0xD800, np.uint32).view("<U1"),
         np.zeros(n, np.uint64) + np.uint64(2**63), np.full((n, 3), 1e300), np.zeros(n, np.float16),
@@ -293,8 +297,10 @@ settings:
   image_size: 32
 """
 SETS = (
-    "limit=3", "seed=1", "noise=symmetric:0.2", "noise=asymmetric:cifar10:0.4", "label=y", "heads.linear.epochs=3",
-    "heads.nmtune.weight_svd=0.02", "ood=[a, b]", "test_fraction=0.2", "shifts=blur", "loss_options.label_smoothing=0.1",
+    "limit=3", "seed=1", "noise=symmetric:0.2", "noise=asymmetric:cifar10:0.4", "label=y",
+    "heads.linear.epochs=3",
+    "heads.nmtune.weight_svd=0.02", "ood=[a, b]", "test_fraction=0.2", "shifts=blur",
+    "loss_options.label_smoothing=0.1",
 )  # fmt: skip
 
 
@@ -483,41 +489,139 @@ def _read_weights(folder: Path) -> object:
 
 
 TRAINING = (
-    "pretrain", "supervised", "none.npz", "--test", "none.npz", "--model", "resnet8", "--batch-size", "16", "--out", "o",
-)  # fmt: skip
+    "pretrain",
+    "supervised",
+    "none.npz",
+    "--test",
+    "none.npz",
+    "--model",
+    "resnet8",
+    "--batch-size",
+    "16",
+    "--out",
+    "o",
+)
 TABLE = ("corrupt", "t.csv", *CORRUPT)
 FORMATS: dict[str, Format] = {
     "csv": Format(_text(t__csv=CSV), ("t.csv",), damage_text, TABLE),
-    "tsv": Format(_text(t__tsv=CSV.replace(",", "\t")), ("t.tsv",), damage_text, ("corrupt", "t.tsv", *CORRUPT)),
+    "tsv": Format(
+        _text(t__tsv=CSV.replace(",", "\t")), ("t.tsv",), damage_text, ("corrupt", "t.tsv", *CORRUPT)
+    ),
     "jsonl": Format(_jsonl, ("t.jsonl",), damage_lines, ("corrupt", "t.jsonl", *CORRUPT)),
     "parquet": Format(_parquet, ("t.parquet",), damage_table, ("corrupt", "t.parquet", *CORRUPT), 4),
-    "parquet images": Format(_parquet, ("t.parquet",), damage_table, ("corrupt", "t.parquet", "--noise", "instance:0.2", "--out", "o")),
-    "npz": Format(_npz, ("t.npz",), damage_arrays, ("detect", "t.npz", "--method", "neighbours", "--out", "o"), 3),
+    "parquet images": Format(
+        _parquet,
+        ("t.parquet",),
+        damage_table,
+        ("corrupt", "t.parquet", "--noise", "instance:0.2", "--out", "o"),
+    ),
+    "npz": Format(
+        _npz, ("t.npz",), damage_arrays, ("detect", "t.npz", "--method", "neighbours", "--out", "o"), 3
+    ),
     "npz labels": Format(_npz, ("t.npz",), damage_arrays, ("corrupt", "t.npz", *CORRUPT), 3),
-    "probabilities": Format(_npz, ("p.npz",), damage_arrays, ("detect", "t.npz", "--probs", "p.npz", "--method", "confident_learning", "--out", "o")),
+    "probabilities": Format(
+        _npz,
+        ("p.npz",),
+        damage_arrays,
+        ("detect", "t.npz", "--probs", "p.npz", "--method", "confident_learning", "--out", "o"),
+    ),
     "npy": Format(_npy, ("X.npy", "labels.npy"), damage_array, ("corrupt", "X.npy", *CORRUPT)),
-    "matrix": Format(lambda: {"m.npy": _saved(np.full((3, 3), 1 / 3)), **_npz()}, ("m.npy",), damage_array, ("corrupt", "t.npz", "--noise", "asymmetric:m.npy", "--out", "o")),
-    "tar": Format(_shards("w"), ("s/0.tar",), damage_shard, ("corrupt", "s", "--noise", "captions:0.5", "--out", "o"), 3),
-    "tar.gz": Format(_shards("w:gz"), ("s/0.tar",), damage_shard, ("corrupt", "s/0.tar", "--noise", "captions:0.5", "--out", "o")),
+    "matrix": Format(
+        lambda: {"m.npy": _saved(np.full((3, 3), 1 / 3)), **_npz()},
+        ("m.npy",),
+        damage_array,
+        ("corrupt", "t.npz", "--noise", "asymmetric:m.npy", "--out", "o"),
+    ),
+    "tar": Format(
+        _shards("w"), ("s/0.tar",), damage_shard, ("corrupt", "s", "--noise", "captions:0.5", "--out", "o"), 3
+    ),
+    "tar.gz": Format(
+        _shards("w:gz"),
+        ("s/0.tar",),
+        damage_shard,
+        ("corrupt", "s/0.tar", "--noise", "captions:0.5", "--out", "o"),
+    ),
     "tar labels": Format(_shards("w"), ("s/0.tar",), damage_shard, ("corrupt", "s", *CORRUPT)),
-    "images": Format(_photos, tuple(_photos()), damage_bytes, ("corrupt", "d", "--noise", "instance:0.2", "--out", "o"), 3),
+    "images": Format(
+        _photos, tuple(_photos()), damage_bytes, ("corrupt", "d", "--noise", "instance:0.2", "--out", "o"), 3
+    ),
     "idx": Format(_idx, tuple(_idx()), damage_bytes, ("corrupt", "idx:i/train", *CORRUPT)),
     "list": Format(_list, ("d/list.txt",), damage_text, ("corrupt", "d/list.txt", *CORRUPT)),
-    "config of run": Format(_text(c__yaml=CONFIG), ("c.yaml",), damage_text, ("run", "--config", "c.yaml"), 5),
-    "config of corrupt": Format(_text(c__yaml=CORRUPT_CONFIG, t__csv=CSV), ("c.yaml",), damage_text, ("corrupt", "--config", "c.yaml"), 4),
-    "config of detect": Format(lambda: {"c.yaml": DETECT_CONFIG.encode(), **_npz()}, ("c.yaml",), damage_text, ("detect", "--config", "c.yaml"), 2),
-    "set of run": Format(_text(set__txt="\n".join(SETS)), ("set.txt",), damage_text, _set("run", "none.npz", "--out", "o"), 3),
-    "set of pretrain": Format(_text(set__txt="epochs=2\nlearning_rate=1e-3\nimage_size=32"), ("set.txt",), damage_text, _set(*TRAINING), 2),
-    "set of finetune": Format(_text(set__txt="epochs=2\nlearning_rate=1e-3\ntune=full"), ("set.txt",), damage_text, _set("adapt", "finetune", "none.npz", "--backbone", "zoo:resnet8-noise0", "--test", "none.npz", "--out", "o"), 2),
-    "recipe": Format(_text(r__yaml=RECIPE), ("r.yaml",), damage_text, ("study", "r.yaml", "--out", "o", "--plan"), 5),
-    "recipe of pretraining": Format(_text(r__yaml=PRETRAIN), ("r.yaml",), damage_text, (*TRAINING, "--recipe", "r.yaml"), 2),
-    "class map": Format(_text(m__yaml="cat: dog\ndog: cat\n", t__csv=CSV), ("m.yaml",), damage_text, ("corrupt", "t.csv", "--noise", "asymmetric:m.yaml:0.4", "--out", "o"), 2),
+    "config of run": Format(
+        _text(c__yaml=CONFIG), ("c.yaml",), damage_text, ("run", "--config", "c.yaml"), 5
+    ),
+    "config of corrupt": Format(
+        _text(c__yaml=CORRUPT_CONFIG, t__csv=CSV),
+        ("c.yaml",),
+        damage_text,
+        ("corrupt", "--config", "c.yaml"),
+        4,
+    ),
+    "config of detect": Format(
+        lambda: {"c.yaml": DETECT_CONFIG.encode(), **_npz()},
+        ("c.yaml",),
+        damage_text,
+        ("detect", "--config", "c.yaml"),
+        2,
+    ),
+    "set of run": Format(
+        _text(set__txt="\n".join(SETS)), ("set.txt",), damage_text, _set("run", "none.npz", "--out", "o"), 3
+    ),
+    "set of pretrain": Format(
+        _text(set__txt="epochs=2\nlearning_rate=1e-3\nimage_size=32"),
+        ("set.txt",),
+        damage_text,
+        _set(*TRAINING),
+        2,
+    ),
+    "set of finetune": Format(
+        _text(set__txt="epochs=2\nlearning_rate=1e-3\ntune=full"),
+        ("set.txt",),
+        damage_text,
+        _set(
+            "adapt",
+            "finetune",
+            "none.npz",
+            "--backbone",
+            "zoo:resnet8-noise0",
+            "--test",
+            "none.npz",
+            "--out",
+            "o",
+        ),
+        2,
+    ),
+    "recipe": Format(
+        _text(r__yaml=RECIPE), ("r.yaml",), damage_text, ("study", "r.yaml", "--out", "o", "--plan"), 5
+    ),
+    "recipe of pretraining": Format(
+        _text(r__yaml=PRETRAIN), ("r.yaml",), damage_text, (*TRAINING, "--recipe", "r.yaml"), 2
+    ),
+    "class map": Format(
+        _text(m__yaml="cat: dog\ndog: cat\n", t__csv=CSV),
+        ("m.yaml",),
+        damage_text,
+        ("corrupt", "t.csv", "--noise", "asymmetric:m.yaml:0.4", "--out", "o"),
+        2,
+    ),
     "head": Format(_head, ("h.json",), damage_json, _load_head, 3),
     "weights of a head": Format(_head, ("h.safetensors",), damage_bytes, _load_head, 1),
     "feature manifest": Format(_features, ("f/manifest.json",), damage_json, ("spectrum", "f", "--json"), 3),
     "feature shard": Format(_features, ("f/part-00000.safetensors",), damage_bytes, ("spectrum", "f"), 2),
-    "noise manifest": Format(_manifest, ("m/noise.json",), damage_json, ("detect", "t.npz", "--noise-manifest", "m", "--method", "neighbours", "--out", "o"), 2),
-    "noise table": Format(_manifest, ("m/*.parquet",), damage_bytes, ("detect", "t.npz", "--noise-manifest", "m", "--method", "neighbours", "--out", "o"), 1),
+    "noise manifest": Format(
+        _manifest,
+        ("m/noise.json",),
+        damage_json,
+        ("detect", "t.npz", "--noise-manifest", "m", "--method", "neighbours", "--out", "o"),
+        2,
+    ),
+    "noise table": Format(
+        _manifest,
+        ("m/*.parquet",),
+        damage_bytes,
+        ("detect", "t.npz", "--noise-manifest", "m", "--method", "neighbours", "--out", "o"),
+        1,
+    ),
     "run.json": Format(_run_folder, ("r/run.json",), damage_json, ("report", "r"), 2),
     "spectrum.json": Format(_run_folder, ("r/spectrum.json",), damage_json, ("report", "r"), 2),
     "results.jsonl": Format(_run_folder, ("r/results.jsonl",), damage_lines, ("report", "r"), 2),
@@ -525,7 +629,9 @@ FORMATS: dict[str, Format] = {
     "issues": Format(_issues, ("label_issues.parquet",), damage_bytes, _load_issues, 2),
     "summary of issues": Format(_issues, ("label_issues.json",), damage_json, _load_issues, 3),
     "rows of a study": Format(_rows, ("study.jsonl",), damage_lines, _read_rows, 3),
-    "plan of a study": Format(_rows, ("study.jsonl",), damage_lines, ("study", "mine.yaml", "--out", ".", "--plan"), 1),
+    "plan of a study": Format(
+        _rows, ("study.jsonl",), damage_lines, ("study", "mine.yaml", "--out", ".", "--plan"), 1
+    ),
     "logs": Format(_log, ("validation.jsonl", "log.jsonl"), damage_lines, _read_logs, 2),
     "weights": Format(_checkpoint, ("c.safetensors", "c.pt"), damage_bytes, _read_weights, 2),
-}  # fmt: skip
+}

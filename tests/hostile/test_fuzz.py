@@ -1,7 +1,6 @@
 """1,000 damaged inputs of every format in CI; `fuzz.py` runs more by hand."""
 
 import pytest
-
 from formats import FORMATS
 from fuzz import Failure, bound_memory, example, fuzz, read_undamaged, run_input, without_drawing
 
