@@ -50,6 +50,12 @@ def test_changed_contents_are_refused(change, tmp_path):
         read_record(path, **AGAIN)
 
 
+def test_a_checksum_whose_name_changed_is_refused():
+    with pytest.raises(DamagedFile, match=r"'a' is damaged: the name of its checksum has changed"):
+        unsealed({"a": 1, "checkrum": "f9d86028c6e0d64e"}, source="a", **AGAIN)
+    assert unsealed({"checks": 1, "new": 2}, source="a", **AGAIN) == {"checks": 1, "new": 2}
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_what_is_no_json_is_refused(content, tmp_path):
     path = tmp_path / "record.json"

@@ -446,14 +446,6 @@ def test_rows_of_different_length_are_named(tmp_path):
         run(tmp_path, dataset=dataset, backbone=GivenFeatures())
 
 
-def test_texts_are_told_that_there_is_no_encoder(tmp_path):
-    texts = replace(squares(3), kind="text")
-    with pytest.raises(
-        InvalidArgument, match=r"reads image examples, and no text encoder is here yet\. .*NPZ"
-    ):
-        run(tmp_path, dataset=texts)
-
-
 def test_a_backbone_of_another_kind_is_refused(tmp_path):
     with pytest.raises(
         InvalidArgument, match="`backbone` is 'features:'; allowed: one that reads image examples"

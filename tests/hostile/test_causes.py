@@ -20,6 +20,7 @@ from noiseproof.core.errors import MAX_MESSAGE, BadData, DamagedFile, InvalidArg
 from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.system_errors import as_sentence
 from noiseproof.core.yaml_text import BadYaml, parse_yaml, read_yaml_file
+from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.sources import open_dataset
 from noiseproof.export.issue_files import load_issues, write_issues
 from noiseproof.features.store import load_features
@@ -257,12 +258,21 @@ def test_a_struct_as_label_is_named(tmp_path):
         (np.array([b"\xff"] * 4), "has the bytes .* which are not UTF-8"),
         (np.full(4, 0xD800, np.uint32).view("<U1"), "a text has a character that Unicode does not have"),
         (np.array(1), "has shape"),
+        (np.zeros((4, 0), int), r"has shape \(4, 0\); allowed: one label per example, \(n,\)"),
+        (np.zeros((4, 3, 2), int), r"has shape \(4, 3, 2\)"),
     ],
 )
 def test_labels_of_a_strange_type_are_named(tmp_path, labels, message):
     np.savez(tmp_path / "f.npz", features=np.eye(4), labels=labels)
     with pytest.raises(BadData, match=message):
         open_dataset(str(tmp_path / "f.npz"))
+
+
+def test_probabilities_with_too_few_names_are_named(tmp_path):
+    np.savez(tmp_path / "f.npz", features=np.eye(4), labels=[0, 1, 0, 1])
+    np.savez(tmp_path / "p.npz", probs=np.ones((4, 1)), class_names=["0", "1"])
+    with pytest.raises(BadData, match="has 1 columns and 2 class names; they must agree"):
+        read_probabilities(tmp_path / "p.npz", open_dataset(str(tmp_path / "f.npz")))
 
 
 def test_long_doubles_are_numbers(tmp_path):

@@ -13,6 +13,7 @@ from noiseproof.config.base import Config, option, split_at_commas
 from noiseproof.core.system_errors import expanded
 from noiseproof.noise.spec import Noise
 
+_DEFAULT_ENCODERS = "bundled:efficientnet-lite0 for images, bundled:minilm-l6 for texts"
 DATA, NOISE, ENCODER, RUN = "Data", "Label noise to inject", "Encoder", "Run"
 
 
@@ -46,7 +47,10 @@ class DataConfig(Config):
     image: str | None = option(
         None, panel=DATA, help="Column of images or of their paths.", shown_default="found by name"
     )
-    text: str | None = option(None, panel=DATA, help="Column of texts.", shown_default="found by name")
+    text: str | None = option(
+        None, panel=DATA, help="Column of texts; FIRST,SECOND for pairs of texts.",
+        shown_default="found by name",
+    )  # fmt: skip
     clean_label: str | None = option(
         None,
         panel=DATA,
@@ -149,8 +153,8 @@ class EncoderConfig(ExtractionConfig):
     """A frozen encoder and the store of its features."""
 
     backbone: str | None = option(
-        None, panel=ENCODER, help="Frozen encoder, such as timm:resnet50; features: for a matrix you have.",
-        shown_default="bundled:efficientnet-lite0 for images",
+        None, panel=ENCODER, shown_default=_DEFAULT_ENCODERS,
+        help="Frozen encoder, such as timm:resnet50 or hf:roberta-base; features: for a matrix you have.",
     )  # fmt: skip
 
 
@@ -158,9 +162,9 @@ class EncodersConfig(ExtractionConfig):
     """One frozen encoder, or several whose features stand side by side."""
 
     backbone: tuple[str, ...] = option(
-        (), panel=ENCODER, shown_default="bundled:efficientnet-lite0 for images",
-        help="Frozen encoder, such as timm:resnet50; features: for a matrix you have. May be repeated: the "
-        "features then stand side by side, each at unit length.",
+        (), panel=ENCODER, shown_default=_DEFAULT_ENCODERS,
+        help="Frozen encoder, such as timm:resnet50 or hf:roberta-base; features: for a matrix you have. "
+        "May be repeated: the features then stand side by side, each at unit length.",
     )  # fmt: skip
 
     @field_validator("backbone", mode="before")

@@ -44,7 +44,11 @@ def unsealed(value: Any, *, source: str, next_step: str) -> Any:
     """
     if isinstance(value, list):
         return [unsealed(each, source=source, next_step=next_step) for each in value]
-    if not isinstance(value, dict) or KEY not in value:
+    if not isinstance(value, dict):
+        return value
+    if KEY not in value:
+        if any(map(_is_nearly_key, value)):
+            raise damaged(source, "the name of its checksum has changed", next_step)
         return value
     record = {key: each for key, each in value.items() if key != KEY}
     if value[KEY] != _checksum(record):
@@ -109,6 +113,11 @@ def check_bytes(path: Path, content: bytes, sha256: str, *, next_step: str) -> N
 def damaged(source: str, reason: str, next_step: str) -> DamagedFile:
     """The one wording for a file that is not what was written."""
     return DamagedFile(f"{source!r} is damaged: {reason}. Next: {next_step}.")
+
+
+def _is_nearly_key(name: str) -> bool:
+    """Whether one letter of the key has changed."""
+    return len(name) == len(KEY) and sum(one != other for one, other in zip(name, KEY, strict=True)) == 1
 
 
 def _checksum(record: Mapping[str, Any]) -> str:

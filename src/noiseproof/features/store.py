@@ -74,6 +74,7 @@ class FeatureManifest(Document):
         shard_rows: rows of every shard but the last.
         engine: what ran the encoder; several are joined by "+".
         features_agree_within: largest relative difference from PyTorch where another engine was checked.
+        num_cut: examples of which the encoder read a part only.
         shards: in the order of the rows.
     """
 
@@ -86,6 +87,7 @@ class FeatureManifest(Document):
     shard_rows: int
     engine: str
     features_agree_within: float | None = None
+    num_cut: int = 0
     shards: tuple[ShardEntry, ...] = Field(min_length=1)
 
 
@@ -168,7 +170,13 @@ def read_manifest(folder: Path) -> FeatureManifest:
 
 
 def write_manifest(
-    folder: Path, shards: Sequence[Shard], *, components: dict[str, Any], dataset: str, shard_rows: int
+    folder: Path,
+    shards: Sequence[Shard],
+    *,
+    components: dict[str, Any],
+    dataset: str,
+    shard_rows: int,
+    num_cut: int,
 ) -> None:
     """Declare these shards complete. Everything else in it is read off the shards."""
     agreements = [float(shard.metadata["agreement"]) for shard in shards if shard.metadata["agreement"]]
@@ -181,6 +189,7 @@ def write_manifest(
         shard_rows=shard_rows,
         engine="+".join(sorted({shard.metadata["engine"] for shard in shards})),
         features_agree_within=max(agreements, default=None),
+        num_cut=num_cut,
         shards=tuple(
             ShardEntry(
                 file=shard.path.name,

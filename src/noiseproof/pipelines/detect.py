@@ -42,12 +42,13 @@ from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.encoding import (
     checked_features,
     config_encoder,
+    cut_notes,
     encode,
     shared_space_encoder,
     shared_space_name,
 )
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import corrupt_part, label_columns, open_labelled, open_one, short_name
+from noiseproof.pipelines.inputs import corrupt_part, label_columns, open_one, short_name
 from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
@@ -90,6 +91,7 @@ class _DetectState:
     parts: Sequence[StoredFeatures] = ()  # of each encoder, where several stand side by side
     made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # the encoder, for the card
     num_encoded: int = 0
+    cut_notes: Sequence[str] = ()
     text_tower: Any = None
 
     @cached_property
@@ -143,10 +145,8 @@ def detect(
 
 
 def _open_part(config: DetectConfig) -> DataPart:
-    """Open the data and inject noise; texts are allowed where nothing has to be encoded."""
-    is_encoded = _needs_features(config) and config.features is None
-    opener = open_one if is_encoded else open_labelled
-    dataset = opener(config, config.train, **label_columns(config))
+    """Open the data and inject noise."""
+    dataset = open_one(config, config.train, **label_columns(config))
     part = corrupt_part(DataPart("train", dataset, dataset), config)
     return dataclasses.replace(
         part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
@@ -193,6 +193,7 @@ def _load_features(state: _DetectState) -> None:
         encoder = shared_space_encoder(config, store) if needs_text else config_encoder(config, whole, store)
         stored = encode(config, whole, encoder, store)
         state.features, state.parts, state.num_encoded = stored.features, stored.parts, stored.num_encoded
+        state.cut_notes = cut_notes(whole, {whole.fingerprint: stored})
         state.stages.once(
             "extract", title=f"extract {state.part.name}", depends_on=stored.manifest.key,
             make=lambda folder: (), spent_s=time.perf_counter() - begin,
@@ -315,6 +316,7 @@ def _notes(state: _DetectState) -> list[str]:
         lines.extend(notes_on_names(state.part.dataset.class_names))
     if state.config.limit is not None:
         lines.append(f"At most {state.config.limit} examples were used, drawn by class.")
+    lines += state.cut_notes
     # Hints at class names are among the notes of the result already.
     of_result = tuple(read_summary(state.config.out).notes)
     return lines + [line for line in left_out(state.part.whole) if not line.endswith(of_result)]

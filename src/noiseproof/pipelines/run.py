@@ -35,7 +35,7 @@ from noiseproof.heads.saved_heads import SUFFIXES
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.data_parts import DataPart, DataParts
-from noiseproof.pipelines.encoding import Encoder, config_encoder, encode
+from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data
@@ -299,6 +299,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         files=state.stages.hashes,
         notes=[
             *notes(state.config, parts),
+            *dict.fromkeys(line for part in parts.all for line in cut_notes(part.whole, state.stored)),
             *read_straddling_copies(state.config.out).notes(),
             *state.notes,
             *differences(state.stages.made_with, EVALUATE),

@@ -14,12 +14,14 @@ from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
-from noiseproof.data.examples import AbstractReader, FileReader
+from noiseproof.data.examples import AbstractReader, FileReader, PairReader
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
 from noiseproof.data.formats.feature_columns import feature_matrix
 from noiseproof.data.formats.matrix_files import matrix_dataset
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
+
+_NUM_LOOKED_AT = 100  # cells of a column of texts, which may be numbers
 
 
 @dataclass(frozen=True)
@@ -78,22 +80,42 @@ def row_ids(stem: str, num_rows: int) -> np.ndarray:
 
 
 def _reader(table: LabelledTable, columns: Columns, owner: str) -> AbstractReader:
-    kind = table.schema.field(columns.content).type
-    has_texts = is_text(kind)
-    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
     if columns.kind == "text":
-        if not has_texts:
-            raise BadData(
-                f"Column {columns.content!r} of {owner!r} holds {kind}; allowed as `text`: strings. "
-                "Next: name another column with `text`."
-            )
-        return table.cells(columns.content)
-    if not (has_texts or is_bytes):
+        first = _texts(table, columns.content, owner)
+        return first if columns.second is None else PairReader(first, _texts(table, columns.second, owner))
+    kind = table.schema.field(columns.content).type
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
+    if not (is_text(kind) or is_bytes):
         raise BadData(
             f"Column {columns.content!r} of {owner!r} holds {kind}; allowed as `image`: paths, encoded "
             "bytes, or a struct of bytes and path. Next: name another column with `image`."
         )
     return FileReader(table.cells(columns.content), table.folder)
+
+
+def _texts(table: LabelledTable, column: str, owner: str) -> AbstractReader:
+    kind = table.schema.field(column).type
+    if not is_text(kind):
+        raise BadData(
+            f"Column {column!r} of {owner!r} holds {kind}; allowed as `text`: strings. "
+            "Next: name another column with `text`."
+        )
+    cells = table.cells(column)
+    some = [str(cells.read(row) or "") for row in range(min(_NUM_LOOKED_AT, len(cells)))]
+    if all(map(_is_number, some)):
+        raise BadData(
+            f"Column {column!r} of {owner!r} holds numbers such as {some[0]!r}; allowed as `text`: texts. "
+            "Next: name another column with `text`."
+        )
+    return cells
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def labels_of(

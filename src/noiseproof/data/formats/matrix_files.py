@@ -90,9 +90,9 @@ def _as_ids(values: np.ndarray, missing_label: MissingLabel) -> np.ndarray | Non
 
 def _plain_labels(values: np.ndarray, name: str, owner: str) -> np.ndarray:
     """Labels in a type that Arrow reads: texts for bytes, numbers in the order of bytes of this machine."""
-    if values.ndim == 2 and values.shape[1] > 1:
+    if values.ndim != 1:
         raise BadData(
-            f"`{name}` of {owner!r} has shape {values.shape}, several numbers per example; allowed: one "
+            f"`{name}` of {owner!r} has shape {values.shape}; allowed: one "
             "label per example, (n,). Data with several labels per example (multi-label) is not supported. "
             f"Next: if each row has a single 1, save {name}.argmax(axis=1)."
         )

@@ -52,6 +52,11 @@ def read_probabilities(
     probs, ids, names = _contents(path, argument)
     if probs.ndim != 2 or probs.dtype.kind not in "fiu":
         raise invalid(argument, f"{probs.dtype} of shape {probs.shape}", "a matrix of numbers, (n, k)")
+    if names is not None and len(names) != probs.shape[1]:
+        raise BadData(
+            f"`{argument}` {str(path)!r} has {probs.shape[1]} columns and {len(names)} class names; they "
+            "must agree. Next: save a name for every column."
+        )
     places = None if names is None else columns_of_classes(names, dataset.class_names, argument)
     if ids is not None:
         probs = probs[_rows(ids, dataset, argument, may_have_others=may_have_others)]
