@@ -48,7 +48,10 @@ def saved(tmp_path):
 
 
 def test_the_first_of_equals_is_the_best():
-    assert best([Validation(1, 0.5), Validation(2, 0.7), Validation(3, 0.7)]) == Validation(2, 0.7)
+    one, two, three = (
+        Validation(step=step, accuracy=accuracy) for step, accuracy in ((1, 0.5), (2, 0.7), (3, 0.7))
+    )
+    assert best([one, two, three]) == two
 
 
 def test_accuracies_are_logged_and_the_best_weights_kept(looking, tmp_path):
@@ -86,7 +89,7 @@ def test_the_best_weights_are_those_of_the_best_validation(looking):
     for step, num_right in ((10, 2), (20, 4), (30, 3)):
         look(start(), step, num_right)
     chosen, weights = start().best_weights()
-    assert (chosen, weights["classes"].tolist()) == (Validation(20, 1.0), LABELS.tolist())
+    assert (chosen, weights["classes"].tolist()) == (Validation(step=20, accuracy=1.0), LABELS.tolist())
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -7,7 +7,7 @@ from noiseproof.core.errors import DamagedFile
 from noiseproof.core.files import hash_file
 
 AGAIN = {"next_step": "make it again"}
-RECORD = {"name": "ant", "share": 0.1, "of": {1: (2, 3), 10: None, 9: "\ud800é"}, "tiny": 5e-324, "-": -0.0}
+RECORD = {"name": "ant", "share": 0.1, "of": {1: (2, 3), 10: None, 9: "é"}, "tiny": 5e-324, "-": -0.0}
 PLAIN = json.loads(json.dumps(RECORD))
 
 

@@ -125,7 +125,7 @@ def test_a_json_that_cannot_be_read_is_named(text, tmp_path):
 def test_a_json_that_describes_no_head_is_named(text, tmp_path):
     _, path = saved(tmp_path)
     path.with_suffix(".json").write_text(text)
-    with pytest.raises(DamagedFile, match=r"head\.json' does not describe a head; it needs .*sha256"):
+    with pytest.raises(DamagedFile, match=r"head\.json' is damaged: .*(Field required|valid dictionary)"):
         load_head(path)
 
 
@@ -187,5 +187,5 @@ def test_a_head_saved_over_another_is_never_a_mixture(tmp_path, monkeypatch):
 def test_a_head_of_another_schema_is_told_what_to_do(tmp_path):
     _, path = saved(tmp_path)
     rewritten(path.with_suffix(".json"), schema=0)
-    with pytest.raises(DamagedFile, match=r"has schema 0; this version reads schema 1\. Next: load it with"):
+    with pytest.raises(DamagedFile, match=r"has schema 0; this version .* reads schema 1\. Next: fit"):
         load_head(path)

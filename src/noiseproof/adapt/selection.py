@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
+from pydantic import Field
 from torch import Tensor, nn
 
 from noiseproof.backbones.weights import write_weights
 from noiseproof.core import files
 from noiseproof.core.checksums import damaged, read_lines, to_line
+from noiseproof.core.documents import Document, validate_document
 from noiseproof.core.sealed_tensors import read_sealed_tensors
 from noiseproof.training.loop import CHECKPOINT, TrainingSchedule
 from noiseproof.training.networks import Images, outputs
@@ -21,8 +22,7 @@ LOG = "validation.jsonl"
 _WEIGHTS = "candidate-*.safetensors"
 
 
-@dataclass(frozen=True)
-class Validation:
+class Validation(Document):
     """Accuracy on held-out examples after one step.
 
     Attributes:
@@ -31,8 +31,8 @@ class Validation:
             wrong ones among them, a perfect network has about 1 - r.
     """
 
-    step: int
-    accuracy: float
+    step: int = Field(ge=0)
+    accuracy: float = Field(ge=0, le=1)
 
 
 class Selection:
@@ -67,25 +67,19 @@ class Selection:
         before = [each for each in self.validations if each.step < step]
         self._check_complete(before, range(self._every, step, self._every) if self._every else ())
         predicted = outputs(self._model, self._model, self._images()).argmax(axis=1)
-        now = Validation(step, float((predicted == self._given_labels).mean()))
+        now = Validation(step=step, accuracy=float((predicted == self._given_labels).mean()))
         kept = {best(before).step} if before else set()
         if best([*before, now]) is now:
             write_weights(self.weights_file(step), self._model)
             kept.add(step)
-        lines = [to_line(vars(each)) + "\n" for each in (*before, now)]
+        lines = [to_line(each.to_json()) + "\n" for each in (*before, now)]
         files.write_bytes(self._folder / LOG, "".join(lines).encode())
         self._delete_all_but(kept)
 
     @property
     def validations(self) -> list[Validation]:
         """All validations so far, by step."""
-        path = self._folder / LOG
-        if not path.is_file():
-            return []
-        try:
-            return [Validation(**each) for each in read_lines(path, next_step=self._start_again)]
-        except TypeError as error:
-            raise damaged(str(path), str(error), self._start_again) from error
+        return read_validations(self._folder / LOG, next_step=self._start_again)
 
     def best_weights(self) -> tuple[Validation, dict[str, Tensor]]:
         """The best validation of a finished training, and the weights at its step.
@@ -122,6 +116,20 @@ class Selection:
         for path in self._folder.glob(_WEIGHTS):
             if path not in kept:
                 path.unlink()
+
+
+def read_validations(path: Path, *, next_step: str) -> list[Validation]:
+    """The validations in a file; none without it.
+
+    Raises:
+        OtherSchema: another version of noiseproof wrote it.
+        DamagedFile: a line is no validation, or has changed since; its number is given.
+    """
+    lines = read_lines(path, next_step=next_step) if path.is_file() else []
+    return [
+        validate_document(line, Validation, source=f"line {number} of {path}", next_step=next_step)
+        for number, line in enumerate(lines, start=1)
+    ]
 
 
 def best(validations: list[Validation]) -> Validation:

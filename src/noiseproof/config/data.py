@@ -10,6 +10,7 @@ from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import Config, option, split_at_commas
+from noiseproof.core.system_errors import expanded
 from noiseproof.noise.spec import Noise
 
 _DEFAULT_ENCODERS = "bundled:efficientnet-lite0 for images, bundled:minilm-l6 for texts"
@@ -18,16 +19,17 @@ DATA, NOISE, ENCODER, RUN = "Data", "Label noise to inject", "Encoder", "Run"
 
 def default_cache() -> Path:
     """The feature store of this user: $NOISEPROOF_CACHE, else a folder in the home folder."""
-    return Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features").expanduser()
+    return expanded(Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features"))
 
 
 def a_folder(path: Path) -> Path:
     """The path with the home folder in place of `~`; refused where a file is in its way."""
-    path = path.expanduser()
+    path = expanded(path)
     # Unlike `Path.exists`, this never raises, whatever the permissions on the way.
     nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
     if os.path.lexists(nearest) and not nearest.is_dir():
-        raise ValueError(f"a folder, while {str(nearest)!r} is a file")
+        kind = "a file" if nearest.exists() else "a symbolic link that leads to no file or folder"
+        raise ValueError(f"a folder, while {str(nearest)!r} is {kind}")
     return path
 
 

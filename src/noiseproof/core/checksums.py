@@ -18,6 +18,8 @@ from typing import Any
 
 from noiseproof.core.errors import DamagedFile
 from noiseproof.core.files import hash_file, whole_lines, write_json
+from noiseproof.core.json_text import BadJson, parse_json
+from noiseproof.core.regular_files import read_regular
 
 KEY = "checksum"
 _NOT_ITS_HASH = "its SHA-256 is not the one it was written with"
@@ -69,9 +71,9 @@ def read_lines(path: Path, *, next_step: str) -> list[dict[str, Any]]:
     for number, line in enumerate(whole_lines(path).splitlines(), start=1):
         source = f"line {number} of {path}"
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise damaged(source, f"{type(error).__name__}: {error}".splitlines()[0], next_step) from error
+            value = parse_json(line)
+        except BadJson as error:
+            raise damaged(source, str(error), next_step) from error
         if not isinstance(value, dict):
             raise damaged(source, "it is no object", next_step)
         records.append(unsealed(value, source=source, next_step=next_step))
@@ -90,9 +92,9 @@ def read_record(path: Path, *, next_step: str) -> Any:
         DamagedFile: it is no JSON, or has changed since.
     """
     try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise damaged(str(path), f"{type(error).__name__}: {error}".splitlines()[0], next_step) from error
+        value = parse_json(read_regular(path))
+    except BadJson as error:
+        raise damaged(str(path), str(error), next_step) from error
     return unsealed(value, source=str(path), next_step=next_step)
 
 

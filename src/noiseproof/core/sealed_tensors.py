@@ -19,6 +19,7 @@ from torch import Tensor
 
 from noiseproof.core.checksums import damaged, sealed, unsealed
 from noiseproof.core.errors import DamagedFile
+from noiseproof.core.json_text import parse_json
 from noiseproof.core.tensor_files import write_tensors
 
 _ENTRY = "noiseproof"  # of the metadata
@@ -92,7 +93,7 @@ def _header(metadata: Mapping[str, str] | None, source: str, next_step: str) -> 
     metadata = metadata or {}
     if _ENTRY not in metadata and any(_TENSORS in text for text in metadata.values()):
         raise damaged(source, "its header has another name", next_step)  # one letter of it changed
-    header = json.loads(metadata.get(_ENTRY, "{}"))
+    header = parse_json(metadata.get(_ENTRY, "{}"))
     if not isinstance(header, dict):
         raise damaged(source, "its header is no JSON object", next_step)
     return dict(unsealed(header, source=source, next_step=next_step))

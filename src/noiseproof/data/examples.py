@@ -13,6 +13,7 @@ from PIL import Image
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
+from noiseproof.core.regular_files import read_regular
 from noiseproof.data.images import decode_image, to_rgb
 
 _NUM_NAMED = 12
@@ -94,9 +95,11 @@ class FileReader(AbstractReader):
             return cell
         path = self._folder / cell
         try:
-            return path.read_bytes()
+            return read_regular(path)
         except FileNotFoundError as error:
             raise MissingFile(f"there is no file {str(path)!r}") from error
+        except BadData:
+            raise
         except (OSError, ValueError) as error:
             raise BadData(f"the file {str(path)!r} cannot be read ({error})") from error
 

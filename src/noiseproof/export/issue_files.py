@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pyarrow.parquet as pq
 from jaxtyping import Int
+from pydantic import FiniteFloat
 
-from noiseproof.core.checksums import check_file, write_record
-from noiseproof.core.documents import START_AGAIN, Document, read_document
+from noiseproof.core.checksums import check_file, damaged, write_record
+from noiseproof.core.documents import START_AGAIN, Document, describe_problem, read_document
 from noiseproof.core.errors import MissingFile
 from noiseproof.core.files import hash_file, replacing
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import LabelIssues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.export.confusions import joint_from, list_confusions
@@ -54,8 +55,8 @@ class IssueSummary(Document):
     noise_rate_low: float | None = None
     noise_rate_high: float | None = None
     classes: tuple[dict[str, Any], ...]
-    true_counts: list[float]
-    right_counts: list[float]
+    true_counts: list[FiniteFloat]
+    right_counts: list[FiniteFloat]
     confusions: tuple[dict[str, Any], ...]
     against_truth: dict[str, Any] | None
     table_sha256: str | None = None
@@ -161,8 +162,17 @@ def load_issues(folder: str | Path) -> LabelIssues:
             )
     summary = read_summary(home)
     check_file(home / ISSUES, summary.table_sha256, next_step=START_AGAIN)
-    # As lists: `read_table` and `to_numpy` load pandas, which takes half a second.
-    columns = pq.ParquetFile(home / ISSUES).read().to_pydict()
+    # As lists: `to_numpy` loads pandas, which takes half a second.
+    columns = read_table(home / ISSUES).to_pydict()
+    try:
+        return _issues(columns, summary)
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        reason = f"it does not fit {SUMMARY} ({describe_problem(error)})"
+        raise damaged(str(home / ISSUES), reason, START_AGAIN) from error
+
+
+def _issues(columns: dict[str, list[Any]], summary: IssueSummary) -> LabelIssues:
+    """The record of the columns of the table and the summary beside it."""
     if "row" in columns:  # not in files of before
         order = np.argsort(columns["row"])
         columns = {name: [values[k] for k in order] for name, values in columns.items()}

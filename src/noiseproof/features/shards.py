@@ -15,7 +15,10 @@ from safetensors.numpy import save
 
 from noiseproof.core.errors import DamagedFile
 from noiseproof.core.files import hash_file, write_bytes
+from noiseproof.core.json_text import parse_json
+from noiseproof.core.regular_files import open_regular
 
+_MAX_HEADER_BYTES = 100_000_000  # as safetensors has it
 _DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64, "U8": np.uint8}
 
 
@@ -60,12 +63,12 @@ def open_shard(path: Path) -> Shard:
     """
     try:
         size_bytes = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header_bytes = int.from_bytes(file.read(8), "little")
-            if header_bytes > size_bytes:
+            if not 0 <= header_bytes <= min(size_bytes, _MAX_HEADER_BYTES):
                 raise ValueError("the header is longer than the file")
-            header: dict[str, Any] = json.loads(file.read(header_bytes))
-        metadata = json.loads(header.pop("__metadata__")["noiseproof"])
+            header: dict[str, Any] = parse_json(file.read(header_bytes))
+        metadata = parse_json(header.pop("__metadata__")["noiseproof"])
         begin = 8 + header_bytes
         if begin + max(entry["data_offsets"][1] for entry in header.values()) != size_bytes:
             raise ValueError("the file is shorter or longer than in its header")

@@ -29,6 +29,8 @@ from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile
 from noiseproof.core.files import replacing
+from noiseproof.core.inner_paths import InnerPath, inner_path
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
 
 FILE = "noise.json"
@@ -56,7 +58,7 @@ class NoiseHeader(Document):
     data_fingerprint: str
     class_names: tuple[str, ...]
     num_examples: int
-    files: tuple[str, ...] = ()
+    files: tuple[InnerPath, ...] = ()
     sha256: str
 
 
@@ -221,9 +223,9 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
             "'noiseproof corrupt' wrote. Next: check the path."
         )
     header = read_document(path, NoiseHeader, next_step=_MAKE_AGAIN)
-    place = path.parent / _table_name(header.sha256)
+    place = inner_path(path.parent, _table_name(header.sha256))
     try:
-        table = pq.read_table(place)
+        table = read_table(place)
         digest = _digest(read_record(path, next_step=_MAKE_AGAIN), table)
         manifest = _manifest(header, table)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
 
 from noiseproof.core.checksums import check_file, read_record
-from noiseproof.core.documents import check_schema, describe_problem, read_document
+from noiseproof.core.documents import Document, describe_problem, read_document, validate_document
 from noiseproof.core.errors import DamagedFile, MissingFile
+from noiseproof.core.inner_paths import InnerPath, inner_path
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.report.flow_card import Card
@@ -125,7 +127,7 @@ class Suspect(BaseModel):
     suggested_label: str | int
     suspicion: float
     is_issue: bool
-    file: str | None = None
+    file: InnerPath | None = None
     text: str | None = None
     image: bytes | None = None
 
@@ -145,6 +147,35 @@ class SetSpectra:
             "schema": _SPECTRUM_SCHEMA, "set": self.set_name, "role": self.role, "raw": self.raw.to_json(),
             "centred": self.centred.to_json(),
         }  # fmt: skip
+
+
+class _SpectrumEntry(BaseModel):
+    """A `SpectrumCard` in `spectrum.json`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    num_examples: int = Field(ge=1)
+    dim: int = Field(ge=1)
+    singular_values: list[NonNegativeFloat] = Field(min_length=1)
+    entropy_nats: float
+    largest_ratio: float
+    effective_rank: float
+    is_centred: bool
+
+    def card(self) -> SpectrumCard:
+        """The record that tables and figures take."""
+        return SpectrumCard(
+            **self.model_dump() | {"singular_values": np.array(self.singular_values, np.float64)}
+        )
+
+
+class _SpectraEntry(Document):
+    """An entry of `spectrum.json`, see `SetSpectra`."""
+
+    SCHEMA: ClassVar[int] = _SPECTRUM_SCHEMA
+    set: str
+    role: str
+    raw: _SpectrumEntry
+    centred: _SpectrumEntry
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,27 +248,23 @@ def _results(file: Path) -> list[ResultRow]:
     rows = read_results(file)
     if not rows:
         raise ValueError("it has no row")
+    if not any(row.domain == "id" for row in rows):
+        raise ValueError("it has no row of the test set (domain id)")
     return rows
 
 
 def _spectra(file: Path) -> list[SetSpectra]:
     entries = read_record(file, next_step=_RUN_AGAIN)
-    for entry in entries:
-        check_schema(entry, _SPECTRUM_SCHEMA, source=str(file), next_step=_RUN_AGAIN)
-    return [
-        SetSpectra(entry["set"], entry["role"], _spectrum(entry["raw"]), _spectrum(entry["centred"]))
-        for entry in entries
+    if not isinstance(entries, list):
+        raise ValueError("it holds no list of spectra")
+    found = [
+        validate_document(entry, _SpectraEntry, source=str(file), next_step=_RUN_AGAIN) for entry in entries
     ]
-
-
-def _spectrum(entry: dict[str, Any]) -> SpectrumCard:
-    return SpectrumCard(**entry | {"singular_values": np.asarray(entry["singular_values"], np.float64)})
+    return [SetSpectra(each.set, each.role, each.raw.card(), each.centred.card()) for each in found]
 
 
 def _issues(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    frame = pd.read_parquet(file)
+    frame = read_table(file).to_pandas()
     missing = [column for column in _ISSUE_COLUMNS if column not in frame]
     if missing:
         raise ValueError(f"the columns {missing} are missing")
@@ -260,8 +287,8 @@ def _listed(file: Path) -> list[Suspect]:
 def _with_image(folder: Path, suspect: Suspect, hashes: Mapping[str, str]) -> Suspect:
     if suspect.file is None:
         return suspect
-    name = f"thumbnails/{Path(suspect.file).name}"
-    return suspect.model_copy(update={"image": _checked(folder, name, _png, hashes)})
+    inner_path(folder, suspect.file)
+    return suspect.model_copy(update={"image": _checked(folder, suspect.file, _png, hashes)})
 
 
 def _png(file: Path) -> bytes:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from noiseproof.core import files
 from noiseproof.core.checksums import read_lines, to_line
+from noiseproof.core.documents import Document, validate_document
 from noiseproof.core.errors import BadData, invalid, missing_extra
 from noiseproof.core.progress import stage
 from noiseproof.core.rng import isolated
@@ -288,4 +290,18 @@ def logged(path: Path) -> list[dict[str, Any]]:
     Raises:
         DamagedFile: a line is not what was written; its number is given.
     """
-    return read_lines(path, next_step=_DELETE_LINE) if path.exists() else []
+    lines = read_lines(path, next_step=_DELETE_LINE) if path.exists() else []
+    return [
+        validate_document(
+            line, _LogRow, source=f"line {number} of {path}", next_step=_DELETE_LINE
+        ).model_dump()
+        for number, line in enumerate(lines, start=1)
+    ]
+
+
+class _LogRow(Document):
+    """What is read of a line again; the rest is kept as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    step: int
+    wall_s: float

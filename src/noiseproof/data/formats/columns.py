@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.classes import is_text
 from noiseproof.data.request import Request
@@ -109,10 +109,18 @@ def declared_classes(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     header = (schema.metadata or {}).get(b"huggingface")
     if header is None:
         return None
-    feature = json.loads(header).get("info", {}).get("features", {}).get(column, {})
-    if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":
+    try:
+        value = parse_json(header)
+    except BadJson:
+        return None  # as without a header
+    for key in ("info", "features", column):
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, dict) or value.get("_type") != "ClassLabel":
         return None
-    return tuple(feature.get("names") or ()) or None
+    names = value.get("names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(names) or None
 
 
 def _content(

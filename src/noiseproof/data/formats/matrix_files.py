@@ -117,9 +117,9 @@ def _as_ids(values: np.ndarray, missing_label: MissingLabel) -> np.ndarray | Non
 
 def _plain_labels(values: np.ndarray, name: str, owner: str) -> np.ndarray:
     """Labels in a type that Arrow reads: texts for bytes, numbers in the order of bytes of this machine."""
-    if values.ndim == 2 and values.shape[1] > 1:
+    if values.ndim != 1:
         raise BadData(
-            f"`{name}` of {owner!r} has shape {values.shape}, several numbers per example; allowed: one "
+            f"`{name}` of {owner!r} has shape {values.shape}; allowed: one "
             "label per example, (n,). Data with several labels per example (multi-label) is not supported. "
             f"Next: if each row has a single 1, save {name}.argmax(axis=1)."
         )
@@ -129,10 +129,20 @@ def _plain_labels(values: np.ndarray, name: str, owner: str) -> np.ndarray:
             "booleans. Next: save it in one of these."
         )
     if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8")
+        return _decoded(values, name, owner)
     if values.dtype.itemsize > 8 and values.dtype.kind == "f":
         return values.astype(np.float64)
     return native(values)
+
+
+def _decoded(values: np.ndarray, name: str, owner: str) -> np.ndarray:
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError as error:
+        raise BadData(
+            f"`{name}` of {owner!r} has the bytes {error.object[:40]!r}, which are not UTF-8; allowed: texts "
+            "in UTF-8. Next: save them as an array of dtype str."
+        ) from error
 
 
 def native(values: np.ndarray) -> np.ndarray:
