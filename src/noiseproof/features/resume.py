@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.core.inner_paths import inner_path
+from noiseproof.core.marks import claim
 from noiseproof.features.shards import open_shard
 from noiseproof.features.store import (
     MANIFEST,
@@ -26,6 +27,8 @@ from noiseproof.features.store import (
     shard_name,
     store_key,
 )
+
+_ANOTHER = "Next: name another folder (--cache, or --out of extract)."
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
 @contextmanager
 def only_process(folder: Path, *, quiet: bool) -> Iterator[None]:
     """Hold the lock of a key folder; a process that is killed lets go of it."""
+    claim(folder.parent, argument="store", next_step=_ANOTHER)
     lock = FileLock(inner_path(folder, ".lock"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +96,7 @@ def only_process(folder: Path, *, quiet: bool) -> Iterator[None]:
             raise
         raise invalid(
             "store", str(folder.parent), "a folder to write into",
-            f"The system: {error.strerror}. Next: name another folder (--cache, or --out of extract).",
+            f"The system: {error.strerror}. {_ANOTHER}",
         ) from error  # fmt: skip
     try:
         yield

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from noiseproof.core.errors import InvalidArgument, invalid
 from noiseproof.core.inner_paths import inner_path
+from noiseproof.core.marks import MARK, claim
 
 # File in the folder of each kind of flow -> the flow.
 MARKS = {
@@ -46,9 +47,10 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
             raise invalid(
                 "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
             )
-    lock, is_new = FileLock(inner_path(folder, ".lock")), not folder.exists()
+    is_new = not folder.exists()
+    is_mark_new = claim(folder)
+    lock = FileLock(inner_path(folder, ".lock"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise InvalidArgument(
@@ -62,13 +64,17 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        if is_new and all(path.name == ".lock" or path.is_dir() for path in folder.rglob("*")):
-            shutil.rmtree(folder, ignore_errors=True)  # a refused command leaves nothing
+        if is_mark_new and all(path.name in (".lock", MARK) or path.is_dir() for path in folder.rglob("*")):
+            (folder / MARK).unlink(missing_ok=True)  # a refused command leaves nothing
+            if is_new:
+                shutil.rmtree(folder, ignore_errors=True)
         lock.release()
 
 
 def only_main_process_in(folder: Path, accelerator: Any) -> AbstractContextManager[Any]:
     """Lock the folder of a training; several processes of one training share it without a lock."""
     if accelerator.num_processes > 1:
+        if accelerator.is_main_process:
+            claim(folder)
         return nullcontext()
     return only_process_in(folder, mark="card.json")
