@@ -12,6 +12,7 @@ from typing import Any
 
 from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.core.files import locked_folder
+from noiseproof.core.marks import claim
 from noiseproof.features.shards import open_shard
 from noiseproof.features.store import (
     MANIFEST,
@@ -23,6 +24,8 @@ from noiseproof.features.store import (
     shard_name,
     store_key,
 )
+
+_ANOTHER = "Next: name another folder (--cache, or --out of extract)."
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
 
 def only_process(folder: Path, *, quiet: bool) -> AbstractContextManager[None]:
     """Hold the lock of a key folder, as soon as no other process extracts the same features."""
+
+    claim(folder.parent, argument="store", next_step=_ANOTHER)
 
     def on_wait() -> None:
         if not quiet:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from noiseproof.core.files import write_bytes
 from noiseproof.core.inner_paths import inner_path
+from noiseproof.report.page_policy import page_parts
 from noiseproof.report.renderers import to_csv, to_latex, to_markdown
 from noiseproof.report.style import png, svg
 from noiseproof.report.tables import Table
@@ -74,6 +75,7 @@ def _rendered(
     )  # fmt: skip
     environment.filters["as_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment.get_template("study.html").render(
+        **page_parts(has_script=False),
         recipe=results.recipe,
         not_run=NOT_RUN,
         results=results,
