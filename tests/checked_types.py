@@ -20,11 +20,13 @@ from typing import Any
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+from beartype.door import is_bearable
 from jaxtyping import AbstractArray, TypeCheckError
 
 _jaxtyped = jaxtyping.jaxtyped
 _ABSENT = object()  # an argument that has its default
 _KEYWORD = 1 << 30  # a place that no argument has
+_MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _PLAIN = (type(None), int, float, bool, str)
 # By code, which all functions share that one `def` makes.
 _by_code: dict[types.CodeType, tuple[dict[str, Any], types.FunctionType]] = {}
@@ -41,7 +43,7 @@ def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
 
     Args:
         fn: to decorate.
-        typechecker: only asked for where the body is a generator's, which jaxtyping treats with care.
+        typechecker: only used where jaxtyping checks by itself.
     """
     if fn is None:
         return functools.partial(checked, typechecker=typechecker)
@@ -51,7 +53,7 @@ def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
         if dataclasses.is_dataclass(fn) and "__init__" in vars(fn):
             fn.__init__ = checked(fn.__init__, typechecker=typechecker)
         return fn
-    if not isinstance(fn, types.FunctionType) or inspect.isgeneratorfunction(fn):
+    if not isinstance(fn, types.FunctionType):
         return _jaxtyped(fn, typechecker=typechecker)
     made: Callable[..., Any] | None = None
 
@@ -66,9 +68,11 @@ def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
 
 
 def _made(fn: types.FunctionType) -> Callable[..., Any]:
+    if inspect.isgeneratorfunction(fn):
+        return _generator(fn)
     found = _by_code.get(fn.__code__)
     if found is None:
-        hints = {name: _resolved(hint, fn.__globals__) for name, hint in fn.__annotations__.items()}
+        hints = _hints(fn)
         found = _by_code[fn.__code__] = (hints, _beartyped(fn, _without_arrays(hints)))
     hints, by_type = found
     arrays = [array for hint in hints.values() for array in _arrays(hint)]
@@ -88,6 +92,31 @@ def _made(fn: types.FunctionType) -> Callable[..., Any]:
             return by_all(*args, **kwargs)
 
     return in_context
+
+
+def _generator(fn: types.FunctionType) -> Callable[..., Any]:
+    """A generator whose arguments are checked when it is called, not when it is first read."""
+    hints = {name: hint for name, hint in _hints(fn).items() if name != "return"}
+    if any(any(_arrays(hint)) and not _is_array(hint) for hint in hints.values()):
+        return _jaxtyped(fn, typechecker=_beartype)
+    plain = _without_arrays(hints)
+    signature = inspect.signature(fn)
+    many = {name: each.kind for name, each in signature.parameters.items() if each.kind in _MANY}
+
+    def checked_first(*args: Any, **kwargs: Any) -> Any:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            values = (value,)
+            if name in many:
+                values = value if many[name] is inspect.Parameter.VAR_POSITIONAL else value.values()
+            if name in plain and not all(is_bearable(one, plain[name]) for one in values):
+                raise TypeCheckError(f"{fn.__module__}.{fn.__qualname__}: `{name}` is not {plain[name]}")
+        return fn(*args, **kwargs)
+
+    return _by_shape(fn, hints, checked_first if plain else fn)
+
+
+def _hints(fn: types.FunctionType) -> dict[str, Any]:
+    return {name: _resolved(hint, fn.__globals__) for name, hint in fn.__annotations__.items()}
 
 
 def _beartyped(fn: types.FunctionType, hints: dict[str, Any]) -> types.FunctionType:
