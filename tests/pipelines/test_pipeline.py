@@ -19,6 +19,7 @@ from noiseproof.pipelines import provenance
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import open_parts
+from noiseproof.posterior import true_labels
 from noiseproof.report import figures
 from noiseproof.report.run_folder import load_run
 
@@ -361,8 +362,8 @@ def test_result_of_a_head_does_not_depend_on_the_heads_beside_it(configured, tmp
 
 
 def test_true_labels_are_estimated_once_for_all_heads_and_seeds(configured, tmp_path, monkeypatch):
-    real, calls = pipeline.true_label_probs, []
-    monkeypatch.setattr(pipeline, "true_label_probs", lambda *given: calls.append(given) or real(*given))
+    real, calls = true_labels.true_label_probs, []
+    monkeypatch.setattr(true_labels, "true_label_probs", lambda *given: calls.append(given) or real(*given))
     tolerant = {"linear": {"noise_tolerant": True}, "nmtune": {"noise_tolerant": True}}
     together = configured(heads=tolerant, max_steps=3)
     pipeline.run(together)

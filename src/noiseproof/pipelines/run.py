@@ -44,7 +44,7 @@ from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
-from noiseproof.posterior.true_labels import true_label_probs
+from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
 
@@ -84,7 +84,7 @@ class _RunState:
     are_suspects_new: bool = False  # found in this start, not in an earlier one
     choices: list[str] = field(default_factory=list)  # about the heads, for the card
     notes: list[str] = field(default_factory=list)  # of the heads, for the card
-    true_probs: TrueProbs = field(default_factory=lambda: _once(true_label_probs))  # for all heads
+    true_probs: TrueProbs = field(default_factory=remembering_true_label_probs)  # for all heads
 
 
 def run(
@@ -264,18 +264,6 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
     depends_on: list[Any] = [head.to_json(), seeds, _features_key(state, train), train.given_labels, keys]
     depends_on += [ALGORITHM] if head.options.get("noise_tolerant") else []
     return state.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
-
-
-def _once(find: TrueProbs) -> TrueProbs:
-    """The same answer at every call."""
-    answers: list[np.ndarray] = []
-
-    def answer(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        if not answers:
-            answers.append(find(features, labels))
-        return answers[0]
-
-    return answer
 
 
 def _evaluate(
