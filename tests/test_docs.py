@@ -28,12 +28,18 @@ def is_run(document: Path) -> bool:
 RUNNABLE = [document for document in DOCUMENTS if is_run(document)]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Documents that talk about the same images extract their features once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def toy_folder(tmp_path, monkeypatch):
+def toy_folder(tmp_path, cache, monkeypatch):
     """What the documents talk about: photos/, phone/, train.csv, reviews.csv, features.npz, ...; small."""
     rng = np.random.default_rng(0)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NOISEPROOF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NOISEPROOF_CACHE", str(cache))
     rows = []
     for folder in ("photos", "phone"):
         for name, base in {"dark": 60, "light": 190}.items():

@@ -19,6 +19,7 @@ from noiseproof.pipelines import provenance
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import open_parts
+from noiseproof.posterior import true_labels
 from noiseproof.report import figures
 from noiseproof.report.run_folder import load_run
 
@@ -358,6 +359,19 @@ def test_result_of_a_head_does_not_depend_on_the_heads_beside_it(configured, tmp
     pipeline.run(alone)
     names = [f"heads/mlp-seed{seed}.safetensors" for seed in (0, 1)]
     assert [(together.out / n).read_bytes() for n in names] == [(alone.out / n).read_bytes() for n in names]
+
+
+def test_true_labels_are_estimated_once_for_all_heads_and_seeds(configured, tmp_path, monkeypatch):
+    real, calls = true_labels.true_label_probs, []
+    monkeypatch.setattr(true_labels, "true_label_probs", lambda *given: calls.append(given) or real(*given))
+    tolerant = {"linear": {"noise_tolerant": True}, "nmtune": {"noise_tolerant": True}}
+    together = configured(heads=tolerant, max_steps=3)
+    pipeline.run(together)
+    assert len(calls) == 1
+    alone = configured(heads={"nmtune": tolerant["nmtune"]}, max_steps=3, out=tmp_path / "alone")
+    pipeline.run(alone)
+    name = "heads/nmtune-seed1.safetensors"
+    assert (together.out / name).read_bytes() == (alone.out / name).read_bytes()
 
 
 def test_given_test_set_is_used_and_nothing_is_held_out(configured, tmp_path):

@@ -92,12 +92,18 @@ def test_the_sets_of_the_paper_are_those_of_the_suites():
         assert task.metric == row.metric
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Recipes on the same images with the same encoders extract their features once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in RECIPES]
 )
-def test_a_recipe_runs_at_toy_size(name, tmp_path):
+def test_a_recipe_runs_at_toy_size(name, tmp_path, cache):
     recipe = load_recipe(name, scale="toy")
-    result = run_study(recipe, out=tmp_path / "out", cache=tmp_path / "cache")
+    result = run_study(recipe, out=tmp_path / "out", cache=cache)
     assert not result.outcome.failures
     assert result.results.num_results == num_results(requests_of(Grid(recipe)))
     written = {path.stem for path in (tmp_path / "out" / "tables").glob("*.tex")}

@@ -28,7 +28,7 @@ from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, rea
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
-from noiseproof.heads.abstract import fit_heads
+from noiseproof.heads.abstract import TrueProbs, fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.heads.saved_heads import SUFFIXES
@@ -45,6 +45,7 @@ from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
+from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
 
@@ -84,6 +85,7 @@ class _RunState:
     are_suspects_new: bool = False  # found in this start, not in an earlier one
     choices: list[str] = field(default_factory=list)  # about the heads, for the card
     notes: list[str] = field(default_factory=list)  # of the heads, for the card
+    true_probs: TrueProbs = field(default_factory=remembering_true_label_probs)  # for all heads
 
 
 def run(
@@ -249,7 +251,14 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
         with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
             first, *others = (np.asarray(features) for features in sources)  # once, not for every seed
             second = others[0] if others else None
-            fit_heads(fitted, first, train.given_labels, second_view=second, on_step=bar.update)
+            fit_heads(
+                fitted,
+                first,
+                train.given_labels,
+                second_view=second,
+                on_step=bar.update,
+                true_probs=state.true_probs,
+            )
         for seed, one in zip(seeds, fitted, strict=True):
             one.save(folder / head.file(seed))
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
