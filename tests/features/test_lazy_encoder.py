@@ -206,9 +206,10 @@ def test_weights_that_change_while_they_are_read_are_not_recorded(tmp_path, chec
         return opened
 
     monkeypatch.setattr(lazy_encoder, "open_backbone", slow)
-    encoder = LazyEncoder(f"timm:test_resnet@{checkpoint}", layer=None, store=tmp_path)
-    encoder.features(squares(6), store=tmp_path, **OPTIONS)
-    assert not (tmp_path / ".encoders").exists()
+    store = tmp_path / "store"
+    encoder = LazyEncoder(f"timm:test_resnet@{checkpoint}", layer=None, store=store)
+    encoder.features(squares(6), store=store, **OPTIONS)
+    assert not (store / ".encoders").exists()
 
 
 def test_a_store_without_room_for_a_record_is_used_all_the_same(start, monkeypatch):

@@ -129,5 +129,5 @@ def test_a_thumbnail_outside_the_folder_is_not_read(fake_run, tmp_path):
     path = fake_run()
     change_json(path / "thumbnails.json", lambda entries: entries[0].update(file="../../secret.png"))
     (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\nsecret")
-    with pytest.raises(MissingFile, match=r"thumbnails' has no 'secret\.png'"):
+    with pytest.raises(DamagedFile, match=r"'../../secret\.png' is no path inside the folder"):
         load_run(path)

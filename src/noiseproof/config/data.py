@@ -174,6 +174,15 @@ class EncodersConfig(ExtractionConfig):
         return value
 
 
+class IssueFilesConfig(Config):
+    """The files of suspect labels."""
+
+    raw_cells: bool = option(
+        False, panel=RUN,
+        help="Write texts into label_issues.csv as they are, also those that a spreadsheet runs: =1+1.",
+    )  # fmt: skip
+
+
 class EvaluationConfig(NoisyDataConfig):
     """Data to learn from, a test set of the same domain, and evaluation sets of others."""
 

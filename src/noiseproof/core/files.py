@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from noiseproof.core.errors import CannotWrite, InvalidArgument, NoiseproofError, NoSpaceLeft, invalid
+from noiseproof.core.inner_paths import inner_path
 
 LOCK = ".lock"  # file in a folder that one process at a time writes to
 _UNFINISHED = re.compile(r"\.noiseproof\..*\.partial")  # name of what a killed process leaves
@@ -104,7 +105,7 @@ def locked_folder(
     """
     from filelock import FileLock, Timeout  # loads asyncio
 
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(inner_path(folder, LOCK))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -165,9 +166,10 @@ def append_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
 
     Raises:
         NoSpaceLeft: the disk is full.
+        DamagedFile: the name is a symbolic link out of its folder.
     """
     content = "".join(f"{line}\n" for line in lines).encode()
-    final = Path(path)
+    final = inner_path(Path(path).parent, Path(path).name)
     size = final.stat().st_size if final.exists() else 0
     with explaining(final):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import MissingFile
 from noiseproof.core.files import replacing, write_json
 from noiseproof.core.records import LabelIssues
+from noiseproof.core.spreadsheet_cells import escaped
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.export.confusions import joint_from, list_confusions
 
@@ -78,17 +80,23 @@ def ranking(issues: LabelIssues) -> Int[np.ndarray, " n"]:
 
 
 def write_issues(
-    issues: LabelIssues, folder: Path, *, clean_labels: Int[np.ndarray, " n"] | None = None
+    issues: LabelIssues,
+    folder: Path,
+    *,
+    clean_labels: Int[np.ndarray, " n"] | None = None,
+    raw_cells: bool = False,
 ) -> list[str]:
     """Write all files; the JSON is written last, so its existence means that they are complete.
 
     The table has the most suspicious labels first; its column `row` is the place in the data set. The CSV
-    is for spreadsheets: a byte order mark tells them that it is UTF-8, and suspicion has four digits.
+    is for spreadsheets: a byte order mark tells them that it is UTF-8, suspicion has four digits, and texts
+    that they would run are escaped. Every text is quoted, since a spreadsheet may split lines at semicolons.
 
     Args:
         issues: of a detector.
         folder: an existing one.
         clean_labels: the truth, where it is known.
+        raw_cells: write the texts of the CSV as they are.
 
     Returns:
         Names of the files.
@@ -97,9 +105,13 @@ def write_issues(
     ranked = issues_frame(issues, clean_labels).iloc[order]
     with replacing(folder / ISSUES) as partial:
         ranked.assign(row=order).to_parquet(partial, index=False)
+    shown = ranked.assign(suspicion=ranked["suspicion"].round(4))
+    if not raw_cells:
+        texts = [column for column in shown if column not in ("suspicion", "is_issue")]
+        shown[texts] = shown[texts].map(lambda cell: escaped(cell) if isinstance(cell, str) else cell)
     with replacing(folder / SPREADSHEET) as partial:
-        ranked.assign(suspicion=ranked["suspicion"].round(4)).to_csv(
-            partial, index=False, encoding="utf-8-sig", lineterminator="\r\n"
+        shown.to_csv(
+            partial, index=False, encoding="utf-8-sig", lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC
         )
     write_json(folder / SUMMARY, summarise(issues, clean_labels).to_json())
     return [ISSUES, SPREADSHEET, SUMMARY]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.core.files import locked_folder
+from noiseproof.core.marks import claim
 from noiseproof.features.shards import open_shard
 from noiseproof.features.store import (
     MANIFEST,
@@ -23,6 +24,8 @@ from noiseproof.features.store import (
     shard_name,
     store_key,
 )
+
+_ANOTHER = "Next: name another folder (--cache, or --out of extract)."
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,17 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
         return None
 
 
-def only_process(folder: Path, *, quiet: bool) -> AbstractContextManager[None]:
+@contextmanager
+def only_process(folder: Path, *, quiet: bool) -> Iterator[None]:
     """Hold the lock of a key folder, as soon as no other process extracts the same features."""
 
     def on_wait() -> None:
         if not quiet:
             print(f"Another process is extracting the features in {folder}; waiting.", file=sys.stderr)  # noqa: T201
 
-    return locked_folder(folder, argument="store", on_wait=on_wait)
+    claim(folder.parent, argument="store", next_step=_ANOTHER)
+    with locked_folder(folder, argument="store", on_wait=on_wait):
+        yield
 
 
 def spans_to_encode(

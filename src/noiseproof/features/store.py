@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.files import hash_file, write_json
+from noiseproof.core.inner_paths import InnerPath, inner_path
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.shards import EXTRACT_AGAIN, Shard, damaged, open_shard
 
@@ -40,14 +41,14 @@ class ShardEntry(BaseModel):
     """One shard in a manifest."""
 
     model_config = ConfigDict(frozen=True)
-    file: str
+    file: InnerPath
     num_rows: int
     size_bytes: int
     sha256: str
 
     def matches(self, folder: Path) -> bool:
         """Whether the shard is in this folder, byte for byte as recorded."""
-        path = folder / self.file
+        path = inner_path(folder, self.file)
         return path.is_file() and path.stat().st_size == self.size_bytes and hash_file(path) == self.sha256
 
 
@@ -188,7 +189,7 @@ def check_components(folder: Path, manifest: FeatureManifest, expected: dict[str
 
 
 def _open_recorded(folder: Path, entry: ShardEntry, key: str, *, verify: bool) -> Shard:
-    path = folder / entry.file
+    path = inner_path(folder, entry.file)
     if not path.is_file():
         raise damaged(path, "it is missing")
     size_bytes = path.stat().st_size

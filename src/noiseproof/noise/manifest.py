@@ -28,6 +28,7 @@ from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile
 from noiseproof.core.files import replacing, write_json
+from noiseproof.core.inner_paths import InnerPath, inner_path
 from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
 
 FILE = "noise.json"
@@ -55,7 +56,7 @@ class NoiseHeader(Document):
     data_fingerprint: str
     class_names: tuple[str, ...]
     num_examples: int
-    files: tuple[str, ...] = ()
+    files: tuple[InnerPath, ...] = ()
     sha256: str
 
 
@@ -221,7 +222,7 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
         )
     header = read_document(path, NoiseHeader, next_step=_MAKE_AGAIN)
     try:
-        table = pq.read_table(path.parent / _table_name(header.sha256))
+        table = pq.read_table(inner_path(path.parent, _table_name(header.sha256)))
         digest = _digest(json.loads(path.read_bytes()), table)
         manifest = _manifest(header, table)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from noiseproof.data.request import Request
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.detectors import AUTO, check_method, describe_needs, has_inputs
 from noiseproof.export.formats import FORMATS, check_format, export_target
+from noiseproof.export.formula_notes import formula_notes
 from noiseproof.export.issue_files import (
     ISSUES,
     SPREADSHEET,
@@ -134,8 +135,8 @@ def detect(
         for name, (file, _) in targets.items():
             _export(state, name, file, key)
         publish(state.stages, cards=[CARD], say=say)
-        contents = _write_card(state)
         exports = {name: config.out / file for name, (file, _) in targets.items()}
+        contents = _write_card(state, exports.values())
         return DetectionResult(
             config.out, load_issues(config.out), read_summary(config.out), contents, exports
         )
@@ -238,7 +239,7 @@ def _find_issues(state: _DetectState) -> str:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = with_comparison(find(state.features), state.parts, find)
             bar.update(len(dataset))
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
+        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, raw_cells=config.raw_cells)
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
@@ -280,14 +281,14 @@ def _data_version(state: _DetectState) -> Any:
     return [whole.fingerprint, stat and [stat.st_size, stat.st_mtime_ns]]
 
 
-def _write_card(state: _DetectState) -> dict[str, Any]:
+def _write_card(state: _DetectState, exports: Iterable[Path]) -> dict[str, Any]:
     summary = read_summary(state.config.out)
     contents = make_card(
         "detect",
         config=state.config,
         made_with=state.stages.made_with[DETECT],  # of the start that made the results
         wall_s=state.stages.wall_s,
-        notes=_notes(state) + differences(state.stages.made_with, DETECT),
+        notes=[*_notes(state), *formula_notes(exports), *differences(state.stages.made_with, DETECT)],
         data=state.part.to_json(),
         features=state.made_of or None,
         encoder_passes=state.num_encoded,

@@ -10,6 +10,7 @@ from typing import Any
 
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import LOCK, locked_folder
+from noiseproof.core.marks import MARK, claim
 
 # File in the folder of each kind of flow -> the flow.
 MARKS = {
@@ -45,12 +46,15 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
                 "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
             )
     is_new = not folder.exists()
+    is_mark_new = claim(folder)
     with locked_folder(folder):
         try:
             yield
         finally:
-            if is_new and all(path.name == LOCK or path.is_dir() for path in folder.rglob("*")):
-                shutil.rmtree(folder, ignore_errors=True)  # a refused command leaves nothing
+            if is_mark_new and all(path.name in (LOCK, MARK) or path.is_dir() for path in folder.rglob("*")):
+                (folder / MARK).unlink(missing_ok=True)  # a refused command leaves nothing
+                if is_new:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def only_main_process_in(folder: Path, accelerator: Any) -> AbstractContextManager[Any]:

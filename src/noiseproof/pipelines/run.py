@@ -197,11 +197,13 @@ def _detect(state: _RunState, train: DataPart) -> None:
             issues = with_comparison(find(stored.features), stored.parts, find)
             bar.update(len(dataset))
         state.are_suspects_new = True
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
+        written = write_issues(
+            issues, folder, clean_labels=dataset.clean_labels, raw_cells=state.config.raw_cells
+        )
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM]
+    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM, state.config.raw_cells]
     state.stages.once("label issues", depends_on=depends_on, make=make)
 
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import CheckpointMismatch, invalid
 from noiseproof.core.files import delete_folder, digest, hash_file, write_json
+from noiseproof.core.inner_paths import InnerPath, inner_path, is_link_outside
 from noiseproof.core.version import __version__
 from noiseproof.pipelines.provenance import made_with
 
@@ -43,7 +44,7 @@ class Marker(Document):
     parts: dict[str, str]
     title: str
     wall_s: float
-    files: dict[str, str]
+    files: dict[InnerPath, str]
     made_with: dict[str, Any]
 
 
@@ -64,6 +65,7 @@ class Stages:
 
     Raises:
         InvalidArgument: a folder of other use has files that would be deleted.
+        DamagedFile: its markers are reached by a symbolic link out of the folder.
     """
 
     def __init__(self, folder: Path, *, command: str = "", is_writer: bool = True) -> None:
@@ -73,6 +75,8 @@ class Stages:
         self.made_with: dict[str, Mapping[str, Any]] = {}
         self.redone: list[str] = []
         self._command, self._is_writer = command, is_writer
+        for path in (folder / _FOLDER, *(folder / _FOLDER).rglob("*")):
+            inner_path(folder, path.relative_to(folder).as_posix())
         self._waiting = folder / _FOLDER / "waiting"
         self._used: dict[str, Marker] = {}
         (self._waiting / _FOLDER).mkdir(parents=True, exist_ok=True)
@@ -209,8 +213,8 @@ class Stages:
         """Current path of a file of a finished stage."""
         names = (name for name, marker in self._used.items() if file in marker.files)
         is_waiting = not self._is_writer or any(_marker(self._waiting, name).is_file() for name in names)
-        waiting = self._waiting / file
-        return waiting if is_waiting and waiting.is_file() else self.folder / file
+        waiting = inner_path(self._waiting, file)
+        return waiting if is_waiting and waiting.is_file() else inner_path(self.folder, file)
 
     @property
     def has_news(self) -> bool:
@@ -255,9 +259,10 @@ class Stages:
     def _publish(self, name: str, marker: Marker) -> None:
         self._used[name] = marker
         for file in marker.files:
-            if (self._waiting / file).is_file():
-                (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
-                (self._waiting / file).replace(self.folder / file)
+            waiting, final = inner_path(self._waiting, file), inner_path(self.folder, file)
+            if waiting.is_file():
+                final.parent.mkdir(parents=True, exist_ok=True)
+                waiting.replace(final)
         before = self._read(self.folder, name)
         _marker(self._waiting, name).replace(_marker(self.folder, name))
         self._unlink(self.folder, before)
@@ -276,16 +281,22 @@ class Stages:
         return None
 
     def _read(self, home: Path, name: str) -> Marker | None:
-        """Read a marker; `None` where it is missing, damaged or of another version."""
+        """Read a marker; `None` where it is missing, damaged, of another version, or lists other folders."""
         try:
-            return read_document(_marker(home, name), Marker, next_step="start again")
+            marker = read_document(_marker(home, name), Marker, next_step="start again")
+            for file in marker.files:
+                inner_path(home, file)
         except OSError:
             return None
+        return marker
 
     def _is_intact(self, files: dict[str, str], *homes: Path) -> bool:
         """Whether every file is unchanged in the first of these folders that has it."""
-        paths = {file: next((h / file for h in homes if (h / file).is_file()), None) for file in files}
-        return all(path is not None and hash_file(path) == files[file] for file, path in paths.items())
+        for file, expected in files.items():
+            path = next((path for home in homes if (path := inner_path(home, file)).is_file()), None)
+            if path is None or hash_file(path) != expected:
+                return False
+        return True
 
     def _forget(self, home: Path, name: str) -> None:
         marker = self._read(home, name)
@@ -304,7 +315,7 @@ class Stages:
         kept = {self.folder / file for used in self._used.values() for file in used.files}
         for pattern in _OURS:
             for path in self.folder.glob(pattern):
-                if path not in kept:
+                if path not in kept and not is_link_outside(self.folder, path.parent):
                     path.unlink(missing_ok=True)
 
 

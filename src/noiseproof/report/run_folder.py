@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile, MissingFile
+from noiseproof.core.inner_paths import InnerPath, inner_path
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.report.flow_card import Card
@@ -124,7 +125,7 @@ class Suspect(BaseModel):
     suggested_label: str | int
     suspicion: float
     is_issue: bool
-    file: str | None = None
+    file: InnerPath | None = None
     text: str | None = None
     image: bytes | None = None
 
@@ -248,13 +249,13 @@ def _suspects(path: Path, issues: pd.DataFrame) -> list[Suspect]:
         return [Suspect.model_validate(row) for row in rows.to_dict("records")]
     suspects = _checked(listing, lambda file: TypeAdapter(list[Suspect]).validate_json(file.read_bytes()))
     num_shown = min(NUM_SUSPECTS, int(issues["is_issue"].sum()) + NUM_NEAR_MISSES)
-    return [_with_image(path / "thumbnails", suspect) for suspect in suspects[:num_shown]]
+    return [_with_image(path, suspect) for suspect in suspects[:num_shown]]
 
 
 def _with_image(folder: Path, suspect: Suspect) -> Suspect:
     if suspect.file is None:
         return suspect
-    return suspect.model_copy(update={"image": _checked(folder / Path(suspect.file).name, _png)})
+    return suspect.model_copy(update={"image": _checked(inner_path(folder, suspect.file), _png)})
 
 
 def _png(file: Path) -> bytes:

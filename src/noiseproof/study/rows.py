@@ -19,6 +19,7 @@ import numpy as np
 
 from noiseproof.core.errors import DamagedFile
 from noiseproof.core.files import append_lines, whole_lines
+from noiseproof.core.inner_paths import inner_path
 from noiseproof.core.records import SpectrumCard
 from noiseproof.diagnose.curvature import Curvature
 from noiseproof.diagnose.maps import FeatureMap
@@ -284,7 +285,7 @@ class StudyLog:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / RESULTS
+        self.path = inner_path(folder, RESULTS)
         self.path.touch()
         self._by_result: dict[str, StudyRow] = {}
         self._by_request: dict[str, StudyRow] = {}

@@ -10,10 +10,14 @@ import pyarrow as pa
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
+from noiseproof.core.spreadsheet_cells import unescaped
 from noiseproof.data.examples import CellReader
 from noiseproof.data.formats.delimited import DELIMITERS, check_utf8, read_delimited
 from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
 from noiseproof.data.request import Request
+
+_OF_ISSUES = {"example_id", "given_label", "suggested_label", "suspicion", "is_issue"}  # label_issues.csv
+_TEXTS_OF_ISSUES = {"example_id", "given_label", "suggested_label", "clean_label"}
 
 
 def open_text_table(address: str, request: Request) -> LabelledDataset:
@@ -38,9 +42,19 @@ def text_table(path: Path, owner: str) -> LabelledTable:
 
 
 def read_text_table(path: Path, owner: str) -> pa.Table:
-    """Read a whole text file in the format of its suffix."""
-    is_delimited = path.suffix.lower() in DELIMITERS
-    return read_delimited(path, owner) if is_delimited else read_json_lines(path, owner)
+    """Read a whole text file in the format of its suffix; a `label_issues.csv` without its escapes."""
+    if path.suffix.lower() not in DELIMITERS:
+        return read_json_lines(path, owner)
+    table = read_delimited(path, owner)
+    return _unescaped(table) if set(table.schema.names) >= _OF_ISSUES else table
+
+
+def _unescaped(table: pa.Table) -> pa.Table:
+    """The texts of a `label_issues.csv` without the apostrophes that are there for spreadsheets."""
+    for place, name in enumerate(table.schema.names):
+        if name in _TEXTS_OF_ISSUES:
+            table = table.set_column(place, name, unescaped(table.column(place)))
+    return table
 
 
 def read_json_lines(path: Path, owner: str) -> pa.Table:
