@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from noiseproof.core.errors import NoSpaceLeft, invalid
-from noiseproof.core.files import write_bytes
+from noiseproof.core.files import explaining
 
 MARK = ".noiseproof"
 _CONTENT = (
@@ -46,7 +46,10 @@ def claim(folder: Path, *, argument: str = "out", next_step: str = "Next: name a
             return False
         others = _others(folder)
         if not others:
-            write_bytes(folder / MARK, _CONTENT.encode())
+            folder.mkdir(parents=True, exist_ok=True)
+            with explaining(folder / MARK):
+                # Without a temporary file, which a kill would leave in a store: an empty mark is one, too.
+                (folder / MARK).write_text(_CONTENT)
     except NoSpaceLeft:
         raise
     except OSError as error:

@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.files import write_bytes, write_json
+from noiseproof.core.files import locked_folder, write_bytes, write_json
 from noiseproof.core.marks import claim
 from noiseproof.core.progress import stage
 from noiseproof.core.records import rows_by_id
@@ -122,6 +122,18 @@ def draw(
             "Name the data set with `data`, or its noise with `noise_manifest`.",
         )  # fmt: skip
     claim(out, argument="figures")
+    with locked_folder(out, argument="figures"):
+        return _draw(stored, out, labels, heads, max_points, seed)
+
+
+def _draw(
+    stored: StoredFeatures,
+    out: Path,
+    labels: KnownLabels | None,
+    heads: Sequence[Path],
+    max_points: int,
+    seed: int,
+) -> list[Path]:
     name = stored.manifest.dataset
     raw, centred = spectra(stored.features)
     written = [out / "spectrum.svg"]
