@@ -74,13 +74,14 @@ def test_what_is_not_noticed_is_found(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "training.json", "validation.jsonl", "results.jsonl"])
 def test_a_damaged_result_of_a_finished_training_is_made_again(tmp_path, name):
+    from noiseproof.core.torchvision_ops import declare_missing_operators
+
+    declare_missing_operators()
     pytest.importorskip("timm")
     pytest.importorskip("accelerate")
     from noiseproof import FinetuneConfig, finetune
-    from noiseproof.core.torchvision_ops import declare_missing_operators
     from tiny_images import image_folder
 
-    declare_missing_operators()
     train, test = image_folder(tmp_path / "train"), image_folder(tmp_path / "test", per_class=4, seed=1)
     config = FinetuneConfig(
         train=train, test=test, out=tmp_path / "out", backbone="zoo:resnet8-noise20", epochs=1, batch_size=8,
