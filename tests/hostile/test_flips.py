@@ -74,6 +74,9 @@ def test_what_is_not_noticed_is_found(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "training.json", "validation.jsonl", "results.jsonl"])
 def test_a_damaged_result_of_a_finished_training_is_made_again(tmp_path, name):
+    from noiseproof.core.torchvision_ops import declare_missing_operators
+
+    declare_missing_operators()
     pytest.importorskip("timm")
     pytest.importorskip("accelerate")
     from noiseproof import FinetuneConfig, finetune
