@@ -343,7 +343,7 @@ def _features() -> Files:
         noted = {"key": store_key(components), "engine": "torch", "agreement": ""}
         write_shard(folder / "f/part-00000.safetensors", rows, np.array(list("abcdef")), noted)
         shard = open_shard(folder / "f/part-00000.safetensors")
-        write_manifest(folder / "f", [shard], components=components, dataset="mine", shard_rows=6)
+        write_manifest(folder / "f", [shard], components=components, dataset="mine", shard_rows=6, num_cut=0)
 
     return _written(write)
 

@@ -4,7 +4,7 @@
 
 Every input is made from the seed and its number alone, so that a failure is repeated with --only NUMBER. It
 fails with a traceback, a message of more than 1,000 characters, or where it takes longer than 20 s of this
-process (60 s by the clock, for what waits); memory is bound to 4 GiB above that of the start.
+process (300 s by the clock, for what waits); memory is bound to 4 GiB above that of the start.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from formats import FORMATS, Files, Format
 from in_process import Refused, noiseproof
 
 MAX_MESSAGE = 1000
-_CPU_S, _CLOCK_S = 20, 60
+_CPU_S, _CLOCK_S = 20, 300
 _MEMORY_BYTES = 4 << 30
 
 

@@ -49,7 +49,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         CannotWrite: its folder cannot be made or written to.
     """
     final = Path(path)
-    partial = _unfinished(final)
+    partial = _unfinished(final).absolute()  # Arrow takes "a:b/c" for an address
     try:
         with explaining(final):
             final.parent.mkdir(parents=True, exist_ok=True)
