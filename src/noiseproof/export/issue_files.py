@@ -107,7 +107,7 @@ def write_issues(
         ranked.assign(row=order).to_parquet(partial, index=False)
     shown = ranked.assign(suspicion=ranked["suspicion"].round(4))
     if not raw_cells:
-        texts = [column for column in shown if column not in ("suspicion", "is_issue")]
+        texts = [str(column) for column in shown if column not in ("suspicion", "is_issue")]
         shown[texts] = shown[texts].map(lambda cell: escaped(cell) if isinstance(cell, str) else cell)
     with replacing(folder / SPREADSHEET) as partial:
         shown.to_csv(
