@@ -21,6 +21,7 @@ from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.features import lazy_encoder
 from noiseproof.features.extract import extract
 from noiseproof.features.lazy_encoder import LazyEncoder
+from rewritten import rewritten
 
 declare_missing_operators()
 timm = pytest.importorskip("timm")
@@ -161,8 +162,7 @@ def test_a_damaged_record_is_made_again(start, tmp_path, content):
 
 def test_a_record_that_is_wrong_misleads_to_other_features_and_never_to_wrong_ones(start, tmp_path):
     first, _ = start()
-    wrong = json.loads(record(tmp_path).read_text()) | {"weights_hash": "f" * 64}
-    record(tmp_path).write_text(json.dumps(wrong))
+    rewritten(record(tmp_path), weights_hash="f" * 64)
     second, built = start()
     assert (built, second.num_encoded, second.path) == (1, 0, first.path)
     assert start()[1] == 0
@@ -217,7 +217,7 @@ def test_a_store_without_room_for_a_record_is_used_all_the_same(start, monkeypat
         raise CannotWrite("read-only")
 
     with monkeypatch.context() as patch:
-        patch.setattr(lazy_encoder, "write_json", refuse)
+        patch.setattr(lazy_encoder, "write_record", refuse)
         assert [start()[0].num_encoded for _ in range(2)] == [6, 0]
     assert [start()[1] for _ in range(2)] == [1, 0]
 

@@ -8,10 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from noiseproof.core.errors import InvalidArgument, invalid
-from noiseproof.core.inner_paths import inner_path
+from noiseproof.core.errors import invalid
+from noiseproof.core.files import LOCK, locked_folder
 from noiseproof.core.marks import MARK, claim
 
 # File in the folder of each kind of flow -> the flow.
@@ -49,32 +47,16 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
             )
     is_new = not folder.exists()
     is_mark_new = claim(folder)
-    lock = FileLock(inner_path(folder, ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InvalidArgument(
-            f"`out` is {str(folder)!r}, which another noiseproof is writing to; allowed: one at a time. "
-            "Next: wait for it, or name another folder."
-        ) from error
-    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
-        raise invalid(
-            "out", str(folder), "a folder that can be made and written to", f"Next: name another ({error})."
-        ) from error
-    try:
-        yield
-    finally:
-        if is_mark_new and all(path.name in (".lock", MARK) or path.is_dir() for path in folder.rglob("*")):
-            (folder / MARK).unlink(missing_ok=True)  # a refused command leaves nothing
-            if is_new:
-                shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
+    with locked_folder(folder):
+        try:
+            yield
+        finally:
+            if is_mark_new and all(path.name in (LOCK, MARK) or path.is_dir() for path in folder.rglob("*")):
+                (folder / MARK).unlink(missing_ok=True)  # a refused command leaves nothing
+                if is_new:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def only_main_process_in(folder: Path, accelerator: Any) -> AbstractContextManager[Any]:
-    """Lock the folder of a training; several processes of one training share it without a lock."""
-    if accelerator.num_processes > 1:
-        if accelerator.is_main_process:
-            claim(folder)
-        return nullcontext()
-    return only_process_in(folder, mark="card.json")
+    """Lock the folder of a training, in the one of its processes that writes."""
+    return only_process_in(folder, mark="card.json") if accelerator.is_main_process else nullcontext()

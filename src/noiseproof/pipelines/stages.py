@@ -6,16 +6,17 @@ share the first, and the second is appended row by row.
 
 from __future__ import annotations
 
-import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import CheckpointMismatch, invalid
-from noiseproof.core.files import digest, hash_file, write_json
+from noiseproof.core.files import delete_folder, digest, hash_file
 from noiseproof.core.inner_paths import InnerPath, inner_path, is_link_outside
 from noiseproof.core.version import __version__
 from noiseproof.pipelines.provenance import made_with
@@ -25,7 +26,6 @@ _FOLDER = ".stages"
 # Leftovers of these names are deleted, so a folder that already has such files of a user is refused.
 _OURS = (
     "heads/*-seed*.safetensors", "heads/*-seed*.json", "thumbnails/[0-9][0-9][0-9][0-9][0-9].png",
-    ".*.partial", "heads/.*.partial", "thumbnails/.*.partial", ".stages/.*.partial",
 )  # fmt: skip
 
 
@@ -119,6 +119,7 @@ class Stages:
         marker = self._finished(name, key)
         if marker is None:
             self._note_change(name, title, key, parts, if_changed)
+            self._warn_of_damage(name, key, title)
             self._forget(self._waiting, name)
             provenance = self._provenance
             begin = time.perf_counter()
@@ -130,7 +131,7 @@ class Stages:
             marker = Marker(
                 key=key, parts=parts, title=title, wall_s=wall_s, files=hashes, made_with=provenance
             )
-            write_json(_marker(self._waiting, name), marker.to_json())
+            write_record(_marker(self._waiting, name), marker.to_json())
         self._used[name] = marker
         self.made_with[title] = marker.made_with
         self.wall_s[title] = self.wall_s.get(title, 0.0) + marker.wall_s
@@ -159,6 +160,19 @@ class Stages:
             )
         self.redone += [title] if title not in self.redone else []
 
+    def _warn_of_damage(self, name: str, key: str, title: str) -> None:
+        """Name files that have changed, before their stage is done again, which may take hours."""
+        for homes in ((self.folder,), (self._waiting, self.folder)):
+            marker = self._read(homes[0], name)
+            for file, sha256 in marker.files.items() if marker is not None and marker.key == key else ():
+                path = next((home / file for home in homes if (home / file).is_file()), None)
+                if path is not None and hash_file(path) != sha256:
+                    warnings.warn(
+                        f"{str(path)!r} is damaged or was edited: its SHA-256 is not the one it was written "
+                        f"with. {title.capitalize()} is done again.",
+                        stacklevel=3,
+                    )
+
     def check_free(
         self, files: Iterable[str], *, unedited: Iterable[str] = (), cards: Iterable[str] = ()
     ) -> None:
@@ -172,11 +186,8 @@ class Stages:
         Raises:
             InvalidArgument: `publish` would replace a file of the user, which is named.
         """
-        markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
-        # What waits may have been moved already, before its marker was.
-        markers += [self._read(self._waiting, path.stem) for path in (self._waiting / _FOLDER).glob("*.json")]
         ours: dict[str, list[str]] = {}
-        for marker in filter(None, markers):
+        for marker in self._markers():
             for file, key in marker.files.items():
                 ours.setdefault(file, []).append(key)
         for file in unedited:
@@ -194,10 +205,18 @@ class Stages:
                     f"It has {file!r}, which would be replaced. Next: move it away, or name another folder.",
                 )  # fmt: skip
 
+    def _markers(self) -> list[Marker]:
+        """Markers of all finished stages; files of a waiting one may have been moved before a kill."""
+        found = [
+            self._read(home, path.stem)
+            for home in (self.folder, self._waiting)
+            for path in (home / _FOLDER).glob("*.json")
+        ]
+        return [marker for marker in found if marker is not None]
+
     def strangers(self) -> list[str]:
         """Visible files and folders that no stage has written, in this start or before."""
-        markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
-        ours = {file.partition("/")[0] for marker in markers if marker is not None for file in marker.files}
+        ours = {file.partition("/")[0] for marker in self._markers() for file in marker.files}
         return sorted(
             path.name for path in self.folder.iterdir() if path.name not in ours and path.name[0] != "."
         )
@@ -205,6 +224,11 @@ class Stages:
     def files(self, name: str) -> list[str]:
         """Names of the files of a finished stage."""
         return list(self._used[name].files)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Name of each file of a finished stage -> SHA-256."""
+        return {file: sha256 for marker in self._used.values() for file, sha256 in marker.files.items()}
 
     def path(self, file: str) -> Path:
         """Current path of a file of a finished stage."""
@@ -236,7 +260,7 @@ class Stages:
                 self._publish(name, marker)
         for name in stale:
             self._forget(self.folder, name)
-        shutil.rmtree(self._waiting)
+        delete_folder(self._waiting)
         self._sweep()
         titles = {name: name if marker is None else marker.title for name, marker in stale.items()}
         return list(dict.fromkeys(name if titles[name] in self.wall_s else titles[name] for name in stale))

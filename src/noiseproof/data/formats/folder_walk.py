@@ -10,6 +10,7 @@ from pathlib import Path
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.marks import MARK, is_ours
+from noiseproof.core.system_errors import check_text
 
 IMAGE_SUFFIXES = (
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
@@ -162,12 +163,15 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """The contents of a folder, sorted, without hidden names and junk."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((one for one in entries if not _is_junk(one.name)), key=lambda one: one.name)
+            found = sorted((one for one in entries if not _is_junk(one.name)), key=lambda one: one.name)
     except OSError as error:
         raise BadData(
             f"The folder {str(folder)!r} cannot be read ({error.strerror}); allowed: folders that can be "
             "listed. Next: change its permissions, or move it out of the data set."
         ) from error
+    for one in found:
+        check_text(one.name, f"A name in the folder {str(folder)!a}")
+    return found
 
 
 def _identity(folder: Path) -> _RealFolder:

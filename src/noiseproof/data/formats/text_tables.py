@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from noiseproof.core.errors import BadData
+from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.records import LabelledDataset
+from noiseproof.core.regular_files import open_regular
 from noiseproof.core.spreadsheet_cells import unescaped
 from noiseproof.data.examples import CellReader
 from noiseproof.data.formats.delimited import DELIMITERS, check_utf8, read_delimited
@@ -65,7 +67,7 @@ def read_json_lines(path: Path, owner: str) -> pa.Table:
     """
     rows = []
     try:
-        with path.open(encoding="utf-8-sig") as lines:
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     rows.append(_parse(line, number, owner))
@@ -78,8 +80,8 @@ def read_json_lines(path: Path, owner: str) -> pa.Table:
 
 def _parse(line: str, number: int, owner: str) -> dict[str, object]:
     try:
-        row = json.loads(line)
-    except ValueError as error:
+        row = parse_json(line, allows_nan=True)
+    except BadJson as error:
         raise BadData(f"Line {number} of {owner!r} is no JSON ({error}). Next: correct that line.") from error
     if not isinstance(row, dict):
         raise BadData(
@@ -92,7 +94,7 @@ def _parse(line: str, number: int, owner: str) -> dict[str, object]:
 def _column(values: Sequence[object], name: str, owner: str) -> pa.Array:
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise BadData(
             f"Column {name!r} of {owner!r} mixes types ({error}). Allowed: one type per column. "
             "Next: write all its values alike."
