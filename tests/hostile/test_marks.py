@@ -202,3 +202,6 @@ def test_a_run_marks_its_folder_and_its_store(photos):
     assert done.exit_code == 0, done.output
     assert is_ours(photos.parent / "issues")
     assert is_ours(photos.parent / "store")
+    card = (photos.parent / "issues" / "detection.json").read_text()
+    assert '"train": "other.npz"' in card
+    assert str(photos.parent) not in card  # paths are as they were typed
