@@ -246,16 +246,12 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
         sources = [stored.features for stored in views] or [_features(state, train)]
         steps = num_steps([one.spec() for one in fitted], len(train.dataset))
         with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
-            first, *others = (np.asarray(features) for features in sources)  # once, not for every seed
-            second = others[0] if others else None
+            # Read once, not for every seed.
+            first, second = [*(np.asarray(features) for features in sources), None][:2]
             fit_heads(
-                fitted,
-                first,
-                train.given_labels,
-                second_view=second,
-                on_step=bar.update,
+                fitted, first, train.given_labels, second_view=second, on_step=bar.update,
                 true_probs=state.true_probs,
-            )
+            )  # fmt: skip
         for seed, one in zip(seeds, fitted, strict=True):
             one.save(folder / head.file(seed))
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
