@@ -5,7 +5,13 @@ from cleanlab.filter import find_label_issues as cleanlab_issues
 from noiseproof import find_label_issues
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.detect import confident_learning
-from noiseproof.detect.confident_learning import class_thresholds, confidence, confident_joint
+from noiseproof.detect.confident_learning import (
+    calibrated_joint,
+    class_thresholds,
+    confidence,
+    confident_joint,
+    confident_rate,
+)
 
 
 def drawn(seed, n=300, k=5, sharpness=2.0):
@@ -48,6 +54,17 @@ def slow_confidence(probs, given):
 def test_confident_classes_equal_a_slow_loop(seed):
     probs, given = drawn(seed)
     assert confidence(probs, given).confident.tolist() == slow_confidence(probs, given)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rate_is_that_of_the_joint(seed):
+    """Also with a class that nobody confidently has (its last examples get other labels) and a rare one."""
+    probs, given = drawn(seed)
+    given[given == 4] = np.arange((given == 4).sum()) % 4
+    given[0] = 4
+    found = confidence(probs, given)
+    joint = calibrated_joint(confident_joint(found, given, num_classes=5), given)
+    assert confident_rate(found, given) == pytest.approx(1 - np.trace(joint) / joint.sum(), abs=1e-12)
 
 
 def test_of_several_classes_that_reach_their_threshold_the_most_probable_counts(monkeypatch):

@@ -123,7 +123,7 @@ def test_every_detector_judges_stored_features(asked, method):
     assert result.summary.against_truth["average_precision"] > 0.4
 
 
-def test_texts_are_judged_by_probabilities_or_features(tmp_path):
+def test_texts_are_judged_by_probabilities(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("text,label\n" + "".join(f"text {k},{'ab'[k % 2]}\n" for k in range(20)))
     np.save(tmp_path / "p.npy", np.eye(2)[np.arange(20) % 2] * 0.8 + 0.1)
@@ -132,8 +132,6 @@ def test_texts_are_judged_by_probabilities_or_features(tmp_path):
         load_config(DetectConfig, options=options | {"probs": tmp_path / "p.npy", "export": ["label-studio"]})
     )
     assert json.loads(result.exports["label-studio"].read_text())[0]["data"]["text"].startswith("text ")
-    with pytest.raises(BadData, match=r"holds texts, and no text encoder is here yet"):
-        detect(load_config(DetectConfig, options=options))
 
 
 def test_stored_features_are_used_and_those_of_other_data_refused(asked, tmp_path, blobs):
@@ -210,6 +208,11 @@ def test_a_spreadsheet_that_somebody_edited_is_not_replaced(asked, tmp_path):
 
 def test_a_file_of_somebody_else_is_not_replaced(asked, tmp_path):
     (tmp_path / "issues").mkdir()
+    (tmp_path / "issues" / "cleanlab.csv").write_text("mine")
+    with pytest.raises(InvalidArgument, match=r"It has 'cleanlab.csv', which noiseproof did not write"):
+        detect(asked(export=["cleanlab"]))
+    (tmp_path / "issues" / "cleanlab.csv").unlink()
+    detect(asked())
     (tmp_path / "issues" / "cleanlab.csv").write_text("mine")
     with pytest.raises(InvalidArgument, match=r"It has 'cleanlab.csv', which would be replaced"):
         detect(asked(export=["cleanlab"]))

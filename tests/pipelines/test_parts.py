@@ -125,12 +125,6 @@ def test_true_labels_are_no_option_of_a_folder_of_classes(configured, tmp_path):
         open_parts(configured(**changed, test=str(tmp_path / "photos")))
 
 
-def test_texts_are_told_that_there_is_no_encoder(configured, tmp_path):
-    (tmp_path / "t.csv").write_text("text,label\ngood,1\nbad,0\n")
-    with pytest.raises(BadData, match=r"holds texts, and no text encoder is here yet; .* pass features"):
-        open_parts(configured(train=str(tmp_path / "t.csv")))
-
-
 def test_an_evaluation_set_may_have_fewer_classes(configured, tmp_path):
     save_blobs(tmp_path / "few.npz", n=2, seed=0)
     parts = open_parts(configured(ood=[str(tmp_path / "few.npz")]))

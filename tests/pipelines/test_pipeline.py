@@ -10,8 +10,8 @@ from PIL import Image
 
 from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
+from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, InvalidArgument
-from noiseproof.core.files import write_json
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
@@ -159,7 +159,7 @@ def test_the_card_is_of_the_start_that_made_the_results(configured, monkeypatch)
     )
 
 
-@pytest.mark.parametrize("step", ["write_json", "write_report"])
+@pytest.mark.parametrize("step", ["write_record", "write_report"])
 def test_results_never_lie_beside_the_card_of_another_run(configured, blobs, monkeypatch, step):
     config = configured(heads="linear")
     first = pipeline.run(config)
@@ -168,14 +168,14 @@ def test_results_never_lie_beside_the_card_of_another_run(configured, blobs, mon
     def failing(path, *arguments):
         if Path(path).name != "spectrum.json":
             raise OSError("the disk is gone")
-        return write_json(path, *arguments)
+        return write_record(path, *arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(place_of(step), step, failing)
         with pytest.raises(OSError, match="the disk is gone"):
             pipeline.run(config)
     left = [name for name in ("run.json", "report.html") if (config.out / name).exists()]
-    assert left == ([] if step == "write_json" else ["run.json"])
+    assert left == ([] if step == "write_record" else ["run.json"])
     again = pipeline.run(config).card
     assert again["data"][0]["fingerprint"] != first.card["data"][0]["fingerprint"]
     assert (config.out / "report.html").is_file()
@@ -226,7 +226,7 @@ def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, mo
 
 STEPS = (
     "open_parts", "encode", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "write_head",
-    "load_head", "evaluate_head", "write_json", "write_report",
+    "load_head", "evaluate_head", "write_record", "write_report",
 )  # fmt: skip
 OFTEN = ("encode", "fit_heads", "write_head", "evaluate_head")
 

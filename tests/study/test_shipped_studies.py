@@ -21,10 +21,10 @@ every_recipe = pytest.mark.parametrize("name", RECIPES)
 def test_all_recipes_are_there():
     of_paper_1 = (
         "ablation-architecture", "ablation-loss", "influence", "nmtune-released", "nmtune-weights", "nmtune",
-        "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum",
+        "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum", "text", "text-noise",
     )  # fmt: skip
     of_paper_2 = ("asymmetric", "by-heart", "symmetric", "tolerant-human", "tolerant")
-    of_paper_3 = ("arena", "adaptation", "detection", "tuning")
+    of_paper_3 = ("arena", "arena-text", "adaptation", "detection", "tuning")
     names = {"paper1": of_paper_1, "paper2": of_paper_2, "paper3": of_paper_3}
     assert {f"{paper}-{one}" for paper, own in names.items() for one in own} == set(RECIPES)
     assert {name.split("-")[0] for name in QUICK} == set(names)

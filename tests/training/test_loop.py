@@ -178,7 +178,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     interrupted_run(tmp_path, 5)
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DamagedFile, match=r"checkpoint.safetensors' cannot be read.*start again from step 0"):
+    with pytest.raises(DamagedFile, match=r"checkpoint.safetensors' is damaged: .*start again from step 0"):
         run_toy(tmp_path)
 
 
@@ -281,3 +281,29 @@ def test_looking_changes_nothing_that_is_learned(tmp_path):
     plain = run_toy(tmp_path / "plain")
     looked = run_toy(tmp_path / "looked", on_eval=lambda step: None, eval_steps=2)
     assert looked.read_bytes() == plain.read_bytes()
+
+
+def test_lost_lines_of_the_log_are_counted_and_cost_no_step(tmp_path):
+    whole = run_toy(tmp_path / "whole")
+    interrupted_run(tmp_path / "parts", 8)
+    lines = (tmp_path / "parts" / LOG).read_bytes().splitlines(keepends=True)
+    (tmp_path / "parts" / LOG).write_bytes(b"".join(lines[:2]))
+    with pytest.warns(UserWarning, match=r"log.jsonl' has lost 4 of its lines; the training goes on"):
+        assert run_toy(tmp_path / "parts").read_bytes() == whole.read_bytes()
+
+
+def test_a_damaged_line_of_the_log_is_named(tmp_path):
+    interrupted_run(tmp_path, 8)
+    path = tmp_path / LOG
+    path.write_text(path.read_text().replace('"step": 2,', '"step": 3,'))
+    with pytest.raises(DamagedFile, match=r"line 2 of .*log.jsonl' is damaged: .*Next: delete that line"):
+        run_toy(tmp_path)
+
+
+def test_one_flipped_bit_of_a_checkpoint_is_refused(tmp_path):
+    interrupted_run(tmp_path, 5)
+    path = tmp_path / CHECKPOINT
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 64]) + content[-8:])
+    with pytest.raises(DamagedFile, match=r"checkpoint.safetensors' is damaged: its tensors.*from step 0"):
+        run_toy(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,14 @@ class AbstractBackbone(ABC):
     def prepare(self, example: Any) -> np.ndarray:
         """One example as an array that can be stacked into a batch."""
 
+    def stack(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """A batch of prepared examples; all have one shape, unless an encoder can do with more."""
+        return np.stack(prepared)
+
+    def is_cut(self, example: Any) -> bool:
+        """Whether the encoder reads a part of the example only."""
+        return False
+
     @abstractmethod
     def encode(self, batch: np.ndarray) -> Float[np.ndarray, "b d"]:
         """Features of a stack of at least one prepared example, float32, in the simplest correct way."""
@@ -59,6 +68,8 @@ class AbstractTorchBackbone(AbstractBackbone):
 
     Attributes:
         module: from the prepared batch to (b, d); in evaluation mode, without gradients.
+        free_axes: axes of the batch, beside the first, whose length differs from batch to batch.
     """
 
     module: nn.Module
+    free_axes: tuple[int, ...] = ()

@@ -9,9 +9,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.backbones.bundled_files import LITE0, PAIR, check_bundled_name, pair_file, tower_file
+from noiseproof.backbones.bundled_files import (
+    LITE0,
+    MINILM,
+    PAIR,
+    TEXTS,
+    check_bundled_name,
+    pair_file,
+    text_folder,
+    tower_file,
+)
+from noiseproof.backbones.hugging_face import load_sentence_transformer, load_transformer
 from noiseproof.backbones.packed import PackedCard, read_packed_card, read_weights
 from noiseproof.backbones.pixels import ImageBackbone
+from noiseproof.backbones.text_backbone import TextBackbone, check_pooling
 from noiseproof.backbones.timm_backbone import as_backbone, check_layer
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import load_exactly, read_checkpoint
@@ -21,23 +32,28 @@ from noiseproof.core.registry import unknown_name
 PAIR_LAYERS = ("projected", "pooled")
 
 
-def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
-    """An image tower whose weights came with pip.
+def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone | TextBackbone:
+    """An encoder whose weights came with pip.
 
     `efficientnet-lite0` was trained on ImageNet (13 MB, of the extra `vision`), as were `efficientnet-lite1`
     and `efficientnet-lite2` (22.7 MB, of the extras `lite1` and `lite2`). `lite0-minilm` is the first of them
     in an image-text model, with a projection that ships with noiseproof.
 
+    Of texts: `minilm-l6` is all-MiniLM-L6-v2 (of the extra `text`), `smollm2-135m` the language model
+    SmolLM2-135M-Instruct, quantised (93 MB, of the extra `smollm`).
+
     Args:
         rest: of `bundled_files.NAMES`.
         layer: `"pooled"`, the input of the classifier; of `lite0-minilm` also `"projected"`, its default: the
-            space shared with text.
+            space shared with text. Of text encoders a pooling, see `hugging_face`.
 
     Raises:
         UnknownName: no such encoder or layer.
         MissingExtra: the package with the weights is not installed.
     """
     check_bundled_name(rest)
+    if rest in TEXTS:
+        return _open_text(rest, layer)
     if rest != PAIR:
         check_layer(layer)
     elif (layer or PAIR_LAYERS[0]) not in PAIR_LAYERS:
@@ -47,6 +63,15 @@ def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone:
     if rest != PAIR or layer == PAIR_LAYERS[1]:
         return backbone
     return projected(backbone, pair_weights()["visual.head.proj.weight"])
+
+
+def _open_text(rest: str, layer: str | None) -> TextBackbone:
+    check_pooling(layer)
+    name, folder = f"bundled:{rest}", str(text_folder(rest))
+    if rest == MINILM:
+        return load_sentence_transformer(name, folder, layer=layer)
+    (weights,) = text_folder(rest).glob("*.gguf")
+    return load_transformer(name, folder, layer=layer, gguf_file=weights.name)
 
 
 def image_tower(name: str = LITE0, *, num_classes: int = 0) -> Any:

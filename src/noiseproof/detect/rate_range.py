@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.detect.confident_learning import calibrated_joint, confidence, confident_joint
+from noiseproof.detect.confident_learning import confidence, confident_rate
 from noiseproof.detect.detector_result import DetectorResult
 
 _STANDARD_ERRORS = 1.96
@@ -31,12 +31,9 @@ def with_rate_range(
         probs: P(true | x).
         given_labels: class ids.
     """
-    n, k = probs.shape
-    counts = confident_joint(confidence(probs, given_labels), given_labels, num_classes=k)
-    joint = calibrated_joint(counts, given_labels)
-    rate = result.noise_rate
+    n, rate = len(given_labels), result.noise_rate
     expected = float(result.suspicion[result.is_issue].sum()) / n
-    confident = float(np.clip(1 - np.trace(joint) / joint.sum(), 0.0, 1.0))  # rounding may leave [0, 1]
+    confident = confident_rate(confidence(probs, given_labels), given_labels)
     margins = [_STANDARD_ERRORS * np.sqrt(share * (1 - share) / n) for share in (expected, confident)]
     low, high = expected - margins[0], confident + margins[1]
     return replace(result, rate_range=(float(max(min(low, rate), 0.0)), float(min(max(high, rate), 1.0))))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from noiseproof.core.files import replacing, write_json
+from noiseproof.core.checksums import write_record
+from noiseproof.core.files import replacing
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.data.examples import shown_text
 
 NUM_THUMBNAILS = 48
 MAX_SIDE_PX = 160
@@ -32,14 +35,21 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
     for number, row in enumerate(worst.tolist()):
         entry = _entry(issues, row)
         if dataset.kind == "text":
-            entry["text"] = dataset.examples[row][:MAX_TEXT]
+            entry["text"] = shown_text(dataset.examples[row])[:MAX_TEXT]
         elif dataset.kind == "image":
             entry["file"] = f"thumbnails/{number:05d}.png"
             files.append(entry["file"])
             _write_png(dataset.examples[row], folder / entry["file"])
         entries.append(entry)
-    write_json(folder / "thumbnails.json", entries)
+    write_record(folder / "thumbnails.json", entries)
     return [*files, "thumbnails.json"]
+
+
+def read_texts(folder: Path) -> dict[str, str]:
+    """Example id -> text, of the most suspicious examples of a folder; empty where they are no texts."""
+    file = folder / "thumbnails.json"
+    entries = json.loads(file.read_bytes()) if file.is_file() else []
+    return {entry["example_id"]: entry["text"] for entry in entries if "text" in entry}
 
 
 def _entry(issues: LabelIssues, row: int) -> dict[str, Any]:

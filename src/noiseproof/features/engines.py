@@ -28,9 +28,13 @@ NUM_COMPARED = 8
 # Measured on 2 cores with EfficientNet-Lite0: calls of 2 to 8 images, one thread each and as many calls at
 # a time as there are cores, are faster than one call of 64 on all cores, and no core waits for another.
 _ROWS_PER_ONNX_CALL = 4
+# Texts of like length, MiniLM: calls of 8 to 32 take the same time, longer ones wait for the longest text.
+_TEXTS_PER_ONNX_CALL = 16
 
 # A run extracts several data sets with one backbone: exporting takes longer than comparing.
-_exported_before: weakref.WeakKeyDictionary[nn.Module, Engine] = weakref.WeakKeyDictionary()
+_exported_before: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Engine]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True)
@@ -117,11 +121,13 @@ def torch_engine(module: nn.Module, *, precision: str = "float32", batch_size: i
 
 def checked_onnx_engine(backbone: AbstractTorchBackbone, first_rows: np.ndarray) -> Engine:
     """ONNX Runtime, compared with the backbone's own features of the first rows."""
-    if backbone.module not in _exported_before:
-        _exported_before[backbone.module] = onnx_engine(backbone.module, first_rows[:1])
-    engine = _exported_before[backbone.module]
-    starts = range(0, len(first_rows), _ROWS_PER_ONNX_CALL)
-    ours = [engine.encode(first_rows[start : start + _ROWS_PER_ONNX_CALL]) for start in starts]
+    fixed = tuple(size for axis, size in enumerate(first_rows.shape[1:], 1) if axis not in backbone.free_axes)
+    exported = _exported_before.setdefault(backbone.module, {})
+    if fixed not in exported:
+        exported[fixed] = onnx_engine(backbone.module, first_rows[:1], free_axes=backbone.free_axes)
+    engine = exported[fixed]
+    starts = range(0, len(first_rows), engine.rows_per_call)
+    ours = [engine.encode(first_rows[start : start + engine.rows_per_call]) for start in starts]
     with one_thread():
         reference = backbone.encode(first_rows)
     difference = largest_difference(np.concatenate(ours), reference)
@@ -132,26 +138,29 @@ def checked_onnx_engine(backbone: AbstractTorchBackbone, first_rows: np.ndarray)
     return replace(engine, agreement=difference)
 
 
-def onnx_engine(module: nn.Module, example_row: np.ndarray) -> Engine:
+def onnx_engine(module: nn.Module, example_row: np.ndarray, *, free_axes: tuple[int, ...] = ()) -> Engine:
     """ONNX Runtime on the CPU, one thread per call.
 
     The graph is exported for one number of rows: with every shape known, padding and reshaping are folded
-    away and convolutions fuse with their activations (a fifth faster). Shorter calls are filled up.
+    away and convolutions fuse with their activations (a fifth faster). Shorter calls are filled up. Only
+    where other axes are free, the number of rows is free, too.
 
     Args:
         module: from the prepared batch to features, on the CPU.
         example_row: (1, ...) prepared example, for its shape and type.
+        free_axes: axes whose length differs from batch to batch.
     """
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise _NotUsableError("the package `onnxruntime` is not installed.", is_not_installed=True) from error
-    shape = (_ROWS_PER_ONNX_CALL, *example_row.shape[1:])
+    rows_per_call = _TEXTS_PER_ONNX_CALL if free_axes else _ROWS_PER_ONNX_CALL
+    shape = (rows_per_call, *example_row.shape[1:])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    graph = _exported(module, torch.from_numpy(np.zeros(shape, example_row.dtype)))
+    graph = _exported(module, torch.from_numpy(np.zeros(shape, example_row.dtype)), free_axes)
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own exception types, per reason
@@ -159,12 +168,12 @@ def onnx_engine(module: nn.Module, example_row: np.ndarray) -> Engine:
 
     def encode(batch: np.ndarray) -> Float[np.ndarray, "b d"]:
         rows = batch
-        if len(batch) < _ROWS_PER_ONNX_CALL:
+        if len(batch) < rows_per_call and not free_axes:
             rows = np.zeros(shape, batch.dtype)
             rows[: len(batch)] = batch
         return session.run(None, {"batch": rows})[0][: len(batch)]
 
-    return Engine("onnxruntime", encode, _ROWS_PER_ONNX_CALL, is_parallel=True)
+    return Engine("onnxruntime", encode, rows_per_call, is_parallel=True)
 
 
 def largest_difference(ours: Float[np.ndarray, "b d"], reference: Float[np.ndarray, "b d"]) -> float:
@@ -182,16 +191,21 @@ class _NotUsableError(NoiseproofError):
         self.is_not_installed = is_not_installed
 
 
-def _exported(module: nn.Module, example: torch.Tensor) -> bytes:
+def _exported(module: nn.Module, example: torch.Tensor, free_axes: tuple[int, ...]) -> bytes:
     """The module as an ONNX file in memory.
 
     By tracing: the newer exporter needs one more package and took ten times as long, for the same graph.
     """
     buffer: Any = io.BytesIO()
+    free = {axis: f"axis{axis}" for axis in (0, *free_axes)}
+    dynamic_axes = {"batch": free, "features": {0: "axis0"}} if free_axes else None
     try:
         with warnings.catch_warnings(), torch.inference_mode(), one_thread(), _attention_in_parts():
             warnings.simplefilter("ignore")  # it announces its successor, and every shape it traces through
-            torch.onnx.export(module.cpu(), (example,), buffer, dynamo=False, input_names=["batch"])
+            torch.onnx.export(
+                module.cpu(), (example,), buffer, dynamo=False, input_names=["batch"],
+                output_names=["features"], dynamic_axes=dynamic_axes,
+            )  # fmt: skip
     except Exception as error:  # whatever a model does that the exporter does not know
         raise _NotUsableError(f"the model cannot be exported ({_first_line(error)}).") from error
     return buffer.getvalue()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import for_crops
@@ -99,7 +99,10 @@ def extract(
                 workers = num_workers or num_cores()
                 _encode(dataset, backbone, chosen, missing, workers, components, quiet=quiet)
         shards = [open_shard(span.path) for span in spans]
-        write_manifest(folder, shards, components=components, dataset=dataset.name, shard_rows=len(spans[0]))
+        write_manifest(
+            folder, shards, components=components, dataset=dataset.name, shard_rows=len(spans[0]),
+            num_cut=_num_cut(dataset, backbone),
+        )  # fmt: skip
     return replace(load_features(folder), num_encoded=sum(map(len, missing)))
 
 
@@ -142,27 +145,46 @@ def _features_of(
 ) -> Iterator[tuple[Span, Float[np.ndarray, "m d"]]]:
     """Features span by span. No call of the engine crosses a span, so a resumed run makes the same calls."""
 
-    def in_thread(call: tuple[Span, range]) -> np.ndarray:
-        batch = _prepared(dataset, backbone, call[1])
+    def in_thread(call: tuple[Span, np.ndarray]) -> np.ndarray:
+        batch = _prepared(dataset, backbone, call[1].tolist())
         return engine.encode(batch) if engine.is_parallel else batch
 
     step = engine.rows_per_call
     calls = (
-        (span, range(start, min(start + step, span.stop)))
-        for span in spans
-        for start in range(span.start, span.stop, step)
+        (span, rows[start : start + step])
+        for span, rows in ((span, _order(dataset, backbone, span)) for span in spans)
+        for start in range(0, len(rows), step)
     )
     features: np.ndarray | None = None
+    num_left = 0
     with _threads(num_workers) as pool:
         for (span, rows), result in _in_order(pool, in_thread, calls, num_ahead=2 * num_workers):
             block = result if engine.is_parallel else engine.encode(result)
             if features is None:
-                features = np.empty((len(span), block.shape[1]), dtype=np.float32)
-            features[rows.start - span.start : rows.stop - span.start] = block
+                features, num_left = np.empty((len(span), block.shape[1]), dtype=np.float32), len(span)
+            features[rows - span.start] = block
             bar.update(len(rows))
-            if rows.stop == span.stop:
+            num_left -= len(rows)
+            if not num_left:
                 yield span, features
                 features = None
+
+
+def _order(dataset: Dataset, backbone: AbstractBackbone, span: Span) -> Int[np.ndarray, " m"]:
+    """Rows of a span in the order in which they are encoded: texts of like length together.
+
+    Texts are tokenised twice for it, in a hundredth of the time of encoding them.
+    """
+    rows = np.arange(span.start, span.stop)
+    if dataset.kind != "text":
+        return rows
+    lengths = [_prepared_one(dataset, backbone, row).shape[-1] for row in rows.tolist()]
+    return rows[np.argsort(lengths, kind="stable")]
+
+
+def _num_cut(dataset: Dataset, backbone: AbstractBackbone) -> int:
+    """Texts of which the encoder read a part only."""
+    return sum(map(backbone.is_cut, dataset.examples)) if dataset.kind == "text" else 0
 
 
 def _in_order(
@@ -179,17 +201,17 @@ def _in_order(
         yield first, future.result()
 
 
-def _prepared(dataset: Dataset, backbone: AbstractBackbone, rows: range) -> np.ndarray:
+def _prepared(dataset: Dataset, backbone: AbstractBackbone, rows: Sequence[int]) -> np.ndarray:
     """A batch; an example that cannot be read is named."""
     batch = [_prepared_one(dataset, backbone, row) for row in rows]
     for row, example in zip(rows, batch, strict=True):
-        if example.shape != batch[0].shape:
+        if example.shape != batch[0].shape and backbone.kind != "text":
             raise BadData(
                 f"Example {_named(dataset.ids[row])} of {dataset.name!r} has shape {example.shape}, example "
                 f"{_named(dataset.ids[rows[0]])} has {batch[0].shape}; allowed: one shape. "
                 "Next: correct or leave out that row."
             )
-    return np.stack(batch)
+    return backbone.stack(batch)
 
 
 def _prepared_one(dataset: Dataset, backbone: AbstractBackbone, row: int) -> np.ndarray:

@@ -66,12 +66,6 @@ def check_extraction(dataset: Dataset, encoder: EncoderIdentity, *, dtype: str, 
         dtype: of the files.
         counts: options that are whole numbers from 1, by name; `None` for their default.
     """
-    if dataset.kind == "text" and encoder.kind != "text":
-        raise invalid(
-            "backbone", encoder.name, f"one that reads texts, like {dataset.name!r}",
-            f"This one reads {encoder.kind} examples, and no text encoder is here yet. Next: encode the "
-            "texts elsewhere and pass the features as an NPZ file.",
-        )  # fmt: skip
     if encoder.kind != dataset.kind:
         raise invalid(
             "backbone", encoder.name, f"one that reads {dataset.kind} examples, like {dataset.name!r}",

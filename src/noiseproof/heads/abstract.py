@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -15,6 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.core.errors import BadData, CheckpointMismatch, invalid
+from noiseproof.core.registry import unknown_name
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
@@ -98,7 +100,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     @classmethod
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
         """A fitted head from saved values; `source` is their file, for errors."""
-        head = cls(**saved.options)
+        head = cls(**_known_options(cls, saved.options, source))
         head.classes_, head.n_features_in_ = saved.classes, saved.num_features
         head.state_ = dict(saved.state)
         _check_shapes(head, source)
@@ -201,6 +203,14 @@ def _true_probs(
         return None
     probs = find(features, encoded.astype(np.int64))
     return torch.from_numpy(probs.astype(np.float32)).to(device)
+
+
+def _known_options(cls: type[AbstractHead], options: Mapping[str, Any], source: str) -> dict[str, Any]:
+    known = signature(cls).parameters
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise unknown_name(f"option of {cls.__name__} in {source!r}:", unknown[0], known)
+    return dict(options)
 
 
 def _check_shapes(head: AbstractHead, source: str) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from noiseproof.backbones.shared_space import SHARED_SPACE, USUAL_MODEL, check_shared_layer
 from noiseproof.config.data import EncoderConfig, EncodersConfig, ExtractionConfig
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.records import Dataset, rows_by_id
+from noiseproof.core.records import Dataset, Kind, rows_by_id
 from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
 from noiseproof.features.store import StoredFeatures, load_features
 
 Encoder = LazyEncoder | EncodersSideBySide
+_DEFAULTS: dict[Kind, str] = {
+    "image": "bundled:efficientnet-lite0",
+    "text": "bundled:minilm-l6",
+    "features": "features:",
+}
 
 
 def aligned_features(folder: Path, dataset: Dataset) -> Any:
@@ -36,7 +42,7 @@ def aligned_features(folder: Path, dataset: Dataset) -> Any:
 
 def config_encoder(config: EncoderConfig | EncodersConfig, dataset: Dataset, store: Path) -> Encoder:
     """The encoder of the configuration, several side by side, or the default for this kind of examples."""
-    default = "features:" if dataset.kind == "features" else "bundled:efficientnet-lite0"
+    default = _DEFAULTS[dataset.kind]
     names = [config.backbone] if isinstance(config.backbone, str) else config.backbone
     encoders = [LazyEncoder(name, layer=config.layer, store=store) for name in names or [default]]
     return encoders[0] if len(encoders) == 1 else EncodersSideBySide(encoders)
@@ -69,6 +75,25 @@ def encode(config: ExtractionConfig, dataset: Dataset, encoder: Encoder, store: 
         dataset, store=store, batch_size=config.batch_size, engine=config.engine,
         precision=config.precision, dtype=config.dtype,
     )  # fmt: skip
+
+
+def cut_notes(dataset: Dataset, stored: Mapping[str, StoredFeatures]) -> list[str]:
+    """Notes on texts that are longer than an encoder reads.
+
+    Args:
+        dataset: the whole data set.
+        stored: features by fingerprint.
+    """
+    features, lines = stored[dataset.fingerprint], []
+    for each in features.parts or (features,):
+        manifest = each.manifest
+        if manifest.num_cut:
+            of_encoder = f" ({manifest.components['backbone']})" if features.parts else ""
+            lines.append(
+                f"{manifest.num_cut:,} of the {manifest.num_examples:,} texts of {Path(dataset.name).name} "
+                f"are longer than the encoder reads{of_encoder}; their ends were cut off."
+            )
+    return lines
 
 
 def checked_features(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, StoredFeatures]:

@@ -74,36 +74,13 @@ def open_one(
     label: str | None,
     clean_label: str | None,
     may_lack_classes: bool = False,
-) -> LabelledDataset:
-    """Open a data set whose examples can be encoded, with labels, as the configuration names it.
-
-    Raises:
-        BadData: it holds texts.
-    """
-    dataset = open_labelled(
-        config, name, label=label, clean_label=clean_label, may_lack_classes=may_lack_classes
-    )
-    if dataset.kind == "text":
-        raise BadData(
-            f"{name!r} holds texts, and no text encoder is here yet; allowed: images, or features as an NPZ "
-            "file. Next: encode the texts elsewhere and pass features, or name a column with `image`."
-        )
-    return dataset
-
-
-def open_labelled(
-    config: DataConfig,
-    name: str,
-    *,
-    label: str | None,
-    clean_label: str | None,
-    may_lack_classes: bool = False,
+    may_lack_examples: bool = False,
 ) -> LabelledDataset:
     """Open a data set with labels, as the configuration names it."""
     return open_dataset(
         name, label=label, image=config.image, text=config.text, clean_label=clean_label,
         limit=config.limit, seed=config.seed, on_error=config.on_error, missing_label=config.missing_label,
-        may_lack_classes=may_lack_classes,
+        may_lack_classes=may_lack_classes, may_lack_examples=may_lack_examples,
     )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from noiseproof.config.run import RunConfig
-from noiseproof.core.files import write_bytes, write_json
+from noiseproof.core.checksums import write_record
+from noiseproof.core.files import write_bytes
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.detect.algorithm import ALGORITHM
@@ -34,7 +35,7 @@ from noiseproof.heads.saved_heads import SUFFIXES
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.data_parts import DataPart, DataParts
-from noiseproof.pipelines.encoding import Encoder, config_encoder, encode
+from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data
@@ -165,7 +166,7 @@ def _diagnose(state: _RunState, parts: DataParts) -> None:
                 raw, centred = spectra(_features(state, part))
                 entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
                 bar.update()
-        write_json(folder / SPECTRUM, entries)
+        write_record(folder / SPECTRUM, entries)
         return [SPECTRUM]
 
     depends_on = [[part.name, part.role, _features_key(state, part)] for part in parts.all]
@@ -199,11 +200,13 @@ def _detect(state: _RunState, train: DataPart) -> None:
             issues = with_comparison(find(stored.features), stored.parts, find)
             bar.update(len(dataset))
         state.are_suspects_new = True
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
+        written = write_issues(
+            issues, folder, clean_labels=dataset.clean_labels, raw_cells=state.config.raw_cells
+        )
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM]
+    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM, state.config.raw_cells]
     state.stages.once("label issues", depends_on=depends_on, make=make)
 
 
@@ -300,8 +303,10 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         config=state.config,
         made_with=state.stages.made_with[EVALUATE],  # of the start that made the results
         wall_s=state.stages.wall_s,
+        files=state.stages.hashes,
         notes=[
             *notes(state.config, parts),
+            *dict.fromkeys(line for part in parts.all for line in cut_notes(part.whole, state.stored)),
             *read_straddling_copies(state.config.out).notes(),
             *state.notes,
             *differences(state.stages.made_with, EVALUATE),
@@ -316,7 +321,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         detection_notes=list(summary.notes),
         detection=summary.against_truth,
     )
-    write_json(state.config.out / CARD, contents)
+    write_record(state.config.out / CARD, contents)
     return contents
 
 

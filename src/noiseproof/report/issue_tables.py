@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from noiseproof.report.tables import Cell, Table
 
 MAX_CLASSES = 20
 NUM_SUSPECTS = 10
+MAX_CHARACTERS = 60  # of a text in the table
 
 
 def class_table(classes: Sequence[Mapping[str, Any]], *, estimates_rate: bool) -> Table:
@@ -39,12 +41,19 @@ def class_table(classes: Sequence[Mapping[str, Any]], *, estimates_rate: bool) -
     return Table("Labels by class", columns, tuple(rows), notes, num_text_columns=2)
 
 
-def suspects_table(issues: LabelIssues, num: int = NUM_SUSPECTS) -> Table:
-    """The labels with the highest suspicion."""
+def suspects_table(issues: LabelIssues, num: int = NUM_SUSPECTS, texts: Mapping[str, str] = {}) -> Table:
+    """The labels with the highest suspicion.
+
+    Args:
+        issues: of all labels.
+        num: of rows.
+        texts: example id -> text, where examples are texts.
+    """
     worst = np.argsort(-issues.suspicion, kind="stable")[:num]
     rows = [
         (
             Cell(str(example_id)),
+            *([Cell(_shortened(texts.get(str(example_id), "")))] if texts else []),
             Cell(str(given)),
             Cell(str(suggested)),
             Cell(f"{suspicion:.3f}"),
@@ -57,5 +66,10 @@ def suspects_table(issues: LabelIssues, num: int = NUM_SUSPECTS) -> Table:
             strict=True,
         )
     ]
-    columns = ("example", "given label", "suggested label", "suspicion")
-    return Table("Most suspicious labels", columns, tuple(rows), num_text_columns=3)
+    columns = ("example", *(["text"] if texts else []), "given label", "suggested label", "suspicion")
+    return Table("Most suspicious labels", columns, tuple(rows), num_text_columns=len(columns) - 1)
+
+
+def _shortened(text: str) -> str:
+    """The first words of a text, in one line."""
+    return textwrap.shorten(text, MAX_CHARACTERS, placeholder=" ...") or text[:MAX_CHARACTERS]

@@ -1,0 +1,192 @@
+"""Frozen text encoders: tokens in, one vector per text out, whatever library the transformer is from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from noiseproof.backbones.base import AbstractTorchBackbone
+from noiseproof.backbones.weights import hash_weights
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.records import Kind
+
+_ABSENT = -1  # in place of a token behind the end of a text
+Hidden = Float[Tensor, "b t d"]
+IsToken = Bool[Tensor, "b t"]
+
+
+def _first(hidden: Hidden, is_token: IsToken) -> Float[Tensor, "b d"]:
+    return hidden[:, 0]
+
+
+def _last(hidden: Hidden, is_token: IsToken) -> Float[Tensor, "b d"]:
+    last = is_token.sum(1) - 1
+    return hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[2]))[:, 0]
+
+
+def _mean(hidden: Hidden, is_token: IsToken) -> Float[Tensor, "b d"]:
+    weights = is_token[..., None].to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1)
+
+
+def _max(hidden: Hidden, is_token: IsToken) -> Float[Tensor, "b d"]:
+    return hidden.masked_fill(~is_token[..., None], torch.finfo(hidden.dtype).min).amax(1)
+
+
+# Name of the layer -> one vector from those of all tokens of the last layer.
+POOLINGS: dict[str, Callable[[Hidden, IsToken], Float[Tensor, "b d"]]] = {
+    "cls": _first,
+    "mean": _mean,
+    "last": _last,
+    "max": _max,
+}
+
+
+class PooledTransformer(nn.Module):
+    """A transformer of Hugging Face and the pooling behind it.
+
+    Args:
+        model: returns `last_hidden_state`.
+        pooling: a name of `POOLINGS`.
+        pad_token: what stands behind the end of a text; it is masked.
+        reads_types: whether the model tells the first text of a pair from the second.
+        has_unit_length: scale features to unit length.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        pooling: str,
+        *,
+        pad_token: int,
+        reads_types: bool,
+        has_unit_length: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model, self.pooling, self.pad_token = model, pooling, pad_token
+        self.reads_types, self.has_unit_length = reads_types, has_unit_length
+
+    def forward(self, batch: Int[Tensor, "b m t"]) -> Float[Tensor, "b d"]:
+        """Features of token numbers and their types; numbers below 0 are no tokens.
+
+        Args:
+            batch: m = 2: numbers and types of one text each; m = 4: of two texts that are encoded apart.
+        """
+        if batch.shape[1] == 2:
+            return self._encoded(batch)
+        # Conneau et al. 2017, arXiv:1705.02364, Section 3.1.
+        u, v = self._encoded(batch[:, :2]), self._encoded(batch[:, 2:])
+        return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
+
+    def _encoded(self, batch: Int[Tensor, "b 2 t"]) -> Float[Tensor, "b d"]:
+        tokens, types = batch.unbind(1)
+        is_token = tokens >= 0
+        given = {"token_type_ids": types} if self.reads_types else {}
+        hidden = self.model(
+            input_ids=tokens.masked_fill(~is_token, self.pad_token), attention_mask=is_token.long(), **given
+        ).last_hidden_state
+        features = POOLINGS[self.pooling](hidden, is_token)
+        return nn.functional.normalize(features, dim=-1) if self.has_unit_length else features
+
+
+class TextBackbone(AbstractTorchBackbone):
+    """A transformer with its tokenizer. Texts are padded on the right, whatever the tokenizer would do:
+    padding is masked, and so the positions of the tokens are those of a single text.
+
+    Args:
+        name: as the user wrote it.
+        tokenizer: of the library `tokenizers`; changed in place.
+        module: from token numbers to features.
+        layer: name of the pooling.
+        most_tokens: longest text; of longer ones the end is cut off.
+        has_joint_pairs: whether pairs of texts are one input, as in the training of BERT; else their features
+            are [u, v, |u - v|, u v] of those of the two texts.
+
+    Attributes:
+        most_tokens: see above.
+    """
+
+    kind: Kind = "text"
+    free_axes = (2,)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        tokenizer: Any,
+        module: PooledTransformer,
+        layer: str,
+        most_tokens: int,
+        has_joint_pairs: bool,
+    ) -> None:
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(most_tokens)
+        self.name, self.layer, self.module = name, layer, module.eval().requires_grad_(requires_grad=False)
+        self.dim = None  # of pairs that are encoded apart four times as wide
+        self._has_joint_pairs = has_joint_pairs
+        self.most_tokens, self._tokenizer = most_tokens, tokenizer
+        self.weights_hash = hash_weights(module)
+        of_tokenizer = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+        length = ", unit length" if module.has_unit_length else ""
+        pairs = "one input" if has_joint_pairs else "u, v, |u - v|, u v"
+        self.transform = f"tokenizer {of_tokenizer}, {most_tokens} tokens{length}; pairs: {pairs}"
+
+    def prepare(self, example: str | tuple[str, str]) -> Int[np.ndarray, "m t"]:
+        """Numbers of the tokens and their types, of one input or of two texts that are encoded apart."""
+        inputs = self._tokens(example)
+        if not all(found.ids for found in inputs):
+            raise BadData("the text has no tokens")
+        return _padded([row for found in inputs for row in (found.ids, found.type_ids)])
+
+    def stack(self, prepared: Sequence[np.ndarray]) -> Int[np.ndarray, "b m t"]:
+        """A batch, as long as its longest text."""
+        shape = len(prepared), prepared[0].shape[0], max(each.shape[1] for each in prepared)
+        batch = np.zeros(shape, np.int64)
+        batch[:, ::2] = _ABSENT
+        for row, each in zip(batch, prepared, strict=True):
+            row[:, : each.shape[1]] = each
+        return batch
+
+    def is_cut(self, example: str | tuple[str, str]) -> bool:
+        """Whether a text is longer than the encoder reads."""
+        num_characters = sum(map(len, (example,) if isinstance(example, str) else example))
+        # A token is a byte at least, and a character at most four.
+        may_be = 4 * num_characters + 4 > self.most_tokens
+        return may_be and any(found.overflowing for found in self._tokens(example))
+
+    def encode(self, batch: Int[np.ndarray, "b m t"]) -> Float[np.ndarray, "b d"]:
+        """Features by eager PyTorch on the CPU."""
+        with torch.inference_mode():
+            return self.module.cpu()(torch.from_numpy(batch)).float().numpy()
+
+    def _tokens(self, example: str | tuple[str, str]) -> list[Any]:
+        if isinstance(example, str):
+            return [self._tokenizer.encode(example)]
+        if self._has_joint_pairs:
+            return [self._tokenizer.encode(*example)]
+        return [self._tokenizer.encode(text) for text in example]
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Int[np.ndarray, "m t"]:
+    """Numbers of tokens and their types in turn, with `_ABSENT` behind the end of the shorter text."""
+    padded = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    padded[::2] = _ABSENT
+    for row, values in zip(padded, rows, strict=True):
+        row[: len(values)] = values
+    return padded
+
+
+def check_pooling(layer: str | None) -> None:
+    """Refuse a layer that is no pooling.
+
+    Raises:
+        InvalidArgument: it is none of `POOLINGS`.
+    """
+    if layer is not None and layer not in POOLINGS:
+        raise invalid("layer", layer, f"one of {', '.join(POOLINGS)} for a text encoder")
