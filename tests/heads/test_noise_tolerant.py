@@ -98,7 +98,7 @@ def test_only_the_true_labels_matter(monkeypatch):
 
 
 def test_it_withstands_what_plain_nmtune_learns_by_heart():
-    features, _, given = clouds(600, 0.5)
+    features, _, given = clouds(300, 0.5)
     test, truth, _ = clouds(600, 0.0, seed=1)
     options = {"epochs": 60, "batch_size": 32, "learning_rate": 0.005}
     plain, tolerant = (NMTune(noise_tolerant=on, **options).fit(features, given) for on in (False, True))

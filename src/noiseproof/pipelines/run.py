@@ -38,7 +38,7 @@ from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.head_defaults import follow_data
+from noiseproof.pipelines.head_defaults import follow_data, num_suspects
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.provenance import differences
@@ -50,8 +50,7 @@ from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
 
 SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
-CARD, PAGE = "run.json", "report.html"
-EVALUATE = "evaluate"
+CARD, PAGE, EVALUATE = "run.json", "report.html", "evaluate"
 OnSuspects = Callable[[LabelIssues, float], None]
 
 
@@ -216,7 +215,7 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
     dim = state.stored[parts.train.whole.fingerprint].manifest.dim
     heads, state.choices = follow_data(
         heads, state.config, num_examples=len(parts.train.dataset), dim=dim,
-        num_suspects=_num_suspects(load_issues(home), parts.train),
+        num_suspects=num_suspects(load_issues(home), parts.train),
     )  # fmt: skip
     if state.are_suspects_new:
         rest_s = training_time_s(
@@ -225,11 +224,6 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
         )  # fmt: skip
         state.on_suspects(load_issues(home), rest_s)
     return heads
-
-
-def _num_suspects(issues: LabelIssues, train: DataPart) -> int:
-    """Suspect labels to learn from; detection sees held-out examples, too."""
-    return int(issues.is_issue[slice(None) if train.rows is None else train.rows].sum())
 
 
 def _fit(state: _RunState, head: HeadVariant, parts: DataParts) -> list[str]:
@@ -249,16 +243,11 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
         sources = [stored.features for stored in views] or [_features(state, train)]
         steps = num_steps([one.spec() for one in fitted], len(train.dataset))
         with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
-            first, *others = (np.asarray(features) for features in sources)  # once, not for every seed
-            second = others[0] if others else None
+            first, second = [*map(np.asarray, sources), None][:2]  # read once, not for every seed
             fit_heads(
-                fitted,
-                first,
-                train.given_labels,
-                second_view=second,
-                on_step=bar.update,
+                fitted, first, train.given_labels, second_view=second, on_step=bar.update,
                 true_probs=state.true_probs,
-            )
+            )  # fmt: skip
         for seed, one in zip(seeds, fitted, strict=True):
             one.save(folder / head.file(seed))
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
