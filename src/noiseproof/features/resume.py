@@ -35,6 +35,11 @@ class Span:
     start: int
     stop: int
 
+    @property
+    def answers(self) -> Path:
+        """The file of a service's answers for these rows, until the shard is written."""
+        return self.path.with_suffix(".answers")
+
     def __len__(self) -> int:
         return self.stop - self.start
 
@@ -123,6 +128,8 @@ def spans_to_encode(
         kept = [_holds_rows(span, store_key(components)) for span in spans]
     _remove_others(folder, spans)
     missing = [span for span, is_kept in zip(spans, kept, strict=True) if not is_kept]
+    for span in set(spans) - set(missing):
+        span.answers.unlink(missing_ok=True)
     if manifest is not None:
         for span in missing:
             _warn(span.path, "it is not the shard in the manifest")
@@ -163,8 +170,8 @@ def _readable_manifest(folder: Path) -> FeatureManifest | None:
 
 
 def _remove_others(folder: Path, spans: Sequence[Span]) -> None:
-    needed = {span.path.name for span in spans}
-    for path in folder.glob("part-*.safetensors"):
+    needed = {path.name for span in spans for path in (span.path, span.answers)}
+    for path in folder.glob("part-*.*"):
         if path.name not in needed:
             path.unlink()
 
