@@ -7,7 +7,7 @@ VENV ?= .venv
 WORKERS ?= 2
 # Neighbouring tests stay in one worker, so that what a module prepares is prepared once.
 SPREAD = -n $(WORKERS) --dist worksteal
-EXTRAS = vision,clip,text,hf,pretrain,adapt,scale,dev
+EXTRAS = vision,clip,text,api,hf,pretrain,adapt,scale,dev
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 # Build environments obey the pins, too.

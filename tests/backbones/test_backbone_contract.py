@@ -2,6 +2,7 @@ import copy
 
 import numpy as np
 import pytest
+from loopback_service import loopback_service
 from tiny_models import images, random_clip, random_timm, saved
 
 from noiseproof.backbones.backbones import BACKBONES, open_backbone
@@ -10,13 +11,23 @@ from tiny_transformers import add_pooling, save_transformer
 
 ROWS = np.random.default_rng(0).standard_normal((3, 6))
 TEXTS = ["a good film", "a bad plot", "the sea was not very long"]
-NAMES = ("bundled:", "features:", "hf:", "open_clip:", "st:", "timm:", "zoo:")
+NAMES = ("api:", "bundled:", "features:", "hf:", "open_clip:", "st:", "timm:", "zoo:")
+
+
+@pytest.fixture
+def service():
+    with loopback_service() as running:
+        yield running
 
 
 @pytest.fixture(params=NAMES)
 def opened(request, tmp_path, monkeypatch):
     """A function that opens the backbone, and examples for it."""
     prefix = request.param
+    if prefix == "api:":
+        pytest.importorskip("httpx2")
+        service = request.getfixturevalue("service")
+        return lambda: open_backbone(service.name), TEXTS
     if prefix == "features:":
         return lambda: open_backbone("features:"), list(ROWS)
     if prefix == "bundled:":

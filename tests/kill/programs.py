@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import shutil
+import socket
 import sys
 import tarfile
 from abc import ABC, abstractmethod
@@ -14,7 +15,7 @@ from typing import Any
 
 # Helpers of other folders; the fork server does not start from pytest, which would know them.
 _TESTS = Path(__file__).resolve().parents[1]
-sys.path += [str(_TESTS / name) for name in (".", "study", "training", "features")]
+sys.path += [str(_TESTS / name) for name in (".", "study", "training", "features", "backbones")]
 
 from clouds import facts, save_clouds, write_recipe  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -149,6 +150,29 @@ class Extraction(Program):
         data, options = squares(self.num_examples), {"shard_rows": self.shard_rows, "batch_size": 2}
         stored = extract(data, CountingBackbone(), store=out, quiet=True, **options)
         print(stored.num_encoded, flush=True)
+
+
+class ServiceExtraction(Program):
+    """Through an embedding service, which is killed with its client and comes back at the same address."""
+
+    extras = ("httpx2",)
+    imports = ("noiseproof.features.extract", "test_service_extraction")
+
+    def prepare(self, inputs):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            (inputs / "port").write_text(str(free.getsockname()[1]))
+
+    def run(self, inputs, out):
+        from loopback_service import loopback_service
+        from test_service_extraction import TEXTS
+        from test_service_extraction import run as run_extraction
+
+        with loopback_service(port=int((inputs / "port").read_text())) as service:
+            run_extraction(service, out, TEXTS[:24], at_once=1, shard_rows=8)
+
+    def found(self, out):
+        return {path.name: path.read_bytes() for path in out.glob("*/*") if path.suffix != ".lock"}
 
 
 class Training(Program):
@@ -372,6 +396,7 @@ class StudyOfTunings(Study):
 PROGRAMS: dict[str, Program] = {
     "write": Write(),
     "extraction": Extraction(),
+    "service-extraction": ServiceExtraction(),
     "training": Training(),
     "extract": FeatureExtraction(),
     "run": Run(),

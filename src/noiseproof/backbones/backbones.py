@@ -8,10 +8,12 @@ from noiseproof.core.registry import Registry, unknown_name
 
 if TYPE_CHECKING:
     from noiseproof.backbones.base import AbstractBackbone
+    from noiseproof.backbones.services.settings import ServiceSettings
 
 BACKBONES = Registry(
     "backbone",
     {
+        "api:": "noiseproof.backbones.services.service_backbone:open_service",
         "bundled:": "noiseproof.backbones.bundled:open_bundled",
         "features:": "noiseproof.backbones.given_features:open_given",
         "hf:": "noiseproof.backbones.hugging_face:open_hugging_face",
@@ -24,6 +26,7 @@ BACKBONES = Registry(
 _CHECKS = Registry(
     "backbone",
     {
+        "api:": "noiseproof.backbones.services.address:check_api_name",
         "bundled:": "noiseproof.backbones.bundled_files:check_bundled_name",
         "features:": "noiseproof.backbones.given_features:check_given_name",
         "hf:": "noiseproof.backbones.hugging_face:check_hugging_face_name",
@@ -34,6 +37,8 @@ _CHECKS = Registry(
     },
 )
 EXAMPLES = (
+    "api:text-embedding-3-small",
+    "api:BAAI/bge-m3@http://127.0.0.1:8000/v1",
     "bundled:efficientnet-lite0",
     "bundled:efficientnet-lite1",
     "bundled:efficientnet-lite2",
@@ -50,19 +55,23 @@ EXAMPLES = (
 )
 
 
-def open_backbone(name: str, *, layer: str | None = None) -> AbstractBackbone:
+def open_backbone(
+    name: str, *, layer: str | None = None, service: ServiceSettings | None = None
+) -> AbstractBackbone:
     """The encoder of this name, ready to use.
 
     Args:
         name: a prefix of the table and what it needs, e.g. `"timm:resnet50"`.
         layer: which features; `None` for the default of that kind of backbone.
+        service: key and pace of an embedding service; others do without.
 
     Raises:
         UnknownName: with the nearest known name.
         MissingExtra: the package it needs is not installed.
     """
     prefix, rest = _parts(name)
-    return BACKBONES.load(prefix)(rest, layer=layer)
+    options = {"service": service} if prefix == "api:" else {}
+    return BACKBONES.load(prefix)(rest, layer=layer, **options)
 
 
 def check_name(name: str) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from noiseproof.backbones.services.address import check_address
+from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.config.base import Config, option, split_at_commas
 from noiseproof.core.system_errors import expanded
 from noiseproof.noise.spec import Noise
@@ -122,8 +124,10 @@ class NoisyDataConfig(DataConfig):
         return self
 
 
-class ExtractionConfig(Config):
+class ExtractionConfig(Config, ServiceSettings):
     """How a frozen encoder is run, and the store of its features."""
+
+    panels = {ServiceSettings: ENCODER}  # noqa: RUF012  a ClassVar of the base
 
     layer: str | None = option(
         None, panel=ENCODER, help="Output of the encoder to use.", shown_default="its usual one"
@@ -154,8 +158,16 @@ class EncoderConfig(ExtractionConfig):
 
     backbone: str | None = option(
         None, panel=ENCODER, shown_default=_DEFAULT_ENCODERS,
-        help="Frozen encoder, such as timm:resnet50 or hf:roberta-base; features: for a matrix you have.",
+        help="Frozen encoder, such as timm:resnet50, hf:roberta-base or api:MODEL@URL; features: for a "
+        "matrix you have.",
     )  # fmt: skip
+
+    @field_validator("backbone")
+    @classmethod
+    def _service_is_an_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_address(value)
+        return value
 
 
 class EncodersConfig(ExtractionConfig):
@@ -163,9 +175,16 @@ class EncodersConfig(ExtractionConfig):
 
     backbone: tuple[str, ...] = option(
         (), panel=ENCODER, shown_default=_DEFAULT_ENCODERS,
-        help="Frozen encoder, such as timm:resnet50 or hf:roberta-base; features: for a matrix you have. "
-        "May be repeated: the features then stand side by side, each at unit length.",
+        help="Frozen encoder, such as timm:resnet50, hf:roberta-base or api:MODEL@URL; features: for a "
+        "matrix you have. May be repeated: the features then stand side by side, each at unit length.",
     )  # fmt: skip
+
+    @field_validator("backbone")
+    @classmethod
+    def _services_are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            check_address(name)
+        return value
 
     @field_validator("backbone", mode="before")
     @classmethod

@@ -64,6 +64,10 @@ class CheckpointMismatch(NoiseproofError, ValueError):
     """Weights do not fit the model; missing and unexpected keys are listed."""
 
 
+class ServiceError(NoiseproofError, ConnectionError):
+    """A service on the network refused, failed too often, or changed."""
+
+
 @contextmanager
 def spelling(spell: Callable[[str], str]) -> Iterator[None]:
     """Let messages inside this context name arguments in the user's spelling.

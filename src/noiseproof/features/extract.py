@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.pixels import for_crops
+from noiseproof.backbones.services.service_backbone import ServiceBackbone
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.progress import Counter, stage
 from noiseproof.core.records import Dataset
@@ -23,6 +24,7 @@ from noiseproof.data.readable import with_all_unreadable
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
 from noiseproof.features.lookup import check_extraction, find_features, key_components
 from noiseproof.features.resume import Span, key_folder, only_process, spans_to_encode
+from noiseproof.features.service_extraction import embed_spans
 from noiseproof.features.shards import open_shard, write_shard
 from noiseproof.features.store import StoredFeatures, load_features, store_key, write_manifest
 
@@ -69,6 +71,7 @@ def extract(
     Raises:
         BadData: examples cannot be read (all are named), or features are not finite; the id is named.
         NoSpaceLeft: the disk is full; finished shards stay.
+        ServiceError: an embedding service failed or changed; its answers stay.
     """
     check_extraction(
         dataset, backbone.identity, dtype=dtype, batch_size=batch_size, num_workers=num_workers,
@@ -129,7 +132,14 @@ def _encode(
     noted = {"key": store_key(components), "engine": engine.name, "agreement": agreement}
     title, total = f"Features of {dataset.name}", sum(map(len, spans))
     with stage(title, total=total, unit=_UNITS[dataset.kind], quiet=quiet) as bar:
-        for span, features in _features_of(dataset, backbone, engine, spans, num_workers, bar):
+        if isinstance(backbone, ServiceBackbone):
+            parts = embed_spans(
+                dataset, backbone, spans, prepare=lambda rows: _prepared(dataset, backbone, rows),
+                key=noted["key"], batch_size=engine.rows_per_call, bar=bar,
+            )  # fmt: skip
+        else:
+            parts = _features_of(dataset, backbone, engine, spans, num_workers, bar)
+        for span, features in parts:
             ids = dataset.ids[span.start : span.stop]
             rows = _checked(features, ids, dataset.name, components["dtype"])
             write_shard(span.path, rows, ids, noted | {"start": str(span.start)})

@@ -25,6 +25,7 @@ import noiseproof.backbones
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.backbones.weight_files import weight_files
 from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import read_document
@@ -46,13 +47,16 @@ class LazyEncoder:
         name: as in `open_backbone`.
         layer: which features; `None` for the default of that kind of backbone.
         store: folder of feature sets, with the records of encoders.
+        service: key and pace of an embedding service.
 
     Raises:
         NoiseproofError: there is no record of the encoder, and it cannot be opened.
     """
 
-    def __init__(self, name: str, *, layer: str | None, store: Path) -> None:
-        self._name, self._layer, self._store = name, layer, store
+    def __init__(
+        self, name: str, *, layer: str | None, store: Path, service: ServiceSettings | None = None
+    ) -> None:
+        self._name, self._layer, self._store, self._service = name, layer, store, service
         self._key = _record_key(name, layer)
         self._recorded = self._read()
         if self._recorded is None:
@@ -61,7 +65,7 @@ class LazyEncoder:
     @cached_property
     def opened(self) -> AbstractBackbone:
         """The encoder itself."""
-        return open_backbone(self._name, layer=self._layer)
+        return open_backbone(self._name, layer=self._layer, service=self._service)
 
     @property
     def identity(self) -> EncoderIdentity:

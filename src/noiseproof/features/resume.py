@@ -36,6 +36,11 @@ class Span:
     start: int
     stop: int
 
+    @property
+    def answers(self) -> Path:
+        """The file of a service's answers for these rows, until the shard is written."""
+        return self.path.with_suffix(".answers")
+
     def __len__(self) -> int:
         return self.stop - self.start
 
@@ -74,16 +79,17 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
         return None
 
 
-def only_process(folder: Path, *, quiet: bool) -> AbstractContextManager[None]:
+@contextmanager
+def only_process(folder: Path, *, quiet: bool) -> Iterator[None]:
     """Hold the lock of a key folder, as soon as no other process extracts the same features."""
-
-    claim(folder.parent, argument="store", next_step=_ANOTHER)
 
     def on_wait() -> None:
         if not quiet:
             print(f"Another process is extracting the features in {folder}; waiting.", file=sys.stderr)  # noqa: T201
 
-    return locked_folder(folder, argument="store", on_wait=on_wait)
+    claim(folder.parent, argument="store", next_step=_ANOTHER)
+    with locked_folder(folder, argument="store", on_wait=on_wait):
+        yield
 
 
 def spans_to_encode(
@@ -108,6 +114,8 @@ def spans_to_encode(
         kept = [_holds_rows(span, store_key(components)) for span in spans]
     _remove_others(folder, spans)
     missing = [span for span, is_kept in zip(spans, kept, strict=True) if not is_kept]
+    for span in set(spans) - set(missing):
+        span.answers.unlink(missing_ok=True)
     if manifest is not None:
         for span in missing:
             _warn(span.path, "it is not the shard in the manifest")
@@ -148,8 +156,8 @@ def _readable_manifest(folder: Path) -> FeatureManifest | None:
 
 
 def _remove_others(folder: Path, spans: Sequence[Span]) -> None:
-    needed = {span.path.name for span in spans}
-    for path in folder.glob("part-*.safetensors"):
+    needed = {path.name for span in spans for path in (span.path, span.answers)}
+    for path in folder.glob("part-*.*"):
         if path.name not in needed:
             path.unlink()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.backbones.shared_space import SHARED_SPACE, USUAL_MODEL, check_shared_layer
 from noiseproof.config.data import EncoderConfig, EncodersConfig, ExtractionConfig
 from noiseproof.core.errors import BadData, invalid
@@ -44,7 +45,10 @@ def config_encoder(config: EncoderConfig | EncodersConfig, dataset: Dataset, sto
     """The encoder of the configuration, several side by side, or the default for this kind of examples."""
     default = _DEFAULTS[dataset.kind]
     names = [config.backbone] if isinstance(config.backbone, str) else config.backbone
-    encoders = [LazyEncoder(name, layer=config.layer, store=store) for name in names or [default]]
+    service = config.settings_of(ServiceSettings)
+    encoders = [
+        LazyEncoder(name, layer=config.layer, store=store, service=service) for name in names or [default]
+    ]
     return encoders[0] if len(encoders) == 1 else EncodersSideBySide(encoders)
 
 

@@ -1,0 +1,1 @@
+"""Encoders behind the OpenAI embeddings protocol."""
