@@ -51,7 +51,7 @@ def results_of(config):
 def test_run_leaves_the_promised_files(configured):
     config = configured()
     result = pipeline.run(config)
-    assert {path.name for path in config.out.iterdir() if path.is_file()} - {".lock"} == LEFT
+    assert {path.name for path in config.out.iterdir() if path.is_file()} - {".lock", ".noiseproof"} == LEFT
     heads = {path.name for path in (config.out / "heads").iterdir()}
     expected = {f"{h}-seed{s}{x}" for h in config.heads for s in (0, 1) for x in (".safetensors", ".json")}
     assert heads == expected
