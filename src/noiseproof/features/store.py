@@ -176,7 +176,7 @@ def write_manifest(
     components: dict[str, Any],
     dataset: str,
     shard_rows: int,
-    num_cut: int,
+    num_cut: int = 0,
 ) -> None:
     """Declare these shards complete. Everything else in it is read off the shards."""
     agreements = [float(shard.metadata["agreement"]) for shard in shards if shard.metadata["agreement"]]
