@@ -28,9 +28,11 @@ _ABSENT = object()  # an argument that has its default
 _KEYWORD = 1 << 30  # a place that no argument has
 _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _PLAIN = (type(None), int, float, bool, str)
-# By code, which all functions share that one `def` makes.
-_by_code: dict[types.CodeType, tuple[dict[str, Any], types.FunctionType]] = {}
-_passed: dict[types.CodeType, set[Any]] = {}
+# By the identity of the code, which all functions share that one `def` makes. Equal codes are not enough:
+# initialisers of two dataclasses with the same fields differ in their annotations only.
+_by_code: dict[int, tuple[dict[str, Any], types.FunctionType]] = {}
+_passed: dict[int, set[Any]] = {}
+_codes: list[types.CodeType] = []  # kept, so that no identity is given twice
 _beartype = beartype(conf=BeartypeConf(violation_type=TypeCheckError))  # a TypeError, as jaxtyping's own
 
 
@@ -70,10 +72,11 @@ def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
 def _made(fn: types.FunctionType) -> Callable[..., Any]:
     if inspect.isgeneratorfunction(fn):
         return _generator(fn)
-    found = _by_code.get(fn.__code__)
+    found = _by_code.get(id(fn.__code__))
     if found is None:
         hints = _hints(fn)
-        found = _by_code[fn.__code__] = (hints, _beartyped(fn, _without_arrays(hints)))
+        _codes.append(fn.__code__)
+        found = _by_code[id(fn.__code__)] = (hints, _beartyped(fn, _without_arrays(hints)))
     hints, by_type = found
     arrays = [array for hint in hints.values() for array in _arrays(hint)]
     if not arrays:  # no lengths to compare
@@ -155,7 +158,8 @@ def _by_shape(fn: types.FunctionType, hints: dict[str, Any], inner: Callable[...
     wanted = [(name, hints[name]) for _, name in places]
     result_hint = hints.get("return")
     has_result = _is_array(result_hint)
-    passed = _passed.setdefault(code, set())
+    _codes.append(code)
+    passed = _passed.setdefault(id(code), set())
 
     def by_shape(*args: Any, **kwargs: Any) -> Any:
         n = len(args)

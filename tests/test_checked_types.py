@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -107,3 +108,15 @@ def test_the_package_itself_is_checked():
         stream("zero", "a name")
     with pytest.raises(TypeCheckError):
         all_metrics(np.ones(4), np.zeros(4, int))
+
+
+def test_initialisers_of_dataclasses_with_the_same_fields_have_their_own_annotations():
+    made = []
+    for hint in (Float[np.ndarray, " n"], Float[np.ndarray, " n"] | None):
+        fields = {"__annotations__": {"values": hint}, "__module__": __name__}
+        made.append(checked(dataclasses.dataclass(type("Record", (), fields))))
+    strict, lenient = made
+    strict(np.zeros(2))
+    lenient(None)
+    with pytest.raises(TypeCheckError):
+        strict(None)

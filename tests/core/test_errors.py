@@ -14,6 +14,7 @@ BUILTINS = {
     "NoSpaceLeft": OSError,
     "CannotWrite": OSError,
     "CheckpointMismatch": ValueError,
+    "ServiceError": ConnectionError,
 }
 
 

@@ -12,6 +12,7 @@ from judged import HOSTILE, NAMES, judged, save_images
 
 import noiseproof
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, UnknownName
+from noiseproof.core.spreadsheet_cells import escaped
 from noiseproof.export.formats import FORMATS
 from noiseproof.export.issue_files import write_issues
 from rewritten import rewritten
@@ -36,7 +37,7 @@ def test_spreadsheet_has_every_id_as_it_is_and_the_most_suspicious_first(tmp_pat
     content = (tmp_path / "label_issues.csv").read_bytes()
     assert content.startswith(b"\xef\xbb\xbf")  # tells spreadsheets that it is UTF-8
     rows = list(csv.DictReader(content.decode("utf-8-sig").splitlines(keepends=True)))
-    assert [row["example_id"] for row in rows] == [HOSTILE[k] for k in (0, 4, 1, 2, 3, 5)]
+    assert [row["example_id"] for row in rows] == [escaped(HOSTILE[k]) for k in (0, 4, 1, 2, 3, 5)]
     assert rows[0] == {
         "example_id": "a,b", "given_label": "cat, grey", "suggested_label": "dog <&>", "suspicion": "0.9",
         "is_issue": "True",

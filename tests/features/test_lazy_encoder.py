@@ -49,9 +49,9 @@ def start(tmp_path, checkpoint, monkeypatch):
     def again(*, name=f"timm:test_resnet@{checkpoint}", layer=None, dataset=None, **options):
         built = []
 
-        def counting(name, *, layer):
+        def counting(name, **options):
             built.append(name)
-            return open_backbone(name, layer=layer)
+            return open_backbone(name, **options)
 
         with monkeypatch.context() as patch:
             patch.setattr(lazy_encoder, "open_backbone", counting)

@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 from mutations import Damage, damage_bytes, damage_json, damage_lines, damage_text
 from PIL import Image
 
+from noiseproof.core.marks import claim
+
 Files = dict[str, bytes]
 Command = Sequence[str] | Callable[[Path], object]
 
@@ -362,7 +364,12 @@ def _manifest() -> Files:
 
 def _run_folder() -> Files:
     write_run = _beside("report/conftest.py").write_run
-    return _written(lambda folder: write_run(folder / "r", kind="features", seeds=(0, 1), ood=("sketch",)))
+
+    def write(folder: Path) -> None:
+        claim(folder / "r")
+        write_run(folder / "r", kind="features", seeds=(0, 1), ood=("sketch",))
+
+    return _written(write)
 
 
 def _issues() -> Files:

@@ -118,8 +118,9 @@ def _message(what: Format, folder: Path) -> str:
             noiseproof(what.command)
     except (NoiseproofError, Refused) as error:
         message = str(error)
-        if len(message) > MAX_MESSAGE:
-            raise Failure(f"a message of {len(message)} characters: {message[:300]}") from None
+        longest = max(map(len, message.splitlines()), default=0)
+        if longest > MAX_MESSAGE:
+            raise Failure(f"a line of {longest} characters: {message[:300]}") from None
         return message
     except Hang as error:
         raise Failure(f"a hang: {error}") from error

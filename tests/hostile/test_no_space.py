@@ -28,8 +28,8 @@ def test_an_error_of_another_library_is_one_sentence(number, capsys):
 
 
 def test_other_errors_of_the_system_are_no_full_disk():
-    with pytest.raises(OSError, match="Input/output error"):
-        failing(OSError(errno.EIO, os.strerror(errno.EIO)))
+    with pytest.raises(OSError, match="Broken pipe"):
+        failing(OSError(errno.EPIPE, os.strerror(errno.EPIPE)))
 
 
 def test_with_traceback_the_error_itself_is_shown():

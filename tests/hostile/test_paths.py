@@ -222,7 +222,7 @@ def test_pictures_of_a_report_lie_in_the_run_folder(file):
 def test_pictures_of_a_report_are_no_links_out_of_it(home):
     (home / "thumbnails").symlink_to(home.parent / "outside")
     with pytest.raises(DamagedFile, match="leads out of"):
-        _with_image(home, suspect("thumbnails/00000.png"))
+        _with_image(home, suspect("thumbnails/00000.png"), {})
 
 
 def suspect(file):

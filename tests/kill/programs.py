@@ -35,7 +35,7 @@ READING = {
 # Values of results that a clock decides, or the folder they are in.
 _VOLATILE = {
     "wall_s", "encode_s", "fit_s", "cpu_s", "made_with", "command", "hardware", "encoder_passes",
-    "num_encoded", "created",
+    "num_encoded", "created", "checksum",
 }  # fmt: skip
 
 
@@ -82,7 +82,11 @@ def _contents(path: Path, out: Path) -> Any:
 
 def _steady(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _steady(each) for name, each in value.items() if name not in _VOLATILE}
+        return {
+            name: sorted(each) if name == "files" else _steady(each)  # their hashes: logs have times in them
+            for name, each in value.items()
+            if name not in _VOLATILE
+        }
     return [_steady(each) for each in value] if isinstance(value, list) else value
 
 

@@ -90,7 +90,8 @@ def test_a_finished_folder_needs_none_for_other_options_and_labels(start, home, 
     assert start(method="neighbours", method_options={"k": 2})[0].issues.method == "neighbours"
     assert start(export=["json"])[0].exports.keys() == {"json"}
     (home / "issues" / "label_issues.parquet").write_bytes(b"damaged")
-    assert start(export=["json"])[1] != []
+    with pytest.warns(UserWarning, match=r"label_issues\.parquet' is damaged .* is done again"):
+        start(export=["json"])
     assert start(export=["json"])[1] == []
 
 

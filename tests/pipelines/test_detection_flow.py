@@ -268,5 +268,5 @@ def test_help_names_every_format():
 def test_every_option_of_detection_counts_for_what_is_done_again():
     """An option that nobody has mentioned to the stages makes them judge again."""
     counted = set(DetectConfig.model_fields) - detection._COUNTED_ELSEWHERE
-    assert counted == {"method", "method_options"}
+    assert counted == {"method", "method_options", "raw_cells"}
     assert "probs" in detection._COUNTED_ELSEWHERE  # its contents count

@@ -92,5 +92,5 @@ def test_an_evaluation_that_fails_leaves_a_first_training_of_two(start, tmp_path
 
 def test_the_end_of_a_log_that_is_lost_is_empty(tmp_path):
     assert end_of_log(tmp_path) == {}
-    (tmp_path / LOG).write_text('{"step": 1}\n{"step": 2}\n')
-    assert end_of_log(tmp_path) == {"step": 2}
+    (tmp_path / LOG).write_text('{"step": 1, "wall_s": 2}\n{"step": 2, "wall_s": 3}\n')
+    assert end_of_log(tmp_path) == {"step": 2, "wall_s": 3}

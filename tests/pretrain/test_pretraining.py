@@ -31,6 +31,7 @@ from noiseproof.pipelines.identity import identity
 from noiseproof.pipelines.pack import pack
 from noiseproof.pipelines.pretrain import pretrain as pretrain_aloud
 from noiseproof.pretrain.pretrain_settings import PretrainSettings
+from rewritten import rewritten
 from tiny_images import image_folder
 
 declare_missing_operators()
@@ -424,8 +425,7 @@ def test_an_image_text_encoder_of_ones_own_opens_by_its_card(pairs, tmp_path):
 def test_an_image_tower_that_is_not_timms_is_sent_to_open_clip(config, tmp_path):
     pretrain(config)
     pack(config.out, name="mine", out=tmp_path)
-    card = json.loads((tmp_path / "mine.json").read_text()) | {"architecture": None, "model": "RN50"}
-    (tmp_path / "mine.json").write_text(json.dumps(card))
+    rewritten(tmp_path / "mine.json", architecture=None, model="RN50")
     with pytest.raises(InvalidArgument, match=r"image tower of timm's. Next: open_clip:RN50/FILE"):
         open_backbone(f"zoo:{tmp_path}/mine")
 

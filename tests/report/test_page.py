@@ -141,6 +141,6 @@ def test_a_damaged_run_leaves_the_old_report_as_it_was(fake_run):
     path = fake_run()
     before = page(path)
     (path / "spectrum.json").write_text("[{}]")
-    with pytest.raises(DamagedFile, match=r"spectrum\.json' is not what a run writes"):
+    with pytest.raises(DamagedFile, match=r"spectrum\.json' is damaged: set: Field required"):
         write_report(path)
     assert (path / "report.html").read_text() == before

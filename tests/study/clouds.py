@@ -70,6 +70,6 @@ def facts(folder):
     lines = (folder / "study.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     for row in rows:
-        for name in ("fit_s", "encode_s"):
+        for name in ("fit_s", "encode_s", "checksum"):
             row.pop(name, None)
     return sorted(json.dumps(row, sort_keys=True) for row in rows)

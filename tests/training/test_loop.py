@@ -150,8 +150,8 @@ def test_a_line_of_the_log_that_a_kill_cut_short_is_dropped(tmp_path):
 
 
 def test_a_line_of_the_log_that_has_no_end_is_not_there(tmp_path):
-    (tmp_path / LOG).write_text('{"step": 1}\n{"step": 2}')
-    assert logged(tmp_path / LOG) == [{"step": 1}]
+    (tmp_path / LOG).write_text('{"step": 1, "wall_s": 2}\n{"step": 2, "wall_s": 3}')
+    assert logged(tmp_path / LOG) == [{"step": 1, "wall_s": 2}]
     assert logged(tmp_path / "absent") == []
 
 

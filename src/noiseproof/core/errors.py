@@ -10,18 +10,22 @@ from contextvars import ContextVar
 _spelling: ContextVar[Callable[[str], str]] = ContextVar("spelling of arguments", default=str)
 
 
-MAX_MESSAGE = 1000  # characters
+MAX_MESSAGE = 1000  # characters of a line
+_MAX_LINES = 40
 _TAIL = 350  # of a message that is cut; the next step is at its end
 
 
 class NoiseproofError(Exception):
     """Anything noiseproof raises for a user: what is wrong, the value, what is allowed, the next step.
 
-    A message of more than `MAX_MESSAGE` characters, as a damaged file can make it, is cut in the middle.
+    A line of more than `MAX_MESSAGE` characters, as a damaged file can make it, is cut in the middle; of many
+    mistakes, a line each, the first are named.
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(shortened(str(message)))
+        lines = [shortened(line) for line in str(message).split("\n")]
+        more = [f"... and {len(lines) - _MAX_LINES} more lines"] if len(lines) > _MAX_LINES else []
+        super().__init__("\n".join([*lines[:_MAX_LINES], *more]))
 
 
 class InvalidArgument(NoiseproofError, ValueError):

@@ -100,7 +100,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     @classmethod
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
         """A fitted head from saved values; `source` is their file, for errors."""
-        head = cls(**_known_options(cls, saved.options, source))
+        head = cls().set_params(**_known_options(cls, saved.options, source))
         head.classes_, head.n_features_in_ = saved.classes, saved.num_features
         head.state_ = dict(saved.state)
         _check_shapes(head, source)
