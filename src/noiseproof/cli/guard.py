@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.models import OptionInfo
 
-from noiseproof.core.errors import NoiseproofError, respelled, spelling
+from noiseproof.core.errors import NoiseproofError, ServiceError, respelled, spelling
 
 wants_traceback: ContextVar[bool] = ContextVar("wants_traceback", default=False)
 EXIT_MISTAKE = 2
@@ -51,6 +51,8 @@ def ends_well() -> Iterator[None]:
         if wants_traceback.get():
             raise
         typer.secho(respelled(str(error)), fg="red", err=True)
+        if isinstance(error, ServiceError):
+            typer.echo(f"To go on: {command_line()}", err=True)
         raise typer.Exit(EXIT_MISTAKE) from error
     except BaseException as error:
         if not _is_interrupt(error):

@@ -34,6 +34,7 @@ from noiseproof.features.shards import EXTRACT_AGAIN, Shard, damaged, open_shard
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+SHARD_ROWS = 4096  # examples per file
 
 
 class ShardEntry(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ class EmbeddingClient:
     ) -> None:
         self._address, self._settings = address, settings
         self._pace = pace or Pace(settings.requests_per_minute)
+        self._slots = threading.Semaphore(settings.requests_at_once)
         self._http: Any = None
         self._key: str | None = None
         self._dim: int | None = None
@@ -84,11 +86,12 @@ class EmbeddingClient:
         """
         num_failures = num_timeouts = 0
         while True:
-            self._pace.wait_for_turn()
-            if self._pace.is_stopped:
-                raise ServiceError(self._failure or f"The service {self._address.url} is not asked any more.")
             try:
-                return self._ask(texts)
+                with self._slots:
+                    self._pace.wait_for_turn()
+                    if self._pace.is_stopped:
+                        raise ServiceError(self._failure or f"{self._address.url} is not asked any more.")
+                    return self._ask(texts)
             except _PassingError as failure:
                 num_failures += 1
                 num_timeouts += failure.is_timeout

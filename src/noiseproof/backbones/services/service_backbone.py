@@ -71,7 +71,8 @@ class ServiceBackbone(AbstractBackbone):
         their answers may have to be paid for.
         """
         with self.client.connected():
-            pool = ThreadPoolExecutor(self.requests_at_once)
+            # While a request waits to be tried again, another takes its turn.
+            pool = ThreadPoolExecutor(2 * self.requests_at_once)
             try:
                 yield pool
             finally:
