@@ -53,10 +53,53 @@ def test_fields_of_a_dataclass_are_checked_together():
         Pair(np.ones((2, 3)), np.ones(3))
 
 
+@checked(typechecker=beartype)
+def halves(rows: Rows, *names: str, by: Float[np.ndarray, " d"], **scales: float) -> Iterator[np.ndarray]:
+    yield from np.split(rows / by, 2)
+
+
 def test_generators_are_checked_when_they_are_called():
     assert list(numbers(3)) == [0, 1, 2]
     with pytest.raises(TypeError, match="stop"):
         numbers("3")
+    rows, by = np.ones((4, 3)), np.ones(3)
+    assert len(list(halves(rows, "a", "b", by=by, scale=2.0))) == 2
+    for wrong in (lambda: halves(rows, by=by[1:]), lambda: halves(rows[0], by=by)):
+        with pytest.raises(TypeCheckError, match=r"`by`|`rows`"):
+            wrong()
+    with pytest.raises(TypeCheckError, match="`names` is not"):
+        halves(rows, "a", 3, by=by)
+    with pytest.raises(TypeCheckError, match="`scales` is not"):
+        halves(rows, by=by, scale="2")
+
+
+def test_arguments_that_fit_are_checked_again_in_another_combination():
+    """What passed once is looked up, so each of these has to be seen as new."""
+    for _ in range(2):
+        assert sums(np.ones((4, 3)), np.ones(4)).shape == (3,)
+        with pytest.raises(TypeCheckError, match="`weights`"):
+            sums(np.ones((4, 3)), np.ones(5))
+        with pytest.raises(TypeCheckError, match="`rows`"):
+            sums(np.ones((4, 3), int), np.ones(4))
+        with pytest.raises(TypeCheckError, match="return"):
+            sums(np.ones((4, 3)), np.ones(4), axis=1)
+        with pytest.raises(TypeCheckError):
+            sums(rows=np.ones((4, 3)), weights=None)
+
+
+def test_nested_functions_are_checked_and_see_what_is_around_them():
+    def made(factor):
+        @checked(typechecker=beartype)
+        def scaled(rows: Rows, *, by: int = 1) -> Rows:
+            return rows * factor * by
+
+        return scaled
+
+    assert [float(made(factor)(np.ones((1, 1)), by=2)[0, 0]) for factor in (1.0, 3.0)] == [2.0, 6.0]
+    with pytest.raises(TypeCheckError):
+        made(1.0)(np.ones((1, 1)), by="2")
+    with pytest.raises(TypeCheckError):
+        made(1.0)(np.ones(1))
 
 
 def test_the_package_itself_is_checked():

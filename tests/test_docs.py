@@ -28,12 +28,18 @@ def is_run(document: Path) -> bool:
 RUNNABLE = [document for document in DOCUMENTS if is_run(document)]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Documents that talk about the same images extract their features once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def toy_folder(tmp_path, monkeypatch):
-    """What the documents talk about: photos/, phone/, train.csv, pairs.csv, features.npz; small."""
+def toy_folder(tmp_path, cache, monkeypatch):
+    """What the documents talk about: photos/, phone/, train.csv, reviews.csv, features.npz, ...; small."""
     rng = np.random.default_rng(0)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NOISEPROOF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NOISEPROOF_CACHE", str(cache))
     rows = []
     for folder in ("photos", "phone"):
         for name, base in {"dark": 60, "light": 190}.items():
@@ -45,6 +51,11 @@ def toy_folder(tmp_path, monkeypatch):
     (tmp_path / "train.csv").write_text("\n".join(["image,species", *rows]) + "\n")
     pairs = [f"{row.split(',')[0]},picture {number}" for number, row in enumerate(rows)]
     (tmp_path / "pairs.csv").write_text("\n".join(["image,caption", *pairs]) + "\n")
+    for name in ("reviews", "tweets"):
+        texts = [f"a {word} film {row},{word}" for row, word in enumerate(["good", "bad"] * 8)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *texts]) + "\n")
+    texts = [f"text {row},another {row},{'ab'[row % 2]}" for row in range(16)]
+    (tmp_path / "pairs_of_texts.csv").write_text("\n".join(["first,second,label", *texts]) + "\n")
     labels = np.arange(60) % 3
     features = np.eye(3)[labels] + rng.normal(scale=0.2, size=(60, 3))
     np.savez(tmp_path / "features.npz", features=features.astype(np.float32), labels=labels)

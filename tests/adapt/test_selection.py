@@ -5,6 +5,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from noiseproof.adapt.selection import LOG, Selection, Validation, best
+from noiseproof.core.errors import DamagedFile
+from noiseproof.training.loop import TrainingSchedule
 
 LABELS = np.array([0, 1, 1, 0])
 
@@ -32,7 +34,8 @@ def looking(tmp_path):
         selection.validate(step)
 
     def start_again():
-        return Selection(tmp_path, model, lambda: [torch.zeros(4, 3, 1, 1)], LABELS)
+        schedule = TrainingSchedule(30, eval_steps=10)
+        return Selection(tmp_path, model, lambda: [torch.zeros(4, 3, 1, 1)], LABELS, schedule)
 
     return look, start_again
 
@@ -45,7 +48,10 @@ def saved(tmp_path):
 
 
 def test_the_first_of_equals_is_the_best():
-    assert best([Validation(1, 0.5), Validation(2, 0.7), Validation(3, 0.7)]) == Validation(2, 0.7)
+    one, two, three = (
+        Validation(step=step, accuracy=accuracy) for step, accuracy in ((1, 0.5), (2, 0.7), (3, 0.7))
+    )
+    assert best([one, two, three]) == two
 
 
 def test_accuracies_are_logged_and_the_best_weights_kept(looking, tmp_path):
@@ -76,3 +82,41 @@ def test_looks_after_the_checkpoint_are_forgotten_when_it_goes_on(looking):
         look(start(), step, 2)
     look(start(), 20, 2)
     assert [each.step for each in start().validations] == [10, 20]
+
+
+def test_the_best_weights_are_those_of_the_best_validation(looking):
+    look, start = looking
+    for step, num_right in ((10, 2), (20, 4), (30, 3)):
+        look(start(), step, num_right)
+    chosen, weights = start().best_weights()
+    assert (chosen, weights["classes"].tolist()) == (Validation(step=20, accuracy=1.0), LABELS.tolist())
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_validation_that_is_lost_stops_the_selection(looking, tmp_path, kept):
+    look, start = looking
+    for step in (10, 20):
+        look(start(), step, 2)
+    path = tmp_path / LOG
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
+    with pytest.raises(
+        DamagedFile, match=rf"{LOG}' is damaged: it has {kept} validations where 2 were made.*from step 0"
+    ):
+        look(start(), 30, 2)
+    assert len(start().validations) == kept
+    with pytest.raises(DamagedFile, match=rf"{LOG}' is damaged: it has {kept} validations where 3 were made"):
+        start().best_weights()
+
+
+def test_lost_or_changed_weights_stop_the_selection(looking, tmp_path):
+    look, start = looking
+    for step in (10, 20, 30):
+        look(start(), step, 2)
+    path = start().weights_file(10)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(DamagedFile, match=r"candidate-00000010.safetensors' is damaged: its tensors are not"):
+        start().best_weights()
+    path.unlink()
+    with pytest.raises(DamagedFile, match=r"candidate-00000010.safetensors' is damaged: it is missing"):
+        start().best_weights()

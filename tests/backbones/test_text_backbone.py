@@ -54,7 +54,6 @@ def test_features_of_a_padded_batch_are_those_of_each_text_alone(folders, family
     expected = [POOLED[layer or USUAL[family]](hidden_states(folders[family], text)) for text in TEXTS]
     assert backbone.layer == layer or USUAL[family]
     np.testing.assert_allclose(backbone.encode(batch_of(backbone)), expected, atol=2e-6)
-    assert backbone.dim == 16
 
 
 def test_the_tokenizer_is_part_of_the_key(folders, tmp_path):
@@ -81,6 +80,21 @@ def test_a_pair_is_one_input_with_types(folders):
     tokens, types = backbone.prepare(("good film", "bad plot"))
     assert tokens.tolist() == [2, 7, 8, 3, 6, 9, 3]
     assert types.tolist() == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_texts_of_a_pair_are_encoded_apart_by_a_sentence_transformer(folders, tmp_path):
+    folder = add_pooling(shutil.copytree(folders["bert"], tmp_path / "st"))
+    backbone = open_backbone(f"st:{folder}")
+    pairs = [("good film", "the plot was not very long"), ("bad", "sea"), ("a", "a")]
+    features = backbone.encode(backbone.stack([backbone.prepare(pair) for pair in pairs]))
+    for row, pair in zip(features, pairs, strict=True):
+        u, v = (hidden_states(folder, text).mean(0) for text in pair)
+        np.testing.assert_allclose(row, np.concatenate([u, v, abs(u - v), u * v]), atol=2e-6)
+    assert "pairs: u, v, |u - v|, u v" in backbone.transform
+    single = batch_of(backbone)
+    engines = [choose_engine(backbone, batch) for batch in (single, batch_of(backbone, pairs), single)]
+    np.testing.assert_allclose(engines[1].encode(batch_of(backbone, pairs)), features, atol=1e-5)
+    np.testing.assert_allclose(engines[2].encode(single), backbone.encode(single), atol=1e-5)
 
 
 def test_onnx_runtime_gives_the_same_features_for_texts_of_every_length(folders):

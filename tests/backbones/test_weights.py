@@ -176,7 +176,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path, name):
     path = tmp_path / name
     torch.save(made().state_dict(), path) if name.endswith("pth") else save_file(made().state_dict(), path)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(DamagedFile, match=f"The checkpoint '.*{name}' cannot be read, so it is damaged"):
+    with pytest.raises(DamagedFile, match=f"{name}' (is damaged: it )?cannot be read"):
         read_checkpoint(path)
 
 
@@ -232,7 +232,7 @@ def test_a_header_is_read_back_and_files_of_others_have_none(tmp_path):
 
 def test_a_header_that_is_no_json_is_damaged(tmp_path):
     save_file(made().state_dict(), tmp_path / "x.safetensors", metadata={"noiseproof": "{"})
-    with pytest.raises(DamagedFile, match=r"header of .*x.safetensors' is damaged"):
+    with pytest.raises(DamagedFile, match=r"x.safetensors' is damaged"):
         read_header(tmp_path / "x.safetensors")
 
 

@@ -13,6 +13,7 @@ from noiseproof.cli.ls import _backbones
 from noiseproof.core.errors import CheckpointMismatch, DamagedFile, OtherSchema, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.features.engines import checked_onnx_engine
+from rewritten import rewritten
 
 declare_missing_operators()
 pytest.importorskip("timm")
@@ -121,9 +122,17 @@ def test_weights_that_were_altered_are_refused(own_zoo):
         open_backbone("zoo:resnet8-noise0")
 
 
+def test_cards_have_checksums_and_a_changed_one_is_refused(own_zoo):
+    assert all("checksum" in json.loads(path.read_text()) for path in own_zoo.glob("*.json"))
+    path = own_zoo / "resnet8-noise0.json"
+    path.write_text(path.read_text().replace('"asked_rate": 0.0', '"asked_rate": 0.5'))
+    with pytest.raises(DamagedFile, match=r"'card of zoo:resnet8-noise0' is damaged: its contents are not"):
+        open_backbone("zoo:resnet8-noise0")
+
+
 def test_a_card_of_a_newer_version_is_refused(own_zoo):
     path = own_zoo / "resnet8-noise0.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 9}))
+    rewritten(path, schema=9)
     with pytest.raises(
         OtherSchema,
         match=r"'card of zoo:resnet8-noise0' has schema 9; this .* schema 1. Next: install a newer",
@@ -133,7 +142,7 @@ def test_a_card_of_a_newer_version_is_refused(own_zoo):
 
 def test_weights_of_another_architecture_list_missing_and_unexpected_keys(own_zoo):
     path = own_zoo / "resnet8-noise0.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"architecture": "test_resnet"}))
+    rewritten(path, architecture="test_resnet")
     with pytest.raises(CheckpointMismatch, match=r"missing: conv1.*unexpected: "):
         open_backbone("zoo:resnet8-noise0")
 

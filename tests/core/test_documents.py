@@ -51,11 +51,11 @@ def test_a_newer_schema_asks_for_a_newer_version(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "JSONDecodeError: Expecting property name"),
+        ("{", "it is no JSON: Expecting property name"),
         ("[]", "document: Input should be a valid dictionary or instance of Recipe"),
         ('{"schema": 2, "name": "soup"}', "minutes: Field required"),
         ('{"schema": 2, "name": "soup", "minutes": "long"}', "minutes: Input should be a valid integer"),
-        (b"\xff\xfe\x00", "JSONDecodeError|UnicodeDecodeError"),
+        (b"\xff\xfe\x00", "byte 0 is not UTF-8"),
     ],
 )
 def test_anything_else_is_damaged(content, reason):

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import SafetensorError
 
 from noiseproof.core import files
-from noiseproof.core.errors import CannotWrite, NoiseproofError, NoSpaceLeft
+from noiseproof.core.errors import CannotWrite, InvalidArgument, NoiseproofError, NoSpaceLeft
 from noiseproof.core.files import append_lines, whole_lines
+from noiseproof.core.tensor_files import write_tensors
 
 
 def failing(error):
@@ -44,9 +47,19 @@ def test_a_folder_that_is_a_file_is_told(path, tmp_path):
     assert (tmp_path / "file").read_bytes() == b"mine"
 
 
-def test_others_may_read_the_file(tmp_path):
-    files.write_bytes(tmp_path / "file", b"x")
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_are_those_of_the_umask(umask, mode, tmp_path):
+    before = os.umask(umask)
+    try:
+        files.write_bytes(tmp_path / "file", b"x")
+        append_lines(tmp_path / "lines", ["x"])
+        write_tensors(tmp_path / "tensors", {"x": torch.ones(2)}, metadata={})
+        with files.locked_folder(tmp_path):
+            pass
+    finally:
+        os.umask(before)
+    assert names(tmp_path) == [".lock", "file", "lines", "tensors"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {mode}
 
 
 def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path):
@@ -79,7 +92,7 @@ def test_a_failure_of_the_writer_leaves_the_old_file(error, tmp_path):
     assert names(tmp_path) == ["file"]
 
 
-STEPS = [("os", "fsync"), ("path", "chmod"), ("path", "replace"), ("path", "write_bytes"), ("os", "open")]
+STEPS = [("os", "fsync"), ("path", "replace"), ("path", "write_bytes"), ("os", "open")]
 
 
 @pytest.mark.parametrize(("owner", "step"), STEPS)
@@ -135,7 +148,7 @@ def test_bytes_are_on_disk_before_the_name_changes_and_the_folder_after(tmp_path
 
 
 def test_a_full_disk_is_told_with_the_folder_and_the_next_step(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.mkstemp", failing(OSError(errno.ENOSPC, "No space left on device")))
+    monkeypatch.setattr(os, "open", failing(OSError(errno.ENOSPC, "No space left on device")))
     with pytest.raises(
         NoSpaceLeft, match=r"writing 'file'; nothing half-written was kept\. Next: free"
     ) as caught:
@@ -193,7 +206,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
 try:
     append_lines(sys.argv[1], ["x" * 20_000])
 except OSError as error:
-    print(error.errno)
+    print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 append_lines(sys.argv[1], ["two"])
 """
@@ -204,5 +217,122 @@ def test_of_a_line_that_did_not_fit_nothing_stays(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", _UP_TO_A_LIMIT, str(path)], capture_output=True, text=True, check=True
     )
-    assert run.stdout.strip() == str(errno.EFBIG)
+    assert "The largest file size that is allowed in" in run.stdout
+    assert "is reached while writing 'rows.jsonl'" in run.stdout
     assert path.read_text() == "one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on the device of"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "The disk quota of"),
+        (OSError(errno.EFBIG, "File too large"), "The largest file size that is allowed in"),
+        (SafetensorError("Error while serializing: I/O error: File too large (os error 27)"), "The largest"),
+        (OSError("Error writing bytes to file. Detail: [errno 28] No space left on device"), "No space left"),
+    ],
+)
+def test_a_full_disk_is_one_sentence_whichever_library_meets_it(error, reason, tmp_path):
+    with pytest.raises(NoSpaceLeft, match=rf"{reason} .* while writing 'model'; .* Next: free"):
+        write_failing(tmp_path / "model", error)
+    assert names(tmp_path) == []
+
+
+def write_failing(path, error):
+    with files.replacing(path):
+        raise error
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied", "/data/image.png")])
+def test_a_file_that_cannot_be_read_meanwhile_is_not_taken_for_the_one_written(error, tmp_path):
+    with pytest.raises(PermissionError) as caught:
+        write_failing(tmp_path / "copy.tar", error)
+    assert caught.value is error
+
+
+def test_a_long_name_has_a_temporary_one_that_fits(tmp_path):
+    files.write_bytes(tmp_path / ("ä" * 127), b"x")
+    assert names(tmp_path) == ["ä" * 127]
+    with pytest.raises(CannotWrite, match="cannot be written"):
+        files.write_bytes(tmp_path / ("a" * 300), b"x")
+
+
+# Locks and what kills leave
+
+
+def unfinished(folder: Path) -> Path:
+    """As a kill leaves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".noiseproof.model.safetensors.0123abcd.partial"
+    path.write_bytes(b"half")
+    return path
+
+
+def test_whoever_locks_a_folder_deletes_what_killed_processes_left(tmp_path):
+    left = [unfinished(tmp_path / place) for place in ("", "heads", ".stages/waiting/noise")]
+    (tmp_path / ".noiseproof.waiting.0123abcd.partial").mkdir()
+    (tmp_path / ".noiseproof.waiting.0123abcd.partial" / "file").write_bytes(b"half")
+    own = [tmp_path / name for name in (".download.partial", "notes.partial", "heads/.x.0123abcd.partial")]
+    for path in own:
+        path.write_bytes(b"of the user")
+    with files.locked_folder(tmp_path):
+        assert not any(path.exists() for path in left)
+        assert names(tmp_path) == [".download.partial", ".lock", ".stages", "heads", "notes.partial"]
+    assert all(path.read_bytes() == b"of the user" for path in own)
+
+
+def test_a_folder_in_it_that_another_process_may_use_is_left_alone(tmp_path):
+    with files.locked_folder(tmp_path / "training"):
+        left = unfinished(tmp_path / "training")
+        with files.locked_folder(tmp_path):
+            assert left.exists()
+    with files.locked_folder(tmp_path / "training"):
+        assert not left.exists()
+
+
+def test_links_are_not_followed(tmp_path):
+    left = unfinished(tmp_path / "elsewhere")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out" / left.name).symlink_to(left)
+    with files.locked_folder(tmp_path / "out"):
+        assert names(tmp_path / "out") == [".lock", "link"]
+    assert left.exists()
+
+
+def test_a_folder_in_use_is_refused_or_waited_for(tmp_path):
+    with files.locked_folder(tmp_path):
+        with pytest.raises(InvalidArgument, match=r"`store` is '.*', which another noiseproof is writing to"):
+            lock(tmp_path, argument="store")
+        released = []
+
+        def waits():
+            released.append(True)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            lock(tmp_path, on_wait=waits)
+    assert released == [True]
+    lock(tmp_path)
+
+
+def lock(folder, **options):
+    with files.locked_folder(folder, **options):
+        pass
+
+
+def test_a_disk_without_space_for_a_lock_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "mkdir", failing(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(NoSpaceLeft, match="No space left on the device of"):
+        lock(tmp_path / "new")
+
+
+def test_a_folder_that_was_deleted_is_whole_or_gone(tmp_path, monkeypatch):
+    unfinished(tmp_path / "training")
+    monkeypatch.setattr("shutil.rmtree", failing(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        files.delete_folder(tmp_path / "training")
+    monkeypatch.undo()
+    assert not (tmp_path / "training").exists()
+    lock(tmp_path)
+    assert names(tmp_path) == [".lock"]

@@ -35,9 +35,10 @@ def slow_nearest(features, num):
     return found
 
 
-@pytest.mark.parametrize("block", [64, 2**25])
-def test_exact_search_equals_a_slow_loop(monkeypatch, block):
-    monkeypatch.setattr(neighbours, "_BLOCK_NUMBERS", block)
+@pytest.mark.parametrize(("block", "tile"), [(7, 11), (512, 4096)])
+def test_exact_search_equals_a_slow_loop(monkeypatch, block, tile):
+    monkeypatch.setattr(neighbours, "_BLOCK_ROWS", block)
+    monkeypatch.setattr(neighbours, "_TILE", tile)
     features = np.random.default_rng(0).normal(size=(150, 8))
     rows, similarities = nearest(features, num=5, search="exact")
     assert rows.tolist() == slow_nearest(features, 5)

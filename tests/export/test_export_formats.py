@@ -11,9 +11,10 @@ import pytest
 from judged import HOSTILE, NAMES, judged, save_images
 
 import noiseproof
-from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
+from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, UnknownName
 from noiseproof.export.formats import FORMATS
 from noiseproof.export.issue_files import write_issues
+from rewritten import rewritten
 
 
 @pytest.fixture
@@ -61,7 +62,20 @@ def test_a_table_of_before_without_rows_is_loaded_as_it_is(tmp_path):
     write_issues(judged(), tmp_path)
     file = tmp_path / "label_issues.parquet"
     pd.read_parquet(file).drop(columns="row").to_parquet(file, index=False)
+    rewritten(tmp_path / "label_issues.json", table_sha256=None)
     assert noiseproof.load_issues(tmp_path).ids.tolist() == [HOSTILE[k] for k in (0, 4, 1, 2, 3, 5)]
+
+
+@pytest.mark.parametrize("name", ["label_issues.parquet", "label_issues.json"])
+def test_files_that_were_changed_are_named(tmp_path, name):
+    write_issues(judged(), tmp_path)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[-20] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(
+        DamagedFile, match=rf"{name}' is damaged: .*Next: delete it and start the same command"
+    ):
+        noiseproof.load_issues(tmp_path)
 
 
 def test_who_asks_for_csv_learns_where_it_is(tmp_path):

@@ -21,6 +21,7 @@ from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.features import lazy_encoder
 from noiseproof.features.extract import extract
 from noiseproof.features.lazy_encoder import LazyEncoder
+from rewritten import rewritten
 
 declare_missing_operators()
 timm = pytest.importorskip("timm")
@@ -161,8 +162,7 @@ def test_a_damaged_record_is_made_again(start, tmp_path, content):
 
 def test_a_record_that_is_wrong_misleads_to_other_features_and_never_to_wrong_ones(start, tmp_path):
     first, _ = start()
-    wrong = json.loads(record(tmp_path).read_text()) | {"weights_hash": "f" * 64}
-    record(tmp_path).write_text(json.dumps(wrong))
+    rewritten(record(tmp_path), weights_hash="f" * 64)
     second, built = start()
     assert (built, second.num_encoded, second.path) == (1, 0, first.path)
     assert start()[1] == 0
@@ -206,9 +206,10 @@ def test_weights_that_change_while_they_are_read_are_not_recorded(tmp_path, chec
         return opened
 
     monkeypatch.setattr(lazy_encoder, "open_backbone", slow)
-    encoder = LazyEncoder(f"timm:test_resnet@{checkpoint}", layer=None, store=tmp_path)
-    encoder.features(squares(6), store=tmp_path, **OPTIONS)
-    assert not (tmp_path / ".encoders").exists()
+    store = tmp_path / "store"
+    encoder = LazyEncoder(f"timm:test_resnet@{checkpoint}", layer=None, store=store)
+    encoder.features(squares(6), store=store, **OPTIONS)
+    assert not (store / ".encoders").exists()
 
 
 def test_a_store_without_room_for_a_record_is_used_all_the_same(start, monkeypatch):
@@ -216,7 +217,7 @@ def test_a_store_without_room_for_a_record_is_used_all_the_same(start, monkeypat
         raise CannotWrite("read-only")
 
     with monkeypatch.context() as patch:
-        patch.setattr(lazy_encoder, "write_json", refuse)
+        patch.setattr(lazy_encoder, "write_record", refuse)
         assert [start()[0].num_encoded for _ in range(2)] == [6, 0]
     assert [start()[1] for _ in range(2)] == [1, 0]
 

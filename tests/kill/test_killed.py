@@ -1,144 +1,93 @@
-"""Programs are killed for real, with SIGKILL, and started again: the results are those of a whole run."""
+"""Programs are killed for real, with SIGKILL, and started again: the results are those of a whole run.
 
-import json
+A kind of event is what is done to which file. Every verb is killed before a few kinds of events, others every
+time, and the cheap ones before all kinds. `python tests/kill/by_hand.py` kills before every single event.
+"""
+
 import signal
-import subprocess
-import sys
 import time
-from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
+from harness import NAMES, different, finished, kinds_of_events, leftovers
 from programs import PROGRAMS
 
-from noiseproof.core.torchvision_ops import declare_missing_operators
-
-declare_missing_operators()
-SERVER = Path(__file__).parent / "fork_server.py"
-SLOW = ("study-of-tunings",)
+NUM_KILLS = 3
+CHEAP = ("write", "extraction", "training", "corrupt", "corrupt-captions", "detect", "report", "pack")
 
 
-class Started:
-    """A fork of the server that has ended."""
-
-    def __init__(self, answer, out):
-        self.pid, self.code, self.num_events = answer["pid"], answer["code"], answer["num_events"]
-        self.said = Path(f"{out}.txt").read_text()
-
-    @property
-    def was_killed(self):
-        assert self.code in (0, -signal.SIGKILL), self.said
-        return self.code != 0
-
-
-@pytest.fixture(scope="module")
-def server():
-    process = subprocess.Popen(
-        [sys.executable, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout.readline() == "ready\n"
-        yield process
-        process.stdin.close()
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_before_some_kinds_of_events_it_ends_with_the_results_of_a_whole_run(
+    server, wholes, tmp_path, name
+):
+    inputs, whole, results = wholes(name)
+    patterns = list(kinds_of_events(whole.labels).values())
+    seed = int(time.time())  # other kinds every time; part of the message, so that they can be had again
+    drawn = np.random.default_rng(seed).choice(len(patterns), min(NUM_KILLS, len(patterns)), replace=False)
+    points = [patterns[number] for number in sorted(drawn)]
+    killed = [server.start(name, inputs, tmp_path / "out", kill_at=point).was_killed for point in points]
+    assert killed[0]
+    assert not different(finished(server, name, inputs, tmp_path / "out"), results), f"seed {seed}: {points}"
 
 
-@pytest.fixture
-def start(server, tmp_path):
-    """A function that runs a program to its end, or to the file event before which it is killed."""
-    (tmp_path / "inputs").mkdir()
-
-    def started(name, out, *, kill_at=None):
-        request = {"inputs": str(tmp_path / "inputs"), "out": str(tmp_path / out), "kill_at": kill_at}
-        server.stdin.write(json.dumps({"program": name, **request}) + "\n")
-        server.stdin.flush()
-        return Started(json.loads(server.stdout.readline()), tmp_path / out)
-
-    return started
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHEAP)
+def test_killed_before_every_kind_of_event_it_ends_with_the_results_of_a_whole_run(
+    server, wholes, tmp_path, name
+):
+    inputs, whole, results = wholes(name)
+    patterns = kinds_of_events(whole.labels).values()
+    killed = [server.start(name, inputs, tmp_path / "out", kill_at=each).was_killed for each in patterns]
+    assert sum(killed) >= len(killed) / 3  # many come once, in a stage that an earlier start has finished
+    assert not different(finished(server, name, inputs, tmp_path / "out"), results)
 
 
-def prepared(name, tmp_path):
-    program = PROGRAMS[name]
-    for extra in program.extras:
-        pytest.importorskip(extra)
-    program.prepare(tmp_path / "inputs")
-    return program
-
-
-def members(session):
-    """Processes of a session that are still there."""
+def test_a_file_is_the_old_or_the_new_one_wherever_a_write_was_killed(server, wholes, tmp_path):
+    inputs, whole, _ = wholes("write")
     found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, _, _, number, *_ = path.read_text().rpartition(")")[2].split()
-            found += [path.parent.name] if int(number) == session and state != "Z" else []
-    return found
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in PROGRAMS]
-)
-def test_killed_at_random_file_events_it_ends_with_the_results_of_a_whole_run(start, tmp_path, name):
-    program = prepared(name, tmp_path)
-    whole = start(name, "whole")
-    assert whole.code == 0, whole.said
-    seed = int(time.time())  # other points every time; part of the message, so that they can be had again
-    rng, sixth = np.random.default_rng(seed), max(whole.num_events // 6, 1)
-    early, later = (1, sixth + 1), (sixth, 2 * sixth + 1)  # so that the last one has still work to do
-    points = [int(rng.integers(*span)) for span in (early, later, later, later)]
-    killed = [start(name, "killed", kill_at=point).was_killed for point in points]
-    assert killed[:2] == [True, True]
-    last = start(name, "killed")
-    assert last.code == 0, f"seed {seed}: {last.said}"
-    assert program.found(tmp_path / "killed") == program.found(tmp_path / "whole"), f"seed {seed}"
-
-
-def test_a_file_is_the_old_or_the_new_one_wherever_a_write_was_killed(start, tmp_path):
-    prepared("write", tmp_path)
-    num_events = start("write", "whole").num_events
-    found = []
-    for at in range(1, num_events + 1):
+    for at in range(1, len(whole.labels) + 1):
         folder = tmp_path / str(at)
-        assert start("write", str(at), kill_at=at).was_killed
-        left = {path.name for path in folder.glob("*")} - {"file"}
-        assert all(name.startswith(".") and name.endswith(".partial") for name in left), left
+        assert server.start("write", inputs, folder, kill_at=at).was_killed
+        left = {path.name for path in folder.glob("*")} - {"file", ".lock"}
+        assert left == {path.name for path in leftovers(folder)}
         found.append((folder / "file").read_bytes() if (folder / "file").exists() else None)
     assert found == sorted(found, key=[None, b"old", b"new"].index)
     assert set(found) >= {None, b"old"}
 
 
-@pytest.mark.parametrize("name", ["pretraining-memory", "pretraining-stream"])
-def test_killed_between_the_last_step_and_its_card_it_ends_with_the_same_card(start, tmp_path, name):
-    program = prepared(name, tmp_path)
-    start(name, "whole")
-    assert start(name, "killed", kill_at=r"card\.json.*partial").was_killed
-    assert (tmp_path / "killed" / "model.safetensors").exists()
-    assert not (tmp_path / "killed" / "card.json").exists()
-    assert start(name, "killed").code == 0
-    assert program.found(tmp_path / "killed") == program.found(tmp_path / "whole")
+@pytest.mark.parametrize("name", ["pretrain-memory", pytest.param("pretrain-stream", marks=pytest.mark.slow)])
+def test_killed_between_the_last_step_and_its_card_it_ends_with_the_same_card(server, wholes, tmp_path, name):
+    inputs, _, results = wholes(name)
+    out = tmp_path / "out"
+    assert server.start(name, inputs, out, kill_at=r"open .*card\.json.*partial").was_killed
+    assert (out / "model.safetensors").exists()
+    assert not (out / "card.json").exists()
+    assert not different(finished(server, name, inputs, out), results)
 
 
-def test_an_extraction_that_is_killed_loses_at_most_one_shard(start, tmp_path):
-    program = prepared("extraction", tmp_path)
-    num_shards = program.num_examples // program.shard_rows
-    for shard in range(1, num_shards):
+def test_an_extraction_that_is_killed_loses_at_most_one_shard(server, wholes, tmp_path):
+    inputs, _, _ = wholes("extraction")
+    program = PROGRAMS["extraction"]
+    for shard in range(1, program.num_examples // program.shard_rows):
         out = tmp_path / f"out-{shard}"
-        assert start("extraction", out.name, kill_at=rf"part-0*{shard}\.").was_killed
+        assert server.start("extraction", inputs, out, kill_at=rf"open .*part-0*{shard}\.").was_killed
         kept = {path: path.stat().st_mtime_ns for path in out.glob("*/part-*")}
         assert len(kept) == shard
         assert not list(out.glob("*/manifest.json"))
-        resumed = start("extraction", out.name)
-        assert int(resumed.said.splitlines()[-1]) == program.num_examples - program.shard_rows * shard
+        resumed = server.start("extraction", inputs, out)
+        assert int(resumed.printed.splitlines()[-1]) == program.num_examples - program.shard_rows * shard
         assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 @pytest.mark.slow
-def test_a_study_that_is_killed_leaves_no_process_behind(start, tmp_path):
-    prepared("study-of-tunings", tmp_path)
-    killed = start("study-of-tunings", "out", kill_at=r"[0-9a-f]{32}\.json")  # a card that is kept
-    assert killed.was_killed
-    assert killed.said.endswith("killed beside 2 workers\n")
-    deadline = time.monotonic() + 120
-    while members(killed.pid) and time.monotonic() < deadline:
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_study_that_is_killed_leaves_no_process_behind(server, wholes, tmp_path, signal_number):
+    inputs, _, _ = wholes("study-of-tunings")
+    start = server.start(
+        "study-of-tunings", inputs, tmp_path / "out", kill_at=r"[0-9a-f]{32}\.json", signal=signal_number
+    )
+    assert start.printed.endswith("killed beside 2 workers\n")
+    deadline = time.monotonic() + 30  # the kernel ends them at once; a busy machine may take its time
+    while start.processes_left() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not members(killed.pid)
+    assert not start.processes_left()

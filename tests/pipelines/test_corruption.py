@@ -7,6 +7,7 @@ from noiseproof.cli.main import app
 from noiseproof.config.corrupt import CorruptConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile, UnknownName
+from noiseproof.core.marks import claim
 from noiseproof.data.examples import as_array
 from noiseproof.data.sources import open_dataset
 from noiseproof.noise.class_maps import read_class_map
@@ -173,7 +174,7 @@ def test_noise_of_other_options_is_not_written_over(tmp_path, blobs, changed):
 def test_a_noise_json_of_another_program_is_not_written_over(tmp_path, blobs, content):
     (tmp_path / "noise.json").write_text(content)
     with pytest.raises(
-        InvalidArgument, match=r"It has 'noise.json', which would be replaced\. Next: move it away, or name"
+        InvalidArgument, match=r"It has 'noise.json', which noiseproof did not write\. Next: name another"
     ):
         corrupted(blobs, "symmetric:0.2", tmp_path)
     assert (tmp_path / "noise.json").read_text() == content
@@ -266,7 +267,7 @@ def test_a_copy_replaces_an_earlier_copy_and_nothing_else(tmp_path, pairs):
     (out / "p.csv").write_text("precious\n")
     for _ in range(2):  # before anything is written, and however often it is tried
         with pytest.raises(
-            InvalidArgument, match=r"`out` is .*It has p.csv, which would count as pairs. Next: empty it"
+            InvalidArgument, match=r"`out` is .*It has 'p.csv', which noiseproof did not write\. Next: name"
         ):
             corrupted(pairs, "captions:0.5", out)
         assert (out / "p.csv").read_text() == "precious\n"
@@ -283,8 +284,12 @@ def test_a_copy_replaces_an_earlier_copy_and_nothing_else(tmp_path, pairs):
 
 
 def test_captions_are_never_written_over_the_originals(pairs):
-    with pytest.raises(InvalidArgument, match=r"`out` is .*; allowed: a folder other than that of"):
+    with pytest.raises(InvalidArgument, match=r"`out` is .*; allowed: a new or empty folder, or one that"):
         corrupted(pairs, "captions:0.5", pairs.parent)
+    claim(pairs.parent / "ours")
+    moved = pairs.rename(pairs.parent / "ours" / pairs.name)
+    with pytest.raises(InvalidArgument, match=r"`out` is .*; allowed: a folder other than that of"):
+        corrupted(moved, "captions:0.5", moved.parent)
 
 
 def test_too_few_captions_are_told(tmp_path, pairs):

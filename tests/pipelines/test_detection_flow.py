@@ -209,6 +209,11 @@ def test_a_spreadsheet_that_somebody_edited_is_not_replaced(asked, tmp_path):
 def test_a_file_of_somebody_else_is_not_replaced(asked, tmp_path):
     (tmp_path / "issues").mkdir()
     (tmp_path / "issues" / "cleanlab.csv").write_text("mine")
+    with pytest.raises(InvalidArgument, match=r"It has 'cleanlab.csv', which noiseproof did not write"):
+        detect(asked(export=["cleanlab"]))
+    (tmp_path / "issues" / "cleanlab.csv").unlink()
+    detect(asked())
+    (tmp_path / "issues" / "cleanlab.csv").write_text("mine")
     with pytest.raises(InvalidArgument, match=r"It has 'cleanlab.csv', which would be replaced"):
         detect(asked(export=["cleanlab"]))
     assert (tmp_path / "issues" / "cleanlab.csv").read_text() == "mine"

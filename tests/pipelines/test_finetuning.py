@@ -15,6 +15,7 @@ from noiseproof import FinetuneConfig, open_dataset
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.cli.main import app
 from noiseproof.config.values import load_config
+from noiseproof.core.checksums import read_record
 from noiseproof.core.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.evaluate.results import read_results
@@ -55,7 +56,7 @@ def same(one, other):
 def test_a_card_says_what_was_tuned_and_how_it_was_selected(config):
     noisy = changed(config, noise="symmetric:0.25")
     card = finetune(noisy)
-    assert card == json.loads((config.out / "card.json").read_text())
+    assert card == read_record(config.out / "card.json", next_step="")
     assert card["noise"]["realised_rate"] == 0.25
     assert card["noise"]["manifest_sha256"] == load_manifest(config.out / "noise").sha256
     assert card["train"]["num_examples"] == 20  # of 24; 2 of each given class are held out

@@ -5,12 +5,14 @@ from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
 from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.marks import MARK, claim
 from noiseproof.pipelines.folders import MARKS, only_process_in
 
 
 @pytest.mark.parametrize("mark", MARKS)
 @pytest.mark.parametrize("other", MARKS)
 def test_a_folder_of_other_work_is_not_taken(tmp_path, mark, other):
+    claim(tmp_path)
     (tmp_path / other).write_text("{}")
     if mark == other:
         with only_process_in(tmp_path, mark=mark):
@@ -21,7 +23,7 @@ def test_a_folder_of_other_work_is_not_taken(tmp_path, mark, other):
         only_process_in(tmp_path, mark=mark),
     ):
         pass
-    assert {path.name for path in tmp_path.iterdir()} == {other}
+    assert {path.name for path in tmp_path.iterdir()} == {other, MARK}
 
 
 def test_the_marks_are_what_the_commands_write():

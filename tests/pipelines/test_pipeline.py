@@ -10,8 +10,8 @@ from PIL import Image
 
 from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
+from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, InvalidArgument
-from noiseproof.core.files import write_json
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
@@ -19,6 +19,7 @@ from noiseproof.pipelines import provenance
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import open_parts
+from noiseproof.posterior import true_labels
 from noiseproof.report import figures
 from noiseproof.report.run_folder import load_run
 
@@ -50,7 +51,7 @@ def results_of(config):
 def test_run_leaves_the_promised_files(configured):
     config = configured()
     result = pipeline.run(config)
-    assert {path.name for path in config.out.iterdir() if path.is_file()} - {".lock"} == LEFT
+    assert {path.name for path in config.out.iterdir() if path.is_file()} - {".lock", ".noiseproof"} == LEFT
     heads = {path.name for path in (config.out / "heads").iterdir()}
     expected = {f"{h}-seed{s}{x}" for h in config.heads for s in (0, 1) for x in (".safetensors", ".json")}
     assert heads == expected
@@ -158,7 +159,7 @@ def test_the_card_is_of_the_start_that_made_the_results(configured, monkeypatch)
     )
 
 
-@pytest.mark.parametrize("step", ["write_json", "write_report"])
+@pytest.mark.parametrize("step", ["write_record", "write_report"])
 def test_results_never_lie_beside_the_card_of_another_run(configured, blobs, monkeypatch, step):
     config = configured(heads="linear")
     first = pipeline.run(config)
@@ -167,14 +168,14 @@ def test_results_never_lie_beside_the_card_of_another_run(configured, blobs, mon
     def failing(path, *arguments):
         if Path(path).name != "spectrum.json":
             raise OSError("the disk is gone")
-        return write_json(path, *arguments)
+        return write_record(path, *arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(place_of(step), step, failing)
         with pytest.raises(OSError, match="the disk is gone"):
             pipeline.run(config)
     left = [name for name in ("run.json", "report.html") if (config.out / name).exists()]
-    assert left == ([] if step == "write_json" else ["run.json"])
+    assert left == ([] if step == "write_record" else ["run.json"])
     again = pipeline.run(config).card
     assert again["data"][0]["fingerprint"] != first.card["data"][0]["fingerprint"]
     assert (config.out / "report.html").is_file()
@@ -225,7 +226,7 @@ def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, mo
 
 STEPS = (
     "open_parts", "encode", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "write_head",
-    "load_head", "evaluate_head", "write_json", "write_report",
+    "load_head", "evaluate_head", "write_record", "write_report",
 )  # fmt: skip
 OFTEN = ("encode", "fit_heads", "write_head", "evaluate_head")
 
@@ -358,6 +359,19 @@ def test_result_of_a_head_does_not_depend_on_the_heads_beside_it(configured, tmp
     pipeline.run(alone)
     names = [f"heads/mlp-seed{seed}.safetensors" for seed in (0, 1)]
     assert [(together.out / n).read_bytes() for n in names] == [(alone.out / n).read_bytes() for n in names]
+
+
+def test_true_labels_are_estimated_once_for_all_heads_and_seeds(configured, tmp_path, monkeypatch):
+    real, calls = true_labels.true_label_probs, []
+    monkeypatch.setattr(true_labels, "true_label_probs", lambda *given: calls.append(given) or real(*given))
+    tolerant = {"linear": {"noise_tolerant": True}, "nmtune": {"noise_tolerant": True}}
+    together = configured(heads=tolerant, max_steps=3)
+    pipeline.run(together)
+    assert len(calls) == 1
+    alone = configured(heads={"nmtune": tolerant["nmtune"]}, max_steps=3, out=tmp_path / "alone")
+    pipeline.run(alone)
+    name = "heads/nmtune-seed1.safetensors"
+    assert (together.out / name).read_bytes() == (alone.out / name).read_bytes()
 
 
 def test_given_test_set_is_used_and_nothing_is_held_out(configured, tmp_path):

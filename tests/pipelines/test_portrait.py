@@ -50,7 +50,7 @@ def test_figures_and_numbers_are_written(data):
         "curvature.png",
         "curvature.json",
     }
-    assert {path.name for path in (data / "pic").iterdir()} == names
+    assert {path.name for path in (data / "pic").glob("[!.]*")} == names
     found = json.loads((data / "pic" / "curvature.json").read_text())
     assert found["by-number"]["num_parameters"] == 10
     assert found["by-number"]["eigenvalues"] == pytest.approx(found["by-name"]["eigenvalues"])

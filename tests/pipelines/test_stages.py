@@ -1,4 +1,4 @@
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,13 @@ def test_stage_is_done_again_when_its_file_is_not_what_was_written(tmp_path, dam
     work = Work()
     publish(tmp_path, work)
     damage(tmp_path / "a.txt")
-    publish(tmp_path, work)
+    is_cut = (tmp_path / "a.txt").exists()
+    with (
+        pytest.warns(match=r"a.txt' is damaged or was edited: .*A.txt is done again")
+        if is_cut
+        else nullcontext()
+    ):
+        publish(tmp_path, work)
     assert work.num_done == 2
     assert texts(tmp_path) == {"a.txt": "done"}
 
@@ -175,14 +181,9 @@ def test_leftovers_of_killed_processes_are_deleted_and_files_of_the_user_are_not
     head = Work("heads/mlp-seed0.json")
     publish(tmp_path, head, Work("a.txt"))
     (tmp_path / "thumbnails").mkdir()
-    leftovers = [
-        "heads/old-seed1.safetensors",
-        "thumbnails/00007.png",
-        ".run.json.x1.partial",
-        "heads/.m.partial",
-    ]
-    own = ["heads/notes.txt", "thumbnails/mine.png", "heads/mlp-seed0.json", "a.txt"]
-    for name in (*leftovers, *own[:2]):
+    leftovers = ["heads/old-seed1.safetensors", "thumbnails/00007.png"]
+    own = ["heads/notes.txt", "thumbnails/mine.png", ".download.partial", "heads/mlp-seed0.json", "a.txt"]
+    for name in (*leftovers, *own[:3]):
         (tmp_path / name).write_text("")
     publish(tmp_path, head, Work("a.txt"))
     assert [name for name in (*leftovers, *own) if (tmp_path / name).exists()] == own

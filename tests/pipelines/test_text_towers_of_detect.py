@@ -1,6 +1,7 @@
 """`noiseproof detect` with methods that read class names: which model is opened, and for which features."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ NAME = "bundled:lite0-minilm"
 BRIEF = {"epochs": 1, "num_context": 2}
 
 
+# Opened once; `detect` opens its own.
+backbone = cache(open_backbone)
+text_tower = cache(open_prompt_tower)
+
+
 @pytest.fixture
 def images(tmp_path):
     return image_folder(tmp_path / "images", per_class=6)
@@ -35,7 +41,9 @@ def asked(tmp_path, images):
     """A function from changed options to a configuration."""
 
     def make(**changed):
-        options = {"train": images, "out": tmp_path / "issues", "cache": tmp_path / "cache"}
+        options = {
+            "train": images, "out": tmp_path / "issues", "cache": tmp_path / "cache", "engine": "torch",
+        }  # fmt: skip
         return load_config(DetectConfig, options=options | changed)
 
     return make
@@ -47,7 +55,7 @@ def features(tmp_path, images):
 
     def make(name, **options):
         store = tmp_path / name.replace(":", "-")
-        return extract(open_dataset(images), open_backbone(name, **options), store=store).path
+        return extract(open_dataset(images), backbone(name, **options), store=store, engine="torch").path
 
     return make
 
@@ -66,8 +74,8 @@ def test_the_bundled_model_is_the_usual_one(asked, tmp_path, images, features, m
     assert (made_of["backbone"], made_of["layer"], made_of["dim"]) == (NAME, "projected", 128)
 
     dataset = open_dataset(images)
-    rows = extract(dataset, open_backbone(NAME), store=tmp_path / "cache").features
-    tower = open_prompt_tower(NAME, dataset.class_names)
+    rows = extract(dataset, backbone(NAME), store=tmp_path / "cache", engine="torch").features
+    tower = text_tower(NAME, tuple(dataset.class_names))
     expected = find_label_issues(
         rows, dataset.given_labels, method=method, method_options=options, text_tower=tower,
         class_names=dataset.class_names,

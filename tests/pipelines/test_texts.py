@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 from noiseproof.cli.main import app
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.run import RunConfig
-from noiseproof.core.errors import BadData
+from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.data.sources import open_dataset
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.run import run
@@ -86,3 +86,65 @@ def test_an_empty_text_is_named_or_left_out(tmp_path, text):
     with pytest.raises(BadData, match=r"'t/1' of .* cannot be read: the text is empty"):
         list(open_dataset(str(file)).examples)
     assert open_dataset(str(file), on_error="skip").skipped == {"t/1": "the text is empty"}
+
+
+def pairs_file(folder, header):
+    rows = [
+        ("good film", f"the {word} plot", word)
+        for word in itertools.islice(itertools.cycle(["good", "bad"]), 24)
+    ]
+    with (folder / "pairs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return str(folder / "pairs.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (("sentence1", "sentence2", "label"), None),
+        (("premise", "Hypothesis", "label"), None),
+        (("a", "b", "label"), "a, b"),
+    ],
+)
+def test_pairs_of_texts_are_read_together(folder, tmp_path, header, text):
+    config = common(folder, tmp_path / "out") | {"train": pairs_file(tmp_path, header), "text": text}
+    found = detect(DetectConfig(**config, export=("label-studio",)))
+    assert not found.issues.is_issue.any()
+    task = json.loads(found.exports["label-studio"].read_text())[0]
+    assert task["data"]["text"].startswith("good film | the ")
+
+
+def test_other_texts_of_a_pair_are_another_data_set(tmp_path):
+    fingerprints = set()
+    for first, second in [("ab", "c"), ("a", "bc"), ("c", "ab")]:
+        (tmp_path / "t.csv").write_text(f"text1,text2,label\n{first},{second},x\nu,v,y\n")
+        fingerprints.add(open_dataset(str(tmp_path / "t.csv")).fingerprint)
+    assert len(fingerprints) == 3
+
+
+def test_columns_that_are_no_texts_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("text,other,label\n1.5,good,a\n2,bad,b\n")
+    with pytest.raises(BadData, match=r"Column 'text' of .* holds numbers such as '1.5'; allowed as `text`"):
+        open_dataset(str(tmp_path / "t.csv"))
+    with pytest.raises(InvalidArgument, match=r"`text` is 'other,other'; allowed: .* FIRST,SECOND"):
+        open_dataset(str(tmp_path / "t.csv"), text="other,other")
+    with pytest.raises(BadData, match=r"Column 'label' of .* holds the labels; allowed as examples"):
+        open_dataset(str(tmp_path / "t.csv"), text="label")
+    with pytest.raises(UnknownName, match=r"column in `text` of .* 'nothing'"):
+        open_dataset(str(tmp_path / "t.csv"), text="other,nothing")
+    (tmp_path / "p.csv").write_text("text1,text2,label\ngood,,a\nbad,plot,b\n")
+    with pytest.raises(BadData, match=r"'p/0' of .* cannot be read: the text is empty"):
+        list(open_dataset(str(tmp_path / "p.csv")).examples)
+
+
+def test_a_table_of_labels_is_enough_where_probabilities_are_given(tmp_path):
+    labels = np.arange(40) % 2
+    given = np.where(np.arange(40) < 3, 1 - labels, labels)
+    (tmp_path / "t.csv").write_text("label\n" + "".join(f"{label}\n" for label in given))
+    np.save(tmp_path / "probs.npy", 0.1 + 0.8 * np.eye(2)[labels])
+    config = {"train": str(tmp_path / "t.csv"), "out": tmp_path / "out", "cache": tmp_path / "cache"}
+    found = detect(DetectConfig(**config, probs=tmp_path / "probs.npy", export=("cleaned-drop",)))
+    assert np.flatnonzero(found.issues.is_issue).tolist() == [0, 1, 2]
+    assert len(open_dataset(str(found.exports["cleaned-drop"]), may_lack_examples=True)) == 37
+    with pytest.raises(BadData, match=r"no obvious image or text column"):
+        detect(DetectConfig(**config))

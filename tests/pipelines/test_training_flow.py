@@ -1,10 +1,10 @@
-import json
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 
 from noiseproof.config.data import DataConfig
+from noiseproof.core.checksums import read_record
 from noiseproof.pipelines.training_flow import AbstractTrainingState, end_of_log, run_training
 from noiseproof.training.loop import LOG
 
@@ -66,7 +66,7 @@ def test_a_training_is_evaluated_published_and_described(start, tmp_path):
     )  # fmt: skip
     assert card["wall_s"]["training"] == 7.0  # by the log
     assert "training_s" not in card
-    assert json.loads((tmp_path / "out" / "card.json").read_text()) == card
+    assert read_record(tmp_path / "out" / "card.json", next_step="") == card
 
 
 def test_a_second_start_does_nothing_and_another_test_set_only_evaluates(start):

@@ -16,6 +16,7 @@ from noiseproof.adapt.finetune_settings import FinetuneSettings
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.cli.main import app
 from noiseproof.config.values import load_config
+from noiseproof.core.checksums import read_record
 from noiseproof.core.errors import BadData, CheckpointMismatch, InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.evaluate.results import read_results
@@ -55,7 +56,7 @@ def config(places, tmp_path, monkeypatch):
 @pytest.mark.parametrize("tune", ["none", "vpt-deep:2"])
 def test_a_folder_has_prompts_scores_and_card(config, tune):
     card = deft(changed(config, tune=tune))
-    assert card == json.loads((config.out / "card.json").read_text())
+    assert card == read_record(config.out / "card.json", next_step="")
     frame = pd.read_parquet(config.out / "scores.parquet")
     data = open_dataset(config.train)
     assert frame["example_id"].tolist() == data.ids.tolist()

@@ -166,6 +166,7 @@ def test_rows_that_are_alike_up_to_rounding_say_nothing(n):
         assert scores == pytest.approx(counts / (n - 1), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("within", [0.0, 1e-6, 1e-3])
 def test_two_tight_clusters_of_many_columns_in_float32(within):
     """All the variance in one direction of 2,048, so that the least strengths are below rounding."""

@@ -35,8 +35,14 @@ for package in (
 pretrain = partial(pretrain_aloud, quiet=True)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Features of the images, which are the same in every test."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path, cache):
     rng = np.random.default_rng(0)
     for name in ("tench", "teapot"):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -47,7 +53,7 @@ def config(tmp_path):
     return PretrainConfig(
         objective="image-text", model="lite0-minilm", image_size=224, reading="features",
         captions="classifier", num_draws=3, epochs=2, batch_size=4, optimizer="adamw", learning_rate=0.001,
-        train=photos, test=photos, out=tmp_path / "out", cache=tmp_path / "cache",
+        train=photos, test=photos, out=tmp_path / "out", cache=cache,
     )  # fmt: skip
 
 

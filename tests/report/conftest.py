@@ -155,8 +155,8 @@ def _write_suspects(path, rng, top, kind):
         if kind == "text":
             entry["text"] = "The food was warm, the waiter was not. " * int(rng.integers(1, 9))
         else:
-            entry["file"] = f"{i:05d}.png"
-            _thumbnail(rng).save(path / "thumbnails" / entry["file"])
+            entry["file"] = f"thumbnails/{i:05d}.png"
+            _thumbnail(rng).save(path / entry["file"])
         entries.append(entry)
     (path / "thumbnails.json").write_text(json.dumps(entries))
 

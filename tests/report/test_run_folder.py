@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from noiseproof.core.errors import DamagedFile, MissingFile, OtherSchema
+from noiseproof.core.files import hash_file
 from noiseproof.report.run_folder import load_run
+from rewritten import rewritten
 
 
 def change_json(path, change):
@@ -58,16 +60,14 @@ def test_a_truncated_file_is_named(fake_run, name):
     path = fake_run()
     content = (path / name).read_bytes()
     (path / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DamagedFile, match=rf"{name}' is not what a run writes: .*Next: delete it"):
+    with pytest.raises(DamagedFile, match=rf"{name}' is (damaged|not what a run writes): .*Next: delete it"):
         load_run(path)
 
 
 def test_a_field_that_is_missing_is_named(fake_run):
     path = fake_run()
     change_json(path / "run.json", lambda card: card["backbone"].pop("dim"))
-    with pytest.raises(
-        DamagedFile, match=r"run\.json' is not what a run writes: backbone\.dim: Field required"
-    ):
+    with pytest.raises(DamagedFile, match=r"run\.json' is damaged: backbone\.dim: Field required"):
         load_run(path)
 
 
@@ -75,7 +75,7 @@ def test_a_spectrum_without_values_is_named(fake_run):
     path = fake_run()
     change_json(path / "spectrum.json", lambda entries: entries[0]["raw"].pop("singular_values"))
     with pytest.raises(
-        DamagedFile, match=r"spectrum\.json' is not what a run writes: KeyError: 'singular_values'"
+        DamagedFile, match=r"spectrum\.json' is damaged: raw\.singular_values: Field required"
     ):
         load_run(path)
 
@@ -114,7 +114,7 @@ def test_results_without_a_whole_row_are_an_error(fake_run):
 def test_a_missing_thumbnail_is_named(fake_run):
     path = fake_run()
     (path / "thumbnails" / "00003.png").unlink()
-    with pytest.raises(MissingFile, match=r"thumbnails' has no '00003\.png'"):
+    with pytest.raises(MissingFile, match=r"has no 'thumbnails/00003\.png'"):
         load_run(path)
 
 
@@ -129,5 +129,33 @@ def test_a_thumbnail_outside_the_folder_is_not_read(fake_run, tmp_path):
     path = fake_run()
     change_json(path / "thumbnails.json", lambda entries: entries[0].update(file="../../secret.png"))
     (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\nsecret")
-    with pytest.raises(MissingFile, match=r"thumbnails' has no 'secret\.png'"):
+    with pytest.raises(DamagedFile, match=r"'../../secret\.png' is no path inside the folder"):
+        load_run(path)
+
+
+RESULTS = (
+    "results.jsonl", "spectrum.json", "label_issues.parquet", "thumbnails.json", "thumbnails/00000.png",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_that_is_not_the_one_on_the_card_is_named(fake_run, name):
+    path = fake_run()
+    rewritten(path / "run.json", files={each: hash_file(path / each) for each in RESULTS})
+    load_run(path)
+    content = (path / name).read_bytes()
+    (path / name).write_bytes(content + b" ")
+    with pytest.raises(DamagedFile, match=rf"{name}' is damaged: its SHA-256 .*Next: delete it and"):
+        load_run(path)
+    (path / name).unlink()
+    with pytest.raises(MissingFile, match=rf"has no '{name}'"):
+        load_run(path)
+
+
+def test_a_card_that_was_changed_is_named(fake_run):
+    path = fake_run()
+    rewritten(path / "run.json")
+    text = (path / "run.json").read_text()
+    (path / "run.json").write_text(text.replace('"encoder_passes": ', '"encoder_passes": 1'))
+    with pytest.raises(DamagedFile, match=r"run.json' is damaged: its contents are not those of its"):
         load_run(path)

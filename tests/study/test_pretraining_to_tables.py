@@ -23,8 +23,8 @@ def encoders(tmp_path_factory):
     for rate in RATES:
         out = tmp_path_factory.mktemp("encoders") / f"noise{rate}"
         config = PretrainConfig(
-            objective="supervised", model="resnet8_32px", image_size=16, epochs=2, batch_size=64,
-            learning_rate=0.1, train="sklearn:digits", test="sklearn:digits", out=out, limit=600,
+            objective="supervised", model="resnet8_32px", image_size=16, epochs=1, batch_size=64,
+            learning_rate=0.1, train="sklearn:digits", test="sklearn:digits", out=out, limit=300,
             noise=f"symmetric:{rate}" if rate else None,
         )  # fmt: skip
         card = pretrain(config, quiet=True)
@@ -41,7 +41,7 @@ def test_five_rates_of_noise_are_carried_to_tables_with_intervals(encoders, tmp_
     ]
     recipe = StudyRecipe(
         name="a17", claim="As found.", source="nobody", command="none", minutes=1, hardware="2 cores",
-        needs="nothing", expected="as found", backbones=backbones, seeds=3, max_steps=40, limit=500,
+        needs="nothing", expected="as found", backbones=backbones, seeds=3, max_steps=20, limit=200,
         tasks={"digits": {"train": "sklearn:digits", "shifts": ["blur", "contrast"]}},
         heads={"linear": {}, "mlp": {}, "nmtune": {}}, has_head_spectra=True,
         tables=["models", "influence", "heads", "spectrum"], figures=["influence", "methods"],

@@ -21,10 +21,10 @@ every_recipe = pytest.mark.parametrize("name", RECIPES)
 def test_all_recipes_are_there():
     of_paper_1 = (
         "ablation-architecture", "ablation-loss", "influence", "nmtune-released", "nmtune-weights", "nmtune",
-        "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum",
+        "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum", "text", "text-noise",
     )  # fmt: skip
     of_paper_2 = ("asymmetric", "by-heart", "symmetric", "tolerant-human", "tolerant")
-    of_paper_3 = ("arena", "adaptation", "detection", "tuning")
+    of_paper_3 = ("arena", "arena-text", "adaptation", "detection", "tuning")
     names = {"paper1": of_paper_1, "paper2": of_paper_2, "paper3": of_paper_3}
     assert {f"{paper}-{one}" for paper, own in names.items() for one in own} == set(RECIPES)
     assert {name.split("-")[0] for name in QUICK} == set(names)
@@ -92,12 +92,18 @@ def test_the_sets_of_the_paper_are_those_of_the_suites():
         assert task.metric == row.metric
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Recipes on the same images with the same encoders extract their features once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in RECIPES]
 )
-def test_a_recipe_runs_at_toy_size(name, tmp_path):
+def test_a_recipe_runs_at_toy_size(name, tmp_path, cache):
     recipe = load_recipe(name, scale="toy")
-    result = run_study(recipe, out=tmp_path / "out", cache=tmp_path / "cache")
+    result = run_study(recipe, out=tmp_path / "out", cache=cache)
     assert not result.outcome.failures
     assert result.results.num_results == num_results(requests_of(Grid(recipe)))
     written = {path.stem for path in (tmp_path / "out" / "tables").glob("*.tex")}

@@ -11,6 +11,7 @@ from noiseproof.diagnose.maps import feature_map
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.loss_surface import loss_surface
 from noiseproof.noise.labels import corrupt_labels
+from noiseproof.study import study_page
 from noiseproof.study.compute import num_missing, requests_of
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures import curvature_measure, map_measure
@@ -40,6 +41,12 @@ def finished(tmp_path_factory):
     return small_study(folder, data=save_data(folder / "data"), **WITH_BOTH)
 
 
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch):
+    """`finished` has its figures; of the other studies only rows are of interest."""
+    monkeypatch.setattr(study_page, "FIGURES", dict.fromkeys(study_page.FIGURES, lambda results: []))
+
+
 @pytest.fixture
 def restart(finished, start, tmp_path):
     """As `start`, in a copy of the finished study."""
@@ -48,12 +55,13 @@ def restart(finished, start, tmp_path):
 
 
 NOISES = {"noise": ["none", "symmetric:0.4", "symmetric:0.2"]}
+THREE = WITH_BOTH | NOISES | {"seeds": 1}
 
 
 @pytest.fixture(scope="module")
 def facts_of_three_noises(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    return facts(small_study(folder, data=save_data(folder / "data"), **(WITH_BOTH | NOISES)).folder)
+    return facts(small_study(folder, data=save_data(folder / "data"), **THREE).folder)
 
 
 def rows_of(result, kind):
@@ -179,8 +187,8 @@ def test_killed_between_it_goes_on(start, facts_of_three_noises, monkeypatch, mo
     with monkeypatch.context() as patch:
         patch.setattr(module, name, dies)
         with pytest.raises(KeyboardInterrupt):
-            start(**(WITH_BOTH | NOISES))
-    assert facts(start(**(WITH_BOTH | NOISES)).folder) == facts_of_three_noises
+            start(**THREE)
+    assert facts(start(**THREE).folder) == facts_of_three_noises
 
 
 def test_a_map_that_cannot_be_made_costs_nothing_else(start, data):

@@ -52,13 +52,13 @@ def test_a_training_that_was_interrupted_twice_ends_with_the_same_bytes(tmp_path
     assert len(losses(tmp_path / "whole")) == NUM_STEPS
 
 
-def in_two_processes(folder, loss):
-    """Exit code and standard error of each."""
+def in_two_processes(folder, *names):
+    """Exit code and standard error of each, which train with one loss after the other."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    command = [sys.executable, str(TOY), str(folder), loss, "sgd", "float32", "group_norm"]
+    command = [sys.executable, str(TOY), str(folder), *names]
     processes = []
     for rank in ("0", "1"):
         environment = os.environ | group | {"RANK": rank, "LOCAL_RANK": rank}
@@ -72,17 +72,17 @@ def in_two_processes(folder, loss):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", ["cross_entropy", "nt_xent", "image_text"])
-def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path, loss):
-    if loss == "image_text":
-        pytest.importorskip("open_clip")
-    for code, said in in_two_processes(tmp_path / "two", loss):
+def test_two_processes_learn_what_one_learns_from_the_same_batches(tmp_path):
+    pytest.importorskip("open_clip")
+    names = ("cross_entropy", "nt_xent", "image_text")
+    for code, said in in_two_processes(tmp_path / "two", *names):
         assert code == 0, said
-    one = load_file(run_toy(tmp_path / "one", loss=loss, use_batch_norm=False))
-    two = load_file(tmp_path / "two" / "weights.safetensors")
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5)
+    for loss in names:
+        one = load_file(run_toy(tmp_path / "one" / loss, loss=loss, use_batch_norm=False))
+        two = load_file(tmp_path / "two" / loss / "weights.safetensors")
+        assert losses(tmp_path / "two" / loss) == pytest.approx(losses(tmp_path / "one" / loss), rel=1e-4)
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5)
 
 
 def test_accumulating_a_batch_in_parts_learns_the_same(tmp_path):
@@ -178,7 +178,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     interrupted_run(tmp_path, 5)
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DamagedFile, match=r"checkpoint.safetensors' cannot be read.*start again from step 0"):
+    with pytest.raises(DamagedFile, match=r"checkpoint.safetensors' is damaged: .*start again from step 0"):
         run_toy(tmp_path)
 
 
@@ -219,7 +219,8 @@ def test_all_processes_stop_where_the_loss_of_one_is_no_number(tmp_path):
     for code, said in in_two_processes(tmp_path, "broken_in_one"):
         assert code == 1
         assert "The loss is nan at step 2" in said
-    assert not (tmp_path / CHECKPOINT).exists()
+    assert (tmp_path / "broken_in_one").is_dir()
+    assert not (tmp_path / "broken_in_one" / CHECKPOINT).exists()
 
 
 def broken_after(num_steps):
@@ -280,3 +281,29 @@ def test_looking_changes_nothing_that_is_learned(tmp_path):
     plain = run_toy(tmp_path / "plain")
     looked = run_toy(tmp_path / "looked", on_eval=lambda step: None, eval_steps=2)
     assert looked.read_bytes() == plain.read_bytes()
+
+
+def test_lost_lines_of_the_log_are_counted_and_cost_no_step(tmp_path):
+    whole = run_toy(tmp_path / "whole")
+    interrupted_run(tmp_path / "parts", 8)
+    lines = (tmp_path / "parts" / LOG).read_bytes().splitlines(keepends=True)
+    (tmp_path / "parts" / LOG).write_bytes(b"".join(lines[:2]))
+    with pytest.warns(UserWarning, match=r"log.jsonl' has lost 4 of its lines; the training goes on"):
+        assert run_toy(tmp_path / "parts").read_bytes() == whole.read_bytes()
+
+
+def test_a_damaged_line_of_the_log_is_named(tmp_path):
+    interrupted_run(tmp_path, 8)
+    path = tmp_path / LOG
+    path.write_text(path.read_text().replace('"step": 2,', '"step": 3,'))
+    with pytest.raises(DamagedFile, match=r"line 2 of .*log.jsonl' is damaged: .*Next: delete that line"):
+        run_toy(tmp_path)
+
+
+def test_one_flipped_bit_of_a_checkpoint_is_refused(tmp_path):
+    interrupted_run(tmp_path, 5)
+    path = tmp_path / CHECKPOINT
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 64]) + content[-8:])
+    with pytest.raises(DamagedFile, match=r"checkpoint.safetensors' is damaged: its tensors.*from step 0"):
+        run_toy(tmp_path)

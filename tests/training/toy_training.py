@@ -1,4 +1,4 @@
-"""A training small enough to be killed often; also a program that does one."""
+"""A training small enough to be killed often; also a program that does some, one after the other."""
 
 from __future__ import annotations
 
@@ -124,9 +124,6 @@ def run_toy(
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    where, loss_name, optimizer_name, precision_name, norm_name = sys.argv[1:]
-    run_toy(
-        Path(where), loss=loss_name, optimizer=optimizer_name, precision=precision_name,
-        use_batch_norm=norm_name == "batch_norm", on_step=lambda: print("step", flush=True),
-    )  # fmt: skip
-    print("done", flush=True)
+    where, *names = sys.argv[1:]
+    for name in names:
+        run_toy(Path(where) / name, loss=name, use_batch_norm=False)

@@ -44,6 +44,8 @@ def open_hugging_face(rest: str, *, layer: str | None = None) -> TextBackbone:
 def open_sentence_transformer(rest: str, *, layer: str | None = None) -> TextBackbone:
     """A model of sentence-transformers: a transformer, its own pooling, and unit length where it has that.
 
+    Of pairs of texts the features are [u, v, |u - v|, u v], since such a model encodes one text at a time.
+
     Args:
         rest: what follows `st:`; a name on the hub, of sentence-transformers where it has no slash, or a
             folder.
@@ -102,7 +104,7 @@ def load_sentence_transformer(name: str, source: str, *, layer: str | None) -> T
     own = _own_pooling(name, _config_file(name, source, "1_Pooling/config.json"))
     return text_backbone(
         name, model, tokenizer, layer=layer or own, most_tokens=most,
-        has_unit_length=modules[-1] == "Normalize" and layer in (None, own),
+        has_unit_length=modules[-1] == "Normalize" and layer in (None, own), has_joint_pairs=False,
     )  # fmt: skip
 
 
@@ -114,6 +116,7 @@ def text_backbone(
     layer: str,
     most_tokens: int | None = None,
     has_unit_length: bool = False,
+    has_joint_pairs: bool = True,
 ) -> TextBackbone:
     """The backbone of a model and a tokenizer of transformers.
 
@@ -133,7 +136,9 @@ def text_backbone(
         reads_types="token_type_ids" in tokenizer.model_input_names, has_unit_length=has_unit_length,
     )  # fmt: skip
     most = most_tokens or _longest_text(model.config, tokenizer)
-    return TextBackbone(name, tokenizer=backend, module=module, layer=layer, most_tokens=most)
+    return TextBackbone(
+        name, tokenizer=backend, module=module, layer=layer, most_tokens=most, has_joint_pairs=has_joint_pairs
+    )
 
 
 def usual_pooling(config: Any) -> str:

@@ -17,6 +17,7 @@ from noiseproof.backbones.bundled_files import LITE0, MINILM, PAIR, text_folder
 from noiseproof.backbones.hugging_face import quiet
 from noiseproof.backbones.timm_models import import_timm
 from noiseproof.backbones.weights import load_exactly
+from noiseproof.core.checksums import read_record
 from noiseproof.core.errors import InvalidArgument, invalid, missing_extra
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import isolated
@@ -73,7 +74,11 @@ def tower_config(model: str, open_clip: Any) -> dict[str, Any]:
     if model in SHIPPED:
         return json.loads((resources.files("noiseproof.backbones") / f"{model}.json").read_text())
     if model.endswith(".json") and Path(model).is_file():
-        return json.loads(Path(model).read_text())
+        config = read_record(Path(model), next_step="name the JSON of a model of open_clip")
+        parts = ("embed_dim", "vision_cfg", "text_cfg")
+        if not isinstance(config, dict) or not config.keys() >= set(parts):
+            raise invalid("model", model, f"a JSON object with {', '.join(parts)}")
+        return config
     config = open_clip.get_model_config(model)
     if config is None:
         known = open_clip.list_models()

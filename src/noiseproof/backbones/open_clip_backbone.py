@@ -6,6 +6,7 @@ import difflib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -83,10 +84,18 @@ def open_pair(rest: str) -> tuple[Any, Any]:
     is_file = is_checkpoint_name(tag)
     with _quiet(), downloading(name):
         model = open_clip.create_model(architecture, pretrained=None if is_file else tag)
-        tokenizer = open_clip.get_tokenizer(architecture)
+        tokenizer = _tokenizer(architecture)
     if is_file:
         load_exactly(model, read_checkpoint(tag), source=tag)
     return model.eval(), tokenizer
+
+
+@cache
+def _tokenizer(architecture: str) -> Any:
+    """Reading the vocabulary takes longer than all else about a small model."""
+    import open_clip
+
+    return open_clip.get_tokenizer(architecture)
 
 
 def check_open_clip_name(rest: str) -> None:

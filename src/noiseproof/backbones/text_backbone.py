@@ -70,11 +70,21 @@ class PooledTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.pooling, self.pad_token = model, pooling, pad_token
-        self.dim = int(model.config.hidden_size)
         self.reads_types, self.has_unit_length = reads_types, has_unit_length
 
-    def forward(self, batch: Int[Tensor, "b 2 t"]) -> Float[Tensor, "b d"]:
-        """Features of token numbers and their types; numbers below 0 are no tokens."""
+    def forward(self, batch: Int[Tensor, "b m t"]) -> Float[Tensor, "b d"]:
+        """Features of token numbers and their types; numbers below 0 are no tokens.
+
+        Args:
+            batch: m = 2: numbers and types of one text each; m = 4: of two texts that are encoded apart.
+        """
+        if batch.shape[1] == 2:
+            return self._encoded(batch)
+        # Conneau et al. 2017, arXiv:1705.02364, Section 3.1.
+        u, v = self._encoded(batch[:, :2]), self._encoded(batch[:, 2:])
+        return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
+
+    def _encoded(self, batch: Int[Tensor, "b 2 t"]) -> Float[Tensor, "b d"]:
         tokens, types = batch.unbind(1)
         is_token = tokens >= 0
         given = {"token_type_ids": types} if self.reads_types else {}
@@ -95,6 +105,8 @@ class TextBackbone(AbstractTorchBackbone):
         module: from token numbers to features.
         layer: name of the pooling.
         most_tokens: longest text; of longer ones the end is cut off.
+        has_joint_pairs: whether pairs of texts are one input, as in the training of BERT; else their features
+            are [u, v, |u - v|, u v] of those of the two texts.
 
     Attributes:
         most_tokens: see above.
@@ -104,29 +116,39 @@ class TextBackbone(AbstractTorchBackbone):
     free_axes = (2,)
 
     def __init__(
-        self, name: str, *, tokenizer: Any, module: PooledTransformer, layer: str, most_tokens: int
+        self,
+        name: str,
+        *,
+        tokenizer: Any,
+        module: PooledTransformer,
+        layer: str,
+        most_tokens: int,
+        has_joint_pairs: bool,
     ) -> None:
         tokenizer.no_padding()
         tokenizer.enable_truncation(most_tokens)
         self.name, self.layer, self.module = name, layer, module.eval().requires_grad_(requires_grad=False)
-        self.dim = module.dim
+        self.dim = None  # of pairs that are encoded apart four times as wide
+        self._has_joint_pairs = has_joint_pairs
         self.most_tokens, self._tokenizer = most_tokens, tokenizer
         self.weights_hash = hash_weights(module)
         of_tokenizer = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
         length = ", unit length" if module.has_unit_length else ""
-        self.transform = f"tokenizer {of_tokenizer}, {most_tokens} tokens{length}"
+        pairs = "one input" if has_joint_pairs else "u, v, |u - v|, u v"
+        self.transform = f"tokenizer {of_tokenizer}, {most_tokens} tokens{length}; pairs: {pairs}"
 
-    def prepare(self, example: str | tuple[str, str]) -> Int[np.ndarray, "2 t"]:
-        """Numbers of the tokens, and for pairs of texts which of the two each token is of."""
-        found = self._encoded(example)
-        if not found.ids:
+    def prepare(self, example: str | tuple[str, str]) -> Int[np.ndarray, "m t"]:
+        """Numbers of the tokens and their types, of one input or of two texts that are encoded apart."""
+        inputs = self._tokens(example)
+        if not all(found.ids for found in inputs):
             raise BadData("the text has no tokens")
-        return np.array([found.ids, found.type_ids], np.int64)
+        return _padded([row for found in inputs for row in (found.ids, found.type_ids)])
 
-    def stack(self, prepared: Sequence[np.ndarray]) -> Int[np.ndarray, "b 2 t"]:
+    def stack(self, prepared: Sequence[np.ndarray]) -> Int[np.ndarray, "b m t"]:
         """A batch, as long as its longest text."""
-        batch = np.zeros((len(prepared), 2, max(each.shape[1] for each in prepared)), np.int64)
-        batch[:, 0] = _ABSENT
+        shape = len(prepared), prepared[0].shape[0], max(each.shape[1] for each in prepared)
+        batch = np.zeros(shape, np.int64)
+        batch[:, ::2] = _ABSENT
         for row, each in zip(batch, prepared, strict=True):
             row[:, : each.shape[1]] = each
         return batch
@@ -135,16 +157,29 @@ class TextBackbone(AbstractTorchBackbone):
         """Whether a text is longer than the encoder reads."""
         num_characters = sum(map(len, (example,) if isinstance(example, str) else example))
         # A token is a byte at least, and a character at most four.
-        return 4 * num_characters + 4 > self.most_tokens and bool(self._encoded(example).overflowing)
+        may_be = 4 * num_characters + 4 > self.most_tokens
+        return may_be and any(found.overflowing for found in self._tokens(example))
 
-    def encode(self, batch: Int[np.ndarray, "b 2 t"]) -> Float[np.ndarray, "b d"]:
+    def encode(self, batch: Int[np.ndarray, "b m t"]) -> Float[np.ndarray, "b d"]:
         """Features by eager PyTorch on the CPU."""
         with torch.inference_mode():
             return self.module.cpu()(torch.from_numpy(batch)).float().numpy()
 
-    def _encoded(self, example: str | tuple[str, str]) -> Any:
-        texts = (example,) if isinstance(example, str) else example
-        return self._tokenizer.encode(*texts)
+    def _tokens(self, example: str | tuple[str, str]) -> list[Any]:
+        if isinstance(example, str):
+            return [self._tokenizer.encode(example)]
+        if self._has_joint_pairs:
+            return [self._tokenizer.encode(*example)]
+        return [self._tokenizer.encode(text) for text in example]
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Int[np.ndarray, "m t"]:
+    """Numbers of tokens and their types in turn, with `_ABSENT` behind the end of the shorter text."""
+    padded = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    padded[::2] = _ABSENT
+    for row, values in zip(padded, rows, strict=True):
+        row[: len(values)] = values
+    return padded
 
 
 def check_pooling(layer: str | None) -> None:

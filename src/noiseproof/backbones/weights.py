@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from noiseproof.backbones.state_dicts import common_prefix, find_state_dict
-from noiseproof.core import files
-from noiseproof.core.documents import Document, parse_document
+from noiseproof.core.documents import Document, validate_document
 from noiseproof.core.errors import CheckpointMismatch, MissingFile, invalid
-from noiseproof.core.torch_files import damaged, read_torch_file
+from noiseproof.core.sealed_tensors import (
+    hash_tensors,
+    read_sealed_header,
+    read_sealed_tensors,
+    write_sealed_tensors,
+)
+from noiseproof.core.torch_files import read_torch_file
 
 SUFFIXES = (".safetensors", ".pth", ".pth.tar", ".pt", ".bin", ".ckpt")
 _NUM_LISTED = 8
-_ENTRY = "noiseproof"  # of the metadata of a safetensors file
+_AGAIN = "fetch it again, or start the command that wrote it again"
 
 
 def hash_weights(module: nn.Module) -> str:
     """SHA-256 over names, types, shapes and bytes of every parameter and buffer."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return hash_tensors(module.state_dict())
 
 
 class WeightsHeader(Document):
@@ -51,10 +49,6 @@ class WeightsHeader(Document):
     additions: dict[str, Any] | None = None
     model: str | None = None
 
-    def to_metadata(self) -> dict[str, str]:
-        """One entry, since safetensors writes several in an order that changes from run to run."""
-        return {_ENTRY: json.dumps(self.to_json(), sort_keys=True)}
-
 
 def write_weights(path: str | Path, module: nn.Module, *, header: WeightsHeader | None = None) -> None:
     """The state dict as safetensors, atomically.
@@ -64,11 +58,7 @@ def write_weights(path: str | Path, module: nn.Module, *, header: WeightsHeader 
         module: what to write.
         header: of the file.
     """
-    from safetensors.torch import save_file
-
-    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    with files.replacing(path) as partial:
-        save_file(state, partial, metadata=header.to_metadata() if header else {})
+    write_sealed_tensors(path, module.state_dict(), (header or WeightsHeader()).to_json())
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -80,7 +70,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     Raises:
         MissingFile: there is no such file.
         BadData: it is a pickle of more than tensors, a TorchScript archive, or holds no state dict.
-        DamagedFile: it cannot be parsed.
+        DamagedFile: it cannot be parsed, or noiseproof wrote it and it has changed since.
     """
     path = Path(path)
     if not path.is_file():
@@ -102,26 +92,15 @@ def read_header(path: str | Path) -> WeightsHeader:
     """
     if Path(path).suffix.lower() != ".safetensors":
         return WeightsHeader()
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            content = (file.metadata() or {}).get(_ENTRY, "{}")
-    except (SafetensorError, OSError) as error:
-        raise damaged(Path(path), "checkpoint", error) from error
-    return parse_document(content, WeightsHeader, source=f"header of {path}", next_step="fetch it again")
+    header = read_sealed_header(path, next_step=_AGAIN)
+    return validate_document(header, WeightsHeader, source=f"header of {path}", next_step=_AGAIN)
 
 
 def _parsed(path: Path) -> Any:
     if not is_checkpoint_name(path.name):
         raise invalid("checkpoint", str(path), f"a file that ends in {', '.join(SUFFIXES)}")
     if path.suffix.lower() == ".safetensors":
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except Exception as error:  # the format has its own family of parse errors
-            raise damaged(path, "checkpoint", error) from error
+        return read_sealed_tensors(path, next_step=_AGAIN)[1]
     return read_torch_file(
         path,
         "checkpoint",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 import typer
 from typer.core import TyperCommand
 
-from noiseproof.cli.guard import ends_well
+from noiseproof.cli.guard import check_unicode, ends_well
 from noiseproof.core.errors import InvalidArgument, spelling
 
 _FILE, _SET = "config", "set"
@@ -67,6 +67,7 @@ class ConfigCommand(TyperCommand):
         file, overrides = given.pop(_FILE, None), given.pop(_SET, ())
         model = self._model()
         with spelling(lambda name: _flag(model, name)), ends_well():
+            check_unicode(ctx.params)
             _take_data(given)
             given = {name: _read(model, name, value) for name, value in given.items()}
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)

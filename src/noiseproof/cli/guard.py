@@ -7,15 +7,18 @@ import inspect
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import typer
 from typer.models import OptionInfo
 
-from noiseproof.core.errors import NoiseproofError, ServiceError, respelled, spelling
+from noiseproof.core.errors import NoiseproofError, ServiceError, quoted, respelled, spelling
+from noiseproof.core.files import disk_full
+from noiseproof.core.system_errors import as_sentence, check_text
 
 wants_traceback: ContextVar[bool] = ContextVar("wants_traceback", default=False)
 EXIT_MISTAKE = 2
@@ -28,9 +31,18 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def run_guarded(*arguments: Any, **options: Any) -> Any:
         with spelling(lambda name: _flag(command, name)), ends_well():
+            check_unicode(options)
             return command(*arguments, **options)
 
     return run_guarded
+
+
+def check_unicode(options: Mapping[str, Any]) -> None:
+    """Raise `InvalidArgument` for a value of the command line that is not UTF-8."""
+    for name, value in options.items():
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, str | Path):
+                check_text(str(one), quoted(name))
 
 
 def _flag(command: Callable[..., Any], name: str) -> str:
@@ -47,18 +59,27 @@ def ends_well() -> Iterator[None]:
     try:
         with _plain_warnings():
             yield
+            sys.stdout.flush()  # a full disk behind it is found now, not when Python has ended
     except NoiseproofError as error:
         if wants_traceback.get():
             raise
-        typer.secho(respelled(str(error)), fg="red", err=True)
-        if isinstance(error, ServiceError):
-            typer.echo(f"To go on: {command_line()}", err=True)
-        raise typer.Exit(EXIT_MISTAKE) from error
+        _end_with(error)
     except BaseException as error:
+        # Wherever the disk was full: a library that writes files of its own, an output that goes to a file.
+        sentence = disk_full(error) or as_sentence(error)
+        if sentence is not None and not wants_traceback.get():
+            _end_with(sentence)
         if not _is_interrupt(error):
             raise
         typer.echo("interrupted; the same command goes on where it stopped", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _end_with(error: NoiseproofError) -> NoReturn:
+    typer.secho(respelled(str(error)), fg="red", err=True)
+    if isinstance(error, ServiceError):
+        typer.echo(f"To go on: {command_line()}", err=True)
+    raise typer.Exit(EXIT_MISTAKE) from error
 
 
 def _is_interrupt(error: BaseException | None) -> bool:

@@ -15,6 +15,10 @@ noiseproof report runs/demo
 
 def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Make report.html of a run folder again."""
+    from noiseproof.pipelines.folders import only_process_in
     from noiseproof.report.page import write_report
+    from noiseproof.report.run_folder import load_run
 
-    print(f"Report: {write_report(folder)}")
+    load_run(folder)  # before anything is written
+    with only_process_in(folder):
+        print(f"Report: {write_report(folder)}")

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from noiseproof.backbones.services.address import check_address
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.config.base import Config, option, split_at_commas
+from noiseproof.core.system_errors import expanded
 from noiseproof.noise.spec import Noise
 
 _DEFAULT_ENCODERS = "bundled:efficientnet-lite0 for images, bundled:minilm-l6 for texts"
@@ -20,16 +21,17 @@ DATA, NOISE, ENCODER, RUN = "Data", "Label noise to inject", "Encoder", "Run"
 
 def default_cache() -> Path:
     """The feature store of this user: $NOISEPROOF_CACHE, else a folder in the home folder."""
-    return Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features").expanduser()
+    return expanded(Path(os.environ.get("NOISEPROOF_CACHE") or "~/.cache/noiseproof/features"))
 
 
 def a_folder(path: Path) -> Path:
     """The path with the home folder in place of `~`; refused where a file is in its way."""
-    path = path.expanduser()
+    path = expanded(path)
     # Unlike `Path.exists`, this never raises, whatever the permissions on the way.
     nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
     if os.path.lexists(nearest) and not nearest.is_dir():
-        raise ValueError(f"a folder, while {str(nearest)!r} is a file")
+        kind = "a file" if nearest.exists() else "a symbolic link that leads to no file or folder"
+        raise ValueError(f"a folder, while {str(nearest)!r} is {kind}")
     return path
 
 
@@ -47,7 +49,10 @@ class DataConfig(Config):
     image: str | None = option(
         None, panel=DATA, help="Column of images or of their paths.", shown_default="found by name"
     )
-    text: str | None = option(None, panel=DATA, help="Column of texts.", shown_default="found by name")
+    text: str | None = option(
+        None, panel=DATA, help="Column of texts; FIRST,SECOND for pairs of texts.",
+        shown_default="found by name",
+    )  # fmt: skip
     clean_label: str | None = option(
         None,
         panel=DATA,
@@ -192,6 +197,15 @@ class EncodersConfig(ExtractionConfig):
         if len(set(value)) < len(value):
             raise ValueError("each encoder once")
         return value
+
+
+class IssueFilesConfig(Config):
+    """The files of suspect labels."""
+
+    raw_cells: bool = option(
+        False, panel=RUN,
+        help="Write texts into label_issues.csv as they are, also those that a spreadsheet runs: =1+1.",
+    )  # fmt: skip
 
 
 class EvaluationConfig(NoisyDataConfig):

@@ -6,33 +6,19 @@ An option and a `--set` that give one key different values are a mistake, not a 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from noiseproof.config.base import Config
-from noiseproof.core.errors import InvalidArgument, MissingFile, NoiseproofError, quoted
+from noiseproof.core.errors import InvalidArgument, MissingFile, NoiseproofError, quoted, shown
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.yaml_text import BadYaml, parse_yaml, read_yaml_file
 
 C = TypeVar("C", bound=Config)
 M = TypeVar("M", bound=BaseModel)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads `1e-3` as a word; a learning rate is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def _parse(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)
 
 
 # Options and keys of earlier versions -> what to write now.
@@ -99,7 +85,7 @@ def set_value(
         if inner is None:
             inner = place[part] = _default_table(model, part) if number == 0 else {}
         if not isinstance(inner, dict):
-            mistakes.append(f"`{'.'.join(path)}`: {part!r} is {inner!r} and has no parts")
+            mistakes.append(f"`{'.'.join(path)}`: {part!r} is {shown(inner)} and has no parts")
             return
         place = inner
     place[path[-1]] = value
@@ -125,8 +111,8 @@ def read_yaml(path: Path, *, argument: str) -> dict[Any, Any]:
     if not path.is_file():
         raise MissingFile(f"`{argument}` is {str(path)!r}, which is no file. Next: check the path.")
     try:
-        values = _parse(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = read_yaml_file(path)
+    except BadYaml as error:
         raise InvalidArgument(
             f"`{argument}` {str(path)!r} is not YAML: {error}. Next: correct it."
         ) from error
@@ -148,15 +134,19 @@ def parse_overrides(
         key, equals, text = override.partition("=")
         path = tuple(part.strip() for part in key.split("."))
         if not equals or not all(path):
-            mistakes.append(f"`--set` is {override!r}; allowed: key=value or key.subkey=value")
+            mistakes.append(f"`--set` is {shown(override)}; allowed: key=value or key.subkey=value")
             continue
         try:
-            value = _parse(text)
-        except yaml.YAMLError:
-            mistakes.append(f"`--set {key}` has the value {text!r}, which is not YAML; quote it")
+            value = parse_yaml(text)
+        except BadYaml as error:
+            mistakes.append(
+                f"`--set {key}` has the value {shown(text)}, which is not YAML ({error}); quote it"
+            )
             continue
         if len(path) == 1 and path[0] in given and str(given[path[0]]) != str(value):
-            mistakes.append(f"{quoted(path[0])} is {given[path[0]]!r} and --set {override}; give one of them")
+            mistakes.append(
+                f"{quoted(path[0])} is {shown(given[path[0]])} and --set {override}; give one of them"
+            )
             continue
         settings[path] = value
     return settings
@@ -168,12 +158,14 @@ def parse_pairs(texts: Iterable[str], option: str, mistakes: list[str]) -> dict[
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            mistakes.append(f"{quoted(option)} is {text!r}; allowed: name=value")
+            mistakes.append(f"{quoted(option)} is {shown(text)}; allowed: name=value")
             continue
         try:
-            pairs[name.strip()] = _parse(value)
-        except yaml.YAMLError:
-            mistakes.append(f"{quoted(option)} {name} has the value {value!r}, which is not YAML; quote it")
+            pairs[name.strip()] = parse_yaml(value)
+        except BadYaml as error:
+            mistakes.append(
+                f"{quoted(option)} {name} has the value {shown(value)}, which is not YAML ({error}); quote it"
+            )
     return pairs
 
 
@@ -222,7 +214,7 @@ def describe_error(error: Any, model: type[BaseModel]) -> str:
     if error["type"].endswith("_parsing"):
         allowed = allowed.partition(",")[0]
     value = str(error["input"]) if isinstance(error["input"], Path) else error["input"]
-    return f"{name} is {value!r}; allowed: {allowed}"
+    return f"{name} is {shown(value)}; allowed: {allowed}"
 
 
 def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:

@@ -22,7 +22,7 @@ def label_text(value: Any) -> str:
         return str(bool(value))
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -10,8 +10,18 @@ from contextvars import ContextVar
 _spelling: ContextVar[Callable[[str], str]] = ContextVar("spelling of arguments", default=str)
 
 
+MAX_MESSAGE = 1000  # characters
+_TAIL = 350  # of a message that is cut; the next step is at its end
+
+
 class NoiseproofError(Exception):
-    """Anything noiseproof raises for a user: what is wrong, the value, what is allowed, the next step."""
+    """Anything noiseproof raises for a user: what is wrong, the value, what is allowed, the next step.
+
+    A message of more than `MAX_MESSAGE` characters, as a damaged file can make it, is cut in the middle.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shortened(str(message)))
 
 
 class InvalidArgument(NoiseproofError, ValueError):
@@ -91,7 +101,22 @@ def invalid(argument: str, value: object, allowed: str, next_step: str = "") -> 
         allowed: what is accepted, starting with a noun.
         next_step: advice, a sentence.
     """
-    return InvalidArgument(f"{quoted(argument)} is {value!r}; allowed: {allowed}. {next_step}".rstrip())
+    return InvalidArgument(f"{quoted(argument)} is {shown(value)}; allowed: {allowed}. {next_step}".rstrip())
+
+
+def shown(value: object, *, most: int = 200) -> str:
+    """A value as in Python code, of at most this many characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = f"a {type(value).__name__}"
+    return shortened(text, most=most, tail=most // 4)
+
+
+def shortened(text: str, *, most: int = MAX_MESSAGE, tail: int = _TAIL) -> str:
+    """A text of at most this many characters; what is cut is in the middle."""
+    cut = " [...] "
+    return text if len(text) <= most else text[: most - tail - len(cut)] + cut + text[-tail:]
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:

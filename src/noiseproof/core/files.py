@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and hashes of files and values."""
+"""Files that are written completely or not at all, folders for one process at a time, and hashes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,31 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterable, Iterator
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from noiseproof.core.errors import CannotWrite, NoSpaceLeft
+from noiseproof.core.errors import CannotWrite, InvalidArgument, NoiseproofError, NoSpaceLeft, invalid
+from noiseproof.core.inner_paths import inner_path
+
+LOCK = ".lock"  # file in a folder that one process at a time writes to
+_UNFINISHED = re.compile(r"\.noiseproof\..*\.partial")  # name of what a killed process leaves
+_SWEEP_DEPTH = 4  # no flow writes deeper below the folder that it locks
+_FULL = {
+    errno.ENOSPC: "No space left on the device of {folder!r}",
+    errno.EDQUOT: "The disk quota of {folder!r} is used up",
+    errno.EFBIG: "The largest file size that is allowed in {folder!r} is reached",
+}
+_REFUSED = (
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG,
+    errno.ELOOP,
+)  # fmt: skip
 
 
 @contextmanager
@@ -22,34 +38,114 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write to the temporary path this yields; on success it takes the place of `path`.
 
     The bytes are on disk before the name changes and the folder entry after, so a power cut at any
-    point leaves the old file or the new one. On an error nothing is left behind.
+    point leaves the old file or the new one. On an error nothing is left behind; a kill leaves the temporary
+    file, which `locked_folder` deletes. The file has the permissions that the user's umask gives.
 
     Args:
         path: the final name. Its folder is made if needed.
 
     Raises:
-        NoSpaceLeft: the disk is full; `path` is as it was.
+        NoSpaceLeft: disk or quota is full; `path` is as it was.
         CannotWrite: its folder cannot be made or written to.
     """
     final = Path(path)
+    partial = _unfinished(final).absolute()  # Arrow takes "a:b/c" for an address
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.", suffix=".partial")
-        os.close(handle)
-    except OSError as error:
-        raise _explained(error, final) from error
-    partial = Path(name)
-    try:
-        yield partial
-        _sync(partial)
-        partial.chmod(0o644)
-        partial.replace(final)
-        _sync(final.parent)
-    except OSError as error:
-        raise _explained(error, final) from error
+        with explaining(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            yield partial
+            _sync(partial)
+            partial.replace(final)
+            _sync(final.parent)
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             partial.unlink()
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """A new folder for files that are moved away when they are finished; deleted with its contents."""
+    folder = _unfinished(parent / "folder")
+    with explaining(folder):
+        folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def delete_folder(folder: Path) -> None:
+    """Delete a folder with its contents; wherever this is killed, it is whole or gone."""
+    gone = folder.replace(_unfinished(folder))
+    shutil.rmtree(gone)
+
+
+def _unfinished(final: Path) -> Path:
+    """A new temporary name beside `final`, which `_sweep` knows; cut, since names have at most 255 bytes."""
+    return final.with_name(f".noiseproof.{final.name[:40]}.{secrets.token_hex(4)}.partial")
+
+
+@contextmanager
+def locked_folder(
+    folder: Path, *, argument: str = "out", on_wait: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """Lock a folder against a second process, and delete what killed processes left unfinished in it.
+
+    A process that is killed lets go of its lock.
+
+    Args:
+        folder: made if need be.
+        argument: name of the argument that it is the value of.
+        on_wait: called before this waits for another process; without it a folder in use is refused.
+
+    Raises:
+        InvalidArgument: another process uses it, or it cannot be written to.
+        NoSpaceLeft: disk or quota is full.
+    """
+    from filelock import FileLock, Timeout  # loads asyncio
+
+    lock = FileLock(inner_path(folder, LOCK))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if on_wait is None:
+                raise
+            on_wait()
+            lock.acquire()
+    except Timeout as error:
+        raise InvalidArgument(
+            f"`{argument}` is {str(folder)!r}, which another noiseproof is writing to; allowed: one at a "
+            "time. Next: wait for it, or name another folder."
+        ) from error
+    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
+        if (full := disk_full(error, folder / LOCK)) is not None:
+            raise full from error
+        raise invalid(
+            argument, str(folder), "a folder that can be made and written to",
+            f"Next: name another ({error}).",
+        ) from error  # fmt: skip
+    try:
+        _sweep(folder)
+        yield
+    finally:
+        lock.release()
+
+
+def _sweep(folder: Path, depth: int = _SWEEP_DEPTH) -> None:
+    """Delete what `replacing` and the like left in a folder; not where another process may be at work."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in list(entries):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if _UNFINISHED.fullmatch(entry.name):
+                if is_folder:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    Path(entry.path).unlink(missing_ok=True)
+            elif is_folder and depth > 0 and not (Path(entry.path) / LOCK).exists():
+                _sweep(Path(entry.path), depth - 1)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -70,19 +166,21 @@ def append_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
 
     Raises:
         NoSpaceLeft: the disk is full.
+        DamagedFile: the name is a symbolic link out of its folder.
     """
     content = "".join(f"{line}\n" for line in lines).encode()
-    final = Path(path)
+    final = inner_path(Path(path).parent, Path(path).name)
     size = final.stat().st_size if final.exists() else 0
-    try:
-        with final.open("ab") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        with suppress(OSError):
-            os.truncate(final, size)  # the next line must not begin in the middle of this one
-        raise _explained(error, final) from error
+    with explaining(final):
+        try:
+            with final.open("ab") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                os.truncate(final, size)  # the next line must not begin in the middle of this one
+            raise
 
 
 def whole_lines(path: str | os.PathLike[str]) -> bytes:
@@ -99,18 +197,55 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _explained(error: OSError, path: Path) -> OSError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpaceLeft(
-            f"No space left on the device of {str(path.parent)!r} while writing {path.name!r}; "
-            "nothing half-written was kept. Next: free some space and start the same command again."
-        )
-    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS):
-        return CannotWrite(
-            f"{str(path)!r} cannot be written ({error.strerror}: {error.filename!r}); allowed: a file in a "
-            "folder that exists or can be made, and may be written to. Next: name another folder."
-        )
-    return error
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Explain what goes wrong with the disk while `path` is written, whichever library meets it."""
+    try:
+        yield
+    except NoiseproofError:
+        raise
+    except Exception as error:
+        explained = disk_full(error, path) or _refused(error, path)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def disk_full(error: BaseException, path: Path | None = None) -> NoSpaceLeft | None:
+    """The one wording where disk, quota or limit of file sizes caused an error; `None` for other errors.
+
+    Args:
+        error: of Python or of a library; those that are no `OSError` have the number in their text.
+        path: what was being written; by default the file of the error.
+    """
+    if isinstance(error, NoSpaceLeft):
+        return error
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (found := re.search(r"\b(?:os error|errno) (\d+)", str(error))):
+        number = int(found[1])
+    if number not in _FULL:
+        return None
+    name = path or getattr(error, "filename", None)
+    final = Path(os.fspath(name)) if isinstance(name, str | os.PathLike) else Path("output")
+    reason = _FULL[number].format(folder=str(final.parent))
+    return NoSpaceLeft(
+        f"{reason} while writing {final.name!r}; nothing half-written was kept. "
+        "Next: free some space and start the same command again."
+    )
+
+
+def _refused(error: Exception, path: Path) -> CannotWrite | None:
+    """The wording for a file that cannot be made; `None` for other errors, such as of a file that is read."""
+    if not isinstance(error, OSError) or error.errno not in _REFUSED:
+        return None
+    name = error.filename
+    is_named = isinstance(name, str | os.PathLike) and not _UNFINISHED.fullmatch(Path(name).name)
+    if is_named and Path(name) not in (path, *path.parents):
+        return None
+    return CannotWrite(
+        f"{str(path)!r} cannot be written ({error.strerror}: {error.filename!r}); allowed: a file in a "
+        "folder that exists or can be made, and may be written to. Next: name another folder."
+    )
 
 
 def digest(value: Any) -> str:

@@ -7,15 +7,17 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from noiseproof.core.errors import UnknownName
+from noiseproof.core.errors import UnknownName, shown
+
+_MAX_COMPARED = 100  # characters; the comparison takes their square
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], next_step: str = "") -> UnknownName:
     """The one wording for a name that is in no table."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:_MAX_COMPARED], names, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return UnknownName(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names)}. {next_step}".rstrip())
+    return UnknownName(f"Unknown {kind} {shown(name)}.{hint} Known: {', '.join(names)}. {next_step}".rstrip())
 
 
 class Registry:

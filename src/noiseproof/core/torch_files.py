@@ -41,7 +41,10 @@ def read_torch_file(path: Path, what: str, *, next_step: str, has_arrays: bool =
             f"({str(error).splitlines()[0]})"
         ) from error
     except Exception as error:  # each format has its own family of parse errors
-        raise damaged(path, what, error) from error
+        raise DamagedFile(
+            f"The {what} {str(path)!r} cannot be read, so it is damaged or no {what}: {error}. "
+            "Next: fetch it again."
+        ) from error
 
 
 def _refuse_torch_script(path: Path, what: str) -> None:
@@ -56,14 +59,6 @@ def _refuse_torch_script(path: Path, what: str) -> None:
             f"The {what} {str(path)!r} is a TorchScript archive, code and weights together; allowed: a state "
             "dict. Next: save `torch.jit.load(path).state_dict()` with safetensors, where you trust the code."
         )
-
-
-def damaged(path: Path, what: str, error: Exception) -> DamagedFile:
-    """The one wording for a file that cannot be parsed."""
-    return DamagedFile(
-        f"The {what} {str(path)!r} cannot be read, so it is damaged or no {what}: {error}. "
-        "Next: fetch it again."
-    )
 
 
 def _integer_arrays() -> list[Any]:

@@ -13,6 +13,7 @@ from PIL import Image
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
+from noiseproof.core.regular_files import read_regular
 from noiseproof.data.images import decode_image, to_rgb
 
 _NUM_NAMED = 12
@@ -50,6 +51,21 @@ class CellReader(AbstractReader):
 
 
 @final
+class PairReader(AbstractReader):
+    """Pairs of texts from two columns."""
+
+    def __init__(self, first: AbstractReader, second: AbstractReader) -> None:
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def read(self, row: int) -> tuple[Any, Any]:
+        """Both cells."""
+        return self._first.read(row), self._second.read(row)
+
+
+@final
 class FileReader(AbstractReader):
     """Turns cells into encoded image bytes: a path is opened, bytes are passed on.
 
@@ -79,9 +95,11 @@ class FileReader(AbstractReader):
             return cell
         path = self._folder / cell
         try:
-            return path.read_bytes()
+            return read_regular(path)
         except FileNotFoundError as error:
             raise MissingFile(f"there is no file {str(path)!r}") from error
+        except BadData:
+            raise
         except (OSError, ValueError) as error:
             raise BadData(f"the file {str(path)!r} cannot be read ({error})") from error
 
@@ -226,13 +244,19 @@ def as_image(content: Any) -> Image.Image:
     return to_rgb(content) if isinstance(content, Image.Image) else decode_image(content)
 
 
-def as_text(content: Any) -> str:
-    """Raw contents -> text."""
-    if content is None:
-        raise BadData("the text is missing (an empty cell)")
-    if not content.strip():
-        raise BadData("the text is empty")
+def as_text(content: Any) -> Any:
+    """Raw contents -> text, or a pair of texts."""
+    for text in content if isinstance(content, tuple) else (content,):
+        if text is None:
+            raise BadData("the text is missing (an empty cell)")
+        if not text.strip():
+            raise BadData("the text is empty")
     return content
+
+
+def shown_text(example: str | tuple[str, str]) -> str:
+    """A text, or a pair of texts, for people."""
+    return example if isinstance(example, str) else " | ".join(example)
 
 
 def unreadable(error: Exception, example_id: object, owner: str) -> Exception:

@@ -100,6 +100,9 @@ def _update(digest: Any, content: bytes) -> None:
 def _to_bytes(content: Any) -> bytes:
     if content is None:
         raise BadData("it is missing (an empty cell)")
+    if isinstance(content, tuple):
+        parts = [_to_bytes(each) for each in content]
+        return b"".join(len(part).to_bytes(8, "little") + part for part in parts)
     if isinstance(content, Image.Image):
         return f"{content.mode} {content.size} ".encode() + content.tobytes()
     return content.encode() if isinstance(content, str) else content
@@ -122,7 +125,7 @@ def _digests(dataset: Dataset) -> Iterator[bytes]:
 def _as_bytes(contents: Any) -> bytes:
     if isinstance(contents, bytes):
         return contents
-    if isinstance(contents, str):
-        return contents.encode()
+    if isinstance(contents, str | tuple):
+        return _to_bytes(contents)
     values = np.asarray(contents)
     return f"{values.dtype.str}{values.shape}".encode() + values.tobytes()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
+import zlib
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from noiseproof.core.errors import BadData
+from noiseproof.core.limits import IMAGE_PIXELS, above, limit
 
 # What Pillow raises for broken files, depending on the format and on where the damage is.
 _PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, RuntimeError, struct.error,
-    Image.DecompressionBombError,
+    MemoryError, OverflowError, zlib.error, KeyError, AttributeError, AssertionError,
 )  # fmt: skip
 
 
@@ -21,19 +24,32 @@ def decode_image(content: bytes) -> Image.Image:
     """Decode an encoded image (JPEG, PNG, ...) to RGB; see `to_rgb`.
 
     Raises:
-        BadData: the bytes are no image, or a damaged one.
+        BadData: the bytes are no image, a damaged one, or one with more pixels than `limits.IMAGE_PIXELS`.
     """
     if not content:
         raise BadData("the image is empty (0 bytes)")
+    most = limit(IMAGE_PIXELS)
+    if Image.MAX_IMAGE_PIXELS is not None and most > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = most  # the user's own wish; else Pillow would refuse
     try:
         with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > most:
+                raise _too_large(f"{image.width} x {image.height} pixels")
             return to_rgb(image)
     except BadData:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(
+            found[0] if (found := re.search(r"\d+ pixels", str(error))) else "its pixels"
+        ) from error
     except Image.UnidentifiedImageError as error:
         raise BadData(f"{len(content)} bytes that are no image of a known format") from error
     except _PILLOW_ERRORS as error:
         raise BadData(f"the image is damaged ({error})") from error
+
+
+def _too_large(size: str) -> BadData:
+    return BadData(above(size, IMAGE_PIXELS))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -52,7 +68,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
+        white.alpha_composite(picture)
+        return white.convert("RGB")
     return image.convert("RGB")
 
 

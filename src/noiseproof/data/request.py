@@ -46,6 +46,7 @@ class Request:
         seed: of what is drawn at random.
         missing_label: what to do with an example without a label.
         may_lack_classes: class folders may be empty, as in an evaluation set.
+        may_lack_examples: a table may have labels only, where nothing reads the examples.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Request:
     seed: int = 0
     missing_label: MissingLabel = "raise"
     may_lack_classes: bool = False
+    may_lack_examples: bool = False
 
     def refuse_columns(self, *options: str, because: str = "comes with its own labels") -> None:
         """Raise for an option that would otherwise be ignored in silence.

@@ -9,6 +9,7 @@ name it in the docstring of `open_dataset`, in the help of `train` in `config/da
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -17,6 +18,7 @@ from noiseproof.core.class_names import name_hints
 from noiseproof.core.errors import MissingFile, invalid
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import Registry, unknown_name
+from noiseproof.core.regular_files import check_regular
 from noiseproof.data.readable import without_unreadable
 from noiseproof.data.request import MissingLabel, OnError, Request
 from noiseproof.data.splits import stratified_sample, subset
@@ -64,6 +66,7 @@ def open_dataset(
     on_error: OnError = "raise",
     missing_label: MissingLabel = "raise",
     may_lack_classes: bool = False,
+    may_lack_examples: bool = False,
 ) -> LabelledDataset:
     """Open a data set; its examples stay on disk until they are read.
 
@@ -82,6 +85,7 @@ def open_dataset(
         on_error: "skip" decodes every example once and leaves out those that cannot be read.
         missing_label: "skip" leaves out examples without a label.
         may_lack_classes: class folders may be empty, as in an evaluation set.
+        may_lack_examples: a table may have labels only, where nothing reads the examples.
 
     Raises:
         MissingFile: the path does not exist.
@@ -103,6 +107,7 @@ def open_dataset(
         seed,
         missing_label,
         may_lack_classes=may_lack_classes,
+        may_lack_examples=may_lack_examples,
     )
     dataset = open_request(request)
     if limit is not None and limit < len(dataset):
@@ -123,7 +128,7 @@ def open_request(request: Request) -> LabelledDataset:
 def resolve(name: str) -> tuple[str, str]:
     """A name as the user writes it -> (key of `SOURCES`, address for its opener)."""
     path = Path(name)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 (never raises, whatever the name)
         prefix, colon, address = name.partition(":")
         if colon and prefix in PREFIXES:
             return prefix, address
@@ -135,6 +140,7 @@ def resolve(name: str) -> tuple[str, str]:
         )
     if path.is_dir():
         return "tar" if any(path.glob("*.tar")) else "folder", name
+    check_regular(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _FILES:
         raise unknown_name("file type", kind, _FILES, f"Convert {name!r} to one of these.")

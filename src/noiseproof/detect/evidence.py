@@ -152,7 +152,7 @@ class Evidence:
     @cached_property
     def _dynamics(self) -> Dynamics:
         return training_dynamics(
-            np.asarray(self.features), self.given_labels, num_classes=self.num_classes, seed=self.seed
+            self.features, self.given_labels, num_classes=self.num_classes, seed=self.seed
         )
 
     def dynamics(self, method: str) -> Dynamics:

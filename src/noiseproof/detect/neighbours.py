@@ -13,7 +13,6 @@ Differs: one pass over fixed features instead of the majority over augmented epo
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from noiseproof.posterior.ridge_rows import row_type
 MOST_EXACT = 20_000  # rows; for more, a graph is searched if faiss is installed
 _DEFAULT_K = 10
 _LEAST_OF_A_CLASS = 2
-_BLOCK_NUMBERS = 2**25  # similarities in one block
+_BLOCK_ROWS, _TILE = 512, 4096  # of the similarities that are held at once
 _GRAPH_DEGREE, _BUILD_WIDTH, _SEARCH_WIDTH = 32, 40, 64  # parameters of faiss's HNSW index
 _PRIOR = 1.0  # one pseudo-vote spread over all classes, so that no probability is 0 or 1
 
@@ -43,7 +42,7 @@ def neighbours_detector(evidence: Evidence, *, k: int | None = None, search: str
     """
     features, given = evidence.require("features", "neighbours"), evidence.given_labels
     _check_classes(given, evidence)
-    seen = features if evidence.rows.kind == "direction" else evidence.rows[:]
+    seen = features if evidence.rows.kind == "direction" else evidence.rows
     groups = evidence.copies.groups
     voters = most_frequent_labels(given, groups, num_classes=evidence.num_classes)
     most = len(voters) - 1
@@ -101,7 +100,10 @@ def nearest(
         groups: number of the group of copies of each row, from 0; its first row stands for a group. By
             default every row is a group of its own.
     """
-    unit = np.ascontiguousarray(unit_length(np.asarray(features, row_type(features))), np.float32)
+    unit, dtype = np.empty(features.shape, np.float32), row_type(features)
+    for start in range(0, len(unit), _BLOCK_ROWS):
+        part = slice(start, start + _BLOCK_ROWS)
+        unit[part] = unit_length(np.asarray(features[part], dtype))
     own = np.arange(len(unit)) if groups is None else groups
     first = np.unique(own, return_index=True)[1]
     others = unit if len(first) == len(unit) else unit[first]
@@ -113,18 +115,34 @@ def nearest(
 def _by_blocks(
     unit: np.ndarray, others: np.ndarray, own: np.ndarray, num: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    n = len(unit)
-    rows, similarities = np.empty((n, num), np.int64), np.empty((n, num), np.float32)
-    for block in _row_blocks(n):
-        found = unit[block] @ others.T
-        local = np.arange(len(found))
-        found[local, own[block]] = -np.inf  # no row is a neighbour of itself or of a copy
-        part = np.argpartition(-found, num - 1, axis=1)[:, :num]
-        near = np.take_along_axis(found, part, 1)
-        order = np.argsort(-near, axis=1, kind="stable")
-        rows[block] = np.take_along_axis(part, order, 1)
-        similarities[block] = np.take_along_axis(near, order, 1)
+    n, num_others = len(unit), len(others)
+    rows, similarities = np.zeros((n, num), np.int64), np.full((n, num), -np.inf, np.float32)
+    for start in range(0, n, _BLOCK_ROWS):
+        block = slice(start, min(start + _BLOCK_ROWS, n))
+        best, best_rows = similarities[block], rows[block]
+        for first in range(0, num_others, _TILE):
+            tile = slice(first, min(first + _TILE, num_others))
+            found = unit[block] @ others[tile].T
+            is_here = (own[block] >= first) & (own[block] < tile.stop)
+            # No row is a neighbour of itself or of a copy.
+            found[np.flatnonzero(is_here), own[block][is_here] - first] = -np.inf
+            best, best_rows = _nearest_of_both(best, best_rows, found, first, num)
+        rows[block], similarities[block] = best_rows, best
     return rows, similarities
+
+
+def _nearest_of_both(
+    best: np.ndarray, best_rows: np.ndarray, found: np.ndarray, first: int, num: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best similarities so far and those of the rows from `first` on -> the best of both, sorted."""
+    both = np.concatenate([best, found], axis=1)
+    part = np.argpartition(-both, num - 1, axis=1)[:, :num]
+    part.sort(axis=1)  # of equal ones the first row comes first
+    near = np.take_along_axis(both, part, 1)
+    order = np.argsort(-near, axis=1, kind="stable")
+    part, near = np.take_along_axis(part, order, 1), np.take_along_axis(near, order, 1)
+    old = np.take_along_axis(best_rows, np.minimum(part, num - 1), 1)
+    return near, np.where(part < num, old, part - num + first)
 
 
 def _by_graph(
@@ -150,12 +168,6 @@ def _without_own(
     is_own[~is_own.any(1), -1] = True
     shape = (len(rows), rows.shape[1] - 1)
     return rows[~is_own].reshape(shape), similarities[~is_own].reshape(shape)
-
-
-def _row_blocks(n: int) -> Iterator[slice]:
-    size = max(64, _BLOCK_NUMBERS // n)
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))
 
 
 def _check_classes(given_labels: np.ndarray, evidence: Evidence) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
 from noiseproof.heads.modules import StackedHeads
 
 _HEADS = 2
+_BLOCK_ROWS = 4096
 # With more epochs a head also memorises wrong labels (dev/LOG.md lists the trials).
 _EPOCHS, _LEAST_STEPS = 10, 200
 # One AdamW step moves logits by about this much, for any encoder, and shrinks weights by this share.
@@ -57,7 +59,7 @@ class Dynamics:
 
 
 def training_dynamics(
-    features: Float[np.ndarray, "n d"],
+    features: Any,
     given_labels: Int[np.ndarray, " n"],
     *,
     num_classes: int,
@@ -67,7 +69,7 @@ def training_dynamics(
     """Train two heads and record what they predict.
 
     Args:
-        features: from a frozen encoder.
+        features: (n, d) from a frozen encoder, array-like, sliced by rows.
         given_labels: class ids in [0, k).
         num_classes: k.
         seed: of the heads and the threshold samples.
@@ -78,10 +80,8 @@ def training_dynamics(
     is_sample = torch.from_numpy(_threshold_samples(n, num_classes, seed)).to(device)
     labels = torch.from_numpy(given_labels.astype(np.int64)).to(device).expand(_HEADS, -1)
     labels = torch.where(is_sample, num_classes, labels)
-    matrix = torch.from_numpy(np.require(features, np.float32, "W")).to(
-        device
-    )  # stored features are read-only
-    matrix = matrix / matrix.norm(dim=1).mean().clamp(min=torch.finfo(torch.float32).tiny)
+    matrix = _copy(features).to(device)
+    matrix /= matrix.norm(dim=1).mean().clamp(min=torch.finfo(torch.float32).tiny)
     recorder = _Recorder(_HEADS, n, num_classes, device)
 
     def backward(heads: StackedHeads, batch: StackBatch) -> bool:
@@ -94,12 +94,20 @@ def training_dynamics(
         losses.mean(1).sum().backward()
         return True
 
-    rate = _LOGIT_STEP / float(matrix.abs().sum(1).mean().clamp(min=1e-6))
+    rate = _LOGIT_STEP / float(torch.linalg.vector_norm(matrix, ord=1, dim=1).mean().clamp(min=1e-6))
     probe = LinearProbe(seed=seed, epochs=_EPOCHS, learning_rate=rate, weight_decay=_SHRINKAGE / rate).spec()
     first = replace(probe, training=replace(probe.training, min_steps=_LEAST_STEPS))
     specs = [replace(first, seed=torch_seed(seed, "dynamics", i)) for i in range(_HEADS)]
     fit_stack(specs, TrainingExamples((matrix,), labels[0], num_classes + 1), backward, on_step=on_step)
     return recorder.result(is_sample)
+
+
+def _copy(features: Any) -> Float[Tensor, "n d"]:
+    """The only copy of the features, to scale in place; block by block, as they may be on disk."""
+    rows = np.empty(features.shape, np.float32)
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        rows[start : start + _BLOCK_ROWS] = features[start : start + _BLOCK_ROWS]
+    return torch.from_numpy(rows)
 
 
 def _threshold_samples(n: int, num_classes: int, seed: int) -> Bool[np.ndarray, "2 n"]:

@@ -68,7 +68,8 @@ def curvature(
         parameters: point at which the Hessian is taken; their precision is that of the result.
         batches: all examples; the first axis of the first tensor counts them.
         num_eigenvalues: number of largest eigenvalues.
-        num_probes: random vectors for the trace; the standard error falls with their square root.
+        num_probes: random vectors for the trace; the standard error falls with their square root. Up to 64
+            parameters the trace is exact.
         seed: of the starting vector and the probes.
 
     Raises:
@@ -84,6 +85,9 @@ def curvature(
     if num_probes < 2:
         raise invalid("num_probes", num_probes, "a whole number >= 2, so that the trace has a standard error")
     product, p = hessian_product(summed_loss, parameters, batches)
+    if p <= _DENSE_UP_TO:  # fewer products than eigenvalues and probes take, and no error
+        matrix = _dense(product, p)
+        return Curvature(np.linalg.eigvalsh(matrix)[::-1][:num_eigenvalues], float(np.trace(matrix)), 0.0, p)
     values = top_eigenvalues(product, p, num_eigenvalues=num_eigenvalues, seed=seed)
     trace, error = trace_estimate(product, p, num_probes=num_probes, seed=seed)
     return Curvature(values, trace, error, p)
@@ -146,8 +150,7 @@ def top_eigenvalues(
     """
     r = min(num_eigenvalues, num_parameters)
     if num_parameters <= max(_DENSE_UP_TO, r + 1):
-        columns = np.stack([product(unit) for unit in np.eye(num_parameters)])
-        return np.linalg.eigvalsh((columns + columns.T) / 2)[::-1][:r].copy()
+        return np.linalg.eigvalsh(_dense(product, num_parameters))[::-1][:r].copy()
     start = stream(seed, "curvature", "start").standard_normal(num_parameters)
     if not product(start).any():  # ARPACK cannot continue from a zero vector
         return np.zeros(r)
@@ -167,6 +170,11 @@ def top_eigenvalues(
         f"{_ATTEMPTS[-1][1]} restarts of the Lanczos method; allowed: all of them. Next: ask for fewer with "
         "`num_eigenvalues`, or use features of another scale."
     )
+
+
+def _dense(product: Product, num_parameters: int) -> Float[np.ndarray, "p p"]:
+    columns = np.stack([product(unit) for unit in np.eye(num_parameters)])
+    return (columns + columns.T) / 2
 
 
 def trace_estimate(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from noiseproof.core.documents import check_schema
+from pydantic import TypeAdapter
+
+from noiseproof.core.checksums import to_line, unsealed
+from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
+from noiseproof.core.json_text import parse_json
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
 
 DOMAINS = ("id", "ood", "relabelled")
@@ -65,7 +68,7 @@ class ResultRow:
             **{name: self.metrics[name] for name in METRICS},
             "per_class": [{"class": name, **vars(values)} for name, values in self.per_class.items()],
         }
-        return json.dumps(row, allow_nan=False)
+        return to_line(row)
 
     @classmethod
     def from_line(cls, line: str, *, source: str = "row") -> ResultRow:
@@ -77,28 +80,28 @@ class ResultRow:
 
         Raises:
             OtherSchema: another version of noiseproof wrote it.
+            DamagedFile: its checksum is of other contents.
             ValueError, KeyError, TypeError: the line is not a valid row.
         """
-        row: dict[str, Any] = json.loads(line)
+        row: dict[str, Any] = unsealed(parse_json(line), source=source, next_step=_RUN_AGAIN)
         check_schema(
             row,
             _SCHEMA,
             source=source,
             next_step=_RUN_AGAIN,
         )
-        per_class = {}
-        for entry in row["per_class"]:
-            name = entry.pop("class")
-            per_class[name] = ClassMetrics(**entry)
-        return cls(
-            head=str(row["head"]),
-            seed=int(row["seed"]),
-            set_name=str(row["set"]),
-            domain=row["domain"],
-            num_examples=int(row["num_examples"]),
-            metrics={name: float(row[name]) for name in METRICS},
-            per_class=per_class,
+        values = {name: row[name] for name in ("head", "seed", "domain", "num_examples")}
+        return _ROW.validate_python(
+            values
+            | {
+                "set_name": row["set"],
+                "metrics": {name: row[name] for name in METRICS},
+                "per_class": {entry.pop("class"): entry for entry in row["per_class"]},
+            }
         )
+
+
+_ROW = TypeAdapter(ResultRow)
 
 
 def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
@@ -123,7 +126,8 @@ def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
             row = ResultRow.from_line(line, source=f"line {number} of {file}")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFile(
-                f"Line {number} of {str(file)!r} is not a result: {error!r}. Next: {_RUN_AGAIN}."
+                f"Line {number} of {str(file)!r} is not a result: {describe_problem(error)}. "
+                f"Next: {_RUN_AGAIN}."
             ) from error
         if row.key in rows:
             raise DamagedFile(

@@ -20,15 +20,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from noiseproof.core.array_files import open_archive
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import replacing
+from noiseproof.core.parquet import explained, open_file
 from noiseproof.core.records import LabelIssues, rows_by_id
 from noiseproof.data.classes import is_text, one_to_one
 from noiseproof.data.examples import files_of
 from noiseproof.data.formats.columns import Columns, choose_columns
 from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
 from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of, row_ids
-from noiseproof.data.formats.npz_files import label_array, read_arrays
+from noiseproof.data.formats.npz_files import ids_of_array, label_array
 from noiseproof.data.formats.parquet_files import parquet_table
 from noiseproof.data.formats.text_tables import read_text_table, text_table
 from noiseproof.export.edits import Edits, Way, compute_edits
@@ -160,7 +162,7 @@ def _cleaned_parts(
             part = _set_column(
                 part, column, _replaced(part.column(column), changes.final[rows], labels[rows], cells)
             )
-        if columns.kind == "image":
+        if columns.kind == "image" and columns.content is not None:
             part = _set_column(part, columns.content, _relocate(part.column(columns.content), folder, home))
         if columns.example_id is None:
             part = part.add_column(0, "example_id", pa.array(ids[rows]))
@@ -219,9 +221,11 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:
     """Read one row group at a time, since images may fill the memory."""
-    file = pq.ParquetFile(path)
+    file = open_file(path)
     for group in range(file.num_row_groups):
-        yield file.read_row_group(group)
+        with explained(path):
+            part = file.read_row_group(group)
+        yield part
 
 
 def _write_parts(parts: Iterator[pa.Table], path: Path, suffix: str, origin: Path) -> None:
@@ -265,10 +269,11 @@ def _write_list(issues: LabelIssues, path: Path, source: Source, home: Path, way
 def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) -> None:
     """Features with their labels; the archive keeps its other arrays."""
     whole, owner = source.whole, source.request.name
-    arrays = read_arrays(source.path, owner)
+    with open_archive(source.path, owner) as archive:
+        arrays = dict(archive)
     label = label_array(arrays, source.request)
     given = arrays[label]
-    ids = arrays["ids"].astype(str) if "ids" in arrays else row_ids(source.path.stem, len(given))
+    ids = ids_of_array(arrays["ids"]) if "ids" in arrays else row_ids(source.path.stem, len(given))
     rows, _ = rows_by_id(whole.ids, ids)  # those that have a label
     encoded = np.full(len(ids), -1)
     encoded[rows] = whole.given_labels

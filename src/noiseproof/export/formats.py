@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from noiseproof.core.errors import CannotWrite, UnknownName, invalid
-from noiseproof.core.files import hash_file
+from noiseproof.core.files import hash_file, temporary_folder
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.registry import unknown_name
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned_drop, write_cleaned_relabel
@@ -111,8 +110,8 @@ def export_issues(
     source = None if data is None else open_source(data, **columns)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".noiseproof-") as folder:
-            written = entry.write(issues, Path(folder) / final.name, source, final.parent)
+        with temporary_folder(final.parent) as folder:
+            written = entry.write(issues, folder / final.name, source, final.parent)
             return _put([(each, final.parent / each.relative_to(folder)) for each in written])
     except (NotADirectoryError, FileExistsError, PermissionError) as error:
         raise CannotWrite(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pyarrow.parquet as pq
 from jaxtyping import Int
+from pydantic import FiniteFloat
 
-from noiseproof.core.documents import Document, read_document
+from noiseproof.core.checksums import check_file, damaged, write_record
+from noiseproof.core.documents import START_AGAIN, Document, describe_problem, read_document
 from noiseproof.core.errors import MissingFile
-from noiseproof.core.files import replacing, write_json
+from noiseproof.core.files import hash_file, replacing
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import LabelIssues
+from noiseproof.core.spreadsheet_cells import escaped
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.export.confusions import joint_from, list_confusions
 
@@ -40,6 +44,7 @@ class IssueSummary(Document):
         confusions: pairs of true and given class with the expected number of examples, the most frequent
             first, see `export.confusions`.
         against_truth: `DetectionMetrics` as JSON; `None` where the truth is not known.
+        table_sha256: of `label_issues.parquet`; `None` in files of before.
     """
 
     SCHEMA: ClassVar[int] = 2
@@ -52,10 +57,11 @@ class IssueSummary(Document):
     noise_rate_low: float | None = None
     noise_rate_high: float | None = None
     classes: tuple[dict[str, Any], ...]
-    true_counts: list[float]
-    right_counts: list[float]
+    true_counts: list[FiniteFloat]
+    right_counts: list[FiniteFloat]
     confusions: tuple[dict[str, Any], ...]
     against_truth: dict[str, Any] | None
+    table_sha256: str | None = None
 
     def rate_card(self) -> dict[str, Any]:
         """The noise rate and its range, for a card."""
@@ -78,17 +84,23 @@ def ranking(issues: LabelIssues) -> Int[np.ndarray, " n"]:
 
 
 def write_issues(
-    issues: LabelIssues, folder: Path, *, clean_labels: Int[np.ndarray, " n"] | None = None
+    issues: LabelIssues,
+    folder: Path,
+    *,
+    clean_labels: Int[np.ndarray, " n"] | None = None,
+    raw_cells: bool = False,
 ) -> list[str]:
     """Write all files; the JSON is written last, so its existence means that they are complete.
 
     The table has the most suspicious labels first; its column `row` is the place in the data set. The CSV
-    is for spreadsheets: a byte order mark tells them that it is UTF-8, and suspicion has four digits.
+    is for spreadsheets: a byte order mark tells them that it is UTF-8, suspicion has four digits, and texts
+    that they would run are escaped. Every text is quoted, since a spreadsheet may split lines at semicolons.
 
     Args:
         issues: of a detector.
         folder: an existing one.
         clean_labels: the truth, where it is known.
+        raw_cells: write the texts of the CSV as they are.
 
     Returns:
         Names of the files.
@@ -97,11 +109,16 @@ def write_issues(
     ranked = issues_frame(issues, clean_labels).iloc[order]
     with replacing(folder / ISSUES) as partial:
         ranked.assign(row=order).to_parquet(partial, index=False)
+    shown = ranked.assign(suspicion=ranked["suspicion"].round(4))
+    if not raw_cells:
+        for column in shown.columns.difference(["suspicion", "is_issue"]):
+            shown[column] = shown[column].map(lambda cell: escaped(cell) if isinstance(cell, str) else cell)
     with replacing(folder / SPREADSHEET) as partial:
-        ranked.assign(suspicion=ranked["suspicion"].round(4)).to_csv(
-            partial, index=False, encoding="utf-8-sig", lineterminator="\r\n"
+        shown.to_csv(
+            partial, index=False, encoding="utf-8-sig", lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC
         )
-    write_json(folder / SUMMARY, summarise(issues, clean_labels).to_json())
+    summary = summarise(issues, clean_labels).model_copy(update={"table_sha256": hash_file(folder / ISSUES)})
+    write_record(folder / SUMMARY, summary.to_json())
     return [ISSUES, SPREADSHEET, SUMMARY]
 
 
@@ -137,9 +154,7 @@ def read_summary(folder: Path) -> IssueSummary:
         OtherSchema: another version of noiseproof wrote it.
         DamagedFile: it was changed.
     """
-    return read_document(
-        folder / SUMMARY, IssueSummary, next_step="delete it and start the same command again"
-    )
+    return read_document(folder / SUMMARY, IssueSummary, next_step=START_AGAIN)
 
 
 def load_issues(folder: str | Path) -> LabelIssues:
@@ -149,7 +164,7 @@ def load_issues(folder: str | Path) -> LabelIssues:
 
     Raises:
         MissingFile: a file does not exist.
-        DamagedFile: the summary was changed, or is of another version.
+        DamagedFile: a file was changed, or is of another version.
     """
     home = Path(folder)
     for name in (ISSUES, SUMMARY):
@@ -157,8 +172,19 @@ def load_issues(folder: str | Path) -> LabelIssues:
             raise MissingFile(
                 f"There is no {name} in {str(folder)!r}. Next: name a folder that 'noiseproof detect' wrote."
             )
-    # As lists: `read_table` and `to_numpy` load pandas, which takes half a second.
-    columns, summary = pq.ParquetFile(home / ISSUES).read().to_pydict(), read_summary(home)
+    summary = read_summary(home)
+    check_file(home / ISSUES, summary.table_sha256, next_step=START_AGAIN)
+    # As lists: `to_numpy` loads pandas, which takes half a second.
+    columns = read_table(home / ISSUES).to_pydict()
+    try:
+        return _issues(columns, summary)
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        reason = f"it does not fit {SUMMARY} ({describe_problem(error)})"
+        raise damaged(str(home / ISSUES), reason, START_AGAIN) from error
+
+
+def _issues(columns: dict[str, list[Any]], summary: IssueSummary) -> LabelIssues:
+    """The record of the columns of the table and the summary beside it."""
     if "row" in columns:  # not in files of before
         order = np.argsort(columns["row"])
         columns = {name: [values[k] for k in order] for name, values in columns.items()}

@@ -16,6 +16,7 @@ from xml.sax.saxutils import quoteattr
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.records import LabelIssues
+from noiseproof.data.examples import shown_text
 from noiseproof.export.issue_files import ranking
 from noiseproof.export.source import Source, require_source
 
@@ -86,7 +87,7 @@ def check_reviewable(source: Source, export: str) -> None:
         raise invalid(
             "export", export, f"this format for {allowed}",
             f"{source.request.name!r} has none. Next: save the images as files in class folders, or take "
-            "csv, json or cleanlab.",
+            "json or cleanlab.",
         )  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def _contents(issues: LabelIssues, source: Source | None) -> tuple[str, list[str
     """Kind of the content to review, the content of each example, and the folder that serves images."""
     known = require_source(source, "label-studio")
     if known.dataset.kind == "text":
-        return "text", [known.dataset.examples[int(row)] for row in known.rows_of(issues)], None
+        return "text", [shown_text(known.dataset.examples[int(row)]) for row in known.rows_of(issues)], None
     files = [file.resolve() for file in _files(issues, source, "label-studio")]
     # Label Studio wants the folder it serves to lie above that of the images.
     root = Path(os.path.commonpath([file.parent for file in files])).parent

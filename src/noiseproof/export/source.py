@@ -80,7 +80,7 @@ class Source:
 
 def open_source(name: str, **columns: Any) -> Source:
     """Open a data set by name; columns as in `open_dataset`. Examples without a label were not judged."""
-    request = Request(name, **columns, missing_label="skip")
+    request = Request(name, **columns, missing_label="skip", may_lack_examples=True)
     return Source(open_request(request), request)
 
 

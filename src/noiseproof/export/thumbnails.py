@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.core.files import replacing, write_json
+from noiseproof.core.checksums import write_record
+from noiseproof.core.files import replacing
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.data.examples import shown_text
 
 NUM_THUMBNAILS = 48
 MAX_SIDE_PX = 160
@@ -33,13 +35,13 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
     for number, row in enumerate(worst.tolist()):
         entry = _entry(issues, row)
         if dataset.kind == "text":
-            entry["text"] = dataset.examples[row][:MAX_TEXT]
+            entry["text"] = shown_text(dataset.examples[row])[:MAX_TEXT]
         elif dataset.kind == "image":
             entry["file"] = f"thumbnails/{number:05d}.png"
             files.append(entry["file"])
             _write_png(dataset.examples[row], folder / entry["file"])
         entries.append(entry)
-    write_json(folder / "thumbnails.json", entries)
+    write_record(folder / "thumbnails.json", entries)
     return [*files, "thumbnails.json"]
 
 

@@ -32,7 +32,9 @@ _ROWS_PER_ONNX_CALL = 4
 _TEXTS_PER_ONNX_CALL = 16
 
 # A run extracts several data sets with one backbone: exporting takes longer than comparing.
-_exported_before: weakref.WeakKeyDictionary[nn.Module, Engine] = weakref.WeakKeyDictionary()
+_exported_before: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Engine]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,11 @@ def torch_engine(module: nn.Module, *, precision: str = "float32", batch_size: i
 
 def checked_onnx_engine(backbone: AbstractTorchBackbone, first_rows: np.ndarray) -> Engine:
     """ONNX Runtime, compared with the backbone's own features of the first rows."""
-    if backbone.module not in _exported_before:
-        _exported_before[backbone.module] = onnx_engine(
-            backbone.module, first_rows[:1], free_axes=backbone.free_axes
-        )
-    engine = _exported_before[backbone.module]
+    fixed = tuple(size for axis, size in enumerate(first_rows.shape[1:], 1) if axis not in backbone.free_axes)
+    exported = _exported_before.setdefault(backbone.module, {})
+    if fixed not in exported:
+        exported[fixed] = onnx_engine(backbone.module, first_rows[:1], free_axes=backbone.free_axes)
+    engine = exported[fixed]
     starts = range(0, len(first_rows), engine.rows_per_call)
     ours = [engine.encode(first_rows[start : start + engine.rows_per_call]) for start in starts]
     with one_thread():

@@ -162,7 +162,7 @@ def _features_of(
     step = engine.rows_per_call
     calls = (
         (span, rows[start : start + step])
-        for span, rows in ((span, _order(dataset, span)) for span in spans)
+        for span, rows in ((span, _order(dataset, backbone, span)) for span in spans)
         for start in range(0, len(rows), step)
     )
     features: np.ndarray | None = None
@@ -180,12 +180,16 @@ def _features_of(
                 features = None
 
 
-def _order(dataset: Dataset, span: Span) -> Int[np.ndarray, " m"]:
-    """Rows of a span in the order in which they are encoded: texts of like length together."""
+def _order(dataset: Dataset, backbone: AbstractBackbone, span: Span) -> Int[np.ndarray, " m"]:
+    """Rows of a span in the order in which they are encoded: texts of like length together.
+
+    Texts are tokenised twice for it, in a hundredth of the time of encoding them.
+    """
     rows = np.arange(span.start, span.stop)
     if dataset.kind != "text":
         return rows
-    return rows[np.argsort([len(dataset.examples[row]) for row in rows.tolist()], kind="stable")]
+    lengths = [_prepared_one(dataset, backbone, row).shape[-1] for row in rows.tolist()]
+    return rows[np.argsort(lengths, kind="stable")]
 
 
 def _num_cut(dataset: Dataset, backbone: AbstractBackbone) -> int:

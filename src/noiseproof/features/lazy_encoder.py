@@ -27,9 +27,10 @@ from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.encoder_identity import EncoderIdentity
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.backbones.weight_files import weight_files
+from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import read_document
 from noiseproof.core.errors import NoiseproofError
-from noiseproof.core.files import digest, write_json
+from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset
 from noiseproof.core.version import __version__
 from noiseproof.features.lookup import check_extraction, find_features
@@ -119,7 +120,7 @@ class LazyEncoder:
         if self._key is None or self._key != _record_key(self._name, self._layer) or self._read() == identity:
             return
         with suppress(OSError, NoiseproofError):  # a store may be read-only: later starts open the encoder
-            write_json(self._path, identity.to_json())
+            write_record(self._path, identity.to_json())
 
     @property
     def _path(self) -> Path:

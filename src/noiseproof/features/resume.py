@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from noiseproof.core.errors import DamagedFile, invalid
+from noiseproof.core.files import locked_folder
+from noiseproof.core.marks import claim
 from noiseproof.features.shards import open_shard
 from noiseproof.features.store import (
     MANIFEST,
@@ -25,6 +24,8 @@ from noiseproof.features.store import (
     shard_name,
     store_key,
 )
+
+_ANOTHER = "Next: name another folder (--cache, or --out of extract)."
 
 
 @dataclass(frozen=True)
@@ -72,36 +73,23 @@ def finished(folder: Path, components: dict[str, Any]) -> StoredFeatures | None:
     if manifest is None:
         return None
     check_components(folder, manifest, components)
-    if not all(entry.matches(folder) for entry in manifest.shards):
-        return None
     try:
-        return load_features(folder)
+        return load_features(folder, verify=True)
     except DamagedFile:
         return None
 
 
 @contextmanager
 def only_process(folder: Path, *, quiet: bool) -> Iterator[None]:
-    """Hold the lock of a key folder; a process that is killed lets go of it."""
-    lock = FileLock(folder / ".lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
+    """Hold the lock of a key folder, as soon as no other process extracts the same features."""
+
+    def on_wait() -> None:
         if not quiet:
             print(f"Another process is extracting the features in {folder}; waiting.", file=sys.stderr)  # noqa: T201
-        lock.acquire()
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise invalid(
-            "store", str(folder.parent), "a folder to write into",
-            f"The system: {error.strerror}. Next: name another folder (--cache, or --out of extract).",
-        ) from error  # fmt: skip
-    try:
+
+    claim(folder.parent, argument="store", next_step=_ANOTHER)
+    with locked_folder(folder, argument="store", on_wait=on_wait):
         yield
-    finally:
-        lock.release()
 
 
 def spans_to_encode(
@@ -112,8 +100,6 @@ def spans_to_encode(
     A finished set keeps the shard size it was made with. In an unfinished one, shards of another size are
     encoded again.
     """
-    for partial in folder.glob(".*.partial"):
-        partial.unlink()
     manifest = _readable_manifest(folder)
     if manifest is not None:
         spans = _spans(folder, num_examples, manifest.shard_rows)

@@ -118,7 +118,7 @@ def plan_requests(
         for span in unfinished_spans(folder, len(dataset), components, SHARD_ROWS):
             requests += requests_of(dataset, span, kept_answers(span, key), batch_size)
     rows = [row for request in requests for row in request.tolist()]
-    tokens = sum(num_tokens(dataset.examples[row]) for row in rows)
+    tokens = sum(num_tokens(_joined(dataset.examples[row])) for row in rows)
     return RequestPlan(len(rows), len(dataset) - len(rows), len(requests), tokens)
 
 
@@ -127,9 +127,16 @@ def requests_of(
 ) -> list[Int[np.ndarray, " b"]]:
     """Rows of each request that a span still needs; texts of like length together."""
     rows = np.setdiff1d(np.arange(span.start, span.stop), kept.rows)
-    rows = rows[np.argsort([len(dataset.examples[row]) for row in rows.tolist()], kind="stable")]
-    texts = [dataset.examples[row] for row in rows.tolist()]
-    return [rows[each.start : each.stop] for each in split_into_requests(texts, most_texts=batch_size)]
+    texts = [_joined(dataset.examples[row]) for row in rows.tolist()]
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    is_pair = len(rows) > 0 and not isinstance(dataset.examples[int(rows[0])], str)
+    most_texts = max(1, batch_size // 2) if is_pair else batch_size
+    requests = split_into_requests([texts[k] for k in order.tolist()], most_texts=most_texts)
+    return [rows[order[each.start : each.stop]] for each in requests]
+
+
+def _joined(example: str | tuple[str, str]) -> str:
+    return example if isinstance(example, str) else " ".join(example)
 
 
 def _features(span: Span, kept: KeptAnswers) -> Float[np.ndarray, "m d"]:

@@ -14,8 +14,11 @@ from jaxtyping import Float
 from safetensors.numpy import save
 
 from noiseproof.core.errors import DamagedFile
-from noiseproof.core.files import write_bytes
+from noiseproof.core.files import hash_file, write_bytes
+from noiseproof.core.json_text import parse_json
+from noiseproof.core.regular_files import open_regular
 
+_MAX_HEADER_BYTES = 100_000_000  # as safetensors has it
 _DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64, "U8": np.uint8}
 
 
@@ -60,12 +63,12 @@ def open_shard(path: Path) -> Shard:
     """
     try:
         size_bytes = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header_bytes = int.from_bytes(file.read(8), "little")
-            if header_bytes > size_bytes:
+            if not 0 <= header_bytes <= min(size_bytes, _MAX_HEADER_BYTES):
                 raise ValueError("the header is longer than the file")
-            header: dict[str, Any] = json.loads(file.read(header_bytes))
-        metadata = json.loads(header.pop("__metadata__")["noiseproof"])
+            header: dict[str, Any] = parse_json(file.read(header_bytes))
+        metadata = parse_json(header.pop("__metadata__")["noiseproof"])
         begin = 8 + header_bytes
         if begin + max(entry["data_offsets"][1] for entry in header.values()) != size_bytes:
             raise ValueError("the file is shorter or longer than in its header")
@@ -75,12 +78,47 @@ def open_shard(path: Path) -> Shard:
         raise damaged(path, str(error) or type(error).__name__) from error
 
 
+class VerifiedRows:
+    """(m, d) rows of a shard, whose file is compared with its checksum before the first of them is read.
+
+    Args:
+        shard: opened.
+        sha256: of its file.
+    """
+
+    def __init__(self, shard: Shard, sha256: str) -> None:
+        self._shard, self._sha256 = shard, sha256
+        self._is_verified = False
+        self.shape = shard.features.shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Float[np.ndarray, "m d"]:
+        """Rows by a slice or an integer array.
+
+        Raises:
+            DamagedFile: the file is not what was written.
+        """
+        if not self._is_verified:
+            if hash_file(self._shard.path) != self._sha256:
+                raise damaged(self._shard.path, OTHER_CHECKSUM)
+            self._is_verified = True
+        return self._shard.features[rows]
+
+
+OTHER_CHECKSUM = "its checksum is not that of the manifest"
 EXTRACT_AGAIN = "run the same extraction again; it replaces damaged files and keeps the others"
 
 
 def damaged(path: Path, reason: str) -> DamagedFile:
     """The one wording for a shard or manifest that is not what was written."""
     return DamagedFile(f"The feature file {str(path)!r} is damaged: {reason}. Next: {EXTRACT_AGAIN}.")
+
+
+def ids_hash(ids: np.ndarray) -> str:
+    """SHA-256 of the ids of a shard."""
+    return _contents_hash(np.empty((0, 0)), _encoded_ids(ids), {})
 
 
 def _mapped(path: Path, begin: int, entry: Mapping[str, Any]) -> np.ndarray:

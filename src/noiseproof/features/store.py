@@ -6,9 +6,9 @@ STORE/KEY/...
 STORE/KEY/manifest.json            written last: what the features are of, SHA-256 of every shard
 ```
 
-Checksums are compared by everything that would build on old files, so by every call of `extract`, and by
-`load_features(..., verify=True)`. Plain `load_features` compares sizes and headers only: it maps gigabytes
-at once, and reading them all first would defeat that.
+Checksums are compared by everything that builds on old files. `extract` and `load_features(..., verify=True)`
+read everything once; plain `load_features` compares ids when it opens a shard, and the whole shard when its
+first row is read: it maps gigabytes, and reading them all first would defeat that.
 
 The key holds the data, the weights and the preprocessing, not the versions of libraries: after an upgrade of
 torch, timm or Pillow, old features are still used. To encode again, name another store (`--cache`).
@@ -24,13 +24,23 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.files import hash_file, write_json
+from noiseproof.core.files import hash_file
+from noiseproof.core.inner_paths import InnerPath, inner_path
 from noiseproof.features.matrix import ShardedMatrix
-from noiseproof.features.shards import EXTRACT_AGAIN, Shard, damaged, open_shard
+from noiseproof.features.shards import (
+    EXTRACT_AGAIN,
+    OTHER_CHECKSUM,
+    Shard,
+    VerifiedRows,
+    damaged,
+    ids_hash,
+    open_shard,
+)
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -41,14 +51,15 @@ class ShardEntry(BaseModel):
     """One shard in a manifest."""
 
     model_config = ConfigDict(frozen=True)
-    file: str
+    file: InnerPath
     num_rows: int
     size_bytes: int
     sha256: str
+    ids_sha256: str | None = None  # not in manifests of before
 
     def matches(self, folder: Path) -> bool:
         """Whether the shard is in this folder, byte for byte as recorded."""
-        path = folder / self.file
+        path = inner_path(folder, self.file)
         return path.is_file() and path.stat().st_size == self.size_bytes and hash_file(path) == self.sha256
 
 
@@ -78,7 +89,7 @@ class FeatureManifest(Document):
     engine: str
     features_agree_within: float | None = None
     num_cut: int = 0
-    shards: tuple[ShardEntry, ...]
+    shards: tuple[ShardEntry, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +129,12 @@ def shard_name(index: int) -> str:
 def load_features(path: str | Path, *, verify: bool = False) -> StoredFeatures:
     """Open stored features; nothing is read until it is used.
 
+    Each shard is compared with its checksum when its first row is read; a damaged one raises `DamagedFile`
+    then.
+
     Args:
         path: the folder of one key, or a store that holds one.
-        verify: compare the checksum of every shard too, which reads everything once.
+        verify: compare all shards now, which reads everything once.
 
     Raises:
         MissingFile: there are no finished features.
@@ -130,7 +144,12 @@ def load_features(path: str | Path, *, verify: bool = False) -> StoredFeatures:
     folder = _only_key_folder(Path(path))
     manifest = read_manifest(folder)
     shards = [_open_recorded(folder, entry, manifest.key, verify=verify) for entry in manifest.shards]
-    features = ShardedMatrix([shard.features for shard in shards])
+    features = ShardedMatrix(
+        [
+            shard.features if verify else VerifiedRows(shard, entry.sha256)
+            for shard, entry in zip(shards, manifest.shards, strict=True)
+        ]
+    )
     if features.shape != (manifest.num_examples, manifest.dim):
         raise damaged(folder / MANIFEST, f"it promises another shape than {features.shape}")
     ids = np.concatenate([shard.ids for shard in shards])
@@ -158,7 +177,7 @@ def write_manifest(
     components: dict[str, Any],
     dataset: str,
     shard_rows: int,
-    num_cut: int,
+    num_cut: int = 0,
 ) -> None:
     """Declare these shards complete. Everything else in it is read off the shards."""
     agreements = [float(shard.metadata["agreement"]) for shard in shards if shard.metadata["agreement"]]
@@ -178,11 +197,12 @@ def write_manifest(
                 num_rows=len(shard.ids),
                 size_bytes=shard.path.stat().st_size,
                 sha256=hash_file(shard.path),
+                ids_sha256=ids_hash(shard.ids),
             )
             for shard in shards
         ),
     )
-    write_json(folder / MANIFEST, manifest.to_json())
+    write_record(folder / MANIFEST, manifest.to_json())
 
 
 def check_components(folder: Path, manifest: FeatureManifest, expected: dict[str, Any]) -> None:
@@ -198,15 +218,17 @@ def check_components(folder: Path, manifest: FeatureManifest, expected: dict[str
 
 
 def _open_recorded(folder: Path, entry: ShardEntry, key: str, *, verify: bool) -> Shard:
-    path = folder / entry.file
+    path = inner_path(folder, entry.file)
     if not path.is_file():
         raise damaged(path, "it is missing")
     size_bytes = path.stat().st_size
     if size_bytes != entry.size_bytes:
         raise damaged(path, f"it has {size_bytes} bytes, the manifest has {entry.size_bytes}")
-    if verify and hash_file(path) != entry.sha256:
-        raise damaged(path, "its checksum is not that of the manifest")
+    if (verify or entry.ids_sha256 is None) and hash_file(path) != entry.sha256:
+        raise damaged(path, OTHER_CHECKSUM)
     shard = open_shard(path)
+    if entry.ids_sha256 not in (None, ids_hash(shard.ids)):
+        raise damaged(path, OTHER_CHECKSUM)
     if shard.metadata.get("key") != key or len(shard.features) != entry.num_rows:
         raise damaged(path, "it belongs to other features")
     return shard

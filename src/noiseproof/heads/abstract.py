@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -15,6 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.core.errors import BadData, CheckpointMismatch, invalid
+from noiseproof.core.registry import unknown_name
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
@@ -31,6 +33,7 @@ from noiseproof.posterior.true_labels import true_label_probs
 _BLOCK_ROWS = 8192  # rows predicted at once, so that memory does not grow with n
 
 T = TypeVar("T", bound="AbstractHead")
+TrueProbs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
@@ -97,7 +100,7 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     @classmethod
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
         """A fitted head from saved values; `source` is their file, for errors."""
-        head = cls(**saved.options)
+        head = cls(**_known_options(cls, saved.options, source))
         head.classes_, head.n_features_in_ = saved.classes, saved.num_features
         head.state_ = dict(saved.state)
         _check_shapes(head, source)
@@ -151,6 +154,7 @@ def fit_heads(
     *,
     second_view: Any = None,
     on_step: OnStep | None = None,
+    true_probs: TrueProbs | None = None,
 ) -> None:
     """Train several heads on the same features; each result is that of the head's own `fit`.
 
@@ -160,6 +164,8 @@ def fit_heads(
         given_labels: (n,).
         second_view: (n, d) features of a second augmentation, for all heads.
         on_step: called after each optimiser step with the number of heads in it.
+        true_probs: (features, labels) -> probabilities of the true labels, for noise-tolerant heads;
+            `true_label_probs` by default. Several calls with the same examples may share one that remembers.
     """
     specs = [head.spec() for head in heads]
     check_second_view_given(specs, second_view)
@@ -178,20 +184,33 @@ def fit_heads(
         tuple(torch.from_numpy(view).to(device) for view in views),
         torch.from_numpy(encoded.astype(np.int64)).to(device),
         len(classes),
-        _true_probs(specs, matrix, encoded, device=device),
+        _true_probs(specs, matrix, encoded, find=true_probs or true_label_probs, device=device),
     )
     for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
         head.classes_, head.state_ = classes, state
 
 
 def _true_probs(
-    specs: Sequence[HeadSpec], features: np.ndarray, encoded: np.ndarray, *, device: torch.device
+    specs: Sequence[HeadSpec],
+    features: np.ndarray,
+    encoded: np.ndarray,
+    *,
+    find: TrueProbs,
+    device: torch.device,
 ) -> torch.Tensor | None:
     """Probabilities of the true labels, computed once for all noise-tolerant heads."""
     if not any(spec.training.noise_tolerant for spec in specs):
         return None
-    probs = true_label_probs(features, encoded.astype(np.int64))
+    probs = find(features, encoded.astype(np.int64))
     return torch.from_numpy(probs.astype(np.float32)).to(device)
+
+
+def _known_options(cls: type[AbstractHead], options: Mapping[str, Any], source: str) -> dict[str, Any]:
+    known = signature(cls).parameters
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise unknown_name(f"option of {cls.__name__} in {source!r}:", unknown[0], known)
+    return dict(options)
 
 
 def _check_shapes(head: AbstractHead, source: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +11,30 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from noiseproof.core import files
+from noiseproof.core.checksums import check_bytes, write_record
+from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
+from noiseproof.core.regular_files import read_regular
 
-_SCHEMA = 1
-_KEYS = {"schema", "head", "options", "classes", "classes_dtype", "num_features", "sha256"}
 SUFFIXES = (".safetensors", ".json")
+_MAX_BYTES = 4 << 30
+_SAVE_AGAIN = "fit and save it again"
+
+
+class HeadCard(Document):
+    """The JSON of a saved head, see `SavedHead`."""
+
+    head: str
+    options: dict[str, Any]
+    classes: list[StrictBool | StrictInt | StrictFloat | StrictStr]
+    classes_dtype: str = Field(pattern=r"^(bool|object|[<>=|]?[biufUS][0-9]{1,6}|u?int[0-9]+|float[0-9]+)$")
+    num_features: int = Field(ge=1, le=2**24)
+    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +71,15 @@ def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
         raise invalid("classes_", head.classes.tolist(), "strings or numbers of one type")
     content = save({name: value.contiguous() for name, value in head.state.items()})
     files.write_bytes(tensors, content)
-    files.write_json(
-        card,
-        {
-            "schema": _SCHEMA,
-            "head": head.kind,
-            "options": {name: _plain(value) for name, value in head.options.items()},
-            "classes": head.classes.tolist(),
-            "classes_dtype": str(head.classes.dtype),
-            "num_features": head.num_features,
-            "sha256": hashlib.sha256(content).hexdigest(),
-        },
+    facts = HeadCard(
+        head=head.kind,
+        options={name: _plain(value) for name, value in head.options.items()},
+        classes=head.classes.tolist(),
+        classes_dtype=str(head.classes.dtype),
+        num_features=head.num_features,
+        sha256=hashlib.sha256(content).hexdigest(),
     )
+    write_record(card, facts.to_json())
     return tensors
 
 
@@ -85,30 +96,17 @@ def read_head(path: str | os.PathLike[str]) -> SavedHead:
             raise MissingFile(
                 f"{str(file)!r} does not exist; a saved head is a .safetensors and a .json file."
             )
-    content = tensors.read_bytes()
+    facts = read_document(card, HeadCard, next_step=_SAVE_AGAIN)
+    content = read_regular(tensors, max_bytes=_MAX_BYTES)
+    check_bytes(tensors, content, facts.sha256, next_step=_SAVE_AGAIN)
     try:
-        facts = json.loads(card.read_text())
         state = load(content)
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        classes = np.array(facts.classes, dtype=facts.classes_dtype)
+    except (SafetensorError, ValueError, TypeError, OverflowError, KeyError) as error:
         raise DamagedFile(
-            f"The head at {str(tensors)!r} is damaged ({error}). Next: fit and save it again."
+            f"The head at {str(tensors)!r} is damaged ({error}). Next: {_SAVE_AGAIN}."
         ) from error
-    if not isinstance(facts, dict) or not facts.keys() >= _KEYS:
-        raise DamagedFile(
-            f"{str(card)!r} does not describe a head; it needs {', '.join(sorted(_KEYS))}. "
-            "Next: fit and save it again."
-        )
-    if facts["schema"] != _SCHEMA:
-        raise DamagedFile(
-            f"{str(card)!r} has schema {facts['schema']!r}; this version reads schema {_SCHEMA}. Next: load "
-            "it with the version that saved it, or fit and save it again."
-        )
-    if hashlib.sha256(content).hexdigest() != facts["sha256"]:
-        raise DamagedFile(
-            f"{str(tensors)!r} is not the file its JSON describes. Next: fit and save it again."
-        )
-    classes = np.array(facts["classes"], dtype=facts["classes_dtype"])
-    return SavedHead(facts["head"], facts["options"], classes, facts["num_features"], state)
+    return SavedHead(facts.head, facts.options, classes, facts.num_features, state)
 
 
 def _plain(value: Any) -> Any:

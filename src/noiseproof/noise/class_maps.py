@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from jaxtyping import Int
 
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.yaml_text import BadYaml, read_yaml_file
 
 _CIFAR10 = {
     "truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat",
@@ -142,9 +142,11 @@ def read_class_map(name: str) -> str | dict[Any, Any]:
             raise unknown_name("class map", name, CLASS_MAPS, "Or name a YAML file of class: class lines.")
         return name
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise invalid("class_map", name, "a YAML or JSON file of class names or ids") from error
+        read = read_yaml_file(path)
+    except BadYaml as error:
+        raise invalid(
+            "class_map", name, "a YAML or JSON file of class names or ids", f"It is not YAML: {error}."
+        ) from error
     if not isinstance(read, dict):
         raise invalid("class_map", name, "a file that maps class names or ids: 'cat: dog' a line")
     return read

@@ -25,9 +25,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from noiseproof.core.checks import check_unique_ids
+from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile
-from noiseproof.core.files import replacing, write_json
+from noiseproof.core.files import replacing
+from noiseproof.core.inner_paths import InnerPath, inner_path
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
 
 FILE = "noise.json"
@@ -55,7 +58,7 @@ class NoiseHeader(Document):
     data_fingerprint: str
     class_names: tuple[str, ...]
     num_examples: int
-    files: tuple[str, ...] = ()
+    files: tuple[InnerPath, ...] = ()
     sha256: str
 
 
@@ -179,7 +182,7 @@ def write_manifest(
     path = folder / _table_name(digest)
     with replacing(path) as partial:
         pq.write_table(table, partial, compression="zstd")
-    write_json(folder / FILE, header | {"num_examples": len(table), "files": list(files), "sha256": digest})
+    write_record(folder / FILE, header | {"num_examples": len(table), "files": list(files), "sha256": digest})
     for old in folder.glob("noise-" + "[0-9a-f]" * 16 + ".parquet"):
         if old != path:
             old.unlink(missing_ok=True)
@@ -220,15 +223,18 @@ def load_manifest(folder: str | Path) -> NoiseManifest:
             "'noiseproof corrupt' wrote. Next: check the path."
         )
     header = read_document(path, NoiseHeader, next_step=_MAKE_AGAIN)
+    place = inner_path(path.parent, _table_name(header.sha256))
     try:
-        table = pq.read_table(path.parent / _table_name(header.sha256))
-        digest = _digest(json.loads(path.read_bytes()), table)
+        table = read_table(place)
+        digest = _digest(read_record(path, next_step=_MAKE_AGAIN), table)
         manifest = _manifest(header, table)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise _damaged(path, f"it cannot be read ({error})") from error
+        raise _damaged(path, f"its table {place.name!r} cannot be read ({error})") from error
     if digest != header.sha256:
         raise _damaged(
-            path, f"the SHA-256 of its contents is {digest[:16]}..., its header has {header.sha256[:16]}..."
+            path,
+            f"the SHA-256 of its contents and of {place.name!r} is {digest[:16]}..., its header has "
+            f"{header.sha256[:16]}...",
         )
     if header.num_examples != len(table):
         raise _damaged(path, f"it has {len(table)} examples, its header has {header.num_examples}")

@@ -8,8 +8,10 @@ import numpy as np
 import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float, Int
 
+from noiseproof.core.array_files import read_array
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
 from noiseproof.core.records import rows_as_shares
+from noiseproof.core.regular_files import read_regular
 from noiseproof.noise.draw import widened
 
 Matrix = Float[np.ndarray, "k k"]
@@ -139,8 +141,9 @@ def read_transition(path: Path) -> np.ndarray:
         raise MissingFile(f"`transition` is {str(path)!r}, which is no file. Next: check the path.")
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        return np.loadtxt(path.read_text(encoding="utf-8").replace(",", " ").splitlines(), ndmin=2)
+            return read_array(path, str(path))
+        text = read_regular(path).decode("utf-8-sig").replace(",", " ")
+        return np.loadtxt(text.splitlines(), ndmin=2)
     except (ValueError, OSError) as error:
         raise InvalidArgument(
             f"`transition` is {str(path)!r}, which holds no matrix of numbers ({error}); allowed: a .npy "

@@ -25,6 +25,7 @@ def make_card(
     made_with: Mapping[str, Any],
     wall_s: Mapping[str, float],
     notes: Iterable[str],
+    files: Mapping[str, str],
     **sections: Any,
 ) -> dict[str, Any]:
     """The contents of a card.
@@ -35,6 +36,7 @@ def make_card(
         made_with: of `provenance.made_with`, by the start that made the results.
         wall_s: seconds by stage.
         notes: sentences for the reader.
+        files: name of each result -> SHA-256.
         sections: further fields of this kind of card, plain values.
     """
     head = Card(
@@ -47,6 +49,7 @@ def make_card(
         hardware=made_with["hardware"],
         wall_s={title: round(seconds, 3) for title, seconds in wall_s.items()},
         notes=list(notes),
+        files=dict(sorted(files.items())),
     )
     return head.to_json() | sections
 

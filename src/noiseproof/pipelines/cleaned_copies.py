@@ -10,14 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from jaxtyping import Int
 
 from noiseproof.config.data import DataConfig
+from noiseproof.core.array_files import open_archive
 from noiseproof.core.errors import NoiseproofError
+from noiseproof.core.parquet import open_file
 from noiseproof.core.records import LabelledDataset, rows_by_id
 from noiseproof.data.sources import open_dataset
 from noiseproof.export.cleaned import ORIGINAL
+
+_HEAD_BYTES = 1 << 20
 
 
 def labels_before_cleaning(
@@ -77,9 +80,9 @@ def _has_original_labels(path: Path) -> bool:
     if not path.is_file():
         return False
     if path.suffix == ".parquet":
-        return ORIGINAL in pq.read_schema(path).names
+        return ORIGINAL in open_file(path).schema_arrow.names
     if path.suffix == ".npz":
-        with np.load(path) as arrays:
-            return ORIGINAL in arrays.files
+        with open_archive(path, str(path)) as arrays:
+            return ORIGINAL in arrays
     with path.open("rb") as file:
-        return ORIGINAL.encode() in file.readline()
+        return ORIGINAL.encode() in file.readline(_HEAD_BYTES)

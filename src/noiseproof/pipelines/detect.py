@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,9 @@ import numpy as np
 from noiseproof.backbones.shared_space import check_shared_layer
 from noiseproof.config.data import EncodersConfig, NoisyDataConfig
 from noiseproof.config.detect import DetectConfig
+from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
-from noiseproof.core.files import digest, write_json
+from noiseproof.core.files import digest
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.formats.probabilities import read_probabilities
@@ -24,6 +25,7 @@ from noiseproof.data.request import Request
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.detectors import AUTO, check_method, describe_needs, has_inputs
 from noiseproof.export.formats import FORMATS, check_format, export_target
+from noiseproof.export.formula_notes import formula_notes
 from noiseproof.export.issue_files import (
     ISSUES,
     SPREADSHEET,
@@ -99,7 +101,7 @@ class _DetectState:
         config, dataset = self.config, self.part.dataset
         request = Request(
             config.train, config.label, config.image, config.text, config.clean_label,
-            config.on_error, config.seed, config.missing_label,
+            config.on_error, config.seed, config.missing_label, may_lack_examples=not _needs_features(config),
         )  # fmt: skip
         return Source(dataset, request, is_whole=config.limit is None and dataset.num_skipped == 0)
 
@@ -136,16 +138,17 @@ def detect(
         for name, (file, _) in targets.items():
             _export(state, name, file, key)
         publish(state.stages, cards=[CARD], say=say)
-        contents = _write_card(state)
         exports = {name: config.out / file for name, (file, _) in targets.items()}
+        contents = _write_card(state, exports.values())
         return DetectionResult(
             config.out, load_issues(config.out), read_summary(config.out), contents, exports
         )
 
 
 def _open_part(config: DetectConfig) -> DataPart:
-    """Open the data and inject noise."""
-    dataset = open_one(config, config.train, **label_columns(config))
+    """Open the data and inject noise; where probabilities are given, labels alone are enough."""
+    labels = label_columns(config)
+    dataset = open_one(config, config.train, **labels, may_lack_examples=not _needs_features(config))
     part = corrupt_part(DataPart("train", dataset, dataset), config)
     return dataclasses.replace(
         part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
@@ -239,7 +242,7 @@ def _find_issues(state: _DetectState) -> str:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = with_comparison(find(state.features), state.parts, find)
             bar.update(len(dataset))
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
+        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, raw_cells=config.raw_cells)
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
@@ -281,14 +284,15 @@ def _data_version(state: _DetectState) -> Any:
     return [whole.fingerprint, stat and [stat.st_size, stat.st_mtime_ns]]
 
 
-def _write_card(state: _DetectState) -> dict[str, Any]:
+def _write_card(state: _DetectState, exports: Iterable[Path]) -> dict[str, Any]:
     summary = read_summary(state.config.out)
     contents = make_card(
         "detect",
         config=state.config,
         made_with=state.stages.made_with[DETECT],  # of the start that made the results
         wall_s=state.stages.wall_s,
-        notes=_notes(state) + differences(state.stages.made_with, DETECT),
+        files=state.stages.hashes,
+        notes=[*_notes(state), *formula_notes(exports), *differences(state.stages.made_with, DETECT)],
         data=state.part.to_json(),
         features=state.made_of or None,
         encoder_passes=state.num_encoded,
@@ -297,7 +301,7 @@ def _write_card(state: _DetectState) -> dict[str, Any]:
         noise_rate=summary.rate_card(),
         detection=summary.against_truth,
     )
-    write_json(state.config.out / CARD, contents)
+    write_record(state.config.out / CARD, contents)
     return contents
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from noiseproof.backbones.services.service_backbone import open_service
 from noiseproof.config.extract import ExtractConfig
+from noiseproof.core.marks import claim
 from noiseproof.features.service_extraction import RequestPlan, plan_requests
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.encoding import config_encoder, encode
@@ -14,6 +15,7 @@ from noiseproof.pipelines.inputs import open_one, views_of
 def extract_features(config: ExtractConfig) -> list[StoredFeatures]:
     """Encode a data set into `config.out`, or each of its two augmented views into a folder there."""
     check_is_apart(config.out, [config.train])
+    claim(config.out)
     dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
     encoder = config_encoder(config, dataset, config.out)
     views = views_of(dataset, config.views, seed=config.seed)

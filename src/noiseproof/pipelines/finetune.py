@@ -6,7 +6,6 @@ first stopped; one with other evaluation sets evaluates again without training a
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,9 @@ from noiseproof.adapt.selection import Selection, best
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.config.finetune import FinetuneConfig
-from noiseproof.core.files import hash_file, write_bytes, write_json
+from noiseproof.core.checksums import read_record, write_record
+from noiseproof.core.documents import START_AGAIN
+from noiseproof.core.files import hash_file, write_bytes
 from noiseproof.core.progress import stage
 from noiseproof.evaluate.metrics import Outcomes, outcomes
 from noiseproof.evaluate.protocol import result_row
@@ -121,11 +122,11 @@ def _train(state: FinetuneState, folder: Path) -> list[str]:
         per_class=settings.per_class,
     )  # fmt: skip
     images = reader(state.validation, state.initial, settings, is_read_again=True, quiet=state.quiet)
-    selection = Selection(folder, model, images, state.validation.given_labels)
+    schedule = settings.schedule(batches.order, seed=seed, eval_epochs=settings.eval_epochs)
+    selection = Selection(folder, model, images, state.validation.given_labels, schedule)
     loss, stateful = _loss(state, optimizer)
     train(
-        model, batches, loss, optimizer,
-        schedule=settings.schedule(batches.order, seed=seed, eval_epochs=settings.eval_epochs),
+        model, batches, loss, optimizer, schedule=schedule,
         accelerator=state.accelerator, folder=folder,
         identity=state.identity, on_eval=selection.validate if is_main else lambda step: None,
         stateful=stateful, quiet=state.quiet,
@@ -133,7 +134,7 @@ def _train(state: FinetuneState, folder: Path) -> list[str]:
     if not is_main:
         return []
     _write_weights(state, model, selection, folder)
-    write_json(
+    write_record(
         folder / FACTS,
         _facts(state, selection, folder)
         | {"learning": {"mode": settings.tune, "parameters": learning, "of": num_all}},
@@ -158,7 +159,7 @@ def _loss(state: FinetuneState, optimizer: torch.optim.Optimizer) -> tuple[Loss,
 
 
 def _write_weights(state: FinetuneState, model: TunedNetwork, selection: Selection, folder: Path) -> None:
-    best_weights = read_checkpoint(selection.weights_file(best(selection.validations).step))
+    _, best_weights = selection.best_weights()
     for name, weights in ((LAST, model.state_dict()), (BEST, best_weights)):
         fresh = _tuned_network(state)
         load_exactly(fresh, weights, source=name)
@@ -259,7 +260,7 @@ def _is_last_best(stages: Stages) -> bool:
 
 
 def _describe(state: FinetuneState) -> dict[str, Any]:
-    facts = json.loads((state.out / FACTS).read_text())
+    facts = read_record(state.out / FACTS, next_step=START_AGAIN)
     lines = [*notes(state.config, state.parts), *state.initial.notes]
     if facts["transition"] is not None:
         lines.append(_TRANSITION_NOTE.format(**facts["transition"]))

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from noiseproof.core.errors import InvalidArgument, invalid
+from noiseproof.core.errors import invalid
+from noiseproof.core.files import LOCK, locked_folder
+from noiseproof.core.marks import MARK, claim
 
 # File in the folder of each kind of flow -> the flow.
 MARKS = {
@@ -45,29 +45,18 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
             raise invalid(
                 "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
             )
-    lock, is_new = FileLock(folder / ".lock"), not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InvalidArgument(
-            f"`out` is {str(folder)!r}, which another noiseproof is writing to; allowed: one at a time. "
-            "Next: wait for it, or name another folder."
-        ) from error
-    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
-        raise invalid(
-            "out", str(folder), "a folder that can be made and written to", f"Next: name another ({error})."
-        ) from error
-    try:
-        yield
-    finally:
-        if is_new and all(path.name == ".lock" or path.is_dir() for path in folder.rglob("*")):
-            shutil.rmtree(folder, ignore_errors=True)  # a refused command leaves nothing
-        lock.release()
+    is_new = not folder.exists()
+    is_mark_new = claim(folder)
+    with locked_folder(folder):
+        try:
+            yield
+        finally:
+            if is_mark_new and all(path.name in (LOCK, MARK) or path.is_dir() for path in folder.rglob("*")):
+                (folder / MARK).unlink(missing_ok=True)  # a refused command leaves nothing
+                if is_new:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def only_main_process_in(folder: Path, accelerator: Any) -> AbstractContextManager[Any]:
-    """Lock the folder of a training; several processes of one training share it without a lock."""
-    if accelerator.num_processes > 1:
-        return nullcontext()
-    return only_process_in(folder, mark="card.json")
+    """Lock the folder of a training, in the one of its processes that writes."""
+    return only_process_in(folder, mark="card.json") if accelerator.is_main_process else nullcontext()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from noiseproof.config.run import RunConfig
+from noiseproof.core.records import LabelIssues
+from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.heads import HeadVariant
 
 # Wider was no better on held-out examples (`docs/heads.md`); the paper's 4 d takes 10 to 30 times as long.
@@ -13,6 +15,11 @@ HIDDEN_WIDTH = 128
 NUM_SEEDS, ONE_SEED_FROM = 3, 20_000
 # Suspects from which on heads tolerate wrong labels: a few are flagged where all labels are right.
 LEAST_SUSPECTS, LEAST_SUSPECT_SHARE = 5, 0.01
+
+
+def num_suspects(issues: LabelIssues, train: DataPart) -> int:
+    """Suspect labels to learn from; detection sees held-out examples, too."""
+    return int(issues.is_issue[slice(None) if train.rows is None else train.rows].sum())
 
 
 def follow_data(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +12,9 @@ import numpy as np
 import torch
 
 from noiseproof.config.run import AUTO, RunConfig
+from noiseproof.core.checksums import read_record, write_record
+from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.errors import InvalidArgument, NoiseproofError
-from noiseproof.core.files import write_json
 from noiseproof.core.progress import stage
 from noiseproof.core.registry import unknown_name
 from noiseproof.detect.algorithm import ALGORITHM
@@ -203,7 +203,7 @@ def with_estimated_transition(
             estimate = estimate_transition(np.asarray(features()), train.given_labels)
             bar.update(len(train.dataset))
         class_names = [train.dataset.class_names[number] for number in estimate.classes]
-        write_json(
+        write_record(
             folder / TRANSITION,
             estimate.to_json()
             | {"classes": class_names, "doubt": replace(estimate, classes=np.array(class_names)).doubt},
@@ -212,7 +212,7 @@ def with_estimated_transition(
 
     method = [DEFAULT_METHOD, ALGORITHM]
     stages.once("transition", depends_on=[depends_on, train.given_labels, method], make=make)
-    estimate = json.loads(stages.path(TRANSITION).read_text())
+    estimate = read_record(stages.path(TRANSITION), next_step=START_AGAIN)
     note = (
         f"The loss of {', '.join(needing)} uses a transition matrix that was estimated from the training "
         f"features ({estimate['method']}; share of wrong labels {estimate['rate']:.3f}): {TRANSITION}."

@@ -74,12 +74,13 @@ def open_one(
     label: str | None,
     clean_label: str | None,
     may_lack_classes: bool = False,
+    may_lack_examples: bool = False,
 ) -> LabelledDataset:
     """Open a data set with labels, as the configuration names it."""
     return open_dataset(
         name, label=label, image=config.image, text=config.text, clean_label=clean_label,
         limit=config.limit, seed=config.seed, on_error=config.on_error, missing_label=config.missing_label,
-        may_lack_classes=may_lack_classes,
+        may_lack_classes=may_lack_classes, may_lack_examples=may_lack_examples,
     )  # fmt: skip
 
 

@@ -12,7 +12,9 @@ from safetensors.torch import save
 
 from noiseproof.backbones.weights import read_checkpoint
 from noiseproof.core import files
+from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.sealed_tensors import sealed_metadata
 from noiseproof.pipelines.cards import TRAINING_CARD, read_card
 from noiseproof.pipelines.identity import header_from
 from noiseproof.pipelines.pretrain import WEIGHTS
@@ -43,9 +45,10 @@ def pack(folder: Path, *, name: str, out: Path) -> Path:
         raise invalid("name", name, "small letters, digits, '-' and '_'")
     card = read_card(folder / TRAINING_CARD, "pretrain")
     state = {key: _halved(key, value) for key, value in read_checkpoint(folder / WEIGHTS).items()}
-    content = save(state, metadata=header_from(card).to_metadata())
-    files.write_bytes(out / f"{name}.safetensors", content)
-    files.write_json(out / f"{name}.json", {"name": name} | _packed_card(card, content))
+    content = save(state, metadata=sealed_metadata(state, header_from(card).to_json()))
+    with files.locked_folder(out):
+        files.write_bytes(out / f"{name}.safetensors", content)
+        write_record(out / f"{name}.json", {"name": name} | _packed_card(card, content))
     return out / f"{name}.safetensors"
 
 

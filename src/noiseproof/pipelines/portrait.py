@@ -12,7 +12,8 @@ import torch
 from matplotlib.figure import Figure
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.files import write_bytes, write_json
+from noiseproof.core.files import locked_folder, write_bytes, write_json
+from noiseproof.core.marks import claim
 from noiseproof.core.progress import stage
 from noiseproof.core.records import rows_by_id
 from noiseproof.data.sources import open_dataset
@@ -106,7 +107,7 @@ def draw(
 
     Args:
         stored: the features.
-        out: folder, made if need be.
+        out: folder, made if need be; no files of somebody else are in it.
         labels: colour the maps; without them the points have one colour.
         heads: saved heads whose curvature is taken on these features and given labels.
         max_points: in the maps.
@@ -120,6 +121,19 @@ def draw(
             "head", str(heads[0]), "a head beside labels, which its loss is of",
             "Name the data set with `data`, or its noise with `noise_manifest`.",
         )  # fmt: skip
+    claim(out, argument="figures")
+    with locked_folder(out, argument="figures"):
+        return _draw(stored, out, labels, heads, max_points, seed)
+
+
+def _draw(
+    stored: StoredFeatures,
+    out: Path,
+    labels: KnownLabels | None,
+    heads: Sequence[Path],
+    max_points: int,
+    seed: int,
+) -> list[Path]:
     name = stored.manifest.dataset
     raw, centred = spectra(stored.features)
     written = [out / "spectrum.svg"]

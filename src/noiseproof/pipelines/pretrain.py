@@ -6,7 +6,6 @@ stopped.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,8 +21,9 @@ from noiseproof.backbones.bundled import imagenet_classifier
 from noiseproof.backbones.weights import hash_weights, load_exactly, read_checkpoint, write_weights
 from noiseproof.backbones.wording import imagenet_words
 from noiseproof.config.pretrain import PretrainConfig
+from noiseproof.core.checksums import read_record, write_record
+from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.files import write_json
 from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.sources import open_dataset
 from noiseproof.diagnose.spectrum import spectrum
@@ -161,12 +161,12 @@ def _train(state: _PretrainState, folder: Path) -> list[str]:
         "wall_s": last.get("wall_s"),
     }
     write_weights(folder / WEIGHTS, task.weights, header=header_from(facts))
-    write_json(folder / FACTS, facts)
+    write_record(folder / FACTS, facts)
     return [WEIGHTS, FACTS, LOG, *noise_files]
 
 
 def _describe(state: _PretrainState) -> dict[str, Any]:
-    facts, results = (json.loads((state.out / name).read_text()) for name in (FACTS, RESULTS))
+    facts, results = (read_record(state.out / name, next_step=START_AGAIN) for name in (FACTS, RESULTS))
     data = {"train": data_section(state.data), "test": data_section(state.test)}
     return {"training_s": facts.pop("wall_s"), **data, **facts, **results}
 
@@ -278,7 +278,7 @@ def _evaluate(state: _PretrainState, stages: Stages, folder: Path) -> list[str]:
         )
         predicted = probe.predict(features)
     results = {task.metric: float((predicted == state.test.best_labels).mean())}
-    write_json(folder / RESULTS, {"results": results, "spectrum": spectrum(features).to_json()})
+    write_record(folder / RESULTS, {"results": results, "spectrum": spectrum(features).to_json()})
     return [RESULTS]
 
 

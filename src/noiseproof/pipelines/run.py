@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from noiseproof.config.run import RunConfig
-from noiseproof.core.files import write_bytes, write_json
+from noiseproof.core.checksums import write_record
+from noiseproof.core.files import write_bytes
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.detect.algorithm import ALGORITHM
@@ -27,7 +28,7 @@ from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, rea
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
-from noiseproof.heads.abstract import fit_heads
+from noiseproof.heads.abstract import TrueProbs, fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.heads.saved_heads import SUFFIXES
@@ -37,19 +38,19 @@ from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.head_defaults import follow_data
+from noiseproof.pipelines.head_defaults import follow_data, num_suspects
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
+from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
 
 SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
-CARD, PAGE = "run.json", "report.html"
-EVALUATE = "evaluate"
+CARD, PAGE, EVALUATE = "run.json", "report.html", "evaluate"
 OnSuspects = Callable[[LabelIssues, float], None]
 
 
@@ -83,6 +84,7 @@ class _RunState:
     are_suspects_new: bool = False  # found in this start, not in an earlier one
     choices: list[str] = field(default_factory=list)  # about the heads, for the card
     notes: list[str] = field(default_factory=list)  # of the heads, for the card
+    true_probs: TrueProbs = field(default_factory=remembering_true_label_probs)  # for all heads
 
 
 def run(
@@ -163,7 +165,7 @@ def _diagnose(state: _RunState, parts: DataParts) -> None:
                 raw, centred = spectra(_features(state, part))
                 entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
                 bar.update()
-        write_json(folder / SPECTRUM, entries)
+        write_record(folder / SPECTRUM, entries)
         return [SPECTRUM]
 
     depends_on = [[part.name, part.role, _features_key(state, part)] for part in parts.all]
@@ -197,11 +199,13 @@ def _detect(state: _RunState, train: DataPart) -> None:
             issues = with_comparison(find(stored.features), stored.parts, find)
             bar.update(len(dataset))
         state.are_suspects_new = True
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels)
+        written = write_issues(
+            issues, folder, clean_labels=dataset.clean_labels, raw_cells=state.config.raw_cells
+        )
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM]
+    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM, state.config.raw_cells]
     state.stages.once("label issues", depends_on=depends_on, make=make)
 
 
@@ -211,7 +215,7 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
     dim = state.stored[parts.train.whole.fingerprint].manifest.dim
     heads, state.choices = follow_data(
         heads, state.config, num_examples=len(parts.train.dataset), dim=dim,
-        num_suspects=_num_suspects(load_issues(home), parts.train),
+        num_suspects=num_suspects(load_issues(home), parts.train),
     )  # fmt: skip
     if state.are_suspects_new:
         rest_s = training_time_s(
@@ -220,11 +224,6 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
         )  # fmt: skip
         state.on_suspects(load_issues(home), rest_s)
     return heads
-
-
-def _num_suspects(issues: LabelIssues, train: DataPart) -> int:
-    """Suspect labels to learn from; detection sees held-out examples, too."""
-    return int(issues.is_issue[slice(None) if train.rows is None else train.rows].sum())
 
 
 def _fit(state: _RunState, head: HeadVariant, parts: DataParts) -> list[str]:
@@ -244,9 +243,11 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
         sources = [stored.features for stored in views] or [_features(state, train)]
         steps = num_steps([one.spec() for one in fitted], len(train.dataset))
         with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
-            first, *others = (np.asarray(features) for features in sources)  # once, not for every seed
-            second = others[0] if others else None
-            fit_heads(fitted, first, train.given_labels, second_view=second, on_step=bar.update)
+            first, second = [*map(np.asarray, sources), None][:2]  # read once, not for every seed
+            fit_heads(
+                fitted, first, train.given_labels, second_view=second, on_step=bar.update,
+                true_probs=state.true_probs,
+            )  # fmt: skip
         for seed, one in zip(seeds, fitted, strict=True):
             one.save(folder / head.file(seed))
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
@@ -295,6 +296,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         config=state.config,
         made_with=state.stages.made_with[EVALUATE],  # of the start that made the results
         wall_s=state.stages.wall_s,
+        files=state.stages.hashes,
         notes=[
             *notes(state.config, parts),
             *dict.fromkeys(line for part in parts.all for line in cut_notes(part.whole, state.stored)),
@@ -312,7 +314,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         detection_notes=list(summary.notes),
         detection=summary.against_truth,
     )
-    write_json(state.config.out / CARD, contents)
+    write_record(state.config.out / CARD, contents)
     return contents
 
 

@@ -6,16 +6,18 @@ share the first, and the second is appended row by row.
 
 from __future__ import annotations
 
-import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import CheckpointMismatch, invalid
-from noiseproof.core.files import digest, hash_file, write_json
+from noiseproof.core.files import delete_folder, digest, hash_file
+from noiseproof.core.inner_paths import InnerPath, inner_path, is_link_outside
 from noiseproof.core.version import __version__
 from noiseproof.pipelines.provenance import made_with
 
@@ -24,7 +26,6 @@ _FOLDER = ".stages"
 # Leftovers of these names are deleted, so a folder that already has such files of a user is refused.
 _OURS = (
     "heads/*-seed*.safetensors", "heads/*-seed*.json", "thumbnails/[0-9][0-9][0-9][0-9][0-9].png",
-    ".*.partial", "heads/.*.partial", "thumbnails/.*.partial", ".stages/.*.partial",
 )  # fmt: skip
 
 
@@ -45,7 +46,7 @@ class Marker(Document):
     parts: dict[str, str]
     title: str
     wall_s: float
-    files: dict[str, str]
+    files: dict[InnerPath, str]
     made_with: dict[str, Any]
 
 
@@ -66,6 +67,7 @@ class Stages:
 
     Raises:
         InvalidArgument: a folder of other use has files that would be deleted.
+        DamagedFile: its markers are reached by a symbolic link out of the folder.
     """
 
     def __init__(self, folder: Path, *, command: str = "", is_writer: bool = True) -> None:
@@ -75,6 +77,8 @@ class Stages:
         self.made_with: dict[str, Mapping[str, Any]] = {}
         self.redone: list[str] = []
         self._command, self._is_writer = command, is_writer
+        for path in (folder / _FOLDER, *(folder / _FOLDER).rglob("*")):
+            inner_path(folder, path.relative_to(folder).as_posix())
         self._waiting = folder / _FOLDER / "waiting"
         self._used: dict[str, Marker] = {}
         (self._waiting / _FOLDER).mkdir(parents=True, exist_ok=True)
@@ -115,6 +119,7 @@ class Stages:
         marker = self._finished(name, key)
         if marker is None:
             self._note_change(name, title, key, parts, if_changed)
+            self._warn_of_damage(name, key, title)
             self._forget(self._waiting, name)
             provenance = self._provenance
             begin = time.perf_counter()
@@ -126,7 +131,7 @@ class Stages:
             marker = Marker(
                 key=key, parts=parts, title=title, wall_s=wall_s, files=hashes, made_with=provenance
             )
-            write_json(_marker(self._waiting, name), marker.to_json())
+            write_record(_marker(self._waiting, name), marker.to_json())
         self._used[name] = marker
         self.made_with[title] = marker.made_with
         self.wall_s[title] = self.wall_s.get(title, 0.0) + marker.wall_s
@@ -155,6 +160,19 @@ class Stages:
             )
         self.redone += [title] if title not in self.redone else []
 
+    def _warn_of_damage(self, name: str, key: str, title: str) -> None:
+        """Name files that have changed, before their stage is done again, which may take hours."""
+        for homes in ((self.folder,), (self._waiting, self.folder)):
+            marker = self._read(homes[0], name)
+            for file, sha256 in marker.files.items() if marker is not None and marker.key == key else ():
+                path = next((home / file for home in homes if (home / file).is_file()), None)
+                if path is not None and hash_file(path) != sha256:
+                    warnings.warn(
+                        f"{str(path)!r} is damaged or was edited: its SHA-256 is not the one it was written "
+                        f"with. {title.capitalize()} is done again.",
+                        stacklevel=3,
+                    )
+
     def check_free(
         self, files: Iterable[str], *, unedited: Iterable[str] = (), cards: Iterable[str] = ()
     ) -> None:
@@ -168,11 +186,8 @@ class Stages:
         Raises:
             InvalidArgument: `publish` would replace a file of the user, which is named.
         """
-        markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
-        # What waits may have been moved already, before its marker was.
-        markers += [self._read(self._waiting, path.stem) for path in (self._waiting / _FOLDER).glob("*.json")]
         ours: dict[str, list[str]] = {}
-        for marker in filter(None, markers):
+        for marker in self._markers():
             for file, key in marker.files.items():
                 ours.setdefault(file, []).append(key)
         for file in unedited:
@@ -190,10 +205,18 @@ class Stages:
                     f"It has {file!r}, which would be replaced. Next: move it away, or name another folder.",
                 )  # fmt: skip
 
+    def _markers(self) -> list[Marker]:
+        """Markers of all finished stages; files of a waiting one may have been moved before a kill."""
+        found = [
+            self._read(home, path.stem)
+            for home in (self.folder, self._waiting)
+            for path in (home / _FOLDER).glob("*.json")
+        ]
+        return [marker for marker in found if marker is not None]
+
     def strangers(self) -> list[str]:
         """Visible files and folders that no stage has written, in this start or before."""
-        markers = [self._read(self.folder, path.stem) for path in (self.folder / _FOLDER).glob("*.json")]
-        ours = {file.partition("/")[0] for marker in markers if marker is not None for file in marker.files}
+        ours = {file.partition("/")[0] for marker in self._markers() for file in marker.files}
         return sorted(
             path.name for path in self.folder.iterdir() if path.name not in ours and path.name[0] != "."
         )
@@ -202,12 +225,17 @@ class Stages:
         """Names of the files of a finished stage."""
         return list(self._used[name].files)
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Name of each file of a finished stage -> SHA-256."""
+        return {file: sha256 for marker in self._used.values() for file, sha256 in marker.files.items()}
+
     def path(self, file: str) -> Path:
         """Current path of a file of a finished stage."""
         names = (name for name, marker in self._used.items() if file in marker.files)
         is_waiting = not self._is_writer or any(_marker(self._waiting, name).is_file() for name in names)
-        waiting = self._waiting / file
-        return waiting if is_waiting and waiting.is_file() else self.folder / file
+        waiting = inner_path(self._waiting, file)
+        return waiting if is_waiting and waiting.is_file() else inner_path(self.folder, file)
 
     @property
     def has_news(self) -> bool:
@@ -232,7 +260,7 @@ class Stages:
                 self._publish(name, marker)
         for name in stale:
             self._forget(self.folder, name)
-        shutil.rmtree(self._waiting)
+        delete_folder(self._waiting)
         self._sweep()
         titles = {name: name if marker is None else marker.title for name, marker in stale.items()}
         return list(dict.fromkeys(name if titles[name] in self.wall_s else titles[name] for name in stale))
@@ -252,9 +280,10 @@ class Stages:
     def _publish(self, name: str, marker: Marker) -> None:
         self._used[name] = marker
         for file in marker.files:
-            if (self._waiting / file).is_file():
-                (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
-                (self._waiting / file).replace(self.folder / file)
+            waiting, final = inner_path(self._waiting, file), inner_path(self.folder, file)
+            if waiting.is_file():
+                final.parent.mkdir(parents=True, exist_ok=True)
+                waiting.replace(final)
         before = self._read(self.folder, name)
         _marker(self._waiting, name).replace(_marker(self.folder, name))
         self._unlink(self.folder, before)
@@ -273,16 +302,22 @@ class Stages:
         return None
 
     def _read(self, home: Path, name: str) -> Marker | None:
-        """Read a marker; `None` where it is missing, damaged or of another version."""
+        """Read a marker; `None` where it is missing, damaged, of another version, or lists other folders."""
         try:
-            return read_document(_marker(home, name), Marker, next_step="start again")
+            marker = read_document(_marker(home, name), Marker, next_step="start again")
+            for file in marker.files:
+                inner_path(home, file)
         except OSError:
             return None
+        return marker
 
     def _is_intact(self, files: dict[str, str], *homes: Path) -> bool:
         """Whether every file is unchanged in the first of these folders that has it."""
-        paths = {file: next((h / file for h in homes if (h / file).is_file()), None) for file in files}
-        return all(path is not None and hash_file(path) == files[file] for file, path in paths.items())
+        for file, expected in files.items():
+            path = next((path for home in homes if (path := inner_path(home, file)).is_file()), None)
+            if path is None or hash_file(path) != expected:
+                return False
+        return True
 
     def _forget(self, home: Path, name: str) -> None:
         marker = self._read(home, name)
@@ -301,7 +336,7 @@ class Stages:
         kept = {self.folder / file for used in self._used.values() for file in used.files}
         for pattern in _OURS:
             for path in self.folder.glob(pattern):
-                if path not in kept:
+                if path not in kept and not is_link_outside(self.folder, path.parent):
                     path.unlink(missing_ok=True)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
-from noiseproof.core.files import write_json
 from noiseproof.posterior.copies import shared_copies
 
 COPIES = "copies.json"
@@ -44,7 +44,7 @@ def write_straddling_copies(folder: Path, train: Any, tests: Iterable[tuple[str,
         Names of the files.
     """
     sets = {name: (int(shared_copies(train, features).sum()), len(features)) for name, features in tests}
-    write_json(folder / COPIES, StraddlingCopies(sets=sets).to_json())
+    write_record(folder / COPIES, StraddlingCopies(sets=sets).to_json())
     return [COPIES]
 
 

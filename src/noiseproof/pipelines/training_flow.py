@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from noiseproof.config.data import DataConfig
-from noiseproof.core.files import write_json
+from noiseproof.core.checksums import write_record
 from noiseproof.pipelines.cards import TRAINING_CARD, Kind, make_card
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.stages import Stages, publish
@@ -103,13 +103,14 @@ def run_training(
         kind,
         config=state.config,
         made_with=done.made_with[first],
+        files=done.hashes,
         wall_s=done.wall_s | ({} if training_s is None else {first: training_s}),
         notes=[*sections.pop("notes", ()), *differences(done.made_with, first)],
         seed=state.config.seed,
         **sections,
         identity=state.identity,
     )
-    write_json(state.out / TRAINING_CARD, card)
+    write_record(state.out / TRAINING_CARD, card)
     return card
 
 

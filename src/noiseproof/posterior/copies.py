@@ -24,7 +24,8 @@ _MOST_REPEATS = 3  # mean number of examples per distinct row, for copies
 _MOST_IDENTICAL = 10  # in a group to leave out: categories, short texts and placeholders repeat more often
 _LEAST_DISTINCT = 10  # per class, where rows occur more than three times on average
 _MOST_NAMED = 5  # groups, and labels of a group, in notes
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 4096  # of projections, which have few columns
+_READ_ROWS = 1024  # of features
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,13 +171,13 @@ def shared_copies(features: Any, others: Any, *, near: float = NEAR) -> Bool[np.
 
 def _first_equal(features: Any) -> Int[np.ndarray, " n"]:
     """The first row that is equal to each row."""
-    starts = range(0, len(features), _BLOCK_ROWS)
-    hashes = np.concatenate([_hashes(np.asarray(features[i : i + _BLOCK_ROWS])) for i in starts])
+    starts = range(0, len(features), _READ_ROWS)
+    hashes = np.concatenate([_hashes(np.asarray(features[i : i + _READ_ROWS])) for i in starts])
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     found = first[inverse]
     repeats = np.flatnonzero(found != np.arange(len(found)))
-    for start in range(0, len(repeats), _BLOCK_ROWS):
-        rows = repeats[start : start + _BLOCK_ROWS]
+    for start in range(0, len(repeats), _READ_ROWS):
+        rows = repeats[start : start + _READ_ROWS]
         is_equal = (np.asarray(features[rows]) == np.asarray(features[found[rows]])).all(axis=1)
         found[rows[~is_equal]] = rows[~is_equal]  # equal hashes of different rows
     return found
@@ -209,8 +210,8 @@ def near_pairs(features: Any, rows: Int[np.ndarray, " m"], near: float) -> Int[n
     """
     sample = _unit(features, rows[:: -(-len(rows) // _SAMPLE)])
     directions = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][:_NUM_DIRECTIONS].T
-    starts = range(0, len(rows), _BLOCK_ROWS)
-    projected = np.concatenate([_unit(features, rows[i : i + _BLOCK_ROWS]) @ directions for i in starts])
+    starts = range(0, len(rows), _READ_ROWS)
+    projected = np.concatenate([_unit(features, rows[i : i + _READ_ROWS]) @ directions for i in starts])
     pairs = _candidates(projected, near + _ROUNDING)
     if pairs is None:
         return np.empty((0, 2), np.int64)
@@ -250,8 +251,8 @@ def _distances_within(
 ) -> Bool[np.ndarray, " p"]:
     """Whether each two rows of unit length are at most `near` apart."""
     is_near = np.zeros(len(one), bool)
-    for start in range(0, len(one), _BLOCK_ROWS):
-        part = slice(start, start + _BLOCK_ROWS)
+    for start in range(0, len(one), _READ_ROWS):
+        part = slice(start, start + _READ_ROWS)
         apart = _unit(features, one[part]) - _unit(features, other[part])
         is_near[part] = np.linalg.norm(apart, axis=1) <= near
     return is_near

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from noiseproof.core.threads import one_thread
 from noiseproof.posterior.ridge_strength import best_ridge
 
-_BLOCK_NUMBERS = 2**22  # numbers in the largest temporary array
+_BLOCK_NUMBERS = 2**20  # numbers in the largest temporary array
 _ROUNDINGS = 4
 
 

@@ -6,11 +6,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from noiseproof.core.errors import InvalidArgument, MissingFile
+from noiseproof.core.errors import InvalidArgument, MissingFile, shown
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.yaml_text import BadYaml, read_yaml_file
 from noiseproof.training.step_settings import StepSettings
 from noiseproof.training.streaming import Transform
 
@@ -199,16 +199,16 @@ def read_recipe(name: str) -> PretrainRecipe:
         InvalidArgument: the file is no recipe.
     """
     if name in recipe_names():
-        text = (resources.files("noiseproof") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+        path = Path(str(resources.files("noiseproof") / "recipes" / f"{name}.yaml"))
     elif name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():
             raise MissingFile(f"`recipe` is {name!r}, which is no file. Next: check the path.")
-        text = Path(name).read_text(encoding="utf-8")
+        path = Path(name)
     else:
         raise unknown_name("recipe", name, recipe_names(), "Or give the path of a .yaml file.")
     try:
-        return PretrainRecipe(**yaml.safe_load(text))
-    except (yaml.YAMLError, TypeError) as error:
+        return PretrainRecipe(**read_yaml_file(path))
+    except (BadYaml, TypeError) as error:
         raise InvalidArgument(f"`recipe` {name!r} is not a recipe: {error}. Next: correct it.") from error
     except ValidationError as error:
         raise InvalidArgument(_describe(error, name)) from error
@@ -230,6 +230,6 @@ def _describe(error: ValidationError, name: str) -> str:
             lines.append(f"`{key}` is missing")
         else:
             lines.append(
-                f"`{key}` is {one['input']!r}; allowed: {one['msg'].removeprefix('Input should be ')}"
+                f"`{key}` is {shown(one['input'])}; allowed: {one['msg'].removeprefix('Input should be ')}"
             )
     return f"`recipe` {name!r} is no recipe of pre-training: " + "; ".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from noiseproof.core.documents import Document
 
@@ -24,6 +24,7 @@ class Card(Document):
         hardware: CPU, cores, memory, GPU, operating system.
         wall_s: seconds by stage.
         notes: sentences a reader of the results has to know.
+        files: name of a result, relative to the folder -> SHA-256; what reads one compares it.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -37,3 +38,4 @@ class Card(Document):
     hardware: dict[str, Any]
     wall_s: dict[str, float]
     notes: list[str]
+    files: dict[str, str] = Field(default_factory=dict)

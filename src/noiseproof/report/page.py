@@ -14,6 +14,7 @@ from noiseproof.core import files
 from noiseproof.evaluate.protocol import heads_of
 from noiseproof.report import figures, headline, tables
 from noiseproof.report.caveats import labels_caveat
+from noiseproof.report.page_policy import page_parts
 from noiseproof.report.run_folder import RunFolder, Suspect, load_run
 
 READING_THE_SPECTRUM = (
@@ -56,6 +57,7 @@ def render(run: RunFolder) -> str:
         _environment()
         .get_template("page.html")
         .render(
+            **page_parts(has_script=True),
             run=run,
             headlines=headline.headlines(run),
             facts=headline.facts(run),

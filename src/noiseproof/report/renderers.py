@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from noiseproof.core.spreadsheet_cells import escaped
 from noiseproof.report.tables import Cell, Table
 
 
@@ -52,11 +53,15 @@ def to_markdown(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Comma-separated, with the texts a person sees; exact numbers are in `results.jsonl`."""
+    """Comma-separated, with the texts a person sees; exact numbers are in `results.jsonl`.
+
+    Names that a spreadsheet would run are escaped.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([_joined(cell) for cell in row] for row in table.rows)
+    num_names = table.num_text_columns
+    for row in (table.columns, *([_joined(cell) for cell in row] for row in table.rows)):
+        writer.writerow([*map(escaped, row[:num_names]), *row[num_names:]])
     return out.getvalue()
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
 
-from noiseproof.core.documents import check_schema, describe_problem
+from noiseproof.core.checksums import check_file, read_record
+from noiseproof.core.documents import Document, describe_problem, read_document, validate_document
 from noiseproof.core.errors import DamagedFile, MissingFile
+from noiseproof.core.inner_paths import InnerPath, inner_path
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.report.flow_card import Card
@@ -26,6 +28,7 @@ NUM_NEAR_MISSES = 8  # of the page, beside those that are flagged
 T = TypeVar("T")
 _SPECTRUM_SCHEMA = 1  # of an entry of spectrum.json
 _RUN_AGAIN = "delete it and start the run again with the same --out"
+_THUMBNAILS = "thumbnails.json"
 _ISSUE_COLUMNS = ("example_id", "given_label", "suggested_label", "suspicion", "is_issue")
 
 
@@ -124,7 +127,7 @@ class Suspect(BaseModel):
     suggested_label: str | int
     suspicion: float
     is_issue: bool
-    file: str | None = None
+    file: InnerPath | None = None
     text: str | None = None
     image: bytes | None = None
 
@@ -144,6 +147,35 @@ class SetSpectra:
             "schema": _SPECTRUM_SCHEMA, "set": self.set_name, "role": self.role, "raw": self.raw.to_json(),
             "centred": self.centred.to_json(),
         }  # fmt: skip
+
+
+class _SpectrumEntry(BaseModel):
+    """A `SpectrumCard` in `spectrum.json`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    num_examples: int = Field(ge=1)
+    dim: int = Field(ge=1)
+    singular_values: list[NonNegativeFloat] = Field(min_length=1)
+    entropy_nats: float
+    largest_ratio: float
+    effective_rank: float
+    is_centred: bool
+
+    def card(self) -> SpectrumCard:
+        """The record that tables and figures take."""
+        return SpectrumCard(
+            **self.model_dump() | {"singular_values": np.array(self.singular_values, np.float64)}
+        )
+
+
+class _SpectraEntry(Document):
+    """An entry of `spectrum.json`, see `SetSpectra`."""
+
+    SCHEMA: ClassVar[int] = _SPECTRUM_SCHEMA
+    set: str
+    role: str
+    raw: _SpectrumEntry
+    centred: _SpectrumEntry
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,23 +209,27 @@ def load_run(run_dir: str | Path) -> RunFolder:
     path = Path(run_dir)
     if not path.is_dir():
         raise MissingFile(f"No run folder at {str(path)!r}. Next: start `noiseproof run` with --out {path}.")
-    issues = _checked(path / "label_issues.parquet", _issues)
+    card = _checked(path, "run.json", _card, {})
+    issues = _checked(path, "label_issues.parquet", _issues, card.files)
     return RunFolder(
         path=path,
-        card=_checked(path / "run.json", _card),
-        results=_checked(path / "results.jsonl", _results),
-        spectra=_checked(path / "spectrum.json", _spectra),
+        card=card,
+        results=_checked(path, "results.jsonl", _results, card.files),
+        spectra=_checked(path, "spectrum.json", _spectra, card.files),
         issues=issues,
-        suspects=_suspects(path, issues),
+        suspects=_suspects(path, issues, card.files),
     )
 
 
-def _checked(file: Path, read: Callable[[Path], T]) -> T:
+def _checked(folder: Path, name: str, read: Callable[[Path], T], hashes: Mapping[str, str]) -> T:
+    """A file of the folder, after it was compared with its SHA-256 on the card."""
+    file = folder / name
     if not file.is_file():
         raise MissingFile(
-            f"The run folder {str(file.parent)!r} has no {file.name!r}. Next: start the run again with "
+            f"The run folder {str(folder)!r} has no {name!r}. Next: start the run again with "
             "the same --out; it goes on where it stopped."
         )
+    check_file(file, hashes.get(name), next_step=_RUN_AGAIN)
     try:
         return read(file)
     except DamagedFile:
@@ -205,56 +241,54 @@ def _checked(file: Path, read: Callable[[Path], T]) -> T:
 
 
 def _card(file: Path) -> RunCard:
-    card = json.loads(file.read_bytes())
-    check_schema(card, RunCard.SCHEMA, source=str(file), next_step=_RUN_AGAIN)
-    return RunCard.model_validate(card)
+    return read_document(file, RunCard, next_step=_RUN_AGAIN)
 
 
 def _results(file: Path) -> list[ResultRow]:
     rows = read_results(file)
     if not rows:
         raise ValueError("it has no row")
+    if not any(row.domain == "id" for row in rows):
+        raise ValueError("it has no row of the test set (domain id)")
     return rows
 
 
 def _spectra(file: Path) -> list[SetSpectra]:
-    entries = json.loads(file.read_bytes())
-    for entry in entries:
-        check_schema(entry, _SPECTRUM_SCHEMA, source=str(file), next_step=_RUN_AGAIN)
-    return [
-        SetSpectra(entry["set"], entry["role"], _spectrum(entry["raw"]), _spectrum(entry["centred"]))
-        for entry in entries
+    entries = read_record(file, next_step=_RUN_AGAIN)
+    if not isinstance(entries, list):
+        raise ValueError("it holds no list of spectra")
+    found = [
+        validate_document(entry, _SpectraEntry, source=str(file), next_step=_RUN_AGAIN) for entry in entries
     ]
-
-
-def _spectrum(entry: dict[str, Any]) -> SpectrumCard:
-    return SpectrumCard(**entry | {"singular_values": np.asarray(entry["singular_values"], np.float64)})
+    return [SetSpectra(each.set, each.role, each.raw.card(), each.centred.card()) for each in found]
 
 
 def _issues(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    frame = pd.read_parquet(file)
+    frame = read_table(file).to_pandas()
     missing = [column for column in _ISSUE_COLUMNS if column not in frame]
     if missing:
         raise ValueError(f"the columns {missing} are missing")
     return frame.sort_values("suspicion", ascending=False, kind="stable", ignore_index=True)
 
 
-def _suspects(path: Path, issues: pd.DataFrame) -> list[Suspect]:
-    listing = path / "thumbnails.json"
-    if not listing.exists():
+def _suspects(path: Path, issues: pd.DataFrame, hashes: Mapping[str, str]) -> list[Suspect]:
+    if not (path / _THUMBNAILS).exists() and _THUMBNAILS not in hashes:
         rows = issues.head(NUM_SUSPECTS)[list(_ISSUE_COLUMNS)].astype({"example_id": str})
         return [Suspect.model_validate(row) for row in rows.to_dict("records")]
-    suspects = _checked(listing, lambda file: TypeAdapter(list[Suspect]).validate_json(file.read_bytes()))
+    suspects = _checked(path, _THUMBNAILS, _listed, hashes)
     num_shown = min(NUM_SUSPECTS, int(issues["is_issue"].sum()) + NUM_NEAR_MISSES)
-    return [_with_image(path / "thumbnails", suspect) for suspect in suspects[:num_shown]]
+    return [_with_image(path, suspect, hashes) for suspect in suspects[:num_shown]]
 
 
-def _with_image(folder: Path, suspect: Suspect) -> Suspect:
+def _listed(file: Path) -> list[Suspect]:
+    return TypeAdapter(list[Suspect]).validate_python(read_record(file, next_step=_RUN_AGAIN))
+
+
+def _with_image(folder: Path, suspect: Suspect, hashes: Mapping[str, str]) -> Suspect:
     if suspect.file is None:
         return suspect
-    return suspect.model_copy(update={"image": _checked(folder / Path(suspect.file).name, _png)})
+    inner_path(folder, suspect.file)
+    return suspect.model_copy(update={"image": _checked(folder, suspect.file, _png, hashes)})
 
 
 def _png(file: Path) -> bytes:

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -64,11 +65,24 @@ def svg(figure: Figure, name: str, description: str) -> str:
     with mpl.rc_context(settings):
         figure.savefig(out, format="svg", metadata=no_metadata, transparent=True)
     text = out.getvalue()
-    text = text[text.index("<svg ") :]
+    text = _without_style(text[text.index("<svg ") :])
     # Several figures share one page, so that their ids must differ.
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    label = f'<svg role="img" aria-label="{description}" '
-    return re.sub(r'<svg ((?:(?!width=|height=)[^>])*)(?:width="[^"]*" )?', label + r"\1", text, count=1)
+    label = f'<svg role="img" aria-label="{escape(description)}" stroke-linejoin="round" '
+    size = re.compile(r'<svg ((?:(?!width=|height=)[^>])*)(?:width="[^"]*" )?')
+    return size.sub(lambda start: label + start[1], text, count=1)
+
+
+def _without_style(text: str) -> str:
+    """The drawing with attributes in place of styles, which the policy of a page refuses."""
+    text = re.sub(r"<defs>\s*<style[^>]*>[^<]*</style>\s*</defs>\s*", "", text, count=1)
+    return re.sub(r"<[a-zA-Z][^<>]*>", lambda tag: re.sub(r'style="([^"]*)"', _attributes, tag[0]), text)
+
+
+def _attributes(style: re.Match[str]) -> str:
+    entries = (entry.partition(":") for entry in style[1].split(";") if entry.strip())
+    values = {name.strip(): value.strip() for name, _, value in entries}
+    return " ".join(f'{name}="{value}"' for name, value in values.items())
 
 
 def png(figure: Figure) -> bytes:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.core.errors import NoiseproofError, NoSpaceLeft
+from noiseproof.core.errors import NoiseproofError
+from noiseproof.core.files import disk_full
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.curvature_measure import CurvatureMeasure
 from noiseproof.study.measures.detector_measure import DetectorMeasure
@@ -208,9 +209,9 @@ class _Loop:
         """
         try:
             yield
-        except NoSpaceLeft:
-            raise
         except Exception as error:
+            if (full := disk_full(error)) is not None:
+                raise full from error
             if is_shared:
                 raise
             kind = "" if isinstance(error, NoiseproofError) else f"{type(error).__name__}: "

@@ -76,14 +76,14 @@ class StudyRecipe(Config):
     found: str = NOT_RUN
     backbones: Encoders = Field(min_length=1)
     tasks: dict[str, StudyTask] = Field(min_length=1)
-    noise: Noises = (None,)
+    noise: Noises = Field(default=(None,), min_length=1)
     heads: Annotated[dict[str, dict[str, Any]], BeforeValidator(named_heads)] = Field(default={})
     tunings: dict[str, dict[str, Any]] = Field(default={})
     detectors: Detectors = Field(default={})
     downstream: bool = False
     settings: dict[str, dict[str, Any]] = Field(default={"default": {}}, min_length=1)
     shares: tuple[float, ...] = Field(default=(1.0,), min_length=1)
-    seeds: int = Field(default=3, ge=1)
+    seeds: int = Field(default=3, ge=1, le=1000)
     recipe: Literal["default", "paper", "released"] = "default"
     max_steps: int | None = Field(default=None, ge=1)
     views: Literal[1, 2] = 1

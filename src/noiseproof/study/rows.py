@@ -1,5 +1,7 @@
 """The rows of a study on disk, one line of JSON each: `study.jsonl`, appended and never rewritten.
 
+Each line has a checksum of its own (`core.checksums`).
+
 A row has two hashes. `request_key` (on disk: `asked`) covers the recipe's entries that decide it, so that
 tables can be made without the data. `result_key` (on disk: `cell`) also covers everything else that decides
 the numbers (data, weights, drawn labels, resolved options), so a row with the right key is never computed
@@ -8,17 +10,21 @@ again. Where data or weights changed, the last row of a request counts.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import ConfigDict, TypeAdapter
 
+from noiseproof.core.checksums import to_line, unsealed
+from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile
 from noiseproof.core.files import append_lines, whole_lines
+from noiseproof.core.inner_paths import inner_path
+from noiseproof.core.json_text import parse_json
 from noiseproof.core.records import SpectrumCard
 from noiseproof.diagnose.curvature import Curvature
 from noiseproof.diagnose.maps import FeatureMap
@@ -26,6 +32,8 @@ from noiseproof.evaluate.detection import DetectionMetrics
 from noiseproof.evaluate.metrics import METRICS
 
 RESULTS = "study.jsonl"
+_SCHEMA = 1  # of a line
+_DELETE_LINE = "delete that line and start the study again; only what it held is computed anew"
 _ON_DISK = {"result_key": "cell", "request_key": "asked", "set_name": "set"}
 _IN_CODE = {on_disk: name for name, on_disk in _ON_DISK.items()}
 
@@ -40,9 +48,9 @@ class StudyRow:
         backbone, layer, task: encoder and data set.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
     kind: ClassVar[str]
     metric_names: ClassVar[tuple[str, ...]] = ()
-    metrics_type: ClassVar[Callable[..., Any]] = dict
 
     result_key: str
     request_key: str
@@ -54,15 +62,16 @@ class StudyRow:
         """The row as a line holds it: metrics stand beside the other values."""
         values = {_ON_DISK.get(name, name): value for name, value in asdict(self).items()}
         metrics = values.pop("metrics", {})
-        return {"row": self.kind, **values, **metrics}
+        return {"schema": _SCHEMA, "row": self.kind, **values, **metrics}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> StudyRow:
         """The row that `to_json` wrote."""
-        values = {_IN_CODE.get(name, name): value for name, value in values.items() if name != "row"}
+        own = {name: value for name, value in values.items() if name not in ("row", "schema")}
+        values = {_IN_CODE.get(name, name): value for name, value in own.items()}
         if cls.metric_names:
-            values["metrics"] = cls.metrics_type(**{name: values.pop(name) for name in cls.metric_names})
-        return cls(**values)
+            values["metrics"] = {name: values.pop(name) for name in cls.metric_names}
+        return _ROWS[cls.kind].validate_python(values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +191,6 @@ class DetectionRow(NoisyRow):
 
     kind = "detection"
     metric_names = tuple(one.name for one in fields(DetectionMetrics))
-    metrics_type = DetectionMetrics
 
     share: float
     detector: str
@@ -275,6 +283,9 @@ _KINDS: dict[str, type[StudyRow]] = {
 }
 
 
+_ROWS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in _KINDS.items()}
+
+
 class StudyLog:
     """The rows of a study on disk; opened again, it knows those that exist.
 
@@ -284,7 +295,7 @@ class StudyLog:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / RESULTS
+        self.path = inner_path(folder, RESULTS)
         self.path.touch()
         self._by_result: dict[str, StudyRow] = {}
         self._by_request: dict[str, StudyRow] = {}
@@ -310,7 +321,7 @@ class StudyLog:
 
     def append(self, rows: Sequence[StudyRow]) -> None:
         """Write rows to disk, all in one."""
-        append_lines(self.path, (json.dumps(row.to_json(), allow_nan=False) for row in rows))
+        append_lines(self.path, (to_line(row.to_json()) for row in rows))
         for row in rows:
             self._note(row)
 
@@ -331,12 +342,14 @@ def read_rows(path: str | os.PathLike[str]) -> list[StudyRow]:
     rows: list[StudyRow] = []
     for number, line in enumerate(whole_lines(file).decode(errors="replace").splitlines(), start=1):
         try:
-            values = json.loads(line)
+            source = f"line {number} of {file}"
+            values = unsealed(parse_json(line), source=source, next_step=_DELETE_LINE)
+            check_schema(values, _SCHEMA, source=source, next_step=_DELETE_LINE)
             rows.append(_KINDS[values["row"]].from_json(_upgraded(values)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFile(
-                f"Line {number} of {str(file)!r} is not a row of a study: {error!r}. Next: delete that line "
-                "and start the study again; only what it held is computed anew."
+                f"Line {number} of {str(file)!r} is not a row of a study: {describe_problem(error)}. Next: "
+                f"{_DELETE_LINE}."
             ) from error
     return rows
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from noiseproof.core.files import write_json
+from noiseproof.core.checksums import write_record
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.provenance import made_with
@@ -95,12 +95,13 @@ def run_study(
             config=recipe,
             made_with=made_with(command),
             wall_s={},
+            files={},
             notes=(),
             num_cells=num_results(requests),
             num_found=results.num_results,
             failures=outcome.failures,
         )
-        write_json(out / CARD, contents)
+        write_record(out / CARD, contents)
         page = write_study(out, results, contents)
     return StudyRun(out, page, results, outcome)
 

@@ -11,6 +11,8 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noiseproof.core.files import write_bytes
+from noiseproof.core.inner_paths import inner_path
+from noiseproof.report.page_policy import page_parts
 from noiseproof.report.renderers import to_csv, to_latex, to_markdown
 from noiseproof.report.style import png, svg
 from noiseproof.report.tables import Table
@@ -41,11 +43,11 @@ def write_study(folder: Path, results: StudyResults, card: Mapping[str, Any]) ->
     figures = [FIGURES[name] for name in results.recipe.figures if _has_rows(results, name)]
     drawn = [one for draw in figures for one in draw(results)]
     for name, table in tables.items():
-        _write_table(folder / "tables" / name, table)
+        _write_table(inner_path(folder, f"tables/{name}"), table)
     pictures = [(one, svg(one.figure, one.name, one.description)) for one in drawn]
     for one, picture in pictures:
-        write_bytes(folder / "figures" / f"{one.name}.svg", (_XML + picture).encode())
-        write_bytes(folder / "figures" / f"{one.name}.png", png(one.figure))
+        write_bytes(inner_path(folder, f"figures/{one.name}.svg"), (_XML + picture).encode())
+        write_bytes(inner_path(folder, f"figures/{one.name}.png"), png(one.figure))
     page = folder / "study.html"
     write_bytes(page, _rendered(results, card, tables, pictures).encode())
     return page
@@ -73,6 +75,7 @@ def _rendered(
     )  # fmt: skip
     environment.filters["as_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment.get_template("study.html").render(
+        **page_parts(has_script=False),
         recipe=results.recipe,
         not_run=NOT_RUN,
         results=results,

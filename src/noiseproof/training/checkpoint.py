@@ -1,7 +1,8 @@
 """Checkpoint of a training in one safetensors file: weights, optimiser state, and counters in its header.
 
 One file, replaced in one step, so that weights and counters can never be of different steps. There is no
-state of random generators: what a step draws is a function of the seed and its number.
+state of random generators: what a step draws is a function of the seed and its number. Checksums over all of
+it are compared, so that no training goes on from a damaged file.
 """
 
 from __future__ import annotations
@@ -12,16 +13,14 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from noiseproof.backbones.weights import under_prefix
-from noiseproof.core import files
 from noiseproof.core.documents import check_schema
-from noiseproof.core.errors import CheckpointMismatch, DamagedFile, OtherSchema
+from noiseproof.core.errors import CheckpointMismatch
+from noiseproof.core.sealed_tensors import read_sealed_tensors, write_sealed_tensors
 
-_SCHEMA = 1
+_SCHEMA = 2  # of 1 had no checksums
 _START_AGAIN = "delete it to start again from step 0, or give another --out"
 _MODEL, _OPTIMIZER, _GROUP, _STATEFUL = "model/", "optimizer/", "group/", "companion/"
 
@@ -78,8 +77,7 @@ def write_checkpoint(
         "schema": _SCHEMA, "step": step, "identity": identity, "numbers": numbers, "groups": groups,
         "scaler": dict(scaler or {}),
     }  # fmt: skip
-    with files.replacing(path) as partial:
-        save_file(_own_copies(tensors), partial, metadata={"noiseproof": json.dumps(header)})
+    write_sealed_tensors(path, tensors, header)
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -131,7 +129,8 @@ def read_checkpoint(
         CheckpointMismatch: it is of a training with other settings or another model; they are named.
         DamagedFile: it is not what was written.
     """
-    header, tensors = _read(path)
+    header, tensors = read_sealed_tensors(path, next_step=_START_AGAIN)
+    check_schema(header, _SCHEMA, source=str(path), next_step=_START_AGAIN)
     _check_identity(path, header["identity"], json.loads(json.dumps(identity)))
     try:
         model.load_state_dict(under_prefix(tensors, _MODEL))
@@ -147,20 +146,6 @@ def read_checkpoint(
         groups[int(index)][name] = value
     restore_optimizer(optimizer, under_prefix(tensors, _OPTIMIZER) | header["numbers"], groups)
     return int(header["step"]), header.get("scaler", {})
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["noiseproof"])
-            check_schema(header, _SCHEMA, source=str(path), next_step=_START_AGAIN)
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-    except OtherSchema:
-        raise
-    except (SafetensorError, json.JSONDecodeError, KeyError, OSError) as error:
-        raise DamagedFile(
-            f"The checkpoint {str(path)!r} cannot be read ({error}). Next: {_START_AGAIN}."
-        ) from error
 
 
 def _check_identity(path: Path, found: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
@@ -179,8 +164,3 @@ def _restore_layouts(optimizer: torch.optim.Optimizer) -> None:
         for name, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def _own_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies, as safetensors wants; channels-last weights lose their layout only."""
-    return {name: value.contiguous().cpu() for name, value in tensors.items()}

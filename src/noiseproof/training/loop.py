@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from noiseproof.core import files
+from noiseproof.core.checksums import read_lines, to_line
+from noiseproof.core.documents import Document, validate_document
 from noiseproof.core.errors import BadData, invalid, missing_extra
 from noiseproof.core.progress import stage
 from noiseproof.core.rng import isolated
@@ -24,6 +27,7 @@ from noiseproof.training.order import Share
 from noiseproof.training.schedule import learning_rate_factor
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+_DELETE_LINE = "delete that line and start the same command again; it is a line of the log only"
 COLUMNS = ("step", "loss", "learning_rate", "wall_s")  # of the log; facts of stateful losses come on top
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 Loss = Callable[[nn.Module, Batch], Tensor]
@@ -131,7 +135,7 @@ def train(
     model, optimizer = accelerator.prepare(model, optimizer)
     if scaling:
         accelerator.scaler.load_state_dict(scaling)
-    log = _Log(folder / LOG, begin, is_writer=accelerator.is_main_process)
+    log = _Log(folder / LOG, begin, schedule, is_writer=accelerator.is_main_process)
     with stage(
         "Training", total=schedule.num_steps - begin, unit="step", quiet=quiet or share.rank > 0
     ) as bar:
@@ -258,21 +262,46 @@ def _check_weights(accelerator: Any, model: nn.Module, step: int) -> None:
 class _Log:
     """A JSON line per logged step; lines after the checkpoint are dropped when a training resumes."""
 
-    def __init__(self, path: Path, begin: int, *, is_writer: bool) -> None:
+    def __init__(self, path: Path, begin: int, schedule: TrainingSchedule, *, is_writer: bool) -> None:
         self._path, self._is_writer = path, is_writer
         self._start_s = time.perf_counter()
         if is_writer:
             kept = [row for row in logged(path) if row["step"] <= begin] if begin else []
             self._start_s -= kept[-1]["wall_s"] if kept else 0.0
-            files.write_bytes(path, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
+            due = [step for step in range(1, begin + 1) if schedule.is_end_of(schedule.log_steps, step)]
+            if num_lost := len(due) - len(kept):  # a line is on disk before the checkpoint after it
+                warnings.warn(
+                    f"{str(path)!r} has lost {num_lost} of its lines; the training goes on from its "
+                    "checkpoint, the log without them.",
+                    stacklevel=3,
+                )
+            files.write_bytes(path, "".join(f"{to_line(row)}\n" for row in kept).encode())
 
     def write(self, step: int, loss: float, learning_rate: float, facts: Mapping[str, Any]) -> None:
         if self._is_writer:
             row = {"step": step, "loss": round(loss, 6), "learning_rate": learning_rate, **facts}
             row["wall_s"] = round(time.perf_counter() - self._start_s, 2)
-            files.append_lines(self._path, [json.dumps(row)])
+            files.append_lines(self._path, [to_line(row)])
 
 
 def logged(path: Path) -> list[dict[str, Any]]:
-    """Lines of a log, without one that a kill cut short; empty without a log."""
-    return [json.loads(line) for line in files.whole_lines(path).splitlines()] if path.exists() else []
+    """Lines of a log, without one that a kill cut short; empty without a log.
+
+    Raises:
+        DamagedFile: a line is not what was written; its number is given.
+    """
+    lines = read_lines(path, next_step=_DELETE_LINE) if path.exists() else []
+    return [
+        validate_document(
+            line, _LogRow, source=f"line {number} of {path}", next_step=_DELETE_LINE
+        ).model_dump()
+        for number, line in enumerate(lines, start=1)
+    ]
+
+
+class _LogRow(Document):
+    """What is read of a line again; the rest is kept as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    step: int
+    wall_s: float

@@ -131,7 +131,7 @@ class EmbeddingClient:
     def _after_refusal(self, response: Any, texts: Sequence[str]) -> Float[np.ndarray, "b d"]:
         """Raise what a status means; a service that knows no base64 is asked for numbers."""
         status = response.status_code
-        shown = self._without_key(response.text.strip()[:_SHOWN]) or "no message"
+        shown = self._without_key(response.text.strip())[:_SHOWN] or "no message"
         if status in _PASSING or status >= 500:
             raise _PassingError(f"{status}, {shown}", retry_after_s=self._retry_after_s(response))
         if status in (400, 422) and self._encoding == "base64" and "encoding_format" in response.text:
@@ -210,8 +210,9 @@ class EmbeddingClient:
         return ServiceError(message)
 
     def _without_key(self, text: str) -> str:
-        """A service's message; some repeat the key."""
-        return text.replace(self._key, "***") if self._key else text
+        """A service's message; some repeat the key. Codes that a terminal would obey become blanks."""
+        plain = "".join(each if each.isprintable() else " " for each in text)
+        return plain.replace(self._key, "***") if self._key else plain
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +9,19 @@ from typing import Literal
 
 import pyarrow as pa
 
-from noiseproof.core.errors import BadData
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.registry import unknown_name
+from noiseproof.data.classes import is_text
 from noiseproof.data.request import Request
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 IMAGE_NAMES = ("image", "img", "file_name", "filename", "path", "filepath", "image_path")
 TEXT_NAMES = ("text", "sentence", "review", "content")
+PAIR_NAMES = (
+    ("sentence1", "sentence2"), ("question1", "question2"), ("premise", "hypothesis"),
+    ("question", "sentence"), ("text1", "text2"),
+)  # fmt: skip
 ID_NAMES = ("example_id", "id")
 FEATURE_NAMES = (
     "features", "feature", "embeddings", "embedding", "x", "emb", "vectors", "vector", "representations",
@@ -31,19 +36,22 @@ class Columns:
 
     Attributes:
         label: the given labels.
-        content: images, texts or features; the first column of features that are in several.
+        content: images, texts or features; the first column of features that are in several; `None` in a
+            table of labels only.
         kind: what `content` is.
         clean_label: the true labels, where the user named a column.
         example_id: the ids, where the table has such a column.
         features: a column of lists of numbers, or one column for each number, in their order.
+        second: the second texts, where examples are pairs of texts.
     """
 
     label: str
-    content: str
+    content: str | None
     kind: Kind
     clean_label: str | None
     example_id: str | None
     features: tuple[str, ...] = ()
+    second: str | None = None
 
 
 def choose_columns(schema: pa.Schema, request: Request) -> Columns:
@@ -53,11 +61,17 @@ def choose_columns(schema: pa.Schema, request: Request) -> Columns:
         UnknownName: an option names a column that is not there.
         BadData: none or several columns fit by name; the columns and the option are listed.
     """
-    for option in ("label", "image", "text", "clean_label"):
+    for option in ("label", "image", "clean_label"):
         _check_exists(getattr(request, option), schema, option, request.name)
     label = find_column(schema, request.label, LABEL_NAMES, option="label", owner=request.name)
     content, kind, features = _content(schema, request, {label, request.clean_label})
-    return Columns(label, content, kind, request.clean_label, id_column(schema), features)
+    first, second = (*content, None, None)[:2]
+    if label in content or request.clean_label in content:
+        raise BadData(
+            f"Column {first!r} of {request.name!r} holds the labels; allowed as examples: another column. "
+            "Next: name it with `image` or `text`, or the labels with `label`."
+        )
+    return Columns(label, first, kind, request.clean_label, id_column(schema), features, second)
 
 
 def id_column(schema: pa.Schema) -> str | None:
@@ -95,17 +109,26 @@ def declared_classes(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     header = (schema.metadata or {}).get(b"huggingface")
     if header is None:
         return None
-    feature = json.loads(header).get("info", {}).get("features", {}).get(column, {})
-    if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":
+    try:
+        value = parse_json(header)
+    except BadJson:
+        return None  # as without a header
+    for key in ("info", "features", column):
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, dict) or value.get("_type") != "ClassLabel":
         return None
-    return tuple(feature.get("names") or ()) or None
+    names = value.get("names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(names) or None
 
 
 def _content(
     schema: pa.Schema, request: Request, labels: set[str | None]
-) -> tuple[str, Kind, tuple[str, ...]]:
-    """Column of the examples, their kind, and the columns of features; images win over features, those
-    over texts, for which an encoder would be needed.
+) -> tuple[tuple[str, ...], Kind, tuple[str, ...]]:
+    """Column of the examples (two of pairs of texts, none of labels only), kind, and columns of features.
+
+    Images win over features, and those over texts.
     """
     if request.image and request.text:
         raise BadData(
@@ -113,19 +136,36 @@ def _content(
             "encoder reads either. Next: leave one out."
         )
     if request.image:
-        return request.image, "image", ()
+        return (request.image,), "image", ()
     if request.text:
-        return request.text, "text", ()
+        return _named_texts(schema, request.text, request.name), "text", ()
     pictures = [field.name for field in schema if _holds_bytes(field.type)]
     if len(pictures) == 1:  # encoded images in the table leave no doubt, whatever else is there
-        return pictures[0], "image", ()
+        return (pictures[0],), "image", ()
     images = pictures or _named(schema, IMAGE_NAMES)
+    pairs = [pair for names in PAIR_NAMES if len(pair := _named(schema, names)) == len(names)]
+    if len(pairs) == 1 and not images and all(is_text(schema.field(name).type) for name in pairs[0]):
+        return tuple(pairs[0]), "text", ()
     features = () if images else _feature_columns(schema, labels, request.name)
     if features:
-        return features[0], "features", features
+        return (features[0],), "features", features
     texts = _named(schema, TEXT_NAMES)
+    if request.may_lack_examples and not images and not texts:
+        return (), "features", ()
     only = _only(images + texts, schema, "image or text", "image` or `text", request.name)
-    return only, "image" if only in images else "text", ()
+    return (only,), "image" if only in images else "text", ()
+
+
+def _named_texts(schema: pa.Schema, named: str, owner: str) -> tuple[str, ...]:
+    """The column of texts that the user named, or two with a comma between them."""
+    if named in schema.names:
+        return (named,)
+    names = tuple(name.strip() for name in named.split(","))
+    if len(names) > 2 or len(set(names)) < len(names):
+        raise invalid("text", named, "a column of texts, or two for pairs of texts: FIRST,SECOND")
+    for name in names:
+        _check_exists(name, schema, "text", owner)
+    return names
 
 
 def _feature_columns(schema: pa.Schema, labels: set[str | None], owner: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from noiseproof.core.errors import BadData
+from noiseproof.core.regular_files import check_regular
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _OTHERS = (",", ";", "\t", "|")
@@ -39,6 +40,7 @@ def read_delimited(path: Path, owner: str) -> pa.Table:
     Raises:
         BadData: it is no such table, or not UTF-8; the line is named.
     """
+    check_regular(path)
     delimiter = delimiter_of(path)
     parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with path.open("rb") as file:
@@ -52,10 +54,11 @@ def read_delimited(path: Path, owner: str) -> pa.Table:
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
         )
         return pa.csv.read_csv(path, read_options=read, parse_options=parse, convert_options=texts)
-    except (UnicodeDecodeError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+    except (UnicodeError, pa.ArrowException, ValueError, TypeError, OSError) as error:
         check_utf8(path, owner)
+        reason = str(error).partition("\n")[0].rstrip(".")[:300]
         raise BadData(
-            f"{owner!r} cannot be read as a table: {str(error).rstrip('.')}. Allowed: UTF-8 text with "
+            f"{owner!r} cannot be read as a table: {reason}. Allowed: UTF-8 text with "
             f"a header line and the same number of fields in every line, separated by {delimiter!r}. Next: "
             "correct that line."
         ) from error

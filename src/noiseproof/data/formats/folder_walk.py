@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from noiseproof.core.errors import BadData
+from noiseproof.core.marks import MARK, is_ours
+from noiseproof.core.system_errors import check_text
 
 IMAGE_SUFFIXES = (
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
@@ -30,18 +32,29 @@ class FolderWalk:
 
     Attributes:
         links_passed_over: symbolic links to folders that are read already, or that hold the data set.
+        results: folders that noiseproof wrote, which are no data.
         others: class -> suffix -> number of files that are no images.
+
+    Raises:
+        BadData: noiseproof wrote the root itself.
     """
 
     def __init__(self, root: Path) -> None:
+        if (root / MARK).is_file():
+            raise BadData(
+                f"{str(root)!r} holds results of noiseproof, by the file {MARK!r} in it; allowed: a folder "
+                "of class folders. Next: name your data; if its images are yours, move them elsewhere."
+            )
         self._root = root
+        self.results: list[str] = []
         self.links_passed_over: list[str] = []
         self.others: dict[str, Counter[str]] = {}
 
     @cached_property
     def class_folders(self) -> list[str]:
-        """Names of the folders in the root."""
-        return sorted(entry.name for entry in _entries(self._root) if entry.is_dir())
+        """Names of the folders in the root that noiseproof did not write."""
+        names = [entry.name for entry in _entries(self._root) if entry.is_dir()]
+        return [name for name in names if not self._is_result(self._root / name)]
 
     def images_of(self, classes: Sequence[str]) -> dict[str, list[str]]:
         """Class -> paths of its images relative to the root, with slashes on every system, sorted.
@@ -94,9 +107,20 @@ class FolderWalk:
                 f"{len(self.links_passed_over)} symbolic links of {owner} lead to folders that are read "
                 f"already and were not followed: {shown}."
             )
+        if self.results:
+            notes.append(
+                f"Folders of {owner} with results of noiseproof were left out: {', '.join(self.results[:5])}."
+            )
         if empty:
             notes.append(f"Class folders of {owner} without images: {', '.join(empty)}.")
         return notes
+
+    def _is_result(self, folder: Path) -> bool:
+        """Whether noiseproof wrote a folder; it is noted."""
+        if is_ours(folder):
+            self.results.append(folder.relative_to(self._root).as_posix())
+            return True
+        return False
 
     def _claim_class(self, name: str) -> None:
         folder = self._root / name
@@ -123,6 +147,8 @@ class FolderWalk:
             for entry in _entries(folder):
                 path = folder / entry.name
                 if entry.is_dir():
+                    if self._is_result(path):
+                        continue
                     if entry.is_symlink():
                         links.append((name, path))
                     elif self._claim(path):
@@ -137,12 +163,15 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """The contents of a folder, sorted, without hidden names and junk."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((one for one in entries if not _is_junk(one.name)), key=lambda one: one.name)
+            found = sorted((one for one in entries if not _is_junk(one.name)), key=lambda one: one.name)
     except OSError as error:
         raise BadData(
             f"The folder {str(folder)!r} cannot be read ({error.strerror}); allowed: folders that can be "
             "listed. Next: change its permissions, or move it out of the data set."
         ) from error
+    for one in found:
+        check_text(one.name, f"A name in the folder {str(folder)!a}")
+    return found
 
 
 def _identity(folder: Path) -> _RealFolder:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import math
+import os
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
+from noiseproof.core.limits import UNPACKED_BYTES, above, is_bomb
 from noiseproof.core.records import LabelledDataset
+from noiseproof.core.regular_files import open_regular
 from noiseproof.data.examples import PixelReader
 from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.lazy_dataset import lazy_dataset
@@ -65,25 +69,34 @@ def _find(path: Path, ending: str, owner: str) -> Path:
 def _read(path: Path, *, rank: int) -> np.ndarray:
     """Two zero bytes, the type, the rank, one big-endian 32-bit length per axis, then the values."""
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        with open_regular(path) as packed:
+            size_bytes = os.fstat(packed.fileno()).st_size
+            file = gzip.GzipFile(fileobj=packed) if path.suffix == ".gz" else packed
+            shape = _shape(file.read(4 + 4 * rank), path, rank)
+            expected = math.prod(shape)
+            if is_bomb(expected, size_bytes):
+                raise BadData(f"{str(path)!r}: {above(f'{expected} bytes, unpacked,', UNPACKED_BYTES)}.")
+            content = file.read(expected + 1)
     except (OSError, EOFError, zlib.error) as error:
+        if isinstance(error, NoiseproofError):
+            raise
         raise BadData(f"{str(path)!r} cannot be read ({error}). Next: fetch it again.") from error
-    head = 4 + 4 * rank
-    if len(content) < head or content[:4] != bytes((0, 0, _UINT8, rank)):
+    if len(content) != expected:
+        held = f"more than {expected}" if len(content) > expected else str(len(content))
         raise BadData(
-            f"{str(path)!r} begins with {content[:4].hex(' ')!r}; allowed: an IDX file of bytes with {rank} "
-            f"axes, '00 00 08 {rank:02x}'. Next: check that the file fits its name."
-        )
-    shape = struct.unpack(f">{rank}I", content[4:head])
-    expected = int(np.prod(shape, dtype=np.int64))
-    if len(content) - head != expected:
-        raise BadData(
-            f"{str(path)!r} holds {len(content) - head} values; its header promises "
+            f"{str(path)!r} holds {held} values; its header promises "
             f"{' x '.join(map(str, shape))} = {expected}. Next: fetch it again."
         )
-    return np.frombuffer(content, np.uint8, offset=head).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(head: bytes, path: Path, rank: int) -> tuple[int, ...]:
+    if len(head) < 4 + 4 * rank or head[:4] != bytes((0, 0, _UINT8, rank)):
+        raise BadData(
+            f"{str(path)!r} begins with {head[:4].hex(' ')!r}; allowed: an IDX file of bytes with {rank} "
+            f"axes, '00 00 08 {rank:02x}'. Next: check that the file fits its name."
+        )
+    return struct.unpack(f">{rank}I", head[4:])
 
 
 def _class_names(path: Path, labels: np.ndarray) -> tuple[str, ...]:

@@ -11,10 +11,13 @@ import pyarrow as pa
 from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelledDataset
+from noiseproof.core.regular_files import read_regular
 from noiseproof.data.classes import encode_labels, one_to_one
 from noiseproof.data.examples import CellReader, FileReader
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
+
+_MAX_DIGITS = 18
 
 
 def open_list(address: str, request: Request) -> LabelledDataset:
@@ -88,7 +91,7 @@ def read_list(
     for number, line in list_lines(path, owner, origin=origin):
         # From the end, because paths may have spaces.
         name, _, label = line.rpartition(" ")
-        if not name or not label.isdecimal() or (num_classes is not None and int(label) >= num_classes):
+        if not name or not is_class_id(label, below=num_classes):
             raise BadData(
                 f"Line {number} of {str(path)!r} is {line!r}; allowed: a path, a space and a class id"
                 f"{below}, such as 'sketch/bee/1.jpg 24'. Next: mend the line."
@@ -96,6 +99,13 @@ def read_list(
         paths.append(name.rstrip())
         labels.append(int(label))
     return paths, labels
+
+
+def is_class_id(text: str, *, below: int | None) -> bool:
+    """Whether a text is a class id: digits, not more than 64 bits can count."""
+    if not (text.isascii() and text.isdigit()) or len(text) > _MAX_DIGITS:
+        return False
+    return below is None or int(text) < below
 
 
 def list_lines(path: Path, owner: str, *, origin: str) -> list[tuple[int, str]]:
@@ -111,13 +121,15 @@ def list_lines(path: Path, owner: str, *, origin: str) -> list[tuple[int, str]]:
         BadData: it is no text, or empty.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise MissingFile(
             f"{owner!r} has no file {str(path)!r}; it comes with {origin}. Next: fetch it, or check "
             "the folder."
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except BadData:
+        raise
+    except (OSError, ValueError) as error:
         raise BadData(f"{str(path)!r} cannot be read as text ({error}). Next: check the file.") from error
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not lines:

@@ -14,12 +14,14 @@ from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
-from noiseproof.data.examples import AbstractReader, FileReader
+from noiseproof.data.examples import AbstractReader, FileReader, PairReader
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
 from noiseproof.data.formats.feature_columns import feature_matrix
-from noiseproof.data.formats.matrix_files import matrix_dataset
+from noiseproof.data.formats.matrix_files import labels_only, matrix_dataset
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
+
+_NUM_LOOKED_AT = 100  # cells of a column of texts, which may be numbers
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,15 @@ def table_dataset(table: LabelledTable, request: Request) -> LabelledDataset:
     columns = choose_columns(table.schema, request)
     labels, class_names = labels_of(table, columns, request)
     ids = ids_of(table, columns, request.name)
+    if columns.content is None:
+        return labels_only(request, labels=labels, class_names=class_names, ids=ids, label=columns.label)
     if columns.kind == "features":
         parts = [table.column(name) for name in columns.features]
         return matrix_dataset(
             feature_matrix(parts, columns.features, request.name), request, labels=labels,
             class_names=class_names, ids=ids, label=columns.label,
         )  # fmt: skip
-    reader = _reader(table, columns, request.name)
+    reader = _reader(table, columns, columns.content, request.name)
     return lazy_dataset(
         reader, request, ids=ids, labels=labels[columns.label], class_names=class_names, kind=columns.kind,
         clean_labels=labels[columns.clean_label] if columns.clean_label else None,
@@ -77,23 +81,43 @@ def row_ids(stem: str, num_rows: int) -> np.ndarray:
     return np.array([f"{stem}/{row}" for row in range(num_rows)])
 
 
-def _reader(table: LabelledTable, columns: Columns, owner: str) -> AbstractReader:
-    kind = table.schema.field(columns.content).type
-    has_texts = is_text(kind)
-    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
+def _reader(table: LabelledTable, columns: Columns, content: str, owner: str) -> AbstractReader:
     if columns.kind == "text":
-        if not has_texts:
-            raise BadData(
-                f"Column {columns.content!r} of {owner!r} holds {kind}; allowed as `text`: strings. "
-                "Next: name another column with `text`."
-            )
-        return table.cells(columns.content)
-    if not (has_texts or is_bytes):
+        first = _texts(table, content, owner)
+        return first if columns.second is None else PairReader(first, _texts(table, columns.second, owner))
+    kind = table.schema.field(content).type
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
+    if not (is_text(kind) or is_bytes):
         raise BadData(
-            f"Column {columns.content!r} of {owner!r} holds {kind}; allowed as `image`: paths, encoded "
+            f"Column {content!r} of {owner!r} holds {kind}; allowed as `image`: paths, encoded "
             "bytes, or a struct of bytes and path. Next: name another column with `image`."
         )
-    return FileReader(table.cells(columns.content), table.folder)
+    return FileReader(table.cells(content), table.folder)
+
+
+def _texts(table: LabelledTable, column: str, owner: str) -> AbstractReader:
+    kind = table.schema.field(column).type
+    if not is_text(kind):
+        raise BadData(
+            f"Column {column!r} of {owner!r} holds {kind}; allowed as `text`: strings. "
+            "Next: name another column with `text`."
+        )
+    cells = table.cells(column)
+    some = [str(cells.read(row) or "") for row in range(min(_NUM_LOOKED_AT, len(cells)))]
+    if all(map(_is_number, some)):
+        raise BadData(
+            f"Column {column!r} of {owner!r} holds numbers such as {some[0]!r}; allowed as `text`: texts. "
+            "Next: name another column with `text`."
+        )
+    return cells
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def labels_of(
@@ -132,9 +156,10 @@ def ids_of(table: LabelledTable, columns: Columns, owner: str) -> np.ndarray:
     """Ids of all rows, see `table_dataset`."""
     column = columns.example_id
     if column is None:
-        has_paths = columns.kind == "image" and is_text(table.schema.field(columns.content).type)
-        paths = table.column(columns.content) if has_paths else None
-        return ids_of_rows(paths, table.stem, table.num_rows)
+        content = columns.content
+        if columns.kind != "image" or content is None or not is_text(table.schema.field(content).type):
+            return row_ids(table.stem, table.num_rows)
+        return ids_of_rows(table.column(content), table.stem, table.num_rows)
     return ids_in_column(table.column(column), column, owner)
 
 

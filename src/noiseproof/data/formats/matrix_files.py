@@ -14,7 +14,7 @@ from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import encode_labels
 from noiseproof.data.examples import Rows
-from noiseproof.data.fingerprints import matrix_fingerprint
+from noiseproof.data.fingerprints import derived_fingerprint, matrix_fingerprint
 from noiseproof.data.readable import leave_out, missing_label_reasons
 from noiseproof.data.request import MissingLabel, Request
 
@@ -42,6 +42,33 @@ def matrix_dataset(
         BadData: an array has another shape, or features are NaN, infinite or outside the range of float32.
     """
     features = _checked(features, request.name)
+    fingerprint = matrix_fingerprint(features, ids)
+    return _dataset(features, request, labels, class_names, ids, label, fingerprint)
+
+
+def labels_only(
+    request: Request,
+    *,
+    labels: Mapping[str, np.ndarray],
+    class_names: tuple[str, ...],
+    ids: np.ndarray,
+    label: str,
+) -> LabelledDataset:
+    """A data set of labels; its examples have no features. Arguments as of `matrix_dataset`."""
+    nothing = np.empty((len(ids), 0), np.float32)
+    fingerprint = derived_fingerprint("labels", ids)
+    return _dataset(nothing, request, labels, class_names, ids, label, fingerprint)
+
+
+def _dataset(
+    features: np.ndarray,
+    request: Request,
+    labels: Mapping[str, np.ndarray],
+    class_names: tuple[str, ...],
+    ids: np.ndarray,
+    label: str,
+    fingerprint: str,
+) -> LabelledDataset:
     clean = labels[request.clean_label] if request.clean_label else None
     whole = LabelledDataset(
         name=request.name,
@@ -50,7 +77,7 @@ def matrix_dataset(
         ids=ids,
         given_labels=np.maximum(labels[label], 0),
         class_names=class_names,
-        fingerprint=matrix_fingerprint(features, ids),
+        fingerprint=fingerprint,
         clean_labels=None if clean is None else np.maximum(clean, 0),
     )
     return leave_out(whole, missing_label_reasons(labels))
@@ -90,9 +117,9 @@ def _as_ids(values: np.ndarray, missing_label: MissingLabel) -> np.ndarray | Non
 
 def _plain_labels(values: np.ndarray, name: str, owner: str) -> np.ndarray:
     """Labels in a type that Arrow reads: texts for bytes, numbers in the order of bytes of this machine."""
-    if values.ndim == 2 and values.shape[1] > 1:
+    if values.ndim != 1:
         raise BadData(
-            f"`{name}` of {owner!r} has shape {values.shape}, several numbers per example; allowed: one "
+            f"`{name}` of {owner!r} has shape {values.shape}; allowed: one "
             "label per example, (n,). Data with several labels per example (multi-label) is not supported. "
             f"Next: if each row has a single 1, save {name}.argmax(axis=1)."
         )
@@ -102,10 +129,20 @@ def _plain_labels(values: np.ndarray, name: str, owner: str) -> np.ndarray:
             "booleans. Next: save it in one of these."
         )
     if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8")
+        return _decoded(values, name, owner)
     if values.dtype.itemsize > 8 and values.dtype.kind == "f":
         return values.astype(np.float64)
     return native(values)
+
+
+def _decoded(values: np.ndarray, name: str, owner: str) -> np.ndarray:
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError as error:
+        raise BadData(
+            f"`{name}` of {owner!r} has the bytes {error.object[:40]!r}, which are not UTF-8; allowed: texts "
+            "in UTF-8. Next: save them as an array of dtype str."
+        ) from error
 
 
 def native(values: np.ndarray) -> np.ndarray:

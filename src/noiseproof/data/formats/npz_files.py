@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from noiseproof.core.array_files import open_archive, read_array
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
@@ -32,17 +31,17 @@ def open_npz(address: str, request: Request) -> LabelledDataset:
         BadData: an array is missing, has another length, holds objects, NaN or infinity.
     """
     request.refuse_columns("image", "text", because="is an archive of features")
-    arrays = read_arrays(Path(address), request.name)
-    features = arrays[_array_name(arrays, None, FEATURE_NAMES, "features", request.name)]
-    label = label_array(arrays, request)
-    if request.clean_label is not None and request.clean_label not in arrays:
-        raise _unknown_array(request.clean_label, "clean_label", arrays, request.name)
-    named = next((name for name in _IDS if name in arrays), None)
-    ids = row_ids(Path(address).stem, len(features)) if named is None else arrays[named].astype(str)
-    return _dataset(
-        features, {name: arrays[name] for name in (label, request.clean_label) if name is not None},
-        arrays.get("class_names"), ids, label, request,
-    )  # fmt: skip
+    with open_archive(Path(address), request.name) as arrays:
+        content = _array_name(arrays, None, FEATURE_NAMES, "features", request.name)
+        label = label_array(arrays, request)
+        if request.clean_label is not None and request.clean_label not in arrays:
+            raise _unknown_array(request.clean_label, "clean_label", arrays, request.name)
+        named = next((name for name in _IDS if name in arrays), None)
+        features = _with_rows(arrays[content], content, request.name)
+        ids = row_ids(Path(address).stem, len(features)) if named is None else ids_of_array(arrays[named])
+        class_names = arrays.get("class_names")
+        labels = {name: arrays[name] for name in (label, request.clean_label) if name is not None}
+    return _dataset(features, labels, class_names, ids, label, request)
 
 
 def open_npy(address: str, request: Request) -> LabelledDataset:
@@ -58,47 +57,34 @@ def open_npy(address: str, request: Request) -> LabelledDataset:
     """
     request.refuse_columns("image", "text", because="is a matrix of features")
     path = Path(address)
-    features = read_array(path, request.name)
+    features = _with_rows(read_array(path, request.name), "features", request.name)
     label = request.label or _labels_beside(path).name
     files = [name for name in (label, request.clean_label) if name is not None]
     labels = {name: read_array(_file_beside(path, name), name) for name in files}
     return _dataset(features, labels, None, row_ids(path.stem, len(features)), label, request)
 
 
-def label_array(arrays: Mapping[str, Any], request: Request) -> str:
-    """Name of the array of the given labels."""
-    return _array_name(arrays, request.label, _LABELS, "label", request.name)
+def label_array(names: Collection[str], request: Request) -> str:
+    """Name of the array of the given labels, among those of an archive."""
+    return _array_name(names, request.label, _LABELS, "label", request.name)
 
 
-def read_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
-    """The arrays of an NPZ by name, read without running code from it.
-
-    Raises:
-        BadData: it is no NPZ, or holds objects.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile, OSError, EOFError, AttributeError) as error:
-        raise _unreadable(owner, error, "NPZ of numeric and text arrays", "np.savez") from error
+def ids_of_array(values: np.ndarray) -> np.ndarray:
+    """Ids as texts; bytes are read as UTF-8, with a mark where they are not."""
+    return (
+        np.char.decode(values, "utf-8", "backslashreplace")
+        if values.dtype.kind == "S"
+        else values.astype(str)
+    )
 
 
-def read_array(path: Path, owner: str) -> np.ndarray:
-    """The array of an NPY file, read without running code from it.
-
-    Raises:
-        MissingFile: the file does not exist.
-        BadData: it is no NPY file, or holds objects.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise MissingFile(f"The file {str(path)!r} does not exist. Next: check the path.") from error
-    except (ValueError, OSError, EOFError) as error:
-        raise _unreadable(owner, error, "NPY file of numbers or texts", "np.save") from error
-    if not isinstance(array, np.ndarray):
-        raise BadData(f"{owner!r} is an archive of arrays; allowed: one array. Next: call it .npz.")
-    return array
+def _with_rows(values: np.ndarray, name: str, owner: str) -> np.ndarray:
+    if values.ndim == 0:
+        raise BadData(
+            f"`{name}` of {owner!r} is a single value; allowed: real numbers (n, d). Next: save a row for "
+            "each example."
+        )
+    return values
 
 
 def _dataset(
@@ -119,7 +105,7 @@ def _dataset(
 
 
 def _array_name(
-    arrays: Mapping[str, Any], named: str | None, usual: Sequence[str], option: str, owner: str
+    arrays: Collection[str], named: str | None, usual: Sequence[str], option: str, owner: str
 ) -> str:
     """The array that the user named, else that of the first name, else the only one with a usual name."""
     found = [name for name in arrays if name.lower() in usual]
@@ -159,12 +145,3 @@ def _labels_beside(path: Path) -> Path:
 def _file_beside(path: Path, name: str) -> Path:
     beside = path.parent / name
     return beside if beside.is_file() or not Path(name).is_file() else Path(name)
-
-
-def _unreadable(owner: str, error: Exception, allowed: str, function: str) -> BadData:
-    is_pickle = "allow_pickle" in str(error) or "pickled" in str(error)
-    problem = "holds Python objects (a pickle), which can run code when read" if is_pickle else f"{error}"
-    return BadData(
-        f"{owner!r} cannot be read: {problem}. Allowed: an {allowed}. Next: save it again with {function}, "
-        "texts as arrays of dtype str."
-    )

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noiseproof.core.errors import BadData
+from noiseproof.core.parquet import explained, open_file
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.examples import AbstractReader
 from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
@@ -20,7 +21,6 @@ from noiseproof.data.request import Request
 
 _BLOCK_BYTES = 16 << 20
 _BLOCKS_KEPT = 4  # threads that decode side by side are never far apart
-_BUFFER_BYTES = 1 << 20
 
 
 def open_parquet(address: str, request: Request) -> LabelledDataset:
@@ -30,15 +30,22 @@ def open_parquet(address: str, request: Request) -> LabelledDataset:
 
 def parquet_table(path: Path) -> LabelledTable:
     """The table of a Parquet file."""
-    file = _open_file(path)
+    file = open_file(path)
     return LabelledTable(
         schema=file.schema_arrow,
         num_rows=file.metadata.num_rows,
-        column=lambda name: file.read(columns=[name]).column(0),
+        column=lambda name: _column(file, name, path),
         cells=lambda name: ParquetReader(path, name),
         folder=path.parent,
         stem=path.stem,
     )
+
+
+def _column(file: pq.ParquetFile, name: str, path: Path) -> pa.ChunkedArray:
+    with explained(path):
+        column = file.read(columns=[name]).column(0)
+        column.validate(full=True)  # also that texts are UTF-8
+        return column
 
 
 @final
@@ -71,12 +78,12 @@ class ParquetReader(AbstractReader):
 
     def read(self, row: int) -> Any:
         """The cell as a Python value: bytes, text, or a dict of `bytes` and `path`."""
-        with self._lock:
+        with self._lock, explained(self._path):
             start, block = self._block_of(row)
-        return block[row - start].as_py()
+            return block[row - start].as_py()
 
     def _open(self) -> None:
-        self._file = _open_file(self._path)
+        self._file = open_file(self._path)
         meta = self._file.metadata
         sizes = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
         self._group_starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
@@ -94,7 +101,11 @@ class ParquetReader(AbstractReader):
         if not self._next_row <= row < self._end_row:
             self._start_group(int(np.searchsorted(self._group_starts, row, side="right")) - 1)
         while True:
-            start, block = self._next_row, next(self._ahead).column(0)
+            batch = next(self._ahead, None)
+            if batch is None:
+                raise BadData(f"{str(self._path)!r} has fewer rows than its footer says.")
+            start, block = self._next_row, batch.column(0)
+            block.validate(full=True)
             self._next_row += len(block)
             if row < self._next_row:
                 break
@@ -114,14 +125,3 @@ class ParquetReader(AbstractReader):
             columns=[self._column],
             use_threads=False,
         )
-
-
-def _open_file(path: Path) -> pq.ParquetFile:
-    try:
-        # Buffered rather than memory-mapped: mapped pages count as memory of the process.
-        return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadData(
-            f"{str(path)!r} cannot be read as Parquet: {str(error).rstrip('.')}. Allowed: a whole Parquet "
-            "file. Next: fetch or write it again."
-        ) from error

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 from jaxtyping import Float
 
+from noiseproof.core.array_files import map_array, open_archive
 from noiseproof.core.class_names import columns_of_classes
 from noiseproof.core.errors import BadData, MissingFile, invalid
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import Dataset, rows_by_id
 from noiseproof.data.formats.columns import ID_NAMES
-from noiseproof.data.formats.npz_files import read_arrays
+from noiseproof.data.formats.npz_files import ids_of_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +52,11 @@ def read_probabilities(
     probs, ids, names = _contents(path, argument)
     if probs.ndim != 2 or probs.dtype.kind not in "fiu":
         raise invalid(argument, f"{probs.dtype} of shape {probs.shape}", "a matrix of numbers, (n, k)")
+    if names is not None and len(names) != probs.shape[1]:
+        raise BadData(
+            f"`{argument}` {str(path)!r} has {probs.shape[1]} columns and {len(names)} class names; they "
+            "must agree. Next: save a name for every column."
+        )
     places = None if names is None else columns_of_classes(names, dataset.class_names, argument)
     if ids is not None:
         probs = probs[_rows(ids, dataset, argument, may_have_others=may_have_others)]
@@ -68,30 +75,38 @@ def read_probabilities(
 def _contents(path: Path, argument: str) -> tuple[np.ndarray, Ids | None, Sequence[Any] | None]:
     """Matrix, ids and names of the columns, as far as the file has them."""
     suffix = path.suffix.lower()
-    try:
-        if suffix == ".npy":
-            return np.load(path, allow_pickle=False, mmap_mode="r"), None, None
-        if suffix == ".parquet":
-            return _of_table(path)
-    except (ValueError, OSError, EOFError) as error:
-        raise BadData(f"`{argument}` {str(path)!r} cannot be read: {error}. Next: save it again.") from error
-    arrays = read_arrays(path, str(path))
-    if "probs" not in arrays:
-        raise BadData(
-            f"`{argument}` {str(path)!r} has the arrays {', '.join(arrays)}; allowed: one called `probs`. "
-            "Next: np.savez(file, probs=..., ids=..., class_names=...)."
-        )
-    names = arrays.get("class_names")
-    return arrays["probs"], arrays.get("ids"), None if names is None else names.ravel().tolist()
+    if suffix == ".npy":
+        return map_array(path, str(path)), None, None
+    if suffix == ".parquet":
+        return _of_table(path, argument)
+    with open_archive(path, str(path)) as arrays:
+        if "probs" not in arrays:
+            raise BadData(
+                f"`{argument}` {str(path)!r} has the arrays {', '.join(arrays)}; allowed: one called "
+                "`probs`. Next: np.savez(file, probs=..., ids=..., class_names=...)."
+            )
+        names = arrays["class_names"].ravel().tolist() if "class_names" in arrays else None
+        ids = ids_of_array(np.atleast_1d(arrays["ids"])) if "ids" in arrays else None
+        return arrays["probs"], ids, names
 
 
-def _of_table(path: Path) -> tuple[np.ndarray, Ids | None, Sequence[str]]:
-    table = pq.read_table(path)
+def _of_table(path: Path, argument: str) -> tuple[np.ndarray, Ids | None, Sequence[str]]:
+    table = read_table(path)
     key = next((name for name in ID_NAMES if name in table.schema.names), None)
     ids = None if key is None else table.column(key).to_pylist()
     classes = [name for name in table.schema.names if name not in (key, "__index_level_0__")]
+    odd = [name for name in classes if not _holds_numbers(table.schema.field(name).type)]
+    if odd:
+        raise BadData(
+            f"`{argument}` {str(path)!r} has the column {odd[0]!r} of {table.schema.field(odd[0]).type}; "
+            "allowed: a column of numbers per class. Next: leave other columns out."
+        )
     columns = [np.asarray(table.column(name), np.float64) for name in classes]
     return np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0)), ids, classes
+
+
+def _holds_numbers(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
 
 
 def _rows(ids: Ids, dataset: Dataset, argument: str, *, may_have_others: bool) -> np.ndarray:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from noiseproof.core.errors import BadData
+from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.records import LabelledDataset
+from noiseproof.core.regular_files import open_regular
+from noiseproof.core.spreadsheet_cells import unescaped
 from noiseproof.data.examples import CellReader
 from noiseproof.data.formats.delimited import DELIMITERS, check_utf8, read_delimited
 from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
 from noiseproof.data.request import Request
+
+_OF_ISSUES = {"example_id", "given_label", "suggested_label", "suspicion", "is_issue"}  # label_issues.csv
+_TEXTS_OF_ISSUES = {"example_id", "given_label", "suggested_label", "clean_label"}
 
 
 def open_text_table(address: str, request: Request) -> LabelledDataset:
@@ -38,9 +44,19 @@ def text_table(path: Path, owner: str) -> LabelledTable:
 
 
 def read_text_table(path: Path, owner: str) -> pa.Table:
-    """Read a whole text file in the format of its suffix."""
-    is_delimited = path.suffix.lower() in DELIMITERS
-    return read_delimited(path, owner) if is_delimited else read_json_lines(path, owner)
+    """Read a whole text file in the format of its suffix; a `label_issues.csv` without its escapes."""
+    if path.suffix.lower() not in DELIMITERS:
+        return read_json_lines(path, owner)
+    table = read_delimited(path, owner)
+    return _unescaped(table) if set(table.schema.names) >= _OF_ISSUES else table
+
+
+def _unescaped(table: pa.Table) -> pa.Table:
+    """The texts of a `label_issues.csv` without the apostrophes that are there for spreadsheets."""
+    for place, name in enumerate(table.schema.names):
+        if name in _TEXTS_OF_ISSUES:
+            table = table.set_column(place, name, unescaped(table.column(place)))
+    return table
 
 
 def read_json_lines(path: Path, owner: str) -> pa.Table:
@@ -51,7 +67,7 @@ def read_json_lines(path: Path, owner: str) -> pa.Table:
     """
     rows = []
     try:
-        with path.open(encoding="utf-8-sig") as lines:
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     rows.append(_parse(line, number, owner))
@@ -64,8 +80,8 @@ def read_json_lines(path: Path, owner: str) -> pa.Table:
 
 def _parse(line: str, number: int, owner: str) -> dict[str, object]:
     try:
-        row = json.loads(line)
-    except ValueError as error:
+        row = parse_json(line, allows_nan=True)
+    except BadJson as error:
         raise BadData(f"Line {number} of {owner!r} is no JSON ({error}). Next: correct that line.") from error
     if not isinstance(row, dict):
         raise BadData(
@@ -78,7 +94,7 @@ def _parse(line: str, number: int, owner: str) -> dict[str, object]:
 def _column(values: Sequence[object], name: str, owner: str) -> pa.Array:
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise BadData(
             f"Column {name!r} of {owner!r} mixes types ({error}). Allowed: one type per column. "
             "Next: write all its values alike."

@@ -8,19 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
+import os
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from noiseproof.core.checks import check_unique_ids
-from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.errors import BadData, NoiseproofError, invalid
 from noiseproof.core.files import replacing
+from noiseproof.core.limits import EXAMPLE_BYTES, UNPACKED_BYTES, above, is_bomb, limit
 from noiseproof.core.progress import stage
+from noiseproof.core.regular_files import open_regular
+from noiseproof.core.system_errors import check_text
 from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES
 from noiseproof.data.pairs.pairs import AbstractPairs, PairScan
+
+# What tarfile and the decompressors under it raise, depending on where the damage is.
+TAR_ERRORS = (
+    tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError, IndexError, KeyError,
+    OverflowError, MemoryError, RecursionError, TypeError,
+)  # fmt: skip
+_LONG_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
+_MAX_HEADER_BYTES = 1 << 20
 
 
 @final
@@ -105,8 +122,16 @@ class ShardPairs(AbstractPairs):
 def _files(shard: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """Every file of an archive with its contents, one after the other."""
     try:
-        with tarfile.open(shard, mode="r|*") as archive:
+        with (
+            open_regular(shard) as stream,
+            tarfile.open(fileobj=stream, mode="r|*", tarinfo=CheckedMember) as archive,
+        ):
+            unpacked = 0
             for member in archive:
+                check_text(member.name, f"A name in the shard {str(shard)!r}")
+                unpacked += _checked_size(member)
+                if is_bomb(unpacked, os.fstat(stream.fileno()).st_size):
+                    raise tarfile.ReadError(above(f"its {unpacked} bytes, unpacked,", UNPACKED_BYTES))
                 if member.isfile():
                     file = archive.extractfile(member)
                     assert file is not None  # since it is a file
@@ -114,11 +139,28 @@ def _files(shard: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
                     if len(content) != member.size:
                         raise tarfile.ReadError("unexpected end of data")
                     yield member, content
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except NoiseproofError:
+        raise
+    except TAR_ERRORS as error:
         raise BadData(
             f"The shard {str(shard)!r} cannot be read ({error}); allowed: whole tar archives. "
             "Next: get it again, or leave it out."
         ) from error
+
+
+class CheckedMember(tarfile.TarInfo):
+    """A member whose headers are small: long names and attributes are read into memory as a whole."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type in _LONG_HEADERS and not 0 <= self.size <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
+def _checked_size(member: tarfile.TarInfo) -> int:
+    if not 0 <= member.size <= limit(EXAMPLE_BYTES):
+        raise tarfile.ReadError(above(f"the {member.size} bytes of {member.name[:80]!r}", EXAMPLE_BYTES))
+    return member.size
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.files import replacing
+from noiseproof.core.parquet import open_file, read_table
 from noiseproof.data.classes import is_text
 from noiseproof.data.examples import CellReader, FileReader
 from noiseproof.data.fingerprints import fingerprint
@@ -40,7 +41,7 @@ class ParquetPairs(AbstractPairs):
 
     def __init__(self, path: Path, *, caption: str | None, image: str | None) -> None:
         self._path = path
-        self._schema = pq.read_schema(path)
+        self._schema = open_file(path).schema_arrow
         self._caption, self._image = _columns(self._schema, caption, image, path)
 
     def scan(self) -> PairScan:
@@ -48,7 +49,7 @@ class ParquetPairs(AbstractPairs):
         paths = [self._image] if is_text(self._schema.field(self._image).type) else []
         column = id_column(self._schema)
         wanted = dict.fromkeys([self._caption, *([column] if column else []), *paths])
-        table = pq.read_table(self._path, columns=list(wanted))
+        table = read_table(self._path, list(wanted))
         ids = _ids(table, self._image, self._path)
         reader = FileReader(ParquetReader(self._path, self._image), self._path.parent)
         captions = _captions(table.column(self._caption).to_pylist(), self._path)
@@ -65,7 +66,7 @@ class ParquetPairs(AbstractPairs):
         has_paths = is_text(getattr(images.type, "value_type", images.type))  # a dictionary holds its values
         done = 0
         with replacing(out / self._path.name) as partial, pq.ParquetWriter(partial, self._schema) as writer:
-            for batch in pq.ParquetFile(self._path).iter_batches(batch_size=_BATCH_ROWS):
+            for batch in open_file(self._path).iter_batches(batch_size=_BATCH_ROWS):
                 new = pa.array(captions[done : done + len(batch)], pa.large_string()).cast(field.type)
                 batch = batch.set_column(place, field, new)
                 if has_paths:

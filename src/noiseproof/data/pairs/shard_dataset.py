@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
+from noiseproof.core.regular_files import open_regular
 from noiseproof.data.classes import encode_labels
 from noiseproof.data.examples import AbstractReader, LazyExamples, as_image
 from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES
-from noiseproof.data.pairs.pair_shards import ShardPairs, split_name
+from noiseproof.data.pairs.pair_shards import TAR_ERRORS, CheckedMember, ShardPairs, split_name
 from noiseproof.data.readable import leave_out, missing_label_reasons
 from noiseproof.data.request import Request
 
@@ -88,9 +89,12 @@ class ShardReader(AbstractReader):
 def _images(shard: Path) -> list[tuple[str, _Place]]:
     """Id and place of every image in a shard; only the headers are read."""
     try:
-        with tarfile.open(shard, mode="r:") as archive:
+        with (
+            open_regular(shard) as file,
+            tarfile.open(fileobj=file, mode="r:", tarinfo=CheckedMember) as archive,
+        ):
             members = [member for member in archive if member.isfile()]
-    except (tarfile.TarError, OSError) as error:
+    except TAR_ERRORS as error:
         raise BadData(
             f"The shard {str(shard)!r} cannot be read by offset ({error}); allowed: uncompressed tar. "
             "Next: unpack it with gunzip."

@@ -13,19 +13,19 @@ Images and true labels are those of `torchvision:CIFAR10/train` and `torchvision
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from noiseproof.core.array_files import open_archive
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.torch_files import read_torch_file
 from noiseproof.data.formats.delimited import read_delimited
-from noiseproof.data.formats.npz_files import read_arrays
 from noiseproof.data.request import Request
 from noiseproof.data.sources import open_request
 
@@ -60,7 +60,7 @@ def open_cifarn(address: str, request: Request) -> LabelledDataset:
         )
     if not path.is_file():
         raise MissingFile(f"There is no file {file!r}; it comes from {_ORIGIN}, folder data. Next: fetch it.")
-    columns = _columns(path)
+    columns = _columns(path, (column, _CLEAN))
     for name in (column, _CLEAN):
         if name not in columns:
             raise unknown_name(f"column of labels in {path.name}:", name, columns)
@@ -70,9 +70,11 @@ def open_cifarn(address: str, request: Request) -> LabelledDataset:
     return replace(images, name=request.name, given_labels=given, clean_labels=clean)
 
 
-def _columns(path: Path) -> Mapping[str, np.ndarray]:
+def _columns(path: Path, wanted: Sequence[str]) -> Mapping[str, np.ndarray]:
+    """The columns of a file by name, at least those that are wanted and exist."""
     if path.suffix == ".npz":
-        return read_arrays(path, str(path))
+        with open_archive(path, str(path)) as archive:
+            return {name: archive[name] for name in wanted if name in archive}
     if path.suffix == ".csv":
         table = read_delimited(path, str(path))
         return {name: table[name].to_numpy() for name in table.column_names}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,7 +13,9 @@ from jaxtyping import Bool, Int
 from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, missing_extra
+from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.records import LabelledDataset
+from noiseproof.core.regular_files import read_regular
 from noiseproof.data.examples import CellReader, FileReader, Transformed
 from noiseproof.data.fingerprints import derived_fingerprint
 from noiseproof.data.formats.folders import open_folder
@@ -184,8 +185,8 @@ def _refuse(unknown: Sequence[str], owner: str, allowed: str) -> None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(_text(path))
-    except json.JSONDecodeError as error:
+        content = parse_json(_text(path))
+    except BadJson as error:
         raise BadData(f"{str(path)!r} is no JSON ({error}). Next: unpack it again.") from error
     if not isinstance(content, dict):
         raise BadData(f"{str(path)!r} holds a {type(content).__name__}; allowed: an object of names.")
@@ -194,9 +195,11 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise MissingFile(
             f"There is no file {str(path)!r}; class mappings come from the archive of the data set. "
             "Next: unpack all of it there."
         ) from error
+    except UnicodeDecodeError as error:
+        raise BadData(f"{str(path)!r} is not UTF-8 text. Next: unpack it again.") from error

@@ -13,6 +13,7 @@ import numpy as np
 from noiseproof.core.errors import BadData, MissingFile, invalid, missing_extra
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.system_errors import expanded
 from noiseproof.data.examples import AbstractReader, PixelReader
 from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.lazy_dataset import lazy_dataset
@@ -83,7 +84,7 @@ class TorchvisionReader(AbstractReader):
 
 def data_root() -> Path:
     """The folder of public data sets."""
-    return Path(os.environ.get(ROOT_VARIABLE) or Path.home() / ".cache" / "noiseproof" / "data")
+    return Path(os.environ.get(ROOT_VARIABLE) or expanded(Path("~/.cache/noiseproof/data")))
 
 
 def _construct(name: str, split: str, owner: str) -> Any:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float, Int
 from PIL import Image
 
@@ -26,6 +25,7 @@ from noiseproof.backbones.weights import hash_weights
 from noiseproof.config.deft import NONE, DeftConfig, DeftSettings
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
+from noiseproof.core.parquet import read_table
 from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
 from noiseproof.features.extract import extract
 from noiseproof.pipelines.data_parts import DataPart, DataParts
@@ -35,6 +35,7 @@ from noiseproof.pipelines.inputs import open_parts
 from noiseproof.pipelines.training_flow import AbstractTrainingState
 
 SCORES = "scores.parquet"
+_SCORE_COLUMNS = ["example_id", "suggested_label", "p_clean", "is_clean"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +166,13 @@ def read_scores(path: Path, dataset: Dataset) -> Scores:
     Raises:
         BadData: an example has no score, or a suggested label is no class of the data set.
     """
-    frame = pd.read_parquet(path)
+    table = read_table(path)
+    absent = [name for name in _SCORE_COLUMNS if name not in table.schema.names]
+    if absent:
+        raise BadData(
+            f"{str(path)!r} has no column {absent[0]!r}; allowed: scores of phase 1. Next: run phase 1 again."
+        )
+    frame = table.select(_SCORE_COLUMNS).to_pandas()
     rows, missing = rows_by_id(dataset.ids, frame["example_id"].to_numpy())
     if missing:
         raise BadData(
@@ -174,13 +181,19 @@ def read_scores(path: Path, dataset: Dataset) -> Scores:
         )
     places = {name: number for number, name in enumerate(dataset.class_names)}
     names = frame["suggested_label"].to_numpy()[rows]
-    if unknown := sorted(set(names) - places.keys()):
+    if unknown := sorted(map(str, set(names) - places.keys())):
         raise BadData(
             f"{str(path)!r} suggests {unknown[0]!r}, which is no class of {dataset.name!r}; allowed: scores "
             "of this data set. Next: run phase 1 on it."
         )
     suggested = np.array([places[name] for name in names], np.int64)
-    return Scores(frame["p_clean"].to_numpy()[rows], frame["is_clean"].to_numpy()[rows], suggested)
+    p_clean, is_clean = frame["p_clean"].to_numpy()[rows], frame["is_clean"].to_numpy()[rows]
+    if p_clean.dtype.kind != "f" or not np.isfinite(p_clean).all() or is_clean.dtype != bool:
+        raise BadData(
+            f"{str(path)!r} has other values than numbers in p_clean, or than true and false in is_clean; "
+            "allowed: scores of phase 1. Next: run phase 1 again."
+        )
+    return Scores(p_clean, is_clean, suggested)
 
 
 def part_features(state: DeftState, part: DataPart, backbone: AbstractBackbone) -> Float[np.ndarray, "n d"]:

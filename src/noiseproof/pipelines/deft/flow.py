@@ -8,7 +8,6 @@ Source: Wei et al. 2024, arXiv:2409.19696.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,9 @@ import numpy as np
 
 from noiseproof.backbones.wording import notes_on_names
 from noiseproof.config.deft import DeftConfig
-from noiseproof.core.files import hash_file, write_bytes, write_json
+from noiseproof.core.checksums import read_record, write_record
+from noiseproof.core.documents import START_AGAIN
+from noiseproof.core.files import hash_file, write_bytes
 from noiseproof.core.records import LabelIssues
 from noiseproof.detect.find_issues import to_label_issues
 from noiseproof.detect.prompts import prompt_result
@@ -76,7 +77,7 @@ def _evaluate(state: DeftState, stages: Stages, folder: Path) -> list[str]:
     if not state.accelerator.is_main_process:
         return []
     write_bytes(folder / RESULTS, "".join(row.to_line() + "\n" for row in [*rows, *phase2_rows]).encode())
-    write_json(folder / PHASE2_FILE, {"notes": phase2_notes})
+    write_record(folder / PHASE2_FILE, {"notes": phase2_notes})
     return [RESULTS, PHASE2_FILE]
 
 
@@ -97,7 +98,7 @@ def _detection(state: DeftState) -> dict[str, Any] | None:
 
 
 def _describe(state: DeftState) -> dict[str, Any]:
-    phase1, phase2 = (json.loads((state.out / name).read_text()) for name in (FACTS, PHASE2_FILE))
+    phase1, phase2 = (read_record(state.out / name, next_step=START_AGAIN) for name in (FACTS, PHASE2_FILE))
     return {
         "notes": [
             *notes(state.config, state.parts),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from noiseproof.adapt.learnable import TunedNetwork, merge_additions, num_learning, tune_encoder
@@ -21,7 +19,10 @@ from noiseproof.adapt.reading import reader, training_batches
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.core import files
+from noiseproof.core.checksums import write_record
+from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.progress import stage
+from noiseproof.core.sealed_tensors import read_sealed_tensors, write_sealed_tensors
 from noiseproof.detect.prompts import PromptScores, first_contexts, num_steps, prompt_scores, score_with
 from noiseproof.evaluate.metrics import outcomes
 from noiseproof.evaluate.protocol import result_row
@@ -73,7 +74,7 @@ def run_phase1(state: DeftState, folder: Path) -> list[str]:
         "num_selected": int(scores.is_clean.sum()),
         "loss_by_epoch": list(scores.losses),
     }
-    files.write_json(folder / FACTS, facts)
+    write_record(folder / FACTS, facts)
     return [*written, FACTS, *noise_files]
 
 
@@ -149,9 +150,7 @@ def _write(state: DeftState, learned: _Learned, folder: Path) -> list[str]:
         "class_names": list(state.data.class_names),
         "variant": state.settings.variant,
     }
-    metadata = {"noiseproof": json.dumps(facts, sort_keys=True)}
-    with files.replacing(folder / PROMPTS) as temporary:
-        save_file({"contexts": torch.from_numpy(scores.contexts).contiguous()}, temporary, metadata=metadata)
+    write_sealed_tensors(folder / PROMPTS, {"contexts": torch.from_numpy(scores.contexts)}, facts)
     with files.replacing(folder / SCORES) as temporary:
         _scores_table(state, scores).to_parquet(temporary, index=False)
     if learned.tower is None or state.tune_mode is None:
@@ -181,7 +180,8 @@ def _scores_table(state: DeftState, scores: PromptScores) -> pd.DataFrame:
 
 def evaluate_prompts(state: DeftState, stages: Stages) -> list[ResultRow]:
     """Evaluate the positive prompts as a classifier on all test sets."""
-    contexts = load_file(stages.path(PROMPTS))["contexts"]
+    _, tensors = read_sealed_tensors(stages.path(PROMPTS), next_step=START_AGAIN)
+    contexts = tensors["contexts"]
     with torch.no_grad():
         positive = state.text.encode(contexts)[0]
     tower = None if state.tune_mode is None else _read_tower(state, stages.path(TUNED))

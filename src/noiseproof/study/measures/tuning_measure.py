@@ -7,7 +7,6 @@ deleted; its card stays.
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Hashable, Iterable
 from functools import cache
 from itertools import product
@@ -16,7 +15,8 @@ from typing import Any
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.config.finetune import FinetuneConfig
-from noiseproof.core.files import digest, write_bytes
+from noiseproof.core.files import delete_folder, digest, write_bytes
+from noiseproof.core.inner_paths import inner_path
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.pipelines.cards import TRAINING_CARD
@@ -75,7 +75,7 @@ class TuningMeasure(AbstractTrainedMeasure):
         folder = training_folder(place, bench)
         if (folder / TRAINING_CARD).is_file():
             write_bytes(folder.with_suffix(".json"), (folder / TRAINING_CARD).read_bytes())
-            shutil.rmtree(folder)
+            delete_folder(folder)
 
 
 def training_key(place: Place) -> str:
@@ -95,7 +95,7 @@ def training_material(place: Place, bench: Workbench) -> tuple[list[Any], list[A
 def training_folder(place: Place, bench: Workbench) -> Path:
     """Folder of a training inside the study."""
     name = digest([training_key(place), *training_material(place, bench)])[:32]
-    return bench.locations.out / TUNINGS / name
+    return inner_path(bench.locations.out, f"{TUNINGS}/{name}")
 
 
 class EncoderTrainer:

@@ -8,11 +8,12 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from functools import cache
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 import torch
 
+from noiseproof.core.parent import end_with_parent
 from noiseproof.core.threads import num_cores
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.material import Locations, missing_sets, open_task
@@ -56,7 +57,9 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    # It would end with a thread that started it.
+    first = [f"{__package__}.fork_server"] if current_thread() is main_thread() else []
+    context.set_forkserver_preload([*first, __name__])
     return context
 
 
@@ -65,6 +68,7 @@ _bench: Callable[[str], Workbench]  # of this worker process, by task
 
 def _begin(recipe: dict[str, Any], locations: Locations) -> None:
     global _bench
+    end_with_parent(os.getppid())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     if not torch.accelerator.is_available():
         torch.set_num_threads(1)  # whatever the number of workers, so that sums come out the same
