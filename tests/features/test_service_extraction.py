@@ -167,6 +167,15 @@ def test_one_failure_ends_the_other_requests(service, tmp_path):
     assert len(service.asked) <= 3 + 4
 
 
+def test_pairs_are_sent_as_two_texts(service, tmp_path):
+    pairs = [(f"question {row}", f"answer {row}" * (1 + row % 3)) for row in range(9)]
+    stored = run(service, tmp_path, pairs)
+    u, v = (cheap_embeddings([pair[side] for pair in pairs]) for side in (0, 1))
+    expected = np.concatenate([u, v, np.abs(u - v), u * v], axis=1)
+    np.testing.assert_array_equal(np.asarray(stored.features), expected)
+    assert max(len(body["input"]) for _, body in service.asked) == 4
+
+
 # Drift
 
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import typer
 from typer.models import OptionInfo
 
-from noiseproof.core.errors import NoiseproofError, quoted, respelled, spelling
+from noiseproof.core.errors import NoiseproofError, ServiceError, quoted, respelled, spelling
 from noiseproof.core.files import disk_full
 from noiseproof.core.system_errors import as_sentence, check_text
 
@@ -77,6 +77,8 @@ def ends_well() -> Iterator[None]:
 
 def _end_with(error: NoiseproofError) -> NoReturn:
     typer.secho(respelled(str(error)), fg="red", err=True)
+    if isinstance(error, ServiceError):
+        typer.echo(f"To go on: {command_line()}", err=True)
     raise typer.Exit(EXIT_MISTAKE) from error
 
 

@@ -63,7 +63,7 @@ def check_drift(backbone: ServiceBackbone, store: Path) -> None:
         DamagedFile: the record cannot be used.
     """
     path = store / _FOLDER / f"{digest([backbone.address.model, backbone.address.url])[:32]}.json"
-    now = backbone.ask(np.array(PROBE_TEXTS, dtype=object))
+    now = backbone.ask(np.array(PROBE_TEXTS, dtype=object)[:, None])
     again = f"delete {str(path)!r} to take the service as it is now"
     if not path.exists():
         write_json(path, _probe(backbone, now).to_json())

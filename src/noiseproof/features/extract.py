@@ -26,7 +26,7 @@ from noiseproof.features.lookup import check_extraction, find_features, key_comp
 from noiseproof.features.resume import Span, key_folder, only_process, spans_to_encode
 from noiseproof.features.service_extraction import embed_spans
 from noiseproof.features.shards import open_shard, write_shard
-from noiseproof.features.store import StoredFeatures, load_features, store_key, write_manifest
+from noiseproof.features.store import SHARD_ROWS, StoredFeatures, load_features, store_key, write_manifest
 
 _UNITS = {"image": "image", "text": "text", "features": "row"}
 Call = TypeVar("Call")
@@ -43,7 +43,7 @@ def extract(
     precision: str = "float32",
     dtype: str = "float32",
     num_workers: int | None = None,
-    shard_rows: int = 4096,
+    shard_rows: int = SHARD_ROWS,
     quiet: bool = False,
 ) -> StoredFeatures:
     """Features of every example, computed once and kept.

@@ -122,6 +122,14 @@ def spans_to_encode(
     return spans, missing
 
 
+def unfinished_spans(
+    folder: Path, num_examples: int, components: dict[str, Any], shard_rows: int
+) -> list[Span]:
+    """Spans of which there is no intact shard; nothing is changed."""
+    spans = _spans(folder, num_examples, shard_rows)
+    return [span for span in spans if not _holds_rows(span, store_key(components))]
+
+
 def _spans(folder: Path, num_examples: int, shard_rows: int) -> list[Span]:
     starts = range(0, num_examples, shard_rows)
     return [

@@ -44,6 +44,7 @@ from noiseproof.features.shards import (
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+SHARD_ROWS = 4096  # examples per file
 
 
 class ShardEntry(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ class EmbeddingClient:
     ) -> None:
         self._address, self._settings = address, settings
         self._pace = pace or Pace(settings.requests_per_minute)
+        self._slots = threading.Semaphore(settings.requests_at_once)
         self._http: Any = None
         self._key: str | None = None
         self._dim: int | None = None
@@ -84,11 +86,12 @@ class EmbeddingClient:
         """
         num_failures = num_timeouts = 0
         while True:
-            self._pace.wait_for_turn()
-            if self._pace.is_stopped:
-                raise ServiceError(self._failure or f"The service {self._address.url} is not asked any more.")
             try:
-                return self._ask(texts)
+                with self._slots:
+                    self._pace.wait_for_turn()
+                    if self._pace.is_stopped:
+                        raise ServiceError(self._failure or f"{self._address.url} is not asked any more.")
+                    return self._ask(texts)
             except _PassingError as failure:
                 num_failures += 1
                 num_timeouts += failure.is_timeout
@@ -128,7 +131,7 @@ class EmbeddingClient:
     def _after_refusal(self, response: Any, texts: Sequence[str]) -> Float[np.ndarray, "b d"]:
         """Raise what a status means; a service that knows no base64 is asked for numbers."""
         status = response.status_code
-        shown = self._without_key(response.text.strip()[:_SHOWN]) or "no message"
+        shown = self._without_key(response.text.strip())[:_SHOWN] or "no message"
         if status in _PASSING or status >= 500:
             raise _PassingError(f"{status}, {shown}", retry_after_s=self._retry_after_s(response))
         if status in (400, 422) and self._encoding == "base64" and "encoding_format" in response.text:
@@ -207,8 +210,9 @@ class EmbeddingClient:
         return ServiceError(message)
 
     def _without_key(self, text: str) -> str:
-        """A service's message; some repeat the key."""
-        return text.replace(self._key, "***") if self._key else text
+        """A service's message; some repeat the key. Codes that a terminal would obey become blanks."""
+        plain = "".join(each if each.isprintable() else " " for each in text)
+        return plain.replace(self._key, "***") if self._key else plain
 
 
 @functools.cache

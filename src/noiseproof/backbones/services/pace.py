@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 
 
 class Pace:
@@ -63,9 +63,9 @@ class Pace:
             self._next_s = max(self._next_s, self._clock() + seconds * random.uniform(1.0, 1.1))
 
     def back_off(self, num_failures: int) -> None:
-        """Wait after a failure: half a second doubled each time, at most 30 s, of which a random half to all.
+        """Wait after a failure: a quarter of a second, doubled each time, at most 30 s.
 
-        Source: exponential backoff with jitter, so that threads that failed together come back apart.
+        Of that a random half to all is waited, so that threads that failed together come back apart.
         """
         longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (num_failures - 1))
         self._sleep(longest_s * random.uniform(0.5, 1.0))

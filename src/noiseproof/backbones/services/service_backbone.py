@@ -46,15 +46,17 @@ class ServiceBackbone(AbstractBackbone):
     def __init__(self, name: str, address: ServiceAddress, settings: ServiceSettings) -> None:
         self.name, self.address, self.requests_at_once = name, address, settings.requests_at_once
         self.weights_hash = hashlib.sha256(f"{address.model} at {address.url}".encode()).hexdigest()
-        self.transform = f"texts as they are, to {address.model} at {address.url}"
+        self.transform = f"texts as they are, to {address.model} at {address.url}; pairs: u, v, |u - v|, u v"
         self.client = EmbeddingClient(address, settings)
 
-    def prepare(self, example: str) -> np.ndarray:
-        """The text as an array of one object, which can be stacked."""
-        if not example.strip():
-            raise ValueError("the text is empty")
-        example.encode()  # half of a pair of surrogates cannot be sent
-        return np.array(example, dtype=object)
+    def prepare(self, example: str | tuple[str, str]) -> np.ndarray:
+        """The text, or the two of a pair, as an array of objects, which can be stacked."""
+        texts = (example,) if isinstance(example, str) else example
+        for text in texts:
+            if not text.strip():
+                raise ValueError("the text is empty")
+            text.encode()  # half of a pair of surrogates cannot be sent
+        return np.array(texts, dtype=object)
 
     def encode(self, batch: np.ndarray) -> Float[np.ndarray, "b d"]:
         """Features by one request."""
@@ -62,8 +64,12 @@ class ServiceBackbone(AbstractBackbone):
             return pool.submit(self.ask, batch).result()
 
     def ask(self, batch: np.ndarray) -> Float[np.ndarray, "b d"]:
-        """Features by one request, inside `requests`."""
-        return self.client.embed(batch.tolist())
+        """Features by one request, inside `requests`; a pair has [u, v, |u - v|, u v] of its two texts."""
+        rows = self.client.embed(batch.ravel().tolist())
+        if batch.shape[1] == 1:
+            return rows
+        first, second = rows[::2], rows[1::2]
+        return np.concatenate([first, second, np.abs(first - second), first * second], axis=1)
 
     @contextmanager
     def requests(self) -> Iterator[ThreadPoolExecutor]:
@@ -71,7 +77,8 @@ class ServiceBackbone(AbstractBackbone):
         their answers may have to be paid for.
         """
         with self.client.connected():
-            pool = ThreadPoolExecutor(self.requests_at_once)
+            # While a request waits to be tried again, another takes its turn.
+            pool = ThreadPoolExecutor(2 * self.requests_at_once)
             try:
                 yield pool
             finally:

@@ -1,0 +1,183 @@
+"""The flows through an embedding service on this machine, with a tiny transformer behind it."""
+
+import csv
+import itertools
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tiny_transformers import WORDS, save_transformer
+
+pytest.importorskip("transformers")
+pytest.importorskip("httpx2")
+sys.path.append(str(Path(__file__).parents[1] / "backbones"))
+from loopback_service import loopback_service
+
+from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.services import client as client_module
+from noiseproof.backbones.services.pace import Pace
+from noiseproof.cli.main import app
+from noiseproof.config.run import RunConfig
+from noiseproof.features.drift import PROBE_TEXTS
+from noiseproof.pipelines.run import run
+
+KEY = "sk-Secret-0123456789"
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory):
+    root = tmp_path_factory.mktemp("reviews")
+    rng = np.random.default_rng(0)
+    rows = []
+    for row, word in zip(range(60), itertools.cycle(["good", "bad"]), strict=False):
+        given = {"good": "bad", "bad": "good"}[word] if row < 6 else word
+        rows.append((" ".join([word, *rng.choice(WORDS, 1 + row % 5), word, str(row)]), given))
+    with (root / "reviews.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("review", "label"), *rows])
+    save_transformer(root / "bert")
+    return root
+
+
+@pytest.fixture
+def service(reviews, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(client_module, "Pace", lambda limit: Pace(limit, sleep=lambda seconds: False))
+    backbone = open_backbone(f"hf:{reviews / 'bert'}", layer="mean")
+    with loopback_service(
+        lambda texts: backbone.encode(backbone.stack(list(map(backbone.prepare, texts))))
+    ) as one:
+        one.key = KEY
+        yield one
+
+
+def called(*arguments):
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def files_with(text, folder):
+    return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+
+
+def test_a_run_through_a_service_has_the_metrics_of_its_model_and_the_key_is_nowhere(
+    service, reviews, tmp_path, capfd, caplog
+):
+    caplog.set_level(logging.DEBUG)
+    draws = itertools.cycle([None, "429", None, "500"])
+    service.choose_fault = lambda: next(draws)
+    config = {
+        "train": str(reviews / "reviews.csv"),
+        "cache": tmp_path / "cache",
+        "heads": ("linear",),
+        "seeds": 1,
+    }
+    asked = run(RunConfig(**config, out=tmp_path / "api", backbone=service.name, batch_size=8))
+    local = run(RunConfig(**config, out=tmp_path / "hf", backbone=f"hf:{reviews / 'bert'}", layer="mean"))
+    for ours, theirs in zip(asked.rows, local.rows, strict=True):
+        assert ours.metrics == pytest.approx(theirs.metrics, abs=1e-3)
+    assert set(service.answered.values()) == {1}
+    assert files_with(service.url, tmp_path / "api")  # the search finds what is there
+    assert not files_with(KEY, tmp_path)
+    assert KEY not in caplog.text
+    assert KEY not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("fault", ["401", "429", "400", "half", "page", "301 Location: https://example.org/"])
+def test_a_service_that_fails_ends_the_command_with_how_to_go_on(service, reviews, tmp_path, caplog, fault):
+    caplog.set_level(logging.DEBUG)
+    service.choose_fault = lambda: fault if len(service.asked) > 3 else None
+    arguments = [
+        "extract",
+        reviews / "reviews.csv",
+        "--backbone",
+        service.name,
+        "--out",
+        tmp_path,
+        "--batch-size",
+        4,
+    ]
+    failed = called(*arguments, "--requests-at-once", 1)
+    assert failed.exit_code == 2
+    assert "Of the 60 texts to embed 8 are answered and kept" in failed.output
+    assert "To go on: noiseproof " in failed.output
+    traced = called("--traceback", *arguments)
+    assert KEY not in f"{failed.output}{traced.output}{traced.exception}{caplog.text}"
+    assert not files_with(KEY, tmp_path)
+    service.choose_fault = lambda: None
+    assert called(*arguments).exit_code == 0
+    assert max(service.answered[text] for text in service.answered if text not in PROBE_TEXTS) == 1
+
+
+def test_a_plan_counts_what_is_left_and_asks_nothing(service, reviews, tmp_path):
+    arguments = [
+        "extract",
+        reviews / "reviews.csv",
+        "--backbone",
+        service.name,
+        "--out",
+        tmp_path,
+        "--batch-size",
+        8,
+    ]
+    characters = [
+        len(row["review"]) for row in csv.DictReader((reviews / "reviews.csv").read_text().splitlines())
+    ]
+    tokens = sum(-(-number // 4) for number in characters)
+    printed = called(*arguments, "--plan", "--price", "2").output
+    assert "texts     60 to embed, 0 in the store already" in printed
+    assert "requests  8, and one that checks" in printed
+    assert f"tokens    about {tokens} (estimated at four characters a token)" in printed
+    assert f"cost      about {tokens * 2 / 1e6:.6f} at 2 a million tokens" in printed
+    assert not service.asked
+    assert not list(tmp_path.iterdir())
+    service.choose_fault = lambda: "400" if len(service.asked) > 4 else None
+    called(*arguments, "--requests-at-once", 1)
+    assert (
+        "texts     36 to embed, 24 in the store already\nrequests  5" in called(*arguments, "--plan").output
+    )
+    service.choose_fault = lambda: None
+    called(*arguments)
+    before = len(service.asked)
+    assert "texts     0 to embed, 60 in the store already\nrequests  0" in called(*arguments, "--plan").output
+    assert len(service.asked) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (
+            ["--backbone", "hf:bert", "--plan"],
+            "`--plan` is True; allowed: an embedding service as `--backbone`",
+        ),
+        (["--price", "1"], "`--price` is 1.0; allowed: a price beside `--plan`"),
+        (["--backbone", "api:m@https://user:s3cret@host/v1"], "take the login out of the URL"),
+        (["--backbone", "api:"], "allowed: api:MODEL or api:MODEL@URL"),
+        (["--backbone", "api:m", "--api-key-variable", "s3cret"], "no name of an environment variable"),
+        (
+            ["--backbone", "api:m", "--requests-at-once", "0"],
+            "`--requests-at-once` is 0; allowed: greater than",
+        ),
+        (
+            ["--backbone", "api:m", "--requests-per-minute", "0"],
+            "`--requests-per-minute` is 0; allowed: greater",
+        ),
+        (["--backbone", "api:m", "--layer", "cls"], "Unknown layer 'cls'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(service, reviews, tmp_path, arguments, problem):
+    for verb in ("extract", "detect")[: 1 if {"--plan", "--price"} & set(arguments) else 2]:
+        failed = called(verb, reviews / "reviews.csv", "--out", tmp_path / "out", *arguments)
+        assert failed.exit_code == 2
+        assert problem in failed.output
+        assert "s3cret" not in failed.output
+        assert not files_with("s3cret", tmp_path)
+
+
+def test_a_service_needs_its_key_before_anything_is_sent(reviews, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    failed = called("extract", reviews / "reviews.csv", "--backbone", "api:m", "--out", tmp_path)
+    assert "`--api-key-variable` is 'OPENAI_API_KEY'" in failed.output
+    assert "export OPENAI_API_KEY=" in failed.output
