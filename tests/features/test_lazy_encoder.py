@@ -126,9 +126,8 @@ def test_a_packed_encoder_is_known_by_its_card_and_its_weights(start, tmp_path):
     name = f"zoo:{tmp_path / 'mine'}"
     first, _ = start(name=name)
     assert start(name=name)[1] == 0
-    card = json.loads((tmp_path / "mine.json").read_text())
-    card["preprocessing"] |= {"image_size": 48}
-    (tmp_path / "mine.json").write_text(json.dumps(card))
+    preprocessing = json.loads((tmp_path / "mine.json").read_text())["preprocessing"]
+    rewritten(tmp_path / "mine.json", preprocessing=preprocessing | {"image_size": 48})
     other, built = start(name=name)
     assert (built, other.num_encoded) == (1, 6)
     assert other.manifest.key != first.manifest.key
@@ -200,8 +199,8 @@ def test_random_crops_are_found_by_the_encoder_itself(start):
 
 
 def test_weights_that_change_while_they_are_read_are_not_recorded(tmp_path, checkpoint, monkeypatch):
-    def slow(name, *, layer):
-        opened = open_backbone(name, layer=layer)
+    def slow(name, **options):
+        opened = open_backbone(name, **options)
         write_checkpoint(checkpoint, seed=1)
         return opened
 

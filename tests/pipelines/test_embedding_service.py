@@ -102,7 +102,7 @@ def test_a_service_that_fails_ends_the_command_with_how_to_go_on(service, review
     failed = called(*arguments, "--requests-at-once", 1)
     assert failed.exit_code == 2
     assert "Of the 60 texts to embed 8 are answered and kept" in failed.output
-    assert "To go on: noiseproof " in failed.output
+    assert "To go on: noiseproof" in failed.output
     traced = called("--traceback", *arguments)
     assert KEY not in f"{failed.output}{traced.output}{traced.exception}{caplog.text}"
     assert not files_with(KEY, tmp_path)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from noiseproof.core.errors import NoSpaceLeft, invalid
-from noiseproof.core.files import explaining
+from noiseproof.core.errors import invalid
+from noiseproof.core.files import disk_full
 
 MARK = ".noiseproof"
 _CONTENT = (
@@ -47,12 +47,11 @@ def claim(folder: Path, *, argument: str = "out", next_step: str = "Next: name a
         others = _others(folder)
         if not others:
             folder.mkdir(parents=True, exist_ok=True)
-            with explaining(folder / MARK):
-                # Without a temporary file, which a kill would leave in a store: an empty mark is one, too.
-                (folder / MARK).write_text(_CONTENT)
-    except NoSpaceLeft:
-        raise
+            # Without a temporary file, which a kill would leave in a store: an empty mark is one, too.
+            (folder / MARK).write_text(_CONTENT)
     except OSError as error:
+        if (full := disk_full(error, folder / MARK)) is not None:
+            raise full from error
         raise invalid(
             argument, str(folder), "a folder that can be made and written to", f"{next_step} ({error})"
         ) from error
