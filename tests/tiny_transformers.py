@@ -56,12 +56,15 @@ def save_transformer(folder: Path, family: str = "bert") -> Path:
 
 def add_pooling(folder: Path, *, pooling: str = "mean", most_tokens: int = 24) -> Path:
     """What makes a folder one of sentence-transformers; "mean", "cls", "max" or "lasttoken"."""
-    parts = [{"type": f"sentence_transformers.models.{name}"} for name in ("Transformer", "Pooling")]
+    parts = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"}
+        for number, (name, path) in enumerate([("Transformer", ""), ("Pooling", "1_Pooling")])
+    ]
     (folder / "modules.json").write_text(json.dumps(parts))
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": most_tokens}))
     (folder / "1_Pooling").mkdir()
     key = f"pooling_mode_{pooling if pooling == 'lasttoken' else f'{pooling}_tokens'}"
-    (folder / "1_Pooling/config.json").write_text(json.dumps({key: True}))
+    (folder / "1_Pooling/config.json").write_text(json.dumps({key: True, "word_embedding_dimension": 16}))
     return folder
 
 

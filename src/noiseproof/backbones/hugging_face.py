@@ -89,7 +89,8 @@ def load_transformer(name: str, source: str, *, layer: str | None, **options: An
 
 def load_sentence_transformer(name: str, source: str, *, layer: str | None) -> TextBackbone:
     """A text encoder with the pooling, the longest text and the unit length of its own configuration."""
-    modules = [module["type"].rpartition(".")[2] for module in _config_file(name, source, "modules.json")]
+    parts = _config_file(name, source, "modules.json")
+    modules = [part["type"].rpartition(".")[2] for part in parts]
     if modules not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise invalid(
             "backbone", name, "a model made of a transformer, a pooling and at most unit length",
@@ -100,8 +101,16 @@ def load_sentence_transformer(name: str, source: str, *, layer: str | None) -> T
     with downloading(name), quiet():
         model = transformers.AutoModel.from_pretrained(source, dtype=torch.float32)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-    most = _config_file(name, source, "sentence_bert_config.json").get("max_seq_length")
-    own = _own_pooling(name, _config_file(name, source, "1_Pooling/config.json"))
+    of_transformer = _config_file(name, source, "sentence_bert_config.json")
+    whole = _config_file(name, source, "config_sentence_transformers.json", may_be_missing=True)
+    if whole.get("default_prompt_name") is not None or of_transformer.get("do_lower_case"):
+        raise invalid(
+            "backbone", name, "a model that reads texts as they are",
+            "This one puts a prompt before each text, or lower-cases it. Next: encode the texts with "
+            "sentence-transformers and pass the features.",
+        )  # fmt: skip
+    most = of_transformer.get("max_seq_length")
+    own = _own_pooling(name, _config_file(name, source, f"{parts[1]['path']}/config.json"))
     return text_backbone(
         name, model, tokenizer, layer=layer or own, most_tokens=most,
         has_unit_length=modules[-1] == "Normalize" and layer in (None, own), has_joint_pairs=False,
@@ -180,7 +189,7 @@ def quiet() -> Iterator[None]:
 
 def _longest_text(config: Any, tokenizer: Any) -> int:
     limits = [tokenizer.model_max_length, getattr(config, "max_position_embeddings", None), _MOST_TOKENS]
-    return int(min(limit for limit in limits if limit and limit < _NO_LIMIT))
+    return int(min(limit for limit in limits if limit and 0 < limit < _NO_LIMIT))
 
 
 def _own_pooling(name: str, config: dict[str, Any]) -> str:
@@ -196,17 +205,21 @@ def _own_pooling(name: str, config: dict[str, Any]) -> str:
     return found[0]
 
 
-def _config_file(name: str, source: str, file: str) -> Any:
-    """A JSON file of a model, from its folder or the hub."""
+def _config_file(name: str, source: str, file: str, *, may_be_missing: bool = False) -> Any:
+    """A JSON file of a model, from its folder or the hub; an empty object for one that may be missing."""
     if Path(source).is_dir():
         path = Path(source) / file
+        if may_be_missing and not path.is_file():
+            return {}
         if not path.is_file():
             raise invalid(
                 "backbone", name, f"the folder of a sentence-transformers model, with {file}",
                 f"Next: hf:{source} for a model of transformers.",
             )  # fmt: skip
         return json.loads(path.read_text(encoding="utf-8"))
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import file_exists, hf_hub_download
 
     with downloading(name):
+        if may_be_missing and not file_exists(source, file):
+            return {}
         return json.loads(Path(hf_hub_download(source, file)).read_text(encoding="utf-8"))

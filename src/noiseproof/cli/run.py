@@ -24,8 +24,6 @@ noiseproof run train.csv --out runs/robust --loss gce --loss-option q=0.7
 
 def run(config: RunConfig) -> None:
     """Extract features once, find suspect labels, train heads, evaluate them and write a report."""
-    from functools import partial
-
     import typer
 
     from noiseproof.cli.outcome import print_run, print_suspects
@@ -34,6 +32,6 @@ def run(config: RunConfig) -> None:
     print_run(
         run_pipeline(
             config, command=command_line(), say=lambda line: typer.echo(line, err=True),
-            on_suspects=partial(print_suspects, folder=config.out),
+            on_suspects=print_suspects,
         )
     )  # fmt: skip

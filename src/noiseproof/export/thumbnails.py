@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from noiseproof.core.checksums import write_record
+from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.files import replacing
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.examples import shown_text
@@ -48,7 +47,7 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
 def read_texts(folder: Path) -> dict[str, str]:
     """Example id -> text, of the most suspicious examples of a folder; empty where they are no texts."""
     file = folder / "thumbnails.json"
-    entries = json.loads(file.read_bytes()) if file.is_file() else []
+    entries = read_record(file, next_step="start the same command again") if file.is_file() else []
     return {entry["example_id"]: entry["text"] for entry in entries if "text" in entry}
 
 

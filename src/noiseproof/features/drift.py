@@ -64,7 +64,7 @@ def check_drift(backbone: ServiceBackbone, store: Path) -> None:
     """
     path = store / _FOLDER / f"{digest([backbone.address.model, backbone.address.url])[:32]}.json"
     now = backbone.ask(np.array(PROBE_TEXTS, dtype=object)[:, None])
-    again = f"delete {str(path)!r} to take the service as it is now"
+    again = f"delete {str(path)!r}; it is made again by the service as it is now"
     if not path.exists():
         write_json(path, _probe(backbone, now).to_json())
         return
@@ -78,8 +78,8 @@ def check_drift(backbone: ServiceBackbone, store: Path) -> None:
     if problem:
         raise ServiceError(
             f"The service {backbone.address.url} has changed since this store was begun: with the model "
-            f"{backbone.address.model!r} {problem}. Next: start a new store with everything in it (--cache, "
-            f"or --out of extract), or {again}."
+            f"{backbone.address.model!r} {problem}, and old and new features do not go together. Next: start "
+            "a new store with everything in it (--cache, or --out of extract)."
         )
 
 

@@ -37,7 +37,8 @@ from noiseproof.features.lookup import check_extraction, find_features
 from noiseproof.features.store import StoredFeatures
 
 _FOLDER = ".encoders"
-_BUILDERS = ("timm", "torch", "torchvision")  # packages whose code is part of an encoder
+# Packages whose code is part of an encoder.
+_BUILDERS = ("gguf", "timm", "tokenizers", "torch", "torchvision", "transformers")
 
 
 class LazyEncoder:

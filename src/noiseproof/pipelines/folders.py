@@ -46,12 +46,15 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
                 "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
             )
     is_new = not folder.exists()
+    notes = [] if is_new else [path.name for path in folder.iterdir()]
     is_mark_new = claim(folder)
     with locked_folder(folder):
+        claim(folder)  # another process, which was refused, may have taken its mark back
         try:
             yield
         finally:
-            if is_mark_new and all(path.name in (LOCK, MARK) or path.is_dir() for path in folder.rglob("*")):
+            kept = (LOCK, MARK, *notes)
+            if is_mark_new and all(path.name in kept or path.is_dir() for path in folder.rglob("*")):
                 (folder / MARK).unlink(missing_ok=True)  # a refused command leaves nothing
                 if is_new:
                     shutil.rmtree(folder, ignore_errors=True)

@@ -51,7 +51,7 @@ from noiseproof.report.run_folder import SetSpectra
 
 SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
 CARD, PAGE, EVALUATE = "run.json", "report.html", "evaluate"
-OnSuspects = Callable[[LabelIssues, float], None]
+OnSuspects = Callable[[LabelIssues, float, Path], None]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def run(
     *,
     command: str = "noiseproof.run(...)",
     say: Callable[[str], None] = lambda line: None,
-    on_suspects: OnSuspects = lambda issues, rest_s: None,
+    on_suspects: OnSuspects = lambda issues, rest_s, folder: None,
 ) -> RunResult:
     """Train heads on features of a frozen encoder, evaluate them, find suspect labels, and write a report.
 
@@ -222,7 +222,7 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
             heads, num_examples=len(parts.train.dataset), dim=dim,
             num_classes=len(parts.train.dataset.class_names), num_views=state.config.views,
         )  # fmt: skip
-        state.on_suspects(load_issues(home), rest_s)
+        state.on_suspects(load_issues(home), rest_s, home)
     return heads
 
 

@@ -45,7 +45,8 @@ def read_answer(content: bytes, num_texts: int) -> Float[np.ndarray, "b d"]:
     if len(entries) != num_texts:
         raise UnusableAnswer(f"the answer has {len(entries)} embeddings for {num_texts} texts")
     indices = [entry.get("index") for entry in entries]
-    if sorted(indices, key=str) != sorted(range(num_texts), key=str):
+    is_whole = all(type(index) is int for index in indices)  # and no boolean
+    if not is_whole or sorted(indices) != list(range(num_texts)):
         raise UnusableAnswer(f"the answer numbers its embeddings {_few(indices)}, not 0 to {num_texts - 1}")
     rows: list[Any] = [None] * num_texts
     for index, entry in zip(indices, entries, strict=True):

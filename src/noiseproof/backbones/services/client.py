@@ -90,7 +90,7 @@ class EmbeddingClient:
                 with self._slots:
                     self._pace.wait_for_turn()
                     if self._pace.is_stopped:
-                        raise ServiceError(self._failure or f"{self._address.url} is not asked any more.")
+                        raise ServiceError(self._failure or f"{self._address.url} gets no more requests.")
                     return self._ask(texts)
             except _PassingError as failure:
                 num_failures += 1
@@ -110,7 +110,7 @@ class EmbeddingClient:
         try:
             response = self._http.post(f"{self._address.url}/embeddings", json=body)
         except httpx2.InvalidURL as error:
-            raise self._error(f"cannot be asked: {error}") from error
+            raise self._error(f"cannot be reached: {error}") from error
         except httpx2.RequestError as error:
             self._refuse_certificate(error)
             is_timeout = isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout)
@@ -122,7 +122,7 @@ class EmbeddingClient:
         except BrokenAnswer as error:
             raise _PassingError(str(error)) from error
         except UnusableAnswer as error:
-            raise self._error(f"answers what cannot be used: {error}") from error
+            raise self._error(f"gave an answer that is not usable: {error}") from error
         self._dim = self._dim or features.shape[1]
         if features.shape[1] != self._dim:
             raise self._error(f"answers {features.shape[1]} numbers for a text, and {self._dim} before")
@@ -183,8 +183,9 @@ class EmbeddingClient:
         seconds = _seconds(response.headers.get("retry-after", ""))
         if seconds > _LONGEST_RETRY_AFTER_S:
             raise self._error(
-                f"answered {response.status_code} and wants to be left alone for {seconds:.0f} s",
-                "wait so long",
+                f"answered {response.status_code} and requested a pause of {seconds:.0f} s, more than the "
+                f"limit of {_LONGEST_RETRY_AFTER_S:.0f} s",
+                "run the command again after that",
             )
         return seconds
 
