@@ -16,6 +16,7 @@ from noiseproof.config.detect import DetectConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.data.sources import open_dataset
+from noiseproof.export.thumbnails import read_texts
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.run import run
 
@@ -148,3 +149,19 @@ def test_a_table_of_labels_is_enough_where_probabilities_are_given(tmp_path):
     assert len(open_dataset(str(found.exports["cleaned-drop"]), may_lack_examples=True)) == 37
     with pytest.raises(BadData, match=r"no obvious image or text column"):
         detect(DetectConfig(**config))
+
+
+def test_suspects_are_shown_with_the_texts_of_this_start(folder, tmp_path):
+    shown = []
+
+    def on_suspects(issues, rest_s, home):
+        shown.append(read_texts(home))
+
+    lines = (folder / "reviews.csv").read_text().splitlines()[:41]
+    for ending in ("old", "new"):
+        changed = [lines[0], *(line.replace(",", f" {ending},", 1) for line in lines[1:])]
+        (tmp_path / "t.csv").write_text("\n".join(changed) + "\n")
+        config = common(folder, tmp_path / "out") | {"train": str(tmp_path / "t.csv")}
+        run(RunConfig(**config, heads=("linear",), seeds=1), on_suspects=on_suspects)
+        assert shown[-1]
+        assert all(text.endswith(ending) for text in shown[-1].values())
