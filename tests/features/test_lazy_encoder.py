@@ -63,7 +63,7 @@ def start(tmp_path, checkpoint, monkeypatch):
 
 
 def record(tmp_path) -> Path:
-    (path,) = (tmp_path / "store" / ".encoders").iterdir()
+    (path,) = (tmp_path / "store" / ".encoders").glob("*.json")
     return path
 
 

@@ -8,20 +8,16 @@ import time
 import numpy as np
 import pytest
 from harness import different, explained, finished
-from programs import PROGRAMS
 
 _CREATES = ("open", "mkdir", "rename")
 _QUICK = ("corrupt", "corrupt-captions", "detect", "pack")
-# Programs of Python, which see the exception itself.
-_NO_COMMANDS = ("write", "extraction", "service-extraction", "training")
 
 
 @pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=() if name in _QUICK else pytest.mark.slow)
-        for name in PROGRAMS
-        if name not in _NO_COMMANDS
+        for name in (*_QUICK, "run", "extract", "report", "finetune-elr", "pretrain-simclr")
     ],
 )
 def test_without_space_a_command_ends_with_one_sentence_and_goes_on_with_some(server, wholes, tmp_path, name):

@@ -11,6 +11,7 @@ _spelling: ContextVar[Callable[[str], str]] = ContextVar("spelling of arguments"
 
 
 MAX_MESSAGE = 1000  # characters of a line
+_MOST = MAX_MESSAGE - 20  # as made: the command line spells arguments longer
 _MAX_LINES = 40
 _TAIL = 350  # of a message that is cut; the next step is at its end
 
@@ -117,7 +118,7 @@ def shown(value: object, *, most: int = 200) -> str:
     return shortened(text, most=most, tail=most // 4)
 
 
-def shortened(text: str, *, most: int = MAX_MESSAGE, tail: int = _TAIL) -> str:
+def shortened(text: str, *, most: int = _MOST, tail: int = _TAIL) -> str:
     """A text of at most this many characters; what is cut is in the middle."""
     cut = " [...] "
     return text if len(text) <= most else text[: most - tail - len(cut)] + cut + text[-tail:]

@@ -12,7 +12,7 @@ from noiseproof.core.errors import BadData, quoted
 
 _MOST_CLASSES = 2000  # the assignment takes time of the third power
 _LEAST_GAIN = 0.2  # of the mean probability of the given label
-_LEAST_RATIO = 2.0
+_LEAST_RATIO = 1.5
 _NUM_ERRORS = 3.0  # standard errors that a chance gain may have
 _BLOCK_ROWS = 8192
 
@@ -32,7 +32,7 @@ def check_column_order(
         name: of the argument.
 
     Raises:
-        BadData: another order gives the given labels at least twice the probability, and 0.2 more.
+        BadData: another order gives the given labels at least 1.5 times the probability, and 0.2 more.
     """
     n, k = probs.shape
     if not 2 <= k <= _MOST_CLASSES or not _may_be_reordered(probs, given_labels):

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from noiseproof.backbones.services.service_backbone import ServiceBackbone
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import ServiceError
-from noiseproof.core.files import digest, write_json
+from noiseproof.core.files import digest, locked_folder, write_json
 
 _FOLDER = ".services"
 PROBE_TEXTS = (
@@ -66,7 +66,8 @@ def check_drift(backbone: ServiceBackbone, store: Path) -> None:
     now = backbone.ask(np.array(PROBE_TEXTS, dtype=object)[:, None])
     again = f"delete {str(path)!r}; it is made again by the service as it is now"
     if not path.exists():
-        write_json(path, _probe(backbone, now).to_json())
+        with locked_folder(path.parent, argument="store", on_wait=lambda: None):
+            write_json(path, _probe(backbone, now).to_json())
         return
     before = read_document(path, ServiceProbe, next_step=again)
     recorded = np.array(before.embeddings, np.float32)

@@ -30,7 +30,7 @@ from noiseproof.backbones.weight_files import weight_files
 from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import read_document
 from noiseproof.core.errors import NoiseproofError
-from noiseproof.core.files import digest
+from noiseproof.core.files import digest, locked_folder
 from noiseproof.core.records import Dataset
 from noiseproof.core.version import __version__
 from noiseproof.features.lookup import check_extraction, find_features
@@ -120,7 +120,8 @@ class LazyEncoder:
         # Files that changed while the encoder was opened have another key now.
         if self._key is None or self._key != _record_key(self._name, self._layer) or self._read() == identity:
             return
-        with suppress(OSError, NoiseproofError):  # a store may be read-only: later starts open the encoder
+        # A store may be read-only: later starts open the encoder.
+        with suppress(OSError, NoiseproofError), locked_folder(self._path.parent, argument="store"):
             write_record(self._path, identity.to_json())
 
     @property

@@ -42,10 +42,10 @@ def facts(run: RunFolder) -> list[Fact]:
     which = head if heads == 1 else f"{head}, best of {heads} heads on these sets"
     inside, outside = sets_of(run.results, "id"), sets_of(run.results, "ood")
     tiles = []
-    if outside:
+    if summary.ood_mean:
         detail = _joined(which, _counted(len(outside), "set"), labels_caveat(run.card.data, "ood"))
         tiles.append(Fact("Accuracy out of domain", _percent(summary.ood_mean["accuracy"]), detail))
-    if inside:
+    if summary.id_mean:
         detail = _joined(head, *inside, labels_caveat(run.card.data, "test"))
         tiles.append(Fact("Accuracy in domain", _percent(summary.id_mean["accuracy"]), detail))
     num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
