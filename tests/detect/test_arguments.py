@@ -169,3 +169,9 @@ def test_the_order_of_many_columns_is_checked_in_seconds():
     with pytest.raises(BadData, match=r"in the order 0, 1, .* 0\.00, in the order 299, 0, 1, .* 0\.50"):
         check_column_order(probs, labels, range(300), "probs")
     check_column_order(np.roll(probs, -1, axis=1), labels, range(300), "probs")
+
+
+def test_ids_in_place_of_labels_are_refused():
+    features = np.random.default_rng(0).normal(size=(20, 4))
+    with pytest.raises(BadData, match=r"another label for each of the 20 examples; .* may hold ids"):
+        find_label_issues(features, np.arange(20))

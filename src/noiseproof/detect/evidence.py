@@ -27,6 +27,7 @@ from noiseproof.posterior.ridge_rows import Rows
 from noiseproof.posterior.transition_gain import TransitionGain, transition_gain
 from noiseproof.posterior.true_labels import TransitionModel, fit_transition_model
 
+_MOST_SINGLE = 10  # examples with a label of their own each; more of them are rather ids
 _SUMS_TO_1 = 1e-3  # probabilities may come from float16
 _BLOCK_ROWS = 8192
 _LARGEST = 1e15  # sums of many squares still fit into float32
@@ -197,7 +198,13 @@ def encode_labels(labels: np.ndarray, class_names: Sequence[str] = ()) -> tuple[
             raise BadData(
                 f"`given_labels` mixes types that cannot be ordered ({error}); allowed: one type."
             ) from error
-    if len(np.unique(encoded)) < 2:
+    num_present = len(np.unique(encoded))
+    if _MOST_SINGLE < num_present == len(encoded):
+        raise BadData(
+            f"`given_labels` has another label for each of the {len(encoded):,} examples; allowed: classes "
+            "that occur more than once. Next: check the label column, which may hold ids."
+        )
+    if num_present < 2:
         raise BadData(
             f"`given_labels` has one class only, {labels[:1].tolist()[0]!r}; allowed: two or more. "
             "Next: check the label column."
