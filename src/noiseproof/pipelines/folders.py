@@ -46,7 +46,7 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
                 "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
             )
     is_new = not folder.exists()
-    notes = [] if is_new else [path.name for path in folder.iterdir()]
+    notes = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     is_mark_new = claim(folder)
     with locked_folder(folder):
         claim(folder)  # another process, which was refused, may have taken its mark back
