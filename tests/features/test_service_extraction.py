@@ -227,7 +227,7 @@ def test_a_damaged_record_of_a_service_is_no_drift(service, tmp_path):
     value = json.loads(whole)
     value["embeddings"][0][0] += 0.001
     record.write_text(json.dumps(value))
-    with pytest.raises(ServiceError, match=r"record of the service in .* is damaged. Next: delete"):
+    with pytest.raises(DamagedFile, match=r"its contents are not those of its checksum. Next: delete"):
         run(service, tmp_path, TEXTS[:10])
     record.write_text(whole[:100])
     with pytest.raises(DamagedFile, match=r"is damaged.*Next: delete"):

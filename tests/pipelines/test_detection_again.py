@@ -85,7 +85,7 @@ def test_a_finished_folder_needs_none_for_other_options_and_labels(start, home, 
     start()
     no_encoder()
     assert start(method="neighbours", method_options={"k": 3})[1] == [
-        "Done again, because settings or data changed: label issues, export cleanlab."
+        "Done again, because settings, data or files changed: label issues, export cleanlab."
     ]
     assert start(method="neighbours", method_options={"k": 2})[0].issues.method == "neighbours"
     assert start(export=["json"])[0].exports.keys() == {"json"}

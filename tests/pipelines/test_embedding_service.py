@@ -85,20 +85,17 @@ def test_a_run_through_a_service_has_the_metrics_of_its_model_and_the_key_is_now
     assert KEY not in "".join(capfd.readouterr())
 
 
+def extraction(service, reviews, out, *, batch_size):
+    """Words of a command that extracts the reviews."""
+    words = ["extract", reviews / "reviews.csv", "--backbone", service.name, "--out", out]
+    return [*words, "--batch-size", batch_size]
+
+
 @pytest.mark.parametrize("fault", ["401", "429", "400", "half", "page", "301 Location: https://example.org/"])
 def test_a_service_that_fails_ends_the_command_with_how_to_go_on(service, reviews, tmp_path, caplog, fault):
     caplog.set_level(logging.DEBUG)
     service.choose_fault = lambda: fault if len(service.asked) > 3 else None
-    arguments = [
-        "extract",
-        reviews / "reviews.csv",
-        "--backbone",
-        service.name,
-        "--out",
-        tmp_path,
-        "--batch-size",
-        4,
-    ]
+    arguments = extraction(service, reviews, tmp_path, batch_size=4)
     failed = called(*arguments, "--requests-at-once", 1)
     assert failed.exit_code == 2
     assert "Of the 60 texts to embed 8 are answered and kept" in failed.output
@@ -112,16 +109,7 @@ def test_a_service_that_fails_ends_the_command_with_how_to_go_on(service, review
 
 
 def test_a_plan_counts_what_is_left_and_asks_nothing(service, reviews, tmp_path):
-    arguments = [
-        "extract",
-        reviews / "reviews.csv",
-        "--backbone",
-        service.name,
-        "--out",
-        tmp_path,
-        "--batch-size",
-        8,
-    ]
+    arguments = extraction(service, reviews, tmp_path, batch_size=8)
     characters = [
         len(row["review"]) for row in csv.DictReader((reviews / "reviews.csv").read_text().splitlines())
     ]

@@ -284,7 +284,7 @@ def test_changed_head_redoes_that_head_only(configured, monkeypatch):
     changed = {"linear": {}, "mlp": {}, "nmtune": {"weight_svd": 0.5}}
     pipeline.run(configured(heads=changed), say=said.append)
     assert done == [("NMTune", 0), ("NMTune", 1)]
-    assert said == ["Done again, because settings or data changed: head nmtune, evaluate."]
+    assert said == ["Done again, because settings, data or files changed: head nmtune, evaluate."]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains all seeds at once")

@@ -1,11 +1,11 @@
 """Checksums of what noiseproof writes and reads back: the one way by which a damaged file is noticed.
 
 A JSON object (a document, a line of JSON, the header of a safetensors file) has the key `checksum`, over all
-of its other values. Tensors, tables and pictures have theirs in such an object: in their own header, in the
+of its other values. Those of tensors, tables and pictures are in such an object: in their own header, in the
 document beside them, or in the card of their folder. Whatever reads a file compares them.
 
 A checksum covers values, so spaces and the order of keys may change. An object without one is read as it is:
-files of before have none, and who edits a file by hand deletes the key.
+older files have none, and to edit a file by hand, delete the key.
 """
 
 from __future__ import annotations

@@ -33,6 +33,6 @@ def unescaped(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def are_formulas(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Which of these texts a spreadsheet would run."""
+    """Whether a spreadsheet would run each of these texts."""
     begins = pc.match_substring_regex(texts, rf"(?s)^{_SIGNS}.")
     return pc.and_not(begins, pc.match_substring_regex(texts, _NUMBER))

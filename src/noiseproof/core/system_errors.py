@@ -1,4 +1,4 @@
-"""What the operating system refuses, as one sentence: permissions, names, links, memory."""
+"""Errors of the operating system as one sentence: permissions, names, links, memory."""
 
 from __future__ import annotations
 

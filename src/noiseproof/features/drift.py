@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Float
 
 from noiseproof.backbones.services.service_backbone import ServiceBackbone
+from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import ServiceError
-from noiseproof.core.files import digest, locked_folder, write_json
+from noiseproof.core.files import digest, locked_folder
 
 _FOLDER = ".services"
 PROBE_TEXTS = (
@@ -39,14 +40,12 @@ class ServiceProbe(Document):
         url: of the service.
         texts: that were sent.
         embeddings: of each text.
-        sha256: over the embeddings, so that a damaged file is no drift.
     """
 
     model: str
     url: str
     texts: tuple[str, ...]
     embeddings: tuple[tuple[float, ...], ...]
-    sha256: str
 
 
 def check_drift(backbone: ServiceBackbone, store: Path) -> None:
@@ -67,12 +66,10 @@ def check_drift(backbone: ServiceBackbone, store: Path) -> None:
     again = f"delete {str(path)!r}; it is made again by the service as it is now"
     if not path.exists():
         with locked_folder(path.parent, argument="store", on_wait=lambda: None):
-            write_json(path, _probe(backbone, now).to_json())
+            write_record(path, _probe(backbone, now).to_json())
         return
     before = read_document(path, ServiceProbe, next_step=again)
     recorded = np.array(before.embeddings, np.float32)
-    if before.sha256 != digest(recorded):
-        raise ServiceError(f"The record of the service in {str(path)!r} is damaged. Next: {again}.")
     if before.texts != PROBE_TEXTS:
         raise ServiceError(f"{str(path)!r} is of another version of noiseproof. Next: {again}.")
     problem = _difference(now, recorded)
@@ -99,5 +96,5 @@ def _difference(now: Float[np.ndarray, "p d"], before: Float[np.ndarray, "p e"])
 def _probe(backbone: ServiceBackbone, embeddings: Float[np.ndarray, "p d"]) -> ServiceProbe:
     return ServiceProbe(
         model=backbone.address.model, url=backbone.address.url, texts=PROBE_TEXTS,
-        embeddings=tuple(map(tuple, embeddings.astype(float).tolist())), sha256=digest(embeddings),
+        embeddings=tuple(map(tuple, embeddings.astype(float).tolist())),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Answers of a service for a shard that is not finished: what was answered is never asked again.
+"""Answers of a service for a shard that is not finished: no answer is requested twice.
 
 ```
 STORE/KEY/part-00000.answers   a line of JSON per request: rows, features as base64, SHA-256

@@ -367,7 +367,7 @@ def publish(stages: Stages, *, cards: Iterable[str], say: Callable[[str], None] 
         for name in cards:
             (stages.folder / name).unlink(missing_ok=True)
     if stages.redone:
-        say("Done again, because settings or data changed: " + ", ".join(stages.redone) + ".")
+        say("Done again, because settings, data or files changed: " + ", ".join(stages.redone) + ".")
     if dropped := stages.publish():
         say("Deleted, because no longer part of the results: " + ", ".join(dropped) + ".")
 

@@ -300,7 +300,7 @@ def logged(path: Path) -> list[dict[str, Any]]:
 
 
 class _LogRow(Document):
-    """What is read of a line again; the rest is kept as it is."""
+    """The values of a line that are read again; others are kept as they are."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     step: int

@@ -76,7 +76,7 @@ def check_address(name: str) -> None:
 
 
 def _problem(url: str) -> str:
-    """What is wrong with a URL, as a sentence without a part of it; empty where nothing is."""
+    """The problem with a URL, as a sentence that shows no part of it; empty without one."""
     if re.search(r"[\s\x00-\x1f\x7f\\]", url):
         return "It has a blank, a backslash or a control character."
     if "@" in url:

@@ -125,11 +125,11 @@ class EmbeddingClient:
             raise self._error(f"gave an answer that is not usable: {error}") from error
         self._dim = self._dim or features.shape[1]
         if features.shape[1] != self._dim:
-            raise self._error(f"answers {features.shape[1]} numbers for a text, and {self._dim} before")
+            raise self._error(f"returned {features.shape[1]} numbers for a text, and {self._dim} before")
         return features
 
     def _after_refusal(self, response: Any, texts: Sequence[str]) -> Float[np.ndarray, "b d"]:
-        """Raise what a status means; a service that knows no base64 is asked for numbers."""
+        """Raise the error of a status; a service without base64 gets the request again, for numbers."""
         status = response.status_code
         shown = self._without_key(response.text.strip())[:_SHOWN] or "no message"
         if status in _PASSING or status >= 500:

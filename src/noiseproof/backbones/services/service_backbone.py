@@ -23,8 +23,7 @@ MOST_TOKENS = 32_000  # of a request; OpenAI allows 300,000, a small server need
 
 
 class ServiceBackbone(AbstractBackbone):
-    """A model that is asked over HTTP. Texts are sent as they are; what is too long the service refuses or
-    cuts.
+    """A model behind an HTTP service. Texts are sent as they are; the service refuses or cuts long ones.
 
     The weights of a service are unknown: in their place its URL and the name of the model are hashed. That
     finished features are found costs no request, so the width of the embeddings is no part of it.

@@ -13,7 +13,7 @@ DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 
 
 class ServiceSettings(BaseModel):
-    """How a service is asked; none of it changes the features."""
+    """Key and pace of the requests to a service; none of it changes the features."""
 
     model_config = ConfigDict(frozen=True)
     api_key_variable: Annotated[

@@ -17,7 +17,7 @@ from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
 from noiseproof.data.examples import AbstractReader, FileReader, PairReader
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
 from noiseproof.data.formats.feature_columns import feature_matrix
-from noiseproof.data.formats.matrix_files import labels_only, matrix_dataset
+from noiseproof.data.formats.matrix_files import matrix_dataset
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 
@@ -61,14 +61,12 @@ def table_dataset(table: LabelledTable, request: Request) -> LabelledDataset:
     columns = choose_columns(table.schema, request)
     labels, class_names = labels_of(table, columns, request)
     ids = ids_of(table, columns, request.name)
-    if columns.content is None:
-        return labels_only(request, labels=labels, class_names=class_names, ids=ids, label=columns.label)
-    if columns.kind == "features":
+    if columns.content is None or columns.kind == "features":
         parts = [table.column(name) for name in columns.features]
+        features = feature_matrix(parts, columns.features, request.name) if parts else None
         return matrix_dataset(
-            feature_matrix(parts, columns.features, request.name), request, labels=labels,
-            class_names=class_names, ids=ids, label=columns.label,
-        )  # fmt: skip
+            features, request, labels=labels, class_names=class_names, ids=ids, label=columns.label
+        )
     reader = _reader(table, columns, columns.content, request.name)
     return lazy_dataset(
         reader, request, ids=ids, labels=labels[columns.label], class_names=class_names, kind=columns.kind,

@@ -20,7 +20,7 @@ from noiseproof.data.request import MissingLabel, Request
 
 
 def matrix_dataset(
-    features: np.ndarray,
+    features: np.ndarray | None,
     request: Request,
     *,
     labels: Mapping[str, np.ndarray],
@@ -31,7 +31,7 @@ def matrix_dataset(
     """The data set of a matrix; it is checked, and held in memory.
 
     Args:
-        features: (n, d) numbers.
+        features: (n, d) numbers; `None` for a table of labels only, whose examples have no features.
         request: of the user.
         labels: column -> n class ids; -1 where the label is missing.
         class_names: k names.
@@ -41,34 +41,11 @@ def matrix_dataset(
     Raises:
         BadData: an array has another shape, or features are NaN, infinite or outside the range of float32.
     """
-    features = _checked(features, request.name)
-    fingerprint = matrix_fingerprint(features, ids)
-    return _dataset(features, request, labels, class_names, ids, label, fingerprint)
-
-
-def labels_only(
-    request: Request,
-    *,
-    labels: Mapping[str, np.ndarray],
-    class_names: tuple[str, ...],
-    ids: np.ndarray,
-    label: str,
-) -> LabelledDataset:
-    """A data set of labels; its examples have no features. Arguments as of `matrix_dataset`."""
-    nothing = np.empty((len(ids), 0), np.float32)
-    fingerprint = derived_fingerprint("labels", ids)
-    return _dataset(nothing, request, labels, class_names, ids, label, fingerprint)
-
-
-def _dataset(
-    features: np.ndarray,
-    request: Request,
-    labels: Mapping[str, np.ndarray],
-    class_names: tuple[str, ...],
-    ids: np.ndarray,
-    label: str,
-    fingerprint: str,
-) -> LabelledDataset:
+    if features is None:
+        features, fingerprint = np.empty((len(ids), 0), np.float32), derived_fingerprint("labels", ids)
+    else:
+        features = _checked(features, request.name)
+        fingerprint = matrix_fingerprint(features, ids)
     clean = labels[request.clean_label] if request.clean_label else None
     whole = LabelledDataset(
         name=request.name,
