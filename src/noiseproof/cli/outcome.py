@@ -31,9 +31,10 @@ def print_run(result: Any) -> None:
         print(f"Suspect labels: {_against_truth(detection, is_planted=is_planted)}")
     for note in (*result.card["detection_notes"], *result.card["choices"], *result.card["notes"]):
         print(f"Note: {note}")
-    ranked = result.folder / "label_issues.csv"
-    print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
-    _print_rate(result.card["noise_rate"])
+    if result.card["task"] == "classification":
+        ranked = result.folder / "label_issues.csv"
+        print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
+        _print_rate(result.card["noise_rate"])
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
 
