@@ -37,6 +37,7 @@ from noiseproof.export.issue_files import (
 )
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_parts import DataPart
@@ -48,6 +49,7 @@ from noiseproof.pipelines.encoding import (
     shared_space_encoder,
     shared_space_name,
 )
+from noiseproof.pipelines.extract import plan_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.inputs import corrupt_part, label_columns, open_one, short_name
 from noiseproof.pipelines.left_out import left_out
@@ -153,6 +155,11 @@ def _open_part(config: DetectConfig) -> DataPart:
     return dataclasses.replace(
         part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
     )
+
+
+def plan_detection(config: DetectConfig) -> RequestPlan:
+    """What `detect` would ask of the embedding services of its configuration; nothing is sent."""
+    return plan_of([_open_part(config).whole], config, store=config.cache)
 
 
 def _needs_features(config: DetectConfig) -> bool:
