@@ -24,6 +24,7 @@ from noiseproof.report import figures
 from noiseproof.report.run_folder import load_run
 
 LEFT = {
+    "review.html",
     "run.json",
     "results.jsonl",
     "spectrum.json",

@@ -16,6 +16,7 @@ from noiseproof.cli import (
     ls,
     pretrain,
     report,
+    review,
     run,
     spectrum,
     study,
@@ -66,6 +67,7 @@ app.command("spectrum", epilog=spectrum.EPILOG)(guarded(spectrum.spectrum))
 add_command(app, "verdict", verdict.verdict, config=verdict.CONFIG, epilog=verdict.EPILOG)
 add_command(app, "corrupt", corrupt.corrupt, config=corrupt.CONFIG, epilog=corrupt.EPILOG)
 app.command("study", epilog=study.EPILOG)(guarded(study.study))
+app.command("review", epilog=review.EPILOG)(guarded(review.review))
 app.command("report", epilog=report.EPILOG)(guarded(report.report))
 app.command("ls", epilog=ls.EPILOG)(guarded(ls.ls))
 app.add_typer(pretrain.app, name="pretrain")

@@ -42,6 +42,7 @@ from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data, num_suspects
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
+from noiseproof.pipelines.kept_page import REVIEW, keep_page
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
@@ -130,7 +131,9 @@ def run(
         )  # fmt: skip
         fitted = [_fit(state, head, parts) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
-        publish(state.stages, cards=(CARD, PAGE), say=say)
+        publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
+        whole, train = parts.train.whole, parts.train.with_held_out
+        keep_page(config.out, train, state.stored[whole.fingerprint].features)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
@@ -292,12 +295,8 @@ def _evaluate(
         return [RESULTS]
 
     names = [head.name for head in heads]
-    depends_on = [
-        names,
-        fitted,
-        [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests],
-    ]
-    state.stages.once(EVALUATE, depends_on=depends_on, make=make)
+    sets = [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests]
+    state.stages.once(EVALUATE, depends_on=[names, fitted, sets], make=make)
 
 
 def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:
