@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from noiseproof.cli.guard import check_unicode, ends_well
 from noiseproof.core.errors import InvalidArgument, spelling
 
-_FILE, _SET = "config", "set"
+_FILE, _SET, _ARGUMENT = "config", "set", "data"
 
 
 def add_command(
@@ -68,7 +68,7 @@ class ConfigCommand(TyperCommand):
         model = self._model()
         with spelling(lambda name: _flag(model, name)), ends_well():
             check_unicode(ctx.params)
-            _take_data(given)
+            _take_argument(given, model.positional)
             given = {name: _read(model, name, value) for name, value in given.items()}
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)
             return self.function(config)
@@ -80,7 +80,8 @@ class ConfigCommand(TyperCommand):
 
 def _parameters(model: Any, fixed: dict[str, Any]) -> list[Any]:
     """Typer's parameters for the fields of a model, through Typer's own reading of a signature."""
-    parameters = [inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_DATA)]
+    own = {"default": None, "annotation": _argument(model.positional)}
+    parameters = [inspect.Parameter(_ARGUMENT, inspect.Parameter.KEYWORD_ONLY, **own)]
     panels = {name: _panel(model, name) for name in model.model_fields if name not in fixed}
     annotations = {
         name: _annotation(model, name, model.model_fields[name], panel)
@@ -102,9 +103,13 @@ def _parameters(model: Any, fixed: dict[str, Any]) -> list[Any]:
     return list(typer.main.get_command(app).params)
 
 
-_DATA = Annotated[
-    str | None, typer.Argument(metavar="DATA", show_default=False, help="Data set; the same as --train.")
-]
+def _argument(name: str) -> Any:
+    """The argument of a command that is a field as well."""
+    metavar, what = ("DATA", "Data set") if name == "train" else (name.upper(), name.capitalize())
+    help_text = f"{what}; the same as --{name}."
+    return Annotated[str | None, typer.Argument(metavar=metavar, show_default=False, help=help_text)]
+
+
 _CONFIG_FILE = Annotated[
     Path | None,
     typer.Option(
@@ -226,13 +231,12 @@ def _read(model: Any, name: str, value: Any) -> Any:
         return value
 
 
-def _take_data(given: dict[str, Any]) -> None:
-    """The data set is the argument or `--train`; both may be given if they agree."""
-    data = given.pop("data", None)
-    if data is not None and given.setdefault("train", data) != data:
-        raise InvalidArgument(
-            f"The data set is {data!r} and `--train` is {given['train']!r}; give one of them."
-        )
+def _take_argument(given: dict[str, Any], name: str) -> None:
+    """The data set is the argument or `--train`, and so on; both may be given if they agree."""
+    value = given.pop(_ARGUMENT, None)
+    if value is not None and given.setdefault(name, value) != value:
+        what = "data set" if name == "train" else name
+        raise InvalidArgument(f"The {what} is {value!r} and `{name}` is {given[name]!r}; give one of them.")
 
 
 def _refuse_renamed(args: Sequence[str], known: set[str]) -> None:

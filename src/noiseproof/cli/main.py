@@ -9,6 +9,7 @@ import typer
 
 from noiseproof.cli import (
     adapt,
+    apply,
     corrupt,
     demo,
     detect,
@@ -62,6 +63,7 @@ def noiseproof_command(
 app.command("demo", epilog=demo.EPILOG)(guarded(demo.demo))
 add_command(app, "run", run.run, config=run.CONFIG, epilog=run.EPILOG)
 add_command(app, "detect", detect.detect, config=detect.CONFIG, epilog=detect.EPILOG)
+add_command(app, "apply", apply.apply, config=apply.CONFIG, epilog=apply.EPILOG)
 add_command(app, "extract", extract.extract, config=extract.CONFIG, epilog=extract.EPILOG)
 app.command("spectrum", epilog=spectrum.EPILOG)(guarded(spectrum.spectrum))
 add_command(app, "verdict", verdict.verdict, config=verdict.CONFIG, epilog=verdict.EPILOG)

@@ -235,6 +235,25 @@ class IssueFilesConfig(Config):
     )  # fmt: skip
 
 
+class DecisionsConfig(Config):
+    """Decisions of people about labels."""
+
+    decisions: tuple[Path, ...] = option(
+        (), panel="Decisions",
+        help="File of decisions: decisions.csv of the review page, an edited label_issues.csv, or an export "
+        "of Label Studio, FiftyOne, cleanlab or Argilla; may be repeated.",
+        shown_default="decisions.csv and decisions.jsonl in the folder",
+    )  # fmt: skip
+    allow_new_class: bool = option(
+        False, panel="Decisions", help="Decisions may give labels that are no class of the data yet."
+    )
+
+    @field_validator("decisions", mode="before")
+    @classmethod
+    def _one_file_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
+
+
 class EvaluationConfig(NoisyDataConfig):
     """Data to learn from, a test set of the same domain, and evaluation sets of others."""
 

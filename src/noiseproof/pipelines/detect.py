@@ -224,7 +224,10 @@ def _find_issues(state: _DetectState) -> str:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = with_comparison(find(state.features), state.parts, find)
             bar.update(len(dataset))
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, raw_cells=config.raw_cells)
+        written = write_issues(
+            issues, folder, clean_labels=dataset.clean_labels, raw_cells=config.raw_cells,
+            fingerprint=dataset.fingerprint,
+        )  # fmt: skip
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]

@@ -213,9 +213,8 @@ def _detect(state: _RunState, train: DataPart) -> None:
             issues = with_comparison(find(stored.features), stored.parts, find)
             bar.update(len(dataset))
         state.are_suspects_new = True
-        written = write_issues(
-            issues, folder, clean_labels=dataset.clean_labels, raw_cells=state.config.raw_cells
-        )
+        own: dict[str, Any] = {"raw_cells": state.config.raw_cells, "fingerprint": dataset.fingerprint}
+        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, **own)
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
