@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,8 @@ def _decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def describe_plan(plan: RequestPlan, price: float | None) -> str:
-    """What an embedding service would be asked for, for the terminal."""
+def print_plan(plan: RequestPlan, price: float | None) -> dict[str, Any]:
+    """Print what an embedding service would be asked for, and return it."""
     lines = [
         f"texts     {plan.num_texts:,} to embed, {plan.num_stored:,} in the store already",
         f"requests  {plan.num_requests:,}, and one that checks whether the service is what it was",
@@ -121,4 +122,5 @@ def describe_plan(plan: RequestPlan, price: float | None) -> str:
     if price is not None:
         cost = plan.num_tokens * price / 1e6
         lines.append(f"cost      about {cost:,.{2 if cost >= 1 else 6}f} at {price:g} a million tokens")
-    return "\n".join(lines)
+    print("\n".join(lines))
+    return dataclasses.asdict(plan)
