@@ -15,6 +15,7 @@ import numpy as np
 from noiseproof.backbones.shared_space import check_shared_layer
 from noiseproof.config.data import EncodersConfig, NoisyDataConfig
 from noiseproof.config.detect import DetectConfig
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
@@ -62,6 +63,7 @@ CARD = "detection.json"
 DETECT = "label issues"
 _COUNTED_ELSEWHERE = {
     *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, "probs", "zero_shot", "features", "export",
+    "plan", "price",
 }  # fmt: skip
 
 
@@ -111,6 +113,7 @@ class _DetectState:
         return Source(dataset, request, is_whole=config.limit is None and dataset.num_skipped == 0)
 
 
+@takes_keywords(DetectConfig)
 def detect(
     config: DetectConfig,
     *,

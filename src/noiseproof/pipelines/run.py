@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.run import RunConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.files import write_bytes
@@ -89,6 +90,7 @@ class _RunState:
     true_probs: TrueProbs = field(default_factory=remembering_true_label_probs)  # for all heads
 
 
+@takes_keywords(RunConfig)
 def run(
     config: RunConfig,
     *,
