@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from noiseproof.backbones.shared_space import check_shared_layer
-from noiseproof.config.data import EncodersConfig, NoisyDataConfig
+from noiseproof.config.data import EncodersConfig, NoisyDataConfig, PlanConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.checksums import write_record
@@ -62,8 +62,8 @@ from noiseproof.pipelines.stages import Stages, publish
 CARD = "detection.json"
 DETECT = "label issues"
 _COUNTED_ELSEWHERE = {
-    *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, "probs", "zero_shot", "features", "export",
-    "plan", "price",
+    *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, *PlanConfig.model_fields,
+    "probs", "zero_shot", "features", "export",
 }  # fmt: skip
 
 
