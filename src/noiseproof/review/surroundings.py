@@ -70,21 +70,26 @@ def principal_coordinates(features: Any) -> Float[np.ndarray, "n r"]:
 
     sample = scaled(sample)
     mean = sample.mean(axis=0)
-    # Right singular vectors by the smaller Gram matrix: its eigenvectors in a hundredth of the time.
-    _, directions = (
-        np.linalg.eigh((sample - mean).T @ (sample - mean)) if dim <= len(sample) else (None, None)
-    )
-    if directions is None:
-        squares, left = np.linalg.eigh((sample - mean) @ (sample - mean).T)
-        is_real = squares > 1e-12 * squares.max(initial=1e-300)
-        directions = (sample - mean).T @ (left[:, is_real] / np.sqrt(squares[is_real]))
-    directions = directions[:, ::-1][:, :_MOST_DIRECTIONS]
-    signs = np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
-    directions = directions * signs  # the same map on every machine
+    directions = _principal_directions(sample - mean)
     blocks = (
         np.asarray(features[start : start + _BLOCK_ROWS], np.float64) for start in range(0, n, _BLOCK_ROWS)
     )
     return np.concatenate([((scaled(rows) - mean) @ directions).astype(np.float32) for rows in blocks])
+
+
+def _principal_directions(centred: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "d r"]:
+    """Right singular vectors, the largest first, by the smaller Gram matrix: in a hundredth of the time."""
+    m, dim = centred.shape
+    if dim <= m:
+        directions = np.linalg.eigh(centred.T @ centred)[1]
+    else:
+        squares, left = np.linalg.eigh(centred @ centred.T)
+        is_real = squares > 1e-12 * squares.max()
+        is_real[-1] = True
+        directions = centred.T @ (left[:, is_real] / np.sqrt(np.maximum(squares[is_real], 1e-300)))
+    directions = directions[:, ::-1][:, :_MOST_DIRECTIONS]
+    largest = np.abs(directions).argmax(axis=0)
+    return directions * np.sign(directions[largest, np.arange(directions.shape[1])])  # the same everywhere
 
 
 def nearest_others(points: Float[np.ndarray, "n r"], groups: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n m"]:
@@ -115,5 +120,5 @@ def _on_map(coordinates: np.ndarray) -> Int[np.ndarray, "n 2"]:
     plane = np.zeros((len(coordinates), 2))
     plane[:, : coordinates.shape[1]] = coordinates[:, :2]
     low, high = np.quantile(plane, [0.005, 0.995], axis=0)
-    span = np.where(high > low, high - low, 1.0)
+    span = np.maximum(high - low, 1e-6 * (high - low).max() or 1.0)  # rounding is no difference
     return np.round(_MAP_SIDE * np.clip((plane - low) / span, 0, 1)).astype(np.int64)
