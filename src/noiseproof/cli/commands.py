@@ -13,9 +13,10 @@ import typer
 from typer.core import TyperCommand
 
 from noiseproof.cli.guard import check_unicode, ends_well
+from noiseproof.cli.output import add_shared_options, printed
 from noiseproof.core.errors import InvalidArgument, spelling
 
-_FILE, _SET = "config", "set"
+_FILE, _SET, _ARGUMENT = "config", "set", "data"
 
 
 def add_command(
@@ -50,6 +51,7 @@ class ConfigCommand(TyperCommand):
         """Options, made from the fields at first use."""
         if not self._is_complete:
             self.params = _parameters(self._model(), self.fixed)
+            add_shared_options(self.params)
             self._is_complete = True
         return super().get_params(ctx)
 
@@ -68,10 +70,10 @@ class ConfigCommand(TyperCommand):
         model = self._model()
         with spelling(lambda name: _flag(model, name)), ends_well():
             check_unicode(ctx.params)
-            _take_data(given)
+            _take_argument(given, model.positional)
             given = {name: _read(model, name, value) for name, value in given.items()}
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)
-            return self.function(config)
+            printed(lambda: self.function(config))
 
     def _model(self) -> Any:
         module, name = self.config.split(":")
@@ -80,7 +82,8 @@ class ConfigCommand(TyperCommand):
 
 def _parameters(model: Any, fixed: dict[str, Any]) -> list[Any]:
     """Typer's parameters for the fields of a model, through Typer's own reading of a signature."""
-    parameters = [inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_DATA)]
+    own = {"default": None, "annotation": _argument(model.positional)}
+    parameters = [inspect.Parameter(_ARGUMENT, inspect.Parameter.KEYWORD_ONLY, **own)]
     panels = {name: _panel(model, name) for name in model.model_fields if name not in fixed}
     annotations = {
         name: _annotation(model, name, model.model_fields[name], panel)
@@ -102,9 +105,13 @@ def _parameters(model: Any, fixed: dict[str, Any]) -> list[Any]:
     return list(typer.main.get_command(app).params)
 
 
-_DATA = Annotated[
-    str | None, typer.Argument(metavar="DATA", show_default=False, help="Data set; the same as --train.")
-]
+def _argument(name: str) -> Any:
+    """The argument of a command that is a field as well."""
+    metavar, what = ("DATA", "Data set") if name == "train" else (name.upper(), name.capitalize())
+    help_text = f"{what}; the same as --{name}."
+    return Annotated[str | None, typer.Argument(metavar=metavar, show_default=False, help=help_text)]
+
+
 _CONFIG_FILE = Annotated[
     Path | None,
     typer.Option(
@@ -226,13 +233,12 @@ def _read(model: Any, name: str, value: Any) -> Any:
         return value
 
 
-def _take_data(given: dict[str, Any]) -> None:
-    """The data set is the argument or `--train`; both may be given if they agree."""
-    data = given.pop("data", None)
-    if data is not None and given.setdefault("train", data) != data:
-        raise InvalidArgument(
-            f"The data set is {data!r} and `--train` is {given['train']!r}; give one of them."
-        )
+def _take_argument(given: dict[str, Any], name: str) -> None:
+    """The data set is the argument or `--train`, and so on; both may be given if they agree."""
+    value = given.pop(_ARGUMENT, None)
+    if value is not None and given.setdefault(name, value) != value:
+        what = "data set" if name == "train" else name
+        raise InvalidArgument(f"The {what} is {value!r} and `{name}` is {given[name]!r}; give one of them.")
 
 
 def _refuse_renamed(args: Sequence[str], known: set[str]) -> None:

@@ -37,6 +37,7 @@ from noiseproof.export.issue_files import (
 )
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_parts import DataPart
@@ -48,6 +49,7 @@ from noiseproof.pipelines.encoding import (
     shared_space_encoder,
     shared_space_name,
 )
+from noiseproof.pipelines.extract import plan_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.judged import needs_features, needs_text_tower, open_part
 from noiseproof.pipelines.kept_page import REVIEW, keep_page
@@ -149,6 +151,11 @@ def detect(
         )
 
 
+def plan_detection(config: DetectConfig) -> RequestPlan:
+    """What `detect` would ask of the embedding services of its configuration; nothing is sent."""
+    return plan_of([open_part(config).whole], config, store=config.cache)
+
+
 def _load_features(state: _DetectState) -> None:
     """Get features from the encoder, the store or the given folder, and a text tower where it is needed."""
     config, whole = state.config, state.part.whole
@@ -217,7 +224,10 @@ def _find_issues(state: _DetectState) -> str:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = with_comparison(find(state.features), state.parts, find)
             bar.update(len(dataset))
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, raw_cells=config.raw_cells)
+        written = write_issues(
+            issues, folder, clean_labels=dataset.clean_labels, raw_cells=config.raw_cells,
+            fingerprint=dataset.fingerprint,
+        )  # fmt: skip
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
