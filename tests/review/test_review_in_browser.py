@@ -199,3 +199,9 @@ def test_fifty_thousand_examples_are_a_list(open_page, tmp_path):
     assert page.locator(".item").count() < 40
     press(page, "q", "w", "u")
     assert page.inner_text("#progress") == "1 of 16,667 suspects decided"
+    page.select_option("#scope", "all")
+    page.select_option("#of", "1")  # whose labels are not suspected
+    assert page.inner_text("#position") == "1 of 16,667"
+    press(page, "w")
+    assert "No other class is suggested" in page.inner_text("#message")
+    assert page.inner_text("#progress") == "1 of 16,667 suspects decided"

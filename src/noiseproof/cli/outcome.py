@@ -39,6 +39,7 @@ def print_run(result: Any) -> None:
         _print_rate(result.card["noise_rate"])
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
+    print(f"Look and decide: {result.folder / 'review.html'}")
 
 
 def print_suspects(issues: LabelIssues, rest_s: float, folder: Path) -> None:
@@ -82,6 +83,7 @@ def print_detection(result: Any) -> None:
     print(f"All labels, ranked: {result.folder / 'label_issues.csv'}")
     for name, path in result.exports.items():
         print(f"Export {name}: {path}")
+    print(f"Look and decide: {result.review}")
 
 
 def _print_rate(estimate: dict[str, Any]) -> None:

@@ -138,7 +138,7 @@ def _columns(issues: LabelIssues, rows: np.ndarray, features: ShardedMatrix | No
         return columns | {"near": None, "copies": {}, "places": None}
     seen = features if len(rows) == len(features) else features.rows(np.sort(rows))
     order = np.argsort(np.argsort(rows)) if len(rows) < len(features) else rows  # row of `seen` of each rank
-    found = find_surroundings(seen, issues.given_labels[np.sort(rows)])
+    found = find_surroundings(seen, issues.given_labels[np.sort(rows)], order)
     rank = np.append(np.argsort(order), -1)  # of each row of `seen`; -1 stays -1
     return columns | {
         "near": rank[found.neighbours[order]].tolist(),
