@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
+from noiseproof.heads.saved_heads import HeadNeeds
 from noiseproof.heads.training_data import features_to_predict, training_data
 from noiseproof.losses.batch import PerExampleLoss, per_example_loss
 
@@ -75,11 +78,13 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
     """A classifier that averages one or more heads which were trained together.
 
     Attributes:
+        kind: name in `saved_robust.ROBUST`.
         classes_: (k,) labels in the user's vocabulary, sorted.
         n_features_in_: d.
-        heads_: the fitted heads, each of which can be saved; probabilities are their mean.
+        heads_: the fitted heads, each of which can be saved, too; probabilities are their mean.
     """
 
+    kind: ClassVar[str]
     head: AbstractHead | None
     classes_: np.ndarray
     n_features_in_: int
@@ -88,6 +93,31 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
     @abstractmethod
     def check_options(self) -> None:
         """Raise `InvalidArgument` if an option is out of range."""
+
+    def save(self, path: str | os.PathLike[str], *, needs: HeadNeeds | None = None) -> Path:
+        """Write `path`.safetensors and `path`.json; `load` reads them back, see `AbstractHead.save`."""
+        from noiseproof.robust.saved_robust import write_robust
+
+        check_is_fitted(self)
+        return write_robust(self, path, needs)
+
+    @classmethod
+    def load(cls: type[T], path: str | os.PathLike[str]) -> T:
+        """Load an estimator of this class that `save` wrote.
+
+        Raises:
+            MissingFile: one of the two files does not exist.
+            DamagedFile: a file was altered or truncated.
+            InvalidArgument: the file holds an estimator of another class.
+        """
+        from noiseproof.robust.saved_robust import load_estimator
+
+        found = load_estimator(path)
+        if not isinstance(found, cls):
+            raise invalid(
+                "path", str(path), f"a saved {cls.__name__}", f"The file holds a {type(found).__name__}."
+            )
+        return found
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
