@@ -8,7 +8,7 @@ import pytest
 from noiseproof import CoTeaching, DivideMix, LinearProbe, MetaWeightNet, MLPProbe
 from noiseproof.core.errors import DamagedFile, InvalidArgument, UnknownName
 from noiseproof.heads.saved_heads import EncoderNeed, HeadNeeds, read_head
-from noiseproof.robust.saved_robust import ROBUST, load_estimator
+from noiseproof.robust.estimators import ROBUST, load_estimator
 from rewritten import rewritten
 
 
@@ -48,14 +48,14 @@ def test_all_estimators_are_in_the_table():
 
 def test_needs_of_an_estimator_are_kept(tmp_path):
     encoder = EncoderNeed(name="features:", kind="features", layer="given", weights_hash="x", transform="y")
-    needs = HeadNeeds(class_names=("a", "b", "c", "d"), encoders=(encoder,), sharpness=2.0)
+    needs = HeadNeeds(class_names=("a", "b", "c", "d"), encoders=(encoder,))
     path = fitted("co_teaching").save(tmp_path / "est", needs=needs)
     assert read_head(path).needs == needs
 
 
 def test_another_class_is_refused(tmp_path):
     path = fitted("co_teaching").save(tmp_path / "est")
-    with pytest.raises(InvalidArgument, match="a saved DivideMix.*holds a CoTeaching"):
+    with pytest.raises(InvalidArgument, match=r"a saved DivideMix.*holds a head 'co_teaching'"):
         DivideMix.load(path)
 
 

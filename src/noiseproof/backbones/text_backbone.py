@@ -137,6 +137,11 @@ class TextBackbone(AbstractTorchBackbone):
         pairs = "one input" if has_joint_pairs else "u, v, |u - v|, u v"
         self.transform = f"tokenizer {of_tokenizer}, {most_tokens} tokens{length}; pairs: {pairs}"
 
+    @property
+    def tokenizer_json(self) -> str:
+        """The tokenizer as `tokenizers.Tokenizer.from_str` reads it, longest text included."""
+        return str(self._tokenizer.to_str())
+
     def prepare(self, example: str | tuple[str, str]) -> Int[np.ndarray, "m t"]:
         """Numbers of the tokens and their types, of one input or of two texts that are encoded apart."""
         inputs = self._tokens(example)

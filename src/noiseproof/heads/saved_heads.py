@@ -45,6 +45,21 @@ class EncoderNeed(BaseModel):
     transform: str
 
 
+class HeadCalibration(BaseModel):
+    """Calibration of a head on held-out examples, see `posterior.temperature`.
+
+    Attributes:
+        sharpness: factor of the logarithms of its probabilities.
+        noise_rate: share of the held-out labels that look wrong.
+        num_held_out: number of these examples.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    sharpness: float = Field(gt=0)
+    noise_rate: float = Field(ge=0, le=1)
+    num_held_out: int = Field(ge=1)
+
+
 class HeadNeeds(BaseModel):
     """What a head needs to classify new examples.
 
@@ -53,9 +68,7 @@ class HeadNeeds(BaseModel):
         encoders: whose features stand side by side.
         precision: of the arithmetic of the encoders.
         dtype: of the stored features.
-        sharpness: calibration on held-out examples, see `posterior.temperature`; `None` without such examples.
-        noise_rate: share of the held-out labels that look wrong.
-        num_held_out: examples of the calibration.
+        calibration: of its probabilities; `None` where no held-out examples came with it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,9 +76,7 @@ class HeadNeeds(BaseModel):
     encoders: tuple[EncoderNeed, ...] = Field(min_length=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     dtype: Literal["float32", "float16"] = "float32"
-    sharpness: float | None = Field(None, gt=0)
-    noise_rate: float | None = Field(None, ge=0, le=1)
-    num_held_out: int = Field(0, ge=0)
+    calibration: HeadCalibration | None = None
 
 
 class HeadCard(Document):

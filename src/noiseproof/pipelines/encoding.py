@@ -15,6 +15,7 @@ from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
 from noiseproof.features.store import StoredFeatures, load_features
+from noiseproof.heads.saved_heads import EncoderNeed, HeadNeeds
 
 Encoder = LazyEncoder | EncodersSideBySide
 _DEFAULTS: dict[Kind, str] = {
@@ -79,6 +80,23 @@ def encode(config: ExtractionConfig, dataset: Dataset, encoder: Encoder, store: 
         dataset, store=store, batch_size=config.batch_size, engine=config.engine,
         precision=config.precision, dtype=config.dtype,
     )  # fmt: skip
+
+
+def head_needs(config: ExtractionConfig, encoder: Encoder, class_names: tuple[str, ...]) -> HeadNeeds:
+    """What a head that is trained on these features needs to classify new examples.
+
+    Args:
+        config: of the features.
+        encoder: whose features they are.
+        class_names: of the classes of the head, in their order.
+    """
+    encoders = tuple(
+        EncoderNeed(**identity.model_dump(include=set(EncoderNeed.model_fields)))
+        for identity in encoder.identities
+    )
+    return HeadNeeds(
+        class_names=class_names, encoders=encoders, precision=config.precision, dtype=config.dtype
+    )
 
 
 def cut_notes(dataset: Dataset, stored: Mapping[str, StoredFeatures]) -> list[str]:

@@ -35,7 +35,7 @@ from noiseproof.heads.saved_heads import SUFFIXES
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.data_parts import DataPart, DataParts
-from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
+from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode, head_needs
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data, num_suspects
@@ -43,6 +43,13 @@ from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimate
 from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
+from noiseproof.pipelines.shipped_heads import (
+    HeadChoice,
+    calibrate_heads,
+    choose_head,
+    read_choice,
+    write_choice,
+)
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
 from noiseproof.posterior.true_labels import remembering_true_label_probs
@@ -123,8 +130,9 @@ def run(
             heads, state.stages, parts.train, features=lambda: _features(state, parts.train),
             depends_on=_features_key(state, parts.train),
         )  # fmt: skip
-        fitted = [_fit(state, head, parts) for head in heads]
+        fitted = [_fit(state, head, parts, encoder) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
+        _choose(state, heads, fitted, parts)
         publish(state.stages, cards=(CARD, PAGE), say=say)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
@@ -226,15 +234,17 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
     return heads
 
 
-def _fit(state: _RunState, head: HeadVariant, parts: DataParts) -> list[str]:
+def _fit(state: _RunState, head: HeadVariant, parts: DataParts, encoder: Encoder) -> list[str]:
     """Train one head with all its seeds and return the keys of its stages."""
     seeds = list(range(head.num_seeds))
     if head.trains_seeds_apart:
-        return [_fit_seeds(state, head, [k], parts, name=f"seed-{k}-of-{head.name}") for k in seeds]
-    return [_fit_seeds(state, head, seeds, parts, name=f"head-{head.name}")]
+        return [_fit_seeds(state, head, [k], parts, encoder, name=f"seed-{k}-of-{head.name}") for k in seeds]
+    return [_fit_seeds(state, head, seeds, parts, encoder, name=f"head-{head.name}")]
 
 
-def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: DataParts, *, name: str) -> str:
+def _fit_seeds(
+    state: _RunState, head: HeadVariant, seeds: list[int], parts: DataParts, encoder: Encoder, *, name: str
+) -> str:
     train, views = parts.train, [state.stored[view.fingerprint] for view in parts.views]
     which = f", seed {seeds[0]}" if head.trains_seeds_apart and head.num_seeds > 1 else ""
 
@@ -249,11 +259,13 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
                 true_probs=state.true_probs,
             )  # fmt: skip
         for seed, one in zip(seeds, fitted, strict=True):
-            one.save(folder / head.file(seed))
+            names = tuple(train.dataset.class_names[number] for number in one.classes_)
+            one.save(folder / head.file(seed), needs=head_needs(state.config, encoder, names))
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
     keys = [stored.manifest.key for stored in views]
     depends_on: list[Any] = [head.to_json(), seeds, _features_key(state, train), train.given_labels, keys]
+    depends_on += ["with needs"]  # earlier files of heads are without encoders and class names
     depends_on += [ALGORITHM] if head.options.get("noise_tolerant") else []
     return state.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
@@ -289,6 +301,36 @@ def _evaluate(
     state.stages.once(EVALUATE, depends_on=depends_on, make=make)
 
 
+def _choose(
+    state: _RunState, heads: Sequence[HeadVariant], fitted: list[list[str]], parts: DataParts
+) -> None:
+    """Choose the head for new examples, and calibrate all heads, see `shipped_heads`."""
+    train, test, seed = parts.train, parts.tests[0], state.config.seed
+
+    def make(folder: Path) -> list[str]:
+        features, views = _features(state, train), [state.stored[each.fingerprint] for each in parts.views]
+        with stage("Choice of the head", total=len(heads), unit="head") as bar:
+            name, num_held_out, accuracy, reason = choose_head(
+                heads, [np.asarray(view.features) for view in views] or [np.asarray(features)], features,
+                train.given_labels, seed=seed,
+            )  # fmt: skip
+            bar.update(len(heads))
+        calibrations = calibrate_heads(
+            heads, state.stages, _features(state, test), test.best_labels, seed=seed
+        )
+        return write_choice(
+            folder,
+            HeadChoice(
+                head=name, num_held_out=num_held_out, accuracy=accuracy, reason=reason,
+                calibrations=calibrations,
+            ),
+        )  # fmt: skip
+
+    on_test = [_features_key(state, test), test.best_labels]
+    depends_on = [[head.name for head in heads], fitted, train.given_labels, on_test, seed]
+    state.stages.once("choice of the head", depends_on=depends_on, make=make)
+
+
 def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:
     summary = read_summary(state.config.out)  # from disk, since its stage may have been skipped
     contents = make_card(
@@ -307,7 +349,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         data=[part.to_json() for part in parts.all],
         backbone=_backbone_card(state, parts.train, encoder),
         seeds=list(range(num_seeds)),
-        choices=state.choices,
+        choices=[*state.choices, read_choice(state.config.out).reason],
         encoder_passes=state.num_encoded,
         num_suspect_labels=summary.num_issues,
         noise_rate=summary.rate_card(),

@@ -21,9 +21,10 @@ from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.heads.saved_heads import HeadNeeds
+from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head, write_head
 from noiseproof.heads.training_data import features_to_predict, training_data
 from noiseproof.losses.batch import PerExampleLoss, per_example_loss
+from noiseproof.robust.saved_robust import from_saved, to_saved
 
 T = TypeVar("T", bound="AbstractRobustHead")
 
@@ -78,7 +79,7 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
     """A classifier that averages one or more heads which were trained together.
 
     Attributes:
-        kind: name in `saved_robust.ROBUST`.
+        kind: name in `estimators.ROBUST`.
         classes_: (k,) labels in the user's vocabulary, sorted.
         n_features_in_: d.
         heads_: the fitted heads, each of which can be saved, too; probabilities are their mean.
@@ -96,10 +97,8 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
 
     def save(self, path: str | os.PathLike[str], *, needs: HeadNeeds | None = None) -> Path:
         """Write `path`.safetensors and `path`.json; `load` reads them back, see `AbstractHead.save`."""
-        from noiseproof.robust.saved_robust import write_robust
-
         check_is_fitted(self)
-        return write_robust(self, path, needs)
+        return write_head(to_saved(self, needs), path)
 
     @classmethod
     def load(cls: type[T], path: str | os.PathLike[str]) -> T:
@@ -110,13 +109,17 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
             DamagedFile: a file was altered or truncated.
             InvalidArgument: the file holds an estimator of another class.
         """
-        from noiseproof.robust.saved_robust import load_estimator
-
-        found = load_estimator(path)
-        if not isinstance(found, cls):
+        saved = read_head(path)
+        if saved.kind != cls.kind:
             raise invalid(
-                "path", str(path), f"a saved {cls.__name__}", f"The file holds a {type(found).__name__}."
+                "path", str(path), f"a saved {cls.__name__}", f"The file holds a head {saved.kind!r}."
             )
+        return cls.from_saved(saved, str(path))
+
+    @classmethod
+    def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
+        """A fitted estimator from saved values; `source` is their file, for errors."""
+        found: T = from_saved(cls, saved, source)
         return found
 
     def __sklearn_tags__(self) -> Any:

@@ -1,0 +1,63 @@
+"""`noiseproof predict`: classify new examples with a finished run, a saved head or a fine-tuned encoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noiseproof.config.predict import PredictConfig
+
+CONFIG = "noiseproof.config.predict:PredictConfig"
+EPILOG = """Examples:
+
+noiseproof predict runs/photos new/ --out predictions.csv
+
+noiseproof predict runs/photos a.jpg b.jpg
+
+noiseproof predict runs/reviews unread.csv --confidence 0.95 --out predictions.parquet
+
+noiseproof predict runs/photos/heads/linear-seed0.safetensors new/ --out predictions.jsonl
+"""
+_NUM_SHOWN = 20
+
+
+def predict(config: PredictConfig) -> None:
+    """Classify new examples: class, confidence, probabilities, and whether to have a look."""
+    from noiseproof.pipelines.predict import predict as run_prediction
+
+    _print_summary(run_prediction(config), confidence=config.confidence)
+
+
+def _print_summary(summary: Any, *, confidence: float) -> None:
+    if summary.out is None:
+        _print_first(summary.first, summary.num_examples)
+    for note in summary.notes:
+        print(f"Note: {note}")
+    listed = ", ".join(f"{name} {count:,}" for name, count in summary.counts.most_common(10))
+    more = len(summary.counts) - 10
+    classes = f": {listed}{f' and {more} more classes' if more > 0 else ''}" if listed else ""
+    print(f"{summary.num_examples - summary.num_unusable:,} of {summary.num_examples:,} classified{classes}")
+    if summary.num_unusable:
+        print(f"{summary.num_unusable:,} cannot be read; the column `reason` says why")
+    print(f"{summary.num_unsure:,} unsure, with a confidence below {confidence:g}")
+    if summary.out is not None:
+        print(f"Predictions: {summary.out}")
+
+
+def _print_first(frame: Any, num_examples: int) -> None:
+    import rich
+    from rich.table import Table
+
+    table = Table("example_id", "prediction", "confidence", "reason")
+    for row in frame.head(_NUM_SHOWN).to_dict("records"):
+        has_one = row["confidence"] == row["confidence"]  # else NaN
+        cells = (
+            row["example_id"],
+            row["prediction"] if has_one else "-",
+            f"{row['confidence']:.2f}" if has_one else "-",
+            row["reason"] if row["is_unsure"] else "",
+        )
+        table.add_row(*(rich.markup.escape(cell) for cell in cells))
+    rich.print(table)
+    if num_examples > _NUM_SHOWN:
+        print(f"... and {num_examples - _NUM_SHOWN:,} more; --out FILE writes all")
