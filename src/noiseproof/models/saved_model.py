@@ -68,7 +68,7 @@ class SavedModel:
         source: file of the head.
         needs: encoders, class names and calibration; `None` where the head was fitted to a matrix.
         options: of encoding.
-        trained_on: configuration of the run; empty for a head alone.
+        run_card: card of the run or the training; empty for a head alone.
         notes: what a user should know about the choice of the head and its calibration; sentences.
     """
 
@@ -76,7 +76,7 @@ class SavedModel:
     source: str
     needs: HeadNeeds | None
     options: EncodingOptions
-    trained_on: Mapping[str, Any] = field(default_factory=dict)
+    run_card: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

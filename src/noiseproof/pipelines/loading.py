@@ -92,7 +92,7 @@ def _of_run(folder: Path, head: str | None, options: EncodingOptions) -> SavedMo
         if (folder / file).is_file():
             check_file(folder / file, card["files"].get(file), next_step=START_AGAIN)
     model = _alone(stem, options, calibration=choice.calibrations.get(f"heads/{name}"))
-    model.trained_on = card["config"]
+    model.run_card = card
     model.notes = ((choice.reason,) if head is None else ()) + model.notes
     return model
 
@@ -121,8 +121,8 @@ def _calibration_note(needs: HeadNeeds | None) -> str:
         return _NOT_CALIBRATED
     found = needs.calibration
     return (
-        f"Confidences are calibrated by temperature scaling on {found.num_held_out:,} held-out examples; they "
-        "hold for examples like those."
+        f"Confidences are calibrated by temperature scaling on {found.num_held_out:,} held-out examples; "
+        "they hold for examples like those."
     )
 
 
@@ -169,7 +169,7 @@ def _of_training(folder: Path, options: EncodingOptions) -> SavedModel:
         check_file(folder / FILE, card["files"].get(FILE), next_step=START_AGAIN)
         choice = read_choice(folder)
         needs = needs.model_copy(update={"calibration": choice.calibrations.get(TUNED)})
-    return SavedModel(head, str(weights), needs, options, card["config"], (_calibration_note(needs),))
+    return SavedModel(head, str(weights), needs, options, card, (_calibration_note(needs),))
 
 
 def _classifier(weights: Path) -> tuple[LinearProbe, int]:
