@@ -50,6 +50,7 @@ def check():
     [
         *((head, {}) for head in ("LinearProbe", "MLPProbe", "NMTune", "CoTeaching", "DivideMix")),
         ("NMTune", {"noise_tolerant": True}),
+        *((head, {}) for head in ("LinearProbeRegressor", "MLPProbeRegressor", "NMTuneRegressor")),
     ],
 )
 def test_passes_every_check_of_scikit_learn(check, head, options):

@@ -24,6 +24,7 @@ from noiseproof.report import figures
 from noiseproof.report.run_folder import load_run
 
 LEFT = {
+    "review.html",
     "run.json",
     "results.jsonl",
     "spectrum.json",
@@ -114,7 +115,7 @@ def test_wrong_label_in_the_held_out_part_is_found(configured, blobs):
     assert (worst["example_id"], worst["is_issue"]) == (f"train/{row}", True)
 
 
-@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "evaluate_head"])
+@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "evaluate_on"])
 def test_features_of_a_part_stay_on_disk(configured, monkeypatch, step):
     real, seen = getattr(pipeline, step), []
 
@@ -200,7 +201,7 @@ def place_of(step):
     return abstract if step == "write_head" else pipeline
 
 
-@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "fit_heads", "write_head", "evaluate_head"])
+@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "fit_heads", "write_head", "evaluate_on"])
 def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, monkeypatch, step):
     config = configured(heads="linear,mlp", max_steps=3)
     pipeline.run(config)
@@ -227,9 +228,9 @@ def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, mo
 
 STEPS = (
     "open_parts", "encode", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "write_head",
-    "load_head", "evaluate_head", "write_record", "write_report",
+    "load_head", "evaluate_on", "write_record", "write_report",
 )  # fmt: skip
-OFTEN = ("encode", "fit_heads", "write_head", "evaluate_head")
+OFTEN = ("encode", "fit_heads", "write_head", "evaluate_on")
 
 
 SMALL = {"heads": "linear,nmtune", "max_steps": 3}

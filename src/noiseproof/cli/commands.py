@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from noiseproof.cli.guard import check_unicode, ends_well
 from noiseproof.core.errors import InvalidArgument, spelling
 
-_FILE, _SET = "config", "set"
+_FILE, _SET, _ARGUMENT = "config", "set", "data"
 
 
 def add_command(
@@ -78,7 +78,7 @@ class ConfigCommand(TyperCommand):
         with spelling(self._spell), ends_well():
             check_unicode(ctx.params)
             if not self.arguments:
-                _take_data(given)
+                _take_argument(given, model.positional)
             given = {name: _read(model, name, value) for name, value in given.items()}
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)
             return self.function(config)
@@ -93,7 +93,7 @@ class ConfigCommand(TyperCommand):
 
 def _parameters(model: Any, fixed: dict[str, Any], arguments: tuple[str, ...]) -> list[Any]:
     """Typer's parameters for the fields of a model, through Typer's own reading of a signature."""
-    placed = {name: _argument(model, name) for name in arguments} or {"data": _DATA}
+    placed = {name: _placed(model, name) for name in arguments} or {_ARGUMENT: _argument(model.positional)}
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in placed.items()
@@ -120,9 +120,13 @@ def _parameters(model: Any, fixed: dict[str, Any], arguments: tuple[str, ...]) -
     return list(typer.main.get_command(app).params)
 
 
-_DATA = Annotated[
-    str | None, typer.Argument(metavar="DATA", show_default=False, help="Data set; the same as --train.")
-]
+def _argument(name: str) -> Any:
+    """The argument of a command that is a field as well."""
+    metavar, what = ("DATA", "Data set") if name == "train" else (name.upper(), name.capitalize())
+    help_text = f"{what}; the same as --{name}."
+    return Annotated[str | None, typer.Argument(metavar=metavar, show_default=False, help=help_text)]
+
+
 _CONFIG_FILE = Annotated[
     Path | None,
     typer.Option(
@@ -138,8 +142,8 @@ _OVERRIDES = Annotated[
 ]  # fmt: skip
 
 
-def _argument(model: Any, name: str) -> Any:
-    """A field that is given by its place; what is absent is named by the configuration."""
+def _placed(model: Any, name: str) -> Any:
+    """A field that is given by its place alone; what is absent is named by the configuration."""
     field = model.model_fields[name]
     is_repeated = _is_repeated(_kind(field.annotation))
     info = typer.Argument(
@@ -254,13 +258,12 @@ def _read(model: Any, name: str, value: Any) -> Any:
         return value
 
 
-def _take_data(given: dict[str, Any]) -> None:
-    """The data set is the argument or `--train`; both may be given if they agree."""
-    data = given.pop("data", None)
-    if data is not None and given.setdefault("train", data) != data:
-        raise InvalidArgument(
-            f"The data set is {data!r} and `--train` is {given['train']!r}; give one of them."
-        )
+def _take_argument(given: dict[str, Any], name: str) -> None:
+    """The data set is the argument or `--train`, and so on; both may be given if they agree."""
+    value = given.pop(_ARGUMENT, None)
+    if value is not None and given.setdefault(name, value) != value:
+        what = "data set" if name == "train" else name
+        raise InvalidArgument(f"The {what} is {value!r} and `{name}` is {given[name]!r}; give one of them.")
 
 
 def _refuse_renamed(args: Sequence[str], known: set[str]) -> None:

@@ -26,9 +26,13 @@ def detect(config: DetectConfig) -> None:
     """Find the labels of a data set that are probably wrong; export them, or a cleaned copy."""
     import typer
 
-    from noiseproof.cli.outcome import print_detection
+    from noiseproof.cli.outcome import describe_plan, print_detection
     from noiseproof.pipelines.detect import detect as run_detection
+    from noiseproof.pipelines.detect import plan_detection
 
+    if config.plan:
+        print(describe_plan(plan_detection(config), config.price))
+        return
     print_detection(
         run_detection(config, command=command_line(), say=lambda line: typer.echo(line, err=True))
     )

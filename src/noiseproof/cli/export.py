@@ -27,7 +27,7 @@ def export(config: ExportConfig) -> None:
         print(f"Note: {note}")
     if result.check is not None:
         print(
-            f"Compared with PyTorch on {result.check.num_examples} examples: probabilities differ by at most "
+            f"Compared with PyTorch on {result.check.num_examples} examples: results differ by at most "
             f"{result.check.difference:.1e}"
         )
         print(f"Inputs: {', '.join(result.check.input_names)}")

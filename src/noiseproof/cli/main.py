@@ -9,6 +9,7 @@ import typer
 
 from noiseproof.cli import (
     adapt,
+    apply,
     corrupt,
     demo,
     detect,
@@ -18,6 +19,7 @@ from noiseproof.cli import (
     predict,
     pretrain,
     report,
+    review,
     run,
     spectrum,
     study,
@@ -67,11 +69,13 @@ add_command(
     app, "predict", predict.predict, config=predict.CONFIG, epilog=predict.EPILOG, arguments=("run", "data")
 )
 add_command(app, "export", export.export, config=export.CONFIG, epilog=export.EPILOG, arguments=("run",))
+add_command(app, "apply", apply.apply, config=apply.CONFIG, epilog=apply.EPILOG)
 add_command(app, "extract", extract.extract, config=extract.CONFIG, epilog=extract.EPILOG)
 app.command("spectrum", epilog=spectrum.EPILOG)(guarded(spectrum.spectrum))
 add_command(app, "verdict", verdict.verdict, config=verdict.CONFIG, epilog=verdict.EPILOG)
 add_command(app, "corrupt", corrupt.corrupt, config=corrupt.CONFIG, epilog=corrupt.EPILOG)
 app.command("study", epilog=study.EPILOG)(guarded(study.study))
+app.command("review", epilog=review.EPILOG)(guarded(review.review))
 app.command("report", epilog=report.EPILOG)(guarded(report.report))
 app.command("ls", epilog=ls.EPILOG)(guarded(ls.ls))
 app.add_typer(pretrain.app, name="pretrain")

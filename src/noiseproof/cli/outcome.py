@@ -11,6 +11,7 @@ from noiseproof.core.records import LabelIssues
 from noiseproof.detect.detectors import TABLE
 from noiseproof.evaluate.results import read_results
 from noiseproof.export.thumbnails import read_texts
+from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.report.issue_tables import NUM_SUSPECTS, class_table, suspects_table
 from noiseproof.report.rate import rate_sentence
 from noiseproof.report.renderers import to_terminal
@@ -31,9 +32,10 @@ def print_run(result: Any) -> None:
         print(f"Suspect labels: {_against_truth(detection, is_planted=is_planted)}")
     for note in (*result.card["detection_notes"], *result.card["choices"], *result.card["notes"]):
         print(f"Note: {note}")
-    ranked = result.folder / "label_issues.csv"
-    print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
-    _print_rate(result.card["noise_rate"])
+    if result.card["task"] == "classification":
+        ranked = result.folder / "label_issues.csv"
+        print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
+        _print_rate(result.card["noise_rate"])
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
 
@@ -107,3 +109,16 @@ def percent(value: float | None) -> str:
 
 def _decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def describe_plan(plan: RequestPlan, price: float | None) -> str:
+    """What an embedding service would be asked for, for the terminal."""
+    lines = [
+        f"texts     {plan.num_texts:,} to embed, {plan.num_stored:,} in the store already",
+        f"requests  {plan.num_requests:,}, and one that checks whether the service is what it was",
+        f"tokens    about {plan.num_tokens:,} (estimated at four characters a token)",
+    ]
+    if price is not None:
+        cost = plan.num_tokens * price / 1e6
+        lines.append(f"cost      about {cost:,.{2 if cost >= 1 else 6}f} at {price:g} a million tokens")
+    return "\n".join(lines)

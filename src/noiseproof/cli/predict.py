@@ -39,7 +39,8 @@ def _print_summary(summary: Any, *, confidence: float) -> None:
     print(f"{summary.num_examples - summary.num_unusable:,} of {summary.num_examples:,} classified{classes}")
     if summary.num_unusable:
         print(f"{summary.num_unusable:,} cannot be read; the column `reason` says why")
-    print(f"{summary.num_unsure:,} unsure, with a confidence below {confidence:g}")
+    if summary.model.has_classes:
+        print(f"{summary.num_unsure:,} unsure, with a confidence below {confidence:g}")
     if summary.out is not None:
         print(f"Predictions: {summary.out}")
 
@@ -48,16 +49,16 @@ def _print_first(frame: Any, num_examples: int) -> None:
     import rich
     from rich.table import Table
 
-    table = Table("example_id", "prediction", "confidence", "reason")
-    for row in frame.head(_NUM_SHOWN).to_dict("records"):
-        has_one = row["confidence"] == row["confidence"]  # else NaN
-        cells = (
-            row["example_id"],
-            row["prediction"] if has_one else "-",
-            f"{row['confidence']:.2f}" if has_one else "-",
-            row["reason"] if row["is_unsure"] else "",
-        )
-        table.add_row(*(rich.markup.escape(cell) for cell in cells))
+    names = [name for name in ("example_id", "prediction", "confidence", "reason") if name in frame]
+    table = Table(*names)
+    for row in frame.head(_NUM_SHOWN)[names].itertuples(index=False):
+        table.add_row(*(rich.markup.escape(_shown(cell)) for cell in row))
     rich.print(table)
     if num_examples > _NUM_SHOWN:
         print(f"... and {num_examples - _NUM_SHOWN:,} more; --out FILE writes all")
+
+
+def _shown(cell: Any) -> str:
+    if cell is None or cell != cell:  # NaN
+        return ""
+    return f"{cell:.2f}" if isinstance(cell, float) else str(cell)

@@ -26,9 +26,13 @@ def run(config: RunConfig) -> None:
     """Extract features once, find suspect labels, train heads, evaluate them and write a report."""
     import typer
 
-    from noiseproof.cli.outcome import print_run, print_suspects
+    from noiseproof.cli.outcome import describe_plan, print_run, print_suspects
+    from noiseproof.pipelines.run import plan_run
     from noiseproof.pipelines.run import run as run_pipeline
 
+    if config.plan:
+        print(describe_plan(plan_run(config), config.price))
+        return
     print_run(
         run_pipeline(
             config, command=command_line(), say=lambda line: typer.echo(line, err=True),

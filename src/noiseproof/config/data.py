@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from noiseproof.backbones.services.address import check_address
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.config.base import Config, option, split_at_commas
+from noiseproof.core.errors import invalid
 from noiseproof.core.system_errors import expanded
 from noiseproof.noise.spec import Noise
 
@@ -150,6 +151,10 @@ class ExtractionConfig(EngineConfig):
     layer: str | None = option(
         None, panel=ENCODER, help="Output of the encoder to use.", shown_default="its usual one"
     )
+    max_tokens: int | None = option(
+        None, ge=8, panel=ENCODER, help="Tokens of a text that a text encoder reads; the rest is cut off.",
+        shown_default="all that the encoder can read",
+    )  # fmt: skip
     precision: Literal["float32", "bfloat16"] = option(
         "float32", panel=ENCODER, help="Arithmetic of the encoder."
     )
@@ -204,6 +209,28 @@ class EncodersConfig(ExtractionConfig):
         return value
 
 
+class PlanConfig(Config):
+    """Only count what an embedding service would be asked for."""
+
+    plan: bool = option(
+        False, panel=ENCODER,
+        help="Only print how many requests and tokens an embedding service would be asked for.",
+    )  # fmt: skip
+    price: float | None = option(
+        None, ge=0, panel=ENCODER, help="Price of a million tokens, for --plan.", shown_default="none"
+    )
+
+    @model_validator(mode="after")
+    def _a_plan_is_of_a_service(self) -> PlanConfig:
+        names: Any = getattr(self, "backbone", None) or ()
+        names = (names,) if isinstance(names, str) else names
+        if self.plan and not any(name.startswith("api:") for name in names):
+            raise invalid("plan", True, "an embedding service as `backbone`, such as api:MODEL@URL")
+        if self.price is not None and not self.plan:
+            raise invalid("price", self.price, "a price beside `plan`", "Next: --plan.")
+        return self
+
+
 class IssueFilesConfig(Config):
     """The files of suspect labels."""
 
@@ -211,6 +238,25 @@ class IssueFilesConfig(Config):
         False, panel=RUN,
         help="Write texts into label_issues.csv as they are, also those that a spreadsheet runs: =1+1.",
     )  # fmt: skip
+
+
+class DecisionsConfig(Config):
+    """Decisions of people about labels."""
+
+    decisions: tuple[Path, ...] = option(
+        (), panel="Decisions",
+        help="File of decisions: decisions.csv of the review page, an edited label_issues.csv, or an export "
+        "of Label Studio, FiftyOne, cleanlab or Argilla; may be repeated.",
+        shown_default="decisions.csv and decisions.jsonl in the folder",
+    )  # fmt: skip
+    allow_new_class: bool = option(
+        False, panel="Decisions", help="Decisions may give labels that are no class of the data yet."
+    )
+
+    @field_validator("decisions", mode="before")
+    @classmethod
+    def _one_file_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
 
 
 class EvaluationConfig(NoisyDataConfig):

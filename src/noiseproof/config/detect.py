@@ -9,12 +9,12 @@ from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import option, split_at_commas
-from noiseproof.config.data import ENCODER, EncodersConfig, IssueFilesConfig, NoisyDataConfig
+from noiseproof.config.data import ENCODER, EncodersConfig, IssueFilesConfig, NoisyDataConfig, PlanConfig
 
 DETECTOR, EXPORT = "Detector", "Export"
 
 
-class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig):
+class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, PlanConfig):
     """Everything `noiseproof detect` takes; the command's options have the same names."""
 
     method: str = option(

@@ -34,6 +34,7 @@ class Dataset:
         is_cropped: images are random crops, so an encoder must not crop them again.
         skipped: examples left out because they or their labels could not be read: id -> reason.
         notes: what was passed over when the data set was opened, and hints at its labels; sentences.
+        has_scores: labels are numbers to predict (regression); `class_names` are then the numbers that occur.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Dataset:
     is_cropped: bool = False
     skipped: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    has_scores: bool = False
 
     def __post_init__(self) -> None:
         if len(self.examples) == 0:
@@ -78,6 +80,11 @@ class LabelledDataset(Dataset):
     def best_labels(self) -> Int[np.ndarray, " n"]:
         """The true labels where they are known, else the given ones."""
         return self.given_labels if self.clean_labels is None else self.clean_labels
+
+    @property
+    def scores(self) -> Float[np.ndarray, " n"]:
+        """The labels as the numbers that they are, where `has_scores`."""
+        return np.array([float(name) for name in self.class_names])[self.given_labels]
 
 
 AnyDataset = TypeVar("AnyDataset", bound=Dataset)  # what comes back is of the type that went in

@@ -14,13 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
+from noiseproof.core.checksums import read_record
 from noiseproof.core.class_names import name_hints
 from noiseproof.core.errors import MissingFile, invalid
+from noiseproof.core.inner_paths import inner_path
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import Registry, unknown_name
 from noiseproof.core.regular_files import check_regular
+from noiseproof.data.classes import are_scores
 from noiseproof.data.readable import without_unreadable
-from noiseproof.data.request import MissingLabel, OnError, Request
+from noiseproof.data.request import MissingLabel, OnError, Request, Task
 from noiseproof.data.splits import stratified_sample, subset
 
 SOURCES = Registry(
@@ -47,6 +52,7 @@ SOURCES = Registry(
         "shift": "noiseproof.data.shifts.shifts:open_shift",
     },
 )
+CLEANED = "applied.json"  # card of a folder that holds a cleaned data set
 # Written PREFIX:ADDRESS; other sources are recognised by the path.
 PREFIXES = (
     "torchvision", "hf", "sklearn", "idx", "clothing1m", "webvision", "food101n", "cifarn", "suite", "shift",
@@ -67,14 +73,15 @@ def open_dataset(
     missing_label: MissingLabel = "raise",
     may_lack_classes: bool = False,
     may_lack_examples: bool = False,
+    task: Task = "classification",
 ) -> LabelledDataset:
     """Open a data set; its examples stay on disk until they are read.
 
     Args:
-        name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet, .npz or .npy file, a .txt list of
-            images, `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`, `idx:FOLDER/train` (files as
-            of MNIST), `clothing1m:FOLDER/train`, `webvision:FOLDER/train`, `food101n:FOLDER/train`,
-            `cifarn:FILE/COLUMN`, `suite:NAME/split` (a set of the papers, see
+        name: a folder of class folders or of `noiseproof apply`, a .csv, .tsv, .jsonl, .parquet, .npz or .npy
+            file, a .txt list of images, `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`,
+            `idx:FOLDER/train` (files as of MNIST), `clothing1m:FOLDER/train`, `webvision:FOLDER/train`,
+            `food101n:FOLDER/train`, `cifarn:FILE/COLUMN`, `suite:NAME/split` (a set of the papers, see
             `noiseproof.data.suites.suites`), or `shift:KIND:` before any of these, which changes its images.
         label: column of the given labels; found by its name where only one fits.
         image: column of images or of their paths; likewise.
@@ -86,6 +93,8 @@ def open_dataset(
         missing_label: "skip" leaves out examples without a label.
         may_lack_classes: class folders may be empty, as in an evaluation set.
         may_lack_examples: a table may have labels only, where nothing reads the examples.
+        task: "classification" for classes, "regression" for scores; "auto" takes numbers with fractions as
+            scores and everything else as classes.
 
     Raises:
         MissingFile: the path does not exist.
@@ -108,10 +117,12 @@ def open_dataset(
         missing_label,
         may_lack_classes=may_lack_classes,
         may_lack_examples=may_lack_examples,
+        task=task,
     )
     dataset = open_request(request)
     if limit is not None and limit < len(dataset):
-        rows = stratified_sample(dataset.given_labels, size=limit, seed=seed)
+        by = np.zeros(len(dataset), np.int64) if dataset.has_scores else dataset.given_labels
+        rows = stratified_sample(by, size=limit, seed=seed)
         dataset = subset(dataset, rows, name=name)
     return without_unreadable(dataset) if on_error == "skip" else dataset
 
@@ -120,6 +131,8 @@ def open_request(request: Request) -> LabelledDataset:
     """Open the whole data set, before examples are drawn or left out."""
     source, address = resolve(request.name)
     dataset = SOURCES.load(source)(address, request)
+    if are_scores(dataset, request.task):
+        return replace(dataset, has_scores=True)
     known = " ".join(dataset.notes)  # of a data set inside this one, as that of a shift
     hints = [hint for hint in name_hints(dataset.class_names) if hint not in known]
     return replace(dataset, notes=(*dataset.notes, *(f"{request.name}: {hint}" for hint in hints)))
@@ -139,6 +152,9 @@ def resolve(name: str) -> tuple[str, str]:
             f".{', .'.join(_FILES)}, or {', '.join(f'{p}:...' for p in PREFIXES)}. Next: check the path."
         )
     if path.is_dir():
+        if (path / CLEANED).is_file():  # the data set in a folder of `noiseproof apply`
+            card = read_record(path / CLEANED, next_step="apply the decisions again")
+            return resolve(str(inner_path(path, str(card["data"]))))
         return "tar" if any(path.glob("*.tar")) else "folder", name
     check_regular(path)
     kind = path.suffix.lower().removeprefix(".")

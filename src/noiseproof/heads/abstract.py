@@ -12,7 +12,13 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    TransformerMixin,
+)
 from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.core.errors import BadData, CheckpointMismatch, invalid
@@ -36,18 +42,19 @@ T = TypeVar("T", bound="AbstractHead")
 TrueProbs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
-    """A classifier on the features of a frozen encoder.
+class AbstractHead(BaseEstimator, ABC):
+    """An estimator on the features of a frozen encoder.
 
     Attributes:
-        kind: name in `HEADS`.
-        classes_: (k,) labels in the user's vocabulary, sorted.
+        kind: name in a saved head.
+        has_classes: whether it is a classifier; others predict scores.
+        classes_: (k,) labels in the user's vocabulary, sorted; empty without classes.
         n_features_in_: d.
         state_: parameters by name.
     """
 
     kind: ClassVar[str]
-    classes_: np.ndarray
+    has_classes: ClassVar[bool]
     n_features_in_: int
     state_: State
 
@@ -55,12 +62,17 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     def spec(self) -> HeadSpec:
         """The options, resolved and checked."""
 
+    @property
+    def num_outputs(self) -> int:
+        """Width of the last layer: one output per class, or the score."""
+        return len(self.classes_) if self.has_classes else 1
+
     def fit(self: T, X: Any, y: Any, *, second_view: Any = None) -> T:
         """Train on features and given labels.
 
         Args:
             X: (n, d) features.
-            y: (n,) labels of any type; may be wrong.
+            y: (n,) labels of any type, which may be wrong; scores for a regressor.
             second_view: (n, d) features of the same examples under another augmentation; the head then
                 trains on both views, and the released consistency term compares them.
 
@@ -81,9 +93,8 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
             Path of the safetensors file.
         """
         check_is_fitted(self)
-        saved = SavedHead(
-            self.kind, self.get_params(), self.classes_, self.n_features_in_, self.state_, needs
-        )
+        classes = self.classes_ if self.has_classes else np.empty(0)
+        saved = SavedHead(self.kind, self.get_params(), classes, self.n_features_in_, self.state_, needs)
         return write_head(saved, path)
 
     @classmethod
@@ -107,19 +118,11 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
         """A fitted head from saved values; `source` is their file, for errors."""
         head = cls().set_params(**_known_options(cls, saved.options, source))
-        head.classes_, head.n_features_in_ = saved.classes, saved.num_features
-        head.state_ = dict(saved.state)
+        if cls.has_classes:
+            head.classes_ = saved.classes
+        head.n_features_in_, head.state_ = saved.num_features, dict(saved.state)
         _check_shapes(head, source)
         return head
-
-    def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
-        """Class probabilities, columns in the order of `classes_`."""
-        return torch.softmax(self._logits(X).double(), -1).numpy()
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each row."""
-        check_is_fitted(self)
-        return self.classes_[self._logits(X).argmax(-1).numpy()]
 
     def _logits(self, X: Any) -> torch.Tensor:
         return torch.cat([logits for _, logits in self._forward(X)])
@@ -136,8 +139,34 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
                 yield reshaped[0], logits[0]
 
 
+class AbstractClassifier(ClassifierMixin, AbstractHead):
+    """A head that predicts classes."""
+
+    has_classes: ClassVar[bool] = True
+    classes_: np.ndarray
+
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Class probabilities, columns in the order of `classes_`."""
+        return torch.softmax(self._logits(X).double(), -1).numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row."""
+        check_is_fitted(self)
+        return self.classes_[self._logits(X).argmax(-1).numpy()]
+
+
+class AbstractRegressor(RegressorMixin, AbstractHead):
+    """A head that predicts a score."""
+
+    has_classes: ClassVar[bool] = False
+
+    def predict(self, X: Any) -> Float[np.ndarray, " n"]:
+        """The score of each row, in the unit of those it learned from."""
+        return self._logits(X)[:, 0].double().numpy()
+
+
 class AbstractReshapingHead(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractHead):
-    """A head that reshapes the features with an MLP before it classifies."""
+    """A head that reshapes the features with an MLP before it predicts."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -165,9 +194,10 @@ def fit_heads(
     """Train several heads on the same features; each result is that of the head's own `fit`.
 
     Args:
-        heads: estimators; heads of equal shape are trained together if that is faster.
+        heads: estimators, all classifiers or all regressors; heads of equal shape are trained together if
+            that is faster.
         features: (n, d), array-like.
-        given_labels: (n,).
+        given_labels: (n,), scores for regressors.
         second_view: (n, d) features of a second augmentation, for all heads.
         on_step: called after each optimiser step with the number of heads in it.
         true_probs: (features, labels) -> probabilities of the true labels, for noise-tolerant heads;
@@ -177,6 +207,16 @@ def fit_heads(
     check_second_view_given(specs, second_view)
     matrix, labels = training_data(heads, features, given_labels)
     views = [matrix] if second_view is None else [matrix, second_view_of(matrix, second_view)]
+    if heads[0].has_classes:
+        _fit_classifiers(heads, specs, views, labels, on_step=on_step, find=true_probs or true_label_probs)
+    else:
+        _fit_regressors(heads, specs, views, labels, on_step=on_step)
+
+
+def _fit_classifiers(
+    heads: Sequence[AbstractHead], specs: Sequence[HeadSpec], views: Sequence[np.ndarray],
+    labels: np.ndarray, *, on_step: OnStep | None, find: TrueProbs,
+) -> None:  # fmt: skip
     classes, encoded = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise BadData(
@@ -185,15 +225,39 @@ def fit_heads(
         )
     for spec in specs:
         check_transition_given(spec.training.loss, spec.training.loss_options, len(classes))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device()
     examples = TrainingExamples(
         tuple(torch.from_numpy(view).to(device) for view in views),
         torch.from_numpy(encoded.astype(np.int64)).to(device),
         len(classes),
-        _true_probs(specs, matrix, encoded, find=true_probs or true_label_probs, device=device),
+        _true_probs(specs, views[0], encoded, find=find, device=device),
     )
     for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
         head.classes_, head.state_ = classes, state
+
+
+def _fit_regressors(
+    heads: Sequence[AbstractHead], specs: Sequence[HeadSpec], views: Sequence[np.ndarray],
+    scores: np.ndarray, *, on_step: OnStep | None,
+) -> None:  # fmt: skip
+    """Train on scores of mean 0 and variance 1, so that the learning rate suits any unit.
+
+    The last layer is then scaled back, so that a fitted head predicts in the unit of the scores.
+    """
+    mean, scale = float(scores.mean()), float(scores.std()) or 1.0
+    device = _device()
+    examples = TrainingExamples(
+        tuple(torch.from_numpy(view).to(device) for view in views),
+        torch.from_numpy(((scores - mean) / scale).astype(np.float32)).to(device),
+        num_classes=1,
+    )
+    for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
+        weight, bias = state["classify.weight"] * scale, state["classify.bias"] * scale + mean
+        head.state_ = state | {"classify.weight": weight, "classify.bias": bias}
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _true_probs(
@@ -239,5 +303,5 @@ def empty_module(head: AbstractHead) -> StackedHeads:
     """A module of the head's shape on the meta device."""
     with torch.device("meta"):  # without memory: fitted parameters are loaded later
         return StackedHeads(
-            head.n_features_in_, len(head.classes_), head.spec().architecture, generators=[torch.Generator()]
+            head.n_features_in_, head.num_outputs, head.spec().architecture, generators=[torch.Generator()]
         )

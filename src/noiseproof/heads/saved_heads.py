@@ -35,6 +35,7 @@ class EncoderNeed(BaseModel):
         layer: which features of the model these are.
         weights_hash: SHA-256 over its weights.
         transform: how an example is prepared.
+        max_tokens: where longer texts were cut off; `None` for all that it reads.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +44,7 @@ class EncoderNeed(BaseModel):
     layer: str
     weights_hash: str
     transform: str
+    max_tokens: int | None = None
 
 
 class HeadCalibration(BaseModel):
@@ -64,7 +66,7 @@ class HeadNeeds(BaseModel):
     """What a head needs to classify new examples.
 
     Attributes:
-        class_names: of the classes of the head, in their order.
+        class_names: of the classes of the head, in their order; none of a head that predicts scores.
         encoders: whose features stand side by side.
         precision: of the arithmetic of the encoders.
         dtype: of the stored features.

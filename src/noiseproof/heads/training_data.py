@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
@@ -30,12 +30,19 @@ def training_data(
     features, given_labels = _plain(features), as_label_array(given_labels, "y")
     first, *others = heads
     # `check_finite` below names the row, scikit-learn does not.
-    matrix, labels = validate_data(first, features, given_labels, dtype=np.float32, ensure_all_finite=False)
+    are_scores = is_regressor(first)
+    matrix, labels = validate_data(
+        first, features, given_labels, dtype=np.float32, ensure_all_finite=False, y_numeric=are_scores
+    )
     for head in others:  # the same data: copy what scikit-learn recorded instead of checking again
         head.n_features_in_ = matrix.shape[1]
         if hasattr(first, "feature_names_in_"):
             head.feature_names_in_ = first.feature_names_in_
-    check_classification_targets(labels)
+    if are_scores:
+        labels = labels.astype(np.float64)
+        check_finite(labels[:, None], "y")
+    else:
+        check_classification_targets(labels)
     check_finite(matrix)
     return _writeable(matrix), labels
 

@@ -30,9 +30,13 @@ from noiseproof.models.saved_model import SavedModel
 
 LARGEST_DIFFERENCE = 1e-4  # of a probability, from PyTorch
 NUM_CHECKED = 16
-OUTPUT = "probabilities"
+PROBABILITIES, SCORES = "probabilities", "scores"
 _MARK = "noiseproof"
 _MARK_BYTES = 200  # from the end of a file of ours, where the mark is
+_OUTPUTS = {
+    PROBABILITIES: "float32 (batch, classes), in the order of class_names",
+    SCORES: "float32 (batch, 1), in the unit of the training data",
+}
 Inputs = dict[str, np.ndarray]
 
 
@@ -41,7 +45,7 @@ class OnnxCheck:
     """Comparison of an ONNX file with PyTorch.
 
     Attributes:
-        difference: largest, of any probability of any example.
+        difference: largest, of any probability of any example; of scores, relative to the largest.
         num_examples: that were compared.
         input_names: of the graph.
     """
@@ -73,9 +77,9 @@ def write_onnx(model: SavedModel, dataset: Dataset, out: Path) -> OnnxCheck:
     network = ShippedNetwork(model, backbones, tuple(map(len, by_encoder))).eval()
     graph = onnx_graph(
         network, tuple(torch.from_numpy(values[:2]) for values in inputs.values()), inputs=list(inputs),
-        outputs=[OUTPUT], free=_free_axes(inputs),
+        outputs=[output_of(model)], free=_free_axes(inputs, output_of(model)),
     )  # fmt: skip
-    reference = reference_probs(model, backbones, prepared)
+    reference = reference_outputs(model, backbones, prepared)
     check = _compared(graph, inputs, reference)
     with replacing(out) as partial:
         partial.write_bytes(graph + _metadata(_described(model, backbones, inputs, check)))
@@ -109,8 +113,13 @@ def backbones_of(model: SavedModel) -> list[AbstractBackbone]:
     return backbones
 
 
+def output_of(model: SavedModel) -> str:
+    """Name of the output of the graph."""
+    return PROBABILITIES if model.has_classes else SCORES
+
+
 class ShippedNetwork(nn.Module):
-    """From float images in [0, 1], tokens or features to calibrated probabilities.
+    """From float images in [0, 1], tokens or features to calibrated probabilities, or to scores.
 
     Args:
         model: whose head it is.
@@ -125,13 +134,14 @@ class ShippedNetwork(nn.Module):
         self.sizes = sizes
         self.encoders = nn.ModuleList(_encoder(each) for each in backbones)
         members = [model.head] if isinstance(model.head, AbstractHead) else list(model.head.heads_)
+        self.has_classes = model.has_classes
         self.heads = nn.ModuleList(_filled(head) for head in members)
         needs = model.needs
         self.is_half = needs is not None and needs.dtype == "float16"
         self.sharpness = 1.0 if needs is None or needs.calibration is None else needs.calibration.sharpness
 
     def forward(self, *inputs: Tensor) -> Float[Tensor, "b k"]:
-        """Probabilities of the classes; arguments in the order of `_inputs`."""
+        """Probabilities of the classes, or scores; arguments in the order of `_inputs`."""
         rest, parts = inputs, []
         for encoder, size in zip(self.encoders, self.sizes, strict=True):
             features, rest = encoder(*rest[:size]), rest[size:]
@@ -140,6 +150,8 @@ class ShippedNetwork(nn.Module):
             parts = [nn.functional.normalize(part, dim=1) for part in parts]
         features = torch.cat(parts, dim=1)[None]
         logits = [head(features)[1][0] for head in self.heads]
+        if not self.has_classes:
+            return logits[0]
         if len(logits) == 1:
             return torch.softmax(self.sharpness * logits[0], dim=1)
         probs = torch.stack([torch.softmax(each, dim=1) for each in logits]).mean(0)
@@ -243,27 +255,25 @@ def _token_inputs(batch: np.ndarray, suffix: str) -> Inputs:
     return found
 
 
-def _free_axes(inputs: Inputs) -> dict[str, dict[int, str]]:
+def _free_axes(inputs: Inputs, output: str) -> dict[str, dict[int, str]]:
     free = {
         name: {0: "batch"} | ({1: "tokens"} if values.dtype == np.int64 else {})
         for name, values in inputs.items()
     }
-    return free | {OUTPUT: {0: "batch"}}
+    return free | {output: {0: "batch"}}
 
 
-def reference_probs(
+def reference_outputs(
     model: SavedModel, backbones: Sequence[AbstractBackbone], prepared: Sequence[Sequence[np.ndarray]]
 ) -> Float[np.ndarray, "n k"]:
-    """Probabilities as `predict` computes them, with encoders in eager PyTorch."""
+    """Probabilities or scores as `predict` computes them, with encoders in eager PyTorch."""
     parts = [
         backbone.encode(backbone.stack(examples))
         for backbone, examples in zip(backbones, prepared, strict=True)
     ]
     if model.needs is not None and model.needs.dtype == "float16":
         parts = [part.astype(np.float16).astype(np.float32) for part in parts]
-    return model.probabilities(
-        parts[0] if len(parts) == 1 else np.concatenate(list(map(unit_length, parts)), 1)
-    )
+    return model.outputs(parts[0] if len(parts) == 1 else np.concatenate(list(map(unit_length, parts)), 1))
 
 
 def _compared(graph: bytes, inputs: Inputs, reference: np.ndarray) -> OnnxCheck:
@@ -282,16 +292,17 @@ def _compared(graph: bytes, inputs: Inputs, reference: np.ndarray) -> OnnxCheck:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         names = [each.name for each in session.get_inputs()]
         given = {name: inputs[name] for name in names}
-        (whole,) = session.run([OUTPUT], given)
-        (first,) = session.run([OUTPUT], {name: values[:1] for name, values in given.items()})
+        (whole,) = session.run(None, given)
+        (first,) = session.run(None, {name: values[:1] for name, values in given.items()})
     except Exception as error:  # its own exception types, per reason
         raise BadData(
             f"ONNX Runtime refuses the model ({first_line(error)}). Next: load it in Python."
         ) from error
-    difference = float(max(np.abs(whole - reference).max(), np.abs(first - reference[:1]).max()))
+    scale = max(1.0, float(np.abs(reference).max()))  # scores may be of any size, probabilities are not
+    difference = float(max(np.abs(whole - reference).max(), np.abs(first - reference[:1]).max())) / scale
     if not difference <= LARGEST_DIFFERENCE:
         raise BadData(
-            f"The ONNX file gives other probabilities than PyTorch, by up to {difference:.1e}; allowed: "
+            f"The ONNX file gives other results than PyTorch, by up to {difference:.1e}; allowed: "
             f"{LARGEST_DIFFERENCE:.0e}. Nothing was written. Next: load the model in Python."
         )
     return OnnxCheck(difference, len(reference), tuple(names))
@@ -306,7 +317,7 @@ def _described(
         "inputs": json.dumps(
             {name: _described_input(inputs[name], backbones[0]) for name in check.input_names}
         ),
-        "outputs": json.dumps({OUTPUT: "float32 (batch, classes), in the order of class_names"}),
+        "outputs": json.dumps({output_of(model): _OUTPUTS[output_of(model)]}),
         "preparation": json.dumps([backbone.transform for backbone in backbones]),
         "encoders": json.dumps([need.model_dump() for need in model.needs.encoders] if model.needs else []),
         "head": model.head.kind,

@@ -54,7 +54,7 @@ def check_out(out: Path) -> None:
 def _holds_predictions(path: Path) -> bool:
     if path.suffix.lower() == ".parquet":
         try:
-            return tuple(open_file(path).schema_arrow.names[:3]) == FIRST_COLUMNS
+            return tuple(open_file(path).schema_arrow.names[:2]) == FIRST_COLUMNS
         except (NoiseproofError, pa.ArrowException, OSError):
             return False
     with path.open(encoding="utf-8", errors="replace") as file:
@@ -97,7 +97,9 @@ def _parquet(path: Path) -> Iterator[Write]:
 
 def _schema(frame: pd.DataFrame) -> pa.Schema:
     """Types by column: a block without a reason would have another type than the next."""
-    types = dict.fromkeys(("example_id", "prediction", "reason"), pa.string()) | {"is_unsure": pa.bool_()}
+    types = {"example_id": pa.string(), "is_unsure": pa.bool_(), "reason": pa.string()}
+    if frame["prediction"].dtype.kind != "f":
+        types["prediction"] = pa.string()
     return pa.schema([(name, types.get(name, pa.float64())) for name in frame.columns])
 
 

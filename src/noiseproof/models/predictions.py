@@ -13,8 +13,7 @@ from noiseproof.core.errors import invalid
 if TYPE_CHECKING:
     import pandas as pd
 
-FIRST_COLUMNS = ("example_id", "prediction", "confidence")
-LAST_COLUMNS = ("is_unsure", "reason")
+FIRST_COLUMNS = ("example_id", "prediction")
 PROB = "prob_"  # before the name of a class, which may be called "reason"
 
 
@@ -70,4 +69,19 @@ def prediction_frame(
         for row, other in enumerate(second.tolist())
     ]
     columns["reason"] = [given or doubt for given, doubt in zip(reasons, doubts, strict=True)]
+    return pd.DataFrame(columns)
+
+
+def score_frame(
+    ids: np.ndarray, scores: Float[np.ndarray, " n"], *, reasons: Sequence[str | None]
+) -> pd.DataFrame:
+    """The table of predicted scores; an example without one is unsure, with the reason."""
+    import pandas as pd
+
+    columns = {
+        "example_id": ids.astype(str).astype(object),
+        "prediction": scores,
+        "is_unsure": np.isnan(scores),
+        "reason": np.array(reasons, dtype=object),
+    }
     return pd.DataFrame(columns)

@@ -30,8 +30,9 @@ from noiseproof.data.unlabelled import (
 from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
+from noiseproof.heads.abstract import AbstractRegressor
 from noiseproof.heads.saved_heads import HeadNeeds
-from noiseproof.models.predictions import check_confidence, prediction_frame
+from noiseproof.models.predictions import check_confidence, prediction_frame, score_frame
 from noiseproof.posterior.temperature import calibrated
 from noiseproof.robust.estimators import Estimator
 
@@ -80,8 +81,15 @@ class SavedModel:
     notes: tuple[str, ...] = ()
 
     @property
+    def has_classes(self) -> bool:
+        """Whether it predicts classes, not scores."""
+        return not isinstance(self.head, AbstractRegressor)
+
+    @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the columns of probabilities."""
+        """Names of the classes, in the order of their columns; none where it predicts scores."""
+        if isinstance(self.head, AbstractRegressor):
+            return ()
         return tuple(map(str, self.head.classes_)) if self.needs is None else self.needs.class_names
 
     @property
@@ -108,7 +116,8 @@ class SavedModel:
 
         Returns:
             A row per example: example_id, prediction, confidence, a column `prob_CLASS` per class, is_unsure,
-            and the reason where it is unsure or the example cannot be read.
+            and the reason where it is unsure or the example cannot be read. Scores have neither confidence
+            nor probabilities.
 
         Raises:
             CheckpointMismatch: the encoder is not the one of the head.
@@ -147,17 +156,20 @@ class SavedModel:
         for start in range(0, len(dataset), _BLOCK_ROWS):
             rows = np.arange(start, min(start + _BLOCK_ROWS, len(dataset)))
             usable = rows[is_usable[rows]]
-            probs = np.full((len(rows), len(self.class_names)), np.nan)
+            outputs = np.full((len(rows), len(self.class_names) or 1), np.nan)
             if len(usable):
                 assert features is not None
-                probs[usable - start] = self.probabilities(features[place[usable]])
-            yield prediction_frame(
-                dataset.ids[rows], probs, self.class_names, confidence=confidence,
-                reasons=[reasons.get(row) for row in rows.tolist()],
-            )  # fmt: skip
+                outputs[usable - start] = self.outputs(features[place[usable]])
+            ids, why = dataset.ids[rows], [reasons.get(row) for row in rows.tolist()]
+            if self.has_classes:
+                yield prediction_frame(ids, outputs, self.class_names, confidence=confidence, reasons=why)
+            else:
+                yield score_frame(ids, outputs[:, 0], reasons=why)
 
-    def probabilities(self, features: Any) -> np.ndarray:
-        """(n, k) class probabilities from features, calibrated where the head is."""
+    def outputs(self, features: Any) -> np.ndarray:
+        """(n, k) class probabilities from features, calibrated where the head is; scores as (n, 1)."""
+        if isinstance(self.head, AbstractRegressor):
+            return self.head.predict(features)[:, None]
         probs = self.head.predict_proba(features)
         if self.needs is None or self.needs.calibration is None:
             return probs
@@ -205,8 +217,9 @@ class SavedModel:
         found = []
         for need in needed:
             encoder = LazyEncoder(
-                need.name, layer=need.layer, store=self.options.store, service=self.options.service
-            )
+                need.name, layer=need.layer, store=self.options.store, service=self.options.service,
+                max_tokens=need.max_tokens,
+            )  # fmt: skip
             own = encoder.identity
             for what, mine, its in (
                 ("layer", need.layer, own.layer),

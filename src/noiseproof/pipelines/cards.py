@@ -8,11 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.config.data import ExtractionConfig
 from noiseproof.core.documents import read_document
 from noiseproof.core.errors import MissingFile
 from noiseproof.core.records import Dataset
 from noiseproof.core.version import __version__
 from noiseproof.evaluate.results import ResultRow
+from noiseproof.features.store import FeatureManifest
 from noiseproof.report.flow_card import Card, Kind
 
 TRAINING_CARD = "card.json"  # of every flow that trains an encoder
@@ -82,6 +85,23 @@ def data_section(dataset: Dataset) -> dict[str, Any]:
         "num_examples": len(dataset),
         "fingerprint": dataset.fingerprint,
         "class_names": list(dataset.class_names[:1000]),
+    }
+
+
+def backbone_section(
+    identity: EncoderIdentity, manifest: FeatureManifest, config: ExtractionConfig
+) -> dict[str, Any]:
+    """The frozen encoder on the card of a run, and how it was run."""
+    return {
+        "name": identity.name,
+        "dim": manifest.dim,
+        "layer": identity.layer,
+        "weights_hash": identity.weights_hash,
+        "transform": identity.transform,
+        "engine": manifest.engine,
+        "features_agree_within": manifest.features_agree_within,
+        "precision": config.precision,
+        "dtype": config.dtype,
     }
 
 

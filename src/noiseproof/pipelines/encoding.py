@@ -48,7 +48,8 @@ def config_encoder(config: EncoderConfig | EncodersConfig, dataset: Dataset, sto
     names = [config.backbone] if isinstance(config.backbone, str) else config.backbone
     service = config.settings_of(ServiceSettings)
     encoders = [
-        LazyEncoder(name, layer=config.layer, store=store, service=service) for name in names or [default]
+        LazyEncoder(name, layer=config.layer, store=store, service=service, max_tokens=config.max_tokens)
+        for name in names or [default]
     ]
     return encoders[0] if len(encoders) == 1 else EncodersSideBySide(encoders)
 
@@ -91,7 +92,10 @@ def head_needs(config: ExtractionConfig, encoder: Encoder, class_names: tuple[st
         class_names: of the classes of the head, in their order.
     """
     encoders = tuple(
-        EncoderNeed(**identity.model_dump(include=set(EncoderNeed.model_fields)))
+        EncoderNeed(
+            **identity.model_dump(include=set(EncoderNeed.model_fields)),
+            max_tokens=config.max_tokens if identity.kind == "text" else None,
+        )
         for identity in encoder.identities
     )
     return HeadNeeds(

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
 from noiseproof.backbones.services.service_backbone import open_service
+from noiseproof.config.data import ExtractionConfig
 from noiseproof.config.extract import ExtractConfig
 from noiseproof.core.marks import claim
+from noiseproof.core.records import Dataset
 from noiseproof.features.service_extraction import RequestPlan, plan_requests
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.encoding import config_encoder, encode
@@ -26,9 +33,29 @@ def extract_features(config: ExtractConfig) -> list[StoredFeatures]:
 def plan_extraction(config: ExtractConfig) -> RequestPlan:
     """What `extract_features` would ask of the embedding service of the configuration; nothing is sent."""
     dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
-    assert config.backbone is not None
-    backbone = open_service(config.backbone.removeprefix("api:"), layer=config.layer)
-    return plan_requests(
-        dataset, backbone, store=config.out, batch_size=config.batch_size, precision=config.precision,
-        dtype=config.dtype,
-    )  # fmt: skip
+    return plan_of([dataset], config, store=config.out)
+
+
+def plan_of(datasets: Sequence[Dataset], config: ExtractionConfig, *, store: Path) -> RequestPlan:
+    """What the features of data sets would ask of the services of a configuration; nothing is sent.
+
+    Args:
+        datasets: to encode.
+        config: of the encoders; only those of services count.
+        store: of the features.
+    """
+    names: Any = getattr(config, "backbone")  # noqa: B009  one name, or several
+    services = [
+        open_service(name.removeprefix("api:"), layer=config.layer)
+        for name in ((names,) if isinstance(names, str) else names)
+        if name.startswith("api:")
+    ]
+    plans = [
+        plan_requests(
+            dataset, service, store=store, batch_size=config.batch_size, precision=config.precision,
+            dtype=config.dtype,
+        )
+        for service in services
+        for dataset in datasets
+    ]  # fmt: skip
+    return RequestPlan(*map(sum, zip(*map(astuple, plans), strict=True)))

@@ -94,7 +94,7 @@ def _noise(card: Mapping[str, Any]) -> str:
         low, high = rate["low"], rate["high"]
         between = "" if low is None or high is None else f" (between {100 * low:.1f} and {100 * high:.1f} %)"
         lines.append(f"About {100 * rate['rate']:.1f} % of the labels{between} are estimated to be wrong.")
-    if "num_suspect_labels" in card:
+    if rate is not None and card.get("num_suspect_labels") is not None:
         lines.append(f"{card['num_suspect_labels']:,} of {rate['num_examples']:,} labels look wrong.")
         tolerant = any("noise_tolerant" in choice for choice in card.get("choices", ()))
         lines.append(
@@ -119,7 +119,7 @@ def _indexed(model: SavedModel, set_name: str, metrics: Mapping[str, Interval]) 
         "task": {"type": TASKS[model.kind]},
         "dataset": {"type": "custom", "name": set_name},
         "metrics": [
-            {"type": name, "value": round(metrics[name].mean, 4)} for name in _METRICS if name in metrics
+            {"type": each, "value": round(metrics[each].mean, 4)} for each in _shown_metrics(metrics)
         ],
     }
 
@@ -127,13 +127,19 @@ def _indexed(model: SavedModel, set_name: str, metrics: Mapping[str, Interval]) 
 def _table(results: list[tuple[str, Mapping[str, Interval]]]) -> str:
     if not results:
         return "No evaluation came with this model."
-    rows = [(name, *(_shown(metrics[each]) for each in _METRICS)) for name, metrics in results]
-    num_seeds = len(results[0][1]["accuracy"].values)
+    names = _shown_metrics(results[0][1])
+    rows = [(name, *(_shown(metrics[each]) for each in names)) for name, metrics in results]
+    num_seeds = len(results[0][1][names[0]].values)
     interval = " ± half the 95 % interval (Student's t)" if num_seeds > 1 else ""
     return (
-        f"{markdown_table(('data set', *_METRICS), rows)}\n\nMeans over {num_seeds} seeds{interval}; this "
+        f"{markdown_table(('data set', *names), rows)}\n\nMeans over {num_seeds} seeds{interval}; this "
         "file is of one of them."
     )
+
+
+def _shown_metrics(metrics: Mapping[str, Interval]) -> list[str]:
+    """Those of classes, or all of scores."""
+    return [name for name in _METRICS if name in metrics] or list(metrics)
 
 
 def _shown(interval: Interval) -> str:

@@ -45,11 +45,12 @@ class PredictionSummary:
 
     def add(self, frame: pd.DataFrame) -> None:
         """Count the rows of a part of the table."""
-        has_none = frame["confidence"].isna()
+        has_none = frame["prediction"].isna()
         self.num_examples += len(frame)
         self.num_unusable += int(has_none.sum())
         self.num_unsure += int((frame["is_unsure"] & ~has_none).sum())
-        self.counts.update(frame["prediction"][~has_none].tolist())
+        if self.model.has_classes:
+            self.counts.update(frame["prediction"][~has_none].tolist())
         if self.first is None:
             self.first = frame
 

@@ -22,29 +22,30 @@ from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
-from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.matrix import ShardedMatrix
+from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import TrueProbs, fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.heads.saved_heads import SUFFIXES
-from noiseproof.pipelines.cards import make_card
+from noiseproof.pipelines.cards import backbone_section, make_card
 from noiseproof.pipelines.data_notes import notes
-from noiseproof.pipelines.data_parts import DataPart, DataParts
+from noiseproof.pipelines.data_parts import DataPart, DataParts, evaluate_on
 from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode, head_needs
 from noiseproof.pipelines.expected_time import training_time_s
+from noiseproof.pipelines.extract import plan_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data, num_suspects
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
+from noiseproof.pipelines.kept_page import REVIEW, keep_page
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.shipped_heads import (
-    HeadChoice,
     calibrate_heads,
     choose_head,
     read_choice,
@@ -118,13 +119,17 @@ def run(
         state = _RunState(config, Stages(config.out, command=command), say, on_suspects)
         state.stages.check_free([], unedited=[SPREADSHEET])
         heads = head_variants(config)  # a misspelt option is found before any work
-        parts = open_parts(config, views=config.views)
+        parts = open_parts(config, views=config.views, task=config.task)
+        if parts.note_on_scores is not None:
+            say(parts.note_on_scores)
+            heads = [head.as_regressor() for head in heads]
         encoder = config_encoder(config, parts.train.whole, config.cache)
         for dataset in parts.to_extract:
             _extract(state, dataset, encoder)
         _diagnose(state, parts)
         _count_copies(state, parts)
-        _detect(state, parts.train)
+        if not parts.has_scores:
+            _detect(state, parts.train)
         heads = _settle(state, heads, parts)
         heads, state.notes = with_estimated_transition(
             heads, state.stages, parts.train, features=lambda: _features(state, parts.train),
@@ -133,10 +138,18 @@ def run(
         fitted = [_fit(state, head, parts, encoder) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
         _choose(state, heads, fitted, parts)
-        publish(state.stages, cards=(CARD, PAGE), say=say)
+        publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
+        whole, train = parts.train.whole, parts.train.with_held_out
+        keep_page(config.out, train, state.stored[whole.fingerprint].features)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
+
+
+def plan_run(config: RunConfig) -> RequestPlan:
+    """What a run would ask of the embedding services of its configuration; nothing is sent."""
+    parts = open_parts(config, views=config.views, task=config.task)
+    return plan_of(parts.to_extract, config, store=config.cache)
 
 
 def _extract(state: _RunState, dataset: Dataset, encoder: Encoder) -> None:
@@ -207,9 +220,8 @@ def _detect(state: _RunState, train: DataPart) -> None:
             issues = with_comparison(find(stored.features), stored.parts, find)
             bar.update(len(dataset))
         state.are_suspects_new = True
-        written = write_issues(
-            issues, folder, clean_labels=dataset.clean_labels, raw_cells=state.config.raw_cells
-        )
+        own: dict[str, Any] = {"raw_cells": state.config.raw_cells, "fingerprint": dataset.fingerprint}
+        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, **own)
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
@@ -219,18 +231,19 @@ def _detect(state: _RunState, train: DataPart) -> None:
 
 def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> list[HeadVariant]:
     """Heads with the options that follow the data; report the suspect labels and the time that is left."""
-    home = state.stages.path(SUMMARY).parent
     dim = state.stored[parts.train.whole.fingerprint].manifest.dim
+    issues = None if parts.has_scores else load_issues(state.stages.path(SUMMARY).parent)
     heads, state.choices = follow_data(
         heads, state.config, num_examples=len(parts.train.dataset), dim=dim,
-        num_suspects=num_suspects(load_issues(home), parts.train),
+        num_suspects=0 if issues is None else num_suspects(issues, parts.train),
+        are_texts=parts.train.dataset.kind == "text",
     )  # fmt: skip
-    if state.are_suspects_new:
+    if issues is not None and state.are_suspects_new:
         rest_s = training_time_s(
             heads, num_examples=len(parts.train.dataset), dim=dim,
             num_classes=len(parts.train.dataset.class_names), num_views=state.config.views,
         )  # fmt: skip
-        state.on_suspects(load_issues(home), rest_s, home)
+        state.on_suspects(issues, rest_s, state.stages.path(SUMMARY).parent)
     return heads
 
 
@@ -255,11 +268,13 @@ def _fit_seeds(
         with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
             first, second = [*map(np.asarray, sources), None][:2]  # read once, not for every seed
             fit_heads(
-                fitted, first, train.given_labels, second_view=second, on_step=bar.update,
+                fitted, first, train.dataset.scores if head.predicts_scores else train.given_labels,
+                second_view=second, on_step=bar.update,
                 true_probs=state.true_probs,
             )  # fmt: skip
         for seed, one in zip(seeds, fitted, strict=True):
-            names = tuple(train.dataset.class_names[number] for number in one.classes_)
+            known = () if head.predicts_scores else one.classes_
+            names = tuple(train.dataset.class_names[number] for number in known)
             one.save(folder / head.file(seed), needs=head_needs(state.config, encoder, names))
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
@@ -281,24 +296,18 @@ def _evaluate(
         lines = []
         with stage("Evaluation", total=len(trained) * len(sets), unit="set") as bar:
             for head, seed in trained:
-                classifier = load_head(state.stages.path(head.file(seed) + SUFFIXES[0]))
+                fitted_head = load_head(state.stages.path(head.file(seed) + SUFFIXES[0]))
                 for part, features, name, domain, labels in sets:
-                    row = evaluate_head(
-                        classifier, features, labels, name=head.name, seed=seed, set_name=name,
-                        domain=domain, class_names=part.dataset.class_names,
-                    )  # fmt: skip
+                    where = {"name": head.name, "seed": seed, "set_name": name, "domain": domain}
+                    row = evaluate_on(part, fitted_head, features, labels, **where)
                     lines.append(row.to_line() + "\n")
                     bar.update()
         write_bytes(folder / RESULTS, "".join(lines).encode())
         return [RESULTS]
 
     names = [head.name for head in heads]
-    depends_on = [
-        names,
-        fitted,
-        [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests],
-    ]
-    state.stages.once(EVALUATE, depends_on=depends_on, make=make)
+    sets = [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests]
+    state.stages.once(EVALUATE, depends_on=[names, fitted, sets], make=make)
 
 
 def _choose(
@@ -310,21 +319,15 @@ def _choose(
     def make(folder: Path) -> list[str]:
         features, views = _features(state, train), [state.stored[each.fingerprint] for each in parts.views]
         with stage("Choice of the head", total=len(heads), unit="head") as bar:
-            name, num_held_out, accuracy, reason = choose_head(
+            choice = choose_head(
                 heads, [np.asarray(view.features) for view in views] or [np.asarray(features)], features,
-                train.given_labels, seed=seed,
+                train.dataset.scores if parts.has_scores else train.given_labels, seed=seed,
             )  # fmt: skip
             bar.update(len(heads))
-        calibrations = calibrate_heads(
-            heads, state.stages, _features(state, test), test.best_labels, seed=seed
-        )
-        return write_choice(
-            folder,
-            HeadChoice(
-                head=name, num_held_out=num_held_out, accuracy=accuracy, reason=reason,
-                calibrations=calibrations,
-            ),
-        )  # fmt: skip
+        if not parts.has_scores:
+            on = _features(state, test), test.best_labels
+            choice = calibrate_heads(choice, heads, state.stages, *on, seed=seed)
+        return write_choice(folder, choice)
 
     on_test = [_features_key(state, test), test.best_labels]
     depends_on = [[head.name for head in heads], fitted, train.given_labels, on_test, seed]
@@ -332,7 +335,8 @@ def _choose(
 
 
 def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:
-    summary = read_summary(state.config.out)  # from disk, since its stage may have been skipped
+    # From disk, since its stage may have been skipped.
+    summary = None if parts.has_scores else read_summary(state.config.out)
     contents = make_card(
         "run",
         config=state.config,
@@ -347,29 +351,17 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
             *differences(state.stages.made_with, EVALUATE),
         ],
         data=[part.to_json() for part in parts.all],
-        backbone=_backbone_card(state, parts.train, encoder),
+        backbone=backbone_section(
+            encoder.identity, state.stored[parts.train.whole.fingerprint].manifest, state.config
+        ),
         seeds=list(range(num_seeds)),
         choices=[*state.choices, read_choice(state.config.out).reason],
         encoder_passes=state.num_encoded,
-        num_suspect_labels=summary.num_issues,
-        noise_rate=summary.rate_card(),
-        detection_notes=list(summary.notes),
-        detection=summary.against_truth,
+        task="regression" if parts.has_scores else "classification",
+        num_suspect_labels=None if summary is None else summary.num_issues,
+        noise_rate=None if summary is None else summary.rate_card(),
+        detection_notes=[] if summary is None else list(summary.notes),
+        detection=None if summary is None else summary.against_truth,
     )
     write_record(state.config.out / CARD, contents)
     return contents
-
-
-def _backbone_card(state: _RunState, train: DataPart, encoder: Encoder) -> dict[str, Any]:
-    manifest, identity = state.stored[train.whole.fingerprint].manifest, encoder.identity
-    return {
-        "name": identity.name,
-        "dim": manifest.dim,
-        "layer": identity.layer,
-        "weights_hash": identity.weights_hash,
-        "transform": identity.transform,
-        "engine": manifest.engine,
-        "features_agree_within": manifest.features_agree_within,
-        "precision": state.config.precision,
-        "dtype": state.config.dtype,
-    }

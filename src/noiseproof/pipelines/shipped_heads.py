@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from pydantic import Field
 
 from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import START_AGAIN, Document, read_document
@@ -36,70 +37,86 @@ class HeadChoice(Document):
 
     Attributes:
         head: its name.
-        num_held_out: training examples that decided; 0 where nothing was to decide.
-        accuracy: of each head on these, against their labels as given.
         reason: why this one, a sentence.
+        num_held_out: training examples that decided; 0 where nothing was to decide.
+        held_out: of each head, accuracy on these against their labels as given, or R2 of scores.
         calibrations: file of a head without suffix -> its calibration.
     """
 
     head: str
-    num_held_out: int
-    accuracy: dict[str, float]
     reason: str
-    calibrations: dict[str, HeadCalibration]
+    num_held_out: int = 0
+    held_out: dict[str, float] = Field(default_factory=dict)
+    calibrations: dict[str, HeadCalibration] = Field(default_factory=dict)
 
 
 def choose_head(
     heads: Sequence[HeadVariant],
     sources: Sequence[np.ndarray],
     features: Any,
-    given_labels: Int[np.ndarray, " n"],
+    labels: np.ndarray,
     *,
     seed: int,
-) -> tuple[str, int, dict[str, float], str]:
-    """Name of the head, number of held-out examples, accuracies on them, and the reason.
+) -> HeadChoice:
+    """Choose by held-out training examples.
 
     Args:
         heads: of the run.
         sources: features to learn from, or those of two augmented views.
         features: of the same examples without augmentation.
-        given_labels: which may be wrong; held-out ones are wrong as often for every head.
+        labels: class ids, which may be wrong (held-out ones as often for every head), or scores.
         seed: of the split.
     """
     first = heads[0].name
     if len(heads) == 1:
-        return first, 0, {}, f"`predict` and `export` use {first}, the only head."
+        return HeadChoice(head=first, reason=f"`predict` and `export` use {first}, the only head.")
     try:
-        rows, held = stratified_split(given_labels, test_fraction=_HELD_OUT, seed=seed)
+        rows, held = _split(labels, seed, are_scores=heads[0].predicts_scores)
     except BadData:
-        return first, 0, {}, (
+        reason = (
             f"`predict` and `export` use {first}, the first head: a class has one training example only, so "
             "none can be held out to choose on."
-        )  # fmt: skip
+        )
+        return HeadChoice(head=first, reason=reason)
     fitted = [head.build([0])[0] for head in heads]
     views = [view[rows] for view in sources]
-    fit_heads(fitted, views[0], given_labels[rows], second_view=(*views, None)[1])
-    held_features = features[held]
-    accuracy = {
-        head.name: float((one.predict(held_features) == given_labels[held]).mean())
+    fit_heads(fitted, views[0], labels[rows], second_view=(*views, None)[1])
+    # scikit-learn's score: accuracy of classifiers, R2 of regressors.
+    found = {
+        head.name: float(one.score(features[held], labels[held]))
         for head, one in zip(heads, fitted, strict=True)
     }
-    best = max(accuracy, key=accuracy.__getitem__)  # the first of equals
-    listed = ", ".join(f"{name} {100 * share:.1f} %" for name, share in accuracy.items())
-    return best, len(held), accuracy, (
-        f"`predict` and `export` use {best}: of the labels of {len(held):,} training examples that were held "
-        f"out of a fit for this choice, the heads predicted {listed}. Test sets play no part."
-    )  # fmt: skip
+    best = max(found, key=found.__getitem__)  # the first of equals
+    unit = "R2 of scores" if heads[0].predicts_scores else "share of labels"
+    listed = ", ".join(f"{name} {share:.3f}" for name, share in found.items())
+    reason = (
+        f"`predict` and `export` use {best}: on {len(held):,} training examples that were held out of a fit "
+        f"for this choice, the {unit} predicted was {listed}. Test sets play no part."
+    )
+    return HeadChoice(head=best, reason=reason, num_held_out=len(held), held_out=found)
+
+
+def _split(labels: np.ndarray, seed: int, *, are_scores: bool) -> tuple[np.ndarray, np.ndarray]:
+    if not are_scores:
+        return stratified_split(labels, test_fraction=_HELD_OUT, seed=seed)
+    order = stream(seed, "choice of the head").permutation(len(labels))
+    num_held = max(1, round(_HELD_OUT * len(labels)))
+    return np.sort(order[num_held:]), np.sort(order[:num_held])
 
 
 def calibrate_heads(
-    heads: Sequence[HeadVariant], stages: Stages, features: Any, labels: Int[np.ndarray, " n"], *, seed: int
-) -> dict[str, HeadCalibration]:
-    """File of each head, without suffix -> its calibration.
-
-    A head none of whose classes is among the held-out ones has none.
+    choice: HeadChoice,
+    heads: Sequence[HeadVariant],
+    stages: Stages,
+    features: Any,
+    labels: Int[np.ndarray, " n"],
+    *,
+    seed: int,
+) -> HeadChoice:
+    """The choice with the calibration of every head; one none of whose classes is held out has none.
 
     Args:
+        choice: of the head.
         heads: of the run.
         stages: of the run, with the saved heads.
         features: of the held-out examples, still on disk.
@@ -107,8 +124,8 @@ def calibrate_heads(
         seed: of the draw where there are many.
     """
     found = {}
-    for file in (head.file(number) for head in heads for number in range(head.num_seeds)):
-        head = load_head(stages.path(file + SUFFIXES[0]))
+    for file in (each.file(number) for each in heads for number in range(each.num_seeds)):
+        head: Any = load_head(stages.path(file + SUFFIXES[0]))
         rows = np.flatnonzero(np.isin(labels, head.classes_))
         if len(rows) > _MOST_HELD_OUT:
             rows = np.sort(stream(seed, "calibration").choice(rows, _MOST_HELD_OUT, replace=False))
@@ -118,7 +135,7 @@ def calibrate_heads(
             found[file] = HeadCalibration(
                 sharpness=fitted.sharpness, noise_rate=fitted.noise_rate, num_held_out=len(rows)
             )
-    return found
+    return choice.model_copy(update={"calibrations": found})
 
 
 def write_choice(folder: Path, choice: HeadChoice) -> list[str]:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from noiseproof.core import files
 from noiseproof.evaluate.protocol import heads_of
+from noiseproof.evaluate.results import main_metric
 from noiseproof.report import figures, headline, tables
 from noiseproof.report.caveats import labels_caveat
 from noiseproof.report.page_policy import page_parts
@@ -69,7 +70,8 @@ def render(run: RunFolder) -> str:
             # Made by us from numbers and escaped by matplotlib, so that these three may pass as they are.
             accuracy_svg=Markup(figures.accuracy_figure(run.results)),
             spectrum_svg=Markup(figures.spectrum_figure(run.spectra)),
-            suspicion_svg=Markup(figures.suspicion_figure(run.issues)),
+            suspicion_svg=Markup(figures.suspicion_figure(run.issues)) if len(run.issues) else None,
+            metric=tables.METRIC_TITLES[main_metric(run.results)],
             num_heads=len(heads_of(run.results)),
             reading=READING_THE_SPECTRUM,
             suspects=[(suspect, _data_uri(suspect)) for suspect in run.suspects],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -111,6 +111,7 @@ class RunCard(Card):
     detection: DetectionCard | None = None
     noise_rate: NoiseRateCard | None = None
     detection_notes: tuple[str, ...] = ()
+    task: Literal["classification", "regression"] = "classification"
     choices: tuple[str, ...] = ()  # of options that follow the data, with the reasons
 
     @property
@@ -187,7 +188,7 @@ class RunFolder:
         card: `run.json`.
         results: `results.jsonl`.
         spectra: `spectrum.json`.
-        issues: `label_issues.parquet`, most suspicious first.
+        issues: `label_issues.parquet`, most suspicious first; without rows where heads predict scores.
         suspects: the first `NUM_SUSPECTS`, with their thumbnails or texts where the run left any.
     """
 
@@ -210,7 +211,9 @@ def load_run(run_dir: str | Path) -> RunFolder:
     if not path.is_dir():
         raise MissingFile(f"No run folder at {str(path)!r}. Next: start `noiseproof run` with --out {path}.")
     card = _checked(path, "run.json", _card, {})
-    issues = _checked(path, "label_issues.parquet", _issues, card.files)
+    issues = _no_issues()
+    if card.task == "classification":
+        issues = _checked(path, "label_issues.parquet", _issues, card.files)
     return RunFolder(
         path=path,
         card=card,
@@ -271,7 +274,15 @@ def _issues(file: Path) -> pd.DataFrame:
     return frame.sort_values("suspicion", ascending=False, kind="stable", ignore_index=True)
 
 
+def _no_issues() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(columns=list(_ISSUE_COLUMNS))
+
+
 def _suspects(path: Path, issues: pd.DataFrame, hashes: Mapping[str, str]) -> list[Suspect]:
+    if issues.empty:
+        return []
     if not (path / _THUMBNAILS).exists() and _THUMBNAILS not in hashes:
         rows = issues.head(NUM_SUSPECTS)[list(_ISSUE_COLUMNS)].astype({"example_id": str})
         return [Suspect.model_validate(row) for row in rows.to_dict("records")]

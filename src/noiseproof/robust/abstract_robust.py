@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.rng import torch_seed
-from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
@@ -40,7 +40,7 @@ class FitInputs:
         classes: labels in the user's vocabulary, sorted.
     """
 
-    head: AbstractHead
+    head: AbstractClassifier
     features: Float[np.ndarray, "n d"]
     encoded: Int[np.ndarray, " n"]
     classes: np.ndarray
@@ -86,10 +86,10 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
     """
 
     kind: ClassVar[str]
-    head: AbstractHead | None
+    head: AbstractClassifier | None
     classes_: np.ndarray
     n_features_in_: int
-    heads_: tuple[AbstractHead, ...]
+    heads_: tuple[AbstractClassifier, ...]
 
     @abstractmethod
     def check_options(self) -> None:
@@ -141,7 +141,7 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
         return self.classes_[self.predict_proba(X).argmax(1)]
 
     def _checked_inputs(self, X: Any, y: Any) -> FitInputs:
-        if self.head is not None and not isinstance(self.head, AbstractHead):
+        if self.head is not None and not isinstance(self.head, AbstractClassifier):
             raise invalid("head", self.head, "a LinearProbe or MLPProbe, or None")
         head = LinearProbe() if self.head is None else clone(self.head)
         self.check_options()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from noiseproof.core.checks import Range, check_arguments
 from noiseproof.detect.find_issues import find_label_issues
-from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.fit import StackBatch, fit_stack
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.robust.abstract_robust import AbstractRobustHead, FitInputs
@@ -43,7 +43,11 @@ class CoTeaching(AbstractRobustHead):
     forget_rate_: float
 
     def __init__(
-        self, head: AbstractHead | None = None, *, forget_rate: float | None = None, ramp_epochs: int = 4
+        self,
+        head: AbstractClassifier | None = None,
+        *,
+        forget_rate: float | None = None,
+        ramp_epochs: int = 4,
     ) -> None:
         self.head = head
         self.forget_rate = forget_rate

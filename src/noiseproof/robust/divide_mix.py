@@ -13,7 +13,7 @@ from torch import Tensor
 
 from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.rng import stream, torch_seed
-from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.losses.batch import PerExampleLoss
@@ -70,7 +70,7 @@ class DivideMix(AbstractRobustHead):
 
     def __init__(
         self,
-        head: AbstractHead | None = None,
+        head: AbstractClassifier | None = None,
         *,
         warmup_epochs: int = 2,
         ramp_epochs: int = 4,

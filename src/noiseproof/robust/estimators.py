@@ -7,6 +7,7 @@ import os
 from noiseproof.core.registry import unknown_name
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import HEADS
+from noiseproof.heads.regressors import REGRESSORS
 from noiseproof.heads.saved_heads import SavedHead, read_head
 from noiseproof.robust.abstract_robust import AbstractRobustHead
 from noiseproof.robust.co_teaching import CoTeaching
@@ -33,7 +34,8 @@ def load_estimator(path: str | os.PathLike[str]) -> Estimator:
 
 def estimator_from(saved: SavedHead, source: str) -> Estimator:
     """A fitted estimator from saved values; `source` is their file, for errors."""
-    known: dict[str, type[Estimator]] = {**HEADS, **ROBUST}
+    known: dict[str, type[Estimator]] = {head.kind: head for head in (*HEADS.values(), *REGRESSORS.values())}
+    known |= ROBUST
     if saved.kind not in known:
         raise unknown_name("head", saved.kind, known)
     return known[saved.kind].from_saved(saved, source)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from noiseproof.core.checks import Allowed, Range, check_arguments, check_unique_ids
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
@@ -75,7 +75,7 @@ class MetaWeightNet(AbstractRobustHead):
 
     def __init__(
         self,
-        head: AbstractHead | None = None,
+        head: AbstractClassifier | None = None,
         *,
         meta_batch_size: int = 100,
         meta_optimizer: str = "adam",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from noiseproof.core.errors import DamagedFile
-from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.estimators import HEADS
 from noiseproof.heads.saved_heads import HeadNeeds, SavedHead
 
@@ -75,12 +75,12 @@ def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
     return found
 
 
-def _member(saved: SavedHead, number: int, source: str) -> AbstractHead:
+def _member(saved: SavedHead, number: int, source: str) -> AbstractClassifier:
     own = replace(saved, state=_under(saved.state, str(number)))
     return HEADS[own.kind].from_saved(own, source)
 
 
-def _described(head: AbstractHead) -> dict[str, Any]:
+def _described(head: AbstractClassifier) -> dict[str, Any]:
     return {"kind": head.kind, "options": head.get_params()}
 
 

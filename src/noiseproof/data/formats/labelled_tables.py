@@ -145,7 +145,9 @@ def labels_of(
         for column in values.values():
             if pa.types.is_integer(column.type) and not column.null_count:
                 check_label_range(column.to_numpy(), len(declared), owner)
-    return encode_labels(values, names=names, owner=owner, missing_label=request.missing_label)
+    return encode_labels(
+        values, names=names, owner=owner, missing_label=request.missing_label, task=request.task
+    )
 
 
 def _class_names(table: LabelledTable, label: str) -> dict[Key, str] | None:
