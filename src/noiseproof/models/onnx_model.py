@@ -26,6 +26,7 @@ from noiseproof.core.unit_length import unit_length
 from noiseproof.core.version import __version__
 from noiseproof.features.onnx_graph import first_line, onnx_graph
 from noiseproof.heads.abstract import AbstractHead, empty_module
+from noiseproof.models.onnx_metadata import metadata_bytes
 from noiseproof.models.saved_model import SavedModel
 
 LARGEST_DIFFERENCE = 1e-4  # of a probability, from PyTorch
@@ -82,7 +83,7 @@ def write_onnx(model: SavedModel, dataset: Dataset, out: Path) -> OnnxCheck:
     reference = reference_outputs(model, backbones, prepared)
     check = _compared(graph, inputs, reference)
     with replacing(out) as partial:
-        partial.write_bytes(graph + _metadata(_described(model, backbones, inputs, check)))
+        partial.write_bytes(graph + metadata_bytes(_described(model, backbones, inputs, check)))
     return check
 
 
@@ -341,25 +342,3 @@ def _described_input(values: np.ndarray, backbone: AbstractBackbone) -> str:
     if values.dtype == np.int64:
         return "int64 (batch, tokens), padded on the right, by the tokenizer in the metadata"
     return f"float32 (batch, {values.shape[1]}), features of {backbone.name!r}"
-
-
-def _metadata(entries: dict[str, str]) -> bytes:
-    """Entries of `metadata_props`, field 14 of ModelProto, to append to a model: protobuf joins the parts."""
-    content = b""
-    for key, value in entries.items():
-        entry = _field(1, key.encode()) + _field(2, value.encode())
-        content += _field(14, entry)
-    return content
-
-
-def _field(number: int, value: bytes) -> bytes:
-    """A field of bytes in the encoding of protobuf: tag, length, value."""
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    digits = []
-    while value > 127:
-        digits.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*digits, value])

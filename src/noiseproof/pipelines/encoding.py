@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
 from noiseproof.features.store import StoredFeatures, load_features
+from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.saved_heads import EncoderNeed, HeadNeeds
 
 Encoder = LazyEncoder | EncodersSideBySide
@@ -83,14 +84,18 @@ def encode(config: ExtractionConfig, dataset: Dataset, encoder: Encoder, store: 
     )  # fmt: skip
 
 
-def head_needs(config: ExtractionConfig, encoder: Encoder, class_names: tuple[str, ...]) -> HeadNeeds:
-    """What a head that is trained on these features needs to classify new examples.
+def head_needs(
+    config: ExtractionConfig, encoder: Encoder, head: AbstractHead, class_names: Sequence[str]
+) -> HeadNeeds:
+    """What a fitted head needs to classify new examples.
 
     Args:
-        config: of the features.
+        config: of the features that it was trained on.
         encoder: whose features they are.
-        class_names: of the classes of the head, in their order.
+        head: with class ids as its classes.
+        class_names: of all class ids.
     """
+    names = tuple(class_names[number] for number in (head.classes_ if head.has_classes else ()))
     encoders = tuple(
         EncoderNeed(
             **identity.model_dump(include=set(EncoderNeed.model_fields)),
@@ -98,9 +103,7 @@ def head_needs(config: ExtractionConfig, encoder: Encoder, class_names: tuple[st
         )
         for identity in encoder.identities
     )
-    return HeadNeeds(
-        class_names=class_names, encoders=encoders, precision=config.precision, dtype=config.dtype
-    )
+    return HeadNeeds(class_names=names, encoders=encoders, precision=config.precision, dtype=config.dtype)
 
 
 def cut_notes(dataset: Dataset, stored: Mapping[str, StoredFeatures]) -> list[str]:

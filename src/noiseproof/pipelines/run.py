@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import TrueProbs, fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
-from noiseproof.heads.saved_heads import SUFFIXES
+from noiseproof.heads.saved_heads import SUFFIXES, HeadNeeds
 from noiseproof.pipelines.cards import backbone_section, make_card
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.data_parts import DataPart, DataParts, evaluate_on
@@ -45,12 +46,7 @@ from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.kept_page import REVIEW, keep_page
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
-from noiseproof.pipelines.shipped_heads import (
-    calibrate_heads,
-    choose_head,
-    read_choice,
-    write_choice,
-)
+from noiseproof.pipelines.shipped_heads import choose_once, read_choice
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
 from noiseproof.posterior.true_labels import remembering_true_label_probs
@@ -137,7 +133,10 @@ def run(
         )  # fmt: skip
         fitted = [_fit(state, head, parts, encoder) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
-        _choose(state, heads, fitted, parts)
+        choose_once(
+            state.stages, heads, fitted, parts, features=partial(_features, state),
+            key=partial(_features_key, state), stored=state.stored, seed=config.seed,
+        )  # fmt: skip
         publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
         whole, train = parts.train.whole, parts.train.with_held_out
         keep_page(config.out, train, state.stored[whole.fingerprint].features)
@@ -250,16 +249,17 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
 def _fit(state: _RunState, head: HeadVariant, parts: DataParts, encoder: Encoder) -> list[str]:
     """Train one head with all its seeds and return the keys of its stages."""
     seeds = list(range(head.num_seeds))
-    if head.trains_seeds_apart:
-        return [_fit_seeds(state, head, [k], parts, encoder, name=f"seed-{k}-of-{head.name}") for k in seeds]
-    return [_fit_seeds(state, head, seeds, parts, encoder, name=f"head-{head.name}")]
+    groups = [[seed] for seed in seeds] if head.trains_seeds_apart else [seeds]
+    return [_fit_seeds(state, head, group, parts, encoder) for group in groups]
 
 
 def _fit_seeds(
-    state: _RunState, head: HeadVariant, seeds: list[int], parts: DataParts, encoder: Encoder, *, name: str
+    state: _RunState, head: HeadVariant, seeds: list[int], parts: DataParts, encoder: Encoder
 ) -> str:
     train, views = parts.train, [state.stored[view.fingerprint] for view in parts.views]
-    which = f", seed {seeds[0]}" if head.trains_seeds_apart and head.num_seeds > 1 else ""
+    is_apart = head.trains_seeds_apart
+    name = f"seed-{seeds[0]}-of-{head.name}" if is_apart else f"head-{head.name}"
+    which = f", seed {seeds[0]}" if is_apart and head.num_seeds > 1 else ""
 
     def make(folder: Path) -> list[str]:
         fitted = head.build(seeds)
@@ -273,15 +273,14 @@ def _fit_seeds(
                 true_probs=state.true_probs,
             )  # fmt: skip
         for seed, one in zip(seeds, fitted, strict=True):
-            known = () if head.predicts_scores else one.classes_
-            names = tuple(train.dataset.class_names[number] for number in known)
-            one.save(folder / head.file(seed), needs=head_needs(state.config, encoder, names))
+            needs = head_needs(state.config, encoder, one, train.dataset.class_names)
+            one.save(folder / head.file(seed), needs=needs)
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
     keys = [stored.manifest.key for stored in views]
     depends_on: list[Any] = [head.to_json(), seeds, _features_key(state, train), train.given_labels, keys]
-    depends_on += ["with needs"]  # earlier files of heads are without encoders and class names
     depends_on += [ALGORITHM] if head.options.get("noise_tolerant") else []
+    depends_on += [sorted(HeadNeeds.model_fields)]  # earlier heads had none
     return state.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 
@@ -308,30 +307,6 @@ def _evaluate(
     names = [head.name for head in heads]
     sets = [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests]
     state.stages.once(EVALUATE, depends_on=[names, fitted, sets], make=make)
-
-
-def _choose(
-    state: _RunState, heads: Sequence[HeadVariant], fitted: list[list[str]], parts: DataParts
-) -> None:
-    """Choose the head for new examples, and calibrate all heads, see `shipped_heads`."""
-    train, test, seed = parts.train, parts.tests[0], state.config.seed
-
-    def make(folder: Path) -> list[str]:
-        features, views = _features(state, train), [state.stored[each.fingerprint] for each in parts.views]
-        with stage("Choice of the head", total=len(heads), unit="head") as bar:
-            choice = choose_head(
-                heads, [np.asarray(view.features) for view in views] or [np.asarray(features)], features,
-                train.dataset.scores if parts.has_scores else train.given_labels, seed=seed,
-            )  # fmt: skip
-            bar.update(len(heads))
-        if not parts.has_scores:
-            on = _features(state, test), test.best_labels
-            choice = calibrate_heads(choice, heads, state.stages, *on, seed=seed)
-        return write_choice(folder, choice)
-
-    on_test = [_features_key(state, test), test.best_labels]
-    depends_on = [[head.name for head in heads], fitted, train.given_labels, on_test, seed]
-    state.stages.once("choice of the head", depends_on=depends_on, make=make)
 
 
 def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ it changes neither a prediction nor a number of the report.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ from pydantic import Field
 from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import START_AGAIN, Document, read_document
 from noiseproof.core.errors import BadData
+from noiseproof.core.progress import stage
 from noiseproof.core.rng import stream
 from noiseproof.data.splits import stratified_split
+from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.saved_heads import SUFFIXES, HeadCalibration
+from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.heads import HeadVariant
 from noiseproof.pipelines.stages import Stages
 from noiseproof.posterior.temperature import fit_temperature
@@ -50,9 +53,50 @@ class HeadChoice(Document):
     calibrations: dict[str, HeadCalibration] = Field(default_factory=dict)
 
 
+def choose_once(
+    stages: Stages,
+    heads: Sequence[HeadVariant],
+    fitted: list[list[str]],
+    parts: DataParts,
+    *,
+    features: Callable[[DataPart], Any],
+    key: Callable[[DataPart], Any],
+    stored: Mapping[str, StoredFeatures],
+    seed: int,
+) -> None:
+    """The stage of a run that chooses the head for new examples, and calibrates all heads.
+
+    Args:
+        stages: of the run, with the saved heads.
+        heads: of the run.
+        fitted: keys of their stages.
+        parts: data of the run.
+        features: those of a part, still on disk.
+        key: everything that results on the features of a part depend on.
+        stored: features by fingerprint of the data set.
+        seed: of the run.
+    """
+    train, test = parts.train, parts.tests[0]
+
+    def make(folder: Path) -> list[str]:
+        whole, views = features(train), [stored[each.fingerprint].features for each in parts.views]
+        with stage("Choice of the head", total=len(heads), unit="head") as bar:
+            labels = train.dataset.scores if parts.has_scores else train.given_labels
+            choice = choose_head(heads, views or [whole], whole, labels, seed=seed)
+            bar.update(len(heads))
+        if not parts.has_scores:
+            choice = calibrate_heads(choice, heads, stages, features(test), test.best_labels, seed=seed)
+        write_record(folder / FILE, choice.to_json())
+        return [FILE]
+
+    names = [head.name for head in heads]
+    depends_on = [names, fitted, train.given_labels, key(test), test.best_labels, seed]
+    stages.once("choice of the head", depends_on=depends_on, make=make)
+
+
 def choose_head(
     heads: Sequence[HeadVariant],
-    sources: Sequence[np.ndarray],
+    sources: Sequence[Any],
     features: Any,
     labels: np.ndarray,
     *,
@@ -79,7 +123,7 @@ def choose_head(
         )
         return HeadChoice(head=first, reason=reason)
     fitted = [head.build([0])[0] for head in heads]
-    views = [view[rows] for view in sources]
+    views = [np.asarray(view[rows]) for view in sources]
     fit_heads(fitted, views[0], labels[rows], second_view=(*views, None)[1])
     # scikit-learn's score: accuracy of classifiers, R2 of regressors.
     found = {
@@ -136,12 +180,6 @@ def calibrate_heads(
                 sharpness=fitted.sharpness, noise_rate=fitted.noise_rate, num_held_out=len(rows)
             )
     return choice.model_copy(update={"calibrations": found})
-
-
-def write_choice(folder: Path, choice: HeadChoice) -> list[str]:
-    """Write the document; returns its name."""
-    write_record(folder / FILE, choice.to_json())
-    return [FILE]
 
 
 def read_choice(folder: Path) -> HeadChoice:
