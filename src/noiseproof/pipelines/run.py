@@ -138,8 +138,9 @@ def run(
             key=partial(_features_key, state), stored=state.stored, seed=config.seed,
         )  # fmt: skip
         publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
-        whole, train = parts.train.whole, parts.train.with_held_out
-        keep_page(config.out, train, state.stored[whole.fingerprint].features)
+        if not parts.has_scores:
+            judged = state.stored[parts.train.whole.fingerprint].features
+            keep_page(config.out, parts.train.with_held_out, judged)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
