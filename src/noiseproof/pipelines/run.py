@@ -48,7 +48,7 @@ from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.shipped_heads import choose_once, read_choice
 from noiseproof.pipelines.stages import Stages, publish
-from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
+from noiseproof.pipelines.straddling import count_copies, read_straddling_copies
 from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
@@ -123,7 +123,11 @@ def run(
         for dataset in parts.to_extract:
             _extract(state, dataset, encoder)
         _diagnose(state, parts)
-        _count_copies(state, parts)
+        of_part: dict[str, Any] = {
+            "features": partial(_features, state),
+            "key": partial(_features_key, state),
+        }
+        count_copies(state.stages, parts, **of_part)
         if not parts.has_scores:
             _detect(state, parts.train)
         heads = _settle(state, heads, parts)
@@ -133,10 +137,7 @@ def run(
         )  # fmt: skip
         fitted = [_fit(state, head, parts, encoder) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
-        choose_once(
-            state.stages, heads, fitted, parts, features=partial(_features, state),
-            key=partial(_features_key, state), stored=state.stored, seed=config.seed,
-        )  # fmt: skip
+        choose_once(state.stages, heads, fitted, parts, stored=state.stored, seed=config.seed, **of_part)
         publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
         if not parts.has_scores:
             judged = state.stored[parts.train.whole.fingerprint].features
@@ -191,18 +192,6 @@ def _diagnose(state: _RunState, parts: DataParts) -> None:
 
     depends_on = [[part.name, part.role, _features_key(state, part)] for part in parts.all]
     state.stages.once("spectrum", depends_on=depends_on, make=make)
-
-
-def _count_copies(state: _RunState, parts: DataParts) -> None:
-    """Count copies of training examples in the evaluation sets; whole equal sets have a note of their own."""
-    tests = [part for part in parts.tests if part.dataset.fingerprint != parts.train.whole.fingerprint]
-
-    def make(folder: Path) -> list[str]:
-        features = ((part.name, _features(state, part)) for part in tests)
-        return write_straddling_copies(folder, _features(state, parts.train), features)
-
-    depends_on = [[part.name, _features_key(state, part)] for part in (parts.train, *tests)]
-    state.stages.once("copies", depends_on=depends_on, make=make)
 
 
 def _detect(state: _RunState, train: DataPart) -> None:
