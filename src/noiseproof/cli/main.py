@@ -13,8 +13,10 @@ from noiseproof.cli import (
     corrupt,
     demo,
     detect,
+    export,
     extract,
     ls,
+    predict,
     pretrain,
     report,
     review,
@@ -64,6 +66,10 @@ def noiseproof_command(
 app.command("demo", epilog=demo.EPILOG)(guarded(demo.demo))
 add_command(app, "run", run.run, config=run.CONFIG, epilog=run.EPILOG)
 add_command(app, "detect", detect.detect, config=detect.CONFIG, epilog=detect.EPILOG)
+add_command(
+    app, "predict", predict.predict, config=predict.CONFIG, epilog=predict.EPILOG, arguments=("run", "data")
+)
+add_command(app, "export", export.export, config=export.CONFIG, epilog=export.EPILOG, arguments=("run",))
 add_command(app, "apply", apply.apply, config=apply.CONFIG, epilog=apply.EPILOG)
 add_command(app, "extract", extract.extract, config=extract.CONFIG, epilog=extract.EPILOG)
 app.command("spectrum", epilog=spectrum.EPILOG)(guarded(spectrum.spectrum))

@@ -26,7 +26,7 @@ from noiseproof.core.registry import unknown_name
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.heads.saved_heads import SavedHead, read_head, write_head
+from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head, write_head
 from noiseproof.heads.training_data import (
     check_second_view_given,
     features_to_predict,
@@ -86,15 +86,19 @@ class AbstractHead(BaseEstimator, ABC):
         fit_heads([self], X, y, second_view=second_view, sample_weight=sample_weight)
         return self
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, needs: HeadNeeds | None = None) -> Path:
         """Write `path`.safetensors and `path`.json; `load` reads them back.
+
+        Args:
+            path: with or without the suffix .safetensors.
+            needs: encoders and class names, so that `noiseproof.load` can classify images and texts.
 
         Returns:
             Path of the safetensors file.
         """
         check_is_fitted(self)
         classes = self.classes_ if self.has_classes else np.empty(0)
-        saved = SavedHead(self.kind, self.get_params(), classes, self.n_features_in_, self.state_)
+        saved = SavedHead(self.kind, self.get_params(), classes, self.n_features_in_, self.state_, needs)
         return write_head(saved, path)
 
     @classmethod
