@@ -21,7 +21,8 @@ noiseproof extract reviews.csv --backbone api:text-embedding-3-small --out featu
 def extract(config: ExtractConfig) -> Any:
     """Encode a data set with a frozen encoder and keep the features on disk."""
     from noiseproof.cli.outcome import print_plan
-    from noiseproof.pipelines.extract import extract_features, plan_extraction
+    from noiseproof.pipelines.extract import extract_features
+    from noiseproof.pipelines.plans import plan_extraction
 
     if config.plan:
         return print_plan(plan_extraction(config), config.price)

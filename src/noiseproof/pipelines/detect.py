@@ -38,7 +38,6 @@ from noiseproof.export.issue_files import (
 )
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
-from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_parts import DataPart
@@ -50,7 +49,6 @@ from noiseproof.pipelines.encoding import (
     shared_space_encoder,
     shared_space_name,
 )
-from noiseproof.pipelines.extract import plan_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.judged import needs_features, needs_text_tower, open_part
 from noiseproof.pipelines.kept_page import REVIEW, keep_page
@@ -152,11 +150,6 @@ def detect(
         return DetectionResult(
             config.out, load_issues(config.out), read_summary(config.out), contents, exports, page
         )
-
-
-def plan_detection(config: DetectConfig) -> RequestPlan:
-    """What `detect` would ask of the embedding services of its configuration; nothing is sent."""
-    return plan_of([open_part(config).whole], config, store=config.cache)
 
 
 def _load_features(state: _DetectState) -> None:
