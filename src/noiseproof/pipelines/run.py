@@ -36,10 +36,11 @@ from noiseproof.heads.saved_heads import SUFFIXES, HeadNeeds
 from noiseproof.pipelines.cards import backbone_section, make_card
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.data_parts import DataPart, DataParts, evaluate_on
-from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode, head_needs
+from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data, num_suspects
+from noiseproof.pipelines.head_needs import head_needs
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.kept_page import REVIEW, keep_page
