@@ -1,4 +1,4 @@
-"""From a folder with wrong labels to a classifier on its way: find, review in a browser, correct, train, predict."""
+"""From wrong labels to a classifier: find, review in a browser, correct, train, predict, export."""
 
 import csv
 import json
