@@ -13,6 +13,7 @@ from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.examples import shown_text
 
 NUM_THUMBNAILS = 48
+NUM_PAIRS, NUM_OF_PAIR = 12, 4  # pairs of given and suggested class; examples of each
 MAX_SIDE_PX = 160
 MAX_TEXT = 400
 
@@ -30,8 +31,7 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
     """
     entries: list[dict[str, Any]] = []
     files = []
-    worst = np.argsort(-issues.suspicion, kind="stable")[:NUM_THUMBNAILS]
-    for number, row in enumerate(worst.tolist()):
+    for number, row in enumerate(_rows(issues)):
         entry = _entry(issues, row)
         if dataset.kind == "text":
             entry["text"] = shown_text(dataset.examples[row])[:MAX_TEXT]
@@ -42,6 +42,19 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
         entries.append(entry)
     write_record(folder / "thumbnails.json", entries)
     return [*files, "thumbnails.json"]
+
+
+def _rows(issues: LabelIssues) -> list[int]:
+    """The most suspicious examples, then further ones of the most frequent pairs of classes."""
+    ranked = np.argsort(-issues.suspicion, kind="stable")
+    of_pair: dict[tuple[int, int], list[int]] = {}
+    for row in ranked[issues.is_issue[ranked]].tolist():
+        pair = (int(issues.given_labels[row]), int(issues.suggested_labels[row]))
+        of_pair.setdefault(pair, []).append(row)
+    frequent = sorted(of_pair.values(), key=len, reverse=True)[:NUM_PAIRS]
+    first = ranked[:NUM_THUMBNAILS].tolist()
+    more = {row for rows in frequent for row in rows[:NUM_OF_PAIR]} - set(first)
+    return first + [row for row in ranked.tolist() if row in more]
 
 
 def read_texts(folder: Path) -> dict[str, str]:
