@@ -153,9 +153,8 @@ def _open_part(config: DetectConfig) -> DataPart:
     labels = label_columns(config)
     dataset = open_one(config, config.train, **labels, may_lack_examples=not _needs_features(config))
     part = corrupt_part(DataPart("train", dataset, dataset), config)
-    return dataclasses.replace(
-        part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
-    )
+    named = dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
+    return dataclasses.replace(part, dataset=named)
 
 
 def plan_detection(config: DetectConfig) -> RequestPlan:
