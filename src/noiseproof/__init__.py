@@ -32,6 +32,7 @@ _HOMES = {
     "extract": "noiseproof.features.extract",
     "find_label_issues": "noiseproof.detect.find_issues",
     "finetune": "noiseproof.pipelines.finetune",
+    "load": "noiseproof.pipelines.loading",
     "load_features": "noiseproof.features.store",
     "load_issues": "noiseproof.export.issue_files",
     "open_dataset": "noiseproof.data.sources",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from noiseproof.noise.labels import corrupt_labels as corrupt_labels
     from noiseproof.pipelines.deft.flow import deft as deft
     from noiseproof.pipelines.finetune import finetune as finetune
+    from noiseproof.pipelines.loading import load as load
     from noiseproof.pipelines.run import run as run
     from noiseproof.robust.co_teaching import CoTeaching as CoTeaching
     from noiseproof.robust.divide_mix import DivideMix as DivideMix

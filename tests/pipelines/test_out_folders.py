@@ -28,12 +28,13 @@ def test_a_folder_of_other_work_is_not_taken(tmp_path, mark, other):
 
 def test_the_marks_are_what_the_commands_write():
     from noiseproof.noise import manifest
+    from noiseproof.pipelines import apply as applied
     from noiseproof.pipelines import cards as training_card
     from noiseproof.pipelines import detect as detection
     from noiseproof.pipelines import run as pipeline
     from noiseproof.study import study
 
-    cards = {pipeline.CARD, training_card.TRAINING_CARD, study.CARD, detection.CARD}
+    cards = {pipeline.CARD, applied.CARD, training_card.TRAINING_CARD, study.CARD, detection.CARD}
     assert set(MARKS) == cards | {manifest.FILE}
 
 

@@ -24,10 +24,12 @@ from noiseproof.report import figures
 from noiseproof.report.run_folder import load_run
 
 LEFT = {
+    "review.html",
     "run.json",
     "results.jsonl",
     "spectrum.json",
     "copies.json",
+    "heads.json",
     "label_issues.csv",
     "label_issues.json",
     "label_issues.parquet",
@@ -284,7 +286,9 @@ def test_changed_head_redoes_that_head_only(configured, monkeypatch):
     changed = {"linear": {}, "mlp": {}, "nmtune": {"weight_svd": 0.5}}
     pipeline.run(configured(heads=changed), say=said.append)
     assert done == [("NMTune", 0), ("NMTune", 1)]
-    assert said == ["Done again, because settings, data or files changed: head nmtune, evaluate."]
+    assert said == [
+        "Done again, because settings, data or files changed: head nmtune, evaluate, choice of the head."
+    ]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains all seeds at once")

@@ -141,6 +141,11 @@ class TextBackbone(AbstractTorchBackbone):
         pairs = "one input" if self._has_joint_pairs else "u, v, |u - v|, u v"
         self.transform = f"tokenizer {of_tokenizer}, {most_tokens} tokens{length}; pairs: {pairs}"
 
+    @property
+    def tokenizer_json(self) -> str:
+        """The tokenizer as `tokenizers.Tokenizer.from_str` reads it, longest text included."""
+        return str(self._tokenizer.to_str())
+
     def limit_tokens(self, max_tokens: int) -> None:
         """Cut texts off after fewer tokens than the encoder could read.
 

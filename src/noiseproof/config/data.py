@@ -125,26 +125,13 @@ class NoisyDataConfig(DataConfig):
         return self
 
 
-class ExtractionConfig(Config, ServiceSettings):
-    """How a frozen encoder is run, and the store of its features."""
+class EngineConfig(Config, ServiceSettings):
+    """What runs a frozen encoder, and the store of its features."""
 
     panels = {ServiceSettings: ENCODER}  # noqa: RUF012  a ClassVar of the base
 
-    layer: str | None = option(
-        None, panel=ENCODER, help="Output of the encoder to use.", shown_default="its usual one"
-    )
-    max_tokens: int | None = option(
-        None, ge=8, panel=ENCODER, help="Tokens of a text that a text encoder reads; the rest is cut off.",
-        shown_default="all that the encoder can read",
-    )  # fmt: skip
     engine: Literal["auto", "torch", "onnxruntime"] = option(
         "auto", panel=ENCODER, help="What runs the encoder."
-    )
-    precision: Literal["float32", "bfloat16"] = option(
-        "float32", panel=ENCODER, help="Arithmetic of the encoder."
-    )
-    dtype: Literal["float32", "float16"] = option(
-        "float32", panel=ENCODER, help="Type of the stored features."
     )
     batch_size: int = option(64, ge=1, panel=ENCODER, help="Examples per call of the encoder.")
     cache: Path = option(
@@ -156,6 +143,24 @@ class ExtractionConfig(Config, ServiceSettings):
     @classmethod
     def _cache_is_a_folder(cls, value: Path) -> Path:
         return a_folder(value)
+
+
+class ExtractionConfig(EngineConfig):
+    """How a frozen encoder is run."""
+
+    layer: str | None = option(
+        None, panel=ENCODER, help="Output of the encoder to use.", shown_default="its usual one"
+    )
+    max_tokens: int | None = option(
+        None, ge=8, panel=ENCODER, help="Tokens of a text that a text encoder reads; the rest is cut off.",
+        shown_default="all that the encoder can read",
+    )  # fmt: skip
+    precision: Literal["float32", "bfloat16"] = option(
+        "float32", panel=ENCODER, help="Arithmetic of the encoder."
+    )
+    dtype: Literal["float32", "float16"] = option(
+        "float32", panel=ENCODER, help="Type of the stored features."
+    )
 
 
 class EncoderConfig(ExtractionConfig):
@@ -233,6 +238,25 @@ class IssueFilesConfig(Config):
         False, panel=RUN,
         help="Write texts into label_issues.csv as they are, also those that a spreadsheet runs: =1+1.",
     )  # fmt: skip
+
+
+class DecisionsConfig(Config):
+    """Decisions of people about labels."""
+
+    decisions: tuple[Path, ...] = option(
+        (), panel="Decisions",
+        help="File of decisions: decisions.csv of the review page, an edited label_issues.csv, or an export "
+        "of Label Studio, FiftyOne, cleanlab or Argilla; may be repeated.",
+        shown_default="decisions.csv and decisions.jsonl in the folder",
+    )  # fmt: skip
+    allow_new_class: bool = option(
+        False, panel="Decisions", help="Decisions may give labels that are no class of the data yet."
+    )
+
+    @field_validator("decisions", mode="before")
+    @classmethod
+    def _one_file_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
 
 
 class EvaluationConfig(NoisyDataConfig):

@@ -16,8 +16,10 @@ from typing import get_args
 
 import numpy as np
 
+from noiseproof.core.checksums import read_record
 from noiseproof.core.class_names import name_hints
 from noiseproof.core.errors import MissingFile, invalid
+from noiseproof.core.inner_paths import inner_path
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import Registry, unknown_name
 from noiseproof.core.regular_files import check_regular
@@ -50,6 +52,7 @@ SOURCES = Registry(
         "shift": "noiseproof.data.shifts.shifts:open_shift",
     },
 )
+CLEANED = "applied.json"  # card of a folder that holds a cleaned data set
 # Written PREFIX:ADDRESS; other sources are recognised by the path.
 PREFIXES = (
     "torchvision", "hf", "sklearn", "idx", "clothing1m", "webvision", "food101n", "cifarn", "suite", "shift",
@@ -75,10 +78,10 @@ def open_dataset(
     """Open a data set; its examples stay on disk until they are read.
 
     Args:
-        name: a folder of class folders, a .csv, .tsv, .jsonl, .parquet, .npz or .npy file, a .txt list of
-            images, `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`, `idx:FOLDER/train` (files as
-            of MNIST), `clothing1m:FOLDER/train`, `webvision:FOLDER/train`, `food101n:FOLDER/train`,
-            `cifarn:FILE/COLUMN`, `suite:NAME/split` (a set of the papers, see
+        name: a folder of class folders or of `noiseproof apply`, a .csv, .tsv, .jsonl, .parquet, .npz or .npy
+            file, a .txt list of images, `torchvision:NAME/split`, `hf:NAME/split`, `sklearn:digits`,
+            `idx:FOLDER/train` (files as of MNIST), `clothing1m:FOLDER/train`, `webvision:FOLDER/train`,
+            `food101n:FOLDER/train`, `cifarn:FILE/COLUMN`, `suite:NAME/split` (a set of the papers, see
             `noiseproof.data.suites.suites`), or `shift:KIND:` before any of these, which changes its images.
         label: column of the given labels; found by its name where only one fits.
         image: column of images or of their paths; likewise.
@@ -149,6 +152,9 @@ def resolve(name: str) -> tuple[str, str]:
             f".{', .'.join(_FILES)}, or {', '.join(f'{p}:...' for p in PREFIXES)}. Next: check the path."
         )
     if path.is_dir():
+        if (path / CLEANED).is_file():  # the data set in a folder of `noiseproof apply`
+            card = read_record(path / CLEANED, next_step="apply the decisions again")
+            return resolve(str(inner_path(path, str(card["data"]))))
         return "tar" if any(path.glob("*.tar")) else "folder", name
     check_regular(path)
     kind = path.suffix.lower().removeprefix(".")

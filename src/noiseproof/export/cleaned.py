@@ -1,9 +1,10 @@
-"""A copy of the data set without the labels that look wrong: dropped, or replaced by the suggested ones.
+"""A copy of the data set without wrong labels: by the suggestions of a detector, or by decisions of people.
 
-Only flagged rows change. A table stays the same table; images in class folders become a table of their
-paths, because copying gigabytes of images would add nothing. In both, `original_label` has the judged label;
-the column is `original_label_2` where the table has an `original_label` already. Paths are relative to the
-new file, and ids are those of the data set, so its features are found again.
+Only flagged or decided rows change. A table stays the same table; images in class folders become a table of
+their paths, because copying gigabytes of images would add nothing. In both, `original_label` has the judged
+label; the column is `original_label_2` where the table has an `original_label` already. Paths are relative
+to the new file, and ids are those of the data set, so its features are found again. Where people alone
+decided, the columns `decision` and `decided_by` stand beside.
 """
 
 from __future__ import annotations
@@ -27,51 +28,58 @@ from noiseproof.core.parquet import explained, open_file
 from noiseproof.core.records import LabelIssues, rows_by_id
 from noiseproof.data.classes import is_text, one_to_one
 from noiseproof.data.examples import files_of
-from noiseproof.data.formats.columns import Columns, choose_columns
+from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
 from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
 from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of, row_ids
 from noiseproof.data.formats.npz_files import ids_of_array, label_array
 from noiseproof.data.formats.parquet_files import parquet_table
 from noiseproof.data.formats.text_tables import read_text_table, text_table
-from noiseproof.export.edits import Edits, Way, compute_edits
+from noiseproof.export.edits import Cleaning, Edits, Way, compute_edits
+from noiseproof.export.new_classes import with_new_classes, with_new_values
 from noiseproof.export.source import TABLES, Source, require_source
 
-ORIGINAL = "original_label"
+ORIGINAL, DECIDED_BY = "original_label", "decided_by"
 
 
 def write_cleaned_drop(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
     """The data set without the examples whose labels look wrong; see `write_cleaned`."""
-    return write_cleaned(issues, path, require_source(source, "cleaned-drop"), home, way="drop")
+    return _write_by_rule(issues, path, source, home, "drop")
 
 
 def write_cleaned_relabel(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
     """The data set with the suggested label where one looks wrong; see `write_cleaned`."""
-    return write_cleaned(issues, path, require_source(source, "cleaned-relabel"), home, way="relabel")
+    return _write_by_rule(issues, path, source, home, "relabel")
 
 
-def write_cleaned(issues: LabelIssues, path: Path, source: Source, home: Path, *, way: Way) -> list[Path]:
+def _write_by_rule(
+    issues: LabelIssues, path: Path, source: Source | None, home: Path, way: Way
+) -> list[Path]:
+    known = require_source(source, f"cleaned-{way}")
+    return write_cleaned(Cleaning(issues, way, known.decisions), path, known, home)
+
+
+def write_cleaned(cleaning: Cleaning, path: Path, source: Source, home: Path) -> list[Path]:
     """Write a cleaned copy.
 
     Args:
-        issues: the labels that were judged.
+        cleaning: the labels that were judged, and what to do with them.
         path: the new file, with the suffix of `cleaned_suffix`.
         source: the data set.
         home: final folder of the file, to which image paths are relative.
-        way: drop or relabel examples with flagged labels.
 
     Raises:
         InvalidArgument: the data set is no table, archive or folder of images, or `path` has another suffix.
-        BadData: the issues are of another data set.
+        BadData: the issues are of another data set, or it cannot have a new class.
     """
-    wanted = cleaned_suffix(source, f"cleaned-{way}")
+    wanted = cleaned_suffix(source, f"cleaned-{cleaning.way or 'copy'}")
     if path.suffix.lower() != wanted:
         raise invalid("path", str(path), f"a name that ends in {wanted!r}, as the data set is of that kind")
     if source.kind in TABLES:
-        _write_table(issues, path, source, home, way)
+        _write_table(cleaning, path, source, home)
     elif source.kind == "npz":
-        _write_archive(issues, path, source, way)
+        _write_archive(cleaning, path, source)
     else:
-        _write_list(issues, path, source, home, way)
+        _write_list(cleaning, path, source, home)
     return [path]
 
 
@@ -91,7 +99,7 @@ def cleaned_suffix(source: Source, export: str) -> str:
     )  # fmt: skip
 
 
-def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, way: Way) -> None:
+def _write_table(cleaning: Cleaning, path: Path, source: Source, home: Path) -> None:
     owner, origin = source.request.name, source.path
     is_parquet = source.kind == "parquet"
     table = parquet_table(origin) if is_parquet else text_table(origin, owner)
@@ -99,12 +107,15 @@ def _write_table(issues: LabelIssues, path: Path, source: Source, home: Path, wa
     encoded, class_names = labels_of(table, columns, source.request)
     ids = ids_of(table, columns, owner)
     changes = compute_edits(
-        issues, way, ids=ids, labels=encoded[columns.label], class_names=class_names, owner=owner
+        cleaning, ids=ids, labels=encoded[columns.label], class_names=class_names, owner=owner
     )
     values = _values(table, columns, encoded, len(class_names))
+    if new := changes.class_names[len(class_names) :]:
+        values = with_new_classes(values, new, declared_classes(table.schema, columns.label), owner)
     parts = _row_groups(origin) if is_parquet else iter([read_text_table(origin, owner)])
+    by_people = _by_people(cleaning, changes)
     cleaned = _cleaned_parts(
-        parts, columns, changes, encoded[columns.label], values, ids, origin.parent, home
+        parts, columns, changes, encoded[columns.label], values, ids, by_people, origin.parent, home
     )
     with replacing(path) as partial:
         _write_parts(cleaned, partial, path.suffix.lower(), origin)
@@ -147,6 +158,7 @@ def _cleaned_parts(
     labels: np.ndarray,
     values: dict[str, pa.Array],
     ids: np.ndarray,
+    by_people: dict[str, np.ndarray],
     folder: Path,
     home: Path,
 ) -> Iterator[pa.Table]:
@@ -158,6 +170,8 @@ def _cleaned_parts(
             part.column(columns.label), changes.judged[rows], labels[rows], values[columns.label]
         )
         part = part.append_column(_free_name(part.schema.names), given)
+        for name, cells in by_people.items():
+            part = part.append_column(_free_name(part.schema.names, name), pa.array(cells[rows], pa.string()))
         for column, cells in values.items():
             part = _set_column(
                 part, column, _replaced(part.column(column), changes.final[rows], labels[rows], cells)
@@ -169,9 +183,16 @@ def _cleaned_parts(
         yield part.filter(pa.array(~changes.is_dropped[rows]))
 
 
-def _free_name(taken: Collection[str]) -> str:
-    """Name of the column of judged labels; a table may have the usual one, by an earlier cleaning."""
-    names = (ORIGINAL, *(f"{ORIGINAL}_{number}" for number in range(2, len(taken) + 3)))
+def _by_people(cleaning: Cleaning, changes: Edits) -> dict[str, np.ndarray]:
+    """Columns of decisions, where nothing but decisions cleans."""
+    if cleaning.way is not None:
+        return {}
+    return {"decision": changes.column("decision"), DECIDED_BY: changes.column("who")}
+
+
+def _free_name(taken: Collection[str], usual: str = ORIGINAL) -> str:
+    """Name of a column that is put in; a table may have the usual one, by an earlier cleaning."""
+    names = (usual, *(f"{usual}_{number}" for number in range(2, len(taken) + 3)))
     return next(name for name in names if name not in taken)
 
 
@@ -248,25 +269,26 @@ def _write_parts(parts: Iterator[pa.Table], path: Path, suffix: str, origin: Pat
                 )
 
 
-def _write_list(issues: LabelIssues, path: Path, source: Source, home: Path, way: Way) -> None:
+def _write_list(cleaning: Cleaning, path: Path, source: Source, home: Path) -> None:
     """Images in files, as a CSV table of their paths."""
     whole, owner = source.whole, source.request.name
     files = files_of(whole.examples)
     if files is None:
         raise BadData(f"{owner!r} has examples without a file; allowed: a file for every example.")
-    names = whole.class_names
     changes = compute_edits(
-        issues, way, ids=whole.ids, labels=whole.given_labels, class_names=names, owner=owner
+        cleaning, ids=whole.ids, labels=whole.given_labels, class_names=whole.class_names, owner=owner
     )
+    names, by_people = changes.class_names, _by_people(cleaning, changes)
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(["example_id", "path", "label", ORIGINAL])
+        out.writerow(["example_id", "path", "label", ORIGINAL, *by_people])
         for row in np.flatnonzero(~changes.is_dropped).tolist():
             image = _relative_path(home, Path(), str(files[row]))
-            out.writerow([whole.ids[row], image, names[changes.final[row]], names[changes.judged[row]]])
+            labels = (names[changes.final[row]], names[changes.judged[row]])
+            out.writerow([whole.ids[row], image, *labels, *(cells[row] for cells in by_people.values())])
 
 
-def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) -> None:
+def _write_archive(cleaning: Cleaning, path: Path, source: Source) -> None:
     """Features with their labels; the archive keeps its other arrays."""
     whole, owner = source.whole, source.request.name
     with open_archive(source.path, owner) as archive:
@@ -277,7 +299,29 @@ def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) ->
     rows, _ = rows_by_id(whole.ids, ids)  # those that have a label
     encoded = np.full(len(ids), -1)
     encoded[rows] = whole.given_labels
-    changes = compute_edits(issues, way, ids=ids, labels=encoded, class_names=whole.class_names, owner=owner)
+    changes = compute_edits(cleaning, ids=ids, labels=encoded, class_names=whole.class_names, owner=owner)
+    values = _label_values(arrays, given, rows, source)
+    if new := changes.class_names[len(values) :]:
+        values = with_new_values(values, new, arrays, owner)
+    arrays[_free_name(arrays)] = np.where(changes.judged == encoded, given, values[changes.judged])
+    arrays[label] = np.where(changes.final == encoded, given, values[changes.final])
+    arrays.setdefault("ids", ids)
+    for name, cells in _by_people(cleaning, changes).items():
+        arrays[_free_name(arrays, name)] = cells.astype(str)
+    kept = ~changes.is_dropped
+    parts = {
+        name: array[kept] if name != "class_names" and array.shape[:1] == kept.shape else array
+        for name, array in arrays.items()
+    }
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **parts)
+
+
+def _label_values(
+    arrays: dict[str, np.ndarray], given: np.ndarray, rows: np.ndarray, source: Source
+) -> np.ndarray:
+    """The value of each class in the array of labels."""
+    whole = source.whole
     values = given[:1].repeat(len(whole.class_names))
     if "class_names" in arrays and given.dtype.kind in "iubf":
         values = np.arange(len(values)).astype(given.dtype)
@@ -286,13 +330,4 @@ def _write_archive(issues: LabelIssues, path: Path, source: Source, way: Way) ->
         values = values.astype(np.result_type(given, truth))  # a longer word would be cut
         values[whole.clean_labels] = truth[rows]
     values[whole.given_labels] = given[rows]
-    arrays[_free_name(arrays)] = np.where(changes.judged == encoded, given, values[changes.judged])
-    arrays[label] = np.where(changes.final == encoded, given, values[changes.final])
-    arrays.setdefault("ids", ids)
-    kept = ~changes.is_dropped
-    parts = {
-        name: array[kept] if name != "class_names" and array.shape[:1] == kept.shape else array
-        for name, array in arrays.items()
-    }
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **parts)
+    return values

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelIssues
+from noiseproof.decisions.record import Decision
 from noiseproof.export.source import rows_of
 
 Way = Literal["drop", "relabel"]
@@ -24,16 +25,41 @@ class Edits:
         judged: class ids of the judged labels; the labels of the data set for other rows.
         final: class ids after cleaning.
         is_dropped: rows to leave out.
+        class_names: of the class ids after cleaning; those that only people use come last.
+        decided: row -> the decision of people on it.
     """
 
     judged: Int[np.ndarray, " n"]
     final: Int[np.ndarray, " n"]
     is_dropped: Bool[np.ndarray, " n"]
+    class_names: tuple[str, ...]
+    decided: Mapping[int, Decision]
+
+    def column(self, name: str) -> np.ndarray:
+        """A field of the decision on each row, as texts; empty where there is none."""
+        cells = np.full(len(self.final), "", dtype=object)
+        for row, one in self.decided.items():
+            cells[row] = getattr(one, name)
+        return cells
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaning:
+    """How a data set is cleaned: flagged labels by a rule, and decisions of people, which win.
+
+    Attributes:
+        issues: the labels that were judged.
+        way: what becomes of flagged labels without a decision; they stay with `None`.
+        decisions: example id -> the decision that counts.
+    """
+
+    issues: LabelIssues
+    way: Way | None
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
 
 
 def compute_edits(
-    issues: LabelIssues,
-    way: Way,
+    cleaning: Cleaning,
     *,
     ids: Sequence[Any] | np.ndarray,
     labels: Int[np.ndarray, " n"],
@@ -43,29 +69,36 @@ def compute_edits(
     """Compute the changes of a data set by cleaning.
 
     Args:
-        issues: the labels that were judged.
-        way: of cleaning.
+        cleaning: the labels that were judged, and what to do.
         ids: n ids of the data set.
         labels: class ids of it.
         class_names: k names of it.
         owner: name of it, for messages.
 
     Raises:
-        BadData: an example or a class of the issues is not in the data set.
+        BadData: an example or a class of the issues is not in the data set, or nothing is left.
     """
+    issues = cleaning.issues
     rows = rows_of(issues, ids, owner)
     judged, final, is_dropped = labels.copy(), labels.copy(), np.zeros(len(labels), bool)
     shown = issues.to_frame()
-    given = _encoded(shown["given_label"], class_names, owner)
-    judged[rows] = given
-    if way == "drop":
+    judged[rows] = final[rows] = _encoded(shown["given_label"], class_names, owner)
+    if cleaning.way == "drop":
         is_dropped[rows] = issues.is_issue
-        final[rows] = given
-        if is_dropped.all():
-            raise BadData(f"All labels of {owner!r} look wrong; dropping them would leave nothing.")
-    else:
-        final[rows] = np.where(issues.is_issue, _encoded(shown["suggested_label"], class_names, owner), given)
-    return Edits(judged, final, is_dropped)
+    elif cleaning.way == "relabel":
+        flagged = shown[issues.is_issue]
+        final[rows[issues.is_issue]] = _encoded(flagged["suggested_label"], class_names, owner)
+    place = {str(each): row for each, row in zip(issues.ids.tolist(), rows.tolist(), strict=True)}
+    decided = {place[each]: one for each, one in cleaning.decisions.items()}
+    new = dict.fromkeys(one.label for one in decided.values() if one.label and one.label not in class_names)
+    names = (*class_names, *new)
+    number = {name: k for k, name in enumerate(names)}
+    for row, one in decided.items():
+        is_dropped[row] = one.decision == "exclude"
+        final[row] = number.get(one.label, final[row])
+    if is_dropped.all():
+        raise BadData(f"All examples of {owner!r} would be dropped; dropping them would leave nothing.")
+    return Edits(judged, final, is_dropped, names, decided)
 
 
 def _encoded(names: Iterable[Any], class_names: Sequence[str], owner: str) -> Int[np.ndarray, " n"]:

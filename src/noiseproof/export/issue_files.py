@@ -45,6 +45,7 @@ class IssueSummary(Document):
             first, see `export.confusions`.
         against_truth: `DetectionMetrics` as JSON; `None` where the truth is not known.
         table_sha256: of `label_issues.parquet`; `None` in files of before.
+        data_fingerprint: of the examples, see `data.fingerprints`; `None` in files of before.
     """
 
     SCHEMA: ClassVar[int] = 2
@@ -62,6 +63,7 @@ class IssueSummary(Document):
     confusions: tuple[dict[str, Any], ...]
     against_truth: dict[str, Any] | None
     table_sha256: str | None = None
+    data_fingerprint: str | None = None
 
     def rate_card(self) -> dict[str, Any]:
         """The noise rate and its range, for a card."""
@@ -89,6 +91,7 @@ def write_issues(
     *,
     clean_labels: Int[np.ndarray, " n"] | None = None,
     raw_cells: bool = False,
+    fingerprint: str | None = None,
 ) -> list[str]:
     """Write all files; the JSON is written last, so its existence means that they are complete.
 
@@ -101,6 +104,7 @@ def write_issues(
         folder: an existing one.
         clean_labels: the truth, where it is known.
         raw_cells: write the texts of the CSV as they are.
+        fingerprint: of the examples.
 
     Returns:
         Names of the files.
@@ -117,8 +121,8 @@ def write_issues(
         shown.to_csv(
             partial, index=False, encoding="utf-8-sig", lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC
         )
-    summary = summarise(issues, clean_labels).model_copy(update={"table_sha256": hash_file(folder / ISSUES)})
-    write_record(folder / SUMMARY, summary.to_json())
+    origin = {"table_sha256": hash_file(folder / ISSUES), "data_fingerprint": fingerprint}
+    write_record(folder / SUMMARY, summarise(issues, clean_labels).model_copy(update=origin).to_json())
     return [ISSUES, SPREADSHEET, SUMMARY]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
 from noiseproof.data.examples import LazyExamples, Selected, files_of
 from noiseproof.data.request import Request
 from noiseproof.data.sources import open_request, resolve
+from noiseproof.decisions.record import Decision
 
 TABLES = ("csv", "tsv", "jsonl", "parquet")
 
@@ -28,11 +29,13 @@ class Source:
         dataset: examples and true labels; the given labels are not used.
         request: name and columns.
         is_whole: whether no example is left out by `limit` or because it is unreadable.
+        decisions: of people, by the ids of the examples.
     """
 
     dataset: LabelledDataset
     request: Request
     is_whole: bool = True
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
 
     @cached_property
     def whole(self) -> LabelledDataset:

@@ -83,6 +83,11 @@ class LazyEncoder:
         """Identity of the encoder, as computed from its weights now or recorded before."""
         return self.opened.identity if self._recorded is None else self._recorded
 
+    @property
+    def identities(self) -> tuple[EncoderIdentity, ...]:
+        """The identity, as of encoders side by side."""
+        return (self.identity,)
+
     def features(
         self, dataset: Dataset, *, store: Path, batch_size: int, engine: str, precision: str, dtype: str
     ) -> StoredFeatures:

@@ -15,6 +15,7 @@ import numpy as np
 from noiseproof.backbones.shared_space import check_shared_layer
 from noiseproof.config.data import EncodersConfig, NoisyDataConfig, PlanConfig
 from noiseproof.config.detect import DetectConfig
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
@@ -23,7 +24,7 @@ from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
 from noiseproof.detect.algorithm import ALGORITHM
-from noiseproof.detect.detectors import AUTO, check_method, describe_needs, has_inputs
+from noiseproof.detect.detectors import check_method, describe_needs
 from noiseproof.export.formats import FORMATS, check_format, export_target
 from noiseproof.export.formula_notes import formula_notes
 from noiseproof.export.issue_files import (
@@ -37,7 +38,6 @@ from noiseproof.export.issue_files import (
 )
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
-from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_parts import DataPart
@@ -49,9 +49,9 @@ from noiseproof.pipelines.encoding import (
     shared_space_encoder,
     shared_space_name,
 )
-from noiseproof.pipelines.extract import plan_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import corrupt_part, label_columns, open_one, short_name
+from noiseproof.pipelines.judged import needs_features, needs_text_tower, open_part
+from noiseproof.pipelines.kept_page import REVIEW, keep_page
 from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
@@ -75,6 +75,7 @@ class DetectionResult:
         summary: the contents of `label_issues.json`.
         card: the contents of `detection.json`.
         exports: format -> file or folder.
+        review: the page to look at the labels.
     """
 
     folder: Path
@@ -82,6 +83,7 @@ class DetectionResult:
     summary: IssueSummary
     card: dict[str, Any]
     exports: dict[str, Path]
+    review: Path
 
 
 @dataclass(eq=False)
@@ -104,11 +106,12 @@ class _DetectState:
         config, dataset = self.config, self.part.dataset
         request = Request(
             config.train, config.label, config.image, config.text, config.clean_label,
-            config.on_error, config.seed, config.missing_label, may_lack_examples=not _needs_features(config),
+            config.on_error, config.seed, config.missing_label, may_lack_examples=not needs_features(config),
         )  # fmt: skip
         return Source(dataset, request, is_whole=config.limit is None and dataset.num_skipped == 0)
 
 
+@takes_keywords(DetectConfig)
 def detect(
     config: DetectConfig,
     *,
@@ -130,7 +133,7 @@ def detect(
         check_method(config.method, config.method_options)  # a mistake is found before any work
         for name in config.export:
             check_format(name)
-        part = _open_part(config)
+        part = open_part(config)
         state = _DetectState(config, Stages(config.out, command=command), part)
         targets = {name: export_target(name, state.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
@@ -140,53 +143,21 @@ def detect(
         key = _find_issues(state)
         for name, (file, _) in targets.items():
             _export(state, name, file, key)
-        publish(state.stages, cards=[CARD], say=say)
+        publish(state.stages, cards=[CARD, REVIEW], say=say)
+        page = keep_page(config.out, part.dataset, state.features)
         exports = {name: config.out / file for name, (file, _) in targets.items()}
         contents = _write_card(state, exports.values())
         return DetectionResult(
-            config.out, load_issues(config.out), read_summary(config.out), contents, exports
+            config.out, load_issues(config.out), read_summary(config.out), contents, exports, page
         )
-
-
-def _open_part(config: DetectConfig) -> DataPart:
-    """Open the data and inject noise; where probabilities are given, labels alone are enough."""
-    labels = label_columns(config)
-    dataset = open_one(config, config.train, **labels, may_lack_examples=not _needs_features(config))
-    part = corrupt_part(DataPart("train", dataset, dataset), config)
-    named = dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
-    return dataclasses.replace(part, dataset=named)
-
-
-def plan_detection(config: DetectConfig) -> RequestPlan:
-    """What `detect` would ask of the embedding services of its configuration; nothing is sent."""
-    return plan_of([_open_part(config).whole], config, store=config.cache)
-
-
-def _needs_features(config: DetectConfig) -> bool:
-    """Whether the method needs features beside the given probabilities; encoding takes minutes."""
-    if config.features is not None or config.backbone:
-        return True
-    given = _given_probs(config)
-    return not (given if config.method == AUTO else has_inputs(given, config.method, config.method_options))
-
-
-def _needs_text_tower(config: DetectConfig) -> bool:
-    """Whether the method needs an image-text model beside features and given probabilities."""
-    inputs = [*_given_probs(config), "features"]
-    return config.method != AUTO and not has_inputs(inputs, config.method, config.method_options)
-
-
-def _given_probs(config: DetectConfig) -> list[str]:
-    """Names of the probabilities that the user gives."""
-    return [name for name in ("probs", "zero_shot") if getattr(config, name) is not None]
 
 
 def _load_features(state: _DetectState) -> None:
     """Get features from the encoder, the store or the given folder, and a text tower where it is needed."""
     config, whole = state.config, state.part.whole
-    if not _needs_features(config):
+    if not needs_features(config):
         return
-    needs_text, class_names = _needs_text_tower(config), state.part.dataset.class_names
+    needs_text, class_names = needs_text_tower(config), state.part.dataset.class_names
     if config.features is not None:
         state.features, stored = checked_features(config.features, whole)
         if needs_text:
@@ -249,7 +220,10 @@ def _find_issues(state: _DetectState) -> str:
         with stage("Suspect labels", total=len(dataset), unit="label") as bar:
             issues = with_comparison(find(state.features), state.parts, find)
             bar.update(len(dataset))
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, raw_cells=config.raw_cells)
+        written = write_issues(
+            issues, folder, clean_labels=dataset.clean_labels, raw_cells=config.raw_cells,
+            fingerprint=dataset.fingerprint,
+        )  # fmt: skip
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]

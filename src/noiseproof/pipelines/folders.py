@@ -16,6 +16,7 @@ from noiseproof.core.marks import MARK, claim
 MARKS = {
     "run.json": "a run", "card.json": "a training", "study.json": "a study",
     "detection.json": "a search for wrong labels", "noise.json": "a noise manifest",
+    "applied.json": "a cleaned data set",
 }  # fmt: skip
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.run import RunConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.files import write_bytes
@@ -26,26 +28,27 @@ from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.matrix import ShardedMatrix
-from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import TrueProbs, fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
-from noiseproof.heads.saved_heads import SUFFIXES
+from noiseproof.heads.saved_heads import SUFFIXES, HeadNeeds
 from noiseproof.pipelines.cards import backbone_section, make_card
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.data_parts import DataPart, DataParts, evaluate_on
 from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
 from noiseproof.pipelines.expected_time import training_time_s
-from noiseproof.pipelines.extract import plan_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data, num_suspects
+from noiseproof.pipelines.head_needs import head_needs
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
+from noiseproof.pipelines.kept_page import REVIEW, keep_page
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.second_encoder import with_comparison
+from noiseproof.pipelines.shipped_heads import choose_once, read_choice
 from noiseproof.pipelines.stages import Stages, publish
-from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
+from noiseproof.pipelines.straddling import count_copies, read_straddling_copies
 from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
 from noiseproof.report.run_folder import SetSpectra
@@ -88,6 +91,7 @@ class _RunState:
     true_probs: TrueProbs = field(default_factory=remembering_true_label_probs)  # for all heads
 
 
+@takes_keywords(RunConfig)
 def run(
     config: RunConfig,
     *,
@@ -120,7 +124,11 @@ def run(
         for dataset in parts.to_extract:
             _extract(state, dataset, encoder)
         _diagnose(state, parts)
-        _count_copies(state, parts)
+        of_part: dict[str, Any] = {
+            "features": partial(_features, state),
+            "key": partial(_features_key, state),
+        }
+        count_copies(state.stages, parts, **of_part)
         if not parts.has_scores:
             _detect(state, parts.train)
         heads = _settle(state, heads, parts)
@@ -128,18 +136,16 @@ def run(
             heads, state.stages, parts.train, features=lambda: _features(state, parts.train),
             depends_on=_features_key(state, parts.train),
         )  # fmt: skip
-        fitted = [_fit(state, head, parts) for head in heads]
+        fitted = [_fit(state, head, parts, encoder) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
-        publish(state.stages, cards=(CARD, PAGE), say=say)
+        choose_once(state.stages, heads, fitted, parts, stored=state.stored, seed=config.seed, **of_part)
+        publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
+        if not parts.has_scores:
+            judged = state.stored[parts.train.whole.fingerprint].features
+            keep_page(config.out, parts.train.with_held_out, judged)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
-
-
-def plan_run(config: RunConfig) -> RequestPlan:
-    """What a run would ask of the embedding services of its configuration; nothing is sent."""
-    parts = open_parts(config, views=config.views, task=config.task)
-    return plan_of(parts.to_extract, config, store=config.cache)
 
 
 def _extract(state: _RunState, dataset: Dataset, encoder: Encoder) -> None:
@@ -183,18 +189,6 @@ def _diagnose(state: _RunState, parts: DataParts) -> None:
     state.stages.once("spectrum", depends_on=depends_on, make=make)
 
 
-def _count_copies(state: _RunState, parts: DataParts) -> None:
-    """Count copies of training examples in the evaluation sets; whole equal sets have a note of their own."""
-    tests = [part for part in parts.tests if part.dataset.fingerprint != parts.train.whole.fingerprint]
-
-    def make(folder: Path) -> list[str]:
-        features = ((part.name, _features(state, part)) for part in tests)
-        return write_straddling_copies(folder, _features(state, parts.train), features)
-
-    depends_on = [[part.name, _features_key(state, part)] for part in (parts.train, *tests)]
-    state.stages.once("copies", depends_on=depends_on, make=make)
-
-
 def _detect(state: _RunState, train: DataPart) -> None:
     """Find suspect labels in training and test split alike: leave-one-out needs no split."""
     dataset, stored = train.with_held_out, state.stored[train.whole.fingerprint]
@@ -210,9 +204,8 @@ def _detect(state: _RunState, train: DataPart) -> None:
             issues = with_comparison(find(stored.features), stored.parts, find)
             bar.update(len(dataset))
         state.are_suspects_new = True
-        written = write_issues(
-            issues, folder, clean_labels=dataset.clean_labels, raw_cells=state.config.raw_cells
-        )
+        own: dict[str, Any] = {"raw_cells": state.config.raw_cells, "fingerprint": dataset.fingerprint}
+        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, **own)
         return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
@@ -238,17 +231,20 @@ def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> lis
     return heads
 
 
-def _fit(state: _RunState, head: HeadVariant, parts: DataParts) -> list[str]:
+def _fit(state: _RunState, head: HeadVariant, parts: DataParts, encoder: Encoder) -> list[str]:
     """Train one head with all its seeds and return the keys of its stages."""
     seeds = list(range(head.num_seeds))
-    if head.trains_seeds_apart:
-        return [_fit_seeds(state, head, [k], parts, name=f"seed-{k}-of-{head.name}") for k in seeds]
-    return [_fit_seeds(state, head, seeds, parts, name=f"head-{head.name}")]
+    groups = [[seed] for seed in seeds] if head.trains_seeds_apart else [seeds]
+    return [_fit_seeds(state, head, group, parts, encoder) for group in groups]
 
 
-def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: DataParts, *, name: str) -> str:
+def _fit_seeds(
+    state: _RunState, head: HeadVariant, seeds: list[int], parts: DataParts, encoder: Encoder
+) -> str:
     train, views = parts.train, [state.stored[view.fingerprint] for view in parts.views]
-    which = f", seed {seeds[0]}" if head.trains_seeds_apart and head.num_seeds > 1 else ""
+    is_apart = head.trains_seeds_apart
+    name = f"seed-{seeds[0]}-of-{head.name}" if is_apart else f"head-{head.name}"
+    which = f", seed {seeds[0]}" if is_apart and head.num_seeds > 1 else ""
 
     def make(folder: Path) -> list[str]:
         fitted = head.build(seeds)
@@ -262,12 +258,14 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
                 true_probs=state.true_probs,
             )  # fmt: skip
         for seed, one in zip(seeds, fitted, strict=True):
-            one.save(folder / head.file(seed))
+            needs = head_needs(state.config, encoder, one, train.dataset.class_names)
+            one.save(folder / head.file(seed), needs=needs)
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
     keys = [stored.manifest.key for stored in views]
     depends_on: list[Any] = [head.to_json(), seeds, _features_key(state, train), train.given_labels, keys]
     depends_on += [ALGORITHM] if head.options.get("noise_tolerant") else []
+    depends_on += [sorted(HeadNeeds.model_fields)]  # earlier heads had none
     return state.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 
@@ -292,12 +290,8 @@ def _evaluate(
         return [RESULTS]
 
     names = [head.name for head in heads]
-    depends_on = [
-        names,
-        fitted,
-        [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests],
-    ]
-    state.stages.once(EVALUATE, depends_on=depends_on, make=make)
+    sets = [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests]
+    state.stages.once(EVALUATE, depends_on=[names, fitted, sets], make=make)
 
 
 def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:
@@ -321,7 +315,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
             encoder.identity, state.stored[parts.train.whole.fingerprint].manifest, state.config
         ),
         seeds=list(range(num_seeds)),
-        choices=state.choices,
+        choices=[*state.choices, read_choice(state.config.out).reason],
         encoder_passes=state.num_encoded,
         task="regression" if parts.has_scores else "classification",
         num_suspect_labels=None if summary is None else summary.num_issues,

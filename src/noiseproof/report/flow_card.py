@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from noiseproof.core.documents import Document
 
-Kind = Literal["run", "detect", "finetune", "deft", "pretrain", "study"]
+Kind = Literal["run", "detect", "apply", "finetune", "deft", "pretrain", "study"]
 
 
 class Card(Document):

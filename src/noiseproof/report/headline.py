@@ -30,9 +30,15 @@ def best_head(rows: Sequence[ResultRow]) -> str:
 
 
 def headlines(run: RunFolder) -> list[str]:
-    """The result: a short headline first, then sentences."""
-    labels = (*_about_labels(run), *_about_rate(run), *_about_detection(run))
-    return [*_about_heads(run), *_about_gap(run.results), *labels]
+    """The result, labels first: a short headline, then sentences."""
+    if run.issues.empty:
+        return about_heads(run)
+    return [_about_labels(run), *_about_rate(run), *_about_detection(run)]
+
+
+def about_heads(run: RunFolder) -> list[str]:
+    """Which head is ahead, and what it loses out of domain: a short headline, then sentences."""
+    return [*_about_heads(run), *_about_gap(run.results)]
 
 
 def facts(run: RunFolder) -> list[Fact]:
@@ -43,6 +49,9 @@ def facts(run: RunFolder) -> list[Fact]:
     which = head if heads == 1 else f"{head}, best of {heads} heads on these sets"
     inside, outside = sets_of(run.results, "id"), sets_of(run.results, "ood")
     metric, tiles = main_metric(run.results), []
+    num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
+    if n:
+        tiles.append(Fact("Suspect labels", f"{num_flagged:,}", f"of {n:,}, {100 * num_flagged / n:.1f} %"))
     title = METRIC_TITLES[metric]
     if summary.ood_mean:
         detail = _joined(which, _counted(len(outside), "set"), labels_caveat(run.card.data, "ood"))
@@ -50,9 +59,6 @@ def facts(run: RunFolder) -> list[Fact]:
     if summary.id_mean:
         detail = _joined(head, *inside, labels_caveat(run.card.data, "test"))
         tiles.append(Fact(f"{title} in domain", _percent(summary.id_mean[metric]), detail, "%"))
-    num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
-    if n:
-        tiles.append(Fact("Suspect labels", f"{num_flagged:,}", f"of {n:,}, {100 * num_flagged / n:.1f} %"))
     wall_s = sum(run.card.wall_s.values())
     detail = "features were on disk"
     if run.card.encoder_passes and run.card.backbone.name != "features:":  # those were made elsewhere
@@ -115,18 +121,25 @@ def _about_gap(rows: Sequence[ResultRow]) -> list[str]:
     ]
 
 
-def _about_labels(run: RunFolder) -> list[str]:
-    return [_suspects_sentence(run)] if len(run.issues) else []
-
-
-def _suspects_sentence(run: RunFolder) -> str:
+def _about_labels(run: RunFolder) -> str:
     num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
     if num_flagged == 0:
-        text = f"None of the {n:,} labels is more likely wrong than right"
+        text = f"None of your {n:,} labels is more likely wrong than right"
         num_others = int((run.issues["given_label"] != run.issues["suggested_label"]).sum())
-        return f"{text}; for {num_others:,} the detector prefers another class." if num_others else f"{text}."
-    verb = "looks" if num_flagged == 1 else "look"
-    return f"{num_flagged:,} of {n:,} labels ({100 * num_flagged / n:.1f} %) {verb} wrong."
+        return f"{text}; for {num_others:,} the detector prefers another class" if num_others else text
+    is_one = num_flagged == 1
+    text = f"{num_flagged:,} of your {n:,} labels {'looks' if is_one else 'look'} wrong"
+    if run.card.noise_rate is None:  # no probabilities to add up
+        return text
+    expected = _num_expected(run)
+    if expected == num_flagged:
+        return f"{text}, and probably {'is' if is_one else 'are'}"
+    return f"{text}, about {expected:,} of them {'is' if expected == 1 else 'are'}"
+
+
+def _num_expected(run: RunFolder) -> int:
+    """How many of the flagged labels are wrong: the suspicion is a probability where a rate is estimated."""
+    return round(float(run.issues.loc[run.issues["is_issue"].astype(bool), "suspicion"].sum()))
 
 
 def _about_rate(run: RunFolder) -> list[str]:

@@ -15,6 +15,8 @@ from noiseproof.evaluate.protocol import heads_of
 from noiseproof.evaluate.results import main_metric
 from noiseproof.report import figures, headline, tables
 from noiseproof.report.caveats import labels_caveat
+from noiseproof.report.class_pairs import class_pairs
+from noiseproof.report.next_steps import next_steps
 from noiseproof.report.page_policy import page_parts
 from noiseproof.report.run_folder import RunFolder, Suspect, load_run
 
@@ -61,6 +63,13 @@ def render(run: RunFolder) -> str:
             **page_parts(has_script=True),
             run=run,
             headlines=headline.headlines(run),
+            about_heads=headline.about_heads(run),
+            steps=next_steps(run),
+            has_review=(run.path / "review.html").is_file(),
+            pairs=[
+                (pair, [(suspect, _data_uri(suspect)) for suspect in pair.examples])
+                for pair in class_pairs(run)
+            ],
             facts=headline.facts(run),
             results=tables.results_table(run.results, caveat=labels_caveat(run.card.data, "test", "ood")),
             detection=tables.detection_table(run.card.detection) if run.card.detection else None,

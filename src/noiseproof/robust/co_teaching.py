@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -39,6 +39,7 @@ class CoTeaching(AbstractRobustHead):
     Source: Han et al. 2018, arXiv:1804.06872, Algorithm 1.
     """
 
+    kind: ClassVar[str] = "co_teaching"
     forget_rate_: float
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -65,6 +65,7 @@ class DivideMix(AbstractRobustHead):
     penalty, which the paper uses for asymmetric noise.
     """
 
+    kind: ClassVar[str] = "divide_mix"
     clean_probability_: Float[np.ndarray, " n"]
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -69,6 +69,7 @@ class MetaWeightNet(AbstractRobustHead):
     gradient, so the mean weight hardly matters, only the relative weights of the examples.
     """
 
+    kind: ClassVar[str] = "meta_weight_net"
     example_weights_: Float[np.ndarray, " n"]
     history_: list[dict[str, Any]]
 

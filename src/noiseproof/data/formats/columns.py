@@ -76,6 +76,17 @@ def choose_columns(schema: pa.Schema, request: Request) -> Columns:
     return Columns(label, first, kind, request.clean_label, id_column(schema), features, second)
 
 
+def content_columns(schema: pa.Schema, request: Request) -> tuple[tuple[str, ...], Kind, tuple[str, ...]]:
+    """Columns of the examples of a table whose labels do not matter: content, kind, and columns of features.
+
+    Raises:
+        UnknownName: an option names a column that is not there.
+        BadData: none or several columns fit by name; the columns and the option are listed.
+    """
+    _check_exists(request.image, schema, "image", request.name)
+    return _content(schema, request, set(_named(schema, LABEL_NAMES)))
+
+
 def id_column(schema: pa.Schema) -> str | None:
     """The column of the ids, if the table has one."""
     return next(iter(_named(schema, ID_NAMES)), None)

@@ -1,0 +1,32 @@
+"""Configuration of `noiseproof apply`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import field_validator
+
+from noiseproof.config.base import option
+from noiseproof.config.data import RUN, DecisionsConfig, a_folder
+
+DECISIONS = "Decisions"
+
+
+class ApplyConfig(DecisionsConfig):
+    """Everything `noiseproof apply` takes; the command's options have the same names."""
+
+    positional: ClassVar[str] = "folder"
+
+    folder: Path = option(panel=DECISIONS, help="Folder that 'noiseproof detect' or 'run' wrote.")
+    out: Path = option(
+        panel=RUN, help="New folder of the cleaned data set; the same command again replaces what it wrote."
+    )
+    require_complete: bool = option(
+        False, panel=DECISIONS, help="Stop if a label that looks wrong has no decision, or is unsure."
+    )
+
+    @field_validator("out")
+    @classmethod
+    def _out_is_a_folder(cls, value: Path) -> Path:
+        return a_folder(value)

@@ -1,0 +1,115 @@
+"""Read decisions from a file of any known tool, recognised by its contents, and write `decisions.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from noiseproof.core.checksums import KEY, read_lines
+from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.files import write_bytes
+from noiseproof.core.json_text import BadJson, parse_json
+from noiseproof.core.parquet import read_table
+from noiseproof.core.regular_files import read_regular
+from noiseproof.core.spreadsheet_cells import escaped
+from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
+from noiseproof.decisions.json_exports import answers_in_json
+from noiseproof.decisions.record import COLUMNS, Answer, Decision, Examples, to_decisions
+from noiseproof.decisions.tables import answers_in_table
+
+DECISIONS, LOG = "decisions.csv", "decisions.jsonl"
+_SUFFIXES = (*DELIMITERS, ".parquet", ".json", ".jsonl")
+_IN_FOLDER = (DECISIONS, "samples.json", "labels.json")  # of exports that are folders
+_REPAIR = "move this file away; decisions in decisions.csv are not lost"
+
+
+def read_decisions(path: Path, examples: Examples) -> list[Decision]:
+    """The decisions in a file, checked against the examples.
+
+    Args:
+        path: `decisions.csv` of the review page or its log, an edited `label_issues.csv`, or an export of
+            Label Studio, FiftyOne, cleanlab or Argilla; of an export that is a folder, the folder.
+        examples: of the folder that was reviewed.
+
+    Raises:
+        MissingFile: no such file.
+        BadData: it holds no decisions that are recognised, or some that do not fit the examples.
+        DamagedFile: a line of a log has changed since it was written.
+    """
+    if path.is_dir():
+        path = next((path / name for name in _IN_FOLDER if (path / name).is_file()), path / DECISIONS)
+    if not path.is_file():
+        raise MissingFile(f"`decisions` is {str(path)!r}, which is no file. Next: check the path.")
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        answers = _answers_in_log(path)
+    elif suffix == ".json":
+        answers = answers_in_json(_json(path), examples, str(path))
+    elif suffix in (*DELIMITERS, ".parquet"):
+        answers = answers_in_table(_rows(path, suffix), examples, str(path))
+    else:
+        raise BadData(
+            f"`decisions` is {str(path)!r}; allowed: a file that ends in {', '.join(_SUFFIXES)}. Next: "
+            "export or save it as one of these, a spreadsheet as CSV."
+        )
+    decisions = to_decisions(answers, examples, str(path))
+    if not decisions and suffix != ".jsonl":
+        raise BadData(
+            f"{str(path)!r} has no decision: every label is as it was, and none has been confirmed. Next: "
+            "fill in its column `decision` (accept, keep, relabel, exclude or unsure), or name another file."
+        )
+    return decisions
+
+
+def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
+    """Write `decisions.csv`: a row per decision, also of those that no longer count."""
+    text = io.StringIO(newline="")
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(COLUMNS)
+    for one in decisions:
+        out.writerow([escaped(str(getattr(one, name))) for name in COLUMNS])
+    write_bytes(path, text.getvalue().encode())
+
+
+def _rows(path: Path, suffix: str) -> Sequence[dict[str, Any]]:
+    """The rows of a table, cells of a delimited one as texts."""
+    if suffix == ".parquet":
+        return read_table(path).to_pylist()
+    table = read_delimited(path, str(path))
+    if tuple(table.schema.names) == COLUMNS and not _ends_its_last_line(path):
+        raise BadData(
+            f"The last line of {str(path)!r} has no end, so the file seems to be cut; allowed: a whole file. "
+            "Next: export it again, or, if it is whole, add a line break at its end."
+        )
+    return table.to_pylist()
+
+
+def _ends_its_last_line(path: Path) -> bool:
+    return read_regular(path).endswith((b"\n", b"\r", b"\0"))  # the latter in UTF-16
+
+
+def _json(path: Path) -> Any:
+    try:
+        return parse_json(read_regular(path), allows_nan=True)
+    except BadJson as error:
+        raise BadData(
+            f"{str(path)!r} cannot be read: {error}. Allowed: a whole JSON file. Next: export it again."
+        ) from error
+
+
+def _answers_in_log(path: Path) -> list[Answer]:
+    """Answers in the log of `noiseproof review --serve`: a JSON object with a checksum per line."""
+    answers = []
+    for number, line in enumerate(read_lines(path, next_step=_REPAIR), start=1):
+        values = {name: line.get(name) or "" for name in COLUMNS}
+        if "example_id" not in line or not all(isinstance(each, str) for each in values.values()):
+            raise BadData(
+                f"Line {number} of {str(path)!r} is no decision; allowed: objects with the keys "
+                f"{', '.join(COLUMNS)} and {KEY}. Next: delete that line."
+            )
+        example = values.pop("example_id")
+        answers.append(Answer(example, **values, place=f"line {number}"))
+    return answers

@@ -1,0 +1,202 @@
+"""One decision about one label, and the answers in files that it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+import pyarrow as pa
+
+from noiseproof.core.class_names import label_text
+from noiseproof.core.errors import BadData
+from noiseproof.core.records import LabelIssues
+from noiseproof.core.registry import unknown_name
+from noiseproof.core.spreadsheet_cells import unescaped
+
+WORDS = ("accept", "keep", "relabel", "exclude", "unsure")
+COLUMNS = ("example_id", "decision", "label", "who", "when")
+_NUM_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer as a file has it.
+
+    Attributes:
+        example: id of the example, or a path that ends in it.
+        decision: a word of `WORDS`; empty where only a label is given.
+        label: name of a class; may be empty where there is a word.
+        who: name of the person.
+        when: ISO 8601.
+        place: of the answer in its file, for messages.
+    """
+
+    example: str
+    decision: str = ""
+    label: str = ""
+    who: str = ""
+    when: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision about one label; what `decisions.csv` has a row for.
+
+    Attributes:
+        example_id: of the example.
+        decision: a word of `WORDS`.
+        label: name of the class that the example has by this decision; empty for exclude and unsure.
+        who: name of the person; may be empty.
+        when: ISO 8601; may be empty.
+    """
+
+    example_id: str
+    decision: str
+    label: str = ""
+    who: str = ""
+    when: str = ""
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """What becomes of the example: two decisions of one outcome agree."""
+        return ("exclude" if self.decision == "exclude" else "label", self.label)
+
+    @cached_property
+    def time(self) -> datetime | None:
+        """`when` as a time; without a zone it is UTC."""
+        if not self.when:
+            return None
+        moment = datetime.fromisoformat(self.when)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Examples:
+    """The examples that decisions are about, found by the ways in which files name them.
+
+    Args:
+        issues: of a detector; ids, given and suggested labels.
+        new_classes: whether labels may be classes that the data does not have.
+    """
+
+    def __init__(self, issues: LabelIssues, *, new_classes: bool = False) -> None:
+        self.ids = [str(each) for each in issues.ids.tolist()]
+        self.given = [str(each) for each in issues.named(issues.given_labels)]
+        self.suggested = [str(each) for each in issues.named(issues.suggested_labels)]
+        self.is_issue = issues.is_issue.tolist()
+        self.classes = list(issues.class_names) or [label_text(each) for each in issues.classes.tolist()]
+        self.new_classes = new_classes
+        self.row = {example_id: row for row, example_id in enumerate(self.ids)}
+        self._known = set(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def _row_by_stem(self) -> dict[str, int]:
+        """Rows by ids without their file name suffix, where no two are alike."""
+        stems: dict[str, list[int]] = {}
+        for row, example_id in enumerate(self.ids):
+            stem = example_id.rpartition(".")[0] or example_id
+            stems.setdefault(stem, []).append(row)
+        return {stem: rows[0] for stem, rows in stems.items() if len(rows) == 1}
+
+    def find(self, name: str) -> int | None:
+        """Row of an example by its id, escaped or not, or by a path that ends in it."""
+        for text in dict.fromkeys((name, _without_escape(name))):
+            parts = text.replace("\\", "/").split("/")
+            for start in range(len(parts)):
+                end = text if start == 0 else "/".join(parts[start:])
+                if end in self.row:
+                    return self.row[end]
+            if text in self._row_by_stem:
+                return self._row_by_stem[text]
+        return None
+
+    def class_of(self, text: str) -> str | None:
+        """The class of this name, also as spreadsheets write it; `None` if there is none."""
+        plain = text.strip()
+        for name in (text, plain, _without_escape(plain), plain.removesuffix(".0")):
+            if name in self._known:
+                return name
+        return None
+
+
+def to_decisions(answers: Iterable[Answer], examples: Examples, owner: str) -> list[Decision]:
+    """Check answers against the examples and make decisions of them; those without any content are left out.
+
+    Args:
+        answers: of one file, in its order.
+        examples: of the folder that is reviewed.
+        owner: name of the file, for messages.
+
+    Raises:
+        BadData: an unknown example, an unknown word, a label that is no class, or a time that cannot be read.
+    """
+    given = [one for one in answers if one.decision.strip() or one.label.strip()]
+    rows = [examples.find(one.example) for one in given]
+    _check_known([one for one, row in zip(given, rows, strict=True) if row is None], len(given), owner)
+    decisions = [
+        _decision(one, row, examples, owner) for one, row in zip(given, rows, strict=True) if row is not None
+    ]
+    _check_classes(decisions, examples, owner)
+    return decisions
+
+
+def _check_known(unknown: list[Answer], num: int, owner: str) -> None:
+    if unknown:
+        some = ", ".join(repr(one.example) for one in unknown[:_NUM_NAMED])
+        raise BadData(
+            f"`decisions` {owner!r} decides on {some} ({len(unknown)} of {num} decisions), which are no "
+            "examples here; allowed: the ids of label_issues.csv. Next: name the folder that these decisions "
+            "were made in."
+        )
+
+
+def _decision(answer: Answer, row: int, examples: Examples, owner: str) -> Decision:
+    word, given, suggested = answer.decision.strip().lower(), examples.given[row], examples.suggested[row]
+    label = "" if not answer.label.strip() else examples.class_of(answer.label) or answer.label.strip()
+    where = f"{answer.place} of {owner!r}"
+    if word and word not in WORDS:
+        raise unknown_name(f"decision in {where}:", word, WORDS)
+    if not word:
+        word = "keep" if label == given else "accept" if label == suggested else "relabel"
+    if word == "relabel" and not label:
+        raise BadData(
+            f"{where} is a relabel without a label; allowed: the name of a class. Next: fill in `label`."
+        )
+    if word == "keep" and label not in ("", given):
+        raise BadData(
+            f"{where} keeps {label!r} for {answer.example!r}, whose given label is {given!r} here; allowed: "
+            "decisions about this data. Next: name the folder that they were made in."
+        )
+    label = {"keep": given, "accept": label or suggested, "relabel": label}.get(word, "")
+    made = Decision(examples.ids[row], word, label, answer.who.strip(), answer.when.strip())
+    try:
+        _ = made.time
+    except ValueError as error:
+        raise BadData(
+            f"`when` in {where} is {made.when!r}; allowed: ISO 8601, such as 2026-11-30T17:00:00Z, or "
+            "nothing. Next: correct it, or save the file again if it was cut."
+        ) from error
+    return made
+
+
+def _check_classes(decisions: list[Decision], examples: Examples, owner: str) -> None:
+    strange = [one for one in decisions if one.label and one.label not in examples.classes]
+    if strange and not examples.new_classes:
+        names = list(dict.fromkeys(one.label for one in strange))
+        known = unknown_name("class", names[0], examples.classes)
+        meant = "it is" if len(names) == 1 else "they are"
+        raise BadData(
+            f"{len(strange)} decisions of {owner!r} have labels that are no class of the data, such as that "
+            f"of {strange[0].example_id!r}. {known} Next: correct them, or, if {meant} meant as new, allow "
+            "it with `allow_new_class` (--allow-new-class)."
+        )
+
+
+def _without_escape(text: str) -> str:
+    """The text without the apostrophe that keeps a spreadsheet from running it."""
+    return str(unescaped(pa.chunked_array([[text]]))[0].as_py()) if text.startswith("'") else text

@@ -1,0 +1,116 @@
+"""Which decision about an example counts, where several people decided or one person decided again."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from noiseproof.core.errors import BadData
+
+if TYPE_CHECKING:
+    from noiseproof.decisions.record import Decision
+
+_NUM_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Decisions of which at most one counts for each example.
+
+    Attributes:
+        counting: example id -> the decision that counts.
+        all: every decision, once, in the order they came.
+        notes: sentences on examples about which decisions disagreed.
+    """
+
+    counting: dict[str, Decision]
+    all: tuple[Decision, ...]
+    notes: tuple[str, ...]
+
+
+def settle(decisions: Sequence[Decision]) -> Settled:
+    """Choose the decision that counts for each example.
+
+    Of two by one person the later counts: by time, without times by the place in the file. Of several
+    people's, where all have times, the latest counts; else the outcome that most people chose.
+
+    Raises:
+        BadData: as many people chose one outcome as another, and not all have times.
+    """
+    unique = tuple(dict.fromkeys(decisions))
+    by_example: dict[str, list[Decision]] = defaultdict(list)
+    for one in unique:
+        by_example[one.example_id].append(one)
+    counting: dict[str, Decision] = {}
+    later, voted, tied = [], [], []
+    for example_id, given in by_example.items():
+        people = _last_of_each_person(given)
+        if len({one.outcome for one in given}) == 1:
+            counting[example_id] = people[-1]
+        elif len(people) == 1 or all(one.time for one in people):
+            counting[example_id] = _latest(people)
+            later.append(example_id)
+        elif (winner := _majority(people)) is not None:
+            counting[example_id] = winner
+            voted.append(example_id)
+        else:
+            tied.append(example_id)
+    _check_no_tie(tied, by_example)
+    return Settled(counting, unique, tuple(_notes(later, voted)))
+
+
+def _last_of_each_person(decisions: Sequence[Decision]) -> list[Decision]:
+    """Decisions without a name or a time may be of several people, so each of them stays."""
+    last: dict[str | int, Decision] = {}
+    for number, one in enumerate(decisions):
+        key = one.who or ("" if one.time else number)
+        before = last.get(key)
+        if before is None or not (before.time and one.time) or one.time >= before.time:
+            last[key] = one
+    return list(last.values())
+
+
+def _latest(decisions: Sequence[Decision]) -> Decision:
+    """The one with the latest time; among equal times the last."""
+    latest = decisions[0]
+    for one in decisions[1:]:
+        if not (latest.time and one.time) or one.time >= latest.time:
+            latest = one
+    return latest
+
+
+def _majority(people: Sequence[Decision]) -> Decision | None:
+    """A decision with the outcome that most people chose; `None` where two outcomes are level."""
+    (outcome, most), *others = Counter(one.outcome for one in people).most_common()
+    if others and others[0][1] == most:
+        return None
+    return next(one for one in people if one.outcome == outcome)
+
+
+def _check_no_tie(tied: Sequence[str], by_example: dict[str, list[Decision]]) -> None:
+    if tied:
+        first = by_example[tied[0]]
+        views = "; ".join(f"{one.who or 'somebody'}: {one.label or one.decision}" for one in first[:4])
+        raise BadData(
+            f"People disagree on {len(tied)} examples, as many for one label as for another, and no times "
+            f"say which decision is later, such as on {tied[0]!r} ({views}). Allowed: a majority, or a "
+            "`when` in each decision. Next: delete the ones that should not count."
+        )
+
+
+def _notes(later: Sequence[str], voted: Sequence[str]) -> list[str]:
+    rules = (
+        (later, "the later one counts"), (voted, "the label that most people chose counts"),
+    )  # fmt: skip
+    return [
+        f"Decisions on {_counted(len(ids))} disagree ({', '.join(ids[:_NUM_NAMED])}"
+        f"{', ...' if len(ids) > _NUM_NAMED else ''}); {rule}, and all are in decisions.csv."
+        for ids, rule in rules
+        if ids
+    ]
+
+
+def _counted(num: int) -> str:
+    return "1 example" if num == 1 else f"{num} examples"

@@ -1,0 +1,91 @@
+"""A cleaned copy of a folder of class folders: the same images in the folders of their right classes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from noiseproof.core.errors import BadData
+from noiseproof.core.marks import is_ours
+from noiseproof.core.progress import stage
+from noiseproof.data.examples import files_of
+from noiseproof.export.edits import Cleaning, compute_edits
+from noiseproof.export.source import Source
+
+_MAX_NAME_BYTES = 255
+
+
+def write_cleaned_folder(cleaning: Cleaning, path: Path, source: Source) -> list[Path]:
+    """Write class folders of links to the images, or of copies where the disk has no links.
+
+    The links are hard links: they take no space, and stay when the originals are moved or deleted. An image
+    that changes its class keeps its name, unless that class has one of this name.
+
+    Args:
+        cleaning: the labels that were judged, and what to do with them.
+        path: the new folder.
+        source: a folder of class folders.
+
+    Returns:
+        The files.
+
+    Raises:
+        BadData: a new class has a name that no class folder can have.
+    """
+    whole = source.whole
+    files = files_of(whole.examples)
+    assert files is not None  # of a folder
+    changes = compute_edits(
+        cleaning, ids=whole.ids, labels=whole.given_labels, class_names=whole.class_names,
+        owner=source.request.name,
+    )  # fmt: skip
+    for name in changes.class_names[len(whole.class_names) :]:
+        _check_folder_name(name, path)
+    on_disk = [whole.class_names[label] for label in whole.given_labels]
+    taken = {str(example_id) for example_id in whole.ids}
+    written = []
+    rows = np.flatnonzero(~changes.is_dropped).tolist()
+    with stage("Cleaned folder", total=len(rows), unit="image") as bar:
+        for row in rows:
+            place = str(whole.ids[row])
+            name = changes.class_names[changes.final[row]]
+            if name != on_disk[row]:
+                place = _free_place(place, name, taken)
+            _link_or_copy(files[row], path / place)
+            written.append(path / place)
+            bar.update()
+    return written
+
+
+def _free_place(place: str, name: str, taken: set[str]) -> str:
+    """Path of an image in the folder of another class, which no other image has."""
+    old, _, inner = place.partition("/")
+    new = PurePosixPath(name, inner)
+    number = 1
+    while str(new) in taken:
+        mark = f"-from-{old}" if number == 1 else f"-from-{old}-{number}"
+        new = PurePosixPath(name, inner).with_stem(PurePosixPath(inner).stem + mark)
+        number += 1
+    taken.add(str(new))
+    return str(new)
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    original = file.resolve()  # a link to a symbolic link would lead elsewhere
+    try:
+        os.link(original, target)
+    except (OSError, NotImplementedError):  # another disk, or one without links
+        shutil.copyfile(original, target)
+
+
+def _check_folder_name(name: str, path: Path) -> None:
+    is_bad = name in ("", ".", "..") or name[0] in ". " or any(sign in name for sign in '/\\\0\n\r:*?"<>|')
+    if is_bad or len(name.encode()) > _MAX_NAME_BYTES or is_ours(path / name):
+        raise BadData(
+            f"The new class {name!r} cannot be a folder; allowed: a name without slashes and other signs of "
+            "paths, that does not begin with a dot. Next: take another name for it."
+        )

@@ -1,0 +1,232 @@
+"""The flow of `noiseproof apply`: decisions of people -> a cleaned data set, and what was changed in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from noiseproof.config.apply import ApplyConfig
+from noiseproof.core.checksums import write_record
+from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.files import write_bytes
+from noiseproof.core.records import LabelIssues
+from noiseproof.core.spreadsheet_cells import escaped
+from noiseproof.data.request import Request
+from noiseproof.data.sources import CLEANED, open_dataset
+from noiseproof.decisions.files import DECISIONS, write_decisions
+from noiseproof.decisions.record import COLUMNS, Examples
+from noiseproof.decisions.settle import Settled
+from noiseproof.export.cleaned import cleaned_suffix, write_cleaned
+from noiseproof.export.cleaned_folder import write_cleaned_folder
+from noiseproof.export.edits import Cleaning
+from noiseproof.export.formula_notes import formula_notes
+from noiseproof.export.issue_files import load_issues, read_summary
+from noiseproof.export.source import Source
+from noiseproof.pipelines.cards import make_card, read_card
+from noiseproof.pipelines.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.known_labels import (
+    check_complete,
+    check_none_is_lost,
+    decision_files,
+    read_settled,
+)
+from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.report.flow_card import Kind
+
+CARD, CHANGES = CLEANED, "changes.csv"
+_STAGE = "cleaned data"
+_CARDS: tuple[tuple[str, Kind], ...] = (("detection.json", "detect"), ("run.json", "run"))
+_COLUMNS = ("label", "image", "text", "clean_label", "on_error", "seed", "missing_label")
+
+
+@dataclass(frozen=True)
+class AppliedDecisions:
+    """Results of a finished `apply`.
+
+    Attributes:
+        data: the cleaned file or folder.
+        decisions: `decisions.csv` in the folder that was reviewed.
+        card: the contents of `applied.json`.
+    """
+
+    data: Path
+    decisions: Path
+    card: dict[str, Any]
+
+
+def apply(
+    config: ApplyConfig,
+    *,
+    command: str = "noiseproof.pipelines.apply.apply(...)",
+    say: Callable[[str], None] = lambda line: None,
+) -> AppliedDecisions:
+    """Write the data set as people decided, and keep their decisions beside the search for wrong labels.
+
+    Args:
+        config: of the folder, the decisions and the output.
+        command: how the user started it, for the card.
+        say: receives lines about changes in the output folder.
+
+    Raises:
+        MissingFile: the folder has no suspect labels, or there are no decisions.
+        BadData: decisions are damaged, contradict each other, or are of other data.
+    """
+    issues, source = _open_reviewed(config.folder)
+    examples = Examples(issues, new_classes=config.allow_new_class)
+    files = decision_files(config, config.folder)
+    if not files:
+        raise MissingFile(
+            f"{str(config.folder)!r} has no {DECISIONS}. Next: decide in its review.html and save the "
+            "decisions, or name a file with `decisions`."
+        )
+    settled = read_settled(files, examples)
+    check_none_is_lost(config.folder, settled, examples)
+    if config.require_complete:
+        check_complete(
+            [one.example_id for one in settled.counting.values() if one.decision != "unsure"], examples
+        )
+    check_is_apart(config.out, [source.request.name])
+    with only_process_in(config.out, mark=CARD):
+        stages = Stages(config.out, command=command)
+        name = _write_data(stages, config, Cleaning(issues, None, settled.counting), settled, source)
+        publish(stages, cards=[CARD], say=say)
+        _delete_empty_folders(config.out / name)
+        write_decisions(config.folder / DECISIONS, settled.all)
+        card = _write_card(stages, config, settled, examples, name)
+        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card)
+
+
+def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source]:
+    """The suspect labels in a folder and the data set that they are of, which must not have changed."""
+    issues = load_issues(folder)
+    card, kind = next((pair for pair in _CARDS if (folder / pair[0]).is_file()), _CARDS[0])
+    made_by: dict[str, Any] = read_card(folder / card, kind)["config"]
+    options = {name: made_by[name] for name in _COLUMNS}
+    try:
+        dataset = open_dataset(made_by["train"], **options, limit=made_by["limit"], may_lack_examples=True)
+    except MissingFile as error:
+        raise MissingFile(
+            f"{error} It is the data set of {str(folder)!r}. Next: start this command where that one was "
+            "started, or bring the data back to its place."
+        ) from error
+    fingerprint = read_summary(folder).data_fingerprint
+    if fingerprint not in (None, dataset.fingerprint):
+        raise BadData(
+            f"The examples of {made_by['train']!r} have changed since {str(folder)!r} was made; allowed: the "
+            "examples that were judged. Next: start its command again, then this one."
+        )
+    request = Request(made_by["train"], **options, may_lack_examples=True)
+    is_whole = made_by["limit"] is None and dataset.num_skipped == 0
+    return issues, Source(dataset, request, is_whole=is_whole)
+
+
+def _write_data(
+    stages: Stages, config: ApplyConfig, cleaning: Cleaning, settled: Settled, source: Source
+) -> str:
+    """Write the cleaned data set and the list of changes; returns the name of its file or folder."""
+    is_folder = source.kind == "folder"
+    suffix = "" if is_folder else _suffix(source)
+    origin = source.path.resolve()
+    name = f"{origin.name if is_folder else origin.stem}{suffix}" or "data"
+    inside = (config.out / name).rglob("*") if is_folder else ()
+    files = [path.relative_to(config.out).as_posix() for path in inside if not path.is_dir()]
+    stages.check_free([*files, *([] if is_folder else [name]), CHANGES], unedited=[] if is_folder else [name])
+
+    def make(folder: Path) -> list[str]:
+        if is_folder:
+            written = write_cleaned_folder(cleaning, folder / name, source)
+        else:
+            written = write_cleaned(cleaning, folder / name, source, config.out)
+        write_bytes(folder / CHANGES, _changes(cleaning.issues, settled).encode())
+        return [*(path.relative_to(folder).as_posix() for path in written), CHANGES]
+
+    stat = origin.stat()
+    depends_on = [
+        asdict(source.request), source.dataset.fingerprint, [stat.st_size, stat.st_mtime_ns], name,
+        str(config.out.resolve()), [asdict(one) for one in settled.all],
+        cleaning.issues.ids.astype(str), cleaning.issues.given_labels,
+    ]  # fmt: skip
+    stages.once(_STAGE, depends_on=depends_on, make=make)
+    return name
+
+
+def _suffix(source: Source) -> str:
+    try:
+        return cleaned_suffix(source, "cleaned-copy")
+    except ValueError as error:
+        raise BadData(
+            f"{source.request.name!r} cannot be written as a cleaned copy; allowed: folders, tables, .npz "
+            "files and images in files. Next: give the decisions to 'noiseproof detect' and 'run' with "
+            "--decisions."
+        ) from error
+
+
+def _changes(issues: LabelIssues, settled: Settled) -> str:
+    """A row per decision, with the label before; decisions that another one outweighs are marked."""
+    given = dict(zip(issues.ids.astype(str).tolist(), issues.named(issues.given_labels), strict=True))
+    text = io.StringIO(newline="")
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow([*COLUMNS, "original_label", "counts"])
+    for one in settled.all:
+        cells = [*(getattr(one, name) for name in COLUMNS), str(given[one.example_id])]
+        counts = settled.counting[one.example_id] == one
+        out.writerow([*map(escaped, cells), counts])
+    return text.getvalue()
+
+
+def _write_card(
+    stages: Stages, config: ApplyConfig, settled: Settled, examples: Examples, name: str
+) -> dict[str, Any]:
+    counting = list(settled.counting.values())
+    given = {one.example_id: examples.given[examples.row[one.example_id]] for one in counting}
+    relabelled = [one for one in counting if one.label and one.label != given[one.example_id]]
+    new = Counter(one.label for one in relabelled if one.label not in examples.classes)
+    notes = [*settled.notes, *(f"New class {each!r}: {num} examples." for each, num in new.items())]
+    contents = make_card(
+        "apply",
+        config=config,
+        made_with=stages.made_with[_STAGE],
+        wall_s=stages.wall_s,
+        files=stages.hashes,
+        notes=[*notes, *formula_notes([config.out / name] if (config.out / name).is_file() else [])],
+        data=name,
+        num_examples=len(examples),
+        num_decided=len(counting),
+        num_kept=sum(one.label == given[one.example_id] for one in counting),
+        num_relabelled=len(relabelled),
+        num_excluded=sum(one.decision == "exclude" for one in counting),
+        num_unsure=sum(one.decision == "unsure" for one in counting),
+        num_undecided_issues=_num_undecided(settled, examples),
+    )
+    write_record(config.out / CARD, contents)
+    return contents
+
+
+def _num_undecided(settled: Settled, examples: Examples) -> int:
+    flagged = (one for one, is_issue in zip(examples.ids, examples.is_issue, strict=True) if is_issue)
+    return sum(one not in settled.counting for one in flagged)
+
+
+def _delete_empty_folders(folder: Path) -> None:
+    """Class folders that lost their last image to an earlier start's successor."""
+    for path in sorted(folder.rglob("*"), reverse=True) if folder.is_dir() else ():
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def describe(done: AppliedDecisions) -> Sequence[str]:
+    """What was done, in sentences."""
+    card = done.card
+    counts = ("kept", "relabelled", "excluded", "unsure")
+    shown = ", ".join(f"{card[f'num_{name}']} {name}" for name in counts)
+    lines = [f"{card['num_decided']} of {card['num_examples']} examples are decided: {shown}"]
+    if card["num_undecided_issues"]:
+        lines.append(
+            f"{card['num_undecided_issues']} labels that look wrong have no decision and stay as given"
+        )
+    return [*lines, *(f"Note: {note}" for note in card["notes"])]
