@@ -56,6 +56,9 @@ def toy_folder(tmp_path, cache, monkeypatch):
     for name in ("reviews", "tweets"):
         texts = [f"a {word} film {row},{word}" for row, word in enumerate(["good", "bad"] * 8)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *texts]) + "\n")
+    for name in ("similar", "more_similar"):
+        texts = [f"text {row},another {row % 5},{row / 4:.2f}" for row in range(16)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["sentence1,sentence2,score", *texts]) + "\n")
     texts = [f"text {row},another {row},{'ab'[row % 2]}" for row in range(16)]
     (tmp_path / "pairs_of_texts.csv").write_text("\n".join(["first,second,label", *texts]) + "\n")
     labels = np.arange(60) % 3
