@@ -32,7 +32,7 @@ from noiseproof.posterior.temperature import fit_temperature
 
 FILE = "heads.json"
 _HELD_OUT = 0.2  # share of the training examples on which the head is chosen
-_MOST_HELD_OUT = 10_000  # examples of a calibration, of two parameters
+MOST_HELD_OUT = 10_000  # examples of a calibration, of two parameters
 
 
 class HeadChoice(Document):
@@ -171,15 +171,20 @@ def calibrate_heads(
     for file in (each.file(number) for each in heads for number in range(each.num_seeds)):
         head: Any = load_head(stages.path(file + SUFFIXES[0]))
         rows = np.flatnonzero(np.isin(labels, head.classes_))
-        if len(rows) > _MOST_HELD_OUT:
-            rows = np.sort(stream(seed, "calibration").choice(rows, _MOST_HELD_OUT, replace=False))
+        if len(rows) > MOST_HELD_OUT:
+            rows = np.sort(stream(seed, "calibration").choice(rows, MOST_HELD_OUT, replace=False))
         if len(rows):
             encoded = np.searchsorted(head.classes_, labels[rows])
-            fitted = fit_temperature(head.predict_proba(features[rows]), encoded)
-            found[file] = HeadCalibration(
-                sharpness=fitted.sharpness, noise_rate=fitted.noise_rate, num_held_out=len(rows)
-            )
+            found[file] = calibration_of(head.predict_proba(features[rows]), encoded)
     return choice.model_copy(update={"calibrations": found})
+
+
+def calibration_of(probs: np.ndarray, labels: np.ndarray) -> HeadCalibration:
+    """Calibration from probabilities (n, k) of held-out examples and their class ids in [0, k)."""
+    fitted = fit_temperature(probs, labels)
+    return HeadCalibration(
+        sharpness=fitted.sharpness, noise_rate=fitted.noise_rate, num_held_out=fitted.num_examples
+    )
 
 
 def read_choice(folder: Path) -> HeadChoice:
