@@ -32,7 +32,9 @@ def test_every_row_is_there_with_its_reason():
 
 def test_a_confidence_of_exactly_the_limit_is_sure():
     probs = np.array([[0.9, 0.1]])
-    assert not prediction_frame(np.array(["a"]), probs, ["x", "y"], confidence=0.9, reasons=[None])["is_unsure"][0]
+    assert not prediction_frame(np.array(["a"]), probs, ["x", "y"], confidence=0.9, reasons=[None])[
+        "is_unsure"
+    ][0]
 
 
 @pytest.mark.parametrize("confidence", [-0.1, 1.1, "high", True, float("nan")])
