@@ -172,7 +172,7 @@ def test_tabs_of_a_server_share_a_log_and_wait_for_it(open_page, tmp_path):
     one.keyboard.press("q")
     expect(one, "message", "not on disk")
     log = DecisionLog(tmp_path, read_page(path).identity)
-    decisions = [(row["example_id"], row["decision"], row["who"]) for row in log.standing()]
+    decisions = [(one.example_id, one.decision, one.who) for one in log.standing()]
     assert decisions == [(issues.ids[0], "accept", "Bob"), (issues.ids[3], "exclude", "Bob")]
 
 

@@ -39,7 +39,8 @@ def print_run(result: Any) -> None:
         _print_rate(result.card["noise_rate"])
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
-    print(f"Look and decide: {result.folder / 'review.html'}")
+    if (result.folder / "review.html").is_file():  # scores have none
+        print(f"Look and decide: {result.folder / 'review.html'}")
 
 
 def print_suspects(issues: LabelIssues, rest_s: float, folder: Path) -> None:
@@ -81,9 +82,9 @@ def print_detection(result: Any) -> None:
         is_planted = result.card["data"]["label_noise"] is not None
         print(f"Against the truth: {_against_truth(summary.against_truth, is_planted=is_planted)}")
     print(f"All labels, ranked: {result.folder / 'label_issues.csv'}")
+    print(f"Look and decide: {result.review}")
     for name, path in result.exports.items():
         print(f"Export {name}: {path}")
-    print(f"Look and decide: {result.review}")
 
 
 def _print_rate(estimate: dict[str, Any]) -> None:

@@ -37,4 +37,5 @@ def review(
 
 
 def _announce(url: str) -> None:
-    print(f"Review page: {url}\nCtrl-C ends it and writes decisions.csv.", flush=True)
+    # On standard error: it is no result, and is needed with --quiet, too.
+    typer.echo(f"Review page: {url}\nCtrl-C ends it and writes decisions.csv.", err=True)
