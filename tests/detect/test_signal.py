@@ -54,3 +54,23 @@ def test_a_weak_signal_keeps_its_flags_with_the_note():
     assert signal.is_beaten_by_guessing
     assert not signal.is_absent
     assert "little more than guesses" in signal.note
+
+
+def test_a_signal_that_beats_guessing_but_is_weak_is_named():
+    """Two halves, 60 % of them named right: most labels that look wrong are errors of the fit."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(2000) % 2
+    features = rng.normal(size=(2000, 8)) + 0.36 * labels[:, None] * (np.arange(8) == 0)
+    (note,) = [
+        note for note in find_label_issues(features.astype(np.float32), labels).notes if CHANCE in note
+    ]
+    assert "hardly predict the labels" in note
+    assert "many labels that look wrong may be right" in note
+
+
+def test_many_classes_with_errors_of_the_fit_are_no_weak_signal():
+    rng = np.random.default_rng(4)
+    labels = np.arange(1000) % 20
+    features = rng.normal(size=(1000, 20)) + 2.2 * np.eye(20)[labels]
+    notes = find_label_issues(features.astype(np.float32), labels).notes
+    assert not any(CHANCE in note for note in notes)

@@ -18,6 +18,9 @@ _STANDARD_ERRORS = 1
 # From this share of pairs on, features separate the classes, however rare some are: scores of a rare class
 # may never be the highest, so accuracy alone would deny the signal.
 _CLEAR_SHARE = 0.65
+_CLEAR_GAIN = (
+    0.3  # of the labels that guessing misses, those that scores name right; more need no second look
+)
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,18 @@ class Signal:
         return self.accuracy <= self.most_frequent + error and self.ordered < _CLEAR_SHARE
 
     @property
+    def is_weak(self) -> bool:
+        """Whether scores are little better than chance, though they may beat guessing."""
+        return self.is_beaten_by_guessing or self.ordered < _CLEAR_SHARE
+
+    @property
     def is_absent(self) -> bool:
         """Whether the scores are no better than chance."""
         return self.is_beaten_by_guessing and self.ordered <= 0.5 + _STANDARD_ERRORS * self.standard_error
 
     @property
     def note(self) -> str:
-        """What a user should know where guessing is as accurate."""
+        """What a user should know where the signal is weak."""
         degree = (
             "do not predict the labels better than chance" if self.is_absent else "hardly predict the labels"
         )
@@ -67,7 +75,11 @@ class Signal:
                 what + "So no label was flagged, and the estimated rate of wrong labels means nothing. Next: "
                 "another encoder (--backbone), or probabilities of your own model (--probs)."
             )
-        return what + "Suspicions are little more than guesses. Next: another encoder, or your own model."
+        return (
+            what
+            + "Either the features are weak or very many labels are wrong: suspicions are little more than "
+            "guesses, and many labels that look wrong may be right. Next: another encoder (--backbone), or probabilities of your own model (--probs)."
+        )
 
 
 def signal_of(scores: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"]) -> Signal:
@@ -94,14 +106,14 @@ def signal_of(scores: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"]) -
 
 
 def with_signal_note(result: DetectorResult, evidence: Evidence) -> DetectorResult:
-    """The result with a note where features predict labels no better than guessing, and none flagged."""
+    """The result with a note where features hardly predict labels; without a signal, none is flagged."""
     scores, labels = evidence.scores, evidence.compact_labels
     most = np.bincount(labels).max() / len(labels)
-    error = math.sqrt(most / len(labels))
-    if len(evidence.present_classes) < 2 or (scores.argmax(1) == labels).mean() > most + error:
+    clear = most + max(math.sqrt(most / len(labels)), _CLEAR_GAIN * (1 - most))
+    if len(evidence.present_classes) < 2 or (scores.argmax(1) == labels).mean() > clear:
         return result  # the ranks of many classes take longer than the fit
     signal = signal_of(scores, labels)
-    if not signal.is_beaten_by_guessing:
+    if not signal.is_weak:
         return result
     if signal.is_absent:
         result = replace(result, is_issue=np.zeros_like(result.is_issue))
