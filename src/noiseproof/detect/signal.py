@@ -78,7 +78,8 @@ class Signal:
         return (
             what
             + "Either the features are weak or very many labels are wrong: suspicions are little more than "
-            "guesses, and many labels that look wrong may be right. Next: another encoder (--backbone), or probabilities of your own model (--probs)."
+            "guesses, and many labels that look wrong may be right. Next: another encoder (--backbone), or "
+            "probabilities of your own model (--probs)."
         )
 
 
