@@ -16,6 +16,7 @@ from noiseproof.data.sources import open_dataset
 from noiseproof.evaluate.metrics import score_metrics
 from noiseproof.heads.estimators import load_head
 from noiseproof.pipelines.detect import detect
+from noiseproof.pipelines.loading import load
 from noiseproof.pipelines.run import run
 
 
@@ -53,12 +54,23 @@ def test_numbers_with_fractions_are_predicted_and_the_run_says_so(configured):
     lines = []
     result = run(configured(heads="linear,mlp,nmtune"), say=lines.append)
     assert any("learned to predict the number (regression)" in line for line in lines)
-    assert any("--task classification" in note for note in result.card["notes"])
+    assert not any("--task classification" in note for note in result.card["notes"])  # it would be refused
     assert result.card["task"] == "regression"
     assert {row.head for row in result.rows} == {"linear", "mlp", "nmtune"}
     for row in result.rows:
         assert set(row.metrics) == {"pearson", "spearman", "rmse"}
     assert all(row.metrics["pearson"] > 0.5 for row in result.rows if row.head == "linear")
+
+
+def test_a_loaded_regressor_has_no_word_on_confidences(configured):
+    notes = load(run(configured(heads="linear")).folder).notes
+    assert not any("onfidence" in note for note in notes)
+
+
+def test_few_different_scores_may_be_classes(configured, tmp_path):
+    train = save_plane(tmp_path / "halves.npz", labels=lambda scores: (scores * 2).round().clip(2, 8) / 2)
+    notes = run(configured(train=train, heads="linear")).card["notes"]
+    assert any("--task classification" in note for note in notes)
 
 
 def test_rows_are_the_correlations_of_the_saved_heads(configured, tmp_path):

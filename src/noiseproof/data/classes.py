@@ -17,7 +17,7 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.data.request import MissingLabel, Task
 
 Key = int | str
-_MOST_FRACTIONAL_CLASSES = 20  # texts such as "1.5" may be names of classes, a few of them
+MOST_FRACTIONAL_CLASSES = 20  # texts such as "1.5" may be names of classes, a few of them
 _ABOUT_SCORES = (
     "Scores are for 'noiseproof run', which trains heads for regression; suspect labels, noise and "
     "fine-tuning need classes. Next: name another column with `label`, or put the scores into classes."
@@ -260,7 +260,7 @@ def are_scores(dataset: LabelledDataset, task: Task) -> bool:
             "out, or take the labels as classes: --task classification."
         )
     has_fractions = fraction is not None and not strange
-    if task == "classification" and has_fractions and len(names) > _MOST_FRACTIONAL_CLASSES:
+    if task == "classification" and has_fractions and len(names) > MOST_FRACTIONAL_CLASSES:
         raise BadData(
             f"{owner!r} has {len(names)} different numbers with fractions as labels, such as {names[0]!r}; "
             f"allowed: classes. {_ABOUT_SCORES}"
