@@ -49,6 +49,9 @@ def plan_of(datasets: Sequence[Dataset], config: ExtractionConfig, *, store: Pat
         for name in ((names,) if isinstance(names, str) else names)
         if name.startswith("api:")
     ]
+    if config.max_tokens is not None:
+        for service in services:
+            service.limit_tokens(config.max_tokens)  # refused, as without --plan
     plans = [
         plan_requests(
             dataset, service, store=store, batch_size=config.batch_size, precision=config.precision,
