@@ -55,13 +55,13 @@ NO_OPTIONS = {"meta", "phase2_settings", "objective"}
 
 @pytest.mark.parametrize(("verb", "model"), GENERATED.items(), ids=lambda value: str(value))
 def test_options_of_a_verb_are_those_of_its_configuration(verb, model):
-    names = {option.name for option in options_of(*verb)} - {"help"}
+    names = {option.name for option in options_of(*verb)} - SHARED
     assert names == (set(model.model_fields) - NO_OPTIONS) | {"data", "config", "set"}
 
 
 @pytest.mark.parametrize("verb", GENERATED, ids=" ".join)
 def test_options_that_are_not_given_leave_the_defaults_to_the_configuration(verb):
-    assert {option.default for option in options_of(*verb) if option.name != "help"} == {None}
+    assert {option.default for option in options_of(*verb) if option.name not in SHARED} == {None}
 
 
 @pytest.mark.parametrize(("verb", "model"), GENERATED.items(), ids=lambda value: str(value))
@@ -70,6 +70,9 @@ def test_help_shows_the_default_of_every_option_that_has_one(verb, model):
         field = model.model_fields.get(option.name)
         if field is not None and not field.is_required():
             assert "Default: " in option.help
+
+
+SHARED = {"help", "as_json", "is_quiet"}  # of every verb, whatever its configuration
 
 
 def options_of(*verb):

@@ -16,7 +16,7 @@ def test_pairs_are_counted_and_shown_with_their_examples(fake_run):
         Suspect(example_id=str(n), given_label=given, suggested_label=suggested, suspicion=0.9, is_issue=True)
         for n, (given, suggested) in enumerate(labels[:3])
     ]
-    found = class_pairs(dataclasses.replace(run, issues=issues, suspects=suspects))
+    found = class_pairs(dataclasses.replace(run, issues=issues, pictured=suspects))
     assert [(pair.given_label, pair.suggested_label, pair.num_flagged) for pair in found] == [
         ("cat", "dog", 3), ("cat", "cow", 1), ("dog", "cat", 1),
     ]  # fmt: skip

@@ -172,7 +172,7 @@ def test_tabs_of_a_server_share_a_log_and_wait_for_it(open_page, tmp_path):
     one.keyboard.press("q")
     expect(one, "message", "not on disk")
     log = DecisionLog(tmp_path, read_page(path).identity)
-    decisions = [(row["example_id"], row["decision"], row["who"]) for row in log.standing()]
+    decisions = [(one.example_id, one.decision, one.who) for one in log.standing()]
     assert decisions == [(issues.ids[0], "accept", "Bob"), (issues.ids[3], "exclude", "Bob")]
 
 
@@ -198,4 +198,10 @@ def test_fifty_thousand_examples_are_a_list(open_page, tmp_path):
     )
     assert page.locator(".item").count() < 40
     press(page, "q", "w", "u")
+    assert page.inner_text("#progress") == "1 of 16,667 suspects decided"
+    page.select_option("#scope", "all")
+    page.select_option("#of", "1")  # whose labels are not suspected
+    assert page.inner_text("#position") == "1 of 16,667"
+    press(page, "w")
+    assert "No other class is suggested" in page.inner_text("#message")
     assert page.inner_text("#progress") == "1 of 16,667 suspects decided"

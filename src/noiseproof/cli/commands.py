@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from noiseproof.cli.guard import check_unicode, ends_well
+from noiseproof.cli.output import add_shared_options, printed
 from noiseproof.core.errors import InvalidArgument, spelling
 
 _FILE, _SET, _ARGUMENT = "config", "set", "data"
@@ -59,6 +60,7 @@ class ConfigCommand(TyperCommand):
         """Options, made from the fields at first use."""
         if not self._is_complete:
             self.params = _parameters(self._model(), self.fixed, self.arguments)
+            add_shared_options(self.params)
             self._is_complete = True
         return super().get_params(ctx)
 
@@ -81,7 +83,7 @@ class ConfigCommand(TyperCommand):
                 _take_argument(given, model.positional)
             given = {name: _read(model, name, value) for name, value in given.items()}
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)
-            return self.function(config)
+            printed(lambda: self.function(config))
 
     def _spell(self, name: str) -> str:
         return name.upper() if name in self.arguments else _flag(self._model(), name)

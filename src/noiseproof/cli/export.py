@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noiseproof.config.export import ExportConfig
@@ -18,7 +18,7 @@ noiseproof export issues/photos/cleaned-relabel --hub my-data/
 """
 
 
-def export(config: ExportConfig) -> None:
+def export(config: ExportConfig) -> dict[str, Any]:
     """Write encoder, head and class names as one ONNX file, or as a folder for the Hugging Face hub."""
     from noiseproof.pipelines.export import export as run_export
 
@@ -35,3 +35,5 @@ def export(config: ExportConfig) -> None:
     if result.hub is not None:
         kind = "" if result.hub_kind == "model" else " --repo-type dataset"
         print(f"Hub folder: {result.hub}; upload it with: hf upload USER/NAME {result.hub}{kind}")
+    difference = None if result.check is None else result.check.difference
+    return {"onnx": result.onnx, "hub": result.hub, "difference": difference, "notes": result.notes}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noiseproof.config.extract import ExtractConfig
@@ -18,14 +18,17 @@ noiseproof extract reviews.csv --backbone api:text-embedding-3-small --out featu
 """
 
 
-def extract(config: ExtractConfig) -> None:
+def extract(config: ExtractConfig) -> Any:
     """Encode a data set with a frozen encoder and keep the features on disk."""
-    from noiseproof.cli.outcome import describe_plan
-    from noiseproof.pipelines.extract import extract_features, plan_extraction
+    from noiseproof.cli.outcome import print_plan
+    from noiseproof.pipelines.extract import extract_features
+    from noiseproof.pipelines.plans import plan_extraction
 
     if config.plan:
-        print(describe_plan(plan_extraction(config), config.price))
-        return
+        return print_plan(plan_extraction(config), config.price)
+    found = []
     for stored in extract_features(config):
         n, dim = stored.features.shape
         print(f"{n} x {dim} features are in {stored.path}")
+        found.append({"folder": stored.path, "num_examples": n, "dim": dim})
+    return found

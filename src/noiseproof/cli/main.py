@@ -27,6 +27,7 @@ from noiseproof.cli import (
 )
 from noiseproof.cli.commands import add_command
 from noiseproof.cli.guard import guarded, wants_traceback
+from noiseproof.cli.output import Verbs
 from noiseproof.core.version import __version__
 
 # Read when torch is imported. A thread that waits by spinning takes its core from every other program: with
@@ -35,8 +36,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="noiseproof",
+    cls=Verbs,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

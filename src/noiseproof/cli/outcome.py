@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def print_run(result: Any) -> None:
         _print_rate(result.card["noise_rate"])
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
+    if (result.folder / "review.html").is_file():  # scores have none
+        print(f"Look and decide: {result.folder / 'review.html'}")
 
 
 def print_suspects(issues: LabelIssues, rest_s: float, folder: Path) -> None:
@@ -79,6 +82,7 @@ def print_detection(result: Any) -> None:
         is_planted = result.card["data"]["label_noise"] is not None
         print(f"Against the truth: {_against_truth(summary.against_truth, is_planted=is_planted)}")
     print(f"All labels, ranked: {result.folder / 'label_issues.csv'}")
+    print(f"Look and decide: {result.review}")
     for name, path in result.exports.items():
         print(f"Export {name}: {path}")
 
@@ -111,8 +115,8 @@ def _decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def describe_plan(plan: RequestPlan, price: float | None) -> str:
-    """What an embedding service would be asked for, for the terminal."""
+def print_plan(plan: RequestPlan, price: float | None) -> dict[str, Any]:
+    """Print what an embedding service would be asked for, and return it."""
     lines = [
         f"texts     {plan.num_texts:,} to embed, {plan.num_stored:,} in the store already",
         f"requests  {plan.num_requests:,}, and one that checks whether the service is what it was",
@@ -121,4 +125,5 @@ def describe_plan(plan: RequestPlan, price: float | None) -> str:
     if price is not None:
         cost = plan.num_tokens * price / 1e6
         lines.append(f"cost      about {cost:,.{2 if cost >= 1 else 6}f} at {price:g} a million tokens")
-    return "\n".join(lines)
+    print("\n".join(lines))
+    return dataclasses.asdict(plan)

@@ -21,11 +21,16 @@ noiseproof predict runs/photos/heads/linear-seed0.safetensors new/ --out predict
 _NUM_SHOWN = 20
 
 
-def predict(config: PredictConfig) -> None:
+def predict(config: PredictConfig) -> dict[str, Any]:
     """Classify new examples: class, confidence, probabilities, and whether to have a look."""
     from noiseproof.pipelines.predict import predict as run_prediction
 
-    _print_summary(run_prediction(config), confidence=config.confidence)
+    summary = run_prediction(config)
+    _print_summary(summary, confidence=config.confidence)
+    return {
+        "out": summary.out, "num_examples": summary.num_examples, "num_unusable": summary.num_unusable,
+        "num_unsure": summary.num_unsure, "counts": summary.counts, "notes": summary.notes,
+    }  # fmt: skip
 
 
 def _print_summary(summary: Any, *, confidence: float) -> None:

@@ -22,17 +22,20 @@ def review(
         bool, typer.Option("--serve", help="Serve the page on this machine and keep each decision on disk.")
     ] = False,
     port: Annotated[int, typer.Option(help="Port of --serve; 0 for a free one.")] = 0,
-) -> None:
+) -> dict[str, Path | None]:
     """Write review.html of a folder anew, or serve it and keep the decisions in decisions.jsonl."""
     from noiseproof.pipelines.review import serve_page, write_page
 
     if not serve:
-        print(f"Review page: {write_page(folder)}")
-        return
+        page = write_page(folder)
+        print(f"Review page: {page}")
+        return {"page": page}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it with decisions.csv written
     table = serve_page(folder, port=port, on_start=lambda server: _announce(server.url))
     print(f"Decisions: {table}" if table else "No decision was made.")
+    return {"decisions": table}
 
 
 def _announce(url: str) -> None:
-    print(f"Review page: {url}\nCtrl-C ends it and writes decisions.csv.", flush=True)
+    # On standard error: it is no result, and is needed with --quiet, too.
+    typer.echo(f"Review page: {url}\nCtrl-C ends it and writes decisions.csv.", err=True)

@@ -32,6 +32,7 @@ from noiseproof.heads.training_data import (
     features_to_predict,
     second_view_of,
     training_data,
+    weights_of,
 )
 from noiseproof.losses.losses import check_transition_given
 from noiseproof.posterior.true_labels import true_label_probs
@@ -67,19 +68,22 @@ class AbstractHead(BaseEstimator, ABC):
         """Width of the last layer: one output per class, or the score."""
         return len(self.classes_) if self.has_classes else 1
 
-    def fit(self: T, X: Any, y: Any, *, second_view: Any = None) -> T:
+    def fit(self: T, X: Any, y: Any, sample_weight: Any = None, *, second_view: Any = None) -> T:
         """Train on features and given labels.
 
         Args:
             X: (n, d) features.
             y: (n,) labels of any type, which may be wrong; scores for a regressor.
+            sample_weight: (n,) factors of the loss of each example, >= 0; only their ratios count, and 0
+                leaves an example out. A weight of 2 is not quite an example that is there twice, since
+                batches differ.
             second_view: (n, d) features of the same examples under another augmentation; the head then
                 trains on both views, and the released consistency term compares them.
 
         Raises:
-            BadData: one class only, NaN, different lengths.
+            BadData: one class only, NaN, different lengths, negative weights.
         """
-        fit_heads([self], X, y, second_view=second_view)
+        fit_heads([self], X, y, second_view=second_view, sample_weight=sample_weight)
         return self
 
     def save(self, path: str | os.PathLike[str], *, needs: HeadNeeds | None = None) -> Path:
@@ -188,6 +192,7 @@ def fit_heads(
     given_labels: Any,
     *,
     second_view: Any = None,
+    sample_weight: Any = None,
     on_step: OnStep | None = None,
     true_probs: TrueProbs | None = None,
 ) -> None:
@@ -199,6 +204,7 @@ def fit_heads(
         features: (n, d), array-like.
         given_labels: (n,), scores for regressors.
         second_view: (n, d) features of a second augmentation, for all heads.
+        sample_weight: (n,) factors of the loss of each example, for all heads.
         on_step: called after each optimiser step with the number of heads in it.
         true_probs: (features, labels) -> probabilities of the true labels, for noise-tolerant heads;
             `true_label_probs` by default. Several calls with the same examples may share one that remembers.
@@ -207,15 +213,20 @@ def fit_heads(
     check_second_view_given(specs, second_view)
     matrix, labels = training_data(heads, features, given_labels)
     views = [matrix] if second_view is None else [matrix, second_view_of(matrix, second_view)]
+    weights = None
+    if sample_weight is not None:
+        weights, rows = weights_of(sample_weight, len(labels))
+        views, labels = [view[rows] for view in views], labels[rows]
     if heads[0].has_classes:
-        _fit_classifiers(heads, specs, views, labels, on_step=on_step, find=true_probs or true_label_probs)
+        find = true_probs or true_label_probs
+        _fit_classifiers(heads, specs, views, labels, weights, on_step=on_step, find=find)
     else:
-        _fit_regressors(heads, specs, views, labels, on_step=on_step)
+        _fit_regressors(heads, specs, views, labels, weights, on_step=on_step)
 
 
 def _fit_classifiers(
     heads: Sequence[AbstractHead], specs: Sequence[HeadSpec], views: Sequence[np.ndarray],
-    labels: np.ndarray, *, on_step: OnStep | None, find: TrueProbs,
+    labels: np.ndarray, weights: np.ndarray | None, *, on_step: OnStep | None, find: TrueProbs,
 ) -> None:  # fmt: skip
     classes, encoded = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
@@ -231,6 +242,7 @@ def _fit_classifiers(
         torch.from_numpy(encoded.astype(np.int64)).to(device),
         len(classes),
         _true_probs(specs, views[0], encoded, find=find, device=device),
+        None if weights is None else torch.from_numpy(weights).to(device),
     )
     for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
         head.classes_, head.state_ = classes, state
@@ -238,18 +250,20 @@ def _fit_classifiers(
 
 def _fit_regressors(
     heads: Sequence[AbstractHead], specs: Sequence[HeadSpec], views: Sequence[np.ndarray],
-    scores: np.ndarray, *, on_step: OnStep | None,
+    scores: np.ndarray, weights: np.ndarray | None, *, on_step: OnStep | None,
 ) -> None:  # fmt: skip
     """Train on scores of mean 0 and variance 1, so that the learning rate suits any unit.
 
     The last layer is then scaled back, so that a fitted head predicts in the unit of the scores.
     """
-    mean, scale = float(scores.mean()), float(scores.std()) or 1.0
+    mean = float(np.average(scores, weights=weights))
+    scale = float(np.sqrt(np.average(np.square(scores - mean), weights=weights))) or 1.0
     device = _device()
     examples = TrainingExamples(
         tuple(torch.from_numpy(view).to(device) for view in views),
         torch.from_numpy(((scores - mean) / scale).astype(np.float32)).to(device),
         num_classes=1,
+        weights=None if weights is None else torch.from_numpy(weights).to(device),
     )
     for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
         weight, bias = state["classify.weight"] * scale, state["classify.bias"] * scale + mean

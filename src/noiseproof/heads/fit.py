@@ -35,12 +35,14 @@ class TrainingExamples:
         given_labels: class ids in [0, num_classes), or scores.
         num_classes: k; 1 for scores.
         true_probs: probabilities of the true labels, for noise-tolerant heads.
+        weights: factor of the loss of each example, 1 on average; `None` weighs all alike.
     """
 
     views: tuple[Float[Tensor, "n d"], ...]
     given_labels: Real[Tensor, " n"]
     num_classes: int
     true_probs: Float[Tensor, "n k"] | None = None
+    weights: Float[Tensor, " n"] | None = None
 
     def batch(self, index: Int[Tensor, "m b"]) -> tuple[Float[Tensor, "m vb d"], Real[Tensor, "m vb"]]:
         """The rows of all views, view by view, and their labels."""
@@ -118,7 +120,7 @@ def _stacks(specs: Sequence[HeadSpec], device: torch.device) -> list[list[int]]:
 
 
 def _fit_stack(specs: Sequence[HeadSpec], examples: TrainingExamples, on_step: OnStep | None) -> list[State]:
-    loss = _loss(specs, examples)
+    loss = _weighted(_loss(specs, examples), examples)
 
     def backward(module: StackedHeads, batch: StackBatch) -> bool:
         losses = objective(module, specs, batch.features, batch.given_labels, batch.index, loss=loss)
@@ -253,6 +255,14 @@ def _loss(specs: Sequence[HeadSpec], examples: TrainingExamples) -> BatchLoss:
         training.loss, training.loss_options, num_examples=len(examples.given_labels),
         num_classes=examples.num_classes, generators=generators,
     )  # fmt: skip
+
+
+def _weighted(loss: BatchLoss, examples: TrainingExamples) -> BatchLoss:
+    """The loss times the weight of each example; NMTune's terms are of features and stay as they are."""
+    weights, num_views = examples.weights, len(examples.views)
+    if weights is None:
+        return loss
+    return lambda outputs, labels, rows: weights[rows].repeat(1, num_views) * loss(outputs, labels, rows)
 
 
 def _expected_loss(training: Training, examples: TrainingExamples) -> BatchLoss:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from noiseproof.backbones.shared_space import check_shared_layer
-from noiseproof.config.data import EncodersConfig, NoisyDataConfig
+from noiseproof.config.data import EncodersConfig, NoisyDataConfig, PlanConfig
 from noiseproof.config.detect import DetectConfig
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
@@ -37,7 +38,6 @@ from noiseproof.export.issue_files import (
 )
 from noiseproof.export.source import Source
 from noiseproof.export.thumbnails import write_thumbnails
-from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_parts import DataPart
@@ -49,7 +49,6 @@ from noiseproof.pipelines.encoding import (
     shared_space_encoder,
     shared_space_name,
 )
-from noiseproof.pipelines.extract import plan_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.judged import needs_features, needs_text_tower, open_part
 from noiseproof.pipelines.kept_page import REVIEW, keep_page
@@ -61,7 +60,8 @@ from noiseproof.pipelines.stages import Stages, publish
 CARD = "detection.json"
 DETECT = "label issues"
 _COUNTED_ELSEWHERE = {
-    *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, "probs", "zero_shot", "features", "export",
+    *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, *PlanConfig.model_fields,
+    "probs", "zero_shot", "features", "export",
 }  # fmt: skip
 
 
@@ -111,6 +111,7 @@ class _DetectState:
         return Source(dataset, request, is_whole=config.limit is None and dataset.num_skipped == 0)
 
 
+@takes_keywords(DetectConfig)
 def detect(
     config: DetectConfig,
     *,
@@ -149,11 +150,6 @@ def detect(
         return DetectionResult(
             config.out, load_issues(config.out), read_summary(config.out), contents, exports, page
         )
-
-
-def plan_detection(config: DetectConfig) -> RequestPlan:
-    """What `detect` would ask of the embedding services of its configuration; nothing is sent."""
-    return plan_of([open_part(config).whole], config, store=config.cache)
 
 
 def _load_features(state: _DetectState) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
 from noiseproof.features.store import StoredFeatures, load_features
-from noiseproof.heads.abstract import AbstractHead
-from noiseproof.heads.saved_heads import EncoderNeed, HeadNeeds
 
 Encoder = LazyEncoder | EncodersSideBySide
 _DEFAULTS: dict[Kind, str] = {
@@ -82,28 +80,6 @@ def encode(config: ExtractionConfig, dataset: Dataset, encoder: Encoder, store: 
         dataset, store=store, batch_size=config.batch_size, engine=config.engine,
         precision=config.precision, dtype=config.dtype,
     )  # fmt: skip
-
-
-def head_needs(
-    config: ExtractionConfig, encoder: Encoder, head: AbstractHead, class_names: Sequence[str]
-) -> HeadNeeds:
-    """What a fitted head needs to classify new examples.
-
-    Args:
-        config: of the features that it was trained on.
-        encoder: whose features they are.
-        head: with class ids as its classes.
-        class_names: of all class ids.
-    """
-    names = tuple(class_names[number] for number in (head.classes_ if head.has_classes else ()))
-    encoders = tuple(
-        EncoderNeed(
-            **identity.model_dump(include=set(EncoderNeed.model_fields)),
-            max_tokens=config.max_tokens if identity.kind == "text" else None,
-        )
-        for identity in encoder.identities
-    )
-    return HeadNeeds(class_names=names, encoders=encoders, precision=config.precision, dtype=config.dtype)
 
 
 def cut_notes(dataset: Dataset, stored: Mapping[str, StoredFeatures]) -> list[str]:

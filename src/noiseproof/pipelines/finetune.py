@@ -22,6 +22,7 @@ from noiseproof.adapt.selection import Selection, best
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.config.finetune import FinetuneConfig
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.files import hash_file, write_bytes
@@ -61,6 +62,7 @@ _TRANSITION_NOTE = (
 )
 
 
+@takes_keywords(FinetuneConfig)
 def finetune(
     config: FinetuneConfig, *, command: str = "noiseproof.finetune(...)", quiet: bool = False
 ) -> dict[str, Any]:

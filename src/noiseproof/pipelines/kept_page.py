@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.decisions.files import DECISIONS, read_decisions
+from noiseproof.decisions.record import Decision, Examples
 from noiseproof.export.issue_files import load_issues
+
+if TYPE_CHECKING:
+    from noiseproof.review.decision_log import DecisionLog
 
 REVIEW = "review.html"
 
@@ -30,4 +35,16 @@ def make_page(folder: Path, issues: LabelIssues, dataset: Dataset, features: Any
     from noiseproof.review.review_page import identity_of, write_review
 
     log = DecisionLog(folder, identity_of(issues, dataset))
-    return write_review(folder / REVIEW, issues, dataset, features, decisions=log.standing())
+    known = known_decisions(folder, issues, log)
+    return write_review(folder / REVIEW, issues, dataset, features, decisions=known)
+
+
+def known_decisions(folder: Path, issues: LabelIssues, log: DecisionLog) -> list[Decision]:
+    """The decisions of `decisions.csv`, where there is one, and of the log, which is newer.
+
+    A decision of the table is left out if its person decided about the same example in the log.
+    """
+    table = folder / DECISIONS
+    of_table = read_decisions(table, Examples(issues, new_classes=True)) if table.is_file() else []
+    of_log = log.named
+    return [one for one in of_table if (one.example_id, one.who) not in of_log] + log.standing()

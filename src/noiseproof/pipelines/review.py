@@ -14,14 +14,16 @@ from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelIssues, LabelledDataset
+from noiseproof.decisions.files import DECISIONS, write_decisions
+from noiseproof.decisions.record import Decision
 from noiseproof.export.issue_files import load_issues
 from noiseproof.pipelines.cards import read_card
 from noiseproof.pipelines.encoding import config_encoder, encode
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import open_parts
 from noiseproof.pipelines.judged import open_judged
-from noiseproof.pipelines.kept_page import REVIEW, make_page
-from noiseproof.review.decision_log import TABLE, DecisionLog, write_decisions
+from noiseproof.pipelines.kept_page import REVIEW, known_decisions, make_page
+from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import put_decisions, read_page
 from noiseproof.review.review_server import ReviewServer
 
@@ -56,6 +58,7 @@ def serve_page(folder: Path, *, port: int = 0, on_start: Callable[[ReviewServer]
     """
     if not (folder / REVIEW).is_file():
         write_page(folder)
+    issues = load_issues(folder)
     with only_process_in(folder):
         data = read_page(folder / REVIEW)
         log = DecisionLog(folder, data.identity)
@@ -67,16 +70,16 @@ def serve_page(folder: Path, *, port: int = 0, on_start: Callable[[ReviewServer]
             except KeyboardInterrupt:
                 pass
             finally:
-                _leave(folder, log)
-    return folder / TABLE if log.standing() else None
+                decisions = known_decisions(folder, issues, log)
+                _leave(folder, decisions)
+    return folder / DECISIONS if decisions else None
 
 
-def _leave(folder: Path, log: DecisionLog) -> None:
+def _leave(folder: Path, decisions: list[Decision]) -> None:
     """Write the decisions as a table, and into the page, for those who open it without the server."""
-    rows = log.standing()
-    if rows:
-        write_decisions(folder / TABLE, rows)
-        put_decisions(folder / REVIEW, rows)
+    if decisions:
+        write_decisions(folder / DECISIONS, decisions)
+        put_decisions(folder / REVIEW, decisions)
 
 
 def _open_judged(folder: Path) -> tuple[LabelledDataset, Any]:

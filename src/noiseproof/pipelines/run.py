@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.run import RunConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.files import write_bytes
@@ -27,7 +28,6 @@ from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.matrix import ShardedMatrix
-from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import TrueProbs, fit_heads
 from noiseproof.heads.estimators import load_head
@@ -36,11 +36,11 @@ from noiseproof.heads.saved_heads import SUFFIXES, HeadNeeds
 from noiseproof.pipelines.cards import backbone_section, make_card
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.data_parts import DataPart, DataParts, evaluate_on
-from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode, head_needs
+from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
 from noiseproof.pipelines.expected_time import training_time_s
-from noiseproof.pipelines.extract import plan_of
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data, num_suspects
+from noiseproof.pipelines.head_needs import head_needs
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.kept_page import REVIEW, keep_page
@@ -91,6 +91,7 @@ class _RunState:
     true_probs: TrueProbs = field(default_factory=remembering_true_label_probs)  # for all heads
 
 
+@takes_keywords(RunConfig)
 def run(
     config: RunConfig,
     *,
@@ -145,12 +146,6 @@ def run(
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
-
-
-def plan_run(config: RunConfig) -> RequestPlan:
-    """What a run would ask of the embedding services of its configuration; nothing is sent."""
-    parts = open_parts(config, views=config.views, task=config.task)
-    return plan_of(parts.to_extract, config, store=config.cache)
 
 
 def _extract(state: _RunState, dataset: Dataset, encoder: Encoder) -> None:

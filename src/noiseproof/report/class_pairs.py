@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from noiseproof.report.run_folder import RunFolder, Suspect
 
-MOST_PAIRS, MOST_EXAMPLES = 12, 5
+MOST_PAIRS, MOST_EXAMPLES = 12, 4
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def class_pairs(run: RunFolder) -> list[ClassPair]:
     """Pairs with the most flagged examples first, then by name; at most `MOST_PAIRS`."""
     flagged = run.issues[run.issues["is_issue"].astype(bool)]
     shown: dict[tuple[str, str], list[Suspect]] = {}
-    for suspect in run.suspects:
+    for suspect in run.pictured:
         if suspect.is_issue:
             pair = (str(suspect.given_label), str(suspect.suggested_label))
             shown.setdefault(pair, []).append(suspect)

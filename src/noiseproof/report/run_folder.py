@@ -190,6 +190,7 @@ class RunFolder:
         spectra: `spectrum.json`.
         issues: `label_issues.parquet`, most suspicious first; without rows where heads predict scores.
         suspects: the first `NUM_SUSPECTS`, with their thumbnails or texts where the run left any.
+        pictured: those, and further ones of frequent pairs of classes, with their thumbnails or texts.
     """
 
     path: Path
@@ -198,6 +199,7 @@ class RunFolder:
     spectra: list[SetSpectra]
     issues: pd.DataFrame
     suspects: list[Suspect]
+    pictured: list[Suspect]
 
 
 def load_run(run_dir: str | Path) -> RunFolder:
@@ -214,13 +216,16 @@ def load_run(run_dir: str | Path) -> RunFolder:
     issues = _no_issues()
     if card.task == "classification":
         issues = _checked(path, "label_issues.parquet", _issues, card.files)
+    pictured = _pictured(path, issues, card.files)
+    num_shown = min(NUM_SUSPECTS, int(issues["is_issue"].sum()) + NUM_NEAR_MISSES)
     return RunFolder(
         path=path,
         card=card,
         results=_checked(path, "results.jsonl", _results, card.files),
         spectra=_checked(path, "spectrum.json", _spectra, card.files),
         issues=issues,
-        suspects=_suspects(path, issues, card.files),
+        suspects=pictured[:num_shown],
+        pictured=pictured,
     )
 
 
@@ -280,15 +285,14 @@ def _no_issues() -> pd.DataFrame:
     return pd.DataFrame(columns=list(_ISSUE_COLUMNS))
 
 
-def _suspects(path: Path, issues: pd.DataFrame, hashes: Mapping[str, str]) -> list[Suspect]:
+def _pictured(path: Path, issues: pd.DataFrame, hashes: Mapping[str, str]) -> list[Suspect]:
     if issues.empty:
         return []
     if not (path / _THUMBNAILS).exists() and _THUMBNAILS not in hashes:
         rows = issues.head(NUM_SUSPECTS)[list(_ISSUE_COLUMNS)].astype({"example_id": str})
         return [Suspect.model_validate(row) for row in rows.to_dict("records")]
     suspects = _checked(path, _THUMBNAILS, _listed, hashes)
-    num_shown = min(NUM_SUSPECTS, int(issues["is_issue"].sum()) + NUM_NEAR_MISSES)
-    return [_with_image(path, suspect, hashes) for suspect in suspects[:num_shown]]
+    return [_with_image(path, suspect, hashes) for suspect in suspects]
 
 
 def _listed(file: Path) -> list[Suspect]:

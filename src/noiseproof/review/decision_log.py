@@ -1,4 +1,4 @@
-"""Decisions of people about labels, a line each, in `decisions.jsonl`; and `decisions.csv`, made of them.
+"""Decisions of people about labels, a line each, in `decisions.jsonl`.
 
 A line is added and synced before its sender hears that it is kept, and nothing is ever changed: a decision
 that was taken back is a line with an empty `decision`.
@@ -6,23 +6,18 @@ that was taken back is a line with an empty `decision`.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import threading
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from noiseproof.core.checksums import read_lines, to_line
 from noiseproof.core.documents import Document, validate_document
-from noiseproof.core.files import append_lines, whole_lines, write_bytes
+from noiseproof.core.files import append_lines, whole_lines
 from noiseproof.core.inner_paths import inner_path
-from noiseproof.core.spreadsheet_cells import escaped
+from noiseproof.decisions.files import LOG
+from noiseproof.decisions.record import COLUMNS, Decision
 
-LOG, TABLE = "decisions.jsonl", "decisions.csv"
-WORDS = ("accept", "keep", "relabel", "exclude", "unsure")
-COLUMNS = ("example_id", "decision", "label", "who", "when")
 _NEXT = "delete the line that is named, or move the file away"
 
 
@@ -32,7 +27,7 @@ class LogLine(Document):
     Attributes:
         identity: of the data and labels that the decision is about.
         example_id: of the example.
-        decision: one of `WORDS`; empty where the person took a decision back.
+        decision: one of `decisions.record.WORDS`; empty where the person took a decision back.
         label: name of the class that the example has by this decision; empty for exclude and unsure.
         who: name of the person; may be empty.
         when: ISO 8601, UTC.
@@ -46,9 +41,9 @@ class LogLine(Document):
     who: str = ""
     when: str
 
-    def row(self) -> dict[str, str]:
-        """The values of `decisions.csv`."""
-        return {name: getattr(self, name) for name in COLUMNS}
+    def to_decision(self) -> Decision:
+        """The decision as other rooms know it."""
+        return Decision(**{name: getattr(self, name) for name in COLUMNS})
 
 
 class DecisionLog:
@@ -86,25 +81,21 @@ class DecisionLog:
             append_lines(self._path, [to_line(line.to_json())])
             self._lines.append(line)
 
-    def since(self, number: int) -> tuple[int, list[dict[str, str]]]:
-        """How many lines there are, and the rows after the first `number`; for 0 those that stand."""
-        with self._guard:
-            rows = [line.row() for line in self._lines[number:]] if number else self.standing()
-            return len(self._lines), rows
+    @property
+    def named(self) -> set[tuple[str, str]]:
+        """Id and person of every line, also of those that were taken back."""
+        return {(line.example_id, line.who) for line in self._lines}
 
-    def standing(self) -> list[dict[str, str]]:
+    def since(self, number: int) -> tuple[int, list[Decision]]:
+        """How many lines there are, and the decisions after the first `number`; for 0 those that stand."""
+        with self._guard:
+            later = [line.to_decision() for line in self._lines[number:]] if number else self.standing()
+            return len(self._lines), later
+
+    def standing(self) -> list[Decision]:
         """The last decision of each person about each example, unless it was taken back; oldest first."""
         last: dict[tuple[str, str], LogLine] = {}
         for line in self._lines:
             last.pop((line.example_id, line.who), None)
             last[line.example_id, line.who] = line
-        return [line.row() for line in last.values() if line.decision]
-
-
-def write_decisions(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    """Write `decisions.csv` in the style of `label_issues.csv`: quoted, escaped, for spreadsheets."""
-    out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([escaped(row[name]) for name in COLUMNS] for row in rows)
-    write_bytes(path, out.getvalue().encode("utf-8-sig", errors="surrogateescape"))
+        return [line.to_decision() for line in last.values() if line.decision]

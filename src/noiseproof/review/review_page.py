@@ -14,8 +14,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -29,6 +29,7 @@ from noiseproof.core.checksums import damaged
 from noiseproof.core.files import delete_folder, digest, write_bytes
 from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.decisions.record import Decision
 from noiseproof.export.issue_files import ranking
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.report.page_policy import page_policy
@@ -48,7 +49,7 @@ def write_review(
     dataset: Dataset,
     features: ShardedMatrix | None,
     *,
-    decisions: Sequence[Mapping[str, str]] = (),
+    decisions: Sequence[Decision] = (),
 ) -> Path:
     """Write the page and its parts; the page last, so its existence means that they are complete.
 
@@ -57,7 +58,7 @@ def write_review(
         issues: of the examples of `dataset`, in its order.
         dataset: where pictures and texts come from.
         features: of the examples, for neighbours, copies and the map; `None` if there are none.
-        decisions: rows of `decisions.csv` that are made already.
+        decisions: those that are made already.
     """
     page.unlink(missing_ok=True)
     if (page.parent / PARTS).is_dir():
@@ -68,7 +69,8 @@ def write_review(
     data = _columns(issues, rows, features) | {
         "identity": identity_of(issues, dataset), "name": Path(dataset.name).name or dataset.name,
         "kind": dataset.kind, "method": issues.method, "total": len(issues.ids), "partRows": PART_ROWS,
-        "hashes": hashes, "numParts": max(len(inside), len(hashes)), "decisions": list(decisions),
+        "hashes": hashes, "numParts": max(len(inside), len(hashes)),
+        "decisions": [asdict(one) for one in decisions],
     }  # fmt: skip
     write_bytes(page, _render(data, inside).encode())
     return page
@@ -97,10 +99,11 @@ def read_page(page: Path) -> PageData:
     return PageData(data["identity"], tuple(data["ids"]))
 
 
-def put_decisions(page: Path, decisions: Sequence[Mapping[str, str]]) -> None:
+def put_decisions(page: Path, decisions: Sequence[Decision]) -> None:
     """Replace the decisions in a page that is there already."""
     (before, after), data = _split(page)
-    write_bytes(page, (before + _json(data | {"decisions": list(decisions)}) + after).encode())
+    rows = [asdict(one) for one in decisions]
+    write_bytes(page, (before + _json(data | {"decisions": rows}) + after).encode())
 
 
 def _split(page: Path) -> tuple[tuple[str, str], dict[str, Any]]:
@@ -138,7 +141,7 @@ def _columns(issues: LabelIssues, rows: np.ndarray, features: ShardedMatrix | No
         return columns | {"near": None, "copies": {}, "places": None}
     seen = features if len(rows) == len(features) else features.rows(np.sort(rows))
     order = np.argsort(np.argsort(rows)) if len(rows) < len(features) else rows  # row of `seen` of each rank
-    found = find_surroundings(seen, issues.given_labels[np.sort(rows)])
+    found = find_surroundings(seen, issues.given_labels[np.sort(rows)], order)
     rank = np.append(np.argsort(order), -1)  # of each row of `seen`; -1 stays -1
     return columns | {
         "near": rank[found.neighbours[order]].tolist(),

@@ -7,6 +7,7 @@ another origin, are refused.
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 import json
 import re
@@ -23,7 +24,8 @@ from urllib.parse import parse_qs, urlsplit
 from noiseproof.core.errors import NoiseproofError, invalid
 from noiseproof.core.inner_paths import inner_path
 from noiseproof.core.json_text import BadJson, parse_json
-from noiseproof.review.decision_log import WORDS, DecisionLog
+from noiseproof.decisions.record import COLUMNS, WORDS
+from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import PARTS, PageData
 
 HOST = "127.0.0.1"
@@ -131,7 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
             return "text/javascript", inner_path(folder, path).read_bytes()
         if path == "decisions":
             number = parse_qs(urlsplit(self.path).query).get("since", ["0"])[0]
-            count, rows = self.server.log.since(int(number) if number.isdecimal() else 0)
+            count, later = self.server.log.since(int(number) if number.isdecimal() else 0)
+            rows = [dataclasses.asdict(one) for one in later]
             return "application/json", json.dumps({"next": count, "rows": rows}).encode()
         raise _Refused(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
 
@@ -160,10 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _checked(row: Any, ids: set[str]) -> dict[str, str]:
     """The values of a decision, which a request may have made up."""
-    names = ("example_id", "decision", "label", "who", "when")
-    if not isinstance(row, Mapping) or not all(isinstance(row.get(name), str) for name in names):
-        raise _Refused(HTTPStatus.BAD_REQUEST, f"A decision has the texts {', '.join(names)}.")
-    values = {name: row[name] for name in names}
+    if not isinstance(row, Mapping) or not all(isinstance(row.get(name), str) for name in COLUMNS):
+        raise _Refused(HTTPStatus.BAD_REQUEST, f"A decision has the texts {', '.join(COLUMNS)}.")
+    values = {name: row[name] for name in COLUMNS}
     if values["example_id"] not in ids:
         raise _Refused(HTTPStatus.BAD_REQUEST, f"There is no example {values['example_id'][:80]!r} here.")
     if values["decision"] not in (*WORDS, ""):

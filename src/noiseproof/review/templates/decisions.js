@@ -64,7 +64,7 @@ function keep(rank, row) {
   }
 }
 
-// The log: decisions wait here until the server has them; all tabs read what is new every two seconds.
+// The log: decisions wait here until the server has them; all tabs read what is new every second.
 const waiting = [];
 let numRead = 0;
 let isSending = false;
@@ -99,7 +99,7 @@ function start() {
   if (log) {
     $("kept").textContent = " and in decisions.jsonl on disk";
     read();
-    setInterval(() => document.hidden || read(), 2000);
+    setInterval(() => document.hidden || read(), 1000);
     addEventListener("beforeunload", (event) => waiting.length && event.preventDefault());
     return;
   }

@@ -52,7 +52,8 @@ function filter() {
   $("list").scrollTop = 0;
   $("rows").replaceChildren();
   if (shown.length && !shown.includes(current)) go(shown[0]);
-  else renderRows();
+  else renderFocus();
+  renderRows();
   drawMap();
 }
 

@@ -32,7 +32,10 @@ function make(decision, label = "") {
 
 const actions = {
   q: () => make("keep", given(current)),
-  w: () => make("accept", suggested(current)),
+  w: () => {
+    if (suggested(current) !== given(current)) make("accept", suggested(current));
+    else tell("No other class is suggested: Q keeps this label, a digit or / chooses another class.");
+  },
   e: () => make("exclude"),
   n: () => make("unsure"),
   u: () => {
