@@ -40,7 +40,7 @@ def applied(tmp_path):
 
 
 def rows_of(path):
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
@@ -68,7 +68,8 @@ def test_a_folder_becomes_a_folder_of_links_with_the_decided_labels(applied, tmp
         "example_id": "bee/0.png", "decision": "accept", "label": "cat", "who": "ann", "when": T1,
         "original_label": "bee", "counts": "True",
     }  # fmt: skip
-    assert (tmp_path / "issues" / "decisions.csv").read_text() == HEADER + OF_FOLDER
+    kept = pd.read_csv(tmp_path / "issues" / "decisions.csv", keep_default_na=False)
+    assert kept.to_csv(index=False) == HEADER + OF_FOLDER
     assert names(noiseproof.open_dataset(str(tmp_path / "cleaned"))) == names(cleaned)  # the folder is data
 
 
@@ -255,6 +256,12 @@ def test_without_a_file_the_log_of_the_folder_is_taken_and_a_line_cut_by_a_kill_
     log = tmp_path / "issues" / "decisions.jsonl"
     log.write_text(f'{line}\n{{"example_id": "t1", "dec')
     assert apply(load_config(ApplyConfig, options=options)).card["num_decided"] == 1
+    taken_back = to_line({"example_id": "t0", "decision": "", "label": "", "who": "ann", "when": T2})
+    of_other_data = to_line({"identity": "x", "example_id": "t9", "decision": "keep", "who": "", "when": T2})
+    other = to_line({"example_id": "t1", "decision": "keep", "label": "bee", "who": "ann", "when": T2})
+    (tmp_path / "issues" / "decisions.csv").unlink()
+    log.write_text("".join(f"{each}\n" for each in (line, taken_back, of_other_data, other)))
+    assert apply(load_config(ApplyConfig, options=options)).card["num_kept"] == 1
     log.write_text(line.replace("accept", "exclude") + "\n")
     with pytest.raises(DamagedFile, match="line 1 of"):
         apply(load_config(ApplyConfig, options=options))

@@ -15,7 +15,7 @@ from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
-from noiseproof.pipelines import provenance
+from noiseproof.pipelines import known_labels, provenance
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import open_parts
@@ -196,7 +196,7 @@ def test_another_folder_shares_the_features_and_gives_the_same_results(configure
 
 def place_of(step):
     """The module whose global name `step` a run uses."""
-    return abstract if step == "write_head" else pipeline
+    return {"write_head": abstract, "write_thumbnails": known_labels}.get(step, pipeline)
 
 
 @pytest.mark.parametrize("step", ["spectra", "find_label_issues", "fit_heads", "write_head", "evaluate_head"])

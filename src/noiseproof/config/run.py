@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from noiseproof.config.base import option, split_at_commas
-from noiseproof.config.data import RUN, EncodersConfig, EvaluationConfig, IssueFilesConfig
+from noiseproof.config.data import RUN, DecisionsConfig, EncodersConfig, EvaluationConfig, IssueFilesConfig
 from noiseproof.core.registry import unknown_name
 
 HEADS = "Heads"
@@ -17,7 +17,7 @@ DEFAULT_HEADS, PUBLISHED_HEADS = ("linear", "nmtune"), ("linear", "mlp", "nmtune
 AUTO = "auto"  # of the option noise_tolerant: where labels look wrong
 
 
-class RunConfig(EvaluationConfig, EncodersConfig, IssueFilesConfig):
+class RunConfig(EvaluationConfig, EncodersConfig, IssueFilesConfig, DecisionsConfig):
     """Everything `noiseproof run` takes; the command's options have the same names."""
 
     seeds: int | None = option(

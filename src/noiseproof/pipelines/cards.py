@@ -8,11 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.config.data import ExtractionConfig
 from noiseproof.core.documents import read_document
 from noiseproof.core.errors import MissingFile
 from noiseproof.core.records import Dataset
 from noiseproof.core.version import __version__
 from noiseproof.evaluate.results import ResultRow
+from noiseproof.features.store import FeatureManifest
 from noiseproof.report.flow_card import Card, Kind
 
 TRAINING_CARD = "card.json"  # of every flow that trains an encoder
@@ -91,3 +94,20 @@ def results_section(rows: Iterable[ResultRow]) -> dict[str, dict[str, float]]:
     for row in rows:
         results.setdefault(row.head, {})[row.set_name] = row.metrics["accuracy"]
     return results
+
+
+def backbone_section(
+    identity: EncoderIdentity, manifest: FeatureManifest, config: ExtractionConfig
+) -> dict[str, Any]:
+    """The encoder on the card of a run."""
+    return {
+        "name": identity.name,
+        "dim": manifest.dim,
+        "layer": identity.layer,
+        "weights_hash": identity.weights_hash,
+        "transform": identity.transform,
+        "engine": manifest.engine,
+        "features_agree_within": manifest.features_agree_within,
+        "precision": config.precision,
+        "dtype": config.dtype,
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,20 @@ from noiseproof.config.run import RunConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.files import write_bytes
 from noiseproof.core.progress import stage
-from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary, write_issues
-from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import TrueProbs, fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.heads.saved_heads import SUFFIXES
-from noiseproof.pipelines.cards import make_card
+from noiseproof.pipelines.cards import backbone_section, make_card
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
@@ -41,8 +41,14 @@ from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data, num_suspects
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
+from noiseproof.pipelines.known_labels import (
+    KnownDecisions,
+    decided_part,
+    judge_labels,
+    notes_on_decisions,
+    open_known,
+)
 from noiseproof.pipelines.provenance import differences
-from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
 from noiseproof.posterior.true_labels import remembering_true_label_probs
@@ -79,6 +85,8 @@ class _RunState:
     stages: Stages
     say: Callable[[str], None]
     on_suspects: OnSuspects
+    judged: LabelledDataset = field(init=False)  # with the labels as given
+    known: KnownDecisions = field(init=False)
     stored: dict[str, StoredFeatures] = field(default_factory=dict)  # by fingerprint of the data set
     num_encoded: int = 0
     are_suspects_new: bool = False  # found in this start, not in an earlier one
@@ -111,13 +119,13 @@ def run(
         state = _RunState(config, Stages(config.out, command=command), say, on_suspects)
         state.stages.check_free([], unedited=[SPREADSHEET])
         heads = head_variants(config)  # a misspelt option is found before any work
-        parts = open_parts(config, views=config.views)
+        parts = open_parts(config, views=config.views, decide=partial(_open_decisions, state))
         encoder = config_encoder(config, parts.train.whole, config.cache)
         for dataset in parts.to_extract:
             _extract(state, dataset, encoder)
         _diagnose(state, parts)
         _count_copies(state, parts)
-        _detect(state, parts.train)
+        _detect(state)
         heads = _settle(state, heads, parts)
         heads, state.notes = with_estimated_transition(
             heads, state.stages, parts.train, features=lambda: _features(state, parts.train),
@@ -129,6 +137,14 @@ def run(
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
+
+
+def _open_decisions(state: _RunState, train: DataPart) -> Callable[[DataPart], DataPart]:
+    """Remember the data as it is to be judged, and the decisions of people about it."""
+    state.judged = train.with_held_out
+    is_whole = state.config.limit is None and state.judged.num_skipped == 0
+    state.known = open_known(state.config, state.config.out, state.judged, is_whole=is_whole)
+    return partial(decided_part, known=state.known)
 
 
 def _extract(state: _RunState, dataset: Dataset, encoder: Encoder) -> None:
@@ -184,27 +200,24 @@ def _count_copies(state: _RunState, parts: DataParts) -> None:
     state.stages.once("copies", depends_on=depends_on, make=make)
 
 
-def _detect(state: _RunState, train: DataPart) -> None:
+def _detect(state: _RunState) -> None:
     """Find suspect labels in training and test split alike: leave-one-out needs no split."""
-    dataset, stored = train.with_held_out, state.stored[train.whole.fingerprint]
+    dataset, raw_cells = state.judged, state.config.raw_cells
+    stored = state.stored[dataset.fingerprint]
 
-    def find(features: Any) -> LabelIssues:
+    def find(labels: np.ndarray, features: Any) -> LabelIssues:
         return find_label_issues(
-            features, dataset.given_labels, ids=dataset.ids, class_names=dataset.class_names,
-            seed=state.config.seed,
-        )  # fmt: skip
+            features, labels, ids=dataset.ids, class_names=dataset.class_names, seed=state.config.seed
+        )
 
     def make(folder: Path) -> list[str]:
-        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
-            issues = with_comparison(find(stored.features), stored.parts, find)
-            bar.update(len(dataset))
         state.are_suspects_new = True
-        own: dict[str, Any] = {"raw_cells": state.config.raw_cells, "fingerprint": dataset.fingerprint}
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, **own)
-        return [*written, *write_thumbnails(issues, dataset, folder)]
+        return judge_labels(
+            find, folder, dataset, state.known, stored.features, stored.parts, raw_cells=raw_cells
+        )
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM, state.config.raw_cells]
+    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM, raw_cells, state.known.key]
     state.stages.once("label issues", depends_on=depends_on, make=make)
 
 
@@ -290,6 +303,7 @@ def _evaluate(
 
 def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:
     summary = read_summary(state.config.out)  # from disk, since its stage may have been skipped
+    manifest = state.stored[parts.train.whole.fingerprint].manifest
     contents = make_card(
         "run",
         config=state.config,
@@ -301,10 +315,12 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
             *dict.fromkeys(line for part in parts.all for line in cut_notes(part.whole, state.stored)),
             *read_straddling_copies(state.config.out).notes(),
             *state.notes,
+            *state.known.settled.notes,
+            *notes_on_decisions(parts, state.known),
             *differences(state.stages.made_with, EVALUATE),
         ],
         data=[part.to_json() for part in parts.all],
-        backbone=_backbone_card(state, parts.train, encoder),
+        backbone=backbone_section(encoder.identity, manifest, state.config),
         seeds=list(range(num_seeds)),
         choices=state.choices,
         encoder_passes=state.num_encoded,
@@ -312,21 +328,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         noise_rate=summary.rate_card(),
         detection_notes=list(summary.notes),
         detection=summary.against_truth,
+        reviewed=summary.reviewed,
     )
     write_record(state.config.out / CARD, contents)
     return contents
-
-
-def _backbone_card(state: _RunState, train: DataPart, encoder: Encoder) -> dict[str, Any]:
-    manifest, identity = state.stored[train.whole.fingerprint].manifest, encoder.identity
-    return {
-        "name": identity.name,
-        "dim": manifest.dim,
-        "layer": identity.layer,
-        "weights_hash": identity.weights_hash,
-        "transform": identity.transform,
-        "engine": manifest.engine,
-        "features_agree_within": manifest.features_agree_within,
-        "precision": state.config.precision,
-        "dtype": state.config.dtype,
-    }
