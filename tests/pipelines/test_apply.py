@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import noiseproof
 from noiseproof.cli.main import app
 from noiseproof.config.apply import ApplyConfig
+from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, MissingFile
 from noiseproof.pipelines.apply import apply
@@ -280,3 +281,27 @@ def test_the_command_says_what_was_done(tmp_path):
     refused = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "issues")])
     assert refused.exit_code == 2
     assert "allowed: a folder of its own" in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"data": ".."}', '{"data": "../issues"}', '{"data": "."}'])
+def test_a_card_that_names_no_data_in_its_folder_is_refused(tmp_path, content):
+    (tmp_path / "applied.json").write_text(content)
+    with pytest.raises(DamagedFile, match="names a file of another folder"):
+        noiseproof.open_dataset(str(tmp_path))
+
+
+def test_data_without_a_format_to_write_is_refused_with_another_way(applied, tmp_path):
+    path = tmp_path / "train.npy"
+    np.save(path, np.arange(16.0).reshape(8, 2))
+    np.save(tmp_path / "labels.npy", np.array([0, 0, 0, 0, 1, 1, 1, 1]))
+    with pytest.raises(BadData, match=r"cannot be written as a cleaned copy.*--decisions"):
+        applied(path, "train/0,keep,,ann,\n")
+
+
+def test_a_cleaned_table_of_people_is_no_circular_copy(applied, tmp_path):
+    from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
+
+    done = applied(save_csv(tmp_path / "train.csv"), "t0,accept,,ann,\n")
+    config = load_config(DetectConfig, options={"train": str(done.data), "out": tmp_path / "x"})
+    dataset = noiseproof.open_dataset(str(done.data))
+    assert labels_before_cleaning(config, str(done.data), dataset) is None
