@@ -48,12 +48,17 @@ def toy_folder(tmp_path, cache, monkeypatch):
                 pixels = np.clip(base + rng.normal(0, 25, (24, 24, 3)), 0, 255).astype(np.uint8)
                 Image.fromarray(pixels).save(tmp_path / folder / name / f"{number}.png")
                 rows += [f"{folder}/{name}/{number}.png,{name}"] if folder == "photos" else []
+    decisions = ["example_id,decision,label,who,when", "dark/0.png,keep,,Ada,2026-11-30T12:00:00Z"]
+    (tmp_path / "decisions.csv").write_text("\n".join([*decisions, "light/1.png,exclude,,Ada,"]) + "\n")
     (tmp_path / "train.csv").write_text("\n".join(["image,species", *rows]) + "\n")
     pairs = [f"{row.split(',')[0]},picture {number}" for number, row in enumerate(rows)]
     (tmp_path / "pairs.csv").write_text("\n".join(["image,caption", *pairs]) + "\n")
     for name in ("reviews", "tweets"):
         texts = [f"a {word} film {row},{word}" for row, word in enumerate(["good", "bad"] * 8)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *texts]) + "\n")
+    for name in ("similar", "more_similar"):
+        texts = [f"text {row},another {row % 5},{row / 4:.2f}" for row in range(16)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["sentence1,sentence2,score", *texts]) + "\n")
     texts = [f"text {row},another {row},{'ab'[row % 2]}" for row in range(16)]
     (tmp_path / "pairs_of_texts.csv").write_text("\n".join(["first,second,label", *texts]) + "\n")
     labels = np.arange(60) % 3

@@ -33,6 +33,7 @@ print(before == state())
 """
 
 
+@pytest.mark.slow
 def test_import_touches_neither_logging_nor_seeds_nor_threads():
     assert run_python(STATE).strip() == "True"
 

@@ -18,9 +18,12 @@ _HOMES = {
     "FinetuneConfig": "noiseproof.config.finetune",
     "FinetuneSettings": "noiseproof.adapt.finetune_settings",
     "LinearProbe": "noiseproof.heads.estimators",
+    "LinearProbeRegressor": "noiseproof.heads.regressors",
     "MLPProbe": "noiseproof.heads.estimators",
+    "MLPProbeRegressor": "noiseproof.heads.regressors",
     "MetaWeightNet": "noiseproof.robust.meta_weight_net",
     "NMTune": "noiseproof.heads.estimators",
+    "NMTuneRegressor": "noiseproof.heads.regressors",
     "RunConfig": "noiseproof.config.run",
     "corrupt_labels": "noiseproof.noise.labels",
     "deft": "noiseproof.pipelines.deft.flow",
@@ -29,6 +32,7 @@ _HOMES = {
     "extract": "noiseproof.features.extract",
     "find_label_issues": "noiseproof.detect.find_issues",
     "finetune": "noiseproof.pipelines.finetune",
+    "load": "noiseproof.pipelines.loading",
     "load_features": "noiseproof.features.store",
     "load_issues": "noiseproof.export.issue_files",
     "open_dataset": "noiseproof.data.sources",
@@ -55,10 +59,14 @@ if TYPE_CHECKING:
     from noiseproof.heads.estimators import LinearProbe as LinearProbe
     from noiseproof.heads.estimators import MLPProbe as MLPProbe
     from noiseproof.heads.estimators import NMTune as NMTune
+    from noiseproof.heads.regressors import LinearProbeRegressor as LinearProbeRegressor
+    from noiseproof.heads.regressors import MLPProbeRegressor as MLPProbeRegressor
+    from noiseproof.heads.regressors import NMTuneRegressor as NMTuneRegressor
     from noiseproof.noise.captions import swap_captions as swap_captions
     from noiseproof.noise.labels import corrupt_labels as corrupt_labels
     from noiseproof.pipelines.deft.flow import deft as deft
     from noiseproof.pipelines.finetune import finetune as finetune
+    from noiseproof.pipelines.loading import load as load
     from noiseproof.pipelines.run import run as run
     from noiseproof.robust.co_teaching import CoTeaching as CoTeaching
     from noiseproof.robust.divide_mix import DivideMix as DivideMix

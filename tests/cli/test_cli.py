@@ -19,7 +19,7 @@ from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.config.verdict import VerdictConfig
 from noiseproof.core.errors import InvalidArgument
-from noiseproof.pipelines import run as pipeline
+from noiseproof.pipelines import diagnosis
 
 VERBS = ("demo", "run", "detect", "extract", "spectrum", "verdict", "corrupt", "report", "ls")
 
@@ -55,13 +55,13 @@ NO_OPTIONS = {"meta", "phase2_settings", "objective"}
 
 @pytest.mark.parametrize(("verb", "model"), GENERATED.items(), ids=lambda value: str(value))
 def test_options_of_a_verb_are_those_of_its_configuration(verb, model):
-    names = {option.name for option in options_of(*verb)} - {"help"}
+    names = {option.name for option in options_of(*verb)} - SHARED
     assert names == (set(model.model_fields) - NO_OPTIONS) | {"data", "config", "set"}
 
 
 @pytest.mark.parametrize("verb", GENERATED, ids=" ".join)
 def test_options_that_are_not_given_leave_the_defaults_to_the_configuration(verb):
-    assert {option.default for option in options_of(*verb) if option.name != "help"} == {None}
+    assert {option.default for option in options_of(*verb) if option.name not in SHARED} == {None}
 
 
 @pytest.mark.parametrize(("verb", "model"), GENERATED.items(), ids=lambda value: str(value))
@@ -70,6 +70,9 @@ def test_help_shows_the_default_of_every_option_that_has_one(verb, model):
         field = model.model_fields.get(option.name)
         if field is not None and not field.is_required():
             assert "Default: " in option.help
+
+
+SHARED = {"help", "as_json", "is_quiet"}  # of every verb, whatever its configuration
 
 
 def options_of(*verb):
@@ -127,7 +130,7 @@ def test_interruption_says_that_the_run_goes_on(tmp_path, blobs, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "spectra", interrupted)
+    monkeypatch.setattr(diagnosis, "spectra", interrupted)
     result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
     assert result.exit_code == 130
     assert result.stderr.strip() == "interrupted; the same command goes on where it stopped"
@@ -142,7 +145,7 @@ def test_packages_that_hide_an_interruption_in_an_error_of_theirs_are_seen_throu
         except KeyboardInterrupt as error:
             raise ImportError("initialization failed") from error
 
-    monkeypatch.setattr(pipeline, "spectra", half_imported)
+    monkeypatch.setattr(diagnosis, "spectra", half_imported)
     result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
     assert result.exit_code == 130
     assert "goes on where it stopped" in result.stderr
@@ -152,7 +155,7 @@ def test_an_error_without_an_interruption_behind_it_stays_one(tmp_path, blobs, m
     def broken(*arguments, **options):
         raise ImportError("no module")
 
-    monkeypatch.setattr(pipeline, "spectra", broken)
+    monkeypatch.setattr(diagnosis, "spectra", broken)
     result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
     assert isinstance(result.exception, ImportError)
 

@@ -32,6 +32,7 @@ print(seen)
 """
 
 
+@pytest.mark.slow
 def test_one_thread_inside_and_the_same_as_before_afterwards():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[([2], 2), ([1], 1), ([1], 1), ([1], 1), ([2], 2)]"

@@ -36,7 +36,7 @@ def test_clean_labels_have_no_issues():
 
 def test_suggestion_is_the_preferred_class_and_another_one_where_there_is_an_issue():
     rng = np.random.default_rng(0)
-    features, given = rng.normal(size=(80, 5)) + np.eye(4, 5)[np.arange(80) % 4], rng.integers(4, size=80)
+    features, given = rng.normal(size=(80, 5)) + 2 * np.eye(4, 5)[np.arange(80) % 4], rng.integers(4, size=80)
     given = np.where(rng.random(80) < 0.5, np.arange(80) % 4, given)
     issues = find_label_issues(features, given)
     assert issues.is_issue.any()

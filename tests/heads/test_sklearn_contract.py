@@ -16,9 +16,15 @@ import json, sys, warnings
 import noiseproof
 from sklearn.utils.estimator_checks import check_estimator
 warnings.simplefilter("ignore")
+# As scikit-learn's own heads that learn in batches: two copies come in other batches than one of weight 2.
+EXPECTED = dict.fromkeys(
+    ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"),
+    "batches differ",
+)
 for line in sys.stdin:
     name, options = json.loads(line)
-    results = check_estimator(getattr(noiseproof, name)(**options), on_fail=None, on_skip=None)
+    head = getattr(noiseproof, name)(**options)
+    results = check_estimator(head, on_fail=None, on_skip=None, expected_failed_checks=EXPECTED)
     print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in results]), flush=True)
 """
 
@@ -50,9 +56,13 @@ def check():
     [
         *((head, {}) for head in ("LinearProbe", "MLPProbe", "NMTune", "CoTeaching", "DivideMix")),
         ("NMTune", {"noise_tolerant": True}),
+        *((head, {}) for head in ("LinearProbeRegressor", "MLPProbeRegressor", "NMTuneRegressor")),
     ],
 )
 def test_passes_every_check_of_scikit_learn(check, head, options):
     results = check(head, options)
     assert len(results) >= 50
-    assert [result for result in results if result[1] != "passed"] == []
+    assert [result for result in results if result[1] not in ("passed", "xfail")] == []
+    assert {name for name, status, _ in results if status == "xfail"} <= {
+        "check_sample_weight_equivalence_on_dense_data"
+    }

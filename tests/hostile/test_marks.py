@@ -1,6 +1,7 @@
 """Results never lie in data, and files of a user are never replaced: the mark of folders that are ours."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
-from noiseproof.core.errors import BadData, InvalidArgument
+from noiseproof.core.errors import BadData, InvalidArgument, NoSpaceLeft
 from noiseproof.core.marks import MARK, claim, is_ours
 from noiseproof.data.sources import open_dataset
 
@@ -205,3 +206,19 @@ def test_a_run_marks_its_folder_and_its_store(photos):
     card = (photos.parent / "issues" / "detection.json").read_text()
     assert '"train": "other.npz"' in card
     assert str(photos.parent) not in card  # paths are as they were typed
+
+
+def test_a_mark_that_does_not_fit_leaves_none(tmp_path):
+    """Half of one would stay, since a marked folder is not marked again."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    taken = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(NoSpaceLeft, match=r"while writing '\.noiseproof'"):
+            claim(tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, taken)
+    assert not list((tmp_path / "out").iterdir())
+    assert claim(tmp_path / "out")

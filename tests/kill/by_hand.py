@@ -27,6 +27,7 @@ from programs import PROGRAMS
 
 from noiseproof.core.torchvision_ops import declare_missing_operators
 
+_LEAST_BYTES = 500  # else the message, which goes into a file, would be cut
 _SHARES = (0.15, 0.35, 0.6, 0.8, 0.95)  # of the size that the results have in the end
 
 
@@ -44,7 +45,7 @@ def fates(kind: str, every: int, labels: list[str], whole: Path) -> Iterator[dic
     elif kind == "quota":
         folders = (whole, Path(f"{whole}-cache"))
         sizes = {path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()}
-        yield from ({"max_bytes": size - 1} for size in sorted(sizes)[::every] if size > 1)
+        yield from ({"max_bytes": size - 1} for size in sorted(sizes)[::every] if size > _LEAST_BYTES)
     else:
         yield from ({} for _ in _SHARES)
 

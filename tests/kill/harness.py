@@ -16,8 +16,8 @@ from programs import PROGRAMS
 
 SERVER = Path(__file__).parent / "fork_server.py"
 _SLOW = (
-    "spectrum", "report", "service-extraction", "deft", "finetune-cross_entropy", "pretrain-stream",
-    "pretrain-simclr", "pretrain-image-text", "study", "study-of-tunings", "demo",
+    "spectrum", "report", "service-extraction", "deft", "finetune-cross_entropy", "finetune-elr",
+    "pretrain-stream", "pretrain-simclr", "pretrain-image-text", "study", "study-of-tunings", "demo",
 )  # fmt: skip
 NAMES = [
     name if name not in _SLOW else pytest.param(name, marks=pytest.mark.slow) for name in PROGRAMS

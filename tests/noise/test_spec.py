@@ -144,9 +144,9 @@ def labels_of_run(values):
 
 def labels_of_detect(values):
     from noiseproof.config.detect import DetectConfig
-    from noiseproof.pipelines.detect import _open_part
+    from noiseproof.pipelines.judged import open_part
 
-    return _open_part(DetectConfig(**values)).given_labels
+    return open_part(DetectConfig(**values)).given_labels
 
 
 def labels_of_finetune(values):

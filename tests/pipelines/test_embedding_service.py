@@ -133,6 +133,25 @@ def test_a_plan_counts_what_is_left_and_asks_nothing(service, reviews, tmp_path)
     assert len(service.asked) == before
 
 
+@pytest.mark.parametrize("verb", ["run", "detect"])
+def test_flows_have_plans_too(service, reviews, tmp_path, verb):
+    arguments = [reviews / "reviews.csv", "--backbone", f"api:minilm@{service.url}", "--plan"]
+    printed = called(verb, *arguments, "--out", tmp_path / "out", "--cache", tmp_path / "cache").output
+    assert "texts     60 to embed, 0 in the store already" in printed
+    assert not service.asked
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_service_that_fails_is_named_before_the_last_try(service, reviews, tmp_path):
+    faults = iter(["500", "429"])
+    service.choose_fault = lambda: next(faults, None)
+    result = called(*extraction(service, reviews, tmp_path, batch_size=8))
+    assert result.exit_code == 0
+    told = [line for line in result.output.splitlines() if "each request is tried up to 10" in line]
+    assert len(told) == 1
+    assert told[0].startswith(f"The service {service.url} failed (")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -156,7 +175,7 @@ def test_a_plan_counts_what_is_left_and_asks_nothing(service, reviews, tmp_path)
     ],
 )
 def test_options_that_make_no_sense_are_refused(service, reviews, tmp_path, arguments, problem):
-    for verb in ("extract", "detect")[: 1 if {"--plan", "--price"} & set(arguments) else 2]:
+    for verb in ("extract", "detect", "run"):
         failed = called(verb, reviews / "reviews.csv", "--out", tmp_path / "out", *arguments)
         assert failed.exit_code == 2
         assert problem in failed.output

@@ -226,6 +226,7 @@ def test_a_random_start_takes_nothing_from_the_weights_but_what_images_they_want
     assert not np.allclose(one["stem.conv.weight"], plain, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_stem_for_small_images_is_named_never_silent(config):
     small = changed(config, init="random", epochs=1, image_size=32)
     resnet = changed(small, backbone="timm:resnet18")

@@ -15,7 +15,7 @@ from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
-from noiseproof.pipelines import known_labels, provenance
+from noiseproof.pipelines import diagnosis, known_labels, provenance
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import open_parts
@@ -24,10 +24,12 @@ from noiseproof.report import figures
 from noiseproof.report.run_folder import load_run
 
 LEFT = {
+    "review.html",
     "run.json",
     "results.jsonl",
     "spectrum.json",
     "copies.json",
+    "heads.json",
     "label_issues.csv",
     "label_issues.json",
     "label_issues.parquet",
@@ -113,15 +115,15 @@ def test_wrong_label_in_the_held_out_part_is_found(configured, blobs):
     assert (worst["example_id"], worst["is_issue"]) == (f"train/{row}", True)
 
 
-@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "evaluate_head"])
+@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "evaluate_on"])
 def test_features_of_a_part_stay_on_disk(configured, monkeypatch, step):
-    real, seen = getattr(pipeline, step), []
+    real, seen = getattr(place_of(step), step), []
 
     def spied(*arguments, **options):
         seen.extend(a for a in arguments if hasattr(a, "shape") and len(a.shape) == 2)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, step, spied)
+    monkeypatch.setattr(place_of(step), step, spied)
     pipeline.run(configured(heads="linear"))
     assert seen
     assert all(isinstance(features, ShardedMatrix) for features in seen)
@@ -196,10 +198,11 @@ def test_another_folder_shares_the_features_and_gives_the_same_results(configure
 
 def place_of(step):
     """The module whose global name `step` a run uses."""
-    return {"write_head": abstract, "write_thumbnails": known_labels}.get(step, pipeline)
+    homes = {"write_head": abstract, "write_thumbnails": known_labels, "spectra": diagnosis}
+    return homes.get(step, pipeline)
 
 
-@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "fit_heads", "write_head", "evaluate_head"])
+@pytest.mark.parametrize("step", ["spectra", "find_label_issues", "fit_heads", "write_head", "evaluate_on"])
 def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, monkeypatch, step):
     config = configured(heads="linear,mlp", max_steps=3)
     pipeline.run(config)
@@ -226,9 +229,9 @@ def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, mo
 
 STEPS = (
     "open_parts", "encode", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "write_head",
-    "load_head", "evaluate_head", "write_record", "write_report",
+    "load_head", "evaluate_on", "write_record", "write_report",
 )  # fmt: skip
-OFTEN = ("encode", "fit_heads", "write_head", "evaluate_head")
+OFTEN = ("encode", "fit_heads", "write_head", "evaluate_on")
 
 
 SMALL = {"heads": "linear,nmtune", "max_steps": 3}
@@ -284,7 +287,9 @@ def test_changed_head_redoes_that_head_only(configured, monkeypatch):
     changed = {"linear": {}, "mlp": {}, "nmtune": {"weight_svd": 0.5}}
     pipeline.run(configured(heads=changed), say=said.append)
     assert done == [("NMTune", 0), ("NMTune", 1)]
-    assert said == ["Done again, because settings, data or files changed: head nmtune, evaluate."]
+    assert said == [
+        "Done again, because settings, data or files changed: head nmtune, evaluate, choice of the head."
+    ]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains all seeds at once")

@@ -11,6 +11,7 @@ from tiny_transformers import WORDS, save_transformer
 
 pytest.importorskip("transformers")
 
+from noiseproof.backbones.backbones import open_backbone
 from noiseproof.cli.main import app
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.run import RunConfig
@@ -61,6 +62,24 @@ def test_texts_that_are_cut_off_are_counted(found, folder):
     again = detect(DetectConfig(**common(folder, folder / "issues_again")))  # features from the store
     assert again.card["encoder_passes"] == 0
     assert note in again.card["notes"]
+
+
+def test_texts_are_cut_off_where_the_user_says(folder):
+    again = detect(DetectConfig(**common(folder, folder / "issues_short"), max_tokens=8))
+    assert again.card["encoder_passes"] == 60  # a key of its own in the store
+    assert any(
+        "of the 60 texts of reviews.csv are longer than the encoder reads" in n for n in again.card["notes"]
+    )
+    assert not any(note.startswith("1 of the 60 texts") for note in again.card["notes"])
+    third = detect(DetectConfig(**common(folder, folder / "issues_third"), max_tokens=8))
+    assert third.card["encoder_passes"] == 0
+
+
+def test_a_longest_text_that_no_encoder_has_is_refused(folder):
+    with pytest.raises(InvalidArgument, match=r"`max_tokens` is 100000; allowed: at most \d+, all that"):
+        detect(DetectConfig(**common(folder, folder / "issues_long"), max_tokens=100_000))
+    with pytest.raises(InvalidArgument, match="`max_tokens` is 8; allowed: nothing for zoo:resnet8-simclr"):
+        open_backbone("zoo:resnet8-simclr", max_tokens=8)
 
 
 def test_the_terminal_shows_the_suspicious_texts(folder, found, capsys):

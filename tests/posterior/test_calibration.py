@@ -8,7 +8,7 @@ import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noiseproof.posterior.calibration import _negative_log_likelihood, calibrate
+from noiseproof.posterior.calibration import calibrate, negative_log_likelihood
 
 
 def planted(n, k, sharpness, contamination, seed):
@@ -36,7 +36,7 @@ def slow_negative_log_likelihood(parameters, scores, labels):
 @pytest.mark.parametrize("parameters", [(0.0, 0.0), (1.5, -2.0), (2.0, 1.0), (-1.0, -4.0)])
 def test_likelihood_equals_a_slow_loop_and_its_gradient_finite_differences(parameters):
     scores, labels, _ = planted(40, 4, 3.0, 0.3, seed=0)
-    value, gradient = _negative_log_likelihood(np.array(parameters), scores, labels)
+    value, gradient = negative_log_likelihood(np.array(parameters), scores, labels)
     assert value == pytest.approx(slow_negative_log_likelihood(parameters, scores, labels))
     numeric = scipy.optimize.approx_fprime(
         np.array(parameters), lambda x: slow_negative_log_likelihood(x, scores, labels), 1e-7

@@ -57,6 +57,7 @@ def config(tmp_path, cache):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_projections_are_trained_and_the_towers_are_not_among_the_weights(config):
     card = pretrain(config)
     weights = load_file(config.out / "model.safetensors")

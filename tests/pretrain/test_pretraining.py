@@ -424,10 +424,10 @@ def test_an_image_text_encoder_of_ones_own_opens_by_its_card(pairs, tmp_path):
 
 def test_an_image_tower_that_is_not_timms_is_sent_to_open_clip(config, tmp_path):
     pretrain(config)
-    pack(config.out, name="mine", out=tmp_path)
-    rewritten(tmp_path / "mine.json", architecture=None, model="RN50")
+    pack(config.out, name="mine", out=tmp_path / "packed")
+    rewritten(tmp_path / "packed" / "mine.json", architecture=None, model="RN50")
     with pytest.raises(InvalidArgument, match=r"image tower of timm's. Next: open_clip:RN50/FILE"):
-        open_backbone(f"zoo:{tmp_path}/mine")
+        open_backbone(f"zoo:{tmp_path}/packed/mine")
 
 
 def test_packing_refuses_weights_that_float16_cannot_hold(config, tmp_path):
@@ -436,9 +436,18 @@ def test_packing_refuses_weights_that_float16_cannot_hold(config, tmp_path):
     state["head.fc.bias"][0] = 1e6
     save_file(state, config.out / "model.safetensors")
     with pytest.raises(BadData, match=r"'head.fc.bias' goes up to 1e\+06; allowed: up to 65504"):
-        pack(config.out, name="x", out=tmp_path)
+        pack(config.out, name="x", out=tmp_path / "packed")
     with pytest.raises(InvalidArgument, match=r"`name` is '../x'"):
-        pack(config.out, name="../x", out=tmp_path)
+        pack(config.out, name="../x", out=tmp_path / "packed")
+
+
+def test_packing_replaces_no_file_of_somebody_else(config, tmp_path):
+    pretrain(config)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "mine.safetensors").write_text("theirs")
+    with pytest.raises(InvalidArgument, match=r"It has 'mine.safetensors', which noiseproof did not write"):
+        pack(config.out, name="mine", out=tmp_path / "theirs")
+    assert (tmp_path / "theirs" / "mine.safetensors").read_text() == "theirs"
 
 
 def test_a_trained_encoder_opens_as_a_timm_backbone(config):

@@ -4,7 +4,7 @@ import pytest
 
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.evaluate.results import ResultRow
-from noiseproof.report.headline import best_head, duration, facts, headlines
+from noiseproof.report.headline import about_heads, best_head, duration, facts, headlines
 from noiseproof.report.run_folder import DetectionCard, NoiseRateCard, load_run
 
 
@@ -21,43 +21,43 @@ def rows(values):
 def said(fake_run):
     run = load_run(fake_run())
 
-    def about(values, **changes):
+    def about(values, read=headlines, **changes):
         card = run.card.model_copy(update=changes)
-        found = headlines(dataclasses.replace(run, results=rows(values), card=card))
+        found = read(dataclasses.replace(run, results=rows(values), card=card))
         return [sentence.replace("\u00a0", " ") for sentence in found]
 
     return about
 
 
 def test_a_clear_lead_is_called_best(said):
-    found = said({("linear", "art"): [0.4, 0.41, 0.4], ("nmtune", "art"): [0.5, 0.51, 0.5]})
+    found = said({("linear", "art"): [0.4, 0.41, 0.4], ("nmtune", "art"): [0.5, 0.51, 0.5]}, about_heads)
     assert found[0] == "nmtune is the best head out of domain"
     assert found[1].startswith("Accuracy out of domain: nmtune 50.3 ± 1.4 %, linear 40.3 ± 1.4 %.")
 
 
 def test_a_lead_within_the_seeds_is_not_called_best(said):
-    found = said({("linear", "art"): [0.4, 0.5, 0.45], ("nmtune", "art"): [0.5, 0.4, 0.47]})
+    found = said({("linear", "art"): [0.4, 0.5, 0.45], ("nmtune", "art"): [0.5, 0.4, 0.47]}, about_heads)
     assert found[0] == "No head is clearly the best out of domain"
     assert found[1].endswith("The seeds do not tell the first two apart.")
 
 
 def test_one_seed_is_said_to_prove_nothing(said):
-    found = said({("linear", "art"): [0.4], ("nmtune", "art"): [0.9]})
+    found = said({("linear", "art"): [0.4], ("nmtune", "art"): [0.9]}, about_heads)
     assert found[0] == "No head is clearly the best out of domain"
     assert "nmtune 90.0 %, linear 40.0 %" in found[1]
     assert found[1].endswith("One seed cannot tell luck from a lead.")
 
 
 def test_one_head_is_not_compared(said):
-    assert said({("linear", "test"): [0.9, 0.9]})[0] == "linear reaches 90.0 ± 0.0 % in domain"
+    assert said({("linear", "test"): [0.9, 0.9]}, about_heads)[0] == "linear reaches 90.0 ± 0.0 % in domain"
 
 
 def test_the_gap_is_told_either_way(said):
     assert "From in domain to out of domain a loses 40.0 points." in said(
-        {("a", "test"): [0.9], ("a", "art"): [0.5]}
+        {("a", "test"): [0.9], ("a", "art"): [0.5]}, about_heads
     )
     assert "From in domain to out of domain a gains 40.0 points." in said(
-        {("a", "test"): [0.5], ("a", "art"): [0.9]}
+        {("a", "test"): [0.5], ("a", "art"): [0.9]}, about_heads
     )
 
 
@@ -84,7 +84,7 @@ def test_suspects_and_the_truth_are_told(fake_run):
     run = load_run(fake_run())
     num_flagged = int(run.issues["is_issue"].sum())
     found = headlines(run)
-    assert f"{num_flagged} of 400 labels ({num_flagged / 4:.1f} %) look wrong." in found
+    assert found[0] == f"{num_flagged} of your 400 labels look wrong"  # the card has no rate
     recall = f"{100 * run.card.detection.recall:.1f}"
     assert any(
         f"labels made wrong on purpose (symmetric noise), {recall} % were found" in sentence
@@ -92,18 +92,37 @@ def test_suspects_and_the_truth_are_told(fake_run):
     )
 
 
+@pytest.mark.parametrize(
+    ("suspicions", "headline"),
+    [
+        ((0.9, 0.9, 0.9, 0.6), "4 of your 400 labels look wrong, about 3 of them are"),
+        ((0.95, 0.9, 1.0, 0.9), "4 of your 400 labels look wrong, and probably are"),
+        ((0.7,), "1 of your 400 labels looks wrong, and probably is"),
+        ((0.4,), "None of your 400 labels is more likely wrong than right"),
+    ],
+)
+def test_suspicions_of_flagged_labels_add_up_to_the_number_of_wrong_ones(fake_run, suspicions, headline):
+    run = load_run(fake_run(knows_truth=False))
+    values = [*suspicions, *[0.2] * (400 - len(suspicions))]
+    issues = run.issues.assign(suspicion=values, is_issue=[value > 0.5 for value in values])
+    issues["suggested_label"] = issues["given_label"].where(~issues["is_issue"], "another")
+    rate = NoiseRateCard(rate=0.1, low=0.1, high=0.1, num_examples=400)
+    card = run.card.model_copy(update={"noise_rate": rate})
+    assert headlines(dataclasses.replace(run, issues=issues, card=card))[0] == headline
+
+
 def test_no_suspects_and_no_truth_are_told(fake_run):
     run = load_run(fake_run(knows_truth=False))
     kept = run.issues.assign(is_issue=False)
-    found = headlines(dataclasses.replace(run, issues=kept))[-1]
+    found = headlines(dataclasses.replace(run, issues=kept))[0]
     num_others = int((kept["given_label"] != kept["suggested_label"]).sum())
     assert found == (
-        "None of the 400 labels is more likely wrong than right; "
-        f"for {num_others} the detector prefers another class."
+        "None of your 400 labels is more likely wrong than right; "
+        f"for {num_others} the detector prefers another class"
     )
     agreed = kept.assign(suggested_label=kept["given_label"])
-    found = headlines(dataclasses.replace(run, issues=agreed))[-1]
-    assert found == "None of the 400 labels is more likely wrong than right."
+    found = headlines(dataclasses.replace(run, issues=agreed))[0]
+    assert found == "None of your 400 labels is more likely wrong than right"
 
 
 def test_a_truth_without_wrong_labels_is_told(said):
@@ -118,7 +137,7 @@ def test_a_truth_without_wrong_labels_is_told(said):
 
 def test_the_tiles_hold_both_domains_the_suspects_and_the_time(fake_run):
     titles = [fact.title for fact in facts(load_run(fake_run()))]
-    assert titles == ["Accuracy out of domain", "Accuracy in domain", "Suspect labels", "Time"]
+    assert titles == ["Suspect labels", "Accuracy out of domain", "Accuracy in domain", "Time"]
 
 
 @pytest.mark.parametrize(

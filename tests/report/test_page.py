@@ -68,8 +68,11 @@ def test_the_page_asks_nothing_of_a_network(fake_run, name):
 def test_the_page_holds_every_part(fake_run):
     parsed = Page(page(fake_run()))
     ids = [attributes.get("id") for attributes in named(parsed, "section")]
-    assert ids == ["run", "accuracy", "labels", "spectrum", "classes", "card", "notes"]
-    assert len(named(parsed, "img")) == 48
+    assert ids == ["next", "labels", "accuracy", "notes", "research"]
+    folded = [attributes.get("id") for attributes in named(parsed, "details") if attributes.get("id")]
+    assert folded == ["run", "detection", "metrics", "spectrum", "classes", "card"]
+    most_suspicious = [each for each in named(parsed, "img") if "labelled" in each["alt"]]
+    assert len(most_suspicious) == 48
     figures = [attributes for attributes in named(parsed, "svg") if attributes.get("role") == "img"]
     assert len(figures) == 3
     assert "± " in " ".join(parsed.words)

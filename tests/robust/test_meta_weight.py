@@ -154,7 +154,7 @@ def test_a_checkpoint_of_another_v_is_refused(tmp_path):
         run(tmp_path, options=WeightNetOptions(num_hidden=9))
 
 
-@pytest.mark.parametrize("meta_loss", ["cross_entropy", "mae"])
+@pytest.mark.parametrize("meta_loss", ["cross_entropy", pytest.param("mae", marks=pytest.mark.slow)])
 def test_wrong_labels_come_to_count_less(tmp_path, meta_loss):
     _, loss = run(tmp_path, num_steps=150, options=WeightNetOptions(learning_rate=0.02), meta_loss=meta_loss,
                       inner_rate=0.5)  # fmt: skip

@@ -22,6 +22,7 @@ def test_all_recipes_are_there():
     of_paper_1 = (
         "ablation-architecture", "ablation-loss", "influence", "nmtune-released", "nmtune-weights", "nmtune",
         "noisy-downstream", "portraits", "practical-models", "runtime", "spectrum", "text", "text-noise",
+        "text-pairs", "text-smollm2",
     )  # fmt: skip
     of_paper_2 = ("asymmetric", "by-heart", "symmetric", "tolerant-human", "tolerant")
     of_paper_3 = ("arena", "arena-text", "adaptation", "detection", "tuning")

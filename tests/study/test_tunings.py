@@ -25,6 +25,7 @@ from noiseproof.study.study import plan_study, run_study
 declare_missing_operators()
 pytest.importorskip("timm")
 pytest.importorskip("accelerate")
+pytestmark = pytest.mark.slow
 SHORT = {"epochs": 1, "batch_size": 16, "padding": 1}
 FRESH = {"name": "zoo:resnet8-simclr", "label": "random", "family": "random", "init": "random"}
 SIMCLR = {"name": "zoo:resnet8-simclr", "label": "SimCLR", "family": "SimCLR"}

@@ -56,7 +56,11 @@ EXAMPLES = (
 
 
 def open_backbone(
-    name: str, *, layer: str | None = None, service: ServiceSettings | None = None
+    name: str,
+    *,
+    layer: str | None = None,
+    service: ServiceSettings | None = None,
+    max_tokens: int | None = None,
 ) -> AbstractBackbone:
     """The encoder of this name, ready to use.
 
@@ -64,14 +68,19 @@ def open_backbone(
         name: a prefix of the table and what it needs, e.g. `"timm:resnet50"`.
         layer: which features; `None` for the default of that kind of backbone.
         service: key and pace of an embedding service; others do without.
+        max_tokens: of a text encoder: longer texts are cut off there; `None` for all that it reads.
 
     Raises:
         UnknownName: with the nearest known name.
+        InvalidArgument: `max_tokens` of an encoder that counts no tokens here, or more than it reads.
         MissingExtra: the package it needs is not installed.
     """
     prefix, rest = _parts(name)
     options = {"service": service} if prefix == "api:" else {}
-    return BACKBONES.load(prefix)(rest, layer=layer, **options)
+    backbone = BACKBONES.load(prefix)(rest, layer=layer, **options)
+    if max_tokens is not None:
+        backbone.limit_tokens(max_tokens)
+    return backbone
 
 
 def check_name(name: str) -> None:

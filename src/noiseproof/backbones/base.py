@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.core.errors import invalid
 from noiseproof.core.records import Kind
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ class AbstractBackbone(ABC):
     def stack(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
         """A batch of prepared examples; all have one shape, unless an encoder can do with more."""
         return np.stack(prepared)
+
+    def limit_tokens(self, max_tokens: int) -> None:
+        """Cut texts off after fewer tokens than the encoder could read.
+
+        Raises:
+            InvalidArgument: it counts no tokens here, or cannot read so many.
+        """
+        raise invalid(
+            "max_tokens", max_tokens, f"nothing for {self.name}",
+            "Only hf:, st: and bundled text encoders cut texts off here. Next: leave it out.",
+        )  # fmt: skip
 
     def is_cut(self, example: Any) -> bool:
         """Whether the encoder reads a part of the example only."""

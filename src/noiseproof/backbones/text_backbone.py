@@ -126,16 +126,38 @@ class TextBackbone(AbstractTorchBackbone):
         has_joint_pairs: bool,
     ) -> None:
         tokenizer.no_padding()
-        tokenizer.enable_truncation(most_tokens)
         self.name, self.layer, self.module = name, layer, module.eval().requires_grad_(requires_grad=False)
         self.dim = None  # of pairs that are encoded apart four times as wide
         self._has_joint_pairs = has_joint_pairs
-        self.most_tokens, self._tokenizer = most_tokens, tokenizer
+        self._tokenizer = tokenizer
         self.weights_hash = hash_weights(module)
-        of_tokenizer = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
-        length = ", unit length" if module.has_unit_length else ""
-        pairs = "one input" if has_joint_pairs else "u, v, |u - v|, u v"
+        self._set_longest(most_tokens)
+
+    def _set_longest(self, most_tokens: int) -> None:
+        self.most_tokens = most_tokens
+        self._tokenizer.enable_truncation(most_tokens)
+        of_tokenizer = hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()
+        length = ", unit length" if self.module.has_unit_length else ""
+        pairs = "one input" if self._has_joint_pairs else "u, v, |u - v|, u v"
         self.transform = f"tokenizer {of_tokenizer}, {most_tokens} tokens{length}; pairs: {pairs}"
+
+    @property
+    def tokenizer_json(self) -> str:
+        """The tokenizer as `tokenizers.Tokenizer.from_str` reads it, longest text included."""
+        return str(self._tokenizer.to_str())
+
+    def limit_tokens(self, max_tokens: int) -> None:
+        """Cut texts off after fewer tokens than the encoder could read.
+
+        Raises:
+            InvalidArgument: more than it can read.
+        """
+        if max_tokens > self.most_tokens:
+            raise invalid(
+                "max_tokens", max_tokens, f"at most {self.most_tokens}, all that {self.name} reads",
+                "Next: leave it out, or name an encoder for longer texts.",
+            )  # fmt: skip
+        self._set_longest(max_tokens)
 
     def prepare(self, example: str | tuple[str, str]) -> Int[np.ndarray, "m t"]:
         """Numbers of the tokens and their types, of one input or of two texts that are encoded apart."""

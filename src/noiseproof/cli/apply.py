@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from noiseproof.cli.guard import command_line
 
@@ -18,7 +18,7 @@ noiseproof apply issues/ --decisions label-studio-export.json --require-complete
 """
 
 
-def apply(config: ApplyConfig) -> None:
+def apply(config: ApplyConfig) -> dict[str, Any]:
     """Write a cleaned data set by decisions of people about the labels that look wrong."""
     import typer
 
@@ -31,3 +31,4 @@ def apply(config: ApplyConfig) -> None:
     print(f"Cleaned data: {done.data}")
     print(f"What was changed, by whom: {config.out / 'changes.csv'}")
     print(f"Decisions, for the next 'noiseproof detect' or 'run': {done.decisions}")
+    return {"data": done.data, "decisions": done.decisions, "card": done.card}

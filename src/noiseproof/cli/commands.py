@@ -13,13 +13,21 @@ import typer
 from typer.core import TyperCommand
 
 from noiseproof.cli.guard import check_unicode, ends_well
+from noiseproof.cli.output import add_shared_options, printed
 from noiseproof.core.errors import InvalidArgument, spelling
 
 _FILE, _SET, _ARGUMENT = "config", "set", "data"
 
 
 def add_command(
-    app: typer.Typer, name: str, function: Callable[..., Any], *, config: str, epilog: str, **fixed: Any
+    app: typer.Typer,
+    name: str,
+    function: Callable[..., Any],
+    *,
+    config: str,
+    epilog: str,
+    arguments: tuple[str, ...] = (),
+    **fixed: Any,
 ) -> None:
     """Add a verb whose options are generated from its configuration.
 
@@ -29,9 +37,10 @@ def add_command(
         function: takes the configuration; its docstring is the help text.
         config: class of the configuration, "module:Class"; imported when the command runs, not before.
         epilog: examples.
+        arguments: fields that are given by their place; by default the data set, which is also `--train`.
         fixed: fields that the command itself decides; they are no options.
     """
-    own = {"function": staticmethod(function), "config": config, "fixed": fixed}
+    own = {"function": staticmethod(function), "config": config, "fixed": fixed, "arguments": arguments}
     command = app.command(
         name, cls=type("Command", (ConfigCommand,), own), help=function.__doc__, epilog=epilog
     )
@@ -44,12 +53,14 @@ class ConfigCommand(TyperCommand):
     function: ClassVar[Callable[..., Any]]
     config: ClassVar[str]
     fixed: ClassVar[dict[str, Any]]
+    arguments: ClassVar[tuple[str, ...]]
     _is_complete = False
 
     def get_params(self, ctx: Any) -> Any:
         """Options, made from the fields at first use."""
         if not self._is_complete:
-            self.params = _parameters(self._model(), self.fixed)
+            self.params = _parameters(self._model(), self.fixed, self.arguments)
+            add_shared_options(self.params)
             self._is_complete = True
         return super().get_params(ctx)
 
@@ -66,23 +77,31 @@ class ConfigCommand(TyperCommand):
         given = {name: value for name, value in ctx.params.items() if value not in (None, (), [])}
         file, overrides = given.pop(_FILE, None), given.pop(_SET, ())
         model = self._model()
-        with spelling(lambda name: _flag(model, name)), ends_well():
+        with spelling(self._spell), ends_well():
             check_unicode(ctx.params)
-            _take_argument(given, model.positional)
+            if not self.arguments:
+                _take_argument(given, model.positional)
             given = {name: _read(model, name, value) for name, value in given.items()}
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)
-            return self.function(config)
+            printed(lambda: self.function(config))
+
+    def _spell(self, name: str) -> str:
+        return name.upper() if name in self.arguments else _flag(self._model(), name)
 
     def _model(self) -> Any:
         module, name = self.config.split(":")
         return getattr(importlib.import_module(module), name)
 
 
-def _parameters(model: Any, fixed: dict[str, Any]) -> list[Any]:
+def _parameters(model: Any, fixed: dict[str, Any], arguments: tuple[str, ...]) -> list[Any]:
     """Typer's parameters for the fields of a model, through Typer's own reading of a signature."""
-    own = {"default": None, "annotation": _argument(model.positional)}
-    parameters = [inspect.Parameter(_ARGUMENT, inspect.Parameter.KEYWORD_ONLY, **own)]
-    panels = {name: _panel(model, name) for name in model.model_fields if name not in fixed}
+    placed = {name: _placed(model, name) for name in arguments} or {_ARGUMENT: _argument(model.positional)}
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in placed.items()
+    ]
+    options = model.model_fields.keys() - fixed.keys() - set(arguments)
+    panels = {name: _panel(model, name) for name in model.model_fields if name in options}
     annotations = {
         name: _annotation(model, name, model.model_fields[name], panel)
         for name, panel in sorted(panels.items(), key=lambda item: _position(item[1]))
@@ -123,6 +142,16 @@ _OVERRIDES = Annotated[
         help="Any value by its name, such as limit=100 or a nested a.b=1; may be repeated.",
     ),
 ]  # fmt: skip
+
+
+def _placed(model: Any, name: str) -> Any:
+    """A field that is given by its place alone; what is absent is named by the configuration."""
+    field = model.model_fields[name]
+    is_repeated = _is_repeated(_kind(field.annotation))
+    info = typer.Argument(
+        metavar=name.upper() + ("..." if is_repeated else ""), show_default=False, help=field.description
+    )
+    return Annotated[list[str] | None if is_repeated else str | None, info]
 
 
 def _position(panel: str | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noiseproof.config.corrupt import CorruptConfig
@@ -20,7 +20,7 @@ noiseproof corrupt shards/ --noise captions:0.1 --out noisy-shards/
 """
 
 
-def corrupt(config: CorruptConfig) -> None:
+def corrupt(config: CorruptConfig) -> dict[str, Any]:
     """Make labels or captions wrong under control, and record what was changed."""
     import rich
     import typer
@@ -36,3 +36,5 @@ def corrupt(config: CorruptConfig) -> None:
     print(f"Noise manifest {done.sha256[:16]} is in {config.out}")
     if done.files:
         print(f"{len(done.files)} file{'s' if len(done.files) > 1 else ''} with the new captions beside it")
+    rate = done.noisy.realised_rate
+    return {"folder": done.folder, "sha256": done.sha256, "realised_rate": rate, "files": done.files}

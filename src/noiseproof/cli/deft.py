@@ -22,13 +22,14 @@ noiseproof adapt deft photos/ --phase2 full --phase2-backbone zoo:resnet8-noise0
 """
 
 
-def deft(config: DeftConfig) -> None:
+def deft(config: DeftConfig) -> dict[str, Any]:
     """Find wrong labels with a positive and a negative learned prompt per class; adapt to the others."""
     from noiseproof.pipelines.deft.flow import deft as run_deft
 
     card = run_deft(config, command=command_line())
     if card:  # empty in all processes but the first
         _print_card(card, config.out)
+    return {"folder": config.out, "card": card}
 
 
 def _print_card(card: dict[str, Any], out: Path) -> None:

@@ -30,11 +30,11 @@ def demo(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use at most this many images.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Feature store.")] = None,
-) -> None:
+) -> dict[str, Any]:
     """Run the whole flow on real digits with 20 % wrong labels and a real encoder; no network."""
     from noiseproof.cli.run import run
     from noiseproof.config.run import RunConfig
     from noiseproof.config.values import load_config
 
     given = {"out": out, "seeds": seeds, "heads": heads, "limit": limit, "cache": cache}
-    run(load_config(RunConfig, options=DEMO | given))
+    return run(load_config(RunConfig, options=DEMO | given))

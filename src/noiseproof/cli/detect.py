@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from noiseproof.cli.guard import command_line
 
@@ -22,13 +22,16 @@ noiseproof detect photos/ --features features/ --export label-studio --out issue
 """
 
 
-def detect(config: DetectConfig) -> None:
+def detect(config: DetectConfig) -> dict[str, Any]:
     """Find the labels of a data set that are probably wrong; export them, or a cleaned copy."""
     import typer
 
-    from noiseproof.cli.outcome import print_detection
+    from noiseproof.cli.outcome import print_detection, print_plan
     from noiseproof.pipelines.detect import detect as run_detection
+    from noiseproof.pipelines.plans import plan_detection
 
-    print_detection(
-        run_detection(config, command=command_line(), say=lambda line: typer.echo(line, err=True))
-    )
+    if config.plan:
+        return print_plan(plan_detection(config), config.price)
+    result = run_detection(config, command=command_line(), say=lambda line: typer.echo(line, err=True))
+    print_detection(result)
+    return {"folder": result.folder, "exports": result.exports, "card": result.card}

@@ -23,13 +23,14 @@ noiseproof adapt finetune photos/ --backbone timm:vit_small_patch16_224 --tune l
 """
 
 
-def finetune(config: FinetuneConfig) -> None:
+def finetune(config: FinetuneConfig) -> dict[str, Any]:
     """Train encoder and classifier; keep the best step by held-out given labels, and the last."""
     from noiseproof.pipelines.finetune import finetune as run_finetuning
 
     card = run_finetuning(config, command=command_line())
     if card:  # empty in all processes but the first
         _print_card(card, config.out)
+    return {"folder": config.out, "card": card}
 
 
 def _print_card(card: dict[str, Any], out: Path) -> None:

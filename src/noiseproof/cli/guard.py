@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import typer
 from typer.models import OptionInfo
 
+from noiseproof.cli.output import printed
 from noiseproof.core.errors import NoiseproofError, ServiceError, quoted, respelled, spelling
 from noiseproof.core.files import disk_full
 from noiseproof.core.system_errors import as_sentence, check_text
@@ -29,10 +30,10 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a command with arguments of its own in `ends_well`."""
 
     @functools.wraps(command)
-    def run_guarded(*arguments: Any, **options: Any) -> Any:
+    def run_guarded(*arguments: Any, **options: Any) -> None:
         with spelling(lambda name: _flag(command, name)), ends_well():
             check_unicode(options)
-            return command(*arguments, **options)
+            printed(lambda: command(*arguments, **options))
 
     return run_guarded
 

@@ -19,17 +19,16 @@ noiseproof ls datasets
 
 def ls(
     what: Annotated[str | None, typer.Argument(help="Table to list; without it, names of tables.")] = None,
-) -> None:
+) -> list[str]:
     """List names: backbones, data sets, heads, losses, noise, recipes, shifts, detectors, sources."""
     from noiseproof.core.registry import unknown_name
 
     tables = _tables()
-    if what is None:
-        print("\n".join(tables))
-    elif what in tables:
-        print("\n".join(tables[what]()))
-    else:
+    if what is not None and what not in tables:
         raise unknown_name("table", what, tables)
+    lines = list(tables if what is None else tables[what]())
+    print("\n".join(lines))
+    return lines
 
 
 def _tables() -> dict[str, Callable[[], Iterable[str]]]:

@@ -13,10 +13,13 @@ from noiseproof.cli import (
     corrupt,
     demo,
     detect,
+    export,
     extract,
     ls,
+    predict,
     pretrain,
     report,
+    review,
     run,
     spectrum,
     study,
@@ -24,6 +27,7 @@ from noiseproof.cli import (
 )
 from noiseproof.cli.commands import add_command
 from noiseproof.cli.guard import guarded, wants_traceback
+from noiseproof.cli.output import Verbs
 from noiseproof.core.version import __version__
 
 # Read when torch is imported. A thread that waits by spinning takes its core from every other program: with
@@ -32,8 +36,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="noiseproof",
+    cls=Verbs,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -62,12 +66,17 @@ def noiseproof_command(
 app.command("demo", epilog=demo.EPILOG)(guarded(demo.demo))
 add_command(app, "run", run.run, config=run.CONFIG, epilog=run.EPILOG)
 add_command(app, "detect", detect.detect, config=detect.CONFIG, epilog=detect.EPILOG)
+add_command(
+    app, "predict", predict.predict, config=predict.CONFIG, epilog=predict.EPILOG, arguments=("run", "data")
+)
+add_command(app, "export", export.export, config=export.CONFIG, epilog=export.EPILOG, arguments=("run",))
 add_command(app, "apply", apply.apply, config=apply.CONFIG, epilog=apply.EPILOG)
 add_command(app, "extract", extract.extract, config=extract.CONFIG, epilog=extract.EPILOG)
 app.command("spectrum", epilog=spectrum.EPILOG)(guarded(spectrum.spectrum))
 add_command(app, "verdict", verdict.verdict, config=verdict.CONFIG, epilog=verdict.EPILOG)
 add_command(app, "corrupt", corrupt.corrupt, config=corrupt.CONFIG, epilog=corrupt.EPILOG)
 app.command("study", epilog=study.EPILOG)(guarded(study.study))
+app.command("review", epilog=review.EPILOG)(guarded(review.review))
 app.command("report", epilog=report.EPILOG)(guarded(report.report))
 app.command("ls", epilog=ls.EPILOG)(guarded(ls.ls))
 app.add_typer(pretrain.app, name="pretrain")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from noiseproof.core.records import LabelIssues
 from noiseproof.detect.detectors import TABLE
 from noiseproof.evaluate.results import read_results
 from noiseproof.export.thumbnails import read_texts
+from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.report.issue_tables import NUM_SUSPECTS, class_table, suspects_table
 from noiseproof.report.rate import rate_sentence, review_sentences
 from noiseproof.report.renderers import to_terminal
@@ -31,11 +33,13 @@ def print_run(result: Any) -> None:
         print(f"Suspect labels: {_against_truth(detection, is_planted=is_planted)}")
     for note in (*result.card["detection_notes"], *result.card["choices"], *result.card["notes"]):
         print(f"Note: {note}")
-    ranked = result.folder / "label_issues.csv"
-    print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
-    _print_rate(result.card["noise_rate"], result.card["reviewed"])
+    if result.card["task"] == "classification":
+        ranked = result.folder / "label_issues.csv"
+        print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
+        _print_rate(result.card["noise_rate"], result.card["reviewed"])
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
+    print(f"Look and decide: {result.folder / 'review.html'}")
 
 
 def print_suspects(issues: LabelIssues, rest_s: float, folder: Path) -> None:
@@ -81,6 +85,7 @@ def print_detection(result: Any) -> None:
         print(f"Export {name}: {path}")
     for form in result.forms:
         print(f"Labels to check, a form to fill in: {form}")
+    print(f"Look and decide: {result.review}")
 
 
 def _print_rate(estimate: dict[str, Any], reviewed: dict[str, Any] | None) -> None:
@@ -109,3 +114,17 @@ def percent(value: float | None) -> str:
 
 def _decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def print_plan(plan: RequestPlan, price: float | None) -> dict[str, Any]:
+    """Print what an embedding service would be asked for, and return it."""
+    lines = [
+        f"texts     {plan.num_texts:,} to embed, {plan.num_stored:,} in the store already",
+        f"requests  {plan.num_requests:,}, and one that checks whether the service is what it was",
+        f"tokens    about {plan.num_tokens:,} (estimated at four characters a token)",
+    ]
+    if price is not None:
+        cost = plan.num_tokens * price / 1e6
+        lines.append(f"cost      about {cost:,.{2 if cost >= 1 else 6}f} at {price:g} a million tokens")
+    print("\n".join(lines))
+    return dataclasses.asdict(plan)

@@ -9,6 +9,7 @@ import typer
 
 from noiseproof.cli.commands import add_command
 from noiseproof.cli.guard import command_line, guarded
+from noiseproof.cli.output import Verbs
 
 if TYPE_CHECKING:
     from noiseproof.config.pretrain import PretrainConfig
@@ -34,22 +35,24 @@ _PACK = """Example:
 noiseproof pretrain pack encoders/noise20 --name resnet8-noise20 --out packed/
 """
 
-app = typer.Typer(no_args_is_help=True, help="Train an encoder from scratch under noise that is known.")
+app = typer.Typer(
+    cls=Verbs, no_args_is_help=True, help="Train an encoder from scratch under noise that is known."
+)
 
 
-def supervised(config: PretrainConfig) -> None:
+def supervised(config: PretrainConfig) -> dict[str, Any]:
     """Learn given labels, some of them wrong."""
-    _pretrain(config)
+    return _pretrain(config)
 
 
-def image_text(config: PretrainConfig) -> None:
+def image_text(config: PretrainConfig) -> dict[str, Any]:
     """Learn which caption belongs to which image, some captions swapped."""
-    _pretrain(config)
+    return _pretrain(config)
 
 
-def simclr(config: PretrainConfig) -> None:
+def simclr(config: PretrainConfig) -> dict[str, Any]:
     """Learn without labels: two augmentations of an image agree."""
-    _pretrain(config)
+    return _pretrain(config)
 
 
 for _name, _function, _epilog in (
@@ -66,19 +69,22 @@ def pack(
     folder: Annotated[Path, typer.Argument(help="Folder that a pre-training left.")],
     name: Annotated[str, typer.Option(help="Name of the two files.")],
     out: Annotated[Path, typer.Option(help="Folder they go to.")],
-) -> None:
+) -> dict[str, Path]:
     """Make float16 weights and a card to share, as in the zoo."""
     from noiseproof.pipelines.pack import pack as pack_folder
 
-    print(f"Packed into {pack_folder(folder, name=name, out=out)}")
+    weights = pack_folder(folder, name=name, out=out)
+    print(f"Packed into {weights}")
+    return {"weights": weights}
 
 
-def _pretrain(config: PretrainConfig) -> None:
+def _pretrain(config: PretrainConfig) -> dict[str, Any]:
     from noiseproof.pipelines.pretrain import pretrain
 
     card = pretrain(config, command=command_line())
     if card:  # empty in all processes but the first
         _print_card(card, config.out)
+    return {"folder": config.out, "card": card}
 
 
 def _print_card(card: dict[str, Any], out: Path) -> None:

@@ -13,7 +13,7 @@ noiseproof report runs/demo
 """
 
 
-def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> dict[str, Path]:
     """Make report.html of a run folder again."""
     from noiseproof.pipelines.folders import only_process_in
     from noiseproof.report.page import write_report
@@ -21,4 +21,6 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> Non
 
     load_run(folder)  # before anything is written
     with only_process_in(folder):
-        print(f"Report: {write_report(folder)}")
+        page = write_report(folder)
+        print(f"Report: {page}")
+        return {"report": page}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from noiseproof.cli.guard import command_line
 
@@ -22,16 +23,20 @@ noiseproof run train.csv --out runs/robust --loss gce --loss-option q=0.7
 """
 
 
-def run(config: RunConfig) -> None:
+def run(config: RunConfig) -> dict[str, Any]:
     """Extract features once, find suspect labels, train heads, evaluate them and write a report."""
     import typer
 
-    from noiseproof.cli.outcome import print_run, print_suspects
+    from noiseproof.cli.outcome import print_plan, print_run, print_suspects
+    from noiseproof.pipelines.plans import plan_run
     from noiseproof.pipelines.run import run as run_pipeline
 
-    print_run(
-        run_pipeline(
-            config, command=command_line(), say=lambda line: typer.echo(line, err=True),
-            on_suspects=print_suspects,
-        )
+    if config.plan:
+        return print_plan(plan_run(config), config.price)
+    result = run_pipeline(
+        config, command=command_line(), say=lambda line: typer.echo(line, err=True),
+        on_suspects=print_suspects,
     )  # fmt: skip
+    print_run(result)
+    rows = [json.loads(row.to_line()) for row in result.rows]
+    return {"folder": result.folder, "report": result.report, "results": rows, "card": result.card}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +21,6 @@ noiseproof spectrum features/ --figures pictures/ --data photos/
 
 Features = Annotated[Path, typer.Argument(help="Folder that 'noiseproof extract' wrote.")]
 IsCentred = Annotated[bool, typer.Option("--centred", help="Take the mean row off first.")]
-IsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 Figures = Annotated[
     Path | None, typer.Option(help="Folder for pictures: spectrum, feature maps, curvature of heads.")
 ]  # fmt: skip
@@ -52,7 +50,6 @@ Seed = Annotated[int | None, typer.Option(help="Of the feature maps and the curv
 def spectrum(
     features: Features,
     is_centred: IsCentred = False,
-    is_json: IsJson = False,
     figures: Figures = None,
     data: Data = None,
     label: Label = None,
@@ -61,7 +58,7 @@ def spectrum(
     head: Heads = None,
     points: Points = None,
     seed: Seed = None,
-) -> None:
+) -> dict[str, Any]:
     """Singular values, entropy (SVE), largest-singular-value ratio (LSVR), effective rank."""
     import noiseproof
 
@@ -86,11 +83,9 @@ def spectrum(
         )  # fmt: skip
         typer.echo(f"{len(written)} files are in {figures}", err=True)
     card = noiseproof.spectrum(stored.features, is_centred=is_centred)
-    if is_json:
-        print(json.dumps(card.to_json(), indent=1))
-        return
     print(f"examples x dim    {card.num_examples} x {card.dim}{' (centred)' if is_centred else ''}")
     print(f"SVE               {card.entropy_nats:.4f} nats")
     print(f"LSVR              {card.largest_ratio:.4f}")
     print(f"effective rank    {card.effective_rank:.2f}")
     print(f"largest values    {', '.join(f'{value:.4g}' for value in card.singular_values[:5])}")
+    return card.to_json()

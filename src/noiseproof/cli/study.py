@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +42,7 @@ def study(
         typer.Option("--plan", help="Only print how many results to compute, and the time."),
     ] = False,
     cache: Annotated[Path | None, typer.Option(help="Feature store, shared by all studies and runs.")] = None,
-) -> None:
+) -> dict[str, Any]:
     """Compute missing results of a study, then write tables, figures and a page."""
     from noiseproof.config.data import default_cache
     from noiseproof.study.recipe_files import load_recipe
@@ -50,8 +51,9 @@ def study(
     given = {"seeds": seeds, "limit": limit}
     loaded = load_recipe(recipe, overrides=set_ or (), command_line=given, scale=scale)
     if plan:
-        print(plan_study(loaded, out=out))
-        return
+        planned = plan_study(loaded, out=out)
+        print(planned)
+        return dataclasses.asdict(planned)
     result = run_study(
         loaded, out=out, cache=cache or default_cache(), data=data, command=command_line(),
         say=lambda line: typer.echo(line, err=True),
@@ -65,3 +67,7 @@ def study(
         for reason, count in failures.items():
             typer.secho(f"- {count}: {reason}", fg="red", err=True)
         raise typer.Exit(EXIT_MISTAKE)
+    return {
+        "folder": result.folder, "page": result.page, "num_computed": result.outcome.num_computed,
+        "num_results": result.results.num_results,
+    }  # fmt: skip

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noiseproof.config.verdict import VerdictConfig
@@ -18,7 +17,7 @@ noiseproof verdict photos/ --backbone timm:resnet18 --reference a=0 --reference 
 """
 
 
-def verdict(config: VerdictConfig) -> None:
+def verdict(config: VerdictConfig) -> dict[str, Any]:
     """Place an encoder among encoders of known pre-training noise, by the spectra of their features."""
     import rich
 
@@ -26,9 +25,7 @@ def verdict(config: VerdictConfig) -> None:
     from noiseproof.report.renderers import to_terminal
 
     result, known, unknown = judge(config)
-    if config.as_json:
-        print(json.dumps(result.to_json(), indent=1))
-        return
     if unknown is not None:
         rich.print(to_terminal(known_table(known, config.backbone, unknown)))
     print(sentence(result))
+    return result.to_json()

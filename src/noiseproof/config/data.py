@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from noiseproof.backbones.services.address import check_address
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.config.base import Config, option, split_at_commas
+from noiseproof.core.errors import invalid
 from noiseproof.core.system_errors import expanded
 from noiseproof.noise.spec import Noise
 
@@ -124,22 +125,13 @@ class NoisyDataConfig(DataConfig):
         return self
 
 
-class ExtractionConfig(Config, ServiceSettings):
-    """How a frozen encoder is run, and the store of its features."""
+class EngineConfig(Config, ServiceSettings):
+    """What runs a frozen encoder, and the store of its features."""
 
     panels = {ServiceSettings: ENCODER}  # noqa: RUF012  a ClassVar of the base
 
-    layer: str | None = option(
-        None, panel=ENCODER, help="Output of the encoder to use.", shown_default="its usual one"
-    )
     engine: Literal["auto", "torch", "onnxruntime"] = option(
         "auto", panel=ENCODER, help="What runs the encoder."
-    )
-    precision: Literal["float32", "bfloat16"] = option(
-        "float32", panel=ENCODER, help="Arithmetic of the encoder."
-    )
-    dtype: Literal["float32", "float16"] = option(
-        "float32", panel=ENCODER, help="Type of the stored features."
     )
     batch_size: int = option(64, ge=1, panel=ENCODER, help="Examples per call of the encoder.")
     cache: Path = option(
@@ -151,6 +143,24 @@ class ExtractionConfig(Config, ServiceSettings):
     @classmethod
     def _cache_is_a_folder(cls, value: Path) -> Path:
         return a_folder(value)
+
+
+class ExtractionConfig(EngineConfig):
+    """How a frozen encoder is run."""
+
+    layer: str | None = option(
+        None, panel=ENCODER, help="Output of the encoder to use.", shown_default="its usual one"
+    )
+    max_tokens: int | None = option(
+        None, ge=8, panel=ENCODER, help="Tokens of a text that a text encoder reads; the rest is cut off.",
+        shown_default="all that the encoder can read",
+    )  # fmt: skip
+    precision: Literal["float32", "bfloat16"] = option(
+        "float32", panel=ENCODER, help="Arithmetic of the encoder."
+    )
+    dtype: Literal["float32", "float16"] = option(
+        "float32", panel=ENCODER, help="Type of the stored features."
+    )
 
 
 class EncoderConfig(ExtractionConfig):
@@ -197,6 +207,28 @@ class EncodersConfig(ExtractionConfig):
         if len(set(value)) < len(value):
             raise ValueError("each encoder once")
         return value
+
+
+class PlanConfig(Config):
+    """Only count what an embedding service would be asked for."""
+
+    plan: bool = option(
+        False, panel=ENCODER,
+        help="Only print how many requests and tokens an embedding service would be asked for.",
+    )  # fmt: skip
+    price: float | None = option(
+        None, ge=0, panel=ENCODER, help="Price of a million tokens, for --plan.", shown_default="none"
+    )
+
+    @model_validator(mode="after")
+    def _a_plan_is_of_a_service(self) -> PlanConfig:
+        names: Any = getattr(self, "backbone", None) or ()
+        names = (names,) if isinstance(names, str) else names
+        if self.plan and not any(name.startswith("api:") for name in names):
+            raise invalid("plan", True, "an embedding service as `backbone`, such as api:MODEL@URL")
+        if self.price is not None and not self.plan:
+            raise invalid("price", self.price, "a price beside `plan`", "Next: --plan.")
+        return self
 
 
 class IssueFilesConfig(Config):

@@ -15,12 +15,13 @@ from noiseproof.config.data import (
     EncodersConfig,
     IssueFilesConfig,
     NoisyDataConfig,
+    PlanConfig,
 )
 
 DETECTOR, EXPORT = "Detector", "Export"
 
 
-class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, DecisionsConfig):
+class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, DecisionsConfig, PlanConfig):
     """Everything `noiseproof detect` takes; the command's options have the same names."""
 
     method: str = option(

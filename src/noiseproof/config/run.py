@@ -9,17 +9,31 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from noiseproof.config.base import option, split_at_commas
-from noiseproof.config.data import RUN, DecisionsConfig, EncodersConfig, EvaluationConfig, IssueFilesConfig
+from noiseproof.config.data import (
+    DATA,
+    RUN,
+    DecisionsConfig,
+    EncodersConfig,
+    EvaluationConfig,
+    IssueFilesConfig,
+    PlanConfig,
+)
 from noiseproof.core.registry import unknown_name
+from noiseproof.data.request import Task
 
 HEADS = "Heads"
 DEFAULT_HEADS, PUBLISHED_HEADS = ("linear", "nmtune"), ("linear", "mlp", "nmtune")
 AUTO = "auto"  # of the option noise_tolerant: where labels look wrong
 
 
-class RunConfig(EvaluationConfig, EncodersConfig, IssueFilesConfig, DecisionsConfig):
+class RunConfig(EvaluationConfig, EncodersConfig, IssueFilesConfig, DecisionsConfig, PlanConfig):
     """Everything `noiseproof run` takes; the command's options have the same names."""
 
+    task: Task = option(
+        "auto", panel=DATA,
+        help="What the labels are: classes, or numbers to predict (regression); auto takes numbers with "
+        "fractions as numbers to predict, and says so.",
+    )  # fmt: skip
     seeds: int | None = option(
         None, ge=1, panel=HEADS, help="Train every head this many times, with seeds 0, 1, ...",
         shown_default="3, and 1 from 20,000 examples on",

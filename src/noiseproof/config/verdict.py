@@ -37,7 +37,6 @@ class VerdictConfig(Config):
         panel=ENCODER, help="Feature store, shared by all runs.", default_factory=default_cache,
         shown_default="$NOISEPROOF_CACHE or ~/.cache/noiseproof/features",
     )  # fmt: skip
-    as_json: bool = option(False, panel=RUN, help="Print everything as JSON.")
     seed: int = option(0, ge=0, panel=RUN, help="Seed of the bootstrap and of --limit.")
 
     @field_validator("references", mode="before")

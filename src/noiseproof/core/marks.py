@@ -48,7 +48,7 @@ def claim(folder: Path, *, argument: str = "out", next_step: str = "Next: name a
         if not others:
             folder.mkdir(parents=True, exist_ok=True)
             # Without a temporary file, which a kill would leave in a store: an empty mark is one, too.
-            (folder / MARK).write_text(_CONTENT)
+            _write(folder / MARK)
     except OSError as error:
         if (full := disk_full(error, folder / MARK)) is not None:
             raise full from error
@@ -62,6 +62,14 @@ def claim(folder: Path, *, argument: str = "out", next_step: str = "Next: name a
             f"It has {others[0]!r}{more}, which noiseproof did not write. {next_step}",
         )  # fmt: skip
     return True
+
+
+def _write(mark: Path) -> None:
+    try:
+        mark.write_text(_CONTENT)
+    except OSError:
+        mark.unlink(missing_ok=True)  # half of it, where the disk is full
+        raise
 
 
 def is_ours(folder: Path) -> bool:

@@ -42,11 +42,13 @@ class _Announced:
         rest_s = passed_s * (self._total - self._count) / counted
         if rest_s >= _SHOW_AFTER_S:
             rest = f"{rest_s:.0f} s" if rest_s < 100 else f"{rest_s / 60:.0f} min"
-            _write(f"{self._title}: {self._count} of {self._total} {self._unit}s; about {rest} more")
+            write_line(f"{self._title}: {self._count} of {self._total} {self._unit}s; about {rest} more")
 
 
-def _write(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+def write_line(line: str) -> None:
+    """A line for the user on standard error, above a bar where there is one."""
+    tqdm.write(line, file=sys.stderr)
+    sys.stderr.flush()
 
 
 @contextmanager
@@ -72,4 +74,4 @@ def stage(title: str, *, total: int, unit: str, quiet: bool = False) -> Iterator
     wall_s = time.perf_counter() - begin
     if not quiet and wall_s >= _SHOW_AFTER_S:
         rate = total / wall_s
-        _write(f"{title}: {total} {unit}s in {wall_s:.1f} s ({rate:.0f}/s)")
+        write_line(f"{title}: {total} {unit}s in {wall_s:.1f} s ({rate:.0f}/s)")

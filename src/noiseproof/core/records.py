@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["image", "text", "features"]
+_NUM_SHOWN = 10  # rows of tables for people
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class Dataset:
         is_cropped: images are random crops, so an encoder must not crop them again.
         skipped: examples left out because they or their labels could not be read: id -> reason.
         notes: what was passed over when the data set was opened, and hints at its labels; sentences.
+        has_scores: labels are numbers to predict (regression); `class_names` are then the numbers that occur.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Dataset:
     is_cropped: bool = False
     skipped: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    has_scores: bool = False
 
     def __post_init__(self) -> None:
         if len(self.examples) == 0:
@@ -78,6 +81,11 @@ class LabelledDataset(Dataset):
     def best_labels(self) -> Int[np.ndarray, " n"]:
         """The true labels where they are known, else the given ones."""
         return self.given_labels if self.clean_labels is None else self.clean_labels
+
+    @property
+    def scores(self) -> Float[np.ndarray, " n"]:
+        """The labels as the numbers that they are, where `has_scores`."""
+        return np.array([float(name) for name in self.class_names])[self.given_labels]
 
 
 AnyDataset = TypeVar("AnyDataset", bound=Dataset)  # what comes back is of the type that went in
@@ -236,6 +244,29 @@ class LabelIssues:
     def transition(self) -> Float[np.ndarray, "k k"]:
         """Estimated `T[i, j] = P(given = j | true = i)`; the identity for a class that no example is of."""
         return rows_as_shares(self.joint)
+
+    def __repr__(self) -> str:
+        return f"LabelIssues({self._headline()}, method {self.method!r})"
+
+    def _repr_html_(self) -> str:
+        """The most suspicious labels, for notebooks."""
+        worst = self.to_frame().nlargest(_NUM_SHOWN, "suspicion").drop(columns="is_issue")
+        return f"<p>{self._headline()} ({self.method})</p>{worst.to_html(index=False)}"
+
+    def _headline(self) -> str:
+        num = int(self.is_issue.sum())
+        return f"{num:,} of {len(self.is_issue):,} labels look{'s' * (num == 1)} wrong"
+
+    def summary(self) -> str:
+        """Lines for people: how many labels look wrong, of which classes, and the notes."""
+        lines = [f"{self._headline()} (method {self.method}, share of wrong labels {self.noise_rate:.1%})"]
+        if self.noise_rate_low is not None and self.noise_rate_high is not None:
+            lines[0] = lines[0][:-1] + f", between {self.noise_rate_low:.1%} and {self.noise_rate_high:.1%})"
+        table = self.class_table().nlargest(_NUM_SHOWN, "num_issues")
+        table = table[table["num_issues"] > 0]
+        if len(table):
+            lines.append(table.to_string(index=False, float_format="{:.3f}".format))
+        return "\n".join([*lines, *self.notes])
 
     def class_table(self) -> pd.DataFrame:
         """A row per given label.

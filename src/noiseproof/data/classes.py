@@ -14,9 +14,14 @@ import pyarrow.compute as pc
 from noiseproof.core.class_names import in_order, plain_name
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
-from noiseproof.data.request import MissingLabel
+from noiseproof.data.request import MissingLabel, Task
 
 Key = int | str
+_MOST_FRACTIONAL_CLASSES = 20  # texts such as "1.5" may be names of classes, a few of them
+_ABOUT_SCORES = (
+    "Scores are for 'noiseproof run', which trains heads for regression; suspect labels, noise and "
+    "fine-tuning need classes. Next: name another column with `label`, or put the scores into classes."
+)
 
 
 def encode_labels(
@@ -25,6 +30,7 @@ def encode_labels(
     names: Mapping[Key, str] | None = None,
     owner: str,
     missing_label: MissingLabel = "raise",
+    task: Task = "classification",
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Columns of labels -> class ids over one list of classes: those that occur in any of them.
 
@@ -35,6 +41,7 @@ def encode_labels(
         names: what integer labels are called, where that is known; used only if it covers all of them.
         owner: name of the data set, for messages.
         missing_label: with "skip" the class id of a missing label is -1.
+        task: numbers with fractions are no classes, and allowed as scores only.
 
     Returns:
         Class ids (n,) per column, and the class names.
@@ -44,7 +51,7 @@ def encode_labels(
     """
     codes: dict[str, tuple[np.ndarray, list[Key]]] = {}
     for column, values in columns.items():
-        codes[column] = _factorise(values, column, owner, missing_label)
+        codes[column] = _factorise(values, column, owner, missing_label, task)
     keys: set[Key] = set()
     for _, occurring in codes.values():
         keys.update(occurring)
@@ -138,9 +145,12 @@ def check_trainable(dataset: LabelledDataset, *, min_per_class: int = 2) -> None
     _check_given_somewhere(dataset, counts)
     few = [f"{dataset.class_names[c]!r} ({counts[c]})" for c in np.flatnonzero(counts < min_per_class)]
     if few:
+        are_numbers = _finite_numbers(dataset.class_names) is not None
+        scores = "; predict the numbers instead: --task regression" if are_numbers else ""
         raise BadData(
             f"{dataset.name!r} has classes with fewer than {min_per_class} examples: {_some(few)}. "
-            f"Allowed: {min_per_class} or more each. Next: add examples, raise `limit` or leave them out."
+            f"Allowed: {min_per_class} or more each. Next: add examples, raise `limit` or leave them "
+            f"out{scores}."
         )
 
 
@@ -158,14 +168,14 @@ def _check_given_somewhere(dataset: LabelledDataset, counts: np.ndarray) -> None
 
 
 def _factorise(
-    values: pa.ChunkedArray, column: str, owner: str, missing_label: MissingLabel
+    values: pa.ChunkedArray, column: str, owner: str, missing_label: MissingLabel, task: Task
 ) -> tuple[np.ndarray, list[Key]]:
     """Labels -> (code per row, what each code stands for); -1 for a missing label."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     values = _without_missing(values, column, owner, missing_label)
     if pa.types.is_floating(values.type):
-        values = _whole_numbers(values, column, owner)
+        values = _whole_numbers(values, column, owner, task)
     if pa.types.is_boolean(values.type):
         values = pc.if_else(values, "True", "False")
     if not (pa.types.is_integer(values.type) or is_text(values.type)):
@@ -214,14 +224,59 @@ def _without_missing(
     return pc.if_else(missing, pa.scalar(None, values.type), values)
 
 
-def _whole_numbers(values: pa.ChunkedArray, column: str, owner: str) -> pa.ChunkedArray:
+def _whole_numbers(values: pa.ChunkedArray, column: str, owner: str, task: Task) -> pa.ChunkedArray:
+    """Numbers as integers; those with fractions are scores, which keep their digits as texts."""
     try:
         return values.cast(pa.int64())
     except pa.ArrowInvalid as error:
+        if task != "classification":
+            return pa.chunked_array([pa.array([None if v is None else repr(v) for v in values.to_pylist()])])
         raise BadData(
-            f"Column {column!r} of {owner!r} holds fractions, such as {values[0].as_py()!r}; "
-            "allowed as labels: integers or texts. Next: name another column with `label`."
+            f"Column {column!r} of {owner!r} holds fractions, such as {values[0].as_py()!r}; allowed as "
+            f"labels: integers or texts. {_ABOUT_SCORES}"
         ) from error
+
+
+def are_scores(dataset: LabelledDataset, task: Task) -> bool:
+    """Whether the labels of an opened data set are scores: by the user's word, else numbers with fractions.
+
+    Raises:
+        BadData: many different numbers with fractions where classes are needed; or labels that are no numbers
+            where scores are needed.
+    """
+    owner, names = dataset.name, dataset.class_names
+    numbers = _finite_numbers(names)
+    if task == "regression" and numbers is None:
+        strange = next(name for name in names if _finite_numbers([name]) is None)
+        raise BadData(
+            f"{owner!r} has the label {strange!r}; allowed for regression: numbers. Next: name the column of "
+            "the scores with `label`, or take the labels as classes: --task classification."
+        )
+    has_fractions = numbers is not None and any(not number.is_integer() for number in numbers)
+    if task == "classification" and has_fractions and len(names) > _MOST_FRACTIONAL_CLASSES:
+        raise BadData(
+            f"{owner!r} has {len(names)} different numbers with fractions as labels, such as {names[0]!r}; "
+            f"allowed: classes. {_ABOUT_SCORES}"
+        )
+    return task == "regression" or (task == "auto" and has_fractions)
+
+
+def check_scores(dataset: LabelledDataset) -> None:
+    """Raise `BadData` unless a head can learn the scores of a training set: at least two that differ."""
+    if len(np.unique(dataset.scores)) < 2:
+        raise BadData(
+            f"{dataset.name!r} has the score {dataset.scores[0]:g} only; allowed for training: two or more "
+            "that differ. Next: check the label column."
+        )
+
+
+def _finite_numbers(names: Sequence[str]) -> list[float] | None:
+    """The numbers that texts spell; `None` if one of them spells none."""
+    try:
+        numbers = [float(name) for name in names]
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None
 
 
 def _as_numbers(keys: list[Any]) -> list[Any]:

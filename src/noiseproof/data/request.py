@@ -12,6 +12,7 @@ from noiseproof.core.registry import unknown_name
 
 OnError = Literal["raise", "skip"]
 MissingLabel = Literal["raise", "skip"]
+Task = Literal["auto", "classification", "regression"]
 
 
 def folder_and_split(address: str, splits: Collection[str], *, title: str, prefix: str) -> tuple[Path, str]:
@@ -47,6 +48,8 @@ class Request:
         missing_label: what to do with an example without a label.
         may_lack_classes: class folders may be empty, as in an evaluation set.
         may_lack_examples: a table may have labels only, where nothing reads the examples.
+        task: what the labels are: classes, or scores for "regression"; "auto" takes numbers with fractions as
+            scores.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Request:
     missing_label: MissingLabel = "raise"
     may_lack_classes: bool = False
     may_lack_examples: bool = False
+    task: Task = "classification"
 
     def refuse_columns(self, *options: str, because: str = "comes with its own labels") -> None:
         """Raise for an option that would otherwise be ignored in silence.

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 from noiseproof.core.checksums import read_record
 from noiseproof.core.class_names import name_hints
 from noiseproof.core.errors import MissingFile, invalid
@@ -21,8 +23,9 @@ from noiseproof.core.inner_paths import inner_path
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import Registry, unknown_name
 from noiseproof.core.regular_files import check_regular
+from noiseproof.data.classes import are_scores
 from noiseproof.data.readable import without_unreadable
-from noiseproof.data.request import MissingLabel, OnError, Request
+from noiseproof.data.request import MissingLabel, OnError, Request, Task
 from noiseproof.data.splits import stratified_sample, subset
 
 SOURCES = Registry(
@@ -70,6 +73,7 @@ def open_dataset(
     missing_label: MissingLabel = "raise",
     may_lack_classes: bool = False,
     may_lack_examples: bool = False,
+    task: Task = "classification",
 ) -> LabelledDataset:
     """Open a data set; its examples stay on disk until they are read.
 
@@ -89,6 +93,8 @@ def open_dataset(
         missing_label: "skip" leaves out examples without a label.
         may_lack_classes: class folders may be empty, as in an evaluation set.
         may_lack_examples: a table may have labels only, where nothing reads the examples.
+        task: "classification" for classes, "regression" for scores; "auto" takes numbers with fractions as
+            scores and everything else as classes.
 
     Raises:
         MissingFile: the path does not exist.
@@ -111,10 +117,12 @@ def open_dataset(
         missing_label,
         may_lack_classes=may_lack_classes,
         may_lack_examples=may_lack_examples,
+        task=task,
     )
     dataset = open_request(request)
     if limit is not None and limit < len(dataset):
-        rows = stratified_sample(dataset.given_labels, size=limit, seed=seed)
+        by = np.zeros(len(dataset), np.int64) if dataset.has_scores else dataset.given_labels
+        rows = stratified_sample(by, size=limit, seed=seed)
         dataset = subset(dataset, rows, name=name)
     return without_unreadable(dataset) if on_error == "skip" else dataset
 
@@ -123,6 +131,8 @@ def open_request(request: Request) -> LabelledDataset:
     """Open the whole data set, before examples are drawn or left out."""
     source, address = resolve(request.name)
     dataset = SOURCES.load(source)(address, request)
+    if are_scores(dataset, request.task):
+        return replace(dataset, has_scores=True)
     known = " ".join(dataset.notes)  # of a data set inside this one, as that of a shift
     hints = [hint for hint in name_hints(dataset.class_names) if hint not in known]
     return replace(dataset, notes=(*dataset.notes, *(f"{request.name}: {hint}" for hint in hints)))

@@ -18,6 +18,7 @@ from noiseproof.detect.detector_result import DetectorResult
 from noiseproof.detect.detectors import AUTO, check_method, run_detector
 from noiseproof.detect.evidence import Evidence, check_examples, check_probs, encode_labels
 from noiseproof.detect.ridge import leave_one_out_or_transition
+from noiseproof.detect.signal import with_signal_note
 
 
 def find_label_issues(
@@ -135,7 +136,7 @@ def to_label_issues(
 def _run_auto(evidence: Evidence) -> DetectorResult:
     """Choose a detector by the inputs: features are the best evidence, then `probs`, then `zero_shot`."""
     if evidence.features is not None:
-        result = leave_one_out_or_transition(evidence)
+        result = with_signal_note(leave_one_out_or_transition(evidence), evidence)
         others = [f"`{name}`" for name in ("probs", "zero_shot") if getattr(evidence, name) is not None]
         return result.with_note(f"Features were used; {' and '.join(others)} were not.") if others else result
     name, method = (

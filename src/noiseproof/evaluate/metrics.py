@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float, Int
 
 from noiseproof.core.checks import check_finite, check_label_range
 from noiseproof.core.errors import BadData
 
 METRICS = ("accuracy", "mean_per_class_accuracy", "macro_f1", "matthews", "ece", "nll_nats")
+SCORE_METRICS = ("pearson", "spearman", "rmse")
 _NUM_BINS = 15
 _SUM_TOLERANCE = 1e-3
 
@@ -106,6 +108,40 @@ def all_metrics(found: Outcomes) -> dict[str, float]:
         "ece": expected_calibration_error(found.confidence, found.predicted == found.labels),
         "nll_nats": float(-np.log(found.label_prob).mean()),
     }
+
+
+def score_metrics(predicted: Float[np.ndarray, " n"], scores: Float[np.ndarray, " rows"]) -> dict[str, float]:
+    r"""Every metric in `SCORE_METRICS` of predicted scores against the given ones.
+
+    `pearson`: $r = \frac{\sum_i (\hat y_i - \bar{\hat y})(y_i - \bar y)}{n \, \sigma_{\hat y} \sigma_y}$;
+    `spearman`: r of the ranks, ties with their mean rank; both are 0 where either side is constant. `rmse`:
+    root of the mean squared error, in the unit of the scores.
+
+    Args:
+        predicted: by a head.
+        scores: taken as the truth.
+
+    Raises:
+        BadData: different lengths, no example, or a number that is not finite (the row is named).
+    """
+    if len(predicted) != len(scores) or len(scores) == 0:
+        raise BadData(
+            f"`predicted` has {len(predicted)} rows, `scores` {len(scores)}; allowed: one row per score, at "
+            "least one. Next: check the evaluation set."
+        )
+    check_finite(predicted[:, None], "predicted")
+    check_finite(scores[:, None], "scores")
+    return {
+        "pearson": _correlation(predicted, scores),
+        "spearman": _correlation(scipy.stats.rankdata(predicted), scipy.stats.rankdata(scores)),
+        "rmse": float(np.sqrt(np.mean((predicted - scores) ** 2))),
+    }
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    a, b = first - first.mean(), second - second.mean()
+    scale = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / scale) if scale > 0 else 0.0
 
 
 def per_class_metrics(found: Outcomes) -> tuple[ClassMetrics, ...]:

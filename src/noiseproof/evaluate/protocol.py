@@ -10,19 +10,19 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import scipy  # its parts are loaded when they are first used
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.evaluate.metrics import (
-    METRICS,
     Outcomes,
     all_metrics,
     join_outcomes,
     outcomes,
     per_class_metrics,
+    score_metrics,
 )
-from noiseproof.evaluate.results import ResultRow
+from noiseproof.evaluate.results import ResultRow, main_metric, metric_names
 
 _CONFIDENCE = 0.95
 
@@ -35,6 +35,14 @@ class Classifier(Protocol):
 
     def predict_proba(self, features: Any, /) -> np.ndarray:
         """Probabilities (b, c) from features (b, d), one column per entry of `classes_`."""
+
+
+@runtime_checkable
+class Regressor(Protocol):
+    """Any fitted scikit-learn regressor."""
+
+    def predict(self, features: Any, /) -> np.ndarray:
+        """Scores (b,) from features (b, d)."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,21 @@ def evaluate_head(
     )  # fmt: skip
 
 
+def evaluate_regressor(
+    head: Regressor, features: Any, scores: Float[np.ndarray, " n"], *, name: str, seed: int, set_name: str,
+    domain: str, block_size: int = 8192,
+) -> ResultRow:  # fmt: skip
+    """Evaluate a fitted regressor on one set; arguments as in `evaluate_head`.
+
+    Args:
+        scores: taken as the truth.
+    """
+    starts = range(0, len(scores), block_size)
+    blocks = [np.asarray(head.predict(features[start : start + block_size])) for start in starts]
+    metrics = score_metrics(np.concatenate(blocks).astype(np.float64), scores)
+    return ResultRow(name, seed, set_name, domain, len(scores), metrics, {})
+
+
 def result_row(
     blocks: Sequence[Outcomes], *, name: str, seed: int, set_name: str, domain: str,
     class_names: Sequence[str],
@@ -198,7 +221,7 @@ def summarise(rows: Sequence[ResultRow]) -> list[HeadSummary]:
     return [_summary(rows, head) for head in heads_of(rows)]
 
 
-def leader(rows: Sequence[ResultRow], *, sets: Sequence[str], metric: str = "accuracy") -> Leader | None:
+def leader(rows: Sequence[ResultRow], *, sets: Sequence[str], metric: str | None = None) -> Leader | None:
     """The head with the highest mean over these sets, and whether its lead is clear.
 
     The lead is clear if, against every other head, the 95 % interval of the difference paired by seed lies
@@ -207,8 +230,9 @@ def leader(rows: Sequence[ResultRow], *, sets: Sequence[str], metric: str = "acc
     Args:
         rows: of all heads.
         sets: evaluation sets to average over; without sets the result is `None`.
-        metric: a metric for which higher is better.
+        metric: a metric for which higher is better; by default the main one of the rows.
     """
+    metric = metric or main_metric(rows)
     by_head = {head: seed_means(rows, head=head, sets=sets, metric=metric) for head in heads_of(rows)}
     means = {head: interval(values.values()).mean for head, values in by_head.items() if values}
     if not sets or not means:
@@ -224,9 +248,11 @@ def leader(rows: Sequence[ResultRow], *, sets: Sequence[str], metric: str = "acc
 def _summary(rows: Sequence[ResultRow], head: str) -> HeadSummary:
     own = [row for row in rows if row.head == head]
 
+    metrics = metric_names(own[0].metrics)
+
     def over(*sets: str) -> dict[str, dict[int, float]]:
         return {
-            metric: seed_means(own, head=head, sets=sets, metric=metric) if sets else {} for metric in METRICS
+            metric: seed_means(own, head=head, sets=sets, metric=metric) if sets else {} for metric in metrics
         }
 
     def intervals(by_metric: dict[str, dict[int, float]]) -> dict[str, Interval]:
@@ -239,7 +265,7 @@ def _summary(rows: Sequence[ResultRow], head: str) -> HeadSummary:
         per_set={name: intervals(over(name)) for name in names},
         id_mean=intervals(inside),
         ood_mean=intervals(outside),
-        gap=intervals({metric: _paired(inside[metric], outside[metric]) for metric in METRICS}),
+        gap=intervals({metric: _paired(inside[metric], outside[metric]) for metric in metrics}),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from noiseproof.core.checksums import to_line, unsealed
 from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 from noiseproof.core.json_text import parse_json
-from noiseproof.evaluate.metrics import METRICS, ClassMetrics
+from noiseproof.evaluate.metrics import METRICS, SCORE_METRICS, ClassMetrics
 
 DOMAINS = ("id", "ood", "relabelled")
 Key = tuple[str, int, str]
@@ -32,8 +33,8 @@ class ResultRow:
         domain: "id" if the set is from the domain of the training set, else "ood"; "relabelled" with labels
             that a detector suggested, which no mean counts.
         num_examples: n of the set.
-        metrics: name in `METRICS` -> value; accuracies in [0, 1].
-        per_class: class name -> metrics of that class.
+        metrics: name in `METRICS`, or in `SCORE_METRICS` of a regressor, -> value; accuracies in [0, 1].
+        per_class: class name -> metrics of that class; empty for a regressor.
     """
 
     head: str
@@ -47,9 +48,10 @@ class ResultRow:
     def __post_init__(self) -> None:
         if self.domain not in DOMAINS:
             raise invalid("domain", self.domain, "'id', 'ood' or 'relabelled'")
-        missing = [name for name in METRICS if name not in self.metrics]
+        names = metric_names(self.metrics)
+        missing = [name for name in names if name not in self.metrics]
         if missing:
-            raise invalid("metrics", sorted(self.metrics), f"all of {', '.join(METRICS)}; missing {missing}")
+            raise invalid("metrics", sorted(self.metrics), f"all of {', '.join(names)}; missing {missing}")
 
     @property
     def key(self) -> Key:
@@ -65,7 +67,7 @@ class ResultRow:
             "set": self.set_name,
             "domain": self.domain,
             "num_examples": self.num_examples,
-            **{name: self.metrics[name] for name in METRICS},
+            **{name: self.metrics[name] for name in metric_names(self.metrics)},
             "per_class": [{"class": name, **vars(values)} for name, values in self.per_class.items()],
         }
         return to_line(row)
@@ -95,13 +97,23 @@ class ResultRow:
             values
             | {
                 "set_name": row["set"],
-                "metrics": {name: row[name] for name in METRICS},
+                "metrics": {name: row[name] for name in metric_names(row)},
                 "per_class": {entry.pop("class"): entry for entry in row["per_class"]},
             }
         )
 
 
 _ROW = TypeAdapter(ResultRow)
+
+
+def metric_names(values: Collection[str]) -> tuple[str, ...]:
+    """Names of all metrics of a row: those of classes or those of scores, whichever it has."""
+    return SCORE_METRICS if SCORE_METRICS[0] in values else METRICS
+
+
+def main_metric(rows: Iterable[ResultRow]) -> str:
+    """The metric that heads are compared by: accuracy, or Pearson's correlation where they predict scores."""
+    return next(("pearson" for row in rows if "pearson" in row.metrics), "accuracy")
 
 
 def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:

@@ -13,6 +13,7 @@ from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.examples import shown_text
 
 NUM_THUMBNAILS = 48
+NUM_PAIRS, NUM_OF_PAIR = 12, 4  # pairs of given and suggested class; examples of each
 MAX_SIDE_PX = 160
 MAX_TEXT = 400
 
@@ -30,8 +31,7 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
     """
     entries: list[dict[str, Any]] = []
     files = []
-    worst = np.argsort(-issues.suspicion, kind="stable")[:NUM_THUMBNAILS]
-    for number, row in enumerate(worst.tolist()):
+    for number, row in enumerate(_rows(issues)):
         entry = _entry(issues, row)
         if dataset.kind == "text":
             entry["text"] = shown_text(dataset.examples[row])[:MAX_TEXT]
@@ -44,6 +44,19 @@ def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> lis
     return [*files, "thumbnails.json"]
 
 
+def _rows(issues: LabelIssues) -> list[int]:
+    """The most suspicious examples, then further ones of the most frequent pairs of classes."""
+    ranked = np.argsort(-issues.suspicion, kind="stable")
+    of_pair: dict[tuple[str, str], list[int]] = {}
+    for row in ranked[issues.is_issue[ranked]].tolist():
+        pair = (_name(issues, issues.given_labels[row]), _name(issues, issues.suggested_labels[row]))
+        of_pair.setdefault(pair, []).append(row)
+    frequent = sorted(of_pair.items(), key=lambda item: (-len(item[1]), item[0]))[:NUM_PAIRS]
+    first = ranked[:NUM_THUMBNAILS].tolist()
+    more = {row for _, rows in frequent for row in rows[:NUM_OF_PAIR]} - set(first)
+    return first + [row for row in ranked.tolist() if row in more]
+
+
 def read_texts(folder: Path) -> dict[str, str]:
     """Example id -> text, of the most suspicious examples of a folder; empty where they are no texts."""
     file = folder / "thumbnails.json"
@@ -52,16 +65,17 @@ def read_texts(folder: Path) -> dict[str, str]:
 
 
 def _entry(issues: LabelIssues, row: int) -> dict[str, Any]:
-    def name(label: int) -> str:
-        return issues.class_names[label] if issues.class_names else str(label)
-
     return {
         "example_id": str(issues.ids[row]),
-        "given_label": name(int(issues.given_labels[row])),
-        "suggested_label": name(int(issues.suggested_labels[row])),
+        "given_label": _name(issues, issues.given_labels[row]),
+        "suggested_label": _name(issues, issues.suggested_labels[row]),
         "suspicion": float(issues.suspicion[row]),
         "is_issue": bool(issues.is_issue[row]),
     }
+
+
+def _name(issues: LabelIssues, label: Any) -> str:
+    return issues.class_names[int(label)] if issues.class_names else str(int(label))
 
 
 def _write_png(image: Any, path: Path) -> None:

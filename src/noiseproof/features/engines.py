@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import warnings
 import weakref
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
 from noiseproof.core.errors import NoiseproofError, invalid, missing_extra
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.threads import one_thread
+from noiseproof.features.onnx_graph import NotExportable, first_line, onnx_graph
 
 ENGINES = ("auto", "torch", "onnxruntime")
 PRECISIONS = ("float32", "bfloat16")
@@ -160,11 +160,17 @@ def onnx_engine(module: nn.Module, example_row: np.ndarray, *, free_axes: tuple[
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    graph = _exported(module, torch.from_numpy(np.zeros(shape, example_row.dtype)), free_axes)
+    axes = {axis: f"axis{axis}" for axis in (0, *free_axes)}
+    free = {"batch": axes, "features": {0: "axis0"}} if free_axes else None
+    example = torch.from_numpy(np.zeros(shape, example_row.dtype))
+    try:
+        graph = onnx_graph(module, (example,), inputs=["batch"], outputs=["features"], free=free)
+    except NotExportable as error:
+        raise _NotUsableError(str(error)) from error
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own exception types, per reason
-        raise _NotUsableError(f"ONNX Runtime refuses the model ({_first_line(error)}).") from error
+        raise _NotUsableError(f"ONNX Runtime refuses the model ({first_line(error)}).") from error
 
     def encode(batch: np.ndarray) -> Float[np.ndarray, "b d"]:
         rows = batch
@@ -189,41 +195,6 @@ class _NotUsableError(NoiseproofError):
     def __init__(self, reason: str, *, is_not_installed: bool = False) -> None:
         super().__init__(reason)
         self.is_not_installed = is_not_installed
-
-
-def _exported(module: nn.Module, example: torch.Tensor, free_axes: tuple[int, ...]) -> bytes:
-    """The module as an ONNX file in memory.
-
-    By tracing: the newer exporter needs one more package and took ten times as long, for the same graph.
-    """
-    buffer: Any = io.BytesIO()
-    free = {axis: f"axis{axis}" for axis in (0, *free_axes)}
-    dynamic_axes = {"batch": free, "features": {0: "axis0"}} if free_axes else None
-    try:
-        with warnings.catch_warnings(), torch.inference_mode(), one_thread(), _attention_in_parts():
-            warnings.simplefilter("ignore")  # it announces its successor, and every shape it traces through
-            torch.onnx.export(
-                module.cpu(), (example,), buffer, dynamo=False, input_names=["batch"],
-                output_names=["features"], dynamic_axes=dynamic_axes,
-            )  # fmt: skip
-    except Exception as error:  # whatever a model does that the exporter does not know
-        raise _NotUsableError(f"the model cannot be exported ({_first_line(error)}).") from error
-    return buffer.getvalue()
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
-
-
-@contextlib.contextmanager
-def _attention_in_parts() -> Any:
-    """torch's attention would be traced as one operator of its own, which no ONNX file can have."""
-    was_whole = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(was_whole)
 
 
 @contextlib.contextmanager

@@ -49,16 +49,24 @@ class LazyEncoder:
         layer: which features; `None` for the default of that kind of backbone.
         store: folder of feature sets, with the records of encoders.
         service: key and pace of an embedding service.
+        max_tokens: longest text of a text encoder; `None` for all that it reads.
 
     Raises:
         NoiseproofError: there is no record of the encoder, and it cannot be opened.
     """
 
     def __init__(
-        self, name: str, *, layer: str | None, store: Path, service: ServiceSettings | None = None
+        self,
+        name: str,
+        *,
+        layer: str | None,
+        store: Path,
+        service: ServiceSettings | None = None,
+        max_tokens: int | None = None,
     ) -> None:
         self._name, self._layer, self._store, self._service = name, layer, store, service
-        self._key = _record_key(name, layer)
+        self._max_tokens = max_tokens
+        self._key = self._new_key()
         self._recorded = self._read()
         if self._recorded is None:
             _ = self.opened  # what cannot be opened is refused before any work
@@ -66,12 +74,19 @@ class LazyEncoder:
     @cached_property
     def opened(self) -> AbstractBackbone:
         """The encoder itself."""
-        return open_backbone(self._name, layer=self._layer, service=self._service)
+        return open_backbone(
+            self._name, layer=self._layer, service=self._service, max_tokens=self._max_tokens
+        )
 
     @property
     def identity(self) -> EncoderIdentity:
         """Identity of the encoder, as computed from its weights now or recorded before."""
         return self.opened.identity if self._recorded is None else self._recorded
+
+    @property
+    def identities(self) -> tuple[EncoderIdentity, ...]:
+        """The identity, as of encoders side by side."""
+        return (self.identity,)
 
     def features(
         self, dataset: Dataset, *, store: Path, batch_size: int, engine: str, precision: str, dtype: str
@@ -118,18 +133,22 @@ class LazyEncoder:
         """Record the identity of the opened encoder, for later starts."""
         identity, self._recorded = self.opened.identity, None
         # Files that changed while the encoder was opened have another key now.
-        if self._key is None or self._key != _record_key(self._name, self._layer) or self._read() == identity:
+        if self._key is None or self._key != self._new_key() or self._read() == identity:
             return
         # A store may be read-only: later starts open the encoder.
         with suppress(OSError, NoiseproofError), locked_folder(self._path.parent, argument="store"):
             write_record(self._path, identity.to_json())
+
+    def _new_key(self) -> str | None:
+        options = [] if self._max_tokens is None else [self._max_tokens]
+        return _record_key(self._name, self._layer, *options)
 
     @property
     def _path(self) -> Path:
         return self._store / _FOLDER / f"{self._key}.json"
 
 
-def _record_key(name: str, layer: str | None) -> str | None:
+def _record_key(name: str, layer: str | None, *options: int) -> str | None:
     """Hash of everything that decides the identity of an encoder; `None` where that is not known."""
     try:
         files = weight_files(name)
@@ -139,7 +158,7 @@ def _record_key(name: str, layer: str | None) -> str | None:
     if hashes is None:
         return None
     versions = [_version(package) for package in _BUILDERS]
-    return digest([name, layer, hashes, versions, __version__, _code_hash()])
+    return digest([name, layer, *options, hashes, versions, __version__, _code_hash()])
 
 
 def _file_hash(file: Traversable) -> str:

@@ -44,6 +44,11 @@ class EncodersSideBySide:
             transform=_JOINT.join(part.transform for part in parts),
         )
 
+    @property
+    def identities(self) -> tuple[EncoderIdentity, ...]:
+        """Identity of each of them."""
+        return tuple(encoder.identity for encoder in self._encoders)
+
     def features(self, dataset: Dataset, **options: Any) -> StoredFeatures:
         """Features of every example by each encoder; arguments as in `LazyEncoder.features`."""
         return side_by_side([encoder.features(dataset, **options) for encoder in self._encoders])

@@ -12,7 +12,13 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    TransformerMixin,
+)
 from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.core.errors import BadData, CheckpointMismatch, invalid
@@ -20,12 +26,13 @@ from noiseproof.core.registry import unknown_name
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.heads.saved_heads import SavedHead, read_head, write_head
+from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head, write_head
 from noiseproof.heads.training_data import (
     check_second_view_given,
     features_to_predict,
     second_view_of,
     training_data,
+    weights_of,
 )
 from noiseproof.losses.losses import check_transition_given
 from noiseproof.posterior.true_labels import true_label_probs
@@ -36,18 +43,19 @@ T = TypeVar("T", bound="AbstractHead")
 TrueProbs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
-    """A classifier on the features of a frozen encoder.
+class AbstractHead(BaseEstimator, ABC):
+    """An estimator on the features of a frozen encoder.
 
     Attributes:
-        kind: name in `HEADS`.
-        classes_: (k,) labels in the user's vocabulary, sorted.
+        kind: name in a saved head.
+        has_classes: whether it is a classifier; others predict scores.
+        classes_: (k,) labels in the user's vocabulary, sorted; empty without classes.
         n_features_in_: d.
         state_: parameters by name.
     """
 
     kind: ClassVar[str]
-    classes_: np.ndarray
+    has_classes: ClassVar[bool]
     n_features_in_: int
     state_: State
 
@@ -55,29 +63,42 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     def spec(self) -> HeadSpec:
         """The options, resolved and checked."""
 
-    def fit(self: T, X: Any, y: Any, *, second_view: Any = None) -> T:
+    @property
+    def num_outputs(self) -> int:
+        """Width of the last layer: one output per class, or the score."""
+        return len(self.classes_) if self.has_classes else 1
+
+    def fit(self: T, X: Any, y: Any, sample_weight: Any = None, *, second_view: Any = None) -> T:
         """Train on features and given labels.
 
         Args:
             X: (n, d) features.
-            y: (n,) labels of any type; may be wrong.
+            y: (n,) labels of any type, which may be wrong; scores for a regressor.
+            sample_weight: (n,) factors of the loss of each example, >= 0; only their ratios count, and 0
+                leaves an example out. A weight of 2 is not quite an example that is there twice, since
+                batches differ.
             second_view: (n, d) features of the same examples under another augmentation; the head then
                 trains on both views, and the released consistency term compares them.
 
         Raises:
-            BadData: one class only, NaN, different lengths.
+            BadData: one class only, NaN, different lengths, negative weights.
         """
-        fit_heads([self], X, y, second_view=second_view)
+        fit_heads([self], X, y, second_view=second_view, sample_weight=sample_weight)
         return self
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, needs: HeadNeeds | None = None) -> Path:
         """Write `path`.safetensors and `path`.json; `load` reads them back.
+
+        Args:
+            path: with or without the suffix .safetensors.
+            needs: encoders and class names, so that `noiseproof.load` can classify images and texts.
 
         Returns:
             Path of the safetensors file.
         """
         check_is_fitted(self)
-        saved = SavedHead(self.kind, self.get_params(), self.classes_, self.n_features_in_, self.state_)
+        classes = self.classes_ if self.has_classes else np.empty(0)
+        saved = SavedHead(self.kind, self.get_params(), classes, self.n_features_in_, self.state_, needs)
         return write_head(saved, path)
 
     @classmethod
@@ -101,19 +122,11 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
         """A fitted head from saved values; `source` is their file, for errors."""
         head = cls().set_params(**_known_options(cls, saved.options, source))
-        head.classes_, head.n_features_in_ = saved.classes, saved.num_features
-        head.state_ = dict(saved.state)
+        if cls.has_classes:
+            head.classes_ = saved.classes
+        head.n_features_in_, head.state_ = saved.num_features, dict(saved.state)
         _check_shapes(head, source)
         return head
-
-    def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
-        """Class probabilities, columns in the order of `classes_`."""
-        return torch.softmax(self._logits(X).double(), -1).numpy()
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each row."""
-        check_is_fitted(self)
-        return self.classes_[self._logits(X).argmax(-1).numpy()]
 
     def _logits(self, X: Any) -> torch.Tensor:
         return torch.cat([logits for _, logits in self._forward(X)])
@@ -130,8 +143,34 @@ class AbstractHead(ClassifierMixin, BaseEstimator, ABC):
                 yield reshaped[0], logits[0]
 
 
+class AbstractClassifier(ClassifierMixin, AbstractHead):
+    """A head that predicts classes."""
+
+    has_classes: ClassVar[bool] = True
+    classes_: np.ndarray
+
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Class probabilities, columns in the order of `classes_`."""
+        return torch.softmax(self._logits(X).double(), -1).numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row."""
+        check_is_fitted(self)
+        return self.classes_[self._logits(X).argmax(-1).numpy()]
+
+
+class AbstractRegressor(RegressorMixin, AbstractHead):
+    """A head that predicts a score."""
+
+    has_classes: ClassVar[bool] = False
+
+    def predict(self, X: Any) -> Float[np.ndarray, " n"]:
+        """The score of each row, in the unit of those it learned from."""
+        return self._logits(X)[:, 0].double().numpy()
+
+
 class AbstractReshapingHead(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AbstractHead):
-    """A head that reshapes the features with an MLP before it classifies."""
+    """A head that reshapes the features with an MLP before it predicts."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -153,16 +192,19 @@ def fit_heads(
     given_labels: Any,
     *,
     second_view: Any = None,
+    sample_weight: Any = None,
     on_step: OnStep | None = None,
     true_probs: TrueProbs | None = None,
 ) -> None:
     """Train several heads on the same features; each result is that of the head's own `fit`.
 
     Args:
-        heads: estimators; heads of equal shape are trained together if that is faster.
+        heads: estimators, all classifiers or all regressors; heads of equal shape are trained together if
+            that is faster.
         features: (n, d), array-like.
-        given_labels: (n,).
+        given_labels: (n,), scores for regressors.
         second_view: (n, d) features of a second augmentation, for all heads.
+        sample_weight: (n,) factors of the loss of each example, for all heads.
         on_step: called after each optimiser step with the number of heads in it.
         true_probs: (features, labels) -> probabilities of the true labels, for noise-tolerant heads;
             `true_label_probs` by default. Several calls with the same examples may share one that remembers.
@@ -171,6 +213,21 @@ def fit_heads(
     check_second_view_given(specs, second_view)
     matrix, labels = training_data(heads, features, given_labels)
     views = [matrix] if second_view is None else [matrix, second_view_of(matrix, second_view)]
+    weights = None
+    if sample_weight is not None:
+        weights, rows = weights_of(sample_weight, len(labels))
+        views, labels = [view[rows] for view in views], labels[rows]
+    if heads[0].has_classes:
+        find = true_probs or true_label_probs
+        _fit_classifiers(heads, specs, views, labels, weights, on_step=on_step, find=find)
+    else:
+        _fit_regressors(heads, specs, views, labels, weights, on_step=on_step)
+
+
+def _fit_classifiers(
+    heads: Sequence[AbstractHead], specs: Sequence[HeadSpec], views: Sequence[np.ndarray],
+    labels: np.ndarray, weights: np.ndarray | None, *, on_step: OnStep | None, find: TrueProbs,
+) -> None:  # fmt: skip
     classes, encoded = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise BadData(
@@ -179,15 +236,42 @@ def fit_heads(
         )
     for spec in specs:
         check_transition_given(spec.training.loss, spec.training.loss_options, len(classes))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device()
     examples = TrainingExamples(
         tuple(torch.from_numpy(view).to(device) for view in views),
         torch.from_numpy(encoded.astype(np.int64)).to(device),
         len(classes),
-        _true_probs(specs, matrix, encoded, find=true_probs or true_label_probs, device=device),
+        _true_probs(specs, views[0], encoded, find=find, device=device),
+        None if weights is None else torch.from_numpy(weights).to(device),
     )
     for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
         head.classes_, head.state_ = classes, state
+
+
+def _fit_regressors(
+    heads: Sequence[AbstractHead], specs: Sequence[HeadSpec], views: Sequence[np.ndarray],
+    scores: np.ndarray, weights: np.ndarray | None, *, on_step: OnStep | None,
+) -> None:  # fmt: skip
+    """Train on scores of mean 0 and variance 1, so that the learning rate suits any unit.
+
+    The last layer is then scaled back, so that a fitted head predicts in the unit of the scores.
+    """
+    mean = float(np.average(scores, weights=weights))
+    scale = float(np.sqrt(np.average(np.square(scores - mean), weights=weights))) or 1.0
+    device = _device()
+    examples = TrainingExamples(
+        tuple(torch.from_numpy(view).to(device) for view in views),
+        torch.from_numpy(((scores - mean) / scale).astype(np.float32)).to(device),
+        num_classes=1,
+        weights=None if weights is None else torch.from_numpy(weights).to(device),
+    )
+    for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
+        weight, bias = state["classify.weight"] * scale, state["classify.bias"] * scale + mean
+        head.state_ = state | {"classify.weight": weight, "classify.bias": bias}
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _true_probs(
@@ -233,5 +317,5 @@ def empty_module(head: AbstractHead) -> StackedHeads:
     """A module of the head's shape on the meta device."""
     with torch.device("meta"):  # without memory: fitted parameters are loaded later
         return StackedHeads(
-            head.n_features_in_, len(head.classes_), head.spec().architecture, generators=[torch.Generator()]
+            head.n_features_in_, head.num_outputs, head.spec().architecture, generators=[torch.Generator()]
         )

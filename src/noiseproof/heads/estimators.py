@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from noiseproof.core.registry import unknown_name
-from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead
-from noiseproof.heads.modules import Architecture
+from noiseproof.heads.abstract import AbstractClassifier, AbstractHead, AbstractReshapingHead
 from noiseproof.heads.options import check_options
-from noiseproof.heads.recipes import (
-    MLP_LEARNING_RATE,
-    MLP_WEIGHT_DECAY,
-    PROBE_LEARNING_RATE,
-    PROBE_WEIGHT_DECAY,
-    RECIPES,
-    HeadSpec,
-    Regularization,
-    Training,
-)
+from noiseproof.heads.recipes import HeadSpec, Regularization
+from noiseproof.heads.regressors import REGRESSORS
 from noiseproof.heads.saved_heads import read_head
-from noiseproof.losses.losses import resolve_options
+from noiseproof.heads.specs import architecture_of, mlp_training, probe_spec, regularization_of
 
 
-class LinearProbe(AbstractHead):
+class LinearProbe(AbstractClassifier):
     """A linear classifier on frozen features, trained as in the papers.
 
     Args:
@@ -81,15 +71,10 @@ class LinearProbe(AbstractHead):
     def spec(self) -> HeadSpec:
         """The options, resolved and checked."""
         check_options(self.get_params())
-        training = _training(
-            self,
-            learning_rate=PROBE_LEARNING_RATE[self.recipe],
-            weight_decay=PROBE_WEIGHT_DECAY[self.recipe],
-        )
-        return HeadSpec(Architecture(hidden_layers=0), Regularization(), training, self.seed)
+        return probe_spec(self)
 
 
-class MLPProbe(AbstractReshapingHead):
+class MLPProbe(AbstractReshapingHead, AbstractClassifier):
     """An MLP that reshapes the features, then a linear classifier: NMTune without its regularisers.
 
     Args:
@@ -158,10 +143,10 @@ class MLPProbe(AbstractReshapingHead):
     def spec(self) -> HeadSpec:
         """The options, resolved and checked."""
         check_options(self.get_params())
-        return HeadSpec(_architecture(self), Regularization(), _mlp_training(self), self.seed)
+        return HeadSpec(architecture_of(self), Regularization(), mlp_training(self), self.seed)
 
 
-class NMTune(AbstractReshapingHead):
+class NMTune(AbstractReshapingHead, AbstractClassifier):
     """NMTune: an MLP head with regularisers against the effects of label noise in pre-training.
 
     The loss is the classification loss + w_mse * consistency + w_cov * covariance - w_svd * dominance
@@ -245,12 +230,10 @@ class NMTune(AbstractReshapingHead):
     def spec(self) -> HeadSpec:
         """The options, resolved and checked."""
         check_options(self.get_params())
-        names = ("weight_mse", "weight_cov", "weight_svd", "num_singular_values")
-        terms = replace(RECIPES[self.recipe].regularization, **_given(self, {name: name for name in names}))
-        return HeadSpec(_architecture(self), terms, _mlp_training(self), self.seed)
+        return HeadSpec(architecture_of(self), regularization_of(self), mlp_training(self), self.seed)
 
 
-HEADS: dict[str, type[AbstractHead]] = {head.kind: head for head in (LinearProbe, MLPProbe, NMTune)}
+HEADS: dict[str, type[AbstractClassifier]] = {head.kind: head for head in (LinearProbe, MLPProbe, NMTune)}
 
 
 def load_head(path: str | os.PathLike[str]) -> AbstractHead:
@@ -263,49 +246,7 @@ def load_head(path: str | os.PathLike[str]) -> AbstractHead:
         CheckpointMismatch: the tensors do not fit the head.
     """
     saved = read_head(path)
-    if saved.kind not in HEADS:
-        raise unknown_name("head", saved.kind, HEADS)
-    return HEADS[saved.kind].from_saved(saved, str(path))
-
-
-def _mlp_training(head: Any) -> Training:
-    return _training(head, learning_rate=MLP_LEARNING_RATE, weight_decay=MLP_WEIGHT_DECAY)
-
-
-def _training(head: Any, *, learning_rate: float, weight_decay: float) -> Training:
-    """The options of a head; the arguments take the place of those that are `None`."""
-    return Training(
-        epochs=head.epochs,
-        batch_size=head.batch_size,
-        learning_rate=learning_rate if head.learning_rate is None else float(head.learning_rate),
-        weight_decay=weight_decay if head.weight_decay is None else float(head.weight_decay),
-        warmup_steps=head.warmup_steps,
-        decay=head.schedule,
-        min_steps=head.min_steps,
-        max_steps=head.max_steps,
-        loss=head.loss,
-        loss_options=resolve_options(head.loss, head.loss_options),
-        noise_tolerant=bool(head.noise_tolerant),
-    )
-
-
-def _architecture(head: Any) -> Architecture:
-    names = {
-        "hidden_layers": "hidden_layers",
-        "hidden_ratio": "hidden_ratio",
-        "activation": "activation",
-        "batch_norm": "use_batch_norm",
-        "residual": "use_residual",
-        "residual_scale": "residual_scale",
-        "dropout": "dropout",
-    }
-    given = _given(head, names)
-    if "hidden_ratio" in given:
-        given["least_hidden"] = 1  # an explicit width has no lower bound
-    return replace(RECIPES[head.recipe].architecture, **given)
-
-
-def _given(head: Any, names: dict[str, str]) -> dict[str, Any]:
-    """Options that the user set, by their names in the spec."""
-    values = {field: getattr(head, name) for name, field in names.items()}
-    return {field: value for field, value in values.items() if value is not None}
+    known = {head.kind: head for head in (*HEADS.values(), *REGRESSORS.values())}
+    if saved.kind not in known:
+        raise unknown_name("head", saved.kind, known)
+    return known[saved.kind].from_saved(saved, str(path))

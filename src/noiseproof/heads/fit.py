@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from noiseproof.core.errors import InvalidArgument
@@ -18,6 +18,7 @@ from noiseproof.heads.recipes import HeadSpec, Regularization, Training
 from noiseproof.heads.step_budget import StepBudget, step_budget
 from noiseproof.losses.batch import BatchLoss, batch_loss, expected_loss
 from noiseproof.losses.regularizers import consistency, spectral_regularizers
+from noiseproof.losses.squared_error import SQUARED_ERROR, squared_error
 from noiseproof.training.schedule import learning_rate_factor
 
 State = dict[str, Tensor]  # parameters and running statistics of one head, by name
@@ -31,17 +32,19 @@ class TrainingExamples:
 
     Attributes:
         views: one matrix of features per view; row i is example i in every view.
-        given_labels: class ids in [0, num_classes).
-        num_classes: k.
+        given_labels: class ids in [0, num_classes), or scores.
+        num_classes: k; 1 for scores.
         true_probs: probabilities of the true labels, for noise-tolerant heads.
+        weights: factor of the loss of each example, 1 on average; `None` weighs all alike.
     """
 
     views: tuple[Float[Tensor, "n d"], ...]
-    given_labels: Int[Tensor, " n"]
+    given_labels: Real[Tensor, " n"]
     num_classes: int
     true_probs: Float[Tensor, "n k"] | None = None
+    weights: Float[Tensor, " n"] | None = None
 
-    def batch(self, index: Int[Tensor, "m b"]) -> tuple[Float[Tensor, "m vb d"], Int[Tensor, "m vb"]]:
+    def batch(self, index: Int[Tensor, "m b"]) -> tuple[Float[Tensor, "m vb d"], Real[Tensor, "m vb"]]:
         """The rows of all views, view by view, and their labels."""
         features = torch.cat([view[index] for view in self.views], dim=1)
         return features, self.given_labels[index].repeat(1, len(self.views))
@@ -60,7 +63,7 @@ class StackBatch:
     """
 
     features: Float[Tensor, "m vb d"]
-    given_labels: Int[Tensor, "m vb"]
+    given_labels: Real[Tensor, "m vb"]
     index: Int[Tensor, "m b"]
     epoch: int
     factor: float
@@ -117,7 +120,7 @@ def _stacks(specs: Sequence[HeadSpec], device: torch.device) -> list[list[int]]:
 
 
 def _fit_stack(specs: Sequence[HeadSpec], examples: TrainingExamples, on_step: OnStep | None) -> list[State]:
-    loss = _loss(specs, examples)
+    loss = _weighted(_loss(specs, examples), examples)
 
     def backward(module: StackedHeads, batch: StackBatch) -> bool:
         losses = objective(module, specs, batch.features, batch.given_labels, batch.index, loss=loss)
@@ -194,7 +197,7 @@ def objective(
     module: StackedHeads,
     specs: Sequence[HeadSpec],
     features: Float[Tensor, "m vb d"],
-    given_labels: Int[Tensor, "m vb"],
+    given_labels: Real[Tensor, "m vb"],
     rows: Int[Tensor, "m b"],
     *,
     loss: BatchLoss,
@@ -210,12 +213,13 @@ def objective(
         features: of v views, one after the other.
         given_labels: of these features.
         rows: row numbers of the examples, once for all views.
-        loss: the classification loss of all members.
+        loss: of the classes or scores, for all members; that of scores takes the outputs as they are.
 
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, Eq. 6.
     """
     reshaped, logits = module(features)
-    total = loss(torch.log_softmax(logits, -1), given_labels, rows).mean(-1)
+    outputs = logits if specs[0].training.loss == SQUARED_ERROR else torch.log_softmax(logits, -1)
+    total = loss(outputs, given_labels, rows).mean(-1)
     if not any(spec.regularization.is_active for spec in specs):
         return total
     terms = [spec.regularization for spec in specs]
@@ -243,12 +247,22 @@ def _weights(terms: Sequence[Regularization], name: str, like: Tensor) -> Tensor
 
 def _loss(specs: Sequence[HeadSpec], examples: TrainingExamples) -> BatchLoss:
     training, generators = specs[0].training, [_generator(spec, "loss") for spec in specs]
+    if training.loss == SQUARED_ERROR:
+        return lambda outputs, scores, rows: squared_error(outputs[..., 0], scores)
     if training.noise_tolerant:
         return _expected_loss(training, examples)
     return batch_loss(
         training.loss, training.loss_options, num_examples=len(examples.given_labels),
         num_classes=examples.num_classes, generators=generators,
     )  # fmt: skip
+
+
+def _weighted(loss: BatchLoss, examples: TrainingExamples) -> BatchLoss:
+    """The loss times the weight of each example; NMTune's terms are of features and stay as they are."""
+    weights, num_views = examples.weights, len(examples.views)
+    if weights is None:
+        return loss
+    return lambda outputs, labels, rows: weights[rows].repeat(1, num_views) * loss(outputs, labels, rows)
 
 
 def _expected_loss(training: Training, examples: TrainingExamples) -> BatchLoss:

@@ -10,14 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from noiseproof.core.errors import BadData
-from noiseproof.heads.abstract import AbstractHead, empty_module
+from noiseproof.heads.abstract import AbstractClassifier, empty_module
 from noiseproof.losses.batch import per_example_loss
 
 Parameters = dict[str, Tensor]
 SummedLoss = Callable[[Parameters, Float[Tensor, "b d"], Int[Tensor, " b"]], Tensor]
 
 
-def loss_surface(head: AbstractHead) -> tuple[Parameters, SummedLoss]:
+def loss_surface(head: AbstractClassifier) -> tuple[Parameters, SummedLoss]:
     """Parameters of a fitted head and its classification loss, without regularisers and example weights.
 
     Args:
@@ -43,7 +43,7 @@ def loss_surface(head: AbstractHead) -> tuple[Parameters, SummedLoss]:
     return {name: value for name, value in state.items() if name in learned}, summed
 
 
-def class_ids_of(head: AbstractHead, labels: np.ndarray) -> Int[np.ndarray, " n"]:
+def class_ids_of(head: AbstractClassifier, labels: np.ndarray) -> Int[np.ndarray, " n"]:
     """Labels as class ids of the head.
 
     Raises:

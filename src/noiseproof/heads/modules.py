@@ -157,7 +157,9 @@ class StackedHeads(nn.Module):
             Reshape(dim, architecture, generators=generators) if architecture.hidden_layers else nn.Identity()
         )
         # Uniform in +-sqrt(6 / d) with zero bias, as released for all heads of paper 1.
-        self.classify = StackedLinear(dim, num_classes, generators=generators, gain=math.sqrt(6))
+        # A single output is a score: it starts at 0, the mean of the scores, which heads learn standardised.
+        gain = math.sqrt(6) if num_classes > 1 else 0.0
+        self.classify = StackedLinear(dim, num_classes, generators=generators, gain=gain)
         nn.init.zeros_(self.classify.bias)
 
     def forward(

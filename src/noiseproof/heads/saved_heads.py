@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -26,6 +26,61 @@ _MAX_BYTES = 4 << 30
 _SAVE_AGAIN = "fit and save it again"
 
 
+class EncoderNeed(BaseModel):
+    """An encoder whose features a head was trained on.
+
+    Attributes:
+        name: as the user wrote it.
+        kind: what it reads: "image", "text" or "features".
+        layer: which features of the model these are.
+        weights_hash: SHA-256 over its weights.
+        transform: how an example is prepared.
+        max_tokens: where longer texts were cut off; `None` for all that it reads.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    kind: Literal["image", "text", "features"]
+    layer: str
+    weights_hash: str
+    transform: str
+    max_tokens: int | None = None
+
+
+class HeadCalibration(BaseModel):
+    """Calibration of a head on held-out examples, see `posterior.temperature`.
+
+    Attributes:
+        sharpness: factor of the logarithms of its probabilities.
+        noise_rate: share of the held-out labels that look wrong.
+        num_held_out: number of these examples.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    sharpness: float = Field(gt=0)
+    noise_rate: float = Field(ge=0, le=1)
+    num_held_out: int = Field(ge=1)
+
+
+class HeadNeeds(BaseModel):
+    """What a head needs to classify new examples.
+
+    Attributes:
+        class_names: of the classes of the head, in their order; none of a head that predicts scores.
+        encoders: whose features stand side by side.
+        precision: of the arithmetic of the encoders.
+        dtype: of the stored features.
+        calibration: of its probabilities; `None` where no held-out examples came with it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    class_names: tuple[str, ...]
+    encoders: tuple[EncoderNeed, ...] = Field(min_length=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "float16"] = "float32"
+    calibration: HeadCalibration | None = None
+
+
 class HeadCard(Document):
     """The JSON of a saved head, see `SavedHead`."""
 
@@ -35,6 +90,7 @@ class HeadCard(Document):
     classes_dtype: str = Field(pattern=r"^(bool|object|[<>=|]?[biufUS][0-9]{1,6}|u?int[0-9]+|float[0-9]+)$")
     num_features: int = Field(ge=1, le=2**24)
     sha256: str
+    needs: HeadNeeds | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +103,7 @@ class SavedHead:
         classes: (k,) labels, sorted.
         num_features: d.
         state: parameters by name.
+        needs: encoders and class names; `None` where the head was fitted to a matrix.
     """
 
     kind: str
@@ -54,6 +111,7 @@ class SavedHead:
     classes: np.ndarray
     num_features: int
     state: Mapping[str, torch.Tensor]
+    needs: HeadNeeds | None = None
 
 
 def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
@@ -78,6 +136,7 @@ def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
         classes_dtype=str(head.classes.dtype),
         num_features=head.num_features,
         sha256=hashlib.sha256(content).hexdigest(),
+        needs=head.needs,
     )
     write_record(card, facts.to_json())
     return tensors
@@ -106,7 +165,12 @@ def read_head(path: str | os.PathLike[str]) -> SavedHead:
         raise DamagedFile(
             f"The head at {str(tensors)!r} is damaged ({error}). Next: {_SAVE_AGAIN}."
         ) from error
-    return SavedHead(facts.head, facts.options, classes, facts.num_features, state)
+    if facts.needs is not None and len(facts.needs.class_names) != len(classes):
+        raise DamagedFile(
+            f"{str(card)!r} has {len(facts.needs.class_names)} class names for {len(classes)} classes. "
+            f"Next: {_SAVE_AGAIN}."
+        )
+    return SavedHead(facts.head, facts.options, classes, facts.num_features, state, facts.needs)
 
 
 def _plain(value: Any) -> Any:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from sklearn.base import BaseEstimator
+from jaxtyping import Float, Int
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
@@ -30,12 +30,19 @@ def training_data(
     features, given_labels = _plain(features), as_label_array(given_labels, "y")
     first, *others = heads
     # `check_finite` below names the row, scikit-learn does not.
-    matrix, labels = validate_data(first, features, given_labels, dtype=np.float32, ensure_all_finite=False)
+    are_scores = is_regressor(first)
+    matrix, labels = validate_data(
+        first, features, given_labels, dtype=np.float32, ensure_all_finite=False, y_numeric=are_scores
+    )
     for head in others:  # the same data: copy what scikit-learn recorded instead of checking again
         head.n_features_in_ = matrix.shape[1]
         if hasattr(first, "feature_names_in_"):
             head.feature_names_in_ = first.feature_names_in_
-    check_classification_targets(labels)
+    if are_scores:
+        labels = labels.astype(np.float64)
+        check_finite(labels[:, None], "y")
+    else:
+        check_classification_targets(labels)
     check_finite(matrix)
     return _writeable(matrix), labels
 
@@ -65,6 +72,36 @@ def second_view_of(features: Float[np.ndarray, "n d"], second_view: Any) -> Floa
         )
     check_finite(matrix, "second_view")
     return _writeable(matrix)
+
+
+def weights_of(
+    sample_weight: Any, num_examples: int
+) -> tuple[Float[np.ndarray, " m"], Int[np.ndarray, " m"]]:
+    """Weights with mean 1, and the rows that they are of: those whose weight is not zero.
+
+    Raises:
+        BadData: another length, a negative weight, NaN or infinity, nothing but zeros.
+    """
+    given = np.asarray(sample_weight)
+    if given.shape != (num_examples,) or given.dtype.kind not in "biuf":
+        raise BadData(
+            f"`sample_weight` is an array of shape {given.shape} and type {given.dtype}, of {num_examples} "
+            f"examples; allowed: ({num_examples},) numbers."
+        )
+    weights = given.astype(np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong):
+        raise BadData(
+            f"`sample_weight` has {weights[wrong[0]]} in row {wrong[0]}; "
+            "allowed: finite numbers of at least 0."
+        )
+    rows = np.flatnonzero(weights)
+    if not len(rows):
+        raise BadData(
+            "`sample_weight` is zero for all examples; allowed: a positive number for some of them."
+        )
+    kept = weights[rows] / weights.max()  # no sum overflows
+    return (kept / kept.mean()).astype(np.float32), rows
 
 
 def features_to_predict(head: BaseEstimator, features: Any) -> Float[np.ndarray, "n d"]:

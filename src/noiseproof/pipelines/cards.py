@@ -88,18 +88,10 @@ def data_section(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def results_section(rows: Iterable[ResultRow]) -> dict[str, dict[str, float]]:
-    """Accuracy by head and evaluation set."""
-    results: dict[str, dict[str, float]] = {}
-    for row in rows:
-        results.setdefault(row.head, {})[row.set_name] = row.metrics["accuracy"]
-    return results
-
-
 def backbone_section(
     identity: EncoderIdentity, manifest: FeatureManifest, config: ExtractionConfig
 ) -> dict[str, Any]:
-    """The encoder on the card of a run."""
+    """The frozen encoder on the card of a run, and how it was run."""
     return {
         "name": identity.name,
         "dim": manifest.dim,
@@ -111,3 +103,11 @@ def backbone_section(
         "precision": config.precision,
         "dtype": config.dtype,
     }
+
+
+def results_section(rows: Iterable[ResultRow]) -> dict[str, dict[str, float]]:
+    """Accuracy by head and evaluation set."""
+    results: dict[str, dict[str, float]] = {}
+    for row in rows:
+        results.setdefault(row.head, {})[row.set_name] = row.metrics["accuracy"]
+    return results

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from noiseproof.config.corrupt import CorruptConfig
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import NoisyCaptions, NoisyLabels
 from noiseproof.data.pairs.pairs import open_pairs
@@ -48,6 +49,7 @@ class Corrupted:
     files: tuple[Path, ...] = ()
 
 
+@takes_keywords(CorruptConfig)
 def corrupt(
     config: CorruptConfig,
     *,

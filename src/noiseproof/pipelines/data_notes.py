@@ -12,8 +12,9 @@ from noiseproof.pipelines.left_out import left_out
 
 def notes(config: DataConfig, parts: DataParts) -> list[str]:
     """Notes on the data for readers of the results."""
-    lines = []
-    unknown = [part.name for part in parts.tests if not part.has_true_labels and not part.is_cleaned_copy]
+    lines = [] if parts.note_on_scores is None else [parts.note_on_scores]
+    classed = [] if parts.has_scores else parts.tests
+    unknown = [part.name for part in classed if not part.has_true_labels and not part.is_cleaned_copy]
     sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
     if parts.train.noise is not None and unknown:
         lines.append(
@@ -35,5 +36,6 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
         if earlier.rows is None and part.dataset.fingerprint == earlier.dataset.fingerprint:
             lines.append(f"{part.name} has the same examples as {earlier.name}: means count it twice.")
     if config.limit is not None:
-        lines.append(f"At most {config.limit} examples of each data set were used, drawn by class.")
+        by_class = "" if parts.has_scores else ", drawn by class"
+        lines.append(f"At most {config.limit} examples of each data set were used{by_class}.")
     return list(dict.fromkeys([*lines, *(note for part in parts.all for note in left_out(part.whole))]))

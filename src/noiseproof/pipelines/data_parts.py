@@ -11,6 +11,8 @@ from jaxtyping import Int
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
+from noiseproof.evaluate.protocol import evaluate_head, evaluate_regressor
+from noiseproof.evaluate.results import ResultRow
 from noiseproof.pipelines.cleaned_copies import relabelled
 from noiseproof.pipelines.left_out import skipped_section
 
@@ -100,18 +102,34 @@ class DataPart:
             "realised_rate": self.noise.realised_rate,
             "seed": self.noise.seed,
         }
+        classes = [] if self.dataset.has_scores else list(self.dataset.class_names)
         return {
             "set": self.name,
             "role": self.role,
             "num_examples": len(self.dataset),
-            "num_classes": len(self.dataset.class_names),
+            "num_classes": len(classes),
             "num_skipped": self.whole.num_skipped,
             "skipped": skipped_section(self.whole),
             "fingerprint": self.dataset.fingerprint,
-            "class_names": list(self.dataset.class_names),
+            "class_names": classes,
             "labels": "before cleaning" if self.is_cleaned_copy else self._kind_of_labels,
             "label_noise": noise,
         }
+
+
+def evaluate_on(part: DataPart, head: Any, features: Any, labels: np.ndarray, **where: Any) -> ResultRow:
+    """Evaluate a fitted head on a part, as a classifier or a regressor.
+
+    Args:
+        part: evaluation set.
+        head: fitted.
+        features: of the examples of the part.
+        labels: class ids of the part; for a regressor its scores are used.
+        where: name, seed, set_name and domain of the row.
+    """
+    if part.dataset.has_scores:
+        return evaluate_regressor(head, features, part.dataset.scores, **where)
+    return evaluate_head(head, features, labels, class_names=part.dataset.class_names, **where)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +150,23 @@ class DataParts:
     def all(self) -> tuple[DataPart, ...]:
         """The training part, then the others."""
         return (self.train, *self.tests)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether heads predict scores (regression)."""
+        return self.train.dataset.has_scores
+
+    @property
+    def note_on_scores(self) -> str | None:
+        """A sentence for those who expected classes."""
+        if not self.has_scores:
+            return None
+        scores = self.train.dataset.scores
+        return (
+            f"The labels of {self.train.name} are numbers from {scores.min():g} to {scores.max():g}, "
+            f"{len(np.unique(scores))} different ones, so heads learned to predict the number (regression), "
+            "and no labels were suspected. Where they are classes: --task classification."
+        )
 
     @property
     def test_key(self) -> list[list[Any]]:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from noiseproof.backbones.shared_space import check_shared_layer
-from noiseproof.config.data import DecisionsConfig, EncodersConfig, NoisyDataConfig
+from noiseproof.config.data import DecisionsConfig, EncodersConfig, NoisyDataConfig, PlanConfig
 from noiseproof.config.detect import DetectConfig
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
@@ -37,7 +38,6 @@ from noiseproof.export.source import Source
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_parts import DataPart
-from noiseproof.pipelines.detector_inputs import needs_features, needs_text_tower
 from noiseproof.pipelines.encoding import (
     checked_features,
     config_encoder,
@@ -47,7 +47,8 @@ from noiseproof.pipelines.encoding import (
     shared_space_name,
 )
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import corrupt_part, label_columns, open_one, short_name
+from noiseproof.pipelines.judged import needs_features, needs_text_tower, open_part
+from noiseproof.pipelines.kept_page import REVIEW, keep_page
 from noiseproof.pipelines.known_labels import KnownDecisions, judge_labels, open_known
 from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
@@ -58,7 +59,7 @@ CARD = "detection.json"
 DETECT = "label issues"
 _COUNTED_ELSEWHERE = {
     *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, *DecisionsConfig.model_fields,
-    "probs", "zero_shot", "features", "export", "rate_sample", "budget",
+    *PlanConfig.model_fields, "probs", "zero_shot", "features", "export", "rate_sample", "budget",
 }  # fmt: skip
 
 
@@ -73,6 +74,7 @@ class DetectionResult:
         card: the contents of `detection.json`.
         exports: format -> file or folder.
         forms: tables of labels to check, with empty columns for the decisions.
+        review: the page to look at the labels.
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class DetectionResult:
     card: dict[str, Any]
     exports: dict[str, Path]
     forms: list[Path]
+    review: Path
 
 
 @dataclass(eq=False)
@@ -114,6 +117,7 @@ class _DetectState:
         return is_whole(self.config, self.part)
 
 
+@takes_keywords(DetectConfig)
 def detect(
     config: DetectConfig,
     *,
@@ -135,7 +139,7 @@ def detect(
         check_method(config.method, config.method_options)  # a mistake is found before any work
         for name in config.export:
             check_format(name)
-        part = _open_part(config)
+        part = open_part(config)
         known = open_known(config, config.out, part.dataset, is_whole=is_whole(config, part))
         state = _DetectState(config, Stages(config.out, command=command), part, known)
         targets = {name: export_target(name, state.source) for name in config.export}
@@ -149,7 +153,8 @@ def detect(
             list_first(state.stages, key, known.labels, num=config.budget)
         for name, (file, _) in targets.items():
             _export(state, name, file, key)
-        publish(state.stages, cards=[CARD], say=say)
+        publish(state.stages, cards=[CARD, REVIEW], say=say)
+        page = keep_page(config.out, part.dataset, state.features)
         if config.rate_sample is not None:
             draw_sample(
                 config.out, part.dataset, load_issues(config.out), known.labels, size=config.rate_sample,
@@ -160,18 +165,8 @@ def detect(
         forms = [(config.budget, CHECK_FIRST), (config.rate_sample, FORM)]
         return DetectionResult(
             config.out, load_issues(config.out), read_summary(config.out), contents, exports,
-            [config.out / name for size, name in forms if size is not None],
+            [config.out / name for size, name in forms if size is not None], page,
         )  # fmt: skip
-
-
-def _open_part(config: DetectConfig) -> DataPart:
-    """Open the data and inject noise; where probabilities are given, labels alone are enough."""
-    labels = label_columns(config)
-    dataset = open_one(config, config.train, **labels, may_lack_examples=not needs_features(config))
-    part = corrupt_part(DataPart("train", dataset, dataset), config)
-    return dataclasses.replace(
-        part, dataset=dataclasses.replace(part.dataset, name=short_name(part.dataset.name))
-    )
 
 
 def _load_features(state: _DetectState) -> None:

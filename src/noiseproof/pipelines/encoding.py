@@ -47,7 +47,8 @@ def config_encoder(config: EncoderConfig | EncodersConfig, dataset: Dataset, sto
     names = [config.backbone] if isinstance(config.backbone, str) else config.backbone
     service = config.settings_of(ServiceSettings)
     encoders = [
-        LazyEncoder(name, layer=config.layer, store=store, service=service) for name in names or [default]
+        LazyEncoder(name, layer=config.layer, store=store, service=service, max_tokens=config.max_tokens)
+        for name in names or [default]
     ]
     return encoders[0] if len(encoders) == 1 else EncodersSideBySide(encoders)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from noiseproof.backbones.services.service_backbone import open_service
 from noiseproof.config.extract import ExtractConfig
 from noiseproof.core.marks import claim
-from noiseproof.features.service_extraction import RequestPlan, plan_requests
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.encoding import config_encoder, encode
 from noiseproof.pipelines.folders import check_is_apart
@@ -21,14 +19,3 @@ def extract_features(config: ExtractConfig) -> list[StoredFeatures]:
     views = views_of(dataset, config.views, seed=config.seed)
     sets = [(view, config.out / f"view-{k}") for k, view in enumerate(views)] or [(dataset, config.out)]
     return [encode(config, each, encoder, store) for each, store in sets]
-
-
-def plan_extraction(config: ExtractConfig) -> RequestPlan:
-    """What `extract_features` would ask of the embedding service of the configuration; nothing is sent."""
-    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
-    assert config.backbone is not None
-    backbone = open_service(config.backbone.removeprefix("api:"), layer=config.layer)
-    return plan_requests(
-        dataset, backbone, store=config.out, batch_size=config.batch_size, precision=config.precision,
-        dtype=config.dtype,
-    )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from noiseproof.adapt.initial_encoder import set_classifier
@@ -21,6 +22,7 @@ from noiseproof.adapt.selection import Selection, best
 from noiseproof.backbones.adapters.additions import add_to
 from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.config.finetune import FinetuneConfig
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.files import hash_file, write_bytes
@@ -34,6 +36,8 @@ from noiseproof.pipelines.cards import data_section, results_section
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.finetune_inputs import FinetuneState, open_finetuning
 from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
+from noiseproof.pipelines.shipped_heads import FILE as CHOICE
+from noiseproof.pipelines.shipped_heads import MOST_HELD_OUT, HeadChoice, calibration_of
 from noiseproof.pipelines.stages import Stages
 from noiseproof.pipelines.training_flow import end_of_log, run_training
 from noiseproof.training.checkpoint import Stateful
@@ -45,7 +49,7 @@ RULE = (
     "highest accuracy on held-out training examples with their labels as given, the first of equals; test "
     "sets play no part"
 )
-_FILES = (BEST, LAST, RESULTS, FACTS, LOG, VALIDATION_LOG)
+_FILES = (BEST, LAST, RESULTS, FACTS, LOG, VALIDATION_LOG, CHOICE)
 _BEST, _LAST = "tuned-best", "tuned-last"
 _WISE_FT_NOTE = (
     "wise-ft-A has (1 - A) x the weights before + A x those of tuned-best. Before, the classifier is a "
@@ -58,6 +62,7 @@ _TRANSITION_NOTE = (
 )
 
 
+@takes_keywords(FinetuneConfig)
 def finetune(
     config: FinetuneConfig, *, command: str = "noiseproof.finetune(...)", quiet: bool = False
 ) -> dict[str, Any]:
@@ -230,6 +235,7 @@ def _evaluate(state: FinetuneState, stages: Stages, folder: Path) -> list[str]:
     """All weights on all test sets; each image is read once."""
     network, weights = _weights_to_evaluate(state, stages)
     blocks: dict[tuple[str, str], list[Outcomes]] = {}
+    first_probs: list[np.ndarray] = []  # of the best weights on the first test set, for their calibration
     for part in state.parts.tests:
         images = reader(part.dataset, state.initial, state.settings, is_read_again=False, quiet=True)
         first = 0
@@ -238,6 +244,8 @@ def _evaluate(state: FinetuneState, stages: Stages, folder: Path) -> list[str]:
                 labels = part.best_labels[first : first + len(block)]
                 for title, probs in probs_by_state(network, weights, block.to(state.accelerator.device)):
                     blocks.setdefault((title, part.name), []).append(outcomes(probs.cpu().numpy(), labels))
+                    if title == _BEST and part is state.parts.tests[0] and first < MOST_HELD_OUT:
+                        first_probs.append(probs.cpu().numpy())
                 first += len(block)
                 bar.update(len(block))
         if _is_last_best(stages):
@@ -252,7 +260,11 @@ def _evaluate(state: FinetuneState, stages: Stages, folder: Path) -> list[str]:
         for part in state.parts.tests
     ]  # fmt: skip
     write_bytes(folder / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
-    return [RESULTS]
+    held_out = np.concatenate(first_probs)
+    labels = state.parts.tests[0].best_labels[: len(held_out)]
+    choice = HeadChoice(head=_BEST, reason=RULE, calibrations={_BEST: calibration_of(held_out, labels)})
+    write_record(folder / CHOICE, choice.to_json())
+    return [RESULTS, CHOICE]
 
 
 def _is_last_best(stages: Stages) -> bool:

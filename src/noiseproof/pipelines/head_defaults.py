@@ -23,7 +23,13 @@ def num_suspects(issues: LabelIssues, train: DataPart) -> int:
 
 
 def follow_data(
-    heads: Sequence[HeadVariant], config: RunConfig, *, num_examples: int, dim: int, num_suspects: int
+    heads: Sequence[HeadVariant],
+    config: RunConfig,
+    *,
+    num_examples: int,
+    dim: int,
+    num_suspects: int,
+    are_texts: bool = False,
 ) -> tuple[list[HeadVariant], list[str]]:
     """Give heads the options that follow the data, where the configuration leaves them open.
 
@@ -36,12 +42,14 @@ def follow_data(
         num_examples: n, to learn from.
         dim: d.
         num_suspects: labels among these that look wrong.
+        are_texts: examples are texts, for which paper 1 takes another schedule.
 
     Returns:
         The heads, and notes for readers of the results.
     """
     num_seeds = config.seeds or (NUM_SEEDS if num_examples < ONE_SEED_FROM else 1)
     found = [replace(_with_width(head, dim), num_seeds=num_seeds) for head in heads]
+    found = [_with_text_schedule(head) for head in found] if are_texts else found
     are_suspect = num_suspects >= max(LEAST_SUSPECTS, LEAST_SUSPECT_SHARE * num_examples)
     tolerant = [head.name for head in found if are_suspect and _may_tolerate(head)]
     if not tolerant:
@@ -68,6 +76,16 @@ def _with_width(head: HeadVariant, dim: int) -> HeadVariant:
     if not is_open or not head.build()[0].spec().architecture.hidden_layers or dim * 4 <= HIDDEN_WIDTH:
         return head
     return replace(head, options={**head.options, "hidden_ratio": HIDDEN_WIDTH / dim})
+
+
+def _with_text_schedule(head: HeadVariant) -> HeadVariant:
+    """The head of recipe "paper" with the linear schedule that the paper has for texts.
+
+    Source: Chen, Wang et al. 2024, arXiv:2309.17002, B.3.
+    """
+    if head.options.get("recipe") != "paper" or "schedule" in head.options:
+        return head
+    return replace(head, options={**head.options, "schedule": "linear"})
 
 
 def _may_tolerate(head: HeadVariant) -> bool:

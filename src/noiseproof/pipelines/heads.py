@@ -14,7 +14,7 @@ import torch
 from noiseproof.config.run import AUTO, RunConfig
 from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import START_AGAIN
-from noiseproof.core.errors import InvalidArgument, NoiseproofError
+from noiseproof.core.errors import InvalidArgument, NoiseproofError, invalid
 from noiseproof.core.progress import stage
 from noiseproof.core.registry import unknown_name
 from noiseproof.detect.algorithm import ALGORITHM
@@ -22,6 +22,7 @@ from noiseproof.detect.transition_estimate import DEFAULT_METHOD, estimate_trans
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import HEADS
 from noiseproof.heads.recipes import PROBE_LEARNING_RATE
+from noiseproof.heads.regressors import REGRESSORS
 from noiseproof.losses.losses import needs_transition
 from noiseproof.noise.transition import read_transition
 from noiseproof.pipelines.data_parts import DataPart
@@ -31,6 +32,9 @@ from noiseproof.pipelines.stages import Stages
 # whose steps cost next to nothing, no fewer, however small: else it would be far from done.
 MAX_STEPS = 1000
 MIN_STEPS = {"linear": 500}
+
+
+_FOR_CLASSES = ("loss", "loss_options", "noise_tolerant")
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,28 @@ class HeadVariant:
     options: Mapping[str, Any]
     num_seeds: int
     is_tolerance_open: bool = False
+    predicts_scores: bool = False
 
     def build(self, seeds: Iterable[int] = (0,)) -> list[AbstractHead]:
         """An unfitted estimator per seed."""
-        return [HEADS[self.kind](seed=seed, **self.options) for seed in seeds]
+        table: Mapping[str, type[AbstractHead]] = REGRESSORS if self.predicts_scores else HEADS
+        return [table[self.kind](seed=seed, **self.options) for seed in seeds]
+
+    def as_regressor(self) -> HeadVariant:
+        """The head for scores.
+
+        Raises:
+            InvalidArgument: an option is for classes only.
+        """
+        own = {name: value for name, value in self.options.items() if name in _FOR_CLASSES}
+        own = {name: value for name, value in own.items() if value not in (False, None, "cross_entropy", {})}
+        for name, value in own.items():
+            raise invalid(
+                f"heads.{self.name}.{name}", value, "nothing where heads predict scores (regression)",
+                "Losses and tolerance of wrong labels are for classes. Next: leave it out.",
+            )  # fmt: skip
+        options = {name: value for name, value in self.options.items() if name not in _FOR_CLASSES}
+        return replace(self, options=options, is_tolerance_open=False, predicts_scores=True)
 
     @property
     def trains_seeds_apart(self) -> bool:
@@ -91,7 +113,8 @@ class HeadVariant:
 
     def to_json(self) -> dict[str, Any]:
         """Everything its result depends on besides the data and the seed."""
-        return {"kind": self.kind, "options": dict(self.options)}
+        task = {"task": "regression"} if self.predicts_scores else {}
+        return {"kind": self.kind, "options": dict(self.options)} | task
 
 
 def head_variants(config: RunConfig) -> list[HeadVariant]:

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+import numpy as np
+
 from noiseproof.config.corrupt import CorruptConfig
 from noiseproof.config.data import DataConfig, EvaluationConfig, NoisyDataConfig
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName, invalid
 from noiseproof.core.records import Dataset, LabelledDataset
-from noiseproof.data.classes import align_labels, check_trainable
+from noiseproof.data.classes import align_labels, check_scores, check_trainable
+from noiseproof.data.request import Task
 from noiseproof.data.shifts.shifts import augmented, shifted
 from noiseproof.data.sources import PREFIXES, open_dataset
 from noiseproof.data.splits import stratified_split, subset
@@ -32,34 +35,43 @@ Change = Callable[[DataPart], DataPart]
 
 
 def open_parts(
-    config: EvaluationConfig, *, views: int = 1, decide: Callable[[DataPart], Change] | None = None
+    config: EvaluationConfig,
+    *,
+    views: int = 1,
+    task: Task = "classification",
+    decide: Callable[[DataPart], Change] | None = None,
 ) -> DataParts:
     """Open, split, corrupt and shift the data that a configuration names, without encoding it.
 
     Args:
         config: of data, noise and evaluation sets.
         views: with 2, also two augmented views of the training examples.
+        task: what the labels are; evaluation sets have labels of the kind of the training set.
         decide: takes the training part as it was judged; returns what puts decisions of people into a part of
             the same data.
     """
-    whole = open_one(config, config.train, **label_columns(config))
-    check_trainable(whole)
+    whole = open_one(config, config.train, task=task, **label_columns(config))
+    if whole.has_scores:
+        check_scores(whole)
+        _refuse_noise(whole, config)
+    else:
+        check_trainable(whole)
     train, held_out = (
         _split(whole, config) if config.test is None else (DataPart("train", whole, whole), None)
     )
     train = corrupt_part(train, config)
-    change = decide(train) if decide is not None else None
+    change = None if decide is None or whole.has_scores else decide(train)
     train = train if change is None else change(train)
-    class_names = train.dataset.class_names
+    classes = train.dataset  # those that people added are among them
     if held_out is None:
         assert config.test is not None
-        test = _evaluation_set(config, config.test, "test", class_names)
+        test = _evaluation_set(config, config.test, "test", classes)
     else:
         test = _with_labels_before(held_out, config.train, config)
         test = test if change is None else change(test)
     augmented_views = views_of(train.dataset, views, seed=config.seed)
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
-    tests += [_evaluation_set(config, name, "ood", class_names) for name in config.ood]
+    tests += [_evaluation_set(config, name, "ood", classes) for name in config.ood]
     _check_same_width(train, tests)
     first, *others = _named([train, *tests])
     return DataParts(first, tuple(others), augmented_views)
@@ -89,18 +101,21 @@ def open_one(
     clean_label: str | None,
     may_lack_classes: bool = False,
     may_lack_examples: bool = False,
+    task: Task = "classification",
 ) -> LabelledDataset:
     """Open a data set with labels, as the configuration names it."""
     return open_dataset(
         name, label=label, image=config.image, text=config.text, clean_label=clean_label,
         limit=config.limit, seed=config.seed, on_error=config.on_error, missing_label=config.missing_label,
         may_lack_classes=may_lack_classes, may_lack_examples=may_lack_examples,
+        task=task,
     )  # fmt: skip
 
 
 def _split(whole: LabelledDataset, config: EvaluationConfig) -> tuple[DataPart, DataPart]:
+    by = np.zeros(len(whole), np.int64) if whole.has_scores else whole.given_labels
     train_rows, test_rows = stratified_split(
-        whole.given_labels, test_fraction=config.test_fraction, seed=config.seed,
+        by, test_fraction=config.test_fraction, seed=config.seed,
         class_names=whole.class_names,
     )  # fmt: skip
     train = subset(whole, train_rows)
@@ -112,14 +127,15 @@ def _split(whole: LabelledDataset, config: EvaluationConfig) -> tuple[DataPart, 
     )
 
 
-def _evaluation_set(
-    config: EvaluationConfig, name: str, role: Role, class_names: tuple[str, ...]
-) -> DataPart:
+def _evaluation_set(config: EvaluationConfig, name: str, role: Role, train: LabelledDataset) -> DataPart:
     # A label column named for it wins; the true labels of the training set are that of a test set.
     label = config.test_label or config.clean_label or config.label
     label = None if label == "auto" else label
     try:
-        opened = open_one(config, name, label=label, clean_label=None, may_lack_classes=True)
+        opened = open_one(
+            config, name, label=label, clean_label=None, may_lack_classes=True,
+            task="regression" if train.has_scores else "classification",
+        )  # fmt: skip
     except (UnknownName, InvalidArgument) as error:
         if label is None or "`label`" not in str(error):
             raise
@@ -127,10 +143,23 @@ def _evaluation_set(
             f"{error} For `test` and `ood` that is `test_label`. Next: --test-label with the name of their "
             "label column, or --test-label auto to find it."
         ) from error
-    dataset = align_labels(opened, class_names)
+    if train.has_scores:
+        return DataPart(role, opened, opened)
+    dataset = align_labels(opened, train.class_names)
     is_true = label is not None and label == config.clean_label
     part = DataPart(role, dataset, dataset, has_true_labels=is_true)
     return _with_labels_before(part, name, config)
+
+
+def _refuse_noise(train: LabelledDataset, config: EvaluationConfig) -> None:
+    """Refuse what changes or compares classes, where labels are scores."""
+    for name in ("noise", "noise_manifest", "clean_label"):
+        value = getattr(config, name)
+        if value is not None:
+            raise invalid(
+                name, str(value), f"nothing, since the labels of {train.name!r} are scores (regression)",
+                "Label noise and its truth are for classes only. Next: leave it out.",
+            )  # fmt: skip
 
 
 def _with_labels_before(part: DataPart, name: str, config: EvaluationConfig) -> DataPart:

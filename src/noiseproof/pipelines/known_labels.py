@@ -46,6 +46,11 @@ class KnownDecisions:
         return sorted([one.example_id, *one.outcome, one.decision] for one in self.settled.counting.values())
 
 
+def no_decisions() -> KnownDecisions:
+    """The decisions where nobody decided."""
+    return KnownDecisions(Settled({}, (), ()), None)
+
+
 def open_known(
     config: DecisionsConfig, folder: Path, dataset: LabelledDataset, *, is_whole: bool
 ) -> KnownDecisions:

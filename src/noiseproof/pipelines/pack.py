@@ -16,6 +16,7 @@ from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.sealed_tensors import sealed_metadata
 from noiseproof.pipelines.cards import TRAINING_CARD, read_card
+from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.identity import header_from
 from noiseproof.pipelines.pretrain import WEIGHTS
 from noiseproof.pretrain.pretrain_settings import PretrainSettings
@@ -32,7 +33,7 @@ def pack(folder: Path, *, name: str, out: Path) -> Path:
     Args:
         folder: what `pretrain` left.
         name: letters, digits, `-` and `_`.
-        out: made if need be.
+        out: a new folder, or one that noiseproof wrote.
 
     Returns:
         Path of the weights.
@@ -40,13 +41,14 @@ def pack(folder: Path, *, name: str, out: Path) -> Path:
     Raises:
         MissingFile: the training in `folder` is not finished.
         BadData: a weight is outside the range of float16.
+        InvalidArgument: a bad name, or `out` has files that noiseproof did not write.
     """
     if not re.fullmatch(r"[a-z0-9][\w-]*", name):
         raise invalid("name", name, "small letters, digits, '-' and '_'")
     card = read_card(folder / TRAINING_CARD, "pretrain")
     state = {key: _halved(key, value) for key, value in read_checkpoint(folder / WEIGHTS).items()}
     content = save(state, metadata=sealed_metadata(state, header_from(card).to_json()))
-    with files.locked_folder(out):
+    with only_process_in(out):
         files.write_bytes(out / f"{name}.safetensors", content)
         write_record(out / f"{name}.json", {"name": name} | _packed_card(card, content))
     return out / f"{name}.safetensors"

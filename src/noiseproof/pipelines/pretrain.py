@@ -20,6 +20,7 @@ from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled import imagenet_classifier
 from noiseproof.backbones.weights import hash_weights, load_exactly, read_checkpoint, write_weights
 from noiseproof.backbones.wording import imagenet_words
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import START_AGAIN
@@ -84,6 +85,7 @@ class _PretrainState(AbstractTrainingState):
         )
 
 
+@takes_keywords(PretrainConfig)
 def pretrain(
     config: PretrainConfig, *, command: str = "noiseproof.pretrain(...)", quiet: bool = False
 ) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.run import RunConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.files import write_bytes
@@ -22,8 +23,6 @@ from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.find_issues import find_label_issues
-from noiseproof.diagnose.spectrum import spectra
-from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary
 from noiseproof.features.matrix import ShardedMatrix
@@ -31,31 +30,35 @@ from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import TrueProbs, fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
-from noiseproof.heads.saved_heads import SUFFIXES
+from noiseproof.heads.saved_heads import SUFFIXES, HeadNeeds
 from noiseproof.pipelines.cards import backbone_section, make_card
 from noiseproof.pipelines.data_notes import notes
-from noiseproof.pipelines.data_parts import DataPart, DataParts
+from noiseproof.pipelines.data_parts import DataPart, DataParts, evaluate_on
+from noiseproof.pipelines.diagnosis import diagnose_once
 from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data, num_suspects
+from noiseproof.pipelines.head_needs import head_needs
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
+from noiseproof.pipelines.kept_page import REVIEW, keep_page
 from noiseproof.pipelines.known_labels import (
     KnownDecisions,
     decided_part,
     judge_labels,
+    no_decisions,
     notes_on_decisions,
     open_known,
 )
 from noiseproof.pipelines.provenance import differences
+from noiseproof.pipelines.shipped_heads import choose_once, read_choice
 from noiseproof.pipelines.stages import Stages, publish
-from noiseproof.pipelines.straddling import read_straddling_copies, write_straddling_copies
+from noiseproof.pipelines.straddling import count_copies, read_straddling_copies
 from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
-from noiseproof.report.run_folder import SetSpectra
 
-SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
+RESULTS = "results.jsonl"
 CARD, PAGE, EVALUATE = "run.json", "report.html", "evaluate"
 OnSuspects = Callable[[LabelIssues, float, Path], None]
 
@@ -86,7 +89,7 @@ class _RunState:
     say: Callable[[str], None]
     on_suspects: OnSuspects
     judged: LabelledDataset = field(init=False)  # with the labels as given
-    known: KnownDecisions = field(init=False)
+    known: KnownDecisions = field(default_factory=no_decisions)
     stored: dict[str, StoredFeatures] = field(default_factory=dict)  # by fingerprint of the data set
     num_encoded: int = 0
     are_suspects_new: bool = False  # found in this start, not in an earlier one
@@ -95,6 +98,7 @@ class _RunState:
     true_probs: TrueProbs = field(default_factory=remembering_true_label_probs)  # for all heads
 
 
+@takes_keywords(RunConfig)
 def run(
     config: RunConfig,
     *,
@@ -119,21 +123,34 @@ def run(
         state = _RunState(config, Stages(config.out, command=command), say, on_suspects)
         state.stages.check_free([], unedited=[SPREADSHEET])
         heads = head_variants(config)  # a misspelt option is found before any work
-        parts = open_parts(config, views=config.views, decide=partial(_open_decisions, state))
+        decide = partial(_open_decisions, state)
+        parts = open_parts(config, views=config.views, task=config.task, decide=decide)
+        if parts.note_on_scores is not None:
+            say(parts.note_on_scores)
+            heads = [head.as_regressor() for head in heads]
         encoder = config_encoder(config, parts.train.whole, config.cache)
         for dataset in parts.to_extract:
             _extract(state, dataset, encoder)
-        _diagnose(state, parts)
-        _count_copies(state, parts)
-        _detect(state)
+        of_part: dict[str, Any] = {
+            "features": partial(_features, state),
+            "key": partial(_features_key, state),
+        }
+        diagnose_once(state.stages, parts, **of_part)
+        count_copies(state.stages, parts, **of_part)
+        if not parts.has_scores:
+            _detect(state)
         heads = _settle(state, heads, parts)
         heads, state.notes = with_estimated_transition(
             heads, state.stages, parts.train, features=lambda: _features(state, parts.train),
             depends_on=_features_key(state, parts.train),
         )  # fmt: skip
-        fitted = [_fit(state, head, parts) for head in heads]
+        fitted = [_fit(state, head, parts, encoder) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
-        publish(state.stages, cards=(CARD, PAGE), say=say)
+        choose_once(state.stages, heads, fitted, parts, stored=state.stored, seed=config.seed, **of_part)
+        publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
+        if not parts.has_scores:
+            judged = state.stored[parts.train.whole.fingerprint].features
+            keep_page(config.out, state.judged, judged)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
@@ -173,33 +190,6 @@ def _features_key(state: _RunState, part: DataPart) -> list[Any]:
     return [key, part.rows, part.dataset.class_names]
 
 
-def _diagnose(state: _RunState, parts: DataParts) -> None:
-    def make(folder: Path) -> list[str]:
-        entries = []
-        with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
-            for part in parts.all:
-                raw, centred = spectra(_features(state, part))
-                entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
-                bar.update()
-        write_record(folder / SPECTRUM, entries)
-        return [SPECTRUM]
-
-    depends_on = [[part.name, part.role, _features_key(state, part)] for part in parts.all]
-    state.stages.once("spectrum", depends_on=depends_on, make=make)
-
-
-def _count_copies(state: _RunState, parts: DataParts) -> None:
-    """Count copies of training examples in the evaluation sets; whole equal sets have a note of their own."""
-    tests = [part for part in parts.tests if part.dataset.fingerprint != parts.train.whole.fingerprint]
-
-    def make(folder: Path) -> list[str]:
-        features = ((part.name, _features(state, part)) for part in tests)
-        return write_straddling_copies(folder, _features(state, parts.train), features)
-
-    depends_on = [[part.name, _features_key(state, part)] for part in (parts.train, *tests)]
-    state.stages.once("copies", depends_on=depends_on, make=make)
-
-
 def _detect(state: _RunState) -> None:
     """Find suspect labels in training and test split alike: leave-one-out needs no split."""
     dataset, raw_cells = state.judged, state.config.raw_cells
@@ -223,32 +213,36 @@ def _detect(state: _RunState) -> None:
 
 def _settle(state: _RunState, heads: list[HeadVariant], parts: DataParts) -> list[HeadVariant]:
     """Heads with the options that follow the data; report the suspect labels and the time that is left."""
-    home = state.stages.path(SUMMARY).parent
     dim = state.stored[parts.train.whole.fingerprint].manifest.dim
+    issues = None if parts.has_scores else load_issues(state.stages.path(SUMMARY).parent)
     heads, state.choices = follow_data(
         heads, state.config, num_examples=len(parts.train.dataset), dim=dim,
-        num_suspects=num_suspects(load_issues(home), parts.train),
+        num_suspects=0 if issues is None else num_suspects(issues, parts.train),
+        are_texts=parts.train.dataset.kind == "text",
     )  # fmt: skip
-    if state.are_suspects_new:
+    if issues is not None and state.are_suspects_new:
         rest_s = training_time_s(
             heads, num_examples=len(parts.train.dataset), dim=dim,
             num_classes=len(parts.train.dataset.class_names), num_views=state.config.views,
         )  # fmt: skip
-        state.on_suspects(load_issues(home), rest_s, home)
+        state.on_suspects(issues, rest_s, state.stages.path(SUMMARY).parent)
     return heads
 
 
-def _fit(state: _RunState, head: HeadVariant, parts: DataParts) -> list[str]:
+def _fit(state: _RunState, head: HeadVariant, parts: DataParts, encoder: Encoder) -> list[str]:
     """Train one head with all its seeds and return the keys of its stages."""
     seeds = list(range(head.num_seeds))
-    if head.trains_seeds_apart:
-        return [_fit_seeds(state, head, [k], parts, name=f"seed-{k}-of-{head.name}") for k in seeds]
-    return [_fit_seeds(state, head, seeds, parts, name=f"head-{head.name}")]
+    groups = [[seed] for seed in seeds] if head.trains_seeds_apart else [seeds]
+    return [_fit_seeds(state, head, group, parts, encoder) for group in groups]
 
 
-def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: DataParts, *, name: str) -> str:
+def _fit_seeds(
+    state: _RunState, head: HeadVariant, seeds: list[int], parts: DataParts, encoder: Encoder
+) -> str:
     train, views = parts.train, [state.stored[view.fingerprint] for view in parts.views]
-    which = f", seed {seeds[0]}" if head.trains_seeds_apart and head.num_seeds > 1 else ""
+    is_apart = head.trains_seeds_apart
+    name = f"seed-{seeds[0]}-of-{head.name}" if is_apart else f"head-{head.name}"
+    which = f", seed {seeds[0]}" if is_apart and head.num_seeds > 1 else ""
 
     def make(folder: Path) -> list[str]:
         fitted = head.build(seeds)
@@ -257,16 +251,19 @@ def _fit_seeds(state: _RunState, head: HeadVariant, seeds: list[int], parts: Dat
         with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
             first, second = [*map(np.asarray, sources), None][:2]  # read once, not for every seed
             fit_heads(
-                fitted, first, train.given_labels, second_view=second, on_step=bar.update,
+                fitted, first, train.dataset.scores if head.predicts_scores else train.given_labels,
+                second_view=second, on_step=bar.update,
                 true_probs=state.true_probs,
             )  # fmt: skip
         for seed, one in zip(seeds, fitted, strict=True):
-            one.save(folder / head.file(seed))
+            needs = head_needs(state.config, encoder, one, train.dataset.class_names)
+            one.save(folder / head.file(seed), needs=needs)
         return [head.file(seed) + suffix for seed in seeds for suffix in SUFFIXES]
 
     keys = [stored.manifest.key for stored in views]
     depends_on: list[Any] = [head.to_json(), seeds, _features_key(state, train), train.given_labels, keys]
     depends_on += [ALGORITHM] if head.options.get("noise_tolerant") else []
+    depends_on += [sorted(HeadNeeds.model_fields)]  # earlier heads had none
     return state.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 
@@ -281,29 +278,23 @@ def _evaluate(
         lines = []
         with stage("Evaluation", total=len(trained) * len(sets), unit="set") as bar:
             for head, seed in trained:
-                classifier = load_head(state.stages.path(head.file(seed) + SUFFIXES[0]))
+                fitted_head = load_head(state.stages.path(head.file(seed) + SUFFIXES[0]))
                 for part, features, name, domain, labels in sets:
-                    row = evaluate_head(
-                        classifier, features, labels, name=head.name, seed=seed, set_name=name,
-                        domain=domain, class_names=part.dataset.class_names,
-                    )  # fmt: skip
+                    where = {"name": head.name, "seed": seed, "set_name": name, "domain": domain}
+                    row = evaluate_on(part, fitted_head, features, labels, **where)
                     lines.append(row.to_line() + "\n")
                     bar.update()
         write_bytes(folder / RESULTS, "".join(lines).encode())
         return [RESULTS]
 
     names = [head.name for head in heads]
-    depends_on = [
-        names,
-        fitted,
-        [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests],
-    ]
-    state.stages.once(EVALUATE, depends_on=depends_on, make=make)
+    sets = [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests]
+    state.stages.once(EVALUATE, depends_on=[names, fitted, sets], make=make)
 
 
 def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:
-    summary = read_summary(state.config.out)  # from disk, since its stage may have been skipped
-    manifest = state.stored[parts.train.whole.fingerprint].manifest
+    # From disk, since its stage may have been skipped.
+    summary = None if parts.has_scores else read_summary(state.config.out)
     contents = make_card(
         "run",
         config=state.config,
@@ -320,15 +311,18 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
             *differences(state.stages.made_with, EVALUATE),
         ],
         data=[part.to_json() for part in parts.all],
-        backbone=backbone_section(encoder.identity, manifest, state.config),
+        backbone=backbone_section(
+            encoder.identity, state.stored[parts.train.whole.fingerprint].manifest, state.config
+        ),
         seeds=list(range(num_seeds)),
-        choices=state.choices,
+        choices=[*state.choices, read_choice(state.config.out).reason],
         encoder_passes=state.num_encoded,
-        num_suspect_labels=summary.num_issues,
-        noise_rate=summary.rate_card(),
-        detection_notes=list(summary.notes),
-        detection=summary.against_truth,
-        reviewed=summary.reviewed,
+        task="regression" if parts.has_scores else "classification",
+        num_suspect_labels=None if summary is None else summary.num_issues,
+        noise_rate=None if summary is None else summary.rate_card(),
+        detection_notes=[] if summary is None else list(summary.notes),
+        detection=None if summary is None else summary.against_truth,
+        reviewed=None if summary is None else summary.reviewed,
     )
     write_record(state.config.out / CARD, contents)
     return contents

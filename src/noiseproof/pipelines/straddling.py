@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
+from noiseproof.pipelines.data_parts import DataPart, DataParts
+from noiseproof.pipelines.stages import Stages
 from noiseproof.posterior.copies import shared_copies
 
 COPIES = "copies.json"
@@ -46,6 +48,27 @@ def write_straddling_copies(folder: Path, train: Any, tests: Iterable[tuple[str,
     sets = {name: (int(shared_copies(train, features).sum()), len(features)) for name, features in tests}
     write_record(folder / COPIES, StraddlingCopies(sets=sets).to_json())
     return [COPIES]
+
+
+def count_copies(
+    stages: Stages, parts: DataParts, *, features: Callable[[DataPart], Any], key: Callable[[DataPart], Any]
+) -> None:
+    """The stage of a run that counts them; whole equal sets have a note of their own.
+
+    Args:
+        stages: of the run.
+        parts: data of the run.
+        features: those of a part, still on disk.
+        key: everything that results on the features of a part depend on.
+    """
+    tests = [part for part in parts.tests if part.dataset.fingerprint != parts.train.whole.fingerprint]
+
+    def make(folder: Path) -> list[str]:
+        sets = ((part.name, features(part)) for part in tests)
+        return write_straddling_copies(folder, features(parts.train), sets)
+
+    depends_on = [[part.name, key(part)] for part in (parts.train, *tests)]
+    stages.once("copies", depends_on=depends_on, make=make)
 
 
 def read_straddling_copies(folder: Path) -> StraddlingCopies:

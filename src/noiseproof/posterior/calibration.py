@@ -57,7 +57,7 @@ def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " 
     k = scores.shape[1]
     # Ridge scores of different classes differ by about 1, so a sharpness of 8 is a soft start.
     fit = scipy.optimize.minimize(
-        _negative_log_likelihood,
+        negative_log_likelihood,
         x0=(np.log(8.0), -2.0),
         args=(scores, given_labels),
         jac=True,
@@ -74,7 +74,7 @@ def calibrate(scores: Float[np.ndarray, "n k"], given_labels: Int[np.ndarray, " 
     return Calibration(softmax_rows(scores, sharpness), suspicion, rate, sharpness)
 
 
-def _negative_log_likelihood(
+def negative_log_likelihood(
     parameters: np.ndarray, scores: np.ndarray, given_labels: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Value and gradient in (ln sharpness, logit contamination)."""

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, FuncFormatter, LogLocator
 
 from noiseproof.evaluate.protocol import Interval, heads_of, interval, seed_means, sets_of
-from noiseproof.evaluate.results import ResultRow
+from noiseproof.evaluate.results import ResultRow, main_metric
 from noiseproof.report.run_folder import SetSpectra
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened, styled, svg
+from noiseproof.report.tables import METRIC_TITLES
 
 Group = tuple[str, tuple[str, ...]]
 _GROUPS = ((1, 20, "top 20"), (20, 500, "20 to 500"), (500, None, "beyond 500"))
@@ -36,12 +37,17 @@ def accuracy_figure(rows: Sequence[ResultRow]) -> str:
     for axis, (title, groups) in zip(axes, panels, strict=True):
         styled(axis, title)
         _bars(axis, rows, groups, heads)
-    axes[-1].set_xlabel("accuracy in %", color=MUTED, fontsize=9)
+    metric = METRIC_TITLES[main_metric(rows)]
+    axes[-1].set_xlabel(
+        f"{metric} in %",
+        color=MUTED,
+        fontsize=9,
+    )
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside upper left", ncols=6, frameon=False, fontsize=9.5, labelcolor=INK
     )
-    return svg(figure, "accuracy", "Bars of accuracy in and out of domain for each head")
+    return svg(figure, "accuracy", f"{metric} in and out of domain for each head")
 
 
 def spectrum_figure(spectra: Sequence[SetSpectra]) -> str:
@@ -119,7 +125,7 @@ def _bars(axis: Axes, rows: Sequence[ResultRow], groups: list[Group], heads: lis
     for h, head in enumerate(heads):
         axis.barh([np.nan], [np.nan], color=PALETTE[h % len(PALETTE)], label=plain(shortened(head)))
         for g, (_, sets) in enumerate(groups):
-            values = seed_means(rows, head=head, sets=sets, metric="accuracy").values()
+            values = seed_means(rows, head=head, sets=sets, metric=main_metric(rows)).values()
             if values:
                 _bar(axis, g * step + h, interval(values), PALETTE[h % len(PALETTE)])
     axis.set_yticks([g * step + (len(heads) - 1) / 2 for g in range(len(groups))])

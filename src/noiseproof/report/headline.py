@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from noiseproof.evaluate.protocol import HeadSummary, Interval, leader, sets_of, summarise
-from noiseproof.evaluate.results import ResultRow
+from noiseproof.evaluate.results import ResultRow, main_metric
 from noiseproof.report.caveats import labels_caveat
 from noiseproof.report.rate import rate_sentence, review_sentences
 from noiseproof.report.run_folder import RunFolder
-from noiseproof.report.tables import percent
+from noiseproof.report.tables import METRIC_TITLES, percent
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One tile of the report: title, number and basis."""
+    """One tile of the report: title, number, basis and unit."""
 
     title: str
     value: str
     detail: str
+    unit: str = ""
 
 
 def best_head(rows: Sequence[ResultRow]) -> str:
@@ -29,9 +30,15 @@ def best_head(rows: Sequence[ResultRow]) -> str:
 
 
 def headlines(run: RunFolder) -> list[str]:
-    """The result: a short headline first, then sentences."""
-    labels = (_about_labels(run), *_about_rate(run), *_about_detection(run))
-    return [*_about_heads(run), *_about_gap(run.results), *labels]
+    """The result, labels first: a short headline, then sentences."""
+    if run.issues.empty:
+        return about_heads(run)
+    return [_about_labels(run), *_about_rate(run), *_about_detection(run)]
+
+
+def about_heads(run: RunFolder) -> list[str]:
+    """Which head is ahead, and what it loses out of domain: a short headline, then sentences."""
+    return [*_about_heads(run), *_about_gap(run.results)]
 
 
 def facts(run: RunFolder) -> list[Fact]:
@@ -41,15 +48,17 @@ def facts(run: RunFolder) -> list[Fact]:
     heads = len({row.head for row in run.results})
     which = head if heads == 1 else f"{head}, best of {heads} heads on these sets"
     inside, outside = sets_of(run.results, "id"), sets_of(run.results, "ood")
-    tiles = []
+    metric, tiles = main_metric(run.results), []
+    num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
+    if n:
+        tiles.append(Fact("Suspect labels", f"{num_flagged:,}", f"of {n:,}, {100 * num_flagged / n:.1f} %"))
+    title = METRIC_TITLES[metric]
     if summary.ood_mean:
         detail = _joined(which, _counted(len(outside), "set"), labels_caveat(run.card.data, "ood"))
-        tiles.append(Fact("Accuracy out of domain", _percent(summary.ood_mean["accuracy"]), detail))
+        tiles.append(Fact(f"{title} out of domain", _percent(summary.ood_mean[metric]), detail, "%"))
     if summary.id_mean:
         detail = _joined(head, *inside, labels_caveat(run.card.data, "test"))
-        tiles.append(Fact("Accuracy in domain", _percent(summary.id_mean["accuracy"]), detail))
-    num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
-    tiles.append(Fact("Suspect labels", f"{num_flagged:,}", f"of {n:,}, {100 * num_flagged / n:.1f} %"))
+        tiles.append(Fact(f"{title} in domain", _percent(summary.id_mean[metric]), detail, "%"))
     wall_s = sum(run.card.wall_s.values())
     detail = "features were on disk"
     if run.card.encoder_passes and run.card.backbone.name != "features:":  # those were made elsewhere
@@ -73,23 +82,19 @@ def _joined(*parts: str) -> str:
 def _about_heads(run: RunFolder) -> list[str]:
     rows = run.results
     outside = sets_of(rows, "ood")
-    caveat = labels_caveat(run.card.data, "ood" if outside else "test")
+    caveat, metric = labels_caveat(run.card.data, "ood" if outside else "test"), main_metric(rows)
     sets, where = (outside, "out of domain") if outside else (sets_of(rows, "id"), "in domain")
     ahead = leader(rows, sets=sets)
     if ahead is None:
         return ["No head has a result on every evaluation set yet"]
     scores = {summary.head: (summary.ood_mean if outside else summary.id_mean) for summary in summarise(rows)}
-    ranked = sorted(
-        (head for head in scores if scores[head]), key=lambda head: -scores[head]["accuracy"].mean
-    )
-    listed = ", ".join(f"{head} {_percent(scores[head]['accuracy'])}\u00a0%" for head in ranked[:4])
+    ranked = sorted((head for head in scores if scores[head]), key=lambda head: -scores[head][metric].mean)
+    listed = ", ".join(f"{head} {_percent(scores[head][metric])}\u00a0%" for head in ranked[:4])
     mean = f"mean of {len(sets)} sets" if len(sets) > 1 else ""
-    detail = f"{_joined(f'Accuracy {where}', mean, caveat)}: {listed}"
+    detail = f"{_joined(f'{METRIC_TITLES[metric]} {where}', mean, caveat)}: {listed}"
     if ahead.runner_up is None:
         return [
-            _joined(
-                f"{ahead.head} reaches {_percent(scores[ahead.head]['accuracy'])}\u00a0% {where}", caveat
-            ),
+            _joined(f"{ahead.head} reaches {_percent(scores[ahead.head][metric])}\u00a0% {where}", caveat),
             f"{detail}.",
         ]
     if ahead.is_clear:
@@ -97,7 +102,7 @@ def _about_heads(run: RunFolder) -> list[str]:
             f"{ahead.head} is the best head {where}",
             f"{detail}. The lead is larger than the luck of the seeds.",
         ]
-    has_seeds = scores[ahead.head]["accuracy"].half_width is not None
+    has_seeds = scores[ahead.head][metric].half_width is not None
     why = (
         "The seeds do not tell the first two apart" if has_seeds else "One seed cannot tell luck from a lead"
     )
@@ -106,7 +111,7 @@ def _about_heads(run: RunFolder) -> list[str]:
 
 def _about_gap(rows: Sequence[ResultRow]) -> list[str]:
     head = best_head(rows)
-    gap = _summary(rows, head).gap.get("accuracy")
+    gap = _summary(rows, head).gap.get(main_metric(rows))
     if gap is None:
         return []
     verb = "loses" if gap.mean >= 0 else "gains"
@@ -119,11 +124,22 @@ def _about_gap(rows: Sequence[ResultRow]) -> list[str]:
 def _about_labels(run: RunFolder) -> str:
     num_flagged, n = int(run.issues["is_issue"].sum()), len(run.issues)
     if num_flagged == 0:
-        text = f"None of the {n:,} labels is more likely wrong than right"
+        text = f"None of your {n:,} labels is more likely wrong than right"
         num_others = int((run.issues["given_label"] != run.issues["suggested_label"]).sum())
-        return f"{text}; for {num_others:,} the detector prefers another class." if num_others else f"{text}."
-    verb = "looks" if num_flagged == 1 else "look"
-    return f"{num_flagged:,} of {n:,} labels ({100 * num_flagged / n:.1f} %) {verb} wrong."
+        return f"{text}; for {num_others:,} the detector prefers another class" if num_others else text
+    is_one = num_flagged == 1
+    text = f"{num_flagged:,} of your {n:,} labels {'looks' if is_one else 'look'} wrong"
+    if run.card.noise_rate is None:  # no probabilities to add up
+        return text
+    expected = _num_expected(run)
+    if expected == num_flagged:
+        return f"{text}, and probably {'is' if is_one else 'are'}"
+    return f"{text}, about {expected:,} of them {'is' if expected == 1 else 'are'}"
+
+
+def _num_expected(run: RunFolder) -> int:
+    """How many of the flagged labels are wrong: the suspicion is a probability where a rate is estimated."""
+    return round(float(run.issues.loc[run.issues["is_issue"].astype(bool), "suspicion"].sum()))
 
 
 def _about_rate(run: RunFolder) -> list[str]:

@@ -12,8 +12,11 @@ from markupsafe import Markup
 
 from noiseproof.core import files
 from noiseproof.evaluate.protocol import heads_of
+from noiseproof.evaluate.results import main_metric
 from noiseproof.report import figures, headline, tables
 from noiseproof.report.caveats import labels_caveat
+from noiseproof.report.class_pairs import class_pairs
+from noiseproof.report.next_steps import next_steps
 from noiseproof.report.page_policy import page_parts
 from noiseproof.report.run_folder import RunFolder, Suspect, load_run
 
@@ -60,6 +63,13 @@ def render(run: RunFolder) -> str:
             **page_parts(has_script=True),
             run=run,
             headlines=headline.headlines(run),
+            about_heads=headline.about_heads(run),
+            steps=next_steps(run),
+            has_review=(run.path / "review.html").is_file(),
+            pairs=[
+                (pair, [(suspect, _data_uri(suspect)) for suspect in pair.examples])
+                for pair in class_pairs(run)
+            ],
             facts=headline.facts(run),
             results=tables.results_table(run.results, caveat=labels_caveat(run.card.data, "test", "ood")),
             detection=tables.detection_table(run.card.detection) if run.card.detection else None,
@@ -69,7 +79,8 @@ def render(run: RunFolder) -> str:
             # Made by us from numbers and escaped by matplotlib, so that these three may pass as they are.
             accuracy_svg=Markup(figures.accuracy_figure(run.results)),
             spectrum_svg=Markup(figures.spectrum_figure(run.spectra)),
-            suspicion_svg=Markup(figures.suspicion_figure(run.issues)),
+            suspicion_svg=Markup(figures.suspicion_figure(run.issues)) if len(run.issues) else None,
+            metric=tables.METRIC_TITLES[main_metric(run.results)],
             num_heads=len(heads_of(run.results)),
             reading=READING_THE_SPECTRUM,
             suspects=[(suspect, _data_uri(suspect)) for suspect in run.suspects],

@@ -21,10 +21,24 @@ def page_parts(*, has_script: bool) -> dict[str, Markup]:
         has_script: of the page.
     """
     css, script = _read("page.css"), _read("page.js")
-    policy = f"default-src 'none'; img-src data:; style-src {_hash(css)}; base-uri 'none'; form-action 'none'"
-    policy += f"; script-src {_hash(script)}" if has_script else ""
+    policy = page_policy(css, script if has_script else None)
     # All three are files of ours or made from them.
     return {"css": Markup(css), "script": Markup(script), "policy": Markup(policy)}
+
+
+def page_policy(style: str, script: str | None, *, may_load_scripts: bool = False) -> str:
+    """The Content-Security-Policy of a page.
+
+    Args:
+        style: the one style element.
+        script: the one script element; `None` without.
+        may_load_scripts: whether the script loads further ones, and asks the server of the page, if any.
+    """
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
+    )
+    policy += f"; script-src {_hash(script)}" if script is not None else ""
+    return f"{policy} 'strict-dynamic'; connect-src 'self'" if may_load_scripts else policy
 
 
 def _read(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -112,6 +112,7 @@ class RunCard(Card):
     noise_rate: NoiseRateCard | None = None
     reviewed: dict[str, Any] | None = None  # what labels that people decided tell of the others
     detection_notes: tuple[str, ...] = ()
+    task: Literal["classification", "regression"] = "classification"
     choices: tuple[str, ...] = ()  # of options that follow the data, with the reasons
 
     @property
@@ -188,8 +189,9 @@ class RunFolder:
         card: `run.json`.
         results: `results.jsonl`.
         spectra: `spectrum.json`.
-        issues: `label_issues.parquet`, most suspicious first.
+        issues: `label_issues.parquet`, most suspicious first; without rows where heads predict scores.
         suspects: the first `NUM_SUSPECTS`, with their thumbnails or texts where the run left any.
+        pictured: those, and further ones of frequent pairs of classes, with their thumbnails or texts.
     """
 
     path: Path
@@ -198,6 +200,7 @@ class RunFolder:
     spectra: list[SetSpectra]
     issues: pd.DataFrame
     suspects: list[Suspect]
+    pictured: list[Suspect]
 
 
 def load_run(run_dir: str | Path) -> RunFolder:
@@ -211,14 +214,19 @@ def load_run(run_dir: str | Path) -> RunFolder:
     if not path.is_dir():
         raise MissingFile(f"No run folder at {str(path)!r}. Next: start `noiseproof run` with --out {path}.")
     card = _checked(path, "run.json", _card, {})
-    issues = _checked(path, "label_issues.parquet", _issues, card.files)
+    issues = _no_issues()
+    if card.task == "classification":
+        issues = _checked(path, "label_issues.parquet", _issues, card.files)
+    pictured = _pictured(path, issues, card.files)
+    num_shown = min(NUM_SUSPECTS, int(issues["is_issue"].sum()) + NUM_NEAR_MISSES)
     return RunFolder(
         path=path,
         card=card,
         results=_checked(path, "results.jsonl", _results, card.files),
         spectra=_checked(path, "spectrum.json", _spectra, card.files),
         issues=issues,
-        suspects=_suspects(path, issues, card.files),
+        suspects=pictured[:num_shown],
+        pictured=pictured,
     )
 
 
@@ -272,13 +280,20 @@ def _issues(file: Path) -> pd.DataFrame:
     return frame.sort_values("suspicion", ascending=False, kind="stable", ignore_index=True)
 
 
-def _suspects(path: Path, issues: pd.DataFrame, hashes: Mapping[str, str]) -> list[Suspect]:
+def _no_issues() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(columns=list(_ISSUE_COLUMNS))
+
+
+def _pictured(path: Path, issues: pd.DataFrame, hashes: Mapping[str, str]) -> list[Suspect]:
+    if issues.empty:
+        return []
     if not (path / _THUMBNAILS).exists() and _THUMBNAILS not in hashes:
         rows = issues.head(NUM_SUSPECTS)[list(_ISSUE_COLUMNS)].astype({"example_id": str})
         return [Suspect.model_validate(row) for row in rows.to_dict("records")]
     suspects = _checked(path, _THUMBNAILS, _listed, hashes)
-    num_shown = min(NUM_SUSPECTS, int(issues["is_issue"].sum()) + NUM_NEAR_MISSES)
-    return [_with_image(path, suspect, hashes) for suspect in suspects[:num_shown]]
+    return [_with_image(path, suspect, hashes) for suspect in suspects]
 
 
 def _listed(file: Path) -> list[Suspect]:

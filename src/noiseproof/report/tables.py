@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from noiseproof.evaluate.metrics import METRICS, ClassMetrics
+from noiseproof.evaluate.metrics import SCORE_METRICS, ClassMetrics
 from noiseproof.evaluate.protocol import HeadSummary, Interval, heads_of, leader, sets_of, summarise
-from noiseproof.evaluate.results import ResultRow
+from noiseproof.evaluate.results import ResultRow, main_metric, metric_names
 from noiseproof.report.run_folder import DetectionCard, SetSpectra
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ INTERVAL_MEANING = (
     "how other test examples would come out."
 )
 ONE_SEED = "One seed: there are no intervals, so nothing says whether a difference is luck."
+METRIC_TITLES = {"accuracy": "Accuracy", "pearson": "Pearson correlation"}
 # With the mean and the gap these fit on a terminal of 80 columns.
 MAX_COLUMNS_OF_SETS = 4
 NONE = "–"
@@ -66,7 +67,7 @@ class Table:
 
 
 def results_table(rows: Sequence[ResultRow], *, caveat: str = "") -> Table:
-    """Accuracy in percent: heads against evaluation sets, the out-of-domain mean and the gap.
+    """The main metric in percent: heads against evaluation sets, the out-of-domain mean and the gap.
 
     Sets become the rows where there are too many to stand side by side.
 
@@ -80,7 +81,7 @@ def results_table(rows: Sequence[ResultRow], *, caveat: str = "") -> Table:
     if len(outside) > 1:
         columns.append(("OOD mean", _set_cells(rows, summaries, tuple(outside))))
     if inside and outside:
-        gaps = [percent_cell(summaries[head].gap.get("accuracy")) for head in heads]
+        gaps = [percent_cell(summaries[head].gap.get(main_metric(rows))) for head in heads]
         columns.append(("gap", gaps))
     circular = sets_of(rows, "relabelled")
     columns += [(name, _set_cells(rows, summaries, (name,), may_win=False)) for name in circular]
@@ -89,20 +90,24 @@ def results_table(rows: Sequence[ResultRow], *, caveat: str = "") -> Table:
     if len(inside) + len(outside) + len(circular) > MAX_COLUMNS_OF_SETS:
         table_columns = ("set", *heads)
         body = [(name_cell(name), *column) for name, column in columns]
-    title = ", ".join(filter(None, ("Accuracy in %", caveat)))
+    title = ", ".join(filter(None, (f"{METRIC_TITLES[main_metric(rows)]} in %", caveat)))
     return Table(title, table_columns, tuple(body), _result_notes(rows))
 
 
 def metrics_table(rows: Sequence[ResultRow]) -> Table:
     """Every metric for each head and domain, mean over its sets; accuracies and F1 in percent."""
     body = []
+    metrics = metric_names(rows[0].metrics)
+    in_percent = ("accuracy", "mean_per_class_accuracy", "macro_f1")
     for summary in summarise(rows):
         for domain, means in (("in domain", summary.id_mean), ("out of domain", summary.ood_mean)):
             if means:
-                cells = [percent_cell(means[m]) for m in METRICS[:3]] + [
-                    decimal_cell(means[m]) for m in METRICS[3:]
-                ]
+                cells = [(percent_cell if m in in_percent else decimal_cell)(means[m]) for m in metrics]
                 body.append((name_cell(summary.head), name_cell(domain), *cells))
+    if metrics == SCORE_METRICS:
+        note = "RMSE: root of the mean squared error, in the unit of the scores; lower is better."
+        names = ("head", "domain", "Pearson", "Spearman", "RMSE")
+        return Table("All metrics", names, tuple(body), (note,), num_text_columns=2)
     columns = ("head", "domain", "accuracy", "mean per class", "macro F1", "Matthews", "ECE", "NLL (nats)")
     notes = (
         "Mean per class: accuracy with every class weighing the same.",
@@ -207,7 +212,7 @@ def _set_cells(
     for head, summary in summaries.items():
         means = summary.per_set.get(sets[0], {}) if len(sets) == 1 else summary.ood_mean
         is_best = ahead is not None and ahead.runner_up is not None and ahead.is_clear and ahead.head == head
-        cells.append(percent_cell(means.get("accuracy"), is_best=is_best))
+        cells.append(percent_cell(means.get(main_metric(rows)), is_best=is_best))
     return cells
 
 

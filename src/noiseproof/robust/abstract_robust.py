@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -15,12 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.rng import torch_seed
-from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
+from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head, write_head
 from noiseproof.heads.training_data import features_to_predict, training_data
 from noiseproof.losses.batch import PerExampleLoss, per_example_loss
+from noiseproof.robust.saved_robust import from_saved, to_saved
 
 T = TypeVar("T", bound="AbstractRobustHead")
 
@@ -36,7 +40,7 @@ class FitInputs:
         classes: labels in the user's vocabulary, sorted.
     """
 
-    head: AbstractHead
+    head: AbstractClassifier
     features: Float[np.ndarray, "n d"]
     encoded: Int[np.ndarray, " n"]
     classes: np.ndarray
@@ -75,19 +79,48 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
     """A classifier that averages one or more heads which were trained together.
 
     Attributes:
+        kind: name in `estimators.ROBUST`.
         classes_: (k,) labels in the user's vocabulary, sorted.
         n_features_in_: d.
-        heads_: the fitted heads, each of which can be saved; probabilities are their mean.
+        heads_: the fitted heads, each of which can be saved, too; probabilities are their mean.
     """
 
-    head: AbstractHead | None
+    kind: ClassVar[str]
+    head: AbstractClassifier | None
     classes_: np.ndarray
     n_features_in_: int
-    heads_: tuple[AbstractHead, ...]
+    heads_: tuple[AbstractClassifier, ...]
 
     @abstractmethod
     def check_options(self) -> None:
         """Raise `InvalidArgument` if an option is out of range."""
+
+    def save(self, path: str | os.PathLike[str], *, needs: HeadNeeds | None = None) -> Path:
+        """Write `path`.safetensors and `path`.json; `load` reads them back, see `AbstractHead.save`."""
+        check_is_fitted(self)
+        return write_head(to_saved(self, needs), path)
+
+    @classmethod
+    def load(cls: type[T], path: str | os.PathLike[str]) -> T:
+        """Load an estimator of this class that `save` wrote.
+
+        Raises:
+            MissingFile: one of the two files does not exist.
+            DamagedFile: a file was altered or truncated.
+            InvalidArgument: the file holds an estimator of another class.
+        """
+        saved = read_head(path)
+        if saved.kind != cls.kind:
+            raise invalid(
+                "path", str(path), f"a saved {cls.__name__}", f"The file holds a head {saved.kind!r}."
+            )
+        return cls.from_saved(saved, str(path))
+
+    @classmethod
+    def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
+        """A fitted estimator from saved values; `source` is their file, for errors."""
+        found: T = from_saved(cls, saved, source)
+        return found
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -108,7 +141,7 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
         return self.classes_[self.predict_proba(X).argmax(1)]
 
     def _checked_inputs(self, X: Any, y: Any) -> FitInputs:
-        if self.head is not None and not isinstance(self.head, AbstractHead):
+        if self.head is not None and not isinstance(self.head, AbstractClassifier):
             raise invalid("head", self.head, "a LinearProbe or MLPProbe, or None")
         head = LinearProbe() if self.head is None else clone(self.head)
         self.check_options()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from noiseproof.core.checks import Range, check_arguments
 from noiseproof.detect.find_issues import find_label_issues
-from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.fit import StackBatch, fit_stack
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.robust.abstract_robust import AbstractRobustHead, FitInputs
@@ -39,10 +39,15 @@ class CoTeaching(AbstractRobustHead):
     Source: Han et al. 2018, arXiv:1804.06872, Algorithm 1.
     """
 
+    kind: ClassVar[str] = "co_teaching"
     forget_rate_: float
 
     def __init__(
-        self, head: AbstractHead | None = None, *, forget_rate: float | None = None, ramp_epochs: int = 4
+        self,
+        head: AbstractClassifier | None = None,
+        *,
+        forget_rate: float | None = None,
+        ramp_epochs: int = 4,
     ) -> None:
         self.head = head
         self.forget_rate = forget_rate

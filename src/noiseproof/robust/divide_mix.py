@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.rng import stream, torch_seed
-from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.losses.batch import PerExampleLoss
@@ -65,11 +65,12 @@ class DivideMix(AbstractRobustHead):
     penalty, which the paper uses for asymmetric noise.
     """
 
+    kind: ClassVar[str] = "divide_mix"
     clean_probability_: Float[np.ndarray, " n"]
 
     def __init__(
         self,
-        head: AbstractHead | None = None,
+        head: AbstractClassifier | None = None,
         *,
         warmup_epochs: int = 2,
         ramp_epochs: int = 4,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from noiseproof.core.checks import Allowed, Range, check_arguments, check_unique_ids
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.heads.abstract import AbstractHead
+from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
@@ -69,12 +69,13 @@ class MetaWeightNet(AbstractRobustHead):
     gradient, so the mean weight hardly matters, only the relative weights of the examples.
     """
 
+    kind: ClassVar[str] = "meta_weight_net"
     example_weights_: Float[np.ndarray, " n"]
     history_: list[dict[str, Any]]
 
     def __init__(
         self,
-        head: AbstractHead | None = None,
+        head: AbstractClassifier | None = None,
         *,
         meta_batch_size: int = 100,
         meta_optimizer: str = "adam",

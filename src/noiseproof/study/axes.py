@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from noiseproof.core.errors import invalid
+from noiseproof.evaluate.metrics import SCORE_METRICS
 from noiseproof.noise.spec import CAPTIONS, Noise
 
 
@@ -87,7 +88,7 @@ class StudyTask(BaseModel):
         test: held-out set of the same domain; `None` splits `train`.
         ood: evaluation sets of other domains.
         shifts: changes of the test images that make further out-of-domain sets.
-        metric: which accuracy counts for this set.
+        metric: which metric counts for this set; a correlation makes the task a regression.
         label, image, text, clean_label, test_label: columns, as in `run`.
         limit: at most this many examples of each set, drawn by class; that of the study holds as well.
         test_fraction: size of the held-out part when there is no `test`.
@@ -100,7 +101,9 @@ class StudyTask(BaseModel):
     test: str | None = None
     ood: tuple[str, ...] = ()
     shifts: tuple[str, ...] = ()
-    metric: Literal["accuracy", "mean_per_class_accuracy", "matthews"] = "accuracy"
+    metric: Literal["accuracy", "mean_per_class_accuracy", "matthews", "macro_f1", "pearson", "spearman"] = (
+        "accuracy"
+    )
     label: str | None = None
     image: str | None = None
     text: str | None = None
@@ -109,6 +112,11 @@ class StudyTask(BaseModel):
     limit: int | None = Field(default=None, ge=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
     noise: Noises | None = Field(default=None, min_length=1)
+
+    @property
+    def predicts_scores(self) -> bool:
+        """Whether heads predict scores, which the metric says."""
+        return self.metric in SCORE_METRICS
 
     @property
     def specs(self) -> list[str]:

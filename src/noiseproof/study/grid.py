@@ -116,7 +116,8 @@ class Grid:
 
     def variant(self, place: Place) -> HeadVariant:
         """The head of a place, with its options."""
-        return self._variants[place.head or "", place.setting or ""]
+        variant = self._variants[place.head or "", place.setting or ""]
+        return variant.as_regressor() if self.recipe.tasks[place.task].predicts_scores else variant
 
     def tuning(self, place: Place) -> FinetuneSettings:
         """The fine-tuning settings of a place."""

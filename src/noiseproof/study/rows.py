@@ -29,7 +29,7 @@ from noiseproof.core.records import SpectrumCard
 from noiseproof.diagnose.curvature import Curvature
 from noiseproof.diagnose.maps import FeatureMap
 from noiseproof.evaluate.detection import DetectionMetrics
-from noiseproof.evaluate.metrics import METRICS
+from noiseproof.evaluate.results import metric_names
 
 RESULTS = "study.jsonl"
 _SCHEMA = 1  # of a line
@@ -69,8 +69,9 @@ class StudyRow:
         """The row that `to_json` wrote."""
         own = {name: value for name, value in values.items() if name not in ("row", "schema")}
         values = {_IN_CODE.get(name, name): value for name, value in own.items()}
-        if cls.metric_names:
-            values["metrics"] = {name: values.pop(name) for name in cls.metric_names}
+        names = metric_names(values) if cls is HeadRow else cls.metric_names
+        if names:
+            values["metrics"] = {name: values.pop(name) for name in names}
         return _ROWS[cls.kind].validate_python(values)
 
 
@@ -109,8 +110,6 @@ class HeadRow(NoisyRow):
     """
 
     kind = "cell"
-    metric_names = tuple(METRICS)
-
     share: float
     head: str
     setting: str

@@ -20,6 +20,7 @@ from noiseproof.backbones.services.answers import BrokenAnswer, UnusableAnswer, 
 from noiseproof.backbones.services.pace import Pace
 from noiseproof.backbones.services.settings import DEFAULT_KEY_VARIABLE, ServiceSettings
 from noiseproof.core.errors import ServiceError, invalid, missing_extra
+from noiseproof.core.progress import write_line
 
 _MOST_TRIES = 10  # with 30 % of requests failing, one batch in 170,000 fails ten times
 _MOST_TIMEOUTS = 3
@@ -47,6 +48,7 @@ class EmbeddingClient:
         self._http: Any = None
         self._key: str | None = None
         self._dim: int | None = None
+        self._slots_lock, self._told = threading.Lock(), 0  # failures of one request that were reported
         self._failure = ""  # that ended the requests, for the threads that only give up
         self._encoding = "base64"  # a fifth of the bytes of numbers, and exact
 
@@ -98,10 +100,23 @@ class EmbeddingClient:
                 if num_failures >= _MOST_TRIES or num_timeouts >= _MOST_TIMEOUTS:
                     problem = f"failed {num_failures} times, at last: {failure}"
                     raise self._error(problem, _advice(failure)) from failure
+                self._tell(failure, num_failures)
                 if failure.retry_after_s:
                     self._pace.hold_all(failure.retry_after_s)
                 else:
                     self._pace.back_off(num_failures)
+
+    def _tell(self, failure: _PassingError, num_failures: int) -> None:
+        """One line at the first failure and one at the fifth in a row: retries can take minutes."""
+        with self._slots_lock:
+            if num_failures not in (1, 5) or num_failures <= self._told:
+                return
+            self._told = num_failures
+        pause = f", which requested a pause of {failure.retry_after_s:.0f} s" if failure.retry_after_s else ""
+        write_line(
+            f"The service {self._address.url} failed ({failure}){pause}; each request is tried up to "
+            f"{_MOST_TRIES} times, with longer and longer waits."
+        )
 
     def _ask(self, texts: Sequence[str]) -> Float[np.ndarray, "b d"]:
         import httpx2

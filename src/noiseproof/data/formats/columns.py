@@ -16,6 +16,7 @@ from noiseproof.data.classes import is_text
 from noiseproof.data.request import Request
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
+SCORE_NAMES = ("score", "scores", "similarity")  # where no column has a name of `LABEL_NAMES`
 IMAGE_NAMES = ("image", "img", "file_name", "filename", "path", "filepath", "image_path")
 TEXT_NAMES = ("text", "sentence", "review", "content")
 PAIR_NAMES = (
@@ -63,7 +64,8 @@ def choose_columns(schema: pa.Schema, request: Request) -> Columns:
     """
     for option in ("label", "image", "clean_label"):
         _check_exists(getattr(request, option), schema, option, request.name)
-    label = find_column(schema, request.label, LABEL_NAMES, option="label", owner=request.name)
+    names = LABEL_NAMES if _named(schema, LABEL_NAMES) else SCORE_NAMES
+    label = find_column(schema, request.label, names, option="label", owner=request.name)
     content, kind, features = _content(schema, request, {label, request.clean_label})
     first, second = (*content, None, None)[:2]
     if label in content or request.clean_label in content:
@@ -72,6 +74,17 @@ def choose_columns(schema: pa.Schema, request: Request) -> Columns:
             "Next: name it with `image` or `text`, or the labels with `label`."
         )
     return Columns(label, first, kind, request.clean_label, id_column(schema), features, second)
+
+
+def content_columns(schema: pa.Schema, request: Request) -> tuple[tuple[str, ...], Kind, tuple[str, ...]]:
+    """Columns of the examples of a table whose labels do not matter: content, kind, and columns of features.
+
+    Raises:
+        UnknownName: an option names a column that is not there.
+        BadData: none or several columns fit by name; the columns and the option are listed.
+    """
+    _check_exists(request.image, schema, "image", request.name)
+    return _content(schema, request, set(_named(schema, LABEL_NAMES)))
 
 
 def id_column(schema: pa.Schema) -> str | None:

@@ -56,6 +56,11 @@ class FolderWalk:
         names = [entry.name for entry in _entries(self._root) if entry.is_dir()]
         return [name for name in names if not self._is_result(self._root / name)]
 
+    @cached_property
+    def loose_images(self) -> list[str]:
+        """Names of the images in the root itself, sorted."""
+        return [entry.name for entry in _entries(self._root) if entry.is_file() and _is_image(entry.name)]
+
     def images_of(self, classes: Sequence[str]) -> dict[str, list[str]]:
         """Class -> paths of its images relative to the root, with slashes on every system, sorted.
 
@@ -98,9 +103,10 @@ class FolderWalk:
         others = sum(self.others.values(), Counter[str]())
         if others:
             notes.append(f"Files of {owner} that are no images of a known type: {_described(others)}.")
-        loose = sum(entry.is_file() and _is_image(entry.name) for entry in _entries(self._root))
-        if loose:
-            notes.append(f"{loose} images of {owner} lie outside the class folders and have no label.")
+        if self.loose_images:
+            notes.append(
+                f"{len(self.loose_images)} images of {owner} lie outside the class folders and have no label."
+            )
         if self.links_passed_over:
             shown = ", ".join(self.links_passed_over[:5])
             notes.append(

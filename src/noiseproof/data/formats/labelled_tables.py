@@ -15,7 +15,7 @@ from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
 from noiseproof.data.examples import AbstractReader, FileReader, PairReader
-from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
+from noiseproof.data.formats.columns import Columns, Kind, choose_columns, declared_classes
 from noiseproof.data.formats.feature_columns import feature_matrix
 from noiseproof.data.formats.matrix_files import matrix_dataset
 from noiseproof.data.lazy_dataset import lazy_dataset
@@ -67,7 +67,7 @@ def table_dataset(table: LabelledTable, request: Request) -> LabelledDataset:
         return matrix_dataset(
             features, request, labels=labels, class_names=class_names, ids=ids, label=columns.label
         )
-    reader = _reader(table, columns, columns.content, request.name)
+    reader = content_reader(table, columns.kind, columns.content, columns.second, request.name)
     return lazy_dataset(
         reader, request, ids=ids, labels=labels[columns.label], class_names=class_names, kind=columns.kind,
         clean_labels=labels[columns.clean_label] if columns.clean_label else None,
@@ -79,15 +79,29 @@ def row_ids(stem: str, num_rows: int) -> np.ndarray:
     return np.array([f"{stem}/{row}" for row in range(num_rows)])
 
 
-def _reader(table: LabelledTable, columns: Columns, content: str, owner: str) -> AbstractReader:
-    if columns.kind == "text":
+def content_reader(
+    table: LabelledTable, kind: Kind, content: str, second: str | None, owner: str
+) -> AbstractReader:
+    """Reader of images or texts.
+
+    Args:
+        table: of the examples.
+        kind: "image" or "text".
+        content: their column.
+        second: column of the second texts, where examples are pairs.
+        owner: name of the table, for messages.
+
+    Raises:
+        BadData: the column holds something else.
+    """
+    if kind == "text":
         first = _texts(table, content, owner)
-        return first if columns.second is None else PairReader(first, _texts(table, columns.second, owner))
-    kind = table.schema.field(content).type
-    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
-    if not (is_text(kind) or is_bytes):
+        return first if second is None else PairReader(first, _texts(table, second, owner))
+    cells = table.schema.field(content).type
+    is_bytes = pa.types.is_binary(cells) or pa.types.is_large_binary(cells) or pa.types.is_struct(cells)
+    if not (is_text(cells) or is_bytes):
         raise BadData(
-            f"Column {content!r} of {owner!r} holds {kind}; allowed as `image`: paths, encoded "
+            f"Column {content!r} of {owner!r} holds {cells}; allowed as `image`: paths, encoded "
             "bytes, or a struct of bytes and path. Next: name another column with `image`."
         )
     return FileReader(table.cells(content), table.folder)
@@ -131,7 +145,9 @@ def labels_of(
         for column in values.values():
             if pa.types.is_integer(column.type) and not column.null_count:
                 check_label_range(column.to_numpy(), len(declared), owner)
-    return encode_labels(values, names=names, owner=owner, missing_label=request.missing_label)
+    return encode_labels(
+        values, names=names, owner=owner, missing_label=request.missing_label, task=request.task
+    )
 
 
 def _class_names(table: LabelledTable, label: str) -> dict[Key, str] | None:

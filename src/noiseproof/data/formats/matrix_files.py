@@ -44,7 +44,7 @@ def matrix_dataset(
     if features is None:
         features, fingerprint = np.empty((len(ids), 0), np.float32), derived_fingerprint("labels", ids)
     else:
-        features = _checked(features, request.name)
+        features = checked_matrix(features, request.name)
         fingerprint = matrix_fingerprint(features, ids)
     clean = labels[request.clean_label] if request.clean_label else None
     whole = LabelledDataset(
@@ -72,7 +72,9 @@ def encode_arrays(
     ids = {name: _as_ids(values, request.missing_label) for name, values in columns.items()}
     if not names or any(values is None for values in ids.values()):
         arrow = {name: pa.chunked_array([pa.array(values)]) for name, values in columns.items()}
-        return encode_labels(arrow, owner=request.name, missing_label=request.missing_label)
+        return encode_labels(
+            arrow, owner=request.name, missing_label=request.missing_label, task=request.task
+        )
     known = {name: values for name, values in ids.items() if values is not None}
     for name, values in known.items():
         is_missing = (values == -1) & (columns[name] != -1)
@@ -127,7 +129,8 @@ def native(values: np.ndarray) -> np.ndarray:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _checked(features: np.ndarray, owner: str) -> np.ndarray:
+def checked_matrix(features: np.ndarray, owner: str) -> np.ndarray:
+    """Finite real numbers (n, d) in the order of bytes of this machine; anything else raises `BadData`."""
     if features.ndim != 2 or features.shape[1] == 0 or features.dtype.kind not in "fiub":
         raise BadData(
             f"`features` of {owner!r} has shape {features.shape} and dtype {features.dtype}; allowed: real "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,13 +33,13 @@ def open_npz(address: str, request: Request) -> LabelledDataset:
     """
     request.refuse_columns("image", "text", because="is an archive of features")
     with open_archive(Path(address), request.name) as arrays:
-        content = _array_name(arrays, None, FEATURE_NAMES, "features", request.name)
+        content = array_name(arrays, None, FEATURE_NAMES, "features", request.name)
         label = label_array(arrays, request)
         if request.clean_label is not None and request.clean_label not in arrays:
             raise _unknown_array(request.clean_label, "clean_label", arrays, request.name)
-        named = next((name for name in _IDS if name in arrays), None)
-        features = _with_rows(arrays[content], content, request.name)
-        ids = row_ids(Path(address).stem, len(features)) if named is None else ids_of_array(arrays[named])
+        ids = id_array(arrays)
+        features = feature_rows(arrays[content], request.name, name=content)
+        ids = row_ids(Path(address).stem, len(features)) if ids is None else ids
         class_names = arrays.get("class_names")
         labels = {name: arrays[name] for name in (label, request.clean_label) if name is not None}
     return _dataset(features, labels, class_names, ids, label, request)
@@ -57,7 +58,7 @@ def open_npy(address: str, request: Request) -> LabelledDataset:
     """
     request.refuse_columns("image", "text", because="is a matrix of features")
     path = Path(address)
-    features = _with_rows(read_array(path, request.name), "features", request.name)
+    features = feature_rows(read_array(path, request.name), request.name)
     label = request.label or _labels_beside(path).name
     files = [name for name in (label, request.clean_label) if name is not None]
     labels = {name: read_array(_file_beside(path, name), name) for name in files}
@@ -66,7 +67,13 @@ def open_npy(address: str, request: Request) -> LabelledDataset:
 
 def label_array(names: Collection[str], request: Request) -> str:
     """Name of the array of the given labels, among those of an archive."""
-    return _array_name(names, request.label, _LABELS, "label", request.name)
+    return array_name(names, request.label, _LABELS, "label", request.name)
+
+
+def id_array(arrays: Any) -> np.ndarray | None:
+    """The ids in an archive as texts; `None` without any."""
+    named = next((name for name in _IDS if name in arrays), None)
+    return None if named is None else ids_of_array(arrays[named])
 
 
 def ids_of_array(values: np.ndarray) -> np.ndarray:
@@ -78,7 +85,8 @@ def ids_of_array(values: np.ndarray) -> np.ndarray:
     )
 
 
-def _with_rows(values: np.ndarray, name: str, owner: str) -> np.ndarray:
+def feature_rows(values: np.ndarray, owner: str, *, name: str = "features") -> np.ndarray:
+    """The array, unless it is a single value."""
     if values.ndim == 0:
         raise BadData(
             f"`{name}` of {owner!r} is a single value; allowed: real numbers (n, d). Next: save a row for "
@@ -104,10 +112,10 @@ def _dataset(
     return matrix_dataset(features, request, labels=encoded, class_names=names, ids=ids, label=label)
 
 
-def _array_name(
+def array_name(
     arrays: Collection[str], named: str | None, usual: Sequence[str], option: str, owner: str
 ) -> str:
-    """The array that the user named, else that of the first name, else the only one with a usual name."""
+    """The name that the user gave, else the first of the usual ones, else the only one that occurs."""
     found = [name for name in arrays if name.lower() in usual]
     if named in arrays or usual[0] in found:
         return named or usual[0]

@@ -50,6 +50,8 @@ class SuiteSet:
         splits: by name.
         num_classes: k; 1 for regression.
         metric: what the paper reports.
+        also: what GLUE reports beside it: "f1" of the second class (`per_class` in `results.jsonl`), or
+            "spearman".
         printed: classes, train size and test size as the paper prints them; `None` for an empty cell.
         part: how train and test are drawn, where both splits name the same source.
         imagenet: how its classes are mapped to the 1,000 of ImageNet, where a head for those is evaluated.
@@ -60,6 +62,7 @@ class SuiteSet:
     splits: Mapping[str, Split]
     num_classes: int
     metric: Metric = "accuracy"
+    also: tuple[str, ...] = ()
     printed: tuple[str | None, str | None, str | None] = (None, None, None)
     part: SuitePart | None = None
     imagenet: Naming | None = None

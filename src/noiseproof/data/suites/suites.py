@@ -27,6 +27,7 @@ from noiseproof.data.splits import per_class_split, stratified_split, subset
 from noiseproof.data.suites.suite_tables import SUITES, SuitePart, SuiteSet
 
 _PARTIAL = ":partial"
+_TABLES = (".parquet", ".csv", ".tsv", ".jsonl")
 
 
 def suite_set(name: str) -> SuiteSet:
@@ -127,23 +128,31 @@ def _row(name: str, each: SuiteSet) -> tuple[str, ...]:
     sizes = {split: "?" if part.size is None else f"{part.size:,}" for split, part in each.splits.items()}
     source = (each.splits["test"].source or "-").replace("{data}", "$NOISEPROOF_DATA")
     classes = "-" if each.metric == "pearson" else f"{each.num_classes:,}"
-    return name, classes, sizes.get("train", "-"), sizes["test"], each.metric, source
-
-
-def _refuse_unsupported(name: str, row: SuiteSet) -> None:
-    if len(row.text) > 1:
-        raise BadData(
-            f"{name!r} holds pairs of texts ({' and '.join(row.text)}); allowed: one text or image per "
-            "example. Next: join the two in one column and open that table with `open_dataset`."
-        )
+    metrics = ", ".join((each.metric, *each.also))
+    return name, classes, sizes.get("train", "-"), sizes["test"], metrics, source
 
 
 def _place(name: str, source: str | None) -> str:
     if source is None:
+        row = suite_set(name)
+        own = f", or save it as {_own_folder(name) / 'test.parquet'}" if row.text else ""
         raise MissingFile(
-            f"{name!r} has no public source ({suite_set(name).note}). Next: name your copy with `source`."
+            f"{name!r} has no public source ({row.note}). Next: name your copy with `source`{own}."
         )
     return source.replace("{data}", str(data_root()))
+
+
+def _own_file(name: str, split: str) -> str | None:
+    """The user's table of a split of texts, which wins over the hub."""
+    if not suite_set(name).text:
+        return None
+    files = [_own_folder(name) / f"{split}{suffix}" for suffix in _TABLES]
+    return next((str(file) for file in files if file.is_file()), None)
+
+
+def _own_folder(name: str) -> Path:
+    """Where the user may put the tables of a set of texts."""
+    return data_root() / next(suite for suite, sets in SUITES.items() if name in sets) / name
 
 
 def _folder(place: str) -> Path:
@@ -158,8 +167,9 @@ def _open_split(
     row = suite_set(name)
     if split not in row.splits:
         raise unknown_name(f"split of {name}:", split, row.splits)
-    _refuse_unsupported(name, row)
-    place = source or _place(name, row.splits[split].source)
+    place = source or _own_file(name, split) or _place(name, row.splits[split].source)
+    if row.num_classes == 1 and request.task == "auto":
+        request = replace(request, task="regression")
     whole = _open_whole(row, place, request)
     if not allow_partial:
         _check(whole, row, split, request.name)
@@ -172,7 +182,7 @@ def _open_whole(row: SuiteSet, place: str, request: Request) -> LabelledDataset:
         return open_objectnet(_folder(place), request)
     if row.imagenet == "vid":
         return open_video_frames(_folder(place), request).dataset
-    return open_request(replace(request, name=place, text=row.text[0] if row.text else None))
+    return open_request(replace(request, name=place, text=",".join(row.text) or None))
 
 
 def _check(whole: Dataset, row: SuiteSet, split: str, owner: str) -> None:
@@ -182,7 +192,7 @@ def _check(whole: Dataset, row: SuiteSet, split: str, owner: str) -> None:
     wrong = []
     if expected is not None and len(whole) != expected:
         wrong.append(f"{len(whole):,} examples, expected {expected:,}")
-    if len(whole.class_names) != row.num_classes:
+    if not whole.has_scores and len(whole.class_names) != row.num_classes:
         wrong.append(f"{len(whole.class_names)} classes, expected {row.num_classes}")
     if wrong:
         raise BadData(

@@ -15,6 +15,7 @@ import numpy as np
 
 from noiseproof.backbones.wording import notes_on_names
 from noiseproof.config.deft import DeftConfig
+from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.files import hash_file, write_bytes
@@ -37,6 +38,7 @@ from noiseproof.training.loop import LOG, accelerator_for
 PHASE2_FILE = "phase2.json"
 
 
+@takes_keywords(DeftConfig)
 def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bool = False) -> dict[str, Any]:
     """Find the wrong labels with learned prompts, and adapt an encoder to the others.
 

@@ -1,6 +1,6 @@
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
-  table.closest("section").querySelector("[hidden]")?.removeAttribute("hidden");
+  table.closest("details, section").querySelector("[hidden]")?.removeAttribute("hidden");
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -22,3 +22,6 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     });
   });
 }
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});

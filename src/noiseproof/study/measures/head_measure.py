@@ -10,9 +10,9 @@ from typing import Any
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.transition_estimate import DEFAULT_METHOD
 from noiseproof.diagnose.spectrum import spectrum
-from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.heads.abstract import AbstractReshapingHead
 from noiseproof.heads.recipes import HeadSpec
+from noiseproof.pipelines.data_parts import evaluate_on
 from noiseproof.study.grid import Place
 from noiseproof.study.measures.head_trainer import HeadTrainer
 from noiseproof.study.measures.measure import PendingRow, Workbench
@@ -56,9 +56,9 @@ class HeadMeasure(AbstractTrainedMeasure):
         place, part = pending.place, bench.part(pending.place)
         head, fit_s = bench.tool(HeadTrainer).trained(place)
         features = bench.features.matrix(part)
-        result = evaluate_head(
-            head, features, part.best_labels, name=str(place.head), seed=place.seed,
-            set_name=part.name, domain=place.evaluated.domain, class_names=part.dataset.class_names,
+        result = evaluate_on(
+            part, head, features, part.best_labels, name=str(place.head), seed=place.seed,
+            set_name=part.name, domain=place.evaluated.domain,
         )  # fmt: skip
         card = None
         if self.grid.recipe.has_head_spectra:

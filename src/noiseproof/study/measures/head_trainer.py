@@ -72,7 +72,7 @@ class HeadTrainer:
         heads = [head for one in places for head in self._variant(one, data).build([one.seed])]
         first, second = self.learned_from(data)
         begin = time.perf_counter()
-        fit_heads(heads, first, data.given_labels, second_view=second)
+        fit_heads(heads, first, data.labels, second_view=second)
         fit_s = (time.perf_counter() - begin) / len(heads)
         return [(head, fit_s) for head in heads]
 

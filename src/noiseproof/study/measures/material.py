@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.config.data import EvaluationConfig
@@ -67,12 +67,19 @@ class TrainingData:
         given_labels: of these rows, with noise.
         noise: that was injected; `None` for none.
         key: hash of rows and labels.
+        scores: of these rows, where the task is a regression.
     """
 
     rows: Int[np.ndarray, " n"]
     given_labels: Int[np.ndarray, " n"]
     noise: NoisyLabels | None
     key: str
+    scores: Float[np.ndarray, " n"] | None = None
+
+    @property
+    def labels(self) -> np.ndarray:
+        """What heads learn: the given labels, or the scores."""
+        return self.given_labels if self.scores is None else self.scores
 
     @property
     def realised_rate(self) -> float:
@@ -111,13 +118,15 @@ class OpenTask:
         key = (place.share, noise, place.seed)
         if key not in self._drawn:
             part = self.parts.train
-            rows = stratified_share(part.given_labels, share=place.share, seed=place.seed)
+            by = np.zeros_like(part.given_labels) if self.parts.has_scores else part.given_labels
+            rows = stratified_share(by, share=place.share, seed=place.seed)
             given, noisy = part.given_labels[rows], None
             if noise is not None:
                 noisy = corrupt_dataset(subset(part.dataset, rows), noise, seed=place.seed)
                 given = noisy.given
             labels_key = digest([digest(rows), digest(given)])
-            self._drawn[key] = TrainingData(rows, given, noisy, labels_key)
+            scores = part.dataset.scores[rows] if self.parts.has_scores else None
+            self._drawn[key] = TrainingData(rows, given, noisy, labels_key, scores)
         return self._drawn[key]
 
 
@@ -189,7 +198,10 @@ def open_task(grid: Grid, name: str, locations: Locations, missing: Mapping[str,
         if spec is not None and spec in missing:
             raise MissingFile(missing[spec])
     existing = tuple(spec for spec in task.ood if spec not in missing)
-    parts = open_parts(task_config(grid.recipe, name, locations, existing), views=grid.recipe.views)
+    parts = open_parts(
+        task_config(grid.recipe, name, locations, existing), views=grid.recipe.views,
+        task="regression" if task.predicts_scores else "classification",
+    )  # fmt: skip
     absent = {one: missing[one.spec] for one in grid.evaluations(name) if one.spec and one.spec in missing}
     opened = [one for one in grid.evaluations(name) if one not in absent]
     return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent)

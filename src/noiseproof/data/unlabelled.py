@@ -1,0 +1,246 @@
+"""Examples without labels, for predictions: every row of the source is there, readable or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from noiseproof.core.array_files import open_archive, read_array
+from noiseproof.core.checks import check_unique_ids
+from noiseproof.core.class_names import in_order
+from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.records import Dataset, Kind
+from noiseproof.core.regular_files import check_regular
+from noiseproof.data.examples import (
+    AbstractReader,
+    CellReader,
+    FileReader,
+    LazyExamples,
+    Rows,
+    as_image,
+    as_text,
+)
+from noiseproof.data.fingerprints import fingerprint, matrix_fingerprint
+from noiseproof.data.formats.columns import FEATURE_NAMES, content_columns, id_column
+from noiseproof.data.formats.feature_columns import feature_matrix
+from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES, FolderWalk
+from noiseproof.data.formats.labelled_tables import (
+    LabelledTable,
+    content_reader,
+    ids_in_column,
+    ids_of_rows,
+    row_ids,
+)
+from noiseproof.data.formats.matrix_files import check_rows, checked_matrix
+from noiseproof.data.formats.npz_files import array_name, feature_rows, id_array
+from noiseproof.data.formats.parquet_files import parquet_table
+from noiseproof.data.formats.text_tables import text_table
+from noiseproof.data.request import Request
+from noiseproof.data.sources import open_request, resolve
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Examples to classify.
+
+    Attributes:
+        dataset: all of them, without labels.
+        unusable: row -> reason, of rows that are known to have no usable example.
+    """
+
+    dataset: Dataset
+    unusable: Mapping[int, str]
+
+
+def open_examples(name: str, *, image: str | None = None, text: str | None = None) -> Examples:
+    """The examples that a name stands for; labels in it are passed over.
+
+    Args:
+        name: a folder of images, in class folders or not, an image file, a table with or without labels, a
+            .npz or .npy file of features, or any other data set that `open_dataset` opens.
+        image: column of images or of their paths.
+        text: column of texts; FIRST,SECOND for pairs.
+
+    Raises:
+        MissingFile: the path does not exist.
+        UnknownName: a prefix, file type or column that is not known.
+        BadData: there are no examples, or the columns are unclear.
+    """
+    if name.lower().endswith(IMAGE_SUFFIXES) and Path(name).exists():
+        return image_files([name], owner=name)
+    source, address = resolve(name)
+    request = Request(
+        name, image=image, text=text, on_error="skip", missing_label="skip", may_lack_classes=True
+    )
+    if source == "folder":
+        return _folder(Path(address), request)
+    if source in ("csv", "tsv", "jsonl"):
+        return table_examples(text_table(Path(address), name), request)
+    if source == "parquet":
+        return table_examples(parquet_table(Path(address)), request)
+    if source == "npz":
+        return _archive(Path(address), request)
+    if source == "npy":
+        return matrix_examples(feature_rows(read_array(Path(address), name), name), Path(address).stem, name)
+    return Examples(without_labels(open_request(request)), {})
+
+
+def image_files(paths: Sequence[str], *, owner: str, folder: Path = Path()) -> Examples:
+    """Image files by their paths, which are also the ids.
+
+    Raises:
+        BadData: a path that comes twice, or no paths.
+    """
+    for path in paths:
+        check_regular(folder / path)
+    return _lazy(FileReader(CellReader(list(paths)), folder), np.array(paths), "image", owner)
+
+
+def text_examples(texts: Sequence[Any], *, owner: str) -> Examples:
+    """Texts, or pairs of texts; ids are their numbers.
+
+    Raises:
+        InvalidArgument: an entry is neither a text nor a pair of texts.
+    """
+    for row, one in enumerate(texts):
+        parts = one if isinstance(one, tuple) else (one,)
+        if len(parts) > 2 or not all(part is None or isinstance(part, str) for part in parts):
+            raise invalid("data", one, "texts, or pairs of texts as tuples", f"It is entry {row}.")
+    return _lazy(_Cells(texts), np.arange(len(texts)).astype(str), "text", owner)
+
+
+def matrix_examples(features: Any, stem: str, owner: str, *, ids: np.ndarray | None = None) -> Examples:
+    """Rows of a matrix of features; rows with NaN or infinity are unusable.
+
+    Raises:
+        BadData: it is no matrix of numbers, or ids come twice.
+    """
+    ids = row_ids(stem, len(features)) if ids is None else ids
+    check_rows("ids", ids, features, owner)
+    check_unique_ids(ids, owner)
+    if features.ndim == 2 and features.dtype.kind == "f":
+        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        unusable = dict.fromkeys(rows.tolist(), "the features have NaN or infinity")
+        if len(rows):
+            features = features.copy()
+            features[rows] = 0
+    else:
+        unusable = {}
+    matrix = checked_matrix(features, owner)
+    dataset = Dataset(owner, "features", Rows(matrix), ids, None, (), matrix_fingerprint(matrix, ids))
+    return Examples(dataset, unusable)
+
+
+def frame_examples(frame: Any, *, image: str | None = None, text: str | None = None) -> Examples:
+    """Rows of a pandas data frame; without a column of ids its index is the ids, where no two are alike."""
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise BadData(
+            f"The data frame cannot be read ({error}); allowed: columns of one type each, with texts as "
+            "names. Next: select the columns that matter."
+        ) from error
+    ids = frame.index.astype(str).to_numpy(dtype=str)
+    read = LabelledTable(
+        schema=table.schema,
+        num_rows=table.num_rows,
+        column=table.column,
+        cells=lambda column: CellReader(table.column(column).combine_chunks()),
+        folder=Path(),
+        stem="row",
+    )
+    request = Request("data frame", image=image, text=text, on_error="skip")
+    return table_examples(read, request, ids=ids if len(set(ids)) == len(ids) else None)
+
+
+def table_examples(table: LabelledTable, request: Request, *, ids: np.ndarray | None = None) -> Examples:
+    """Rows of a table of any format.
+
+    Args:
+        table: of the examples.
+        request: of the user.
+        ids: of rows without a column of ids; by default as in `labelled_tables.table_dataset`.
+
+    Raises:
+        BadData: no rows, unclear columns, duplicate ids.
+    """
+    owner = request.name
+    if len(set(table.schema.names)) < len(table.schema.names):
+        raise BadData(f"{owner!r} has two columns of one name: {', '.join(table.schema.names)}.")
+    if table.num_rows == 0:
+        raise BadData(f"The data set {owner!r} is empty. Next: check the path and the filters.")
+    content, kind, features = content_columns(table.schema, request)
+    first, second = (*content, None, None)[:2]
+    assert first is not None  # `content_columns` finds examples or raises
+    named = id_column(table.schema)
+    if named is not None:
+        ids = ids_in_column(table.column(named), named, owner)
+    elif ids is None:
+        paths = table.column(first) if kind == "image" else None
+        ids = ids_of_rows(paths, table.stem, table.num_rows)
+    if kind == "features":
+        parts = [table.column(name) for name in features]
+        return matrix_examples(feature_matrix(parts, features, owner), table.stem, owner, ids=ids)
+    return _lazy(content_reader(table, kind, first, second, owner), ids, kind, owner)
+
+
+def without_labels(dataset: Dataset) -> Dataset:
+    """The examples of a data set alone."""
+    return Dataset(
+        dataset.name, dataset.kind, dataset.examples, dataset.ids, None, (), dataset.fingerprint,
+        is_cropped=dataset.is_cropped, skipped=dataset.skipped, notes=dataset.notes,
+    )  # fmt: skip
+
+
+def _folder(root: Path, request: Request) -> Examples:
+    """All images under a folder, in the order of `open_dataset` where they are in class folders."""
+    request.refuse_columns("image", "text", because="is a folder of images")
+    walk = FolderWalk(root)
+    classes = in_order(walk.class_folders)
+    images = walk.images_of(classes)
+    paths = [*walk.loose_images, *(path for name in classes for path in images[name])]
+    if not paths:
+        raise BadData(
+            f"{request.name!r} holds no images; allowed: files that end in {' '.join(IMAGE_SUFFIXES)}. Next: "
+            "check the path."
+        )
+    found = image_files(paths, owner=request.name, folder=root)
+    notes = walk.notes(request.name, ()) if not walk.loose_images else ()
+    return replace(found, dataset=replace(found.dataset, notes=tuple(notes)))
+
+
+def _archive(path: Path, request: Request) -> Examples:
+    request.refuse_columns("image", "text", because="is an archive of features")
+    with open_archive(path, request.name) as arrays:
+        content = array_name(arrays, None, FEATURE_NAMES, "features", request.name)
+        return matrix_examples(
+            feature_rows(arrays[content], request.name), path.stem, request.name, ids=id_array(arrays)
+        )
+
+
+def _lazy(reader: AbstractReader, ids: np.ndarray, kind: Kind, owner: str) -> Examples:
+    if len(ids) == 0:
+        raise BadData(f"The data set {owner!r} is empty. Next: check the path and the filters.")
+    check_unique_ids(ids, owner)
+    examples = LazyExamples(reader, ids, owner, as_image if kind == "image" else as_text)
+    key = fingerprint(reader, ids, owner=owner, on_error="skip")
+    return Examples(Dataset(owner, kind, examples, ids, None, (), key), {})
+
+
+class _Cells(AbstractReader):
+    """Texts or pairs of texts in memory."""
+
+    def __init__(self, cells: Sequence[Any]) -> None:
+        self._cells = cells
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def read(self, row: int) -> Any:
+        """The text, the pair, or `None`."""
+        return self._cells[row]

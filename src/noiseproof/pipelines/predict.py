@@ -1,0 +1,83 @@
+"""The flow of `noiseproof predict`: saved model -> features of new examples -> a table of predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noiseproof.backbones.services.settings import ServiceSettings
+from noiseproof.config.predict import PredictConfig
+from noiseproof.data.unlabelled import Examples, image_files
+from noiseproof.models.prediction_files import write_predictions
+from noiseproof.models.saved_model import SavedModel
+from noiseproof.pipelines.loading import load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class PredictionSummary:
+    """Counts of a table of predictions.
+
+    Attributes:
+        model: that made them.
+        out: their file; `None` where they were only made.
+        notes: on the model and the data; sentences.
+        num_examples: rows.
+        num_unusable: rows without a prediction.
+        num_unsure: further rows below the confidence.
+        counts: predictions by class.
+        first: the first rows.
+    """
+
+    model: SavedModel
+    out: Path | None
+    notes: tuple[str, ...]
+    num_examples: int = 0
+    num_unusable: int = 0
+    num_unsure: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    first: Any = None
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Count the rows of a part of the table."""
+        has_none = frame["prediction"].isna()
+        self.num_examples += len(frame)
+        self.num_unusable += int(has_none.sum())
+        self.num_unsure += int((frame["is_unsure"] & ~has_none).sum())
+        if self.model.has_classes:
+            self.counts.update(frame["prediction"][~has_none].tolist())
+        if self.first is None:
+            self.first = frame
+
+
+def predict(config: PredictConfig) -> PredictionSummary:
+    """Classify new examples with a saved model, and write a row for each, readable or not.
+
+    Raises:
+        MissingFile: there is no model or no data.
+        CheckpointMismatch: the encoder is not the one of the head.
+        BadData: the data are of another kind or width.
+    """
+    model = load(
+        config.run, head=config.head, cache=config.cache, engine=config.engine, batch_size=config.batch_size,
+        service=config.settings_of(ServiceSettings),
+    )  # fmt: skip
+    examples = _examples(model, config)
+    frames: Iterable[pd.DataFrame] = model.frames(examples, confidence=config.confidence)
+    if config.out is not None:
+        frames = write_predictions(frames, config.out)
+    summary = PredictionSummary(model, config.out, (*model.notes, *examples.dataset.notes))
+    for frame in frames:
+        summary.add(frame)
+    return summary
+
+
+def _examples(model: SavedModel, config: PredictConfig) -> Examples:
+    if len(config.data) == 1:
+        return model.open(config.data[0], image=config.image, text=config.text)
+    return image_files(config.data, owner=f"{len(config.data)} images")

@@ -1,0 +1,112 @@
+"""The flow of `noiseproof review`: a page for a finished folder, and the decisions that are made on it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noiseproof.config.detect import DetectConfig
+from noiseproof.config.run import RunConfig
+from noiseproof.config.values import load_config
+from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.records import LabelIssues, LabelledDataset
+from noiseproof.export.issue_files import load_issues
+from noiseproof.pipelines.cards import read_card
+from noiseproof.pipelines.encoding import config_encoder, encode
+from noiseproof.pipelines.folders import only_process_in
+from noiseproof.pipelines.inputs import open_parts
+from noiseproof.pipelines.judged import open_judged
+from noiseproof.pipelines.kept_page import REVIEW, make_page
+from noiseproof.review.decision_log import TABLE, DecisionLog, write_decisions
+from noiseproof.review.review_page import put_decisions, read_page
+from noiseproof.review.review_server import ReviewServer
+
+
+def write_page(folder: Path) -> Path:
+    """Write `review.html` anew, from the results of the folder and the data set that its card names.
+
+    Raises:
+        MissingFile: the folder has no results.
+        BadData: the data set has changed since.
+    """
+    issues = load_issues(folder)
+    dataset, features = _open_judged(folder)
+    _check_same(issues, dataset)
+    with only_process_in(folder):
+        return make_page(folder, issues, dataset, features)
+
+
+def serve_page(folder: Path, *, port: int = 0, on_start: Callable[[ReviewServer], None]) -> Path | None:
+    """Serve the page until the user interrupts, and keep each decision on disk at once.
+
+    Args:
+        folder: of `detect` or `run`; a page that is there already is served as it is.
+        port: see `ReviewServer`.
+        on_start: receives the server before it starts.
+
+    Returns:
+        `decisions.csv`; `None` if nothing is decided.
+
+    Raises:
+        InvalidArgument: another process writes to the folder, or the port cannot be used.
+    """
+    if not (folder / REVIEW).is_file():
+        write_page(folder)
+    with only_process_in(folder):
+        data = read_page(folder / REVIEW)
+        log = DecisionLog(folder, data.identity)
+        log.mend()
+        with ReviewServer(folder / REVIEW, data, log, port=port, who=_user()) as server:
+            on_start(server)
+            try:
+                server.serve_forever(poll_interval=0.2)
+            except KeyboardInterrupt:
+                pass
+            finally:
+                _leave(folder, log)
+    return folder / TABLE if log.standing() else None
+
+
+def _leave(folder: Path, log: DecisionLog) -> None:
+    """Write the decisions as a table, and into the page, for those who open it without the server."""
+    rows = log.standing()
+    if rows:
+        write_decisions(folder / TABLE, rows)
+        put_decisions(folder / REVIEW, rows)
+
+
+def _open_judged(folder: Path) -> tuple[LabelledDataset, Any]:
+    """The examples that were judged, in their order, and their features, or `None` where none were needed."""
+    if (folder / "detection.json").is_file():
+        card = read_card(folder / "detection.json", "detect")
+        return open_judged(load_config(DetectConfig, options=card["config"]))
+    if (folder / "run.json").is_file():
+        config = load_config(RunConfig, options=read_card(folder / "run.json", "run")["config"])
+        train = open_parts(config).train
+        encoder = config_encoder(config, train.whole, config.cache)
+        return train.with_held_out, encode(config, train.whole, encoder, config.cache).features
+    raise MissingFile(
+        f"{str(folder)!r} has neither detection.json nor run.json, so it is unknown which data its labels "
+        "are of. Next: start 'noiseproof detect' or 'noiseproof run' with this --out again."
+    )
+
+
+def _check_same(issues: LabelIssues, dataset: LabelledDataset) -> None:
+    is_same = issues.ids.astype(str).tolist() == dataset.ids.astype(str).tolist()
+    if not is_same or not np.array_equal(issues.given_labels, dataset.given_labels):
+        raise BadData(
+            f"{dataset.name!r} has changed since its labels were judged; allowed: the same examples and "
+            "labels. Next: start 'noiseproof detect' or 'noiseproof run' with this --out again, which writes "
+            "the page."
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a number without a name, in a container
+        return ""

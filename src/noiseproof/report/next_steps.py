@@ -1,0 +1,40 @@
+"""What to do after a run: the commands, with the folders of this run."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from noiseproof.report.run_folder import RunFolder
+
+_PREDICT = "predict {run} NEW_DATA --out predictions.csv"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step; `command` without the name of the program, if it is one."""
+
+    title: str
+    text: str
+    command: str = ""
+
+
+def next_steps(run: RunFolder) -> list[Step]:
+    """The steps from a finished run to a better one; those about labels where some look wrong."""
+    folder = shlex.quote(str(run.path))
+    predict = Step("Classify new examples", "A folder of pictures or a table.", _PREDICT.format(run=folder))
+    if run.issues.empty or not run.issues["is_issue"].any():
+        return [predict]
+    again = shlex.quote(f"{run.path}-2")
+    cleaned = shlex.quote(f"{run.path}-cleaned")
+    return [
+        Step(
+            "Look at the suspects", "Keep, correct or exclude each, by keyboard; then save decisions.csv."
+        ),
+        Step(
+            "Apply your decisions", "A corrected copy of the data, with the old label beside the new one.",
+            f"apply {folder} --decisions decisions.csv --out {cleaned}",
+        ),
+        Step("Train again", "On the corrected labels.", f"run {cleaned} --out {again}"),
+        predict,
+    ]  # fmt: skip

@@ -1,0 +1,71 @@
+"""`--json` and `--quiet` of every verb."""
+
+import json
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from noiseproof.cli.main import app
+
+
+def commands(group, ctx, words=()):
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if hasattr(command, "list_commands"):
+            yield from commands(command, ctx, (*words, name))
+        else:
+            yield (*words, name), command
+
+
+def test_every_verb_has_both():
+    group = typer.main.get_command(app)
+    ctx = group.make_context("noiseproof", ["ls"])
+    found = dict(commands(group, ctx))
+    assert {("run",), ("ls",), ("pretrain", "pack"), ("adapt", "deft")} <= set(found)
+    for words, command in found.items():
+        options = [option for param in command.get_params(ctx) for option in param.opts]
+        assert options.count("--json") == options.count("--quiet") == 1, words
+
+
+@pytest.fixture
+def clouds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    labels = np.arange(60) % 3
+    features = 4 * np.eye(3, 5)[labels] + np.random.default_rng(0).normal(size=(60, 5))
+    np.savez("clouds.npz", features=features.astype(np.float32), labels=labels)
+    return ["clouds.npz", "--cache", "cache", "--out", "out"]
+
+
+def test_results_as_json_are_all_of_the_output(clouds):
+    done = CliRunner().invoke(app, ["detect", *clouds, "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["folder"] == "out"
+    assert result["card"]["kind"] == "detect"
+    assert "Labels by class" in done.stderr  # people still see it
+    again = CliRunner().invoke(app, ["detect", *clouds, "--json", "--quiet"])
+    assert json.loads(again.stdout)["card"].keys() == result["card"].keys()
+    assert not again.stderr
+
+
+def test_a_run_as_json_has_a_row_per_result(clouds):
+    done = CliRunner().invoke(app, ["run", *clouds, "--heads", "linear", "--seeds", "2", "--json"])
+    result = json.loads(done.stdout)
+    assert [(row["head"], row["seed"]) for row in result["results"]] == [("linear", 0), ("linear", 1)]
+    assert result["card"]["num_suspect_labels"] == 0
+
+
+def test_quiet_prints_errors_only(clouds, tmp_path):
+    done = CliRunner().invoke(app, ["detect", *clouds, "--quiet"])
+    assert (done.exit_code, done.output) == (0, "")
+    assert (tmp_path / "out" / "label_issues.csv").is_file()
+    wrong = CliRunner().invoke(app, ["detect", "none.npz", "--out", "other", "--quiet"])
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "'none.npz' does not exist" in wrong.stderr
+
+
+def test_the_next_command_is_as_loud_as_ever(clouds):
+    CliRunner().invoke(app, ["ls", "heads", "--json", "--quiet"])
+    assert CliRunner().invoke(app, ["ls", "heads"]).stdout == "linear\nmlp\nnmtune\n"

@@ -1,0 +1,119 @@
+"""The review page of folders of `detect` and `run`, and the verb that writes and serves it."""
+
+import http.client
+import json
+import threading
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from blobs import save_blobs
+from typer.testing import CliRunner
+
+from noiseproof.cli.main import app
+from noiseproof.config.detect import DetectConfig
+from noiseproof.config.values import load_config
+from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.pipelines import run as pipeline
+from noiseproof.pipelines.detect import detect
+from noiseproof.pipelines.kept_page import REVIEW
+from noiseproof.pipelines.review import serve_page, write_page
+from noiseproof.review.review_page import read_page
+
+
+@pytest.fixture
+def searched(tmp_path, blobs):
+    """A function from changed options to a finished folder of `detect`."""
+
+    def make(**changed):
+        options = {"train": str(blobs), "out": tmp_path / "issues", "cache": tmp_path / "cache"}
+        detect(load_config(DetectConfig, options=options | {"noise": "symmetric:0.1"} | changed))
+        return tmp_path / "issues"
+
+    return make
+
+
+def test_the_page_is_written_anew_with_the_same_bytes(searched, tmp_path):
+    folder = searched()
+    before = (folder / REVIEW).read_bytes()
+    (folder / REVIEW).unlink()
+    assert write_page(folder).read_bytes() == before
+    searched()  # nothing is done again
+    assert (folder / REVIEW).read_bytes() == before
+
+
+def test_a_deleted_page_comes_back_and_another_method_keeps_the_identity(searched):
+    folder = searched()
+    before = read_page(folder / REVIEW)
+    (folder / REVIEW).unlink()
+    searched()
+    assert read_page(folder / REVIEW) == before
+    searched(method="neighbours")
+    assert read_page(folder / REVIEW).identity == before.identity
+    assert b'"method":"neighbours"' in (folder / REVIEW).read_bytes()
+    searched(noise="symmetric:0.2")
+    assert read_page(folder / REVIEW).identity != before.identity
+
+
+def test_probabilities_alone_make_a_page_without_a_map(searched, tmp_path):
+    np.savez(tmp_path / "p.npz", probs=np.full((90, 3), 1 / 3), class_names=["ant", "bee", "cat"])
+    folder = searched(probs=tmp_path / "p.npz")
+    assert b'"places":null' in (folder / REVIEW).read_bytes()
+    assert write_page(folder).is_file()
+
+
+def test_a_run_has_the_page_of_its_training_examples(configured):
+    config = configured()
+    pipeline.run(config)
+    before = (config.out / REVIEW).read_bytes()
+    assert len(read_page(config.out / REVIEW).ids) == 90
+    result = CliRunner().invoke(app, ["review", str(config.out)])
+    assert result.exit_code == 0, result.output
+    assert (config.out / REVIEW).read_bytes() == before
+
+
+def test_data_that_has_changed_is_refused(searched, blobs, tmp_path):
+    folder = searched()
+    before = (folder / REVIEW).read_bytes()
+    save_blobs(blobs, n=60, seed=1)
+    with pytest.raises(BadData, match=r"has changed since its labels were judged.*Next: start"):
+        write_page(folder)
+    assert (folder / REVIEW).read_bytes() == before
+
+
+def test_other_folders_are_refused(searched, tmp_path):
+    with pytest.raises(MissingFile, match="no label_issues"):
+        write_page(tmp_path / "nothing")
+    folder = searched()
+    (folder / "detection.json").unlink()
+    with pytest.raises(MissingFile, match=r"neither detection\.json nor run\.json"):
+        write_page(folder)
+
+
+def test_decisions_of_a_server_are_on_disk_and_in_the_page(searched, monkeypatch):
+    folder = searched()
+    example_id = read_page(folder / REVIEW).ids[0]
+    row = {
+        "example_id": example_id,
+        "decision": "exclude",
+        "label": "",
+        "who": "A",
+        "when": "2026-11-30T17:00:00Z",
+    }
+
+    def post_and_stop(server):
+        def act():
+            address = urlsplit(server.url)
+            connection = http.client.HTTPConnection(address.netloc, timeout=5)
+            headers = {"Origin": f"http://{address.netloc}", "Content-Type": "application/json"}
+            connection.request("POST", f"{address.path}decisions", json.dumps(row), headers)
+            assert connection.getresponse().status == 200
+            server.shutdown()
+
+        threading.Thread(target=act).start()
+
+    table = serve_page(folder, on_start=post_and_stop)
+    assert table.read_text("utf-8-sig").splitlines()[1].startswith(f'"{example_id}","exclude","","A"')
+    assert json.dumps(example_id).encode() + b',"decision":"exclude"' in (folder / REVIEW).read_bytes()
+    searched(method="neighbours")  # a page that is made anew has them, too
+    assert b'"decision":"exclude"' in (folder / REVIEW).read_bytes()

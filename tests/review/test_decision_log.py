@@ -1,0 +1,71 @@
+"""The log of decisions: nothing is lost, and nothing of other data is shown."""
+
+import csv
+import json
+
+import pytest
+
+from noiseproof.core.errors import DamagedFile
+from noiseproof.review.decision_log import COLUMNS, DecisionLog, write_decisions
+
+WHEN = "2026-11-30T17:00:00Z"
+
+
+def filled(folder, *rows, identity="a"):
+    log = DecisionLog(folder, identity)
+    for example_id, decision, label, who in rows:
+        log.append(example_id, decision, label=label, who=who, when=WHEN)
+    return log
+
+
+def test_the_last_decision_of_each_person_stands_and_what_was_taken_back_does_not(tmp_path):
+    filled(tmp_path, ("1", "accept", "bee", "Ada"), ("2", "keep", "ant", "Ada"), ("1", "keep", "ant", "Bob"))
+    log = filled(tmp_path, ("1", "exclude", "", "Ada"), ("2", "", "", "Ada"))
+    assert [(row["example_id"], row["decision"], row["who"]) for row in log.standing()] == [
+        ("1", "keep", "Bob"),
+        ("1", "exclude", "Ada"),
+    ]
+    assert len((tmp_path / "decisions.jsonl").read_text().splitlines()) == 5
+    assert log.since(0) == (5, log.standing())
+    assert [row["decision"] for row in log.since(3)[1]] == ["exclude", ""]
+
+
+def test_decisions_about_other_data_stay_in_the_file_and_are_not_shown(tmp_path):
+    filled(tmp_path, ("1", "keep", "ant", ""), identity="a")
+    assert filled(tmp_path, ("2", "keep", "ant", ""), identity="b").standing()[0]["example_id"] == "2"
+    assert [row["example_id"] for row in DecisionLog(tmp_path, "a").standing()] == ["1"]
+
+
+def test_a_line_that_a_kill_cut_is_dropped_and_the_next_one_is_whole(tmp_path):
+    filled(tmp_path, ("1", "keep", "ant", ""))
+    path = tmp_path / "decisions.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"identity": "a", "exam')
+    log = DecisionLog(tmp_path, "a")
+    log.mend()
+    log.append("2", "keep", label="ant", who="", when=WHEN)
+    assert [row["example_id"] for row in DecisionLog(tmp_path, "a").standing()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("damage", [("keep", "kept"), ('"who"', '"woh"'), ("{", "[")])
+def test_a_line_that_has_changed_is_named(tmp_path, damage):
+    filled(tmp_path, ("1", "keep", "ant", ""), ("2", "keep", "ant", ""))
+    path = tmp_path / "decisions.jsonl"
+    first, second = path.read_text().splitlines()
+    path.write_text(f"{first}\n{second.replace(*damage)}\n")
+    with pytest.raises(DamagedFile, match=r"line 2 of .*decisions\.jsonl.* is damaged"):
+        DecisionLog(tmp_path, "a")
+
+
+def test_the_table_is_for_spreadsheets(tmp_path):
+    row = dict(zip(COLUMNS, ("=1+1", "relabel", 'a "b"\nc', "Ädä", WHEN), strict=True))
+    write_decisions(tmp_path / "decisions.csv", [row])
+    text = (tmp_path / "decisions.csv").read_text("utf-8-sig")
+    assert text.startswith('"example_id","decision","label","who","when"')
+    with (tmp_path / "decisions.csv").open(encoding="utf-8-sig", newline="") as file:
+        (read,) = csv.DictReader(file)
+    assert read == row | {"example_id": "'=1+1"}
+
+
+def test_lines_have_checksums(tmp_path):
+    filled(tmp_path, ("1", "keep", "ant", ""))
+    assert "checksum" in json.loads((tmp_path / "decisions.jsonl").read_text())

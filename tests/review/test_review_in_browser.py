@@ -1,0 +1,207 @@
+"""The review page as people use it, in a real browser."""
+
+import csv
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from small_pages import judged, small_page
+
+from noiseproof.review import review_page
+from noiseproof.review.decision_log import DecisionLog
+from noiseproof.review.review_page import read_page, write_review
+from noiseproof.review.review_server import ReviewServer
+
+EVIL = "</script><script>document.title='BAD'</script><img src=x onerror=\"document.title='BAD'\">"
+
+
+def saved(page):
+    """Rows of decisions.csv as the page saves it, without times."""
+    with page.expect_download() as download:
+        page.click("#save")
+    with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row.pop("when").endswith("Z") for row in rows)
+    return download.value.suggested_filename, [tuple(row.values()) for row in rows]
+
+
+def expect(page, element, text):
+    """Wait until an element has a text; functions in the page would be refused by its policy."""
+    page.locator(f"#{element}", has_text=text).wait_for()
+
+
+def press(page, *keys):
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def test_decisions_by_keyboard_leave_as_a_file_and_stay(open_page, tmp_path):
+    path, issues = small_page(tmp_path / "a")
+    page = open_page(path)
+    assert page.inner_text("#position") == "1 of 4"
+    assert page.inner_text("#labels") == "ant bee"
+    page.fill("#who", "Ada")
+    page.keyboard.press("Tab")
+    page.click("#position")
+    press(page, "w", "q", "e", "n")  # the four suspects: rows 0, 3, 6, 9
+    assert "All 4 of this list are decided" in page.inner_text("#message")
+    press(page, "u", "3")  # not unsure, but a cat
+    assert page.inner_text("#progress") == "4 of 4 suspects decided"
+    page.select_option("#scope", "all")
+    press(page, "ArrowRight", "Control+z", "/")  # undone again, and a class by its name
+    page.keyboard.type("be")
+    page.keyboard.press("Enter")
+    name, rows = saved(page)
+    ids = issues.ids.tolist()
+    assert rows == [
+        (ids[0], "accept", "bee", "Ada"),
+        (ids[3], "keep", "ant", "Ada"),
+        (ids[6], "exclude", "", "Ada"),
+        (ids[9], "accept", "bee", "Ada"),
+    ]
+    assert name == f"decisions-{read_page(path).identity[:12]}.csv"
+    page.reload()
+    assert saved(page)[1] == rows
+    other, _ = small_page(tmp_path / "b", classes=("ant", "bee", "dog"))
+    assert saved(open_page(other, context=page.context))[1] == []
+
+
+def test_a_new_class_is_asked_for_twice_and_formulas_are_escaped(open_page, tmp_path):
+    path, _ = small_page(tmp_path, ids=[f"=cmd{row}" for row in range(12)])
+    page = open_page(path)
+    press(page, "/")
+    page.keyboard.type("=wasp")
+    page.keyboard.press("Enter")
+    assert "Press Enter again" in page.inner_text("#message")
+    page.keyboard.press("Enter")
+    _, rows = saved(page)
+    assert rows == [("'=cmd0", "relabel", "'=wasp", "")]
+    page.set_input_files("#file", {"name": "d.csv", "mimeType": "text/csv", "buffer": (
+        b'"example_id","decision","label","who","when"\r\n'
+        b'"\'=cmd3","keep","a ""b""\nc","B","2026-11-30T01:00:00Z"\r\n'
+        b'"nowhere","keep","ant","B","2026-11-30T01:00:00Z"\r\n'
+    )})  # fmt: skip
+    expect(page, "message", "loaded")
+    assert "1 are about other examples" in page.inner_text("#message")
+    assert saved(page)[1][0] == ("'=cmd3", "keep", 'a "b"\nc', "B")
+
+
+@pytest.mark.parametrize("kind", ["image", "text", "features"])
+def test_names_and_texts_of_others_are_shown_and_never_run(open_page, tmp_path, kind):
+    ids = [f"{EVIL}{row}" for row in range(12)]
+    path, _ = small_page(tmp_path, kind=kind, ids=ids, classes=(f"a{EVIL}", "b", "c"), texts=[EVIL] * 12)
+    page = open_page(path)
+    assert page.inner_text("#id") == ids[0]
+    assert page.inner_text("#labels del") == f"a{EVIL}"
+    if kind == "text":
+        assert page.inner_text("#content blockquote") == EVIL
+    page.keyboard.press("w")
+    assert page.title() == "Review photos · noiseproof"
+    assert page.evaluate("document.querySelectorAll('main script').length") == 0
+
+
+def test_reasons_filters_and_map(open_page, tmp_path):
+    path, issues = small_page(tmp_path)
+    page = open_page(path)
+    assert page.locator("#near .row button").count() == 5
+    assert page.inner_text("#copies .row") == "bee"
+    page.click("#copies .row button")
+    assert page.inner_text("#id") == issues.ids[1]
+    page.select_option("#scope", "all")
+    page.select_option("#of", "1")
+    assert page.inner_text("#count") == "4 examples"
+    page.select_option("#of", "")
+    page.locator("#map").scroll_into_view_if_needed()
+    box = page.locator("#map").bounding_box()
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98)]
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point)
+    page.mouse.up()
+    assert page.inner_text("#count") == "12 examples selected on the map"
+    page.click("#free")
+    assert page.inner_text("#count") == "12 examples"
+
+
+def test_parts_beside_the_page_are_checked(open_page, tmp_path, monkeypatch):
+    monkeypatch.setattr(review_page, "_MOST_INSIDE", 10)
+    monkeypatch.setattr("noiseproof.review.contents.PART_ROWS", 5)
+    monkeypatch.setattr(review_page, "PART_ROWS", 5)
+    path, _ = small_page(tmp_path)
+    parts = sorted(part.name for part in (tmp_path / "review").iterdir())
+    assert parts == ["part-00000.js", "part-00001.js", "part-00002.js"]
+    page = open_page(path)
+    page.wait_for_selector("#content img")
+    with serving(path) as server:
+        open_page(server.url).wait_for_selector("#content img")
+    part = tmp_path / "review" / parts[0]
+    part.write_text(part.read_text().replace("jpeg", "jpeh", 1))
+    page.reload()
+    expect(page, "message", "damaged")
+    assert page.locator("#content img").count() == 0
+
+
+@contextmanager
+def serving(path, port=0):
+    data = read_page(path)
+    log = DecisionLog(path.parent, data.identity)
+    with ReviewServer(path, data, log, port=port, who="Bob") as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_tabs_of_a_server_share_a_log_and_wait_for_it(open_page, tmp_path):
+    path, issues = small_page(tmp_path)
+    with serving(path) as server:
+        one = open_page(server.url)
+        other = open_page(server.url)
+        one.keyboard.press("w")
+        expect(other, "progress", "1 of 4")
+        assert one.input_value("#who") == "Bob"
+        other.keyboard.press("ArrowRight")
+        other.keyboard.press("e")
+        expect(one, "progress", "2 of 4")
+    one.keyboard.press("q")
+    expect(one, "message", "not on disk")
+    log = DecisionLog(tmp_path, read_page(path).identity)
+    decisions = [(row["example_id"], row["decision"], row["who"]) for row in log.standing()]
+    assert decisions == [(issues.ids[0], "accept", "Bob"), (issues.ids[3], "exclude", "Bob")]
+
+
+def test_on_a_phone_nothing_is_cut_and_a_tap_decides(open_page, tmp_path):
+    path, _ = small_page(tmp_path)
+    page = open_page(path, viewport={"width": 400, "height": 800}, has_touch=True, color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    page.tap("#actions [data-key=w]")
+    assert page.inner_text("#progress") == "1 of 4 suspects decided"
+    heights = page.eval_on_selector_all("#actions button", "all => all.map((one) => one.offsetHeight)")
+    assert min(heights) >= 44
+
+
+def test_fifty_thousand_examples_are_a_list(open_page, tmp_path):
+    issues, dataset = judged(50_000, kind="features")
+    path = write_review(tmp_path / "review.html", issues, dataset, None)
+    page = open_page(path)
+    page.select_option("#scope", "all")
+    assert page.inner_text("#count") == "50,000 examples"
+    page.evaluate("document.getElementById('list').scrollTop = 1e9")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.item')].some((row) => row.dataset.of === '49999')"
+    )
+    assert page.locator(".item").count() < 40
+    press(page, "q", "w", "u")
+    assert page.inner_text("#progress") == "1 of 16,667 suspects decided"
+    page.select_option("#scope", "all")
+    page.select_option("#of", "1")  # whose labels are not suspected
+    assert page.inner_text("#position") == "1 of 16,667"
+    press(page, "w")
+    assert "No other class is suggested" in page.inner_text("#message")
+    assert page.inner_text("#progress") == "1 of 16,667 suspects decided"
