@@ -19,10 +19,9 @@ from noiseproof.core.documents import Document, validate_document
 from noiseproof.core.files import append_lines, whole_lines, write_bytes
 from noiseproof.core.inner_paths import inner_path
 from noiseproof.core.spreadsheet_cells import escaped
+from noiseproof.decisions.record import COLUMNS
 
 LOG, TABLE = "decisions.jsonl", "decisions.csv"
-WORDS = ("accept", "keep", "relabel", "exclude", "unsure")
-COLUMNS = ("example_id", "decision", "label", "who", "when")
 _NEXT = "delete the line that is named, or move the file away"
 
 

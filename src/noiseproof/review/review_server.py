@@ -23,7 +23,8 @@ from urllib.parse import parse_qs, urlsplit
 from noiseproof.core.errors import NoiseproofError, invalid
 from noiseproof.core.inner_paths import inner_path
 from noiseproof.core.json_text import BadJson, parse_json
-from noiseproof.review.decision_log import WORDS, DecisionLog
+from noiseproof.decisions.record import WORDS
+from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import PARTS, PageData
 
 HOST = "127.0.0.1"
