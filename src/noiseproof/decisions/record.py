@@ -108,8 +108,10 @@ class Examples:
         self._known = set(self.classes)
 
     @classmethod
-    def of_issues(cls, issues: LabelIssues, *, fingerprint: str, new_classes: bool = False) -> Examples:
-        """The examples of a search for wrong labels."""
+    def of_issues(
+        cls, issues: LabelIssues, *, fingerprint: str | None = None, new_classes: bool = False
+    ) -> Examples:
+        """The examples of a search for wrong labels; with their fingerprint, a log can be read, too."""
         given = [str(each) for each in issues.named(issues.given_labels)]
         return cls(
             [str(each) for each in issues.ids.tolist()],
@@ -118,7 +120,7 @@ class Examples:
             suggested=[str(each) for each in issues.named(issues.suggested_labels)],
             is_issue=issues.is_issue.tolist(),
             new_classes=new_classes,
-            identity=identity_of(fingerprint, issues.ids, given, issues.class_names),
+            identity=fingerprint and identity_of(fingerprint, issues.ids, given, issues.class_names),
         )
 
     @classmethod
