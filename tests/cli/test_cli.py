@@ -19,7 +19,7 @@ from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.config.verdict import VerdictConfig
 from noiseproof.core.errors import InvalidArgument
-from noiseproof.pipelines import run as pipeline
+from noiseproof.pipelines import diagnosis
 
 VERBS = ("demo", "run", "detect", "extract", "spectrum", "verdict", "corrupt", "report", "ls")
 
@@ -130,7 +130,7 @@ def test_interruption_says_that_the_run_goes_on(tmp_path, blobs, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "spectra", interrupted)
+    monkeypatch.setattr(diagnosis, "spectra", interrupted)
     result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
     assert result.exit_code == 130
     assert result.stderr.strip() == "interrupted; the same command goes on where it stopped"
@@ -145,7 +145,7 @@ def test_packages_that_hide_an_interruption_in_an_error_of_theirs_are_seen_throu
         except KeyboardInterrupt as error:
             raise ImportError("initialization failed") from error
 
-    monkeypatch.setattr(pipeline, "spectra", half_imported)
+    monkeypatch.setattr(diagnosis, "spectra", half_imported)
     result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
     assert result.exit_code == 130
     assert "goes on where it stopped" in result.stderr
@@ -155,7 +155,7 @@ def test_an_error_without_an_interruption_behind_it_stays_one(tmp_path, blobs, m
     def broken(*arguments, **options):
         raise ImportError("no module")
 
-    monkeypatch.setattr(pipeline, "spectra", broken)
+    monkeypatch.setattr(diagnosis, "spectra", broken)
     result = noiseproof("run", "--train", blobs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
     assert isinstance(result.exception, ImportError)
 

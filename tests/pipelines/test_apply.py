@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import noiseproof
 from noiseproof.cli.main import app
 from noiseproof.config.apply import ApplyConfig
+from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, MissingFile
 from noiseproof.pipelines.apply import apply
@@ -40,7 +41,7 @@ def applied(tmp_path):
 
 
 def rows_of(path):
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
@@ -68,7 +69,8 @@ def test_a_folder_becomes_a_folder_of_links_with_the_decided_labels(applied, tmp
         "example_id": "bee/0.png", "decision": "accept", "label": "cat", "who": "ann", "when": T1,
         "original_label": "bee", "counts": "True",
     }  # fmt: skip
-    assert (tmp_path / "issues" / "decisions.csv").read_text() == HEADER + OF_FOLDER
+    kept = pd.read_csv(tmp_path / "issues" / "decisions.csv", keep_default_na=False)
+    assert kept.to_csv(index=False) == HEADER + OF_FOLDER
     assert names(noiseproof.open_dataset(str(tmp_path / "cleaned"))) == names(cleaned)  # the folder is data
 
 
@@ -255,6 +257,12 @@ def test_without_a_file_the_log_of_the_folder_is_taken_and_a_line_cut_by_a_kill_
     log = tmp_path / "issues" / "decisions.jsonl"
     log.write_text(f'{line}\n{{"example_id": "t1", "dec')
     assert apply(load_config(ApplyConfig, options=options)).card["num_decided"] == 1
+    taken_back = to_line({"example_id": "t0", "decision": "", "label": "", "who": "ann", "when": T2})
+    of_other_data = to_line({"identity": "x", "example_id": "t9", "decision": "keep", "who": "", "when": T2})
+    other = to_line({"example_id": "t1", "decision": "keep", "label": "bee", "who": "ann", "when": T2})
+    (tmp_path / "issues" / "decisions.csv").unlink()
+    log.write_text("".join(f"{each}\n" for each in (line, taken_back, of_other_data, other)))
+    assert apply(load_config(ApplyConfig, options=options)).card["num_kept"] == 1
     log.write_text(line.replace("accept", "exclude") + "\n")
     with pytest.raises(DamagedFile, match="line 1 of"):
         apply(load_config(ApplyConfig, options=options))
@@ -273,3 +281,27 @@ def test_the_command_says_what_was_done(tmp_path):
     refused = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "issues")])
     assert refused.exit_code == 2
     assert "allowed: a folder of its own" in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"data": ".."}', '{"data": "../issues"}', '{"data": "."}'])
+def test_a_card_that_names_no_data_in_its_folder_is_refused(tmp_path, content):
+    (tmp_path / "applied.json").write_text(content)
+    with pytest.raises(DamagedFile, match="names a file of another folder"):
+        noiseproof.open_dataset(str(tmp_path))
+
+
+def test_data_without_a_format_to_write_is_refused_with_another_way(applied, tmp_path):
+    path = tmp_path / "train.npy"
+    np.save(path, np.arange(16.0).reshape(8, 2))
+    np.save(tmp_path / "labels.npy", np.array([0, 0, 0, 0, 1, 1, 1, 1]))
+    with pytest.raises(BadData, match=r"cannot be written as a cleaned copy.*--decisions"):
+        applied(path, "train/0,keep,,ann,\n")
+
+
+def test_a_cleaned_table_of_people_is_no_circular_copy(applied, tmp_path):
+    from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
+
+    done = applied(save_csv(tmp_path / "train.csv"), "t0,accept,,ann,\n")
+    config = load_config(DetectConfig, options={"train": str(done.data), "out": tmp_path / "x"})
+    dataset = noiseproof.open_dataset(str(done.data))
+    assert labels_before_cleaning(config, str(done.data), dataset) is None

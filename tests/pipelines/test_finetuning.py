@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+import noiseproof
 from changed import changed
 from noiseproof import FinetuneConfig, open_dataset
 from noiseproof.backbones.backbones import open_backbone
@@ -51,6 +52,16 @@ def weights(folder, name="model.safetensors"):
 
 def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_a_fine_tuned_encoder_classifies_as_its_evaluation_did(config):
+    finetune(config)
+    model = noiseproof.load(config.out, cache=config.out.parent / "cache", engine="torch")
+    assert model.is_calibrated
+    found = model.predict(config.test)
+    truth = [name.partition("/")[0] for name in found["example_id"]]
+    row = next(row for row in read_results(config.out / "results.jsonl") if row.head == "tuned-best")
+    assert (found["prediction"] == truth).mean() == row.metrics["accuracy"]
 
 
 def test_a_card_says_what_was_tuned_and_how_it_was_selected(config):

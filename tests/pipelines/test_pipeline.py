@@ -15,7 +15,7 @@ from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
-from noiseproof.pipelines import provenance
+from noiseproof.pipelines import diagnosis, known_labels, provenance
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import open_parts
@@ -117,13 +117,13 @@ def test_wrong_label_in_the_held_out_part_is_found(configured, blobs):
 
 @pytest.mark.parametrize("step", ["spectra", "find_label_issues", "evaluate_on"])
 def test_features_of_a_part_stay_on_disk(configured, monkeypatch, step):
-    real, seen = getattr(pipeline, step), []
+    real, seen = getattr(place_of(step), step), []
 
     def spied(*arguments, **options):
         seen.extend(a for a in arguments if hasattr(a, "shape") and len(a.shape) == 2)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, step, spied)
+    monkeypatch.setattr(place_of(step), step, spied)
     pipeline.run(configured(heads="linear"))
     assert seen
     assert all(isinstance(features, ShardedMatrix) for features in seen)
@@ -198,7 +198,8 @@ def test_another_folder_shares_the_features_and_gives_the_same_results(configure
 
 def place_of(step):
     """The module whose global name `step` a run uses."""
-    return abstract if step == "write_head" else pipeline
+    homes = {"write_head": abstract, "write_thumbnails": known_labels, "spectra": diagnosis}
+    return homes.get(step, pipeline)
 
 
 @pytest.mark.parametrize("step", ["spectra", "find_label_issues", "fit_heads", "write_head", "evaluate_on"])

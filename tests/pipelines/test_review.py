@@ -118,7 +118,7 @@ def test_decisions_of_a_server_are_on_disk_and_in_the_page(searched, monkeypatch
     table, other = folder / "decisions.csv", read_page(folder / REVIEW).ids[1]
     write_decisions(table, [Decision(example_id, "unsure", who="A"), Decision(other, "unsure", who="B")])
     assert serve_page(folder, on_start=post_and_stop) == table
-    decisions = read_decisions(table, Examples(load_issues(folder)))
+    decisions = read_decisions(table, Examples.of_issues(load_issues(folder)))
     assert decisions == [Decision(other, "unsure", who="B"), Decision(**row)]
     assert json.dumps(example_id).encode() + b',"decision":"exclude"' in (folder / REVIEW).read_bytes()
     searched(method="neighbours")  # a page that is made anew has them, too

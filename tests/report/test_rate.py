@@ -2,7 +2,7 @@
 
 import pytest
 
-from noiseproof.report.rate import rate_sentence
+from noiseproof.report.rate import rate_sentence, review_sentences
 
 
 def test_a_narrow_range_is_an_estimate():
@@ -21,3 +21,25 @@ def test_a_wide_range_says_how_many_to_check():
 @pytest.mark.parametrize(("low", "high"), [(None, None), (0.1, None), (None, 0.1)])
 def test_no_range_is_no_sentence(low, high):
     assert rate_sentence(0.1, low, high, 10) is None
+
+
+def test_what_decided_labels_tell_is_said_with_its_basis():
+    ends = {"value": 0.1, "low": 0.05, "high": 0.2}
+    reviewed = {
+        "num_checked": 60, "num_wrong": 41, "num_flagged": 45, "num_flagged_wrong": 40, "precision": ends,
+        "rate": ends, "basis": "sample", "num_draws": 80, "next_num": 100,
+        "next_wrong": {"value": 39.4, "low": 19.6, "high": 57.2},
+    }  # fmt: skip
+    assert review_sentences(reviewed) == [
+        "60 labels are checked: 41 were wrong.",
+        "Of 45 checked ones that looked wrong, 40 were (10.0 %, between 5.0 and 20.0 %).",
+        "Of the next 100 by suspicion about 39 are wrong (between 19 and 58).",
+        "10.0 % of all labels were wrong (between 5.0 and 20.0 %), by a sample of 80 drawn labels.",
+    ]
+    guess = review_sentences(reviewed | {"basis": "suspicion", "precision": None, "next_wrong": None})
+    assert guess[1].startswith(
+        "Perhaps 10.0 % of all labels were wrong (between 5.0 and 20.0 %), if suspicion"
+    )
+    assert review_sentences(None) == []
+    few = reviewed | {"rate": None, "precision": None, "next_wrong": None}
+    assert review_sentences(few) == ["60 labels are checked: 41 were wrong."]

@@ -80,7 +80,7 @@ class ConfigCommand(TyperCommand):
         with spelling(self._spell), ends_well():
             check_unicode(ctx.params)
             if not self.arguments:
-                _take_argument(given, model.positional)
+                _take_data(given)
             given = {name: _read(model, name, value) for name, value in given.items()}
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)
             printed(lambda: self.function(config))
@@ -95,7 +95,7 @@ class ConfigCommand(TyperCommand):
 
 def _parameters(model: Any, fixed: dict[str, Any], arguments: tuple[str, ...]) -> list[Any]:
     """Typer's parameters for the fields of a model, through Typer's own reading of a signature."""
-    placed = {name: _placed(model, name) for name in arguments} or {_ARGUMENT: _argument(model.positional)}
+    placed = {name: _placed(model, name) for name in arguments} or {_ARGUMENT: _DATA}
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in placed.items()
@@ -122,13 +122,9 @@ def _parameters(model: Any, fixed: dict[str, Any], arguments: tuple[str, ...]) -
     return list(typer.main.get_command(app).params)
 
 
-def _argument(name: str) -> Any:
-    """The argument of a command that is a field as well."""
-    metavar, what = ("DATA", "Data set") if name == "train" else (name.upper(), name.capitalize())
-    help_text = f"{what}; the same as --{name}."
-    return Annotated[str | None, typer.Argument(metavar=metavar, show_default=False, help=help_text)]
-
-
+_DATA = Annotated[
+    str | None, typer.Argument(metavar="DATA", show_default=False, help="Data set; the same as --train.")
+]
 _CONFIG_FILE = Annotated[
     Path | None,
     typer.Option(
@@ -260,12 +256,13 @@ def _read(model: Any, name: str, value: Any) -> Any:
         return value
 
 
-def _take_argument(given: dict[str, Any], name: str) -> None:
-    """The data set is the argument or `--train`, and so on; both may be given if they agree."""
-    value = given.pop(_ARGUMENT, None)
-    if value is not None and given.setdefault(name, value) != value:
-        what = "data set" if name == "train" else name
-        raise InvalidArgument(f"The {what} is {value!r} and `{name}` is {given[name]!r}; give one of them.")
+def _take_data(given: dict[str, Any]) -> None:
+    """The data set is the argument or `--train`; both may be given if they agree."""
+    data = given.pop(_ARGUMENT, None)
+    if data is not None and given.setdefault("train", data) != data:
+        raise InvalidArgument(
+            f"The data set is {data!r} and `train` is {given['train']!r}; give one of them."
+        )
 
 
 def _refuse_renamed(args: Sequence[str], known: set[str]) -> None:

@@ -70,7 +70,7 @@ add_command(
     app, "predict", predict.predict, config=predict.CONFIG, epilog=predict.EPILOG, arguments=("run", "data")
 )
 add_command(app, "export", export.export, config=export.CONFIG, epilog=export.EPILOG, arguments=("run",))
-add_command(app, "apply", apply.apply, config=apply.CONFIG, epilog=apply.EPILOG)
+add_command(app, "apply", apply.apply, config=apply.CONFIG, epilog=apply.EPILOG, arguments=("folder",))
 add_command(app, "extract", extract.extract, config=extract.CONFIG, epilog=extract.EPILOG)
 app.command("spectrum", epilog=spectrum.EPILOG)(guarded(spectrum.spectrum))
 add_command(app, "verdict", verdict.verdict, config=verdict.CONFIG, epilog=verdict.EPILOG)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import field_validator
 
@@ -15,8 +14,6 @@ DECISIONS = "Decisions"
 
 class ApplyConfig(DecisionsConfig):
     """Everything `noiseproof apply` takes; the command's options have the same names."""
-
-    positional: ClassVar[str] = "folder"
 
     folder: Path = option(panel=DECISIONS, help="Folder that 'noiseproof detect' or 'run' wrote.")
     out: Path = option(

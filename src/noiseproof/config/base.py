@@ -19,7 +19,6 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     panels: ClassVar[dict[type[BaseModel], str]] = {}
-    positional: ClassVar[str] = "train"  # the field that is an argument of the command as well
 
     @classmethod
     def merge(cls, from_file: Mapping[Any, Any], from_options: Mapping[str, Any]) -> dict[Any, Any]:

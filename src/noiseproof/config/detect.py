@@ -9,12 +9,19 @@ from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import option, split_at_commas
-from noiseproof.config.data import ENCODER, EncodersConfig, IssueFilesConfig, NoisyDataConfig, PlanConfig
+from noiseproof.config.data import (
+    ENCODER,
+    DecisionsConfig,
+    EncodersConfig,
+    IssueFilesConfig,
+    NoisyDataConfig,
+    PlanConfig,
+)
 
 DETECTOR, EXPORT = "Detector", "Export"
 
 
-class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, PlanConfig):
+class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, DecisionsConfig, PlanConfig):
     """Everything `noiseproof detect` takes; the command's options have the same names."""
 
     method: str = option(
@@ -39,6 +46,15 @@ class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, PlanConfig
         (), panel=EXPORT, shown_default="none",
         help="Further formats: json, cleanlab, fiftyone, label-studio, cleaned-drop, cleaned-relabel; "
         "may be repeated.",
+    )  # fmt: skip
+
+    rate_sample: int | None = option(
+        None, ge=30, panel="Decisions", shown_default="none",
+        help="Draw this many labels whose check tells how many are wrong, and write a form, rate_sample.csv.",
+    )  # fmt: skip
+    budget: int | None = option(
+        None, ge=1, panel="Decisions", shown_default="none",
+        help="Write the first labels to check into a form, check_first.csv.",
     )  # fmt: skip
 
     @field_validator("export", mode="before")

@@ -9,7 +9,15 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from noiseproof.config.base import option, split_at_commas
-from noiseproof.config.data import DATA, RUN, EncodersConfig, EvaluationConfig, IssueFilesConfig, PlanConfig
+from noiseproof.config.data import (
+    DATA,
+    RUN,
+    DecisionsConfig,
+    EncodersConfig,
+    EvaluationConfig,
+    IssueFilesConfig,
+    PlanConfig,
+)
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.request import Task
 
@@ -18,7 +26,7 @@ DEFAULT_HEADS, PUBLISHED_HEADS = ("linear", "nmtune"), ("linear", "mlp", "nmtune
 AUTO = "auto"  # of the option noise_tolerant: where labels look wrong
 
 
-class RunConfig(EvaluationConfig, EncodersConfig, IssueFilesConfig, PlanConfig):
+class RunConfig(EvaluationConfig, EncodersConfig, IssueFilesConfig, DecisionsConfig, PlanConfig):
     """Everything `noiseproof run` takes; the command's options have the same names."""
 
     task: Task = option(

@@ -154,7 +154,8 @@ def resolve(name: str) -> tuple[str, str]:
     if path.is_dir():
         if (path / CLEANED).is_file():  # the data set in a folder of `noiseproof apply`
             card = read_record(path / CLEANED, next_step="apply the decisions again")
-            return resolve(str(inner_path(path, str(card["data"]))))
+            inside = card.get("data") if isinstance(card, dict) else None
+            return resolve(str(inner_path(path, str(inside or ""))))
         return "tar" if any(path.glob("*.tar")) else "folder", name
     check_regular(path)
     kind = path.suffix.lower().removeprefix(".")

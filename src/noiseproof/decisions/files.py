@@ -45,7 +45,7 @@ def read_decisions(path: Path, examples: Examples) -> list[Decision]:
         raise MissingFile(f"`decisions` is {str(path)!r}, which is no file. Next: check the path.")
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
-        answers = _answers_in_log(path)
+        answers = _answers_in_log(path, examples)
     elif suffix == ".json":
         answers = answers_in_json(_json(path), examples, str(path))
     elif suffix in (*DELIMITERS, ".parquet"):
@@ -56,7 +56,7 @@ def read_decisions(path: Path, examples: Examples) -> list[Decision]:
             "export or save it as one of these, a spreadsheet as CSV."
         )
     decisions = to_decisions(answers, examples, str(path))
-    if not decisions and suffix != ".jsonl":
+    if not (decisions or examples.may_have_others or suffix == ".jsonl"):
         raise BadData(
             f"{str(path)!r} has no decision: every label is as it was, and none has been confirmed. Next: "
             "fill in its column `decision` (accept, keep, relabel, exclude or unsure), or name another file."
@@ -66,12 +66,17 @@ def read_decisions(path: Path, examples: Examples) -> list[Decision]:
 
 def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
     """Write `decisions.csv`: a row per decision, also of those that no longer count."""
+    rows = ([getattr(one, name) for name in COLUMNS] for one in decisions)
+    write_bytes(path, spreadsheet(COLUMNS, rows))
+
+
+def spreadsheet(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """A CSV in the style of `label_issues.csv`: every text quoted and escaped, with a byte order mark."""
     text = io.StringIO(newline="")
-    out = csv.writer(text, lineterminator="\n")
-    out.writerow(COLUMNS)
-    for one in decisions:
-        out.writerow([escaped(str(getattr(one, name))) for name in COLUMNS])
-    write_bytes(path, text.getvalue().encode())
+    out = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    out.writerow(columns)
+    out.writerows([escaped(str(cell)) for cell in row] for row in rows)
+    return text.getvalue().encode("utf-8-sig")
 
 
 def _rows(path: Path, suffix: str) -> Sequence[dict[str, Any]]:
@@ -100,9 +105,13 @@ def _json(path: Path) -> Any:
         ) from error
 
 
-def _answers_in_log(path: Path) -> list[Answer]:
-    """Answers in the log of `noiseproof review --serve`: a JSON object with a checksum per line."""
-    answers = []
+def _answers_in_log(path: Path, examples: Examples) -> list[Answer]:
+    """Answers in the log of `noiseproof review --serve`: a JSON object with a checksum per line.
+
+    Lines about other data or labels stay in the log and do not count; a line with an empty decision takes
+    back what its person decided before.
+    """
+    answers: dict[tuple[str, str], list[Answer]] = {}
     for number, line in enumerate(read_lines(path, next_step=_REPAIR), start=1):
         values = {name: line.get(name) or "" for name in COLUMNS}
         if "example_id" not in line or not all(isinstance(each, str) for each in values.values()):
@@ -110,6 +119,9 @@ def _answers_in_log(path: Path) -> list[Answer]:
                 f"Line {number} of {str(path)!r} is no decision; allowed: objects with the keys "
                 f"{', '.join(COLUMNS)} and {KEY}. Next: delete that line."
             )
-        example = values.pop("example_id")
-        answers.append(Answer(example, **values, place=f"line {number}"))
-    return answers
+        if line.get("identity", examples.identity) != examples.identity:
+            continue
+        one = Answer(values.pop("example_id"), **values, place=f"Line {number}")
+        before = answers.setdefault((one.example, one.who), [])
+        before[:] = [*before, one] if one.decision else []
+    return [one for each in answers.values() for one in each]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 
 from noiseproof.core.class_names import label_text
 from noiseproof.core.errors import BadData
-from noiseproof.core.records import LabelIssues
+from noiseproof.core.files import digest
+from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.spreadsheet_cells import unescaped
 
@@ -77,19 +79,62 @@ class Examples:
     """The examples that decisions are about, found by the ways in which files name them.
 
     Args:
-        issues: of a detector; ids, given and suggested labels.
+        ids: of the n examples.
+        given: names of their labels.
+        classes: names of the classes.
+        suggested: names of the labels that a detector suggests; none where no search is read.
+        is_issue: its flags.
         new_classes: whether labels may be classes that the data does not have.
+        may_have_others: whether decisions on other examples are passed over.
+        identity: of the examples and their labels, by which the log of a review knows them.
     """
 
-    def __init__(self, issues: LabelIssues, *, new_classes: bool = False) -> None:
-        self.ids = [str(each) for each in issues.ids.tolist()]
-        self.given = [str(each) for each in issues.named(issues.given_labels)]
-        self.suggested = [str(each) for each in issues.named(issues.suggested_labels)]
-        self.is_issue = issues.is_issue.tolist()
-        self.classes = list(issues.class_names) or [label_text(each) for each in issues.classes.tolist()]
-        self.new_classes = new_classes
+    def __init__(
+        self,
+        ids: Sequence[str],
+        given: Sequence[str],
+        classes: Sequence[str],
+        *,
+        suggested: Sequence[str] = (),
+        is_issue: Sequence[bool] = (),
+        new_classes: bool = False,
+        may_have_others: bool = False,
+        identity: str | None = None,
+    ) -> None:
+        self.ids, self.given, self.classes = list(ids), list(given), list(classes)
+        self.suggested, self.is_issue = list(suggested), list(is_issue)
+        self.new_classes, self.may_have_others, self.identity = new_classes, may_have_others, identity
         self.row = {example_id: row for row, example_id in enumerate(self.ids)}
         self._known = set(self.classes)
+
+    @classmethod
+    def of_issues(
+        cls, issues: LabelIssues, *, fingerprint: str | None = None, new_classes: bool = False
+    ) -> Examples:
+        """The examples of a search for wrong labels; with their fingerprint, a log can be read, too."""
+        given = [str(each) for each in issues.named(issues.given_labels)]
+        return cls(
+            [str(each) for each in issues.ids.tolist()],
+            given,
+            list(issues.class_names) or [label_text(each) for each in issues.classes.tolist()],
+            suggested=[str(each) for each in issues.named(issues.suggested_labels)],
+            is_issue=issues.is_issue.tolist(),
+            new_classes=new_classes,
+            identity=fingerprint and identity_of(fingerprint, issues.ids, given, issues.class_names),
+        )
+
+    @classmethod
+    def of_dataset(
+        cls, dataset: LabelledDataset, *, new_classes: bool = False, may_have_others: bool = False
+    ) -> Examples:
+        """The examples of a data set, before any search."""
+        given = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+        identity = identity_of(dataset.fingerprint, dataset.ids, given, dataset.class_names)
+        ids = [str(each) for each in dataset.ids.tolist()]
+        return cls(
+            ids, given, dataset.class_names, identity=identity,
+            new_classes=new_classes, may_have_others=may_have_others,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -137,7 +182,8 @@ def to_decisions(answers: Iterable[Answer], examples: Examples, owner: str) -> l
     """
     given = [one for one in answers if one.decision.strip() or one.label.strip()]
     rows = [examples.find(one.example) for one in given]
-    _check_known([one for one, row in zip(given, rows, strict=True) if row is None], len(given), owner)
+    if not examples.may_have_others:
+        _check_known([one for one, row in zip(given, rows, strict=True) if row is None], len(given), owner)
     decisions = [
         _decision(one, row, examples, owner) for one, row in zip(given, rows, strict=True) if row is not None
     ]
@@ -156,7 +202,8 @@ def _check_known(unknown: list[Answer], num: int, owner: str) -> None:
 
 
 def _decision(answer: Answer, row: int, examples: Examples, owner: str) -> Decision:
-    word, given, suggested = answer.decision.strip().lower(), examples.given[row], examples.suggested[row]
+    word, given = answer.decision.strip().lower(), examples.given[row]
+    suggested = examples.suggested[row] if examples.suggested else ""
     label = "" if not answer.label.strip() else examples.class_of(answer.label) or answer.label.strip()
     where = f"{answer.place} of {owner!r}"
     if word and word not in WORDS:
@@ -166,6 +213,11 @@ def _decision(answer: Answer, row: int, examples: Examples, owner: str) -> Decis
     if word == "relabel" and not label:
         raise BadData(
             f"{where} is a relabel without a label; allowed: the name of a class. Next: fill in `label`."
+        )
+    if word == "accept" and not (label or suggested):
+        raise BadData(
+            f"{where} accepts a suggestion that is not here; allowed: the suggested class in `label`. Next: "
+            "fill it in, or give the file to 'noiseproof apply' with the folder of the suggestions."
         )
     if word == "keep" and label not in ("", given):
         raise BadData(
@@ -195,6 +247,11 @@ def _check_classes(decisions: list[Decision], examples: Examples, owner: str) ->
             f"of {strange[0].example_id!r}. {known} Next: correct them, or, if {meant} meant as new, allow "
             "it with `allow_new_class` (--allow-new-class)."
         )
+
+
+def identity_of(fingerprint: str, ids: np.ndarray, given: Sequence[str], class_names: Sequence[str]) -> str:
+    """SHA-256 of what decisions are about: examples, given labels and classes; not of the detector."""
+    return digest([fingerprint, ids.astype(str), list(given), tuple(class_names)])
 
 
 def _without_escape(text: str) -> str:

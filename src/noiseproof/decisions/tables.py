@@ -56,6 +56,12 @@ def _of_edited_issues(rows: Sequence[Row], examples: Examples, owner: str) -> It
     A changed given or suggested label is the right one; a flag taken away keeps the given label, a flag put
     in accepts the suggestion.
     """
+    if not examples.suggested:
+        raise BadData(
+            f"{owner!r} is an edited table of suggestions, which only the folder that made them can compare; "
+            "allowed: decisions. Next: give it to 'noiseproof apply' with that folder, which leaves "
+            "decisions.csv."
+        )
     corrected = next((name for name in _CORRECTED if rows and name in rows[0]), None)
     for number, (row, place) in enumerate(zip(rows, _places(rows, examples, owner), strict=True), start=2):
         label, word = _text(row.get(corrected)) if corrected else "", ""

@@ -68,19 +68,17 @@ class Signal:
             f"These features {degree}: held out, a linear fit names "
             f"{100 * self.accuracy:.1f} % of the labels, the most frequent label alone is right for "
             f"{100 * self.most_frequent:.1f} %, and {100 * self.ordered:.1f} % of pairs of examples with "
-            "different labels are in the right order (50 % by chance). "
+            "different labels are in the right order (50 % by chance)."
         )
         if self.is_absent:
-            return (
-                what + "So no label was flagged, and the estimated rate of wrong labels means nothing. Next: "
-                "another encoder (--backbone), or probabilities of your own model (--probs)."
+            meaning = "So no label was flagged, and the estimated rate of wrong labels means nothing."
+        else:
+            meaning = (
+                "Either the features are weak or very many labels are wrong: suspicions are little more than "
+                "guesses, and many labels that look wrong may be right."
             )
-        return (
-            what
-            + "Either the features are weak or very many labels are wrong: suspicions are little more than "
-            "guesses, and many labels that look wrong may be right. Next: another encoder (--backbone), or "
-            "probabilities of your own model (--probs)."
-        )
+        next_step = "another encoder (--backbone), or probabilities of your own model (--probs)"
+        return f"{what} {meaning} Next: {next_step}."
 
 
 def signal_of(scores: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"]) -> Signal:

@@ -45,6 +45,7 @@ class IssueSummary(Document):
             first, see `export.confusions`.
         against_truth: `DetectionMetrics` as JSON; `None` where the truth is not known.
         table_sha256: of `label_issues.parquet`; `None` in files of before.
+        reviewed: what labels that people decided tell of the others, see `detect.known_labels.ReviewSummary`.
         data_fingerprint: of the examples, see `data.fingerprints`; `None` in files of before.
     """
 
@@ -64,6 +65,7 @@ class IssueSummary(Document):
     against_truth: dict[str, Any] | None
     table_sha256: str | None = None
     data_fingerprint: str | None = None
+    reviewed: dict[str, Any] | None = None
 
     def rate_card(self) -> dict[str, Any]:
         """The noise rate and its range, for a card."""
@@ -92,6 +94,7 @@ def write_issues(
     clean_labels: Int[np.ndarray, " n"] | None = None,
     raw_cells: bool = False,
     fingerprint: str | None = None,
+    reviewed: dict[str, Any] | None = None,
 ) -> list[str]:
     """Write all files; the JSON is written last, so its existence means that they are complete.
 
@@ -105,6 +108,7 @@ def write_issues(
         clean_labels: the truth, where it is known.
         raw_cells: write the texts of the CSV as they are.
         fingerprint: of the examples.
+        reviewed: what decided labels tell, plain values.
 
     Returns:
         Names of the files.
@@ -121,8 +125,8 @@ def write_issues(
         shown.to_csv(
             partial, index=False, encoding="utf-8-sig", lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC
         )
-    origin = {"table_sha256": hash_file(folder / ISSUES), "data_fingerprint": fingerprint}
-    write_record(folder / SUMMARY, summarise(issues, clean_labels).model_copy(update=origin).to_json())
+    own = {"table_sha256": hash_file(folder / ISSUES), "data_fingerprint": fingerprint, "reviewed": reviewed}
+    write_record(folder / SUMMARY, summarise(issues, clean_labels).model_copy(update=own).to_json())
     return [ISSUES, SPREADSHEET, SUMMARY]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,10 +13,9 @@ from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.files import write_bytes
 from noiseproof.core.records import LabelIssues
-from noiseproof.core.spreadsheet_cells import escaped
 from noiseproof.data.request import Request
 from noiseproof.data.sources import CLEANED, open_dataset
-from noiseproof.decisions.files import DECISIONS, write_decisions
+from noiseproof.decisions.files import DECISIONS, spreadsheet, write_decisions
 from noiseproof.decisions.record import COLUMNS, Examples
 from noiseproof.decisions.settle import Settled
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned
@@ -77,7 +74,9 @@ def apply(
         BadData: decisions are damaged, contradict each other, or are of other data.
     """
     issues, source = _open_reviewed(config.folder)
-    examples = Examples(issues, new_classes=config.allow_new_class)
+    examples = Examples.of_issues(
+        issues, fingerprint=source.dataset.fingerprint, new_classes=config.allow_new_class
+    )
     files = decision_files(config, config.folder)
     if not files:
         raise MissingFile(
@@ -142,7 +141,7 @@ def _write_data(
             written = write_cleaned_folder(cleaning, folder / name, source)
         else:
             written = write_cleaned(cleaning, folder / name, source, config.out)
-        write_bytes(folder / CHANGES, _changes(cleaning.issues, settled).encode())
+        write_bytes(folder / CHANGES, _changes(cleaning.issues, settled))
         return [*(path.relative_to(folder).as_posix() for path in written), CHANGES]
 
     stat = origin.stat()
@@ -166,17 +165,18 @@ def _suffix(source: Source) -> str:
         ) from error
 
 
-def _changes(issues: LabelIssues, settled: Settled) -> str:
+def _changes(issues: LabelIssues, settled: Settled) -> bytes:
     """A row per decision, with the label before; decisions that another one outweighs are marked."""
     given = dict(zip(issues.ids.astype(str).tolist(), issues.named(issues.given_labels), strict=True))
-    text = io.StringIO(newline="")
-    out = csv.writer(text, lineterminator="\n")
-    out.writerow([*COLUMNS, "original_label", "counts"])
-    for one in settled.all:
-        cells = [*(getattr(one, name) for name in COLUMNS), str(given[one.example_id])]
-        counts = settled.counting[one.example_id] == one
-        out.writerow([*map(escaped, cells), counts])
-    return text.getvalue()
+    rows = (
+        [
+            *(getattr(one, name) for name in COLUMNS),
+            given[one.example_id],
+            settled.counting[one.example_id] == one,
+        ]
+        for one in settled.all
+    )
+    return spreadsheet([*COLUMNS, "original_label", "counts"], rows)
 
 
 def _write_card(

@@ -18,7 +18,7 @@ from noiseproof.core.errors import NoiseproofError
 from noiseproof.core.parquet import open_file
 from noiseproof.core.records import LabelledDataset, rows_by_id
 from noiseproof.data.sources import open_dataset
-from noiseproof.export.cleaned import ORIGINAL
+from noiseproof.export.cleaned import DECIDED_BY, ORIGINAL
 
 _HEAD_BYTES = 1 << 20
 
@@ -33,8 +33,8 @@ def labels_before_cleaning(
         name: of the data set as the user wrote it.
         dataset: its examples, or some of them.
     """
-    if not _has_original_labels(Path(name)):
-        return None
+    if not _has_column(Path(name), ORIGINAL) or _has_column(Path(name), DECIDED_BY):
+        return None  # what people decided is no suggestion
     try:
         before = open_dataset(name, label=ORIGINAL, image=config.image, text=config.text)
     except NoiseproofError:  # somebody else's column of that name
@@ -75,14 +75,14 @@ def relabelled(name: str) -> str:
     return f"{name}, relabelled"
 
 
-def _has_original_labels(path: Path) -> bool:
-    """Whether a file may have the column; only its head is read."""
+def _has_column(path: Path, name: str) -> bool:
+    """Whether a file may have a column; only its head is read."""
     if not path.is_file():
         return False
     if path.suffix == ".parquet":
-        return ORIGINAL in open_file(path).schema_arrow.names
+        return name in open_file(path).schema_arrow.names
     if path.suffix == ".npz":
         with open_archive(path, str(path)) as arrays:
-            return ORIGINAL in arrays
+            return name in arrays
     with path.open("rb") as file:
-        return ORIGINAL.encode() in file.readline(_HEAD_BYTES)
+        return name.encode() in file.readline(_HEAD_BYTES)

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from noiseproof.backbones.shared_space import check_shared_layer
-from noiseproof.config.data import EncodersConfig, NoisyDataConfig, PlanConfig
+from noiseproof.config.data import DecisionsConfig, EncodersConfig, NoisyDataConfig, PlanConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import digest
-from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
@@ -34,10 +33,8 @@ from noiseproof.export.issue_files import (
     IssueSummary,
     load_issues,
     read_summary,
-    write_issues,
 )
 from noiseproof.export.source import Source
-from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.data_parts import DataPart
@@ -52,16 +49,17 @@ from noiseproof.pipelines.encoding import (
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.judged import needs_features, needs_text_tower, open_part
 from noiseproof.pipelines.kept_page import REVIEW, keep_page
+from noiseproof.pipelines.known_labels import KnownDecisions, judge_labels, open_known
 from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
-from noiseproof.pipelines.second_encoder import with_comparison
+from noiseproof.pipelines.rate_sample import CHECK_FIRST, FORM, draw_sample, list_first, read_draws
 from noiseproof.pipelines.stages import Stages, publish
 
 CARD = "detection.json"
 DETECT = "label issues"
 _COUNTED_ELSEWHERE = {
-    *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, *PlanConfig.model_fields,
-    "probs", "zero_shot", "features", "export",
+    *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, *DecisionsConfig.model_fields,
+    *PlanConfig.model_fields, "probs", "zero_shot", "features", "export", "rate_sample", "budget",
 }  # fmt: skip
 
 
@@ -75,6 +73,7 @@ class DetectionResult:
         summary: the contents of `label_issues.json`.
         card: the contents of `detection.json`.
         exports: format -> file or folder.
+        forms: tables of labels to check, with empty columns for the decisions.
         review: the page to look at the labels.
     """
 
@@ -83,6 +82,7 @@ class DetectionResult:
     summary: IssueSummary
     card: dict[str, Any]
     exports: dict[str, Path]
+    forms: list[Path]
     review: Path
 
 
@@ -93,6 +93,7 @@ class _DetectState:
     config: DetectConfig
     stages: Stages
     part: DataPart
+    known: KnownDecisions
     features: Any = None
     parts: Sequence[StoredFeatures] = ()  # of each encoder, where several stand side by side
     made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # the encoder, for the card
@@ -108,7 +109,12 @@ class _DetectState:
             config.train, config.label, config.image, config.text, config.clean_label,
             config.on_error, config.seed, config.missing_label, may_lack_examples=not needs_features(config),
         )  # fmt: skip
-        return Source(dataset, request, is_whole=config.limit is None and dataset.num_skipped == 0)
+        return Source(dataset, request, self.is_whole, self.known.settled.counting)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no example is left out."""
+        return is_whole(self.config, self.part)
 
 
 @takes_keywords(DetectConfig)
@@ -134,22 +140,33 @@ def detect(
         for name in config.export:
             check_format(name)
         part = open_part(config)
-        state = _DetectState(config, Stages(config.out, command=command), part)
+        known = open_known(config, config.out, part.dataset, is_whole=is_whole(config, part))
+        state = _DetectState(config, Stages(config.out, command=command), part, known)
         targets = {name: export_target(name, state.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
+        files += [CHECK_FIRST] if config.budget else []
         ours = [ISSUES, SPREADSHEET, SUMMARY, "thumbnails.json"]
         state.stages.check_free([*ours, *files], unedited=[SPREADSHEET, *files])
         _load_features(state)
         key = _find_issues(state)
+        if config.budget is not None:
+            list_first(state.stages, key, known.labels, num=config.budget)
         for name, (file, _) in targets.items():
             _export(state, name, file, key)
         publish(state.stages, cards=[CARD, REVIEW], say=say)
         page = keep_page(config.out, part.dataset, state.features)
+        if config.rate_sample is not None:
+            draw_sample(
+                config.out, part.dataset, load_issues(config.out), known.labels, size=config.rate_sample,
+                seed=config.seed,
+            )  # fmt: skip
         exports = {name: config.out / file for name, (file, _) in targets.items()}
         contents = _write_card(state, exports.values())
+        forms = [(config.budget, CHECK_FIRST), (config.rate_sample, FORM)]
         return DetectionResult(
-            config.out, load_issues(config.out), read_summary(config.out), contents, exports, page
-        )
+            config.out, load_issues(config.out), read_summary(config.out), contents, exports,
+            [config.out / name for size, name in forms if size is not None], page,
+        )  # fmt: skip
 
 
 def _load_features(state: _DetectState) -> None:
@@ -207,24 +224,22 @@ def _find_issues(state: _DetectState) -> str:
         if path is not None
     }
 
+    draws = None if state.known.labels is None else read_draws(config.out, dataset)
+
     def make(folder: Path) -> list[str]:
         from noiseproof.detect.find_issues import find_label_issues  # loads PyTorch, SciPy and scikit-learn
 
-        def find(features: Any) -> LabelIssues:
+        def find(labels: np.ndarray, features: Any) -> LabelIssues:
             return find_label_issues(
-                features, dataset.given_labels, method=config.method,
+                features, labels, method=config.method,
                 method_options=config.method_options or None, ids=dataset.ids,
                 class_names=dataset.class_names, seed=config.seed, text_tower=state.text_tower, **probs,
             )  # fmt: skip
 
-        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
-            issues = with_comparison(find(state.features), state.parts, find)
-            bar.update(len(dataset))
-        written = write_issues(
-            issues, folder, clean_labels=dataset.clean_labels, raw_cells=config.raw_cells,
-            fingerprint=dataset.fingerprint,
+        return judge_labels(
+            find, folder, dataset, state.known, state.features, state.parts, draws=draws,
+            raw_cells=config.raw_cells,
         )  # fmt: skip
-        return [*written, *write_thumbnails(issues, dataset, folder)]
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
     # Every option counts, a new one too; the effect of the others is in the features, labels and arrays here.
@@ -233,9 +248,14 @@ def _find_issues(state: _DetectState) -> str:
     depends_on = [
         state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, options,
         {name: digest(np.asarray(values)) for name, values in probs.items()}, config.seed,
-        ALGORITHM,
+        ALGORITHM, state.known.key, None if draws is None else [draws.population, draws.rows],
     ]  # fmt: skip
     return state.stages.once(DETECT, depends_on=depends_on, make=make)
+
+
+def is_whole(config: DetectConfig, part: DataPart) -> bool:
+    """Whether no example of the data set is left out."""
+    return config.limit is None and part.dataset.num_skipped == 0
 
 
 def _export(state: _DetectState, name: str, file: str, key: str) -> None:
@@ -246,14 +266,8 @@ def _export(state: _DetectState, name: str, file: str, key: str) -> None:
 
     request = state.source.request
     # An export reads the table again, so another table of the same examples makes it anew.
-    depends_on = [
-        key,
-        name,
-        file,
-        str(state.config.out.resolve()),
-        dataclasses.asdict(request),
-        _data_version(state),
-    ]
+    home, version = str(state.config.out.resolve()), _data_version(state)
+    depends_on = [[key, state.known.key], name, file, home, dataclasses.asdict(request), version]
     state.stages.once(f"export {name}", depends_on=depends_on, make=make)
 
 
@@ -273,7 +287,12 @@ def _write_card(state: _DetectState, exports: Iterable[Path]) -> dict[str, Any]:
         made_with=state.stages.made_with[DETECT],  # of the start that made the results
         wall_s=state.stages.wall_s,
         files=state.stages.hashes,
-        notes=[*_notes(state), *formula_notes(exports), *differences(state.stages.made_with, DETECT)],
+        notes=[
+            *_notes(state),
+            *state.known.settled.notes,
+            *formula_notes(exports),
+            *differences(state.stages.made_with, DETECT),
+        ],
         data=state.part.to_json(),
         features=state.made_of or None,
         encoder_passes=state.num_encoded,
@@ -281,6 +300,7 @@ def _write_card(state: _DetectState, exports: Iterable[Path]) -> dict[str, Any]:
         num_suspect_labels=summary.num_issues,
         noise_rate=summary.rate_card(),
         detection=summary.against_truth,
+        reviewed=summary.reviewed,
     )
     write_record(state.config.out / CARD, contents)
     return contents

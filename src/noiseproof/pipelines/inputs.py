@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -31,13 +31,24 @@ class LabelColumns(TypedDict):
     clean_label: str | None
 
 
-def open_parts(config: EvaluationConfig, *, views: int = 1, task: Task = "classification") -> DataParts:
+Change = Callable[[DataPart], DataPart]
+
+
+def open_parts(
+    config: EvaluationConfig,
+    *,
+    views: int = 1,
+    task: Task = "classification",
+    decide: Callable[[DataPart], Change] | None = None,
+) -> DataParts:
     """Open, split, corrupt and shift the data that a configuration names, without encoding it.
 
     Args:
         config: of data, noise and evaluation sets.
         views: with 2, also two augmented views of the training examples.
         task: what the labels are; evaluation sets have labels of the kind of the training set.
+        decide: takes the training part as it was judged; returns what puts decisions of people into a part of
+            the same data.
     """
     whole = open_one(config, config.train, task=task, **label_columns(config))
     if whole.has_scores:
@@ -45,17 +56,24 @@ def open_parts(config: EvaluationConfig, *, views: int = 1, task: Task = "classi
         _refuse_noise(whole, config)
     else:
         check_trainable(whole)
-    if config.test is None:
-        train, test = _split(whole, config)
-        test = _with_labels_before(test, config.train, config)
+    train, held_out = (
+        _split(whole, config) if config.test is None else (DataPart("train", whole, whole), None)
+    )
+    train = corrupt_part(train, config)
+    change = None if decide is None or whole.has_scores else decide(train)
+    train = train if change is None else change(train)
+    classes = train.dataset  # those that people added are among them
+    if held_out is None:
+        assert config.test is not None
+        test = _evaluation_set(config, config.test, "test", classes)
     else:
-        train = DataPart("train", whole, whole)
-        test = _evaluation_set(config, config.test, "test", whole)
+        test = _with_labels_before(held_out, config.train, config)
+        test = test if change is None else change(test)
     augmented_views = views_of(train.dataset, views, seed=config.seed)
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
-    tests += [_evaluation_set(config, name, "ood", whole) for name in config.ood]
+    tests += [_evaluation_set(config, name, "ood", classes) for name in config.ood]
     _check_same_width(train, tests)
-    first, *others = _named([corrupt_part(train, config), *tests])
+    first, *others = _named([train, *tests])
     return DataParts(first, tuple(others), augmented_views)
 
 

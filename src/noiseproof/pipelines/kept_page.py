@@ -45,6 +45,6 @@ def known_decisions(folder: Path, issues: LabelIssues, log: DecisionLog) -> list
     A decision of the table is left out if its person decided about the same example in the log.
     """
     table = folder / DECISIONS
-    of_table = read_decisions(table, Examples(issues, new_classes=True)) if table.is_file() else []
+    of_table = read_decisions(table, Examples.of_issues(issues, new_classes=True)) if table.is_file() else []
     of_log = log.named
     return [one for one in of_table if (one.example_id, one.who) not in of_log] + log.standing()

@@ -2,16 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from noiseproof.config.data import DecisionsConfig
 from noiseproof.core.errors import BadData
+from noiseproof.core.progress import stage
+from noiseproof.core.records import LabelIssues, LabelledDataset
+from noiseproof.data.splits import subset
 from noiseproof.decisions.files import DECISIONS, LOG, read_decisions
 from noiseproof.decisions.record import Decision, Examples
 from noiseproof.decisions.settle import Settled, settle
+from noiseproof.detect.detectors import TABLE
+from noiseproof.detect.known_labels import Draws, KnownLabels, find_with_known_labels
+from noiseproof.export.issue_files import write_issues
+from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.features.store import StoredFeatures
+from noiseproof.pipelines.data_parts import DataPart, DataParts
+from noiseproof.pipelines.second_encoder import with_comparison
 
 _NUM_NAMED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class KnownDecisions:
+    """Decisions about the labels of a data set.
+
+    Attributes:
+        settled: as people made them.
+        labels: as detectors take them; `None` where no example is decided.
+    """
+
+    settled: Settled
+    labels: KnownLabels | None
+
+    @property
+    def key(self) -> list[list[str]]:
+        """Everything that results depend on, for the key of a stage."""
+        return sorted([one.example_id, *one.outcome, one.decision] for one in self.settled.counting.values())
+
+
+def no_decisions() -> KnownDecisions:
+    """The decisions where nobody decided."""
+    return KnownDecisions(Settled({}, (), ()), None)
+
+
+def open_known(
+    config: DecisionsConfig, folder: Path, dataset: LabelledDataset, *, is_whole: bool
+) -> KnownDecisions:
+    """The decisions that a flow takes.
+
+    Args:
+        config: names their files.
+        folder: has them where none is named; examples that are no longer in the data are passed over then.
+        dataset: that they are about.
+        is_whole: whether no example of the data is left out.
+
+    Raises:
+        BadData: decisions are damaged, contradict each other, or are of other data.
+    """
+    is_named = bool(config.decisions)
+    examples = Examples.of_dataset(
+        dataset, new_classes=config.allow_new_class or not is_named,
+        may_have_others=not (is_named and is_whole),
+    )  # fmt: skip
+    settled = read_settled(decision_files(config, folder), examples)
+    number = {name: k for k, name in enumerate(dataset.class_names)}
+    rows = {examples.row[one.example_id]: one for one in settled.counting.values()}
+    sure = sorted(row for row, one in rows.items() if one.decision != "unsure")
+    if not sure:
+        return KnownDecisions(settled, None)
+    labels = np.array([number.get(rows[row].label, -1) for row in sure])
+    unsure = np.array(sorted(rows.keys() - set(sure)), np.int64)
+    is_wrong = labels != dataset.given_labels[sure]
+    return KnownDecisions(settled, KnownLabels(np.array(sure), labels, is_wrong, unsure))
+
+
+def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
+    """A part of the decided data with the labels that people decided, without what they excluded.
+
+    Args:
+        part: whose `whole` the decisions are about.
+        known: the decisions.
+    """
+    by_id = known.settled.counting
+    ids = [str(each) for each in part.dataset.ids.tolist()]
+    names = part.dataset.class_names
+    new = dict.fromkeys(one.label for one in by_id.values() if one.label and one.label not in names)
+    number = {name: k for k, name in enumerate((*names, *new))}
+    labels = part.given_labels.copy()
+    for row, example_id in enumerate(ids):
+        if example_id in by_id:
+            labels[row] = number.get(by_id[example_id].label, labels[row])
+    dataset = replace(part.dataset, given_labels=labels, class_names=(*names, *new))
+    is_kept = np.array([each not in by_id or by_id[each].decision != "exclude" for each in ids])
+    if is_kept.all():
+        return replace(part, dataset=dataset)
+    kept = np.flatnonzero(is_kept)
+    rows = kept if part.rows is None else part.rows[kept]
+    before = None if part.labels_before is None else part.labels_before[kept]
+    return replace(part, dataset=subset(dataset, kept), rows=rows, labels_before=before)
+
+
+def notes_on_decisions(parts: DataParts, known: KnownDecisions) -> list[str]:
+    """Sentences on evaluation sets with labels that people decided, for readers of the results."""
+    lines = []
+    for part in parts.tests:
+        ids = {str(each) for each in part.dataset.ids.tolist()}
+        num = sum(
+            one.example_id in ids for one in known.settled.counting.values() if one.decision != "unsure"
+        )
+        if num and part.whole.fingerprint == parts.train.whole.fingerprint:
+            lines.append(
+                f"{num} of the {len(ids)} labels of {part.name} were decided by people, who chose which ones "
+                "to look at: accuracy is against these, and against the others as given."
+            )
+    return lines
+
+
+def judge_labels(
+    find: Callable[[np.ndarray, Any], LabelIssues],
+    folder: Path,
+    dataset: LabelledDataset,
+    known: KnownDecisions,
+    features: Any,
+    parts: Sequence[StoredFeatures],
+    *,
+    draws: Draws | None = None,
+    raw_cells: bool,
+) -> list[str]:
+    """Find suspect labels beside the decided ones, and write the files of `issue_files` and the thumbnails.
+
+    Args:
+        find: (labels, features) -> results of a detector.
+        folder: of the files.
+        dataset: examples and labels.
+        known: decisions on them.
+        features: of all encoders; `None` where probabilities take their place.
+        parts: of each encoder, where several stand side by side.
+        draws: the sample that decisions may be of.
+        raw_cells: see `write_issues`.
+    """
+    given = dataset.given_labels
+    with stage("Suspect labels", total=len(dataset), unit="label") as bar:
+        plain = find(given, features)
+        issues, review = find_with_known_labels(
+            lambda labels: plain if labels is given else find(labels, features), given, known.labels,
+            draws=draws, is_probability=TABLE[plain.method].estimates_rate,
+        )  # fmt: skip
+        trusted = given if known.labels is None else known.labels.in_place_of(given)
+        issues = with_comparison(issues, parts, lambda first: find(trusted, first))
+        bar.update(len(dataset))
+    reviewed = None if review is None else review.to_json()
+    written = write_issues(
+        issues, folder, clean_labels=dataset.clean_labels, raw_cells=raw_cells,
+        fingerprint=dataset.fingerprint, reviewed=reviewed,
+    )  # fmt: skip
+    return [*written, *write_thumbnails(issues, dataset, folder)]
 
 
 def decision_files(config: DecisionsConfig, folder: Path) -> list[Path]:

@@ -20,13 +20,11 @@ from noiseproof.config.run import RunConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.files import write_bytes
 from noiseproof.core.progress import stage
-from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.find_issues import find_label_issues
-from noiseproof.diagnose.spectrum import spectra
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary, write_issues
-from noiseproof.export.thumbnails import write_thumbnails
+from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import TrueProbs, fit_heads
@@ -36,6 +34,7 @@ from noiseproof.heads.saved_heads import SUFFIXES, HeadNeeds
 from noiseproof.pipelines.cards import backbone_section, make_card
 from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.data_parts import DataPart, DataParts, evaluate_on
+from noiseproof.pipelines.diagnosis import diagnose_once
 from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
@@ -44,16 +43,22 @@ from noiseproof.pipelines.head_needs import head_needs
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
 from noiseproof.pipelines.kept_page import REVIEW, keep_page
+from noiseproof.pipelines.known_labels import (
+    KnownDecisions,
+    decided_part,
+    judge_labels,
+    no_decisions,
+    notes_on_decisions,
+    open_known,
+)
 from noiseproof.pipelines.provenance import differences
-from noiseproof.pipelines.second_encoder import with_comparison
 from noiseproof.pipelines.shipped_heads import choose_once, read_choice
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.pipelines.straddling import count_copies, read_straddling_copies
 from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
-from noiseproof.report.run_folder import SetSpectra
 
-SPECTRUM, RESULTS = "spectrum.json", "results.jsonl"
+RESULTS = "results.jsonl"
 CARD, PAGE, EVALUATE = "run.json", "report.html", "evaluate"
 OnSuspects = Callable[[LabelIssues, float, Path], None]
 
@@ -83,6 +88,8 @@ class _RunState:
     stages: Stages
     say: Callable[[str], None]
     on_suspects: OnSuspects
+    judged: LabelledDataset = field(init=False)  # with the labels as given
+    known: KnownDecisions = field(default_factory=no_decisions)
     stored: dict[str, StoredFeatures] = field(default_factory=dict)  # by fingerprint of the data set
     num_encoded: int = 0
     are_suspects_new: bool = False  # found in this start, not in an earlier one
@@ -116,21 +123,22 @@ def run(
         state = _RunState(config, Stages(config.out, command=command), say, on_suspects)
         state.stages.check_free([], unedited=[SPREADSHEET])
         heads = head_variants(config)  # a misspelt option is found before any work
-        parts = open_parts(config, views=config.views, task=config.task)
+        decide = partial(_open_decisions, state)
+        parts = open_parts(config, views=config.views, task=config.task, decide=decide)
         if parts.note_on_scores is not None:
             say(parts.note_on_scores)
             heads = [head.as_regressor() for head in heads]
         encoder = config_encoder(config, parts.train.whole, config.cache)
         for dataset in parts.to_extract:
             _extract(state, dataset, encoder)
-        _diagnose(state, parts)
         of_part: dict[str, Any] = {
             "features": partial(_features, state),
             "key": partial(_features_key, state),
         }
+        diagnose_once(state.stages, parts, **of_part)
         count_copies(state.stages, parts, **of_part)
         if not parts.has_scores:
-            _detect(state, parts.train)
+            _detect(state)
         heads = _settle(state, heads, parts)
         heads, state.notes = with_estimated_transition(
             heads, state.stages, parts.train, features=lambda: _features(state, parts.train),
@@ -142,10 +150,18 @@ def run(
         publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
         if not parts.has_scores:
             judged = state.stored[parts.train.whole.fingerprint].features
-            keep_page(config.out, parts.train.with_held_out, judged)
+            keep_page(config.out, state.judged, judged)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
+
+
+def _open_decisions(state: _RunState, train: DataPart) -> Callable[[DataPart], DataPart]:
+    """Remember the data as it is to be judged, and the decisions of people about it."""
+    state.judged = train.with_held_out
+    is_whole = state.config.limit is None and state.judged.num_skipped == 0
+    state.known = open_known(state.config, state.config.out, state.judged, is_whole=is_whole)
+    return partial(decided_part, known=state.known)
 
 
 def _extract(state: _RunState, dataset: Dataset, encoder: Encoder) -> None:
@@ -174,42 +190,24 @@ def _features_key(state: _RunState, part: DataPart) -> list[Any]:
     return [key, part.rows, part.dataset.class_names]
 
 
-def _diagnose(state: _RunState, parts: DataParts) -> None:
-    def make(folder: Path) -> list[str]:
-        entries = []
-        with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
-            for part in parts.all:
-                raw, centred = spectra(_features(state, part))
-                entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
-                bar.update()
-        write_record(folder / SPECTRUM, entries)
-        return [SPECTRUM]
-
-    depends_on = [[part.name, part.role, _features_key(state, part)] for part in parts.all]
-    state.stages.once("spectrum", depends_on=depends_on, make=make)
-
-
-def _detect(state: _RunState, train: DataPart) -> None:
+def _detect(state: _RunState) -> None:
     """Find suspect labels in training and test split alike: leave-one-out needs no split."""
-    dataset, stored = train.with_held_out, state.stored[train.whole.fingerprint]
+    dataset, raw_cells = state.judged, state.config.raw_cells
+    stored = state.stored[dataset.fingerprint]
 
-    def find(features: Any) -> LabelIssues:
+    def find(labels: np.ndarray, features: Any) -> LabelIssues:
         return find_label_issues(
-            features, dataset.given_labels, ids=dataset.ids, class_names=dataset.class_names,
-            seed=state.config.seed,
-        )  # fmt: skip
+            features, labels, ids=dataset.ids, class_names=dataset.class_names, seed=state.config.seed
+        )
 
     def make(folder: Path) -> list[str]:
-        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
-            issues = with_comparison(find(stored.features), stored.parts, find)
-            bar.update(len(dataset))
         state.are_suspects_new = True
-        own: dict[str, Any] = {"raw_cells": state.config.raw_cells, "fingerprint": dataset.fingerprint}
-        written = write_issues(issues, folder, clean_labels=dataset.clean_labels, **own)
-        return [*written, *write_thumbnails(issues, dataset, folder)]
+        return judge_labels(
+            find, folder, dataset, state.known, stored.features, stored.parts, raw_cells=raw_cells
+        )
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM, state.config.raw_cells]
+    depends_on = [stored.manifest.key, labels, state.config.seed, ALGORITHM, raw_cells, state.known.key]
     state.stages.once("label issues", depends_on=depends_on, make=make)
 
 
@@ -308,6 +306,8 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
             *dict.fromkeys(line for part in parts.all for line in cut_notes(part.whole, state.stored)),
             *read_straddling_copies(state.config.out).notes(),
             *state.notes,
+            *state.known.settled.notes,
+            *notes_on_decisions(parts, state.known),
             *differences(state.stages.made_with, EVALUATE),
         ],
         data=[part.to_json() for part in parts.all],
@@ -322,6 +322,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         noise_rate=None if summary is None else summary.rate_card(),
         detection_notes=[] if summary is None else list(summary.notes),
         detection=None if summary is None else summary.against_truth,
+        reviewed=None if summary is None else summary.reviewed,
     )
     write_record(state.config.out / CARD, contents)
     return contents

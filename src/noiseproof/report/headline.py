@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from noiseproof.evaluate.protocol import HeadSummary, Interval, leader, sets_of, summarise
 from noiseproof.evaluate.results import ResultRow, main_metric
 from noiseproof.report.caveats import labels_caveat
-from noiseproof.report.rate import rate_sentence
+from noiseproof.report.rate import rate_sentence, review_sentences
 from noiseproof.report.run_folder import RunFolder
 from noiseproof.report.tables import METRIC_TITLES, percent
 
@@ -143,11 +143,12 @@ def _num_expected(run: RunFolder) -> int:
 
 
 def _about_rate(run: RunFolder) -> list[str]:
-    estimate = run.card.noise_rate
-    if estimate is None:
-        return []
+    estimate, reviewed = run.card.noise_rate, run.card.reviewed
+    sentences = review_sentences(reviewed)
+    if estimate is None or (reviewed and reviewed["rate"]):
+        return sentences
     sentence = rate_sentence(**estimate.model_dump())
-    return [sentence] if sentence else []
+    return [*([sentence] if sentence else []), *sentences]
 
 
 def _about_detection(run: RunFolder) -> list[str]:

@@ -110,6 +110,7 @@ class RunCard(Card):
     encoder_passes: int
     detection: DetectionCard | None = None
     noise_rate: NoiseRateCard | None = None
+    reviewed: dict[str, Any] | None = None  # what labels that people decided tell of the others
     detection_notes: tuple[str, ...] = ()
     task: Literal["classification", "regression"] = "classification"
     choices: tuple[str, ...] = ()  # of options that follow the data, with the reasons

@@ -26,9 +26,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noiseproof.core.checksums import damaged
-from noiseproof.core.files import delete_folder, digest, write_bytes
+from noiseproof.core.files import delete_folder, write_bytes
 from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.decisions import record
 from noiseproof.decisions.record import Decision
 from noiseproof.export.issue_files import ranking
 from noiseproof.features.matrix import ShardedMatrix
@@ -123,7 +124,7 @@ def _split(page: Path) -> tuple[tuple[str, str], dict[str, Any]]:
 def identity_of(issues: LabelIssues, dataset: Dataset) -> str:
     """SHA-256 of what decisions are about: examples, given labels and classes; not of the detector."""
     labels = [str(name) for name in issues.named(issues.given_labels)]
-    return digest([dataset.fingerprint, issues.ids.astype(str), labels, issues.class_names])
+    return record.identity_of(dataset.fingerprint, issues.ids, labels, issues.class_names)
 
 
 def _columns(issues: LabelIssues, rows: np.ndarray, features: ShardedMatrix | None) -> dict[str, Any]:

@@ -1,0 +1,214 @@
+"""Labels that people decided: taken as right, never flagged; and what they tell of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from noiseproof.core.records import LabelIssues
+from noiseproof.detect.reviewed_rate import (
+    LEAST_DECIDED,
+    LEAST_DRAWS,
+    Estimate,
+    rate_from_draws,
+    recalibrate,
+    share,
+)
+
+_NEXT = 100
+
+
+@dataclass(frozen=True, eq=False)
+class KnownLabels:
+    """What people decided about m of the n labels.
+
+    Attributes:
+        rows: of the decided labels, each once.
+        labels: class ids that they have by the decisions; -1 where that is no class of the data.
+        is_wrong: whether the given label is not the decided one.
+        unsure: rows that people looked at without a decision.
+    """
+
+    rows: Int[np.ndarray, " m"]
+    labels: Int[np.ndarray, " m"]
+    is_wrong: Bool[np.ndarray, " m"]
+    unsure: Int[np.ndarray, " u"]
+
+    def in_place_of(self, given_labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """The labels with the decided classes put in."""
+        labels, has_class = given_labels.copy(), self.labels >= 0
+        labels[self.rows[has_class]] = self.labels[has_class]
+        return labels
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """A sample of labels to check, drawn with replacement from those that nobody had decided.
+
+    Attributes:
+        population: ascending rows that it was drawn from; all others were decided before.
+        rows: in the order they were drawn.
+        probabilities: q of each draw.
+    """
+
+    population: Int[np.ndarray, " p"]
+    rows: Int[np.ndarray, " d"]
+    probabilities: Float[np.ndarray, " d"]
+
+
+@dataclass(frozen=True)
+class ReviewSummary:
+    """What decided labels tell; an interval is of 95 %.
+
+    Attributes:
+        num_checked: decided labels; labels of excluded examples count as wrong.
+        num_wrong: wrong ones among them.
+        num_flagged: checked labels that a search without decisions flags.
+        num_flagged_wrong: wrong ones among these; their share is the precision at the flags.
+        precision: with its interval; `None` where none is flagged.
+        rate: share of wrong labels among all, with its interval; `None` with too few decisions.
+        basis: "sample" where the rate is from a drawn sample, "suspicion" where it leans on the suspicion.
+        num_draws: of the sample that count.
+        next_num: unchecked labels with the highest suspicion.
+        next_wrong: how many of these are expected to be wrong, with its interval.
+    """
+
+    num_checked: int
+    num_wrong: int
+    num_flagged: int
+    num_flagged_wrong: int
+    precision: Estimate | None
+    rate: Estimate | None
+    basis: str | None
+    num_draws: int
+    next_num: int
+    next_wrong: Estimate | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def find_with_known_labels(
+    find: Callable[[np.ndarray], LabelIssues],
+    given_labels: Int[np.ndarray, " n"],
+    known: KnownLabels | None,
+    *,
+    draws: Draws | None = None,
+    is_probability: bool = True,
+) -> tuple[LabelIssues, ReviewSummary | None]:
+    """Find suspect labels beside those that people decided.
+
+    The detector runs twice: on the given labels, which says how suspicious the decided ones were, and with
+    the decided labels put in.
+
+    Args:
+        find: runs a detector on these examples with other labels.
+        given_labels: class ids.
+        known: the decisions; `None` without any.
+        draws: the sample that the decisions may be of.
+        is_probability: whether suspicion is the probability that a label is wrong.
+    """
+    plain = find(given_labels)
+    if known is None:
+        return plain, None
+    rest = find(known.in_place_of(given_labels))
+    issues = _with_decisions(rest, plain, known)
+    return issues, _summarise(plain, issues, known, draws, is_probability=is_probability)
+
+
+def _with_decisions(rest: LabelIssues, plain: LabelIssues, known: KnownLabels) -> LabelIssues:
+    """Results of the others; decided labels are no issues, and their class is the suggested one."""
+    rows, given = known.rows, plain.given_labels
+    suspicion, is_issue = rest.suspicion.copy(), rest.is_issue.copy()
+    suspicion[rows], is_issue[rows] = 0.0, False
+    joint = rest.joint.copy()
+    wrong = zip(rows[known.is_wrong].tolist(), known.labels[known.is_wrong].tolist(), strict=True)
+    for row, label in wrong:
+        if label >= 0:
+            moved = min(1.0, joint[label, label])
+            joint[label, label] -= moved
+            joint[label, given[row]] += moved
+    added = known.is_wrong.sum() / len(given)
+    ends = [
+        None if end is None else min(float(end + added), 1.0)
+        for end in (rest.noise_rate_low, rest.noise_rate_high)
+    ]
+    num_wrong = int(known.is_wrong.sum())
+    note = (
+        f"{len(rows)} labels that people decided count as right and are not flagged; {num_wrong} of the "
+        "given ones were wrong."
+    )
+    return replace(
+        rest, given_labels=given, suggested_labels=known.in_place_of(_undecided(rest, plain, rows)),
+        suspicion=suspicion, is_issue=is_issue, joint=joint, noise_rate_low=ends[0], noise_rate_high=ends[1],
+        notes=(*rest.notes, note),
+    )  # fmt: skip
+
+
+def _undecided(rest: LabelIssues, plain: LabelIssues, rows: np.ndarray) -> np.ndarray:
+    """Suggested labels of the others; the given ones of the decided examples, for those without a class."""
+    suggested = rest.suggested_labels.copy()
+    suggested[rows] = plain.given_labels[rows]
+    return suggested
+
+
+def _summarise(
+    plain: LabelIssues, issues: LabelIssues, known: KnownLabels, draws: Draws | None, *, is_probability: bool
+) -> ReviewSummary:
+    flagged = plain.is_issue[known.rows]
+    num_flagged, num_flagged_wrong = int(flagged.sum()), int(known.is_wrong[flagged].sum())
+    rest = np.setdiff1d(np.arange(len(plain.suspicion)), known.rows)
+    sampled, num_draws = (None, 0) if draws is None else _rate_of_sample(plain.suspicion, known, draws)
+    rate, next_wrong, num_next = sampled, None, min(_NEXT, len(rest))
+    if is_probability and len(known.rows) >= LEAST_DECIDED:
+        fitted = recalibrate(plain.suspicion[known.rows], known.is_wrong, issues.suspicion[rest])
+        rate = rate or fitted.rate()
+        first = np.argsort(-issues.suspicion[rest], kind="stable")[:num_next]
+        next_wrong = fitted.expected_wrong(first)
+    return ReviewSummary(
+        num_checked=len(known.rows),
+        num_wrong=int(known.is_wrong.sum()),
+        num_flagged=num_flagged,
+        num_flagged_wrong=num_flagged_wrong,
+        precision=share(num_flagged_wrong, num_flagged) if num_flagged else None,
+        rate=rate,
+        basis=None if rate is None else "suspicion" if sampled is None else "sample",
+        num_draws=num_draws,
+        next_num=num_next,
+        next_wrong=next_wrong,
+    )
+
+
+def _rate_of_sample(
+    suspicion: Float[np.ndarray, " n"], known: KnownLabels, draws: Draws
+) -> tuple[Estimate | None, int]:
+    """The rate by the draws up to the first one that nobody looked at, and how many these are.
+
+    Later draws may be decided because they look suspicious, so they do not count. An unsure draw counts as
+    right for the lower end, as wrong for the upper one, and as half for the value.
+    """
+    wrong = dict(zip(known.rows.tolist(), known.is_wrong.tolist(), strict=True))
+    before = np.setdiff1d(np.arange(len(suspicion)), draws.population)
+    unsure = set(known.unsure.tolist())
+    num_draws = next(
+        (k for k, row in enumerate(draws.rows.tolist()) if row not in wrong and row not in unsure),
+        len(draws.rows),
+    )
+    if num_draws < LEAST_DRAWS or any(row not in wrong for row in before.tolist()):
+        return None, num_draws
+    place = np.searchsorted(draws.population, draws.rows[:num_draws])
+    some, q = suspicion[draws.population], draws.probabilities[:num_draws]
+    drawn = draws.rows[:num_draws].tolist()
+    found = [
+        rate_from_draws(some, place, q, np.array([wrong.get(row, default) for row in drawn]))
+        for default in (False, True)
+    ]
+    exact = sum(wrong[row] for row in before.tolist())
+    weight, n = len(some), len(suspicion)
+    values = (np.mean([one.value for one in found]), found[0].low, found[1].high)
+    return Estimate(*(float((exact + weight * value) / n) for value in values)), num_draws

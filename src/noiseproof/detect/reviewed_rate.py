@@ -1,0 +1,178 @@
+r"""How many labels are wrong, by the suspicion of all and the truth of a few that people checked.
+
+Two estimates, which differ in what they take for granted:
+
+- From a sample that was drawn with known probabilities q, nothing: with suspicion s, and w = 1 where a drawn
+  label is wrong, the rate is mean(s) + (1/m) sum_j (w_j - s_j) / (n q_j) over the m draws. It is unbiased
+  whatever s is, and the better s is, the smaller its variance.
+- From labels that people chose to check, such as the most suspicious ones, that suspicion is wrong in the
+  same way for all: logit s' = a + b logit s, with a and b fitted to the checked labels. From the first 50
+  alone that is an extrapolation, and the interval says so.
+
+Source: Hansen & Hurwitz 1943, Ann. Math. Stat. 14(4), the estimator for draws with replacement;
+Särndal, Swensson & Wretman 1992, Model Assisted Survey Sampling, Section 6.3, the difference estimator; q as
+optimal allocation (Neyman 1934) has it for the variance s (1 - s), with a constant so that every label may be
+drawn; a and b are those of Cox 1958, Biometrika 45, 562-565, at the maximum of the posterior with normal
+priors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+STANDARD_ERRORS = 1.96
+LEAST_DECIDED = 50  # from this many on, the others are estimated
+LEAST_DRAWS = 30  # the interval needs a variance
+_FLOOR = 0.05  # of the probability to be drawn, relative to sqrt(s (1 - s)) <= 0.5
+_SURE = 1e-4  # suspicion of 0 and 1 is never taken at its word
+_PRIOR_MEAN = np.array([0.0, 1.0])  # suspicion as it is
+_PRIOR_PRECISION = np.diag([1 / 2.0**2, 1 / 0.5**2])
+_STEPS, _SMALLEST_STEP = 30, 1e-9
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def draw_probabilities(suspicion: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Probabilities, summing to 1, with which a draw tells most of the rate: q ~ sqrt(s (1 - s)) + 0.05."""
+    weights = np.sqrt(suspicion * (1 - suspicion)) + _FLOOR
+    return weights / weights.sum()
+
+
+def rate_from_draws(
+    suspicion: Float[np.ndarray, " n"],
+    drawn: Int[np.ndarray, " m"],
+    probabilities: Float[np.ndarray, " m"],
+    is_wrong: Bool[np.ndarray, " m"],
+) -> Estimate:
+    """The share of wrong labels, from a sample; see the head of the file.
+
+    Args:
+        suspicion: of all labels, made without knowing the sample.
+        drawn: rows, in the order they were drawn, with replacement; two or more.
+        probabilities: q of each draw.
+        is_wrong: the truth of each draw.
+    """
+    n, m = len(suspicion), len(drawn)
+    terms = (is_wrong - suspicion[drawn]) / (n * probabilities)
+    value = float(suspicion.mean() + terms.mean())
+    margin = STANDARD_ERRORS * float(terms.std(ddof=1)) / np.sqrt(m)
+    return _within_0_and_1(value, margin)
+
+
+def share(num: int, of: int) -> Estimate:
+    """A share with its interval.
+
+    Source: Wilson 1927, J. Am. Stat. Assoc. 22(158), the score interval.
+    """
+    z2 = STANDARD_ERRORS**2
+    rate = num / of
+    centre = (rate + z2 / (2 * of)) / (1 + z2 / of)
+    margin = STANDARD_ERRORS / (1 + z2 / of) * np.sqrt(rate * (1 - rate) / of + z2 / (4 * of**2))
+    return Estimate(rate, max(float(centre - margin), 0.0), min(float(centre + margin), 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class RecalibratedSuspicion:
+    """Suspicion of the labels nobody checked, made to fit those that were.
+
+    Attributes:
+        suspicion: s' of the unchecked labels.
+        log_odds: of their suspicion before.
+        covariance: of a and b.
+        num_wrong: wrong labels among the checked ones.
+        num: of all labels.
+    """
+
+    suspicion: Float[np.ndarray, " u"]
+    log_odds: Float[np.ndarray, " u"]
+    covariance: Float[np.ndarray, "2 2"]
+    num_wrong: int
+    num: int
+
+    def expected_wrong(self, rows: Int[np.ndarray, " r"]) -> Estimate:
+        """How many of these unchecked labels are wrong; the interval is by the delta method."""
+        some = self.suspicion[rows]
+        spread = some * (1 - some)
+        slope = np.array([spread.sum(), (spread * self.log_odds[rows]).sum()])
+        margin = STANDARD_ERRORS * float(np.sqrt(spread.sum() + slope @ self.covariance @ slope))
+        value = float(some.sum())
+        return Estimate(value, max(value - margin, 0.0), min(value + margin, float(len(some))))
+
+    def rate(self) -> Estimate:
+        """Share of wrong labels among all, checked and unchecked."""
+        rest = self.expected_wrong(np.arange(len(self.suspicion)))
+        ends = ((self.num_wrong + each) / self.num for each in (rest.value, rest.low, rest.high))
+        return Estimate(*ends)
+
+
+def recalibrate(
+    checked: Float[np.ndarray, " c"], is_wrong: Bool[np.ndarray, " c"], unchecked: Float[np.ndarray, " u"]
+) -> RecalibratedSuspicion:
+    """Fit a and b to the checked labels and apply them to the others.
+
+    A right label at the highest suspicion and a wrong one at the lowest are added, so that no suspicion
+    becomes 0 or 1 where all the checked labels were right or all were wrong.
+
+    Args:
+        checked: suspicion of the checked labels.
+        is_wrong: their truth.
+        unchecked: suspicion of the others.
+    """
+    own, other = (logit(np.clip(each, _SURE, 1 - _SURE)) for each in (checked, unchecked))
+    log_odds = np.concatenate([own, [own.max(), own.min()]])
+    wrong = np.concatenate([is_wrong, [False, True]]).astype(np.float64)
+    fitted, covariance = _fit(np.stack([np.ones_like(log_odds), log_odds], axis=1), wrong)
+    return RecalibratedSuspicion(
+        suspicion=expit(fitted[0] + fitted[1] * other),
+        log_odds=other,
+        covariance=covariance,
+        num_wrong=int(is_wrong.sum()),
+        num=len(checked) + len(unchecked),
+    )
+
+
+def _fit(
+    columns: Float[np.ndarray, "c 2"], wrong: Float[np.ndarray, " c"]
+) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, "2 2"]]:
+    """The maximum of the posterior of a and b by Newton's method, and the covariance there."""
+    fitted = np.array(_PRIOR_MEAN)
+    for _ in range(_STEPS):
+        probs = expit(columns @ fitted)
+        gradient = columns.T @ (probs - wrong) + _PRIOR_PRECISION @ (fitted - _PRIOR_MEAN)
+        hessian = (columns * (probs * (1 - probs))[:, None]).T @ columns + _PRIOR_PRECISION
+        step, size, here = np.linalg.solve(hessian, gradient), 1.0, _loss(columns, wrong, fitted)
+        while _loss(columns, wrong, fitted - size * step) > here and size > _SMALLEST_STEP:
+            size /= 2
+        fitted = fitted - size * step
+    return fitted, np.linalg.inv(hessian)
+
+
+def _loss(columns: Float[np.ndarray, "c 2"], wrong: Float[np.ndarray, " c"], at: np.ndarray) -> float:
+    """Minus the logarithm of the posterior, up to a constant."""
+    log_odds, off = columns @ at, at - _PRIOR_MEAN
+    return float((np.logaddexp(0, log_odds) - wrong * log_odds).sum() + off @ _PRIOR_PRECISION @ off / 2)
+
+
+def logit(probs: Float[np.ndarray, " c"]) -> Float[np.ndarray, " c"]:
+    """Log odds, of probabilities strictly between 0 and 1."""
+    return np.log(probs) - np.log1p(-probs)
+
+
+def expit(log_odds: Float[np.ndarray, " c"]) -> Float[np.ndarray, " c"]:
+    """Inverse of `logit`, for moderate values."""
+    return 1 / (1 + np.exp(-log_odds))
+
+
+def _within_0_and_1(value: float, margin: float) -> Estimate:
+    low, value, high = (min(max(each, 0.0), 1.0) for each in (value - margin, value, value + margin))
+    return Estimate(value, low, high)

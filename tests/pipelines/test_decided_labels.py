@@ -1,0 +1,211 @@
+"""`detect` and `run` take labels that people decided as right, and learn from them about the others."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+from blobs import save_blobs
+
+from noiseproof.cli.outcome import print_detection
+from noiseproof.config.detect import DetectConfig
+from noiseproof.config.run import RunConfig
+from noiseproof.config.values import load_config
+from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument
+from noiseproof.pipelines import run as pipeline
+from noiseproof.pipelines.detect import detect
+from noiseproof.report.headline import headlines
+from noiseproof.report.run_folder import load_run
+
+NAMES = ("ant", "bee", "cat")
+N = 300
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    """Clouds of features; every tenth label is wrong. Returns the file and the true labels."""
+    path = save_blobs(tmp_path / "train.npz", n=N, seed=1, spread=1.5)
+    arrays = dict(np.load(path))
+    truth = arrays["labels"].copy()
+    arrays["labels"] = np.where(np.arange(N) % 10 == 0, (truth + 1) % 3, truth)
+    np.savez(path, **arrays)
+    return path, truth
+
+
+@pytest.fixture
+def found(tmp_path, noisy):
+    def run(**options):
+        own = {"train": str(noisy[0]), "out": tmp_path / "issues", "cache": tmp_path / "cache"}
+        return detect(load_config(DetectConfig, options=own | options))
+
+    return run
+
+
+def decide(path, rows, truth, *, word=None):
+    """Right decisions on these rows."""
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["example_id", "decision", "label", "who", "when"])
+        out.writerows(
+            [f"train/{row}", word or "relabel", NAMES[truth[row]] if word is None else "", "ann", ""]
+            for row in rows
+        )
+    return path
+
+
+def order_of(folder):
+    return pd.read_parquet(folder / "label_issues.parquet")["row"].to_numpy()
+
+
+def test_decided_labels_are_not_flagged_again_and_count_as_known(found, tmp_path, noisy, capsys):
+    first = found()
+    flagged = np.flatnonzero(first.issues.is_issue)
+    rows = order_of(tmp_path / "issues")[:60]
+    decide(tmp_path / "issues" / "decisions.csv", rows, noisy[1])
+    result = found()
+    assert not result.issues.is_issue[rows].any()
+    assert (result.issues.suspicion[rows] == 0).all()
+    assert result.issues.given_labels.tolist() == first.issues.given_labels.tolist()
+    assert result.issues.suggested_labels[rows].tolist() == noisy[1][rows].tolist()
+    reviewed, is_wrong = result.card["reviewed"], np.arange(N) % 10 == 0
+    assert reviewed["num_checked"] == 60
+    assert reviewed["num_wrong"] == is_wrong[rows].sum()
+    checked = np.intersect1d(flagged, rows)
+    assert (reviewed["num_flagged"], reviewed["num_flagged_wrong"]) == (len(checked), is_wrong[checked].sum())
+    assert reviewed["basis"] == "suspicion"
+    assert reviewed["rate"]["low"] <= 0.1 <= reviewed["rate"]["high"]
+    left = is_wrong.sum() - is_wrong[rows].sum()
+    assert reviewed["next_wrong"]["low"] <= left <= reviewed["next_wrong"]["high"] + 1
+    print_detection(result)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "60 labels are checked: 30 were wrong." in said
+    assert "which were not drawn at random. To be sure, check a sample" in said
+    assert "Of the next 100 by suspicion about" in said
+
+
+def test_decisions_on_the_given_labels_change_what_the_others_are_compared_with(found, tmp_path, noisy):
+    before = found()
+    rows = np.flatnonzero(np.arange(N) % 10 == 0)[:29]
+    file = decide(tmp_path / "mine.csv", rows, noisy[1])
+    after = found(decisions=[file], out=tmp_path / "again")
+    last = np.flatnonzero(np.arange(N) % 10 == 0)[29]
+    assert after.issues.suspicion[last] >= before.issues.suspicion[last]
+    assert after.issues.noise_rate == pytest.approx(0.1, abs=0.02)
+    assert after.card["reviewed"]["rate"] is None  # fewer than 50
+
+
+def test_a_drawn_sample_tells_the_rate_without_any_assumption(found, tmp_path, noisy, capsys):
+    found(rate_sample=60)
+    issues = tmp_path / "issues"
+    form = pd.read_csv(issues / "rate_sample.csv", encoding="utf-8-sig", keep_default_na=False)
+    assert form.columns.tolist() == [
+        "example_id", "given_label", "suggested_label", "decision", "label", "who", "when",
+    ]  # fmt: skip
+    rows = [int(each.split("/")[1]) for each in form["example_id"]]
+    record = (issues / "rate_sample.json").read_bytes()
+    decide(issues / "decisions.csv", rows[1:], noisy[1])
+    assert found(rate_sample=60).card["reviewed"]["basis"] == "suspicion"  # the first draw is open
+    decide(issues / "decisions.csv", rows[:-1], noisy[1])
+    half_done = found(rate_sample=60).card["reviewed"]
+    assert half_done["basis"] == "sample"
+    assert 30 <= half_done["num_draws"] < 60
+    decide(issues / "decisions.csv", rows, noisy[1])
+    done = found(rate_sample=60)
+    assert (issues / "rate_sample.json").read_bytes() == record
+    reviewed = done.card["reviewed"]
+    assert (reviewed["basis"], reviewed["num_draws"]) == ("sample", 60)
+    assert reviewed["rate"]["low"] <= 0.1 <= reviewed["rate"]["high"]
+    print_detection(done)
+    assert "by a sample of 60 drawn labels." in capsys.readouterr().out
+
+
+def test_what_was_decided_before_the_draw_is_counted_exactly(found, tmp_path, noisy):
+    found()
+    issues = tmp_path / "issues"
+    first = order_of(issues)[:40]
+    decide(issues / "decisions.csv", first, noisy[1])
+    found(rate_sample=40)
+    form = pd.read_csv(issues / "rate_sample.csv", encoding="utf-8-sig")
+    rows = {int(each.split("/")[1]) for each in form["example_id"]}
+    assert not rows & set(first.tolist())
+    decide(issues / "decisions.csv", [*first, *sorted(rows)], noisy[1])
+    reviewed = found().card["reviewed"]
+    assert reviewed["basis"] == "sample"
+    assert reviewed["rate"]["value"] == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_second_sample_and_a_changed_one_are_refused(found, tmp_path):
+    found(rate_sample=40)
+    with pytest.raises(InvalidArgument, match=r"`rate_sample` is 50.*has a sample of 40"):
+        found(rate_sample=50)
+    with pytest.raises(InvalidArgument, match="rate_sample"):
+        found(rate_sample=5)
+    record = tmp_path / "issues" / "rate_sample.json"
+    record.write_text(record.read_text().replace("train/", "train/1", 1))
+    decide(tmp_path / "issues" / "decisions.csv", [0], np.zeros(N, int))
+    with pytest.raises(DamagedFile, match="draw again with --rate-sample"):
+        found()
+
+
+def test_a_budget_is_a_form_of_the_first_undecided_labels(found, tmp_path, noisy):
+    result = found(budget=5)
+    ids = pd.read_csv(result.forms[0], encoding="utf-8-sig")["example_id"].tolist()
+    rows = order_of(tmp_path / "issues")
+    assert ids == [f"train/{row}" for row in rows[:5]]
+    decide(tmp_path / "issues" / "decisions.csv", rows[:5], noisy[1])
+    again = pd.read_csv(found(budget=5).forms[0], encoding="utf-8-sig")["example_id"].tolist()
+    assert not set(ids) & set(again)
+
+
+def test_a_cleaned_copy_has_the_decided_labels_and_the_suggested_ones(found, tmp_path, noisy):
+    found()
+    row = int(order_of(tmp_path / "issues")[0])
+    decide(tmp_path / "issues" / "decisions.csv", [row], noisy[1], word="keep")
+    result = found(export=["cleaned-relabel"])
+    arrays = np.load(result.exports["cleaned-relabel"])
+    assert arrays["labels"][row] == arrays["original_label"][row]
+    changed = np.flatnonzero(arrays["labels"] != arrays["original_label"])
+    assert changed.tolist() == np.flatnonzero(result.issues.is_issue).tolist()
+
+
+def test_decisions_of_other_data_are_refused_by_name_and_passed_over_in_the_folder(found, tmp_path, noisy):
+    file = decide(tmp_path / "mine.csv", [0], noisy[1])
+    file.write_text(file.read_text().replace("train/0", "strange/0"))
+    with pytest.raises(BadData, match="decides on 'strange/0'"):
+        found(decisions=[file])
+    found()
+    (tmp_path / "issues" / "decisions.csv").write_text(file.read_text())
+    assert found().card["reviewed"] is None
+
+
+def test_an_edited_table_of_suggestions_needs_its_folder(found, tmp_path):
+    table = found().folder / "label_issues.csv"
+    edited = tmp_path / "edited.csv"
+    edited.write_bytes(table.read_bytes())
+    with pytest.raises(BadData, match="give it to 'noiseproof apply' with that folder"):
+        found(decisions=[edited])
+
+
+def test_a_run_learns_from_the_decided_labels_and_leaves_out_the_excluded_ones(tmp_path, noisy):
+    path, truth = noisy
+    base = {
+        "train": str(path), "out": tmp_path / "run", "cache": tmp_path / "cache", "heads": "linear",
+        "seeds": 1, "max_steps": 5,
+    }  # fmt: skip
+    rows = np.flatnonzero(np.arange(N) % 10 == 0)
+    file = decide(tmp_path / "mine.csv", rows[:-2], truth)
+    with file.open("a") as out:
+        out.write(f"train/{rows[-2]},exclude,,ann,\ntrain/{rows[-1]},relabel,dog,ann,\n")
+    with pytest.raises(BadData, match="no class of the data"):
+        pipeline.run(load_config(RunConfig, options=base | {"decisions": [file]}))
+    options = base | {"decisions": [file], "allow_new_class": True}
+    result = pipeline.run(load_config(RunConfig, options=options))
+    assert sum(card["num_examples"] for card in result.card["data"]) == N - 1
+    assert result.card["data"][0]["class_names"] == [*NAMES, "dog"]
+    assert any(
+        "labels of train.npz (held out) were decided by people" in note for note in result.card["notes"]
+    )
+    assert result.card["reviewed"]["num_checked"] == 30
+    issues = pd.read_parquet(tmp_path / "run" / "label_issues.parquet").set_index("row")
+    assert not issues.loc[rows, "is_issue"].any()
+    assert any("30 labels are checked: 30 were wrong." in line for line in headlines(load_run(result.folder)))
