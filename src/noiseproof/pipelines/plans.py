@@ -31,7 +31,7 @@ def plan_detection(config: DetectConfig) -> RequestPlan:
 
 def plan_extraction(config: ExtractConfig) -> RequestPlan:
     """Requests of `extract_features` to the embedding service of the configuration."""
-    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
+    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label, task="auto")
     return plan_of([dataset], config, store=config.out)
 
 
