@@ -170,9 +170,9 @@ def _log_lines(path: Path) -> list[_LogLine]:
 
 
 def _standing(lines: Iterable[_LogLine]) -> list[Answer]:
-    """The answers that stand: an empty decision takes back what its person decided before."""
-    answers: dict[tuple[str, str], list[Answer]] = {}
+    """The last answer of each person about each example, unless it took back what was decided before."""
+    last: dict[tuple[str, str], Answer] = {}
     for one in (line.answer for line in lines):
-        before = answers.setdefault((one.example, one.who), [])
-        before[:] = [*before, one] if one.decision else []
-    return [one for each in answers.values() for one in each]
+        last.pop((one.example, one.who), None)
+        last[one.example, one.who] = one
+    return [one for one in last.values() if one.decision]

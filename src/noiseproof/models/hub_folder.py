@@ -17,7 +17,7 @@ from torch import Tensor
 from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
 from noiseproof.backbones.text_backbone import TextBackbone
 from noiseproof.core.errors import invalid
-from noiseproof.core.files import delete_folder, replacing, write_bytes, write_json
+from noiseproof.core.files import delete_folder, delete_unfinished, replacing, write_bytes, write_json
 from noiseproof.core.tensor_files import write_tensors
 from noiseproof.core.version import __version__
 from noiseproof.heads.abstract import AbstractHead
@@ -91,6 +91,7 @@ def begin_hub_folder(folder: Path) -> None:
             "hub", str(folder), "a new or empty folder, or one of 'noiseproof export --hub'",
             f"It has {others[0]!r}. Next: name another folder.",
         )  # fmt: skip
+    delete_unfinished(folder)
     write_bytes(folder / CARD, _UNFINISHED.encode())
     if (folder / DATA).is_dir():
         delete_folder(folder / DATA)

@@ -127,10 +127,8 @@ def run(
         decide = partial(_open_decisions, state)
         parts = open_parts(config, views=config.views, task=config.task, decide=decide)
         if parts.has_scores and config.decisions:
-            raise invalid(
-                "decisions", [str(path) for path in config.decisions], "nothing, since the labels are scores",
-                "Decisions are about classes. Next: leave it out.",
-            )  # fmt: skip
+            name = str(config.decisions[0])
+            raise invalid("decisions", name, "nothing, since the labels are scores", "Next: leave it out.")
         if parts.note_on_scores is not None:
             say(parts.note_on_scores)
             heads = [head.as_regressor() for head in heads]
