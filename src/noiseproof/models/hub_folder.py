@@ -83,6 +83,7 @@ def begin_hub_folder(folder: Path) -> None:
     Raises:
         InvalidArgument: the folder has files of somebody else.
     """
+    delete_unfinished(folder)
     card = folder / CARD
     is_ours = card.is_file() and _OURS in card.read_text(errors="replace")[:2000]
     others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not is_ours else []
@@ -91,7 +92,6 @@ def begin_hub_folder(folder: Path) -> None:
             "hub", str(folder), "a new or empty folder, or one of 'noiseproof export --hub'",
             f"It has {others[0]!r}. Next: name another folder.",
         )  # fmt: skip
-    delete_unfinished(folder)
     write_bytes(folder / CARD, _UNFINISHED.encode())
     if (folder / DATA).is_dir():
         delete_folder(folder / DATA)
