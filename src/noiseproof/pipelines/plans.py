@@ -1,4 +1,4 @@
-"""What the flows would ask of embedding services; nothing is sent."""
+"""Requests that flows would send to embedding services, counted; nothing is sent."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from noiseproof.pipelines.judged import open_part
 
 
 def plan_run(config: RunConfig) -> RequestPlan:
-    """What a run would ask of the embedding services of its configuration; nothing is sent."""
+    """Requests of a run to the embedding services of its configuration."""
     parts = open_parts(config, views=config.views, task=config.task)
     return plan_of(parts.to_extract, config, store=config.cache)
 
 
 def plan_detection(config: DetectConfig) -> RequestPlan:
-    """What `detect` would ask of the embedding services of its configuration; nothing is sent."""
+    """Requests of `detect` to the embedding services of its configuration."""
     return plan_of([open_part(config).whole], config, store=config.cache)
 
 
 def plan_extraction(config: ExtractConfig) -> RequestPlan:
-    """What `extract_features` would ask of the embedding service of the configuration; nothing is sent."""
+    """Requests of `extract_features` to the embedding service of the configuration."""
     dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
     return plan_of([dataset], config, store=config.out)
 
 
 def plan_of(datasets: Sequence[Dataset], config: ExtractionConfig, *, store: Path) -> RequestPlan:
-    """What the features of data sets would ask of the services of a configuration; nothing is sent.
+    """Requests to the services of a configuration for the features of data sets.
 
     Args:
         datasets: to encode.
