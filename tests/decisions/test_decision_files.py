@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from noiseproof.core.checksums import to_line
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.decisions.files import read_decisions
-from noiseproof.decisions.record import Examples
+from noiseproof.decisions.files import read_decisions, read_kept, write_decisions
+from noiseproof.decisions.record import Decision, Examples
 
 IDS = ["bee/1.png", "bee/2.png", "cat/1.png", "cat/3.png"]
 T1, T2 = "2026-11-30T10:00:00.000000Z", "2026-11-30T11:00:00Z"
@@ -251,3 +252,33 @@ def test_nothing_breaks_on_many_examples():
     assert examples.find("/x/y/c/49999.png") == 49_999
     assert examples.find("c/50000.png") is None
     assert np.all([examples.find(each) == k for k, each in enumerate(ids[:10])])
+
+
+def logged(*rows, identity="mine"):
+    """Lines of a log: id, decision, label, time."""
+    names = ("example_id", "decision", "label", "when")
+    lines = [dict(zip(names, row, strict=True)) | {"who": "ann", "identity": identity} for row in rows]
+    return "".join(f"{to_line(line)}\n" for line in lines)
+
+
+def test_the_later_of_table_and_log_counts_for_each_person_and_what_was_taken_back_does_not(tmp_path):
+    examples = Examples(IDS, ["bee", "bee", "cat", "cat"], ["bee", "cat"], identity="mine")
+    early = [Decision(each, "exclude", "", "ann", T1) for each in IDS[:2]]
+    late = Decision(IDS[2], "exclude", "", "ann", "2026-11-30T12:00:00Z")
+    of_bob = Decision(IDS[0], "unsure", "", "bob")
+    write_decisions(tmp_path / "decisions.csv", [*early, late, of_bob])
+    log = tmp_path / "decisions.jsonl"
+    log.write_text(logged((IDS[0], "", "", T2), (IDS[1], "keep", "bee", T2), (IDS[2], "keep", "cat", T2)))
+    of_log = [Decision(IDS[1], "keep", "bee", "ann", T2), Decision(IDS[2], "keep", "cat", "ann", T2)]
+    assert read_kept(tmp_path, examples) == [late, of_bob, *of_log]
+    log.write_text(logged((IDS[0], "", "", T2), identity="of other labels"))
+    assert read_kept(tmp_path, examples) == [*early, late, of_bob]
+
+
+def test_a_named_log_of_other_data_is_refused(read):
+    with pytest.raises(
+        BadData, match=r"All 1 decisions in .*mine\.jsonl' are about other examples or labels"
+    ):
+        read("mine.jsonl", logged((IDS[0], "keep", "bee", T1)), identity="another")
+    with pytest.raises(BadData, match="has no decision"):
+        read("mine.jsonl", logged((IDS[0], "keep", "bee", T1), (IDS[0], "", "", T2)), identity="mine")

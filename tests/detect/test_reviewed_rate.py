@@ -18,7 +18,8 @@ def test_draws_of_a_hand_solved_case():
     found = rate_from_draws(SUSPICION, np.array([0, 2]), q, np.array([True, False]))
     # mean(s) = 0.425; terms 0.5 and -0.1: mean 0.2, standard deviation 0.424264
     assert found.value == pytest.approx(0.625)
-    assert found.low == pytest.approx(0.625 - 1.96 * 0.42426407 / np.sqrt(2))
+    # Normal: 0.625 - 1.96 * 0.424264 / sqrt(2) = 0.037; exact, of 1 in 2: 1 - (1 - p)^2 = 0.025.
+    assert found.low == pytest.approx(1 - np.sqrt(0.975))
     assert found.high == 1.0
 
 
@@ -56,6 +57,26 @@ def test_the_mean_over_draws_is_the_rate_whatever_the_suspicion_and_intervals_ho
     rate = is_wrong.mean()
     assert np.mean([each.value for each in found]) == pytest.approx(rate, abs=0.005)
     assert 0.91 <= np.mean([each.low <= rate <= each.high for each in found]) <= 0.98
+
+
+def test_a_sample_without_a_wrong_label_leaves_a_doubt():
+    suspicion = np.full(1000, 0.01)
+    found = rate_from_draws(suspicion, np.arange(60), np.full(60, 1e-3), np.zeros(60, bool))
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(1 - 0.025 ** (1 / 60))  # (1 - p)^60 = 0.025
+
+
+@pytest.mark.parametrize(("num_found", "num_missed"), [(0, 30), (0, 150), (30, 30), (300, 60), (0, 0)])
+def test_intervals_hold_the_rate_where_a_detector_misses_wrong_labels(num_found, num_missed):
+    rng, n = np.random.default_rng(2), 3000
+    suspicion = 0.003 + 0.002 * rng.random(n)
+    suspicion[:num_found] = 0.97
+    is_wrong = np.arange(n) < num_found + num_missed
+    q, rate = draw_probabilities(suspicion), is_wrong.mean()
+    for m in (30, 60):
+        samples = (rng.choice(n, m, p=q) for _ in range(300))
+        found = [rate_from_draws(suspicion, rows, q[rows], is_wrong[rows]) for rows in samples]
+        assert np.mean([each.low <= rate <= each.high for each in found]) >= 0.95
 
 
 def test_a_share_of_a_hand_solved_case():

@@ -230,6 +230,80 @@ def use_run(folder: Path) -> Any:
     return found.card.model_dump(), found.results, spectra, found.issues.to_dict("records"), suspects
 
 
+def use_choice(folder: Path) -> Any:
+    from noiseproof import load
+
+    model = load(folder / "run")
+    return Path(model.source).name, model.notes, model.outputs(np.eye(3, 8, dtype=np.float32)).tolist()
+
+
+def make_applied(folder: Path) -> None:
+    from searched import save_csv, search
+
+    from noiseproof.config.apply import ApplyConfig
+    from noiseproof.decisions.files import write_decisions
+    from noiseproof.decisions.record import Decision
+    from noiseproof.pipelines.apply import apply
+
+    search(save_csv(folder / "train.csv"), folder / "issues")
+    write_decisions(folder / "issues/decisions.csv", [Decision("t0", "relabel", "cat", "ann")])
+    apply(ApplyConfig(folder=folder / "issues", out=folder / "cleaned"))
+
+
+def use_applied(folder: Path) -> Any:
+    from noiseproof.data.sources import open_dataset
+
+    found = open_dataset(str(folder / "cleaned"))
+    return found.ids.tolist(), found.given_labels.tolist(), found.class_names
+
+
+def _sampled() -> Any:
+    from noiseproof.core.records import LabelledDataset
+
+    ids = np.array([f"photos/{row}" for row in range(24)])
+    return LabelledDataset(
+        "photos", "features", list(_rows()), ids, _labels(), ("ant", "bee", "cat"), "f" * 64
+    )
+
+
+def make_sample(folder: Path) -> None:
+    from noiseproof.export.issue_files import load_issues
+    from noiseproof.pipelines.rate_sample import draw_sample
+
+    make_issues(folder)
+    draw_sample(folder, _sampled(), load_issues(folder), None, size=40, seed=0, page=folder / "review.html")
+
+
+def use_sample(folder: Path) -> Any:
+    from noiseproof.pipelines.rate_sample import read_draws
+
+    found = read_draws(folder, _sampled())
+    return None if found is None else [each.tolist() for each in vars(found).values()]
+
+
+def make_log(folder: Path) -> None:
+    from noiseproof.review.decision_log import DecisionLog
+
+    folder.mkdir(parents=True, exist_ok=True)
+    log = DecisionLog(folder, "mine")
+    for row, word in enumerate(("keep", "exclude", "")):
+        log.append(f"photos/{row // 2}", word, label="ant", who="ann", when=f"2026-11-30T10:0{row}:00Z")
+
+
+def use_log(folder: Path) -> Any:
+    """Decisions that were never made: one that was cut off is made again."""
+    from noiseproof.decisions.files import read_kept
+    from noiseproof.decisions.record import Examples
+    from noiseproof.review.decision_log import DecisionLog
+
+    examples = Examples(
+        [f"photos/{row}" for row in range(2)], ["ant", "bee"], ["ant", "bee"], identity="mine"
+    )
+    made = {("photos/0", "keep"), ("photos/0", "exclude"), ("photos/1", "")}
+    kept = [*read_kept(folder, examples), *DecisionLog(folder, "mine").since(0)[1]]
+    return [one for one in kept if (one.example_id, one.decision) not in made]
+
+
 def _stage(folder: Path) -> Any:
     from noiseproof.pipelines.stages import Stages
 
@@ -465,6 +539,10 @@ KINDS: dict[str, FileKind] = {
         FileKind("label issues of a report", "run/label_issues.parquet", make_run, use_run),
         FileKind("list of thumbnails", "run/thumbnails.json", make_run, use_run),
         FileKind("thumbnail", "run/thumbnails/*.png", make_run, use_run),
+        FileKind("choice of the head", "run/heads.json", make_run, use_choice),
+        FileKind("card of a cleaned data set", "cleaned/applied.json", make_applied, use_applied),
+        FileKind("drawn sample", "rate_sample.json", make_sample, use_sample),
+        FileKind("log of decisions", "decisions.jsonl", make_log, use_log),
         FileKind("copies between sets", "copies.json", make_copies, use_copies),
         FileKind("marker of a stage", ".stages/work.json", make_stage, use_stage),
         FileKind("file of a stage", "a.txt", make_stage, use_stage),

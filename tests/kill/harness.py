@@ -18,6 +18,7 @@ SERVER = Path(__file__).parent / "fork_server.py"
 _SLOW = (
     "spectrum", "report", "service-extraction", "deft", "finetune-cross_entropy", "finetune-elr",
     "pretrain-stream", "pretrain-simclr", "pretrain-image-text", "study", "study-of-tunings", "demo",
+    "review", "predict", "export",
 )  # fmt: skip
 NAMES = [
     name if name not in _SLOW else pytest.param(name, marks=pytest.mark.slow) for name in PROGRAMS

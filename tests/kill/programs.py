@@ -15,7 +15,7 @@ from typing import Any
 
 # Helpers of other folders; the fork server does not start from pytest, which would know them.
 _TESTS = Path(__file__).resolve().parents[1]
-sys.path += [str(_TESTS / name) for name in (".", "study", "training", "features", "backbones")]
+sys.path += [str(_TESTS / name) for name in (".", "study", "training", "features", "backbones", "pipelines")]
 
 from clouds import facts, save_clouds, write_recipe  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -313,6 +313,77 @@ class Detection(OnClouds):
     )  # fmt: skip
 
 
+class OnSearched(Command):
+    """A command on a few texts with a search for wrong labels and decisions on two of them."""
+
+    imports = ("noiseproof.pipelines.detect",)
+
+    def prepare(self, inputs):
+        from searched import save_csv, search
+
+        from noiseproof.decisions.files import write_decisions
+        from noiseproof.decisions.record import Decision
+
+        search(save_csv(inputs / "train.csv"), inputs / "issues")
+        decisions = [Decision("t0", "accept", "cat", "ann"), Decision("t1", "exclude", "", "ann")]
+        write_decisions(inputs / "mine.csv", decisions)
+
+
+class Application(OnSearched):
+    """`apply`, which writes decisions.csv into the folder of the search, too."""
+
+    imports = ("noiseproof.pipelines.apply",)
+    words = ("apply", "{out}-issues", "--decisions", "{inputs}/mine.csv", "--out", "{out}")
+
+    def run(self, inputs, out):
+        issues = out.with_name(f"{out.name}-issues")
+        if not issues.exists():
+            shutil.copytree(inputs / "issues", inputs / issues.name).rename(issues)
+        super().run(inputs, out)
+
+    def found(self, out):
+        return super().found(out) | {"decided": Path(f"{out}-issues", "decisions.csv").read_bytes()}
+
+
+class Review(OnSearched):
+    """The page of a finished search, made again."""
+
+    imports = ("noiseproof.pipelines.review",)
+
+    def run(self, inputs, out):
+        from noiseproof.cli.main import app
+
+        if not out.exists():
+            shutil.copytree(inputs / "issues", inputs / out.name).rename(out)
+            (out / "review.html").unlink()
+        if code := app(["review", str(out)], standalone_mode=False):
+            sys.exit(code)
+
+
+class OnFinishedRun(Run):
+    """A command on a finished run."""
+
+    def prepare(self, inputs):
+        from noiseproof.cli.main import app
+
+        super().prepare(inputs)
+        words = [word.format(inputs=inputs, out=inputs / "finished") for word in Run.words]
+        assert not app(words, standalone_mode=False)
+
+
+class Prediction(OnFinishedRun):
+    imports = ("noiseproof.pipelines.predict",)
+    words = (
+        "predict", "{inputs}/finished", "{inputs}/b.npz", "--out", "{out}/predictions.csv",
+        "--cache", "{out}-cache",
+    )  # fmt: skip
+
+
+class HubExport(OnFinishedRun):
+    imports = ("noiseproof.pipelines.export",)
+    words = ("export", "{inputs}/finished", "--hub", "{out}")
+
+
 class FeatureExtraction(OnImages):
     """`extract` itself."""
 
@@ -405,6 +476,10 @@ PROGRAMS: dict[str, Program] = {
     "extract": FeatureExtraction(),
     "run": Run(),
     "detect": Detection(),
+    "apply": Application(),
+    "review": Review(),
+    "predict": Prediction(),
+    "export": HubExport(),
     "spectrum": Portrait(),
     "report": Report(),
     "corrupt": LabelNoise(),

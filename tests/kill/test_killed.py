@@ -13,7 +13,20 @@ from harness import NAMES, different, finished, kinds_of_events, leftovers
 from programs import PROGRAMS
 
 NUM_KILLS = 3
-CHEAP = ("write", "extraction", "training", "corrupt", "corrupt-captions", "detect", "report", "pack")
+CHEAP = (
+    "write",
+    "extraction",
+    "training",
+    "corrupt",
+    "corrupt-captions",
+    "detect",
+    "report",
+    "pack",
+    "apply",
+    "review",
+    "predict",
+    "export",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

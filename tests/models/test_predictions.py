@@ -89,6 +89,18 @@ def test_other_suffixes_and_folders_are_refused(tmp_path):
         check_out(tmp_path / "p.csv")
 
 
+def test_what_a_kill_left_of_a_file_is_deleted_and_nothing_else(tmp_path):
+    left, others = (
+        tmp_path / ".noiseproof.p.csv.0a1b2c3d.partial",
+        tmp_path / ".noiseproof.q.csv.0a1b2c3d.partial",
+    )
+    for path in (left, others):
+        path.touch()
+    frame = prediction_frame(np.array(["a"]), np.array([[1.0]]), ("x",), confidence=0.9, reasons=[None])
+    list(write_predictions([frame], tmp_path / "p.csv"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [others.name, "p.csv"]
+
+
 def test_an_error_in_the_middle_leaves_the_file_of_before(tmp_path):
     out = tmp_path / "p.csv"
     list(write_predictions([frame()], out))

@@ -251,7 +251,7 @@ def test_without_a_file_the_log_of_the_folder_is_taken_and_a_line_cut_by_a_kill_
 
     search(save_csv(tmp_path / "train.csv"), tmp_path / "issues")
     options = {"folder": tmp_path / "issues", "out": tmp_path / "cleaned"}
-    with pytest.raises(MissingFile, match=r"has no decisions.csv"):
+    with pytest.raises(MissingFile, match=r"has no decisions\. Next: decide in its review\.html"):
         apply(load_config(ApplyConfig, options=options))
     line = to_line({"example_id": "t0", "decision": "accept", "label": "cat", "who": "ann", "when": T1})
     log = tmp_path / "issues" / "decisions.jsonl"

@@ -1,6 +1,7 @@
 """`detect` and `run` take labels that people decided as right, and learn from them about the others."""
 
 import csv
+import json
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,11 @@ def decide(path, rows, truth, *, word=None):
     return path
 
 
+def read_page_data(page):
+    text = page.read_text().partition('<script type="application/json" id="data">')[2]
+    return json.loads(text.partition("</script>")[0])
+
+
 def order_of(folder):
     return pd.read_parquet(folder / "label_issues.parquet")["row"].to_numpy()
 
@@ -95,14 +101,18 @@ def test_decisions_on_the_given_labels_change_what_the_others_are_compared_with(
 
 
 def test_a_drawn_sample_tells_the_rate_without_any_assumption(found, tmp_path, noisy, capsys):
-    found(rate_sample=60)
     issues = tmp_path / "issues"
+    found()
+    assert read_page_data(issues / "review.html")["drawn"] == []
+    found(rate_sample=60)
     form = pd.read_csv(issues / "rate_sample.csv", encoding="utf-8-sig", keep_default_na=False)
     assert form.columns.tolist() == [
         "example_id", "given_label", "suggested_label", "decision", "label", "who", "when",
     ]  # fmt: skip
     rows = [int(each.split("/")[1]) for each in form["example_id"]]
     record = (issues / "rate_sample.json").read_bytes()
+    page = read_page_data(issues / "review.html")
+    assert [page["ids"][rank] for rank in page["drawn"]] == form["example_id"].tolist()
     decide(issues / "decisions.csv", rows[1:], noisy[1])
     assert found(rate_sample=60).card["reviewed"]["basis"] == "suspicion"  # the first draw is open
     decide(issues / "decisions.csv", rows[:-1], noisy[1])

@@ -9,10 +9,12 @@ import pytest
 import yaml
 from blobs import BLOBS, OTHER, options_in, save_blobs
 from PIL import Image
+from searched import save_csv, save_folder, search
 from typer.testing import CliRunner
 
 import noiseproof
 from noiseproof.cli.main import app
+from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.export import ExportConfig
 from noiseproof.config.predict import PredictConfig
 from noiseproof.config.run import RunConfig
@@ -27,7 +29,11 @@ from noiseproof.core.errors import (
     UnknownName,
 )
 from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.decisions.files import write_decisions
+from noiseproof.decisions.record import Decision
 from noiseproof.heads.saved_heads import read_head
+from noiseproof.pipelines import model_card
+from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.export import export
 from noiseproof.pipelines.predict import predict
 from noiseproof.pipelines.run import run
@@ -288,6 +294,60 @@ def test_a_cleaned_table_gets_a_card_of_what_was_changed(tmp_path):
     assert "1 of 4 labels were replaced" in card
     assert "| y | x | 1 |" in card
     assert (tmp_path / "hub/data/cleaned.csv").read_bytes() == (tmp_path / "cleaned.csv").read_bytes()
+
+
+@pytest.mark.parametrize("save", [save_folder, save_csv])
+def test_a_folder_of_apply_goes_to_the_hub_with_what_people_decided(tmp_path, save):
+    data = save(tmp_path / ("photos" if save is save_folder else "texts.csv"))
+    search(data, tmp_path / "issues")
+    ids = [str(each) for each in noiseproof.load_issues(tmp_path / "issues").ids]
+    decisions = [Decision(ids[0], "relabel", "cat", "ann"), Decision(ids[1], "exclude", "", "ann")]
+    write_decisions(tmp_path / "issues/decisions.csv", decisions)
+    apply(ApplyConfig(folder=tmp_path / "issues", out=tmp_path / "cleaned"))
+    hub = tmp_path / "hub"
+    (hub / "data").mkdir(parents=True)
+    (hub / "data/of_before.png").touch()
+    (hub / "README.md").write_text("---\ntags:\n- noiseproof\n---\n")  # of an earlier export
+    result = export(ExportConfig(run=tmp_path / "cleaned", hub=hub))
+    assert (result.hub_kind, result.notes) == ("dataset", ())
+    card = (hub / "README.md").read_text()
+    assert "People decided on 2 of 8 labels: 0 kept, 1 relabelled, 1 excluded, 0 unsure." in card
+    assert not (hub / "data/of_before.png").exists()
+    uploaded = hub / "data" if save is save_folder else hub / "data/texts.csv"
+    there = noiseproof.open_dataset(str(uploaded))
+    assert there.ids.tolist() == noiseproof.open_dataset(str(tmp_path / "cleaned")).ids.tolist()
+    assert len(there) == 7
+
+
+def test_a_data_set_does_not_become_its_own_folder_for_the_hub(tmp_path):
+    data = save_folder(tmp_path / "hub/data/photos")
+    (tmp_path / "hub/README.md").write_text("---\ntags:\n- noiseproof\n---\n")
+    for hub in (tmp_path / "hub", data / "hub"):
+        with pytest.raises(InvalidArgument, match=r"`hub` is .*a folder outside of the data set"):
+            export(ExportConfig(run=data, hub=hub))
+    assert len(list(data.rglob("*.png"))) == 8
+
+
+def test_a_card_says_what_people_corrected():
+    rate = {"rate": 0.1, "low": None, "high": None, "num_examples": 90}
+    card = {"noise_rate": rate, "num_suspect_labels": 4, "reviewed": {"num_checked": 20, "num_wrong": 5}}
+    text = model_card._noise(card)
+    assert text.startswith("People checked 20 labels; 5 were wrong, and were corrected or left out. About")
+    assert "No other label was changed for the training" in text
+    assert "No label was changed for the training" in model_card._noise(card | {"reviewed": None})
+
+
+def test_a_stopped_export_starts_again(photos, tmp_path, monkeypatch):
+    def stop(*names, **options):
+        raise OSError("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("noiseproof.models.hub_folder.write_tensors", stop)
+        with pytest.raises(OSError, match="stopped"):
+            export(ExportConfig(run=photos / "run", hub=tmp_path / "hub"))
+    assert "# Unfinished" in (tmp_path / "hub/README.md").read_text()
+    export(ExportConfig(run=photos / "run", hub=tmp_path / "hub"))
+    assert "Unfinished" not in (tmp_path / "hub/README.md").read_text()
 
 
 def test_a_cleaned_table_of_images_takes_them_along(tmp_path):

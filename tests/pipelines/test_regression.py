@@ -83,6 +83,13 @@ def test_rows_are_the_correlations_of_the_saved_heads(configured, tmp_path):
     assert row.metrics["spearman"] == pytest.approx(stats.spearmanr(predicted, other["labels"]).statistic)
 
 
+def test_decisions_about_scores_are_refused(configured, tmp_path):
+    with pytest.raises(
+        InvalidArgument, match=r"`decisions` is .*mine\.csv.*the labels are scores.*leave it out"
+    ):
+        run(configured(decisions=[tmp_path / "mine.csv"]))
+
+
 def test_the_page_shows_correlations_and_no_suspects(configured):
     page = run(configured()).report.read_text()
     assert "Pearson correlation in %" in page

@@ -93,16 +93,8 @@ def test_other_folders_are_refused(searched, tmp_path):
         write_page(folder)
 
 
-def test_decisions_of_a_server_are_on_disk_and_in_the_page(searched, monkeypatch):
-    folder = searched()
-    example_id = read_page(folder / REVIEW).ids[0]
-    row = {
-        "example_id": example_id,
-        "decision": "exclude",
-        "label": "",
-        "who": "A",
-        "when": "2026-11-30T17:00:00Z",
-    }
+def serve(folder, row):
+    """Serve the page until it has received this decision."""
 
     def post_and_stop(server):
         def act():
@@ -115,11 +107,34 @@ def test_decisions_of_a_server_are_on_disk_and_in_the_page(searched, monkeypatch
 
         threading.Thread(target=act).start()
 
+    return serve_page(folder, on_start=post_and_stop)
+
+
+def test_decisions_of_a_server_are_on_disk_and_in_the_page(searched):
+    folder = searched()
+    example_id = read_page(folder / REVIEW).ids[0]
+    row = {
+        "example_id": example_id,
+        "decision": "exclude",
+        "label": "",
+        "who": "A",
+        "when": "2026-11-30T17:00:00Z",
+    }
     table, other = folder / "decisions.csv", read_page(folder / REVIEW).ids[1]
     write_decisions(table, [Decision(example_id, "unsure", who="A"), Decision(other, "unsure", who="B")])
-    assert serve_page(folder, on_start=post_and_stop) == table
+    assert serve(folder, row) == table
     decisions = read_decisions(table, Examples.of_issues(load_issues(folder)))
     assert decisions == [Decision(other, "unsure", who="B"), Decision(**row)]
     assert json.dumps(example_id).encode() + b',"decision":"exclude"' in (folder / REVIEW).read_bytes()
     searched(method="neighbours")  # a page that is made anew has them, too
     assert b'"decision":"exclude"' in (folder / REVIEW).read_bytes()
+
+
+def test_decisions_that_were_all_taken_back_are_gone_from_page_and_table(searched):
+    folder = searched()
+    example_id = read_page(folder / REVIEW).ids[0]
+    row = {"example_id": example_id, "decision": "exclude", "label": "", "who": "A"}
+    assert serve(folder, row | {"when": "2026-11-30T17:00:00Z"}) == folder / "decisions.csv"
+    assert serve(folder, row | {"decision": "", "when": "2026-11-30T17:01:00Z"}) is None
+    assert not (folder / "decisions.csv").exists()
+    assert b'"decisions":[]' in (folder / REVIEW).read_bytes()

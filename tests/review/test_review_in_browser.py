@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from small_pages import judged, small_page
 
+from noiseproof.decisions.record import Decision
 from noiseproof.review import review_page
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import read_page, write_review
@@ -126,6 +127,22 @@ def test_reasons_filters_and_map(open_page, tmp_path):
     assert page.inner_text("#count") == "12 examples"
 
 
+def test_a_drawn_sample_comes_first_and_in_its_order_until_it_is_decided(open_page, tmp_path):
+    path, issues = small_page(tmp_path, drawn=[7, 0, 4])
+    page = open_page(path)
+    assert page.input_value("#scope") == "drawn"
+    seen = []
+    for key in "qnq":
+        seen.append(page.inner_text("#id"))
+        press(page, key)
+    assert seen == [issues.ids[row] for row in (7, 0, 4)]
+    assert "All 3 of this list are decided" in page.inner_text("#message")
+    page.reload()
+    assert page.input_value("#scope") == "suspects"
+    page.select_option("#scope", "drawn")
+    assert page.inner_text("#count") == "3 examples"
+
+
 def test_parts_beside_the_page_are_checked(open_page, tmp_path, monkeypatch):
     monkeypatch.setattr(review_page, "_MOST_INSIDE", 10)
     monkeypatch.setattr("noiseproof.review.contents.PART_ROWS", 5)
@@ -159,12 +176,13 @@ def serving(path, port=0):
 
 
 def test_tabs_of_a_server_share_a_log_and_wait_for_it(open_page, tmp_path):
-    path, issues = small_page(tmp_path)
+    elsewhere = Decision("cat/11.png", "exclude", who="Cy", when="2026-11-30T09:00:00Z")
+    path, issues = small_page(tmp_path, decisions=[elsewhere])
     with serving(path) as server:
         one = open_page(server.url)
         other = open_page(server.url)
         one.keyboard.press("w")
-        expect(other, "progress", "1 of 4")
+        expect(other, "progress", "1 of 4 suspects decided, 1 others")
         assert one.input_value("#who") == "Bob"
         other.keyboard.press("ArrowRight")
         other.keyboard.press("e")
@@ -172,7 +190,7 @@ def test_tabs_of_a_server_share_a_log_and_wait_for_it(open_page, tmp_path):
     one.keyboard.press("q")
     expect(one, "message", "not on disk")
     log = DecisionLog(tmp_path, read_page(path).identity)
-    decisions = [(one.example_id, one.decision, one.who) for one in log.standing()]
+    decisions = [(one.example_id, one.decision, one.who) for one in log.since(0)[1]]
     assert decisions == [(issues.ids[0], "accept", "Bob"), (issues.ids[3], "exclude", "Bob")]
 
 

@@ -25,7 +25,7 @@ ROW = {
 def server(tmp_path):
     path, _ = small_page(tmp_path)
     data = read_page(path)
-    with ReviewServer(path, data, DecisionLog(tmp_path, data.identity), who="<b>&A") as running:
+    with ReviewServer(path, data, DecisionLog(tmp_path, data.identity), who='<b>&Jürgen"') as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
@@ -57,7 +57,7 @@ def test_a_decision_is_kept_and_read_back(server, tmp_path):
 def test_the_page_has_the_address_of_the_log_and_names_are_no_markup(server):
     status, page = ask(server)
     assert status == 200
-    assert '<html lang="en" data-log="decisions" data-who="b>A">' in page
+    assert '<html lang="en" data-log="decisions" data-who="&lt;b&gt;&amp;Jürgen&quot;">' in page
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_many_at_once_are_all_kept(server, tmp_path):
     for thread in threads:
         thread.join()
     data = read_page(tmp_path / "review.html")
-    assert len(DecisionLog(tmp_path, data.identity).standing()) == 20
+    assert len(DecisionLog(tmp_path, data.identity).since(0)[1]) == 20
 
 
 def test_a_port_in_use_is_named(server):

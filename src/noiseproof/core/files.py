@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from noiseproof.core.errors import CannotWrite, InvalidArgument, NoiseproofError
 from noiseproof.core.inner_paths import inner_path
 
 LOCK = ".lock"  # file in a folder that one process at a time writes to
+_MOST_NAME = 40  # characters of a name in that of its temporary file
 _UNFINISHED = re.compile(r"\.noiseproof\..*\.partial")  # name of what a killed process leaves
 _SWEEP_DEPTH = 4  # no flow writes deeper below the folder that it locks
 _FULL = {
@@ -83,7 +85,7 @@ def delete_folder(folder: Path) -> None:
 
 def _unfinished(final: Path) -> Path:
     """A new temporary name beside `final`, which `_sweep` knows; cut, since names have at most 255 bytes."""
-    return final.with_name(f".noiseproof.{final.name[:40]}.{secrets.token_hex(4)}.partial")
+    return final.with_name(f".noiseproof.{final.name[:_MOST_NAME]}.{secrets.token_hex(4)}.partial")
 
 
 @contextmanager
@@ -146,6 +148,18 @@ def _sweep(folder: Path, depth: int = _SWEEP_DEPTH) -> None:
                     Path(entry.path).unlink(missing_ok=True)
             elif is_folder and depth > 0 and not (Path(entry.path) / LOCK).exists():
                 _sweep(Path(entry.path), depth - 1)
+
+
+def delete_unfinished(folder: Path, name: str | None = None) -> None:
+    """Delete what killed processes left in a folder without a lock; not while others write these files.
+
+    Args:
+        folder: of the files.
+        name: of the file, if it is one.
+    """
+    start = "*" if name is None else glob.escape(name[:_MOST_NAME])
+    for path in folder.glob(f".noiseproof.{start}.????????.partial"):
+        path.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,39 @@ def read_decisions(path: Path, examples: Examples) -> list[Decision]:
             "export or save it as one of these, a spreadsheet as CSV."
         )
     decisions = to_decisions(answers, examples, str(path))
-    if not (decisions or examples.may_have_others or suffix == ".jsonl"):
+    if not (decisions or examples.may_have_others):
         raise BadData(
             f"{str(path)!r} has no decision: every label is as it was, and none has been confirmed. Next: "
             "fill in its column `decision` (accept, keep, relabel, exclude or unsure), or name another file."
         )
     return decisions
+
+
+def read_kept(folder: Path, examples: Examples) -> list[Decision]:
+    """The decisions that a folder keeps, of `decisions.csv` and of the log of its review.
+
+    A row of the table that its person changed or took back later, by the log, is left out; lines of the log
+    about other data or labels are, too.
+
+    Raises:
+        BadData, DamagedFile: as `read_decisions`.
+    """
+    table, log = folder / DECISIONS, folder / LOG
+    of_table = read_decisions(table, examples) if table.is_file() else []
+    if not log.is_file():
+        return of_table
+    lines = [one for one in _log_lines(log) if one.identity in (None, examples.identity)]
+    last = {(one.answer.example, one.answer.who.strip()): one.answer.when for one in lines}
+    kept = [one for one in of_table if not _is_before(one, last.get((one.example_id, one.who)))]
+    return kept + to_decisions(_standing(lines), examples, str(log))
+
+
+def _is_before(one: Decision, when: str | None) -> bool:
+    """Whether its person decided at this time, which is no earlier; a decision without a time is before."""
+    if when is None:
+        return False
+    later = replace(one, when=when).time
+    return one.time is None or later is None or one.time <= later
 
 
 def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
@@ -105,13 +133,30 @@ def _json(path: Path) -> Any:
         ) from error
 
 
-def _answers_in_log(path: Path, examples: Examples) -> list[Answer]:
-    """Answers in the log of `noiseproof review --serve`: a JSON object with a checksum per line.
+@dataclass(frozen=True)
+class _LogLine:
+    """An answer in a log, and the identity of what it is about; `None` where the log does not have it."""
 
-    Lines about other data or labels stay in the log and do not count; a line with an empty decision takes
-    back what its person decided before.
-    """
-    answers: dict[tuple[str, str], list[Answer]] = {}
+    answer: Answer
+    identity: str | None
+
+
+def _answers_in_log(path: Path, examples: Examples) -> list[Answer]:
+    """Answers in the log of `noiseproof review --serve`."""
+    lines = _log_lines(path)
+    own = [one for one in lines if one.identity in (None, examples.identity)]
+    if lines and not own:
+        raise BadData(
+            f"All {len(lines)} decisions in {str(path)!r} are about other examples or labels; allowed: the "
+            f"log of this data. Next: name the folder that they were made in, or its {DECISIONS}, which has "
+            "the ids only."
+        )
+    return _standing(own)
+
+
+def _log_lines(path: Path) -> list[_LogLine]:
+    """The lines of a log: a JSON object with a checksum each."""
+    found = []
     for number, line in enumerate(read_lines(path, next_step=_REPAIR), start=1):
         values = {name: line.get(name) or "" for name in COLUMNS}
         if "example_id" not in line or not all(isinstance(each, str) for each in values.values()):
@@ -119,9 +164,15 @@ def _answers_in_log(path: Path, examples: Examples) -> list[Answer]:
                 f"Line {number} of {str(path)!r} is no decision; allowed: objects with the keys "
                 f"{', '.join(COLUMNS)} and {KEY}. Next: delete that line."
             )
-        if line.get("identity", examples.identity) != examples.identity:
-            continue
-        one = Answer(values.pop("example_id"), **values, place=f"Line {number}")
-        before = answers.setdefault((one.example, one.who), [])
-        before[:] = [*before, one] if one.decision else []
-    return [one for each in answers.values() for one in each]
+        answer = Answer(values.pop("example_id"), **values, place=f"Line {number}")
+        found.append(_LogLine(answer, line.get("identity")))
+    return found
+
+
+def _standing(lines: Iterable[_LogLine]) -> list[Answer]:
+    """The last answer of each person about each example, unless it took back what was decided before."""
+    last: dict[tuple[str, str], Answer] = {}
+    for one in (line.answer for line in lines):
+        last.pop((one.example, one.who), None)
+        last[one.example, one.who] = one
+    return [one for one in last.values() if one.decision]

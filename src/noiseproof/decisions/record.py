@@ -109,10 +109,17 @@ class Examples:
 
     @classmethod
     def of_issues(
-        cls, issues: LabelIssues, *, fingerprint: str | None = None, new_classes: bool = False
+        cls,
+        issues: LabelIssues,
+        *,
+        fingerprint: str | None = None,
+        identity: str | None = None,
+        new_classes: bool = False,
     ) -> Examples:
-        """The examples of a search for wrong labels; with their fingerprint, a log can be read, too."""
+        """The examples of a search; with their fingerprint or identity, a log can be read, too."""
         given = [str(each) for each in issues.named(issues.given_labels)]
+        if fingerprint is not None:
+            identity = identity_of(fingerprint, issues.ids, given, issues.class_names)
         return cls(
             [str(each) for each in issues.ids.tolist()],
             given,
@@ -120,7 +127,7 @@ class Examples:
             suggested=[str(each) for each in issues.named(issues.suggested_labels)],
             is_issue=issues.is_issue.tolist(),
             new_classes=new_classes,
-            identity=fingerprint and identity_of(fingerprint, issues.ids, given, issues.class_names),
+            identity=identity,
         )
 
     @classmethod

@@ -4,12 +4,16 @@ Two estimates, which differ in what they take for granted:
 
 - From a sample that was drawn with known probabilities q, nothing: with suspicion s, and w = 1 where a drawn
   label is wrong, the rate is mean(s) + (1/m) sum_j (w_j - s_j) / (n q_j) over the m draws. It is unbiased
-  whatever s is, and the better s is, the smaller its variance.
+  whatever s is, and the better s is, the smaller its variance. Its normal interval is too narrow where few
+  draws contradict the suspicion (most samples have none of the few labels that a detector misses); then it
+  is widened.
 - From labels that people chose to check, such as the most suspicious ones, that suspicion is wrong in the
   same way for all: logit s' = a + b logit s, with a and b fitted to the checked labels. From the first 50
   alone that is an extrapolation, and the interval says so.
 
 Source: Hansen & Hurwitz 1943, Ann. Math. Stat. 14(4), the estimator for draws with replacement;
+Korn & Graubard 1998, Survey Methodology 24(2), 193-201, the exact interval at the effective number of draws,
+here (sum 1/q)^2 / sum 1/q^2 (Kish 1965, Survey Sampling);
 Särndal, Swensson & Wretman 1992, Model Assisted Survey Sampling, Section 6.3, the difference estimator; q as
 optimal allocation (Neyman 1934) has it for the variance s (1 - s), with a constant so that every label may be
 drawn; a and b are those of Cox 1958, Biometrika 45, 562-565, at the maximum of the posterior with normal
@@ -26,6 +30,7 @@ from jaxtyping import Bool, Float, Int
 STANDARD_ERRORS = 1.96
 LEAST_DECIDED = 50  # from this many on, the others are estimated
 LEAST_DRAWS = 30  # the interval needs a variance
+_LEAST_SURPRISES = 5  # draws that contradict the suspicion, for a normal interval
 _FLOOR = 0.05  # of the probability to be drawn, relative to sqrt(s (1 - s)) <= 0.5
 _SURE = 1e-4  # suspicion of 0 and 1 is never taken at its word
 _PRIOR_MEAN = np.array([0.0, 1.0])  # suspicion as it is
@@ -66,7 +71,24 @@ def rate_from_draws(
     terms = (is_wrong - suspicion[drawn]) / (n * probabilities)
     value = float(suspicion.mean() + terms.mean())
     margin = STANDARD_ERRORS * float(terms.std(ddof=1)) / np.sqrt(m)
-    return _within_0_and_1(value, margin)
+    found = _within_0_and_1(value, margin)
+    if (np.abs(is_wrong - suspicion[drawn]) > 0.5).sum() >= _LEAST_SURPRISES:
+        return found
+    low, high = _exact_interval(1 / probabilities, is_wrong)
+    return Estimate(found.value, min(found.low, low), max(found.high, high))
+
+
+def _exact_interval(
+    weights: Float[np.ndarray, " m"], is_wrong: Bool[np.ndarray, " m"]
+) -> tuple[float, float]:
+    """95 % interval of Clopper and Pearson for a weighted share, at its effective number of draws."""
+    from scipy.special import betaincinv  # a finished folder does without SciPy
+
+    num = weights.sum() ** 2 / (weights**2).sum()
+    wrong = num * (weights * is_wrong).sum() / weights.sum()
+    low = float(betaincinv(wrong, num - wrong + 1, 0.025)) if is_wrong.any() else 0.0
+    high = float(betaincinv(wrong + 1, num - wrong, 0.975)) if not is_wrong.all() else 1.0
+    return low, high
 
 
 def share(num: int, of: int) -> Estimate:

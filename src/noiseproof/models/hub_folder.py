@@ -17,7 +17,7 @@ from torch import Tensor
 from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
 from noiseproof.backbones.text_backbone import TextBackbone
 from noiseproof.core.errors import invalid
-from noiseproof.core.files import replacing, write_bytes, write_json
+from noiseproof.core.files import delete_folder, delete_unfinished, replacing, write_bytes, write_json
 from noiseproof.core.tensor_files import write_tensors
 from noiseproof.core.version import __version__
 from noiseproof.heads.abstract import AbstractHead
@@ -25,8 +25,13 @@ from noiseproof.models.onnx_model import backbones_of
 from noiseproof.models.saved_model import SavedModel
 
 CARD, CONFIG, WEIGHTS, HEAD = "README.md", "config.json", "model.safetensors", "head"
+DATA = "data"
 TASKS = {"image": "image-classification", "text": "text-classification", "features": "tabular-classification"}
-_OURS = "noiseproof"  # in every card that we wrote
+_OURS = "\n- noiseproof\n"  # a tag in every card that we wrote
+_UNFINISHED = (
+    "---\ntags:\n- noiseproof\n---\n\n# Unfinished\n\n'noiseproof export --hub' was stopped before its end; "
+    "start it again.\n"
+)
 
 
 def write_model_folder(model: SavedModel, folder: Path, *, card: str) -> None:
@@ -40,8 +45,8 @@ def write_model_folder(model: SavedModel, folder: Path, *, card: str) -> None:
     Raises:
         InvalidArgument: an encoder is a service, or the folder holds something else.
     """
-    check_hub_folder(folder)
     backbones = backbones_of(model)
+    begin_hub_folder(folder)
     model.save(folder / HEAD)
     write_tensors(folder / WEIGHTS, _weights(model, backbones), metadata={"format": "pt"})
     write_json(folder / CONFIG, _config(model, backbones))
@@ -49,7 +54,7 @@ def write_model_folder(model: SavedModel, folder: Path, *, card: str) -> None:
         if isinstance(backbone, TextBackbone):
             name = "tokenizer" if len(backbones) == 1 else f"tokenizer_{number}"
             write_bytes(folder / f"{name}.json", backbone.tokenizer_json.encode())
-    write_bytes(folder / CARD, card.encode())  # last: its existence means complete
+    write_bytes(folder / CARD, card.encode())  # last, in place of the one of `begin_hub_folder`
 
 
 def write_dataset_folder(files: Mapping[str, Path | bytes], folder: Path, *, card: str) -> None:
@@ -60,9 +65,9 @@ def write_dataset_folder(files: Mapping[str, Path | bytes], folder: Path, *, car
         folder: as in `write_model_folder`.
         card: text of `README.md`.
     """
-    check_hub_folder(folder)
+    begin_hub_folder(folder)
     for name, source in files.items():
-        with replacing(folder / "data" / name) as partial:
+        with replacing(folder / DATA / name) as partial:
             if isinstance(source, bytes):
                 partial.write_bytes(source)
             else:
@@ -70,8 +75,15 @@ def write_dataset_folder(files: Mapping[str, Path | bytes], folder: Path, *, car
     write_bytes(folder / CARD, card.encode())
 
 
-def check_hub_folder(folder: Path) -> None:
-    """Refuse a folder with files of somebody else; it gets no mark, which would be uploaded, too."""
+def begin_hub_folder(folder: Path) -> None:
+    """Begin an export: a card that says so, and no data of an earlier one.
+
+    The card is also what shows whose folder it is; a mark would be uploaded, too.
+
+    Raises:
+        InvalidArgument: the folder has files of somebody else.
+    """
+    delete_unfinished(folder)
     card = folder / CARD
     is_ours = card.is_file() and _OURS in card.read_text(errors="replace")[:2000]
     others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not is_ours else []
@@ -80,6 +92,9 @@ def check_hub_folder(folder: Path) -> None:
             "hub", str(folder), "a new or empty folder, or one of 'noiseproof export --hub'",
             f"It has {others[0]!r}. Next: name another folder.",
         )  # fmt: skip
+    write_bytes(folder / CARD, _UNFINISHED.encode())
+    if (folder / DATA).is_dir():
+        delete_folder(folder / DATA)
 
 
 def card_text(header: Mapping[str, Any], sections: Iterable[tuple[str, str]]) -> str:

@@ -20,7 +20,7 @@ from noiseproof.backbones.given_features import GivenFeatures
 from noiseproof.backbones.pixels import ImageBackbone
 from noiseproof.backbones.text_backbone import PooledTransformer, TextBackbone
 from noiseproof.core.errors import BadData, NoiseproofError, invalid, missing_extra
-from noiseproof.core.files import replacing
+from noiseproof.core.files import delete_unfinished, replacing
 from noiseproof.core.records import Dataset
 from noiseproof.core.unit_length import unit_length
 from noiseproof.core.version import __version__
@@ -82,6 +82,7 @@ def write_onnx(model: SavedModel, dataset: Dataset, out: Path) -> OnnxCheck:
     )  # fmt: skip
     reference = reference_outputs(model, backbones, prepared)
     check = _compared(graph, inputs, reference)
+    delete_unfinished(out.parent, out.name)
     with replacing(out) as partial:
         partial.write_bytes(graph + metadata_bytes(_described(model, backbones, inputs, check)))
     return check

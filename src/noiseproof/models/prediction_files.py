@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noiseproof.core.errors import NoiseproofError, invalid
-from noiseproof.core.files import replacing
+from noiseproof.core.files import delete_unfinished, replacing
 from noiseproof.core.parquet import open_file
 from noiseproof.core.spreadsheet_cells import escaped
 from noiseproof.models.predictions import FIRST_COLUMNS
@@ -34,6 +34,7 @@ def write_predictions(frames: Iterable[pd.DataFrame], out: Path) -> Iterator[pd.
         InvalidArgument: a suffix that is none of `SUFFIXES`, or a file of somebody else.
     """
     check_out(out)
+    delete_unfinished(out.parent, out.name)
     with replacing(out) as partial, _WRITERS[out.suffix.lower()](partial) as write:
         for frame in frames:
             write(frame)

@@ -29,13 +29,13 @@ from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.known_labels import (
     check_complete,
     check_none_is_lost,
-    decision_files,
     read_settled,
 )
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
 
 CARD, CHANGES = CLEANED, "changes.csv"
+COUNTS = ("kept", "relabelled", "excluded", "unsure")  # of decided examples, `num_...` of the card
 _STAGE = "cleaned data"
 _CARDS: tuple[tuple[str, Kind], ...] = (("detection.json", "detect"), ("run.json", "run"))
 _COLUMNS = ("label", "image", "text", "clean_label", "on_error", "seed", "missing_label")
@@ -77,14 +77,14 @@ def apply(
     examples = Examples.of_issues(
         issues, fingerprint=source.dataset.fingerprint, new_classes=config.allow_new_class
     )
-    files = decision_files(config, config.folder)
-    if not files:
+    settled = read_settled(config, config.folder, examples)
+    if not (settled.all or config.decisions):
         raise MissingFile(
-            f"{str(config.folder)!r} has no {DECISIONS}. Next: decide in its review.html and save the "
-            "decisions, or name a file with `decisions`."
+            f"{str(config.folder)!r} has no decisions. Next: decide in its review.html and save the "
+            f"{DECISIONS}, or name a file with `decisions`."
         )
-    settled = read_settled(files, examples)
-    check_none_is_lost(config.folder, settled, examples)
+    if config.decisions:
+        check_none_is_lost(config.folder, settled, examples)
     if config.require_complete:
         check_complete(
             [one.example_id for one in settled.counting.values() if one.decision != "unsure"], examples
@@ -222,8 +222,7 @@ def _delete_empty_folders(folder: Path) -> None:
 def describe(done: AppliedDecisions) -> Sequence[str]:
     """What was done, in sentences."""
     card = done.card
-    counts = ("kept", "relabelled", "excluded", "unsure")
-    shown = ", ".join(f"{card[f'num_{name}']} {name}" for name in counts)
+    shown = ", ".join(f"{card[f'num_{name}']} {name}" for name in COUNTS)
     lines = [f"{card['num_decided']} of {card['num_examples']} examples are decided: {shown}"]
     if card["num_undecided_issues"]:
         lines.append(

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.config.export import ExportConfig
-from noiseproof.core.errors import NoiseproofError
+from noiseproof.core.errors import NoiseproofError, invalid
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.version import __version__
 from noiseproof.data.examples import files_of
-from noiseproof.data.sources import open_dataset
+from noiseproof.data.sources import CLEANED, open_dataset, resolve
 from noiseproof.export.cleaned import ORIGINAL
 from noiseproof.export.issue_files import SUMMARY, read_summary
 from noiseproof.models.hub_folder import TASKS, card_text, markdown_table, write_dataset_folder
+from noiseproof.pipelines.apply import COUNTS
+from noiseproof.pipelines.cards import read_card
 
 _TABLES = ("csv", "tsv", "jsonl", "parquet", "npz")
 _NUM_CLASSES, _NUM_PAIRS = 100, 20  # rows of the tables of a card
@@ -38,7 +40,7 @@ def export_dataset(path: Path, hub: Path, config: ExportConfig) -> tuple[str, ..
     """Copy a data set into a folder for the hub, and write its card.
 
     Args:
-        path: a table, or a folder of class folders.
+        path: a table, a folder of class folders, or a folder of `noiseproof apply`.
         hub: the folder.
         config: of columns.
 
@@ -47,14 +49,33 @@ def export_dataset(path: Path, hub: Path, config: ExportConfig) -> tuple[str, ..
 
     Raises:
         BadData: it cannot be read as a data set with labels.
+        InvalidArgument: one of the two folders is in the other.
     """
+    applied = path / CLEANED
+    path = Path(resolve(str(path))[1])
+    _check_apart(path, hub)
     dataset = open_dataset(str(path), image=config.image, text=config.text)
     before = _labels_before(path, config)
     files = _files(path, dataset, before)
-    write_dataset_folder(files, hub, card=_card(dataset, before, path, hub.resolve().name))
-    if before is not None:
+    decided = _decided(applied) if applied.is_file() else ""
+    write_dataset_folder(files, hub, card=_card(dataset, before, path, hub.resolve().name, decided))
+    if before is not None or decided:
         return ()
     return (f"{path} has no column {ORIGINAL}, so the card does not say which labels were changed.",)
+
+
+def _check_apart(path: Path, hub: Path) -> None:
+    inner, outer = path.resolve(), hub.resolve()
+    if inner.is_relative_to(outer) or (path.is_dir() and outer.is_relative_to(inner)):
+        allowed = f"a folder outside of the data set {str(path)!r}"
+        raise invalid("hub", str(hub), allowed, "Next: name another.")
+
+
+def _decided(card: Path) -> str:
+    """What people decided, by the card of `noiseproof apply`."""
+    counts: dict[str, Any] = read_card(card, "apply")
+    shown = ", ".join(f"{counts[f'num_{name}']:,} {name}" for name in COUNTS)
+    return f"People decided on {counts['num_decided']:,} of {counts['num_examples']:,} labels: {shown}."
 
 
 def _labels_before(path: Path, config: ExportConfig) -> LabelledDataset | None:
@@ -85,7 +106,9 @@ def _files(path: Path, dataset: LabelledDataset, before: LabelledDataset | None)
     return found | {"metadata.csv": text.getvalue().encode()}
 
 
-def _card(dataset: LabelledDataset, before: LabelledDataset | None, path: Path, name: str) -> str:
+def _card(
+    dataset: LabelledDataset, before: LabelledDataset | None, path: Path, name: str, decided: str
+) -> str:
     header: dict[str, Any] = {
         "task_categories": [TASKS[dataset.kind]], "tags": ["noiseproof", "label-noise"],
         "size_categories": [_size(len(dataset))],
@@ -97,7 +120,7 @@ def _card(dataset: LabelledDataset, before: LabelledDataset | None, path: Path, 
         header,
         [
             (name, f"{len(dataset):,} examples of {len(names)} classes, after a search for wrong labels."),
-            ("What was changed", _changes(dataset, before)),
+            ("What was changed", "\n\n".join(filter(None, [decided, _changes(dataset, before)]))),
             ("Label noise", _noise(path)),
             ("Classes", markdown_table(("class", "examples"), classes)),
             (

@@ -154,12 +154,12 @@ def detect(
         for name, (file, _) in targets.items():
             _export(state, name, file, key)
         publish(state.stages, cards=[CARD, REVIEW], say=say)
-        page = keep_page(config.out, part.dataset, state.features)
         if config.rate_sample is not None:
             draw_sample(
                 config.out, part.dataset, load_issues(config.out), known.labels, size=config.rate_sample,
-                seed=config.seed,
+                seed=config.seed, page=config.out / REVIEW,
             )  # fmt: skip
+        page = keep_page(config.out, part.dataset, state.features)
         exports = {name: config.out / file for name, (file, _) in targets.items()}
         contents = _write_card(state, exports.values())
         forms = [(config.budget, CHECK_FIRST), (config.rate_sample, FORM)]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from noiseproof.core.records import Dataset, LabelIssues
-from noiseproof.decisions.files import DECISIONS, read_decisions
+from noiseproof.decisions.files import read_kept
 from noiseproof.decisions.record import Decision, Examples
 from noiseproof.export.issue_files import load_issues
-
-if TYPE_CHECKING:
-    from noiseproof.review.decision_log import DecisionLog
+from noiseproof.pipelines.rate_sample import read_draws
 
 REVIEW = "review.html"
 
@@ -30,21 +28,15 @@ def keep_page(folder: Path, dataset: Dataset, features: Any) -> Path:
 
 def make_page(folder: Path, issues: LabelIssues, dataset: Dataset, features: Any) -> Path:
     """Write the page with the decisions of the folder in it."""
-    # They load SciPy and scikit-learn, which a finished folder does without.
-    from noiseproof.review.decision_log import DecisionLog
+    # It loads SciPy and scikit-learn, which a finished folder does without.
     from noiseproof.review.review_page import identity_of, write_review
 
-    log = DecisionLog(folder, identity_of(issues, dataset))
-    known = known_decisions(folder, issues, log)
-    return write_review(folder / REVIEW, issues, dataset, features, decisions=known)
+    known = known_decisions(folder, issues, identity_of(issues, dataset))
+    draws = read_draws(folder, dataset)
+    drawn = () if draws is None else list(dict.fromkeys(draws.rows.tolist()))
+    return write_review(folder / REVIEW, issues, dataset, features, decisions=known, drawn=drawn)
 
 
-def known_decisions(folder: Path, issues: LabelIssues, log: DecisionLog) -> list[Decision]:
-    """The decisions of `decisions.csv`, where there is one, and of the log, which is newer.
-
-    A decision of the table is left out if its person decided about the same example in the log.
-    """
-    table = folder / DECISIONS
-    of_table = read_decisions(table, Examples.of_issues(issues, new_classes=True)) if table.is_file() else []
-    of_log = log.named
-    return [one for one in of_table if (one.example_id, one.who) not in of_log] + log.standing()
+def known_decisions(folder: Path, issues: LabelIssues, identity: str) -> list[Decision]:
+    """The decisions that a folder keeps about its labels; a page may have new classes."""
+    return read_kept(folder, Examples.of_issues(issues, identity=identity, new_classes=True))

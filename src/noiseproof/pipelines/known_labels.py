@@ -14,7 +14,7 @@ from noiseproof.core.errors import BadData
 from noiseproof.core.progress import stage
 from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.data.splits import subset
-from noiseproof.decisions.files import DECISIONS, LOG, read_decisions
+from noiseproof.decisions.files import DECISIONS, read_decisions, read_kept
 from noiseproof.decisions.record import Decision, Examples
 from noiseproof.decisions.settle import Settled, settle
 from noiseproof.detect.detectors import TABLE
@@ -70,7 +70,7 @@ def open_known(
         dataset, new_classes=config.allow_new_class or not is_named,
         may_have_others=not (is_named and is_whole),
     )  # fmt: skip
-    settled = read_settled(decision_files(config, folder), examples)
+    settled = read_settled(config, folder, examples)
     number = {name: k for k, name in enumerate(dataset.class_names)}
     rows = {examples.row[one.example_id]: one for one in settled.counting.values()}
     sure = sorted(row for row, one in rows.items() if one.decision != "unsure")
@@ -165,18 +165,15 @@ def judge_labels(
     return [*written, *write_thumbnails(issues, dataset, folder)]
 
 
-def decision_files(config: DecisionsConfig, folder: Path) -> list[Path]:
-    """The files of decisions that the user names, else those in a folder."""
-    return list(config.decisions) or [path for name in (DECISIONS, LOG) if (path := folder / name).is_file()]
-
-
-def read_settled(paths: Sequence[Path], examples: Examples) -> Settled:
-    """The decisions of several files together, settled where they disagree.
+def read_settled(config: DecisionsConfig, folder: Path, examples: Examples) -> Settled:
+    """The decisions in the files that the user names, else those of a folder, settled where they disagree.
 
     Raises:
         BadData: a file cannot be used, or people disagree and nothing says whose decision counts.
     """
-    return settle([one for path in paths for one in read_decisions(path, examples)])
+    if not config.decisions:
+        return settle(read_kept(folder, examples))
+    return settle([one for path in config.decisions for one in read_decisions(path, examples)])
 
 
 def check_complete(decisions: Sequence[str], examples: Examples) -> None:

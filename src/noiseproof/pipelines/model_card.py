@@ -89,7 +89,7 @@ def _data(card: Mapping[str, Any]) -> str:
 def _noise(card: Mapping[str, Any]) -> str:
     """What was found about the labels, and what was done about it."""
     lines = []
-    rate = card.get("noise_rate")
+    rate, reviewed = card.get("noise_rate"), card.get("reviewed")
     if rate is not None:
         low, high = rate["low"], rate["high"]
         between = "" if low is None or high is None else f" (between {100 * low:.1f} and {100 * high:.1f} %)"
@@ -97,10 +97,17 @@ def _noise(card: Mapping[str, Any]) -> str:
     if rate is not None and card.get("num_suspect_labels") is not None:
         lines.append(f"{card['num_suspect_labels']:,} of {rate['num_examples']:,} labels look wrong.")
         tolerant = any("noise_tolerant" in choice for choice in card.get("choices", ()))
+        other = "other " if reviewed else ""
         lines.append(
-            "The head learned what the true labels probably are; no label was changed."
+            f"The head learned what the true labels probably are; no {other}label was changed."
             if tolerant
-            else "No label was changed for the training; the head learned from the labels as given."
+            else f"No {other}label was changed for the training; the head learned from the labels as given."
+        )
+    if reviewed:
+        lines.insert(
+            0,
+            f"People checked {reviewed['num_checked']:,} labels; {reviewed['num_wrong']:,} were wrong, and "
+            "were corrected or left out.",
         )
     planted = (card.get("data") or [{}])[0].get("label_noise") or card.get("noise")
     if planted:

@@ -15,7 +15,7 @@ from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import write_bytes
-from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
+from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset, rows_by_id
 from noiseproof.core.rng import stream
 from noiseproof.decisions.files import spreadsheet
 from noiseproof.decisions.record import COLUMNS
@@ -45,7 +45,7 @@ class RateSample(Document):
     q: list[float]
 
 
-def read_draws(folder: Path, dataset: LabelledDataset) -> Draws | None:
+def read_draws(folder: Path, dataset: Dataset) -> Draws | None:
     """The sample in a folder; `None` where there is none, or where it is of other data.
 
     Raises:
@@ -69,8 +69,18 @@ def draw_sample(
     *,
     size: int,
     seed: int,
+    page: Path,
 ) -> None:
     """Draw a sample and write its record and its form, unless the folder has it already.
+
+    Args:
+        folder: of the search.
+        dataset: that was judged.
+        issues: its suspicion.
+        known: decisions, whose examples are left out.
+        size: number of draws.
+        seed: of the draw.
+        page: that shows the sample; one without it is deleted.
 
     Raises:
         InvalidArgument: the folder has a sample of another size.
@@ -96,6 +106,7 @@ def draw_sample(
         drawn=[str(each) for each in dataset.ids[rows]],
         q=q[places].tolist(),
     )
+    page.unlink(missing_ok=True)
     write_record(folder / RECORD, sample.to_json())
 
 

@@ -63,6 +63,7 @@ def serve_page(folder: Path, *, port: int = 0, on_start: Callable[[ReviewServer]
         data = read_page(folder / REVIEW)
         log = DecisionLog(folder, data.identity)
         log.mend()
+        put_decisions(folder / REVIEW, known_decisions(folder, issues, data.identity))
         with ReviewServer(folder / REVIEW, data, log, port=port, who=_user()) as server:
             on_start(server)
             try:
@@ -70,7 +71,7 @@ def serve_page(folder: Path, *, port: int = 0, on_start: Callable[[ReviewServer]
             except KeyboardInterrupt:
                 pass
             finally:
-                decisions = known_decisions(folder, issues, log)
+                decisions = known_decisions(folder, issues, data.identity)
                 _leave(folder, decisions)
     return folder / DECISIONS if decisions else None
 
@@ -79,7 +80,9 @@ def _leave(folder: Path, decisions: list[Decision]) -> None:
     """Write the decisions as a table, and into the page, for those who open it without the server."""
     if decisions:
         write_decisions(folder / DECISIONS, decisions)
-        put_decisions(folder / REVIEW, decisions)
+    else:  # all were taken back
+        (folder / DECISIONS).unlink(missing_ok=True)
+    put_decisions(folder / REVIEW, decisions)
 
 
 def _open_judged(folder: Path) -> tuple[LabelledDataset, Any]:

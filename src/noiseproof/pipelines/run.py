@@ -18,6 +18,7 @@ import numpy as np
 from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.run import RunConfig
 from noiseproof.core.checksums import write_record
+from noiseproof.core.errors import invalid
 from noiseproof.core.files import write_bytes
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset
@@ -125,6 +126,9 @@ def run(
         heads = head_variants(config)  # a misspelt option is found before any work
         decide = partial(_open_decisions, state)
         parts = open_parts(config, views=config.views, task=config.task, decide=decide)
+        if parts.has_scores and config.decisions:
+            name = str(config.decisions[0])
+            raise invalid("decisions", name, "nothing, since the labels are scores", "Next: leave it out.")
         if parts.note_on_scores is not None:
             say(parts.note_on_scores)
             heads = [head.as_regressor() for head in heads]

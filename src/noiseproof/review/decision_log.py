@@ -81,21 +81,18 @@ class DecisionLog:
             append_lines(self._path, [to_line(line.to_json())])
             self._lines.append(line)
 
-    @property
-    def named(self) -> set[tuple[str, str]]:
-        """Id and person of every line, also of those that were taken back."""
-        return {(line.example_id, line.who) for line in self._lines}
-
     def since(self, number: int) -> tuple[int, list[Decision]]:
-        """How many lines there are, and the decisions after the first `number`; for 0 those that stand."""
-        with self._guard:
-            later = [line.to_decision() for line in self._lines[number:]] if number else self.standing()
-            return len(self._lines), later
+        """How many lines there are, and the decisions after the first `number`.
 
-    def standing(self) -> list[Decision]:
-        """The last decision of each person about each example, unless it was taken back; oldest first."""
+        For 0 the last one of each person about each example, oldest first; an empty one was taken back.
+        """
+        with self._guard:
+            later = self._lines[number:] if number else self._last()
+            return len(self._lines), [line.to_decision() for line in later]
+
+    def _last(self) -> list[LogLine]:
         last: dict[tuple[str, str], LogLine] = {}
         for line in self._lines:
             last.pop((line.example_id, line.who), None)
             last[line.example_id, line.who] = line
-        return [line.to_decision() for line in last.values() if line.decision]
+        return list(last.values())

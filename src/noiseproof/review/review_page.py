@@ -51,6 +51,7 @@ def write_review(
     features: ShardedMatrix | None,
     *,
     decisions: Sequence[Decision] = (),
+    drawn: Sequence[int] = (),
 ) -> Path:
     """Write the page and its parts; the page last, so its existence means that they are complete.
 
@@ -60,18 +61,21 @@ def write_review(
         dataset: where pictures and texts come from.
         features: of the examples, for neighbours, copies and the map; `None` if there are none.
         decisions: those that are made already.
+        drawn: rows of a sample, in the order in which they are to be checked.
     """
     page.unlink(missing_ok=True)
     if (page.parent / PARTS).is_dir():
         delete_folder(page.parent / PARTS)
-    rows = ranking(issues)[:MOST_EXAMPLES]
+    rows = ranking(issues)
+    rows = rows[(np.arange(len(rows)) < MOST_EXAMPLES) | np.isin(rows, drawn)]
+    rank = {row: number for number, row in enumerate(rows.tolist())}
     is_large = np.arange(len(rows)) < max(_LARGE_FIRST, min(int(issues.is_issue.sum()), _MOST_LARGE))
     inside, hashes = _place(contents_of(dataset, rows, is_large), page.parent)
     data = _columns(issues, rows, features) | {
         "identity": identity_of(issues, dataset), "name": Path(dataset.name).name or dataset.name,
         "kind": dataset.kind, "method": issues.method, "total": len(issues.ids), "partRows": PART_ROWS,
         "hashes": hashes, "numParts": max(len(inside), len(hashes)),
-        "decisions": [asdict(one) for one in decisions],
+        "decisions": [asdict(one) for one in decisions], "drawn": [rank[row] for row in drawn],
     }  # fmt: skip
     write_bytes(page, _render(data, inside).encode())
     return page

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hmac
+import html
 import json
 import re
 import secrets
@@ -140,8 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self) -> bytes:
         """The page, with the address of the log."""
-        name = json.dumps(self.server.who).strip('"').replace("<", "").replace("&", "")
-        begin = f'<html lang="en" data-log="decisions" data-who="{name}">'
+        begin = f'<html lang="en" data-log="decisions" data-who="{html.escape(self.server.who)}">'
         return self.server.page.read_bytes().replace(b'<html lang="en">', begin.encode(), 1)
 
     def _post(self, path: str) -> tuple[str, bytes]:

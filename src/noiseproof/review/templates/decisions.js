@@ -96,6 +96,7 @@ async function read() {
 
 function start() {
   $("who").value = document.documentElement.dataset.who ?? "";
+  data.decisions.forEach(takeOver);
   if (log) {
     $("kept").textContent = " and in decisions.jsonl on disk";
     read();
@@ -103,7 +104,6 @@ function start() {
     addEventListener("beforeunload", (event) => waiting.length && event.preventDefault());
     return;
   }
-  data.decisions.forEach(takeOver);
   const stored = (key, text) => {
     if (!key?.startsWith(PREFIX) || !text) return;
     try {

@@ -13,8 +13,12 @@ function option(select, value, text) {
 
 function fillFilters() {
   const numSuspects = data.isIssue.reduce((sum, one) => sum + one, 0);
+  const addSample = () => option($("scope"), "drawn", `Drawn sample (${data.drawn.length.toLocaleString("en")})`);
+  const isSampleOpen = data.drawn.some((rank) => !decided.has(rank));
+  if (isSampleOpen) addSample(); // the first option is the list that opens
   if (numSuspects) option($("scope"), "suspects", `Suspects (${numSuspects.toLocaleString("en")})`);
   option($("scope"), "all", `All examples (${num.toLocaleString("en")})`);
+  if (data.drawn.length && !isSampleOpen) addSample();
   option($("state"), "", "Any decision");
   option($("state"), "open", "Not decided");
   for (const [word, done] of Object.entries(WORDS)) option($("state"), word, done[0].toUpperCase() + done.slice(1));
@@ -44,8 +48,8 @@ function fits(rank) {
 }
 
 function filter() {
-  shown = [];
-  for (let rank = 0; rank < num; rank++) if (fits(rank)) shown.push(rank);
+  // A sample is checked in the order of its draws, since those up to the first open one count.
+  shown = ($("scope").value === "drawn" ? data.drawn : [...data.ids.keys()]).filter(fits);
   $("rows").style.height = `${shown.length * ROW_PX}px`;
   $("count").textContent = `${shown.length.toLocaleString("en")} ${shown.length === 1 ? "example" : "examples"}${selected ? " selected on the map" : ""}`;
   $("free").hidden = !selected;

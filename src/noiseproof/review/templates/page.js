@@ -228,4 +228,4 @@ const firstOpen = shown.find((rank) => !decided.has(rank));
 if (firstOpen !== undefined) go(firstOpen);
 else if (shown.length) go(shown[0]);
 renderProgress();
-if (data.total > num) tell(`This page has the ${num.toLocaleString("en")} most suspicious of ${data.total.toLocaleString("en")} examples.`);
+if (data.total > num) tell(`This page has the ${num.toLocaleString("en")} most suspicious of ${data.total.toLocaleString("en")} examples${data.drawn.length ? " and the drawn sample" : ""}.`);
