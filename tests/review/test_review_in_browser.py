@@ -68,6 +68,26 @@ def test_decisions_by_keyboard_leave_as_a_file_and_stay(open_page, tmp_path):
     assert saved(open_page(other, context=page.context))[1] == []
 
 
+def test_what_several_classes_are_called_by_is_no_choice(open_page, tmp_path):
+    path, _ = small_page(tmp_path)
+    page = open_page(path)
+    press(page, "/")
+    page.keyboard.type("a")
+    page.keyboard.press("Enter")
+    assert "“a” is in the names of 2 classes" in page.inner_text("#message")
+    page.keyboard.type("nt")
+    page.keyboard.press("Enter")
+    assert saved(page)[1][0][1:3] == ("keep", "ant")
+
+
+def test_classes_that_are_digits_have_their_own_keys(open_page, tmp_path):
+    path, issues = small_page(tmp_path, classes=("0", "1", "2"))
+    page = open_page(path)
+    press(page, "2")
+    assert saved(page)[1] == [(issues.ids[0], "relabel", "2", "")]
+    assert page.inner_text("#chips button:first-child kbd") == "0"
+
+
 def test_a_new_class_is_asked_for_twice_and_formulas_are_escaped(open_page, tmp_path):
     path, _ = small_page(tmp_path, ids=[f"=cmd{row}" for row in range(12)])
     page = open_page(path)

@@ -122,3 +122,16 @@ def test_a_port_in_use_is_named(server):
     for port in (server.server_port, 70_000):
         with pytest.raises(InvalidArgument, match=f"`port` is {port}.*free port"):
             ReviewServer(server.page, read_page(server.page), log, port=port)
+
+
+def test_the_address_stays_after_a_restart_and_is_nobody_elses_to_read(server, tmp_path):
+    """Open pages send what they could not send while the server was away."""
+    data = read_page(server.page)
+    with ReviewServer(server.page, data, DecisionLog(tmp_path, data.identity)) as again:
+        assert again.token == server.token
+    secret = server.page.parent / ".review-secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    secret.write_text("short")
+    with ReviewServer(server.page, data, DecisionLog(tmp_path, data.identity)) as other:
+        assert other.token != server.token
+        assert len(other.token) == 32

@@ -252,7 +252,7 @@ def _check_classes(decisions: list[Decision], examples: Examples, owner: str) ->
         raise BadData(
             f"{len(strange)} decisions of {owner!r} have labels that are no class of the data, such as that "
             f"of {strange[0].example_id!r}. {known} Next: correct them, or, if {meant} meant as new, allow "
-            "it with `allow_new_class` (--allow-new-class)."
+            "it with `allow_new_class`."
         )
 
 

@@ -26,6 +26,7 @@ from noiseproof.export.issue_files import load_issues, read_summary
 from noiseproof.export.source import Source
 from noiseproof.pipelines.cards import make_card, read_card
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.kept_page import REVIEW
 from noiseproof.pipelines.known_labels import (
     check_complete,
     check_none_is_lost,
@@ -33,6 +34,7 @@ from noiseproof.pipelines.known_labels import (
 )
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
+from noiseproof.review.review_page import put_decisions
 
 CARD, CHANGES = CLEANED, "changes.csv"
 COUNTS = ("kept", "relabelled", "excluded", "unsure")  # of decided examples, `num_...` of the card
@@ -97,6 +99,8 @@ def apply(
         _delete_empty_folders(config.out / name)
         write_decisions(config.folder / DECISIONS, settled.all)
         card = _write_card(stages, config, settled, examples, name)
+        if (config.folder / REVIEW).is_file():
+            put_decisions(config.folder / REVIEW, list(settled.counting.values()))
         return AppliedDecisions(config.out / name, config.folder / DECISIONS, card)
 
 

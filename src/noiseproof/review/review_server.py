@@ -11,6 +11,7 @@ import dataclasses
 import hmac
 import html
 import json
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -25,11 +26,12 @@ from urllib.parse import parse_qs, urlsplit
 from noiseproof.core.errors import NoiseproofError, invalid
 from noiseproof.core.inner_paths import inner_path
 from noiseproof.core.json_text import BadJson, parse_json
+from noiseproof.core.regular_files import read_regular
 from noiseproof.decisions.record import COLUMNS, WORDS
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import PARTS, PageData
 
-HOST = "127.0.0.1"
+HOST, _SECRET = "127.0.0.1", ".review-secret"
 _MOST_BYTES = 2**16  # of a request
 _MOST_NAME = 200
 _TIMEOUT_S = 30.0
@@ -37,6 +39,20 @@ _HEADERS = {
     "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
 }  # fmt: skip
+
+
+def _secret(folder: Path) -> str:
+    """The secret of the addresses of a folder, the same after a restart, so that open pages go on."""
+    path = inner_path(folder, _SECRET)
+    if path.is_file():
+        found = read_regular(path).decode("ascii", "replace")
+        if re.fullmatch(r"[\w-]{32}", found):
+            return found
+        path.unlink()
+    token = secrets.token_urlsafe(24)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token)
+    return token
 
 
 class ReviewServer(ThreadingHTTPServer):
@@ -57,7 +73,7 @@ class ReviewServer(ThreadingHTTPServer):
 
     def __init__(self, page: Path, data: PageData, log: DecisionLog, *, port: int = 0, who: str = "") -> None:
         self.page, self.log, self.who = page, log, who
-        self.ids, self.token = set(data.ids), secrets.token_urlsafe(24)
+        self.ids, self.token = set(data.ids), _secret(page.parent)
         try:
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:

@@ -77,7 +77,7 @@ function renderFocus() {
     const button = document.createElement("button");
     const key = document.createElement("kbd");
     button.type = "button";
-    key.textContent = (k + 1) % 10;
+    key.textContent = digitOf(name, k);
     button.append(key, ` ${name}`);
     button.ariaPressed = decision?.label === name;
     button.addEventListener("click", () => choose(name));
@@ -88,7 +88,13 @@ function renderFocus() {
   renderRow("copies", data.copies[current] ?? []);
   const counts = new Map();
   for (const rank of near) counts.set(given(rank), (counts.get(given(rank)) ?? 0) + 1);
-  $("vote").textContent = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} ${name}`).join(", ");
+  $("vote").textContent = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} × ${name}`).join(", ");
+}
+
+// The key of a class: its own name where all are digits, else its place.
+const areDigits = data.classes.every((name) => /^[0-9]$/.test(name));
+function digitOf(name, k) {
+  return areDigits ? name : String((k + 1) % 10);
 }
 
 function renderRow(id, ranks) {
@@ -150,8 +156,10 @@ function suggestClasses() {
 
 function takeTyped() {
   const text = $("another").value.trim();
-  const name = classOf.has(text) ? text : matching(text)[0];
+  const found = classOf.has(text) ? [text] : matching(text);
+  const name = found[0];
   if (!text) return;
+  if (found.length > 1) return tell(`“${text}” is in the names of ${found.length} classes: choose one below, or type more.`);
   if (name === undefined && newClass !== text) {
     newClass = text;
     tell(`No class is called “${text}”. Press Enter again to use it as a new class.`);
@@ -170,7 +178,7 @@ function press(event) {
   if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !isTyping) actions.u();
   else if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   else if (/^[0-9]$/.test(event.key)) {
-    const name = chipClasses()[(Number(event.key) + 9) % 10];
+    const name = chipClasses().find((each, k) => digitOf(each, k) === event.key);
     if (name !== undefined) choose(name);
   } else if (actions[event.key] ?? actions[event.key.toLowerCase()]) {
     (actions[event.key] ?? actions[event.key.toLowerCase()])();
