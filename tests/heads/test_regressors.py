@@ -94,8 +94,25 @@ def test_scores_that_are_no_numbers_are_refused():
     scores[3] = np.nan
     with pytest.raises(BadData, match="row 3"):
         LinearProbeRegressor().fit(features, scores)
-    with pytest.raises(ValueError, match="could not convert"):
-        LinearProbeRegressor().fit(features, ["good"] * 8)
+    with pytest.raises(BadData, match=r"`y` has 'good' in row 1; allowed for a regressor: numbers"):
+        LinearProbeRegressor().fit(features, ["1.5", "good", *"345678"])
+    with pytest.raises(BadData, match=r"`y` has NaN or infinity in row 2"):
+        LinearProbeRegressor().fit(features, [1.0, 2.0, np.inf, *range(5)])
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(1, 1e9), (1, -1e12), (1e50, 0), (1e200, 0), (1e-60, 0), (0, 1e50)]
+)
+def test_scores_that_float32_cannot_tell_apart_are_refused(scale, shift):
+    features, scores = plane(n=8)
+    with pytest.raises(BadData, match=r"`y` has scores around .* that vary by .* Next: subtract the"):
+        LinearProbeRegressor().fit(features, scores * scale + shift * 50)
+
+
+@pytest.mark.parametrize("scores", [np.full(8, 0.1), np.full(8, 1e9), np.zeros(8)])
+def test_scores_that_are_all_one_number_are_predicted(scores):
+    fitted = LinearProbeRegressor(epochs=1).fit(plane(n=8)[0], scores)
+    assert fitted.predict(plane(n=8)[0]) == pytest.approx(scores)
 
 
 def test_options_of_regressors_are_checked():

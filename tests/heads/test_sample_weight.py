@@ -86,6 +86,7 @@ def test_rows_of_weight_zero_are_left_out_of_the_second_view_too():
         (np.r_[np.ones(5), np.inf, np.ones(34)], r"has inf in row 5"),
         (np.zeros(40), r"is zero for all examples"),
         (2.0, r"shape \(\) and type float64"),
+        ([[1.0], [1.0, 2.0]], r"shape \(2,\) and type object"),
     ],
 )
 def test_other_weights_are_refused(weights, message):

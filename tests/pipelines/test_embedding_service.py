@@ -172,6 +172,10 @@ def test_a_service_that_fails_is_named_before_the_last_try(service, reviews, tmp
             "`--requests-per-minute` is 0; allowed: greater",
         ),
         (["--backbone", "api:m", "--layer", "cls"], "Unknown layer 'cls'"),
+        (
+            ["--backbone", "api:m", "--max-tokens", "20", "--plan"],
+            "`--max-tokens` is 20; allowed: nothing for api:m",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(service, reviews, tmp_path, arguments, problem):

@@ -48,6 +48,12 @@ def test_mistakes_are_those_of_the_configuration(clouds, changed, message):
         noiseproof.run(**clouds | changed)
 
 
+@pytest.mark.parametrize("wrong", ["photos/", {"train": "x"}, 3])
+def test_another_object_than_a_configuration_is_refused(wrong):
+    with pytest.raises(InvalidArgument, match=r"allowed: a RunConfig, or its fields .* Next: run\(train"):
+        noiseproof.run(wrong)
+
+
 def test_a_configuration_and_keywords_are_one_too_many(clouds):
     with pytest.raises(InvalidArgument, match="run got a configuration and seeds; allowed: one of the two"):
         noiseproof.run(RunConfig(**clouds), seeds=2)

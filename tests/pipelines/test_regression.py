@@ -16,6 +16,7 @@ from noiseproof.data.sources import open_dataset
 from noiseproof.evaluate.metrics import score_metrics
 from noiseproof.heads.estimators import load_head
 from noiseproof.pipelines.detect import detect
+from noiseproof.pipelines.loading import load
 from noiseproof.pipelines.run import run
 
 
@@ -53,12 +54,23 @@ def test_numbers_with_fractions_are_predicted_and_the_run_says_so(configured):
     lines = []
     result = run(configured(heads="linear,mlp,nmtune"), say=lines.append)
     assert any("learned to predict the number (regression)" in line for line in lines)
-    assert any("--task classification" in note for note in result.card["notes"])
+    assert not any("--task classification" in note for note in result.card["notes"])  # it would be refused
     assert result.card["task"] == "regression"
     assert {row.head for row in result.rows} == {"linear", "mlp", "nmtune"}
     for row in result.rows:
         assert set(row.metrics) == {"pearson", "spearman", "rmse"}
     assert all(row.metrics["pearson"] > 0.5 for row in result.rows if row.head == "linear")
+
+
+def test_a_loaded_regressor_has_no_word_on_confidences(configured):
+    notes = load(run(configured(heads="linear")).folder).notes
+    assert not any("onfidence" in note for note in notes)
+
+
+def test_few_different_scores_may_be_classes(configured, tmp_path):
+    train = save_plane(tmp_path / "halves.npz", labels=lambda scores: (scores * 2).round().clip(2, 8) / 2)
+    notes = run(configured(train=train, heads="linear")).card["notes"]
+    assert any("--task classification" in note for note in notes)
 
 
 def test_rows_are_the_correlations_of_the_saved_heads(configured, tmp_path):
@@ -159,8 +171,35 @@ def test_labels_that_are_no_numbers_are_refused(configured, tmp_path):
 
 def test_one_score_only_is_refused(configured, tmp_path):
     train = save_plane(tmp_path / "one.npz", labels=lambda scores: np.full(len(scores), 1.5))
-    with pytest.raises(BadData, match=r"has the score 1\.5 only; allowed for training: two or more"):
+    with pytest.raises(BadData, match=r"has the score 1\.5 only; allowed: two or more that differ"):
         run(configured(train=train))
+
+
+def test_evaluation_sets_of_one_score_are_refused(configured, tmp_path):
+    """A correlation with a constant is not defined, and a mean over sets would take it for 0."""
+    one = save_plane(tmp_path / "one.npz", labels=lambda scores: np.full(len(scores), 1.5))
+    for role in ({"ood": [one]}, {"test": one}):
+        with pytest.raises(BadData, match=r"has the score 1\.5 only"):
+            run(configured(**role))
+    with pytest.raises(BadData, match=r"\(held out\)' has the score"):
+        run(configured(train=save_plane(tmp_path / "few.npz", n=4), heads="linear"))
+
+
+@pytest.mark.parametrize("strange", ["?", "inf", "n.a"])
+def test_one_label_that_is_no_number_does_not_make_scores_classes(configured, tmp_path, strange):
+    def labels(scores):
+        texts = scores.round(1).astype(str).astype(object)
+        texts[[3, 4]] = strange
+        return texts.astype(str)
+
+    train = save_plane(tmp_path / "odd.npz", labels=labels)
+    with pytest.raises(BadData, match=r"has numbers with fractions as labels, such as '.*', and also"):
+        run(configured(train=train))
+
+
+def test_versions_beside_names_are_classes(configured, tmp_path):
+    train = save_plane(tmp_path / "v.npz", labels=lambda s: np.array(["1.5", "beta", "gamma"])[stars(s) // 2])
+    assert run(configured(train=train, ood=[], heads="linear")).card["task"] == "classification"
 
 
 def test_detection_on_scores_is_refused_in_a_sentence(configured, tmp_path):
@@ -204,6 +243,12 @@ def test_metrics_agree_with_scipy_also_with_ties():
 
 def test_correlation_with_a_constant_is_zero():
     assert score_metrics(np.ones(3), np.arange(3.0))["pearson"] == 0
+
+
+@pytest.mark.parametrize("unit", [1e80, 1e-90])
+def test_the_unit_of_scores_does_not_change_their_correlation(unit):
+    scores = np.array([1.0, 3.0, 2.0, 4.0])
+    assert score_metrics(np.arange(4.0) * unit, scores * unit)["pearson"] == pytest.approx(0.8)
 
 
 def test_metrics_refuse_what_they_cannot_judge():

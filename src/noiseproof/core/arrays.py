@@ -75,7 +75,7 @@ def as_label_array(value: Any, name: str) -> np.ndarray:
     """
     if isinstance(value, np.ma.MaskedArray):
         value = _unmasked(value, name)
-    labels = _from_tensor(value) if hasattr(value, "detach") else _rows_of_any_length(value)
+    labels = _from_tensor(value) if hasattr(value, "detach") else rows_of_any_length(value)
     if labels.dtype == object and labels.ndim == 1:
         _check_single(labels, name)
     check_labels_present(labels, name)
@@ -129,7 +129,7 @@ def _converted(value: Any, name: str) -> np.ndarray:
     if isinstance(value, (list, tuple)) and any(hasattr(row, "detach") for row in value):
         value = [_from_tensor(row) if hasattr(row, "detach") else row for row in value]
     try:
-        return _rows_of_any_length(value)
+        return rows_of_any_length(value)
     except TypeError as error:
         raise invalid(
             name, type(value).__name__, "an array of numbers, (n, d)",
@@ -173,7 +173,7 @@ def _stacked(rows: np.ndarray, name: str) -> np.ndarray:
     return stacked if stacked.dtype != object else stacked.astype(np.float64)
 
 
-def _rows_of_any_length(value: Any) -> np.ndarray:
+def rows_of_any_length(value: Any) -> np.ndarray:
     """An array; of objects where the rows are lists of several lengths."""
     try:
         return np.asarray(value)

@@ -17,7 +17,7 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.data.request import MissingLabel, Task
 
 Key = int | str
-_MOST_FRACTIONAL_CLASSES = 20  # texts such as "1.5" may be names of classes, a few of them
+MOST_FRACTIONAL_CLASSES = 20  # texts such as "1.5" may be names of classes, a few of them
 _ABOUT_SCORES = (
     "Scores are for 'noiseproof run', which trains heads for regression; suspect labels, noise and "
     "fine-tuning need classes. Next: name another column with `label`, or put the scores into classes."
@@ -245,15 +245,22 @@ def are_scores(dataset: LabelledDataset, task: Task) -> bool:
             where scores are needed.
     """
     owner, names = dataset.name, dataset.class_names
-    numbers = _finite_numbers(names)
-    if task == "regression" and numbers is None:
-        strange = next(name for name in names if _finite_numbers([name]) is None)
+    strange = [name for name in names if _finite_numbers([name]) is None]
+    if task == "regression" and strange:
         raise BadData(
-            f"{owner!r} has the label {strange!r}; allowed for regression: numbers. Next: name the column of "
-            "the scores with `label`, or take the labels as classes: --task classification."
+            f"{owner!r} has the label {strange[0]!r}; allowed for regression: numbers. Next: name the column "
+            "of the scores with `label`, or take the labels as classes: --task classification."
         )
-    has_fractions = numbers is not None and any(not number.is_integer() for number in numbers)
-    if task == "classification" and has_fractions and len(names) > _MOST_FRACTIONAL_CLASSES:
+    numbers = _finite_numbers([name for name in names if name not in strange]) or []
+    fraction = next((number for number in numbers if not number.is_integer()), None)
+    if task == "auto" and fraction is not None and 0 < len(strange) < len(numbers):
+        raise BadData(
+            f"{owner!r} has numbers with fractions as labels, such as '{fraction:g}', and also "
+            f"{strange[0]!r}; allowed: numbers alone, or classes. Next: correct these rows or leave them "
+            "out, or take the labels as classes: --task classification."
+        )
+    has_fractions = fraction is not None and not strange
+    if task == "classification" and has_fractions and len(names) > MOST_FRACTIONAL_CLASSES:
         raise BadData(
             f"{owner!r} has {len(names)} different numbers with fractions as labels, such as {names[0]!r}; "
             f"allowed: classes. {_ABOUT_SCORES}"
@@ -262,11 +269,11 @@ def are_scores(dataset: LabelledDataset, task: Task) -> bool:
 
 
 def check_scores(dataset: LabelledDataset) -> None:
-    """Raise `BadData` unless a head can learn the scores of a training set: at least two that differ."""
+    """Raise `BadData` unless at least two scores differ: others cannot be learned, or correlated with."""
     if len(np.unique(dataset.scores)) < 2:
         raise BadData(
-            f"{dataset.name!r} has the score {dataset.scores[0]:g} only; allowed for training: two or more "
-            "that differ. Next: check the label column."
+            f"{dataset.name!r} has the score {dataset.scores[0]:g} only; allowed: two or more that differ. "
+            "Next: check the label column, or add examples."
         )
 
 

@@ -140,8 +140,11 @@ def score_metrics(predicted: Float[np.ndarray, " n"], scores: Float[np.ndarray, 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     a, b = first - first.mean(), second - second.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / scale) if scale > 0 else 0.0
+    largest_a, largest_b = np.abs(a).max(), np.abs(b).max()
+    if not largest_a or not largest_b:
+        return 0.0
+    a, b = a / largest_a, b / largest_b  # no sum of squares overflows or vanishes
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
 def per_class_metrics(found: Outcomes) -> tuple[ClassMetrics, ...]:

@@ -32,6 +32,7 @@ from noiseproof.heads.training_data import (
     features_to_predict,
     second_view_of,
     training_data,
+    unit_of,
     weights_of,
 )
 from noiseproof.losses.losses import check_transition_given
@@ -256,8 +257,7 @@ def _fit_regressors(
 
     The last layer is then scaled back, so that a fitted head predicts in the unit of the scores.
     """
-    mean = float(np.average(scores, weights=weights))
-    scale = float(np.sqrt(np.average(np.square(scores - mean), weights=weights))) or 1.0
+    mean, scale = unit_of(scores, weights)
     device = _device()
     examples = TrainingExamples(
         tuple(torch.from_numpy(view).to(device) for view in views),

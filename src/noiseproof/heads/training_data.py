@@ -12,10 +12,14 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from noiseproof.core.arrays import as_label_array, as_matrix
+from noiseproof.core.arrays import as_label_array, as_matrix, rows_of_any_length
 from noiseproof.core.checks import check_finite
 from noiseproof.core.errors import BadData
 from noiseproof.heads.recipes import HeadSpec
+
+# Of scores, in the float32 of heads: rounding stays below a hundredth of the standard deviation, and weights
+# neither overflow nor vanish.
+_MOST_UNITS, _LEAST_UNIT, _LARGEST = 8e4, 1e-30, 1e30
 
 
 def training_data(
@@ -29,19 +33,15 @@ def training_data(
     _check_same_length(features, given_labels)
     features, given_labels = _plain(features), as_label_array(given_labels, "y")
     first, *others = heads
+    if is_regressor(first) and given_labels.ndim:
+        given_labels = _as_scores(given_labels)
     # `check_finite` below names the row, scikit-learn does not.
-    are_scores = is_regressor(first)
-    matrix, labels = validate_data(
-        first, features, given_labels, dtype=np.float32, ensure_all_finite=False, y_numeric=are_scores
-    )
+    matrix, labels = validate_data(first, features, given_labels, dtype=np.float32, ensure_all_finite=False)
     for head in others:  # the same data: copy what scikit-learn recorded instead of checking again
         head.n_features_in_ = matrix.shape[1]
         if hasattr(first, "feature_names_in_"):
             head.feature_names_in_ = first.feature_names_in_
-    if are_scores:
-        labels = labels.astype(np.float64)
-        check_finite(labels[:, None], "y")
-    else:
+    if not is_regressor(first):
         check_classification_targets(labels)
     check_finite(matrix)
     return _writeable(matrix), labels
@@ -74,6 +74,48 @@ def second_view_of(features: Float[np.ndarray, "n d"], second_view: Any) -> Floa
     return _writeable(matrix)
 
 
+def _as_scores(labels: np.ndarray) -> np.ndarray:
+    """Labels as finite numbers."""
+    try:
+        scores = labels.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        row = next(row for row, label in enumerate(labels) if not _is_number(label))
+        raise BadData(
+            f"`y` has {labels.tolist()[row]!r} in row {row}; allowed for a regressor: numbers. Next: correct "
+            "such rows or leave them out, or fit a classifier."
+        ) from error
+    check_finite(scores.reshape(len(scores), -1), "y")
+    return scores
+
+
+def _is_number(label: Any) -> bool:
+    try:
+        float(label)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def unit_of(scores: Float[np.ndarray, " n"], weights: np.ndarray | None) -> tuple[float, float]:
+    """Mean and standard deviation of scores; 1 in place of 0.
+
+    Raises:
+        BadData: float32, in which heads compute, cannot tell the scores apart or hold them.
+    """
+    is_one = scores.min() == scores.max()
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(scores[0] if is_one else np.average(scores, weights=weights))
+        scale = 1.0 if is_one else float(np.sqrt(np.average(np.square(scores - mean), weights=weights)))
+    is_apart = is_one or abs(mean) < _MOST_UNITS * scale
+    if not is_apart or not (_LEAST_UNIT < scale < _LARGEST and abs(mean) < _LARGEST):
+        raise BadData(
+            f"`y` has scores around {mean:g} that vary by {scale:g}; allowed: a standard deviation of at "
+            f"least {_LEAST_UNIT:g}, a mean of at most {_MOST_UNITS:g} times it, and both below "
+            f"{_LARGEST:g}, since heads compute in float32. Next: subtract the mean, or take another unit."
+        )
+    return mean, scale
+
+
 def weights_of(
     sample_weight: Any, num_examples: int
 ) -> tuple[Float[np.ndarray, " m"], Int[np.ndarray, " m"]]:
@@ -82,7 +124,7 @@ def weights_of(
     Raises:
         BadData: another length, a negative weight, NaN or infinity, nothing but zeros.
     """
-    given = np.asarray(sample_weight)
+    given = rows_of_any_length(sample_weight)
     if given.shape != (num_examples,) or given.dtype.kind not in "biuf":
         raise BadData(
             f"`sample_weight` is an array of shape {given.shape} and type {given.dtype}, of {num_examples} "

@@ -11,6 +11,7 @@ from jaxtyping import Int
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
+from noiseproof.data.classes import MOST_FRACTIONAL_CLASSES
 from noiseproof.evaluate.protocol import evaluate_head, evaluate_regressor
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.pipelines.cleaned_copies import relabelled
@@ -162,10 +163,13 @@ class DataParts:
         if not self.has_scores:
             return None
         scores = self.train.dataset.scores
+        num_different = len(np.unique(scores))
+        may_be_classes = num_different <= MOST_FRACTIONAL_CLASSES
+        advice = " Where they are classes: --task classification." if may_be_classes else ""
         return (
             f"The labels of {self.train.name} are numbers from {scores.min():g} to {scores.max():g}, "
-            f"{len(np.unique(scores))} different ones, so heads learned to predict the number (regression), "
-            "and no labels were suspected. Where they are classes: --task classification."
+            f"{num_different} different ones, so heads learned to predict the number (regression), "
+            f"and no labels were suspected.{advice}"
         )
 
     @property

@@ -14,7 +14,7 @@ def extract_features(config: ExtractConfig) -> list[StoredFeatures]:
     """Encode a data set into `config.out`, or each of its two augmented views into a folder there."""
     check_is_apart(config.out, [config.train])
     claim(config.out)
-    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
+    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label, task="auto")
     encoder = config_encoder(config, dataset, config.out)
     views = views_of(dataset, config.views, seed=config.seed)
     sets = [(view, config.out / f"view-{k}") for k, view in enumerate(views)] or [(dataset, config.out)]

@@ -120,6 +120,9 @@ def _split(whole: LabelledDataset, config: EvaluationConfig) -> tuple[DataPart, 
     )  # fmt: skip
     train = subset(whole, train_rows)
     test = subset(whole, test_rows, name=f"{short_name(whole.name)} (held out)")
+    if whole.has_scores:
+        check_scores(train)
+        check_scores(test)
     is_known = whole.clean_labels is not None
     return (
         DataPart("train", train, whole, train_rows),
@@ -144,6 +147,7 @@ def _evaluation_set(config: EvaluationConfig, name: str, role: Role, train: Labe
             "label column, or --test-label auto to find it."
         ) from error
     if train.has_scores:
+        check_scores(opened)
         return DataPart(role, opened, opened)
     dataset = align_labels(opened, train.class_names)
     is_true = label is not None and label == config.clean_label

@@ -112,7 +112,7 @@ def _alone(stem: Path, options: EncodingOptions, *, calibration: HeadCalibration
     if needs is not None and calibration is not None:
         needs = needs.model_copy(update={"calibration": calibration})
     model = SavedModel(estimator_from(saved, source), source, needs, options)
-    model.notes = (_calibration_note(needs),)
+    model.notes = (_calibration_note(needs),) if model.has_classes else ()
     return model
 
 

@@ -31,7 +31,7 @@ def plan_detection(config: DetectConfig) -> RequestPlan:
 
 def plan_extraction(config: ExtractConfig) -> RequestPlan:
     """Requests of `extract_features` to the embedding service of the configuration."""
-    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label)
+    dataset = open_one(config, config.train, label=config.label, clean_label=config.clean_label, task="auto")
     return plan_of([dataset], config, store=config.out)
 
 
@@ -49,6 +49,9 @@ def plan_of(datasets: Sequence[Dataset], config: ExtractionConfig, *, store: Pat
         for name in ((names,) if isinstance(names, str) else names)
         if name.startswith("api:")
     ]
+    if config.max_tokens is not None:
+        for service in services:
+            service.limit_tokens(config.max_tokens)  # refused, as without --plan
     plans = [
         plan_requests(
             dataset, service, store=store, batch_size=config.batch_size, precision=config.precision,

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from noiseproof.report.run_folder import RunFolder
 
-_PREDICT = "predict {run} NEW_DATA --out predictions.csv"
-
 
 @dataclass(frozen=True)
 class Step:
@@ -21,11 +19,9 @@ class Step:
 
 def next_steps(run: RunFolder) -> list[Step]:
     """The steps from a finished run to a better one; those about labels where some look wrong."""
-    folder = shlex.quote(str(run.path))
-    predict = Step("Classify new examples", "A folder of pictures or a table.", _PREDICT.format(run=folder))
+    folder, again = shlex.quote(str(run.path)), shlex.quote(f"{run.path}-2")
     if run.issues.empty or not run.issues["is_issue"].any():
-        return [predict]
-    again = shlex.quote(f"{run.path}-2")
+        return [_predict(folder)]
     cleaned = shlex.quote(f"{run.path}-cleaned")
     return [
         Step(
@@ -36,5 +32,12 @@ def next_steps(run: RunFolder) -> list[Step]:
             f"apply {folder} --decisions decisions.csv --out {cleaned}",
         ),
         Step("Train again", "On the corrected labels.", f"run {cleaned} --out {again}"),
-        predict,
+        _predict(again),
     ]  # fmt: skip
+
+
+def _predict(folder: str) -> Step:
+    return Step(
+        "Classify new examples", "A folder of pictures or a table.",
+        f"predict {folder} NEW_DATA --out predictions.csv",
+    )  # fmt: skip

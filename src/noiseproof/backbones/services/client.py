@@ -48,7 +48,7 @@ class EmbeddingClient:
         self._http: Any = None
         self._key: str | None = None
         self._dim: int | None = None
-        self._slots_lock, self._told = threading.Lock(), 0  # failures of one request that were reported
+        self._report_lock, self._num_reported = threading.Lock(), 0  # failures in a row of one request
         self._failure = ""  # that ended the requests, for the threads that only give up
         self._encoding = "base64"  # a fifth of the bytes of numbers, and exact
 
@@ -100,18 +100,18 @@ class EmbeddingClient:
                 if num_failures >= _MOST_TRIES or num_timeouts >= _MOST_TIMEOUTS:
                     problem = f"failed {num_failures} times, at last: {failure}"
                     raise self._error(problem, _advice(failure)) from failure
-                self._tell(failure, num_failures)
+                self._report(failure, num_failures)
                 if failure.retry_after_s:
                     self._pace.hold_all(failure.retry_after_s)
                 else:
                     self._pace.back_off(num_failures)
 
-    def _tell(self, failure: _PassingError, num_failures: int) -> None:
+    def _report(self, failure: _PassingError, num_failures: int) -> None:
         """One line at the first failure and one at the fifth in a row: retries can take minutes."""
-        with self._slots_lock:
-            if num_failures not in (1, 5) or num_failures <= self._told:
+        with self._report_lock:
+            if num_failures not in (1, 5) or num_failures <= self._num_reported:
                 return
-            self._told = num_failures
+            self._num_reported = num_failures
         pause = f", which requested a pause of {failure.retry_after_s:.0f} s" if failure.retry_after_s else ""
         write_line(
             f"The service {self._address.url} failed ({failure}){pause}; each request is tried up to "
