@@ -309,7 +309,8 @@ def test_a_folder_of_apply_goes_to_the_hub_with_what_people_decided(tmp_path, sa
     (hub / "data/of_before.png").touch()
     (hub / "README.md").write_text("---\ntags:\n- noiseproof\n---\n")  # of an earlier export
     result = export(ExportConfig(run=tmp_path / "cleaned", hub=hub))
-    assert (result.hub_kind, result.notes) == ("dataset", ())
+    assert result.hub_kind == "dataset"
+    assert ("decided_by has the names" in " ".join(result.notes)) == (save is save_csv)
     card = (hub / "README.md").read_text()
     assert "People decided on 2 of 8 labels: 0 kept, 1 relabelled, 1 excluded, 0 unsure." in card
     assert not (hub / "data/of_before.png").exists()

@@ -15,7 +15,7 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.core.version import __version__
 from noiseproof.data.examples import files_of
 from noiseproof.data.sources import CLEANED, open_dataset, resolve
-from noiseproof.export.cleaned import ORIGINAL
+from noiseproof.export.cleaned import DECIDED_BY, ORIGINAL
 from noiseproof.export.issue_files import SUMMARY, read_summary
 from noiseproof.models.hub_folder import TASKS, card_text, markdown_table, write_dataset_folder
 from noiseproof.pipelines.apply import COUNTS
@@ -59,6 +59,8 @@ def export_dataset(path: Path, hub: Path, config: ExportConfig) -> tuple[str, ..
     files = _files(path, dataset, before)
     decided = _decided(applied) if applied.is_file() else ""
     write_dataset_folder(files, hub, card=_card(dataset, before, path, hub.resolve().name, decided))
+    if decided and path in files.values():  # the table as it is
+        return (f"The column {DECIDED_BY} has the names of the people who decided; others will see them.",)
     if before is not None or decided:
         return ()
     return (f"{path} has no column {ORIGINAL}, so the card does not say which labels were changed.",)
