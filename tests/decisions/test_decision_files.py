@@ -8,8 +8,8 @@ import pytest
 
 from noiseproof.core.checksums import to_line
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.decisions.files import read_decisions, read_kept, write_decisions
-from noiseproof.decisions.record import Decision, Examples
+from noiseproof.decisions.decision_files import read_decisions, read_kept, write_decisions
+from noiseproof.decisions.record import Decision, ReviewedExamples
 
 IDS = ["bee/1.png", "bee/2.png", "cat/1.png", "cat/3.png"]
 T1, T2 = "2026-11-30T10:00:00.000000Z", "2026-11-30T11:00:00Z"
@@ -25,7 +25,7 @@ def read(tmp_path):
             content.to_csv(path, index=False) if name.endswith("csv") else content.to_parquet(path)
         else:
             path.write_text(content if isinstance(content, str) else json.dumps(content))
-        examples = Examples(
+        examples = ReviewedExamples(
             IDS, ["bee", "bee", "cat", "cat"], ["bee", "cat"], suggested=["cat", "bee", "cat", "bee"],
             is_issue=[True, False, False, True], **options,
         )  # fmt: skip
@@ -200,13 +200,13 @@ def test_our_own_json_comes_back_with_labels_filled_in(read):
 def test_a_parquet_of_decisions_and_numbers_as_a_spreadsheet_writes_them(tmp_path):
     frame = pd.DataFrame({"example_id": ["a"], "decision": ["relabel"], "label": ["3.0"]})
     frame.to_parquet(tmp_path / "d.parquet")
-    examples = Examples(["a"], ["1"], ["1", "3"], suggested=["1"], is_issue=[False])
+    examples = ReviewedExamples(["a"], ["1"], ["1", "3"], suggested=["1"], is_issue=[False])
     assert read_decisions(tmp_path / "d.parquet", examples)[0].label == "3"
 
 
 def test_ids_that_were_escaped_for_a_spreadsheet_are_found(tmp_path):
     (tmp_path / "d.csv").write_text("example_id,decision,label,who,when\n'=1+1,relabel,'-x,,\n")
-    examples = Examples(["=1+1"], ["a"], ["a", "-x"], suggested=["a"], is_issue=[False])
+    examples = ReviewedExamples(["=1+1"], ["a"], ["a", "-x"], suggested=["a"], is_issue=[False])
     one = read_decisions(tmp_path / "d.csv", examples)[0]
     assert (one.example_id, one.label) == ("=1+1", "-x")
 
@@ -234,7 +234,7 @@ def test_other_files_are_refused_by_what_they_are(read, name, content, message):
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):
-    examples = Examples(["a"], ["1"], ["1"])
+    examples = ReviewedExamples(["a"], ["1"], ["1"])
     for name in ("none.csv", "."):
         with pytest.raises(MissingFile, match="which is no file"):
             read_decisions(tmp_path / name, examples)
@@ -242,13 +242,13 @@ def test_a_file_that_is_missing_is_named(tmp_path):
 
 def test_a_folder_of_fiftyone_is_read_by_its_labels(tmp_path):
     (tmp_path / "labels.json").write_text(json.dumps({"classes": None, "labels": {"a": "2"}}))
-    examples = Examples(["a"], ["1"], ["1", "2"], suggested=["1"], is_issue=[False])
+    examples = ReviewedExamples(["a"], ["1"], ["1", "2"], suggested=["1"], is_issue=[False])
     assert read_decisions(tmp_path, examples)[0].label == "2"
 
 
 def test_nothing_breaks_on_many_examples():
     ids = [f"c/{k}.png" for k in range(50_000)]
-    examples = Examples(ids, ["a"] * 50_000, ["a", "b"])
+    examples = ReviewedExamples(ids, ["a"] * 50_000, ["a", "b"])
     assert examples.find("/x/y/c/49999.png") == 49_999
     assert examples.find("c/50000.png") is None
     assert np.all([examples.find(each) == k for k, each in enumerate(ids[:10])])
@@ -262,7 +262,7 @@ def logged(*rows, identity="mine"):
 
 
 def test_the_later_of_table_and_log_counts_for_each_person_and_what_was_taken_back_does_not(tmp_path):
-    examples = Examples(IDS, ["bee", "bee", "cat", "cat"], ["bee", "cat"], identity="mine")
+    examples = ReviewedExamples(IDS, ["bee", "bee", "cat", "cat"], ["bee", "cat"], identity="mine")
     early = [Decision(each, "exclude", "", "ann", T1) for each in IDS[:2]]
     late = Decision(IDS[2], "exclude", "", "ann", "2026-11-30T12:00:00Z")
     of_bob = Decision(IDS[0], "unsure", "", "bob")

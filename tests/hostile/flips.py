@@ -241,7 +241,7 @@ def make_applied(folder: Path) -> None:
     from searched import save_csv, search
 
     from noiseproof.config.apply import ApplyConfig
-    from noiseproof.decisions.files import write_decisions
+    from noiseproof.decisions.decision_files import write_decisions
     from noiseproof.decisions.record import Decision
     from noiseproof.pipelines.apply import apply
 
@@ -292,11 +292,11 @@ def make_log(folder: Path) -> None:
 
 def use_log(folder: Path) -> Any:
     """Decisions that were never made: one that was cut off is made again."""
-    from noiseproof.decisions.files import read_kept
-    from noiseproof.decisions.record import Examples
+    from noiseproof.decisions.decision_files import read_kept
+    from noiseproof.decisions.record import ReviewedExamples
     from noiseproof.review.decision_log import DecisionLog
 
-    examples = Examples(
+    examples = ReviewedExamples(
         [f"photos/{row}" for row in range(2)], ["ant", "bee"], ["ant", "bee"], identity="mine"
     )
     made = {("photos/0", "keep"), ("photos/0", "exclude"), ("photos/1", "")}

@@ -321,7 +321,7 @@ class OnSearched(Command):
     def prepare(self, inputs):
         from searched import save_csv, search
 
-        from noiseproof.decisions.files import write_decisions
+        from noiseproof.decisions.decision_files import write_decisions
         from noiseproof.decisions.record import Decision
 
         search(save_csv(inputs / "train.csv"), inputs / "issues")

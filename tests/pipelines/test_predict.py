@@ -29,7 +29,7 @@ from noiseproof.core.errors import (
     UnknownName,
 )
 from noiseproof.core.torchvision_ops import declare_missing_operators
-from noiseproof.decisions.files import write_decisions
+from noiseproof.decisions.decision_files import write_decisions
 from noiseproof.decisions.record import Decision
 from noiseproof.heads.saved_heads import read_head
 from noiseproof.pipelines import model_card
@@ -332,10 +332,12 @@ def test_a_data_set_does_not_become_its_own_folder_for_the_hub(tmp_path):
 def test_a_card_says_what_people_corrected():
     rate = {"rate": 0.1, "low": None, "high": None, "num_examples": 90}
     card = {"noise_rate": rate, "num_suspect_labels": 4, "reviewed": {"num_checked": 20, "num_wrong": 5}}
-    text = model_card._noise(card)
+    text = model_card._noise(card, is_tolerant=False)
     assert text.startswith("People checked 20 labels; 5 were wrong, and were corrected or left out. About")
     assert "No other label was changed for the training" in text
-    assert "No label was changed for the training" in model_card._noise(card | {"reviewed": None})
+    assert "No label was changed for the training" in model_card._noise(
+        card | {"reviewed": None}, is_tolerant=False
+    )
 
 
 def test_a_stopped_export_starts_again(photos, tmp_path, monkeypatch):

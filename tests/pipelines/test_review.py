@@ -14,8 +14,8 @@ from noiseproof.cli.main import app
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.decisions.files import read_decisions, write_decisions
-from noiseproof.decisions.record import Decision, Examples
+from noiseproof.decisions.decision_files import read_decisions, write_decisions
+from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.export.issue_files import load_issues
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.detect import detect
@@ -123,7 +123,7 @@ def test_decisions_of_a_server_are_on_disk_and_in_the_page(searched):
     table, other = folder / "decisions.csv", read_page(folder / REVIEW).ids[1]
     write_decisions(table, [Decision(example_id, "unsure", who="A"), Decision(other, "unsure", who="B")])
     assert serve(folder, row) == table
-    decisions = read_decisions(table, Examples.of_issues(load_issues(folder)))
+    decisions = read_decisions(table, ReviewedExamples.of_issues(load_issues(folder)))
     assert decisions == [Decision(other, "unsure", who="B"), Decision(**row)]
     assert json.dumps(example_id).encode() + b',"decision":"exclude"' in (folder / REVIEW).read_bytes()
     searched(method="neighbours")  # a page that is made anew has them, too

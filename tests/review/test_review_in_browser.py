@@ -62,6 +62,7 @@ def test_decisions_by_keyboard_leave_as_a_file_and_stay(open_page, tmp_path):
         (ids[9], "accept", "bee", "Ada"),
     ]
     assert name == f"decisions-{read_page(path).identity[:12]}.csv"
+    page.wait_for_timeout(300)  # the browser hands its storage to the next process in its own time
     page.reload()
     assert saved(page)[1] == rows
     other, _ = small_page(tmp_path / "b", classes=("ant", "bee", "dog"))

@@ -8,7 +8,7 @@ import pytest
 from noiseproof import CoTeaching, DivideMix, LinearProbe, MetaWeightNet, MLPProbe
 from noiseproof.core.errors import DamagedFile, InvalidArgument, UnknownName
 from noiseproof.heads.saved_heads import EncoderNeed, HeadNeeds, read_head
-from noiseproof.robust.estimators import ROBUST, load_estimator
+from noiseproof.robust.robust_estimators import ROBUST, load_estimator
 from rewritten import rewritten
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from noiseproof.core.errors import BadData
-from noiseproof.decisions.record import Answer, Examples
-from noiseproof.decisions.tables import answers_in_table, changed_or_tagged, example_of, one_choice
+from noiseproof.decisions.decision_tables import answers_in_table, changed_or_tagged, example_of, one_choice
+from noiseproof.decisions.record import Answer, ReviewedExamples
 
 _ROW_NUMBER = re.compile(r"\d{8}")  # keys of `--export fiftyone`
 
 
-def answers_in_json(value: Any, examples: Examples, owner: str) -> list[Answer]:
+def answers_in_json(value: Any, examples: ReviewedExamples, owner: str) -> list[Answer]:
     """The answers in a parsed JSON document of a known form.
 
     Raises:
@@ -28,7 +28,7 @@ def answers_in_json(value: Any, examples: Examples, owner: str) -> list[Answer]:
         ) from error
 
 
-def _answers(value: Any, examples: Examples, owner: str) -> Iterator[Answer]:
+def _answers(value: Any, examples: ReviewedExamples, owner: str) -> Iterator[Answer]:
     if isinstance(value, Mapping) and "labels" in value:
         yield from _of_fiftyone_labels(value, examples, owner)
     elif isinstance(value, Mapping) and "samples" in value:
@@ -68,7 +68,7 @@ def _of_label_studio(tasks: Sequence[Mapping[str, Any]], owner: str) -> Iterator
             yield Answer(example, "", label, str(who), str(when), f"Task {number}")
 
 
-def _of_fiftyone_labels(value: Mapping[str, Any], examples: Examples, owner: str) -> Iterator[Answer]:
+def _of_fiftyone_labels(value: Mapping[str, Any], examples: ReviewedExamples, owner: str) -> Iterator[Answer]:
     """`labels.json`: key -> label, its number, or an object with attributes, in which ours have the id."""
     classes = value.get("classes") or []
     keys = list(value["labels"])
@@ -89,7 +89,9 @@ def _of_fiftyone_labels(value: Mapping[str, Any], examples: Examples, owner: str
         yield changed_or_tagged(str(example), str(label or ""), (), examples, f"Key {key!r}")
 
 
-def _of_fiftyone_samples(samples: Sequence[Mapping[str, Any]], examples: Examples) -> Iterator[Answer]:
+def _of_fiftyone_samples(
+    samples: Sequence[Mapping[str, Any]], examples: ReviewedExamples
+) -> Iterator[Answer]:
     """`samples.json`: the classification of each sample, with its tags and those of the sample."""
     for number, sample in enumerate(samples, start=1):
         fields = [each for each in (sample.get("ground_truth"), *sample.values()) if _is_classification(each)]

@@ -75,7 +75,7 @@ class Decision:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-class Examples:
+class ReviewedExamples:
     """The examples that decisions are about, found by the ways in which files name them.
 
     Args:
@@ -115,7 +115,7 @@ class Examples:
         fingerprint: str | None = None,
         identity: str | None = None,
         new_classes: bool = False,
-    ) -> Examples:
+    ) -> ReviewedExamples:
         """The examples of a search; with their fingerprint or identity, a log can be read, too."""
         given = [str(each) for each in issues.named(issues.given_labels)]
         if fingerprint is not None:
@@ -133,7 +133,7 @@ class Examples:
     @classmethod
     def of_dataset(
         cls, dataset: LabelledDataset, *, new_classes: bool = False, may_have_others: bool = False
-    ) -> Examples:
+    ) -> ReviewedExamples:
         """The examples of a data set, before any search."""
         given = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
         identity = identity_of(dataset.fingerprint, dataset.ids, given, dataset.class_names)
@@ -176,7 +176,7 @@ class Examples:
         return None
 
 
-def to_decisions(answers: Iterable[Answer], examples: Examples, owner: str) -> list[Decision]:
+def to_decisions(answers: Iterable[Answer], examples: ReviewedExamples, owner: str) -> list[Decision]:
     """Check answers against the examples and make decisions of them; those without any content are left out.
 
     Args:
@@ -208,7 +208,7 @@ def _check_known(unknown: list[Answer], num: int, owner: str) -> None:
         )
 
 
-def _decision(answer: Answer, row: int, examples: Examples, owner: str) -> Decision:
+def _decision(answer: Answer, row: int, examples: ReviewedExamples, owner: str) -> Decision:
     word, given = answer.decision.strip().lower(), examples.given[row]
     suggested = examples.suggested[row] if examples.suggested else ""
     label = "" if not answer.label.strip() else examples.class_of(answer.label) or answer.label.strip()
@@ -243,7 +243,7 @@ def _decision(answer: Answer, row: int, examples: Examples, owner: str) -> Decis
     return made
 
 
-def _check_classes(decisions: list[Decision], examples: Examples, owner: str) -> None:
+def _check_classes(decisions: list[Decision], examples: ReviewedExamples, owner: str) -> None:
     strange = [one for one in decisions if one.label and one.label not in examples.classes]
     if strange and not examples.new_classes:
         names = list(dict.fromkeys(one.label for one in strange))

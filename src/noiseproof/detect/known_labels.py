@@ -23,7 +23,7 @@ _NEXT = 100
 
 
 @dataclass(frozen=True, eq=False)
-class KnownLabels:
+class DecidedLabels:
     """What people decided about m of the n labels.
 
     Attributes:
@@ -96,7 +96,7 @@ class ReviewSummary:
 def find_with_known_labels(
     find: Callable[[np.ndarray], LabelIssues],
     given_labels: Int[np.ndarray, " n"],
-    known: KnownLabels | None,
+    known: DecidedLabels | None,
     *,
     draws: Draws | None = None,
     is_probability: bool = True,
@@ -121,7 +121,7 @@ def find_with_known_labels(
     return issues, _summarise(plain, issues, known, draws, is_probability=is_probability)
 
 
-def _with_decisions(rest: LabelIssues, plain: LabelIssues, known: KnownLabels) -> LabelIssues:
+def _with_decisions(rest: LabelIssues, plain: LabelIssues, known: DecidedLabels) -> LabelIssues:
     """Results of the others; decided labels are no issues, and their class is the suggested one."""
     rows, given = known.rows, plain.given_labels
     suspicion, is_issue = rest.suspicion.copy(), rest.is_issue.copy()
@@ -158,7 +158,12 @@ def _undecided(rest: LabelIssues, plain: LabelIssues, rows: np.ndarray) -> np.nd
 
 
 def _summarise(
-    plain: LabelIssues, issues: LabelIssues, known: KnownLabels, draws: Draws | None, *, is_probability: bool
+    plain: LabelIssues,
+    issues: LabelIssues,
+    known: DecidedLabels,
+    draws: Draws | None,
+    *,
+    is_probability: bool,
 ) -> ReviewSummary:
     flagged = plain.is_issue[known.rows]
     num_flagged, num_flagged_wrong = int(flagged.sum()), int(known.is_wrong[flagged].sum())
@@ -185,7 +190,7 @@ def _summarise(
 
 
 def _rate_of_sample(
-    suspicion: Float[np.ndarray, " n"], known: KnownLabels, draws: Draws
+    suspicion: Float[np.ndarray, " n"], known: DecidedLabels, draws: Draws
 ) -> tuple[Estimate | None, int]:
     """The rate by the draws up to the first one that nobody looked at, and how many these are.
 

@@ -34,7 +34,7 @@ from noiseproof.heads.abstract import AbstractRegressor
 from noiseproof.heads.saved_heads import HeadNeeds
 from noiseproof.models.predictions import check_confidence, prediction_frame, score_frame
 from noiseproof.posterior.temperature import calibrated
-from noiseproof.robust.estimators import Estimator
+from noiseproof.robust.robust_estimators import Estimator
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,8 @@ from noiseproof.core.files import write_bytes
 from noiseproof.core.records import LabelIssues
 from noiseproof.data.request import Request
 from noiseproof.data.sources import CLEANED, open_dataset
-from noiseproof.decisions.files import DECISIONS, spreadsheet, write_decisions
-from noiseproof.decisions.record import COLUMNS, Examples
+from noiseproof.decisions.decision_files import DECISIONS, spreadsheet, write_decisions
+from noiseproof.decisions.record import COLUMNS, ReviewedExamples
 from noiseproof.decisions.settle import Settled
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned
 from noiseproof.export.cleaned_folder import write_cleaned_folder
@@ -76,7 +76,7 @@ def apply(
         BadData: decisions are damaged, contradict each other, or are of other data.
     """
     issues, source = _open_reviewed(config.folder)
-    examples = Examples.of_issues(
+    examples = ReviewedExamples.of_issues(
         issues, fingerprint=source.dataset.fingerprint, new_classes=config.allow_new_class
     )
     settled = read_settled(config, config.folder, examples)
@@ -184,7 +184,7 @@ def _changes(issues: LabelIssues, settled: Settled) -> bytes:
 
 
 def _write_card(
-    stages: Stages, config: ApplyConfig, settled: Settled, examples: Examples, name: str
+    stages: Stages, config: ApplyConfig, settled: Settled, examples: ReviewedExamples, name: str
 ) -> dict[str, Any]:
     counting = list(settled.counting.values())
     given = {one.example_id: examples.given[examples.row[one.example_id]] for one in counting}
@@ -211,7 +211,7 @@ def _write_card(
     return contents
 
 
-def _num_undecided(settled: Settled, examples: Examples) -> int:
+def _num_undecided(settled: Settled, examples: ReviewedExamples) -> int:
     flagged = (one for one, is_issue in zip(examples.ids, examples.is_issue, strict=True) if is_issue)
     return sum(one not in settled.counting for one in flagged)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.core.records import Dataset, LabelIssues
-from noiseproof.decisions.files import read_kept
-from noiseproof.decisions.record import Decision, Examples
+from noiseproof.decisions.decision_files import read_kept
+from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.export.issue_files import load_issues
 from noiseproof.pipelines.rate_sample import read_draws
 
@@ -39,4 +39,4 @@ def make_page(folder: Path, issues: LabelIssues, dataset: Dataset, features: Any
 
 def known_decisions(folder: Path, issues: LabelIssues, identity: str) -> list[Decision]:
     """The decisions that a folder keeps about its labels; a page may have new classes."""
-    return read_kept(folder, Examples.of_issues(issues, identity=identity, new_classes=True))
+    return read_kept(folder, ReviewedExamples.of_issues(issues, identity=identity, new_classes=True))

@@ -14,11 +14,11 @@ from noiseproof.core.errors import BadData
 from noiseproof.core.progress import stage
 from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.data.splits import subset
-from noiseproof.decisions.files import DECISIONS, read_decisions, read_kept
-from noiseproof.decisions.record import Decision, Examples
+from noiseproof.decisions.decision_files import DECISIONS, read_decisions, read_kept
+from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled, settle
 from noiseproof.detect.detectors import TABLE
-from noiseproof.detect.known_labels import Draws, KnownLabels, find_with_known_labels
+from noiseproof.detect.known_labels import DecidedLabels, Draws, find_with_known_labels
 from noiseproof.export.issue_files import write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.store import StoredFeatures
@@ -38,7 +38,7 @@ class KnownDecisions:
     """
 
     settled: Settled
-    labels: KnownLabels | None
+    labels: DecidedLabels | None
 
     @property
     def key(self) -> list[list[str]]:
@@ -66,7 +66,7 @@ def open_known(
         BadData: decisions are damaged, contradict each other, or are of other data.
     """
     is_named = bool(config.decisions)
-    examples = Examples.of_dataset(
+    examples = ReviewedExamples.of_dataset(
         dataset, new_classes=config.allow_new_class or not is_named,
         may_have_others=not (is_named and is_whole),
     )  # fmt: skip
@@ -79,7 +79,7 @@ def open_known(
     labels = np.array([number.get(rows[row].label, -1) for row in sure])
     unsure = np.array(sorted(rows.keys() - set(sure)), np.int64)
     is_wrong = labels != dataset.given_labels[sure]
-    return KnownDecisions(settled, KnownLabels(np.array(sure), labels, is_wrong, unsure))
+    return KnownDecisions(settled, DecidedLabels(np.array(sure), labels, is_wrong, unsure))
 
 
 def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
@@ -165,7 +165,7 @@ def judge_labels(
     return [*written, *write_thumbnails(issues, dataset, folder)]
 
 
-def read_settled(config: DecisionsConfig, folder: Path, examples: Examples) -> Settled:
+def read_settled(config: DecisionsConfig, folder: Path, examples: ReviewedExamples) -> Settled:
     """The decisions in the files that the user names, else those of a folder, settled where they disagree.
 
     Raises:
@@ -176,7 +176,7 @@ def read_settled(config: DecisionsConfig, folder: Path, examples: Examples) -> S
     return settle([one for path in config.decisions for one in read_decisions(path, examples)])
 
 
-def check_complete(decisions: Sequence[str], examples: Examples) -> None:
+def check_complete(decisions: Sequence[str], examples: ReviewedExamples) -> None:
     """Raise `BadData` unless every label that looks wrong is decided.
 
     Args:
@@ -194,7 +194,7 @@ def check_complete(decisions: Sequence[str], examples: Examples) -> None:
         )
 
 
-def check_none_is_lost(folder: Path, settled: Settled, examples: Examples) -> None:
+def check_none_is_lost(folder: Path, settled: Settled, examples: ReviewedExamples) -> None:
     """Raise `BadData` if `decisions.csv` of the folder has decisions that the new ones do not have."""
     path = folder / DECISIONS
     if not path.is_file():

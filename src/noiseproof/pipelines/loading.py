@@ -23,7 +23,7 @@ from noiseproof.models.saved_model import EncodingOptions, SavedModel
 from noiseproof.pipelines.cards import TRAINING_CARD, read_card
 from noiseproof.pipelines.folders import MARKS
 from noiseproof.pipelines.shipped_heads import FILE, read_choice
-from noiseproof.robust.estimators import estimator_from
+from noiseproof.robust.robust_estimators import estimator_from
 
 RUN_CARD, WEIGHTS, TUNED = "run.json", "model.safetensors", "tuned-best"
 _MOST_NAMES = 1000  # of classes on the card of a training

@@ -54,7 +54,7 @@ def model_card(model: SavedModel, folder: Path, name: str) -> str:
             (name, _lead(model)),
             ("How to use it", _USE.format(example=_EXAMPLES[model.kind])),
             ("Training data", _data(card)),
-            ("Label noise", _noise(card)),
+            ("Label noise", _noise(card, is_tolerant=getattr(model.head, "noise_tolerant", False) is True)),
             ("Results", _table(results)),
             ("Limits and notes", "\n".join(f"- {note}" for note in dict.fromkeys(notes))),
             ("Made with", _made_with(card)),
@@ -86,7 +86,7 @@ def _data(card: Mapping[str, Any]) -> str:
     return markdown_table(("role", "data set", "examples", "fingerprint"), rows) if rows else ""
 
 
-def _noise(card: Mapping[str, Any]) -> str:
+def _noise(card: Mapping[str, Any], *, is_tolerant: bool) -> str:
     """What was found about the labels, and what was done about it."""
     lines = []
     rate, reviewed = card.get("noise_rate"), card.get("reviewed")
@@ -96,11 +96,10 @@ def _noise(card: Mapping[str, Any]) -> str:
         lines.append(f"About {100 * rate['rate']:.1f} % of the labels{between} are estimated to be wrong.")
     if rate is not None and card.get("num_suspect_labels") is not None:
         lines.append(f"{card['num_suspect_labels']:,} of {rate['num_examples']:,} labels look wrong.")
-        tolerant = any("noise_tolerant" in choice for choice in card.get("choices", ()))
         other = "other " if reviewed else ""
         lines.append(
             f"The head learned what the true labels probably are; no {other}label was changed."
-            if tolerant
+            if is_tolerant
             else f"No {other}label was changed for the training; the head learned from the labels as given."
         )
     if reviewed:
@@ -137,11 +136,10 @@ def _table(results: list[tuple[str, Mapping[str, Interval]]]) -> str:
     names = _shown_metrics(results[0][1])
     rows = [(name, *(_shown(metrics[each]) for each in names)) for name, metrics in results]
     num_seeds = len(results[0][1][names[0]].values)
-    interval = " ± half the 95 % interval (Student's t)" if num_seeds > 1 else ""
-    return (
-        f"{markdown_table(('data set', *names), rows)}\n\nMeans over {num_seeds} seeds{interval}; this "
-        "file is of one of them."
-    )
+    interval = " ± half the 95 % interval (Student's t)"
+    basis = f"Means over {num_seeds} seeds{interval}; this file is of one of them."
+    basis = "One seed, so there are no intervals." if num_seeds == 1 else basis
+    return f"{markdown_table(('data set', *names), rows)}\n\n{basis}"
 
 
 def _shown_metrics(metrics: Mapping[str, Interval]) -> list[str]:

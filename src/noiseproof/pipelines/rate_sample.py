@@ -17,9 +17,9 @@ from noiseproof.core.errors import invalid
 from noiseproof.core.files import write_bytes
 from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset, rows_by_id
 from noiseproof.core.rng import stream
-from noiseproof.decisions.files import spreadsheet
+from noiseproof.decisions.decision_files import spreadsheet
 from noiseproof.decisions.record import COLUMNS
-from noiseproof.detect.known_labels import Draws, KnownLabels
+from noiseproof.detect.known_labels import DecidedLabels, Draws
 from noiseproof.detect.reviewed_rate import draw_probabilities
 from noiseproof.export.issue_files import ISSUES, load_issues, ranking
 from noiseproof.pipelines.stages import Stages
@@ -65,7 +65,7 @@ def draw_sample(
     folder: Path,
     dataset: LabelledDataset,
     issues: LabelIssues,
-    known: KnownLabels | None,
+    known: DecidedLabels | None,
     *,
     size: int,
     seed: int,
@@ -110,7 +110,7 @@ def draw_sample(
     write_record(folder / RECORD, sample.to_json())
 
 
-def list_first(stages: Stages, key: str, known: KnownLabels | None, *, num: int) -> None:
+def list_first(stages: Stages, key: str, known: DecidedLabels | None, *, num: int) -> None:
     """Write a form of the undecided labels with the highest suspicion.
 
     No other order found more wrong labels or gave a better head on labels of people

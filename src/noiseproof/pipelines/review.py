@@ -14,7 +14,7 @@ from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelIssues, LabelledDataset
-from noiseproof.decisions.files import DECISIONS, write_decisions
+from noiseproof.decisions.decision_files import DECISIONS, write_decisions
 from noiseproof.decisions.record import Decision
 from noiseproof.export.issue_files import load_issues
 from noiseproof.pipelines.cards import read_card

@@ -15,7 +15,7 @@ from noiseproof.core.checksums import read_lines, to_line
 from noiseproof.core.documents import Document, validate_document
 from noiseproof.core.files import append_lines, whole_lines
 from noiseproof.core.inner_paths import inner_path
-from noiseproof.decisions.files import LOG
+from noiseproof.decisions.decision_files import LOG
 from noiseproof.decisions.record import COLUMNS, Decision
 
 _NEXT = "delete the line that is named, or move the file away"

@@ -17,9 +17,9 @@ from noiseproof.core.parquet import read_table
 from noiseproof.core.regular_files import read_regular
 from noiseproof.core.spreadsheet_cells import escaped
 from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
+from noiseproof.decisions.decision_tables import answers_in_table
 from noiseproof.decisions.json_exports import answers_in_json
-from noiseproof.decisions.record import COLUMNS, Answer, Decision, Examples, to_decisions
-from noiseproof.decisions.tables import answers_in_table
+from noiseproof.decisions.record import COLUMNS, Answer, Decision, ReviewedExamples, to_decisions
 
 DECISIONS, LOG = "decisions.csv", "decisions.jsonl"
 _SUFFIXES = (*DELIMITERS, ".parquet", ".json", ".jsonl")
@@ -27,7 +27,7 @@ _IN_FOLDER = (DECISIONS, "samples.json", "labels.json")  # of exports that are f
 _REPAIR = "move this file away; decisions in decisions.csv are not lost"
 
 
-def read_decisions(path: Path, examples: Examples) -> list[Decision]:
+def read_decisions(path: Path, examples: ReviewedExamples) -> list[Decision]:
     """The decisions in a file, checked against the examples.
 
     Args:
@@ -65,7 +65,7 @@ def read_decisions(path: Path, examples: Examples) -> list[Decision]:
     return decisions
 
 
-def read_kept(folder: Path, examples: Examples) -> list[Decision]:
+def read_kept(folder: Path, examples: ReviewedExamples) -> list[Decision]:
     """The decisions that a folder keeps, of `decisions.csv` and of the log of its review.
 
     A row of the table that its person changed or took back later, by the log, is left out; lines of the log
@@ -141,7 +141,7 @@ class _LogLine:
     identity: str | None
 
 
-def _answers_in_log(path: Path, examples: Examples) -> list[Answer]:
+def _answers_in_log(path: Path, examples: ReviewedExamples) -> list[Answer]:
     """Answers in the log of `noiseproof review --serve`."""
     lines = _log_lines(path)
     own = [one for one in lines if one.identity in (None, examples.identity)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from noiseproof.core.class_names import label_text
 from noiseproof.core.errors import BadData
-from noiseproof.decisions.record import WORDS, Answer, Examples
+from noiseproof.decisions.record import WORDS, Answer, ReviewedExamples
 
 Row = dict[str, Any]
 _CORRECTED = ("corrected_label", "new_label", "label")
@@ -20,7 +20,7 @@ _OF_LABEL_STUDIO = {"annotation_id", "annotator", "lead_time"}
 _LABELS_OF_LABEL_STUDIO = ("label", "choice", "choices", "class", "category")
 
 
-def answers_in_table(rows: Sequence[Row], examples: Examples, owner: str) -> list[Answer]:
+def answers_in_table(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> list[Answer]:
     """The answers in a table of a known form.
 
     Args:
@@ -43,14 +43,14 @@ def answers_in_table(rows: Sequence[Row], examples: Examples, owner: str) -> lis
     return list(read(rows, examples, owner))
 
 
-def _of_decisions(rows: Sequence[Row], examples: Examples, owner: str) -> Iterator[Answer]:
+def _of_decisions(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> Iterator[Answer]:
     """Columns of `decisions.csv`; more columns may stand beside them."""
     for number, row in enumerate(rows, start=2):
         texts = {name: _text(row.get(name)) for name in ("decision", "label", "who", "when")}
         yield Answer(_text(row["example_id"]), **texts, place=f"Line {number}")
 
 
-def _of_edited_issues(rows: Sequence[Row], examples: Examples, owner: str) -> Iterator[Answer]:
+def _of_edited_issues(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> Iterator[Answer]:
     """Table of all labels, ours or of cleanlab, with a column of labels added or with cells changed.
 
     A changed given or suggested label is the right one; a flag taken away keeps the given label, a flag put
@@ -75,7 +75,7 @@ def _of_edited_issues(rows: Sequence[Row], examples: Examples, owner: str) -> It
         yield Answer(example, word, label, who, when, f"Line {number}")
 
 
-def _places(rows: Sequence[Row], examples: Examples, owner: str) -> Iterator[int | None]:
+def _places(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> Iterator[int | None]:
     """Row of each example: by its id, else by the order, which given labels must confirm."""
     key = next((name for name in ("example_id", "id") if rows and name in rows[0]), None)
     if key is not None:
@@ -99,7 +99,7 @@ def _places(rows: Sequence[Row], examples: Examples, owner: str) -> Iterator[int
     yield from range(len(rows))
 
 
-def _change(row: Row, place: int, examples: Examples) -> tuple[str, str]:
+def _change(row: Row, place: int, examples: ReviewedExamples) -> tuple[str, str]:
     """Decision and label by what was changed in a row of all labels; empty where nothing was."""
     given, suggested = _class(row, "given_label", examples), _class(row, "suggested_label", examples)
     suggested = suggested or _class(row, "predicted_label", examples)
@@ -113,7 +113,7 @@ def _change(row: Row, place: int, examples: Examples) -> tuple[str, str]:
     return "", ""
 
 
-def _class(row: Row, column: str, examples: Examples) -> str:
+def _class(row: Row, column: str, examples: ReviewedExamples) -> str:
     """Name of the class in a cell, which cleanlab writes as a number."""
     text = _text(row.get(column))
     if "is_label_issue" in row and re.fullmatch(r"\d+", text) and int(text) < len(examples.classes):
@@ -121,7 +121,7 @@ def _class(row: Row, column: str, examples: Examples) -> str:
     return examples.class_of(text) or text
 
 
-def _of_label_studio(rows: Sequence[Row], examples: Examples, owner: str) -> Iterator[Answer]:
+def _of_label_studio(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> Iterator[Answer]:
     """JSON_MIN and CSV of Label Studio: a row per annotation, with the keys of its task."""
     column = next((name for name in _LABELS_OF_LABEL_STUDIO if rows and name in rows[0]), None)
     if column is None:
@@ -136,7 +136,7 @@ def _of_label_studio(rows: Sequence[Row], examples: Examples, owner: str) -> Ite
         yield Answer(example_of(row, owner), "", label, who, when, f"Annotation {number}")
 
 
-def _of_fiftyone(rows: Sequence[Row], examples: Examples, owner: str) -> Iterator[Answer]:
+def _of_fiftyone(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> Iterator[Answer]:
     """CSV of FiftyOne: paths, and a label of each example; tags may be words of decisions."""
     column = next(name for name in rows[0] if name == "label" or name.endswith(".label"))
     for number, row in enumerate(rows, start=2):
@@ -144,7 +144,7 @@ def _of_fiftyone(rows: Sequence[Row], examples: Examples, owner: str) -> Iterato
         yield changed_or_tagged(_text(row["filepath"]), _text(row[column]), tags, examples, f"Line {number}")
 
 
-def _of_argilla(rows: Sequence[Row], examples: Examples, owner: str) -> Iterator[Answer]:
+def _of_argilla(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> Iterator[Answer]:
     """Flat records of Argilla: lists of responses, users and states of one question."""
     questions = [name.removesuffix(".responses") for name in rows[0] if name.endswith(".responses")]
     question = "label" if "label" in questions else questions[0]
@@ -164,7 +164,7 @@ def _of_argilla(rows: Sequence[Row], examples: Examples, owner: str) -> Iterator
 
 
 def changed_or_tagged(
-    example: str, label: str, tags: Sequence[str], examples: Examples, place: str
+    example: str, label: str, tags: Sequence[str], examples: ReviewedExamples, place: str
 ) -> Answer:
     """The answer of an example whose label stands in the file whether it was checked or not."""
     word = next((tag.lower() for tag in tags if tag.lower() in WORDS), "")
@@ -226,7 +226,7 @@ def _text(cell: Any) -> str:
     return "" if cell is None or cell != cell else label_text(cell)
 
 
-_Read = Callable[[Sequence[Row], Examples, str], Iterator[Answer]]
+_Read = Callable[[Sequence[Row], ReviewedExamples, str], Iterator[Answer]]
 _FORMS: tuple[tuple[Callable[[set[str]], bool], _Read], ...] = (
     (lambda names: names >= {"example_id", "decision"}, _of_decisions),
     (lambda names: bool(names & {"is_issue", "is_label_issue", "corrected_label"}), _of_edited_issues),
