@@ -31,9 +31,16 @@ def next_steps(run: RunFolder) -> list[Step]:
             "Apply your decisions", "A corrected copy of the data, with the old label beside the new one.",
             f"apply {folder} --decisions decisions.csv --out {cleaned}",
         ),
-        Step("Train again", "On the corrected labels.", f"run {cleaned} --out {again}"),
+        Step("Train again", "On the corrected labels.", f"run {cleaned}{_evaluation(run)} --out {again}"),
         _predict(again),
     ]  # fmt: skip
+
+
+def _evaluation(run: RunFolder) -> str:
+    """The options that name the evaluation sets of this run."""
+    config = run.card.config
+    named = [("test", config.get("test")), *(("ood", name) for name in config.get("ood") or ())]
+    return "".join(f" --{option} {shlex.quote(str(name))}" for option, name in named if name)
 
 
 def _predict(folder: str) -> Step:
