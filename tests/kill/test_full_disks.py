@@ -22,7 +22,7 @@ def test_without_space_a_command_ends_with_one_sentence_and_goes_on_with_some(se
     inputs, whole, results = wholes(name)
     folder = inputs.parent / "out"
     largest = max(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    short = server.start(name, inputs, tmp_path / "out", max_bytes=largest - 1)
+    short = server.start(name, inputs, tmp_path / "out", max_bytes=largest * 9 // 10)
     assert short.code == 2, short.printed
     assert explained(short.printed), short.printed
     assert "The largest file size that is allowed in" in short.printed
