@@ -109,6 +109,20 @@ def test_a_new_class_is_asked_for_twice_and_formulas_are_escaped(open_page, tmp_
     assert saved(page)[1][0] == ("'=cmd3", "keep", 'a "b"\nc', "B")
 
 
+def test_a_file_that_was_cut_is_not_loaded_and_new_classes_are_named(open_page, tmp_path):
+    path, issues = small_page(tmp_path)
+    page = open_page(path)
+    head, row = "example_id,decision,label,who,when", f"{issues.ids[0]},relabel,wasp,B,2026-11-30T01:00:00Z"
+    for text, message in (
+        (f"{head}\r\n{row[:-3]}", "seems to be cut"),
+        (f'{head}\r\n"{row}\r\n', "seems to be cut"),
+        (f"{head}\r\n{row}\r\n", "no class of the data is called “wasp”"),
+    ):
+        page.set_input_files("#file", {"name": "d.csv", "mimeType": "text/csv", "buffer": text.encode()})
+        expect(page, "message", message)
+    assert saved(page)[1] == [(issues.ids[0], "relabel", "wasp", "B")]
+
+
 @pytest.mark.parametrize("kind", ["image", "text", "features"])
 def test_names_and_texts_of_others_are_shown_and_never_run(open_page, tmp_path, kind):
     ids = [f"{EVIL}{row}" for row in range(12)]

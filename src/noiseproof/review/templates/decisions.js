@@ -144,6 +144,7 @@ function fromCsv(text) {
     else if (sign === "\n") lines.push([""]);
   }
   const [head, ...rows] = lines.map((line) => line.map((one) => one.replace("\ufeff", "").replace(ESCAPED, "$1")));
+  if (isQuoted || !/[\r\n]$/.test(text)) return undefined; // cut
   const full = rows.filter((row) => row.length === head.length);
   return COLUMNS.every((name) => head.includes(name))
     ? full.map((row) => Object.fromEntries(head.map((name, i) => [name, row[i]])))

@@ -197,11 +197,16 @@ function save() {
 async function load() {
   const rows = fromCsv(await $("file").files[0].text());
   $("file").value = "";
+  if (rows === undefined) return tell("The last line of this file has no end, so it seems to be cut. Save it again, and load that.");
   if (rows === null) return tell("This file has no columns example_id, decision, label, who and when.");
   const known = rows.filter((row) => rankOf.has(row.example_id) && row.decision in WORDS);
+  const needsClass = (row) => row.decision === "accept" || row.decision === "relabel";
+  const strange = [...new Set(known.filter((row) => needsClass(row) && !classOf.has(row.label)).map((row) => row.label))];
   for (const row of known) if ((decided.get(rankOf.get(row.example_id))?.when ?? "") < row.when) keep(rankOf.get(row.example_id), row);
   const others = rows.length - known.length;
-  tell(`${known.length} decisions loaded${others ? `; ${others} are about other examples and were left out` : ""}.`);
+  const left = others ? `; ${others} are about other examples, or are no decisions, and were left out` : "";
+  const names = strange.map((name) => `“${name}”`).join(", ");
+  tell(`${known.length} decisions loaded${left}${names ? `; no class of the data is called ${names}: noiseproof apply needs --allow-new-class for that` : ""}.`);
 }
 
 listeners.push((rank) => {
