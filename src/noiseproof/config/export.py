@@ -6,15 +6,15 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from noiseproof.config.base import Config, option
+from noiseproof.config.base import option
 from noiseproof.config.data import DATA, RUN, a_folder
-from noiseproof.config.predict import MODEL_HELP, PREDICTION
+from noiseproof.config.predict import MODEL_HELP, ModelConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.system_errors import expanded
 from noiseproof.models.onnx_model import check_onnx_out
 
 
-class ExportConfig(Config):
+class ExportConfig(ModelConfig):
     """Everything `noiseproof export` takes; the command's options have the same names."""
 
     run: Path = Field(description=f"{MODEL_HELP} For --hub also a cleaned data set.")
@@ -26,26 +26,10 @@ class ExportConfig(Config):
         None, panel=RUN, help="Folder for the Hugging Face hub, with a card; upload it with 'hf upload'.",
         shown_default="none",
     )  # fmt: skip
-    head: str | None = option(
-        None, panel=PREDICTION, help="Head of the run, such as linear or nmtune-seed2.",
-        shown_default="the one that the run chose on held-out training examples",
-    )  # fmt: skip
     data: str | None = option(
         None, panel=DATA, help="Real examples to check the ONNX file on.",
         shown_default="the training data",
     )  # fmt: skip
-    image: str | None = option(
-        None, panel=DATA, help="Column of images or of their paths.", shown_default="found by name"
-    )
-    text: str | None = option(
-        None, panel=DATA, help="Column of texts; FIRST,SECOND for pairs of texts.",
-        shown_default="found by name",
-    )  # fmt: skip
-
-    @field_validator("run")
-    @classmethod
-    def _home_folder(cls, value: Path) -> Path:
-        return expanded(value)
 
     @field_validator("onnx")
     @classmethod

@@ -21,12 +21,12 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from noiseproof.core.errors import BadData, CheckpointMismatch, invalid
+from noiseproof.core.errors import BadData, CheckpointMismatch
 from noiseproof.core.registry import unknown_name
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head, write_head
+from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head_of, write_head
 from noiseproof.heads.training_data import (
     check_second_view_given,
     features_to_predict,
@@ -112,12 +112,7 @@ class AbstractHead(BaseEstimator, ABC):
             InvalidArgument: the head has another class.
             CheckpointMismatch: the tensors do not fit the head.
         """
-        saved = read_head(path)
-        if saved.kind != cls.kind:
-            raise invalid(
-                "path", str(path), f"a saved {cls.__name__}", f"The file holds a head {saved.kind!r}."
-            )
-        return cls.from_saved(saved, str(path))
+        return cls.from_saved(read_head_of(cls, path), str(path))
 
     @classmethod
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:

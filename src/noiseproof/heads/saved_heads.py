@@ -142,6 +142,18 @@ def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
     return tensors
 
 
+def read_head_of(cls: Any, path: str | os.PathLike[str]) -> SavedHead:
+    """A saved head that is of an estimator's class, by its `kind`.
+
+    Raises:
+        InvalidArgument: the file holds an estimator of another class.
+    """
+    saved = read_head(path)
+    if saved.kind != cls.kind:
+        raise invalid("path", str(path), f"a saved {cls.__name__}", f"The file holds a head {saved.kind!r}.")
+    return saved
+
+
 def read_head(path: str | os.PathLike[str]) -> SavedHead:
     """Read a head that `write_head` wrote.
 

@@ -21,7 +21,7 @@ from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head, write_head
+from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head_of, write_head
 from noiseproof.heads.training_data import features_to_predict, training_data
 from noiseproof.losses.batch import PerExampleLoss, per_example_loss
 from noiseproof.robust.saved_robust import from_saved, to_saved
@@ -109,12 +109,7 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
             DamagedFile: a file was altered or truncated.
             InvalidArgument: the file holds an estimator of another class.
         """
-        saved = read_head(path)
-        if saved.kind != cls.kind:
-            raise invalid(
-                "path", str(path), f"a saved {cls.__name__}", f"The file holds a head {saved.kind!r}."
-            )
-        return cls.from_saved(saved, str(path))
+        return cls.from_saved(read_head_of(cls, path), str(path))
 
     @classmethod
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
