@@ -20,6 +20,17 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 8 << 30:
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` selects
+def pytest_collection_modifyitems(items):
+    seen = set()
+    for item in items:
+        if item.get_closest_marker("slow_but_first"):
+            test = item.nodeid.partition("[")[0]
+            if test in seen:
+                item.add_marker("slow")
+            seen.add(test)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread():
     """Threads only get in each other's way on a few rows."""
