@@ -486,8 +486,9 @@ def test_images_with_shifts_views_and_thumbnails(configured, tmp_path, monkeypat
     monkeypatch.setattr(pipeline, "fit_heads", spy)
     photos = save_photos(tmp_path / "photos")
     config = configured(
-        train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, noise=None, max_steps=3
-    )
+        train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, noise=None,
+        max_steps=3,
+    )  # fmt: skip
     result = pipeline.run(config)
     # all 16 images, two views of the 12 to train on, the 4 held-out ones under two shifts
     assert result.card["encoder_passes"] == 16 + 12 * 2 + 4 * 2
