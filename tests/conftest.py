@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -40,6 +41,30 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _exported_once():
+    """The graph of a large encoder, of the same weights and shapes, is made once a session: 1.3 s each."""
+    from noiseproof.features import engines
+
+    made, original = {}, engines.onnx_graph
+
+    def graph(module, examples, **options):
+        state = module.state_dict()
+        if sum(value.numel() for value in state.values()) < 1_000_000:
+            return original(module, examples, **options)
+        shapes = [(value.shape, value.dtype) for value in examples]
+        digest = hashlib.sha256(repr((module, options, shapes)).encode())
+        for name, value in state.items():
+            digest.update(name.encode() + value.cpu().numpy().tobytes())
+        if digest.digest() not in made:
+            made[digest.digest()] = original(module, examples, **options)
+        return made[digest.digest()]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "onnx_graph", graph)
+        yield
 
 
 @pytest.fixture(scope="session")
