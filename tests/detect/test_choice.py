@@ -55,6 +55,31 @@ def test_noise_that_prefers_nothing_does_not(rate, few_examples):
     assert found.noise_rate == pytest.approx(found.suspicion.mean(), abs=1e-9)
 
 
+def clouds_of_which_one_is_rare():
+    """Scores prefer the last class for few of its labels, since most of these are wrong."""
+    rng = np.random.default_rng(1)
+    clean = np.repeat(np.arange(6), (300, 300, 300, 300, 300, 50))
+    centres = 2.5 * rng.normal(size=(6, 30)) / np.sqrt(6)
+    return (centres[clean] + rng.normal(size=(len(clean), 30))).astype(np.float32), clean
+
+
+def test_a_rare_class_whose_labels_are_mostly_wrong_hides_no_noise():
+    features, clean = clouds_of_which_one_is_rare()
+    noisy = corrupt_labels(clean, kind="instance", rate=0.4, num_classes=6, seed=1, features=features)
+    found = find_label_issues(features, noisy.given)
+    assert found.method == "transition"
+    assert "Look twice at labels of rare classes" in found.notes[0]
+    assert found.noise_rate == pytest.approx(0.4, abs=0.02)  # an even spread of wrong labels finds 0.02
+    assert (found.is_issue == noisy.flipped).mean() > 0.97
+    assert find_label_issues(features, clean).is_issue.mean() < 0.01
+
+
+def test_scores_prefer_each_class_for_a_quarter_of_its_labels():
+    labels = np.repeat([0, 1], [6, 8])
+    assert noisy_regression.prefers_each_class(np.eye(2)[[0] * 12 + [1] * 2], labels)
+    assert not noisy_regression.prefers_each_class(np.eye(2)[[0] * 13 + [1]], labels)
+
+
 def test_one_sided_noise_of_two_classes_is_found():
     rng = np.random.default_rng(0)
     clean = np.arange(3000) % 2

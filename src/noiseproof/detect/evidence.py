@@ -22,7 +22,12 @@ from noiseproof.detect.training_dynamics import Dynamics, training_dynamics
 from noiseproof.posterior.calibration import Calibration, calibrate
 from noiseproof.posterior.copies import Copies, find_copies
 from noiseproof.posterior.leave_one_out import LeaveOneOut, choose_rows, leave_one_out
-from noiseproof.posterior.noisy_regression import NoisyRegression, can_fit, fit_noisy_regression
+from noiseproof.posterior.noisy_regression import (
+    NoisyRegression,
+    can_fit,
+    fit_noisy_regression,
+    prefers_each_class,
+)
 from noiseproof.posterior.ridge_rows import Rows
 from noiseproof.posterior.transition_gain import TransitionGain, transition_gain
 from noiseproof.posterior.true_labels import TransitionModel, fit_transition_model
@@ -137,7 +142,14 @@ class Evidence:
     @property
     def has_regression(self) -> bool:
         """Whether `transition_model` is a regression: enough examples of each class, told apart."""
-        return can_fit(self.scores, self.compact_labels)
+        labels = self.compact_labels
+        return can_fit(self.scores, labels) and prefers_each_class(self.scores, labels)
+
+    @property
+    def has_rare_classes(self) -> bool:
+        """Whether a regression could be fitted but for classes that scores prefer too rarely."""
+        labels = self.compact_labels
+        return can_fit(self.scores, labels) and not prefers_each_class(self.scores, labels)
 
     @cached_property
     def transition_model(self) -> NoisyRegression | TransitionModel:

@@ -11,7 +11,9 @@ from noiseproof.detect.detector_result import DetectorResult, best_other_class, 
 from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.rate_range import with_rate_range
 from noiseproof.posterior.by_label import expected_counts, symmetric_column
+from noiseproof.posterior.noisy_regression import NoisyRegression, fit_noisy_regression
 from noiseproof.posterior.transition_gain import compared_examples
+from noiseproof.posterior.true_labels import TransitionModel
 
 # Least gain of a fitted transition matrix over a symmetric one, in nats per held-out label or per wrong
 # label. Human label errors (CIFAR-10N) gain 0.01 to 0.03 and instance-dependent noise 0.1 to 0.5, much of it
@@ -24,6 +26,10 @@ _LEAST_PER_WRONG, _LEAST_EVER, _STANDARD_ERRORS = 0.6, 0.015, 3
 # classes to look at it costs nothing.
 _MANY_CLASSES, _LEAST_OF_EACH = 100, 10
 _LEAST_WRONG = 3  # wrong labels; fewer are not a pattern
+# With rare classes a regression also flags right labels (3 to 5 % of them), and an even spread misses most of
+# what people confuse: from which rate by an even spread labels are not all right, and how many times that
+# rate the regression has to find (dev/LOG.md: people 1.9 to 7 times, even noise of 10 % 1.5 to 1.7 times).
+_LEAST_EVEN_RATE, _LEAST_TIMES = 0.01, 1.75
 
 
 def leave_one_out_detector(evidence: Evidence) -> DetectorResult:
@@ -41,7 +47,11 @@ def transition_detector(evidence: Evidence) -> DetectorResult:
     (`posterior.noisy_regression`), otherwise `posterior.true_labels`.
     """
     evidence.require("features", "transition")
-    fit, labels = evidence.transition_model, evidence.compact_labels
+    return _transition_result(evidence, evidence.transition_model)
+
+
+def _transition_result(evidence: Evidence, fit: NoisyRegression | TransitionModel) -> DetectorResult:
+    labels = evidence.compact_labels
     # One minus the posterior of the given class would be rounded.
     rest = fit.posterior.copy()
     np.put_along_axis(rest, labels[:, None], 0.0, axis=1)
@@ -97,6 +107,8 @@ def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:
             "Some pairs of classes are confused far more often than others: a transition matrix fits "
             f"held-out labels better by {gain.nats:.2f} nats per label, so the method 'transition' was used."
         )
+    if evidence.has_rare_classes and (uneven := _uneven_noise(evidence)):
+        return uneven
     return leave_one_out_detector(evidence).with_note(_why_not_a_matrix(gain.nats, least))
 
 
@@ -111,6 +123,21 @@ def _regression_or_leave_one_out(evidence: Evidence) -> DetectorResult:
     return transition_detector(evidence).with_note(
         f"There are enough examples of each class ({n // k:,} on average) to estimate how often it is "
         "mistaken for each other one, so the method 'transition' was used."
+    )
+
+
+def _uneven_noise(evidence: Evidence) -> DetectorResult | None:
+    """The regression despite rare classes, where it finds far more than an even spread of wrong labels."""
+    even = evidence.calibration.noise_rate
+    if even < _LEAST_EVEN_RATE:
+        return None
+    result = _transition_result(evidence, fit_noisy_regression(evidence.scores, evidence.compact_labels))
+    if result.noise_rate < _LEAST_TIMES * even:
+        return None
+    return result.with_note(
+        f"Wrong labels are not spread evenly over the classes: a fitted transition matrix finds "
+        f"{result.noise_rate:.1%} where an even spread finds {even:.1%}, so the method 'transition' was "
+        "used. Look twice at labels of rare classes: features hardly know these."
     )
 
 

@@ -66,9 +66,8 @@ class NoisyRegression:
 def can_fit(scores: Probs, given_labels: Labels) -> bool:
     """Whether there are enough examples of each class, few enough classes, and scores that tell them apart.
 
-    LDA finds clouds wherever the scores prefer one class to another, in noise too, and takes a rare class
-    that the scores never prefer for wrong labels. So each class has to be preferred for a fair share of its
-    number of labels, and clearly more often where it is the given label than elsewhere.
+    LDA finds clouds wherever the scores prefer one class to another, in noise too. So each class has to be
+    preferred clearly more often where it is the given label than elsewhere.
     """
     n, k = scores.shape
     counts = np.bincount(given_labels, minlength=k)
@@ -78,7 +77,18 @@ def can_fit(scores: Probs, given_labels: Labels) -> bool:
     shares = np.bincount(preferred, minlength=k) / n
     hits = np.bincount(given_labels, weights=preferred == given_labels, minlength=k) / counts
     chance = _STANDARD_ERRORS * np.sqrt(shares * (1 - shares) / counts)
-    return bool((shares * n >= _LEAST_SHARE * counts).all() and (hits - shares > chance).all())
+    return bool((hits - shares > chance).all())
+
+
+def prefers_each_class(scores: Probs, given_labels: Labels) -> bool:
+    """Whether each class is preferred for a fair share of its number of labels.
+
+    Where one is not, either its labels are mostly wrong or it is rare and scores hardly know it; then LDA
+    takes right labels of this class for wrong ones.
+    """
+    k = scores.shape[1]
+    preferred = np.bincount(scores.argmax(axis=1), minlength=k)
+    return bool((preferred >= _LEAST_SHARE * np.bincount(given_labels, minlength=k)).all())
 
 
 def fit_noisy_regression(scores: Probs, given_labels: Labels) -> NoisyRegression:
