@@ -206,8 +206,8 @@ def test_a_new_class_of_an_archive_of_numbers_needs_names(applied, tmp_path, lab
         ("t0,keep,,ann,2026-11-30T1", "so the file seems to be cut"),
         (f"t0,keep,,ann,{T1}\nt1,ke", "cannot be read as a table"),
         ("", "has the columns of an empty table"),
-        ("t0,keep,,ann,\nt0,accept,,bob,\n", r"People disagree on 1 examples.*'t0' \(ann: bee; bob: cat\)"),
-        ("t0,keep,,,\nt0,accept,,,\n", "People disagree on 1 examples"),
+        ("t0,keep,,ann,\nt0,accept,,bob,\n", r"People disagree on 1 example.*'t0' \(ann: bee; bob: cat\)"),
+        ("t0,keep,,,\nt0,accept,,,\n", "People disagree on 1 example"),
     ],
 )
 def test_decisions_that_cannot_be_used_are_refused_by_name(applied, tmp_path, rows, message):
@@ -233,17 +233,35 @@ def test_half_done_decisions_are_refused_where_completeness_is_required(applied,
     assert done.card["num_undecided_issues"] == 0
 
 
-def test_earlier_decisions_are_never_lost(applied, tmp_path):
+def test_decisions_of_the_folder_count_beside_those_of_a_file(applied, tmp_path):
     data = save_csv(tmp_path / "train.csv")
     applied(data, "t0,keep,,ann,\n")
-    with pytest.raises(
-        BadData, match=r"has decisions on 1 examples that `decisions` does not have, such as 't0'"
-    ):
-        applied(data, "t1,keep,,ann,\n")
-    both = [tmp_path / "mine.csv", tmp_path / "issues" / "decisions.csv"]
-    (tmp_path / "mine.csv").write_text(HEADER + "t1,keep,,ann,\n")
-    config = {"folder": tmp_path / "issues", "out": tmp_path / "cleaned", "decisions": both}
-    assert apply(load_config(ApplyConfig, options=config)).card["num_decided"] == 2
+    done = applied(data, "t1,keep,,ann,\n")
+    assert done.card["num_decided"] == 2
+    assert done.card["notes"] == ["Decisions on 1 more example are known from decisions.csv."]
+    assert [row["example_id"] for row in rows_of(tmp_path / "issues" / "decisions.csv")] == ["t0", "t1"]
+    again = applied(data, f"t1,exclude,,ann,{T2}\n")
+    assert again.card["num_excluded"] == 1
+    assert len(rows_of(tmp_path / "issues" / "decisions.csv")) == 3  # both of ann on t1
+
+
+def test_a_corrected_form_without_names_replaces_what_it_said_before(applied, tmp_path):
+    data = save_csv(tmp_path / "train.csv")
+    applied(data, "t0,keep,,,\nt4,keep,,,\n")
+    done = applied(data, "t0,accept,,,\nt4,keep,,,\n")
+    assert done.card["num_relabelled"] == 1
+    assert done.card["notes"] == ["1 decision without a name and a time is replaced."]
+    with pytest.raises(BadData, match=r"People disagree on 1 example\b.*'t4'"):
+        applied(data, "t4,exclude,,bob,\n")
+
+
+def test_accepting_another_label_than_the_suggested_one_is_noted(applied, tmp_path):
+    data = save_csv(tmp_path / "train.csv")
+    done = applied(data, "t0,accept,bee,ann,\nt4,accept,bee,ann,\n")
+    assert done.card["notes"] == [
+        "1 decision of accept with another label than the one that is suggested here, such as 'bee' for 't0' "
+        "(suggested: 'cat'): that label counts."
+    ]
 
 
 def test_without_a_file_the_log_of_the_folder_is_taken_and_a_line_cut_by_a_kill_is_not(tmp_path):

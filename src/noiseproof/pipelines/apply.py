@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from noiseproof.core.files import write_bytes
 from noiseproof.core.records import LabelIssues
 from noiseproof.data.request import Request
 from noiseproof.data.sources import CLEANED, open_dataset
-from noiseproof.decisions.decision_files import DECISIONS, spreadsheet, write_decisions
+from noiseproof.decisions.decision_files import DECISIONS, keep_decisions, spreadsheet
 from noiseproof.decisions.record import COLUMNS, ReviewedExamples
 from noiseproof.decisions.settle import Settled
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned
@@ -29,9 +30,9 @@ from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.kept_page import REVIEW
 from noiseproof.pipelines.known_labels import (
     check_complete,
-    check_none_is_lost,
     read_settled,
 )
+from noiseproof.pipelines.rate_sample import sample_lines
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
 from noiseproof.review.review_page import put_decisions
@@ -51,11 +52,13 @@ class AppliedDecisions:
         data: the cleaned file or folder.
         decisions: `decisions.csv` in the folder that was reviewed.
         card: the contents of `applied.json`.
+        rate: a sentence on how many labels are wrong, by the drawn sample, where there is one.
     """
 
     data: Path
     decisions: Path
     card: dict[str, Any]
+    rate: Sequence[str] = ()
 
 
 def apply(
@@ -76,17 +79,17 @@ def apply(
         BadData: decisions are damaged, contradict each other, or are of other data.
     """
     issues, source = _open_reviewed(config.folder)
-    examples = ReviewedExamples.of_issues(
-        issues, fingerprint=source.dataset.fingerprint, new_classes=config.allow_new_class
-    )
-    settled = read_settled(config, config.folder, examples)
+    of_issues = partial(
+        ReviewedExamples.of_issues, issues, fingerprint=source.dataset.fingerprint,
+        new_classes=config.allow_new_class,
+    )  # fmt: skip
+    examples = of_issues()
+    settled = read_settled(config, config.folder, examples, kept=of_issues(may_have_others=True))
     if not (settled.all or config.decisions):
         raise MissingFile(
             f"{str(config.folder)!r} has no decisions. Next: decide in its review.html and save the "
             f"{DECISIONS}, or name a file with `decisions`."
         )
-    if config.decisions:
-        check_none_is_lost(config.folder, settled, examples)
     if config.require_complete:
         check_complete(
             [one.example_id for one in settled.counting.values() if one.decision != "unsure"], examples
@@ -97,11 +100,12 @@ def apply(
         name = _write_data(stages, config, Cleaning(issues, None, settled.counting), settled, source)
         publish(stages, cards=[CARD], say=say)
         _delete_empty_folders(config.out / name)
-        write_decisions(config.folder / DECISIONS, settled.all)
+        keep_decisions(config.folder, settled.all, examples)
         card = _write_card(stages, config, settled, examples, name)
         if (config.folder / REVIEW).is_file():
             put_decisions(config.folder / REVIEW, list(settled.counting.values()))
-        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card)
+        rate = sample_lines(config.folder, settled.counting.values(), issues)
+        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card, rate)
 
 
 def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source]:
@@ -232,4 +236,4 @@ def describe(done: AppliedDecisions) -> Sequence[str]:
         lines.append(
             f"{card['num_undecided_issues']} labels that look wrong have no decision and stay as given"
         )
-    return [*lines, *(f"Note: {note}" for note in card["notes"])]
+    return [*lines, *done.rate, *(f"Note: {note}" for note in card["notes"])]

@@ -48,6 +48,7 @@ from noiseproof.pipelines.known_labels import (
     KnownDecisions,
     decided_part,
     judge_labels,
+    keep_named,
     no_decisions,
     notes_on_decisions,
     open_known,
@@ -154,6 +155,7 @@ def run(
         publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
         if not parts.has_scores:
             judged = state.stored[parts.train.whole.fingerprint].features
+            keep_named(config, config.out, state.judged, state.known)
             keep_page(config.out, state.judged, judged)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
         report = write_report(config.out)
