@@ -201,7 +201,8 @@ def test_which_decision_counts_is_the_same_in_the_page_and_in_apply(open_page, t
         [
             {
                 "example_id": "x", "decision": str(rng.choice(["keep", "accept", "exclude", "unsure"])),
-                "label": "", "who": str(rng.choice(["", "ann", "bob"])), "when": str(rng.choice(["", T1, T2])),
+                "label": "", "who": str(rng.choice(["", "ann", "bob"])),
+                "when": str(rng.choice(["", T1, T2])),
             }
             for _ in range(rng.integers(1, 5))
         ]
