@@ -15,7 +15,12 @@ from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, MissingFile
+from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.apply import apply
+from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
+from noiseproof.pipelines.detect import detect
+from noiseproof.report.headline import facts, headlines
+from noiseproof.report.run_folder import load_run
 
 HEADER = "example_id,decision,label,who,when\n"
 T1, T2 = "2026-11-30T10:00:00Z", "2026-11-30T11:00:00Z"
@@ -316,10 +321,107 @@ def test_data_without_a_format_to_write_is_refused_with_another_way(applied, tmp
         applied(path, "train/0,keep,,ann,\n")
 
 
-def test_a_cleaned_table_of_people_is_no_circular_copy(applied, tmp_path):
-    from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
+@pytest.mark.parametrize("name", ["csv", "tsv", "jsonl", "parquet", "npz", "folder"])
+@pytest.mark.parametrize("opened", ["cleaned", "data"])
+def test_cleaned_data_of_people_know_the_labels_before_and_what_was_accepted(applied, tmp_path, name, opened):
+    data, ids = made(name, tmp_path)
+    rows = f"{ids[0]},accept,,ann,\n{ids[1]},keep,,ann,\n{ids[5]},relabel,bee,bob,\n{ids[6]},exclude,,bob,\n"
+    done = applied(data, rows)
+    address = str(done.data if opened == "data" else done.data.parent)
+    config = load_config(DetectConfig, options={"train": address, "out": tmp_path / "x"})
+    dataset = noiseproof.open_dataset(address)
+    found = labels_before_cleaning(config, address, dataset)
+    before = [dataset.class_names[label] for label in found.labels]
+    after = [dataset.class_names[label] for label in dataset.given_labels]
+    changed = [pair for pair in zip(before, after, found.words, strict=True) if pair[0] != pair[1]]
+    assert sorted(changed) == [("bee", "cat", "accept"), ("cat", "bee", "relabel")]
+    assert sorted(found.words) == ["", "", "", "", "accept", "keep", "relabel"]
 
-    done = applied(save_csv(tmp_path / "train.csv"), "t0,accept,,ann,\n")
-    config = load_config(DetectConfig, options={"train": str(done.data), "out": tmp_path / "x"})
+
+def made(name, folder):
+    """A small data set of a kind, and its ids in the order of `GIVEN`."""
+    if name == "folder":
+        return save_folder(folder / "photos"), [
+            f"{each}/{k}.png" for each in ("bee", "cat") for k in range(4)
+        ]
+    if name == "npz":
+        return save_npz(folder / "features.npz"), [f"r{row}" for row in range(8)]
+    frame = pd.read_csv(save_csv(folder / "first.csv"))
+    path = folder / f"train.{name}"
+    if name == "parquet":
+        frame.to_parquet(path)
+    elif name == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, sep="\t" if name == "tsv" else ",", index=False)
+    return path, [f"t{row}" for row in range(8)]
+
+
+@pytest.mark.parametrize("name", ["csv", "folder"])
+def test_data_cleaned_twice_know_the_labels_before_the_first_time(applied, tmp_path, name):
+    data, ids = made(name, tmp_path)
+    done = applied(data, f"{ids[0]},accept,,ann,\n{ids[5]},relabel,bee,bob,\n")
+    second = tmp_path / "second"
     dataset = noiseproof.open_dataset(str(done.data))
-    assert labels_before_cleaning(config, str(done.data), dataset) is None
+    detect(load_config(DetectConfig, options={
+        "train": str(done.data), "out": second, "probs": save_probs(tmp_path, dataset),
+    }))  # fmt: skip
+    own = next(each for each in dataset.ids.tolist() if each.startswith("cat/0-from") or each == ids[0])
+    (tmp_path / "more.csv").write_text(f"{HEADER}{own},keep,,cy,\n")
+    again = apply(load_config(ApplyConfig, options={
+        "folder": second, "out": tmp_path / "twice", "decisions": tmp_path / "more.csv",
+    }))  # fmt: skip
+    config = load_config(DetectConfig, options={"train": str(again.data), "out": tmp_path / "x"})
+    dataset = noiseproof.open_dataset(str(again.data))
+    found = labels_before_cleaning(config, str(again.data), dataset)
+    assert (found.labels != dataset.given_labels).sum() == 2
+    assert sorted(word for word in found.words if word) == ["keep", "relabel"]
+
+
+def save_probs(folder, dataset):
+    np.save(folder / "again.npy", np.where(np.arange(2) == dataset.given_labels[:, None], 0.9, 0.1))
+    return folder / "again.npy"
+
+
+def test_an_edited_list_of_labels_is_refused(applied, tmp_path):
+    done = applied(save_folder(tmp_path / "photos"), OF_FOLDER)
+    file = done.data.parent / "labels.csv"
+    file.write_text(file.read_text().replace("accept", "keep"))
+    config = load_config(DetectConfig, options={"train": str(done.data), "out": tmp_path / "x"})
+    with pytest.raises(DamagedFile, match=r"labels\.csv.*Next: apply the decisions again"):
+        labels_before_cleaning(config, str(done.data), noiseproof.open_dataset(str(done.data)))
+
+
+def test_a_run_on_data_that_people_cleaned_does_not_show_accepted_suggestions_as_accuracy(
+    applied, tmp_path, configured, blobs
+):
+    arrays = dict(np.load(blobs))
+    truth, n = arrays["labels"], len(arrays["labels"])
+    given = np.where(np.arange(n) % 5 == 0, (truth + 1) % 3, truth)
+    ids, class_names = [f"r{k}" for k in range(n)], arrays["class_names"]
+    features = {"features": arrays["features"], "class_names": class_names}
+    np.savez(tmp_path / "train.npz", labels=given, ids=ids, **features)
+    probs = np.where(np.arange(3) == truth[:, None], 0.9, 0.05)
+    np.save(tmp_path / "probs.npy", probs)
+    detect(load_config(DetectConfig, options={
+        "train": str(tmp_path / "train.npz"), "out": tmp_path / "issues", "probs": tmp_path / "probs.npy",
+    }))  # fmt: skip
+    rows = "".join(f"r{k},accept,{class_names[truth[k]]},ann,\n" for k in range(0, n, 5))
+    options = {"train": str(tmp_path / "train.npz"), "noise": None, "heads": "linear", "seeds": 1, "ood": []}
+    done = applied(tmp_path / "train.npz", rows)
+    for changed in (
+        {"train": str(done.data.parent)}, {"decisions": [tmp_path / "mine.csv"], "out": tmp_path / "second"},
+    ):  # fmt: skip
+        result = pipeline.run(configured(**options | {"label": None, "max_steps": 60} | changed))
+        own, circular = result.rows
+        assert (own.domain, circular.domain) == ("id", "relabelled")
+        assert circular.set_name == f"{own.set_name}, as people decided"
+        assert circular.metrics["accuracy"] > own.metrics["accuracy"] + 0.1
+        assert result.card["data"][1]["labels"] == "before decisions"
+        note = next(one for one in result.card["notes"] if one.startswith("People decided "))
+        num = note.split()[2]
+        assert f"{num} of these decisions accepted the suggestion of this tool" in note
+        page = load_run(result.folder)
+        assert "before people decided, which may be wrong" in facts(page)[1].detail
+        assert "as people decided" not in " ".join(headlines(page))
+        assert "As people decided: partly circular" in result.report.read_text()

@@ -20,12 +20,13 @@ from noiseproof.decisions.decision_files import DECISIONS, keep_decisions, sprea
 from noiseproof.decisions.record import COLUMNS, ReviewedExamples
 from noiseproof.decisions.settle import Settled
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned
-from noiseproof.export.cleaned_folder import write_cleaned_folder
+from noiseproof.export.cleaned_folder import LABELS, write_cleaned_folder
 from noiseproof.export.edits import Cleaning
 from noiseproof.export.formula_notes import formula_notes
 from noiseproof.export.issue_files import load_issues, read_summary
 from noiseproof.export.source import Source
 from noiseproof.pipelines.cards import make_card, read_card
+from noiseproof.pipelines.cleaned_copies import read_labels
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.kept_page import REVIEW
 from noiseproof.pipelines.known_labels import (
@@ -142,11 +143,13 @@ def _write_data(
     name = f"{origin.name if is_folder else origin.stem}{suffix}" or "data"
     inside = (config.out / name).rglob("*") if is_folder else ()
     files = [path.relative_to(config.out).as_posix() for path in inside if not path.is_dir()]
-    stages.check_free([*files, *([] if is_folder else [name]), CHANGES], unedited=[] if is_folder else [name])
+    before = (read_labels(source.path) or {}) if is_folder else {}
+    files.append(LABELS if is_folder else name)
+    stages.check_free([*files, CHANGES], unedited=[] if is_folder else [name])
 
     def make(folder: Path) -> list[str]:
         if is_folder:
-            written = write_cleaned_folder(cleaning, folder / name, source)
+            written = write_cleaned_folder(cleaning, folder / name, source, before)
         else:
             written = write_cleaned(cleaning, folder / name, source, config.out)
         write_bytes(folder / CHANGES, _changes(cleaning.issues, settled))
@@ -156,7 +159,7 @@ def _write_data(
     depends_on = [
         asdict(source.request), source.dataset.fingerprint, [stat.st_size, stat.st_mtime_ns], name,
         str(config.out.resolve()), [asdict(one) for one in settled.all],
-        cleaning.issues.ids.astype(str), cleaning.issues.given_labels,
+        cleaning.issues.ids.astype(str), cleaning.issues.given_labels, before,
     ]  # fmt: skip
     stages.once(_STAGE, depends_on=depends_on, make=make)
     return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from noiseproof.detect.known_labels import DecidedLabels, Draws, find_with_known
 from noiseproof.export.issue_files import write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.data_parts import DataPart, DataParts
+from noiseproof.pipelines.cleaned_copies import LabelsBefore
+from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.kept_page import REVIEW
 from noiseproof.pipelines.second_encoder import with_comparison
 
@@ -118,30 +119,26 @@ def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
     for row, example_id in enumerate(ids):
         if example_id in by_id:
             labels[row] = number.get(by_id[example_id].label, labels[row])
+    part = replace(part, before=_before(part, ids, by_id))
     dataset = replace(part.dataset, given_labels=labels, class_names=(*names, *new))
     is_kept = np.array([each not in by_id or by_id[each].decision != "exclude" for each in ids])
     if is_kept.all():
         return replace(part, dataset=dataset)
     kept = np.flatnonzero(is_kept)
     rows = kept if part.rows is None else part.rows[kept]
-    before = None if part.labels_before is None else part.labels_before[kept]
-    return replace(part, dataset=subset(dataset, kept), rows=rows, labels_before=before)
+    before = None if part.before is None else part.before.take(kept)
+    return replace(part, dataset=subset(dataset, kept), rows=rows, before=before)
 
 
-def notes_on_decisions(parts: DataParts, known: KnownDecisions) -> list[str]:
-    """Sentences on evaluation sets with labels that people decided, for readers of the results."""
-    lines = []
-    for part in parts.tests:
-        ids = {str(each) for each in part.dataset.ids.tolist()}
-        num = sum(
-            one.example_id in ids for one in known.settled.counting.values() if one.decision != "unsure"
-        )
-        if num and part.whole.fingerprint == parts.train.whole.fingerprint:
-            lines.append(
-                f"{num} of the {len(ids)} labels of {part.name} were decided by people, who chose which ones "
-                "to look at: accuracy is against these, and against the others as given."
-            )
-    return lines
+def _before(part: DataPart, ids: Sequence[str], by_id: Mapping[str, Decision]) -> LabelsBefore | None:
+    """The labels before the decisions, of an evaluation set that has decided examples."""
+    words = np.array([by_id[each].decision if each in by_id else "" for each in ids], dtype=object)
+    if part.role == "train" or not np.any(words != ""):
+        return part.before
+    if part.before is None:
+        return LabelsBefore(part.given_labels, words)
+    earlier = part.before.words
+    return LabelsBefore(part.before.labels, words if earlier is None else np.where(words, words, earlier))
 
 
 def judge_labels(

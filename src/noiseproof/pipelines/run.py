@@ -50,7 +50,6 @@ from noiseproof.pipelines.known_labels import (
     judge_labels,
     keep_named,
     no_decisions,
-    notes_on_decisions,
     open_known,
 )
 from noiseproof.pipelines.provenance import differences
@@ -313,7 +312,6 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
             *read_straddling_copies(state.config.out).notes(),
             *state.notes,
             *state.known.settled.notes,
-            *notes_on_decisions(parts, state.known),
             *differences(state.stages.made_with, EVALUATE),
         ],
         data=[part.to_json() for part in parts.all],

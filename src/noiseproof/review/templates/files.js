@@ -54,7 +54,9 @@ function fromTable(whole) {
   return rows.map((row, k) => {
     if (row.length !== head.length) throw new Error(`Line ${k + 2} has ${counted(row.length, "cell")}, the first line ${head.length}. Correct that line.`);
     const cells = Object.fromEntries(head.map((name, i) => [name, row[i]]));
-    return Object.fromEntries(COLUMNS.map((name) => [name, unescaped((cells[name] ?? "").trim())]));
+    const made = Object.fromEntries(COLUMNS.map((name) => [name, unescaped((cells[name] ?? "").trim())]));
+    if (made.decision.toLowerCase() === "accept" && !made.label) made.label = unescaped((cells.suggested_label ?? "").trim()); // of a form
+    return made;
   });
 }
 
