@@ -167,7 +167,7 @@ def test_a_new_class_is_refused_then_allowed(applied, tmp_path):
     assert not (tmp_path / "cleaned").exists()
     done = applied(data, rows, allow_new_class=True)
     assert rows_of(done.data)[0]["label"] == "ant"
-    assert done.card["notes"] == ["New class 'ant': 1 examples."]
+    assert done.card["notes"] == ["New class 'ant': 1 example."]
 
 
 def test_a_new_class_of_a_folder_is_a_folder_with_a_safe_name(applied, tmp_path):
@@ -203,7 +203,7 @@ def test_a_new_class_of_an_archive_of_numbers_needs_names(applied, tmp_path, lab
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("t9,keep,,ann,\n", r"decides on 't9' \(1 of 1 decisions\), which are no examples here"),
+        ("t9,keep,,ann,\n", r"decides on 't9' \(1 of 1 decision\), which are no examples here"),
         ("t0,keep,cat,ann,\n", r"Line 2 of '.*' keeps 'cat' for 't0', whose given label is 'bee' here"),
         ("t0,drop,,ann,\n", r"Unknown decision in Line 2 of .*'drop'"),
         ("t0,relabel,,ann,\n", "relabel without a label"),
@@ -232,7 +232,7 @@ def test_data_that_changed_since_the_search_is_refused(applied, tmp_path):
 
 def test_half_done_decisions_are_refused_where_completeness_is_required(applied, tmp_path):
     data = save_csv(tmp_path / "train.csv")
-    with pytest.raises(BadData, match=r"1 of 2 labels that look wrong are undecided or unsure, such as 't4'"):
+    with pytest.raises(BadData, match=r"Of 2 labels flagged as wrong 1 undecided or unsure, such as 't4'"):
         applied(data, "t0,keep,,ann,\nt4,unsure,,ann,\n", require_complete=True)
     done = applied(data, "t0,keep,,ann,\nt4,accept,,ann,\n", require_complete=True)
     assert done.card["num_undecided_issues"] == 0
@@ -299,8 +299,8 @@ def test_the_command_says_what_was_done(tmp_path):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     said = " ".join(done.output.split())
-    assert "1 of 8 examples are decided: 0 kept, 1 relabelled, 0 excluded, 0 unsure" in said
-    assert "1 labels that look wrong have no decision and stay as given" in said
+    assert "1 of 8 examples decided: 0 kept, 1 relabelled, 0 excluded, 0 unsure" in said
+    assert "1 label that looks wrong has no decision and stays as given" in said
     refused = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "issues")])
     assert refused.exit_code == 2
     assert "allowed: a folder of its own" in " ".join(refused.output.split())

@@ -17,6 +17,7 @@ from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.detect import detect
+from noiseproof.pipelines.kept_page import decided_ids
 from noiseproof.pipelines.review import rate_lines
 from noiseproof.report.headline import headlines
 from noiseproof.report.run_folder import load_run
@@ -89,7 +90,7 @@ def test_decided_labels_are_not_flagged_again_and_count_as_known(found, tmp_path
     said = " ".join(capsys.readouterr().out.split())
     assert "60 labels are checked: 30 were wrong." in said
     assert "which were not drawn at random. To be sure, check a sample" in said
-    assert "Of the next 100 by suspicion about" in said
+    assert "Of the next 100 labels by suspicion about" in said
 
 
 def test_decisions_on_the_given_labels_change_what_the_others_are_compared_with(found, tmp_path, noisy):
@@ -265,3 +266,6 @@ def test_a_run_learns_from_the_decided_labels_and_leaves_out_the_excluded_ones(t
     issues = pd.read_parquet(tmp_path / "run" / "label_issues.parquet").set_index("row")
     assert not issues.loc[rows, "is_issue"].any()
     assert any("30 labels are checked: 30 were wrong." in line for line in headlines(load_run(result.folder)))
+    assert "; 30 labels are decided" in result.report.read_text()
+    assert len(pd.read_csv(result.folder / "decisions.csv")) == 30
+    assert decided_ids(result.folder) == {f"train/{row}" for row in rows}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from noiseproof.config.export import ExportConfig
+    from noiseproof.core.plurals import counted
+from noiseproof.config.export import ExportConfig
 
 CONFIG = "noiseproof.config.export:ExportConfig"
 EPILOG = """Examples:
@@ -27,7 +28,8 @@ def export(config: ExportConfig) -> dict[str, Any]:
         print(f"Note: {note}")
     if result.check is not None:
         print(
-            f"Compared with PyTorch on {result.check.num_examples} examples: results differ by at most "
+            f"Compared with PyTorch on {counted(result.check.num_examples, 'example')}: results differ by "
+            "at most "
             f"{result.check.difference:.1e}"
         )
         print(f"Inputs: {', '.join(result.check.input_names)}")

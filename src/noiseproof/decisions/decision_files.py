@@ -14,6 +14,7 @@ from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.files import write_bytes
 from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.parquet import read_table
+from noiseproof.core.plurals import counted
 from noiseproof.core.regular_files import read_regular
 from noiseproof.core.spreadsheet_cells import escaped
 from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
@@ -178,7 +179,8 @@ def _answers_in_log(path: Path, examples: ReviewedExamples) -> list[Answer]:
     own = [one for one in lines if one.identity in (None, examples.identity)]
     if lines and not own:
         raise BadData(
-            f"All {len(lines)} decisions in {str(path)!r} are about other examples or labels; allowed: the "
+            f"{str(path)!r} has {counted(len(lines), 'decision')}, about other examples or labels only; "
+            "allowed: the "
             f"log of this data. Next: name the folder that they were made in, or its {DECISIONS}, which has "
             "the ids only."
         )

@@ -13,6 +13,7 @@ import pyarrow as pa
 from noiseproof.core.class_names import label_text
 from noiseproof.core.errors import BadData
 from noiseproof.core.files import digest
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.spreadsheet_cells import unescaped
@@ -204,7 +205,8 @@ def _check_known(unknown: list[Answer], num: int, owner: str) -> None:
     if unknown:
         some = ", ".join(repr(one.example) for one in unknown[:_NUM_NAMED])
         raise BadData(
-            f"`decisions` {owner!r} decides on {some} ({len(unknown)} of {num} decisions), which are no "
+            f"`decisions` {owner!r} decides on {some} ({len(unknown)} of {counted(num, 'decision')}), "
+            "which are no "
             "examples here; allowed: the ids of label_issues.csv. Next: name the folder that these decisions "
             "were made in."
         )
@@ -253,8 +255,10 @@ def _check_classes(decisions: list[Decision], examples: ReviewedExamples, owner:
         known = unknown_name("class", names[0], examples.classes)
         meant = "it is" if len(names) == 1 else "they are"
         raise BadData(
-            f"{len(strange)} decisions of {owner!r} have labels that are no class of the data, such as that "
-            f"of {strange[0].example_id!r}. {known} Next: correct them, or, if {meant} meant as new, allow "
+            f"{counted(len(strange), 'decision')} of {owner!r} with labels that are no class of the data, "
+            "such "
+            f"as that of {strange[0].example_id!r}. {known} Next: correct them, or, if {meant} meant as "
+            "new, allow "
             "it with `allow_new_class`."
         )
 

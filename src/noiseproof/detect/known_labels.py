@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues
 from noiseproof.detect.reviewed_rate import (
     LEAST_DECIDED,
@@ -72,7 +73,7 @@ class ReviewSummary:
         num_checked: decided labels; labels of excluded examples count as wrong.
         num_wrong: wrong ones among them.
         num_flagged: checked labels that a search without decisions flags.
-        num_flagged_wrong: wrong ones among these; their share is the precision at the flags.
+        num_flagged_wrong: wrong ones among these; their share is the precision of the flags.
         precision: with its interval; `None` where none is flagged.
         rate: share of wrong labels among all, with its interval; `None` with too few decisions.
         basis: "sample" where the rate is from a drawn sample, "suspicion" where it leans on the suspicion.
@@ -144,8 +145,8 @@ def _with_decisions(rest: LabelIssues, plain: LabelIssues, known: DecidedLabels)
     ]
     num_wrong = int(known.is_wrong.sum())
     note = (
-        f"{len(rows)} labels that people decided count as right and are not flagged; {num_wrong} of the "
-        "given ones were wrong."
+        f"{counted(len(rows), 'label')} that people decided: taken as right and not flagged; {num_wrong} of "
+        f"the given ones {'was' if num_wrong == 1 else 'were'} wrong."
     )
     return replace(
         rest, given_labels=given, suggested_labels=known.in_place_of(_undecided(rest, plain, rows)),

@@ -13,6 +13,7 @@ from noiseproof.config.apply import ApplyConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.files import write_bytes
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues
 from noiseproof.data.request import Request
 from noiseproof.data.sources import CLEANED, open_dataset
@@ -197,7 +198,10 @@ def _write_card(
     given = {one.example_id: examples.given[examples.row[one.example_id]] for one in counting}
     relabelled = [one for one in counting if one.label and one.label != given[one.example_id]]
     new = Counter(one.label for one in relabelled if one.label not in examples.classes)
-    notes = [*settled.notes, *(f"New class {each!r}: {num} examples." for each, num in new.items())]
+    notes = [
+        *settled.notes,
+        *(f"New class {each!r}: {counted(num, 'example')}." for each, num in new.items()),
+    ]
     contents = make_card(
         "apply",
         config=config,
@@ -234,9 +238,9 @@ def describe(done: AppliedDecisions) -> Sequence[str]:
     """What was done, in sentences."""
     card = done.card
     shown = ", ".join(f"{card[f'num_{name}']} {name}" for name in COUNTS)
-    lines = [f"{card['num_decided']} of {card['num_examples']} examples are decided: {shown}"]
+    lines = [f"{card['num_decided']} of {counted(card['num_examples'], 'example')} decided: {shown}"]
     if card["num_undecided_issues"]:
-        lines.append(
-            f"{card['num_undecided_issues']} labels that look wrong have no decision and stay as given"
-        )
+        left = card["num_undecided_issues"]
+        one, several = "label that looks wrong has no decision", "labels that look wrong have no decision"
+        lines.append(f"{counted(left, one, several)} and {'stays' if left == 1 else 'stay'} as given")
     return [*lines, *done.rate, *(f"Note: {note}" for note in card["notes"])]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.core.records import Dataset, LabelIssues
-from noiseproof.decisions.decision_files import read_kept
+from noiseproof.decisions.decision_files import DECISIONS, LOG, read_kept
 from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import settle
-from noiseproof.export.issue_files import load_issues
+from noiseproof.export.issue_files import SUMMARY, load_issues, read_summary
 from noiseproof.pipelines.rate_sample import read_draws
 
 REVIEW = "review.html"
@@ -47,6 +47,18 @@ def known_decisions(folder: Path, issues: LabelIssues, identity: str) -> list[De
 def counting_decisions(decisions: Sequence[Decision]) -> list[Decision]:
     """The one decision on each example that counts, which is the one that a page shows."""
     return list(settle(decisions).counting.values())
+
+
+def decided_ids(folder: Path) -> set[str]:
+    """Ids of the examples whose labels people decided, by the decisions that a folder of results keeps."""
+    if not any((folder / name).is_file() for name in (DECISIONS, LOG)) or not (folder / SUMMARY).is_file():
+        return set()
+    issues = load_issues(folder)
+    examples = ReviewedExamples.of_issues(
+        issues, fingerprint=read_summary(folder).data_fingerprint, new_classes=True, may_have_others=True
+    )
+    counting = counting_decisions(read_kept(folder, examples))
+    return {one.example_id for one in counting if one.decision != "unsure"}
 
 
 def reviewed_on_page(issues: LabelIssues, identity: str) -> ReviewedExamples:

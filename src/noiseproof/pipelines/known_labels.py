@@ -262,7 +262,7 @@ def check_complete(decisions: Sequence[str], examples: ReviewedExamples) -> None
     left = [one for one in flagged if one not in known]
     if left:
         raise BadData(
-            f"{len(left)} of {len(flagged)} labels that look wrong are undecided or unsure, such as "
+            f"Of {counted(len(flagged), 'label')} flagged as wrong {len(left)} undecided or unsure, such as "
             f"{', '.join(map(repr, left[:_NUM_NAMED]))}; allowed with `require_complete`: a decision on "
             "each. Next: decide them, or leave `require_complete` out."
         )

@@ -43,7 +43,7 @@ from noiseproof.pipelines.head_defaults import follow_data, num_suspects
 from noiseproof.pipelines.head_needs import head_needs
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
-from noiseproof.pipelines.kept_page import REVIEW, keep_page
+from noiseproof.pipelines.kept_page import REVIEW, decided_ids, keep_page
 from noiseproof.pipelines.known_labels import (
     KnownDecisions,
     decided_part,
@@ -157,7 +157,7 @@ def run(
             keep_named(config, config.out, state.judged, state.known)
             keep_page(config.out, state.judged, judged)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
-        report = write_report(config.out)
+        report = write_report(config.out, decided_ids(config.out))
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
 
 
