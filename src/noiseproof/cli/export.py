@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from noiseproof.core.plurals import counted
+
 if TYPE_CHECKING:
-    from noiseproof.core.plurals import counted
-from noiseproof.config.export import ExportConfig
+    from noiseproof.config.export import ExportConfig
 
 CONFIG = "noiseproof.config.export:ExportConfig"
 EPILOG = """Examples:

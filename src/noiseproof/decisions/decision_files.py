@@ -112,7 +112,13 @@ def keep_decisions(folder: Path, decisions: Iterable[Decision], examples: Review
     path = folder / DECISIONS
     answers = answers_in_table(_rows(path, ".csv"), examples, str(path)) if path.is_file() else []
     others = [
-        Decision(*map(unescaped_text, (one.example, one.decision, one.label, one.who)), one.when)
+        Decision(
+            unescaped_text(one.example),
+            one.decision,
+            unescaped_text(one.label),
+            unescaped_text(one.who),
+            one.when,
+        )
         for one in answers
         if examples.find(one.example) is None
     ]
