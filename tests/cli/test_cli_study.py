@@ -33,14 +33,14 @@ def study(tmp_path):
 def test_a_study_says_what_it_did_and_where_the_page_is(study, tmp_path):
     result = study()
     assert result.exit_code == 0, result.output
-    assert "4 results computed, 4 of the study are there" in result.stdout
+    assert "4 results computed, 4 of the study done" in result.stdout
     assert f"Tables and figures: {tmp_path / 'out' / 'study.html'}" in result.stdout
-    assert "0 results computed, 4 of the study are there" in study().stdout
+    assert "0 results computed, 4 of the study done" in study().stdout
 
 
 def test_options_change_the_recipe(study):
-    assert "4 of the study are there" in study("--seeds", 1, "--set", "shares=[0.5,1.0]").stdout
-    assert "6 of the study are there" in study("--seeds", 3).stdout
+    assert "4 of the study done" in study("--seeds", 1, "--set", "shares=[0.5,1.0]").stdout
+    assert "6 of the study done" in study("--seeds", 3).stdout
 
 
 def test_what_could_not_be_computed_is_told_with_exit_code_2(study, tmp_path):
@@ -48,7 +48,7 @@ def test_what_could_not_be_computed_is_told_with_exit_code_2(study, tmp_path):
     result = study()
     assert result.exit_code == 2
     assert "2 results computed" in result.stdout
-    assert "2 results could not be computed:" in result.stderr
+    assert "Not computed: 2 results" in result.stderr
     assert "b: The data set" in result.stderr
     assert "Traceback" not in result.output
     assert (tmp_path / "out" / "tables" / "models.md").exists()
@@ -57,16 +57,13 @@ def test_what_could_not_be_computed_is_told_with_exit_code_2(study, tmp_path):
 def test_a_plan_counts_and_touches_nothing(study, tmp_path):
     result = study("--plan")
     assert result.exit_code == 0
-    assert result.stdout == (
-        "4 cells (4 trainings on their evaluation sets); 4 trainings are missing: about 2.0 min, by the "
-        "recipe\n"
-    )
+    assert result.stdout == ("4 results of 4 trainings; missing: 4 trainings: about 2.0 min, by the recipe\n")
     assert not (tmp_path / "out").exists()
     study("--seeds", 1)
-    assert "2 trainings are missing: about" in study("--plan").stdout
+    assert "missing: 2 trainings: about" in study("--plan").stdout
     assert "from those that are done" in study("--plan").stdout
     study()
-    assert study("--plan").stdout.endswith("0 trainings are missing: nothing to do\n")
+    assert study("--plan").stdout.endswith("missing: 0 trainings: nothing to do\n")
 
 
 def test_an_unknown_recipe_or_key_is_a_mistake(study):

@@ -69,3 +69,27 @@ def test_quiet_prints_errors_only(clouds, tmp_path):
 def test_the_next_command_is_as_loud_as_ever(clouds):
     CliRunner().invoke(app, ["ls", "heads", "--json", "--quiet"])
     assert CliRunner().invoke(app, ["ls", "heads"]).stdout == "linear\nmlp\nnmtune\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["detect", "nowhere", "--out", "out"], "The data set 'nowhere' does not exist"),
+        (["detect", "clouds.npz", "--out", "out", "--method", "confidant"], "confidant"),
+        (["detect", "clouds.npz", "--out", "out", "--nonsense"], "No such option: --nonsense"),
+        (["run", "--out", "out"], "train"),
+        (["run", "clouds.npz", "--corrupt", "a", "--out", "out"], "--corrupt"),
+        (["apply", "nowhere", "--out", "out"], "nowhere"),
+        (["review", "nowhere"], "nowhere"),
+        (["review"], "Missing argument 'folder'"),
+        (["report", "nowhere"], "nowhere"),
+        (["predict", "nowhere", "clouds.npz"], "nowhere"),
+        (["adapt", "finetune", "--epochs", "many"], "many"),
+    ],
+)
+def test_an_error_as_json_is_an_object_with_the_exit_code_of_before(clouds, arguments, error):
+    plain = CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == plain.exit_code == 2
+    assert error in json.loads(done.stdout)["error"]
+    assert not plain.stdout

@@ -247,6 +247,11 @@ def test_npz_that_does_not_fit_is_refused(write_npz, arrays, said):
         open_dataset(write_npz(**arrays))
 
 
+def test_a_named_array_that_an_npz_does_not_have_is_refused(write_npz):
+    with pytest.raises(UnknownName, match=r"Unknown array in .*\(option `label`\): 'nope'"):
+        open_dataset(write_npz(), label="nope")
+
+
 def test_a_broken_npz_is_refused(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(BadData, match=r"'.*a.npz' cannot be read: .* Allowed: an NPZ"):

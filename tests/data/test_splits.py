@@ -96,7 +96,7 @@ def test_the_same_number_of_every_class_is_taken():
 def test_a_class_that_would_leave_nothing_is_named():
     with pytest.raises(BadData, match="Class 'yak' has 2 examples; allowed: more than 2"):
         per_class_split(np.array([0, 0, 0, 1, 1]), per_class=2, seed=0, class_names=("ox", "yak"))
-    with pytest.raises(BadData, match="Class 1 has 1 examples"):
+    with pytest.raises(BadData, match="Class 1 has 1 example;"):
         per_class_split(np.array([0, 0, 1]), per_class=1, seed=0)
     with pytest.raises(InvalidArgument, match="`per_class` is 0; allowed: an integer of at least 1"):
         per_class_split(np.array([0, 0]), per_class=0, seed=0)

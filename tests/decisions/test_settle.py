@@ -47,7 +47,7 @@ def test_the_decision_that_counts(given, counts):
     ],
 )
 def test_as_many_for_one_as_for_another_is_refused(given):
-    with pytest.raises(BadData, match="People disagree on 1 examples"):
+    with pytest.raises(BadData, match="People disagree on 1 example"):
         settle(given)
 
 

@@ -277,8 +277,8 @@ def make_sample(folder: Path) -> None:
 def use_sample(folder: Path) -> Any:
     from noiseproof.pipelines.rate_sample import read_draws
 
-    found = read_draws(folder, _sampled())
-    return None if found is None else [each.tolist() for each in vars(found).values()]
+    found = read_draws(folder, _sampled().ids, fingerprint=_sampled().fingerprint)
+    return None if found is None else [np.asarray(each).tolist() for each in vars(found).values()]
 
 
 def make_log(folder: Path) -> None:

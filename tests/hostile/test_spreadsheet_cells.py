@@ -117,6 +117,6 @@ def test_a_cleaned_copy_has_the_cells_of_the_data_and_a_note_says_so(tmp_path, m
         done = CliRunner().invoke(app, f"detect t.csv --export cleaned-drop --out issues{options}".split())
         assert done.exit_code == 0, done.output
         said = " ".join(done.output.split())
-        assert "cleaned-drop.csv has 80 cells that a spreadsheet would run, such as =1+1: they are as" in said
+        assert "cleaned-drop.csv has 80 cells that a spreadsheet would run, such as =1+1, as it is" in said
         assert cell in {row[0] for row in raw_cells(tmp_path / "issues" / "label_issues.csv")}
         assert raw_cells(tmp_path / "issues" / "cleaned-drop.csv")[1][2] == "-0.jpg"

@@ -15,7 +15,12 @@ from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, MissingFile
+from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.apply import apply
+from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
+from noiseproof.pipelines.detect import detect
+from noiseproof.report.headline import facts, headlines
+from noiseproof.report.run_folder import load_run
 
 HEADER = "example_id,decision,label,who,when\n"
 T1, T2 = "2026-11-30T10:00:00Z", "2026-11-30T11:00:00Z"
@@ -162,7 +167,7 @@ def test_a_new_class_is_refused_then_allowed(applied, tmp_path):
     assert not (tmp_path / "cleaned").exists()
     done = applied(data, rows, allow_new_class=True)
     assert rows_of(done.data)[0]["label"] == "ant"
-    assert done.card["notes"] == ["New class 'ant': 1 examples."]
+    assert done.card["notes"] == ["New class 'ant': 1 example."]
 
 
 def test_a_new_class_of_a_folder_is_a_folder_with_a_safe_name(applied, tmp_path):
@@ -198,7 +203,7 @@ def test_a_new_class_of_an_archive_of_numbers_needs_names(applied, tmp_path, lab
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("t9,keep,,ann,\n", r"decides on 't9' \(1 of 1 decisions\), which are no examples here"),
+        ("t9,keep,,ann,\n", r"decides on 't9' \(1 of 1 decision\), which are no examples here"),
         ("t0,keep,cat,ann,\n", r"Line 2 of '.*' keeps 'cat' for 't0', whose given label is 'bee' here"),
         ("t0,drop,,ann,\n", r"Unknown decision in Line 2 of .*'drop'"),
         ("t0,relabel,,ann,\n", "relabel without a label"),
@@ -206,8 +211,8 @@ def test_a_new_class_of_an_archive_of_numbers_needs_names(applied, tmp_path, lab
         ("t0,keep,,ann,2026-11-30T1", "so the file seems to be cut"),
         (f"t0,keep,,ann,{T1}\nt1,ke", "cannot be read as a table"),
         ("", "has the columns of an empty table"),
-        ("t0,keep,,ann,\nt0,accept,,bob,\n", r"People disagree on 1 examples.*'t0' \(ann: bee; bob: cat\)"),
-        ("t0,keep,,,\nt0,accept,,,\n", "People disagree on 1 examples"),
+        ("t0,keep,,ann,\nt0,accept,,bob,\n", r"People disagree on 1 example.*'t0' \(ann: bee; bob: cat\)"),
+        ("t0,keep,,,\nt0,accept,,,\n", "People disagree on 1 example"),
     ],
 )
 def test_decisions_that_cannot_be_used_are_refused_by_name(applied, tmp_path, rows, message):
@@ -227,23 +232,41 @@ def test_data_that_changed_since_the_search_is_refused(applied, tmp_path):
 
 def test_half_done_decisions_are_refused_where_completeness_is_required(applied, tmp_path):
     data = save_csv(tmp_path / "train.csv")
-    with pytest.raises(BadData, match=r"1 of 2 labels that look wrong are undecided or unsure, such as 't4'"):
+    with pytest.raises(BadData, match=r"Of 2 labels flagged as wrong 1 undecided or unsure, such as 't4'"):
         applied(data, "t0,keep,,ann,\nt4,unsure,,ann,\n", require_complete=True)
     done = applied(data, "t0,keep,,ann,\nt4,accept,,ann,\n", require_complete=True)
     assert done.card["num_undecided_issues"] == 0
 
 
-def test_earlier_decisions_are_never_lost(applied, tmp_path):
+def test_decisions_of_the_folder_count_beside_those_of_a_file(applied, tmp_path):
     data = save_csv(tmp_path / "train.csv")
     applied(data, "t0,keep,,ann,\n")
-    with pytest.raises(
-        BadData, match=r"has decisions on 1 examples that `decisions` does not have, such as 't0'"
-    ):
-        applied(data, "t1,keep,,ann,\n")
-    both = [tmp_path / "mine.csv", tmp_path / "issues" / "decisions.csv"]
-    (tmp_path / "mine.csv").write_text(HEADER + "t1,keep,,ann,\n")
-    config = {"folder": tmp_path / "issues", "out": tmp_path / "cleaned", "decisions": both}
-    assert apply(load_config(ApplyConfig, options=config)).card["num_decided"] == 2
+    done = applied(data, "t1,keep,,ann,\n")
+    assert done.card["num_decided"] == 2
+    assert done.card["notes"] == ["Decisions on 1 more example are known from decisions.csv."]
+    assert [row["example_id"] for row in rows_of(tmp_path / "issues" / "decisions.csv")] == ["t0", "t1"]
+    again = applied(data, f"t1,exclude,,ann,{T2}\n")
+    assert again.card["num_excluded"] == 1
+    assert len(rows_of(tmp_path / "issues" / "decisions.csv")) == 3  # both of ann on t1
+
+
+def test_a_corrected_form_without_names_replaces_what_it_said_before(applied, tmp_path):
+    data = save_csv(tmp_path / "train.csv")
+    applied(data, "t0,keep,,,\nt4,keep,,,\n")
+    done = applied(data, "t0,accept,,,\nt4,keep,,,\n")
+    assert done.card["num_relabelled"] == 1
+    assert done.card["notes"] == ["1 decision without a name and a time is replaced."]
+    with pytest.raises(BadData, match=r"People disagree on 1 example\b.*'t4'"):
+        applied(data, "t4,exclude,,bob,\n")
+
+
+def test_accepting_another_label_than_the_suggested_one_is_noted(applied, tmp_path):
+    data = save_csv(tmp_path / "train.csv")
+    done = applied(data, "t0,accept,bee,ann,\nt4,accept,bee,ann,\n")
+    assert done.card["notes"] == [
+        "1 decision of accept with another label than the one that is suggested here, such as 'bee' for 't0' "
+        "(suggested: 'cat'): that label counts."
+    ]
 
 
 def test_without_a_file_the_log_of_the_folder_is_taken_and_a_line_cut_by_a_kill_is_not(tmp_path):
@@ -276,8 +299,8 @@ def test_the_command_says_what_was_done(tmp_path):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     said = " ".join(done.output.split())
-    assert "1 of 8 examples are decided: 0 kept, 1 relabelled, 0 excluded, 0 unsure" in said
-    assert "1 labels that look wrong have no decision and stay as given" in said
+    assert "1 of 8 examples decided: 0 kept, 1 relabelled, 0 excluded, 0 unsure" in said
+    assert "1 label that looks wrong has no decision and stays as given" in said
     refused = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "issues")])
     assert refused.exit_code == 2
     assert "allowed: a folder of its own" in " ".join(refused.output.split())
@@ -298,10 +321,107 @@ def test_data_without_a_format_to_write_is_refused_with_another_way(applied, tmp
         applied(path, "train/0,keep,,ann,\n")
 
 
-def test_a_cleaned_table_of_people_is_no_circular_copy(applied, tmp_path):
-    from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
+@pytest.mark.parametrize("name", ["csv", "tsv", "jsonl", "parquet", "npz", "folder"])
+@pytest.mark.parametrize("opened", ["cleaned", "data"])
+def test_cleaned_data_of_people_know_the_labels_before_and_what_was_accepted(applied, tmp_path, name, opened):
+    data, ids = made(name, tmp_path)
+    rows = f"{ids[0]},accept,,ann,\n{ids[1]},keep,,ann,\n{ids[5]},relabel,bee,bob,\n{ids[6]},exclude,,bob,\n"
+    done = applied(data, rows)
+    address = str(done.data if opened == "data" else done.data.parent)
+    config = load_config(DetectConfig, options={"train": address, "out": tmp_path / "x"})
+    dataset = noiseproof.open_dataset(address)
+    found = labels_before_cleaning(config, address, dataset)
+    before = [dataset.class_names[label] for label in found.labels]
+    after = [dataset.class_names[label] for label in dataset.given_labels]
+    changed = [pair for pair in zip(before, after, found.words, strict=True) if pair[0] != pair[1]]
+    assert sorted(changed) == [("bee", "cat", "accept"), ("cat", "bee", "relabel")]
+    assert sorted(found.words) == ["", "", "", "", "accept", "keep", "relabel"]
 
-    done = applied(save_csv(tmp_path / "train.csv"), "t0,accept,,ann,\n")
-    config = load_config(DetectConfig, options={"train": str(done.data), "out": tmp_path / "x"})
+
+def made(name, folder):
+    """A small data set of a kind, and its ids in the order of `GIVEN`."""
+    if name == "folder":
+        return save_folder(folder / "photos"), [
+            f"{each}/{k}.png" for each in ("bee", "cat") for k in range(4)
+        ]
+    if name == "npz":
+        return save_npz(folder / "features.npz"), [f"r{row}" for row in range(8)]
+    frame = pd.read_csv(save_csv(folder / "first.csv"))
+    path = folder / f"train.{name}"
+    if name == "parquet":
+        frame.to_parquet(path)
+    elif name == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, sep="\t" if name == "tsv" else ",", index=False)
+    return path, [f"t{row}" for row in range(8)]
+
+
+@pytest.mark.parametrize("name", ["csv", "folder"])
+def test_data_cleaned_twice_know_the_labels_before_the_first_time(applied, tmp_path, name):
+    data, ids = made(name, tmp_path)
+    done = applied(data, f"{ids[0]},accept,,ann,\n{ids[5]},relabel,bee,bob,\n")
+    second = tmp_path / "second"
     dataset = noiseproof.open_dataset(str(done.data))
-    assert labels_before_cleaning(config, str(done.data), dataset) is None
+    detect(load_config(DetectConfig, options={
+        "train": str(done.data), "out": second, "probs": save_probs(tmp_path, dataset),
+    }))  # fmt: skip
+    own = next(each for each in dataset.ids.tolist() if each.startswith("cat/0-from") or each == ids[0])
+    (tmp_path / "more.csv").write_text(f"{HEADER}{own},keep,,cy,\n")
+    again = apply(load_config(ApplyConfig, options={
+        "folder": second, "out": tmp_path / "twice", "decisions": tmp_path / "more.csv",
+    }))  # fmt: skip
+    config = load_config(DetectConfig, options={"train": str(again.data), "out": tmp_path / "x"})
+    dataset = noiseproof.open_dataset(str(again.data))
+    found = labels_before_cleaning(config, str(again.data), dataset)
+    assert (found.labels != dataset.given_labels).sum() == 2
+    assert sorted(word for word in found.words if word) == ["keep", "relabel"]
+
+
+def save_probs(folder, dataset):
+    np.save(folder / "again.npy", np.where(np.arange(2) == dataset.given_labels[:, None], 0.9, 0.1))
+    return folder / "again.npy"
+
+
+def test_an_edited_list_of_labels_is_refused(applied, tmp_path):
+    done = applied(save_folder(tmp_path / "photos"), OF_FOLDER)
+    file = done.data.parent / "labels.csv"
+    file.write_text(file.read_text().replace("accept", "keep"))
+    config = load_config(DetectConfig, options={"train": str(done.data), "out": tmp_path / "x"})
+    with pytest.raises(DamagedFile, match=r"labels\.csv.*Next: apply the decisions again"):
+        labels_before_cleaning(config, str(done.data), noiseproof.open_dataset(str(done.data)))
+
+
+def test_a_run_on_data_that_people_cleaned_does_not_show_accepted_suggestions_as_accuracy(
+    applied, tmp_path, configured, blobs
+):
+    arrays = dict(np.load(blobs))
+    truth, n = arrays["labels"], len(arrays["labels"])
+    given = np.where(np.arange(n) % 5 == 0, (truth + 1) % 3, truth)
+    ids, class_names = [f"r{k}" for k in range(n)], arrays["class_names"]
+    features = {"features": arrays["features"], "class_names": class_names}
+    np.savez(tmp_path / "train.npz", labels=given, ids=ids, **features)
+    probs = np.where(np.arange(3) == truth[:, None], 0.9, 0.05)
+    np.save(tmp_path / "probs.npy", probs)
+    detect(load_config(DetectConfig, options={
+        "train": str(tmp_path / "train.npz"), "out": tmp_path / "issues", "probs": tmp_path / "probs.npy",
+    }))  # fmt: skip
+    rows = "".join(f"r{k},accept,{class_names[truth[k]]},ann,\n" for k in range(0, n, 5))
+    options = {"train": str(tmp_path / "train.npz"), "noise": None, "heads": "linear", "seeds": 1, "ood": []}
+    done = applied(tmp_path / "train.npz", rows)
+    for changed in (
+        {"train": str(done.data.parent)}, {"decisions": [tmp_path / "mine.csv"], "out": tmp_path / "second"},
+    ):  # fmt: skip
+        result = pipeline.run(configured(**options | {"label": None, "max_steps": 60} | changed))
+        own, circular = result.rows
+        assert (own.domain, circular.domain) == ("id", "relabelled")
+        assert circular.set_name == f"{own.set_name}, as people decided"
+        assert circular.metrics["accuracy"] > own.metrics["accuracy"] + 0.1
+        assert result.card["data"][1]["labels"] == "before decisions"
+        note = next(one for one in result.card["notes"] if one.startswith("People decided "))
+        num = note.split()[2]
+        assert f"{num} of these decisions accepted the suggestion of this tool" in note
+        page = load_run(result.folder)
+        assert "before people decided, which may be wrong" in facts(page)[1].detail
+        assert "as people decided" not in " ".join(headlines(page))
+        assert "As people decided: partly circular" in result.report.read_text()

@@ -9,12 +9,16 @@ import pytest
 from blobs import save_blobs
 
 from noiseproof.cli.outcome import print_detection
+from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument
 from noiseproof.pipelines import run as pipeline
+from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.detect import detect
+from noiseproof.pipelines.kept_page import decided_ids
+from noiseproof.pipelines.review import rate_lines
 from noiseproof.report.headline import headlines
 from noiseproof.report.run_folder import load_run
 
@@ -86,7 +90,7 @@ def test_decided_labels_are_not_flagged_again_and_count_as_known(found, tmp_path
     said = " ".join(capsys.readouterr().out.split())
     assert "60 labels are checked: 30 were wrong." in said
     assert "which were not drawn at random. To be sure, check a sample" in said
-    assert "Of the next 100 by suspicion about" in said
+    assert "Of the next 100 labels by suspicion about" in said
 
 
 def test_decisions_on_the_given_labels_change_what_the_others_are_compared_with(found, tmp_path, noisy):
@@ -98,6 +102,45 @@ def test_decisions_on_the_given_labels_change_what_the_others_are_compared_with(
     assert after.issues.suspicion[last] >= before.issues.suspicion[last]
     assert after.issues.noise_rate == pytest.approx(0.1, abs=0.02)
     assert after.card["reviewed"]["rate"] is None  # fewer than 50
+
+
+def test_a_named_file_is_kept_in_the_folder_and_known_at_the_next_start(found, tmp_path, noisy):
+    issues = tmp_path / "issues"
+    first = found(decisions=[decide(tmp_path / "mine.csv", [0, 1], noisy[1])])
+    assert first.card["reviewed"]["num_checked"] == 2
+    assert [one["example_id"] for one in read_page_data(first.review)["decisions"]] == ["train/0", "train/1"]
+    table = (issues / "label_issues.parquet").read_bytes()
+    again = found()
+    assert again.card["reviewed"] == first.card["reviewed"]
+    assert (issues / "label_issues.parquet").read_bytes() == table
+    other = decide(tmp_path / "other.csv", [1, 2], noisy[1], word="exclude")
+    third = found(decisions=[other])
+    assert third.card["reviewed"]["num_checked"] == 3
+    kept = pd.read_csv(issues / "decisions.csv")
+    assert kept["decision"].tolist() == ["relabel", "relabel", "exclude", "exclude"]  # two of train/1
+    assert len(read_page_data(third.review)["decisions"]) == 3
+    assert found().card["reviewed"] == third.card["reviewed"]
+
+
+def test_a_search_in_a_part_of_the_data_keeps_decisions_about_the_others(found, tmp_path, noisy):
+    found(decisions=[decide(tmp_path / "mine.csv", range(N), noisy[1])])
+    some = found(limit=60, decisions=[decide(tmp_path / "other.csv", [0], noisy[1], word="exclude")])
+    assert some.card["reviewed"]["num_checked"] == 60
+    assert set(pd.read_csv(tmp_path / "issues" / "decisions.csv")["example_id"]) == {
+        f"train/{row}" for row in range(N)
+    }
+    assert found().card["reviewed"]["num_checked"] == N
+
+
+def test_a_refused_file_leaves_the_kept_decisions_as_they_are(found, tmp_path, noisy):
+    issues = tmp_path / "issues"
+    found(decisions=[decide(tmp_path / "mine.csv", [0, 1], noisy[1])])
+    before = (issues / "decisions.csv").read_bytes()
+    file = decide(tmp_path / "bob.csv", [0], noisy[1], word="exclude")
+    file.write_text(file.read_text().replace("ann", "bob"))
+    with pytest.raises(BadData, match="People disagree on 1 example"):
+        found(decisions=[file])
+    assert (issues / "decisions.csv").read_bytes() == before
 
 
 def test_a_drawn_sample_tells_the_rate_without_any_assumption(found, tmp_path, noisy, capsys):
@@ -126,7 +169,13 @@ def test_a_drawn_sample_tells_the_rate_without_any_assumption(found, tmp_path, n
     assert (reviewed["basis"], reviewed["num_draws"]) == ("sample", 60)
     assert reviewed["rate"]["low"] <= 0.1 <= reviewed["rate"]["high"]
     print_detection(done)
-    assert "by a sample of 60 drawn labels." in capsys.readouterr().out
+    sentence = "by a sample of 60 drawn labels."
+    line = next(one for one in capsys.readouterr().out.splitlines() if sentence in one)
+    assert rate_lines(issues) == [line]  # whatever the search knew
+    options = {"folder": issues, "out": tmp_path / "cleaned"}
+    assert list(apply(load_config(ApplyConfig, options=options)).rate) == [line]
+    decide(issues / "decisions.csv", rows[:10], noisy[1])
+    assert "30 tell how many of all labels are wrong" in rate_lines(issues)[0]
 
 
 def test_what_was_decided_before_the_draw_is_counted_exactly(found, tmp_path, noisy):
@@ -212,10 +261,11 @@ def test_a_run_learns_from_the_decided_labels_and_leaves_out_the_excluded_ones(t
     result = pipeline.run(load_config(RunConfig, options=options))
     assert sum(card["num_examples"] for card in result.card["data"]) == N - 1
     assert result.card["data"][0]["class_names"] == [*NAMES, "dog"]
-    assert any(
-        "labels of train.npz (held out) were decided by people" in note for note in result.card["notes"]
-    )
+    assert any("labels of train.npz (held out);" in note for note in result.card["notes"])
     assert result.card["reviewed"]["num_checked"] == 30
     issues = pd.read_parquet(tmp_path / "run" / "label_issues.parquet").set_index("row")
     assert not issues.loc[rows, "is_issue"].any()
     assert any("30 labels are checked: 30 were wrong." in line for line in headlines(load_run(result.folder)))
+    assert "; 30 labels are decided" in result.report.read_text()
+    assert len(pd.read_csv(result.folder / "decisions.csv")) == 30
+    assert decided_ids(result.folder) == {f"train/{row}" for row in rows}

@@ -43,7 +43,7 @@ def test_gaps_among_labels_are_left_out_and_stay_in_a_cleaned_copy(tmp_path):
     assert "--missing-label skip" in refused.stderr.replace("\n", " ")
     result = noiseproof_command(*options, "--missing-label", "skip")
     assert result.exit_code == 0, result.stderr
-    assert "2 examples of" in result.stdout
+    assert "2 examples:" in result.stdout
     assert "'train/4' (no label in 'label'); 'train/7' (no label in 'label')" in " ".join(
         result.stdout.split()
     )

@@ -53,7 +53,7 @@ def test_a_folder_in_the_data_is_refused_and_nothing_is_left_there(tmp_path, mon
     done = CliRunner().invoke(app, command.format(out).split())
     assert done.exit_code == 2
     said = " ".join(done.output.split())
-    assert f"`--out` is '{out}'; allowed: a folder outside of the data set 'photos'" in said
+    assert f"`--out` is '{out}'; allowed: a place outside of the data set 'photos'" in said
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat"]
 
 

@@ -363,3 +363,11 @@ def test_a_cleaned_table_of_images_takes_them_along(tmp_path):
     assert metadata["label"].tolist() == ["dark", "light"] * 2
     for name, path in zip(metadata["file_name"], paths, strict=True):
         assert (tmp_path / "hub/data" / name).read_bytes() == (tmp_path / path).read_bytes()
+
+
+def test_predictions_inside_of_the_data_are_refused(photos, tmp_path):
+    data = Path(image_folder(tmp_path / "new", per_class=1))
+    config = PredictConfig(run=photos / "run", data=(str(data),), out=data / "dark" / "predictions.csv")
+    with pytest.raises(InvalidArgument, match=r"`out` is .*allowed: a place outside of the data set"):
+        predict(config)
+    assert not config.out.exists()

@@ -68,7 +68,7 @@ def test_both_accuracies_are_in_the_results_and_the_circular_one_is_no_headline(
 def test_labels_before_cleaning_are_those_that_were_judged(configured, cleaned):
     train = cleaned("relabel")
     dataset = subset(open_dataset(train, label="labels"), np.array([0, 1, 7, 5]))
-    assert labels_before_cleaning(configured(train=train), train, dataset).tolist() == [1, 1, 1, 0]
+    assert labels_before_cleaning(configured(train=train), train, dataset).labels.tolist() == [1, 1, 1, 0]
 
 
 def test_a_copy_with_dropped_examples_is_named(configured, cleaned):

@@ -229,7 +229,7 @@ def test_a_class_with_too_few_selected_is_left_out_of_phase_two_and_said(tmp_pat
 
     monkeypatch.setattr(phase_one, "prompt_scores", chosen)
     card = deft(own)
-    assert any("no example of 1 classes" in note and "sea" in note for note in card["notes"])
+    assert any("no example of 1 class " in note and "sea" in note for note in card["notes"])
     frame = pd.read_parquet(own.out / "scores.parquet")
     assert not frame["is_clean"][ids[frame["example_id"]].to_numpy()].any()
 

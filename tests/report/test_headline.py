@@ -153,3 +153,16 @@ def test_the_tiles_hold_both_domains_the_suspects_and_the_time(fake_run):
 )
 def test_durations_are_told_in_the_unit_that_fits(wall_s, text):
     assert duration(wall_s) == text
+
+
+def test_the_headline_counts_what_is_decided_and_what_is_left(fake_run):
+    run = load_run(fake_run())
+    ids = run.issues["example_id"].astype(str)
+    flagged = ids[run.issues["is_issue"].astype(bool)].tolist()
+    before = headlines(run)[0]
+    left = len(flagged) - 2
+    assert headlines(run, flagged[:2])[0] == f"{before}; 2 of them are decided, {left} are left"
+    some = {*flagged, ids.iloc[-1]}
+    assert headlines(run, some)[0].endswith(
+        f"; {len(flagged)} of them are decided, 0 are left; 1 other is decided"
+    )

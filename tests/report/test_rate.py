@@ -32,8 +32,8 @@ def test_what_decided_labels_tell_is_said_with_its_basis():
     }  # fmt: skip
     assert review_sentences(reviewed) == [
         "60 labels are checked: 41 were wrong.",
-        "Of 45 checked ones that looked wrong, 40 were (10.0 %, between 5.0 and 20.0 %).",
-        "Of the next 100 by suspicion about 39 are wrong (between 19 and 58).",
+        "Of the 45 checked labels that looked wrong, 40 really were (10.0 %, between 5.0 and 20.0 %).",
+        "Of the next 100 labels by suspicion about 39 are wrong (between 19 and 58).",
         "10.0 % of all labels were wrong (between 5.0 and 20.0 %), by a sample of 80 drawn labels.",
     ]
     guess = review_sentences(reviewed | {"basis": "suspicion", "precision": None, "next_wrong": None})

@@ -5,10 +5,13 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_pages import judged, small_page
 
+from noiseproof.core.errors import BadData
 from noiseproof.decisions.record import Decision
+from noiseproof.decisions.settle import settle
 from noiseproof.review import review_page
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import read_page, write_review
@@ -49,6 +52,7 @@ def test_decisions_by_keyboard_leave_as_a_file_and_stay(open_page, tmp_path):
     assert "All 4 of this list are decided" in page.inner_text("#message")
     press(page, "u", "3")  # not unsure, but a cat
     assert page.inner_text("#progress") == "4 of 4 suspects decided"
+    assert page.locator("footer").bounding_box()["y"] + page.locator("footer").bounding_box()["height"] <= 800
     page.select_option("#scope", "all")
     press(page, "ArrowRight", "Control+z", "/")  # undone again, and a class by its name
     page.keyboard.type("be")
@@ -66,7 +70,9 @@ def test_decisions_by_keyboard_leave_as_a_file_and_stay(open_page, tmp_path):
     page.reload()
     assert saved(page)[1] == rows
     other, _ = small_page(tmp_path / "b", classes=("ant", "bee", "dog"))
-    assert saved(open_page(other, context=page.context))[1] == []
+    empty = open_page(other, context=page.context)
+    empty.click("#save")
+    assert "nothing to save" in empty.inner_text("#message")
 
 
 def test_what_several_classes_are_called_by_is_no_choice(open_page, tmp_path):
@@ -101,12 +107,10 @@ def test_a_new_class_is_asked_for_twice_and_formulas_are_escaped(open_page, tmp_
     assert rows == [("'=cmd0", "relabel", "'=wasp", "")]
     page.set_input_files("#file", {"name": "d.csv", "mimeType": "text/csv", "buffer": (
         b'"example_id","decision","label","who","when"\r\n'
-        b'"\'=cmd3","keep","a ""b""\nc","B","2026-11-30T01:00:00Z"\r\n'
-        b'"nowhere","keep","ant","B","2026-11-30T01:00:00Z"\r\n'
+        b'"\'=cmd3","relabel","a ""b""\nc","B","2026-11-30T01:00:00Z"\r\n'
     )})  # fmt: skip
-    expect(page, "message", "loaded")
-    assert "1 are about other examples" in page.inner_text("#message")
-    assert saved(page)[1][0] == ("'=cmd3", "keep", 'a "b"\nc', "B")
+    expect(page, "message", "Decisions about 1 example loaded; no class of the data is called")
+    assert saved(page)[1][0] == ("'=cmd3", "relabel", 'a "b"\nc', "B")
 
 
 def test_a_file_that_was_cut_is_not_loaded_and_new_classes_are_named(open_page, tmp_path):
@@ -121,6 +125,102 @@ def test_a_file_that_was_cut_is_not_loaded_and_new_classes_are_named(open_page, 
         page.set_input_files("#file", {"name": "d.csv", "mimeType": "text/csv", "buffer": text.encode()})
         expect(page, "message", message)
     assert saved(page)[1] == [(issues.ids[0], "relabel", "wasp", "B")]
+
+
+def load_text(page, text, *, name="d.csv"):
+    page.set_input_files("#file", {"name": name, "mimeType": "text/csv", "buffer": text.encode()})
+    page.locator("#message", has_text=" ").wait_for()
+    return page.inner_text("#message")
+
+
+HEAD = "example_id,decision,label,who,when\n"
+T1, T2 = "2026-11-30T10:00:00Z", "2026-11-30T11:00:00Z"
+BAD_FILES = (
+    (HEAD + "{0},keep,,ann,\n{0},exclude,,bob,\n", "People disagree on ant/0.png (ann: ant; bob: exclude)"),
+    (HEAD + "{0},keep,,,\n{0},exclude,,,\n", "People disagree on"),
+    (HEAD + "nowhere,keep,,ann,\n", "1 decision of 1 are about examples that are not here, such as nowhere"),
+    (HEAD + "{0},drop,,ann,\n", "is “drop”; allowed: keep, accept"),
+    (HEAD + "{0},relabel,,ann,\n", "is a relabel without a label"),
+    (HEAD + "{0},keep,cat,ann,\n", "keeps “cat”, but the given label is “ant” here"),
+    (HEAD + "{0},keep,,ann,yesterday\n", "has the time “yesterday”"),
+    (HEAD + "{0},keep\n", "Line 2 has 2 cells"),
+    (HEAD + "{0},,,,\n", "This file has no decision"),
+    ("a,b\n1,2\n", "Give files of other tools to noiseproof apply"),
+)
+
+
+def test_files_that_apply_would_refuse_are_refused_by_the_page(open_page, tmp_path):
+    path, issues = small_page(tmp_path)
+    page = open_page(path)
+    for text, message in BAD_FILES:
+        assert message in load_text(page, text.format(issues.ids[0]))
+    assert page.inner_text("#progress") == "0 of 4 suspects decided"
+
+
+def test_the_page_reads_forms_semicolons_and_the_log(open_page, tmp_path):
+    path, issues = small_page(tmp_path)
+    page, ids = open_page(path), issues.ids.tolist()
+    form = f"example_id;given_label;suggested_label;decision;label;who;when\n{ids[0]};ant;bee;Accept;;ann;\n"
+    assert "Decisions about 1 example loaded." in load_text(page, form)
+    assert "1 example loaded" in load_text(
+        page, f"{HEAD}/data/photos/{ids[3]},keep,,ann,\n".replace(",", "\t")
+    )
+    log = DecisionLog(tmp_path, read_page(path).identity)
+    log.append(ids[6], "relabel", label="cat", who="Zoë \U0001f41d\x7f", when=T1)
+    log.append(ids[9], "exclude", label="", who="bob", when=T1)
+    log.append(ids[9], "", label="", who="bob", when=T2)  # taken back
+    text = (tmp_path / "decisions.jsonl").read_text()
+    assert "1 example loaded" in load_text(page, text, name="decisions.jsonl")
+    assert sorted(saved(page)[1]) == [
+        (ids[0], "accept", "bee", "ann"), (ids[3], "keep", "ant", "ann"),
+        (ids[6], "relabel", "cat", "Zoë \U0001f41d\x7f"),
+    ]  # fmt: skip
+    changed = text.replace("relabel", "exclude")
+    assert "Line 1 has changed since it was written" in load_text(page, changed, name="decisions.jsonl")
+    other = text.replace(read_page(path).identity, "x").replace('"checksum"', '"sum"')
+    assert "are about other examples or labels" in load_text(page, other, name="decisions.jsonl")
+
+
+def test_the_later_of_a_loaded_and_an_own_decision_counts(open_page, tmp_path):
+    path, issues = small_page(tmp_path)
+    page, first = open_page(path), issues.ids[0]
+    page.fill("#who", "ann")
+    page.keyboard.press("Tab")
+    page.click("#position")
+    press(page, "w")
+    load_text(page, f"{HEAD}{first},exclude,,bob,{T1}\n")
+    assert saved(page)[1] == [(first, "accept", "bee", "ann")]
+    load_text(page, f"{HEAD}{first},exclude,,bob,2126-01-01\n")
+    assert saved(page)[1] == [(first, "exclude", "", "bob")]
+
+
+def test_which_decision_counts_is_the_same_in_the_page_and_in_apply(open_page, tmp_path):
+    path, _ = small_page(tmp_path)
+    rng = np.random.default_rng(0)
+    cases = [
+        [
+            {
+                "example_id": "x", "decision": str(rng.choice(["keep", "accept", "exclude", "unsure"])),
+                "label": "", "who": str(rng.choice(["", "ann", "bob"])),
+                "when": str(rng.choice(["", T1, T2])),
+            }
+            for _ in range(rng.integers(1, 5))
+        ]
+        for _ in range(400)
+    ]  # fmt: skip
+    for one in (one for rows in cases for one in rows):
+        one["label"] = {"keep": "ant", "accept": "bee"}.get(one["decision"], "")
+
+    def by_apply(rows):
+        try:
+            return settle([Decision(**row) for row in rows]).counting["x"].outcome
+        except BadData:
+            return None
+
+    expected = [by_apply(rows) for rows in cases]
+    found = open_page(path).evaluate("(cases) => cases.map(settled)", cases)
+    assert [one and Decision(**one).outcome for one in found] == expected
+    assert 20 < expected.count(None) < 380
 
 
 @pytest.mark.parametrize("kind", ["image", "text", "features"])
@@ -217,13 +317,13 @@ def test_tabs_of_a_server_share_a_log_and_wait_for_it(open_page, tmp_path):
         one = open_page(server.url)
         other = open_page(server.url)
         one.keyboard.press("w")
-        expect(other, "progress", "1 of 4 suspects decided, 1 others")
+        expect(other, "progress", "1 of 4 suspects decided, 1 other")
         assert one.input_value("#who") == "Bob"
         other.keyboard.press("ArrowRight")
         other.keyboard.press("e")
         expect(one, "progress", "2 of 4")
     one.keyboard.press("q")
-    expect(one, "message", "not on disk")
+    expect(one, "message", "Not on disk yet: 1 decision (")
     log = DecisionLog(tmp_path, read_page(path).identity)
     decisions = [(one.example_id, one.decision, one.who) for one in log.since(0)[1]]
     assert decisions == [(issues.ids[0], "accept", "Bob"), (issues.ids[3], "exclude", "Bob")]

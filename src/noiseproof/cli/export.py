@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from noiseproof.core.plurals import counted
+
 if TYPE_CHECKING:
     from noiseproof.config.export import ExportConfig
 
@@ -27,7 +29,8 @@ def export(config: ExportConfig) -> dict[str, Any]:
         print(f"Note: {note}")
     if result.check is not None:
         print(
-            f"Compared with PyTorch on {result.check.num_examples} examples: results differ by at most "
+            f"Compared with PyTorch on {counted(result.check.num_examples, 'example')}: results differ by "
+            "at most "
             f"{result.check.difference:.1e}"
         )
         print(f"Inputs: {', '.join(result.check.input_names)}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noiseproof.cli.guard import command_line
+from noiseproof.core.plurals import counted
 
 if TYPE_CHECKING:
     from noiseproof.config.finetune import FinetuneConfig
@@ -40,11 +41,12 @@ def _print_card(card: dict[str, Any], out: Path) -> None:
     selection, learning = card["selection"], card["learning"]
     print(
         f"Trained {learning['parameters']:,} of {learning['of']:,} parameters ({learning['mode']}), "
-        f"{card['num_steps']} steps"
+        f"{counted(card['num_steps'], 'step')}"
     )
     if card["meta"] is not None:
         print(
-            f"Weighed by {card['meta']['num_examples']} examples with checked labels (Meta-Weight-Net); mean "
+            f"Weighed by {counted(card['meta']['num_examples'], 'example')} with checked labels "
+            "(Meta-Weight-Net); mean "
             f"weight of the last batch {card['weights']['mean_weight']}"
         )
     for name in ("best", "last"):

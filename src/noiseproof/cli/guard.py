@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import typer
 from typer.models import OptionInfo
 
-from noiseproof.cli.output import printed
+from noiseproof.cli.output import print_error, printed
 from noiseproof.core.errors import NoiseproofError, ServiceError, quoted, respelled, spelling
 from noiseproof.core.files import disk_full
 from noiseproof.core.system_errors import as_sentence, check_text
@@ -24,6 +24,7 @@ from noiseproof.core.system_errors import as_sentence, check_text
 wants_traceback: ContextVar[bool] = ContextVar("wants_traceback", default=False)
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
+_INTERRUPTED = "interrupted; the same command goes on where it stopped"
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,13 +72,17 @@ def ends_well() -> Iterator[None]:
         if sentence is not None and not wants_traceback.get():
             _end_with(sentence)
         if not _is_interrupt(error):
+            if isinstance(error, Exception) and not isinstance(error, typer.Exit | typer.Abort):
+                print_error(f"{type(error).__name__}: {error}")
             raise
-        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        typer.echo(_INTERRUPTED, err=True)
+        print_error(_INTERRUPTED)
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def _end_with(error: NoiseproofError) -> NoReturn:
     typer.secho(respelled(str(error)), fg="red", err=True)
+    print_error(respelled(str(error)))
     if isinstance(error, ServiceError):
         typer.echo(f"To go on: {command_line()}", err=True)
     raise typer.Exit(EXIT_MISTAKE) from error

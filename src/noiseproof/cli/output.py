@@ -51,6 +51,17 @@ class Verbs(TyperGroup):
             add_shared_options(command.params)
         return command
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what is wrong with its options is JSON, too, where `--json` is among them."""
+        words = [*ctx.args, *getattr(ctx, "_protected_args", ())]
+        _is_json.set("--json" in words)
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if message := getattr(error, "format_message", None):  # of Click; others are printed already
+                print_error(message())
+            raise
+
 
 def add_shared_options(params: list[Any]) -> None:
     """Append `--json` and `--quiet` to the options of a command, unless they are there."""
@@ -64,6 +75,12 @@ def printed(call: Callable[[], Any]) -> None:
         result = call()
     if _is_json.get():
         print(json.dumps(_plain(result), indent=1, ensure_ascii=False))
+
+
+def print_error(text: str) -> None:
+    """Print an error as JSON on standard output, where `--json` was given."""
+    if _is_json.get():
+        print(json.dumps({"error": text}, ensure_ascii=False))
 
 
 def _shared_options() -> list[Any]:

@@ -24,15 +24,15 @@ def review(
     port: Annotated[int, typer.Option(help="Port of --serve; 0 for a free one.")] = 0,
 ) -> dict[str, Path | None]:
     """Write review.html of a folder anew, or serve it and keep the decisions in decisions.jsonl."""
-    from noiseproof.pipelines.review import serve_page, write_page
+    from noiseproof.pipelines.review import rate_lines, serve_page, write_page
 
     if not serve:
         page = write_page(folder)
-        print(f"Review page: {page}")
+        print("\n".join([f"Review page: {page}", *rate_lines(folder)]))
         return {"page": page}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it with decisions.csv written
     table = serve_page(folder, port=port, on_start=lambda server: _announce(server.url))
-    print(f"Decisions: {table}" if table else "No decision was made.")
+    print("\n".join([f"Decisions: {table}" if table else "No decision was made.", *rate_lines(folder)]))
     return {"decisions": table}
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from noiseproof.core.errors import invalid
+from noiseproof.core.plurals import counted
 
 EPILOG = """Examples:
 
@@ -81,7 +82,7 @@ def spectrum(
             stored, figures, labels=labels, heads=head or (),
             max_points=_POINTS if points is None else points, seed=seed or 0,
         )  # fmt: skip
-        typer.echo(f"{len(written)} files are in {figures}", err=True)
+        typer.echo(f"{counted(len(written), 'file')} in {figures}", err=True)
     card = noiseproof.spectrum(stored.features, is_centred=is_centred)
     print(f"examples x dim    {card.num_examples} x {card.dim}{' (centred)' if is_centred else ''}")
     print(f"SVE               {card.entropy_nats:.4f} nats")

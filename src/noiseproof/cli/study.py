@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from noiseproof.cli.guard import EXIT_MISTAKE, command_line
+from noiseproof.cli.guard import command_line
+from noiseproof.core.errors import NoiseproofError
+from noiseproof.core.plurals import counted
 
 EPILOG = """Examples:
 
@@ -59,14 +61,13 @@ def study(
         say=lambda line: typer.echo(line, err=True),
     )  # fmt: skip
     print(
-        f"{result.outcome.num_computed} results computed, {result.results.num_results} of the study are there"
+        f"{counted(result.outcome.num_computed, 'result')} computed, {result.results.num_results} of the "
+        "study done"
     )
     print(f"Tables and figures: {result.page}")
     if failures := result.outcome.failures:
-        typer.secho(f"{sum(failures.values())} results could not be computed:", fg="red", err=True)
-        for reason, count in failures.items():
-            typer.secho(f"- {count}: {reason}", fg="red", err=True)
-        raise typer.Exit(EXIT_MISTAKE)
+        reasons = "".join(f"\n- {count}: {reason}" for reason, count in failures.items())
+        raise NoiseproofError(f"Not computed: {counted(sum(failures.values()), 'result')}{reasons}")
     return {
         "folder": result.folder, "page": result.page, "num_computed": result.outcome.num_computed,
         "num_results": result.results.num_results,

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
+from noiseproof.core.plurals import counted
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
 from noiseproof.core.regular_files import read_regular
@@ -288,7 +289,8 @@ def unreadable_error(reasons: Mapping[str, str], owner: str, kind: type[Noisepro
         kind: of the error.
     """
     return kind(
-        f"{len(reasons)} examples of {owner!r} cannot be read: {listed(reasons)}. Allowed: whole files. "
+        f"{counted(len(reasons), 'example')} of {owner!r} cannot be read: {listed(reasons)}. Allowed: "
+        "whole files. "
         "Next: repair or remove them, or leave such examples out with on_error='skip' (--on-error skip)."
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import AnyDataset
 from noiseproof.core.rng import stream
 from noiseproof.data.examples import Rows, Selected
@@ -80,7 +81,8 @@ def per_class_split(
         rows = np.flatnonzero(labels == label)
         if len(rows) <= per_class:
             raise BadData(
-                f"Class {class_names[label] if class_names else int(label)!r} has {len(rows)} examples; "
+                f"Class {class_names[label] if class_names else int(label)!r} has "
+                f"{counted(len(rows), 'example')}; "
                 f"allowed: more than {per_class}, so that some are left. Next: take fewer per class."
             )
         is_first[rng.choice(rows, per_class, replace=False)] = True

@@ -14,12 +14,20 @@ from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.files import write_bytes
 from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.parquet import read_table
+from noiseproof.core.plurals import counted
 from noiseproof.core.regular_files import read_regular
 from noiseproof.core.spreadsheet_cells import escaped
 from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
 from noiseproof.decisions.decision_tables import answers_in_table
 from noiseproof.decisions.json_exports import answers_in_json
-from noiseproof.decisions.record import COLUMNS, Answer, Decision, ReviewedExamples, to_decisions
+from noiseproof.decisions.record import (
+    COLUMNS,
+    Answer,
+    Decision,
+    ReviewedExamples,
+    to_decisions,
+    unescaped_text,
+)
 
 DECISIONS, LOG = "decisions.csv", "decisions.jsonl"
 _SUFFIXES = (*DELIMITERS, ".parquet", ".json", ".jsonl")
@@ -80,8 +88,15 @@ def read_kept(folder: Path, examples: ReviewedExamples) -> list[Decision]:
         return of_table
     lines = [one for one in _log_lines(log) if one.identity in (None, examples.identity)]
     last = {(one.answer.example, one.answer.who.strip()): one.answer.when for one in lines}
-    kept = [one for one in of_table if not _is_before(one, last.get((one.example_id, one.who)))]
-    return kept + to_decisions(_standing(lines), examples, str(log))
+    of_log = to_decisions(_standing(lines), examples, str(log))
+    kept, known = [], set(of_log)
+    for one in of_table:
+        person = (one.example_id, one.who)
+        if one in known:
+            last.pop(person, None)  # rows that follow were added after that line of the log
+        if not _is_before(one, last.get(person)):
+            kept.append(one)
+    return list(dict.fromkeys([*kept, *of_log]))
 
 
 def _is_before(one: Decision, when: str | None) -> bool:
@@ -90,6 +105,29 @@ def _is_before(one: Decision, when: str | None) -> bool:
         return False
     later = replace(one, when=when).time
     return one.time is None or later is None or one.time <= later
+
+
+def keep_decisions(folder: Path, decisions: Iterable[Decision], examples: ReviewedExamples) -> Path:
+    """Write `decisions.csv` of a folder, none without a decision; its rows about other examples stay."""
+    path = folder / DECISIONS
+    answers = answers_in_table(_rows(path, ".csv"), examples, str(path)) if path.is_file() else []
+    others = [
+        Decision(
+            unescaped_text(one.example),
+            one.decision,
+            unescaped_text(one.label),
+            unescaped_text(one.who),
+            one.when,
+        )
+        for one in answers
+        if examples.find(one.example) is None
+    ]
+    rows = [*others, *decisions]
+    if rows:
+        write_decisions(path, rows)
+    else:  # all were taken back
+        path.unlink(missing_ok=True)
+    return path
 
 
 def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
@@ -147,7 +185,8 @@ def _answers_in_log(path: Path, examples: ReviewedExamples) -> list[Answer]:
     own = [one for one in lines if one.identity in (None, examples.identity)]
     if lines and not own:
         raise BadData(
-            f"All {len(lines)} decisions in {str(path)!r} are about other examples or labels; allowed: the "
+            f"{str(path)!r} has {counted(len(lines), 'decision')}, about other examples or labels only; "
+            "allowed: the "
             f"log of this data. Next: name the folder that they were made in, or its {DECISIONS}, which has "
             "the ids only."
         )

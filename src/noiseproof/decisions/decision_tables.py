@@ -47,6 +47,8 @@ def _of_decisions(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -
     """Columns of `decisions.csv`; more columns may stand beside them."""
     for number, row in enumerate(rows, start=2):
         texts = {name: _text(row.get(name)) for name in ("decision", "label", "who", "when")}
+        if texts["decision"].strip().lower() == "accept" and not texts["label"].strip():
+            texts["label"] = _text(row.get("suggested_label"))  # of a form, as the person saw it
         yield Answer(_text(row["example_id"]), **texts, place=f"Line {number}")
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from noiseproof.core.class_names import label_text
 from noiseproof.core.errors import BadData
 from noiseproof.core.files import digest
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.spreadsheet_cells import unescaped
@@ -115,6 +116,7 @@ class ReviewedExamples:
         fingerprint: str | None = None,
         identity: str | None = None,
         new_classes: bool = False,
+        may_have_others: bool = False,
     ) -> ReviewedExamples:
         """The examples of a search; with their fingerprint or identity, a log can be read, too."""
         given = [str(each) for each in issues.named(issues.given_labels)]
@@ -127,6 +129,7 @@ class ReviewedExamples:
             suggested=[str(each) for each in issues.named(issues.suggested_labels)],
             is_issue=issues.is_issue.tolist(),
             new_classes=new_classes,
+            may_have_others=may_have_others,
             identity=identity,
         )
 
@@ -157,7 +160,7 @@ class ReviewedExamples:
 
     def find(self, name: str) -> int | None:
         """Row of an example by its id, escaped or not, or by a path that ends in it."""
-        for text in dict.fromkeys((name, _without_escape(name))):
+        for text in dict.fromkeys((name, unescaped_text(name))):
             parts = text.replace("\\", "/").split("/")
             for start in range(len(parts)):
                 end = text if start == 0 else "/".join(parts[start:])
@@ -170,7 +173,7 @@ class ReviewedExamples:
     def class_of(self, text: str) -> str | None:
         """The class of this name, also as spreadsheets write it; `None` if there is none."""
         plain = text.strip()
-        for name in (text, plain, _without_escape(plain), plain.removesuffix(".0")):
+        for name in (text, plain, unescaped_text(plain), plain.removesuffix(".0")):
             if name in self._known:
                 return name
         return None
@@ -202,7 +205,8 @@ def _check_known(unknown: list[Answer], num: int, owner: str) -> None:
     if unknown:
         some = ", ".join(repr(one.example) for one in unknown[:_NUM_NAMED])
         raise BadData(
-            f"`decisions` {owner!r} decides on {some} ({len(unknown)} of {num} decisions), which are no "
+            f"`decisions` {owner!r} decides on {some} ({len(unknown)} of {counted(num, 'decision')}), "
+            "which are no "
             "examples here; allowed: the ids of label_issues.csv. Next: name the folder that these decisions "
             "were made in."
         )
@@ -232,7 +236,8 @@ def _decision(answer: Answer, row: int, examples: ReviewedExamples, owner: str) 
             "decisions about this data. Next: name the folder that they were made in."
         )
     label = {"keep": given, "accept": label or suggested, "relabel": label}.get(word, "")
-    made = Decision(examples.ids[row], word, label, answer.who.strip(), answer.when.strip())
+    who, when = unescaped_text(answer.who.strip()), answer.when.strip()
+    made = Decision(examples.ids[row], word, label, who, when)
     try:
         _ = made.time
     except ValueError as error:
@@ -250,8 +255,10 @@ def _check_classes(decisions: list[Decision], examples: ReviewedExamples, owner:
         known = unknown_name("class", names[0], examples.classes)
         meant = "it is" if len(names) == 1 else "they are"
         raise BadData(
-            f"{len(strange)} decisions of {owner!r} have labels that are no class of the data, such as that "
-            f"of {strange[0].example_id!r}. {known} Next: correct them, or, if {meant} meant as new, allow "
+            f"{counted(len(strange), 'decision')} of {owner!r} with labels that are no class of the data, "
+            "such "
+            f"as that of {strange[0].example_id!r}. {known} Next: correct them, or, if {meant} meant as "
+            "new, allow "
             "it with `allow_new_class`."
         )
 
@@ -261,6 +268,6 @@ def identity_of(fingerprint: str, ids: np.ndarray, given: Sequence[str], class_n
     return digest([fingerprint, ids.astype(str), list(given), tuple(class_names)])
 
 
-def _without_escape(text: str) -> str:
+def unescaped_text(text: str) -> str:
     """The text without the apostrophe that keeps a spreadsheet from running it."""
     return str(unescaped(pa.chunked_array([[text]]))[0].as_py()) if text.startswith("'") else text

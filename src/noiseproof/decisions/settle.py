@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from noiseproof.core.errors import BadData
+from noiseproof.core.plurals import counted
 
 if TYPE_CHECKING:
     from noiseproof.decisions.record import Decision
@@ -94,9 +95,9 @@ def _check_no_tie(tied: Sequence[str], by_example: dict[str, list[Decision]]) ->
         first = by_example[tied[0]]
         views = "; ".join(f"{one.who or 'somebody'}: {one.label or one.decision}" for one in first[:4])
         raise BadData(
-            f"People disagree on {len(tied)} examples, as many for one label as for another, and no times "
-            f"say which decision is later, such as on {tied[0]!r} ({views}). Allowed: a majority, or a "
-            "`when` in each decision. Next: delete the ones that should not count."
+            f"People disagree on {counted(len(tied), 'example')}, as many for one label as for "
+            f"another, and no times say which decision is later, such as on {tied[0]!r} ({views}). Allowed: "
+            "a majority, or a `when` in each decision. Next: delete the ones that should not count."
         )
 
 
@@ -105,12 +106,8 @@ def _notes(later: Sequence[str], voted: Sequence[str]) -> list[str]:
         (later, "the later one counts"), (voted, "the label that most people chose counts"),
     )  # fmt: skip
     return [
-        f"Decisions on {_counted(len(ids))} disagree ({', '.join(ids[:_NUM_NAMED])}"
+        f"Decisions on {counted(len(ids), 'example')} disagree ({', '.join(ids[:_NUM_NAMED])}"
         f"{', ...' if len(ids) > _NUM_NAMED else ''}); {rule}, and all are in decisions.csv."
         for ids, rule in rules
         if ids
     ]
-
-
-def _counted(num: int) -> str:
-    return "1 example" if num == 1 else f"{num} examples"

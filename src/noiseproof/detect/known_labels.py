@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues
 from noiseproof.detect.reviewed_rate import (
     LEAST_DECIDED,
     LEAST_DRAWS,
     Estimate,
-    rate_from_draws,
+    rate_from_drawn,
     recalibrate,
     share,
 )
@@ -53,11 +54,15 @@ class Draws:
         population: ascending rows that it was drawn from; all others were decided before.
         rows: in the order they were drawn.
         probabilities: q of each draw.
+        suspicion: of each draw, when it was drawn.
+        mean: of the suspicion of the population, when it was drawn.
     """
 
     population: Int[np.ndarray, " p"]
     rows: Int[np.ndarray, " d"]
     probabilities: Float[np.ndarray, " d"]
+    suspicion: Float[np.ndarray, " d"]
+    mean: float
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class ReviewSummary:
         num_checked: decided labels; labels of excluded examples count as wrong.
         num_wrong: wrong ones among them.
         num_flagged: checked labels that a search without decisions flags.
-        num_flagged_wrong: wrong ones among these; their share is the precision at the flags.
+        num_flagged_wrong: wrong ones among these; their share is the precision of the flags.
         precision: with its interval; `None` where none is flagged.
         rate: share of wrong labels among all, with its interval; `None` with too few decisions.
         basis: "sample" where the rate is from a drawn sample, "suspicion" where it leans on the suspicion.
@@ -140,8 +145,8 @@ def _with_decisions(rest: LabelIssues, plain: LabelIssues, known: DecidedLabels)
     ]
     num_wrong = int(known.is_wrong.sum())
     note = (
-        f"{len(rows)} labels that people decided count as right and are not flagged; {num_wrong} of the "
-        "given ones were wrong."
+        f"{counted(len(rows), 'label')} that people decided: taken as right and not flagged; {num_wrong} of "
+        f"the given ones {'was' if num_wrong == 1 else 'were'} wrong."
     )
     return replace(
         rest, given_labels=given, suggested_labels=known.in_place_of(_undecided(rest, plain, rows)),
@@ -168,7 +173,7 @@ def _summarise(
     flagged = plain.is_issue[known.rows]
     num_flagged, num_flagged_wrong = int(flagged.sum()), int(known.is_wrong[flagged].sum())
     rest = np.setdiff1d(np.arange(len(plain.suspicion)), known.rows)
-    sampled, num_draws = (None, 0) if draws is None else _rate_of_sample(plain.suspicion, known, draws)
+    sampled, num_draws = (None, 0) if draws is None else rate_of_sample(known, draws, num=len(plain.ids))
     rate, next_wrong, num_next = sampled, None, min(_NEXT, len(rest))
     if is_probability and len(known.rows) >= LEAST_DECIDED:
         fitted = recalibrate(plain.suspicion[known.rows], known.is_wrong, issues.suspicion[rest])
@@ -189,16 +194,20 @@ def _summarise(
     )
 
 
-def _rate_of_sample(
-    suspicion: Float[np.ndarray, " n"], known: DecidedLabels, draws: Draws
-) -> tuple[Estimate | None, int]:
+def rate_of_sample(known: DecidedLabels, draws: Draws, *, num: int) -> tuple[Estimate | None, int]:
     """The rate by the draws up to the first one that nobody looked at, and how many these are.
 
     Later draws may be decided because they look suspicious, so they do not count. An unsure draw counts as
-    right for the lower end, as wrong for the upper one, and as half for the value.
+    right for the lower end, as wrong for the upper one, and as half for the value. The estimate is `None`
+    with fewer than `LEAST_DRAWS` draws, or where a decision from before the draw was taken back.
+
+    Args:
+        known: the decisions.
+        draws: the sample.
+        num: of all labels, n.
     """
     wrong = dict(zip(known.rows.tolist(), known.is_wrong.tolist(), strict=True))
-    before = np.setdiff1d(np.arange(len(suspicion)), draws.population)
+    before = np.setdiff1d(np.arange(num), draws.population)
     unsure = set(known.unsure.tolist())
     num_draws = next(
         (k for k, row in enumerate(draws.rows.tolist()) if row not in wrong and row not in unsure),
@@ -206,14 +215,14 @@ def _rate_of_sample(
     )
     if num_draws < LEAST_DRAWS or any(row not in wrong for row in before.tolist()):
         return None, num_draws
-    place = np.searchsorted(draws.population, draws.rows[:num_draws])
-    some, q = suspicion[draws.population], draws.probabilities[:num_draws]
-    drawn = draws.rows[:num_draws].tolist()
+    drawn, size = draws.rows[:num_draws].tolist(), len(draws.population)
     found = [
-        rate_from_draws(some, place, q, np.array([wrong.get(row, default) for row in drawn]))
+        rate_from_drawn(
+            draws.suspicion[:num_draws], draws.probabilities[:num_draws],
+            np.array([wrong.get(row, default) for row in drawn]), num=size, mean=draws.mean,
+        )
         for default in (False, True)
-    ]
+    ]  # fmt: skip
     exact = sum(wrong[row] for row in before.tolist())
-    weight, n = len(some), len(suspicion)
     values = (np.mean([one.value for one in found]), found[0].low, found[1].high)
-    return Estimate(*(float((exact + weight * value) / n) for value in values)), num_draws
+    return Estimate(*(float((exact + size * value) / num) for value in values)), num_draws

@@ -67,12 +67,32 @@ def rate_from_draws(
         probabilities: q of each draw.
         is_wrong: the truth of each draw.
     """
-    n, m = len(suspicion), len(drawn)
-    terms = (is_wrong - suspicion[drawn]) / (n * probabilities)
-    value = float(suspicion.mean() + terms.mean())
-    margin = STANDARD_ERRORS * float(terms.std(ddof=1)) / np.sqrt(m)
-    found = _within_0_and_1(value, margin)
-    if (np.abs(is_wrong - suspicion[drawn]) > 0.5).sum() >= _LEAST_SURPRISES:
+    return rate_from_drawn(
+        suspicion[drawn], probabilities, is_wrong, num=len(suspicion), mean=float(suspicion.mean())
+    )
+
+
+def rate_from_drawn(
+    suspicion: Float[np.ndarray, " m"],
+    probabilities: Float[np.ndarray, " m"],
+    is_wrong: Bool[np.ndarray, " m"],
+    *,
+    num: int,
+    mean: float,
+) -> Estimate:
+    """The same where the suspicion of the draws alone is known.
+
+    Args:
+        suspicion: of each draw.
+        probabilities: q of each draw.
+        is_wrong: the truth of each draw.
+        num: of all labels, n.
+        mean: of the suspicion of all labels.
+    """
+    terms = (is_wrong - suspicion) / (num * probabilities)
+    margin = STANDARD_ERRORS * float(terms.std(ddof=1)) / np.sqrt(len(terms))
+    found = _within_0_and_1(float(mean + terms.mean()), margin)
+    if (np.abs(is_wrong - suspicion) > 0.5).sum() >= _LEAST_SURPRISES:
         return found
     low, high = _exact_interval(1 / probabilities, is_wrong)
     return Estimate(found.value, min(found.low, low), max(found.high, high))

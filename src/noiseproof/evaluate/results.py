@@ -17,6 +17,7 @@ from noiseproof.core.json_text import parse_json
 from noiseproof.evaluate.metrics import METRICS, SCORE_METRICS, ClassMetrics
 
 DOMAINS = ("id", "ood", "relabelled")
+RELABELLED, DECIDED = ", relabelled", ", as people decided"  # after the name of a set in that domain
 Key = tuple[str, int, str]
 _SCHEMA = 1  # of a line
 _RUN_AGAIN = "delete the file and start the run again; it is evaluated anew"

@@ -38,7 +38,7 @@ from noiseproof.export.edits import Cleaning, Edits, Way, compute_edits
 from noiseproof.export.new_classes import with_new_classes, with_new_values
 from noiseproof.export.source import TABLES, Source, require_source
 
-ORIGINAL, DECIDED_BY = "original_label", "decided_by"
+ORIGINAL, DECISION, DECIDED_BY = "original_label", "decision", "decided_by"
 
 
 def write_cleaned_drop(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
@@ -187,7 +187,7 @@ def _by_people(cleaning: Cleaning, changes: Edits) -> dict[str, np.ndarray]:
     """Columns of decisions, where nothing but decisions cleans."""
     if cleaning.way is not None:
         return {}
-    return {"decision": changes.column("decision"), DECIDED_BY: changes.column("who")}
+    return {DECISION: changes.column("decision"), DECIDED_BY: changes.column("who")}
 
 
 def _free_name(taken: Collection[str], usual: str = ORIGINAL) -> str:

@@ -1,24 +1,35 @@
-"""A cleaned copy of a folder of class folders: the same images in the folders of their right classes."""
+"""A cleaned copy of a folder of class folders: the same images in the folders of their right classes.
+
+`labels.csv` beside it has a row for each image: its id in the copy, its label, the one before any cleaning,
+and the last decision of people on it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from noiseproof.core.errors import BadData
+from noiseproof.core.files import write_bytes
 from noiseproof.core.marks import is_ours
 from noiseproof.core.progress import stage
 from noiseproof.data.examples import files_of
+from noiseproof.decisions.decision_files import spreadsheet
+from noiseproof.export.cleaned import DECIDED_BY, DECISION, ORIGINAL
 from noiseproof.export.edits import Cleaning, compute_edits
 from noiseproof.export.source import Source
 
+LABELS = "labels.csv"
 _MAX_NAME_BYTES = 255
 
 
-def write_cleaned_folder(cleaning: Cleaning, path: Path, source: Source) -> list[Path]:
+def write_cleaned_folder(
+    cleaning: Cleaning, path: Path, source: Source, before: Mapping[str, Mapping[str, str]]
+) -> list[Path]:
     """Write class folders of links to the images, or of copies where the disk has no links.
 
     The links are hard links: they take no space, and stay when the originals are moved or deleted. An image
@@ -28,6 +39,7 @@ def write_cleaned_folder(cleaning: Cleaning, path: Path, source: Source) -> list
         cleaning: the labels that were judged, and what to do with them.
         path: the new folder.
         source: a folder of class folders.
+        before: example id -> row of its `labels.csv`, where it was cleaned already.
 
     Returns:
         The files.
@@ -46,7 +58,8 @@ def write_cleaned_folder(cleaning: Cleaning, path: Path, source: Source) -> list
         _check_folder_name(name, path)
     on_disk = [whole.class_names[label] for label in whole.given_labels]
     taken = {str(example_id) for example_id in whole.ids}
-    written = []
+    written, listed = [], []
+    shown = [changes.column(name) for name in ("decision", "who")]
     rows = np.flatnonzero(~changes.is_dropped).tolist()
     with stage("Cleaned folder", total=len(rows), unit="image") as bar:
         for row in rows:
@@ -56,8 +69,16 @@ def write_cleaned_folder(cleaning: Cleaning, path: Path, source: Source) -> list
                 place = _free_place(place, name, taken)
             _link_or_copy(files[row], path / place)
             written.append(path / place)
+            earlier = before.get(str(whole.ids[row]), {})
+            first = earlier.get(ORIGINAL, whole.class_names[changes.judged[row]])
+            decided = [column[row] for column in shown]
+            if not decided[0]:
+                decided = [earlier.get(column, "") for column in (DECISION, DECIDED_BY)]
+            listed.append([place, name, first, *decided])
             bar.update()
-    return written
+    columns = ["example_id", "label", ORIGINAL, DECISION, DECIDED_BY]
+    write_bytes(path.parent / LABELS, spreadsheet(columns, listed))
+    return [*written, path.parent / LABELS]
 
 
 def _free_place(place: str, name: str, taken: set[str]) -> str:

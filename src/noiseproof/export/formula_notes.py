@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from noiseproof.core.plurals import counted
 from noiseproof.core.spreadsheet_cells import are_formulas
 from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
 
@@ -24,8 +25,9 @@ def formula_notes(files: Iterable[Path]) -> list[str]:
     for file in files:
         if file.suffix.lower() in DELIMITERS and (num_cells := _num_formulas(file)):
             lines.append(
-                f"{file.name} has {num_cells} cells that a spreadsheet would run, such as =1+1: they are as "
-                "in your data. Open it with programs, or import it into a spreadsheet as text."
+                f"{file.name} has {counted(num_cells, 'cell')} that a spreadsheet would run, such as =1+1, "
+                "as "
+                "it is in your data. Open it with programs, or import it into a spreadsheet as text."
             )
     return lines
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,28 @@ from noiseproof.config.apply import ApplyConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.files import write_bytes
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues
 from noiseproof.data.request import Request
 from noiseproof.data.sources import CLEANED, open_dataset
-from noiseproof.decisions.decision_files import DECISIONS, spreadsheet, write_decisions
+from noiseproof.decisions.decision_files import DECISIONS, keep_decisions, spreadsheet
 from noiseproof.decisions.record import COLUMNS, ReviewedExamples
 from noiseproof.decisions.settle import Settled
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned
-from noiseproof.export.cleaned_folder import write_cleaned_folder
+from noiseproof.export.cleaned_folder import LABELS, write_cleaned_folder
 from noiseproof.export.edits import Cleaning
 from noiseproof.export.formula_notes import formula_notes
 from noiseproof.export.issue_files import load_issues, read_summary
 from noiseproof.export.source import Source
 from noiseproof.pipelines.cards import make_card, read_card
+from noiseproof.pipelines.cleaned_copies import read_labels
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.kept_page import REVIEW
 from noiseproof.pipelines.known_labels import (
     check_complete,
-    check_none_is_lost,
     read_settled,
 )
+from noiseproof.pipelines.rate_sample import sample_lines
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
 from noiseproof.review.review_page import put_decisions
@@ -51,11 +54,13 @@ class AppliedDecisions:
         data: the cleaned file or folder.
         decisions: `decisions.csv` in the folder that was reviewed.
         card: the contents of `applied.json`.
+        rate: a sentence on how many labels are wrong, by the drawn sample, where there is one.
     """
 
     data: Path
     decisions: Path
     card: dict[str, Any]
+    rate: Sequence[str] = ()
 
 
 def apply(
@@ -76,17 +81,17 @@ def apply(
         BadData: decisions are damaged, contradict each other, or are of other data.
     """
     issues, source = _open_reviewed(config.folder)
-    examples = ReviewedExamples.of_issues(
-        issues, fingerprint=source.dataset.fingerprint, new_classes=config.allow_new_class
-    )
-    settled = read_settled(config, config.folder, examples)
+    of_issues = partial(
+        ReviewedExamples.of_issues, issues, fingerprint=source.dataset.fingerprint,
+        new_classes=config.allow_new_class,
+    )  # fmt: skip
+    examples = of_issues()
+    settled = read_settled(config, config.folder, examples, kept=of_issues(may_have_others=True))
     if not (settled.all or config.decisions):
         raise MissingFile(
             f"{str(config.folder)!r} has no decisions. Next: decide in its review.html and save the "
             f"{DECISIONS}, or name a file with `decisions`."
         )
-    if config.decisions:
-        check_none_is_lost(config.folder, settled, examples)
     if config.require_complete:
         check_complete(
             [one.example_id for one in settled.counting.values() if one.decision != "unsure"], examples
@@ -97,11 +102,12 @@ def apply(
         name = _write_data(stages, config, Cleaning(issues, None, settled.counting), settled, source)
         publish(stages, cards=[CARD], say=say)
         _delete_empty_folders(config.out / name)
-        write_decisions(config.folder / DECISIONS, settled.all)
+        keep_decisions(config.folder, settled.all, examples)
         card = _write_card(stages, config, settled, examples, name)
         if (config.folder / REVIEW).is_file():
             put_decisions(config.folder / REVIEW, list(settled.counting.values()))
-        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card)
+        rate = sample_lines(config.folder, settled.counting.values(), issues)
+        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card, rate)
 
 
 def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source]:
@@ -138,11 +144,13 @@ def _write_data(
     name = f"{origin.name if is_folder else origin.stem}{suffix}" or "data"
     inside = (config.out / name).rglob("*") if is_folder else ()
     files = [path.relative_to(config.out).as_posix() for path in inside if not path.is_dir()]
-    stages.check_free([*files, *([] if is_folder else [name]), CHANGES], unedited=[] if is_folder else [name])
+    before = (read_labels(source.path) or {}) if is_folder else {}
+    files.append(LABELS if is_folder else name)
+    stages.check_free([*files, CHANGES], unedited=[] if is_folder else [name])
 
     def make(folder: Path) -> list[str]:
         if is_folder:
-            written = write_cleaned_folder(cleaning, folder / name, source)
+            written = write_cleaned_folder(cleaning, folder / name, source, before)
         else:
             written = write_cleaned(cleaning, folder / name, source, config.out)
         write_bytes(folder / CHANGES, _changes(cleaning.issues, settled))
@@ -152,7 +160,7 @@ def _write_data(
     depends_on = [
         asdict(source.request), source.dataset.fingerprint, [stat.st_size, stat.st_mtime_ns], name,
         str(config.out.resolve()), [asdict(one) for one in settled.all],
-        cleaning.issues.ids.astype(str), cleaning.issues.given_labels,
+        cleaning.issues.ids.astype(str), cleaning.issues.given_labels, before,
     ]  # fmt: skip
     stages.once(_STAGE, depends_on=depends_on, make=make)
     return name
@@ -190,7 +198,10 @@ def _write_card(
     given = {one.example_id: examples.given[examples.row[one.example_id]] for one in counting}
     relabelled = [one for one in counting if one.label and one.label != given[one.example_id]]
     new = Counter(one.label for one in relabelled if one.label not in examples.classes)
-    notes = [*settled.notes, *(f"New class {each!r}: {num} examples." for each, num in new.items())]
+    notes = [
+        *settled.notes,
+        *(f"New class {each!r}: {counted(num, 'example')}." for each, num in new.items()),
+    ]
     contents = make_card(
         "apply",
         config=config,
@@ -227,9 +238,9 @@ def describe(done: AppliedDecisions) -> Sequence[str]:
     """What was done, in sentences."""
     card = done.card
     shown = ", ".join(f"{card[f'num_{name}']} {name}" for name in COUNTS)
-    lines = [f"{card['num_decided']} of {card['num_examples']} examples are decided: {shown}"]
+    lines = [f"{card['num_decided']} of {counted(card['num_examples'], 'example')} decided: {shown}"]
     if card["num_undecided_issues"]:
-        lines.append(
-            f"{card['num_undecided_issues']} labels that look wrong have no decision and stay as given"
-        )
-    return [*lines, *(f"Note: {note}" for note in card["notes"])]
+        left = card["num_undecided_issues"]
+        one, several = "label that looks wrong has no decision", "labels that look wrong have no decision"
+        lines.append(f"{counted(left, one, several)} and {'stays' if left == 1 else 'stay'} as given")
+    return [*lines, *done.rate, *(f"Note: {note}" for note in card["notes"])]

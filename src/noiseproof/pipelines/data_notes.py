@@ -14,7 +14,7 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
     """Notes on the data for readers of the results."""
     lines = [] if parts.note_on_scores is None else [parts.note_on_scores]
     classed = [] if parts.has_scores else parts.tests
-    unknown = [part.name for part in classed if not part.has_true_labels and not part.is_cleaned_copy]
+    unknown = [part.name for part in classed if not part.has_true_labels and part.to_prefer is None]
     sets = "the evaluation sets" if len(unknown) == len(parts.tests) else ", ".join(unknown)
     if parts.train.noise is not None and unknown:
         lines.append(
@@ -26,7 +26,7 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
     elif unknown:
         lines.append(f"The true labels of {sets} are not known: accuracy is against labels as given.")
     cleaned = [
-        (part.name, part.given_labels, part.best_labels) for part in parts.tests if part.is_cleaned_copy
+        (part.name, part.given_labels, part.to_prefer) for part in parts.tests if part.to_prefer is not None
     ]
     lines += cleaning_notes(cleaned)
     for part in parts.tests:

@@ -14,7 +14,7 @@ from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
 from noiseproof.data.classes import MOST_FRACTIONAL_CLASSES
 from noiseproof.evaluate.protocol import evaluate_head, evaluate_regressor
 from noiseproof.evaluate.results import ResultRow
-from noiseproof.pipelines.cleaned_copies import relabelled
+from noiseproof.pipelines.cleaned_copies import LabelsBefore
 from noiseproof.pipelines.left_out import skipped_section
 
 Role = Literal["train", "test", "ood"]
@@ -31,7 +31,7 @@ class DataPart:
         rows: of `whole` that `dataset` has; `None` for all.
         noise: what was injected into the labels.
         has_true_labels: its labels, or the clean ones beside them, are known to be right.
-        labels_before: class ids before cleaning, where the data set is a cleaned copy.
+        before: its labels before cleaning or before decisions of people, where it has such.
     """
 
     role: Role
@@ -40,7 +40,7 @@ class DataPart:
     rows: Int[np.ndarray, " n"] | None = None
     noise: NoisyLabels | None = None
     has_true_labels: bool = False
-    labels_before: Int[np.ndarray, " n"] | None = None
+    before: LabelsBefore | None = None
 
     @property
     def name(self) -> str:
@@ -59,25 +59,20 @@ class DataPart:
 
     @property
     def best_labels(self) -> np.ndarray:
-        """The truth where it is known, else the given labels, of a cleaned copy those before cleaning."""
-        before = self._labels_to_prefer
-        return self.dataset.best_labels if before is None else before
+        """The truth where it is known, else the given labels, of cleaned data those before cleaning."""
+        return self.dataset.best_labels if self.to_prefer is None else self.to_prefer.labels
 
     @property
-    def is_cleaned_copy(self) -> bool:
-        """Whether it was cleaned and its truth is not known, so that its own labels would flatter heads."""
-        return self._labels_to_prefer is not None
-
-    @property
-    def _labels_to_prefer(self) -> np.ndarray | None:
-        return None if self.has_true_labels else self.labels_before
+    def to_prefer(self) -> LabelsBefore | None:
+        """Labels before cleaning where the truth is not known, so that its own would flatter heads."""
+        return None if self.has_true_labels else self.before
 
     @property
     def evaluations(self) -> list[tuple[str, str, np.ndarray]]:
         """Set name, domain and labels of each evaluation; on a cleaned copy the circular one comes last."""
         found = [(self.name, self.domain, self.best_labels)]
-        if np.any(self.best_labels != self.given_labels) and self.is_cleaned_copy:
-            found.append((relabelled(self.name), "relabelled", self.given_labels))
+        if self.to_prefer is not None and np.any(self.best_labels != self.given_labels):
+            found.append((self.to_prefer.name_of(self.name), "relabelled", self.given_labels))
         return found
 
     @property
@@ -93,6 +88,8 @@ class DataPart:
 
     @property
     def _kind_of_labels(self) -> str:
+        if self.to_prefer is not None:
+            return "before cleaning" if self.to_prefer.words is None else "before decisions"
         return "true" if self.has_true_labels else "given"
 
     def to_json(self) -> dict[str, Any]:
@@ -113,7 +110,7 @@ class DataPart:
             "skipped": skipped_section(self.whole),
             "fingerprint": self.dataset.fingerprint,
             "class_names": classes,
-            "labels": "before cleaning" if self.is_cleaned_copy else self._kind_of_labels,
+            "labels": self._kind_of_labels,
             "label_noise": noise,
         }
 

@@ -49,7 +49,7 @@ from noiseproof.pipelines.encoding import (
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.judged import needs_features, needs_text_tower, open_part
 from noiseproof.pipelines.kept_page import REVIEW, keep_page
-from noiseproof.pipelines.known_labels import KnownDecisions, judge_labels, open_known
+from noiseproof.pipelines.known_labels import KnownDecisions, judge_labels, keep_named, open_known
 from noiseproof.pipelines.left_out import left_out
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.rate_sample import CHECK_FIRST, FORM, draw_sample, list_first, read_draws
@@ -159,6 +159,7 @@ def detect(
                 config.out, part.dataset, load_issues(config.out), known.labels, size=config.rate_sample,
                 seed=config.seed, page=config.out / REVIEW,
             )  # fmt: skip
+        keep_named(config, config.out, part.dataset, known)
         page = keep_page(config.out, part.dataset, state.features)
         exports = {name: config.out / file for name, (file, _) in targets.items()}
         contents = _write_card(state, exports.values())
@@ -224,7 +225,11 @@ def _find_issues(state: _DetectState) -> str:
         if path is not None
     }
 
-    draws = None if state.known.labels is None else read_draws(config.out, dataset)
+    draws = (
+        None
+        if state.known.labels is None
+        else read_draws(config.out, dataset.ids, fingerprint=dataset.fingerprint)
+    )
 
     def make(folder: Path) -> list[str]:
         from noiseproof.detect.find_issues import find_label_issues  # loads PyTorch, SciPy and scikit-learn

@@ -20,6 +20,7 @@ from noiseproof.backbones.adapters.additions import Addition, tower_for
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.data.classes import align_labels
 from noiseproof.data.fingerprints import shared_with
@@ -178,7 +179,8 @@ def _check_meta_set_is_apart(meta: Dataset, parts: DataParts) -> None:
     for part in parts.all:
         if shared := shared_with(meta, part.dataset):
             raise BadData(
-                f"The meta set shares {len(shared)} examples with {part.name!r}, for example {shared[0]!r}; "
+                f"The meta set shares {counted(len(shared), 'example')} with {part.name!r}, for example "
+                f"{shared[0]!r}; "
                 "allowed: none, whether it is to learn from, to select by or to test on. Next: leave them "
                 "out of one of the two."
             )

@@ -21,12 +21,12 @@ MARKS = {
 
 
 def check_is_apart(out: Path, data: Iterable[str | None]) -> None:
-    """Refuse an output folder inside a data set, where files would become examples of the next run."""
+    """Refuse an output inside of a data set, where files would become examples of the next run."""
     for name in data:
         if name is not None and Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
             raise invalid(
-                "out", str(out), f"a folder outside of the data set {name!r}",
-                "What is written there would be taken for examples. Next: name another folder.",
+                "out", str(out), f"a place outside of the data set {name!r}",
+                "What is written there would be taken for examples. Next: name another place.",
             )  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def _refuse_noise(train: LabelledDataset, config: EvaluationConfig) -> None:
 
 
 def _with_labels_before(part: DataPart, name: str, config: EvaluationConfig) -> DataPart:
-    return dataclasses.replace(part, labels_before=labels_before_cleaning(config, name, part.dataset))
+    return dataclasses.replace(part, before=labels_before_cleaning(config, name, part.dataset))
 
 
 def _check_same_width(train: DataPart, tests: Sequence[DataPart]) -> None:
@@ -185,9 +185,7 @@ def _check_same_width(train: DataPart, tests: Sequence[DataPart]) -> None:
 def _shifted(test: DataPart, kind: str, config: EvaluationConfig) -> DataPart:
     dataset = shifted(test.dataset, kind, seed=config.seed)
     dataset = dataclasses.replace(dataset, name=f"{short_name(config.test or config.train)} + {kind}")
-    return DataPart(
-        "ood", dataset, dataset, has_true_labels=test.has_true_labels, labels_before=test.labels_before
-    )
+    return DataPart("ood", dataset, dataset, has_true_labels=test.has_true_labels, before=test.before)
 
 
 def corrupt_part(train: DataPart, config: NoisyDataConfig) -> DataPart:

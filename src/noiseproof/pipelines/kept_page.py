@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from noiseproof.core.records import Dataset, LabelIssues
-from noiseproof.decisions.decision_files import read_kept
+from noiseproof.decisions.decision_files import DECISIONS, LOG, read_kept
 from noiseproof.decisions.record import Decision, ReviewedExamples
-from noiseproof.export.issue_files import load_issues
+from noiseproof.decisions.settle import settle
+from noiseproof.export.issue_files import SUMMARY, load_issues, read_summary
 from noiseproof.pipelines.rate_sample import read_draws
 
 REVIEW = "review.html"
@@ -31,12 +33,34 @@ def make_page(folder: Path, issues: LabelIssues, dataset: Dataset, features: Any
     # It loads SciPy and scikit-learn, which a finished folder does without.
     from noiseproof.review.review_page import identity_of, write_review
 
-    known = known_decisions(folder, issues, identity_of(issues, dataset))
-    draws = read_draws(folder, dataset)
+    known = counting_decisions(known_decisions(folder, issues, identity_of(issues, dataset)))
+    draws = read_draws(folder, dataset.ids, fingerprint=dataset.fingerprint)
     drawn = () if draws is None else list(dict.fromkeys(draws.rows.tolist()))
     return write_review(folder / REVIEW, issues, dataset, features, decisions=known, drawn=drawn)
 
 
 def known_decisions(folder: Path, issues: LabelIssues, identity: str) -> list[Decision]:
-    """The decisions that a folder keeps about its labels; a page may have new classes."""
-    return read_kept(folder, ReviewedExamples.of_issues(issues, identity=identity, new_classes=True))
+    """The decisions that a folder keeps about its labels."""
+    return read_kept(folder, reviewed_on_page(issues, identity))
+
+
+def counting_decisions(decisions: Sequence[Decision]) -> list[Decision]:
+    """The one decision on each example that counts, which is the one that a page shows."""
+    return list(settle(decisions).counting.values())
+
+
+def decided_ids(folder: Path) -> set[str]:
+    """Ids of the examples whose labels people decided, by the decisions that a folder of results keeps."""
+    if not any((folder / name).is_file() for name in (DECISIONS, LOG)) or not (folder / SUMMARY).is_file():
+        return set()
+    issues = load_issues(folder)
+    examples = ReviewedExamples.of_issues(
+        issues, fingerprint=read_summary(folder).data_fingerprint, new_classes=True, may_have_others=True
+    )
+    counting = counting_decisions(read_kept(folder, examples))
+    return {one.example_id for one in counting if one.decision != "unsure"}
+
+
+def reviewed_on_page(issues: LabelIssues, identity: str) -> ReviewedExamples:
+    """The examples of a page, which may have new classes; a folder may keep decisions about others."""
+    return ReviewedExamples.of_issues(issues, identity=identity, new_classes=True, may_have_others=True)

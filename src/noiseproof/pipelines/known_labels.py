@@ -1,8 +1,8 @@
-"""Decisions of people that a flow takes: from the files a user names, else from its folder."""
+"""Decisions of people that a flow takes: of its folder, and of the files that a user names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ import numpy as np
 
 from noiseproof.config.data import DecisionsConfig
 from noiseproof.core.errors import BadData
+from noiseproof.core.plurals import counted
 from noiseproof.core.progress import stage
 from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.data.splits import subset
-from noiseproof.decisions.decision_files import DECISIONS, read_decisions, read_kept
+from noiseproof.decisions.decision_files import DECISIONS, keep_decisions, read_decisions, read_kept
 from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled, settle
 from noiseproof.detect.detectors import TABLE
@@ -22,7 +23,9 @@ from noiseproof.detect.known_labels import DecidedLabels, Draws, find_with_known
 from noiseproof.export.issue_files import write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.data_parts import DataPart, DataParts
+from noiseproof.pipelines.cleaned_copies import LabelsBefore
+from noiseproof.pipelines.data_parts import DataPart
+from noiseproof.pipelines.kept_page import REVIEW
 from noiseproof.pipelines.second_encoder import with_comparison
 
 _NUM_NAMED = 3
@@ -58,19 +61,18 @@ def open_known(
 
     Args:
         config: names their files.
-        folder: has them where none is named; examples that are no longer in the data are passed over then.
+        folder: has those of earlier starts; examples that are no longer in the data are passed over there.
         dataset: that they are about.
         is_whole: whether no example of the data is left out.
 
     Raises:
         BadData: decisions are damaged, contradict each other, or are of other data.
     """
-    is_named = bool(config.decisions)
     examples = ReviewedExamples.of_dataset(
-        dataset, new_classes=config.allow_new_class or not is_named,
-        may_have_others=not (is_named and is_whole),
-    )  # fmt: skip
-    settled = read_settled(config, folder, examples)
+        dataset, new_classes=config.allow_new_class, may_have_others=not is_whole
+    )
+    kept = ReviewedExamples.of_dataset(dataset, new_classes=True, may_have_others=True)
+    settled = read_settled(config, folder, examples, kept=kept)
     number = {name: k for k, name in enumerate(dataset.class_names)}
     rows = {examples.row[one.example_id]: one for one in settled.counting.values()}
     sure = sorted(row for row, one in rows.items() if one.decision != "unsure")
@@ -80,6 +82,25 @@ def open_known(
     unsure = np.array(sorted(rows.keys() - set(sure)), np.int64)
     is_wrong = labels != dataset.given_labels[sure]
     return KnownDecisions(settled, DecidedLabels(np.array(sure), labels, is_wrong, unsure))
+
+
+def keep_named(
+    config: DecisionsConfig, folder: Path, dataset: LabelledDataset, known: KnownDecisions
+) -> None:
+    """Keep the decisions of the files that the user names in `decisions.csv` of the folder, and on its page.
+
+    Args:
+        config: names the files.
+        folder: of the published results.
+        dataset: that the decisions are about.
+        known: the decisions, with those of the folder.
+    """
+    if config.decisions:
+        from noiseproof.review.review_page import put_decisions  # loads SciPy and scikit-learn
+
+        keep_decisions(folder, known.settled.all, ReviewedExamples.of_dataset(dataset))
+        if (folder / REVIEW).is_file():
+            put_decisions(folder / REVIEW, list(known.settled.counting.values()))
 
 
 def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
@@ -98,30 +119,26 @@ def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
     for row, example_id in enumerate(ids):
         if example_id in by_id:
             labels[row] = number.get(by_id[example_id].label, labels[row])
+    part = replace(part, before=_before(part, ids, by_id))
     dataset = replace(part.dataset, given_labels=labels, class_names=(*names, *new))
     is_kept = np.array([each not in by_id or by_id[each].decision != "exclude" for each in ids])
     if is_kept.all():
         return replace(part, dataset=dataset)
     kept = np.flatnonzero(is_kept)
     rows = kept if part.rows is None else part.rows[kept]
-    before = None if part.labels_before is None else part.labels_before[kept]
-    return replace(part, dataset=subset(dataset, kept), rows=rows, labels_before=before)
+    before = None if part.before is None else part.before.take(kept)
+    return replace(part, dataset=subset(dataset, kept), rows=rows, before=before)
 
 
-def notes_on_decisions(parts: DataParts, known: KnownDecisions) -> list[str]:
-    """Sentences on evaluation sets with labels that people decided, for readers of the results."""
-    lines = []
-    for part in parts.tests:
-        ids = {str(each) for each in part.dataset.ids.tolist()}
-        num = sum(
-            one.example_id in ids for one in known.settled.counting.values() if one.decision != "unsure"
-        )
-        if num and part.whole.fingerprint == parts.train.whole.fingerprint:
-            lines.append(
-                f"{num} of the {len(ids)} labels of {part.name} were decided by people, who chose which ones "
-                "to look at: accuracy is against these, and against the others as given."
-            )
-    return lines
+def _before(part: DataPart, ids: Sequence[str], by_id: Mapping[str, Decision]) -> LabelsBefore | None:
+    """The labels before the decisions, of an evaluation set that has decided examples."""
+    words = np.array([by_id[each].decision if each in by_id else "" for each in ids], dtype=object)
+    if part.role == "train" or not np.any(words != ""):
+        return part.before
+    if part.before is None:
+        return LabelsBefore(part.given_labels, words)
+    earlier = part.before.words
+    return LabelsBefore(part.before.labels, words if earlier is None else np.where(words, words, earlier))
 
 
 def judge_labels(
@@ -165,15 +182,72 @@ def judge_labels(
     return [*written, *write_thumbnails(issues, dataset, folder)]
 
 
-def read_settled(config: DecisionsConfig, folder: Path, examples: ReviewedExamples) -> Settled:
-    """The decisions in the files that the user names, else those of a folder, settled where they disagree.
+def read_settled(
+    config: DecisionsConfig,
+    folder: Path,
+    examples: ReviewedExamples,
+    *,
+    kept: ReviewedExamples,
+) -> Settled:
+    """The decisions of a folder, then those of the files that the user names, settled where they disagree.
+
+    Args:
+        config: names the files.
+        folder: that was reviewed.
+        examples: that the files may be about.
+        kept: that the decisions of the folder may be about.
 
     Raises:
         BadData: a file cannot be used, or people disagree and nothing says whose decision counts.
     """
-    if not config.decisions:
-        return settle(read_kept(folder, examples))
-    return settle([one for path in config.decisions for one in read_decisions(path, examples)])
+    named = [one for path in config.decisions for one in read_decisions(path, examples)]
+    before = read_kept(folder, kept)
+    replaced = _replaced(before, named)
+    settled = settle([*(one for one in before if one not in replaced), *named])
+    notes = [*settled.notes, *_notes_on_files(before, named, replaced), *_notes_on_others(settled, examples)]
+    return replace(settled, notes=tuple(notes))
+
+
+def _replaced(before: Sequence[Decision], named: Sequence[Decision]) -> set[Decision]:
+    """Decisions without a name and a time, such as of a form, on which a later file without both disagrees.
+
+    Nothing tells the two apart, so they cannot both be kept.
+    """
+    later = {one.example_id: one.outcome for one in named if not (one.who or one.when)}
+    nameless = (one for one in before if not (one.who or one.when))
+    return {one for one in nameless if later.get(one.example_id, one.outcome) != one.outcome}
+
+
+def _notes_on_files(
+    before: Sequence[Decision], named: Sequence[Decision], replaced: set[Decision]
+) -> list[str]:
+    known = {one.example_id for one in named}
+    num_others = len({one.example_id for one in before} - known) if named else 0
+    lines = []
+    if num_others:
+        lines.append(f"Decisions on {counted(num_others, 'more example')} are known from {DECISIONS}.")
+    if replaced:
+        num = counted(len(replaced), "decision")
+        lines.append(f"{num} without a name and a time {'is' if len(replaced) == 1 else 'are'} replaced.")
+    return lines
+
+
+def _notes_on_others(settled: Settled, examples: ReviewedExamples) -> list[str]:
+    """A note on decisions that accept another label than the one that is suggested here."""
+    if not examples.suggested:
+        return []
+    others = [
+        one for one in settled.counting.values()
+        if one.decision == "accept" and one.label != examples.suggested[examples.row[one.example_id]]
+    ]  # fmt: skip
+    if not others:
+        return []
+    first = others[0]
+    return [
+        f"{counted(len(others), 'decision')} of accept with another label than the one that is suggested "
+        f"here, such as {first.label!r} for {first.example_id!r} (suggested: "
+        f"{examples.suggested[examples.row[first.example_id]]!r}): that label counts."
+    ]
 
 
 def check_complete(decisions: Sequence[str], examples: ReviewedExamples) -> None:
@@ -188,23 +262,7 @@ def check_complete(decisions: Sequence[str], examples: ReviewedExamples) -> None
     left = [one for one in flagged if one not in known]
     if left:
         raise BadData(
-            f"{len(left)} of {len(flagged)} labels that look wrong are undecided or unsure, such as "
+            f"Of {counted(len(flagged), 'label')} flagged as wrong {len(left)} undecided or unsure, such as "
             f"{', '.join(map(repr, left[:_NUM_NAMED]))}; allowed with `require_complete`: a decision on "
             "each. Next: decide them, or leave `require_complete` out."
-        )
-
-
-def check_none_is_lost(folder: Path, settled: Settled, examples: ReviewedExamples) -> None:
-    """Raise `BadData` if `decisions.csv` of the folder has decisions that the new ones do not have."""
-    path = folder / DECISIONS
-    if not path.is_file():
-        return
-    before: list[Decision] = read_decisions(path, examples)
-    known = {one.example_id for one in settled.all}
-    lost = [one.example_id for one in before if one.example_id not in known]
-    if lost:
-        raise BadData(
-            f"{str(path)!r} has decisions on {len(lost)} examples that `decisions` does not have, such as "
-            f"{lost[0]!r}, and would be replaced. Allowed: decisions on these, too. Next: give both files "
-            f"(--decisions {path} once more), or move that one away."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import Dataset
 from noiseproof.data.examples import listed
 
@@ -15,7 +16,8 @@ def left_out(dataset: Dataset) -> list[str]:
     lines = list(dataset.notes)
     if dataset.skipped:
         lines.append(
-            f"{dataset.num_skipped} examples of {dataset.name} were left out: {listed(dataset.skipped)}."
+            f"Left out of {dataset.name}: {counted(dataset.num_skipped, 'example')}: "
+            f"{listed(dataset.skipped)}."
         )
     return lines
 

@@ -16,6 +16,7 @@ from noiseproof.config.data import default_cache
 from noiseproof.core.checksums import check_file
 from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.errors import BadData, MissingFile, OtherSchema, invalid
+from noiseproof.core.plurals import counted
 from noiseproof.core.registry import unknown_name
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.saved_heads import SUFFIXES, EncoderNeed, HeadCalibration, HeadNeeds, read_head
@@ -134,7 +135,7 @@ def _head_file(path: Path) -> Path:
         if len(heads) == 1:
             return heads[0]
         flow = next((work for mark, work in MARKS.items() if (path / mark).is_file()), None)
-        found = f"It holds {flow}" if flow else f"It has {len(heads)} heads"
+        found = f"It holds {flow}" if flow else f"It has {counted(len(heads), 'head')}"
         raise MissingFile(
             f"{str(path)!r} is no model. {found}; allowed: a folder of a finished 'noiseproof run' or "
             "'noiseproof adapt finetune', or one saved head. Next: name one of these."

@@ -13,6 +13,7 @@ from noiseproof.config.predict import PredictConfig
 from noiseproof.data.unlabelled import Examples, image_files
 from noiseproof.models.prediction_files import write_predictions
 from noiseproof.models.saved_model import SavedModel
+from noiseproof.pipelines.folders import check_is_apart
 from noiseproof.pipelines.loading import load
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def predict(config: PredictConfig) -> PredictionSummary:
         CheckpointMismatch: the encoder is not the one of the head.
         BadData: the data are of another kind or width.
     """
+    if config.out is not None:
+        check_is_apart(config.out, map(str, config.data))
     model = load(
         config.run, head=config.head, cache=config.cache, engine=config.engine, batch_size=config.batch_size,
         service=config.settings_of(ServiceSettings),

@@ -6,6 +6,7 @@ then. Both stay while the data stay, whatever the next version of a detector wou
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,14 +16,15 @@ from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import invalid
 from noiseproof.core.files import write_bytes
-from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset, rows_by_id
+from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
 from noiseproof.core.rng import stream
 from noiseproof.decisions.decision_files import spreadsheet
-from noiseproof.decisions.record import COLUMNS
-from noiseproof.detect.known_labels import DecidedLabels, Draws
+from noiseproof.decisions.record import COLUMNS, Decision
+from noiseproof.detect.known_labels import DecidedLabels, Draws, rate_of_sample
 from noiseproof.detect.reviewed_rate import draw_probabilities
-from noiseproof.export.issue_files import ISSUES, load_issues, ranking
+from noiseproof.export.issue_files import ISSUES, load_issues, ranking, read_summary
 from noiseproof.pipelines.stages import Stages
+from noiseproof.report.rate import sample_sentence
 
 RECORD, FORM, CHECK_FIRST = "rate_sample.json", "rate_sample.csv", "check_first.csv"
 _DRAW_AGAIN = f"delete {RECORD} and {FORM}, and draw again with --rate-sample"
@@ -36,6 +38,8 @@ class RateSample(Document):
         decided_before: ids that were decided when it was drawn, which it leaves out.
         drawn: ids, in the order they were drawn; some may come twice.
         q: probability of each draw.
+        suspicion: of each draw; later searches do not change the estimate.
+        mean_suspicion: of the labels that it was drawn from.
     """
 
     SCHEMA: ClassVar[int] = 1
@@ -43,10 +47,17 @@ class RateSample(Document):
     decided_before: list[str]
     drawn: list[str]
     q: list[float]
+    suspicion: list[float]
+    mean_suspicion: float
 
 
-def read_draws(folder: Path, dataset: Dataset) -> Draws | None:
+def read_draws(folder: Path, ids: np.ndarray, *, fingerprint: str | None) -> Draws | None:
     """The sample in a folder; `None` where there is none, or where it is of other data.
+
+    Args:
+        folder: of the search.
+        ids: of the examples.
+        fingerprint: of the data set.
 
     Raises:
         DamagedFile: it was changed.
@@ -54,11 +65,13 @@ def read_draws(folder: Path, dataset: Dataset) -> Draws | None:
     if not (folder / RECORD).is_file():
         return None
     sample = read_document(folder / RECORD, RateSample, next_step=_DRAW_AGAIN)
-    if sample.data_fingerprint != dataset.fingerprint:
+    if sample.data_fingerprint != fingerprint:
         return None
-    before, _ = rows_by_id(sample.decided_before, dataset.ids)
-    rows, _ = rows_by_id(sample.drawn, dataset.ids)
-    return Draws(np.setdiff1d(np.arange(len(dataset)), before), rows, np.array(sample.q))
+    before, _ = rows_by_id(sample.decided_before, ids)
+    rows, _ = rows_by_id(sample.drawn, ids)
+    population = np.setdiff1d(np.arange(len(ids)), before)
+    q, suspicion = np.array(sample.q), np.array(sample.suspicion)
+    return Draws(population, rows, q, suspicion, sample.mean_suspicion)
 
 
 def draw_sample(
@@ -85,7 +98,7 @@ def draw_sample(
     Raises:
         InvalidArgument: the folder has a sample of another size.
     """
-    before = read_draws(folder, dataset)
+    before = read_draws(folder, dataset.ids, fingerprint=dataset.fingerprint)
     if before is not None and len(before.rows) == size:
         return
     if before is not None or (folder / FORM).exists():
@@ -105,9 +118,35 @@ def draw_sample(
         decided_before=[str(each) for each in dataset.ids[decided]],
         drawn=[str(each) for each in dataset.ids[rows]],
         q=q[places].tolist(),
+        suspicion=issues.suspicion[rows].tolist(),
+        mean_suspicion=float(issues.suspicion[population].mean()),
     )
     page.unlink(missing_ok=True)
     write_record(folder / RECORD, sample.to_json())
+
+
+def sample_lines(folder: Path, decisions: Iterable[Decision], issues: LabelIssues) -> list[str]:
+    """A sentence on how many labels are wrong, by the sample of a folder; none without a sample.
+
+    Args:
+        folder: of the search.
+        decisions: those that count.
+        issues: of the search.
+    """
+    draws = read_draws(folder, issues.ids, fingerprint=read_summary(folder).data_fingerprint)
+    if draws is None:
+        return []
+    row = {str(each): number for number, each in enumerate(issues.ids.tolist())}
+    given = [str(each) for each in issues.named(issues.given_labels)]
+    by_row = {row[one.example_id]: one for one in decisions}
+    sure = sorted(number for number, one in by_row.items() if one.decision != "unsure")
+    known = DecidedLabels(
+        rows=np.array(sure, np.int64),
+        labels=np.full(len(sure), -1),
+        is_wrong=np.array([by_row[number].label != given[number] for number in sure], bool),
+        unsure=np.array(sorted(by_row.keys() - set(sure)), np.int64),
+    )
+    return [sample_sentence(*rate_of_sample(known, draws, num=len(given)), size=len(draws.rows))]
 
 
 def list_first(stages: Stages, key: str, known: DecidedLabels | None, *, num: int) -> None:

@@ -14,15 +14,21 @@ from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelIssues, LabelledDataset
-from noiseproof.decisions.decision_files import DECISIONS, write_decisions
-from noiseproof.decisions.record import Decision
+from noiseproof.decisions.decision_files import DECISIONS, keep_decisions
 from noiseproof.export.issue_files import load_issues
 from noiseproof.pipelines.cards import read_card
 from noiseproof.pipelines.encoding import config_encoder, encode
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import open_parts
 from noiseproof.pipelines.judged import open_judged
-from noiseproof.pipelines.kept_page import REVIEW, known_decisions, make_page
+from noiseproof.pipelines.kept_page import (
+    REVIEW,
+    counting_decisions,
+    known_decisions,
+    make_page,
+    reviewed_on_page,
+)
+from noiseproof.pipelines.rate_sample import sample_lines
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import put_decisions, read_page
 from noiseproof.review.review_server import ReviewServer
@@ -63,7 +69,8 @@ def serve_page(folder: Path, *, port: int = 0, on_start: Callable[[ReviewServer]
         data = read_page(folder / REVIEW)
         log = DecisionLog(folder, data.identity)
         log.mend()
-        put_decisions(folder / REVIEW, known_decisions(folder, issues, data.identity))
+        kept = known_decisions(folder, issues, data.identity)
+        put_decisions(folder / REVIEW, counting_decisions(kept))
         with ReviewServer(folder / REVIEW, data, log, port=port, who=_user()) as server:
             on_start(server)
             try:
@@ -71,18 +78,18 @@ def serve_page(folder: Path, *, port: int = 0, on_start: Callable[[ReviewServer]
             except KeyboardInterrupt:
                 pass
             finally:
+                # As a table, and in the page, for those who open it without the server.
                 decisions = known_decisions(folder, issues, data.identity)
-                _leave(folder, decisions)
+                keep_decisions(folder, decisions, reviewed_on_page(issues, data.identity))
+                put_decisions(folder / REVIEW, counting_decisions(decisions))
     return folder / DECISIONS if decisions else None
 
 
-def _leave(folder: Path, decisions: list[Decision]) -> None:
-    """Write the decisions as a table, and into the page, for those who open it without the server."""
-    if decisions:
-        write_decisions(folder / DECISIONS, decisions)
-    else:  # all were taken back
-        (folder / DECISIONS).unlink(missing_ok=True)
-    put_decisions(folder / REVIEW, decisions)
+def rate_lines(folder: Path) -> list[str]:
+    """How many labels are wrong, by the drawn sample of a folder and the decisions that it keeps."""
+    issues, identity = load_issues(folder), read_page(folder / REVIEW).identity
+    decisions = counting_decisions(known_decisions(folder, issues, identity))
+    return sample_lines(folder, decisions, issues)
 
 
 def _open_judged(folder: Path) -> tuple[LabelledDataset, Any]:

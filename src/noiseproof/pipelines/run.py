@@ -43,13 +43,13 @@ from noiseproof.pipelines.head_defaults import follow_data, num_suspects
 from noiseproof.pipelines.head_needs import head_needs
 from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
 from noiseproof.pipelines.inputs import open_parts, short_name
-from noiseproof.pipelines.kept_page import REVIEW, keep_page
+from noiseproof.pipelines.kept_page import REVIEW, decided_ids, keep_page
 from noiseproof.pipelines.known_labels import (
     KnownDecisions,
     decided_part,
     judge_labels,
+    keep_named,
     no_decisions,
-    notes_on_decisions,
     open_known,
 )
 from noiseproof.pipelines.provenance import differences
@@ -154,9 +154,10 @@ def run(
         publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
         if not parts.has_scores:
             judged = state.stored[parts.train.whole.fingerprint].features
+            keep_named(config, config.out, state.judged, state.known)
             keep_page(config.out, state.judged, judged)
         contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
-        report = write_report(config.out)
+        report = write_report(config.out, decided_ids(config.out))
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
 
 
@@ -311,7 +312,6 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
             *read_straddling_copies(state.config.out).notes(),
             *state.notes,
             *state.known.settled.notes,
-            *notes_on_decisions(parts, state.known),
             *differences(state.stages.made_with, EVALUATE),
         ],
         data=[part.to_json() for part in parts.all],

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse.csgraph import connected_components
 
 from noiseproof.core.checks import check_matrix
+from noiseproof.core.plurals import counted
 from noiseproof.core.unit_length import unit_length
 from noiseproof.posterior.ridge_rows import row_type
 
@@ -68,7 +69,9 @@ class Copies:
         ]
         lines += [_name_labels(labels[rows], ids[rows]) for rows in different[:_MOST_NAMED]]
         if len(different) > _MOST_NAMED:
-            lines.append(f"{len(different)} groups of copies have different labels; the first are named.")
+            lines.append(
+                f"{counted(len(different), 'group')} of copies have different labels; the first are named."
+            )
         return lines
 
     def _kinds(self) -> str:

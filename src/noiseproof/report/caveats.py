@@ -8,6 +8,7 @@ from noiseproof.report.run_folder import DataCard
 
 _CLAUSES = {
     "before cleaning": "against the labels before cleaning, which may be wrong",
+    "before decisions": "against the labels before people decided, which may be wrong",
     "given": "against labels as given, which may be wrong",
 }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from noiseproof.core.plurals import counted
 from noiseproof.evaluate.protocol import HeadSummary, Interval, leader, sets_of, summarise
 from noiseproof.evaluate.results import ResultRow, main_metric
 from noiseproof.report.caveats import labels_caveat
@@ -29,11 +30,16 @@ def best_head(rows: Sequence[ResultRow]) -> str:
     return ahead.head if ahead else rows[0].head
 
 
-def headlines(run: RunFolder) -> list[str]:
-    """The result, labels first: a short headline, then sentences."""
+def headlines(run: RunFolder, decided: Collection[str] = ()) -> list[str]:
+    """The result, labels first: a short headline, then sentences.
+
+    Args:
+        run: the folder.
+        decided: ids of the examples whose labels people decided.
+    """
     if run.issues.empty:
         return about_heads(run)
-    return [_about_labels(run), *_about_rate(run), *_about_detection(run)]
+    return [_about_labels(run) + _about_decisions(run, decided), *_about_rate(run), *_about_detection(run)]
 
 
 def about_heads(run: RunFolder) -> list[str]:
@@ -135,6 +141,23 @@ def _about_labels(run: RunFolder) -> str:
     if expected == num_flagged:
         return f"{text}, and probably {'is' if is_one else 'are'}"
     return f"{text}, about {expected:,} of them {'is' if expected == 1 else 'are'}"
+
+
+def _about_decisions(run: RunFolder, decided: Collection[str]) -> str:
+    """How many labels are decided, and how many of those that look wrong are left."""
+    flagged = {str(each) for each in run.issues.loc[run.issues["is_issue"].astype(bool), "example_id"]}
+    num_done, num_others = len(flagged.intersection(decided)), len(set(decided) - flagged)
+    parts = []
+    if num_done:
+        left = len(flagged) - num_done
+        parts.append(f"{num_done:,} of them {_is(num_done)} decided, {left:,} {_is(left)} left")
+    if num_others:
+        parts.append(f"{counted(num_others, 'other' if flagged else 'label')} {_is(num_others)} decided")
+    return "".join(f"; {part}" for part in parts)
+
+
+def _is(num: int) -> str:
+    return "is" if num == 1 else "are"
 
 
 def _num_expected(run: RunFolder) -> int:

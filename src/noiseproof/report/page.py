@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -35,11 +36,12 @@ READING_THE_SPECTRUM = (
 )
 
 
-def write_report(run_dir: str | Path) -> Path:
+def write_report(run_dir: str | Path, decided: Collection[str] = ()) -> Path:
     """Make `report.html` in a run folder from what is in it.
 
     Args:
         run_dir: as `noiseproof run --out` left it.
+        decided: ids of the examples whose labels people decided.
 
     Returns:
         The path of the report.
@@ -50,11 +52,11 @@ def write_report(run_dir: str | Path) -> Path:
     """
     run = load_run(run_dir)
     path = run.path / "report.html"
-    files.write_bytes(path, render(run).encode())
+    files.write_bytes(path, render(run, decided).encode())
     return path
 
 
-def render(run: RunFolder) -> str:
+def render(run: RunFolder, decided: Collection[str] = ()) -> str:
     """The page as text; the same bytes for the same run folder."""
     return (
         _environment()
@@ -62,7 +64,7 @@ def render(run: RunFolder) -> str:
         .render(
             **page_parts(has_script=True),
             run=run,
-            headlines=headline.headlines(run),
+            headlines=headline.headlines(run, decided),
             about_heads=headline.about_heads(run),
             steps=next_steps(run),
             has_review=(run.path / "review.html").is_file(),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
+
+from noiseproof.core.plurals import counted
+from noiseproof.detect.reviewed_rate import LEAST_DRAWS, Estimate
 
 # Wider ranges do not tell the rate. An estimate in their middle may be off by half of this.
 _WIDEST = 0.08
@@ -40,17 +44,19 @@ def review_sentences(reviewed: Mapping[str, Any] | None) -> list[str]:
     if reviewed is None:
         return []
     precision, rate, next_wrong = reviewed["precision"], reviewed["rate"], reviewed["next_wrong"]
-    lines = [f"{reviewed['num_checked']:,} labels are checked: {reviewed['num_wrong']:,} were wrong."]
+    lines = [_checked(reviewed["num_checked"], reviewed["num_wrong"])]
     if precision is not None:
         lines.append(
-            f"Of {reviewed['num_flagged']:,} checked ones that looked wrong, "
-            f"{reviewed['num_flagged_wrong']:,} were ({_percent(precision['value'])}, between "
+            f"Of the {counted(reviewed['num_flagged'], 'checked label')} that looked wrong, "
+            f"{reviewed['num_flagged_wrong']:,} really {_were(reviewed['num_flagged_wrong'])} "
+            f"({_percent(precision['value'])}, between "
             f"{_ends(precision)})."
         )
     if next_wrong is not None and reviewed["next_num"]:
         low, high = math.floor(next_wrong["low"]), math.ceil(next_wrong["high"])
         lines.append(
-            f"Of the next {reviewed['next_num']:,} by suspicion about {next_wrong['value']:.0f} are wrong "
+            f"Of the next {counted(reviewed['next_num'], 'label')} by suspicion about "
+            f"{next_wrong['value']:.0f} {'is' if round(next_wrong['value']) == 1 else 'are'} wrong "
             f"(between {low} and {high})."
         )
     if rate is not None:
@@ -59,14 +65,47 @@ def review_sentences(reviewed: Mapping[str, Any] | None) -> list[str]:
 
 
 def _about_all(rate: Mapping[str, float], reviewed: Mapping[str, Any]) -> str:
-    start = f"{_percent(rate['value'])} of all labels were wrong (between {_ends(rate)})"
     if reviewed["basis"] == "sample":
-        return f"{start}, by a sample of {reviewed['num_draws']:,} drawn labels."
+        return _by_sample(rate, reviewed["num_draws"])
     return (
-        f"Perhaps {start}, if suspicion is right or wrong for unchecked labels as for the checked ones, "
-        "which were not drawn at random. To be sure, check a sample: 'noiseproof detect ... --rate-sample "
-        "100'."
+        f"Perhaps {_all_wrong(rate)}, if suspicion is right or wrong for unchecked labels as for the checked "
+        "ones, which were not drawn at random. To be sure, check a sample: 'noiseproof detect ... "
+        "--rate-sample 100'."
     )
+
+
+def sample_sentence(rate: Estimate | None, num_draws: int, *, size: int) -> str:
+    """A sentence on what the checked part of a drawn sample tells.
+
+    Args:
+        rate: share of wrong labels among all, `None` where too little is checked.
+        num_draws: checked draws up to the first unchecked one.
+        size: of the sample.
+    """
+    if rate is not None:
+        left = f" {size - num_draws:,} of its draws are left." if num_draws < size else ""
+        return _by_sample(asdict(rate), num_draws) + left
+    return (
+        f"{num_draws:,} of the {size:,} draws of the sample are checked, counted up to the first one that is "
+        f"not; {LEAST_DRAWS} tell how many of all labels are wrong."
+    )
+
+
+def _by_sample(rate: Mapping[str, float], num_draws: int) -> str:
+    return f"{_all_wrong(rate)}, by a sample of {counted(num_draws, 'drawn label')}."
+
+
+def _all_wrong(rate: Mapping[str, float]) -> str:
+    return f"{_percent(rate['value'])} of all labels were wrong (between {_ends(rate)})"
+
+
+def _checked(num: int, num_wrong: int) -> str:
+    verb = "is" if num == 1 else "are"
+    return f"{counted(num, 'label')} {verb} checked: {num_wrong:,} {_were(num_wrong)} wrong."
+
+
+def _were(num: int) -> str:
+    return "was" if num == 1 else "were"
 
 
 def _percent(share: float) -> str:

@@ -51,7 +51,8 @@ class SkippedExample(BaseModel):
 class DataCard(BaseModel):
     """One data set of the run; `role` is "train", "test" or "ood".
 
-    `labels` says what it is evaluated against: "true", "given" or "before cleaning".
+    `labels` says what it is evaluated against: "true", "given", "before cleaning" or "before
+    decisions".
     """
 
     set_name: str = Field(alias="set")

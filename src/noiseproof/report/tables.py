@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from noiseproof.evaluate.metrics import SCORE_METRICS, ClassMetrics
 from noiseproof.evaluate.protocol import HeadSummary, Interval, heads_of, leader, sets_of, summarise
-from noiseproof.evaluate.results import ResultRow, main_metric, metric_names
+from noiseproof.evaluate.results import DECIDED, RELABELLED, ResultRow, main_metric, metric_names
 from noiseproof.report.run_folder import DetectionCard, SetSpectra
 
 if TYPE_CHECKING:
@@ -238,7 +238,13 @@ def _result_notes(rows: Sequence[ResultRow]) -> tuple[str, ...]:
         notes.remove(RULE_FOR_BOLD)
     if sets_of(rows, "ood") and sets_of(rows, "id"):
         notes.append("Gap: in domain minus the mean out of domain (OOD), in points, paired by seed.")
-    if sets_of(rows, "relabelled"):
+    circular = sets_of(rows, "relabelled")
+    if any(name.endswith(DECIDED) for name in circular):
+        notes.append(
+            "As people decided: partly circular, since people may have accepted suggestions from the same "
+            "features; no mean counts it."
+        )
+    if any(name.endswith(RELABELLED) for name in circular):
         notes.append(
             "Relabelled: circular, since a detector suggested these labels from the same features; no mean "
             "counts it."

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from noiseproof.core.checksums import write_record
+from noiseproof.core.plurals import counted
 from noiseproof.pipelines.cards import make_card
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.provenance import made_with
@@ -62,8 +63,8 @@ class StudyPlan:
         source = "from those that are done; features come on top" if self.is_measured else "by the recipe"
         time = f"about {duration(self.expected_s)}, {source}" if self.num_missing else "nothing to do"
         return (
-            f"{self.num_results} cells ({self.num_trainings} trainings on their evaluation sets); "
-            f"{self.num_missing} trainings are missing: {time}"
+            f"{counted(self.num_results, 'result')} of {counted(self.num_trainings, 'training')}; missing: "
+            f"{counted(self.num_missing, 'training')}: {time}"
         )
 
 

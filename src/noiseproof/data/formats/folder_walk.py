@@ -10,6 +10,7 @@ from pathlib import Path
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.marks import MARK, is_ours
+from noiseproof.core.plurals import counted
 from noiseproof.core.system_errors import check_text
 
 IMAGE_SUFFIXES = (
@@ -105,13 +106,16 @@ class FolderWalk:
             notes.append(f"Files of {owner} that are no images of a known type: {_described(others)}.")
         if self.loose_images:
             notes.append(
-                f"{len(self.loose_images)} images of {owner} lie outside the class folders and have no label."
+                f"{counted(len(self.loose_images), 'image')} of {owner} outside the class folders, so "
+                "without a "
+                "label."
             )
         if self.links_passed_over:
             shown = ", ".join(self.links_passed_over[:5])
             notes.append(
-                f"{len(self.links_passed_over)} symbolic links of {owner} lead to folders that are read "
-                f"already and were not followed: {shown}."
+                f"{counted(len(self.links_passed_over), 'symbolic link')} of {owner} not followed, to "
+                "folders "
+                f"that are read already: {shown}."
             )
         if self.results:
             notes.append(

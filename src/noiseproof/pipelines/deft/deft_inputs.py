@@ -26,6 +26,7 @@ from noiseproof.config.deft import NONE, DeftConfig, DeftSettings
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.files import digest
 from noiseproof.core.parquet import read_table
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
 from noiseproof.features.extract import extract
 from noiseproof.pipelines.data_parts import DataPart, DataParts
@@ -176,7 +177,8 @@ def read_scores(path: Path, dataset: Dataset) -> Scores:
     rows, missing = rows_by_id(dataset.ids, frame["example_id"].to_numpy())
     if missing:
         raise BadData(
-            f"{str(path)!r} has no score of {len(missing)} examples of {dataset.name!r}, for example "
+            f"{str(path)!r} has no score of {counted(len(missing), 'example')} of {dataset.name!r}, for "
+            "example "
             f"{missing[0]!r}; allowed: scores of this data set. Next: run phase 1 on it."
         )
     places = {name: number for number, name in enumerate(dataset.class_names)}

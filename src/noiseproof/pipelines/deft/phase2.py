@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.errors import BadData
 from noiseproof.core.files import digest
+from noiseproof.core.plurals import counted
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results
@@ -79,13 +80,15 @@ def _selected_rows(
     if (counts >= least).sum() < 2:
         raise BadData(
             f"Phase 1 selected {int(is_clean.sum())} of {len(given)} labels, which leaves "
-            f"{int((counts >= least).sum())} classes with at least {least}; allowed in phase 2: two classes. "
+            f"{counted(int((counts >= least).sum()), 'class', 'classes')} with at least {least}; allowed "
+            "in phase 2: two classes. "
             f"Next: check {SCORES} in {str(state.out)!r}, train longer (--epochs, --out), or --phase2 none."
         )
     if not lost:
         return rows, []
     return rows, [
-        f"Phase 2 has no example of {len(lost)} classes of which fewer than {least} labels were selected: "
+        f"Phase 2 has no example of {counted(len(lost), 'class', 'classes')} of which fewer than {least} "
+        "labels were selected: "
         f"{', '.join(lost[:5])}."
     ]
 

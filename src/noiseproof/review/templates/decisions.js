@@ -80,7 +80,7 @@ async function send() {
     }
     tell("");
   } catch (error) {
-    tell(`${waiting.length} decisions are not on disk yet (${error.message}); leave this page open until the server answers.`);
+    tell(`Not on disk yet: ${counted(waiting.length, "decision")} (${error.message}); leave this page open until the server answers.`);
   }
   isSending = false;
 }
@@ -115,38 +115,4 @@ function start() {
     $("who").value = localStorage.getItem("noiseproof who") ?? "";
   } catch { /* told at the first decision */ }
   addEventListener("storage", (event) => stored(event.key, event.newValue)); // another tab
-}
-
-// decisions.csv: as noiseproof writes and escapes cells, and back.
-const SIGNS = "[=+\\-@\\t\\r\\n＝＋－＠]";
-const FORMULA = new RegExp(`^'*${SIGNS}.`, "s");
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
-const ESCAPED = new RegExp(`^'('*${SIGNS}.)`, "s");
-const COLUMNS = ["example_id", "decision", "label", "who", "when"];
-
-function toCsv() {
-  const cell = (text) => `"${(FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
-  const rows = [...decided.values()].sort((a, b) => (a.when < b.when ? -1 : a.when > b.when ? 1 : 0));
-  const lines = [COLUMNS, ...rows.map((row) => COLUMNS.map((name) => row[name] ?? ""))];
-  return "\ufeff" + lines.map((line) => line.map(cell).join(",") + "\r\n").join("");
-}
-
-function fromCsv(text) {
-  const lines = [[""]];
-  let isQuoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const line = lines.at(-1);
-    const sign = text[i];
-    if (isQuoted && sign === '"' && text[i + 1] === '"') line[line.length - 1] += text[++i];
-    else if (sign === '"') isQuoted = !isQuoted;
-    else if (isQuoted || !",\r\n".includes(sign)) line[line.length - 1] += sign;
-    else if (sign === ",") line.push("");
-    else if (sign === "\n") lines.push([""]);
-  }
-  const [head, ...rows] = lines.map((line) => line.map((one) => one.replace("\ufeff", "").replace(ESCAPED, "$1")));
-  if (isQuoted || !/[\r\n]$/.test(text)) return undefined; // cut
-  const full = rows.filter((row) => row.length === head.length);
-  return COLUMNS.every((name) => head.includes(name))
-    ? full.map((row) => Object.fromEntries(head.map((name, i) => [name, row[i]])))
-    : null;
 }

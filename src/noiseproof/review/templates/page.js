@@ -21,7 +21,7 @@ function advance() {
   const isOpen = (rank) => !decided.has(rank);
   const next = shown.slice(place + 1).find(isOpen) ?? shown.find(isOpen);
   if (next !== undefined) go(next);
-  else tell(`All ${shown.length.toLocaleString("en")} of this list are decided. Save decisions.csv, or choose another list.`);
+  else tell(`${shown.length === 1 ? "The one example" : `All ${shown.length.toLocaleString("en")}`} of this list ${shown.length === 1 ? "is" : "are"} decided. Save decisions.csv, or choose another list.`);
 }
 
 function make(decision, label = "") {
@@ -127,7 +127,7 @@ function renderProgress() {
   $("bar").value = numSuspects ? numDone : decided.size;
   const more = decided.size - numDone;
   $("progress").textContent = numSuspects
-    ? `${numDone} of ${numSuspects.toLocaleString("en")} suspects decided${more ? `, ${more} others` : ""}`
+    ? `${numDone} of ${counted(numSuspects, "suspect")} decided${more ? `, ${counted(more, "other")}` : ""}`
     : `${decided.size} decided`;
 }
 
@@ -184,29 +184,6 @@ function press(event) {
     (actions[event.key] ?? actions[event.key.toLowerCase()])();
   } else return;
   event.preventDefault();
-}
-
-function save() {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([toCsv()], { type: "text/csv" }));
-  link.download = `decisions-${data.identity.slice(0, 12)}.csv`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-
-async function load() {
-  const rows = fromCsv(await $("file").files[0].text());
-  $("file").value = "";
-  if (rows === undefined) return tell("The last line of this file has no end, so it seems to be cut. Save it again, and load that.");
-  if (rows === null) return tell("This file has no columns example_id, decision, label, who and when.");
-  const known = rows.filter((row) => rankOf.has(row.example_id) && row.decision in WORDS);
-  const needsClass = (row) => row.decision === "accept" || row.decision === "relabel";
-  const strange = [...new Set(known.filter((row) => needsClass(row) && !classOf.has(row.label)).map((row) => row.label))];
-  for (const row of known) if ((decided.get(rankOf.get(row.example_id))?.when ?? "") < row.when) keep(rankOf.get(row.example_id), row);
-  const others = rows.length - known.length;
-  const left = others ? `; ${others} are about other examples, or are no decisions, and were left out` : "";
-  const names = strange.map((name) => `“${name}”`).join(", ");
-  tell(`${known.length} decisions loaded${left}${names ? `; no class of the data is called ${names}: noiseproof apply needs --allow-new-class for that` : ""}.`);
 }
 
 listeners.push((rank) => {
