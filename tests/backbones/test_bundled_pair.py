@@ -69,7 +69,7 @@ def test_the_card_says_what_was_learned_from_and_the_files_are_small():
 def test_other_weights_than_those_of_the_card_are_refused(monkeypatch):
     other = pair_card().model_copy(update={"sha256": "0"})
     monkeypatch.setattr("noiseproof.backbones.bundled.pair_card", lambda: other)
-    with pytest.raises(DamagedFile, match="are not those its card describes"):
+    with pytest.raises(DamagedFile, match="its SHA-256 is not the one"):
         pair_weights()
 
 

@@ -118,7 +118,7 @@ def test_weights_that_were_altered_are_refused(own_zoo):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(DamagedFile, match="not those its card describes"):
+    with pytest.raises(DamagedFile, match="its SHA-256 is not the one"):
         open_backbone("zoo:resnet8-noise0")
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from noiseproof.detect.neighbours import nearest
+from noiseproof.detect.text_tower import unit_rows
+from noiseproof.detect.training_dynamics import training_dynamics
 from noiseproof.posterior.copies import find_copies
 from noiseproof.posterior.leave_one_out import leave_one_out
 
@@ -25,16 +27,34 @@ def scores(features):
     leave_one_out(features, np.arange(len(features)) % 5, num_classes=5)
 
 
+def dynamics(features):
+    training_dynamics(features, np.arange(len(features)) % 5, num_classes=5, seed=0)
+
+
+def graph(features):
+    nearest(features, num=10, search="graph")
+
+
+def blocks_of_unit_length(features):
+    for _ in unit_rows(features).blocks():
+        pass
+
+
 @pytest.mark.parametrize(
     ("call", "most_per_row"),
     [
         (scores, 200),  # scores and targets of 5 classes
         (find_copies, 8 * 64 * 4),  # projections on 64 directions, sorted
-        (lambda features: nearest(features, num=10, search="exact"), DIM * 4 + 200),  # rows of unit length
+        (lambda features: nearest(features, num=10, search="exact"), 200),  # numbers and similarities of 10
+        (graph, 400),  # the same, put together
+        (dynamics, 500),  # batches grow, too
+        (blocks_of_unit_length, 10),
     ],
-    ids=["leave-one-out", "copies", "neighbours"],
+    ids=["leave-one-out", "copies", "neighbours", "graph", "dynamics", "unit-length"],
 )
 def test_memory_per_row(call, most_per_row):
+    if call is graph:
+        pytest.importorskip("faiss", reason="faiss-cpu is not installed (extra 'scale')")
     rng = np.random.default_rng(0)
     few, many = (rng.standard_normal((n, DIM), dtype=np.float32) for n in (6000, 12_000))
     call(few[:100])  # what is made once

@@ -7,6 +7,8 @@ from sklearn.datasets import load_iris, load_wine
 
 from noiseproof import find_label_issues
 from noiseproof.detect import evidence as inputs
+from noiseproof.detect import row_reader
+from noiseproof.detect import training_dynamics as dynamics
 from noiseproof.detect.training_dynamics import (
     Dynamics,
     _Recorder,
@@ -60,6 +62,33 @@ def test_each_head_has_threshold_samples_of_its_own(n, k):
     is_sample = _threshold_samples(n, k, seed=0)
     assert not is_sample.all(0).any()
     assert is_sample.sum(1).tolist() == [max(1, round(n / (k + 1)))] * 2
+
+
+def test_features_that_are_read_in_blocks_are_learned_like_a_scaled_copy(monkeypatch):
+    """The slow way: all rows in float32, divided by their mean length, trained on as one tensor."""
+    features, given, _ = blobs(n=60)
+    monkeypatch.setattr(row_reader, "BLOCK_ROWS", 7)
+    found = training_dynamics(features, given, num_classes=4, seed=0)
+    whole = torch.from_numpy(features.astype(np.float32))
+    whole /= whole.norm(dim=1).mean()
+
+    class Copy(row_reader.RowReader):
+        def __init__(self, features, scale):
+            super().__init__(whole.numpy(), lambda rows: rows)
+
+    monkeypatch.setattr(dynamics, "RowReader", Copy)
+    slow = training_dynamics(features, given, num_classes=4, seed=0)
+    assert found.margin == pytest.approx(slow.margin, abs=1e-5)
+    assert found.scores == pytest.approx(slow.scores, abs=1e-5)
+
+
+def test_rows_by_slice_and_by_number_are_those_of_a_loop():
+    features = np.arange(20.0).reshape(10, 2)
+    rows = row_reader.RowReader(features, lambda block: block * 2)
+    index = torch.tensor([[3, 3], [9, 0]])
+    assert rows[index].tolist() == [[(features[i] * 2).tolist() for i in each] for each in index.tolist()]
+    assert torch.cat(list(rows.blocks())).tolist() == (features * 2).tolist()
+    assert rows[4:6].dtype == torch.float32
 
 
 def blobs(n=400, scale=1.0, rate=0.1):

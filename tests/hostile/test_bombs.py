@@ -19,6 +19,7 @@ from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
 from noiseproof.core.limits import EXAMPLE_BYTES, IMAGE_PIXELS, UNPACKED_BYTES, YAML_NODES, limit
 from noiseproof.core.regular_files import check_regular, open_regular, read_regular
 from noiseproof.core.yaml_text import BadYaml, parse_yaml
+from noiseproof.data import images
 from noiseproof.data.images import decode_image
 from noiseproof.data.pairs.pair_shards import ShardPairs
 from noiseproof.data.sources import open_dataset
@@ -187,6 +188,13 @@ def test_an_image_above_the_limit_is_larger_than_it_and_not_damaged(width, heigh
         BadData, match=r"pixels are larger than the limit of 89478485; to raise it, set NOISE"
     ):
         decode_image(png_of(width, height))
+
+
+def test_pillow_does_not_warn_of_an_image_that_is_refused(recwarn):
+    images._silence_pillow.cache_clear()  # pytest takes filters back after each test
+    with pytest.raises(BadData, match="pixels are larger than the limit"):
+        decode_image(png_of(10_000, 10_000))
+    assert not recwarn
 
 
 def test_the_limit_of_pixels_can_be_raised_and_lowered(monkeypatch):

@@ -43,7 +43,7 @@ def fates(kind: str, every: int, labels: list[str], whole: Path) -> Iterator[dic
     elif kind == "full":
         yield from ({"full_from": number} for number in range(1, len(labels) + 1, every))
     elif kind == "quota":
-        folders = (whole, Path(f"{whole}-cache"))
+        folders = (whole, Path(f"{whole}-cache"), Path(f"{whole}-issues"))
         sizes = {path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()}
         yield from ({"max_bytes": size - 1} for size in sorted(sizes)[::every] if size > _LEAST_BYTES)
     else:

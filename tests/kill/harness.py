@@ -84,7 +84,7 @@ def finished(server: Server, name: str, inputs: Path, out: Path) -> dict[str, An
     """Results after a last start that nothing disturbs; it leaves no temporary file."""
     last = server.start(name, inputs, out)
     assert last.code == 0, last.printed
-    for folder in (out, Path(f"{out}-cache")):
+    for folder in (out, Path(f"{out}-cache"), Path(f"{out}-issues")):
         assert not leftovers(folder)
     return PROGRAMS[name].found(out)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import os
 import shutil
 import socket
 import sys
@@ -313,6 +314,11 @@ class Detection(OnClouds):
     )  # fmt: skip
 
 
+def linked(folder: Path, copy: Path) -> Path:
+    """A copy that takes no space, where there is none; files are only ever replaced."""
+    return shutil.copytree(folder, copy, copy_function=os.link)
+
+
 class OnSearched(Command):
     """A command on a few texts with a search for wrong labels and decisions on two of them."""
 
@@ -338,7 +344,7 @@ class Application(OnSearched):
     def run(self, inputs, out):
         issues = out.with_name(f"{out.name}-issues")
         if not issues.exists():
-            shutil.copytree(inputs / "issues", inputs / issues.name).rename(issues)
+            linked(inputs / "issues", inputs / issues.name).rename(issues)
         super().run(inputs, out)
 
     def found(self, out):
@@ -354,7 +360,7 @@ class Review(OnSearched):
         from noiseproof.cli.main import app
 
         if not out.exists():
-            shutil.copytree(inputs / "issues", inputs / out.name).rename(out)
+            linked(inputs / "issues", inputs / out.name).rename(out)
             (out / "review.html").unlink()
         if code := app(["review", str(out)], standalone_mode=False):
             sys.exit(code)

@@ -8,16 +8,11 @@ import pytest
 from harness import different, explained, finished
 
 _CREATES = ("open", "mkdir", "rename")
-_QUICK = ("corrupt", "corrupt-captions", "detect", "pack")
+_QUICK = ("corrupt", "corrupt-captions", "detect", "pack", "apply")
+_DEAR = ("run", "extract", "report", "finetune-elr", "pretrain-simclr", "review", "predict", "export")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in _QUICK else pytest.mark.slow)
-        for name in (*_QUICK, "run", "extract", "report", "finetune-elr", "pretrain-simclr")
-    ],
-)
+@pytest.mark.parametrize("name", [*_QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in _DEAR)])
 def test_without_space_a_command_ends_with_one_sentence_and_goes_on_with_some(server, wholes, tmp_path, name):
     inputs, whole, results = wholes(name)
     folder = inputs.parent / "out"

@@ -15,6 +15,7 @@ from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, MissingFile
+from noiseproof.core.files import locked_folder
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
@@ -138,6 +139,17 @@ def test_again_replaces_what_it_wrote_and_nothing_of_somebody_else(applied, tmp_
     before = (done.data / "bee").stat().st_mtime_ns
     applied(data, OF_FOLDER + everything + f"cat/1.png,relabel,bee,ann,{T2}\n")
     assert (done.data / "bee").stat().st_mtime_ns == before
+
+
+def test_a_folder_that_another_process_writes_to_is_refused(applied, tmp_path):
+    data = save_folder(tmp_path / "photos")
+    search(data, tmp_path / "issues")
+    with (
+        locked_folder(tmp_path / "issues"),
+        pytest.raises(InvalidArgument, match=r"`folder` is .*issues', which another noiseproof is writing"),
+    ):
+        applied(data, OF_FOLDER)
+    assert not (tmp_path / "cleaned").exists()
 
 
 def test_an_edited_cleaned_table_is_not_replaced(applied, tmp_path):

@@ -6,14 +6,13 @@ the prefix of the image tower's weights.
 
 from __future__ import annotations
 
-import hashlib
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from noiseproof.core.checksums import check_bytes
 from noiseproof.core.documents import Document, parse_document
-from noiseproof.core.errors import DamagedFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,8 +92,5 @@ def read_weights(file: Traversable, card: PackedCard, name: str) -> dict[str, Te
     from noiseproof.backbones.weights import parse_safetensors
 
     content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != card.sha256:
-        raise DamagedFile(
-            f"The weights of {name!r} are not those its card describes. Next: {_INSTALL_AGAIN}."
-        )
+    check_bytes(f"weights of {name}", content, card.sha256, next_step=_INSTALL_AGAIN)
     return parse_safetensors(content)

@@ -104,10 +104,10 @@ def check_file(path: Path, sha256: str | None, *, next_step: str) -> None:
         raise damaged(str(path), _NOT_ITS_HASH, next_step)
 
 
-def check_bytes(path: Path, content: bytes, sha256: str, *, next_step: str) -> None:
+def check_bytes(source: str, content: bytes, sha256: str, *, next_step: str) -> None:
     """Likewise, for the contents of a file that were read already."""
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise damaged(str(path), _NOT_ITS_HASH, next_step)
+        raise damaged(source, _NOT_ITS_HASH, next_step)
 
 
 def damaged(source: str, reason: str, next_step: str) -> DamagedFile:

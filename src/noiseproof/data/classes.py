@@ -17,6 +17,7 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.data.request import MissingLabel, Task
 
 Key = int | str
+_MOST_LETTERS = 100  # of the name of a type
 MOST_FRACTIONAL_CLASSES = 20  # texts such as "1.5" may be names of classes, a few of them
 _ABOUT_SCORES = (
     "Scores are for 'noiseproof run', which trains heads for regression; suspect labels, noise and "
@@ -182,8 +183,8 @@ def _factorise(
         is_list = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
         several = " Data with several labels per example (multi-label) is not supported." if is_list else ""
         raise BadData(
-            f"Column {column!r} of {owner!r} holds {values.type}; allowed as labels: integers or texts, one "
-            f"per example.{several} Next: name another column with `label`."
+            f"Column {column!r} of {owner!r} holds {type_name(values.type)}; allowed as labels: integers or "
+            f"texts, one per example.{several} Next: name another column with `label`."
         )
     encoded = values.dictionary_encode().combine_chunks()
     codes, keys = encoded.indices.fill_null(-1).to_numpy(), encoded.dictionary.to_pylist()
@@ -194,6 +195,11 @@ def _merged(codes: np.ndarray, keys: list[Key]) -> tuple[np.ndarray, list[Key]]:
     """Codes of which no two stand for the same key."""
     place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return np.array([*(place[key] for key in keys), -1])[codes], list(place)
+
+
+def type_name(kind: pa.DataType) -> str:
+    """The type of a column, for messages; cut, since types can be nested without an end."""
+    return text if len(text := str(kind)) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}..."
 
 
 def is_text(kind: pa.DataType) -> bool:

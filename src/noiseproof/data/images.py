@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import re
 import struct
+import warnings
 import zlib
+from functools import cache
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -29,6 +31,7 @@ def decode_image(content: bytes) -> Image.Image:
     if not content:
         raise BadData("the image is empty (0 bytes)")
     most = limit(IMAGE_PIXELS)
+    _silence_pillow()
     if Image.MAX_IMAGE_PIXELS is not None and most > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = most  # the user's own wish; else Pillow would refuse
     try:
@@ -46,6 +49,15 @@ def decode_image(content: bytes) -> Image.Image:
         raise BadData(f"{len(content)} bytes that are no image of a known format") from error
     except _PILLOW_ERRORS as error:
         raise BadData(f"the image is damaged ({error})") from error
+
+
+@cache
+def _silence_pillow() -> None:
+    """Once: Pillow warns of images that are refused below anyway.
+
+    For the whole process: `warnings.catch_warnings` around each image is not safe in threads.
+    """
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def _too_large(size: str) -> BadData:

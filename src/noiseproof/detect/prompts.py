@@ -23,6 +23,7 @@ from noiseproof.core.rng import stream, torch_seed
 from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
 from noiseproof.detect.prompt_settings import PromptSettings
+from noiseproof.detect.row_reader import BLOCK_ROWS, RowReader
 from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_rows
 from noiseproof.losses.dual_prompts import (
     complementary_labels,
@@ -35,7 +36,6 @@ from noiseproof.training.schedule import learning_rate_factor
 
 METHOD = "prompts"
 _INIT_STD = 0.02
-_SCORING_ROWS = 8192  # scored together after the training
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ def num_steps(num_examples: int, settings: PromptSettings) -> int:
 
 
 def _learn(
-    contexts: Tensor, rows: Tensor, labels: Tensor, tower: TextTower, settings: PromptSettings, seed: int,
+    contexts: Tensor, rows: RowReader, labels: Tensor, tower: TextTower, settings: PromptSettings, seed: int,
     on_step: Callable[[], None],
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:  # fmt: skip
     optimizer = torch.optim.SGD(
@@ -184,14 +184,14 @@ def _draws(labels: Tensor, num_classes: int, seed: int, epoch: int) -> tuple[Ten
 
 
 def _scored(
-    contexts: Tensor, rows: Tensor, labels: Tensor, tower: TextTower, variant: str,
+    contexts: Tensor, rows: RowReader, labels: Tensor, tower: TextTower, variant: str,
     losses: tuple[float, ...], num_selected: tuple[int, ...],
 ) -> PromptScores:  # fmt: skip
     """Score every example with the same prompts."""
     parts = []
     with torch.no_grad():
         positive, negative = tower.encode(contexts)
-        for some, given in zip(rows.split(_SCORING_ROWS), labels.split(_SCORING_ROWS), strict=True):
+        for some, given in zip(rows.blocks(), labels.split(BLOCK_ROWS), strict=True):
             logits = prompt_logits(some, positive, negative, scale=tower.scale)
             log_odds = logits.log_odds
             # In float64 only exactly even odds give 1/2.
@@ -214,15 +214,15 @@ def first_contexts(tower: TextTower, *, num_context: int, seed: int) -> Float[Te
     return _INIT_STD * torch.randn(shape, generator=generator)
 
 
-def _checked(features: Any, labels: np.ndarray, tower: TextTower, contexts: Tensor) -> Float[Tensor, "n e"]:
+def _checked(features: Any, labels: np.ndarray, tower: TextTower, contexts: Tensor) -> RowReader:
     """Features scaled to unit length, after checks against labels and text."""
     rows = unit_rows(features)
     num_classes = len(tower.class_names)
     if num_classes < 2:
         raise invalid("class_names", tower.class_names, "two or more classes")
-    if len(labels) != len(rows):
+    if len(labels) != rows.shape[0]:
         raise invalid(
-            "given_labels", f"of length {len(labels)}", f"one label for each of the {len(rows)} rows"
+            "given_labels", f"of length {len(labels)}", f"one label for each of the {rows.shape[0]} rows"
         )
     check_label_range(labels, num_classes, "given_labels")
     with torch.no_grad():

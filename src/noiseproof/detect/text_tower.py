@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from noiseproof.core.arrays import as_matrix
 from noiseproof.core.checks import check_finite, check_matrix
 from noiseproof.core.errors import invalid
+from noiseproof.detect.row_reader import RowReader, blocks_of
 
 
 @runtime_checkable  # for the shape checks of the tests
@@ -36,19 +38,20 @@ class TextTower(Protocol):
         ...
 
 
-def unit_rows(features: Any) -> Float[Tensor, "n e"]:
-    """Image features scaled to unit length, float32.
+def unit_rows(features: Any) -> RowReader:
+    """Image features scaled to unit length, float32, read when they are needed.
 
     Raises:
         InvalidArgument, BadData: not a matrix; NaN or infinity (the row is named).
     """
-    rows = np.asarray(features)
-    check_matrix(rows)
-    check_finite(rows)
-    return nn.functional.normalize(torch.from_numpy(rows.astype(np.float32)), dim=-1)
+    features = as_matrix(features, "features")
+    check_matrix(features)
+    for part in blocks_of(len(features)):
+        check_finite(np.asarray(features[part]), first_row=part.start)
+    return RowReader(features, partial(nn.functional.normalize, dim=-1))
 
 
-def check_shared_space(rows: Tensor, width: int) -> None:
+def check_shared_space(rows: RowReader, width: int) -> None:
     """Raise `InvalidArgument` unless image features are as wide as the directions of the text."""
     if rows.shape[1] != width:
         raise invalid(

@@ -25,12 +25,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from noiseproof.core.rng import stream, torch_seed
+from noiseproof.detect.row_reader import RowReader
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
 from noiseproof.heads.modules import StackedHeads
 
 _HEADS = 2
-_BLOCK_ROWS = 4096
 # With more epochs a head also memorises wrong labels (dev/LOG.md lists the trials).
 _EPOCHS, _LEAST_STEPS = 10, 200
 # One AdamW step moves logits by about this much, for any encoder, and shrinks weights by this share.
@@ -80,8 +80,8 @@ def training_dynamics(
     is_sample = torch.from_numpy(_threshold_samples(n, num_classes, seed)).to(device)
     labels = torch.from_numpy(given_labels.astype(np.int64)).to(device).expand(_HEADS, -1)
     labels = torch.where(is_sample, num_classes, labels)
-    matrix = _copy(features).to(device)
-    matrix /= matrix.norm(dim=1).mean().clamp(min=torch.finfo(torch.float32).tiny)
+    rows = _of_mean_length_1(features)
+    matrix = rows if device.type == "cpu" else torch.cat(list(rows.blocks())).to(device)
     recorder = _Recorder(_HEADS, n, num_classes, device)
 
     def backward(heads: StackedHeads, batch: StackBatch) -> bool:
@@ -94,7 +94,8 @@ def training_dynamics(
         losses.mean(1).sum().backward()
         return True
 
-    rate = _LOGIT_STEP / float(torch.linalg.vector_norm(matrix, ord=1, dim=1).mean().clamp(min=1e-6))
+    sums = torch.cat([torch.linalg.vector_norm(block, ord=1, dim=1) for block in rows.blocks()])
+    rate = _LOGIT_STEP / float(sums.mean().clamp(min=1e-6))
     probe = LinearProbe(seed=seed, epochs=_EPOCHS, learning_rate=rate, weight_decay=_SHRINKAGE / rate).spec()
     first = replace(probe, training=replace(probe.training, min_steps=_LEAST_STEPS))
     specs = [replace(first, seed=torch_seed(seed, "dynamics", i)) for i in range(_HEADS)]
@@ -102,12 +103,10 @@ def training_dynamics(
     return recorder.result(is_sample)
 
 
-def _copy(features: Any) -> Float[Tensor, "n d"]:
-    """The only copy of the features, to scale in place; block by block, as they may be on disk."""
-    rows = np.empty(features.shape, np.float32)
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        rows[start : start + _BLOCK_ROWS] = features[start : start + _BLOCK_ROWS]
-    return torch.from_numpy(rows)
+def _of_mean_length_1(features: Any) -> RowReader:
+    lengths = torch.cat([block.norm(dim=1) for block in RowReader(features, lambda rows: rows).blocks()])
+    length = lengths.mean().clamp(min=torch.finfo(torch.float32).tiny)
+    return RowReader(features, lambda rows: rows / length)
 
 
 def _threshold_samples(n: int, num_classes: int, seed: int) -> Bool[np.ndarray, "2 n"]:

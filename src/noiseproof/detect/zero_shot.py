@@ -37,7 +37,8 @@ def zero_shot_probs(features: Any, tower: TextTower) -> Float[np.ndarray, "n k"]
     """
     rows, directions = unit_rows(features), tower.directions()
     check_shared_space(rows, directions.shape[1])
-    return torch.softmax(tower.scale * rows @ directions.T, dim=-1).numpy()
+    probs = [torch.softmax(tower.scale * block @ directions.T, dim=-1) for block in rows.blocks()]
+    return torch.cat(probs).numpy()
 
 
 def _probs_of(evidence: Evidence) -> Float[np.ndarray, "n k"]:

@@ -1,7 +1,7 @@
 """Answers of a service for a shard that is not finished: no answer is requested twice.
 
 ```
-STORE/KEY/part-00000.answers   a line of JSON per request: rows, features as base64, SHA-256
+STORE/KEY/part-00000.answers   a line of JSON per request: key, rows, features as base64, checksum
 ```
 
 A line is on disk before its thread asks again. The file goes when its shard is written.
@@ -10,8 +10,6 @@ A line is on disk before its thread asks again. The file goes when its shard is 
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import os
 import threading
 from pathlib import Path
@@ -19,7 +17,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from noiseproof.core.checksums import to_line, unsealed
+from noiseproof.core.errors import DamagedFile
 from noiseproof.core.files import append_lines, whole_lines
+from noiseproof.core.json_text import parse_json
 
 
 class KeptAnswers:
@@ -53,26 +54,18 @@ class KeptAnswers:
             NoSpaceLeft: the disk is full; earlier answers stay.
         """
         content = np.ascontiguousarray(features, "<f4").tobytes()
-        numbers = rows.tolist()
-        line = {
-            "rows": numbers,
-            "features": base64.b64encode(content).decode(),
-            "sha256": self._checksum(numbers, content),
-        }
+        line = {"key": self._key, "rows": rows.tolist(), "features": base64.b64encode(content).decode()}
         with self._lock:
-            append_lines(self._path, [json.dumps(line)])
+            append_lines(self._path, [to_line(line)])
 
     def _parsed(self, line: bytes) -> tuple[np.ndarray, np.ndarray] | None:
         """Rows and features of a line; `None` where it is damaged, which costs one more request."""
         try:
-            value = json.loads(line)
-            content = base64.b64decode(value["features"], validate=True)
-            if value["sha256"] != self._checksum(value["rows"], content):
+            value = unsealed(parse_json(line), source=str(self._path), next_step="request it again")
+            if value["key"] != self._key:
                 return None
             rows = np.array(value["rows"], np.int64)
+            content = base64.b64decode(value["features"], validate=True)
             return rows, np.frombuffer(content, "<f4").reshape(len(rows), -1)
-        except (ValueError, KeyError, TypeError):
+        except (DamagedFile, ValueError, KeyError, TypeError):
             return None
-
-    def _checksum(self, rows: list[int], content: bytes) -> str:
-        return hashlib.sha256(f"{self._key} {rows}".encode() + content).hexdigest()

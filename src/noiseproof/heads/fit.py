@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Real
@@ -26,6 +27,20 @@ OnStep = Callable[[int], object]
 Backward = Callable[[StackedHeads, "StackBatch"], bool]
 
 
+@runtime_checkable  # for the checks of types in the tests
+class FeatureRows(Protocol):
+    """A matrix of features: a tensor, or what reads rows from a file when a batch needs them."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """(n, d)."""
+        ...
+
+    def __getitem__(self, rows: Any, /) -> Tensor:
+        """Rows by slice or by a tensor of whole numbers."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingExamples:
     """Features and labels that heads are trained on.
@@ -38,7 +53,7 @@ class TrainingExamples:
         weights: factor of the loss of each example, 1 on average; `None` weighs all alike.
     """
 
-    views: tuple[Float[Tensor, "n d"], ...]
+    views: tuple[FeatureRows, ...]
     given_labels: Real[Tensor, " n"]
     num_classes: int
     true_probs: Float[Tensor, "n k"] | None = None

@@ -169,7 +169,7 @@ def read_head(path: str | os.PathLike[str]) -> SavedHead:
             )
     facts = read_document(card, HeadCard, next_step=_SAVE_AGAIN)
     content = read_regular(tensors, max_bytes=_MAX_BYTES)
-    check_bytes(tensors, content, facts.sha256, next_step=_SAVE_AGAIN)
+    check_bytes(str(tensors), content, facts.sha256, next_step=_SAVE_AGAIN)
     try:
         state = load(content)
         classes = np.array(facts.classes, dtype=facts.classes_dtype)

@@ -213,14 +213,21 @@ def near_pairs(features: Any, rows: Int[np.ndarray, " m"], near: float) -> Int[n
     """
     sample = _unit(features, rows[:: -(-len(rows) // _SAMPLE)])
     directions = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][:_NUM_DIRECTIONS].T
-    starts = range(0, len(rows), _READ_ROWS)
-    projected = np.concatenate([_unit(features, rows[i : i + _READ_ROWS]) @ directions for i in starts])
-    pairs = _candidates(projected, near + _ROUNDING)
+    pairs = _candidates(_projected(features, rows, directions), near + _ROUNDING)
     if pairs is None:
         return np.empty((0, 2), np.int64)
     found = pairs[_distances_within(features, rows[pairs[:, 0]], rows[pairs[:, 1]], near)]
     has_near = len(np.unique(found))
     return found if 2 * has_near <= len(rows) or len(found) < len(rows) else found[:0]
+
+
+def _projected(features: Any, rows: np.ndarray, directions: np.ndarray) -> Float[np.ndarray, "m r"]:
+    """Rows of unit length on these directions."""
+    points = np.empty((len(rows), directions.shape[1]), np.float32)
+    for start in range(0, len(rows), _READ_ROWS):
+        part = slice(start, start + _READ_ROWS)
+        points[part] = _unit(features, rows[part]) @ directions
+    return points
 
 
 def _candidates(points: Float[np.ndarray, "m r"], near: float) -> Int[np.ndarray, "p 2"] | None:

@@ -150,12 +150,12 @@ class _DivideMixRun:
 
     def _divide(self, heads: StackedHeads) -> Float[Tensor, "2 n"]:
         """For each head, the probability by the other head that each label is correct."""
-        labels = self.examples.given_labels
-        blocks = zip(self.examples.views[0].split(_BLOCK_ROWS), labels.split(_BLOCK_ROWS), strict=True)
+        features, labels = self.examples.views[0], self.examples.given_labels
+        parts = [slice(start, start + _BLOCK_ROWS) for start in range(0, len(labels), _BLOCK_ROWS)]
         losses = torch.cat(
             [
-                self.loss(_predicted(heads, features.expand(2, -1, -1)), given.expand(2, -1))
-                for features, given in blocks
+                self.loss(_predicted(heads, features[part].expand(2, -1, -1)), labels[part].expand(2, -1))
+                for part in parts
             ],
             1,
         )

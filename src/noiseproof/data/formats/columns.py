@@ -12,7 +12,7 @@ import pyarrow as pa
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.registry import unknown_name
-from noiseproof.data.classes import is_text
+from noiseproof.data.classes import is_text, type_name
 from noiseproof.data.request import Request
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
@@ -165,8 +165,21 @@ def _content(
     texts = _named(schema, TEXT_NAMES)
     if request.may_lack_examples and not images and not texts:
         return (), "features", ()
+    if not images and not texts:
+        _check_features(schema, request.name)
     only = _only(images + texts, schema, "image or text", "image` or `text", request.name)
     return (only,), "image" if only in images else "text", ()
+
+
+def _check_features(schema: pa.Schema, owner: str) -> None:
+    """Raise `BadData` where a column that is named like features holds something nested that is none."""
+    for name in _named(schema, FEATURE_NAMES):
+        kind = schema.field(name).type
+        if pa.types.is_nested(kind):
+            raise BadData(
+                f"Column {name!r} of {owner!r} holds {type_name(kind)}; allowed as features: a list of "
+                "numbers in every row. Next: write the features of each example as one list."
+            )
 
 
 def _named_texts(schema: pa.Schema, named: str, owner: str) -> tuple[str, ...]:
@@ -224,9 +237,32 @@ def _holds_numbers(kind: pa.DataType) -> bool:
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
+    return _is_binary(kind) or (_is_image_struct(kind) and kind.get_field_index("bytes") >= 0)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def check_holds_images(schema: pa.Schema, column: str, owner: str) -> None:
+    """Raise `BadData` if a column holds neither paths nor encoded images."""
+    kind = schema.field(column).type
+    cells = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (is_text(cells) or _is_binary(cells) or _is_image_struct(cells)):
+        raise BadData(
+            f"Column {column!r} of {owner!r} holds {type_name(kind)}; allowed as `image`: paths, encoded "
+            "bytes, or a struct of bytes and path. Next: name another column with `image`."
+        )
+
+
+def _is_image_struct(kind: pa.DataType) -> bool:
+    """Whether cells are structs of encoded bytes, a path or both, as Hugging Face has them."""
+    if not pa.types.is_struct(kind):
+        return False
+    fields = {field.name: field.type for field in kind}
+    encoded, path = (fields.get(name, pa.null()) for name in ("bytes", "path"))
+    is_known = _is_binary(encoded) or pa.types.is_null(encoded), is_text(path) or pa.types.is_null(path)
+    return all(is_known) and not (pa.types.is_null(encoded) and pa.types.is_null(path))
 
 
 def _named(schema: pa.Schema, names: Sequence[str]) -> list[str]:

@@ -13,9 +13,15 @@ import pyarrow.compute as pc
 from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
-from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one
+from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one, type_name
 from noiseproof.data.examples import AbstractReader, FileReader, PairReader
-from noiseproof.data.formats.columns import Columns, Kind, choose_columns, declared_classes
+from noiseproof.data.formats.columns import (
+    Columns,
+    Kind,
+    check_holds_images,
+    choose_columns,
+    declared_classes,
+)
 from noiseproof.data.formats.feature_columns import feature_matrix
 from noiseproof.data.formats.matrix_files import matrix_dataset
 from noiseproof.data.lazy_dataset import lazy_dataset
@@ -97,13 +103,7 @@ def content_reader(
     if kind == "text":
         first = _texts(table, content, owner)
         return first if second is None else PairReader(first, _texts(table, second, owner))
-    cells = table.schema.field(content).type
-    is_bytes = pa.types.is_binary(cells) or pa.types.is_large_binary(cells) or pa.types.is_struct(cells)
-    if not (is_text(cells) or is_bytes):
-        raise BadData(
-            f"Column {content!r} of {owner!r} holds {cells}; allowed as `image`: paths, encoded "
-            "bytes, or a struct of bytes and path. Next: name another column with `image`."
-        )
+    check_holds_images(table.schema, content, owner)
     return FileReader(table.cells(content), table.folder)
 
 
@@ -111,7 +111,7 @@ def _texts(table: LabelledTable, column: str, owner: str) -> AbstractReader:
     kind = table.schema.field(column).type
     if not is_text(kind):
         raise BadData(
-            f"Column {column!r} of {owner!r} holds {kind}; allowed as `text`: strings. "
+            f"Column {column!r} of {owner!r} holds {type_name(kind)}; allowed as `text`: strings. "
             "Next: name another column with `text`."
         )
     cells = table.cells(column)

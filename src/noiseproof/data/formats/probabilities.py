@@ -15,6 +15,7 @@ from noiseproof.core.class_names import columns_of_classes
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.parquet import read_table
 from noiseproof.core.records import Dataset, rows_by_id
+from noiseproof.data.classes import type_name
 from noiseproof.data.formats.columns import ID_NAMES
 from noiseproof.data.formats.npz_files import ids_of_array
 
@@ -98,8 +99,9 @@ def _of_table(path: Path, argument: str) -> tuple[np.ndarray, Ids | None, Sequen
     odd = [name for name in classes if not _holds_numbers(table.schema.field(name).type)]
     if odd:
         raise BadData(
-            f"`{argument}` {str(path)!r} has the column {odd[0]!r} of {table.schema.field(odd[0]).type}; "
-            "allowed: a column of numbers per class. Next: leave other columns out."
+            f"`{argument}` {str(path)!r} has the column {odd[0]!r} of "
+            f"{type_name(table.schema.field(odd[0]).type)}; allowed: a column of numbers per class. "
+            "Next: leave other columns out."
         )
     columns = [np.asarray(table.column(name), np.float64) for name in classes]
     return np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0)), ids, classes

@@ -19,7 +19,7 @@ from noiseproof.core.parquet import open_file, read_table
 from noiseproof.data.classes import is_text
 from noiseproof.data.examples import CellReader, FileReader
 from noiseproof.data.fingerprints import fingerprint
-from noiseproof.data.formats.columns import IMAGE_NAMES, find_column, id_column
+from noiseproof.data.formats.columns import IMAGE_NAMES, check_holds_images, find_column, id_column
 from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
 from noiseproof.data.formats.labelled_tables import ids_in_column, ids_of_rows
 from noiseproof.data.formats.parquet_files import ParquetReader
@@ -125,10 +125,10 @@ class TextPairs(AbstractPairs):
 
 
 def _columns(schema: pa.Schema, caption: str | None, image: str | None, path: Path) -> tuple[str, str]:
-    return (
-        find_column(schema, caption, CAPTION_NAMES, option="caption", owner=str(path)),
-        find_column(schema, image, IMAGE_NAMES, option="image", owner=str(path)),
-    )
+    caption = find_column(schema, caption, CAPTION_NAMES, option="caption", owner=str(path))
+    image = find_column(schema, image, IMAGE_NAMES, option="image", owner=str(path))
+    check_holds_images(schema, image, str(path))
+    return caption, image
 
 
 def _ids(table: pa.Table, image: str, path: Path) -> np.ndarray:
