@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -20,6 +21,17 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 8 << 30:
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` selects
+def pytest_collection_modifyitems(items):
+    seen = set()
+    for item in items:
+        if item.get_closest_marker("slow_but_first"):
+            test = item.nodeid.partition("[")[0]
+            if test in seen:
+                item.add_marker("slow")
+            seen.add(test)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread():
     """Threads only get in each other's way on a few rows."""
@@ -29,6 +41,30 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _exported_once():
+    """The graph of a large encoder, of the same weights and shapes, is made once a session: 1.3 s each."""
+    from noiseproof.features import engines
+
+    made, original = {}, engines.onnx_graph
+
+    def graph(module, examples, **options):
+        state = module.state_dict()
+        if sum(value.numel() for value in state.values()) < 1_000_000:
+            return original(module, examples, **options)
+        shapes = [(value.shape, value.dtype) for value in examples]
+        digest = hashlib.sha256(repr((module, options, shapes)).encode())
+        for name, value in state.items():
+            digest.update(name.encode() + value.cpu().numpy().tobytes())
+        if digest.digest() not in made:
+            made[digest.digest()] = original(module, examples, **options)
+        return made[digest.digest()]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "onnx_graph", graph)
+        yield
 
 
 @pytest.fixture(scope="session")

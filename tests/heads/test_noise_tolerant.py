@@ -97,6 +97,7 @@ def test_only_the_true_labels_matter(monkeypatch):
     assert numbers(heads[0]).tobytes() == numbers(heads[1]).tobytes()
 
 
+@pytest.mark.slow
 def test_it_withstands_what_plain_nmtune_learns_by_heart():
     features, _, given = clouds(300, 0.5)
     test, truth, _ = clouds(600, 0.0, seed=1)
@@ -124,6 +125,7 @@ def test_tolerant_heads_are_stacked_apart_from_others():
     assert _stacks(specs, torch.device("cuda")) == [[0, 1], [2, 3]]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("loss", sorted(TABLE.keys() - {"peer", "elr"} - CORRECTING))
 def test_it_takes_every_other_loss_of_one_example(loss):
     features, _, given = clouds()

@@ -138,6 +138,7 @@ def test_complementary_labels_are_drawn_anew_at_each_visit():
     assert batches[3]["complementary"].tolist() == drawn.tolist()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("variant", ["synthetic", "real"])
 def test_tower_and_prompts_that_learn_together_find_the_wrong_labels(tmp_path, variant):
     pytest.importorskip("accelerate")

@@ -120,6 +120,7 @@ def damaged_features(home):
     shard.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("change", [other_weights, other_pixel, one_more, other_label, damaged_features])
 @pytest.mark.filterwarnings("ignore:The feature file")
 def test_what_features_depend_on_is_noticed(start, home, change):

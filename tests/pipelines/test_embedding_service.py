@@ -62,6 +62,7 @@ def files_with(text, folder):
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_a_run_through_a_service_has_the_metrics_of_its_model_and_the_key_is_nowhere(
     service, reviews, tmp_path, capfd, caplog
 ):

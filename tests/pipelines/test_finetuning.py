@@ -228,6 +228,7 @@ def weights_before(config, name):
     return {key: value.numpy() for key, value in weights(config.out).items()}
 
 
+@pytest.mark.slow
 def test_a_random_start_takes_nothing_from_the_weights_but_what_images_they_want(config, tmp_path):
     fresh = changed(config, init="random", learning_rate=1e-12)
     one = weights_before(fresh, "zoo:resnet8-noise0")

@@ -202,6 +202,7 @@ def place_of(step):
     return homes.get(step, pipeline)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("step", ["spectra", "find_label_issues", "fit_heads", "write_head", "evaluate_on"])
 def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, monkeypatch, step):
     config = configured(heads="linear,mlp", max_steps=3)
@@ -247,6 +248,7 @@ def whole(tmp_path_factory):
     return pipeline.run(load_config(RunConfig, options=options | SMALL)).folder
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(("step", "call"), [*((step, 1) for step in STEPS), *((step, 2) for step in OFTEN)])
 def test_interrupted_run_goes_on_to_the_same_results(configured, whole, monkeypatch, step, call):
     config = configured(**SMALL)
@@ -484,8 +486,9 @@ def test_images_with_shifts_views_and_thumbnails(configured, tmp_path, monkeypat
     monkeypatch.setattr(pipeline, "fit_heads", spy)
     photos = save_photos(tmp_path / "photos")
     config = configured(
-        train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, noise=None
-    )
+        train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, noise=None,
+        max_steps=3,
+    )  # fmt: skip
     result = pipeline.run(config)
     # all 16 images, two views of the 12 to train on, the 4 held-out ones under two shifts
     assert result.card["encoder_passes"] == 16 + 12 * 2 + 4 * 2

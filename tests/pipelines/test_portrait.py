@@ -61,6 +61,7 @@ def test_figures_and_numbers_are_written(data):
         assert image.size[0] > 1000
 
 
+@pytest.mark.slow
 def test_heads_of_one_name_in_several_folders_are_all_drawn(data):
     saved = ("clean/heads/linear-seed0", "noisy/heads/linear-seed0", "clean/heads/svd0.1-seed0")
     features, labels = np.random.default_rng(1).normal(size=(40, 4)), np.arange(40) % 2

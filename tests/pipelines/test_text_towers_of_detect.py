@@ -60,6 +60,7 @@ def features(tmp_path, images):
     return make
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("method", "options"),
     [

@@ -170,6 +170,7 @@ def test_a_table_of_labels_is_enough_where_probabilities_are_given(tmp_path):
         detect(DetectConfig(**config))
 
 
+@pytest.mark.slow
 def test_suspects_are_shown_with_the_texts_of_this_start(folder, tmp_path):
     shown = []
 

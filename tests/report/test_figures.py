@@ -40,6 +40,7 @@ def spectra(values, role="train"):
     return SetSpectra("set", role, card, card)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("name", OPTIONS)
 def test_figures_are_xml_with_distinct_ids(fake_run, name):
     drawn = all_figures(load_run(fake_run(**OPTIONS[name])))
@@ -50,6 +51,7 @@ def test_figures_are_xml_with_distinct_ids(fake_run, name):
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(fake_run):
     run = load_run(fake_run())
     assert all_figures(run) == all_figures(run)
@@ -100,6 +102,7 @@ def test_the_histogram_is_split_where_the_truth_is_known(fake_run):
     )
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(("num_values", "titles"), [(1, 1), (20, 1), (21, 2), (500, 2), (501, 3)])
 def test_the_spectrum_shows_only_groups_that_hold_values(num_values, titles):
     shown = words(figures.spectrum_figure([spectra(np.linspace(2, 1, num_values))]))

@@ -52,6 +52,7 @@ def named(parsed, tag):
     return [attributes for name, attributes in parsed.tags if name == tag]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_page_asks_nothing_of_a_network(fake_run, name):
     text = page(fake_run(**OPTIONS[name]))

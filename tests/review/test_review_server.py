@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 
 import pytest
@@ -115,6 +116,14 @@ def test_many_at_once_are_all_kept(server, tmp_path):
         thread.join()
     data = read_page(tmp_path / "review.html")
     assert len(DecisionLog(tmp_path, data.identity).since(0)[1]) == 20
+
+
+def test_requests_wait_until_the_server_has_time(tmp_path):
+    path, _ = small_page(tmp_path)
+    data = read_page(path)
+    with ReviewServer(path, data, DecisionLog(tmp_path, data.identity)) as busy:
+        for _ in range(40):
+            socket.create_connection(("127.0.0.1", busy.server_port), timeout=0.5).close()
 
 
 def test_a_port_in_use_is_named(server):

@@ -37,6 +37,7 @@ HEADS = {
 }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 def test_wrong_labels_count_less_and_the_head_is_better_than_alone(head):
     features, given, _, is_wrong, labels = blobs()
@@ -48,6 +49,7 @@ def test_wrong_labels_count_less_and_the_head_is_better_than_alone(head):
     assert with_weights.score(features, labels) > head.fit(features, given).score(features, labels) + 0.05
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("options", [
     {"normalise_weights": True},
     {"meta_optimizer": "sgd", "meta_learning_rate": 0.3, "head": MLPProbe(**MLP)},  # slower

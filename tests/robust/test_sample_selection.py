@@ -27,6 +27,7 @@ def blobs(n=500, d=150, k=5, kind="symmetric", rate=0.5):
     return features[:n], noisy, features[n:], labels[n:]
 
 
+@pytest.mark.slow_but_first
 @every_trainer
 @pytest.mark.parametrize("head", [LinearProbe(**QUICK), MLPProbe(**QUICK, hidden_ratio=0.5)],
                          ids=["linear", "mlp"])  # fmt: skip

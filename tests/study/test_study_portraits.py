@@ -171,6 +171,7 @@ def test_a_study_asked_for_portraits_later_keeps_its_rows_and_adds_them(start, f
     assert facts(after.folder) == facts(finished.folder)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("num_calls", [1, 3])
 @pytest.mark.parametrize(
     ("module", "name"), [(map_measure, "feature_map"), (curvature_measure, "fitted_curvature")]

@@ -31,6 +31,7 @@ def test_all_tables_of_the_paper_are_there():
     } | set(ARENA_TABLES)  # fmt: skip
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("name", OF_HEADS)
 def test_every_table_is_rectangular_and_can_be_written(name, found):
     table = TABLES[name](found)
@@ -41,6 +42,7 @@ def test_every_table_is_rectangular_and_can_be_written(name, found):
     assert to_latex(table).count(r"\\") == len(table.rows) + 1
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("name", OF_HEADS)
 def test_every_table_of_results_that_lack_is_still_a_table(name, found):
     cells = found.head_rows[found.head_rows["task"] != "digits"]

@@ -70,6 +70,7 @@ class ReviewServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # with the usual 5, the sixth request that waits may be reset
 
     def __init__(self, page: Path, data: PageData, log: DecisionLog, *, port: int = 0, who: str = "") -> None:
         self.page, self.log, self.who = page, log, who
