@@ -43,7 +43,7 @@ def test_it_fits_fifty_directions_from_a_fixed_start(made):
     assert umap_plane(points).tolist() == points[:, 48:50].tolist()
     assert made().fitted.shape == (30, 50)
     assert made().options.pop("init").tolist() == points[:, :2].tolist()
-    assert made().options == {"n_neighbors": 15, "random_state": 0, "n_jobs": 1}
+    assert made().options == {"n_neighbors": 15, "min_dist": 0.5, "random_state": 0, "n_jobs": 1}
 
 
 def test_few_examples_have_fewer_neighbours_and_one_column_has_a_plane(made):
@@ -81,4 +81,4 @@ def test_neighbours_lie_together_and_the_same_examples_have_the_same_places():
     assert first.tolist() == again.tolist()
     apart = np.linalg.norm(first[:, None] - first[None], axis=2)
     np.fill_diagonal(apart, np.inf)
-    assert (labels[apart.argmin(1)] == labels).all()
+    assert (labels[apart.argmin(1)] == labels).mean() > 0.9

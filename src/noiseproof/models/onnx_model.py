@@ -78,8 +78,7 @@ def write_onnx(model: SavedModel, dataset: Dataset, out: Path) -> OnnxCheck:
     inputs = {name: values for each in by_encoder for name, values in each.items()}
     network = ShippedNetwork(model, backbones, tuple(map(len, by_encoder))).eval()
     first = tuple(torch.from_numpy(values[:2]) for values in inputs.values())
-    with torch.inference_mode():
-        model.check_width(network.features(*first).shape[1], dataset)
+    model.check_width(network.features(*first).shape[1], dataset)
     graph = onnx_graph(
         network, first, inputs=list(inputs), outputs=[output_of(model)],
         free=_free_axes(inputs, output_of(model)),

@@ -12,6 +12,7 @@ from noiseproof.core.errors import BadData, missing_extra
 
 _NUM_DIRECTIONS = 50
 _NUM_NEIGHBOURS = 15  # the default of the package
+_LEAST_APART = 0.5  # of points; with the package's 0.1, groups are too tight to draw a loop in them
 _LEAST = 4
 
 
@@ -50,5 +51,7 @@ def umap_plane(coordinates: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n 2"
     points = np.ascontiguousarray(coordinates[:, :_NUM_DIRECTIONS], np.float32)
     start = np.zeros((n, 2), np.float32)
     start[:, : points.shape[1]] = points[:, :2]
-    model = umap.UMAP(n_neighbors=min(_NUM_NEIGHBOURS, n - 1), init=start, random_state=0, n_jobs=1)
+    model = umap.UMAP(
+        n_neighbors=min(_NUM_NEIGHBOURS, n - 1), min_dist=_LEAST_APART, init=start, random_state=0, n_jobs=1
+    )
     return np.asarray(model.fit_transform(points), np.float64)
