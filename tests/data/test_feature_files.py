@@ -100,6 +100,13 @@ def test_arrays_that_may_be_either_are_refused(tmp_path):
         open_dataset(str(tmp_path / "h.npz"))
 
 
+@pytest.mark.parametrize("option", ["label", "clean_label"])
+def test_an_array_that_is_not_there_is_refused_although_a_usual_one_is(tmp_path, option):
+    np.savez(tmp_path / "f.npz", features=np.eye(3), labels=[0, 1, 1])
+    with pytest.raises(UnknownName, match=rf"option `{option}`.*'original'\. Known: features, labels"):
+        open_dataset(str(tmp_path / "f.npz"), **{option: "original"})
+
+
 @pytest.mark.parametrize(
     ("labels", "class_names", "shown"),
     [

@@ -1,6 +1,5 @@
 """Messy folders: links, junk, files that are no images, order of classes."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -103,16 +102,17 @@ def test_linked_files_are_images_and_broken_links_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
-def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch, on_error):
+@pytest.mark.parametrize(("home", "step"), [(folder_walk.os, "scandir"), (folder_walk, "is_ours")])
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch, on_error, home, step):
     folder = photos(tmp_path, ("cat/0.png", "cat/closed/1.png", "dog/2.png"))
-    scan = os.scandir
+    original = getattr(home, step)
 
     def refuse(path):
         if Path(path).name == "closed":
             raise PermissionError(13, "Permission denied")
-        return scan(path)
+        return original(path)
 
-    monkeypatch.setattr(folder_walk.os, "scandir", refuse)
+    monkeypatch.setattr(home, step, refuse)
     with pytest.raises(BadData, match=r"closed' cannot be read \(Permission denied\); .* Next: change"):
         open_dataset(str(folder), on_error=on_error)
 

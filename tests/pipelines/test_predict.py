@@ -179,6 +179,28 @@ def test_unreadable_pictures_are_rows_and_features_come_from_the_store(photos, t
     assert alone["prob_dark"][0] == pytest.approx(found["prob_dark"][0], abs=1e-6)
 
 
+def test_what_is_named_in_python_and_on_the_command_line(home, photos, tmp_path, monkeypatch):
+    model, files = model_of(photos), sorted((photos / "images/dark").iterdir())[:2]
+    by_path = model.predict(files)
+    for data in (iter(files), pd.Series(files), [Image.open(file) for file in files]):
+        assert model.predict(data)["prob_dark"].tolist() == by_path["prob_dark"].tolist()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    assert len(noiseproof.load("~/run").predict("~/other.npz")) == 30
+    for data, match in (
+        (
+            (str(files[0]), str(tmp_path)),
+            "is a folder; allowed among several: image files. Next: name it alone",
+        ),
+        ((str(files[0]), "t.csv"), "'t.csv' is a table; allowed among several: image files"),
+        (("",), "`data` is ''; allowed: the name of a data set"),
+    ):
+        with pytest.raises((BadData, InvalidArgument), match=match):
+            predict(PredictConfig(run=photos / "run", data=data, cache=photos / "cache", engine="torch"))
+    with pytest.raises(InvalidArgument, match="`path` is ''; allowed: a folder of 'noiseproof run'"):
+        noiseproof.load("")
+
+
 def test_only_unreadable_pictures(photos, tmp_path):
     (tmp_path / "empty.jpg").touch()
     found = model_of(photos).predict(tmp_path)
@@ -254,6 +276,22 @@ def test_an_onnx_file_of_somebody_else_stays(tmp_path):
         load_config(ExportConfig, options={"run": "run", "onnx": tmp_path / "model.onnx"})
     with pytest.raises(InvalidArgument, match=r"--onnx model\.onnx or --hub"):
         load_config(ExportConfig, options={"run": "run"})
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda path: pd.DataFrame({"text": ["a"]}).to_csv(path, index=False), "holds texts, and the head"),
+        (lambda path: np.savez(path, features=np.eye(5)), r"features of width 5, and the head .* takes 8"),
+    ],
+)
+def test_other_examples_to_check_on_are_refused(home, tmp_path, make, match):
+    data = tmp_path / ("t.csv" if "texts" in match else "f.npz")
+    make(data)
+    config = ExportConfig(run=home / "run", onnx=tmp_path / "model.onnx", data=str(data))
+    with pytest.raises((BadData, CheckpointMismatch), match=match):
+        export(config)
+    assert not config.onnx.exists()
 
 
 def test_a_head_alone_needs_examples_to_be_checked_on(home, tmp_path):

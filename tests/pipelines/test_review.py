@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import sys
 import threading
 from urllib.parse import urlsplit
 
@@ -73,6 +74,48 @@ def test_a_run_has_the_page_of_its_training_examples(configured):
     result = CliRunner().invoke(app, ["review", str(config.out)])
     assert result.exit_code == 0, result.output
     assert (config.out / REVIEW).read_bytes() == before
+
+
+def turned(coordinates):
+    return coordinates[:, 1::-1]  # in place of UMAP: the map of PCA, turned over
+
+
+def test_a_map_by_umap_is_made_where_it_is_wanted_and_served_until_another_is(searched, monkeypatch):
+    folder = searched()
+    pca = (folder / REVIEW).read_bytes()
+    assert b"noiseproof review FOLDER --map umap" in pca
+    monkeypatch.setattr("noiseproof.pipelines.review.load_umap", lambda: None)
+    monkeypatch.setattr("noiseproof.review.surroundings.umap_plane", turned)
+    result = CliRunner().invoke(app, ["review", str(folder), "--map", "umap"])
+    assert result.exit_code == 0, result.output
+    umap = (folder / REVIEW).read_bytes()
+    assert umap != pca
+    assert b"Made by UMAP" in umap
+    seen = []
+
+    def look_and_stop(server):
+        seen.append(read_page(folder / REVIEW).kind_of_map)
+        threading.Thread(target=server.shutdown).start()
+
+    for wanted in (None, "umap", "pca"):
+        serve_page(folder, kind_of_map=wanted, on_start=look_and_stop)
+    assert seen == ["umap", "umap", "pca"]
+    assert (folder / REVIEW).read_bytes() == pca
+
+
+def test_a_map_that_cannot_be_made_leaves_the_page(searched, tmp_path, monkeypatch):
+    folder = searched()
+    before = (folder / REVIEW).read_bytes()
+    monkeypatch.setitem(sys.modules, "umap", None)
+    result = CliRunner().invoke(app, ["review", str(folder), "--map", "umap"])
+    assert result.exit_code == 2
+    assert "pip install 'noiseproof[umap]'" in result.output
+    np.savez(tmp_path / "p.npz", probs=np.full((90, 3), 1 / 3), class_names=["ant", "bee", "cat"])
+    assert (folder / REVIEW).read_bytes() == before
+    monkeypatch.setattr("noiseproof.pipelines.review.load_umap", lambda: None)
+    judged = searched(probs=tmp_path / "p.npz")
+    with pytest.raises(BadData, match=r"judged by given probabilities, and `map` = 'umap'.*Next: detect"):
+        write_page(judged, kind_of_map="umap")
 
 
 def test_data_that_has_changed_is_refused(searched, blobs, tmp_path):

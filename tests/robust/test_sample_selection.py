@@ -11,7 +11,7 @@ from noiseproof.heads.modules import StackedHeads
 from noiseproof.posterior.mixture import fit_mixture
 from noiseproof.robust import divide_mix
 from noiseproof.robust.co_teaching import selected_by_other_head
-from noiseproof.robust.divide_mix import imbalance, refine_targets, semi_supervised_loss
+from noiseproof.robust.divide_mix import imbalance, refine_targets, semi_supervised_losses
 
 TRAINERS = {"co-teaching": CoTeaching, "divide mix": DivideMix}
 every_trainer = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=TRAINERS.keys())
@@ -206,7 +206,7 @@ def test_semi_supervised_loss_is_that_of_a_plain_loop():
     log_probs = drawn_log_probs()
     targets = drawn_log_probs().exp().flip(1)
     is_labelled = torch.tensor([[True, False, True, True], [False, False, True, False]])
-    found = semi_supervised_loss(log_probs, targets, is_labelled, unlabelled_weight=7.0)
+    found = semi_supervised_losses(log_probs, targets, is_labelled, unlabelled_weight=7.0).mean(1)
     for head in range(2):
         total = 0.0
         for row in range(4):
@@ -224,7 +224,7 @@ def test_imbalance_is_zero_for_balanced_heads_and_that_of_a_plain_loop():
         means = [sum(math.exp(float(log_probs[head, row, c])) for row in range(4)) / 4 for c in range(3)]
         expected = sum(math.log((1 / 3) / mean) / 3 for mean in means)
         assert float(imbalance(log_probs)[head]) == pytest.approx(expected)
-    for function in (imbalance, lambda x: semi_supervised_loss(
+    for function in (imbalance, lambda x: semi_supervised_losses(
         x, drawn_log_probs().exp(), torch.tensor([[True, False] * 2] * 2), unlabelled_weight=3.0
     )):  # fmt: skip
         logits = torch.randn(2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

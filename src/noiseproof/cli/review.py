@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from noiseproof.config.review import ReviewConfig
+
+CONFIG = "noiseproof.config.review:ReviewConfig"
 EPILOG = """Examples:
 
 noiseproof review issues/
 
 noiseproof review issues/ --serve
+
+noiseproof review issues/ --map umap
 """
 
 
-def review(
-    folder: Annotated[Path, typer.Argument(help="A folder of 'noiseproof detect' or 'noiseproof run'.")],
-    serve: Annotated[
-        bool, typer.Option("--serve", help="Serve the page on this machine and keep each decision on disk.")
-    ] = False,
-    port: Annotated[int, typer.Option(help="Port of --serve; 0 for a free one.")] = 0,
-) -> dict[str, Path | None]:
+def review(config: ReviewConfig) -> dict[str, Any]:
     """Write review.html of a folder anew, or serve it and keep the decisions in decisions.jsonl."""
     from noiseproof.pipelines.review import rate_lines, serve_page, write_page
 
-    if not serve:
-        page = write_page(folder)
-        print("\n".join([f"Review page: {page}", *rate_lines(folder)]))
+    if not config.serve:
+        page = write_page(config.folder, kind_of_map=config.map or "pca")
+        print("\n".join([f"Review page: {page}", *rate_lines(config.folder)]))
         return {"page": page}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it with decisions.csv written
-    table = serve_page(folder, port=port, on_start=lambda server: _announce(server.url))
-    print("\n".join([f"Decisions: {table}" if table else "No decision was made.", *rate_lines(folder)]))
+    table = serve_page(
+        config.folder, kind_of_map=config.map, port=config.port, on_start=lambda server: _announce(server.url)
+    )
+    first = f"Decisions: {table}" if table else "No decision was made."
+    print("\n".join([first, *rate_lines(config.folder)]))
     return {"decisions": table}
 
 

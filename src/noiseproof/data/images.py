@@ -16,7 +16,7 @@ from noiseproof.core.errors import BadData
 from noiseproof.core.limits import IMAGE_PIXELS, above, limit
 
 # What Pillow raises for broken files, depending on the format and on where the damage is.
-_PILLOW_ERRORS = (
+PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, RuntimeError, struct.error,
     MemoryError, OverflowError, zlib.error, KeyError, AttributeError, AssertionError,
 )  # fmt: skip
@@ -47,7 +47,7 @@ def decode_image(content: bytes) -> Image.Image:
         ) from error
     except Image.UnidentifiedImageError as error:
         raise BadData(f"{len(content)} bytes that are no image of a known format") from error
-    except _PILLOW_ERRORS as error:
+    except PILLOW_ERRORS as error:
         raise BadData(f"the image is damaged ({error})") from error
 
 

@@ -140,6 +140,8 @@ def open_request(request: Request) -> LabelledDataset:
 
 def resolve(name: str) -> tuple[str, str]:
     """A name as the user writes it -> (key of `SOURCES`, address for its opener)."""
+    if not name.strip():  # else it would be the folder of the process
+        raise invalid("data", name, "the name of a data set", "Next: for the folder you are in, name '.'.")
     path = Path(name)
     if not os.path.exists(path):  # noqa: PTH110 (never raises, whatever the name)
         prefix, colon, address = name.partition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from noiseproof.core.array_files import open_archive, read_array
+from noiseproof.core.arrays import as_matrix
 from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.class_names import in_order
 from noiseproof.core.errors import BadData, invalid
@@ -40,8 +43,12 @@ from noiseproof.data.formats.matrix_files import check_rows, checked_matrix
 from noiseproof.data.formats.npz_files import array_name, feature_rows, id_array
 from noiseproof.data.formats.parquet_files import parquet_table
 from noiseproof.data.formats.text_tables import text_table
+from noiseproof.data.images import PILLOW_ERRORS, to_rgb
 from noiseproof.data.request import Request
 from noiseproof.data.sources import open_request, resolve
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".npz", ".npy")
+_FORMS = "a path, a list of paths, pictures or texts, a series, an array of features (n, d), or a data frame"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +108,81 @@ def image_files(paths: Sequence[str], *, owner: str, folder: Path = Path()) -> E
     return _lazy(FileReader(CellReader(list(paths)), folder), np.array(paths), "image", owner)
 
 
+def listed_images(paths: Sequence[str]) -> Examples:
+    """Several image files that somebody named.
+
+    Raises:
+        BadData: one of them is a folder or a table.
+    """
+    for path in paths:
+        is_folder = Path(path).is_dir()
+        if is_folder or path.lower().endswith(_TABLES):
+            raise BadData(
+                f"{path!r} is {'a folder' if is_folder else 'a table'}; allowed among several: image files. "
+                "Next: name it alone."
+            )
+    return image_files(paths, owner=f"{len(paths)} images")
+
+
+def examples_in_memory(data: Any, *, kind: Kind) -> Examples:
+    """Paths of images, pictures, texts, pairs of texts, or rows of features; ids are paths or numbers.
+
+    Args:
+        data: an array, a tensor, a sparse matrix, a series, or anything that can be iterated; one picture.
+        kind: what is wanted, which tells texts from paths.
+
+    Raises:
+        InvalidArgument: entries of another kind.
+        BadData: there are none, or they are no matrix of numbers.
+    """
+    if hasattr(data, "iloc") and kind != "features":  # of a series, whose index is the ids
+        return frame_examples(data.to_frame("example"), **{kind: "example"})
+    if isinstance(data, Image.Image):
+        data = [data]
+    if isinstance(data, (Mapping, str, bytes)) or not hasattr(data, "__iter__"):
+        raise invalid("data", data, _FORMS)
+    if not hasattr(data, "shape") or (kind != "features" and is_of_texts(data)):
+        data = list(data)
+        if not data:
+            raise BadData("`data` is empty; allowed: one example or more. Next: check where it comes from.")
+        if kind == "text":
+            return text_examples(data, owner="texts")
+        if all(isinstance(one, (str, os.PathLike)) for one in data):
+            return listed_images([os.fspath(one) for one in data])
+        if all(isinstance(one, Image.Image) for one in data):
+            return _lazy(_Pictures(data), np.arange(len(data)).astype(str), "image", "images")
+    if kind == "image":
+        _refuse_pixels(data)
+    return matrix_examples(feature_rows(as_matrix(data, "data"), "array"), "row", "array")
+
+
+def _refuse_pixels(data: Any) -> None:
+    """Refuse what is neither a path nor a picture; a matrix is left, which is named as features."""
+    rows = [row for row, one in enumerate(data) if np.ndim(one) != 1]
+    if rows:
+        odd = [row for row in rows if not isinstance(data[row], (str, os.PathLike, Image.Image))]
+        row = (odd or rows)[0]
+        is_array = hasattr(data[row], "shape")
+        raise invalid(
+            "data", f"an array of shape {tuple(data[row].shape)}" if is_array else data[row],
+            "paths of images alone, or pictures of PIL alone",
+            f"It is entry {row}. Next: PIL.Image.fromarray(pixels), as RGB with height, width and colour in "
+            "this order, or name a file.",
+        )  # fmt: skip
+
+
+def is_of_texts(array: Any) -> bool:
+    """Whether an array has texts or other objects."""
+    return getattr(getattr(array, "dtype", None), "kind", "") in ("U", "O", "T")
+
+
 def text_examples(texts: Sequence[Any], *, owner: str) -> Examples:
     """Texts, or pairs of texts; ids are their numbers.
 
     Raises:
         InvalidArgument: an entry is neither a text nor a pair of texts.
     """
+    texts = [tuple(one) if isinstance(one, (list, np.ndarray)) else one for one in texts]
     for row, one in enumerate(texts):
         parts = one if isinstance(one, tuple) else (one,)
         if len(parts) > 2 or not all(part is None or isinstance(part, str) for part in parts):
@@ -138,6 +214,8 @@ def matrix_examples(features: Any, stem: str, owner: str, *, ids: np.ndarray | N
 
 def frame_examples(frame: Any, *, image: str | None = None, text: str | None = None) -> Examples:
     """Rows of a pandas data frame; without a column of ids its index is the ids, where no two are alike."""
+    if any(dtype.kind == "O" for dtype in frame.dtypes):
+        frame = frame.apply(lambda column: column.map(_path_text) if column.dtype.kind == "O" else column)
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, ValueError, TypeError) as error:
@@ -156,6 +234,10 @@ def frame_examples(frame: Any, *, image: str | None = None, text: str | None = N
     )
     request = Request("data frame", image=image, text=text, on_error="skip")
     return table_examples(read, request, ids=ids if len(set(ids)) == len(ids) else None)
+
+
+def _path_text(cell: Any) -> Any:
+    return os.fspath(cell) if isinstance(cell, os.PathLike) else cell
 
 
 def table_examples(table: LabelledTable, request: Request, *, ids: np.ndarray | None = None) -> Examples:
@@ -230,6 +312,23 @@ def _lazy(reader: AbstractReader, ids: np.ndarray, kind: Kind, owner: str) -> Ex
     examples = LazyExamples(reader, ids, owner, as_image if kind == "image" else as_text)
     key = fingerprint(reader, ids, owner=owner, on_error="skip")
     return Examples(Dataset(owner, kind, examples, ids, None, (), key), {})
+
+
+class _Pictures(AbstractReader):
+    """Pictures in memory."""
+
+    def __init__(self, pictures: Sequence[Image.Image]) -> None:
+        self._pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def read(self, row: int) -> Image.Image:
+        """The picture as RGB."""
+        try:
+            return to_rgb(self._pictures[row])
+        except PILLOW_ERRORS as error:  # a closed or cut file, from which Pillow reads only now
+            raise BadData(f"the picture cannot be read ({error or type(error).__name__})") from error
 
 
 class _Cells(AbstractReader):

@@ -61,6 +61,8 @@ class TrainingExamples:
 
     def batch(self, index: Int[Tensor, "m b"]) -> tuple[Float[Tensor, "m vb d"], Real[Tensor, "m vb"]]:
         """The rows of all views, view by view, and their labels."""
+        if len(self.views) == 1:  # without a second copy of the rows
+            return self.views[0][index], self.given_labels[index]
         features = torch.cat([view[index] for view in self.views], dim=1)
         return features, self.given_labels[index].repeat(1, len(self.views))
 

@@ -71,14 +71,17 @@ def write_onnx(model: SavedModel, dataset: Dataset, out: Path) -> OnnxCheck:
         BadData: no example can be read, or the results differ.
     """
     check_onnx_out(out)
+    model.check_kind(dataset)
     backbones = backbones_of(model)
     prepared = _prepared(dataset, backbones)
     by_encoder = _inputs(backbones, prepared)
     inputs = {name: values for each in by_encoder for name, values in each.items()}
     network = ShippedNetwork(model, backbones, tuple(map(len, by_encoder))).eval()
+    first = tuple(torch.from_numpy(values[:2]) for values in inputs.values())
+    model.check_width(network.features(*first).shape[1], dataset)
     graph = onnx_graph(
-        network, tuple(torch.from_numpy(values[:2]) for values in inputs.values()), inputs=list(inputs),
-        outputs=[output_of(model)], free=_free_axes(inputs, output_of(model)),
+        network, first, inputs=list(inputs), outputs=[output_of(model)],
+        free=_free_axes(inputs, output_of(model)),
     )  # fmt: skip
     reference = reference_outputs(model, backbones, prepared)
     check = _compared(graph, inputs, reference)
@@ -144,13 +147,7 @@ class ShippedNetwork(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Float[Tensor, "b k"]:
         """Probabilities of the classes, or scores; arguments in the order of `_inputs`."""
-        rest, parts = inputs, []
-        for encoder, size in zip(self.encoders, self.sizes, strict=True):
-            features, rest = encoder(*rest[:size]), rest[size:]
-            parts.append(features.half().float() if self.is_half else features)
-        if len(parts) > 1:
-            parts = [nn.functional.normalize(part, dim=1) for part in parts]
-        features = torch.cat(parts, dim=1)[None]
+        features = self.features(*inputs)[None]
         logits = [head(features)[1][0] for head in self.heads]
         if not self.has_classes:
             return logits[0]
@@ -158,6 +155,16 @@ class ShippedNetwork(nn.Module):
             return torch.softmax(self.sharpness * logits[0], dim=1)
         probs = torch.stack([torch.softmax(each, dim=1) for each in logits]).mean(0)
         return torch.softmax(self.sharpness * torch.log(probs.clamp_min(1e-37)), dim=1)
+
+    def features(self, *inputs: Tensor) -> Float[Tensor, "b d"]:
+        """What the head sees; of several encoders, side by side."""
+        rest, parts = inputs, []
+        for encoder, size in zip(self.encoders, self.sizes, strict=True):
+            features, rest = encoder(*rest[:size]), rest[size:]
+            parts.append(features.half().float() if self.is_half else features)
+        if len(parts) > 1:
+            parts = [nn.functional.normalize(part, dim=1) for part in parts]
+        return torch.cat(parts, dim=1)
 
 
 class _ImageEncoder(nn.Module):

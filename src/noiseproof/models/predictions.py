@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def check_confidence(confidence: Any) -> None:
     Raises:
         InvalidArgument: it is not in [0, 1].
     """
-    is_number = isinstance(confidence, (int, float)) and not isinstance(confidence, bool)
+    is_number = isinstance(confidence, Real) and not isinstance(confidence, bool)
     if not is_number or not 0 <= confidence <= 1:
         raise invalid("confidence", confidence, "a number from 0 to 1, such as 0.9")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noiseproof.backbones.services.settings import ServiceSettings
-from noiseproof.core.errors import BadData, CheckpointMismatch, MissingFile, NoiseproofError, invalid
+from noiseproof.core.errors import (
+    BadData,
+    CheckpointMismatch,
+    MissingFile,
+    NoiseproofError,
+    UnknownName,
+    invalid,
+)
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, Kind
+from noiseproof.core.system_errors import expanded
 from noiseproof.core.threads import num_cores
 from noiseproof.data.examples import bare_reason
 from noiseproof.data.splits import subset
-from noiseproof.data.unlabelled import (
-    Examples,
-    frame_examples,
-    image_files,
-    matrix_examples,
-    open_examples,
-    text_examples,
-)
+from noiseproof.data.unlabelled import Examples, examples_in_memory, frame_examples, open_examples
 from noiseproof.features.lazy_encoder import LazyEncoder
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
@@ -76,8 +77,8 @@ class SavedModel:
     head: Estimator
     source: str
     needs: HeadNeeds | None
-    options: EncodingOptions
-    run_card: Mapping[str, Any] = field(default_factory=dict)
+    options: EncodingOptions = field(repr=False)
+    run_card: Mapping[str, Any] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
 
     @property
@@ -108,8 +109,8 @@ class SavedModel:
         """Classify examples.
 
         Args:
-            data: a path (folder, image, table, .npz or .npy), a list of paths of images or of texts, an
-                (n, d) array of features, or a data frame.
+            data: a path (folder, image, table, .npz or .npy), a list, series or other iterable of paths of
+                images, of pictures of PIL or of texts, an (n, d) array of features, or a data frame.
             confidence: below it, `is_unsure` is true; in [0, 1].
             image: column of images of a table.
             text: column of texts of a table.
@@ -133,17 +134,23 @@ class SavedModel:
         if isinstance(data, Examples):
             return data
         if isinstance(data, (str, os.PathLike)):
-            return open_examples(os.fspath(data), image=image, text=text)
+            return self._open_named(os.fspath(data), image=image, text=text)
         if hasattr(data, "columns") and hasattr(data, "iloc"):
             return frame_examples(data, image=image, text=text)
         for option, value in (("image", image), ("text", text)):
             if value is not None:
                 raise invalid(option, value, "nothing, since `data` is no table")
-        if isinstance(data, Sequence) and self.kind == "text":
-            return text_examples(data, owner="texts")
-        if isinstance(data, Sequence) and data and all(isinstance(one, (str, os.PathLike)) for one in data):
-            return image_files([os.fspath(one) for one in data], owner="images")
-        return matrix_examples(np.asarray(data), "row", "array")
+        return examples_in_memory(data, kind=self.kind)
+
+    def _open_named(self, name: str, *, image: str | None, text: str | None) -> Examples:
+        try:
+            return open_examples(
+                str(expanded(Path(name))) if name[:1] == "~" else name, image=image, text=text
+            )
+        except (MissingFile, UnknownName) as error:
+            if self.kind == "text":
+                raise type(error)(f"{error} A text itself stands in a list: predict([text]).") from error
+            raise
 
     def frames(self, examples: Examples, *, confidence: float) -> Iterator[pd.DataFrame]:
         """Predictions in blocks of rows, so that memory does not grow with the number of examples."""
@@ -178,11 +185,7 @@ class SavedModel:
     def features(self, examples: Examples) -> tuple[Any, Mapping[int, str]]:
         """Features of the usable examples, `None` without any, and the reason for every other row."""
         dataset = examples.dataset
-        if dataset.kind != self.kind:
-            raise BadData(
-                f"{dataset.name!r} holds {_PLURAL[dataset.kind]}, and the head {self.source!r} reads "
-                f"{_PLURAL[self.kind]}. Next: name data of that kind, or its column with `image` or `text`."
-            )
+        self.check_kind(dataset)
         reasons = dict(examples.unusable)
         if reasons:
             found = self._encoded_rows(dataset, reasons)
@@ -194,13 +197,26 @@ class SavedModel:
                 if not reasons:
                     raise
                 found = self._encoded_rows(dataset, reasons)
-        if found is not None and found.shape[1] != self.head.n_features_in_:
+        if found is not None:
+            self.check_width(found.shape[1], dataset)
+        return found, reasons
+
+    def check_kind(self, dataset: Dataset) -> None:
+        """Raise `BadData` if the examples are of another kind."""
+        if dataset.kind != self.kind:
+            raise BadData(
+                f"{dataset.name!r} holds {_PLURAL[dataset.kind]}, and the head {self.source!r} reads "
+                f"{_PLURAL[self.kind]}. Next: name data of that kind, or its column with `image` or `text`."
+            )
+
+    def check_width(self, width: int, dataset: Dataset) -> None:
+        """Raise `CheckpointMismatch` if the features are of another width."""
+        if width != self.head.n_features_in_:
             raise CheckpointMismatch(
-                f"{dataset.name!r} gives features of width {found.shape[1]}, and the head {self.source!r} "
+                f"{dataset.name!r} gives features of width {width}, and the head {self.source!r} "
                 f"takes {self.head.n_features_in_}. Next: use the encoder, the layer and the kind of data "
                 "(single texts or pairs) that it was trained with."
             )
-        return found, reasons
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the head with everything that it needs, calibration included; `load` reads it back."""

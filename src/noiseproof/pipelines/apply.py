@@ -12,12 +12,8 @@ from typing import Any
 from noiseproof.config.apply import ApplyConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, MissingFile
-<<<<<<< HEAD
-from noiseproof.core.files import write_bytes
-from noiseproof.core.plurals import counted
-=======
 from noiseproof.core.files import locked_folder, write_bytes
->>>>>>> wt-a
+from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues
 from noiseproof.data.request import Request
 from noiseproof.data.sources import CLEANED, open_dataset
@@ -34,10 +30,7 @@ from noiseproof.pipelines.cards import make_card, read_card
 from noiseproof.pipelines.cleaned_copies import read_labels
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.kept_page import REVIEW
-from noiseproof.pipelines.known_labels import (
-    check_complete,
-    read_settled,
-)
+from noiseproof.pipelines.known_labels import check_complete, read_settled
 from noiseproof.pipelines.rate_sample import sample_lines
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
@@ -86,47 +79,14 @@ def apply(
         InvalidArgument: another process, such as the server of the review page, writes to a folder.
     """
     issues, source = _open_reviewed(config.folder)
-<<<<<<< HEAD
     of_issues = partial(
         ReviewedExamples.of_issues, issues, fingerprint=source.dataset.fingerprint,
         new_classes=config.allow_new_class,
     )  # fmt: skip
     examples = of_issues()
-    settled = read_settled(config, config.folder, examples, kept=of_issues(may_have_others=True))
-=======
-    examples = ReviewedExamples.of_issues(
-        issues, fingerprint=source.dataset.fingerprint, new_classes=config.allow_new_class
-    )
     check_is_apart(config.out, [source.request.name])
     with locked_folder(config.folder, argument="folder"), only_process_in(config.out, mark=CARD):
-        settled = _read_complete(config, examples)
-        stages = Stages(config.out, command=command)
-        name = _write_data(stages, config, Cleaning(issues, None, settled.counting), settled, source)
-        publish(stages, cards=[CARD], say=say)
-        _delete_empty_folders(config.out / name)
-        write_decisions(config.folder / DECISIONS, settled.all)
-        card = _write_card(stages, config, settled, examples, name)
-        if (config.folder / REVIEW).is_file():
-            put_decisions(config.folder / REVIEW, list(settled.counting.values()))
-        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card)
-
-
-def _read_complete(config: ApplyConfig, examples: ReviewedExamples) -> Settled:
-    """All decisions on the examples: those of the folder and of the file that the user named."""
-    settled = read_settled(config, config.folder, examples)
->>>>>>> wt-a
-    if not (settled.all or config.decisions):
-        raise MissingFile(
-            f"{str(config.folder)!r} has no decisions. Next: decide in its review.html and save the "
-            f"{DECISIONS}, or name a file with `decisions`."
-        )
-    if config.require_complete:
-        check_complete(
-            [one.example_id for one in settled.counting.values() if one.decision != "unsure"], examples
-        )
-<<<<<<< HEAD
-    check_is_apart(config.out, [source.request.name])
-    with only_process_in(config.out, mark=CARD):
+        settled = _read_complete(config, examples, of_issues(may_have_others=True))
         stages = Stages(config.out, command=command)
         name = _write_data(stages, config, Cleaning(issues, None, settled.counting), settled, source)
         publish(stages, cards=[CARD], say=say)
@@ -137,9 +97,21 @@ def _read_complete(config: ApplyConfig, examples: ReviewedExamples) -> Settled:
             put_decisions(config.folder / REVIEW, list(settled.counting.values()))
         rate = sample_lines(config.folder, settled.counting.values(), issues)
         return AppliedDecisions(config.out / name, config.folder / DECISIONS, card, rate)
-=======
+
+
+def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: ReviewedExamples) -> Settled:
+    """All decisions on the examples: those of the folder and of the files that the user named."""
+    settled = read_settled(config, config.folder, examples, kept=kept)
+    if not (settled.all or config.decisions):
+        raise MissingFile(
+            f"{str(config.folder)!r} has no decisions. Next: decide in its review.html and save the "
+            f"{DECISIONS}, or name a file with `decisions`."
+        )
+    if config.require_complete:
+        check_complete(
+            [one.example_id for one in settled.counting.values() if one.decision != "unsure"], examples
+        )
     return settled
->>>>>>> wt-a
 
 
 def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source]:

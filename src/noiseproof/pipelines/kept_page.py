@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.decisions.decision_files import DECISIONS, LOG, read_kept
@@ -12,6 +12,9 @@ from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import settle
 from noiseproof.export.issue_files import SUMMARY, load_issues, read_summary
 from noiseproof.pipelines.rate_sample import read_draws
+
+if TYPE_CHECKING:
+    from noiseproof.review.surroundings import Map
 
 REVIEW = "review.html"
 
@@ -28,7 +31,9 @@ def keep_page(folder: Path, dataset: Dataset, features: Any) -> Path:
     return page if page.is_file() else make_page(folder, load_issues(folder), dataset, features)
 
 
-def make_page(folder: Path, issues: LabelIssues, dataset: Dataset, features: Any) -> Path:
+def make_page(
+    folder: Path, issues: LabelIssues, dataset: Dataset, features: Any, *, kind_of_map: Map = "pca"
+) -> Path:
     """Write the page with the decisions of the folder in it."""
     # It loads SciPy and scikit-learn, which a finished folder does without.
     from noiseproof.review.review_page import identity_of, write_review
@@ -36,7 +41,9 @@ def make_page(folder: Path, issues: LabelIssues, dataset: Dataset, features: Any
     known = counting_decisions(known_decisions(folder, issues, identity_of(issues, dataset)))
     draws = read_draws(folder, dataset.ids, fingerprint=dataset.fingerprint)
     drawn = () if draws is None else list(dict.fromkeys(draws.rows.tolist()))
-    return write_review(folder / REVIEW, issues, dataset, features, decisions=known, drawn=drawn)
+    return write_review(
+        folder / REVIEW, issues, dataset, features, decisions=known, drawn=drawn, kind_of_map=kind_of_map
+    )
 
 
 def known_decisions(folder: Path, issues: LabelIssues, identity: str) -> list[Decision]:

@@ -18,6 +18,7 @@ from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.errors import BadData, MissingFile, OtherSchema, invalid
 from noiseproof.core.plurals import counted
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.system_errors import expanded
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.saved_heads import SUFFIXES, EncoderNeed, HeadCalibration, HeadNeeds, read_head
 from noiseproof.models.saved_model import EncodingOptions, SavedModel
@@ -61,7 +62,9 @@ def load(
     """
     store = default_cache() if cache is None else Path(cache)
     options = EncodingOptions(store, engine, batch_size, service or ServiceSettings())
-    home = Path(path)
+    if not os.fspath(path).strip():  # else it would be the folder of the process
+        raise invalid("path", path, "a folder of 'noiseproof run', or a saved head")
+    home = expanded(Path(path))
     if (home / RUN_CARD).is_file():
         return _of_run(home, head, options)
     of_run = home.parent.parent

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.config.predict import PredictConfig
-from noiseproof.data.unlabelled import Examples, image_files
+from noiseproof.data.unlabelled import Examples, listed_images
 from noiseproof.models.prediction_files import write_predictions
 from noiseproof.models.saved_model import SavedModel
 from noiseproof.pipelines.folders import check_is_apart
@@ -83,4 +83,4 @@ def predict(config: PredictConfig) -> PredictionSummary:
 def _examples(model: SavedModel, config: PredictConfig) -> Examples:
     if len(config.data) == 1:
         return model.open(config.data[0], image=config.image, text=config.text)
-    return image_files(config.data, owner=f"{len(config.data)} images")
+    return listed_images(config.data)

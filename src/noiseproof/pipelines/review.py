@@ -32,27 +32,48 @@ from noiseproof.pipelines.rate_sample import sample_lines
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import put_decisions, read_page
 from noiseproof.review.review_server import ReviewServer
+from noiseproof.review.surroundings import Map
+from noiseproof.review.umap_plane import load_umap
 
 
-def write_page(folder: Path) -> Path:
+def write_page(folder: Path, *, kind_of_map: Map = "pca") -> Path:
     """Write `review.html` anew, from the results of the folder and the data set that its card names.
+
+    Args:
+        folder: of `detect` or `run`.
+        kind_of_map: see `find_surroundings`.
 
     Raises:
         MissingFile: the folder has no results.
-        BadData: the data set has changed since.
+        MissingExtra: umap-learn is not installed.
+        BadData: the data set has changed since, or has nothing to make this map of.
     """
+    if kind_of_map == "umap":
+        load_umap()  # before anything takes time
     issues = load_issues(folder)
     dataset, features = _open_judged(folder)
     _check_same(issues, dataset)
+    if kind_of_map == "umap" and features is None:
+        raise BadData(
+            f"The labels in {str(folder)!r} were judged by given probabilities, and `map` = 'umap' places "
+            "examples by features. Next: detect without probabilities, or leave `map` out."
+        )
     with only_process_in(folder):
-        return make_page(folder, issues, dataset, features)
+        return make_page(folder, issues, dataset, features, kind_of_map=kind_of_map)
 
 
-def serve_page(folder: Path, *, port: int = 0, on_start: Callable[[ReviewServer], None]) -> Path | None:
+def serve_page(
+    folder: Path,
+    *,
+    kind_of_map: Map | None = None,
+    port: int = 0,
+    on_start: Callable[[ReviewServer], None],
+) -> Path | None:
     """Serve the page until the user interrupts, and keep each decision on disk at once.
 
     Args:
         folder: of `detect` or `run`; a page that is there already is served as it is.
+        kind_of_map: a page with another map is written anew.
         port: see `ReviewServer`.
         on_start: receives the server before it starts.
 
@@ -62,16 +83,16 @@ def serve_page(folder: Path, *, port: int = 0, on_start: Callable[[ReviewServer]
     Raises:
         InvalidArgument: another process writes to the folder, or the port cannot be used.
     """
-    if not (folder / REVIEW).is_file():
-        write_page(folder)
+    page = folder / REVIEW
+    if not page.is_file() or kind_of_map not in (None, read_page(page).kind_of_map):
+        write_page(folder, kind_of_map=kind_of_map or "pca")
     issues = load_issues(folder)
     with only_process_in(folder):
-        data = read_page(folder / REVIEW)
+        data = read_page(page)
         log = DecisionLog(folder, data.identity)
         log.mend()
-        kept = known_decisions(folder, issues, data.identity)
-        put_decisions(folder / REVIEW, counting_decisions(kept))
-        with ReviewServer(folder / REVIEW, data, log, port=port, who=_user()) as server:
+        put_decisions(page, counting_decisions(known_decisions(folder, issues, data.identity)))
+        with ReviewServer(page, data, log, port=port, who=_user()) as server:
             on_start(server)
             try:
                 server.serve_forever(poll_interval=0.2)

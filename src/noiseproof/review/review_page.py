@@ -35,7 +35,7 @@ from noiseproof.export.issue_files import ranking
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.report.page_policy import page_policy
 from noiseproof.review.contents import PART_ROWS, contents_of
-from noiseproof.review.surroundings import find_surroundings
+from noiseproof.review.surroundings import Map, find_surroundings
 
 PARTS = "review"
 MOST_EXAMPLES = 50_000
@@ -52,6 +52,7 @@ def write_review(
     *,
     decisions: Sequence[Decision] = (),
     drawn: Sequence[int] = (),
+    kind_of_map: Map = "pca",
 ) -> Path:
     """Write the page and its parts; the page last, so its existence means that they are complete.
 
@@ -62,20 +63,23 @@ def write_review(
         features: of the examples, for neighbours, copies and the map; `None` if there are none.
         decisions: those that are made already.
         drawn: rows of a sample, in the order in which they are to be checked.
+        kind_of_map: see `find_surroundings`.
     """
+    rows = ranking(issues)
+    rows = rows[(np.arange(len(rows)) < MOST_EXAMPLES) | np.isin(rows, drawn)]
+    columns = _columns(issues, rows, features, kind_of_map)
     page.unlink(missing_ok=True)
     if (page.parent / PARTS).is_dir():
         delete_folder(page.parent / PARTS)
-    rows = ranking(issues)
-    rows = rows[(np.arange(len(rows)) < MOST_EXAMPLES) | np.isin(rows, drawn)]
     rank = {row: number for number, row in enumerate(rows.tolist())}
     is_large = np.arange(len(rows)) < max(_LARGE_FIRST, min(int(issues.is_issue.sum()), _MOST_LARGE))
     inside, hashes = _place(contents_of(dataset, rows, is_large), page.parent)
-    data = _columns(issues, rows, features) | {
+    data = columns | {
         "identity": identity_of(issues, dataset), "name": Path(dataset.name).name or dataset.name,
         "kind": dataset.kind, "method": issues.method, "total": len(issues.ids), "partRows": PART_ROWS,
         "hashes": hashes, "numParts": max(len(inside), len(hashes)),
         "decisions": [asdict(one) for one in decisions], "drawn": [rank[row] for row in drawn],
+        "map": kind_of_map,
     }  # fmt: skip
     write_bytes(page, _render(data, inside).encode())
     return page
@@ -88,10 +92,12 @@ class PageData:
     Attributes:
         identity: of its data and labels.
         ids: of its examples.
+        kind_of_map: "pca" or "umap"; pages of earlier versions have the first.
     """
 
     identity: str
     ids: tuple[str, ...]
+    kind_of_map: str
 
 
 def read_page(page: Path) -> PageData:
@@ -101,7 +107,7 @@ def read_page(page: Path) -> PageData:
         DamagedFile: it is another file.
     """
     _, data = _split(page)
-    return PageData(data["identity"], tuple(data["ids"]))
+    return PageData(data["identity"], tuple(data["ids"]), data.get("map", "pca"))
 
 
 def put_decisions(page: Path, decisions: Sequence[Decision]) -> None:
@@ -131,7 +137,9 @@ def identity_of(issues: LabelIssues, dataset: Dataset) -> str:
     return record.identity_of(dataset.fingerprint, issues.ids, labels, issues.class_names)
 
 
-def _columns(issues: LabelIssues, rows: np.ndarray, features: ShardedMatrix | None) -> dict[str, Any]:
+def _columns(
+    issues: LabelIssues, rows: np.ndarray, features: ShardedMatrix | None, kind_of_map: Map
+) -> dict[str, Any]:
     """What the page knows of every example, in its order."""
     number = {label: k for k, label in enumerate(issues.classes.tolist())}
     columns: dict[str, Any] = {
@@ -146,7 +154,8 @@ def _columns(issues: LabelIssues, rows: np.ndarray, features: ShardedMatrix | No
         return columns | {"near": None, "copies": {}, "places": None}
     seen = features if len(rows) == len(features) else features.rows(np.sort(rows))
     order = np.argsort(np.argsort(rows)) if len(rows) < len(features) else rows  # row of `seen` of each rank
-    found = find_surroundings(seen, issues.given_labels[np.sort(rows)], order)
+    labels = issues.given_labels[np.sort(rows)]
+    found = find_surroundings(seen, labels, order, kind_of_map=kind_of_map)
     rank = np.append(np.argsort(order), -1)  # of each row of `seen`; -1 stays -1
     return columns | {
         "near": rank[found.neighbours[order]].tolist(),
@@ -195,7 +204,7 @@ def _render(data: dict[str, Any], inside: list[Markup]) -> str:
     policy = page_policy(style, script, may_load_scripts=True)
     return _template().render(
         style=Markup(style), script=Markup(script), policy=Markup(policy), data=Markup(_json(data)),
-        inside=inside, name=data["name"], kind=data["kind"],
+        inside=inside, name=data["name"], kind=data["kind"], map=data["map"],
     )  # fmt: skip
 
 

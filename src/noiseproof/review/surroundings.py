@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.core.unit_length import unit_length
 from noiseproof.posterior.copies import find_copies
+from noiseproof.review.umap_plane import umap_plane
 
+Map = Literal["pca", "umap"]
 NUM_NEIGHBOURS = 5
 MOST_SEARCHED = 10_000  # examples whose neighbours are found
 # Directions of the search: all up to 10,000 examples of 1,280 numbers, then fewer, so that it takes seconds;
@@ -30,7 +32,7 @@ class Surroundings:
         neighbours: rows of the nearest others that are no copies, nearest first; -1 where there are fewer,
             and for examples that were not searched for.
         copies: row -> rows of its copies with another label.
-        places: on a map of the two directions in which examples differ most, whole numbers in [0, 1000].
+        places: on the map, whole numbers in [0, 1000].
     """
 
     neighbours: Int[np.ndarray, "n m"]
@@ -39,7 +41,11 @@ class Surroundings:
 
 
 def find_surroundings(
-    features: Any, labels: Int[np.ndarray, " n"], order: Int[np.ndarray, " n"]
+    features: Any,
+    labels: Int[np.ndarray, " n"],
+    order: Int[np.ndarray, " n"],
+    *,
+    kind_of_map: Map = "pca",
 ) -> Surroundings:
     """Neighbours, copies with another label, and a map.
 
@@ -47,6 +53,7 @@ def find_surroundings(
         features: (n, d), sliced by rows; read twice.
         labels: given class ids.
         order: the rows, those first whose neighbours are wanted most; 10,000 get them.
+        kind_of_map: the two directions in which examples differ most, or UMAP.
     """
     coordinates = principal_coordinates(features)
     copies = find_copies(features)
@@ -58,7 +65,8 @@ def find_surroundings(
     neighbours = np.full((len(labels), NUM_NEIGHBOURS), -1)
     searched = order[:MOST_SEARCHED]
     neighbours[searched] = nearest_others(coordinates, copies.groups, searched)
-    return Surroundings(neighbours, pairs, _on_map(coordinates))
+    plane = umap_plane(coordinates) if kind_of_map == "umap" else coordinates
+    return Surroundings(neighbours, pairs, _on_map(plane))
 
 
 def principal_coordinates(features: Any) -> Float[np.ndarray, "n r"]:

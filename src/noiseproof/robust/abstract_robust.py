@@ -11,9 +11,10 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.rng import torch_seed
@@ -22,7 +23,7 @@ from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head_of, write_head
-from noiseproof.heads.training_data import features_to_predict, training_data
+from noiseproof.heads.training_data import features_to_predict, training_data, weights_of
 from noiseproof.losses.batch import PerExampleLoss, per_example_loss
 from noiseproof.robust.saved_robust import from_saved, to_saved
 
@@ -38,12 +39,16 @@ class FitInputs:
         features: (n, d), float32.
         encoded: given labels as class ids.
         classes: labels in the user's vocabulary, sorted.
+        weights: (n,) factors of the loss, 1 on average; `None` weighs all alike.
+        is_used: (N,) which of the user's rows these are: those whose weight is not zero.
     """
 
     head: AbstractClassifier
     features: Float[np.ndarray, "n d"]
     encoded: Int[np.ndarray, " n"]
     classes: np.ndarray
+    weights: Float[np.ndarray, " n"] | None
+    is_used: Bool[np.ndarray, " N"]
 
     @property
     def spec(self) -> HeadSpec:
@@ -72,7 +77,18 @@ class FitInputs:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         matrix = torch.from_numpy(self.features if features is None else features)
         labels = torch.from_numpy((self.encoded if encoded is None else encoded).astype(np.int64))
-        return TrainingExamples((matrix.to(device),), labels.to(device), len(self.classes))
+        weights = None
+        if self.weights is not None and features is None:
+            weights = torch.from_numpy(self.weights).to(device)
+        return TrainingExamples((matrix.to(device),), labels.to(device), len(self.classes), weights=weights)
+
+    def for_all(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " N"]:
+        """Values of these examples among the user's rows, NaN for those that were left out."""
+        if self.weights is None:
+            return values
+        found = np.full(len(self.is_used), np.nan, values.dtype)
+        found[self.is_used] = values
+        return found
 
 
 class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
@@ -135,7 +151,7 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
 
-    def _checked_inputs(self, X: Any, y: Any) -> FitInputs:
+    def _checked_inputs(self, X: Any, y: Any, sample_weight: Any) -> FitInputs:
         if self.head is not None and not isinstance(self.head, AbstractClassifier):
             raise invalid("head", self.head, "a LinearProbe or MLPProbe, or None")
         head = LinearProbe() if self.head is None else clone(self.head)
@@ -145,13 +161,18 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
         if head.spec().training.noise_tolerant:
             raise invalid("head.noise_tolerant", True, "False: this estimator handles wrong labels itself")
         features, labels = training_data([self], X, y)
+        weights, is_used = None, np.ones(len(labels), bool)
+        if sample_weight is not None:
+            weights, rows = weights_of(sample_weight, len(labels))
+            is_used = np.isin(np.arange(len(labels)), rows)
+            features, labels = features[rows], labels[rows]
         classes, encoded = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise BadData(
                 f"The labels have one class only, {classes.tolist()[0]!r}; allowed: two or more. "
                 "Next: check the label column."
             )
-        return FitInputs(head, features, encoded, classes)
+        return FitInputs(head, features, encoded, classes, weights, is_used)
 
     def _with_heads(self: T, inputs: FitInputs, states: Sequence[State]) -> T:
         heads = []
@@ -161,3 +182,8 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
             heads.append(head)
         self.heads_, self.classes_ = tuple(heads), inputs.classes
         return self
+
+
+def weights_in(examples: TrainingExamples, rows: Tensor) -> Tensor | float:
+    """Factors of the loss of these rows of a batch; 1 where all weigh alike."""
+    return 1.0 if examples.weights is None else examples.weights[rows]

@@ -13,7 +13,7 @@ from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.fit import StackBatch, fit_stack
 from noiseproof.heads.modules import StackedHeads
-from noiseproof.robust.abstract_robust import AbstractRobustHead, FitInputs
+from noiseproof.robust.abstract_robust import AbstractRobustHead, FitInputs, weights_in
 
 _RANGES = {
     "forget_rate": Range(0.0, 1.0, excludes_high=True),
@@ -25,7 +25,9 @@ _RANGES = {
 class CoTeaching(AbstractRobustHead):
     r"""Each of two heads learns from the examples of a batch that have a small loss for the other head.
 
-    In epoch t = 1, 2, ... the share $1 - \tau \min(t / t_k, 1)$ of each batch is kept.
+    In epoch t = 1, 2, ... the share $1 - \tau \min(t / t_k, 1)$ of each batch is kept. Weights of examples
+    multiply the loss of those that were selected. The selection goes by the loss without them: whether a
+    label is probably right does not depend on how much its example counts.
 
     Args:
         head: head to train, twice, with its options; a `LinearProbe` by default.
@@ -57,15 +59,21 @@ class CoTeaching(AbstractRobustHead):
         """Raise `InvalidArgument` if an option is out of range."""
         check_arguments(self.get_params(deep=False), _RANGES, may_be_none=("forget_rate",))
 
-    def fit(self, X: Any, y: Any) -> CoTeaching:
-        """Train on (n, d) features and given labels that may be wrong.
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CoTeaching:
+        """Train on features and given labels.
+
+        Args:
+            X: (n, d) features.
+            y: (n,) labels of any type; may be wrong.
+            sample_weight: (n,) factors of the loss of each example, >= 0; only their ratios count, and 0
+                leaves an example out.
 
         Raises:
-            BadData: one class only, NaN, different lengths.
+            BadData: one class only, NaN, different lengths, negative weights.
         """
-        inputs = self._checked_inputs(X, y)
+        inputs = self._checked_inputs(X, y, sample_weight)
         self.forget_rate_ = self._rate(inputs)
-        loss = inputs.loss()
+        loss, examples = inputs.loss(), inputs.examples()
 
         def backward(heads: StackedHeads, batch: StackBatch) -> bool:
             features = batch.features[:1].expand(2, -1, -1)  # both see the same batch
@@ -73,10 +81,11 @@ class CoTeaching(AbstractRobustHead):
             losses = loss(torch.log_softmax(heads(features)[1], -1), labels)
             share = 1 - self.forget_rate_ * min((batch.epoch + 1) / self.ramp_epochs, 1)
             selected = selected_by_other_head(losses.detach(), share)
-            losses.gather(1, selected).mean(1).sum().backward()
+            weighted = weights_in(examples, batch.index[0]) * losses
+            weighted.gather(1, selected).mean(1).sum().backward()
             return True
 
-        return self._with_heads(inputs, fit_stack(inputs.specs(2), inputs.examples(), backward))
+        return self._with_heads(inputs, fit_stack(inputs.specs(2), examples, backward))
 
     def _rate(self, inputs: FitInputs) -> float:
         if self.forget_rate is not None:

@@ -18,7 +18,7 @@ from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.losses.batch import PerExampleLoss
 from noiseproof.posterior.mixture import fit_mixture
-from noiseproof.robust.abstract_robust import AbstractRobustHead
+from noiseproof.robust.abstract_robust import AbstractRobustHead, weights_in
 
 _BLOCK_ROWS = 4096  # divided at once, so that memory does not grow with n
 _RANGES = {
@@ -44,6 +44,10 @@ class DivideMix(AbstractRobustHead):
     with labels, `unlabelled_weight` times the mean squared error on the others, and `penalty_weight` times
     $\sum_c \pi_c \ln(\pi_c / \bar p_c)$ with a uniform prior.
 
+    Weights of examples multiply both losses, and are mixed as features and targets are: $\lambda' s_i +
+    (1 - \lambda') s_j$. The two Gaussians are fitted to losses without them, since w_i is a statement about
+    one label and not about how much it counts; the last term is of the batch as a whole.
+
     Args:
         head: head to train, twice, with its options; a `LinearProbe` by default.
         warmup_epochs: epochs on the given labels.
@@ -56,13 +60,13 @@ class DivideMix(AbstractRobustHead):
 
     Attributes:
         clean_probability_: (n,) mean of both w, in [0, 1], at the last division; 1 if training ended
-            within the warm-up.
+            within the warm-up; NaN for examples of weight 0.
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Algorithm 1 and Eq. 3-12.
     Differs: features instead of images, so there is one view and no augmentation; each batch is divided,
     instead of drawing a labelled and an unlabelled batch of equal size, so each term has the weight of its
     rows; both heads are updated at every step, instead of in alternate epochs; the warm-up has no confidence
-    penalty, which the paper uses for asymmetric noise.
+    penalty, which the paper uses for asymmetric noise; the paper has no weights of examples.
     """
 
     kind: ClassVar[str] = "divide_mix"
@@ -93,16 +97,22 @@ class DivideMix(AbstractRobustHead):
         """Raise `InvalidArgument` if an option is out of range."""
         check_arguments(self.get_params(deep=False), _RANGES)
 
-    def fit(self, X: Any, y: Any) -> DivideMix:
-        """Train on (n, d) features and given labels that may be wrong.
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DivideMix:
+        """Train on features and given labels.
+
+        Args:
+            X: (n, d) features.
+            y: (n,) labels of any type; may be wrong.
+            sample_weight: (n,) factors of the loss of each example, >= 0; only their ratios count, and 0
+                leaves an example out.
 
         Raises:
-            BadData: one class only, NaN, different lengths.
+            BadData: one class only, NaN, different lengths, negative weights.
         """
-        inputs = self._checked_inputs(X, y)
+        inputs = self._checked_inputs(X, y, sample_weight)
         run = _DivideMixRun(self, inputs.examples(), inputs.spec.seed, inputs.loss())
         self._with_heads(inputs, fit_stack(inputs.specs(2), run.examples, run.backward))
-        self.clean_probability_ = run.clean.mean(0).cpu().numpy()
+        self.clean_probability_ = inputs.for_all(run.clean.mean(0).cpu().numpy())
         return self
 
 
@@ -127,9 +137,10 @@ class _DivideMixRun:
         rows = batch.index[0]  # both heads use the same batch
         features = self.examples.views[0][rows].expand(2, -1, -1)
         labels = self.examples.given_labels[rows]
+        weights = weights_in(self.examples, rows)
         late = batch.epoch - self.options.warmup_epochs
         if late < 0:
-            self._losses(heads, features, labels).mean(1).sum().backward()
+            (weights * self._losses(heads, features, labels)).mean(1).sum().backward()
             return True
         if batch.epoch != self._epoch:
             self._epoch = batch.epoch
@@ -137,10 +148,11 @@ class _DivideMixRun:
         clean = self.clean[:, rows]
         targets = self._targets(heads, features, labels, clean)
         weight = self.options.unlabelled_weight * min((late + 1) / self.options.ramp_epochs, 1)
-        mixed, mixed_targets = self._mixed(features, targets)
+        mixed, mixed_targets, weights = self._mixed(features, targets, weights)
         is_labelled = clean > self.options.threshold
         log_probs = torch.log_softmax(heads(mixed)[1], -1)
-        loss = semi_supervised_loss(log_probs, mixed_targets, is_labelled, unlabelled_weight=weight)
+        losses = semi_supervised_losses(log_probs, mixed_targets, is_labelled, unlabelled_weight=weight)
+        loss = (weights * losses).mean(1)
         (loss + self.options.penalty_weight * imbalance(log_probs)).sum().backward()
         return True
 
@@ -171,12 +183,16 @@ class _DivideMixRun:
             probs, labels, clean, threshold=self.options.threshold, temperature=self.options.temperature
         )
 
-    def _mixed(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _mixed(
+        self, features: Tensor, targets: Tensor, weights: Tensor | float
+    ) -> tuple[Tensor, Tensor, Tensor | float]:
         share = float(self._rng.beta(self.options.alpha, self.options.alpha))
         share = max(share, 1 - share)
         partner = torch.from_numpy(self._rng.permutation(features.shape[1])).to(features.device)
         first = share * features + (1 - share) * features[:, partner]
-        return first, share * targets + (1 - share) * targets[:, partner]
+        if isinstance(weights, Tensor):  # equal ones stay what they are
+            weights = weights + (1 - share) * (weights[partner] - weights)
+        return first, share * targets + (1 - share) * targets[:, partner], weights
 
 
 @torch.no_grad()
@@ -208,20 +224,20 @@ def refine_targets(
     return torch.softmax((log_odds - log_odds.amax(-1, keepdim=True)) / temperature, -1)
 
 
-def semi_supervised_loss(
+def semi_supervised_losses(
     log_probs: Float[Tensor, "2 b k"],
     targets: Float[Tensor, "2 b k"],
     is_labelled: Tensor,
     *,
     unlabelled_weight: float,
-) -> Float[Tensor, " 2"]:
+) -> Float[Tensor, "2 b"]:
     """Cross-entropy of labelled rows, weighted squared error (mean over classes) of the others.
 
     Source: Li, Socher & Hoi 2020, arXiv:2002.07394, Eq. 9 and 10.
     """
     supervised = -(targets * log_probs).sum(-1)
     squared = (log_probs.exp() - targets).square().mean(-1)
-    return torch.where(is_labelled, supervised, unlabelled_weight * squared).mean(1)
+    return torch.where(is_labelled, supervised, unlabelled_weight * squared)
 
 
 def imbalance(log_probs: Float[Tensor, "2 b k"]) -> Float[Tensor, " 2"]:

@@ -19,7 +19,7 @@ from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.training_data import features_to_predict
 from noiseproof.losses.batch import PerExampleLoss
-from noiseproof.robust.abstract_robust import AbstractRobustHead, FitInputs
+from noiseproof.robust.abstract_robust import AbstractRobustHead, FitInputs, weights_in
 from noiseproof.robust.meta_gradient import DenseStep, LossPerExample, NetworkStep, is_dense
 from noiseproof.robust.meta_loss import meta_loss_of
 from noiseproof.robust.meta_set import check_meta_set
@@ -58,7 +58,8 @@ class MetaWeightNet(AbstractRobustHead):
 
     Attributes:
         heads_: the one fitted head, which can be saved.
-        example_weights_: (n,) final weight of every training example, in [0, 1].
+        example_weights_: (n,) final learned weight of every training example, in [0, 1]; NaN for examples
+            whose `sample_weight` is 0.
         history_: for each logged step the mean and histogram of the weights, the norm of the weight net's
             gradient, and the number of skipped steps.
 
@@ -66,7 +67,8 @@ class MetaWeightNet(AbstractRobustHead):
     Differs: the paper trains the network with SGD, so one learning rate serves both steps. A head is trained
     with AdamW, but the virtual step is still one of SGD, for which a rate of AdamW (0.001 to 0.01) is small,
     so `inner_rate=None` is not equivalent to the authors' option. AdamW also divides by the size of the
-    gradient, so the mean weight hardly matters, only the relative weights of the examples.
+    gradient, so the mean weight hardly matters, only the relative weights of the examples. `sample_weight`,
+    which the paper does not have, multiplies the learned weight; the network sees losses without it.
     """
 
     kind: ClassVar[str] = "meta_weight_net"
@@ -104,6 +106,7 @@ class MetaWeightNet(AbstractRobustHead):
         self,
         X: Any,
         y: Any,
+        sample_weight: Any = None,
         *,
         meta_features: Any = None,
         meta_labels: Any = None,
@@ -115,6 +118,8 @@ class MetaWeightNet(AbstractRobustHead):
         Args:
             X: (n, d) features.
             y: (n,) labels of any type; may be wrong.
+            sample_weight: (n,) factors of the loss of each example, >= 0; only their ratios count, and 0
+                leaves an example out.
             meta_features: (l, d) features of other examples.
             meta_labels: (l,) their clean labels.
             ids: (n,) ids of the training examples; without ids, equal rows of features count as the same
@@ -126,15 +131,15 @@ class MetaWeightNet(AbstractRobustHead):
                 examples or no training example; NaN, different lengths, a repeated id.
             InvalidArgument: an option is out of range, or the loss needs more than one example at a time.
         """
-        inputs = self._checked_inputs(X, y)
+        inputs = self._checked_inputs(X, y, sample_weight)
         spec = _check_dropout(inputs.spec)
         clean = inputs.examples(*self._meta_set(inputs, meta_features, meta_labels, ids, meta_ids))
         examples = inputs.examples()
         weighter = ExampleWeighter(self._options(spec.seed), device=examples.given_labels.device)
-        run = _MetaWeightRun(self, spec, inputs.loss(), weighter, clean)
+        run = _MetaWeightRun(self, spec, inputs.loss(), weighter, clean, examples)
         self._with_heads(inputs, fit_stack([spec], examples, run.backward))
         self.history_ = run.history
-        self.example_weights_ = self._weights(inputs, run)
+        self.example_weights_ = inputs.for_all(self._weights(inputs, run))
         return self
 
     def check_options(self) -> None:
@@ -177,8 +182,8 @@ class MetaWeightNet(AbstractRobustHead):
         if not has_ids:
             ids, meta_ids = _rows_as_ids(inputs.features, meta)
         else:
-            ids = _checked_ids(ids, inputs.features, "ids")
-            meta_ids = _checked_ids(meta_ids, meta, "meta_ids")
+            ids = _checked_ids(ids, len(inputs.is_used), "ids")[inputs.is_used]
+            meta_ids = _checked_ids(meta_ids, len(meta), "meta_ids")
         place = _class_ids(given, classes)
         check_meta_set(
             meta_ids, place,
@@ -208,12 +213,14 @@ class _MetaWeightRun:
     loss: PerExampleLoss
     weighter: ExampleWeighter
     meta: TrainingExamples
+    examples: TrainingExamples
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def backward(self, head: StackedHeads, batch: StackBatch) -> bool:
         """Gradients of the weighted loss; `False` if all weights are zero."""
         weighter = self.weighter
         make = DenseStep if is_dense(head) else NetworkStep
+        factors = weights_in(self.examples, batch.index[0])
         examples = {"features": batch.features, "given_labels": batch.given_labels}
         step = make(head, examples, _losses(self.loss))
         losses = step.losses.detach()
@@ -221,10 +228,14 @@ class _MetaWeightRun:
             rate = self.options.inner_rate or self.spec.training.learning_rate * batch.factor
             meta_losses = _losses(meta_loss_of(self.options.meta_loss))
             meta_batch = self._meta_batch()
-            weighter.learn(losses, lambda shares: step.slopes(shares, meta_batch, meta_losses, rate=rate))
+            # By the chain rule: the loss of the batch is the sum of share times factor times loss.
+            weighter.learn(
+                losses,
+                lambda shares: factors * step.slopes(factors * shares, meta_batch, meta_losses, rate=rate),
+            )
         shares = weighter.shares(losses)
         if shares is not None:
-            step.backward(shares)
+            step.backward(factors * shares)
         if weighter.num_steps % self.options.log_steps == 0:
             self.history.append({"step": weighter.num_steps, **weighter.facts()})
         return shares is not None
@@ -266,12 +277,12 @@ def _class_ids(given: np.ndarray, classes: np.ndarray) -> Int[np.ndarray, " l"]:
     return np.array([ids[label] for label in given.tolist()], np.int64)
 
 
-def _checked_ids(ids: Any, features: Float[np.ndarray, "n d"], name: str) -> np.ndarray:
+def _checked_ids(ids: Any, num_rows: int, name: str) -> np.ndarray:
     """Check that every row has its own id."""
     given = np.asarray(ids)
-    if given.shape != features.shape[:1]:
+    if given.shape != (num_rows,):
         raise BadData(
-            f"`{name}` has the shape {given.shape}, its features have {len(features)} rows; allowed: one id "
+            f"`{name}` has the shape {given.shape}, its features have {num_rows} rows; allowed: one id "
             "per row. Next: pass the ids of exactly these examples."
         )
     check_unique_ids(given, name)

@@ -127,7 +127,7 @@ class FolderWalk:
 
     def _is_result(self, folder: Path) -> bool:
         """Whether noiseproof wrote a folder; it is noted."""
-        if is_ours(folder):
+        if _holds_results(folder):
             self.results.append(folder.relative_to(self._root).as_posix())
             return True
         return False
@@ -175,13 +175,24 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             found = sorted((one for one in entries if not _is_junk(one.name)), key=lambda one: one.name)
     except OSError as error:
-        raise BadData(
-            f"The folder {str(folder)!r} cannot be read ({error.strerror}); allowed: folders that can be "
-            "listed. Next: change its permissions, or move it out of the data set."
-        ) from error
+        raise _closed(folder, error) from error
     for one in found:
         check_text(one.name, f"A name in the folder {str(folder)!a}")
     return found
+
+
+def _closed(folder: Path, error: OSError) -> BadData:
+    return BadData(
+        f"The folder {str(folder)!r} cannot be read ({error.strerror}); allowed: folders that can be "
+        "listed. Next: change its permissions, or move it out of the data set."
+    )
+
+
+def _holds_results(folder: Path) -> bool:
+    try:
+        return is_ours(folder)
+    except OSError as error:  # of looking for the mark, where the folder is closed
+        raise _closed(folder, error) from error
 
 
 def _identity(folder: Path) -> _RealFolder:

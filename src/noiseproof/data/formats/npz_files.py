@@ -117,8 +117,10 @@ def array_name(
 ) -> str:
     """The name that the user gave, else the first of the usual ones, else the only one that occurs."""
     found = [name for name in arrays if name.lower() in usual]
-    if named in arrays or (named is None and usual[0] in found):
-        return named or usual[0]
+    if named in arrays:
+        return str(named)
+    if named is None and usual[0] in found:
+        return usual[0]
     if named is not None or not found:
         raise _unknown_array(named or usual[0], option, arrays, owner)
     if len(found) > 1:
