@@ -81,7 +81,7 @@ def test_the_next_command_is_as_loud_as_ever(clouds):
         (["run", "clouds.npz", "--corrupt", "a", "--out", "out"], "--corrupt"),
         (["apply", "nowhere", "--out", "out"], "nowhere"),
         (["review", "nowhere"], "nowhere"),
-        (["review"], "Missing argument 'folder'"),
+        (["review"], "`FOLDER` is not given"),
         (["report", "nowhere"], "nowhere"),
         (["predict", "nowhere", "clouds.npz"], "nowhere"),
         (["adapt", "finetune", "--epochs", "many"], "many"),

@@ -54,16 +54,17 @@ def try_program(server: Server, name: str, kind: str, every: int, folder: Path) 
     """How often it was stopped, and what was wrong afterwards."""
     inputs, program, stopped, wrong = folder / "inputs", PROGRAMS[name], 0, []
     inputs.mkdir(parents=True)
+    (folder / "whole").mkdir()  # cards name the last part of --out, which is the same
     program.prepare(inputs)
-    whole = server.start(name, inputs, folder / "whole")
+    whole = server.start(name, inputs, folder / "whole" / "out")
     assert whole.code == 0, whole.printed
-    results = program.found(folder / "whole")
-    for number, fate in enumerate(fates(kind, every, whole.labels, folder / "whole")):
+    results = program.found(folder / "whole" / "out")
+    for number, fate in enumerate(fates(kind, every, whole.labels, folder / "whole" / "out")):
         out = folder / "try" / "out"
         out.parent.mkdir()
         if kind == "tmpfs":
             out.mkdir()
-            size = int(_SHARES[number] * _size_on_disk(folder / "whole"))
+            size = int(_SHARES[number] * _size_on_disk(folder / "whole" / "out"))
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", out], check=True)
         try:
             start = server.start(name, inputs, out, **fate)
@@ -86,9 +87,10 @@ def try_chains(server: Server, name: str, count: int, folder: Path) -> tuple[int
     """As `try_program`, with kills at random events one after the other before the results are compared."""
     inputs, program, stopped, wrong = folder / "inputs", PROGRAMS[name], 0, []
     inputs.mkdir(parents=True)
+    (folder / "whole").mkdir()  # cards name the last part of --out, which is the same
     program.prepare(inputs)
-    whole = server.start(name, inputs, folder / "whole")
-    results, rng = program.found(folder / "whole"), np.random.default_rng(0)
+    whole = server.start(name, inputs, folder / "whole" / "out")
+    results, rng = program.found(folder / "whole" / "out"), np.random.default_rng(0)
     number = 0
     while stopped < count:
         out, number = folder / f"{number}", number + 1

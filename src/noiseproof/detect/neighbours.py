@@ -152,7 +152,7 @@ def _by_graph(features: Any, others: np.ndarray, own: np.ndarray, num: int) -> t
         import faiss
     except ModuleNotFoundError as error:
         raise missing_extra("faiss-cpu", "scale", "`search` = 'graph'") from error
-    half: Any = faiss.ScalarQuantizer.QT_fp16  # an int, which its type hints do not know
+    half: Any = faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexHNSWSQ(features.shape[1], half, _GRAPH_DEGREE, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction, index.hnsw.efSearch = _BUILD_WIDTH, max(_SEARCH_WIDTH, 2 * num)
     for first in range(0, len(others), _TILE):

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 1024
 
 
 class RowReader:
@@ -36,7 +36,7 @@ class RowReader:
 
 
 def blocks_of(n: int) -> list[slice]:
-    """Slices of at most 4,096 of n rows."""
+    """Slices of at most 1,024 of n rows."""
     return [slice(start, min(start + BLOCK_ROWS, n)) for start in range(0, n, BLOCK_ROWS)]
 
 
