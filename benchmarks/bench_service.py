@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "backbones"))
-from loopback_service import cheap_embeddings, loopback_service
+from loopback_service import cheap_embeddings, encoder_of_texts, loopback_service
 
 from noiseproof import extract
 from noiseproof.backbones.backbones import open_backbone
@@ -33,12 +33,6 @@ def waiting(texts: Sequence[str]) -> np.ndarray:
     """A millisecond a text."""
     time.sleep(1e-3 * len(texts))
     return cheap_embeddings(texts)
-
-
-def minilm() -> object:
-    """The bundled encoder, texts of one request as one batch."""
-    backbone = open_backbone("bundled:minilm-l6")
-    return lambda texts: backbone.encode(backbone.stack([backbone.prepare(text) for text in texts]))
 
 
 def sentences(num_texts: int) -> list[str]:
@@ -63,7 +57,7 @@ def main() -> None:
     )  # fmt: skip
     draw = random.Random(1)
     with (
-        loopback_service(minilm() if options.minilm else waiting) as service,
+        loopback_service(encoder_of_texts("bundled:minilm-l6") if options.minilm else waiting) as service,
         tempfile.TemporaryDirectory() as store,
     ):
         failures = ("429", "500", "half")

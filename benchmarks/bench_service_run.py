@@ -22,18 +22,11 @@ from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "backbones"))
-from loopback_service import loopback_service
+from loopback_service import encoder_of_texts, loopback_service
 
-from noiseproof.backbones.backbones import open_backbone
 from noiseproof.features.drift import PROBE_TEXTS
 
 _STORM_S = 15  # of answers 429
-
-
-def minilm() -> Any:
-    """The bundled encoder, texts of one request as one batch."""
-    backbone = open_backbone("bundled:minilm-l6")
-    return lambda texts: backbone.encode(backbone.stack([backbone.prepare(text) for text in texts]))
 
 
 def start(options: list[str], out: Path, backbone: str, cache: Path) -> subprocess.Popen[str]:
@@ -83,7 +76,7 @@ def main() -> None:
     options = [f"--{name}={getattr(given, name)}" for name in ("train", "test", "ood")]
     options += [f"--limit={given.limit}"] if given.limit else []
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    begin, embed = time.perf_counter(), minilm()
+    begin, embed = time.perf_counter(), encoder_of_texts("bundled:minilm-l6")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
 

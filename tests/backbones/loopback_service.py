@@ -29,6 +29,27 @@ def cheap_embeddings(texts: Sequence[str]) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
+def encoder_of_texts(name: str, **options: Any) -> Callable[[Sequence[str]], np.ndarray]:
+    """From texts to their features by an encoder here, on the engine that extraction takes."""
+    from noiseproof.backbones.backbones import open_backbone
+    from noiseproof.features.engines import choose_engine
+
+    backbone = open_backbone(name, **options)
+    engine = choose_engine(backbone, backbone.stack([backbone.prepare("a")]))
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        prepared = [backbone.prepare(text) for text in texts]
+        lengths = np.array([each.shape[-1] for each in prepared])
+        found = {}
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            features = engine.encode(np.stack([prepared[row] for row in rows]))
+            found |= dict(zip(rows.tolist(), features, strict=True))
+        return np.stack([found[row] for row in range(len(texts))])
+
+    return embed
+
+
 class LoopbackService:
     """What the server knows and counts.
 

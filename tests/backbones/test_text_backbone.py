@@ -78,8 +78,8 @@ def test_the_end_of_a_long_text_is_cut_off_and_noticed(folders):
 def test_a_pair_is_one_input_with_types(folders):
     backbone = open_backbone(f"hf:{folders['bert']}")
     tokens, types = backbone.prepare(("good film", "bad plot"))
-    assert tokens.tolist() == [2, 7, 8, 3, 6, 9, 3]
-    assert types.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert tokens.tolist() == [2, 7, 8, 3, 6, 9, 3, -1]
+    assert types.tolist() == [0, 0, 0, 0, 1, 1, 1, 0]
 
 
 def test_texts_of_a_pair_are_encoded_apart_by_a_sentence_transformer(folders, tmp_path):

@@ -2,6 +2,9 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
 import tiny_public
 from typer.testing import CliRunner
@@ -38,6 +41,26 @@ def test_pairs_and_scores_of_glue_are_opened_from_a_file_of_the_user(tmp_path, m
     (tmp_path / "glue/mrpc/test.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\t1\nc\td\t0\n")
     pairs = open_dataset("suite:mrpc/test:partial")
     assert (pairs.examples[1], pairs.class_names) == (("c", "d"), ("0", "1"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_pairs_of_snli_without_a_gold_label_are_missing_labels(root, suffix):
+    """The hub has -1 for them."""
+    rows = [{"premise": f"a {row}", "hypothesis": "b", "label": row % 4 - 1} for row in range(8)]
+    (root / "glue-x/snli").mkdir(parents=True)
+    path = root / "glue-x/snli" / f"test.{suffix}"
+    table = pa.Table.from_pylist(rows)
+    (pa_csv.write_csv if suffix == "csv" else pq.write_table)(table, path)
+    with pytest.raises(
+        BadData, match=r"The label is missing in row 0 of .*; 2 such rows of 8.*--missing-label skip"
+    ):
+        open_dataset("suite:snli/test:partial")
+    dataset = open_dataset("suite:snli/test:partial", missing_label="skip")
+    assert dataset.class_names == ("0", "1", "2")
+    assert dataset.given_labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert dataset.num_skipped == 2
+    with pytest.raises(BadData, match="has 8 examples, expected 570,152"):  # those left out count
+        open_dataset("suite:snli/test", missing_label="skip")
 
 
 def test_every_set_of_texts_names_its_columns_and_metrics():

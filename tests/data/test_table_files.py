@@ -164,13 +164,37 @@ def test_labels_of_other_types_are_understood(write_parquet, labels, class_names
         (["a", "b", "", "b"], "missing in row 2"),
         ([0, 1, 0, None], "missing in row 3"),
         ([0.0, 1.0, float("nan"), 1.0], "missing in row 2"),
-        ([0.25, 0.5, 0.75, 1.0], "holds fractions, such as 0.25"),
         ([[0], [1], [0, 1], [1]], r"holds list<.*>; allowed as labels: integers or texts"),
     ],
 )
 def test_labels_that_are_none_are_refused(write_parquet, labels, said):
     with pytest.raises(BadData, match=said):
         open_dataset(write_parquet({"text": list("abcd"), "label": labels}))
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+@pytest.mark.parametrize("num_classes", [4, 21])
+def test_fractions_are_read_alike_from_parquet_and_csv(write_parquet, tmp_path, kind, num_classes):
+    """A few are names of classes, such as versions; many are scores."""
+    values = [1 + k / 10 for k in range(num_classes)] * 2
+    texts = [f"word {row}" for row in range(len(values))]
+    parquet = write_parquet({"text": texts, "label": pa.array(values, kind)})
+    lines = [
+        f"{text},{value:g}" if value != 1 else f"{text},1.0"
+        for text, value in zip(texts, values, strict=True)
+    ]
+    (tmp_path / "same.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    opened = []
+    for name in (parquet, str(tmp_path / "same.csv")):
+        if num_classes > 20:
+            with pytest.raises(BadData, match="has 21 different numbers with fractions as labels, such as"):
+                open_dataset(name)
+        else:
+            opened.append(open_dataset(name))
+        scores = open_dataset(name, task="auto").scores
+        np.testing.assert_array_equal(scores, np.round(values, 1))
+    assert all(one.class_names == ("1.0", "1.1", "1.2", "1.3") for one in opened)
+    assert all(one.given_labels.tolist() == [*range(num_classes)] * 2 for one in opened)
 
 
 def test_a_sibling_column_names_integer_classes(write_parquet):
@@ -212,9 +236,16 @@ def test_the_hugging_face_header_names_classes(write_parquet):
     assert open_dataset(name, label="again").class_names == ("ant", "cow")
 
 
-def test_a_label_outside_the_declared_classes_is_named(write_parquet):
+def test_minus_one_among_declared_classes_is_a_missing_label(write_parquet):
     name = write_parquet({"text": list("xyz"), "label": [0, -1, 1]}, hf_header(label=["a", "b"]))
-    with pytest.raises(BadData, match=r"Label -1 in row 1 .* outside the classes; allowed: 0 to 1"):
+    with pytest.raises(BadData, match=r"The label is missing in row 1 .* 1 such rows of 3"):
+        open_dataset(name)
+    assert open_dataset(name, missing_label="skip").given_labels.tolist() == [0, 1]
+
+
+def test_a_label_outside_the_declared_classes_is_named(write_parquet):
+    name = write_parquet({"text": list("xyz"), "label": [0, 2, 1]}, hf_header(label=["a", "b"]))
+    with pytest.raises(BadData, match=r"Label 2 in row 1 .* outside the classes; allowed: 0 to 1"):
         open_dataset(name)
 
 

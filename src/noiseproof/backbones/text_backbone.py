@@ -17,6 +17,8 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Kind
 
 _ABSENT = -1  # in place of a token behind the end of a text
+# Lengths of inputs are multiples of it: matrix products of fewer rows are summed in another order.
+_LENGTH_STEP = 8
 Hidden = Float[Tensor, "b t d"]
 IsToken = Bool[Tensor, "b t"]
 
@@ -78,6 +80,8 @@ class PooledTransformer(nn.Module):
         Args:
             batch: m = 2: numbers and types of one text each; m = 4: of two texts that are encoded apart.
         """
+        if len(batch) == 1:  # a product with one row is summed in another order than one with several
+            return self(batch.repeat(2, 1, 1))[:1]
         if batch.shape[1] == 2:
             return self._encoded(batch)
         # Conneau et al. 2017, arXiv:1705.02364, Section 3.1.
@@ -97,7 +101,8 @@ class PooledTransformer(nn.Module):
 
 class TextBackbone(AbstractTorchBackbone):
     """A transformer with its tokenizer. Texts are padded on the right, whatever the tokenizer would do:
-    padding is masked, and so the positions of the tokens are those of a single text.
+    padding is masked, and so the positions of the tokens are those of a single text. How far a text is
+    padded depends on itself only: in batches of one length its features are the same bytes beside any others.
 
     Args:
         name: as the user wrote it.
@@ -129,7 +134,7 @@ class TextBackbone(AbstractTorchBackbone):
         self.name, self.layer, self.module = name, layer, module.eval().requires_grad_(requires_grad=False)
         self.dim = None  # of pairs that are encoded apart four times as wide
         self._has_joint_pairs = has_joint_pairs
-        self._tokenizer = tokenizer
+        self._tokenizer, self._longest_input = tokenizer, most_tokens
         self.weights_hash = hash_weights(module)
         self._set_longest(most_tokens)
 
@@ -139,7 +144,8 @@ class TextBackbone(AbstractTorchBackbone):
         of_tokenizer = hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()
         length = ", unit length" if self.module.has_unit_length else ""
         pairs = "one input" if self._has_joint_pairs else "u, v, |u - v|, u v"
-        self.transform = f"tokenizer {of_tokenizer}, {most_tokens} tokens{length}; pairs: {pairs}"
+        tokens = f"{most_tokens} tokens, padded to multiples of {_LENGTH_STEP}"
+        self.transform = f"tokenizer {of_tokenizer}, {tokens}{length}; pairs: {pairs}"
 
     @property
     def tokenizer_json(self) -> str:
@@ -164,7 +170,7 @@ class TextBackbone(AbstractTorchBackbone):
         inputs = self._tokens(example)
         if not all(found.ids for found in inputs):
             raise BadData("the text has no tokens")
-        return _padded([row for found in inputs for row in (found.ids, found.type_ids)])
+        return self._padded([row for found in inputs for row in (found.ids, found.type_ids)])
 
     def stack(self, prepared: Sequence[np.ndarray]) -> Int[np.ndarray, "b m t"]:
         """A batch, as long as its longest text."""
@@ -194,14 +200,15 @@ class TextBackbone(AbstractTorchBackbone):
             return [self._tokenizer.encode(*example)]
         return [self._tokenizer.encode(text) for text in example]
 
-
-def _padded(rows: Sequence[Sequence[int]]) -> Int[np.ndarray, "m t"]:
-    """Numbers of tokens and their types in turn, with `_ABSENT` behind the end of the shorter text."""
-    padded = np.zeros((len(rows), max(map(len, rows))), np.int64)
-    padded[::2] = _ABSENT
-    for row, values in zip(padded, rows, strict=True):
-        row[: len(values)] = values
-    return padded
+    def _padded(self, rows: Sequence[Sequence[int]]) -> Int[np.ndarray, "m t"]:
+        """Numbers of tokens and their types in turn, with `_ABSENT` behind the end of each text."""
+        longest = max(map(len, rows))
+        length = min(longest + -longest % _LENGTH_STEP, self._longest_input)
+        padded = np.zeros((len(rows), length), np.int64)
+        padded[::2] = _ABSENT
+        for row, values in zip(padded, rows, strict=True):
+            row[: len(values)] = values
+        return padded
 
 
 def check_pooling(layer: str | None) -> None:

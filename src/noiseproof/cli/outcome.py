@@ -75,8 +75,9 @@ def print_detection(result: Any) -> None:
     for note in (*summary.notes, *result.card["notes"]):
         print(f"Note: {note}")
     rate = percent(summary.noise_rate)
-    rate_text = f"estimated noise rate {rate}" if estimates_rate else f"flagged {rate}"
-    print(f"{_look_wrong(summary.num_issues)} of {summary.num_examples}; {rate_text}")
+    rate_text = f"; estimated noise rate {rate}" if estimates_rate else f"; flagged {rate}"
+    is_known = summary.noise_rate_high is None or summary.noise_rate_high < 1
+    print(f"{_look_wrong(summary.num_issues)} of {summary.num_examples}{rate_text if is_known else ''}")
     _print_rate(result.card["noise_rate"], result.card["reviewed"])
     if summary.against_truth is not None:
         is_planted = result.card["data"]["label_noise"] is not None

@@ -31,7 +31,6 @@ def encode_labels(
     names: Mapping[Key, str] | None = None,
     owner: str,
     missing_label: MissingLabel = "raise",
-    task: Task = "classification",
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Columns of labels -> class ids over one list of classes: those that occur in any of them.
 
@@ -42,7 +41,6 @@ def encode_labels(
         names: what integer labels are called, where that is known; used only if it covers all of them.
         owner: name of the data set, for messages.
         missing_label: with "skip" the class id of a missing label is -1.
-        task: numbers with fractions are no classes, and allowed as scores only.
 
     Returns:
         Class ids (n,) per column, and the class names.
@@ -52,7 +50,7 @@ def encode_labels(
     """
     codes: dict[str, tuple[np.ndarray, list[Key]]] = {}
     for column, values in columns.items():
-        codes[column] = _factorise(values, column, owner, missing_label, task)
+        codes[column] = _factorise(values, column, owner, missing_label)
     keys: set[Key] = set()
     for _, occurring in codes.values():
         keys.update(occurring)
@@ -169,14 +167,14 @@ def _check_given_somewhere(dataset: LabelledDataset, counts: np.ndarray) -> None
 
 
 def _factorise(
-    values: pa.ChunkedArray, column: str, owner: str, missing_label: MissingLabel, task: Task
+    values: pa.ChunkedArray, column: str, owner: str, missing_label: MissingLabel
 ) -> tuple[np.ndarray, list[Key]]:
     """Labels -> (code per row, what each code stands for); -1 for a missing label."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     values = _without_missing(values, column, owner, missing_label)
     if pa.types.is_floating(values.type):
-        values = _whole_numbers(values, column, owner, task)
+        values = _whole_numbers(values)
     if pa.types.is_boolean(values.type):
         values = pc.if_else(values, "True", "False")
     if not (pa.types.is_integer(values.type) or is_text(values.type)):
@@ -230,17 +228,13 @@ def _without_missing(
     return pc.if_else(missing, pa.scalar(None, values.type), values)
 
 
-def _whole_numbers(values: pa.ChunkedArray, column: str, owner: str, task: Task) -> pa.ChunkedArray:
-    """Numbers as integers; those with fractions are scores, which keep their digits as texts."""
+def _whole_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as integers; where some have fractions, as texts with their digits, as in a CSV file."""
     try:
         return values.cast(pa.int64())
-    except pa.ArrowInvalid as error:
-        if task != "classification":
-            return pa.chunked_array([pa.array([None if v is None else repr(v) for v in values.to_pylist()])])
-        raise BadData(
-            f"Column {column!r} of {owner!r} holds fractions, such as {values[0].as_py()!r}; allowed as "
-            f"labels: integers or texts. {_ABOUT_SCORES}"
-        ) from error
+    except pa.ArrowInvalid:
+        numbers = values.to_numpy()  # a missing one is NaN
+        return pa.chunked_array([pa.array([None if np.isnan(v) else str(v) for v in numbers], pa.string())])
 
 
 def are_scores(dataset: LabelledDataset, task: Task) -> bool:

@@ -46,6 +46,7 @@ class Request:
         on_error: what to do with an example that cannot be read.
         seed: of what is drawn at random.
         missing_label: what to do with an example without a label.
+        hidden_label: the number that stands for a missing label in a table.
         may_lack_classes: class folders may be empty, as in an evaluation set.
         may_lack_examples: a table may have labels only, where nothing reads the examples.
         task: what the labels are: classes, or scores for "regression"; "auto" takes numbers with fractions as
@@ -63,6 +64,7 @@ class Request:
     may_lack_classes: bool = False
     may_lack_examples: bool = False
     task: Task = "classification"
+    hidden_label: int | None = None
 
     def refuse_columns(self, *options: str, because: str = "comes with its own labels") -> None:
         """Raise for an option that would otherwise be ignored in silence.

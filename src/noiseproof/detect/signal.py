@@ -105,7 +105,10 @@ def signal_of(scores: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"]) -
 
 
 def with_signal_note(result: DetectorResult, evidence: Evidence) -> DetectorResult:
-    """The result with a note where features hardly predict labels; without a signal, none is flagged."""
+    """The result with a note where features hardly predict labels.
+
+    Without a signal no label is flagged, and the rate may be anything.
+    """
     scores, labels = evidence.scores, evidence.compact_labels
     most = np.bincount(labels).max() / len(labels)
     clear = most + max(math.sqrt(most / len(labels)), _CLEAR_GAIN * (1 - most))
@@ -115,5 +118,5 @@ def with_signal_note(result: DetectorResult, evidence: Evidence) -> DetectorResu
     if not signal.is_weak:
         return result
     if signal.is_absent:
-        result = replace(result, is_issue=np.zeros_like(result.is_issue))
+        result = replace(result, is_issue=np.zeros_like(result.is_issue), rate_range=(0.0, 1.0))
     return result.with_note(signal.note)

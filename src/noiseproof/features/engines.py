@@ -29,7 +29,9 @@ NUM_COMPARED = 8
 # a time as there are cores, are faster than one call of 64 on all cores, and no core waits for another.
 _ROWS_PER_ONNX_CALL = 4
 # Texts of like length, MiniLM: calls of 8 to 32 take the same time, longer ones wait for the longest text.
-_TEXTS_PER_ONNX_CALL = 16
+_TEXTS_PER_CALL = 16
+# ONNX Runtime sums a product with one row in another order than one with several.
+_FEWEST_TEXTS = 2
 
 # A run extracts several data sets with one backbone: exporting takes longer than comparing.
 _exported_before: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Engine]] = (
@@ -45,7 +47,7 @@ class Engine:
         name: `"torch"`, `"onnxruntime"` or `"backbone"` (its own `encode`).
         encode: from at most `rows_per_call` prepared examples to their features, float32.
         rows_per_call: examples per call at which it is fastest.
-        is_parallel: whether calls from several threads at once are safe and make it faster.
+        is_parallel: whether calls from several threads at once, of one thread each, are safe and faster.
         agreement: largest relative difference from eager PyTorch on the first rows; `None` if not compared.
         note: why it is another engine than the requested one.
     """
@@ -95,15 +97,24 @@ def choose_engine(
         engine == "auto" and precision == "float32" and not torch.cuda.is_available()
     )
     if not is_onnx:
-        return torch_engine(backbone.module, precision=precision, batch_size=batch_size)
+        return _torch_engine_of(backbone, precision, batch_size)
     try:
         return checked_onnx_engine(backbone, first_rows[:NUM_COMPARED])
     except _NotUsableError as error:
         if engine == "onnxruntime" and error.is_not_installed:
             raise missing_extra("onnxruntime", "vision", "engine='onnxruntime'") from error
         warnings.warn(f"{backbone.name!r} runs on PyTorch, not ONNX Runtime: {error}", stacklevel=3)
-        fallback = torch_engine(backbone.module, precision=precision, batch_size=batch_size)
-        return replace(fallback, note=str(error))
+        return replace(_torch_engine_of(backbone, precision, batch_size), note=str(error))
+
+
+def _torch_engine_of(backbone: AbstractTorchBackbone, precision: str, batch_size: int) -> Engine:
+    """PyTorch; for texts on a CPU in calls of one thread each, since several share a product in a way that
+    depends on its number of rows, and features would depend on the other texts of a call.
+    """
+    engine = torch_engine(backbone.module, precision=precision, batch_size=batch_size)
+    if not backbone.free_axes or torch.cuda.is_available():
+        return engine
+    return replace(engine, rows_per_call=min(batch_size, _TEXTS_PER_CALL), is_parallel=True)
 
 
 def torch_engine(module: nn.Module, *, precision: str = "float32", batch_size: int = 64) -> Engine:
@@ -143,7 +154,7 @@ def onnx_engine(module: nn.Module, example_row: np.ndarray, *, free_axes: tuple[
 
     The graph is exported for one number of rows: with every shape known, padding and reshaping are folded
     away and convolutions fuse with their activations (a fifth faster). Shorter calls are filled up. Only
-    where other axes are free, the number of rows is free, too.
+    where other axes are free, the number of rows is free, too, from two on.
 
     Args:
         module: from the prepared batch to features, on the CPU.
@@ -154,7 +165,7 @@ def onnx_engine(module: nn.Module, example_row: np.ndarray, *, free_axes: tuple[
         import onnxruntime
     except ModuleNotFoundError as error:
         raise _NotUsableError("the package `onnxruntime` is not installed.", is_not_installed=True) from error
-    rows_per_call = _TEXTS_PER_ONNX_CALL if free_axes else _ROWS_PER_ONNX_CALL
+    rows_per_call = _TEXTS_PER_CALL if free_axes else _ROWS_PER_ONNX_CALL
     shape = (rows_per_call, *example_row.shape[1:])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -172,10 +183,12 @@ def onnx_engine(module: nn.Module, example_row: np.ndarray, *, free_axes: tuple[
     except Exception as error:  # its own exception types, per reason
         raise _NotUsableError(f"ONNX Runtime refuses the model ({first_line(error)}).") from error
 
+    fewest = _FEWEST_TEXTS if free_axes else rows_per_call
+
     def encode(batch: np.ndarray) -> Float[np.ndarray, "b d"]:
         rows = batch
-        if len(batch) < rows_per_call and not free_axes:
-            rows = np.zeros(shape, batch.dtype)
+        if len(batch) < fewest:
+            rows = np.zeros((fewest, *batch.shape[1:]), batch.dtype)
             rows[: len(batch)] = batch
         return session.run(None, {"batch": rows})[0][: len(batch)]
 

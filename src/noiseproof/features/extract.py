@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from noiseproof.backbones.services.service_backbone import ServiceBackbone
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.progress import Counter, stage
 from noiseproof.core.records import Dataset
-from noiseproof.core.threads import num_cores
+from noiseproof.core.threads import num_cores, one_thread
 from noiseproof.data.readable import with_all_unreadable
 from noiseproof.features.engines import NUM_COMPARED, Engine, choose_engine
 from noiseproof.features.lookup import check_extraction, find_features, key_components
@@ -131,7 +131,8 @@ def _encode(
     agreement = "" if engine.agreement is None else repr(engine.agreement)
     noted = {"key": store_key(components), "engine": engine.name, "agreement": agreement}
     title, total = f"Features of {dataset.name}", sum(map(len, spans))
-    with stage(title, total=total, unit=_UNITS[dataset.kind], quiet=quiet) as bar:
+    threads = one_thread() if engine.is_parallel else nullcontext()
+    with threads, stage(title, total=total, unit=_UNITS[dataset.kind], quiet=quiet) as bar:
         if isinstance(backbone, ServiceBackbone):
             parts = embed_spans(
                 dataset, backbone, spans, prepare=lambda rows: _prepared(dataset, backbone, rows),
@@ -162,7 +163,8 @@ def _features_of(
     step = engine.rows_per_call
     calls = (
         (span, rows[start : start + step])
-        for span, rows in ((span, _order(dataset, backbone, span)) for span in spans)
+        for span in spans
+        for rows in _groups(dataset, backbone, span)
         for start in range(0, len(rows), step)
     )
     features: np.ndarray | None = None
@@ -180,16 +182,18 @@ def _features_of(
                 features = None
 
 
-def _order(dataset: Dataset, backbone: AbstractBackbone, span: Span) -> Int[np.ndarray, " m"]:
-    """Rows of a span in the order in which they are encoded: texts of like length together.
+def _groups(dataset: Dataset, backbone: AbstractBackbone, span: Span) -> list[Int[np.ndarray, " m"]]:
+    """Rows of a span that may be in one call: of texts only those of one padded length, so that the features
+    of a text do not depend on the others.
 
     Texts are tokenised twice for it, in a hundredth of the time of encoding them.
     """
     rows = np.arange(span.start, span.stop)
     if dataset.kind != "text":
-        return rows
-    lengths = [_prepared_one(dataset, backbone, row).shape[-1] for row in rows.tolist()]
-    return rows[np.argsort(lengths, kind="stable")]
+        return [rows]
+    lengths = np.array([_prepared_one(dataset, backbone, row).shape[-1] for row in rows.tolist()])
+    order = np.argsort(lengths, kind="stable")
+    return np.split(rows[order], np.flatnonzero(np.diff(lengths[order])) + 1)
 
 
 def _num_cut(dataset: Dataset, backbone: AbstractBackbone) -> int:

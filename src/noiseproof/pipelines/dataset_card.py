@@ -165,9 +165,11 @@ def _noise(path: Path) -> str:
     if not (path.parent / SUMMARY).is_file():
         return ""
     summary = read_summary(path.parent)
+    is_known = summary.noise_rate_high is None or summary.noise_rate_high < 1
+    rate = f"; the estimated share of wrong labels was {100 * summary.noise_rate:.1f} %" if is_known else ""
     return (
         f"Of {summary.num_examples:,} labels {summary.num_issues:,} looked wrong (method "
-        f"`{summary.method}`); the estimated share of wrong labels was {100 * summary.noise_rate:.1f} %."
+        f"`{summary.method}`){rate}."
     )
 
 

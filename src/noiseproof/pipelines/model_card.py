@@ -90,8 +90,8 @@ def _noise(card: Mapping[str, Any], *, is_tolerant: bool) -> str:
     """What was found about the labels, and what was done about it."""
     lines = []
     rate, reviewed = card.get("noise_rate"), card.get("reviewed")
-    if rate is not None:
-        low, high = rate["low"], rate["high"]
+    low, high = (rate["low"], rate["high"]) if rate is not None else (None, None)
+    if rate is not None and (high is None or high < 1):
         between = "" if low is None or high is None else f" (between {100 * low:.1f} and {100 * high:.1f} %)"
         lines.append(f"About {100 * rate['rate']:.1f} % of the labels{between} are estimated to be wrong.")
     if rate is not None and card.get("num_suspect_labels") is not None:

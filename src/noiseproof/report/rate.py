@@ -26,6 +26,8 @@ def rate_sentence(rate: float, low: float | None, high: float | None, num_exampl
     if low is None or high is None:
         return None
     least, most = f"{100 * low:.1f}", f"{100 * high:.1f} %"
+    if high >= 1:
+        return "These features cannot tell how many labels are wrong."
     if high - low <= _WIDEST:
         return f"About {100 * rate:.1f} % of the labels are wrong (between {least} and {most})."
     num = math.ceil(high * num_examples)

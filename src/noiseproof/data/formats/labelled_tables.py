@@ -27,6 +27,7 @@ from noiseproof.data.formats.matrix_files import matrix_dataset
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 
+_UNKNOWN_TO_THE_HUB = -1  # of `ClassLabel` in the package `datasets`
 _NUM_LOOKED_AT = 100  # cells of a column of texts, which may be numbers
 
 
@@ -138,16 +139,25 @@ def labels_of(
     """Class ids of every requested label column (-1 for a label that is missing), and the class names."""
     owner = request.name
     requested = dict.fromkeys(filter(None, (columns.label, columns.clean_label)))
-    values = {column: table.column(column) for column in requested}
     names = _class_names(table, columns.label)
     declared = declared_classes(table.schema, columns.label)
+    hidden = request.hidden_label if declared is None else _UNKNOWN_TO_THE_HUB
+    values = {column: _without_hidden(table.column(column), hidden) for column in requested}
     if declared is not None:
         for column in values.values():
-            if pa.types.is_integer(column.type) and not column.null_count:
-                check_label_range(column.to_numpy(), len(declared), owner)
-    return encode_labels(
-        values, names=names, owner=owner, missing_label=request.missing_label, task=request.task
-    )
+            if pa.types.is_integer(column.type):
+                check_label_range(column.drop_null().to_numpy(), len(declared), owner)
+    return encode_labels(values, names=names, owner=owner, missing_label=request.missing_label)
+
+
+def _without_hidden(labels: pa.ChunkedArray, number: int | None) -> pa.ChunkedArray:
+    """Labels with null for the number that stands for a missing one."""
+    kind = labels.type
+    is_number = pa.types.is_signed_integer(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind)
+    if number is None or not (is_number or is_text(kind)):
+        return labels
+    value = pa.scalar(number if is_number else str(number), kind)
+    return pc.if_else(pc.equal(labels, value), pa.scalar(None, kind), labels)
 
 
 def _class_names(table: LabelledTable, label: str) -> dict[Key, str] | None:

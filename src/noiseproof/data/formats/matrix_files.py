@@ -72,9 +72,7 @@ def encode_arrays(
     ids = {name: _as_ids(values, request.missing_label) for name, values in columns.items()}
     if not names or any(values is None for values in ids.values()):
         arrow = {name: pa.chunked_array([pa.array(values)]) for name, values in columns.items()}
-        return encode_labels(
-            arrow, owner=request.name, missing_label=request.missing_label, task=request.task
-        )
+        return encode_labels(arrow, owner=request.name, missing_label=request.missing_label)
     known = {name: values for name, values in ids.items() if values is not None}
     for name, values in known.items():
         is_missing = (values == -1) & (columns[name] != -1)
