@@ -46,8 +46,8 @@ def blocks_of_unit_length(features):
         (scores, 200),  # scores and targets of 5 classes
         (find_copies, 8 * 64 * 4),  # projections on 64 directions, sorted
         (lambda features: nearest(features, num=10, search="exact"), 200),  # numbers and similarities of 10
-        (graph, 400),  # the same, put together
-        (dynamics, 500),  # batches grow, too
+        pytest.param(graph, 400, marks=pytest.mark.slow),  # the same, put together
+        pytest.param(dynamics, 500, marks=pytest.mark.slow),  # batches grow, too
         (blocks_of_unit_length, 10),
     ],
     ids=["leave-one-out", "copies", "neighbours", "graph", "dynamics", "unit-length"],
