@@ -71,6 +71,10 @@ def test_a_rare_class_whose_labels_are_mostly_wrong_hides_no_noise():
     assert "Look twice at labels of rare classes" in found.notes[0]
     assert found.noise_rate == pytest.approx(0.4, abs=0.02)  # an even spread of wrong labels finds 0.02
     assert (found.is_issue == noisy.flipped).mean() > 0.97
+    even = find_label_issues(features, noisy.given, method="leave_one_out")
+    assert (
+        found.noise_rate_low <= even.noise_rate < 0.05
+    )  # the other reading: features do not know this class
     assert find_label_issues(features, clean).is_issue.mean() < 0.01
 
 

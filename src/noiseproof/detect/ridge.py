@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -127,17 +128,22 @@ def _regression_or_leave_one_out(evidence: Evidence) -> DetectorResult:
 
 
 def _uneven_noise(evidence: Evidence) -> DetectorResult | None:
-    """The regression despite rare classes, where it finds far more than an even spread of wrong labels."""
+    """The regression despite rare classes, where it finds far more than an even spread of wrong labels.
+
+    Right labels of a class that features take for another one look the same, so the range begins at the even
+    rate.
+    """
     even = evidence.calibration.noise_rate
     if even < _LEAST_EVEN_RATE:
         return None
     result = _transition_result(evidence, fit_noisy_regression(evidence.scores, evidence.compact_labels))
-    if result.noise_rate < _LEAST_TIMES * even:
+    if result.noise_rate < _LEAST_TIMES * even or result.rate_range is None:
         return None
-    return result.with_note(
-        f"Wrong labels are not spread evenly over the classes: a fitted transition matrix finds "
-        f"{result.noise_rate:.1%} where an even spread finds {even:.1%}, so the method 'transition' was "
-        "used. Look twice at labels of rare classes: features hardly know these."
+    low, high = result.rate_range
+    return replace(result, rate_range=(min(low, even), high)).with_note(
+        "Wrong labels are not spread evenly over the classes: a fitted transition matrix finds "
+        f"{100 * result.noise_rate:.1f} % where an even spread finds {100 * even:.1f} %, so the method "
+        "'transition' was used. Look twice at labels of rare classes: features hardly know these."
     )
 
 
