@@ -46,7 +46,8 @@ class DivideMix(AbstractRobustHead):
 
     Weights of examples multiply both losses, and are mixed as features and targets are: $\lambda' s_i +
     (1 - \lambda') s_j$. The two Gaussians are fitted to losses without them, since w_i is a statement about
-    one label and not about how much it counts; the last term is of the batch as a whole.
+    one label and not about how much it counts; the last term is of the batch as a whole. So an example of
+    small weight still counts through the rows that it is mixed into; only a weight of 0 takes it out.
 
     Args:
         head: head to train, twice, with its options; a `LinearProbe` by default.
