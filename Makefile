@@ -20,8 +20,8 @@ export PYTHONDONTWRITEBYTECODE =
 
 install: $(INSTALLED)
 
-# torch comes first and alone, so that nothing else chooses another build of it. A new pip resolves twice as fast; what is
-# imported is compiled then, which is a tenth of what is installed.
+# torch comes first and alone, so that nothing else chooses another build of it. A newer pip takes two thirds of the time;
+# compiled is what is imported, a third of what is installed.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "noiseproof needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Next: make PYTHON=python3.11 ..."; exit 1; }
