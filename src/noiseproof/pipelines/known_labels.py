@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,15 @@ from noiseproof.core.plurals import counted
 from noiseproof.core.progress import stage
 from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.data.splits import subset
-from noiseproof.decisions.decision_files import DECISIONS, keep_decisions, read_decisions, read_kept
+from noiseproof.decisions.decision_files import (
+    DECISIONS,
+    keep_decisions,
+    read_decisions,
+    read_kept,
+    read_log,
+)
 from noiseproof.decisions.record import Decision, ReviewedExamples
-from noiseproof.decisions.settle import Settled, settle
+from noiseproof.decisions.settle import Settled, settle, with_times
 from noiseproof.detect.detectors import TABLE
 from noiseproof.detect.known_labels import DecidedLabels, Draws, find_with_known_labels
 from noiseproof.export.issue_files import write_issues
@@ -202,19 +209,22 @@ def read_settled(
     """
     named = [one for path in config.decisions for one in read_decisions(path, examples)]
     before = read_kept(folder, kept)
-    replaced = _replaced(before, named)
-    settled = settle([*(one for one in before if one not in replaced), *named])
+    # The time of a row without one is that when it was first kept.
+    earlier = {replace(one, when="") for one in before}
+    new = [one for one in named if one.when or one not in earlier]
+    replaced = _replaced(before, new, set(read_log(folder, kept)))
+    settled = settle([*(one for one in before if one not in replaced), *new])
     notes = [*settled.notes, *_notes_on_files(before, named, replaced), *_notes_on_others(settled, examples)]
-    return replace(settled, notes=tuple(notes))
+    return replace(settle(with_times(settled.all, datetime.now(UTC))), notes=tuple(notes))
 
 
-def _replaced(before: Sequence[Decision], named: Sequence[Decision]) -> set[Decision]:
-    """Decisions without a name and a time, such as of a form, on which a later file without both disagrees.
+def _replaced(before: Sequence[Decision], new: Sequence[Decision], on_page: set[Decision]) -> set[Decision]:
+    """Decisions of files without a name on which a later file without names and times disagrees.
 
-    Nothing tells the two apart, so they cannot both be kept.
+    It is a form that was corrected; who decided on the page without a name may be somebody else.
     """
-    later = {one.example_id: one.outcome for one in named if not (one.who or one.when)}
-    nameless = (one for one in before if not (one.who or one.when))
+    later = {one.example_id: one.outcome for one in new if not (one.who or one.when)}
+    nameless = (one for one in before if not one.who and one not in on_page)
     return {one for one in nameless if later.get(one.example_id, one.outcome) != one.outcome}
 
 
@@ -228,7 +238,7 @@ def _notes_on_files(
         lines.append(f"Decisions on {counted(num_others, 'more example')} are known from {DECISIONS}.")
     if replaced:
         num = counted(len(replaced), "decision")
-        lines.append(f"{num} without a name and a time {'is' if len(replaced) == 1 else 'are'} replaced.")
+        lines.append(f"{num} without a name {'is' if len(replaced) == 1 else 'are'} replaced.")
     return lines
 
 
