@@ -8,7 +8,7 @@ labels of before beside the new ones, and both accuracies are shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +37,19 @@ class LabelsBefore:
     """The labels of n examples before they were cleaned.
 
     Attributes:
-        labels: class ids.
+        labels: class ids; those of `gone` follow the ids of the classes.
         words: the decision of people on each example, a word of `decisions.record.WORDS`, empty without one;
             `None` where a detector alone cleaned.
+        gone: names of labels that are no class any more.
     """
 
     labels: Int[np.ndarray, " n"]
     words: np.ndarray | None = None
+    gone: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> LabelsBefore:
         """Those of some examples."""
-        return LabelsBefore(self.labels[rows], None if self.words is None else self.words[rows])
+        return replace(self, labels=self.labels[rows], words=None if self.words is None else self.words[rows])
 
     def name_of(self, name: str) -> str:
         """Name in the results of the evaluation set with the labels after cleaning."""
@@ -80,11 +82,14 @@ def labels_before_cleaning(config: DataConfig, name: str, dataset: LabelledDatas
 
 
 def _encoded(before: np.ndarray, words: np.ndarray | None, dataset: LabelledDataset) -> LabelsBefore | None:
-    """`None` where a label of before is no class of the data set."""
-    number = {name: k for k, name in enumerate(dataset.class_names)}
-    if not set(before.tolist()) <= number.keys():
+    """`None` for somebody else's column: nobody decided, and most of it is no class of the data set."""
+    names = before.tolist()
+    num_gone = sum(name not in dataset.class_names for name in names)
+    if words is None and 2 * num_gone > len(names):
         return None
-    return LabelsBefore(np.array([number[name] for name in before.tolist()], np.int64), words)
+    gone = tuple(name for name in dict.fromkeys(names) if name not in dataset.class_names)
+    number = {name: k for k, name in enumerate((*dataset.class_names, *gone))}
+    return LabelsBefore(np.array([number[name] for name in names], np.int64), words, gone)
 
 
 def _words(config: DataConfig, path: Path, dataset: LabelledDataset) -> np.ndarray:

@@ -126,7 +126,7 @@ def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
     for row, example_id in enumerate(ids):
         if example_id in by_id:
             labels[row] = number.get(by_id[example_id].label, labels[row])
-    part = replace(part, before=_before(part, ids, by_id))
+    part = replace(part, before=_before(part, ids, by_id, len(new)))
     dataset = replace(part.dataset, given_labels=labels, class_names=(*names, *new))
     is_kept = np.array([each not in by_id or by_id[each].decision != "exclude" for each in ids])
     if is_kept.all():
@@ -137,15 +137,20 @@ def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
     return replace(part, dataset=subset(dataset, kept), rows=rows, before=before)
 
 
-def _before(part: DataPart, ids: Sequence[str], by_id: Mapping[str, Decision]) -> LabelsBefore | None:
+def _before(
+    part: DataPart, ids: Sequence[str], by_id: Mapping[str, Decision], num_new: int
+) -> LabelsBefore | None:
     """The labels before the decisions, of an evaluation set that has decided examples."""
+    if part.before is not None and part.before.gone:  # their ids follow those of the new classes
+        labels = part.before.labels + num_new * (part.before.labels >= len(part.dataset.class_names))
+        part = replace(part, before=replace(part.before, labels=labels))
     words = np.array([by_id[each].decision if each in by_id else "" for each in ids], dtype=object)
     if part.role == "train" or not np.any(words != ""):
         return part.before
     if part.before is None:
         return LabelsBefore(part.given_labels, words)
     earlier = part.before.words
-    return LabelsBefore(part.before.labels, words if earlier is None else np.where(words, words, earlier))
+    return replace(part.before, words=words if earlier is None else np.where(words, words, earlier))
 
 
 def judge_labels(
