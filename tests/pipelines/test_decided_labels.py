@@ -191,6 +191,16 @@ def test_what_was_decided_before_the_draw_is_counted_exactly(found, tmp_path, no
     reviewed = found().card["reviewed"]
     assert reviewed["basis"] == "sample"
     assert reviewed["rate"]["value"] == pytest.approx(0.1, abs=0.01)
+    assert "by a sample of 40 drawn labels" in rate_lines(issues)[0]
+    for left, missing in ((first[1:], 1), (first[2:], 2)):
+        decide(issues / "decisions.csv", [*left, *sorted(rows)], noisy[1])
+        (line,) = rate_lines(issues)
+        ids = ", ".join(f"'train/{row}'" for row in sorted(first[:missing]))
+        have, them = ("has", "it") if missing == 1 else ("have", "them")
+        assert line == (
+            "The sample does not tell how many of all labels are wrong: decisions from before it was drawn "
+            f"count, too, and {ids} {have} none any more. Next: decide on {them} again."
+        )
 
 
 def test_a_second_sample_and_a_changed_one_are_refused(found, tmp_path):

@@ -20,7 +20,7 @@ from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
 from noiseproof.core.rng import stream
 from noiseproof.decisions.decision_files import spreadsheet
 from noiseproof.decisions.record import COLUMNS, Decision
-from noiseproof.detect.known_labels import DecidedLabels, Draws, rate_of_sample
+from noiseproof.detect.known_labels import DecidedLabels, Draws, missing_decisions, rate_of_sample
 from noiseproof.detect.reviewed_rate import draw_probabilities
 from noiseproof.export.issue_files import ISSUES, load_issues, ranking, read_summary
 from noiseproof.pipelines.stages import Stages
@@ -71,7 +71,7 @@ def read_draws(folder: Path, ids: np.ndarray, *, fingerprint: str | None) -> Dra
     rows, _ = rows_by_id(sample.drawn, ids)
     population = np.setdiff1d(np.arange(len(ids)), before)
     q, suspicion = np.array(sample.q), np.array(sample.suspicion)
-    return Draws(population, rows, q, suspicion, sample.mean_suspicion)
+    return Draws(population, np.unique(before), rows, q, suspicion, sample.mean_suspicion)
 
 
 def draw_sample(
@@ -146,7 +146,8 @@ def sample_lines(folder: Path, decisions: Iterable[Decision], issues: LabelIssue
         is_wrong=np.array([by_row[number].label != given[number] for number in sure], bool),
         unsure=np.array(sorted(by_row.keys() - set(sure)), np.int64),
     )
-    return [sample_sentence(*rate_of_sample(known, draws, num=len(given)), size=len(draws.rows))]
+    missing = [str(each) for each in issues.ids[missing_decisions(known, draws)]]
+    return [sample_sentence(*rate_of_sample(known, draws), size=len(draws.rows), missing=missing)]
 
 
 def list_first(stages: Stages, key: str, known: DecidedLabels | None, *, num: int) -> None:
