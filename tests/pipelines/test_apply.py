@@ -161,6 +161,15 @@ def test_an_edited_cleaned_table_is_not_replaced(applied, tmp_path):
         applied(data, "t0,keep,,ann,\n")
 
 
+def test_an_edited_list_of_the_labels_of_a_cleaned_folder_is_not_replaced(applied, tmp_path):
+    data = save_folder(tmp_path / "photos")
+    file = applied(data, OF_FOLDER).data.parent / "labels.csv"
+    file.write_text(file.read_text() + "mine,bee,bee,,\n")
+    with pytest.raises(InvalidArgument, match=r"'labels.csv' was changed since, and would be replaced"):
+        applied(data, f"bee/2.png,keep,,ann,{T2}\n")
+    assert "mine" in file.read_text()
+
+
 def test_the_later_of_two_decisions_counts_and_both_are_kept(applied, tmp_path):
     data = save_csv(tmp_path / "train.csv")
     done = applied(data, f"t0,keep,,ann,{T2}\nt0,accept,,bob,{T1}\n")

@@ -1,6 +1,7 @@
 """A run on a cleaned copy: accuracy against suggested labels is named circular and never comes first."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from noiseproof.data.splits import subset
 from noiseproof.decisions.record import Decision
 from noiseproof.decisions.settle import settle
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.cleaned_copies import LabelsBefore, labels_before_cleaning
+from noiseproof.pipelines.cleaned_copies import LabelsBefore, cleaning_notes, labels_before_cleaning
 from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.known_labels import KnownDecisions, decided_part
 from noiseproof.report.headline import facts, headlines
@@ -108,6 +109,24 @@ def test_a_new_class_stands_before_those_that_are_gone():
     assert [decided.class_names[k] for k in decided.given_labels] == ["cat", "bee", "bee"]
     probs = np.eye(3)[decided.given_labels]
     assert decided.outcomes(probs, decided.best_labels).num_classes == 4
+
+
+def test_unsure_is_no_decision_on_an_evaluation_set():
+    data = LabelledDataset(
+        "d", "text", ["a", "b"], np.array(["a", "b"]), np.array([0, 1]), ("ant", "bee"), "f"
+    )
+    known = KnownDecisions(settle([Decision("a", "unsure")]), None)
+    part = DataPart("test", data, data)
+    assert decided_part(part, known).before is None
+    earlier = LabelsBefore(np.array([0, 0]), np.array(["keep", "unsure"], dtype=object))
+    (note,) = cleaning_notes([("d", data.given_labels, earlier)])
+    assert note.startswith("People decided 1 of the 2 labels of d; ")
+    assert decided_part(replace(part, before=earlier), known).before.words.tolist() == ["keep", "unsure"]
+    (note,) = cleaning_notes([("d", np.array([0, 0]), earlier.take(np.array([1, 1])))])
+    assert note == (
+        "People decided none of the 2 labels of d. Examples that people excluded are not in it. No label was "
+        "changed."
+    )
 
 
 def test_labels_before_cleaning_are_those_that_were_judged(configured, cleaned):

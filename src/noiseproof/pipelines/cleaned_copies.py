@@ -174,10 +174,13 @@ def cleaning_notes(parts: Sequence[tuple[str, np.ndarray, LabelsBefore]]) -> lis
 def _note_on_people(name: str, before: LabelsBefore, words: np.ndarray, num_changed: int) -> str:
     num_decided = sum(word not in ("", "unsure") for word in words.tolist())
     num_accepted = sum(word == "accept" for word in words.tolist())
+    accepted = (
+        f"; {num_accepted} of these decisions accepted the suggestion of this tool, which comes from the "
+        "features that heads learn from."
+    )
     start = (
-        f"People decided {num_decided} of the {counted(len(words), 'label')} of {name}; {num_accepted} of "
-        "these decisions accepted the suggestion of this tool, which comes from the features that heads "
-        "learn from. Examples that people excluded are not in it."
+        f"People decided {num_decided or 'none'} of the {counted(len(words), 'label')} of {name}"
+        f"{accepted if num_decided else '.'} Examples that people excluded are not in it."
     )
     if not num_changed:
         return f"{start} No label was changed."

@@ -144,7 +144,8 @@ def _before(
     if part.before is not None and part.before.gone:  # their ids follow those of the new classes
         labels = part.before.labels + num_new * (part.before.labels >= len(part.dataset.class_names))
         part = replace(part, before=replace(part.before, labels=labels))
-    words = np.array([by_id[each].decision if each in by_id else "" for each in ids], dtype=object)
+    sure = {each: one.decision for each, one in by_id.items() if one.decision != "unsure"}
+    words = np.array([sure.get(each, "") for each in ids], dtype=object)
     if part.role == "train" or not np.any(words != ""):
         return part.before
     if part.before is None:

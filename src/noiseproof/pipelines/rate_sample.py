@@ -42,7 +42,7 @@ class RateSample(Document):
         mean_suspicion: of the labels that it was drawn from.
     """
 
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2
     data_fingerprint: str
     decided_before: list[str]
     drawn: list[str]
@@ -125,15 +125,19 @@ def draw_sample(
     write_record(folder / RECORD, sample.to_json())
 
 
-def sample_lines(folder: Path, decisions: Iterable[Decision], issues: LabelIssues) -> list[str]:
+def open_sample(folder: Path, issues: LabelIssues) -> Draws | None:
+    """The sample of a finished search, see `read_draws`."""
+    return read_draws(folder, issues.ids, fingerprint=read_summary(folder).data_fingerprint)
+
+
+def sample_lines(draws: Draws | None, decisions: Iterable[Decision], issues: LabelIssues) -> list[str]:
     """A sentence on how many labels are wrong, by the sample of a folder; none without a sample.
 
     Args:
-        folder: of the search.
+        draws: the sample.
         decisions: those that count.
         issues: of the search.
     """
-    draws = read_draws(folder, issues.ids, fingerprint=read_summary(folder).data_fingerprint)
     if draws is None:
         return []
     row = {str(each): number for number, each in enumerate(issues.ids.tolist())}

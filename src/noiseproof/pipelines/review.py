@@ -28,7 +28,7 @@ from noiseproof.pipelines.kept_page import (
     known_decisions,
     make_page,
 )
-from noiseproof.pipelines.rate_sample import sample_lines
+from noiseproof.pipelines.rate_sample import open_sample, sample_lines
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import read_page
 from noiseproof.review.review_server import ReviewServer
@@ -108,7 +108,7 @@ def rate_lines(folder: Path) -> list[str]:
     """How many labels are wrong, by the drawn sample of a folder and the decisions that it keeps."""
     issues, identity = load_issues(folder), read_page(folder / REVIEW).identity
     decisions = undisputed(known_decisions(folder, issues, identity))
-    return sample_lines(folder, decisions, issues)
+    return sample_lines(open_sample(folder, issues), decisions, issues)
 
 
 def _open_judged(folder: Path) -> tuple[LabelledDataset, Any]:
