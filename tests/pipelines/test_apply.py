@@ -254,7 +254,9 @@ def test_data_that_changed_since_the_search_is_refused(applied, tmp_path):
 
 def test_half_done_decisions_are_refused_where_completeness_is_required(applied, tmp_path):
     data = save_csv(tmp_path / "train.csv")
-    with pytest.raises(BadData, match=r"Of 2 labels flagged as wrong 1 undecided or unsure, such as 't4'"):
+    with pytest.raises(
+        BadData, match=r"^1 of 2 labels flagged as wrong is undecided or unsure, such as 't4'"
+    ):
         applied(data, "t0,keep,,ann,\nt4,unsure,,ann,\n", require_complete=True)
     done = applied(data, "t0,keep,,ann,\nt4,accept,,ann,\n", require_complete=True)
     assert done.card["num_undecided_issues"] == 0
@@ -307,8 +309,8 @@ def test_accepting_another_label_than_the_suggested_one_is_noted(applied, tmp_pa
     data = save_csv(tmp_path / "train.csv")
     done = applied(data, "t0,accept,bee,ann,\nt4,accept,bee,ann,\n")
     assert done.card["notes"] == [
-        "1 decision of accept with another label than the one that is suggested here, such as 'bee' for 't0' "
-        "(suggested: 'cat'): that label counts."
+        "1 decision accepts another label than the suggested one, such as 'bee' for 't0' (suggested: 'cat'); "
+        "the accepted label counts."
     ]
 
 

@@ -194,9 +194,8 @@ def _answers_in_log(path: Path, examples: ReviewedExamples) -> list[Answer]:
     if lines and not own:
         raise BadData(
             f"{str(path)!r} has {counted(len(lines), 'decision')}, about other examples or labels only; "
-            "allowed: the "
-            f"log of this data. Next: name the folder that they were made in, or its {DECISIONS}, which has "
-            "the ids only."
+            "allowed: the log of this data. Next: name the folder that they were made in, or its "
+            f"{DECISIONS}, which has the ids only."
         )
     return _standing(own)
 

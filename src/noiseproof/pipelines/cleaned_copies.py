@@ -185,10 +185,10 @@ def _note_on_people(name: str, before: LabelsBefore, words: np.ndarray, num_chan
     if not num_changed:
         return f"{start} No label was changed."
     return (
-        f"{start} Accuracy against the decided labels, '{before.name_of(name)}', tends to be better than "
-        "on new data, "
-        "also because people chose which labels to look at; the one shown first is against the labels before "
-        "the decisions, which may be wrong. Next: give a --test set of which people checked every label."
+        f"{start} Accuracy against the decided labels, '{before.name_of(name)}', tends to be better than on "
+        "new data, also because people chose which labels to look at; the one shown first is against the "
+        "labels before the decisions, which may be wrong. Next: give a --test set of which people checked "
+        "every label."
     )
 
 

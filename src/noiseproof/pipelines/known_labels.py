@@ -259,10 +259,10 @@ def _notes_on_others(settled: Settled, examples: ReviewedExamples) -> list[str]:
     if not others:
         return []
     first = others[0]
+    subject = counted(len(others), "decision accepts", "decisions accept")
     return [
-        f"{counted(len(others), 'decision')} of accept with another label than the one that is suggested "
-        f"here, such as {first.label!r} for {first.example_id!r} (suggested: "
-        f"{examples.suggested[examples.row[first.example_id]]!r}): that label counts."
+        f"{subject} another label than the suggested one, such as {first.label!r} for {first.example_id!r} "
+        f"(suggested: {examples.suggested[examples.row[first.example_id]]!r}); the accepted label counts."
     ]
 
 
@@ -278,7 +278,8 @@ def check_complete(decisions: Sequence[str], examples: ReviewedExamples) -> None
     left = [one for one in flagged if one not in known]
     if left:
         raise BadData(
-            f"Of {counted(len(flagged), 'label')} flagged as wrong {len(left)} undecided or unsure, such as "
+            f"{len(left):,} of {counted(len(flagged), 'label')} flagged as wrong "
+            f"{'is' if len(left) == 1 else 'are'} undecided or unsure, such as "
             f"{', '.join(map(repr, left[:_NUM_NAMED]))}; allowed with `require_complete`: a decision on "
             "each. Next: decide them, or leave `require_complete` out."
         )

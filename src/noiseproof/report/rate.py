@@ -52,8 +52,7 @@ def review_sentences(reviewed: Mapping[str, Any] | None) -> list[str]:
         lines.append(
             f"Of the {counted(reviewed['num_flagged'], 'checked label')} that looked wrong, "
             f"{reviewed['num_flagged_wrong']:,} really {_were(reviewed['num_flagged_wrong'])} "
-            f"({_percent(precision['value'])}, between "
-            f"{_ends(precision)})."
+            f"({_percent(precision['value'])}, between {_ends(precision)})."
         )
     if next_wrong is not None and reviewed["next_num"]:
         low, high = math.floor(next_wrong["low"]), math.ceil(next_wrong["high"])

@@ -88,8 +88,7 @@ def _selected_rows(
         return rows, []
     return rows, [
         f"Phase 2 has no example of {counted(len(lost), 'class', 'classes')} of which fewer than {least} "
-        "labels were selected: "
-        f"{', '.join(lost[:5])}."
+        f"labels were selected: {', '.join(lost[:5])}."
     ]
 
 
