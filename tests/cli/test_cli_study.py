@@ -5,6 +5,7 @@ import yaml
 from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
+from noiseproof.study.study import StudyPlan
 
 RECIPE = {
     "name": "mine", "claim": "Clouds are told apart.", "source": "nobody", "command": "none", "minutes": 2,
@@ -33,21 +34,21 @@ def study(tmp_path):
 def test_a_study_says_what_it_did_and_where_the_page_is(study, tmp_path):
     result = study()
     assert result.exit_code == 0, result.output
-    assert "4 results computed, 4 of the study done" in result.stdout
+    assert "4 results were computed; the study now has 4 results." in result.stdout
     assert f"Tables and figures: {tmp_path / 'out' / 'study.html'}" in result.stdout
-    assert "0 results computed, 4 of the study done" in study().stdout
+    assert "0 results were computed; the study now has 4 results." in study().stdout
 
 
 def test_options_change_the_recipe(study):
-    assert "4 of the study done" in study("--seeds", 1, "--set", "shares=[0.5,1.0]").stdout
-    assert "6 of the study done" in study("--seeds", 3).stdout
+    assert "the study now has 4 results." in study("--seeds", 1, "--set", "shares=[0.5,1.0]").stdout
+    assert "the study now has 6 results." in study("--seeds", 3).stdout
 
 
 def test_what_could_not_be_computed_is_told_with_exit_code_2(study, tmp_path):
     (tmp_path / "b.npz").unlink()
     result = study()
     assert result.exit_code == 2
-    assert "2 results computed" in result.stdout
+    assert "2 results were computed; " in result.stdout
     assert "Not computed: 2 results" in result.stderr
     assert "b: The data set" in result.stderr
     assert "Traceback" not in result.output
@@ -57,13 +58,19 @@ def test_what_could_not_be_computed_is_told_with_exit_code_2(study, tmp_path):
 def test_a_plan_counts_and_touches_nothing(study, tmp_path):
     result = study("--plan")
     assert result.exit_code == 0
-    assert result.stdout == ("4 results of 4 trainings; missing: 4 trainings: about 2.0 min, by the recipe\n")
+    assert result.stdout == (
+        "The study has 4 results of 4 trainings. 4 trainings are missing and take about 2.0 min, by the "
+        "recipe.\n"
+    )
     assert not (tmp_path / "out").exists()
     study("--seeds", 1)
-    assert "missing: 2 trainings: about" in study("--plan").stdout
+    assert "2 trainings are missing and take about" in study("--plan").stdout
     assert "from those that are done" in study("--plan").stdout
     study()
-    assert study("--plan").stdout.endswith("missing: 0 trainings: nothing to do\n")
+    assert study("--plan").stdout.endswith(" of 4 trainings. None is missing.\n")
+    assert str(StudyPlan(1, 1, 1, 120.0, is_measured=False)) == (
+        "The study has 1 result of 1 training. 1 training is missing and takes about 2.0 min, by the recipe."
+    )
 
 
 def test_an_unknown_recipe_or_key_is_a_mistake(study):

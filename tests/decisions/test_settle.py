@@ -1,10 +1,12 @@
 """Of decisions that disagree, the later or the most frequent one counts; otherwise they are refused."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from noiseproof.core.errors import BadData
 from noiseproof.decisions.record import Decision
-from noiseproof.decisions.settle import settle
+from noiseproof.decisions.settle import settle, undisputed, with_times
 
 NINE, TEN = "2026-11-30T09:00:00Z", "2026-11-30T10:00:00+00:00"
 
@@ -34,6 +36,11 @@ def decision(label, who="", when="", word="relabel"):
 def test_the_decision_that_counts(given, counts):
     settled = settle(given)
     assert settled.counting["x"].label == counts
+    timed = with_times(given, datetime(2026, 11, 30, 12, tzinfo=UTC))
+    assert all(one.time for one in timed)
+    assert settle(timed).counting["x"].label == counts
+    later = decision("c", "eve", "2026-11-30T13:00:00Z")
+    assert settle([*timed, later]).counting["x"] == later
     assert len(settled.all) == len(given)
 
 
@@ -49,6 +56,8 @@ def test_the_decision_that_counts(given, counts):
 def test_as_many_for_one_as_for_another_is_refused(given):
     with pytest.raises(BadData, match="People disagree on 1 example"):
         settle(given)
+    assert undisputed(given) == []
+    assert with_times(given, datetime(2026, 11, 30, 12, tzinfo=UTC)) == given
 
 
 def test_notes_name_the_rule_and_repeats_count_once():

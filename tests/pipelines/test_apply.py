@@ -14,6 +14,7 @@ from noiseproof.cli.main import app
 from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
+from noiseproof.core.checksums import to_line
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, MissingFile
 from noiseproof.core.files import locked_folder
 from noiseproof.pipelines import run as pipeline
@@ -160,6 +161,15 @@ def test_an_edited_cleaned_table_is_not_replaced(applied, tmp_path):
         applied(data, "t0,keep,,ann,\n")
 
 
+def test_an_edited_list_of_the_labels_of_a_cleaned_folder_is_not_replaced(applied, tmp_path):
+    data = save_folder(tmp_path / "photos")
+    file = applied(data, OF_FOLDER).data.parent / "labels.csv"
+    file.write_text(file.read_text() + "mine,bee,bee,,\n")
+    with pytest.raises(InvalidArgument, match=r"'labels.csv' was changed since, and would be replaced"):
+        applied(data, f"bee/2.png,keep,,ann,{T2}\n")
+    assert "mine" in file.read_text()
+
+
 def test_the_later_of_two_decisions_counts_and_both_are_kept(applied, tmp_path):
     data = save_csv(tmp_path / "train.csv")
     done = applied(data, f"t0,keep,,ann,{T2}\nt0,accept,,bob,{T1}\n")
@@ -244,7 +254,9 @@ def test_data_that_changed_since_the_search_is_refused(applied, tmp_path):
 
 def test_half_done_decisions_are_refused_where_completeness_is_required(applied, tmp_path):
     data = save_csv(tmp_path / "train.csv")
-    with pytest.raises(BadData, match=r"Of 2 labels flagged as wrong 1 undecided or unsure, such as 't4'"):
+    with pytest.raises(
+        BadData, match=r"^1 of 2 labels flagged as wrong is undecided or unsure, such as 't4'"
+    ):
         applied(data, "t0,keep,,ann,\nt4,unsure,,ann,\n", require_complete=True)
     done = applied(data, "t0,keep,,ann,\nt4,accept,,ann,\n", require_complete=True)
     assert done.card["num_undecided_issues"] == 0
@@ -257,7 +269,7 @@ def test_decisions_of_the_folder_count_beside_those_of_a_file(applied, tmp_path)
     assert done.card["num_decided"] == 2
     assert done.card["notes"] == ["Decisions on 1 more example are known from decisions.csv."]
     assert [row["example_id"] for row in rows_of(tmp_path / "issues" / "decisions.csv")] == ["t0", "t1"]
-    again = applied(data, f"t1,exclude,,ann,{T2}\n")
+    again = applied(data, "t1,exclude,,ann,2100-01-01\n")
     assert again.card["num_excluded"] == 1
     assert len(rows_of(tmp_path / "issues" / "decisions.csv")) == 3  # both of ann on t1
 
@@ -267,23 +279,42 @@ def test_a_corrected_form_without_names_replaces_what_it_said_before(applied, tm
     applied(data, "t0,keep,,,\nt4,keep,,,\n")
     done = applied(data, "t0,accept,,,\nt4,keep,,,\n")
     assert done.card["num_relabelled"] == 1
-    assert done.card["notes"] == ["1 decision without a name and a time is replaced."]
+    assert done.card["notes"] == ["1 decision without a name is replaced."]
     with pytest.raises(BadData, match=r"People disagree on 1 example\b.*'t4'"):
         applied(data, "t4,exclude,,bob,\n")
+
+
+def test_a_row_without_a_time_is_as_old_as_its_first_apply(applied, tmp_path):
+    data = save_csv(tmp_path / "train.csv")
+    applied(data, "t0,keep,,ann,\n")
+    (kept,) = rows_of(tmp_path / "issues" / "decisions.csv")
+    assert kept["when"]
+    later = "t0,accept,,bob,2100-01-01T00:00:00Z\n"
+    assert applied(data, later).card["num_relabelled"] == 1
+    done = applied(data, "t0,keep,,ann,\n")  # the same file again is no new decision
+    assert done.card["num_relabelled"] == 1
+    assert rows_of(tmp_path / "issues" / "decisions.csv")[0] == kept
+
+
+def test_a_form_again_does_not_replace_what_was_decided_on_the_page_without_a_name(applied, tmp_path):
+    data = save_csv(tmp_path / "train.csv")
+    applied(data, "t0,keep,,,\n")
+    line = {"example_id": "t0", "decision": "accept", "label": "cat", "who": "", "when": "2100-01-01"}
+    (tmp_path / "issues" / "decisions.jsonl").write_text(to_line(line) + "\n")
+    with pytest.raises(BadData, match="People disagree on 1 example"):
+        applied(data, "t0,keep,,,\n")
 
 
 def test_accepting_another_label_than_the_suggested_one_is_noted(applied, tmp_path):
     data = save_csv(tmp_path / "train.csv")
     done = applied(data, "t0,accept,bee,ann,\nt4,accept,bee,ann,\n")
     assert done.card["notes"] == [
-        "1 decision of accept with another label than the one that is suggested here, such as 'bee' for 't0' "
-        "(suggested: 'cat'): that label counts."
+        "1 decision accepts another label than the suggested one, such as 'bee' for 't0' (suggested: 'cat'); "
+        "the accepted label counts."
     ]
 
 
 def test_without_a_file_the_log_of_the_folder_is_taken_and_a_line_cut_by_a_kill_is_not(tmp_path):
-    from noiseproof.core.checksums import to_line
-
     search(save_csv(tmp_path / "train.csv"), tmp_path / "issues")
     options = {"folder": tmp_path / "issues", "out": tmp_path / "cleaned"}
     with pytest.raises(MissingFile, match=r"has no decisions\. Next: decide in its review\.html"):

@@ -13,7 +13,7 @@ from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
-from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument
+from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, OtherSchema
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.detect import detect
@@ -191,6 +191,16 @@ def test_what_was_decided_before_the_draw_is_counted_exactly(found, tmp_path, no
     reviewed = found().card["reviewed"]
     assert reviewed["basis"] == "sample"
     assert reviewed["rate"]["value"] == pytest.approx(0.1, abs=0.01)
+    assert "by a sample of 40 drawn labels" in rate_lines(issues)[0]
+    for left, missing in ((first[1:], 1), (first[2:], 2)):
+        decide(issues / "decisions.csv", [*left, *sorted(rows)], noisy[1])
+        (line,) = rate_lines(issues)
+        ids = ", ".join(f"'train/{row}'" for row in sorted(first[:missing]))
+        have, them = ("has", "it") if missing == 1 else ("have", "them")
+        assert line == (
+            "The sample does not tell how many of all labels are wrong: decisions from before it was drawn "
+            f"count, too, and {ids} {have} none any more. Next: decide on {them} again."
+        )
 
 
 def test_a_second_sample_and_a_changed_one_are_refused(found, tmp_path):
@@ -202,8 +212,16 @@ def test_a_second_sample_and_a_changed_one_are_refused(found, tmp_path):
     record = tmp_path / "issues" / "rate_sample.json"
     record.write_text(record.read_text().replace("train/", "train/1", 1))
     decide(tmp_path / "issues" / "decisions.csv", [0], np.zeros(N, int))
+    options = {"folder": tmp_path / "issues", "out": tmp_path / "cleaned"}
+    applied = load_config(ApplyConfig, options=options)
     with pytest.raises(DamagedFile, match="draw again with --rate-sample"):
         found()
+    with pytest.raises(DamagedFile, match="draw again with --rate-sample"):
+        apply(applied)
+    record.write_text('{"schema": 1, "data_fingerprint": "", "decided_before": [], "drawn": [], "q": []}')
+    with pytest.raises(OtherSchema, match=r"has schema 1; this version.*reads schema 2.*Next: delete rate_"):
+        apply(applied)
+    assert not (tmp_path / "cleaned" / "train.npz").exists()
 
 
 def test_a_budget_is_a_form_of_the_first_undecided_labels(found, tmp_path, noisy):

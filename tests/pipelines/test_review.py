@@ -4,6 +4,7 @@ import http.client
 import json
 import sys
 import threading
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -17,6 +18,7 @@ from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.decisions.decision_files import read_decisions, write_decisions
 from noiseproof.decisions.record import Decision, ReviewedExamples
+from noiseproof.decisions.settle import undisputed
 from noiseproof.export.issue_files import load_issues
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.detect import detect
@@ -161,16 +163,39 @@ def test_decisions_of_a_server_are_on_disk_and_in_the_page(searched):
         "decision": "exclude",
         "label": "",
         "who": "A",
-        "when": "2026-11-30T17:00:00Z",
+        "when": "2100-11-30T17:00:00Z",
     }
     table, other = folder / "decisions.csv", read_page(folder / REVIEW).ids[1]
     write_decisions(table, [Decision(example_id, "unsure", who="A"), Decision(other, "unsure", who="B")])
     assert serve(folder, row) == table
     decisions = read_decisions(table, ReviewedExamples.of_issues(load_issues(folder)))
-    assert decisions == [Decision(other, "unsure", who="B"), Decision(**row)]
+    assert [replace(one, when="") for one in decisions[:1]] == [Decision(other, "unsure", who="B")]
+    assert decisions[0].time is not None
+    assert decisions[1:] == [Decision(**row)]
     assert json.dumps(example_id).encode() + b',"decision":"exclude"' in (folder / REVIEW).read_bytes()
     searched(method="neighbours")  # a page that is made anew has them, too
     assert b'"decision":"exclude"' in (folder / REVIEW).read_bytes()
+
+
+def test_what_is_decided_on_the_page_counts_before_a_row_without_a_time(searched):
+    folder = searched()
+    first, second, third = read_page(folder / REVIEW).ids[:3]
+    write_decisions(folder / "decisions.csv", [
+        Decision(first, "unsure", who="B"), Decision(second, "unsure"), Decision(third, "unsure", who="B"),
+        Decision(third, "exclude", who="C"),
+    ])  # fmt: skip
+    for example_id, who in ((first, "A"), (second, "A")):
+        row = {"example_id": example_id, "decision": "exclude", "label": "", "who": who}
+        assert serve(folder, row | {"when": "2100-01-01T00:00:00Z"}) == folder / "decisions.csv"
+    counting = undisputed(read_decisions(folder / "decisions.csv", examples_of(folder)))
+    assert {one.example_id: one.decision for one in counting} == {first: "exclude", second: "exclude"}
+    data = (folder / REVIEW).read_bytes()
+    assert data.count(b'"decision":"exclude"') == 2  # a tie is shown as undecided
+    assert CliRunner().invoke(app, ["review", str(folder)]).exit_code == 0
+
+
+def examples_of(folder):
+    return ReviewedExamples.of_issues(load_issues(folder))
 
 
 def test_decisions_that_were_all_taken_back_are_gone_from_page_and_table(searched):

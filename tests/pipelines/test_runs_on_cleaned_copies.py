@@ -1,14 +1,20 @@
 """A run on a cleaned copy: accuracy against suggested labels is named circular and never comes first."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.splits import subset
+from noiseproof.decisions.record import Decision
+from noiseproof.decisions.settle import settle
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
+from noiseproof.pipelines.cleaned_copies import LabelsBefore, cleaning_notes, labels_before_cleaning
+from noiseproof.pipelines.data_parts import DataPart
+from noiseproof.pipelines.known_labels import KnownDecisions, decided_part
 from noiseproof.report.headline import facts, headlines
 from noiseproof.report.run_folder import load_run
 
@@ -65,6 +71,64 @@ def test_both_accuracies_are_in_the_results_and_the_circular_one_is_no_headline(
     assert "Relabelled: circular" in result.report.read_text()
 
 
+def test_a_label_before_that_is_no_class_any_more_counts_as_wrong(configured, cleaned):
+    train = cleaned("relabel")
+    arrays = dict(np.load(train))
+    names = np.array([*arrays["class_names"], "beee"])
+    arrays["labels"], before = names[arrays["labels"]], names[arrays["original_label"]]
+    misspelt = (before == "bee") & (arrays["labels"] == "bee")
+    arrays["original_label"] = np.where(misspelt, "beee", before)
+    del arrays["class_names"], arrays["truth"]
+    for by in ("detector", "people"):
+        own = arrays if by == "detector" else arrays | {
+            "decided_by": np.full(len(before), "ann"), "decision": np.where(misspelt, "relabel", "keep"),
+        }  # fmt: skip
+        np.savez(train, **own)
+        result = finished(configured, train)
+        own, circular = result.rows
+        assert (own.domain, circular.domain) == ("id", "relabelled")
+        num = own.per_class["beee"].num_examples
+        assert num > 0
+        assert own.per_class["beee"].accuracy == 0
+        assert circular.metrics["accuracy"] >= own.metrics["accuracy"] + num / own.num_examples
+        (note,) = (one for one in result.card["notes"] if "beee" in one)
+        assert f"{num} labels from before, of 'beee', are no class any more and count as wrong." in note
+        page = load_run(result.folder)
+        assert not any(each in " ".join(headlines(page)) for each in ("relabelled", "as people decided"))
+        assert "'beee'" in result.report.read_text().replace("&#39;", "'")
+
+
+def test_a_new_class_stands_before_those_that_are_gone():
+    data = LabelledDataset("d", "text", ["a", "b", "c"], np.array(["a", "b", "c"]), np.array([0, 1, 1]),
+                           ("ant", "bee"), "f")  # fmt: skip
+    before = LabelsBefore(np.array([0, 2, 1]), None, ("beee",))
+    part = DataPart("test", data, data, before=before)
+    known = KnownDecisions(settle([Decision("a", "relabel", "cat")]), None)
+    decided = decided_part(part, known)
+    assert [decided.class_names[k] for k in decided.best_labels] == ["ant", "beee", "bee"]
+    assert [decided.class_names[k] for k in decided.given_labels] == ["cat", "bee", "bee"]
+    probs = np.eye(3)[decided.given_labels]
+    assert decided.outcomes(probs, decided.best_labels).num_classes == 4
+
+
+def test_unsure_is_no_decision_on_an_evaluation_set():
+    data = LabelledDataset(
+        "d", "text", ["a", "b"], np.array(["a", "b"]), np.array([0, 1]), ("ant", "bee"), "f"
+    )
+    known = KnownDecisions(settle([Decision("a", "unsure")]), None)
+    part = DataPart("test", data, data)
+    assert decided_part(part, known).before is None
+    earlier = LabelsBefore(np.array([0, 0]), np.array(["keep", "unsure"], dtype=object))
+    (note,) = cleaning_notes([("d", data.given_labels, earlier)])
+    assert note.startswith("People decided 1 of the 2 labels of d; ")
+    assert decided_part(replace(part, before=earlier), known).before.words.tolist() == ["keep", "unsure"]
+    (note,) = cleaning_notes([("d", np.array([0, 0]), earlier.take(np.array([1, 1])))])
+    assert note == (
+        "People decided none of the 2 labels of d. Examples that people excluded are not in it. No label was "
+        "changed."
+    )
+
+
 def test_labels_before_cleaning_are_those_that_were_judged(configured, cleaned):
     train = cleaned("relabel")
     dataset = subset(open_dataset(train, label="labels"), np.array([0, 1, 7, 5]))
@@ -88,7 +152,7 @@ def test_where_the_truth_is_known_nothing_is_circular(configured, cleaned):
     "content",
     [
         "text,label\na,cat\nb,dog\n",
-        "text,label,original_label\na,cat,bird\nb,dog,dog\n",  # bird is no class of today
+        "text,label,original_label\na,cat,kitten\nb,dog,puppy\nc,dog,dog\n",  # no names of the same classes
         "text,label,original_label\na,cat,\nb,dog,dog\n",
     ],
 )

@@ -2,7 +2,8 @@
 
 import pytest
 
-from noiseproof.report.rate import rate_sentence, review_sentences
+from noiseproof.detect.reviewed_rate import Estimate
+from noiseproof.report.rate import rate_sentence, review_sentences, sample_sentence
 
 
 def test_a_narrow_range_is_an_estimate():
@@ -43,6 +44,19 @@ def test_what_decided_labels_tell_is_said_with_its_basis():
     assert review_sentences(None) == []
     few = reviewed | {"rate": None, "precision": None, "next_wrong": None}
     assert review_sentences(few) == ["60 labels are checked: 41 were wrong."]
+
+
+def test_a_sample_says_what_is_missing_to_tell_the_rate():
+    rate = Estimate(0.1, 0.05, 0.2)
+    assert sample_sentence(rate, 40, size=50) == (
+        "10.0 % of all labels were wrong (between 5.0 and 20.0 %), by a sample of 40 drawn labels. 10 of its "
+        "draws are left."
+    )
+    assert sample_sentence(rate, 49, size=50).endswith(" 1 of its draws is left.")
+    assert sample_sentence(None, 1, size=50).startswith("1 of the 50 draws of the sample is checked")
+    assert sample_sentence(None, 20, size=50).startswith("20 of the 50 draws of the sample are checked")
+    found = sample_sentence(None, 40, size=40, missing=["a", "b", "c", "d"])
+    assert "and 'a', 'b', 'c' and 1 more have none any more" in found
 
 
 def test_a_range_up_to_one_names_no_number():

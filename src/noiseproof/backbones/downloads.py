@@ -13,8 +13,8 @@ from noiseproof.core.errors import MissingFile
 
 OFFLINE_ADVICE = (
     "Without a network these work: 'bundled:efficientnet-lite0', 'zoo:NAME', "
-    "'timm:NAME@checkpoint.safetensors', "
-    "'open_clip:ARCH/checkpoint.safetensors', 'features:', and weights downloaded earlier."
+    "'timm:NAME@checkpoint.safetensors', 'open_clip:ARCH/checkpoint.safetensors', 'features:', and weights "
+    "downloaded earlier."
 )
 
 

@@ -29,9 +29,8 @@ def export(config: ExportConfig) -> dict[str, Any]:
         print(f"Note: {note}")
     if result.check is not None:
         print(
-            f"Compared with PyTorch on {counted(result.check.num_examples, 'example')}: results differ by "
-            "at most "
-            f"{result.check.difference:.1e}"
+            f"Compared with PyTorch on {counted(result.check.num_examples, 'example')}: results differ by at "
+            f"most {result.check.difference:.1e}"
         )
         print(f"Inputs: {', '.join(result.check.input_names)}")
         print(f"ONNX: {result.onnx}")

@@ -46,8 +46,7 @@ def _print_card(card: dict[str, Any], out: Path) -> None:
     if card["meta"] is not None:
         print(
             f"Weighed by {counted(card['meta']['num_examples'], 'example')} with checked labels "
-            "(Meta-Weight-Net); mean "
-            f"weight of the last batch {card['weights']['mean_weight']}"
+            f"(Meta-Weight-Net); mean weight of the last batch {card['weights']['mean_weight']}"
         )
     for name in ("best", "last"):
         step = selection[name]

@@ -60,9 +60,10 @@ def study(
         loaded, out=out, cache=cache or default_cache(), data=data, command=command_line(),
         say=lambda line: typer.echo(line, err=True),
     )  # fmt: skip
+    num = result.outcome.num_computed
     print(
-        f"{counted(result.outcome.num_computed, 'result')} computed, {result.results.num_results} of the "
-        "study done"
+        f"{counted(num, 'result')} {'was' if num == 1 else 'were'} computed; the study now has "
+        f"{counted(result.results.num_results, 'result')}."
     )
     print(f"Tables and figures: {result.page}")
     if failures := result.outcome.failures:

@@ -289,9 +289,9 @@ def unreadable_error(reasons: Mapping[str, str], owner: str, kind: type[Noisepro
         kind: of the error.
     """
     return kind(
-        f"{counted(len(reasons), 'example')} of {owner!r} cannot be read: {listed(reasons)}. Allowed: "
-        "whole files. "
-        "Next: repair or remove them, or leave such examples out with on_error='skip' (--on-error skip)."
+        f"{counted(len(reasons), 'example')} of {owner!r} cannot be read: {listed(reasons)}. Allowed: whole "
+        "files. Next: repair or remove them, or leave such examples out with on_error='skip' (--on-error "
+        "skip)."
     )
 
 

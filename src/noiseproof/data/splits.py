@@ -82,8 +82,8 @@ def per_class_split(
         if len(rows) <= per_class:
             raise BadData(
                 f"Class {class_names[label] if class_names else int(label)!r} has "
-                f"{counted(len(rows), 'example')}; "
-                f"allowed: more than {per_class}, so that some are left. Next: take fewer per class."
+                f"{counted(len(rows), 'example')}; allowed: more than {per_class}, so that some are left. "
+                "Next: take fewer per class."
             )
         is_first[rng.choice(rows, per_class, replace=False)] = True
     return np.flatnonzero(is_first), np.flatnonzero(~is_first)

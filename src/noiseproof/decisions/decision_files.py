@@ -82,13 +82,11 @@ def read_kept(folder: Path, examples: ReviewedExamples) -> list[Decision]:
     Raises:
         BadData, DamagedFile: as `read_decisions`.
     """
-    table, log = folder / DECISIONS, folder / LOG
+    table = folder / DECISIONS
     of_table = read_decisions(table, examples) if table.is_file() else []
-    if not log.is_file():
-        return of_table
-    lines = [one for one in _log_lines(log) if one.identity in (None, examples.identity)]
+    lines = _own_lines(folder, examples)
     last = {(one.answer.example, one.answer.who.strip()): one.answer.when for one in lines}
-    of_log = to_decisions(_standing(lines), examples, str(log))
+    of_log = read_log(folder, examples)
     kept, known = [], set(of_log)
     for one in of_table:
         person = (one.example_id, one.who)
@@ -97,6 +95,16 @@ def read_kept(folder: Path, examples: ReviewedExamples) -> list[Decision]:
         if not _is_before(one, last.get(person)):
             kept.append(one)
     return list(dict.fromkeys([*kept, *of_log]))
+
+
+def read_log(folder: Path, examples: ReviewedExamples) -> list[Decision]:
+    """The decisions about these labels that people made on the page of a folder, by its log."""
+    return to_decisions(_standing(_own_lines(folder, examples)), examples, str(folder / LOG))
+
+
+def _own_lines(folder: Path, examples: ReviewedExamples) -> list[_LogLine]:
+    lines = _log_lines(folder / LOG) if (folder / LOG).is_file() else []
+    return [one for one in lines if one.identity in (None, examples.identity)]
 
 
 def _is_before(one: Decision, when: str | None) -> bool:
@@ -186,9 +194,8 @@ def _answers_in_log(path: Path, examples: ReviewedExamples) -> list[Answer]:
     if lines and not own:
         raise BadData(
             f"{str(path)!r} has {counted(len(lines), 'decision')}, about other examples or labels only; "
-            "allowed: the "
-            f"log of this data. Next: name the folder that they were made in, or its {DECISIONS}, which has "
-            "the ids only."
+            "allowed: the log of this data. Next: name the folder that they were made in, or its "
+            f"{DECISIONS}, which has the ids only."
         )
     return _standing(own)
 

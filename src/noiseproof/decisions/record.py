@@ -205,10 +205,9 @@ def _check_known(unknown: list[Answer], num: int, owner: str) -> None:
     if unknown:
         some = ", ".join(repr(one.example) for one in unknown[:_NUM_NAMED])
         raise BadData(
-            f"`decisions` {owner!r} decides on {some} ({len(unknown)} of {counted(num, 'decision')}), "
-            "which are no "
-            "examples here; allowed: the ids of label_issues.csv. Next: name the folder that these decisions "
-            "were made in."
+            f"`decisions` {owner!r} decides on {some} ({len(unknown)} of {counted(num, 'decision')}), which "
+            "are no examples here; allowed: the ids of label_issues.csv. Next: name the folder that these "
+            "decisions were made in."
         )
 
 
@@ -253,13 +252,12 @@ def _check_classes(decisions: list[Decision], examples: ReviewedExamples, owner:
     if strange and not examples.new_classes:
         names = list(dict.fromkeys(one.label for one in strange))
         known = unknown_name("class", names[0], examples.classes)
+        has = "has a label that is" if len(strange) == 1 else "have labels that are"
         meant = "it is" if len(names) == 1 else "they are"
         raise BadData(
-            f"{counted(len(strange), 'decision')} of {owner!r} with labels that are no class of the data, "
-            "such "
-            f"as that of {strange[0].example_id!r}. {known} Next: correct them, or, if {meant} meant as "
-            "new, allow "
-            "it with `allow_new_class`."
+            f"{counted(len(strange), 'decision')} of {owner!r} {has} no class of the data, such as that of "
+            f"{strange[0].example_id!r}. {known} Next: correct them, or, if {meant} meant as new, allow it "
+            "with `allow_new_class`."
         )
 
 

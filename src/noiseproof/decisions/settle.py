@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from noiseproof.core.errors import BadData
@@ -41,25 +42,72 @@ def settle(decisions: Sequence[Decision]) -> Settled:
         BadData: as many people chose one outcome as another, and not all have times.
     """
     unique = tuple(dict.fromkeys(decisions))
-    by_example: dict[str, list[Decision]] = defaultdict(list)
-    for one in unique:
-        by_example[one.example_id].append(one)
     counting: dict[str, Decision] = {}
-    later, voted, tied = [], [], []
+    later: list[str] = []
+    voted: list[str] = []
+    tied: list[str] = []
+    by_example = _by_example(unique)
     for example_id, given in by_example.items():
-        people = _last_of_each_person(given)
-        if len({one.outcome for one in given}) == 1:
-            counting[example_id] = people[-1]
-        elif len(people) == 1 or all(one.time for one in people):
-            counting[example_id] = _latest(people)
-            later.append(example_id)
-        elif (winner := _majority(people)) is not None:
-            counting[example_id] = winner
-            voted.append(example_id)
-        else:
+        winner, rule = _winner(given)
+        if winner is None:
             tied.append(example_id)
+            continue
+        counting[example_id] = winner
+        if rule is not None:
+            (later if rule == "later" else voted).append(example_id)
     _check_no_tie(tied, by_example)
     return Settled(counting, unique, tuple(_notes(later, voted)))
+
+
+def undisputed(decisions: Iterable[Decision]) -> list[Decision]:
+    """The decision that counts for each example; an example on which people are tied has none."""
+    winners = (_winner(given)[0] for given in _by_example(decisions).values())
+    return [one for one in winners if one is not None]
+
+
+def with_times(decisions: Iterable[Decision], now: datetime) -> list[Decision]:
+    """The decisions, of which those without a time are made now, so that later ones of other people count.
+
+    What counts stays the same: an outvoted decision is put just before the one that counts, and decisions on
+    an example on which people are tied stay without a time.
+    """
+    unique = tuple(dict.fromkeys(decisions))
+    times: dict[Decision, datetime] = {}
+    for given in _by_example(unique).values():
+        winner, _ = _winner(given)
+        if winner is None or all(one.time for one in given):
+            continue
+        last = max(one.time or now for one in given if one.outcome == winner.outcome)
+        added = {
+            one: now if one.outcome == winner.outcome else last - timedelta(seconds=1)
+            for one in given
+            if one.time is None
+        }
+        timed, _ = _winner([_at(one, added[one]) if one in added else one for one in given])
+        if timed is not None and timed.outcome == winner.outcome:
+            times |= added
+    return [_at(one, times[one]) if one in times else one for one in unique]
+
+
+def _at(one: Decision, time: datetime) -> Decision:
+    return replace(one, when=time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+
+
+def _by_example(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
+    found: dict[str, list[Decision]] = defaultdict(list)
+    for one in dict.fromkeys(decisions):
+        found[one.example_id].append(one)
+    return found
+
+
+def _winner(given: Sequence[Decision]) -> tuple[Decision | None, str | None]:
+    """The decision that counts and the rule that was needed, "later" or "voted"; no decision for a tie."""
+    people = _last_of_each_person(given)
+    if len({one.outcome for one in given}) == 1:
+        return people[-1], None
+    if len(people) == 1 or all(one.time for one in people):
+        return _latest(people), "later"
+    return _majority(people), "voted"
 
 
 def _last_of_each_person(decisions: Sequence[Decision]) -> list[Decision]:

@@ -51,7 +51,8 @@ class Draws:
     """A sample of labels to check, drawn with replacement from those that nobody had decided.
 
     Attributes:
-        population: ascending rows that it was drawn from; all others were decided before.
+        population: ascending rows that it was drawn from.
+        decided_before: all other rows, which were decided before.
         rows: in the order they were drawn.
         probabilities: q of each draw.
         suspicion: of each draw, when it was drawn.
@@ -59,6 +60,7 @@ class Draws:
     """
 
     population: Int[np.ndarray, " p"]
+    decided_before: Int[np.ndarray, " e"]
     rows: Int[np.ndarray, " d"]
     probabilities: Float[np.ndarray, " d"]
     suspicion: Float[np.ndarray, " d"]
@@ -173,7 +175,7 @@ def _summarise(
     flagged = plain.is_issue[known.rows]
     num_flagged, num_flagged_wrong = int(flagged.sum()), int(known.is_wrong[flagged].sum())
     rest = np.setdiff1d(np.arange(len(plain.suspicion)), known.rows)
-    sampled, num_draws = (None, 0) if draws is None else rate_of_sample(known, draws, num=len(plain.ids))
+    sampled, num_draws = (None, 0) if draws is None else rate_of_sample(known, draws)
     rate, next_wrong, num_next = sampled, None, min(_NEXT, len(rest))
     if is_probability and len(known.rows) >= LEAST_DECIDED:
         fitted = recalibrate(plain.suspicion[known.rows], known.is_wrong, issues.suspicion[rest])
@@ -194,26 +196,29 @@ def _summarise(
     )
 
 
-def rate_of_sample(known: DecidedLabels, draws: Draws, *, num: int) -> tuple[Estimate | None, int]:
+def missing_decisions(known: DecidedLabels, draws: Draws) -> Int[np.ndarray, " s"]:
+    """Rows that were decided when the sample was drawn and are not now."""
+    return np.setdiff1d(draws.decided_before, known.rows)
+
+
+def rate_of_sample(known: DecidedLabels, draws: Draws) -> tuple[Estimate | None, int]:
     """The rate by the draws up to the first one that nobody looked at, and how many these are.
 
     Later draws may be decided because they look suspicious, so they do not count. An unsure draw counts as
     right for the lower end, as wrong for the upper one, and as half for the value. The estimate is `None`
-    with fewer than `LEAST_DRAWS` draws, or where a decision from before the draw was taken back.
+    with fewer than `LEAST_DRAWS` draws, or where a decision from before the draw is missing.
 
     Args:
         known: the decisions.
         draws: the sample.
-        num: of all labels, n.
     """
     wrong = dict(zip(known.rows.tolist(), known.is_wrong.tolist(), strict=True))
-    before = np.setdiff1d(np.arange(num), draws.population)
     unsure = set(known.unsure.tolist())
     num_draws = next(
         (k for k, row in enumerate(draws.rows.tolist()) if row not in wrong and row not in unsure),
         len(draws.rows),
     )
-    if num_draws < LEAST_DRAWS or any(row not in wrong for row in before.tolist()):
+    if num_draws < LEAST_DRAWS or len(missing_decisions(known, draws)):
         return None, num_draws
     drawn, size = draws.rows[:num_draws].tolist(), len(draws.population)
     found = [
@@ -223,6 +228,6 @@ def rate_of_sample(known: DecidedLabels, draws: Draws, *, num: int) -> tuple[Est
         )
         for default in (False, True)
     ]  # fmt: skip
-    exact = sum(wrong[row] for row in before.tolist())
+    exact, num = sum(wrong[row] for row in draws.decided_before.tolist()), size + len(draws.decided_before)
     values = (np.mean([one.value for one in found]), found[0].low, found[1].high)
     return Estimate(*(float((exact + size * value) / num) for value in values)), num_draws

@@ -26,8 +26,7 @@ def formula_notes(files: Iterable[Path]) -> list[str]:
         if file.suffix.lower() in DELIMITERS and (num_cells := _num_formulas(file)):
             lines.append(
                 f"{file.name} has {counted(num_cells, 'cell')} that a spreadsheet would run, such as =1+1, "
-                "as "
-                "it is in your data. Open it with programs, or import it into a spreadsheet as text."
+                "as it is in your data. Open it with programs, or import it into a spreadsheet as text."
             )
     return lines
 

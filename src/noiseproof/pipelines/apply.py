@@ -31,7 +31,7 @@ from noiseproof.pipelines.cleaned_copies import read_labels
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.kept_page import REVIEW
 from noiseproof.pipelines.known_labels import check_complete, read_settled
-from noiseproof.pipelines.rate_sample import sample_lines
+from noiseproof.pipelines.rate_sample import open_sample, sample_lines
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
 from noiseproof.review.review_page import put_decisions
@@ -76,6 +76,7 @@ def apply(
     Raises:
         MissingFile: the folder has no suspect labels, or there are no decisions.
         BadData: decisions are damaged, contradict each other, or are of other data.
+        DamagedFile: the drawn sample of the folder was changed.
         InvalidArgument: another process, such as the server of the review page, writes to a folder.
     """
     issues, source = _open_reviewed(config.folder)
@@ -87,6 +88,7 @@ def apply(
     check_is_apart(config.out, [source.request.name])
     with locked_folder(config.folder, argument="folder"), only_process_in(config.out, mark=CARD):
         settled = _read_complete(config, examples, of_issues(may_have_others=True))
+        draws = open_sample(config.folder, issues)
         stages = Stages(config.out, command=command)
         name = _write_data(stages, config, Cleaning(issues, None, settled.counting), settled, source)
         publish(stages, cards=[CARD], say=say)
@@ -95,7 +97,7 @@ def apply(
         card = _write_card(stages, config, settled, examples, name)
         if (config.folder / REVIEW).is_file():
             put_decisions(config.folder / REVIEW, list(settled.counting.values()))
-        rate = sample_lines(config.folder, settled.counting.values(), issues)
+        rate = sample_lines(draws, settled.counting.values(), issues)
         return AppliedDecisions(config.out / name, config.folder / DECISIONS, card, rate)
 
 
@@ -150,7 +152,7 @@ def _write_data(
     files = [path.relative_to(config.out).as_posix() for path in inside if not path.is_dir()]
     before = (read_labels(source.path) or {}) if is_folder else {}
     files.append(LABELS if is_folder else name)
-    stages.check_free([*files, CHANGES], unedited=[] if is_folder else [name])
+    stages.check_free([*files, CHANGES], unedited=[LABELS if is_folder else name])
 
     def make(folder: Path) -> list[str]:
         if is_folder:

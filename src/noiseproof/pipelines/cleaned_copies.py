@@ -8,7 +8,7 @@ labels of before beside the new ones, and both accuracies are shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +37,19 @@ class LabelsBefore:
     """The labels of n examples before they were cleaned.
 
     Attributes:
-        labels: class ids.
+        labels: class ids; those of `gone` follow the ids of the classes.
         words: the decision of people on each example, a word of `decisions.record.WORDS`, empty without one;
             `None` where a detector alone cleaned.
+        gone: names of labels that are no class any more.
     """
 
     labels: Int[np.ndarray, " n"]
     words: np.ndarray | None = None
+    gone: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> LabelsBefore:
         """Those of some examples."""
-        return LabelsBefore(self.labels[rows], None if self.words is None else self.words[rows])
+        return replace(self, labels=self.labels[rows], words=None if self.words is None else self.words[rows])
 
     def name_of(self, name: str) -> str:
         """Name in the results of the evaluation set with the labels after cleaning."""
@@ -80,11 +82,14 @@ def labels_before_cleaning(config: DataConfig, name: str, dataset: LabelledDatas
 
 
 def _encoded(before: np.ndarray, words: np.ndarray | None, dataset: LabelledDataset) -> LabelsBefore | None:
-    """`None` where a label of before is no class of the data set."""
-    number = {name: k for k, name in enumerate(dataset.class_names)}
-    if not set(before.tolist()) <= number.keys():
+    """`None` for somebody else's column: nobody decided, and most of it is no class of the data set."""
+    names = before.tolist()
+    num_gone = sum(name not in dataset.class_names for name in names)
+    if words is None and 2 * num_gone > len(names):
         return None
-    return LabelsBefore(np.array([number[name] for name in before.tolist()], np.int64), words)
+    gone = tuple(name for name in dict.fromkeys(names) if name not in dataset.class_names)
+    number = {name: k for k, name in enumerate((*dataset.class_names, *gone))}
+    return LabelsBefore(np.array([number[name] for name in names], np.int64), words, gone)
 
 
 def _words(config: DataConfig, path: Path, dataset: LabelledDataset) -> np.ndarray:
@@ -169,18 +174,21 @@ def cleaning_notes(parts: Sequence[tuple[str, np.ndarray, LabelsBefore]]) -> lis
 def _note_on_people(name: str, before: LabelsBefore, words: np.ndarray, num_changed: int) -> str:
     num_decided = sum(word not in ("", "unsure") for word in words.tolist())
     num_accepted = sum(word == "accept" for word in words.tolist())
+    accepted = (
+        f"; {num_accepted} of these decisions accepted the suggestion of this tool, which comes from the "
+        "features that heads learn from."
+    )
     start = (
-        f"People decided {num_decided} of the {counted(len(words), 'label')} of {name}; {num_accepted} of "
-        "these decisions accepted the suggestion of this tool, which comes from the features that heads "
-        "learn from. Examples that people excluded are not in it."
+        f"People decided {num_decided or 'none'} of the {counted(len(words), 'label')} of {name}"
+        f"{accepted if num_decided else '.'} Examples that people excluded are not in it."
     )
     if not num_changed:
         return f"{start} No label was changed."
     return (
-        f"{start} Accuracy against the decided labels, '{before.name_of(name)}', tends to be better than "
-        "on new data, "
-        "also because people chose which labels to look at; the one shown first is against the labels before "
-        "the decisions, which may be wrong. Next: give a --test set of which people checked every label."
+        f"{start} Accuracy against the decided labels, '{before.name_of(name)}', tends to be better than on "
+        "new data, also because people chose which labels to look at; the one shown first is against the "
+        "labels before the decisions, which may be wrong. Next: give a --test set of which people checked "
+        "every label."
     )
 
 

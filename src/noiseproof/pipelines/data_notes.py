@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 
 from noiseproof.config.data import DataConfig
+from noiseproof.core.plurals import counted
 from noiseproof.pipelines.cleaned_copies import cleaning_notes
-from noiseproof.pipelines.data_parts import DataParts
+from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.left_out import left_out
+
+_NUM_NAMED = 3
 
 
 def notes(config: DataConfig, parts: DataParts) -> list[str]:
@@ -29,6 +32,7 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
         (part.name, part.given_labels, part.to_prefer) for part in parts.tests if part.to_prefer is not None
     ]
     lines += cleaning_notes(cleaned)
+    lines += [_note_on_gone(part) for part in parts.tests if part.gone]
     for part in parts.tests:
         if part.rows is None and part.dataset.fingerprint == parts.train.whole.fingerprint:
             lines.append(f"{part.name} has the same examples as the training set: it tests nothing new.")
@@ -39,3 +43,13 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
         by_class = "" if parts.has_scores else ", drawn by class"
         lines.append(f"At most {config.limit} examples of each data set were used{by_class}.")
     return list(dict.fromkeys([*lines, *(note for part in parts.all for note in left_out(part.whole))]))
+
+
+def _note_on_gone(part: DataPart) -> str:
+    num = int((part.best_labels >= len(part.dataset.class_names)).sum())
+    names = ", ".join(map(repr, part.gone[:_NUM_NAMED])) + (", ..." if len(part.gone) > _NUM_NAMED else "")
+    verbs = ("is", "counts") if num == 1 else ("are", "count")
+    return (
+        f"{part.name}: {counted(num, 'label')} from before, of {names}, {verbs[0]} no class any more and "
+        f"{verbs[1]} as wrong."
+    )

@@ -12,6 +12,7 @@ from jaxtyping import Int
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import Dataset, LabelledDataset, NoisyLabels
 from noiseproof.data.classes import MOST_FRACTIONAL_CLASSES
+from noiseproof.evaluate.metrics import Outcomes, outcomes
 from noiseproof.evaluate.protocol import evaluate_head, evaluate_regressor
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.pipelines.cleaned_copies import LabelsBefore
@@ -66,6 +67,20 @@ class DataPart:
     def to_prefer(self) -> LabelsBefore | None:
         """Labels before cleaning where the truth is not known, so that its own would flatter heads."""
         return None if self.has_true_labels else self.before
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """Names of labels before cleaning that are no class any more; no head predicts them."""
+        return () if self.to_prefer is None else self.to_prefer.gone
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the ids in `best_labels`."""
+        return (*self.dataset.class_names, *self.gone)
+
+    def outcomes(self, probs: np.ndarray, labels: Int[np.ndarray, " rows"]) -> Outcomes:
+        """Outcomes of probabilities over the classes of the data, with labels from `best_labels`."""
+        return outcomes(np.pad(probs, ((0, 0), (0, len(self.gone)))), labels)
 
     @property
     def evaluations(self) -> list[tuple[str, str, np.ndarray]]:
@@ -127,7 +142,7 @@ def evaluate_on(part: DataPart, head: Any, features: Any, labels: np.ndarray, **
     """
     if part.dataset.has_scores:
         return evaluate_regressor(head, features, part.dataset.scores, **where)
-    return evaluate_head(head, features, labels, class_names=part.dataset.class_names, **where)
+    return evaluate_head(head, features, labels, class_names=part.class_names, **where)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +187,7 @@ class DataParts:
     @property
     def test_key(self) -> list[list[Any]]:
         """Everything that results on the evaluation sets depend on, for the key of a stage."""
-        return [[part.name, part.dataset.fingerprint, part.best_labels] for part in self.tests]
+        return [[part.name, part.dataset.fingerprint, part.best_labels, *part.gone] for part in self.tests]
 
     def check_images(self) -> None:
         """Refuse data of another kind, since an encoder is trained on images.

@@ -27,7 +27,7 @@ from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.files import hash_file, write_bytes
 from noiseproof.core.progress import stage
-from noiseproof.evaluate.metrics import Outcomes, outcomes
+from noiseproof.evaluate.metrics import Outcomes
 from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import read_results
 from noiseproof.heads.estimators import LinearProbe
@@ -243,7 +243,9 @@ def _evaluate(state: FinetuneState, stages: Stages, folder: Path) -> list[str]:
             for block in images():
                 labels = part.best_labels[first : first + len(block)]
                 for title, probs in probs_by_state(network, weights, block.to(state.accelerator.device)):
-                    blocks.setdefault((title, part.name), []).append(outcomes(probs.cpu().numpy(), labels))
+                    blocks.setdefault((title, part.name), []).append(
+                        part.outcomes(probs.cpu().numpy(), labels)
+                    )
                     if title == _BEST and part is state.parts.tests[0] and first < MOST_HELD_OUT:
                         first_probs.append(probs.cpu().numpy())
                 first += len(block)
@@ -254,7 +256,7 @@ def _evaluate(state: FinetuneState, stages: Stages, folder: Path) -> list[str]:
     rows = [
         result_row(
             blocks[title, part.name], name=title, seed=state.config.seed, set_name=part.name,
-            domain=part.domain, class_names=state.class_names,
+            domain=part.domain, class_names=part.class_names,
         )
         for title in titles
         for part in state.parts.tests
@@ -262,7 +264,9 @@ def _evaluate(state: FinetuneState, stages: Stages, folder: Path) -> list[str]:
     write_bytes(folder / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
     held_out = np.concatenate(first_probs)
     labels = state.parts.tests[0].best_labels[: len(held_out)]
-    choice = HeadChoice(head=_BEST, reason=RULE, calibrations={_BEST: calibration_of(held_out, labels)})
+    has_class = labels < held_out.shape[1]  # others are of a class that is gone
+    calibration = calibration_of(held_out[has_class], labels[has_class])
+    choice = HeadChoice(head=_BEST, reason=RULE, calibrations={_BEST: calibration})
     write_record(folder / CHOICE, choice.to_json())
     return [RESULTS, CHOICE]
 

@@ -180,9 +180,8 @@ def _check_meta_set_is_apart(meta: Dataset, parts: DataParts) -> None:
         if shared := shared_with(meta, part.dataset):
             raise BadData(
                 f"The meta set shares {counted(len(shared), 'example')} with {part.name!r}, for example "
-                f"{shared[0]!r}; "
-                "allowed: none, whether it is to learn from, to select by or to test on. Next: leave them "
-                "out of one of the two."
+                f"{shared[0]!r}; allowed: none, whether it is to learn from, to select by or to test on. "
+                "Next: leave them out of one of the two."
             )
 
 

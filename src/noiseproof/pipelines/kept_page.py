@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noiseproof.core.records import Dataset, LabelIssues
-from noiseproof.decisions.decision_files import DECISIONS, LOG, read_kept
+from noiseproof.decisions.decision_files import DECISIONS, LOG, keep_decisions, read_kept
 from noiseproof.decisions.record import Decision, ReviewedExamples
-from noiseproof.decisions.settle import settle
+from noiseproof.decisions.settle import undisputed, with_times
 from noiseproof.export.issue_files import SUMMARY, load_issues, read_summary
 from noiseproof.pipelines.rate_sample import read_draws
 
@@ -38,7 +38,7 @@ def make_page(
     # It loads SciPy and scikit-learn, which a finished folder does without.
     from noiseproof.review.review_page import identity_of, write_review
 
-    known = counting_decisions(known_decisions(folder, issues, identity_of(issues, dataset)))
+    known = undisputed(known_decisions(folder, issues, identity_of(issues, dataset)))
     draws = read_draws(folder, dataset.ids, fingerprint=dataset.fingerprint)
     drawn = () if draws is None else list(dict.fromkeys(draws.rows.tolist()))
     return write_review(
@@ -51,9 +51,18 @@ def known_decisions(folder: Path, issues: LabelIssues, identity: str) -> list[De
     return read_kept(folder, reviewed_on_page(issues, identity))
 
 
-def counting_decisions(decisions: Sequence[Decision]) -> list[Decision]:
-    """The one decision on each example that counts, which is the one that a page shows."""
-    return list(settle(decisions).counting.values())
+def keep_known(folder: Path, issues: LabelIssues, identity: str) -> list[Decision]:
+    """Write the decisions of a folder to `decisions.csv` and into its page, and return them.
+
+    Those without a time get one, so that what people decide later on the page counts.
+    """
+    # It loads SciPy and scikit-learn, which a finished folder does without.
+    from noiseproof.review.review_page import put_decisions
+
+    decisions = with_times(known_decisions(folder, issues, identity), datetime.now(UTC))
+    keep_decisions(folder, decisions, reviewed_on_page(issues, identity))
+    put_decisions(folder / REVIEW, undisputed(decisions))
+    return decisions
 
 
 def decided_ids(folder: Path) -> set[str]:
@@ -64,7 +73,7 @@ def decided_ids(folder: Path) -> set[str]:
     examples = ReviewedExamples.of_issues(
         issues, fingerprint=read_summary(folder).data_fingerprint, new_classes=True, may_have_others=True
     )
-    counting = counting_decisions(read_kept(folder, examples))
+    counting = undisputed(read_kept(folder, examples))
     return {one.example_id for one in counting if one.decision != "unsure"}
 
 

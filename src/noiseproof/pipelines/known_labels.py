@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,15 @@ from noiseproof.core.plurals import counted
 from noiseproof.core.progress import stage
 from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.data.splits import subset
-from noiseproof.decisions.decision_files import DECISIONS, keep_decisions, read_decisions, read_kept
+from noiseproof.decisions.decision_files import (
+    DECISIONS,
+    keep_decisions,
+    read_decisions,
+    read_kept,
+    read_log,
+)
 from noiseproof.decisions.record import Decision, ReviewedExamples
-from noiseproof.decisions.settle import Settled, settle
+from noiseproof.decisions.settle import Settled, settle, with_times
 from noiseproof.detect.detectors import TABLE
 from noiseproof.detect.known_labels import DecidedLabels, Draws, find_with_known_labels
 from noiseproof.export.issue_files import write_issues
@@ -119,7 +126,7 @@ def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
     for row, example_id in enumerate(ids):
         if example_id in by_id:
             labels[row] = number.get(by_id[example_id].label, labels[row])
-    part = replace(part, before=_before(part, ids, by_id))
+    part = replace(part, before=_before(part, ids, by_id, len(new)))
     dataset = replace(part.dataset, given_labels=labels, class_names=(*names, *new))
     is_kept = np.array([each not in by_id or by_id[each].decision != "exclude" for each in ids])
     if is_kept.all():
@@ -130,15 +137,21 @@ def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
     return replace(part, dataset=subset(dataset, kept), rows=rows, before=before)
 
 
-def _before(part: DataPart, ids: Sequence[str], by_id: Mapping[str, Decision]) -> LabelsBefore | None:
+def _before(
+    part: DataPart, ids: Sequence[str], by_id: Mapping[str, Decision], num_new: int
+) -> LabelsBefore | None:
     """The labels before the decisions, of an evaluation set that has decided examples."""
-    words = np.array([by_id[each].decision if each in by_id else "" for each in ids], dtype=object)
+    if part.before is not None and part.before.gone:  # their ids follow those of the new classes
+        labels = part.before.labels + num_new * (part.before.labels >= len(part.dataset.class_names))
+        part = replace(part, before=replace(part.before, labels=labels))
+    sure = {each: one.decision for each, one in by_id.items() if one.decision != "unsure"}
+    words = np.array([sure.get(each, "") for each in ids], dtype=object)
     if part.role == "train" or not np.any(words != ""):
         return part.before
     if part.before is None:
         return LabelsBefore(part.given_labels, words)
     earlier = part.before.words
-    return LabelsBefore(part.before.labels, words if earlier is None else np.where(words, words, earlier))
+    return replace(part.before, words=words if earlier is None else np.where(words, words, earlier))
 
 
 def judge_labels(
@@ -202,19 +215,22 @@ def read_settled(
     """
     named = [one for path in config.decisions for one in read_decisions(path, examples)]
     before = read_kept(folder, kept)
-    replaced = _replaced(before, named)
-    settled = settle([*(one for one in before if one not in replaced), *named])
+    # The time of a row without one is that when it was first kept.
+    earlier = {replace(one, when="") for one in before}
+    new = [one for one in named if one.when or one not in earlier]
+    replaced = _replaced(before, new, set(read_log(folder, kept)))
+    settled = settle([*(one for one in before if one not in replaced), *new])
     notes = [*settled.notes, *_notes_on_files(before, named, replaced), *_notes_on_others(settled, examples)]
-    return replace(settled, notes=tuple(notes))
+    return replace(settle(with_times(settled.all, datetime.now(UTC))), notes=tuple(notes))
 
 
-def _replaced(before: Sequence[Decision], named: Sequence[Decision]) -> set[Decision]:
-    """Decisions without a name and a time, such as of a form, on which a later file without both disagrees.
+def _replaced(before: Sequence[Decision], new: Sequence[Decision], on_page: set[Decision]) -> set[Decision]:
+    """Decisions of files without a name on which a later file without names and times disagrees.
 
-    Nothing tells the two apart, so they cannot both be kept.
+    It is a form that was corrected; who decided on the page without a name may be somebody else.
     """
-    later = {one.example_id: one.outcome for one in named if not (one.who or one.when)}
-    nameless = (one for one in before if not (one.who or one.when))
+    later = {one.example_id: one.outcome for one in new if not (one.who or one.when)}
+    nameless = (one for one in before if not one.who and one not in on_page)
     return {one for one in nameless if later.get(one.example_id, one.outcome) != one.outcome}
 
 
@@ -228,7 +244,7 @@ def _notes_on_files(
         lines.append(f"Decisions on {counted(num_others, 'more example')} are known from {DECISIONS}.")
     if replaced:
         num = counted(len(replaced), "decision")
-        lines.append(f"{num} without a name and a time {'is' if len(replaced) == 1 else 'are'} replaced.")
+        lines.append(f"{num} without a name {'is' if len(replaced) == 1 else 'are'} replaced.")
     return lines
 
 
@@ -243,10 +259,10 @@ def _notes_on_others(settled: Settled, examples: ReviewedExamples) -> list[str]:
     if not others:
         return []
     first = others[0]
+    subject = counted(len(others), "decision accepts", "decisions accept")
     return [
-        f"{counted(len(others), 'decision')} of accept with another label than the one that is suggested "
-        f"here, such as {first.label!r} for {first.example_id!r} (suggested: "
-        f"{examples.suggested[examples.row[first.example_id]]!r}): that label counts."
+        f"{subject} another label than the suggested one, such as {first.label!r} for {first.example_id!r} "
+        f"(suggested: {examples.suggested[examples.row[first.example_id]]!r}); the accepted label counts."
     ]
 
 
@@ -262,7 +278,8 @@ def check_complete(decisions: Sequence[str], examples: ReviewedExamples) -> None
     left = [one for one in flagged if one not in known]
     if left:
         raise BadData(
-            f"Of {counted(len(flagged), 'label')} flagged as wrong {len(left)} undecided or unsure, such as "
+            f"{len(left):,} of {counted(len(flagged), 'label')} flagged as wrong "
+            f"{'is' if len(left) == 1 else 'are'} undecided or unsure, such as "
             f"{', '.join(map(repr, left[:_NUM_NAMED]))}; allowed with `require_complete`: a decision on "
             "each. Next: decide them, or leave `require_complete` out."
         )

@@ -20,7 +20,7 @@ from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
 from noiseproof.core.rng import stream
 from noiseproof.decisions.decision_files import spreadsheet
 from noiseproof.decisions.record import COLUMNS, Decision
-from noiseproof.detect.known_labels import DecidedLabels, Draws, rate_of_sample
+from noiseproof.detect.known_labels import DecidedLabels, Draws, missing_decisions, rate_of_sample
 from noiseproof.detect.reviewed_rate import draw_probabilities
 from noiseproof.export.issue_files import ISSUES, load_issues, ranking, read_summary
 from noiseproof.pipelines.stages import Stages
@@ -42,7 +42,7 @@ class RateSample(Document):
         mean_suspicion: of the labels that it was drawn from.
     """
 
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2
     data_fingerprint: str
     decided_before: list[str]
     drawn: list[str]
@@ -71,7 +71,7 @@ def read_draws(folder: Path, ids: np.ndarray, *, fingerprint: str | None) -> Dra
     rows, _ = rows_by_id(sample.drawn, ids)
     population = np.setdiff1d(np.arange(len(ids)), before)
     q, suspicion = np.array(sample.q), np.array(sample.suspicion)
-    return Draws(population, rows, q, suspicion, sample.mean_suspicion)
+    return Draws(population, np.unique(before), rows, q, suspicion, sample.mean_suspicion)
 
 
 def draw_sample(
@@ -125,15 +125,19 @@ def draw_sample(
     write_record(folder / RECORD, sample.to_json())
 
 
-def sample_lines(folder: Path, decisions: Iterable[Decision], issues: LabelIssues) -> list[str]:
+def open_sample(folder: Path, issues: LabelIssues) -> Draws | None:
+    """The sample of a finished search, see `read_draws`."""
+    return read_draws(folder, issues.ids, fingerprint=read_summary(folder).data_fingerprint)
+
+
+def sample_lines(draws: Draws | None, decisions: Iterable[Decision], issues: LabelIssues) -> list[str]:
     """A sentence on how many labels are wrong, by the sample of a folder; none without a sample.
 
     Args:
-        folder: of the search.
+        draws: the sample.
         decisions: those that count.
         issues: of the search.
     """
-    draws = read_draws(folder, issues.ids, fingerprint=read_summary(folder).data_fingerprint)
     if draws is None:
         return []
     row = {str(each): number for number, each in enumerate(issues.ids.tolist())}
@@ -146,7 +150,8 @@ def sample_lines(folder: Path, decisions: Iterable[Decision], issues: LabelIssue
         is_wrong=np.array([by_row[number].label != given[number] for number in sure], bool),
         unsure=np.array(sorted(by_row.keys() - set(sure)), np.int64),
     )
-    return [sample_sentence(*rate_of_sample(known, draws, num=len(given)), size=len(draws.rows))]
+    missing = [str(each) for each in issues.ids[missing_decisions(known, draws)]]
+    return [sample_sentence(*rate_of_sample(known, draws), size=len(draws.rows), missing=missing)]
 
 
 def list_first(stages: Stages, key: str, known: DecidedLabels | None, *, num: int) -> None:

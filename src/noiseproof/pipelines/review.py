@@ -14,7 +14,8 @@ from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelIssues, LabelledDataset
-from noiseproof.decisions.decision_files import DECISIONS, keep_decisions
+from noiseproof.decisions.decision_files import DECISIONS
+from noiseproof.decisions.settle import undisputed
 from noiseproof.export.issue_files import load_issues
 from noiseproof.pipelines.cards import read_card
 from noiseproof.pipelines.encoding import config_encoder, encode
@@ -23,14 +24,13 @@ from noiseproof.pipelines.inputs import open_parts
 from noiseproof.pipelines.judged import open_judged
 from noiseproof.pipelines.kept_page import (
     REVIEW,
-    counting_decisions,
+    keep_known,
     known_decisions,
     make_page,
-    reviewed_on_page,
 )
-from noiseproof.pipelines.rate_sample import sample_lines
+from noiseproof.pipelines.rate_sample import open_sample, sample_lines
 from noiseproof.review.decision_log import DecisionLog
-from noiseproof.review.review_page import put_decisions, read_page
+from noiseproof.review.review_page import read_page
 from noiseproof.review.review_server import ReviewServer
 from noiseproof.review.surroundings import Map
 from noiseproof.review.umap_plane import load_umap
@@ -91,7 +91,7 @@ def serve_page(
         data = read_page(page)
         log = DecisionLog(folder, data.identity)
         log.mend()
-        put_decisions(page, counting_decisions(known_decisions(folder, issues, data.identity)))
+        keep_known(folder, issues, data.identity)
         with ReviewServer(page, data, log, port=port, who=_user()) as server:
             on_start(server)
             try:
@@ -100,17 +100,15 @@ def serve_page(
                 pass
             finally:
                 # As a table, and in the page, for those who open it without the server.
-                decisions = known_decisions(folder, issues, data.identity)
-                keep_decisions(folder, decisions, reviewed_on_page(issues, data.identity))
-                put_decisions(folder / REVIEW, counting_decisions(decisions))
+                decisions = keep_known(folder, issues, data.identity)
     return folder / DECISIONS if decisions else None
 
 
 def rate_lines(folder: Path) -> list[str]:
     """How many labels are wrong, by the drawn sample of a folder and the decisions that it keeps."""
     issues, identity = load_issues(folder), read_page(folder / REVIEW).identity
-    decisions = counting_decisions(known_decisions(folder, issues, identity))
-    return sample_lines(folder, decisions, issues)
+    decisions = undisputed(known_decisions(folder, issues, identity))
+    return sample_lines(open_sample(folder, issues), decisions, issues)
 
 
 def _open_judged(folder: Path) -> tuple[LabelledDataset, Any]:

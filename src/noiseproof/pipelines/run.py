@@ -293,7 +293,9 @@ def _evaluate(
         return [RESULTS]
 
     names = [head.name for head in heads]
-    sets = [[part.name, part.role, _features_key(state, part), part.evaluations] for part in tests]
+    sets = [
+        [part.name, part.role, _features_key(state, part), part.evaluations, *part.gone] for part in tests
+    ]
     state.stages.once(EVALUATE, depends_on=[names, fitted, sets], make=make)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,7 @@ from noiseproof.detect.reviewed_rate import LEAST_DRAWS, Estimate
 
 # Wider ranges do not tell the rate. An estimate in their middle may be off by half of this.
 _WIDEST = 0.08
+_NUM_NAMED = 3
 
 
 def rate_sentence(rate: float, low: float | None, high: float | None, num_examples: int) -> str | None:
@@ -51,8 +52,7 @@ def review_sentences(reviewed: Mapping[str, Any] | None) -> list[str]:
         lines.append(
             f"Of the {counted(reviewed['num_flagged'], 'checked label')} that looked wrong, "
             f"{reviewed['num_flagged_wrong']:,} really {_were(reviewed['num_flagged_wrong'])} "
-            f"({_percent(precision['value'])}, between "
-            f"{_ends(precision)})."
+            f"({_percent(precision['value'])}, between {_ends(precision)})."
         )
     if next_wrong is not None and reviewed["next_num"]:
         low, high = math.floor(next_wrong["low"]), math.ceil(next_wrong["high"])
@@ -76,20 +76,30 @@ def _about_all(rate: Mapping[str, float], reviewed: Mapping[str, Any]) -> str:
     )
 
 
-def sample_sentence(rate: Estimate | None, num_draws: int, *, size: int) -> str:
+def sample_sentence(rate: Estimate | None, num_draws: int, *, size: int, missing: Sequence[str] = ()) -> str:
     """A sentence on what the checked part of a drawn sample tells.
 
     Args:
         rate: share of wrong labels among all, `None` where too little is checked.
         num_draws: checked draws up to the first unchecked one.
         size: of the sample.
+        missing: ids of the examples that were decided when it was drawn and are not now.
     """
     if rate is not None:
-        left = f" {size - num_draws:,} of its draws are left." if num_draws < size else ""
-        return _by_sample(asdict(rate), num_draws) + left
+        left, verb = size - num_draws, "is" if size - num_draws == 1 else "are"
+        return _by_sample(asdict(rate), num_draws) + (f" {left:,} of its draws {verb} left." if left else "")
+    if missing:
+        more = f" and {len(missing) - _NUM_NAMED:,} more" if len(missing) > _NUM_NAMED else ""
+        have, them = ("has", "it") if len(missing) == 1 else ("have", "them")
+        return (
+            "The sample does not tell how many of all labels are wrong: decisions from before it was drawn "
+            f"count, too, and {', '.join(map(repr, missing[:_NUM_NAMED]))}{more} {have} none any more. Next: "
+            f"decide on {them} again."
+        )
+    verb = "is" if num_draws == 1 else "are"
     return (
-        f"{num_draws:,} of the {size:,} draws of the sample are checked, counted up to the first one that is "
-        f"not; {LEAST_DRAWS} tell how many of all labels are wrong."
+        f"{num_draws:,} of the {size:,} draws of the sample {verb} checked, counted up to the first one "
+        f"that is not; {LEAST_DRAWS} tell how many of all labels are wrong."
     )
 
 

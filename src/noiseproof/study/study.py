@@ -60,12 +60,12 @@ class StudyPlan:
     is_measured: bool
 
     def __str__(self) -> str:
+        size = f"{counted(self.num_results, 'result')} of {counted(self.num_trainings, 'training')}"
+        if not self.num_missing:
+            return f"The study has {size}. None is missing."
         source = "from those that are done; features come on top" if self.is_measured else "by the recipe"
-        time = f"about {duration(self.expected_s)}, {source}" if self.num_missing else "nothing to do"
-        return (
-            f"{counted(self.num_results, 'result')} of {counted(self.num_trainings, 'training')}; missing: "
-            f"{counted(self.num_missing, 'training')}: {time}"
-        )
+        missing = counted(self.num_missing, "training is missing and takes", "trainings are missing and take")
+        return f"The study has {size}. {missing} about {duration(self.expected_s)}, {source}."
 
 
 def run_study(

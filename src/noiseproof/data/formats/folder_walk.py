@@ -105,17 +105,19 @@ class FolderWalk:
         if others:
             notes.append(f"Files of {owner} that are no images of a known type: {_described(others)}.")
         if self.loose_images:
+            num = len(self.loose_images)
+            verbs = ("lies", "has") if num == 1 else ("lie", "have")
             notes.append(
-                f"{counted(len(self.loose_images), 'image')} of {owner} outside the class folders, so "
-                "without a "
+                f"{counted(num, 'image')} of {owner} {verbs[0]} outside the class folders and {verbs[1]} no "
                 "label."
             )
         if self.links_passed_over:
             shown = ", ".join(self.links_passed_over[:5])
+            num = len(self.links_passed_over)
+            verbs = ("leads", "is") if num == 1 else ("lead", "are")
             notes.append(
-                f"{counted(len(self.links_passed_over), 'symbolic link')} of {owner} not followed, to "
-                "folders "
-                f"that are read already: {shown}."
+                f"{counted(num, 'symbolic link')} of {owner} {verbs[0]} to folders that are read already and "
+                f"{verbs[1]} not followed: {shown}."
             )
         if self.results:
             notes.append(

@@ -178,8 +178,7 @@ def read_scores(path: Path, dataset: Dataset) -> Scores:
     if missing:
         raise BadData(
             f"{str(path)!r} has no score of {counted(len(missing), 'example')} of {dataset.name!r}, for "
-            "example "
-            f"{missing[0]!r}; allowed: scores of this data set. Next: run phase 1 on it."
+            f"example {missing[0]!r}; allowed: scores of this data set. Next: run phase 1 on it."
         )
     places = {name: number for number, name in enumerate(dataset.class_names)}
     names = frame["suggested_label"].to_numpy()[rows]

@@ -24,7 +24,6 @@ from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.progress import stage
 from noiseproof.core.sealed_tensors import read_sealed_tensors, write_sealed_tensors
 from noiseproof.detect.prompts import PromptScores, first_contexts, num_steps, prompt_scores, score_with
-from noiseproof.evaluate.metrics import outcomes
 from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.noise.applied import keep_noise
@@ -196,8 +195,8 @@ def evaluate_prompts(state: DeftState, stages: Stages) -> list[ResultRow]:
         probs = torch.softmax((state.text.scale * features @ positive.mT).double(), dim=1).numpy()
         rows.append(
             result_row(
-                [outcomes(probs, part.best_labels)], name=ROW, seed=state.config.seed, set_name=part.name,
-                domain=part.domain, class_names=state.data.class_names,
+                [part.outcomes(probs, part.best_labels)], name=ROW, seed=state.config.seed,
+                set_name=part.name, domain=part.domain, class_names=part.class_names,
             )
         )  # fmt: skip
     return rows

@@ -88,8 +88,7 @@ def _selected_rows(
         return rows, []
     return rows, [
         f"Phase 2 has no example of {counted(len(lost), 'class', 'classes')} of which fewer than {least} "
-        "labels were selected: "
-        f"{', '.join(lost[:5])}."
+        f"labels were selected: {', '.join(lost[:5])}."
     ]
 
 
@@ -105,7 +104,7 @@ def _train_heads(state: DeftState, choices: list[TrainingChoice]) -> list[Result
             row = evaluate_head(
                 head, test_features, part.best_labels, name=f"heads-{choice.name}", seed=state.config.seed,
                 set_name=part.name, domain=part.domain,
-                class_names=state.data.class_names,
+                class_names=part.class_names,
             )  # fmt: skip
             rows.append(row)
     return rows

@@ -63,6 +63,6 @@ class Downstream:
         head.fit(features, labels)
         row = evaluate_head(
             head, self._features, self._part.best_labels, name="probe", seed=seed, set_name=self._part.name,
-            domain="id", class_names=self._part.dataset.class_names,
+            domain="id", class_names=self._part.class_names,
         )  # fmt: skip
         return row.metrics["accuracy"]

@@ -52,7 +52,7 @@ class TuningMeasure(AbstractTrainedMeasure):
         """All settings, initial weights, training and evaluation data."""
         how, train = training_material(place, bench)
         part = bench.part(place)
-        test = [part.dataset.fingerprint, part.best_labels, list(part.dataset.class_names)]
+        test = [part.dataset.fingerprint, part.best_labels, list(part.class_names)]
         return {"how": how, "train": train, "test": test}
 
     def training(self, place: Place) -> Hashable:
