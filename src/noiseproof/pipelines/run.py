@@ -293,9 +293,7 @@ def _evaluate(
         return [RESULTS]
 
     names = [head.name for head in heads]
-    sets = [
-        [part.name, part.role, _features_key(state, part), part.evaluations, *part.gone] for part in tests
-    ]
+    sets = [[one.name, one.role, _features_key(state, one), one.evaluations, *one.gone] for one in tests]
     state.stages.once(EVALUATE, depends_on=[names, fitted, sets], make=make)
 
 
