@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,15 @@ def _is_before(one: Decision, when: str | None) -> bool:
         return False
     later = replace(one, when=when).time
     return one.time is None or later is None or one.time <= later
+
+
+def time_of_files(paths: Iterable[Path]) -> datetime:
+    """When the latest of the files was written, which becomes the time of their rows without one.
+
+    The present would be another one after a kill.
+    """
+    written = [path.stat().st_mtime for path in paths if path.is_file()]
+    return datetime.fromtimestamp(int(max(written, default=time.time())), UTC)
 
 
 def keep_decisions(folder: Path, decisions: Iterable[Decision], examples: ReviewedExamples) -> Path:

@@ -65,8 +65,8 @@ def undisputed(decisions: Iterable[Decision]) -> list[Decision]:
     return [one for one in winners if one is not None]
 
 
-def with_times(decisions: Iterable[Decision], now: datetime) -> list[Decision]:
-    """The decisions, of which those without a time are made now, so that later ones of other people count.
+def with_times(decisions: Iterable[Decision], written: datetime) -> list[Decision]:
+    """The decisions; those without a time get that of their file, so that later ones of other people count.
 
     What counts stays the same: an outvoted decision is put just before the one that counts, and decisions on
     an example on which people are tied stay without a time.
@@ -77,9 +77,9 @@ def with_times(decisions: Iterable[Decision], now: datetime) -> list[Decision]:
         winner, _ = _winner(given)
         if winner is None or all(one.time for one in given):
             continue
-        last = max(one.time or now for one in given if one.outcome == winner.outcome)
+        last = max(one.time or written for one in given if one.outcome == winner.outcome)
         added = {
-            one: now if one.outcome == winner.outcome else last - timedelta(seconds=1)
+            one: written if one.outcome == winner.outcome else last - timedelta(seconds=1)
             for one in given
             if one.time is None
         }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noiseproof.core.records import Dataset, LabelIssues
-from noiseproof.decisions.decision_files import DECISIONS, LOG, keep_decisions, read_kept
+from noiseproof.decisions.decision_files import DECISIONS, LOG, keep_decisions, read_kept, time_of_files
 from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import undisputed, with_times
 from noiseproof.export.issue_files import SUMMARY, load_issues, read_summary
@@ -59,7 +58,7 @@ def keep_known(folder: Path, issues: LabelIssues, identity: str) -> list[Decisio
     # It loads SciPy and scikit-learn, which a finished folder does without.
     from noiseproof.review.review_page import put_decisions
 
-    decisions = with_times(known_decisions(folder, issues, identity), datetime.now(UTC))
+    decisions = with_times(known_decisions(folder, issues, identity), time_of_files([folder / DECISIONS]))
     keep_decisions(folder, decisions, reviewed_on_page(issues, identity))
     put_decisions(folder / REVIEW, undisputed(decisions))
     return decisions

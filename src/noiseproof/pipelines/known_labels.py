@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from noiseproof.decisions.decision_files import (
     read_decisions,
     read_kept,
     read_log,
+    time_of_files,
 )
 from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled, settle, with_times
@@ -221,7 +221,8 @@ def read_settled(
     replaced = _replaced(before, new, set(read_log(folder, kept)))
     settled = settle([*(one for one in before if one not in replaced), *new])
     notes = [*settled.notes, *_notes_on_files(before, named, replaced), *_notes_on_others(settled, examples)]
-    return replace(settle(with_times(settled.all, datetime.now(UTC))), notes=tuple(notes))
+    written = time_of_files(config.decisions or [folder / DECISIONS])
+    return replace(settle(with_times(settled.all, written)), notes=tuple(notes))
 
 
 def _replaced(before: Sequence[Decision], new: Sequence[Decision], on_page: set[Decision]) -> set[Decision]:
