@@ -132,6 +132,18 @@ def test_a_search_in_a_part_of_the_data_keeps_decisions_about_the_others(found, 
     assert found().card["reviewed"]["num_checked"] == N
 
 
+def test_decisions_by_row_numbers_are_doubted_when_the_data_change(found, tmp_path, noisy):
+    path, truth = noisy
+    found(decisions=[str(decide(tmp_path / "mine.csv", range(0, 60, 10), truth))])
+    assert not any("row numbers" in note for note in found().card["notes"])
+    arrays = dict(np.load(path))
+    np.savez(
+        path, **{name: np.concatenate([each[:1], each]) for name, each in arrays.items() if len(each) == N}
+    )
+    changed = found(label="labels")
+    assert any("decisions are now about other examples" in note for note in changed.card["notes"])
+
+
 def test_a_refused_file_leaves_the_kept_decisions_as_they_are(found, tmp_path, noisy):
     issues = tmp_path / "issues"
     found(decisions=[decide(tmp_path / "mine.csv", [0, 1], noisy[1])])

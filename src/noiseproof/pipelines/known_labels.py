@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from noiseproof.config.data import DecisionsConfig
-from noiseproof.core.errors import BadData
+from noiseproof.core.errors import BadData, NoiseproofError
 from noiseproof.core.plurals import counted
 from noiseproof.core.progress import stage
 from noiseproof.core.records import LabelIssues, LabelledDataset
@@ -27,7 +27,7 @@ from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled, settle, with_times
 from noiseproof.detect.detectors import TABLE
 from noiseproof.detect.known_labels import DecidedLabels, Draws, find_with_known_labels
-from noiseproof.export.issue_files import write_issues
+from noiseproof.export.issue_files import SUMMARY, read_summary, write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.cleaned_copies import LabelsBefore
@@ -80,6 +80,13 @@ def open_known(
     )
     kept = ReviewedExamples.of_dataset(dataset, new_classes=True, may_have_others=True)
     settled = read_settled(config, folder, examples, kept=kept)
+    if settled.all and is_whole and _has_other_rows(folder, dataset):
+        note = (
+            f"The data differ from those of the last start into {str(folder)!r}, and ids are row numbers: "
+            "if rows were added or removed before others, decisions are now about other examples. Next: "
+            f"compare {DECISIONS} with the data; a column `example_id` keeps decisions with their examples."
+        )
+        settled = replace(settled, notes=(*settled.notes, note))
     number = {name: k for k, name in enumerate(dataset.class_names)}
     rows = {examples.row[one.example_id]: one for one in settled.counting.values()}
     sure = sorted(row for row, one in rows.items() if one.decision != "unsure")
@@ -89,6 +96,18 @@ def open_known(
     unsure = np.array(sorted(rows.keys() - set(sure)), np.int64)
     is_wrong = labels != dataset.given_labels[sure]
     return KnownDecisions(settled, DecidedLabels(np.array(sure), labels, is_wrong, unsure))
+
+
+def _has_other_rows(folder: Path, dataset: LabelledDataset) -> bool:
+    """Whether results in a folder are of other data, and ids are only the places of examples in the data."""
+    if not (folder / SUMMARY).is_file():
+        return False
+    try:
+        before = read_summary(folder).data_fingerprint
+    except NoiseproofError:  # damaged, and made again
+        return False
+    places = (str(each).rpartition("/")[2] == str(row) for row, each in enumerate(dataset.ids.tolist()))
+    return before not in (None, dataset.fingerprint) and all(places)
 
 
 def keep_named(
