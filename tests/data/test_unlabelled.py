@@ -1,5 +1,7 @@
 """Examples for predictions: labels are passed over, and no row is lost."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,6 +39,15 @@ def test_a_flat_folder_and_loose_images_beside_folders(tmp_path, photos):
     found = open_examples(photos).dataset
     assert found.ids.tolist()[:2] == ["loose.png", "dark/00.png"]
     assert len(found) == 7
+
+
+def test_files_that_are_no_known_images_are_counted(photos):
+    flat = Path(photos, "dark")
+    (flat / "IMG_1.HEIC").write_bytes(b"\0")
+    Path(photos, "light", "IMG_2.heic").write_bytes(b"\0")
+    for folder, num in ((flat, 1), (photos, 2)):
+        (note,) = open_examples(str(folder)).dataset.notes
+        assert note == f"Files of {folder} that are no images of a known type: {num} .heic."
 
 
 def test_one_image_file_and_several(photos):

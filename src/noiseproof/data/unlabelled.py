@@ -292,7 +292,7 @@ def _folder(root: Path, request: Request) -> Examples:
             "check the path."
         )
     found = image_files(paths, owner=request.name, folder=root)
-    notes = walk.notes(request.name, ()) if not walk.loose_images else ()
+    notes = walk.notes(request.name, has_labels=False)
     return replace(found, dataset=replace(found.dataset, notes=tuple(notes)))
 
 

@@ -62,6 +62,12 @@ class FolderWalk:
         """Names of the images in the root itself, sorted."""
         return [entry.name for entry in _entries(self._root) if entry.is_file() and _is_image(entry.name)]
 
+    @cached_property
+    def loose_others(self) -> Counter[str]:
+        """Suffix -> number of files in the root itself that are no images."""
+        files = (entry for entry in _entries(self._root) if entry.is_file() and not _is_image(entry.name))
+        return Counter(_suffix(Path(entry.name)) for entry in files)
+
     def images_of(self, classes: Sequence[str]) -> dict[str, list[str]]:
         """Class -> paths of its images relative to the root, with slashes on every system, sorted.
 
@@ -93,18 +99,19 @@ class FolderWalk:
         counts = self.others[name]
         return f"It holds {_described(counts)}. " if counts else ""
 
-    def notes(self, owner: str, empty: Sequence[str]) -> list[str]:
+    def notes(self, owner: str, empty: Sequence[str] = (), *, has_labels: bool = True) -> list[str]:
         """Sentences on what was passed over.
 
         Args:
             owner: name of the data set.
             empty: class folders without images.
+            has_labels: whether only images in class folders count; else all do.
         """
         notes = []
-        others = sum(self.others.values(), Counter[str]())
+        others = sum(self.others.values(), Counter[str]() if has_labels else self.loose_others)
         if others:
             notes.append(f"Files of {owner} that are no images of a known type: {_described(others)}.")
-        if self.loose_images:
+        if self.loose_images and has_labels:
             num = len(self.loose_images)
             verbs = ("lies", "has") if num == 1 else ("lie", "have")
             notes.append(
@@ -168,7 +175,7 @@ class FolderWalk:
                 elif _is_image(entry.name):
                     found.append(path.relative_to(self._root).as_posix())
                 else:
-                    self.others[name][path.suffix.lower() or "without a suffix"] += 1
+                    self.others[name][_suffix(path)] += 1
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -208,6 +215,10 @@ def _is_image(name: str) -> bool:
 
 def _is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower() or "without a suffix"
 
 
 def _described(counts: Counter[str]) -> str:
