@@ -1,6 +1,7 @@
 """Decisions come back from files of other tools, and from our own exports filled in."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 from noiseproof.core.checksums import to_line
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.decisions.decision_files import read_decisions, read_kept, write_decisions
+from noiseproof.decisions.decision_files import read_decisions, read_kept, time_of_files, write_decisions
 from noiseproof.decisions.record import Decision, ReviewedExamples
 
 IDS = ["bee/1.png", "bee/2.png", "cat/1.png", "cat/3.png"]
@@ -280,3 +281,13 @@ def test_a_named_log_of_other_data_is_refused(read):
         read("mine.jsonl", logged((IDS[0], "keep", "bee", T1)), identity="another")
     with pytest.raises(BadData, match="has no decision"):
         read("mine.jsonl", logged((IDS[0], "keep", "bee", T1), (IDS[0], "", "", T2)), identity="mine")
+
+
+def test_rows_without_a_time_are_as_old_as_the_latest_file_or_folder(tmp_path):
+    file, folder = tmp_path / "mine.csv", tmp_path / "fiftyone"
+    file.touch()
+    folder.mkdir()
+    os.utime(file, (1000, 1000))
+    os.utime(folder, (2000, 2000))
+    assert time_of_files([file]).timestamp() == 1000
+    assert time_of_files([file, folder]).timestamp() == 2000

@@ -118,11 +118,11 @@ def _is_before(one: Decision, when: str | None) -> bool:
 
 
 def time_of_files(paths: Iterable[Path]) -> datetime:
-    """When the latest of the files was written, which becomes the time of their rows without one.
+    """When the latest of these files or folders was written: the time of their rows that have none.
 
     The present would be another one after a kill.
     """
-    written = [path.stat().st_mtime for path in paths if path.is_file()]
+    written = [path.stat().st_mtime for path in paths if path.exists()]
     return datetime.fromtimestamp(int(max(written, default=time.time())), UTC)
 
 

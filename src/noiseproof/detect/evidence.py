@@ -142,14 +142,20 @@ class Evidence:
     @property
     def has_regression(self) -> bool:
         """Whether `transition_model` is a regression: enough examples of each class, told apart."""
-        labels = self.compact_labels
-        return can_fit(self.scores, labels) and prefers_each_class(self.scores, labels)
+        return self._are_told_apart and self._is_each_preferred
 
     @property
     def has_rare_classes(self) -> bool:
         """Whether a regression could be fitted but for classes that scores prefer too rarely."""
-        labels = self.compact_labels
-        return can_fit(self.scores, labels) and not prefers_each_class(self.scores, labels)
+        return self._are_told_apart and not self._is_each_preferred
+
+    @cached_property
+    def _are_told_apart(self) -> bool:
+        return can_fit(self.scores, self.compact_labels)
+
+    @cached_property
+    def _is_each_preferred(self) -> bool:
+        return prefers_each_class(self.scores, self.compact_labels)
 
     @cached_property
     def transition_model(self) -> NoisyRegression | TransitionModel:
