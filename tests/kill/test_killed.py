@@ -99,7 +99,8 @@ def test_a_study_that_is_killed_leaves_no_process_behind(server, wholes, tmp_pat
     start = server.start(
         "study-of-tunings", inputs, tmp_path / "out", kill_at=r"[0-9a-f]{32}\.json", signal=signal_number
     )
-    assert start.printed.endswith("killed beside 2 workers\n")
+    # in the lines, not at the end: Python's tracker of semaphores may warn after the kill, in its own time
+    assert "killed beside 2 workers" in start.printed.splitlines()
     deadline = time.monotonic() + 30  # the kernel ends them at once; a busy machine may take its time
     while start.processes_left() and time.monotonic() < deadline:
         time.sleep(0.1)
