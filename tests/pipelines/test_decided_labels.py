@@ -132,16 +132,23 @@ def test_a_search_in_a_part_of_the_data_keeps_decisions_about_the_others(found, 
     assert found().card["reviewed"]["num_checked"] == N
 
 
-def test_decisions_by_row_numbers_are_doubted_when_the_data_change(found, tmp_path, noisy):
+def test_decisions_by_row_numbers_do_not_count_for_other_rows(found, tmp_path, noisy):
     path, truth = noisy
     found(decisions=[str(decide(tmp_path / "mine.csv", range(0, 60, 10), truth))])
     assert not any("row numbers" in note for note in found().card["notes"])
     arrays = dict(np.load(path))
-    np.savez(
-        path, **{name: np.concatenate([each[:1], each]) for name, each in arrays.items() if len(each) == N}
-    )
+    longer = {name: np.concatenate([each[:1], each]) for name, each in arrays.items() if len(each) == N}
+    np.savez(path, **(arrays | longer))
     changed = found(label="labels")
-    assert any("decisions are now about other examples" in note for note in changed.card["notes"])
+    (note,) = (one for one in changed.card["notes"] if "do not count" in one)
+    assert note == (
+        "5 decisions in decisions.csv do not count, since they are about data that changed: 'train/10' is "
+        "another example now (ids are row numbers); 'train/20' is another example now (ids are row numbers); "
+        "'train/30' is another example now (ids are row numbers) and 2 more. Next: decide again, or delete "
+        "these rows."
+    )
+    assert changed.card["reviewed"]["num_checked"] == 1
+    assert len(pd.read_csv(tmp_path / "issues" / "decisions.csv")) == 6
 
 
 def test_a_refused_file_leaves_the_kept_decisions_as_they_are(found, tmp_path, noisy):

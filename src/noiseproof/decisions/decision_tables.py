@@ -12,7 +12,7 @@ from typing import Any
 
 from noiseproof.core.class_names import label_text
 from noiseproof.core.errors import BadData
-from noiseproof.decisions.record import WORDS, Answer, ReviewedExamples
+from noiseproof.decisions.record import ABOUT, WORDS, Answer, ReviewedExamples
 
 Row = dict[str, Any]
 _CORRECTED = ("corrected_label", "new_label", "label")
@@ -46,7 +46,7 @@ def answers_in_table(rows: Sequence[Row], examples: ReviewedExamples, owner: str
 def _of_decisions(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> Iterator[Answer]:
     """Columns of `decisions.csv`; more columns may stand beside them."""
     for number, row in enumerate(rows, start=2):
-        texts = {name: _text(row.get(name)) for name in ("decision", "label", "who", "when")}
+        texts = {name: _text(row.get(name)) for name in ("decision", "label", "who", "when", *ABOUT)}
         if texts["decision"].strip().lower() == "accept" and not texts["label"].strip():
             texts["label"] = _text(row.get("suggested_label"))  # of a form, as the person saw it
         yield Answer(_text(row["example_id"]), **texts, place=f"Line {number}")

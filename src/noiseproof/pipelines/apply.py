@@ -14,11 +14,12 @@ from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.files import locked_folder, write_bytes
 from noiseproof.core.plurals import counted
-from noiseproof.core.records import LabelIssues
+from noiseproof.core.records import LabelIssues, LabelledDataset
+from noiseproof.data.fingerprints import content_hashes
 from noiseproof.data.request import Request
-from noiseproof.data.sources import CLEANED, open_dataset
+from noiseproof.data.sources import CLEANED, open_dataset, with_own_columns
 from noiseproof.decisions.decision_files import DECISIONS, keep_decisions, spreadsheet
-from noiseproof.decisions.record import COLUMNS, ReviewedExamples
+from noiseproof.decisions.record import COLUMNS, Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned
 from noiseproof.export.cleaned_folder import LABELS, write_cleaned_folder
@@ -26,6 +27,7 @@ from noiseproof.export.edits import Cleaning
 from noiseproof.export.formula_notes import formula_notes
 from noiseproof.export.issue_files import load_issues, read_summary
 from noiseproof.export.source import Source
+from noiseproof.pipelines.brought_decisions import read_brought
 from noiseproof.pipelines.cards import make_card, read_card
 from noiseproof.pipelines.cleaned_copies import read_labels
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
@@ -82,7 +84,8 @@ def apply(
     issues, source = _open_reviewed(config.folder)
     of_issues = partial(
         ReviewedExamples.of_issues, issues, fingerprint=source.dataset.fingerprint,
-        new_classes=config.allow_new_class,
+        new_classes=config.allow_new_class, contents=content_hashes(source.dataset),
+        brought=read_brought(config.folder),
     )  # fmt: skip
     examples = of_issues()
     check_is_apart(config.out, [source.request.name])
@@ -90,11 +93,12 @@ def apply(
         settled = _read_complete(config, examples, of_issues(may_have_others=True))
         draws = open_sample(config.folder, issues)
         stages = Stages(config.out, command=command)
-        name = _write_data(stages, config, Cleaning(issues, None, settled.counting), settled, source)
+        cleaning, brought = Cleaning(issues, None, settled.counting), set(examples.brought)
+        name = _write_data(stages, config, cleaning, settled, source, brought)
         publish(stages, cards=[CARD], say=say)
         _delete_empty_folders(config.out / name)
         keep_decisions(config.folder, settled.all, examples)
-        card = _write_card(stages, config, settled, examples, name)
+        card = _write_card(stages, config, settled, examples, source, name)
         if (config.folder / REVIEW).is_file():
             put_decisions(config.folder / REVIEW, list(settled.counting.values()))
         rate = sample_lines(draws, settled.counting.values(), issues)
@@ -104,7 +108,7 @@ def apply(
 def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: ReviewedExamples) -> Settled:
     """All decisions on the examples: those of the folder and of the files that the user named."""
     settled = read_settled(config, config.folder, examples, kept=kept)
-    if not (settled.all or config.decisions):
+    if set(settled.all) <= set(examples.brought) and not config.decisions:
         raise MissingFile(
             f"{str(config.folder)!r} has no decisions. Next: decide in its review.html and save the "
             f"{DECISIONS}, or name a file with `decisions`."
@@ -135,13 +139,33 @@ def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source]:
             f"The examples of {made_by['train']!r} have changed since {str(folder)!r} was made; allowed: the "
             "examples that were judged. Next: start its command again, then this one."
         )
-    request = Request(made_by["train"], **options, may_lack_examples=True)
+    request = with_own_columns(Request(made_by["train"], **options, may_lack_examples=True))
     is_whole = made_by["limit"] is None and dataset.num_skipped == 0
+    if not (made_by.get("noise") or made_by.get("noise_manifest")):
+        _check_same_labels(issues, dataset, folder)
     return issues, Source(dataset, request, is_whole=is_whole)
 
 
+def _check_same_labels(issues: LabelIssues, dataset: LabelledDataset, folder: Path) -> None:
+    """Refuse labels that were changed since they were judged, which the judged ones would replace."""
+    judged = [str(each) for each in issues.named(issues.given_labels)]
+    now = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+    row = next((k for k, (one, other) in enumerate(zip(judged, now, strict=True)) if one != other), None)
+    if row is not None:
+        raise BadData(
+            f"Labels of {dataset.name!r} have changed since {str(folder)!r} was made: "
+            f"{str(dataset.ids[row])!r} had {judged[row]!r} and has {now[row]!r} now; allowed: the labels "
+            "that were judged. Next: start its command again, then this one."
+        )
+
+
 def _write_data(
-    stages: Stages, config: ApplyConfig, cleaning: Cleaning, settled: Settled, source: Source
+    stages: Stages,
+    config: ApplyConfig,
+    cleaning: Cleaning,
+    settled: Settled,
+    source: Source,
+    brought: set[Decision],
 ) -> str:
     """Write the cleaned data set and the list of changes; returns the name of its file or folder."""
     is_folder = source.kind == "folder"
@@ -159,7 +183,7 @@ def _write_data(
             written = write_cleaned_folder(cleaning, folder / name, source, before)
         else:
             written = write_cleaned(cleaning, folder / name, source, config.out)
-        write_bytes(folder / CHANGES, _changes(cleaning.issues, settled))
+        write_bytes(folder / CHANGES, _changes(cleaning.issues, settled, brought))
         return [*(path.relative_to(folder).as_posix() for path in written), CHANGES]
 
     stat = origin.stat()
@@ -183,7 +207,7 @@ def _suffix(source: Source) -> str:
         ) from error
 
 
-def _changes(issues: LabelIssues, settled: Settled) -> bytes:
+def _changes(issues: LabelIssues, settled: Settled, brought: set[Decision]) -> bytes:
     """A row per decision, with the label before; decisions that another one outweighs are marked."""
     given = dict(zip(issues.ids.astype(str).tolist(), issues.named(issues.given_labels), strict=True))
     rows = (
@@ -193,14 +217,21 @@ def _changes(issues: LabelIssues, settled: Settled) -> bytes:
             settled.counting[one.example_id] == one,
         ]
         for one in settled.all
+        if one not in brought
     )
     return spreadsheet([*COLUMNS, "original_label", "counts"], rows)
 
 
 def _write_card(
-    stages: Stages, config: ApplyConfig, settled: Settled, examples: ReviewedExamples, name: str
+    stages: Stages,
+    config: ApplyConfig,
+    settled: Settled,
+    examples: ReviewedExamples,
+    source: Source,
+    name: str,
 ) -> dict[str, Any]:
-    counting = list(settled.counting.values())
+    brought = set(examples.brought)
+    counting = [one for one in settled.counting.values() if one not in brought]
     given = {one.example_id: examples.given[examples.row[one.example_id]] for one in counting}
     relabelled = [one for one in counting if one.label and one.label != given[one.example_id]]
     new = Counter(one.label for one in relabelled if one.label not in examples.classes)
@@ -216,8 +247,10 @@ def _write_card(
         files=stages.hashes,
         notes=[*notes, *formula_notes([config.out / name] if (config.out / name).is_file() else [])],
         data=name,
+        columns=source.columns,
         num_examples=len(examples),
         num_decided=len(counting),
+        num_decided_before=len(settled.counting) - len(counting),
         num_kept=sum(one.label == given[one.example_id] for one in counting),
         num_relabelled=len(relabelled),
         num_excluded=sum(one.decision == "exclude" for one in counting),

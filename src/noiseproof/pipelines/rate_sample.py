@@ -146,8 +146,9 @@ def sample_lines(draws: Draws | None, decisions: Iterable[Decision], issues: Lab
     sure = sorted(number for number, one in by_row.items() if one.decision != "unsure")
     known = DecidedLabels(
         rows=np.array(sure, np.int64),
-        labels=np.full(len(sure), -1),
-        is_wrong=np.array([by_row[number].label != given[number] for number in sure], bool),
+        labels=np.array([by_row[number].label != given[number] for number in sure], np.int64),
+        given=np.zeros(len(sure), np.int64),
+        judged=np.zeros(len(sure), np.int64),
         unsure=np.array(sorted(by_row.keys() - set(sure)), np.int64),
     )
     missing = [str(each) for each in issues.ids[missing_decisions(known, draws)]]
