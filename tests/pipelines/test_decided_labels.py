@@ -143,12 +143,39 @@ def test_decisions_by_row_numbers_do_not_count_for_other_rows(found, tmp_path, n
     (note,) = (one for one in changed.card["notes"] if "do not count" in one)
     assert note == (
         "5 decisions in decisions.csv do not count, since they are about data that changed: 'train/10' is "
-        "another example now (ids are row numbers); 'train/20' is another example now (ids are row numbers); "
-        "'train/30' is another example now (ids are row numbers) and 2 more. Next: decide again, or delete "
-        "these rows."
+        "another example now (ids are row numbers; if not, empty its `content`) and 4 more. Next: decide "
+        "again, or delete these rows."
     )
     assert changed.card["reviewed"]["num_checked"] == 1
     assert len(pd.read_csv(tmp_path / "issues" / "decisions.csv")) == 6
+
+
+@pytest.mark.parametrize("is_numbered", [True, False])
+def test_a_folder_with_the_search_in_other_data_is_refused(found, tmp_path, noisy, is_numbered):
+    path, truth = noisy
+    arrays = dict(np.load(path))
+    ids = {} if is_numbered else {"ids": np.array([f"a{row}" for row in range(N)])}
+    np.savez(path, **arrays, **ids)
+    issues = tmp_path / "issues"
+    found()
+    decide(issues / "decisions.csv", [0], truth)
+    kept = {name: (issues / name).read_bytes() for name in ("decisions.csv", "label_issues.parquet")}
+    other = {"ids": np.array([f"b{row}" for row in range(N)])} if ids else {}
+    np.savez(path, **(arrays | {"features": arrays["features"] + 1}), **other)
+    with pytest.raises(InvalidArgument, match=r"`out` is .*issues'; .* of 300 examples, of which .* has 0; "):
+        found()
+    run_again = {"train": str(path), "out": issues, "cache": tmp_path / "cache", "heads": "linear"}
+    (issues / "detection.json").unlink()
+    with pytest.raises(InvalidArgument, match="they and their decisions would be lost"):
+        pipeline.run(load_config(RunConfig, options=run_again))
+    assert {name: (issues / name).read_bytes() for name in kept} == kept
+    grow = {name: np.concatenate([arrays[name][1:], arrays[name][:9] + 1]) for name in ("features", "labels")}
+    new = {"ids": np.array([f"a{row}" for row in range(1, N + 9)])} if ids else {}
+    np.savez(path, **(arrays | grow | {"labels": np.resize(truth, N + 8)}), **new)
+    grown = found()
+    (note,) = (one for one in grown.card["notes"] if "decisions.csv" in one)
+    expected = "is another example now" if is_numbered else "examples that the data do not have: 'train/0'"
+    assert expected in note
 
 
 def test_a_refused_file_leaves_the_kept_decisions_as_they_are(found, tmp_path, noisy):

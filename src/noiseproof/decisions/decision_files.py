@@ -113,22 +113,22 @@ def describe_others(folder: Path, examples: ReviewedExamples) -> list[str]:
     lines = []
     if changed:
         verb, they = ("does", "it is") if len(changed) == 1 else ("do", "they are")
-        some = "; ".join(f"{one.example!r} {examples.change_since(one)}" for one in changed[:_NUM_NAMED])
+        some = f"{changed[0].example!r} {examples.change_since(changed[0])}"
         lines.append(
             f"{counted(len(changed), 'decision')} in {DECISIONS} {verb} not count, since {they} about data "
-            f"that changed: {some}{_more(changed)}. Next: decide again, or delete these rows."
+            f"that changed: {some}{_more(changed, 1)}. Next: decide again, or delete these rows."
         )
     if absent:
         verb, names = "is" if len(absent) == 1 else "are", [repr(one.example) for one in absent[:_NUM_NAMED]]
         lines.append(
             f"{counted(len(absent), 'decision')} in {DECISIONS} {verb} about examples that the data do not "
-            f"have: {', '.join(names)}{_more(absent)}."
+            f"have: {', '.join(names)}{_more(absent, _NUM_NAMED)}."
         )
     return lines
 
 
-def _more(some: Sequence[Answer]) -> str:
-    return f" and {len(some) - _NUM_NAMED:,} more" if len(some) > _NUM_NAMED else ""
+def _more(some: Sequence[Answer], num_named: int) -> str:
+    return f" and {len(some) - num_named:,} more" if len(some) > num_named else ""
 
 
 def _divided(table: Path, examples: ReviewedExamples) -> tuple[list[Answer], list[Answer], list[Answer]]:

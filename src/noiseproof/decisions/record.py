@@ -204,7 +204,7 @@ class ReviewedExamples:
         if row is None:
             return None
         if answer.content and self.contents and answer.content != self.contents[row]:
-            return "is another example now (ids are row numbers)"
+            return "is another example now (ids are row numbers; if not, empty its `content`)"
         about, given = answer.given_label.strip(), self.given[row]
         if not about and answer.decision.strip().lower() == "keep":
             about = answer.label.strip()

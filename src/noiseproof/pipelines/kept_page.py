@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from noiseproof.core.errors import DamagedFile, MissingFile
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.fingerprints import content_hashes
 from noiseproof.decisions.decision_files import DECISIONS, LOG, keep_decisions, read_kept, time_of_files
@@ -78,6 +79,28 @@ def keep_known(folder: Path, issues: LabelIssues, identity: str) -> list[Decisio
     keep_decisions(folder, decisions, _of_page(folder, issues, identity))
     put_decisions(folder / REVIEW, undisputed(decisions))
     return decisions
+
+
+def keep_before_change(folder: Path, identity: str) -> None:
+    """Note in `decisions.csv` what its rows are about, before a search in changed data replaces the page.
+
+    Rows that a person wrote have no label or content to compare with; those of the page are known by now.
+
+    Args:
+        folder: of the results.
+        identity: of the data that are to be judged.
+    """
+    if not any((folder / name).is_file() for name in (DECISIONS, LOG)) or not (folder / REVIEW).is_file():
+        return
+    # It loads SciPy and scikit-learn, which a finished folder does without.
+    from noiseproof.review.review_page import read_page
+
+    try:
+        before, issues = read_page(folder / REVIEW).identity, load_issues(folder)
+    except (DamagedFile, MissingFile):  # made again
+        return
+    if before != identity:
+        keep_known(folder, issues, before)
 
 
 def decided_ids(folder: Path) -> set[str]:

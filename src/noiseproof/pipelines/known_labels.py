@@ -37,7 +37,8 @@ from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.brought_decisions import BroughtDecisions, open_brought, write_brought
 from noiseproof.pipelines.cleaned_copies import LabelsBefore
 from noiseproof.pipelines.data_parts import DataPart
-from noiseproof.pipelines.kept_page import REVIEW
+from noiseproof.pipelines.kept_page import REVIEW, keep_before_change
+from noiseproof.pipelines.other_data import check_not_of_other_data
 from noiseproof.pipelines.second_encoder import with_comparison
 
 _NUM_NAMED = 3
@@ -84,13 +85,16 @@ def open_known(
 
     Raises:
         BadData: decisions are damaged, contradict each other, or are of other data.
+        InvalidArgument: the folder has results of other data.
     """
     brought, contents = open_brought(config, dataset), content_hashes(dataset)
+    check_not_of_other_data(folder, dataset, contents)
     own: dict[str, Any] = {"contents": contents, "brought": brought.decisions}
     examples = ReviewedExamples.of_dataset(
         dataset, new_classes=config.allow_new_class, may_have_others=not is_whole, **own
     )
     kept = ReviewedExamples.of_dataset(dataset, new_classes=True, may_have_others=True, **own)
+    keep_before_change(folder, str(examples.identity))
     settled = read_settled(config, folder, examples, kept=kept, is_whole=is_whole)
     settled = replace(settled, notes=(*brought.notes, *settled.notes))
     return KnownDecisions(settled, _as_labels(settled, brought, examples, dataset), brought)
