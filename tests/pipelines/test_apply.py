@@ -236,7 +236,7 @@ def test_a_new_class_of_an_archive_of_numbers_needs_names(applied, tmp_path, lab
         ("t0,keep,,ann,yesterday\n", r"`when` in Line 2 .* is 'yesterday'; allowed: ISO 8601"),
         ("t0,keep,,ann,2026-11-30T1", "so the file seems to be cut"),
         (f"t0,keep,,ann,{T1}\nt1,ke", "cannot be read as a table"),
-        ("", "has the columns of an empty table"),
+        ("", "has a header and no rows"),
         ("t0,keep,,ann,\nt0,accept,,bob,\n", r"People disagree on 1 example.*'t0' \(ann: bee; bob: cat\)"),
         ("t0,keep,,,\nt0,accept,,,\n", "People disagree on 1 example"),
     ],

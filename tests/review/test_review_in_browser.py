@@ -147,6 +147,7 @@ BAD_FILES = (
     (HEAD + "{0},keep,,ann,yesterday\n", "has the time “yesterday”"),
     (HEAD + "{0},keep\n", "Line 2 has 2 cells"),
     (HEAD + "{0},,,,\n", "This file has no decision"),
+    ("example_id,decision,decision\n{0},keep,accept\n", "Two columns of this file have one name"),
     ("a,b\n1,2\n", "Give files of other tools to noiseproof apply"),
 )
 

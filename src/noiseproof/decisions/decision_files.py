@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
@@ -213,6 +214,17 @@ def _rows(path: Path, suffix: str) -> Sequence[dict[str, Any]]:
     if suffix == ".parquet":
         return read_table(path).to_pylist()
     table = read_delimited(path, str(path))
+    twice = [name for name, num in Counter(table.schema.names).items() if num > 1]
+    if twice:
+        raise BadData(
+            f"{str(path)!r} has two columns called {twice[0]!r}; allowed: one of each name. Next: delete or "
+            "rename one."
+        )
+    if not table.num_rows:
+        raise BadData(
+            f"{str(path)!r} has a header and no rows; allowed: a row for each decision. Next: decide about "
+            "examples and save that file, or name another one."
+        )
     if tuple(table.schema.names[: len(COLUMNS)]) == COLUMNS and not _ends_its_last_line(path):
         raise BadData(
             f"The last line of {str(path)!r} has no end, so the file seems to be cut; allowed: a whole file. "

@@ -185,7 +185,7 @@ class ReviewedExamples:
 
     def find(self, name: str) -> int | None:
         """Row of an example by its id, escaped or not, or by a path that ends in it."""
-        for text in dict.fromkeys((name, unescaped_text(name))):
+        for text in dict.fromkeys((name, unescaped_text(name), name.strip())):
             parts = text.replace("\\", "/").split("/")
             for start in range(len(parts)):
                 end = text if start == 0 else "/".join(parts[start:])

@@ -53,6 +53,7 @@ function fromTable(whole) {
   if (!head?.includes("example_id") || !head.includes("decision")) {
     throw new Error("This page reads decisions.csv, its forms, and decisions.jsonl: tables with the columns example_id and decision. Give files of other tools to noiseproof apply.");
   }
+  if (new Set(head).size < head.length) throw new Error("Two columns of this file have one name. Delete or rename one.");
   if (isQuoted || !/[\r\n]$/.test(text)) throw new Error("The last line of this file has no end, so it seems to be cut. Save it again, and load that.");
   return rows.map((row, k) => {
     if (row.length !== head.length) throw new Error(`Line ${k + 2} has ${counted(row.length, "cell")}, the first line ${head.length}. Correct that line.`);
