@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.files import locked_folder, write_bytes
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues, LabelledDataset
+from noiseproof.data.examples import Rows
 from noiseproof.data.fingerprints import content_hashes
 from noiseproof.data.request import Request
 from noiseproof.data.sources import CLEANED, open_dataset, with_own_columns
@@ -36,6 +38,7 @@ from noiseproof.pipelines.known_labels import check_complete, read_settled
 from noiseproof.pipelines.rate_sample import open_sample, sample_lines
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
+from noiseproof.report.next_steps import train_again
 from noiseproof.review.review_page import put_decisions
 
 CARD, CHANGES = CLEANED, "changes.csv"
@@ -54,12 +57,14 @@ class AppliedDecisions:
         decisions: `decisions.csv` in the folder that was reviewed.
         card: the contents of `applied.json`.
         rate: a sentence on how many labels are wrong, by the drawn sample, where there is one.
+        next_command: trains on the cleaned data; `None` for labels without examples.
     """
 
     data: Path
     decisions: Path
     card: dict[str, Any]
     rate: Sequence[str] = ()
+    next_command: str | None = None
 
 
 def apply(
@@ -81,7 +86,7 @@ def apply(
         DamagedFile: the drawn sample of the folder was changed.
         InvalidArgument: another process, such as the server of the review page, writes to a folder.
     """
-    issues, source = _open_reviewed(config.folder)
+    issues, source, made_by = _open_reviewed(config.folder)
     of_issues = partial(
         ReviewedExamples.of_issues, issues, fingerprint=source.dataset.fingerprint,
         new_classes=config.allow_new_class, contents=content_hashes(source.dataset),
@@ -102,7 +107,15 @@ def apply(
         if (config.folder / REVIEW).is_file():
             put_decisions(config.folder / REVIEW, list(settled.counting.values()))
         rate = sample_lines(draws, settled.counting.values(), issues)
-        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card, rate)
+        next_command = _next_command(made_by, source, config.out)
+        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card, rate, next_command)
+
+
+def _next_command(made_by: dict[str, Any], source: Source, out: Path) -> str | None:
+    examples = source.dataset.examples
+    if isinstance(examples, Rows) and not examples.matrix.shape[1]:
+        return None
+    return f"noiseproof {train_again(made_by, shlex.quote(str(out)), shlex.quote(f'{out}-run'))}"
 
 
 def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: ReviewedExamples) -> Settled:
@@ -120,8 +133,8 @@ def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: Review
     return settled
 
 
-def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source]:
-    """The suspect labels in a folder and the data set that they are of, which must not have changed."""
+def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source, dict[str, Any]]:
+    """The suspect labels in a folder, the unchanged data set they are of, and the configuration of both."""
     issues = load_issues(folder)
     card, kind = next((pair for pair in _CARDS if (folder / pair[0]).is_file()), _CARDS[0])
     made_by: dict[str, Any] = read_card(folder / card, kind)["config"]
@@ -143,7 +156,7 @@ def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source]:
     is_whole = made_by["limit"] is None and dataset.num_skipped == 0
     if not (made_by.get("noise") or made_by.get("noise_manifest")):
         _check_same_labels(issues, dataset, folder)
-    return issues, Source(dataset, request, is_whole=is_whole)
+    return issues, Source(dataset, request, is_whole=is_whole), made_by
 
 
 def _check_same_labels(issues: LabelIssues, dataset: LabelledDataset, folder: Path) -> None:
@@ -278,6 +291,8 @@ def describe(done: AppliedDecisions) -> Sequence[str]:
     card = done.card
     shown = ", ".join(f"{card[f'num_{name}']} {name}" for name in COUNTS)
     lines = [f"{card['num_decided']} of {counted(card['num_examples'], 'example')} decided: {shown}"]
+    if card["num_decided_before"]:
+        lines.append(f"{counted(card['num_decided_before'], 'more example')} decided before, as the data say")
     if card["num_undecided_issues"]:
         left = card["num_undecided_issues"]
         one, several = "label that looks wrong has no decision", "labels that look wrong have no decision"
