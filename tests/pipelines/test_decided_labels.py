@@ -215,8 +215,15 @@ def test_a_drawn_sample_tells_the_rate_without_any_assumption(found, tmp_path, n
     assert (reviewed["basis"], reviewed["num_draws"]) == ("sample", 60)
     assert reviewed["rate"]["low"] <= 0.1 <= reviewed["rate"]["high"]
     print_detection(done)
-    sentence = "by a sample of 60 drawn labels."
-    line = next(one for one in capsys.readouterr().out.splitlines() if sentence in one)
+    printed = capsys.readouterr().out.splitlines()
+    line = next(
+        one for one in printed if "by a sample of 60 drawn labels; this replaces the detector's" in one
+    )
+    assert not any("estimated noise rate" in one for one in printed)
+    share = json.loads((issues / "label_issues.json").read_text())["share_wrong"]
+    assert done.card["noise_rate"] == share
+    assert (share["basis"], share["rate"]) == ("sample", reviewed["rate"]["value"])
+    assert share["replaces"]["rate"] == pytest.approx(done.issues.noise_rate)
     assert rate_lines(issues) == [line]  # whatever the search knew
     options = {"folder": issues, "out": tmp_path / "cleaned"}
     assert list(apply(load_config(ApplyConfig, options=options)).rate) == [line]
