@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, final
 
 import torch
@@ -22,6 +23,7 @@ _RANGES = {
 
 
 @final
+@dataclass(eq=False, repr=False)
 class CoTeaching(AbstractRobustHead):
     r"""Each of two heads learns from the examples of a batch that have a small loss for the other head.
 
@@ -42,18 +44,11 @@ class CoTeaching(AbstractRobustHead):
     """
 
     kind: ClassVar[str] = "co_teaching"
-    forget_rate_: float
-
-    def __init__(
-        self,
-        head: AbstractClassifier | None = None,
-        *,
-        forget_rate: float | None = None,
-        ramp_epochs: int = 4,
-    ) -> None:
-        self.head = head
-        self.forget_rate = forget_rate
-        self.ramp_epochs = ramp_epochs
+    head: AbstractClassifier | None = None
+    _: KW_ONLY
+    forget_rate: float | None = None
+    ramp_epochs: int = 4
+    forget_rate_: float = field(init=False)
 
     def check_options(self) -> None:
         """Raise `InvalidArgument` if an option is out of range."""
