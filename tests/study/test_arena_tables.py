@@ -10,7 +10,7 @@ from noiseproof.evaluate.detection import DetectionMetrics
 from noiseproof.study.figures.study_figures import FIGURES
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.detector_measure import DetectorMeasure
-from noiseproof.study.measures.measure import PendingRow
+from noiseproof.study.measures.measure import RowRequest
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import DetectionRow
 from noiseproof.study.study_results import collect_results
@@ -55,7 +55,7 @@ def invented_rows(recipe, *, but=()):
         if (key, place.detector) in but:
             continue
         seconds = SECONDS[place.detector] * (4 if key[0] == "people" else 1)
-        yield PendingRow(place, asked, asked).row(
+        yield RowRequest(measure, place, asked, asked).row(
             DetectionRow, method="m", num_examples=100,
             realised_rate=key[1] or 0.16, wall_s=2 * seconds, cpu_s=seconds, notes=[],
             metrics=DetectionMetrics(

@@ -25,7 +25,7 @@ from noiseproof.study.axes import DetectorChoice
 from noiseproof.study.grid import Place
 from noiseproof.study.measures.downstream import Downstream, probe_of
 from noiseproof.study.measures.material import TrainingData
-from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
+from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench
 from noiseproof.study.measures.peers import CLEANLAB, cleanlab_issues, import_cleanlab
 from noiseproof.study.rows import DetectionRow
 
@@ -73,13 +73,13 @@ class DetectorMeasure(AbstractMeasure):
             content["test"] = [bench.features.part_key(test), test.best_labels]
         return content
 
-    def row(self, pending: PendingRow, bench: Workbench) -> DetectionRow:
+    def row(self, request: RowRequest, bench: Workbench) -> DetectionRow:
         """Run a detector.
 
         Raises:
             NoiseproofError: an input it needs is missing, or it cannot be run on these examples.
         """
-        place, data = pending.place, bench.data(pending.place)
+        place, data = request.place, bench.data(request.place)
         features = bench.train_features[data.rows]
         detect = bench.tool(DetectorRunner).prepared(self._choice(place))
         begin, begin_cpu = time.perf_counter(), time.process_time()
@@ -88,7 +88,7 @@ class DetectorMeasure(AbstractMeasure):
         true_labels, accuracies = _true_labels(data, bench), {}
         if self.grid.recipe.downstream:
             accuracies = bench.tool(Downstream).accuracies(features, issues, seed=place.seed, key=data.key)
-        return pending.row(
+        return request.row(
             DetectionRow,
             method=issues.method,
             num_examples=len(true_labels),

@@ -15,7 +15,7 @@ from noiseproof.heads.recipes import HeadSpec
 from noiseproof.pipelines.data_parts import evaluate_on
 from noiseproof.study.grid import Place
 from noiseproof.study.measures.head_trainer import HeadTrainer
-from noiseproof.study.measures.measure import PendingRow, Workbench
+from noiseproof.study.measures.measure import RowRequest, Workbench
 from noiseproof.study.measures.trained_measure import AbstractTrainedMeasure
 from noiseproof.study.rows import HeadRow
 
@@ -51,9 +51,9 @@ class HeadMeasure(AbstractTrainedMeasure):
         """As heads are trained together."""
         return bench.tool(HeadTrainer).group(place)
 
-    def row(self, pending: PendingRow, bench: Workbench) -> HeadRow:
+    def row(self, request: RowRequest, bench: Workbench) -> HeadRow:
         """Train a head with its group, unless that was done for another row, and evaluate it."""
-        place, part = pending.place, bench.part(pending.place)
+        place, part = request.place, bench.part(request.place)
         head, fit_s = bench.tool(HeadTrainer).trained(place)
         features = bench.features.matrix(part)
         result = evaluate_on(
@@ -64,7 +64,7 @@ class HeadMeasure(AbstractTrainedMeasure):
         if self.grid.recipe.has_head_spectra:
             is_reshaped = isinstance(head, AbstractReshapingHead)
             card = spectrum(head.transform(features) if is_reshaped else features)
-        return self.row_of(pending, bench, result, fit_s=fit_s, spectrum=card)
+        return self.row_of(request, bench, result, fit_s=fit_s, spectrum=card)
 
 
 def spec_to_json(spec: HeadSpec) -> dict[str, Any]:

@@ -18,11 +18,6 @@ from noiseproof.study.measures.measure import Workbench
 _TOGETHER = 16  # MLPs of one stack: memory grows with their number, speed hardly any more
 
 
-def head_key(place: Place) -> Hashable:
-    """Equal for places that one trained head serves: those of its evaluation sets and its curvature."""
-    return tuple(place.coordinates().values())
-
-
 class HeadTrainer:
     """Groups heads, and keeps those of the group that was trained last.
 
@@ -42,7 +37,7 @@ class HeadTrainer:
 
         A group is on disk when it is done, so it is also the most that an interruption loses.
         """
-        key = head_key(place)
+        key = place.training
         if key not in self._groups:
             (head,) = self._bench.grid.variant(place).build([place.seed])
             layers = head.spec().architecture.hidden_layers
@@ -55,7 +50,7 @@ class HeadTrainer:
 
     def trained(self, place: Place) -> tuple[AbstractHead, float]:
         """A fitted head and its part of the seconds; it is trained with its group unless that came last."""
-        key, group = head_key(place), self.group(place)
+        key, group = place.training, self.group(place)
         if key not in self._trained:
             own = {one: each for one, each in self._members[group[0]].items() if self._groups[one] == group}
             self._trained = dict(zip(own, self._train(list(own.values())), strict=True))
