@@ -88,17 +88,7 @@ class DivideMix(AbstractRobustHead):
         check_arguments(self.get_params(deep=False), _RANGES)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DivideMix:
-        """Train on features and given labels.
-
-        Args:
-            X: (n, d) features.
-            y: (n,) labels of any type; may be wrong.
-            sample_weight: (n,) factors of the loss of each example, >= 0; only their ratios count, and 0
-                leaves an example out.
-
-        Raises:
-            BadData: one class only, NaN, different lengths, negative weights.
-        """
+        """Train on features, given labels and weights of examples, as `LinearProbe.fit` takes them."""
         inputs = self._checked_inputs(X, y, sample_weight)
         run = _DivideMixRun(self, inputs.examples(), inputs.spec.seed, inputs.loss())
         self._with_heads(inputs, fit_stack(inputs.specs(2), run.examples, run.backward))

@@ -23,7 +23,7 @@ from noiseproof.study.measures.curvature_measure import CurvatureMeasure
 from noiseproof.study.measures.detector_measure import DetectorMeasure
 from noiseproof.study.measures.head_measure import HeadMeasure
 from noiseproof.study.measures.map_measure import MapMeasure
-from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, missing_sets, open_task
+from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, open_task
 from noiseproof.study.measures.measure import AbstractMeasure, Batch, RowRequest, Workbench, trainings_of
 from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
 from noiseproof.study.measures.tuning_measure import TuningMeasure
@@ -106,19 +106,15 @@ class _Loop:
 
     def open_tasks(self) -> dict[str, OpenTask]:
         """Data sets of every task; those that are missing cost their rows, and a line says why."""
-        absent = missing_sets(self.grid.recipe, self.locations)
         tasks: dict[str, OpenTask] = {}
-        reasons: dict[str, None] = {}
-        for name, task in self.grid.recipe.tasks.items():
+        for name in self.grid.recipe.tasks:
             own = [one for one in self.requests if one.place.task == name]
-            if self._num_missing(own):
-                reasons |= {absent[spec]: None for spec in task.specs if spec in absent}
             with self._noted(name, own):
-                tasks[name] = open_task(self.grid, name, self.locations, absent)
+                tasks[name] = open_task(self.grid, name, self.locations)
                 for evaluation, reason in tasks[name].missing.items():
                     lost = [one for one in own if one.place.evaluation == evaluation]
                     self._note(f"{name}: {reason}", lost)
-        for reason in reasons:
+        for reason in self.outcome.failures:
             write_line(f"{reason} Going on without it.")
         return tasks
 

@@ -135,7 +135,7 @@ class AbstractMeasure(ABC):
 
     def group(self, place: Place, bench: Workbench) -> Hashable | None:
         """Equal for rows, of one measure or several, that share a training; `None` is a row of its own."""
-        return None
+        return self.training(place) if self.is_batched else None
 
     def tidy(self, place: Place, bench: Workbench) -> None:
         """Remove files that are not needed once the row of a place is on disk."""

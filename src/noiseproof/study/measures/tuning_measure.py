@@ -59,10 +59,6 @@ class TuningMeasure(AbstractTrainedMeasure):
         """Both steps and all evaluation sets are of one training."""
         return training_key(place)
 
-    def group(self, place: Place, bench: Workbench) -> Hashable:
-        """As `training`."""
-        return training_key(place)
-
     def row(self, request: RowRequest, bench: Workbench) -> HeadRow:
         """Train an encoder or go on with its training, unless done for another row; take its result."""
         place = request.place
@@ -119,7 +115,7 @@ class EncoderTrainer:
     def _train(self, place: Place) -> tuple[dict[tuple[str, str], ResultRow], float]:
         grid, locations = self._bench.grid, self._bench.locations
         settings, out = grid.tuning(place), training_folder(place, self._bench)
-        data = task_config(grid.recipe, place.task, locations, ()).model_dump()
+        data = task_config(grid.recipe, place.task, locations).model_dump()
         data |= settings.model_dump() | {"out": out, "seed": place.seed}
         config = FinetuneConfig(**data, backbone=place.encoder.backbone_for(place.seed))
         with only_process_in(out):

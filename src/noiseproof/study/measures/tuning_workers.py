@@ -16,7 +16,7 @@ import torch
 from noiseproof.core.parent import end_with_parent
 from noiseproof.core.threads import num_cores
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures.material import Locations, missing_sets, open_task
+from noiseproof.study.measures.material import Locations, open_task
 from noiseproof.study.measures.measure import Batch, RowRequest, Workbench
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import StudyRow
@@ -73,8 +73,7 @@ def _begin(recipe: dict[str, Any], locations: Locations) -> None:
         torch.set_num_threads(1)  # whatever the number of workers, so that sums come out the same
     Thread(target=_end_with_parent, daemon=True).start()
     grid = Grid(StudyRecipe(**recipe))
-    missing = missing_sets(grid.recipe, locations)
-    _bench = cache(lambda task: Workbench(grid, locations, open_task(grid, task, locations, missing)))
+    _bench = cache(lambda task: Workbench(grid, locations, open_task(grid, task, locations)))
 
 
 def _end_with_parent() -> None:
