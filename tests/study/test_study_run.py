@@ -12,7 +12,7 @@ from noiseproof.heads.estimators import LinearProbe, NMTune
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.study import compute as run
 from noiseproof.study.measures import head_measure, spectrum_measure
-from noiseproof.study.measures import head_trainer as train
+from noiseproof.study.measures import head_measure as train
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import HeadRow, SpectrumRow, StudyLog
 

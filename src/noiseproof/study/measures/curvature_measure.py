@@ -8,8 +8,7 @@ from typing import Any
 from noiseproof.losses.batch import is_per_example
 from noiseproof.pipelines.portrait import fitted_curvature
 from noiseproof.study.grid import Grid, Place
-from noiseproof.study.measures.head_measure import HeadMeasure
-from noiseproof.study.measures.head_trainer import HeadTrainer
+from noiseproof.study.measures.head_measure import HeadMeasure, HeadTrainer
 from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench
 from noiseproof.study.rows import CurvatureRow
 
