@@ -169,7 +169,7 @@ def test_what_lacks_is_told_and_the_rest_is_shown():
     found = found_of(but=[(("people", None), "aum")])
     table = ARENA_TABLES["arena-summary"](found)
     assert shown(table)[0][4] == "–"
-    assert "Results lack: people, as given: aum." in table.notes
+    assert "Results are missing: people, as given: aum." in table.notes
     rows = {row[0]: row[1:] for row in shown(ARENA_TABLES["arena-compared"](found))}
     assert rows["auto less aum"][:2] == ["2", "2"]
 

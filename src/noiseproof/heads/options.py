@@ -1,6 +1,6 @@
 """Options of heads, each once, and their checks: a message names the option, its value and what is allowed.
 
-`estimators.py` says what they mean. They are dataclasses, so that scikit-learn finds them in the signature.
+`estimators.py` describes them. They are dataclasses, so that scikit-learn finds them in the signature.
 """
 
 from __future__ import annotations

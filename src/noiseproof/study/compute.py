@@ -105,7 +105,7 @@ class _Loop:
     _counted: set[Hashable] = field(default_factory=set)  # trainings that the bar has counted
 
     def open_tasks(self) -> dict[str, OpenTask]:
-        """Data sets of every task; those that are missing cost their rows, and a line says why."""
+        """Data sets of every task; those that are missing cost their rows, and a line gives the reason."""
         tasks: dict[str, OpenTask] = {}
         for name in self.grid.recipe.tasks:
             own = [one for one in self.requests if one.place.task == name]

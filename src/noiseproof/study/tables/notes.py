@@ -90,12 +90,12 @@ def noise_titles(results: StudyResults) -> list[str]:
 def incomplete(results: StudyResults) -> list[str]:
     """Notes on tasks and results that the means do not cover."""
     existing = results.values("task")
-    lacking = [name for name in results.recipe.tasks if name not in existing]
-    notes = [f"Without {', '.join(lacking)}, which could not be computed."] if lacking else []
+    absent = [name for name in results.recipe.tasks if name not in existing]
+    notes = [f"Without {', '.join(absent)}, which could not be computed."] if absent else []
     short = _short(results, existing)
     if short:
         notes.append(
-            f"Results lack, so that means cover less than the grid: {some(short, _MAX_NAMED)}. "
+            f"Results are missing, so that means cover less than the grid: {some(short, _MAX_NAMED)}. "
             "Differences and bold compare what both sides have."
         )
     return notes
