@@ -22,7 +22,7 @@ from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head_of, write_head
+from noiseproof.heads.saved_heads import HeadNeeds, Loadable, SavedHead, write_head
 from noiseproof.heads.training_data import features_to_predict, training_data, weights_of
 from noiseproof.losses.batch import PerExampleLoss, per_example_loss
 from noiseproof.robust.saved_robust import from_saved, to_saved
@@ -91,7 +91,7 @@ class FitInputs:
         return found
 
 
-class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
+class AbstractRobustHead(Loadable, ClassifierMixin, BaseEstimator, ABC):
     """A classifier that averages one or more heads which were trained together.
 
     Attributes:
@@ -115,17 +115,6 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
         """Write `path`.safetensors and `path`.json; `load` reads them back, see `AbstractHead.save`."""
         check_is_fitted(self)
         return write_head(to_saved(self, needs), path)
-
-    @classmethod
-    def load(cls: type[T], path: str | os.PathLike[str]) -> T:
-        """Load an estimator of this class that `save` wrote.
-
-        Raises:
-            MissingFile: one of the two files does not exist.
-            DamagedFile: a file was altered or truncated.
-            InvalidArgument: the file holds an estimator of another class.
-        """
-        return cls.from_saved(read_head_of(cls, path), str(path))
 
     @classmethod
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
