@@ -158,17 +158,16 @@ def groups_to_leave_out(features: Any, labels: Int[np.ndarray, " n"]) -> Int[np.
     return copies.groups if copies.has_copy.any() else None
 
 
-def shared_copies(features: Any, others: Any, *, near: float = NEAR) -> Bool[np.ndarray, " m"]:
+def shared_copies(features: Any, others: Any) -> Bool[np.ndarray, " m"]:
     """Whether each example of another set has a copy in the first, so that evaluation on it is too good.
 
     Args:
         features: (n, d), for example of the training set.
         others: (m, d), for example of a test set.
-        near: see `find_copies`.
     """
     n = len(features)
     both = np.concatenate([np.asarray(features), np.asarray(others)])
-    groups = find_copies(both, near=near).groups
+    groups = find_copies(both).groups
     return np.isin(groups[n:], groups[:n])
 
 
