@@ -38,7 +38,7 @@ _DELETE_LINE = "delete that line and start the study again; only what it held is
 SPECTRAL = ("singular_values", "entropy_nats", "largest_ratio", "effective_rank")  # raw and "centred_"
 _ON_DISK = {"result_key": "cell", "request_key": "asked", "set_name": "set"}
 _IN_CODE = {on_disk: name for name, on_disk in _ON_DISK.items()}
-_adapter = cache(TypeAdapter)
+_adapter: Any = cache(TypeAdapter)
 
 
 @dataclass(frozen=True, kw_only=True)
