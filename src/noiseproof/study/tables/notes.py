@@ -7,7 +7,6 @@ from typing import Any
 
 from noiseproof.core.plurals import some
 from noiseproof.report.tables import INTERVAL_MEANING, ONE_SEED, RULE_FOR_BOLD
-from noiseproof.study.axes import Encoder
 from noiseproof.study.grid import STEPS, Grid
 from noiseproof.study.study_results import StudyResults
 
@@ -37,14 +36,13 @@ def notes_of(results: StudyResults, *shown: str, bold: bool = True) -> tuple[str
 
 def luck_in_intervals(results: StudyResults) -> list[str]:
     """A note whether intervals over seeds include the luck of pre-training."""
-    families: dict[str, list[Encoder]] = {}
-    for one in results.encoders:
-        families.setdefault(one.family, []).append(one)
-    once = [family for family, own in families.items() if not all(one.repeats for one in own)]
+    once = list(dict.fromkeys(one.family for one in results.encoders if not one.repeats))
     if not once:
         return ["Each seed has encoders of its own, so intervals tell the luck of pre-training, too."]
-    of = "" if len(once) == len(families) else f" of {some(once, _MAX_NAMED)}"
-    who = "Some encoders" if any(one.repeats for name in once for one in families[name]) else "Encoders"
+    of = "" if len(once) == len(results.families) else f" of {some(once, _MAX_NAMED)}"
+    who = (
+        "Some encoders" if any(one.repeats and one.family in once for one in results.encoders) else "Encoders"
+    )
     return [f"{who}{of} were pre-trained once: intervals tell the luck of what is trained on them, no more."]
 
 
