@@ -279,11 +279,7 @@ _KINDS: dict[str, type[StudyRow]] = {
 
 
 class StudyLog:
-    """The rows of a study on disk; opened again, it knows those that exist.
-
-    Args:
-        folder: of the study.
-    """
+    """The rows in the folder of a study; opened again, it knows those that exist."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

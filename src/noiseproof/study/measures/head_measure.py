@@ -89,11 +89,7 @@ def spec_to_json(spec: HeadSpec) -> dict[str, Any]:
 
 
 class HeadTrainer:
-    """Groups heads, and keeps those of the group that was trained last.
-
-    Args:
-        bench: its encoder and task.
-    """
+    """Groups the heads of one encoder and task, and keeps those of the group that was trained last."""
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench

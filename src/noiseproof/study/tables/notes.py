@@ -21,13 +21,7 @@ _AXES = {
 
 
 def notes_of(results: StudyResults, *shown: str, bold: bool = True) -> tuple[str, ...]:
-    """Notes below every table of means over seeds.
-
-    Args:
-        results: of the study.
-        shown: axes of the grid that the table shows, see `mean_over`.
-        bold: whether it marks the best head.
-    """
+    """Notes below every table of means over seeds; `shown` as in `mean_over`, `bold` marks the best head."""
     has_seeds = len(results.values("seed")) > 1
     notes = [INTERVAL_MEANING, *([RULE_FOR_BOLD] if bold else [])] if has_seeds else [ONE_SEED]
     luck = luck_in_intervals(results) if has_seeds else []
@@ -47,12 +41,7 @@ def luck_in_intervals(results: StudyResults) -> list[str]:
 
 
 def mean_over(results: StudyResults, *shown: str) -> list[str]:
-    """The axes of the grid with more than one value that a table or figure does not show.
-
-    Args:
-        results: of the study.
-        shown: those it does show, or takes one value of.
-    """
+    """Axes with several values that a table averages over; of those in `shown` it has all values or one."""
     hidden = [
         f"{name} ({some((_axis_value(axis, value) for value in results.values(axis)), _MAX_NAMED)})"
         for axis, name in _AXES.items()
