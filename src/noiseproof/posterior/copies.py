@@ -86,9 +86,6 @@ class Copies:
         Rows that repeat like categories tell what the labels of equal rows are, and without them nothing may
         be left to learn from. These groups stay in: more than ten identical examples; most of a class; all
         groups, if there are few for the classes and examples occur more than three times on average.
-
-        Args:
-            labels: given class ids, from 0.
         """
         num_groups, sizes = self.groups.max() + 1, np.bincount(labels)
         is_few = num_groups < _LEAST_DISTINCT * np.count_nonzero(sizes)
