@@ -277,13 +277,7 @@ def listed(reasons: Mapping[str, str]) -> str:
 
 
 def unreadable_error(reasons: Mapping[str, str], owner: str, kind: type[NoiseproofError]) -> NoiseproofError:
-    """The error that names all examples that cannot be read.
-
-    Args:
-        reasons: id -> reason.
-        owner: name of the data set.
-        kind: of the error.
-    """
+    """The error that names all examples that cannot be read."""
     return kind(
         f"{counted(len(reasons), 'example')} of {owner!r} cannot be read: {listed(reasons)}. Allowed: whole "
         "files. Next: repair or remove them, or leave such examples out with on_error='skip' (--on-error "
