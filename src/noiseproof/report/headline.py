@@ -9,6 +9,7 @@ from noiseproof.core.plurals import counted
 from noiseproof.evaluate.protocol import HeadSummary, Interval, leader, sets_of, summarise
 from noiseproof.evaluate.results import ResultRow, main_metric
 from noiseproof.report.caveats import labels_caveat
+from noiseproof.report.cleaning import cleaning_sentences
 from noiseproof.report.rate import rate_sentences
 from noiseproof.report.run_folder import RunFolder
 from noiseproof.report.tables import METRIC_TITLES, percent
@@ -39,12 +40,14 @@ def headlines(run: RunFolder, decided: Collection[str] = ()) -> list[str]:
     """
     if run.issues.empty:
         return about_heads(run)
-    return [_about_labels(run) + _about_decisions(run, decided), *_about_rate(run), *_about_detection(run)]
+    first = _about_labels(run) + _about_decisions(run, decided)
+    helped = cleaning_sentences(run.card.cleaning_effect)
+    return [first, *helped, *_about_rate(run), *_about_detection(run)]
 
 
 def about_heads(run: RunFolder) -> list[str]:
     """Which head is ahead, and what it loses out of domain: a short headline, then sentences."""
-    return [*_about_heads(run), *_about_gap(run.results)]
+    return [*_about_heads(run), *cleaning_sentences(run.card.cleaning_effect), *_about_gap(run.results)]
 
 
 def facts(run: RunFolder) -> list[Fact]:
