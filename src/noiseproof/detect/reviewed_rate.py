@@ -48,7 +48,7 @@ class Estimate:
 
 
 def draw_probabilities(suspicion: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Probabilities, summing to 1, with which a draw tells most of the rate: q ~ sqrt(s (1 - s)) + 0.05."""
+    """Probabilities, summing to 1, with which draws estimate the rate best: q ~ sqrt(s (1 - s)) + 0.05."""
     weights = np.sqrt(suspicion * (1 - suspicion)) + _FLOOR
     return weights / weights.sum()
 
@@ -80,7 +80,7 @@ def rate_from_drawn(
     num: int,
     mean: float,
 ) -> Estimate:
-    """The same where the suspicion of the draws alone is known.
+    """The share of wrong labels by `rate_from_draws`, where only the suspicion of the draws is known.
 
     Args:
         suspicion: of each draw.
