@@ -16,7 +16,7 @@ from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.detect import detect
 from noiseproof.report.cleaning import cleaning_sentences
-from noiseproof.report.headline import headlines
+from noiseproof.report.headline import facts, headlines
 from noiseproof.report.run_folder import load_run
 
 N = 240
@@ -74,6 +74,8 @@ def test_both_heads_are_measured_against_the_labels_of_people(home, started, way
     assert json.loads((result.folder / "cleaning_effect.json").read_text())["after"] == effect["after"]
     assert any(line.startswith("Cleaning helped: linear ") for line in headlines(load_run(result.folder)))
     assert "Cleaning helped: linear" in result.report.read_text()
+    gain = next(fact for fact in facts(load_run(result.folder)) if fact.title == "Gain by cleaning")
+    assert (gain.value, gain.unit) == (f"{100 * effect['difference']['value']:+.1f}", "points")
     print_run(result)
     assert "Cleaning helped: linear" in " ".join(capsys.readouterr().out.split())
     stamp = (result.folder / "cleaning_effect.json").stat().st_mtime_ns

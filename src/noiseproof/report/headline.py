@@ -68,6 +68,10 @@ def facts(run: RunFolder) -> list[Fact]:
     if summary.id_mean:
         detail = _joined(head, *inside, labels_caveat(run.card.data, "test"))
         tiles.append(Fact(f"{title} in domain", _percent(summary.id_mean[metric]), detail, "%"))
+    if (effect := run.card.cleaning_effect) is not None:
+        gain, ends = 100 * effect["difference"]["value"], (100 * effect[name] for name in ("before", "after"))
+        detail = "from {:.1f} to {:.1f} %, both against the labels after cleaning".format(*ends)
+        tiles.append(Fact("Gain by cleaning", f"{gain:+.1f}", detail, "points"))
     wall_s = sum(run.card.wall_s.values())
     detail = "features were on disk"
     if run.card.encoder_passes and run.card.backbone.name != "features:":  # those were made elsewhere
