@@ -131,6 +131,14 @@ def test_an_archive_of_features_gets_the_decided_labels(applied, tmp_path):
     assert len(arrays["features"]) == 7
 
 
+def test_an_archive_may_have_its_labels_as_a_column(applied, tmp_path):
+    done = applied(
+        save_npz(tmp_path / "features.npz", np.array([[0], [0], [0], [0], [1], [1], [1], [1]])),
+        "r0,accept,,,\n",
+    )
+    assert names(noiseproof.open_dataset(str(done.data)))["r0"] == "1"
+
+
 def test_again_replaces_what_it_wrote_and_nothing_of_somebody_else(applied, tmp_path):
     data = save_folder(tmp_path / "photos")
     applied(data, OF_FOLDER)
