@@ -257,6 +257,21 @@ def use_applied(folder: Path) -> Any:
     return found.ids.tolist(), found.given_labels.tolist(), found.class_names
 
 
+def make_brought(folder: Path) -> None:
+    from noiseproof.decisions.record import Decision
+    from noiseproof.pipelines.brought_decisions import write_brought
+
+    write_brought(folder, [Decision("t0", "relabel", "cat", "ann", "2026-11-30T10:00:00Z", "cat")])
+
+
+def use_brought(folder: Path) -> Any:
+    from dataclasses import astuple
+
+    from noiseproof.pipelines.brought_decisions import read_brought
+
+    return [astuple(one) for one in read_brought(folder)]
+
+
 def _sampled() -> Any:
     from noiseproof.core.records import LabelledDataset
 
@@ -542,6 +557,7 @@ KINDS: dict[str, FileKind] = {
         FileKind("choice of the head", "run/heads.json", make_run, use_choice),
         FileKind("card of a cleaned data set", "cleaned/applied.json", make_applied, use_applied),
         FileKind("drawn sample", "rate_sample.json", make_sample, use_sample),
+        FileKind("decisions in the data", "brought_decisions.json", make_brought, use_brought),
         FileKind("log of decisions", "decisions.jsonl", make_log, use_log),
         FileKind("copies between sets", "copies.json", make_copies, use_copies),
         FileKind("marker of a stage", ".stages/work.json", make_stage, use_stage),

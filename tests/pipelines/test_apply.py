@@ -131,6 +131,14 @@ def test_an_archive_of_features_gets_the_decided_labels(applied, tmp_path):
     assert len(arrays["features"]) == 7
 
 
+def test_an_archive_may_have_its_labels_as_a_column(applied, tmp_path):
+    done = applied(
+        save_npz(tmp_path / "features.npz", np.array([[0], [0], [0], [0], [1], [1], [1], [1]])),
+        "r0,accept,,,\n",
+    )
+    assert names(noiseproof.open_dataset(str(done.data)))["r0"] == "1"
+
+
 def test_again_replaces_what_it_wrote_and_nothing_of_somebody_else(applied, tmp_path):
     data = save_folder(tmp_path / "photos")
     applied(data, OF_FOLDER)
@@ -471,4 +479,7 @@ def test_a_run_on_data_that_people_cleaned_does_not_show_accepted_suggestions_as
         page = load_run(result.folder)
         assert "before people decided, which may be wrong" in facts(page)[1].detail
         assert "as people decided" not in " ".join(headlines(page))
-        assert "As people decided: partly circular" in result.report.read_text()
+        assert (
+            "As people decided: their labels are the truth here, but they chose which"
+            in result.report.read_text()
+        )

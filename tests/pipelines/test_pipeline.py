@@ -15,7 +15,7 @@ from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
-from noiseproof.pipelines import diagnosis, known_labels, provenance
+from noiseproof.pipelines import diagnosis, evaluation, known_labels, provenance
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.pipelines.inputs import open_parts
@@ -198,7 +198,13 @@ def test_another_folder_shares_the_features_and_gives_the_same_results(configure
 
 def place_of(step):
     """The module whose global name `step` a run uses."""
-    homes = {"write_head": abstract, "write_thumbnails": known_labels, "spectra": diagnosis}
+    homes = {
+        "write_head": abstract,
+        "write_thumbnails": known_labels,
+        "spectra": diagnosis,
+        "evaluate_on": evaluation,
+        "load_head": evaluation,
+    }
     return homes.get(step, pipeline)
 
 

@@ -14,6 +14,7 @@ from noiseproof.detect.detectors import TABLE
 from noiseproof.evaluate.results import read_results
 from noiseproof.export.thumbnails import read_texts
 from noiseproof.features.service_extraction import RequestPlan
+from noiseproof.report.cleaning import cleaning_sentences
 from noiseproof.report.issue_tables import NUM_SUSPECTS, class_table, suspects_table
 from noiseproof.report.rate import rate_sentences
 from noiseproof.report.renderers import to_terminal
@@ -28,6 +29,7 @@ def print_run(result: Any) -> None:
     data = [DataCard.model_validate(card) for card in result.card["data"]]
     caveat = labels_caveat(data, "test", "ood")
     rich.print(to_terminal(results_table(result.rows, caveat=caveat)))
+    _print_lines(cleaning_sentences(result.card["cleaning_effect"]))
     detection = result.card["detection"]
     if detection is not None:
         is_planted = result.card["data"][0]["label_noise"] is not None

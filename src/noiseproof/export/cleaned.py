@@ -286,6 +286,9 @@ def _write_archive(cleaning: Cleaning, path: Path, source: Source) -> None:
     with open_archive(source.path, owner) as archive:
         arrays = dict(archive)
     label = label_array(arrays, source.request)
+    for name in (label, source.request.clean_label):
+        if name is not None and arrays[name].shape[1:] == (1,):  # a column, which is read as well
+            arrays[name] = arrays[name].ravel()
     given = arrays[label]
     ids = ids_of_array(arrays["ids"]) if "ids" in arrays else row_ids(source.path.stem, len(given))
     rows, _ = rows_by_id(whole.ids, ids)  # those that have a label

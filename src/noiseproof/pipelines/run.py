@@ -7,7 +7,7 @@ The run folder changes only when all stages are done.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.run import RunConfig
 from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
-from noiseproof.core.files import write_bytes
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset
 from noiseproof.detect.algorithm import ALGORITHM
@@ -29,14 +28,15 @@ from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, rea
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import TrueProbs, fit_heads
-from noiseproof.heads.estimators import load_head
 from noiseproof.heads.fit import num_steps
 from noiseproof.heads.saved_heads import SUFFIXES, HeadNeeds
 from noiseproof.pipelines.cards import backbone_section, make_card
+from noiseproof.pipelines.cleaning_effect import CleaningEffect, measure_cleaning
 from noiseproof.pipelines.data_notes import notes
-from noiseproof.pipelines.data_parts import DataPart, DataParts, evaluate_on
+from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.diagnosis import diagnose_once
 from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
+from noiseproof.pipelines.evaluation import EVALUATE, RESULTS, evaluate_once
 from noiseproof.pipelines.expected_time import training_time_s
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.head_defaults import follow_data, num_suspects
@@ -59,8 +59,7 @@ from noiseproof.pipelines.straddling import count_copies, read_straddling_copies
 from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
 
-RESULTS = "results.jsonl"
-CARD, PAGE, EVALUATE = "run.json", "report.html", "evaluate"
+CARD, PAGE = "run.json", "report.html"
 OnSuspects = Callable[[LabelIssues, float, Path], None]
 
 
@@ -149,14 +148,18 @@ def run(
             depends_on=_features_key(state, parts.train),
         )  # fmt: skip
         fitted = [_fit(state, head, parts, encoder) for head in heads]
-        _evaluate(state, heads, fitted, parts.tests)
+        evaluate_once(state.stages, heads, fitted, parts.tests, **of_part)
+        effect = None if parts.has_scores else measure_cleaning(
+            state.stages, config, parts, state.judged, state.known, fitted=fitted[0],
+            true_probs=state.true_probs, **of_part,
+        )  # fmt: skip
         choose_once(state.stages, heads, fitted, parts, stored=state.stored, seed=config.seed, **of_part)
         publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
         if not parts.has_scores:
             judged = state.stored[parts.train.whole.fingerprint].features
             keep_named(config, config.out, state.judged, state.known)
             keep_page(config.out, state.judged, judged)
-        contents = _write_card(state, parts, encoder, num_seeds=heads[0].num_seeds)
+        contents = _write_card(state, parts, encoder, effect, num_seeds=heads[0].num_seeds)
         report = write_report(config.out, decided_ids(config.out))
         return RunResult(config.out, report, read_results(config.out / RESULTS), contents)
 
@@ -272,32 +275,9 @@ def _fit_seeds(
     return state.stages.once(name, title=f"head {head.name}", depends_on=depends_on, make=make)
 
 
-def _evaluate(
-    state: _RunState, heads: Sequence[HeadVariant], fitted: list[list[str]], tests: Sequence[DataPart]
-) -> None:
-    """Evaluate all heads in and out of domain, against the true labels where they are known."""
-
-    def make(folder: Path) -> list[str]:
-        trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
-        sets = [(part, _features(state, part), *one) for part in tests for one in part.evaluations]
-        lines = []
-        with stage("Evaluation", total=len(trained) * len(sets), unit="set") as bar:
-            for head, seed in trained:
-                fitted_head = load_head(state.stages.path(head.file(seed) + SUFFIXES[0]))
-                for part, features, name, domain, labels in sets:
-                    where = {"name": head.name, "seed": seed, "set_name": name, "domain": domain}
-                    row = evaluate_on(part, fitted_head, features, labels, **where)
-                    lines.append(row.to_line() + "\n")
-                    bar.update()
-        write_bytes(folder / RESULTS, "".join(lines).encode())
-        return [RESULTS]
-
-    names = [head.name for head in heads]
-    sets = [[one.name, one.role, _features_key(state, one), one.evaluations, *one.gone] for one in tests]
-    state.stages.once(EVALUATE, depends_on=[names, fitted, sets], make=make)
-
-
-def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_seeds: int) -> dict[str, Any]:
+def _write_card(
+    state: _RunState, parts: DataParts, encoder: Encoder, effect: CleaningEffect | None, *, num_seeds: int
+) -> dict[str, Any]:
     # From disk, since its stage may have been skipped.
     summary = None if parts.has_scores else read_summary(state.config.out)
     contents = make_card(
@@ -327,6 +307,7 @@ def _write_card(state: _RunState, parts: DataParts, encoder: Encoder, *, num_see
         detection_notes=[] if summary is None else list(summary.notes),
         detection=None if summary is None else summary.against_truth,
         reviewed=None if summary is None else summary.reviewed,
+        cleaning_effect=None if effect is None else effect.to_json(),
     )
     write_record(state.config.out / CARD, contents)
     return contents

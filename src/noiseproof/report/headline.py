@@ -9,6 +9,7 @@ from noiseproof.core.plurals import counted
 from noiseproof.evaluate.protocol import HeadSummary, Interval, leader, sets_of, summarise
 from noiseproof.evaluate.results import ResultRow, main_metric
 from noiseproof.report.caveats import labels_caveat
+from noiseproof.report.cleaning import cleaning_sentences
 from noiseproof.report.rate import rate_sentences
 from noiseproof.report.run_folder import RunFolder
 from noiseproof.report.tables import METRIC_TITLES, percent
@@ -39,12 +40,14 @@ def headlines(run: RunFolder, decided: Collection[str] = ()) -> list[str]:
     """
     if run.issues.empty:
         return about_heads(run)
-    return [_about_labels(run) + _about_decisions(run, decided), *_about_rate(run), *_about_detection(run)]
+    first = _about_labels(run) + _about_decisions(run, decided)
+    helped = cleaning_sentences(run.card.cleaning_effect)
+    return [first, *helped, *_about_rate(run), *_about_detection(run)]
 
 
 def about_heads(run: RunFolder) -> list[str]:
     """Which head is ahead, and what it loses out of domain: a short headline, then sentences."""
-    return [*_about_heads(run), *_about_gap(run.results)]
+    return [*_about_heads(run), *cleaning_sentences(run.card.cleaning_effect), *_about_gap(run.results)]
 
 
 def facts(run: RunFolder) -> list[Fact]:
@@ -65,6 +68,10 @@ def facts(run: RunFolder) -> list[Fact]:
     if summary.id_mean:
         detail = _joined(head, *inside, labels_caveat(run.card.data, "test"))
         tiles.append(Fact(f"{title} in domain", _percent(summary.id_mean[metric]), detail, "%"))
+    if (effect := run.card.cleaning_effect) is not None:
+        gain, ends = 100 * effect["difference"]["value"], (100 * effect[name] for name in ("before", "after"))
+        detail = "from {:.1f} to {:.1f} %, both against the labels after cleaning".format(*ends)
+        tiles.append(Fact("Gain by cleaning", f"{gain:+.1f}", detail, "points"))
     wall_s = sum(run.card.wall_s.values())
     detail = "features were on disk"
     if run.card.encoder_passes and run.card.backbone.name != "features:":  # those were made elsewhere

@@ -89,14 +89,14 @@ def review_sentences(reviewed: Mapping[str, Any] | None) -> list[str]:
             f"(between {low} and {high})."
         )
     if rate is not None and reviewed["basis"] != "sample":
-        lines.append(_about_all(rate))
+        lines.append(_about_all(rate, "are" if reviewed.get("num_corrected") else "were"))
     return lines
 
 
-def _about_all(rate: Mapping[str, float]) -> str:
+def _about_all(rate: Mapping[str, float], verb: str) -> str:
     return (
-        f"Perhaps {_all_wrong(rate)}, if suspicion is right or wrong for unchecked labels as for the checked "
-        "ones, which were not drawn at random. To be sure, check a sample: 'noiseproof detect ... "
+        f"Perhaps {_all_wrong(rate, verb)}, if suspicion is right or wrong for unchecked labels as for the "
+        "checked ones, which were not drawn at random. To be sure, check a sample: 'noiseproof detect ... "
         "--rate-sample 100'."
     )
 
@@ -143,8 +143,8 @@ def _by_sample(rate: Mapping[str, float], num_draws: int, replaced: float | None
     return f"{_all_wrong(rate)}, by a sample of {counted(num_draws, 'drawn label')}{instead}."
 
 
-def _all_wrong(rate: Mapping[str, float]) -> str:
-    return f"{_percent(rate['value'])} of all labels were wrong (between {_ends(rate)})"
+def _all_wrong(rate: Mapping[str, float], verb: str = "were") -> str:
+    return f"{_percent(rate['value'])} of all labels {verb} wrong (between {_ends(rate)})"
 
 
 def _checked(num: int, num_wrong: int, num_corrected: int) -> str:

@@ -241,8 +241,9 @@ def _result_notes(rows: Sequence[ResultRow]) -> tuple[str, ...]:
     circular = sets_of(rows, "relabelled")
     if any(name.endswith(DECIDED) for name in circular):
         notes.append(
-            "As people decided: partly circular, since people may have accepted suggestions from the same "
-            "features; no mean counts it."
+            "As people decided: their labels are the truth here, but they chose which to check, mostly those "
+            "that the same features make look wrong, so it tends to be better than on new data; no mean "
+            "counts it."
         )
     if any(name.endswith(RELABELLED) for name in circular):
         notes.append(
