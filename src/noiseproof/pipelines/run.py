@@ -127,8 +127,8 @@ def run(
         decide = partial(_open_decisions, state)
         parts = open_parts(config, views=config.views, task=config.task, decide=decide)
         if parts.has_scores and config.decisions:
-            name = str(config.decisions[0])
-            raise invalid("decisions", name, "nothing, since the labels are scores", "Next: leave it out.")
+            allowed, next_step = "nothing, since the labels are scores", "Next: leave it out."
+            raise invalid("decisions", str(config.decisions[0]), allowed, next_step)
         if parts.note_on_scores is not None:
             say(parts.note_on_scores)
             heads = [head.as_regressor() for head in heads]
@@ -150,6 +150,7 @@ def run(
         )  # fmt: skip
         fitted = [_fit(state, head, parts, encoder) for head in heads]
         _evaluate(state, heads, fitted, parts.tests)
+        of_part["needs"] = partial(head_needs, config, encoder, class_names=parts.train.dataset.class_names)
         choose_once(state.stages, heads, fitted, parts, stored=state.stored, seed=config.seed, **of_part)
         publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
         if not parts.has_scores:
