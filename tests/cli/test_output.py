@@ -77,7 +77,7 @@ def test_the_next_command_is_as_loud_as_ever(clouds):
         (["detect", "nowhere", "--out", "out"], "The data set 'nowhere' does not exist"),
         (["detect", "clouds.npz", "--out", "out", "--method", "confidant"], "confidant"),
         (["detect", "clouds.npz", "--out", "out", "--nonsense"], "No such option: --nonsense"),
-        (["run", "--out", "out"], "train"),
+        (["run", "--out", "out"], "`DATA` is not given"),
         (["run", "clouds.npz", "--corrupt", "a", "--out", "out"], "--corrupt"),
         (["apply", "nowhere", "--out", "out"], "nowhere"),
         (["review", "nowhere"], "nowhere"),

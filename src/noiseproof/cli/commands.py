@@ -77,7 +77,8 @@ class ConfigCommand(TyperCommand):
         given = {name: value for name, value in ctx.params.items() if value not in (None, (), [])}
         file, overrides = given.pop(_FILE, None), given.pop(_SET, ())
         model = self._model()
-        with spelling(self._spell), ends_well():
+        is_data_placed = _ARGUMENT in given or not (file or given.keys() & {"train"})
+        with spelling(lambda name: self._spell(name, is_data_placed=is_data_placed)), ends_well():
             check_unicode(ctx.params)
             if not self.arguments:
                 _take_data(given)
@@ -85,7 +86,10 @@ class ConfigCommand(TyperCommand):
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)
             printed(lambda: self.function(config))
 
-    def _spell(self, name: str) -> str:
+    def _spell(self, name: str, *, is_data_placed: bool) -> str:
+        """An argument as the user types it; the data set is DATA, or `--train` where that was typed."""
+        if not self.arguments and (name == _ARGUMENT or (name == "train" and is_data_placed)):
+            return _DATA_PLACE
         return name.upper() if name in self.arguments else _flag(self._model(), name)
 
     def _model(self) -> Any:
@@ -122,8 +126,9 @@ def _parameters(model: Any, fixed: dict[str, Any], arguments: tuple[str, ...]) -
     return list(typer.main.get_command(app).params)
 
 
+_DATA_PLACE = "DATA"
 _DATA = Annotated[
-    str | None, typer.Argument(metavar="DATA", show_default=False, help="Data set; the same as --train.")
+    str | None, typer.Argument(metavar=_DATA_PLACE, show_default=False, help="Data set; the same as --train.")
 ]
 _CONFIG_FILE = Annotated[
     Path | None,
@@ -261,7 +266,7 @@ def _take_data(given: dict[str, Any]) -> None:
     data = given.pop(_ARGUMENT, None)
     if data is not None and given.setdefault("train", data) != data:
         raise InvalidArgument(
-            f"The data set is {data!r} and `train` is {given['train']!r}; give one of them."
+            f"The data set is {data!r} and --train is {given['train']!r}; give one of them."
         )
 
 

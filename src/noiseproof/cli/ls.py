@@ -18,7 +18,9 @@ noiseproof ls datasets
 
 
 def ls(
-    what: Annotated[str | None, typer.Argument(help="Table to list; without it, names of tables.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(metavar="WHAT", help="Table to list; without it, names of tables.")
+    ] = None,
 ) -> list[str]:
     """List names: backbones, data sets, heads, losses, noise, recipes, shifts, detectors, sources."""
     from noiseproof.core.registry import unknown_name
