@@ -122,12 +122,12 @@ def choose_head(
     """
     first = heads[0].name
     if len(heads) == 1:
-        return HeadChoice(head=first, reason=f"`predict` and `export` use {first}, the only head.")
+        return HeadChoice(head=first, reason=f"New examples are classified by {first}, the only head.")
     try:
         rows, held = _split(labels, seed, are_scores=heads[0].predicts_scores)
     except BadData:
         reason = (
-            f"`predict` and `export` use {first}, the first head: a class has one training example only, so "
+            f"New examples are classified by {first}, the first head: a class has one training example only, so "
             "none can be held out to choose on."
         )
         return HeadChoice(head=first, reason=reason)
@@ -143,7 +143,7 @@ def choose_head(
     unit = "R2 of scores" if heads[0].predicts_scores else "share of labels"
     listed = ", ".join(f"{name} {share:.3f}" for name, share in found.items())
     reason = (
-        f"`predict` and `export` use {best}: on {len(held):,} training examples that were held out of a fit "
+        f"New examples are classified by {best}: on {len(held):,} training examples that were held out of a fit "
         f"for this choice, the {unit} predicted was {listed}. Test sets play no part."
     )
     return HeadChoice(head=best, reason=reason, num_held_out=len(held), held_out=found)
