@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from noiseproof.cli.guard import check_unicode, ends_well
+from noiseproof.cli.ls import names_in
 from noiseproof.cli.output import add_shared_options, printed
 from noiseproof.core.errors import InvalidArgument, spelling
 
@@ -169,11 +170,21 @@ def _annotation(model: Any, name: str, field: Any, panel: str) -> Any:
     text = field.description if default is None else f"{field.description} Default: {default}."
     info = typer.Option(
         *_flags(model, name, kind), help=text, rich_help_panel=panel, show_default=False,
-        metavar=None if kind is bool else _metavar(kind),
+        metavar=None if kind is bool else _metavar(kind), autocompletion=_completion(name, kind),
     )  # fmt: skip
     if kind is bool:
         return Annotated[bool | None, info]
     return Annotated[list[str] | None if _is_repeated(kind) else str | None, info]
+
+
+_TABLES = {"method": "detectors", "loss": "losses", "backbone": "backbones", "noise": "noise"}
+
+
+def _completion(name: str, kind: Any) -> Callable[[str], list[str]] | None:
+    """What the shell completes a value with: one of a few values, or a name that 'noiseproof ls' lists."""
+    if get_origin(kind) is Literal:
+        return lambda incomplete: [str(each) for each in get_args(kind) if str(each).startswith(incomplete)]
+    return names_in(_TABLES[name]) if name in _TABLES else None
 
 
 def _panel(model: Any, name: str) -> str | None:

@@ -127,8 +127,8 @@ def choose_head(
         rows, held = _split(labels, seed, are_scores=heads[0].predicts_scores)
     except BadData:
         reason = (
-            f"New examples are classified by {first}, the first head: a class has one training example only, so "
-            "none can be held out to choose on."
+            f"New examples are classified by {first}, the first head: a class has one training example only, "
+            "so none can be held out to choose on."
         )
         return HeadChoice(head=first, reason=reason)
     fitted = [head.build([0])[0] for head in heads]
@@ -143,8 +143,8 @@ def choose_head(
     unit = "R2 of scores" if heads[0].predicts_scores else "share of labels"
     listed = ", ".join(f"{name} {share:.3f}" for name, share in found.items())
     reason = (
-        f"New examples are classified by {best}: on {len(held):,} training examples that were held out of a fit "
-        f"for this choice, the {unit} predicted was {listed}. Test sets play no part."
+        f"New examples are classified by {best}: on {len(held):,} training examples that were held out of a "
+        f"fit for this choice, the {unit} predicted was {listed}. Test sets play no part."
     )
     return HeadChoice(head=best, reason=reason, num_held_out=len(held), held_out=found)
 
