@@ -1,6 +1,7 @@
 """From a finished run to predictions, one ONNX file and a folder for the hub."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,10 @@ def test_what_predicts_is_the_chosen_head_fitted_to_all_examples(home, tmp_path)
 def test_a_head_alone_says_what_it_needs(home):
     needs = read_head(home / "run/heads/linear-seed1").needs
     assert needs.class_names == ("ant", "bee", "cat")
+    shown = repr(noiseproof.load(home / "run", head="linear-seed1"))
+    assert re.fullmatch(
+        r"SavedModel\(LinearProbe on features, 3 classes, '.*linear-seed1.safetensors'\)", shown
+    )
     assert [(one.name, one.kind) for one in needs.encoders] == [("features:", "features")]
 
 

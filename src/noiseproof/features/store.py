@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -106,8 +106,8 @@ class StoredFeatures:
     """
 
     features: ShardedMatrix
-    ids: np.ndarray
-    manifest: FeatureManifest
+    ids: np.ndarray = field(repr=False)
+    manifest: FeatureManifest = field(repr=False)
     path: Path
     num_encoded: int = 0
     parts: tuple[StoredFeatures, ...] = ()

@@ -77,8 +77,8 @@ class RunResult:
 
     folder: Path
     report: Path
-    rows: list[ResultRow]
-    card: dict[str, Any]
+    rows: list[ResultRow] = field(repr=False)
+    card: dict[str, Any] = field(repr=False)
 
 
 @dataclass(eq=False)
