@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from noiseproof.core.arrays import is_number
 from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
@@ -117,20 +118,12 @@ def _texts(table: LabelledTable, column: str, owner: str) -> AbstractReader:
         )
     cells = table.cells(column)
     some = [str(cells.read(row) or "") for row in range(min(_NUM_LOOKED_AT, len(cells)))]
-    if all(map(_is_number, some)):
+    if all(map(is_number, some)):
         raise BadData(
             f"Column {column!r} of {owner!r} holds numbers such as {some[0]!r}; allowed as `text`: texts. "
             "Next: name another column with `text`."
         )
     return cells
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def labels_of(
