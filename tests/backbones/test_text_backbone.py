@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from noiseproof.backbones import text_backbone
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
 from noiseproof.features.engines import choose_engine
@@ -75,11 +76,34 @@ def test_the_end_of_a_long_text_is_cut_off_and_noticed(folders):
     assert backbone.prepare(long)[0, -1] == 3  # [SEP]
 
 
+def test_a_character_that_becomes_several_tokens_may_be_cut(tmp_path):
+    folder = save_transformer(tmp_path / "bert")
+    words = json.loads((folder / "tokenizer.json").read_text())
+    words["normalizer"] = {"type": "Replace", "pattern": {"String": "\u00bd"}, "content": "good " * 30}
+    (folder / "tokenizer.json").write_text(json.dumps(words))
+    assert open_backbone(f"hf:{folder}").is_cut("\u00bd")
+
+
+@pytest.mark.parametrize(
+    ("num_words", "num_tokens", "with_pytorch"),
+    [(1, 3, 8), (6, 8, 8), (7, 9, 16), (15, 17, 22), (16, 22, 22)],
+)
+def test_lengths_of_inputs(folders, monkeypatch, num_words, num_tokens, with_pytorch):
+    monkeypatch.setattr(text_backbone, "_MOST_UNPADDED", 17)
+    backbone = open_backbone(f"hf:{folders['bert']}", max_tokens=22)
+    monkeypatch.setattr(backbone, "_longest_input", 22)  # no multiple of eight
+    batch = batch_of(backbone, [" ".join(["good"] * num_words)] * 2)
+    longer = backbone.lengthened(batch)
+    assert (batch.shape[2], longer.shape[2]) == (num_tokens, with_pytorch)
+    assert (longer[:, 0, num_words + 2 :] < 0).all()
+    assert not longer[:, 1, num_words + 2 :].any()
+
+
 def test_a_pair_is_one_input_with_types(folders):
     backbone = open_backbone(f"hf:{folders['bert']}")
     tokens, types = backbone.prepare(("good film", "bad plot"))
-    assert tokens.tolist() == [2, 7, 8, 3, 6, 9, 3, -1]
-    assert types.tolist() == [0, 0, 0, 0, 1, 1, 1, 0]
+    assert tokens.tolist() == [2, 7, 8, 3, 6, 9, 3]
+    assert types.tolist() == [0, 0, 0, 0, 1, 1, 1]
 
 
 def test_texts_of_a_pair_are_encoded_apart_by_a_sentence_transformer(folders, tmp_path):

@@ -17,7 +17,9 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Kind
 
 _ABSENT = -1  # in place of a token behind the end of a text
-# Lengths of inputs are multiples of it: matrix products of fewer rows are summed in another order.
+# Texts up to this length are not padded. The lengths of others are multiples of the step, or hardly two would
+# be encoded together; with PyTorch all are, whose matrix products of fewer rows are summed in another order.
+_MOST_UNPADDED = 64
 _LENGTH_STEP = 8
 Hidden = Float[Tensor, "b t d"]
 IsToken = Bool[Tensor, "b t"]
@@ -102,7 +104,8 @@ class PooledTransformer(nn.Module):
 class TextBackbone(AbstractTorchBackbone):
     """A transformer with its tokenizer. Texts are padded on the right, whatever the tokenizer would do:
     padding is masked, and so the positions of the tokens are those of a single text. How far a text is
-    padded depends on itself only: in batches of one length its features are the same bytes beside any others.
+    padded depends on itself only: in batches of one length its features are the same bytes beside any others,
+    with PyTorch if they are `lengthened`.
 
     Args:
         name: as the user wrote it.
@@ -144,7 +147,7 @@ class TextBackbone(AbstractTorchBackbone):
         of_tokenizer = hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()
         length = ", unit length" if self.module.has_unit_length else ""
         pairs = "one input" if self._has_joint_pairs else "u, v, |u - v|, u v"
-        tokens = f"{most_tokens} tokens, padded to multiples of {_LENGTH_STEP}"
+        tokens = f"{most_tokens} tokens, padded beyond {_MOST_UNPADDED} to multiples of {_LENGTH_STEP}"
         self.transform = f"tokenizer {of_tokenizer}, {tokens}{length}; pairs: {pairs}"
 
     @property
@@ -183,15 +186,23 @@ class TextBackbone(AbstractTorchBackbone):
 
     def is_cut(self, example: str | tuple[str, str]) -> bool:
         """Whether a text is longer than the encoder reads."""
-        num_characters = sum(map(len, (example,) if isinstance(example, str) else example))
-        # A token is a byte at least, and a character at most four.
-        may_be = 4 * num_characters + 4 > self.most_tokens
-        return may_be and any(found.overflowing for found in self._tokens(example))
+        texts = (example,) if isinstance(example, str) else example
+        # A token is a character at least, where a tokenizer replaces none by several.
+        if all(map(str.isascii, texts)) and sum(map(len, texts)) + 4 <= self.most_tokens:
+            return False
+        return any(found.overflowing for found in self._tokens(example))
 
     def encode(self, batch: Int[np.ndarray, "b m t"]) -> Float[np.ndarray, "b d"]:
         """Features by eager PyTorch on the CPU."""
         with torch.inference_mode():
-            return self.module.cpu()(torch.from_numpy(batch)).float().numpy()
+            return self.module.cpu()(torch.from_numpy(self.lengthened(batch))).float().numpy()
+
+    def lengthened(self, batch: Int[np.ndarray, "b m t"]) -> Int[np.ndarray, "b m u"]:
+        """The batch with padding up to a multiple of eight tokens, u."""
+        num_more = self._padded_length(batch.shape[2], _LENGTH_STEP) - batch.shape[2]
+        longer = np.pad(batch, ((0, 0), (0, 0), (0, num_more)))
+        longer[:, ::2, batch.shape[2] :] = _ABSENT
+        return longer
 
     def _tokens(self, example: str | tuple[str, str]) -> list[Any]:
         if isinstance(example, str):
@@ -203,12 +214,15 @@ class TextBackbone(AbstractTorchBackbone):
     def _padded(self, rows: Sequence[Sequence[int]]) -> Int[np.ndarray, "m t"]:
         """Numbers of tokens and their types in turn, with `_ABSENT` behind the end of each text."""
         longest = max(map(len, rows))
-        length = min(longest + -longest % _LENGTH_STEP, self._longest_input)
-        padded = np.zeros((len(rows), length), np.int64)
+        step = 1 if longest <= _MOST_UNPADDED else _LENGTH_STEP
+        padded = np.zeros((len(rows), self._padded_length(longest, step)), np.int64)
         padded[::2] = _ABSENT
         for row, values in zip(padded, rows, strict=True):
             row[: len(values)] = values
         return padded
+
+    def _padded_length(self, length: int, step: int) -> int:
+        return min(length + -length % step, self._longest_input)
 
 
 def check_pooling(layer: str | None) -> None:
