@@ -1,6 +1,7 @@
 """Text encoders against the library's own output, one text at a time without padding."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -141,10 +142,51 @@ def test_unknown_poolings_and_models_are_refused(folders, tmp_path):
         open_backbone(f"hf:{folders['bert']}", layer="middle")
     with pytest.raises(InvalidArgument, match="the name of a model on the hub or its folder"):
         open_backbone("hf:")
-    with pytest.raises(MissingFile, match=r"weights of 'hf:.*' could not be downloaded"):
+    with pytest.raises(MissingFile, match=r"`backbone` is 'hf:.*nothing', and there is no folder '/"):
         open_backbone(f"hf:{tmp_path / 'nothing'}")
     with pytest.raises(InvalidArgument, match=r"sentence-transformers model, with modules.json"):
         open_backbone(f"st:{folders['bert']}")
+
+
+def without(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def with_text(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("opened", ["hf", "st"])
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (without("config.json"), "cannot be opened"),
+        (without("model.safetensors"), "cannot be opened (Error no file named model.safetensors"),
+        (without("tokenizer.json"), "The tokenizer of"),
+        (with_text("config.json", "{"), "cannot be opened"),
+        (with_text("config.json", "{}"), "cannot be opened (Unrecognized model"),
+        (with_text("model.safetensors", "cut"), "cannot be opened (Error while deserializing header"),
+        (with_text("tokenizer.json", ""), "cannot be opened (Expecting value"),
+        (with_text("tokenizer.json", "{}"), "cannot be opened"),
+    ],
+)
+def test_a_damaged_folder_of_a_model_is_refused(folders, tmp_path, opened, damage, problem):
+    folder = add_pooling(shutil.copytree(folders["bert"], tmp_path / "model"))
+    (folder / "tokenizer_config.json").unlink(missing_ok=True)
+    damage(folder)
+    with pytest.raises(BadData, match=rf"{re.escape(problem)}.*(`save_pretrained`)"):
+        open_backbone(f"{opened}:{folder}")
+
+
+def test_a_tokenizer_of_another_model_is_refused(folders, tmp_path):
+    folder = shutil.copytree(folders["bert"], tmp_path / "bert")
+    words = json.loads((folder / "tokenizer.json").read_text())
+    words["model"]["vocab"]["good"] = 5000
+    (folder / "tokenizer.json").write_text(json.dumps(words))
+    backbone = open_backbone(f"hf:{folder}")
+    assert backbone.prepare("bad").shape == (2, 3)
+    with pytest.raises(BadData, match=r"the number 5000, and the model knows 20 tokens, so the two do not"):
+        backbone.prepare("good film")
 
 
 def test_the_pooling_of_a_sentence_transformer_is_its_own(folders, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,7 @@ class TextBackbone(AbstractTorchBackbone):
         self.name, self.layer, self.module = name, layer, module.eval().requires_grad_(requires_grad=False)
         self.dim = None  # of pairs that are encoded apart four times as wide
         self._has_joint_pairs = has_joint_pairs
+        self._num_known = _num_known_tokens(module.model)
         self._tokenizer, self._longest_input = tokenizer, most_tokens
         self.weights_hash = hash_weights(module)
         self._set_longest(most_tokens)
@@ -173,6 +175,12 @@ class TextBackbone(AbstractTorchBackbone):
         inputs = self._tokens(example)
         if not all(found.ids for found in inputs):
             raise BadData("the text has no tokens")
+        largest = max(max(found.ids) for found in inputs)
+        if self._num_known is not None and largest >= self._num_known:
+            raise BadData(
+                f"the tokenizer gives the number {largest}, and the model knows {self._num_known} tokens, so "
+                "the two do not belong together"
+            )
         return self._padded([row for found in inputs for row in (found.ids, found.type_ids)])
 
     def stack(self, prepared: Sequence[np.ndarray]) -> Int[np.ndarray, "b m t"]:
@@ -223,6 +231,12 @@ class TextBackbone(AbstractTorchBackbone):
 
     def _padded_length(self, length: int, step: int) -> int:
         return min(length + -length % step, self._longest_input)
+
+
+def _num_known_tokens(model: Any) -> int | None:
+    with suppress(AttributeError, NotImplementedError):  # a model that names no table of embeddings
+        return int(model.get_input_embeddings().num_embeddings)
+    return None
 
 
 def check_pooling(layer: str | None) -> None:
