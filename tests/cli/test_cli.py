@@ -238,6 +238,19 @@ def test_ls_shows_a_table(table):
     assert result.stdout.strip()
 
 
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("heads", "linear    A linear classifier on frozen features, trained as in the papers."),
+        ("noise", "real                  Take the labels as they were given; nothing is drawn."),
+        ("shifts", "fog-N                 with a severity from 1 (mild) to 5"),
+        ("sources", "parquet       A Parquet file with plain columns or with the Hugging Face image struct."),
+    ],
+)
+def test_ls_says_what_a_name_means(table, line):
+    assert line in noiseproof("ls", table).stdout.splitlines()
+
+
 def test_ls_shows_the_tables():
     assert "heads" in noiseproof("ls").stdout.split()
 

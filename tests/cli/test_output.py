@@ -68,7 +68,7 @@ def test_quiet_prints_errors_only(clouds, tmp_path):
 
 def test_the_next_command_is_as_loud_as_ever(clouds):
     CliRunner().invoke(app, ["ls", "heads", "--json", "--quiet"])
-    assert CliRunner().invoke(app, ["ls", "heads"]).stdout == "linear\nmlp\nnmtune\n"
+    assert CliRunner().invoke(app, ["ls", "heads"]).stdout.startswith("linear ")
 
 
 @pytest.mark.parametrize(

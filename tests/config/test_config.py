@@ -139,7 +139,8 @@ def test_all_mistakes_come_at_once(config_file):
         load_config(RunConfig, file, overrides=["broken", "test_fraction=1.5"], options={"train": "a"})
     message = str(caught.value)
     assert message.startswith("6 mistakes")
-    for part in ("sedes", "`views` is 5; allowed: 1 or 2", "papr", "broken", "1.5", "`out` is not given"):
+    missing = "`out` is not given; needed: output folder"
+    for part in ("sedes", "`views` is 5; allowed: 1 or 2", "papr", "broken", "1.5", missing):
         assert part in message
 
 

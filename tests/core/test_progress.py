@@ -37,7 +37,19 @@ def test_a_long_stage_leaves_one_line_where_nobody_watches(clock, capsys):
     assert capsys.readouterr() == ("", "Reading photos: 500 images in 10.0 s (50/s)\n")
 
 
-def test_the_expected_time_of_a_long_stage_is_announced_once(clock, capsys):
+def test_the_expected_time_is_announced_once_a_minute(clock, capsys):
+    with progress.stage("Study", total=100, unit="training") as bar:
+        for seconds in (10, 1, 58, 4, 59, 1):
+            clock.now += seconds
+            bar.update(10)
+    # The first ten come before the count; then 20 in 59 s, 30 in 63 s and 40 in 122 s.
+    assert capsys.readouterr().err.splitlines()[:-1] == [
+        "Study: 30 of 100 trainings; about 3 min more",
+        "Study: 50 of 100 trainings; about 3 min more",
+    ]
+
+
+def test_the_expected_time_of_a_stage_within_a_minute_is_announced_once(clock, capsys):
     """The first unit does not count: before it comes preparation, here 6 s."""
     with progress.stage("Reading photos", total=700, unit="image") as bar:
         clock.now += 4

@@ -59,6 +59,39 @@ def test_an_edited_table_says_what_was_changed(read):
         read("label_issues.csv", issues_table())
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("example_id,decision,label,who,when\n", "has a header and no rows; .* Next: decide about examples"),
+        ("id,decision\nbee/1.png,keep\n", r"Next: call the column 'id' `example_id`\.$"),
+        ("path,decision\nbee/1.png,keep\n", r"Next: call the column 'path' `example_id`\.$"),
+        (
+            "Example ID,Decision\nbee/1.png,keep\n",
+            "'Example ID' `example_id` and call the column 'Decision'",
+        ),
+        (
+            "example_id\nbee/1.png\n",
+            r"Next: add a column `decision` of accept, keep, relabel",
+        ),
+        ("example_id,label\nbee/1.png,cat\n", r"label; .* Next: add a column `decision` of accept"),
+        ("decision\nkeep\n", r"Next: add a column `example_id` with the ids of label_issues\.csv\.$"),
+        (
+            "bee/1.png,keep\nbee/2.png,keep\n",
+            "add a column `example_id` .* and add a column `decision`",
+        ),
+        ("example_id,decision,decision\nbee/1.png,keep,accept\n", "two columns called 'decision'"),
+        ("example_id,decision\n", "has a header and no rows"),
+    ],
+)
+def test_the_next_step_names_the_column_that_a_file_lacks(read, text, message):
+    with pytest.raises(BadData, match=message):
+        read("mine.csv", text)
+
+
+def test_blanks_around_an_id_do_not_matter(read):
+    assert read("mine.csv", "example_id,decision\n bee/1.png ,keep\n")[0][:2] == ("bee/1.png", "keep")
+
+
 def test_a_spreadsheet_with_semicolons_and_words_of_its_own(read):
     text = "example_id;decision;note\nbee/1.png;Keep;looks right\nbee/2.png;;\ncat/3.png; ACCEPT ;\n"
     assert [one[:3] for one in read("mine.csv", text)] == [
@@ -222,7 +255,7 @@ def test_ids_that_were_escaped_for_a_spreadsheet_are_found(tmp_path):
             [{"data": {"example_id": "bee/1.png"}, "annotations": [{"id": 1}]}],
             "not what its keys say",
         ),
-        ("x.json", [], "has the columns of an empty table"),
+        ("x.json", [], "has no rows"),
         ("x.csv", "example_id,label\nbee/1.png,cat\n", "Next: add a column `decision`"),
         ("x.xlsx", "", "allowed: a file that ends in .csv"),
         ("x.jsonl", '{"a": 1}\n', "Line 1 of .* is no decision"),

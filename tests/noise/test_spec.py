@@ -208,7 +208,7 @@ def test_the_same_text_makes_the_same_labels_wrong_in_a_study(data, tmp_path, te
         backbones=["features:"], tasks={"d": {"train": data, "test": data, "label": "label"}},
         heads={"linear": {}}, tables=[], noise=[noise],
     )  # fmt: skip
-    task = open_task(Grid(recipe), "d", Locations(None, tmp_path, tmp_path), {})
+    task = open_task(Grid(recipe), "d", Locations(None, tmp_path, tmp_path))
     found = task.training_data(Place(recipe.backbones[0], "d", seed=4, noise=recipe.noise[0]))
     values = {"train": data, "label": "label", "noise": noise, "out": tmp_path / "out", "seed": 4}
     assert found.given_labels[np.argsort(found.rows)].tolist() == labels_of_corrupt(values).tolist()

@@ -77,7 +77,8 @@ def test_a_folder_becomes_a_folder_of_links_with_the_decided_labels(applied, tmp
         "original_label": "bee", "counts": "True",
     }  # fmt: skip
     kept = pd.read_csv(tmp_path / "issues" / "decisions.csv", keep_default_na=False)
-    assert kept.to_csv(index=False) == HEADER + OF_FOLDER
+    assert kept[HEADER.strip().split(",")].to_csv(index=False) == HEADER + OF_FOLDER
+    assert kept["given_label"].tolist() == ["bee", "cat", "bee", "cat", "bee"]
     assert names(noiseproof.open_dataset(str(tmp_path / "cleaned"))) == names(cleaned)  # the folder is data
 
 
@@ -226,13 +227,16 @@ def test_a_new_class_of_an_archive_of_numbers_needs_names(applied, tmp_path, lab
     ("rows", "message"),
     [
         ("t9,keep,,ann,\n", r"decides on 't9' \(1 of 1 decision\), which are no examples here"),
-        ("t0,keep,cat,ann,\n", r"Line 2 of '.*' keeps 'cat' for 't0', whose given label is 'bee' here"),
+        (
+            "t0,keep,cat,ann,\n",
+            r"1 of 1 decision in '.*' cannot be about this data: 't0' had the label 'cat' and has 'bee' now",
+        ),
         ("t0,drop,,ann,\n", r"Unknown decision in Line 2 of .*'drop'"),
         ("t0,relabel,,ann,\n", "relabel without a label"),
         ("t0,keep,,ann,yesterday\n", r"`when` in Line 2 .* is 'yesterday'; allowed: ISO 8601"),
         ("t0,keep,,ann,2026-11-30T1", "so the file seems to be cut"),
         (f"t0,keep,,ann,{T1}\nt1,ke", "cannot be read as a table"),
-        ("", "has the columns of an empty table"),
+        ("", "has a header and no rows"),
         ("t0,keep,,ann,\nt0,accept,,bob,\n", r"People disagree on 1 example.*'t0' \(ann: bee; bob: cat\)"),
         ("t0,keep,,,\nt0,accept,,,\n", "People disagree on 1 example"),
     ],

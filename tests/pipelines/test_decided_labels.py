@@ -132,16 +132,50 @@ def test_a_search_in_a_part_of_the_data_keeps_decisions_about_the_others(found, 
     assert found().card["reviewed"]["num_checked"] == N
 
 
-def test_decisions_by_row_numbers_are_doubted_when_the_data_change(found, tmp_path, noisy):
+def test_decisions_by_row_numbers_do_not_count_for_other_rows(found, tmp_path, noisy):
     path, truth = noisy
     found(decisions=[str(decide(tmp_path / "mine.csv", range(0, 60, 10), truth))])
     assert not any("row numbers" in note for note in found().card["notes"])
     arrays = dict(np.load(path))
-    np.savez(
-        path, **{name: np.concatenate([each[:1], each]) for name, each in arrays.items() if len(each) == N}
-    )
+    longer = {name: np.concatenate([each[:1], each]) for name, each in arrays.items() if len(each) == N}
+    np.savez(path, **(arrays | longer))
     changed = found(label="labels")
-    assert any("decisions are now about other examples" in note for note in changed.card["notes"])
+    (note,) = (one for one in changed.card["notes"] if "do not count" in one)
+    assert note == (
+        "5 decisions in decisions.csv do not count, since they are about data that changed: 'train/10' is "
+        "another example now (ids are row numbers; if not, empty its `content`) and 4 more. Next: decide "
+        "again, or delete these rows."
+    )
+    assert changed.card["reviewed"]["num_checked"] == 1
+    assert len(pd.read_csv(tmp_path / "issues" / "decisions.csv")) == 6
+
+
+@pytest.mark.parametrize("is_numbered", [True, False])
+def test_a_folder_with_the_search_in_other_data_is_refused(found, tmp_path, noisy, is_numbered):
+    path, truth = noisy
+    arrays = dict(np.load(path))
+    ids = {} if is_numbered else {"ids": np.array([f"a{row}" for row in range(N)])}
+    np.savez(path, **arrays, **ids)
+    issues = tmp_path / "issues"
+    found()
+    decide(issues / "decisions.csv", [0], truth)
+    kept = {name: (issues / name).read_bytes() for name in ("decisions.csv", "label_issues.parquet")}
+    other = {"ids": np.array([f"b{row}" for row in range(N)])} if ids else {}
+    np.savez(path, **(arrays | {"features": arrays["features"] + 1}), **other)
+    with pytest.raises(InvalidArgument, match=r"`out` is .*issues'; .* of 300 examples, of which .* has 0; "):
+        found()
+    run_again = {"train": str(path), "out": issues, "cache": tmp_path / "cache", "heads": "linear"}
+    (issues / "detection.json").unlink()
+    with pytest.raises(InvalidArgument, match="they and their decisions would be lost"):
+        pipeline.run(load_config(RunConfig, options=run_again))
+    assert {name: (issues / name).read_bytes() for name in kept} == kept
+    grow = {name: np.concatenate([arrays[name][1:], arrays[name][:9] + 1]) for name in ("features", "labels")}
+    new = {"ids": np.array([f"a{row}" for row in range(1, N + 9)])} if ids else {}
+    np.savez(path, **(arrays | grow | {"labels": np.resize(truth, N + 8)}), **new)
+    grown = found()
+    (note,) = (one for one in grown.card["notes"] if "decisions.csv" in one)
+    expected = "is another example now" if is_numbered else "examples that the data do not have: 'train/0'"
+    assert expected in note
 
 
 def test_a_refused_file_leaves_the_kept_decisions_as_they_are(found, tmp_path, noisy):
@@ -181,8 +215,15 @@ def test_a_drawn_sample_tells_the_rate_without_any_assumption(found, tmp_path, n
     assert (reviewed["basis"], reviewed["num_draws"]) == ("sample", 60)
     assert reviewed["rate"]["low"] <= 0.1 <= reviewed["rate"]["high"]
     print_detection(done)
-    sentence = "by a sample of 60 drawn labels."
-    line = next(one for one in capsys.readouterr().out.splitlines() if sentence in one)
+    printed = capsys.readouterr().out.splitlines()
+    line = next(
+        one for one in printed if "by a sample of 60 drawn labels; this replaces the detector's" in one
+    )
+    assert not any("estimated noise rate" in one for one in printed)
+    share = json.loads((issues / "label_issues.json").read_text())["share_wrong"]
+    assert done.card["noise_rate"] == share
+    assert (share["basis"], share["rate"]) == ("sample", reviewed["rate"]["value"])
+    assert share["replaces"]["rate"] == pytest.approx(done.issues.noise_rate)
     assert rate_lines(issues) == [line]  # whatever the search knew
     options = {"folder": issues, "out": tmp_path / "cleaned"}
     assert list(apply(load_config(ApplyConfig, options=options)).rate) == [line]

@@ -82,6 +82,7 @@ def test_a_label_before_that_is_no_class_any_more_counts_as_wrong(configured, cl
     for by in ("detector", "people"):
         own = arrays if by == "detector" else arrays | {
             "decided_by": np.full(len(before), "ann"), "decision": np.where(misspelt, "relabel", "keep"),
+            "decided_label": arrays["labels"], "decided_at": np.full(len(before), ""),
         }  # fmt: skip
         np.savez(train, **own)
         result = finished(configured, train)

@@ -3,7 +3,7 @@
 import pytest
 
 from noiseproof.detect.reviewed_rate import Estimate
-from noiseproof.report.rate import rate_sentence, review_sentences, sample_sentence
+from noiseproof.report.rate import rate_sentence, rate_sentences, review_sentences, sample_sentence
 
 
 def test_a_narrow_range_is_an_estimate():
@@ -35,8 +35,19 @@ def test_what_decided_labels_tell_is_said_with_its_basis():
         "60 labels are checked: 41 were wrong.",
         "Of the 45 checked labels that looked wrong, 40 really were (10.0 %, between 5.0 and 20.0 %).",
         "Of the next 100 labels by suspicion about 39 are wrong (between 19 and 58).",
-        "10.0 % of all labels were wrong (between 5.0 and 20.0 %), by a sample of 80 drawn labels.",
     ]
+    detector = {"rate": 0.08, "low": 0.07, "high": 0.09}
+    card = {"rate": 0.1, "low": 0.05, "high": 0.2, "num_examples": 9, "basis": "sample", "replaces": detector}
+    first, *others = rate_sentences(card, reviewed)
+    assert first == (
+        "10.0 % of all labels were wrong (between 5.0 and 20.0 %), by a sample of 80 drawn labels; this "
+        "replaces the detector's estimate of 8.0 %."
+    )
+    assert others == review_sentences(reviewed)
+    for unknown in (detector | {"high": 1.0}, detector | {"low": None, "high": None}):
+        assert rate_sentences(card | {"replaces": unknown}, reviewed)[0].endswith("80 drawn labels.")
+    corrected = review_sentences(reviewed | {"num_corrected": 1})[0]
+    assert corrected == "60 labels are checked: 41 were wrong, 1 of them was corrected since."
     guess = review_sentences(reviewed | {"basis": "suspicion", "precision": None, "next_wrong": None})
     assert guess[1].startswith(
         "Perhaps 10.0 % of all labels were wrong (between 5.0 and 20.0 %), if suspicion"

@@ -47,11 +47,12 @@ def features_of(n=12, dim=4, seed=0):
     return ShardedMatrix([rows])
 
 
-def small_page(folder, n=12, *, drawn=(), decisions=(), **options):
+def small_page(folder, n=12, *, drawn=(), decisions=(), contents=(), **options):
     """A page in a folder; returns its path and the issues."""
     issues, dataset = judged(n, **options)
     folder.mkdir(parents=True, exist_ok=True)
     page = write_review(
-        folder / "review.html", issues, dataset, features_of(n), drawn=drawn, decisions=decisions
-    )
+        folder / "review.html", issues, dataset, features_of(n), drawn=drawn, decisions=decisions,
+        contents=contents,
+    )  # fmt: skip
     return page, issues

@@ -21,13 +21,13 @@ EVIL = "</script><script>document.title='BAD'</script><img src=x onerror=\"docum
 
 
 def saved(page):
-    """Rows of decisions.csv as the page saves it, without times."""
+    """Rows of decisions.csv as the page saves it, without times and what the decisions are about."""
     with page.expect_download() as download:
         page.click("#save")
     with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert all(row.pop("when").endswith("Z") for row in rows)
-    return download.value.suggested_filename, [tuple(row.values()) for row in rows]
+    assert all(row["when"].endswith("Z") and row["given_label"] for row in rows)
+    return download.value.suggested_filename, [tuple(row.values())[:4] for row in rows]
 
 
 def expect(page, element, text):
@@ -141,16 +141,19 @@ BAD_FILES = (
     (HEAD + "nowhere,keep,,ann,\n", "1 decision of 1 are about examples that are not here, such as nowhere"),
     (HEAD + "{0},drop,,ann,\n", "is “drop”; allowed: keep, accept"),
     (HEAD + "{0},relabel,,ann,\n", "is a relabel without a label"),
-    (HEAD + "{0},keep,cat,ann,\n", "keeps “cat”, but the given label is “ant” here"),
+    (HEAD + "{0},keep,cat,ann,\n", "is about the label “cat”, but the given label is “ant” here"),
+    ("example_id,decision,given_label\n{0},exclude,cat\n", "is about the label “cat”"),
+    ("example_id,decision,content\n{0},keep,abc\n", "is about another example: rows of the data were added"),
     (HEAD + "{0},keep,,ann,yesterday\n", "has the time “yesterday”"),
     (HEAD + "{0},keep\n", "Line 2 has 2 cells"),
     (HEAD + "{0},,,,\n", "This file has no decision"),
+    ("example_id,decision,decision\n{0},keep,accept\n", "Two columns of this file have one name"),
     ("a,b\n1,2\n", "Give files of other tools to noiseproof apply"),
 )
 
 
 def test_files_that_apply_would_refuse_are_refused_by_the_page(open_page, tmp_path):
-    path, issues = small_page(tmp_path)
+    path, issues = small_page(tmp_path, contents=[f"{row:016x}" for row in range(12)])
     page = open_page(path)
     for text, message in BAD_FILES:
         assert message in load_text(page, text.format(issues.ids[0]))

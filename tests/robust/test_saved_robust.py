@@ -8,7 +8,7 @@ import pytest
 from noiseproof import CoTeaching, DivideMix, LinearProbe, MetaWeightNet, MLPProbe
 from noiseproof.core.errors import DamagedFile, InvalidArgument, UnknownName
 from noiseproof.heads.saved_heads import EncoderNeed, HeadNeeds, read_head
-from noiseproof.robust.robust_estimators import ROBUST, load_estimator
+from noiseproof.robust.robust_estimators import ROBUST, estimator_from
 from rewritten import rewritten
 
 
@@ -32,7 +32,7 @@ def test_round_trip_keeps_every_bit(name, tmp_path):
     features, _ = blobs()
     estimator = fitted(name)
     path = estimator.save(tmp_path / "deep" / "est")
-    for back in (load_estimator(path), type(estimator).load(tmp_path / "deep" / "est")):
+    for back in (estimator_from(read_head(path), str(path)), type(estimator).load(tmp_path / "deep" / "est")):
         assert type(back) is type(estimator)
         assert back.predict_proba(features).tobytes() == estimator.predict_proba(features).tobytes()
         assert back.predict(features).tolist() == estimator.predict(features).tolist()
@@ -63,7 +63,7 @@ def test_an_unknown_class_is_refused(tmp_path):
     path = fitted("co_teaching").save(tmp_path / "est")
     rewritten(path.with_suffix(".json"), head="co_teching")
     with pytest.raises(UnknownName, match="co_teaching"):
-        load_estimator(path)
+        estimator_from(read_head(path), str(path))
 
 
 def test_a_card_without_its_heads_is_damaged(tmp_path):
@@ -73,4 +73,4 @@ def test_a_card_without_its_heads_is_damaged(tmp_path):
     options.pop("heads_")
     rewritten(card, options=options)
     with pytest.raises(DamagedFile, match="no co_teaching"):
-        load_estimator(path)
+        estimator_from(read_head(path), str(path))

@@ -47,13 +47,13 @@ def write_recipe(path: Path, **changed) -> Path:
     return path
 
 
-def small_study(folder: Path, out: str = "out", *, data: Path, say=lambda line: None, **changed):
+def small_study(folder: Path, out: str = "out", *, data: Path, **changed):
     """A finished start of the study of the small recipe with changed keys, in a folder."""
     from noiseproof.study.recipe_files import load_recipe
     from noiseproof.study.study import run_study
 
     recipe = load_recipe(write_recipe(folder / "recipe.yaml", **changed))
-    return run_study(recipe, out=folder / out, cache=folder / "cache", data=data, say=say)
+    return run_study(recipe, out=folder / out, cache=folder / "cache", data=data)
 
 
 def request_keys(recipe, *kinds):

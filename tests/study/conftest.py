@@ -12,7 +12,7 @@ def data(tmp_path):
 def start(tmp_path, data):
     """A function from changed keys of the small recipe to a finished start of its study."""
 
-    def started(out="out", *, say=lambda line: None, data=data, **changed):
-        return small_study(tmp_path, out, data=data, say=say, **changed)
+    def started(out="out", *, data=data, **changed):
+        return small_study(tmp_path, out, data=data, **changed)
 
     return started

@@ -1,6 +1,7 @@
 """Rows of a study that never ran: numbers from a formula, so that tables and figures have a known shape."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,7 +10,6 @@ from noiseproof.study.compute import requests_of
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.curvature_measure import CurvatureMeasure
 from noiseproof.study.measures.map_measure import MapMeasure
-from noiseproof.study.measures.measure import PendingRow
 from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import CurvatureRow, HeadRow, MapRow, SpectrumRow
@@ -63,7 +63,7 @@ def invented_rows(recipe, *, seed=0):
     tasks, heads = list(recipe.tasks), list(recipe.heads)
     rows = []
     for request in requests_of(grid):
-        place, pending = request.place, PendingRow(request.place, request.key, request.key)
+        place, pending = request.place, replace(request, result_key=request.key)
         noise, task = place.encoder.noise or 0.0, tasks.index(place.task)
         i = grid.evaluations(place.task).index(place.evaluation)
         if isinstance(request.measure, SpectrumMeasure):

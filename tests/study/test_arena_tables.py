@@ -10,7 +10,7 @@ from noiseproof.evaluate.detection import DetectionMetrics
 from noiseproof.study.figures.study_figures import FIGURES
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.detector_measure import DetectorMeasure
-from noiseproof.study.measures.measure import PendingRow
+from noiseproof.study.measures.measure import RowRequest
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import DetectionRow
 from noiseproof.study.study_results import collect_results
@@ -55,7 +55,7 @@ def invented_rows(recipe, *, but=()):
         if (key, place.detector) in but:
             continue
         seconds = SECONDS[place.detector] * (4 if key[0] == "people" else 1)
-        yield PendingRow(place, asked, asked).row(
+        yield RowRequest(measure, place, asked, asked).row(
             DetectionRow, method="m", num_examples=100,
             realised_rate=key[1] or 0.16, wall_s=2 * seconds, cpu_s=seconds, notes=[],
             metrics=DetectionMetrics(
@@ -169,7 +169,7 @@ def test_what_lacks_is_told_and_the_rest_is_shown():
     found = found_of(but=[(("people", None), "aum")])
     table = ARENA_TABLES["arena-summary"](found)
     assert shown(table)[0][4] == "–"
-    assert "Results lack: people, as given: aum." in table.notes
+    assert "Results are missing: people, as given: aum." in table.notes
     rows = {row[0]: row[1:] for row in shown(ARENA_TABLES["arena-compared"](found))}
     assert rows["auto less aum"][:2] == ["2", "2"]
 

@@ -234,7 +234,10 @@ def test_a_detector_that_cannot_run_costs_its_own_rows_only(start, monkeypatch):
     assert "symmetric:0.4, near: ValueError" in said
     assert sum(result.outcome.failures.values()) == 2
     assert {row.detector for row in rows_of(result)} == {"auto"}
-    assert "Results lack: b, symmetric 0.4: near." in (result.folder / "tables/arena-summary.md").read_text()
+    assert (
+        "Results are missing: b, symmetric 0.4: near."
+        in (result.folder / "tables/arena-summary.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(

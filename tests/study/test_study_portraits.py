@@ -15,7 +15,7 @@ from noiseproof.study import study_page
 from noiseproof.study.compute import num_missing, requests_of
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures import curvature_measure, map_measure
-from noiseproof.study.measures import head_trainer as train
+from noiseproof.study.measures import head_measure as train
 from noiseproof.study.measures.curvature_measure import CurvatureMeasure
 from noiseproof.study.measures.head_measure import HeadMeasure
 from noiseproof.study.measures.map_measure import MapMeasure

@@ -12,7 +12,6 @@ from noiseproof.heads.estimators import LinearProbe, NMTune
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.study import compute as run
 from noiseproof.study.measures import head_measure, spectrum_measure
-from noiseproof.study.measures import head_trainer as train
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import HeadRow, SpectrumRow, StudyLog
 
@@ -63,7 +62,7 @@ def test_metrics_have_the_names_of_a_run(start):
 def test_started_again_it_computes_nothing(start, monkeypatch):
     first = start(noise=["none", "symmetric:0.4"])
     before = (first.folder / "study.jsonl").read_bytes()
-    fits = counted(monkeypatch, train, "fit_heads")
+    fits = counted(monkeypatch, head_measure, "fit_heads")
     spectra = counted(monkeypatch, spectrum_measure, "spectra")
     again = start(noise=["none", "symmetric:0.4"])
     assert again.outcome.num_computed == len(fits) == len(spectra) == 0
@@ -73,7 +72,7 @@ def test_started_again_it_computes_nothing(start, monkeypatch):
 
 def test_an_extended_study_computes_what_is_new(start, monkeypatch):
     start(heads={"linear": {}}, seeds=1)
-    fits = counted(monkeypatch, train, "fit_heads")
+    fits = counted(monkeypatch, head_measure, "fit_heads")
     # Before: 3 cells. Now a second head, and a second seed for both: 9 more.
     assert start(heads={"linear": {}, "mlp": {}}, seeds=2).outcome.num_computed == 9
     assert sum(len(call[0]) for call in fits) == 6  # heads on 2 tasks: seed 1 of linear, 2 of mlp
@@ -128,7 +127,7 @@ def test_seconds_are_kept_for_each_data_set_that_was_encoded(start):
 
 
 def test_linear_heads_on_the_same_data_are_trained_together(start, monkeypatch):
-    fits = counted(monkeypatch, train, "fit_heads")
+    fits = counted(monkeypatch, head_measure, "fit_heads")
     start(heads={"linear": {}}, seeds=5, tasks={"b": {"train": "{data}/b.npz", "test": "{data}/a.npz"}})
     assert [len(call[0]) for call in fits] == [5]
     fits.clear()
@@ -136,10 +135,10 @@ def test_linear_heads_on_the_same_data_are_trained_together(start, monkeypatch):
     assert [len(call[0]) for call in fits] == [1] * 5  # each seed draws examples of its own
 
 
-def test_a_missing_set_costs_its_own_cells_only(start, data):
+def test_a_missing_set_costs_its_own_cells_only(start, data, capsys):
     (data / "far.npz").unlink()
-    said = []
-    result = start(say=said.append)
+    result = start()
+    said = capsys.readouterr().err.splitlines()
     assert len(result.results.head_rows) == 2 * 2 * 2  # heads x seeds x in-domain sets
     (reason,) = result.outcome.failures
     assert result.outcome.failures[reason] == 4
@@ -157,19 +156,19 @@ def test_a_missing_training_set_costs_its_task_only(start, data):
     assert list(result.outcome.failures.values()) == [4]
 
 
-def test_results_that_are_there_do_not_lack_though_their_data_are_gone(start, data):
+def test_results_that_are_there_do_not_lack_though_their_data_are_gone(start, data, capsys):
     whole = start()
     for name in ("far", "b"):
         (data / f"{name}.npz").unlink()
-    said = []
-    again = start(say=said.append)
+    capsys.readouterr()
+    again = start()
     assert not again.outcome.failures
     assert len(again.results.head_rows) == len(whole.results.head_rows) == 12
-    assert not said
-    more = start(seeds=3, say=said.append)  # of the new seed a's held-out part can be computed, no more
+    assert not capsys.readouterr().err
+    more = start(seeds=3)  # of the new seed a's held-out part can be computed, no more
     assert sorted(more.outcome.failures.values()) == [2, 2]
     assert more.outcome.num_computed == 2
-    assert len(said) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 def test_without_a_folder_it_is_said_what_to_do(start):
@@ -214,7 +213,7 @@ def test_an_error_of_ours_does_not_lose_the_others(start, monkeypatch):
     def broken(*args, **options):
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr(train, "fit_heads", broken)
+    monkeypatch.setattr(head_measure, "fit_heads", broken)
     result = start(seeds=1, heads={"linear": {}})
     assert {reason.split(", ")[-1] for reason in result.outcome.failures} == {
         "linear: ZeroDivisionError: of all things"
@@ -238,7 +237,7 @@ def test_an_interruption_is_not_swallowed(start, monkeypatch):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "fit_heads", interrupted)
+    monkeypatch.setattr(head_measure, "fit_heads", interrupted)
     with pytest.raises(KeyboardInterrupt):
         start()
 
@@ -252,13 +251,13 @@ def test_the_spectrum_of_reshaped_features_is_that_of_the_head(start):
 
 
 def test_two_views_are_given_to_every_head(start, monkeypatch):
-    views, real = [], train.fit_heads
+    views, real = [], head_measure.fit_heads
 
     def noted(heads, features, labels, *, second_view):
         views.append((np.asarray(features), np.asarray(second_view)))
         real(heads, features, labels, second_view=second_view)
 
-    monkeypatch.setattr(train, "fit_heads", noted)
+    monkeypatch.setattr(head_measure, "fit_heads", noted)
     digits = {"digits": {"train": "sklearn:digits", "limit": 60}}
     start(backbones=["zoo:resnet8-noise0"], tasks=digits, views=2, seeds=1, shares=[0.5])
     assert len(views) == 2
@@ -320,7 +319,7 @@ def test_rows_are_of_two_kinds(start):
 
 
 def test_a_loss_is_a_setting_and_its_matrix_is_estimated_from_each_places_own_data(start, monkeypatch):
-    calls = counted(monkeypatch, train, "estimate_transition")
+    calls = counted(monkeypatch, head_measure, "estimate_transition")
     settings = {
         "plain": {},
         "gce": {"loss": "gce", "loss_options": {"q": 0.5}},
@@ -349,7 +348,7 @@ def test_results_from_before_heads_could_tolerate_noise_keep_their_address(start
     assert head_measure.spec_to_json(NMTune(noise_tolerant=True).spec())["training"]["noise_tolerant"] is True
     changed = {"noise": ["symmetric:0.4"], "seeds": 1}
     start(heads={"nmtune": {}}, **changed)
-    fits = counted(monkeypatch, train, "fit_heads")
+    fits = counted(monkeypatch, head_measure, "fit_heads")
     heads = {"nmtune": {}, "tolerant": {"kind": "nmtune", "noise_tolerant": True}}
     assert start(heads=heads, **changed).outcome.num_computed == 3  # sets; plain NMTune is there already
     assert sum(len(call[0]) for call in fits) == 2
@@ -364,7 +363,7 @@ def test_heads_that_learn_from_estimates_of_another_algorithm_are_trained_anew(s
     changed = {"noise": ["symmetric:0.4"], "seeds": 1, "heads": heads}
     start(**changed)
     monkeypatch.setattr(head_measure, "ALGORITHM", 0)
-    fits = counted(monkeypatch, train, "fit_heads")
+    fits = counted(monkeypatch, head_measure, "fit_heads")
     start(**changed)
     fitted = [head for call in fits for head in call[0]]
     assert all(head.noise_tolerant or head.loss == "forward" for head in fitted)

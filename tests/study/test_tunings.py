@@ -94,7 +94,7 @@ def test_only_what_is_missing_is_trained(done):
 
 def opened(wanted, out):
     grid, locations = Grid(wanted), Locations(None, out, out)
-    return TuningMeasure(grid), Workbench(grid, locations, open_task(grid, "digits", locations, {}))
+    return TuningMeasure(grid), Workbench(grid, locations, open_task(grid, "digits", locations))
 
 
 def test_changed_settings_are_another_training(done, tmp_path):

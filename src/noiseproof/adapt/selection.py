@@ -46,7 +46,7 @@ class Selection:
         model: what is trained; left as it is.
         images: a new pass over the held-out images, normalised.
         given_labels: labels of those images, which may be wrong.
-        schedule: of the training, which says when validations are due.
+        schedule: of the training, with the steps of its validations.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ class PooledTransformer(nn.Module):
         model: returns `last_hidden_state`.
         pooling: a name of `POOLINGS`.
         pad_token: what stands behind the end of a text; it is masked.
-        reads_types: whether the model tells the first text of a pair from the second.
+        reads_types: whether the model distinguishes the two texts of a pair.
         has_unit_length: scale features to unit length.
     """
 

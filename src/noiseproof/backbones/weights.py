@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from noiseproof.backbones.state_dicts import common_prefix, find_state_dict
 from noiseproof.core.documents import Document, validate_document
 from noiseproof.core.errors import CheckpointMismatch, MissingFile, invalid
+from noiseproof.core.plurals import some
 from noiseproof.core.sealed_tensors import (
     hash_tensors,
     read_sealed_header,
@@ -147,7 +148,7 @@ def load_exactly(
     if missing or unexpected or misshapen:
         lists = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
         described = "; ".join(
-            f"{len(keys)} {title}: {_shortened(keys)}" for title, keys in lists.items() if keys
+            f"{len(keys)} {title}: {some(keys, _NUM_LISTED)}" for title, keys in lists.items() if keys
         )
         raise CheckpointMismatch(
             f"The weights in {source!r} do not fit the model ({len(own)} keys): {described}. "
@@ -169,8 +170,3 @@ def _next_step(used: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
 
 def _is_under(name: str, layers: Sequence[str]) -> bool:
     return any(name == layer or name.startswith(f"{layer}.") for layer in layers)
-
-
-def _shortened(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - _NUM_LISTED} more" if len(keys) > _NUM_LISTED else ""
-    return ", ".join(keys[:_NUM_LISTED]) + more

@@ -72,7 +72,7 @@ def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
         class_names: k names.
 
     Raises:
-        BadData: none at all, one that says nothing, or two that read the same.
+        BadData: no names, a name without a word, or two names with the same words.
     """
     words = tuple(readable_name(str(name)).strip() for name in class_names)
     if not words:

@@ -31,4 +31,8 @@ def apply(config: ApplyConfig) -> dict[str, Any]:
     print(f"Cleaned data: {done.data}")
     print(f"What was changed, by whom: {config.out / 'changes.csv'}")
     print(f"Decisions, for the next 'noiseproof detect' or 'run': {done.decisions}")
-    return {"data": done.data, "decisions": done.decisions, "card": done.card}
+    if done.next_command:
+        print(f"Next: {done.next_command}")
+    return {
+        "data": done.data, "decisions": done.decisions, "card": done.card, "next_command": done.next_command,
+    }  # fmt: skip

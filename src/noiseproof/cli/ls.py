@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Annotated
 
@@ -55,9 +56,10 @@ def _backbones() -> Iterable[str]:
 
 
 def _datasets() -> Iterable[str]:
+    from noiseproof.data.sources import PREFIXES, SOURCES
     from noiseproof.data.suites.suites import suite_lines
 
-    sources = [f"{name}..." if name.endswith(":") else name for name in _sources()]
+    sources = [f"{name}:..." if name in PREFIXES else name for name in SOURCES.names]
     return [
         "Data sets of the papers, by suite; each is opened as suite:NAME/train or suite:NAME/test:",
         "",
@@ -81,7 +83,7 @@ def _detectors() -> Iterable[str]:
 def _heads() -> Iterable[str]:
     from noiseproof.heads.estimators import HEADS
 
-    return HEADS
+    return [f"{name:10}{_summary(head)}" for name, head in HEADS.items()]
 
 
 def _losses() -> Iterable[str]:
@@ -94,9 +96,12 @@ def _losses() -> Iterable[str]:
 
 
 def _noise() -> Iterable[str]:
-    from noiseproof.noise.spec import FORMS, NOISE_KINDS
+    from noiseproof.noise.labels import KINDS
+    from noiseproof.noise.spec import CAPTIONS, FORMS
 
-    return [*NOISE_KINDS, "", f"As an option: --noise {FORMS}"]
+    yield from (f"{kind:22}{_summary(KINDS.load(kind))}" for kind in KINDS.names)
+    yield f"{CAPTIONS:22}Give a share of the captions to other images."
+    yield from ("", f"As an option: --noise {FORMS}")
 
 
 def _recipes() -> Iterable[str]:
@@ -112,12 +117,21 @@ def _recipes() -> Iterable[str]:
 
 
 def _shifts() -> Iterable[str]:
-    from noiseproof.data.shifts.shifts import shift_names
+    from noiseproof.data.shifts.corruptions import CORRUPTIONS, SEVERITIES
+    from noiseproof.data.shifts.shifts import SHIFTS
 
-    return shift_names()
+    strengths = f"with a severity from {SEVERITIES[0]} (mild) to {SEVERITIES[-1]}"
+    yield from (f"{kind:22}{_summary(change)}" for kind, change in SHIFTS.items())
+    yield from (f"{kind + '-N':22}{strengths}" for kind in CORRUPTIONS)
 
 
 def _sources() -> Iterable[str]:
     from noiseproof.data.sources import PREFIXES, SOURCES
 
-    return [f"{name}:" if name in PREFIXES else name for name in SOURCES.names]
+    for name in SOURCES.names:
+        yield f"{f'{name}:' if name in PREFIXES else name:14}{_summary(SOURCES.load(name))}"
+
+
+def _summary(described: object) -> str:
+    """First line of a docstring."""
+    return (inspect.getdoc(described) or "").partition("\n")[0]

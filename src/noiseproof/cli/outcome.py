@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from noiseproof.evaluate.results import read_results
 from noiseproof.export.thumbnails import read_texts
 from noiseproof.features.service_extraction import RequestPlan
 from noiseproof.report.issue_tables import NUM_SUSPECTS, class_table, suspects_table
-from noiseproof.report.rate import rate_sentence, review_sentences
+from noiseproof.report.rate import rate_sentences
 from noiseproof.report.renderers import to_terminal
 from noiseproof.report.tables import results_table
 
@@ -36,7 +37,7 @@ def print_run(result: Any) -> None:
     if result.card["task"] == "classification":
         ranked = result.folder / "label_issues.csv"
         print(f"{_look_wrong(result.card['num_suspect_labels'])}; all are ranked in {ranked}")
-        _print_rate(result.card["noise_rate"], result.card["reviewed"])
+        _print_lines(rate_sentences(result.card["noise_rate"], result.card["reviewed"]))
     print(f"Heads: {result.folder / 'heads'}")
     print(f"Report: {result.report}")
     if (result.folder / "review.html").is_file():  # scores have none
@@ -77,8 +78,9 @@ def print_detection(result: Any) -> None:
     rate = percent(summary.noise_rate)
     rate_text = f"; estimated noise rate {rate}" if estimates_rate else f"; flagged {rate}"
     is_known = summary.noise_rate_high is None or summary.noise_rate_high < 1
+    is_known = is_known and not (summary.reviewed and summary.reviewed["rate"])  # which says it better
     print(f"{_look_wrong(summary.num_issues)} of {summary.num_examples}{rate_text if is_known else ''}")
-    _print_rate(result.card["noise_rate"], result.card["reviewed"])
+    _print_lines(rate_sentences(result.card["noise_rate"], result.card["reviewed"]))
     if summary.against_truth is not None:
         is_planted = result.card["data"]["label_noise"] is not None
         print(f"Against the truth: {_against_truth(summary.against_truth, is_planted=is_planted)}")
@@ -90,10 +92,9 @@ def print_detection(result: Any) -> None:
         print(f"Labels to check, a form to fill in: {form}")
 
 
-def _print_rate(estimate: dict[str, Any], reviewed: dict[str, Any] | None) -> None:
-    by_features = None if reviewed and reviewed["rate"] else rate_sentence(**estimate)
-    for sentence in (*([by_features] if by_features else []), *review_sentences(reviewed)):
-        print(sentence)
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
 
 
 def _look_wrong(num_issues: int) -> str:

@@ -56,10 +56,7 @@ def study(
         planned = plan_study(loaded, out=out)
         print(planned)
         return dataclasses.asdict(planned)
-    result = run_study(
-        loaded, out=out, cache=cache or default_cache(), data=data, command=command_line(),
-        say=lambda line: typer.echo(line, err=True),
-    )  # fmt: skip
+    result = run_study(loaded, out=out, cache=cache or default_cache(), data=data, command=command_line())
     num = result.outcome.num_computed
     print(
         f"{counted(num, 'result')} {'was' if num == 1 else 'were'} computed; the study now has "

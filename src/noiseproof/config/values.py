@@ -6,6 +6,7 @@ An option and a `--set` that give one key different values are a mistake, not a 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -209,12 +210,19 @@ def describe_error(error: Any, model: type[BaseModel]) -> str:
         owner = _owner(model, error["loc"][:-1])
         return f"{name}: " + str(unknown_name("option", key, owner.model_fields))
     if error["type"] == "missing":
-        return f"{name} is not given and has no default"
+        return f"{name} is not given; needed: {_purpose(model, error['loc'])}"
     allowed = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     if error["type"].endswith("_parsing"):
         allowed = allowed.partition(",")[0]
     value = str(error["input"]) if isinstance(error["input"], Path) else error["input"]
     return f"{name} is {shown(value)}; allowed: {allowed}"
+
+
+def _purpose(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
+    """What an option is for: the first clause of its help."""
+    help_text = _owner(model, path[:-1]).model_fields[str(path[-1])].description or "a value"
+    clause = re.split(r"[;.](?:\s|$)", help_text, maxsplit=1)[0]
+    return clause if clause[1:2].isupper() else clause[:1].lower() + clause[1:]
 
 
 def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:

@@ -36,7 +36,7 @@ def as_matrix(value: Any, name: str) -> Any:
     is_array = isinstance(getattr(value, "dtype", None), np.dtype) and not hasattr(value, "iloc")
     array = value if is_array else _converted(value, name)
     if array.dtype != object:
-        return _native(array)
+        return native(array)
     return _from_objects(np.asarray(array), name, columns=list(getattr(value, "columns", ())))
 
 
@@ -59,7 +59,7 @@ def as_labels(value: Any, name: str = "given_labels") -> np.ndarray:
         )  # fmt: skip
     if labels.ndim != 1:
         raise invalid(name, labels.shape, "an array of one axis, (n,)", f"Next: pass {name}.ravel().")
-    return _native(_plain(labels) if labels.dtype == object else labels)
+    return native(_plain(labels) if labels.dtype == object else labels)
 
 
 def as_label_array(value: Any, name: str) -> np.ndarray:
@@ -88,8 +88,8 @@ def index_of(value: Any) -> np.ndarray | None:
     return None if index is None or callable(index) else np.asarray(index)  # lists have such a method
 
 
-def _native(array: Any) -> Any:
-    """The array in the order of bytes of this machine, and no wider than float64."""
+def native(array: Any) -> Any:
+    """The array in the order of bytes of this machine, which PyTorch and Arrow need, and at most float64."""
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         return np.asarray(array, np.float64)
     return array if array.dtype.isnative else np.asarray(array).astype(array.dtype.newbyteorder("="))
@@ -151,7 +151,7 @@ def _from_objects(array: np.ndarray, name: str, *, columns: Sequence[Any] = ()) 
     for place in range(array.shape[1]):
         column = columns[place] if len(columns) else place
         for row, cell in enumerate(array[:, place].tolist()):
-            if not _is_number(cell):
+            if not is_number(cell):
                 raise BadData(
                     f"`{name}` has {cell!r:.40} in row {row} of column {column!r}; allowed: numbers. "
                     "Next: leave that column or that row out."
@@ -201,7 +201,8 @@ def _plain(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.int64) if kinds == {int} else labels
 
 
-def _is_number(cell: Any) -> bool:
+def is_number(cell: Any) -> bool:
+    """Whether a value, or what a text spells, is a number."""
     try:
         float(cell)
     except (TypeError, ValueError):

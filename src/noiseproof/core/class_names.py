@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from noiseproof.core.errors import BadData, quoted
+from noiseproof.core.plurals import some
 
 _MISSING_WORDS = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat", "?"}
 _NUM_NAMED = 5
@@ -155,8 +156,8 @@ def _other_names(names: list[str], wanted: list[str], argument: str) -> BadData:
         else "has a class in more than one column"
     )
     return BadData(
-        f"{quoted(argument)} {problem}; allowed: a column for each of the classes {_some(wanted)}, in any "
-        f"order, or no names at all. Its columns: {_some(names)}. Next: name the columns like the classes."
+        f"{quoted(argument)} {problem}; allowed: a column for each of the classes {some(wanted)}, in any "
+        f"order, or no names at all. Its columns: {some(names)}. Next: name the columns like the classes."
     )
 
 
@@ -172,8 +173,3 @@ def _is_number(text: str) -> bool:
 
 def _number_then_text(text: str) -> tuple[float, str]:
     return float(text), text
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

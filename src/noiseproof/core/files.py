@@ -12,6 +12,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +280,7 @@ def _digest_or_text(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} cannot be part of a key")
 
 
-def hash_file(path: Path) -> str:
+def hash_file(path: Path | Traversable) -> str:
     """SHA-256 of the bytes of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A progress bar with rate and remaining time; without a terminal, log lines per stage."""
+"""A progress bar with rate and remaining time; without a terminal, a line now and then."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from tqdm import tqdm
 
 _SHOW_AFTER_S = 2.0
+_LINE_EVERY_S = 60.0
 
 
 @runtime_checkable
@@ -22,11 +23,11 @@ class Counter(Protocol):
 
 
 class _Announced:
-    """A count that writes the expected time once, after two seconds at its pace."""
+    """A count that writes the expected time after two seconds at its pace, then once a minute."""
 
     def __init__(self, title: str, *, total: int, unit: str) -> None:
         self._title, self._total, self._unit = title, total, unit
-        self._count, self._is_silent = 0, False
+        self._count, self._next_s = 0, 0.0
         self._first: tuple[float, int] | None = None  # what came before it was preparation
 
     def update(self, num: int = 1) -> None:
@@ -34,11 +35,11 @@ class _Announced:
         self._count += num
         now = time.perf_counter()
         if self._first is None:
-            self._first = (now, self._count)
+            self._first, self._next_s = (now, self._count), now + _SHOW_AFTER_S
         passed_s, counted = now - self._first[0], self._count - self._first[1]
-        if self._is_silent or passed_s < _SHOW_AFTER_S or not counted:
+        if now < self._next_s or not counted:
             return
-        self._is_silent = True
+        self._next_s = now + _LINE_EVERY_S
         rest_s = passed_s * (self._total - self._count) / counted
         if rest_s >= _SHOW_AFTER_S:
             rest = f"{rest_s:.0f} s" if rest_s < 100 else f"{rest_s / 60:.0f} min"
@@ -56,7 +57,8 @@ def stage(title: str, *, total: int, unit: str, quiet: bool = False) -> Iterator
     """Count through one stage: call `.update(m)` on what this yields.
 
     On a terminal a bar appears once the stage has lasted two seconds. Elsewhere standard error gets a line
-    with the expected time then, where the stage has longer to go than that, and a line when it ends.
+    with the expected time then and once a minute, where the stage has longer to go than two seconds, and a
+    line when it ends.
 
     Args:
         title: name of the stage, for the user.

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from noiseproof.core.class_names import in_order, plain_name
 from noiseproof.core.errors import BadData
+from noiseproof.core.plurals import some
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.request import MissingLabel, Task
 
@@ -108,8 +109,8 @@ def align_labels(dataset: LabelledDataset, class_names: Sequence[str]) -> Labell
     unknown = [name for name in dataset.class_names if name in present and name not in target]
     if unknown:
         raise BadData(
-            f"{dataset.name!r} has classes that the training set does not have: {_some(unknown)}. "
-            f"Allowed: {_some(class_names)}. Next: rename them, or leave their examples out."
+            f"{dataset.name!r} has classes that the training set does not have: {some(unknown)}. "
+            f"Allowed: {some(class_names)}. Next: rename them, or leave their examples out."
         )
 
     # A class without examples may be unknown to the training set; its entry is never looked up.
@@ -147,7 +148,7 @@ def check_trainable(dataset: LabelledDataset, *, min_per_class: int = 2) -> None
         are_numbers = _finite_numbers(dataset.class_names) is not None
         scores = "; predict the numbers instead: --task regression" if are_numbers else ""
         raise BadData(
-            f"{dataset.name!r} has classes with fewer than {min_per_class} examples: {_some(few)}. "
+            f"{dataset.name!r} has classes with fewer than {min_per_class} examples: {some(few)}. "
             f"Allowed: {min_per_class} or more each. Next: add examples, raise `limit` or leave them "
             f"out{scores}."
         )
@@ -161,7 +162,7 @@ def _check_given_somewhere(dataset: LabelledDataset, counts: np.ndarray) -> None
     if only_true:
         raise BadData(
             f"{dataset.name!r} has classes that occur only among its true labels, never among those given: "
-            f"{_some(only_true)}. Allowed: classes that both have. Next: leave their examples out, or check "
+            f"{some(only_true)}. Allowed: classes that both have. Next: leave their examples out, or check "
             "that `clean_label` names the right column."
         )
 
@@ -305,8 +306,3 @@ def _as_booleans(keys: list[Any]) -> list[Any]:
     """Texts that are all true or false, however they are written -> True and False."""
     words = [str(key).lower() for key in keys]
     return [word.capitalize() for word in words] if keys and set(words) <= {"true", "false"} else keys
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

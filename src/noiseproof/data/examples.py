@@ -11,14 +11,12 @@ import numpy as np
 from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
-from noiseproof.core.plurals import counted
+from noiseproof.core.plurals import counted, some
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
 from noiseproof.core.regular_files import read_regular
 from noiseproof.data.images import decode_image, to_rgb
 from noiseproof.data.text_cells import is_blank
-
-_NUM_NAMED = 12
 
 
 class AbstractReader(ABC):
@@ -274,11 +272,9 @@ def bare_reason(error: BaseException) -> str:
     return str(error.__cause__ or error).rstrip(".")
 
 
-def listed(reasons: Mapping[str, str], *, most: int = _NUM_NAMED) -> str:
-    """Examples with their reasons, as a text; those beyond `most` are counted."""
-    named = [f"{example_id!r} ({reason})" for example_id, reason in list(reasons.items())[:most]]
-    more = f" and {len(reasons) - most} more" if len(reasons) > most else ""
-    return "; ".join(named) + more
+def listed(reasons: Mapping[str, str]) -> str:
+    """Some examples with their reasons, as a text; the others are counted."""
+    return some((f"{example_id!r} ({reason})" for example_id, reason in reasons.items()), between="; ")
 
 
 def unreadable_error(reasons: Mapping[str, str], owner: str, kind: type[NoiseproofError]) -> NoiseproofError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from noiseproof.data.examples import AbstractReader, raw_contents, unreadable, u
 from noiseproof.data.request import OnError
 
 _ROWS_PER_TICK = 256
+_ROW_NUMBER = re.compile(r"/\d+$")
 
 
 def fingerprint(reader: AbstractReader, ids: np.ndarray, *, owner: str, on_error: OnError = "raise") -> str:
@@ -115,6 +117,16 @@ def shared_with(few: Dataset, many: Dataset) -> list[str]:
     """
     known = set(_digests(few))
     return [str(many.ids[row]) for row, digest in enumerate(_digests(many)) if digest in known]
+
+
+def content_hashes(dataset: Dataset) -> list[str]:
+    """A short hash of each example, where ids are row numbers such as `train/17`; else none.
+
+    Such an id names another example after a row is inserted or deleted before it.
+    """
+    if not all(_ROW_NUMBER.search(str(each)) for each in dataset.ids.tolist()):
+        return []
+    return [digest.hex()[:16] for digest in _digests(dataset)]
 
 
 def _digests(dataset: Dataset) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -53,6 +53,7 @@ SOURCES = Registry(
     },
 )
 CLEANED = "applied.json"  # card of a folder that holds a cleaned data set
+_APPLY_AGAIN = "apply the decisions again"
 # Written PREFIX:ADDRESS; other sources are recognised by the path.
 PREFIXES = (
     "torchvision", "hf", "sklearn", "idx", "clothing1m", "webvision", "food101n", "cifarn", "suite", "shift",
@@ -130,12 +131,46 @@ def open_dataset(
 def open_request(request: Request) -> LabelledDataset:
     """Open the whole data set, before examples are drawn or left out."""
     source, address = resolve(request.name)
+    request = with_own_columns(request)
     dataset = SOURCES.load(source)(address, request)
     if are_scores(dataset, request.task):
         return replace(dataset, has_scores=True)
     known = " ".join(dataset.notes)  # of a data set inside this one, as that of a shift
     hints = [hint for hint in name_hints(dataset.class_names) if hint not in known]
     return replace(dataset, notes=(*dataset.notes, *(f"{request.name}: {hint}" for hint in hints)))
+
+
+def with_own_columns(request: Request) -> Request:
+    """The request, with the columns of a cleaned data set that it does not name itself.
+
+    `noiseproof apply` keeps the names that the data set before was read by.
+
+    Raises:
+        DamagedFile: the card of the cleaned data set was changed.
+    """
+    own = cleaned_card(request.name).get("columns")
+    own = own if isinstance(own, dict) else {}
+    added: dict[str, Any] = {name: own.get(name) for name in ("label", "image", "text", "clean_label")}
+    added = {
+        name: column
+        for name, column in added.items()
+        if getattr(request, name) is None and isinstance(column, str)
+    }
+    if added.get("clean_label") == (request.label or added.get("label")):
+        added.pop("clean_label", None)
+    return replace(request, **added)
+
+
+def cleaned_card(name: str) -> dict[str, Any]:
+    """The card of `noiseproof apply` beside a data set that it wrote; empty for other data sets."""
+    path = Path(name)
+    is_home = path.is_dir() and (path / CLEANED).is_file()
+    card = (path if is_home else path.parent) / CLEANED
+    if not (os.path.exists(path) and card.is_file()):  # noqa: PTH110 (never raises, whatever the name)
+        return {}
+    found = read_record(card, next_step=_APPLY_AGAIN)
+    is_of_it = isinstance(found, dict) and (is_home or found.get("data") == path.resolve().name)
+    return found if is_of_it else {}
 
 
 def resolve(name: str) -> tuple[str, str]:
@@ -155,8 +190,7 @@ def resolve(name: str) -> tuple[str, str]:
         )
     if path.is_dir():
         if (path / CLEANED).is_file():  # the data set in a folder of `noiseproof apply`
-            card = read_record(path / CLEANED, next_step="apply the decisions again")
-            inside = card.get("data") if isinstance(card, dict) else None
+            inside = cleaned_card(name).get("data")
             return resolve(str(inner_path(path, str(inside or ""))))
         return "tar" if any(path.glob("*.tar")) else "folder", name
     check_regular(path)

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from noiseproof.core.arrays import is_number
+
 _FEWEST = 10  # cells that tell a column of ids
 _FILE = re.compile(r"\S+\.(txt|text|md|html?|xml|json|pdf|docx?)", re.IGNORECASE)
 _UUID_OR_HASH = re.compile(r"(?=.*\d)[0-9a-f-]{16,}", re.IGNORECASE)
@@ -26,19 +28,11 @@ def what_instead_of_texts(cells: Sequence[str]) -> str | None:
     some = [cell.strip() for cell in cells if not is_blank(cell)]
     if not some:
         return None
-    if all(map(_is_number, some)):
+    if all(map(is_number, some)):
         return "numbers"
     if all(map(_FILE.fullmatch, some)):
         return "names of files"
     return "ids" if len(set(some)) == len(some) >= _FEWEST and _are_ids(some) else None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _are_ids(cells: Sequence[str]) -> bool:

@@ -129,7 +129,7 @@ def examples_in_memory(data: Any, *, kind: Kind) -> Examples:
 
     Args:
         data: an array, a tensor, a sparse matrix, a series, or anything that can be iterated; one picture.
-        kind: what is wanted, which tells texts from paths.
+        kind: of the examples; decides whether texts are paths.
 
     Raises:
         InvalidArgument: entries of another kind.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
 from noiseproof.decisions.decision_tables import answers_in_table
 from noiseproof.decisions.json_exports import answers_in_json
 from noiseproof.decisions.record import (
+    ABOUT,
     COLUMNS,
     Answer,
     Decision,
@@ -34,6 +36,7 @@ from noiseproof.decisions.record import (
 DECISIONS, LOG = "decisions.csv", "decisions.jsonl"
 _SUFFIXES = (*DELIMITERS, ".parquet", ".json", ".jsonl")
 _IN_FOLDER = (DECISIONS, "samples.json", "labels.json")  # of exports that are folders
+_NUM_NAMED = 3
 _REPAIR = "move this file away; decisions in decisions.csv are not lost"
 
 
@@ -54,19 +57,7 @@ def read_decisions(path: Path, examples: ReviewedExamples) -> list[Decision]:
         path = next((path / name for name in _IN_FOLDER if (path / name).is_file()), path / DECISIONS)
     if not path.is_file():
         raise MissingFile(f"`decisions` is {str(path)!r}, which is no file. Next: check the path.")
-    suffix = path.suffix.lower()
-    if suffix == ".jsonl":
-        answers = _answers_in_log(path, examples)
-    elif suffix == ".json":
-        answers = answers_in_json(_json(path), examples, str(path))
-    elif suffix in (*DELIMITERS, ".parquet"):
-        answers = answers_in_table(_rows(path, suffix), examples, str(path))
-    else:
-        raise BadData(
-            f"`decisions` is {str(path)!r}; allowed: a file that ends in {', '.join(_SUFFIXES)}. Next: "
-            "export or save it as one of these, a spreadsheet as CSV."
-        )
-    decisions = to_decisions(answers, examples, str(path))
+    decisions = to_decisions(_answers(path, examples), examples, str(path))
     if not (decisions or examples.may_have_others):
         raise BadData(
             f"{str(path)!r} has no decision: every label is as it was, and none has been confirmed. Next: "
@@ -75,17 +66,33 @@ def read_decisions(path: Path, examples: ReviewedExamples) -> list[Decision]:
     return decisions
 
 
+def _answers(path: Path, examples: ReviewedExamples) -> list[Answer]:
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        return _answers_in_log(path, examples)
+    if suffix == ".json":
+        return answers_in_json(_json(path), examples, str(path))
+    if suffix in (*DELIMITERS, ".parquet"):
+        return answers_in_table(_rows(path, suffix), examples, str(path))
+    raise BadData(
+        f"`decisions` is {str(path)!r}; allowed: a file that ends in {', '.join(_SUFFIXES)}. Next: "
+        "export or save it as one of these, a spreadsheet as CSV."
+    )
+
+
 def read_kept(folder: Path, examples: ReviewedExamples) -> list[Decision]:
     """The decisions that a folder keeps, of `decisions.csv` and of the log of its review.
 
-    A row of the table that its person changed or took back later, by the log, is left out; lines of the log
-    about other data or labels are, too.
+    A row of the table that its person changed or took back later, by the log, is left out; so are lines of
+    the log about other data or labels, and rows of the table about examples or labels that changed since, see
+    `describe_others`. Decisions that the data bring along count where the folder has none on the example.
 
     Raises:
         BadData, DamagedFile: as `read_decisions`.
     """
     table = folder / DECISIONS
-    of_table = read_decisions(table, examples) if table.is_file() else []
+    own, _, _ = _divided(table, examples)
+    of_table = to_decisions(own, examples, str(table))
     lines = _own_lines(folder, examples)
     last = {(one.answer.example, one.answer.who.strip()): one.answer.when for one in lines}
     of_log = read_log(folder, examples)
@@ -96,7 +103,46 @@ def read_kept(folder: Path, examples: ReviewedExamples) -> list[Decision]:
             last.pop(person, None)  # rows that follow were added after that line of the log
         if not _is_before(one, last.get(person)):
             kept.append(one)
-    return list(dict.fromkeys([*kept, *of_log]))
+    found = list(dict.fromkeys([*kept, *of_log]))
+    decided = {one.example_id for one in found}
+    return [*(one for one in examples.brought if one.example_id not in decided), *found]
+
+
+def describe_others(folder: Path, examples: ReviewedExamples) -> list[str]:
+    """Notes on rows of `decisions.csv` of a folder that are not about these examples or labels."""
+    _, changed, absent = _divided(folder / DECISIONS, examples)
+    lines = []
+    if changed:
+        verb, they = ("does", "it is") if len(changed) == 1 else ("do", "they are")
+        some = f"{changed[0].example!r} {examples.change_since(changed[0])}"
+        lines.append(
+            f"{counted(len(changed), 'decision')} in {DECISIONS} {verb} not count, since {they} about data "
+            f"that changed: {some}{_more(changed, 1)}. Next: decide again, or delete these rows."
+        )
+    if absent:
+        verb, names = "is" if len(absent) == 1 else "are", [repr(one.example) for one in absent[:_NUM_NAMED]]
+        lines.append(
+            f"{counted(len(absent), 'decision')} in {DECISIONS} {verb} about examples that the data do not "
+            f"have: {', '.join(names)}{_more(absent, _NUM_NAMED)}."
+        )
+    return lines
+
+
+def _more(some: Sequence[Answer], num_named: int) -> str:
+    return f" and {len(some) - num_named:,} more" if len(some) > num_named else ""
+
+
+def _divided(table: Path, examples: ReviewedExamples) -> tuple[list[Answer], list[Answer], list[Answer]]:
+    """Rows of `decisions.csv`: about these examples, about what changed since, and about other examples."""
+    own: list[Answer] = []
+    changed: list[Answer] = []
+    absent: list[Answer] = []
+    for one in answers_in_table(_rows(table, ".csv"), examples, str(table)) if table.is_file() else ():
+        if not (one.decision.strip() or one.label.strip()):
+            continue
+        is_absent = examples.find(one.example) is None
+        (absent if is_absent else changed if examples.change_since(one) else own).append(one)
+    return own, changed, absent
 
 
 def read_log(folder: Path, examples: ReviewedExamples) -> list[Decision]:
@@ -127,21 +173,19 @@ def time_of_files(paths: Iterable[Path]) -> datetime:
 
 
 def keep_decisions(folder: Path, decisions: Iterable[Decision], examples: ReviewedExamples) -> Path:
-    """Write `decisions.csv` of a folder, none without a decision; its rows about other examples stay."""
+    """Write `decisions.csv` of a folder, none without a decision.
+
+    Its rows about other examples or labels stay; decisions that the data bring along are left out.
+    """
     path = folder / DECISIONS
-    answers = answers_in_table(_rows(path, ".csv"), examples, str(path)) if path.is_file() else []
+    _, changed, absent = _divided(path, examples)
+    names = [each.name for each in fields(Decision) if each.name != "example_id"]
     others = [
-        Decision(
-            unescaped_text(one.example),
-            one.decision,
-            unescaped_text(one.label),
-            unescaped_text(one.who),
-            one.when,
-        )
-        for one in answers
-        if examples.find(one.example) is None
+        Decision(unescaped_text(one.example), **{name: unescaped_text(getattr(one, name)) for name in names})
+        for one in (*absent, *changed)
     ]
-    rows = [*others, *decisions]
+    brought = set(examples.brought)
+    rows = [*others, *(one for one in decisions if one not in brought)]
     if rows:
         write_decisions(path, rows)
     else:  # all were taken back
@@ -151,8 +195,9 @@ def keep_decisions(folder: Path, decisions: Iterable[Decision], examples: Review
 
 def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
     """Write `decisions.csv`: a row per decision, also of those that no longer count."""
-    rows = ([getattr(one, name) for name in COLUMNS] for one in decisions)
-    write_bytes(path, spreadsheet(COLUMNS, rows))
+    columns = (*COLUMNS, *ABOUT)
+    rows = ([getattr(one, name) for name in columns] for one in decisions)
+    write_bytes(path, spreadsheet(columns, rows))
 
 
 def spreadsheet(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
@@ -169,7 +214,18 @@ def _rows(path: Path, suffix: str) -> Sequence[dict[str, Any]]:
     if suffix == ".parquet":
         return read_table(path).to_pylist()
     table = read_delimited(path, str(path))
-    if tuple(table.schema.names) == COLUMNS and not _ends_its_last_line(path):
+    twice = [name for name, num in Counter(table.schema.names).items() if num > 1]
+    if twice:
+        raise BadData(
+            f"{str(path)!r} has two columns called {twice[0]!r}; allowed: one of each name. Next: delete or "
+            "rename one."
+        )
+    if not table.num_rows:
+        raise BadData(
+            f"{str(path)!r} has a header and no rows; allowed: a row for each decision. Next: decide about "
+            "examples and save that file, or name another one."
+        )
+    if tuple(table.schema.names[: len(COLUMNS)]) == COLUMNS and not _ends_its_last_line(path):
         raise BadData(
             f"The last line of {str(path)!r} has no end, so the file seems to be cut; allowed: a whole file. "
             "Next: export it again, or, if it is whole, add a line break at its end."

@@ -12,11 +12,26 @@ from typing import Any
 
 from noiseproof.core.class_names import label_text
 from noiseproof.core.errors import BadData
-from noiseproof.decisions.record import WORDS, Answer, ReviewedExamples
+from noiseproof.decisions.record import ABOUT, WORDS, Answer, ReviewedExamples
 
 Row = dict[str, Any]
 _CORRECTED = ("corrected_label", "new_label", "label")
 _OF_LABEL_STUDIO = {"annotation_id", "annotator", "lead_time"}
+# Names that people give to the columns of decisions.
+_ALIKE = {
+    "example_id": (
+        "example_id",
+        "id",
+        "example",
+        "path",
+        "filepath",
+        "file",
+        "filename",
+        "file_name",
+        "image",
+    ),
+    "decision": ("decision", "decisions", "answer", "verdict"),
+}
 _LABELS_OF_LABEL_STUDIO = ("label", "choice", "choices", "class", "category")
 
 
@@ -34,19 +49,37 @@ def answers_in_table(rows: Sequence[Row], examples: ReviewedExamples, owner: str
     names = set(rows[0]) if rows else set()
     read = next((read for fits, read in _FORMS if fits(names)), None)
     if read is None:
+        columns = f"the columns {', '.join(map(str, rows[0]))}" if rows else "no rows"
         raise BadData(
-            f"{owner!r} has the columns {', '.join(map(str, names)) or 'of an empty table'}; allowed: "
+            f"{owner!r} has {columns}; allowed: "
             "example_id and decision (and label, who, when), label_issues.csv with changes, or an export of "
-            "Label Studio, FiftyOne, cleanlab or Argilla. Next: add a column `decision`: "
-            f"{', '.join(WORDS)}."
+            f"Label Studio, FiftyOne, cleanlab or Argilla. Next: {_missing_columns(rows)}."
         )
     return list(read(rows, examples, owner))
+
+
+def _missing_columns(rows: Sequence[Row]) -> str:
+    """What to do about the columns of a table that is no file of decisions."""
+    if not rows:
+        return "decide about examples and save that file, or name another one"
+    contents = {"example_id": "with the ids of label_issues.csv", "decision": f"of {', '.join(WORDS)}"}
+    steps = []
+    for name, cells in contents.items():
+        alike = next((each for each in rows[0] if _plain_name(each) in _ALIKE[name]), None)
+        if name not in rows[0]:
+            step = f"add a column `{name}` {cells}"
+            steps.append(step if alike is None else f"call the column {str(alike)!r} `{name}`")
+    return " and ".join(steps)
+
+
+def _plain_name(column: Any) -> str:
+    return re.sub(r"[\s\-]+", "_", str(column).strip().lower())
 
 
 def _of_decisions(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> Iterator[Answer]:
     """Columns of `decisions.csv`; more columns may stand beside them."""
     for number, row in enumerate(rows, start=2):
-        texts = {name: _text(row.get(name)) for name in ("decision", "label", "who", "when")}
+        texts = {name: _text(row.get(name)) for name in ("decision", "label", "who", "when", *ABOUT)}
         if texts["decision"].strip().lower() == "accept" and not texts["label"].strip():
             texts["label"] = _text(row.get("suggested_label"))  # of a form, as the person saw it
         yield Answer(_text(row["example_id"]), **texts, place=f"Line {number}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -20,6 +20,7 @@ from noiseproof.core.spreadsheet_cells import unescaped
 
 WORDS = ("accept", "keep", "relabel", "exclude", "unsure")
 COLUMNS = ("example_id", "decision", "label", "who", "when")
+ABOUT = ("given_label", "content")  # what a decision is about, beside the id
 _NUM_NAMED = 3
 
 
@@ -33,6 +34,8 @@ class Answer:
         label: name of a class; may be empty where there is a word.
         who: name of the person.
         when: ISO 8601.
+        given_label: label that the example had; empty where the file does not say.
+        content: hash of the example, see `ReviewedExamples`; likewise.
         place: of the answer in its file, for messages.
     """
 
@@ -42,6 +45,8 @@ class Answer:
     who: str = ""
     when: str = ""
     place: str = ""
+    given_label: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Decision:
         label: name of the class that the example has by this decision; empty for exclude and unsure.
         who: name of the person; may be empty.
         when: ISO 8601; may be empty.
+        given_label: label that the decision is about; may be empty.
+        content: hash of the example that it is about, where ids are row numbers; may be empty.
     """
 
     example_id: str
@@ -61,6 +68,8 @@ class Decision:
     label: str = ""
     who: str = ""
     when: str = ""
+    given_label: str = field(default="", compare=False)
+    content: str = field(default="", compare=False)
 
     @property
     def outcome(self) -> tuple[str, str]:
@@ -88,6 +97,9 @@ class ReviewedExamples:
         new_classes: whether labels may be classes that the data does not have.
         may_have_others: whether decisions on other examples are passed over.
         identity: of the examples and their labels, by which the log of a review knows them.
+        contents: hash of each example, where ids are row numbers and would name others after a row is
+            inserted; see `data.fingerprints.content_hashes`.
+        brought: decisions that the data bring along, since people made them before it was cleaned.
     """
 
     def __init__(
@@ -101,10 +113,13 @@ class ReviewedExamples:
         new_classes: bool = False,
         may_have_others: bool = False,
         identity: str | None = None,
+        contents: Sequence[str] = (),
+        brought: Sequence[Decision] = (),
     ) -> None:
         self.ids, self.given, self.classes = list(ids), list(given), list(classes)
         self.suggested, self.is_issue = list(suggested), list(is_issue)
         self.new_classes, self.may_have_others, self.identity = new_classes, may_have_others, identity
+        self.contents, self.brought = list(contents), list(brought)
         self.row = {example_id: row for row, example_id in enumerate(self.ids)}
         self._known = set(self.classes)
 
@@ -117,6 +132,8 @@ class ReviewedExamples:
         identity: str | None = None,
         new_classes: bool = False,
         may_have_others: bool = False,
+        contents: Sequence[str] = (),
+        brought: Sequence[Decision] = (),
     ) -> ReviewedExamples:
         """The examples of a search; with their fingerprint or identity, a log can be read, too."""
         given = [str(each) for each in issues.named(issues.given_labels)]
@@ -131,11 +148,19 @@ class ReviewedExamples:
             new_classes=new_classes,
             may_have_others=may_have_others,
             identity=identity,
+            contents=contents,
+            brought=brought,
         )
 
     @classmethod
     def of_dataset(
-        cls, dataset: LabelledDataset, *, new_classes: bool = False, may_have_others: bool = False
+        cls,
+        dataset: LabelledDataset,
+        *,
+        new_classes: bool = False,
+        may_have_others: bool = False,
+        contents: Sequence[str] = (),
+        brought: Sequence[Decision] = (),
     ) -> ReviewedExamples:
         """The examples of a data set, before any search."""
         given = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
@@ -143,7 +168,7 @@ class ReviewedExamples:
         ids = [str(each) for each in dataset.ids.tolist()]
         return cls(
             ids, given, dataset.class_names, identity=identity,
-            new_classes=new_classes, may_have_others=may_have_others,
+            new_classes=new_classes, may_have_others=may_have_others, contents=contents, brought=brought,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -160,7 +185,7 @@ class ReviewedExamples:
 
     def find(self, name: str) -> int | None:
         """Row of an example by its id, escaped or not, or by a path that ends in it."""
-        for text in dict.fromkeys((name, unescaped_text(name))):
+        for text in dict.fromkeys((name, unescaped_text(name), name.strip())):
             parts = text.replace("\\", "/").split("/")
             for start in range(len(parts)):
                 end = text if start == 0 else "/".join(parts[start:])
@@ -169,6 +194,24 @@ class ReviewedExamples:
             if text in self._row_by_stem:
                 return self._row_by_stem[text]
         return None
+
+    def change_since(self, answer: Answer) -> str | None:
+        """How an example has changed since somebody decided, a clause; `None` if it has not, or is unknown.
+
+        A label that has become the decided one since is no change: somebody carried the decision out.
+        """
+        row = self.find(answer.example)
+        if row is None:
+            return None
+        if answer.content and self.contents and answer.content != self.contents[row]:
+            return "is another example now (ids are row numbers; if not, empty its `content`)"
+        about, given = answer.given_label.strip(), self.given[row]
+        if not about and answer.decision.strip().lower() == "keep":
+            about = answer.label.strip()
+        label = self.class_of(answer.label) or unescaped_text(answer.label.strip())
+        if not about or given in (self.class_of(about) or unescaped_text(about), label):
+            return None
+        return f"had the label {about!r} and has {given!r} now"
 
     def class_of(self, text: str) -> str | None:
         """The class of this name, also as spreadsheets write it; `None` if there is none."""
@@ -188,12 +231,14 @@ def to_decisions(answers: Iterable[Answer], examples: ReviewedExamples, owner: s
         owner: name of the file, for messages.
 
     Raises:
-        BadData: an unknown example, an unknown word, a label that is no class, or a time that cannot be read.
+        BadData: an unknown example, an example or a label that has changed since, an unknown word, a label
+            that is no class, or a time that cannot be read.
     """
     given = [one for one in answers if one.decision.strip() or one.label.strip()]
     rows = [examples.find(one.example) for one in given]
     if not examples.may_have_others:
         _check_known([one for one, row in zip(given, rows, strict=True) if row is None], len(given), owner)
+    _check_same([one for one in given if examples.change_since(one)], len(given), examples, owner)
     decisions = [
         _decision(one, row, examples, owner) for one, row in zip(given, rows, strict=True) if row is not None
     ]
@@ -208,6 +253,16 @@ def _check_known(unknown: list[Answer], num: int, owner: str) -> None:
             f"`decisions` {owner!r} decides on {some} ({len(unknown)} of {counted(num, 'decision')}), which "
             "are no examples here; allowed: the ids of label_issues.csv. Next: name the folder that these "
             "decisions were made in."
+        )
+
+
+def _check_same(changed: list[Answer], num: int, examples: ReviewedExamples, owner: str) -> None:
+    if changed:
+        first = changed[0]
+        raise BadData(
+            f"{len(changed)} of {counted(num, 'decision')} in {owner!r} cannot be about this data: "
+            f"{first.example!r} {examples.change_since(first)}. Allowed: decisions about the examples and "
+            "labels here. Next: name the folder that they were made in, or delete these rows."
         )
 
 
@@ -229,14 +284,12 @@ def _decision(answer: Answer, row: int, examples: ReviewedExamples, owner: str) 
             f"{where} accepts a suggestion that is not here; allowed: the suggested class in `label`. Next: "
             "fill it in, or give the file to 'noiseproof apply' with the folder of the suggestions."
         )
-    if word == "keep" and label not in ("", given):
-        raise BadData(
-            f"{where} keeps {label!r} for {answer.example!r}, whose given label is {given!r} here; allowed: "
-            "decisions about this data. Next: name the folder that they were made in."
-        )
     label = {"keep": given, "accept": label or suggested, "relabel": label}.get(word, "")
     who, when = unescaped_text(answer.who.strip()), answer.when.strip()
-    made = Decision(examples.ids[row], word, label, who, when)
+    about = answer.given_label.strip()
+    given_label = (examples.class_of(about) or unescaped_text(about)) if about else given
+    content = answer.content or (examples.contents[row] if examples.contents else "")
+    made = Decision(examples.ids[row], word, label, who, when, given_label, content)
     try:
         _ = made.time
     except ValueError as error:

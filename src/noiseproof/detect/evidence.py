@@ -117,7 +117,7 @@ class Evidence:
 
     @cached_property
     def rows(self) -> Rows:
-        """Rows of the kind that tells the given labels best."""
+        """Rows of the kind from which the given labels are predicted best."""
         return choose_rows(self.features, self.compact_labels, num_classes=len(self.present_classes))
 
     @cached_property
@@ -141,16 +141,16 @@ class Evidence:
 
     @property
     def has_regression(self) -> bool:
-        """Whether `transition_model` is a regression: enough examples of each class, told apart."""
-        return self._are_told_apart and self._is_each_preferred
+        """Whether `transition_model` is a regression: enough examples of classes that differ."""
+        return self._classes_differ and self._is_each_preferred
 
     @property
     def has_rare_classes(self) -> bool:
         """Whether a regression could be fitted but for classes that scores prefer too rarely."""
-        return self._are_told_apart and not self._is_each_preferred
+        return self._classes_differ and not self._is_each_preferred
 
     @cached_property
-    def _are_told_apart(self) -> bool:
+    def _classes_differ(self) -> bool:
         return can_fit(self.scores, self.compact_labels)
 
     @cached_property

@@ -30,14 +30,36 @@ class DecidedLabels:
     Attributes:
         rows: of the decided labels, each once.
         labels: class ids that they have by the decisions; -1 where that is no class of the data.
-        is_wrong: whether the given label is not the decided one.
+        given: their given labels.
+        judged: labels that people judged: those before cleaning in data that were cleaned since, else the
+            given ones; -1 where that is no class any more.
         unsure: rows that people looked at without a decision.
     """
 
     rows: Int[np.ndarray, " m"]
     labels: Int[np.ndarray, " m"]
-    is_wrong: Bool[np.ndarray, " m"]
+    given: Int[np.ndarray, " m"]
+    judged: Int[np.ndarray, " m"]
     unsure: Int[np.ndarray, " u"]
+
+    @property
+    def is_wrong(self) -> Bool[np.ndarray, " m"]:
+        """Whether the given label is not the decided one."""
+        return self.labels != self.given
+
+    @property
+    def was_wrong(self) -> Bool[np.ndarray, " m"]:
+        """Whether the label was wrong when people judged it."""
+        return (self.labels != self.judged) | (self.judged < 0)
+
+    def as_judged(self, given_labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """The labels with the judged ones put in; the same array where these are given."""
+        known = self.judged >= 0
+        if np.array_equal(self.judged[known], self.given[known]):
+            return given_labels
+        labels = given_labels.copy()
+        labels[self.rows[known]] = self.judged[known]
+        return labels
 
     def in_place_of(self, given_labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """The labels with the decided classes put in."""
@@ -73,7 +95,8 @@ class ReviewSummary:
 
     Attributes:
         num_checked: decided labels; labels of excluded examples count as wrong.
-        num_wrong: wrong ones among them.
+        num_wrong: labels among them that were wrong when they were checked.
+        num_corrected: of these, those that the data have corrected since.
         num_flagged: checked labels that a search without decisions flags.
         num_flagged_wrong: wrong ones among these; their share is the precision of the flags.
         precision: with its interval; `None` where none is flagged.
@@ -86,6 +109,7 @@ class ReviewSummary:
 
     num_checked: int
     num_wrong: int
+    num_corrected: int
     num_flagged: int
     num_flagged_wrong: int
     precision: Estimate | None
@@ -110,8 +134,8 @@ def find_with_known_labels(
 ) -> tuple[LabelIssues, ReviewSummary | None]:
     """Find suspect labels beside those that people decided.
 
-    The detector runs twice: on the given labels, which says how suspicious the decided ones were, and with
-    the decided labels put in.
+    The detector runs twice: on the labels that people judged, which says how suspicious the decided ones
+    were, and with the decided labels put in.
 
     Args:
         find: runs a detector on these examples with other labels.
@@ -120,17 +144,17 @@ def find_with_known_labels(
         draws: the sample that the decisions may be of.
         is_probability: whether suspicion is the probability that a label is wrong.
     """
-    plain = find(given_labels)
     if known is None:
-        return plain, None
+        return find(given_labels), None
+    plain = find(known.as_judged(given_labels))
     rest = find(known.in_place_of(given_labels))
-    issues = _with_decisions(rest, plain, known)
+    issues = _with_decisions(rest, given_labels, known)
     return issues, _summarise(plain, issues, known, draws, is_probability=is_probability)
 
 
-def _with_decisions(rest: LabelIssues, plain: LabelIssues, known: DecidedLabels) -> LabelIssues:
+def _with_decisions(rest: LabelIssues, given: Int[np.ndarray, " n"], known: DecidedLabels) -> LabelIssues:
     """Results of the others; decided labels are no issues, and their class is the suggested one."""
-    rows, given = known.rows, plain.given_labels
+    rows = known.rows
     suspicion, is_issue = rest.suspicion.copy(), rest.is_issue.copy()
     suspicion[rows], is_issue[rows] = 0.0, False
     joint = rest.joint.copy()
@@ -151,16 +175,16 @@ def _with_decisions(rest: LabelIssues, plain: LabelIssues, known: DecidedLabels)
         f"the given ones {'was' if num_wrong == 1 else 'were'} wrong."
     )
     return replace(
-        rest, given_labels=given, suggested_labels=known.in_place_of(_undecided(rest, plain, rows)),
+        rest, given_labels=given, suggested_labels=known.in_place_of(_undecided(rest, given, rows)),
         suspicion=suspicion, is_issue=is_issue, joint=joint, noise_rate_low=ends[0], noise_rate_high=ends[1],
         notes=(*rest.notes, note),
     )  # fmt: skip
 
 
-def _undecided(rest: LabelIssues, plain: LabelIssues, rows: np.ndarray) -> np.ndarray:
+def _undecided(rest: LabelIssues, given: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Suggested labels of the others; the given ones of the decided examples, for those without a class."""
     suggested = rest.suggested_labels.copy()
-    suggested[rows] = plain.given_labels[rows]
+    suggested[rows] = given[rows]
     return suggested
 
 
@@ -172,19 +196,25 @@ def _summarise(
     *,
     is_probability: bool,
 ) -> ReviewSummary:
-    flagged = plain.is_issue[known.rows]
-    num_flagged, num_flagged_wrong = int(flagged.sum()), int(known.is_wrong[flagged].sum())
+    has_class = known.judged >= 0  # the detector knows no other labels
+    flagged = plain.is_issue[known.rows] & has_class
+    num_flagged, num_flagged_wrong = int(flagged.sum()), int(known.was_wrong[flagged].sum())
     rest = np.setdiff1d(np.arange(len(plain.suspicion)), known.rows)
     sampled, num_draws = (None, 0) if draws is None else rate_of_sample(known, draws)
     rate, next_wrong, num_next = sampled, None, min(_NEXT, len(rest))
     if is_probability and len(known.rows) >= LEAST_DECIDED:
-        fitted = recalibrate(plain.suspicion[known.rows], known.is_wrong, issues.suspicion[rest])
+        checked = known.rows[has_class]
+        fitted = recalibrate(
+            plain.suspicion[checked], known.was_wrong[has_class], issues.suspicion[rest],
+            num_wrong=int(known.is_wrong.sum()), num=len(plain.suspicion),
+        )  # fmt: skip
         rate = rate or fitted.rate()
         first = np.argsort(-issues.suspicion[rest], kind="stable")[:num_next]
         next_wrong = fitted.expected_wrong(first)
     return ReviewSummary(
         num_checked=len(known.rows),
-        num_wrong=int(known.is_wrong.sum()),
+        num_wrong=int(known.was_wrong.sum()),
+        num_corrected=int((known.was_wrong & ~known.is_wrong).sum()),
         num_flagged=num_flagged,
         num_flagged_wrong=num_flagged_wrong,
         precision=share(num_flagged_wrong, num_flagged) if num_flagged else None,

@@ -48,7 +48,7 @@ class Estimate:
 
 
 def draw_probabilities(suspicion: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Probabilities, summing to 1, with which a draw tells most of the rate: q ~ sqrt(s (1 - s)) + 0.05."""
+    """Probabilities, summing to 1, with which draws estimate the rate best: q ~ sqrt(s (1 - s)) + 0.05."""
     weights = np.sqrt(suspicion * (1 - suspicion)) + _FLOOR
     return weights / weights.sum()
 
@@ -80,7 +80,7 @@ def rate_from_drawn(
     num: int,
     mean: float,
 ) -> Estimate:
-    """The same where the suspicion of the draws alone is known.
+    """The share of wrong labels by `rate_from_draws`, where only the suspicion of the draws is known.
 
     Args:
         suspicion: of each draw.
@@ -158,7 +158,12 @@ class RecalibratedSuspicion:
 
 
 def recalibrate(
-    checked: Float[np.ndarray, " c"], is_wrong: Bool[np.ndarray, " c"], unchecked: Float[np.ndarray, " u"]
+    checked: Float[np.ndarray, " c"],
+    is_wrong: Bool[np.ndarray, " c"],
+    unchecked: Float[np.ndarray, " u"],
+    *,
+    num_wrong: int | None = None,
+    num: int | None = None,
 ) -> RecalibratedSuspicion:
     """Fit a and b to the checked labels and apply them to the others.
 
@@ -169,6 +174,8 @@ def recalibrate(
         checked: suspicion of the checked labels.
         is_wrong: their truth.
         unchecked: suspicion of the others.
+        num_wrong: wrong labels among all checked ones as they are now; by default those of `is_wrong`.
+        num: of all labels; by default all that are here.
     """
     own, other = (logit(np.clip(each, _SURE, 1 - _SURE)) for each in (checked, unchecked))
     log_odds = np.concatenate([own, [own.max(), own.min()]])
@@ -178,8 +185,8 @@ def recalibrate(
         suspicion=expit(fitted[0] + fitted[1] * other),
         log_odds=other,
         covariance=covariance,
-        num_wrong=int(is_wrong.sum()),
-        num=len(checked) + len(unchecked),
+        num_wrong=int(is_wrong.sum()) if num_wrong is None else num_wrong,
+        num=len(checked) + len(unchecked) if num is None else num,
     )
 
 

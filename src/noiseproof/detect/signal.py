@@ -60,7 +60,7 @@ class Signal:
 
     @property
     def note(self) -> str:
-        """What a user should know where the signal is weak."""
+        """A note for users where the signal is weak."""
         degree = (
             "do not predict the labels better than chance" if self.is_absent else "hardly predict the labels"
         )

@@ -154,10 +154,6 @@ class SpectrumAccumulator:
             gram = gram - np.outer(self._sum, self._sum) / self.num_examples
         return singular_values_of_gram(gram)[: min(self.num_examples, self.dim)]
 
-    def card(self, *, is_centred: bool = False) -> SpectrumCard:
-        """The spectrum card of all rows, without the QR refinement."""
-        return _card(self.singular_values(is_centred=is_centred), self, is_centred=is_centred)
-
     def _check_width(self, d: int) -> None:
         if d != self.dim:
             raise BadData(f"`features` has {d} columns after {self.dim} before; all rows must agree.")

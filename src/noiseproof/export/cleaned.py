@@ -4,7 +4,8 @@ Only flagged or decided rows change. A table stays the same table; images in cla
 their paths, because copying gigabytes of images would add nothing. In both, `original_label` has the judged
 label; the column is `original_label_2` where the table has an `original_label` already. Paths are relative
 to the new file, and ids are those of the data set, so its features are found again. Where people alone
-decided, the columns `decision` and `decided_by` stand beside.
+decided, `DECISION_COLUMNS` stand beside, and a second cleaning writes into the same columns: `original_label`
+stays the one before the first.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,11 @@ from noiseproof.data.formats.columns import Columns, choose_columns, declared_cl
 from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
 from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of, row_ids
 from noiseproof.data.formats.npz_files import ids_of_array, label_array
-from noiseproof.data.formats.parquet_files import parquet_table
-from noiseproof.data.formats.text_tables import read_text_table, text_table
+from noiseproof.data.formats.text_tables import read_text_table
+from noiseproof.export.decision_columns import ORIGINAL, columns_by_people, original_column
 from noiseproof.export.edits import Cleaning, Edits, Way, compute_edits
 from noiseproof.export.new_classes import with_new_classes, with_new_values
-from noiseproof.export.source import TABLES, Source, require_source
-
-ORIGINAL, DECISION, DECIDED_BY = "original_label", "decision", "decided_by"
+from noiseproof.export.source import TABLES, Source, open_table, require_source
 
 
 def write_cleaned_drop(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
@@ -102,7 +101,7 @@ def cleaned_suffix(source: Source, export: str) -> str:
 def _write_table(cleaning: Cleaning, path: Path, source: Source, home: Path) -> None:
     owner, origin = source.request.name, source.path
     is_parquet = source.kind == "parquet"
-    table = parquet_table(origin) if is_parquet else text_table(origin, owner)
+    table = open_table(origin, owner)
     columns = choose_columns(table.schema, source.request)
     encoded, class_names = labels_of(table, columns, source.request)
     ids = ids_of(table, columns, owner)
@@ -113,7 +112,7 @@ def _write_table(cleaning: Cleaning, path: Path, source: Source, home: Path) -> 
     if new := changes.class_names[len(class_names) :]:
         values = with_new_classes(values, new, declared_classes(table.schema, columns.label), owner)
     parts = _row_groups(origin) if is_parquet else iter([read_text_table(origin, owner)])
-    by_people = _by_people(cleaning, changes)
+    by_people = columns_by_people(cleaning, changes, dict.fromkeys(table.schema.names, table.column))
     cleaned = _cleaned_parts(
         parts, columns, changes, encoded[columns.label], values, ids, by_people, origin.parent, home
     )
@@ -169,9 +168,11 @@ def _cleaned_parts(
         given = _replaced(
             part.column(columns.label), changes.judged[rows], labels[rows], values[columns.label]
         )
-        part = part.append_column(_free_name(part.schema.names), given)
-        for name, cells in by_people.items():
-            part = part.append_column(_free_name(part.schema.names, name), pa.array(cells[rows], pa.string()))
+        original = original_column(part.schema.names, by_people)
+        if original not in part.schema.names:
+            part = part.append_column(original, given)
+        for name, texts in by_people.items():
+            part = _with_column(part, name, pa.chunked_array([pa.array(texts[rows], pa.string())]))
         for column, cells in values.items():
             part = _set_column(
                 part, column, _replaced(part.column(column), changes.final[rows], labels[rows], cells)
@@ -181,19 +182,6 @@ def _cleaned_parts(
         if columns.example_id is None:
             part = part.add_column(0, "example_id", pa.array(ids[rows]))
         yield part.filter(pa.array(~changes.is_dropped[rows]))
-
-
-def _by_people(cleaning: Cleaning, changes: Edits) -> dict[str, np.ndarray]:
-    """Columns of decisions, where nothing but decisions cleans."""
-    if cleaning.way is not None:
-        return {}
-    return {DECISION: changes.column("decision"), DECIDED_BY: changes.column("who")}
-
-
-def _free_name(taken: Collection[str], usual: str = ORIGINAL) -> str:
-    """Name of a column that is put in; a table may have the usual one, by an earlier cleaning."""
-    names = (usual, *(f"{usual}_{number}" for number in range(2, len(taken) + 3)))
-    return next(name for name in names if name not in taken)
 
 
 def _replaced(
@@ -229,6 +217,10 @@ def _relative_path(home: Path, folder: Path, cell: str | None) -> str | None:
         return Path(os.path.relpath(path, home.resolve())).as_posix()
     except ValueError:  # another drive
         return str(path)
+
+
+def _with_column(table: pa.Table, name: str, cells: pa.ChunkedArray) -> pa.Table:
+    return _set_column(table, name, cells) if name in table.schema.names else table.append_column(name, cells)
 
 
 def _set_column(table: pa.Table, column: str, cells: pa.ChunkedArray) -> pa.Table:
@@ -278,7 +270,7 @@ def _write_list(cleaning: Cleaning, path: Path, source: Source, home: Path) -> N
     changes = compute_edits(
         cleaning, ids=whole.ids, labels=whole.given_labels, class_names=whole.class_names, owner=owner
     )
-    names, by_people = changes.class_names, _by_people(cleaning, changes)
+    names, by_people = changes.class_names, columns_by_people(cleaning, changes, {})
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["example_id", "path", "label", ORIGINAL, *by_people])
@@ -303,11 +295,12 @@ def _write_archive(cleaning: Cleaning, path: Path, source: Source) -> None:
     values = _label_values(arrays, given, rows, source)
     if new := changes.class_names[len(values) :]:
         values = with_new_values(values, new, arrays, owner)
-    arrays[_free_name(arrays)] = np.where(changes.judged == encoded, given, values[changes.judged])
+    by_people = columns_by_people(cleaning, changes, dict.fromkeys(arrays, arrays.__getitem__))
+    original = original_column(arrays, by_people)
+    arrays.setdefault(original, np.where(changes.judged == encoded, given, values[changes.judged]))
     arrays[label] = np.where(changes.final == encoded, given, values[changes.final])
     arrays.setdefault("ids", ids)
-    for name, cells in _by_people(cleaning, changes).items():
-        arrays[_free_name(arrays, name)] = cells.astype(str)
+    arrays |= {name: texts.astype(str) for name, texts in by_people.items()}
     kept = ~changes.is_dropped
     parts = {
         name: array[kept] if name != "class_names" and array.shape[:1] == kept.shape else array

@@ -19,7 +19,7 @@ from noiseproof.core.marks import is_ours
 from noiseproof.core.progress import stage
 from noiseproof.data.examples import files_of
 from noiseproof.decisions.decision_files import spreadsheet
-from noiseproof.export.cleaned import DECIDED_BY, DECISION, ORIGINAL
+from noiseproof.export.decision_columns import DECISION_COLUMNS, ORIGINAL
 from noiseproof.export.edits import Cleaning, compute_edits
 from noiseproof.export.source import Source
 
@@ -59,7 +59,7 @@ def write_cleaned_folder(
     on_disk = [whole.class_names[label] for label in whole.given_labels]
     taken = {str(example_id) for example_id in whole.ids}
     written, listed = [], []
-    shown = [changes.column(name) for name in ("decision", "who")]
+    shown = {name: changes.column(field) for name, field in DECISION_COLUMNS.items()}
     rows = np.flatnonzero(~changes.is_dropped).tolist()
     with stage("Cleaned folder", total=len(rows), unit="image") as bar:
         for row in rows:
@@ -71,12 +71,12 @@ def write_cleaned_folder(
             written.append(path / place)
             earlier = before.get(str(whole.ids[row]), {})
             first = earlier.get(ORIGINAL, whole.class_names[changes.judged[row]])
-            decided = [column[row] for column in shown]
-            if not decided[0]:
-                decided = [earlier.get(column, "") for column in (DECISION, DECIDED_BY)]
+            decided = [column[row] for column in shown.values()]
+            if not changes.is_judged[row]:
+                decided = [earlier.get(name, "") for name in DECISION_COLUMNS]
             listed.append([place, name, first, *decided])
             bar.update()
-    columns = ["example_id", "label", ORIGINAL, DECISION, DECIDED_BY]
+    columns = ["example_id", "label", ORIGINAL, *DECISION_COLUMNS]
     write_bytes(path.parent / LABELS, spreadsheet(columns, listed))
     return [*written, path.parent / LABELS]
 

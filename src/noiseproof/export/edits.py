@@ -27,6 +27,7 @@ class Edits:
         is_dropped: rows to leave out.
         class_names: of the class ids after cleaning; those that only people use come last.
         decided: row -> the decision of people on it.
+        is_judged: rows whose labels were judged; of the others nothing is known.
     """
 
     judged: Int[np.ndarray, " n"]
@@ -34,10 +35,18 @@ class Edits:
     is_dropped: Bool[np.ndarray, " n"]
     class_names: tuple[str, ...]
     decided: Mapping[int, Decision]
+    is_judged: Bool[np.ndarray, " n"]
 
-    def column(self, name: str) -> np.ndarray:
-        """A field of the decision on each row, as texts; empty where there is none."""
+    def column(self, name: str, before: Sequence[str] | None = None) -> np.ndarray:
+        """A field of the decision on each row, as texts; empty where there is none.
+
+        Args:
+            name: of the field.
+            before: texts of an earlier cleaning, which stay where nothing was judged.
+        """
         cells = np.full(len(self.final), "", dtype=object)
+        if before is not None:
+            cells[~self.is_judged] = np.array(before, dtype=object)[~self.is_judged]
         for row, one in self.decided.items():
             cells[row] = getattr(one, name)
         return cells
@@ -98,7 +107,9 @@ def compute_edits(
         final[row] = number.get(one.label, final[row])
     if is_dropped.all():
         raise BadData(f"All examples of {owner!r} would be dropped; dropping them would leave nothing.")
-    return Edits(judged, final, is_dropped, names, decided)
+    is_judged = np.zeros(len(labels), bool)
+    is_judged[rows] = True
+    return Edits(judged, final, is_dropped, names, decided, is_judged)
 
 
 def _encoded(names: Iterable[Any], class_names: Sequence[str], owner: str) -> Int[np.ndarray, " n"]:

@@ -68,9 +68,18 @@ class IssueSummary(Document):
     reviewed: dict[str, Any] | None = None
 
     def rate_card(self) -> dict[str, Any]:
-        """The noise rate and its range, for a card."""
-        own = {"rate": self.noise_rate, "low": self.noise_rate_low, "high": self.noise_rate_high}
-        return own | {"num_examples": self.num_examples}
+        """The share of wrong labels with its range: by a drawn sample that people checked, else estimated."""
+        found = {"rate": self.noise_rate, "low": self.noise_rate_low, "high": self.noise_rate_high}
+        own: dict[str, Any] = found | {"num_examples": self.num_examples, "basis": "detector"}
+        if self.reviewed is None or self.reviewed["basis"] != "sample":
+            return own
+        sampled = {"rate": self.reviewed["rate"]["value"]}
+        sampled |= {name: self.reviewed["rate"][name] for name in ("low", "high")}
+        return own | sampled | {"basis": "sample", "replaces": found}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as in the file; `share_wrong` is for readers of the file only."""
+        return super().to_json() | {"share_wrong": self.rate_card()}
 
 
 def issues_frame(issues: LabelIssues, clean_labels: Int[np.ndarray, " n"] | None = None) -> pd.DataFrame:

@@ -11,11 +11,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from noiseproof.core.array_files import open_archive
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
 from noiseproof.data.examples import LazyExamples, Selected, files_of
+from noiseproof.data.formats.columns import choose_columns
+from noiseproof.data.formats.labelled_tables import LabelledTable
+from noiseproof.data.formats.npz_files import label_array
+from noiseproof.data.formats.parquet_files import parquet_table
+from noiseproof.data.formats.text_tables import text_table
 from noiseproof.data.request import Request
-from noiseproof.data.sources import open_request, resolve
+from noiseproof.data.sources import open_request, resolve, with_own_columns
 from noiseproof.decisions.record import Decision
 
 TABLES = ("csv", "tsv", "jsonl", "parquet")
@@ -60,6 +66,19 @@ class Source:
         """Its file or folder."""
         return Path(resolve(self.request.name)[1])
 
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The columns that it is read by, where it is a table or an archive; label column by its name."""
+        if self.kind == "npz":
+            with open_archive(self.path, self.request.name) as arrays:
+                label = label_array(arrays, self.request)
+        elif self.kind in TABLES:
+            label = choose_columns(open_table(self.path, self.request.name).schema, self.request).label
+        else:
+            return {}
+        own = {name: getattr(self.request, name) for name in ("image", "text", "clean_label")}
+        return {"label": label} | own
+
     def rows_of(self, issues: LabelIssues) -> Int[np.ndarray, " n"]:
         """Row of each judged example.
 
@@ -81,9 +100,15 @@ class Source:
         return clean[self.rows_of(issues)]
 
 
+def open_table(path: Path, owner: str) -> LabelledTable:
+    """The table in a file of one of the formats in `TABLES`."""
+    return parquet_table(path) if path.suffix.lower() == ".parquet" else text_table(path, owner)
+
+
 def open_source(name: str, **columns: Any) -> Source:
     """Open a data set by name; columns as in `open_dataset`. Examples without a label were not judged."""
-    request = Request(name, **columns, missing_label="skip", may_lack_examples=True)
+    own = Request(name, **columns, missing_label="skip", may_lack_examples=True)
+    request = with_own_columns(own)
     return Source(open_request(request), request)
 
 

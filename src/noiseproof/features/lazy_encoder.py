@@ -18,7 +18,6 @@ import hashlib
 from contextlib import suppress
 from functools import cached_property
 from importlib import metadata
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import noiseproof.backbones
@@ -30,7 +29,7 @@ from noiseproof.backbones.weight_files import weight_files
 from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import read_document
 from noiseproof.core.errors import NoiseproofError
-from noiseproof.core.files import digest, locked_folder
+from noiseproof.core.files import digest, hash_file, locked_folder
 from noiseproof.core.records import Dataset
 from noiseproof.core.version import __version__
 from noiseproof.features.lookup import check_extraction, find_features
@@ -152,18 +151,13 @@ def _record_key(name: str, layer: str | None, *options: int) -> str | None:
     """Hash of everything that decides the identity of an encoder; `None` where that is not known."""
     try:
         files = weight_files(name)
-        hashes = None if files is None else [_file_hash(file) for file in files]
+        hashes = None if files is None else [hash_file(file) for file in files]
     except (OSError, NoiseproofError):
         return None  # opening it will say what is wrong
     if hashes is None:
         return None
     versions = [_version(package) for package in _BUILDERS]
     return digest([name, layer, *options, hashes, versions, __version__, _code_hash()])
-
-
-def _file_hash(file: Traversable) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _version(package: str) -> str | None:

@@ -26,7 +26,7 @@ def find_features(
         dataset: what was encoded.
         encoder: by what.
         store: folder of feature sets.
-        engine: that is asked for; a warning names another one that made the features.
+        engine: the wanted one; a warning names another that made the features.
         precision: see `extract`.
         dtype: see `extract`.
         quiet: without that warning.

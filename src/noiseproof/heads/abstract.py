@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
@@ -25,8 +25,10 @@ from noiseproof.core.errors import BadData, CheckpointMismatch
 from noiseproof.core.registry import unknown_name
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
+from noiseproof.heads.options import check_options
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head_of, write_head
+from noiseproof.heads.specs import spec_of
 from noiseproof.heads.training_data import (
     check_second_view_given,
     features_to_predict,
@@ -60,9 +62,10 @@ class AbstractHead(BaseEstimator, ABC):
     n_features_in_: int
     state_: State
 
-    @abstractmethod
     def spec(self) -> HeadSpec:
         """The options, resolved and checked."""
+        check_options(self.get_params())
+        return spec_of(self)
 
     @property
     def num_outputs(self) -> int:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from noiseproof.core.registry import unknown_name
 from noiseproof.heads.abstract import AbstractClassifier, AbstractHead, AbstractReshapingHead
-from noiseproof.heads.options import check_options
-from noiseproof.heads.recipes import HeadSpec, Regularization
+from noiseproof.heads.options import LossOptions, RegularizationOptions, ShapeOptions, TrainingOptions
 from noiseproof.heads.regressors import REGRESSORS
 from noiseproof.heads.saved_heads import read_head
-from noiseproof.heads.specs import architecture_of, mlp_training, probe_spec, regularization_of
 
 
-class LinearProbe(AbstractClassifier):
+@dataclass(kw_only=True, eq=False, repr=False)
+class LinearProbe(TrainingOptions, LossOptions, AbstractClassifier):
     """A linear classifier on frozen features, trained as in the papers.
 
     Args:
@@ -37,44 +37,9 @@ class LinearProbe(AbstractClassifier):
 
     kind: ClassVar[str] = "linear"
 
-    def __init__(
-        self,
-        *,
-        recipe: str = "default",
-        epochs: int = 30,
-        batch_size: int = 64,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
-        warmup_steps: int = 0,
-        schedule: str = "cosine",
-        min_steps: int = 1,
-        max_steps: int | None = None,
-        loss: str = "cross_entropy",
-        loss_options: dict[str, Any] | None = None,
-        noise_tolerant: bool = False,
-        seed: int = 0,
-    ) -> None:
-        self.recipe = recipe
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_steps = warmup_steps
-        self.schedule = schedule
-        self.min_steps = min_steps
-        self.max_steps = max_steps
-        self.loss = loss
-        self.loss_options = loss_options
-        self.noise_tolerant = noise_tolerant
-        self.seed = seed
 
-    def spec(self) -> HeadSpec:
-        """The options, resolved and checked."""
-        check_options(self.get_params())
-        return probe_spec(self)
-
-
-class MLPProbe(AbstractReshapingHead, AbstractClassifier):
+@dataclass(kw_only=True, eq=False, repr=False)
+class MLPProbe(ShapeOptions, LossOptions, AbstractReshapingHead, AbstractClassifier):
     """An MLP that reshapes the features, then a linear classifier: NMTune without its regularisers.
 
     Args:
@@ -95,58 +60,9 @@ class MLPProbe(AbstractReshapingHead, AbstractClassifier):
 
     kind: ClassVar[str] = "mlp"
 
-    def __init__(
-        self,
-        *,
-        recipe: str = "default",
-        hidden_ratio: float | None = None,
-        hidden_layers: int | None = None,
-        activation: str | None = None,
-        batch_norm: bool | None = None,
-        residual: bool | None = None,
-        residual_scale: float | None = None,
-        dropout: float | None = None,
-        epochs: int = 30,
-        batch_size: int = 64,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
-        warmup_steps: int = 0,
-        schedule: str = "cosine",
-        min_steps: int = 1,
-        max_steps: int | None = None,
-        loss: str = "cross_entropy",
-        loss_options: dict[str, Any] | None = None,
-        noise_tolerant: bool = False,
-        seed: int = 0,
-    ) -> None:
-        self.recipe = recipe
-        self.hidden_ratio = hidden_ratio
-        self.hidden_layers = hidden_layers
-        self.activation = activation
-        self.batch_norm = batch_norm
-        self.residual = residual
-        self.residual_scale = residual_scale
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_steps = warmup_steps
-        self.schedule = schedule
-        self.min_steps = min_steps
-        self.max_steps = max_steps
-        self.loss = loss
-        self.loss_options = loss_options
-        self.noise_tolerant = noise_tolerant
-        self.seed = seed
 
-    def spec(self) -> HeadSpec:
-        """The options, resolved and checked."""
-        check_options(self.get_params())
-        return HeadSpec(architecture_of(self), Regularization(), mlp_training(self), self.seed)
-
-
-class NMTune(AbstractReshapingHead, AbstractClassifier):
+@dataclass(kw_only=True, eq=False, repr=False)
+class NMTune(RegularizationOptions, MLPProbe):
     """NMTune: an MLP head with regularisers against the effects of label noise in pre-training.
 
     The loss is the classification loss + w_mse * consistency + w_cov * covariance - w_svd * dominance
@@ -173,64 +89,6 @@ class NMTune(AbstractReshapingHead, AbstractClassifier):
     """
 
     kind: ClassVar[str] = "nmtune"
-
-    def __init__(
-        self,
-        *,
-        recipe: str = "default",
-        weight_mse: float | None = None,
-        weight_cov: float | None = None,
-        weight_svd: float | None = None,
-        num_singular_values: int | None = None,
-        noise_tolerant: bool = False,
-        hidden_ratio: float | None = None,
-        hidden_layers: int | None = None,
-        activation: str | None = None,
-        batch_norm: bool | None = None,
-        residual: bool | None = None,
-        residual_scale: float | None = None,
-        dropout: float | None = None,
-        epochs: int = 30,
-        batch_size: int = 64,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
-        warmup_steps: int = 0,
-        schedule: str = "cosine",
-        min_steps: int = 1,
-        max_steps: int | None = None,
-        loss: str = "cross_entropy",
-        loss_options: dict[str, Any] | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.recipe = recipe
-        self.weight_mse = weight_mse
-        self.weight_cov = weight_cov
-        self.weight_svd = weight_svd
-        self.num_singular_values = num_singular_values
-        self.noise_tolerant = noise_tolerant
-        self.hidden_ratio = hidden_ratio
-        self.hidden_layers = hidden_layers
-        self.activation = activation
-        self.batch_norm = batch_norm
-        self.residual = residual
-        self.residual_scale = residual_scale
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_steps = warmup_steps
-        self.schedule = schedule
-        self.min_steps = min_steps
-        self.max_steps = max_steps
-        self.loss = loss
-        self.loss_options = loss_options
-        self.seed = seed
-
-    def spec(self) -> HeadSpec:
-        """The options, resolved and checked."""
-        check_options(self.get_params())
-        return HeadSpec(architecture_of(self), regularization_of(self), mlp_training(self), self.seed)
 
 
 HEADS: dict[str, type[AbstractClassifier]] = {head.kind: head for head in (LinearProbe, MLPProbe, NMTune)}

@@ -1,9 +1,13 @@
-"""Checks of a head's options: each message names the option, its value and what is allowed."""
+"""Options of heads, each once, and their checks: a message names the option, its value and what is allowed.
+
+`estimators.py` describes them. They are dataclasses, so that scikit-learn finds them in the signature.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from noiseproof.core.checks import Allowed, Range, check_arguments
@@ -48,6 +52,54 @@ _MAY_BE_NONE = frozenset(
     }
 )  # fmt: skip
 _SELF_LABELLING = ("bootstrap_soft", "bootstrap_hard")  # mix the given label with the head's prediction
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TrainingOptions:
+    """Options of every head."""
+
+    recipe: str = "default"
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    warmup_steps: int = 0
+    schedule: str = "cosine"
+    min_steps: int = 1
+    max_steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class LossOptions:
+    """Options of every head that learns classes."""
+
+    loss: str = "cross_entropy"
+    loss_options: dict[str, Any] | None = None
+    noise_tolerant: bool = False
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ShapeOptions(TrainingOptions):
+    """Options of heads with hidden layers."""
+
+    hidden_ratio: float | None = None
+    hidden_layers: int | None = None
+    activation: str | None = None
+    batch_norm: bool | None = None
+    residual: bool | None = None
+    residual_scale: float | None = None
+    dropout: float | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RegularizationOptions(ShapeOptions):
+    """Options of the terms of NMTune."""
+
+    weight_mse: float | None = None
+    weight_cov: float | None = None
+    weight_svd: float | None = None
+    num_singular_values: int | None = None
 
 
 def check_options(options: Mapping[str, Any]) -> None:

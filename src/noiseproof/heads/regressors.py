@@ -6,16 +6,15 @@ tunes such heads on STS-B without stating their loss (Chen, Wang et al. 2024, ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from noiseproof.heads.abstract import AbstractRegressor, AbstractReshapingHead
-from noiseproof.heads.options import check_options
-from noiseproof.heads.recipes import HeadSpec, Regularization
-from noiseproof.heads.specs import architecture_of, mlp_training, probe_spec, regularization_of
+from noiseproof.heads.options import RegularizationOptions, ShapeOptions, TrainingOptions
 
 
-class LinearProbeRegressor(AbstractRegressor):
+@dataclass(kw_only=True, eq=False, repr=False)
+class LinearProbeRegressor(TrainingOptions, AbstractRegressor):
     """A linear map from frozen features to a score, trained as `LinearProbe` is.
 
     Args:
@@ -25,29 +24,9 @@ class LinearProbeRegressor(AbstractRegressor):
 
     kind: ClassVar[str] = "linear-regressor"
 
-    def __init__(
-        self,
-        *,
-        recipe: str = "default",
-        epochs: int = 30,
-        batch_size: int = 64,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
-        warmup_steps: int = 0,
-        schedule: str = "cosine",
-        min_steps: int = 1,
-        max_steps: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        _keep(self, locals())
 
-    def spec(self) -> HeadSpec:
-        """The options, resolved and checked."""
-        check_options(self.get_params())
-        return probe_spec(self)
-
-
-class MLPProbeRegressor(AbstractReshapingHead, AbstractRegressor):
+@dataclass(kw_only=True, eq=False, repr=False)
+class MLPProbeRegressor(ShapeOptions, AbstractReshapingHead, AbstractRegressor):
     """An MLP that reshapes the features, then a linear map to a score.
 
     Args:
@@ -59,36 +38,9 @@ class MLPProbeRegressor(AbstractReshapingHead, AbstractRegressor):
 
     kind: ClassVar[str] = "mlp-regressor"
 
-    def __init__(
-        self,
-        *,
-        recipe: str = "default",
-        hidden_ratio: float | None = None,
-        hidden_layers: int | None = None,
-        activation: str | None = None,
-        batch_norm: bool | None = None,
-        residual: bool | None = None,
-        residual_scale: float | None = None,
-        dropout: float | None = None,
-        epochs: int = 30,
-        batch_size: int = 64,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
-        warmup_steps: int = 0,
-        schedule: str = "cosine",
-        min_steps: int = 1,
-        max_steps: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        _keep(self, locals())
 
-    def spec(self) -> HeadSpec:
-        """The options, resolved and checked."""
-        check_options(self.get_params())
-        return HeadSpec(architecture_of(self), Regularization(), mlp_training(self), vars(self)["seed"])
-
-
-class NMTuneRegressor(AbstractReshapingHead, AbstractRegressor):
+@dataclass(kw_only=True, eq=False, repr=False)
+class NMTuneRegressor(RegularizationOptions, MLPProbeRegressor):
     """NMTune for scores: the squared error in place of the classification loss, the same three regularisers.
 
     Args:
@@ -103,48 +55,7 @@ class NMTuneRegressor(AbstractReshapingHead, AbstractRegressor):
 
     kind: ClassVar[str] = "nmtune-regressor"
 
-    def __init__(
-        self,
-        *,
-        recipe: str = "default",
-        weight_mse: float | None = None,
-        weight_cov: float | None = None,
-        weight_svd: float | None = None,
-        num_singular_values: int | None = None,
-        hidden_ratio: float | None = None,
-        hidden_layers: int | None = None,
-        activation: str | None = None,
-        batch_norm: bool | None = None,
-        residual: bool | None = None,
-        residual_scale: float | None = None,
-        dropout: float | None = None,
-        epochs: int = 30,
-        batch_size: int = 64,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
-        warmup_steps: int = 0,
-        schedule: str = "cosine",
-        min_steps: int = 1,
-        max_steps: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        _keep(self, locals())
-
-    def spec(self) -> HeadSpec:
-        """The options, resolved and checked."""
-        check_options(self.get_params())
-        return HeadSpec(
-            architecture_of(self), regularization_of(self), mlp_training(self), vars(self)["seed"]
-        )
-
 
 REGRESSORS: dict[str, type[AbstractRegressor]] = {
     "linear": LinearProbeRegressor, "mlp": MLPProbeRegressor, "nmtune": NMTuneRegressor,
 }  # fmt: skip
-
-
-def _keep(head: AbstractRegressor, arguments: Mapping[str, Any]) -> None:
-    """Keep the constructor's arguments as attributes of their names, as scikit-learn requires."""
-    for name, value in arguments.items():
-        if name != "self":
-            setattr(head, name, value)

@@ -63,7 +63,7 @@ class HeadCalibration(BaseModel):
 
 
 class HeadNeeds(BaseModel):
-    """What a head needs to classify new examples.
+    """The needs of a head that classifies new examples.
 
     Attributes:
         class_names: of the classes of the head, in their order; none of a head that predicts scores.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from noiseproof.heads.modules import Architecture
+from noiseproof.heads.options import RegularizationOptions, ShapeOptions
 from noiseproof.heads.recipes import (
     MLP_LEARNING_RATE,
     MLP_WEIGHT_DECAY,
@@ -19,22 +20,26 @@ from noiseproof.heads.recipes import (
 from noiseproof.losses.losses import resolve_options
 from noiseproof.losses.squared_error import SQUARED_ERROR
 
-
-def probe_spec(head: Any) -> HeadSpec:
-    """Specification of a linear probe."""
-    training = training_of(
-        head, learning_rate=PROBE_LEARNING_RATE[head.recipe], weight_decay=PROBE_WEIGHT_DECAY[head.recipe]
-    )
-    return HeadSpec(Architecture(hidden_layers=0), Regularization(), training, head.seed)
-
-
-def mlp_training(head: Any) -> Training:
-    """The options of a head with a hidden layer."""
-    return training_of(head, learning_rate=MLP_LEARNING_RATE, weight_decay=MLP_WEIGHT_DECAY)
+_SHAPE = {
+    "hidden_layers": "hidden_layers",
+    "hidden_ratio": "hidden_ratio",
+    "activation": "activation",
+    "batch_norm": "use_batch_norm",
+    "residual": "use_residual",
+    "residual_scale": "residual_scale",
+    "dropout": "dropout",
+}
 
 
-def training_of(head: Any, *, learning_rate: float, weight_decay: float) -> Training:
-    """The options of a head; the arguments take the place of those that are `None`."""
+def spec_of(head: Any) -> HeadSpec:
+    """The specification of a head, whose options were checked."""
+    return HeadSpec(_architecture(head), _regularization(head), _training(head), head.seed)
+
+
+def _training(head: Any) -> Training:
+    learning_rate, weight_decay = MLP_LEARNING_RATE, MLP_WEIGHT_DECAY
+    if not isinstance(head, ShapeOptions):
+        learning_rate, weight_decay = PROBE_LEARNING_RATE[head.recipe], PROBE_WEIGHT_DECAY[head.recipe]
     return Training(
         epochs=head.epochs,
         batch_size=head.batch_size,
@@ -59,30 +64,27 @@ def _loss_of(head: Any) -> dict[str, Any]:
     }
 
 
-def architecture_of(head: Any) -> Architecture:
+def _architecture(head: Any) -> Architecture:
     """The shape of a head: what the user set, else that of the recipe."""
-    names = {
-        "hidden_layers": "hidden_layers",
-        "hidden_ratio": "hidden_ratio",
-        "activation": "activation",
-        "batch_norm": "use_batch_norm",
-        "residual": "use_residual",
-        "residual_scale": "residual_scale",
-        "dropout": "dropout",
-    }
-    given = given_options(head, names)
+    if not isinstance(head, ShapeOptions):
+        return Architecture(hidden_layers=0)
+    given = _given_options(head, _SHAPE)
     if "hidden_ratio" in given:
         given["least_hidden"] = 1  # an explicit width has no lower bound
     return replace(RECIPES[head.recipe].architecture, **given)
 
 
-def regularization_of(head: Any) -> Regularization:
-    """The terms of NMTune: what the user set, else those of the recipe."""
+def _regularization(head: Any) -> Regularization:
+    """The terms of NMTune: what the user set, else those of the recipe; none for other heads."""
+    if not isinstance(head, RegularizationOptions):
+        return Regularization()
     names = ("weight_mse", "weight_cov", "weight_svd", "num_singular_values")
-    return replace(RECIPES[head.recipe].regularization, **given_options(head, {name: name for name in names}))
+    return replace(
+        RECIPES[head.recipe].regularization, **_given_options(head, {name: name for name in names})
+    )
 
 
-def given_options(head: Any, names: dict[str, str]) -> dict[str, Any]:
+def _given_options(head: Any, names: dict[str, str]) -> dict[str, Any]:
     """Options that the user set, by their names in the spec."""
     values = {field: getattr(head, name) for name, field in names.items()}
     return {field: value for field, value in values.items() if value is not None}

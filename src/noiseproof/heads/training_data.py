@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from noiseproof.core.arrays import as_label_array, as_matrix, rows_of_any_length
+from noiseproof.core.arrays import as_label_array, as_matrix, is_number, rows_of_any_length
 from noiseproof.core.checks import check_finite
 from noiseproof.core.errors import BadData
 from noiseproof.heads.recipes import HeadSpec
@@ -79,21 +79,13 @@ def _as_scores(labels: np.ndarray) -> np.ndarray:
     try:
         scores = labels.astype(np.float64)
     except (TypeError, ValueError) as error:
-        row = next(row for row, label in enumerate(labels) if not _is_number(label))
+        row = next(row for row, label in enumerate(labels) if not is_number(label))
         raise BadData(
             f"`y` has {labels.tolist()[row]!r} in row {row}; allowed for a regressor: numbers. Next: correct "
             "such rows or leave them out, or fit a classifier."
         ) from error
     check_finite(scores.reshape(len(scores), -1), "y")
     return scores
-
-
-def _is_number(label: Any) -> bool:
-    try:
-        float(label)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def unit_of(scores: Float[np.ndarray, " n"], weights: np.ndarray | None) -> tuple[float, float]:

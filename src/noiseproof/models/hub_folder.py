@@ -76,7 +76,7 @@ def write_dataset_folder(files: Mapping[str, Path | bytes], folder: Path, *, car
 
 
 def begin_hub_folder(folder: Path) -> None:
-    """Begin an export: a card that says so, and no data of an earlier one.
+    """Begin an export: a card of an unfinished folder, without data of an earlier export.
 
     The card is also what shows whose folder it is; a mark would be uploaded, too.
 

@@ -157,7 +157,7 @@ class ShippedNetwork(nn.Module):
         return torch.softmax(self.sharpness * torch.log(probs.clamp_min(1e-37)), dim=1)
 
     def features(self, *inputs: Tensor) -> Float[Tensor, "b d"]:
-        """What the head sees; of several encoders, side by side."""
+        """Input of the head: features, of several encoders side by side."""
         rest, parts = inputs, []
         for encoder, size in zip(self.encoders, self.sizes, strict=True):
             features, rest = encoder(*rest[:size]), rest[size:]

@@ -95,7 +95,7 @@ class SavedModel:
 
     @property
     def kind(self) -> Kind:
-        """What it classifies: "image", "text" or "features"."""
+        """Kind of the examples: "image", "text" or "features"."""
         return "features" if self.needs is None else self.needs.encoders[0].kind
 
     @property

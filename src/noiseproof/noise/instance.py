@@ -31,7 +31,7 @@ def instance(
     label is drawn from softmax(x^T W_y), where x is the example less the mean of all, scaled to logits of
     moderate size. So examples that are alike get alike wrong labels. The more alike the examples of a class,
     the more of its wrong labels go to one target: on CIFAR-10, by class, 18 to 40 % for pixels and 29 to 63 %
-    for features of an encoder that tells the classes apart (even noise: 11 %).
+    for features of an encoder that separates the classes (even noise: 11 %).
 
     Args:
         clean_labels: class ids in [0, k).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,11 +15,13 @@ from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.files import locked_folder, write_bytes
 from noiseproof.core.plurals import counted
-from noiseproof.core.records import LabelIssues
+from noiseproof.core.records import LabelIssues, LabelledDataset
+from noiseproof.data.examples import Rows
+from noiseproof.data.fingerprints import content_hashes
 from noiseproof.data.request import Request
-from noiseproof.data.sources import CLEANED, open_dataset
+from noiseproof.data.sources import CLEANED, open_dataset, with_own_columns
 from noiseproof.decisions.decision_files import DECISIONS, keep_decisions, spreadsheet
-from noiseproof.decisions.record import COLUMNS, ReviewedExamples
+from noiseproof.decisions.record import COLUMNS, Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned
 from noiseproof.export.cleaned_folder import LABELS, write_cleaned_folder
@@ -26,6 +29,7 @@ from noiseproof.export.edits import Cleaning
 from noiseproof.export.formula_notes import formula_notes
 from noiseproof.export.issue_files import load_issues, read_summary
 from noiseproof.export.source import Source
+from noiseproof.pipelines.brought_decisions import read_brought
 from noiseproof.pipelines.cards import make_card, read_card
 from noiseproof.pipelines.cleaned_copies import read_labels
 from noiseproof.pipelines.folders import check_is_apart, only_process_in
@@ -34,6 +38,7 @@ from noiseproof.pipelines.known_labels import check_complete, read_settled
 from noiseproof.pipelines.rate_sample import open_sample, sample_lines
 from noiseproof.pipelines.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
+from noiseproof.report.next_steps import train_again
 from noiseproof.review.review_page import put_decisions
 
 CARD, CHANGES = CLEANED, "changes.csv"
@@ -52,12 +57,14 @@ class AppliedDecisions:
         decisions: `decisions.csv` in the folder that was reviewed.
         card: the contents of `applied.json`.
         rate: a sentence on how many labels are wrong, by the drawn sample, where there is one.
+        next_command: trains on the cleaned data; `None` for labels without examples.
     """
 
     data: Path
     decisions: Path
     card: dict[str, Any]
     rate: Sequence[str] = ()
+    next_command: str | None = None
 
 
 def apply(
@@ -79,10 +86,11 @@ def apply(
         DamagedFile: the drawn sample of the folder was changed.
         InvalidArgument: another process, such as the server of the review page, writes to a folder.
     """
-    issues, source = _open_reviewed(config.folder)
+    issues, source, made_by = _open_reviewed(config.folder)
     of_issues = partial(
         ReviewedExamples.of_issues, issues, fingerprint=source.dataset.fingerprint,
-        new_classes=config.allow_new_class,
+        new_classes=config.allow_new_class, contents=content_hashes(source.dataset),
+        brought=read_brought(config.folder),
     )  # fmt: skip
     examples = of_issues()
     check_is_apart(config.out, [source.request.name])
@@ -90,21 +98,30 @@ def apply(
         settled = _read_complete(config, examples, of_issues(may_have_others=True))
         draws = open_sample(config.folder, issues)
         stages = Stages(config.out, command=command)
-        name = _write_data(stages, config, Cleaning(issues, None, settled.counting), settled, source)
+        cleaning, brought = Cleaning(issues, None, settled.counting), set(examples.brought)
+        name = _write_data(stages, config, cleaning, settled, source, brought)
         publish(stages, cards=[CARD], say=say)
         _delete_empty_folders(config.out / name)
         keep_decisions(config.folder, settled.all, examples)
-        card = _write_card(stages, config, settled, examples, name)
+        card = _write_card(stages, config, settled, examples, source, name)
         if (config.folder / REVIEW).is_file():
             put_decisions(config.folder / REVIEW, list(settled.counting.values()))
         rate = sample_lines(draws, settled.counting.values(), issues)
-        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card, rate)
+        next_command = _next_command(made_by, source, config.out)
+        return AppliedDecisions(config.out / name, config.folder / DECISIONS, card, rate, next_command)
+
+
+def _next_command(made_by: dict[str, Any], source: Source, out: Path) -> str | None:
+    examples = source.dataset.examples
+    if isinstance(examples, Rows) and not examples.matrix.shape[1]:
+        return None
+    return f"noiseproof {train_again(made_by, shlex.quote(str(out)), shlex.quote(f'{out}-run'))}"
 
 
 def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: ReviewedExamples) -> Settled:
     """All decisions on the examples: those of the folder and of the files that the user named."""
     settled = read_settled(config, config.folder, examples, kept=kept)
-    if not (settled.all or config.decisions):
+    if set(settled.all) <= set(examples.brought) and not config.decisions:
         raise MissingFile(
             f"{str(config.folder)!r} has no decisions. Next: decide in its review.html and save the "
             f"{DECISIONS}, or name a file with `decisions`."
@@ -116,8 +133,8 @@ def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: Review
     return settled
 
 
-def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source]:
-    """The suspect labels in a folder and the data set that they are of, which must not have changed."""
+def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source, dict[str, Any]]:
+    """The suspect labels in a folder, the unchanged data set they are of, and the configuration of both."""
     issues = load_issues(folder)
     card, kind = next((pair for pair in _CARDS if (folder / pair[0]).is_file()), _CARDS[0])
     made_by: dict[str, Any] = read_card(folder / card, kind)["config"]
@@ -135,13 +152,33 @@ def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source]:
             f"The examples of {made_by['train']!r} have changed since {str(folder)!r} was made; allowed: the "
             "examples that were judged. Next: start its command again, then this one."
         )
-    request = Request(made_by["train"], **options, may_lack_examples=True)
+    request = with_own_columns(Request(made_by["train"], **options, may_lack_examples=True))
     is_whole = made_by["limit"] is None and dataset.num_skipped == 0
-    return issues, Source(dataset, request, is_whole=is_whole)
+    if not (made_by.get("noise") or made_by.get("noise_manifest")):
+        _check_same_labels(issues, dataset, folder)
+    return issues, Source(dataset, request, is_whole=is_whole), made_by
+
+
+def _check_same_labels(issues: LabelIssues, dataset: LabelledDataset, folder: Path) -> None:
+    """Refuse labels that were changed since they were judged, which the judged ones would replace."""
+    judged = [str(each) for each in issues.named(issues.given_labels)]
+    now = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+    row = next((k for k, (one, other) in enumerate(zip(judged, now, strict=True)) if one != other), None)
+    if row is not None:
+        raise BadData(
+            f"Labels of {dataset.name!r} have changed since {str(folder)!r} was made: "
+            f"{str(dataset.ids[row])!r} had {judged[row]!r} and has {now[row]!r} now; allowed: the labels "
+            "that were judged. Next: start its command again, then this one."
+        )
 
 
 def _write_data(
-    stages: Stages, config: ApplyConfig, cleaning: Cleaning, settled: Settled, source: Source
+    stages: Stages,
+    config: ApplyConfig,
+    cleaning: Cleaning,
+    settled: Settled,
+    source: Source,
+    brought: set[Decision],
 ) -> str:
     """Write the cleaned data set and the list of changes; returns the name of its file or folder."""
     is_folder = source.kind == "folder"
@@ -159,7 +196,7 @@ def _write_data(
             written = write_cleaned_folder(cleaning, folder / name, source, before)
         else:
             written = write_cleaned(cleaning, folder / name, source, config.out)
-        write_bytes(folder / CHANGES, _changes(cleaning.issues, settled))
+        write_bytes(folder / CHANGES, _changes(cleaning.issues, settled, brought))
         return [*(path.relative_to(folder).as_posix() for path in written), CHANGES]
 
     stat = origin.stat()
@@ -183,7 +220,7 @@ def _suffix(source: Source) -> str:
         ) from error
 
 
-def _changes(issues: LabelIssues, settled: Settled) -> bytes:
+def _changes(issues: LabelIssues, settled: Settled, brought: set[Decision]) -> bytes:
     """A row per decision, with the label before; decisions that another one outweighs are marked."""
     given = dict(zip(issues.ids.astype(str).tolist(), issues.named(issues.given_labels), strict=True))
     rows = (
@@ -193,14 +230,21 @@ def _changes(issues: LabelIssues, settled: Settled) -> bytes:
             settled.counting[one.example_id] == one,
         ]
         for one in settled.all
+        if one not in brought
     )
     return spreadsheet([*COLUMNS, "original_label", "counts"], rows)
 
 
 def _write_card(
-    stages: Stages, config: ApplyConfig, settled: Settled, examples: ReviewedExamples, name: str
+    stages: Stages,
+    config: ApplyConfig,
+    settled: Settled,
+    examples: ReviewedExamples,
+    source: Source,
+    name: str,
 ) -> dict[str, Any]:
-    counting = list(settled.counting.values())
+    brought = set(examples.brought)
+    counting = [one for one in settled.counting.values() if one not in brought]
     given = {one.example_id: examples.given[examples.row[one.example_id]] for one in counting}
     relabelled = [one for one in counting if one.label and one.label != given[one.example_id]]
     new = Counter(one.label for one in relabelled if one.label not in examples.classes)
@@ -216,8 +260,10 @@ def _write_card(
         files=stages.hashes,
         notes=[*notes, *formula_notes([config.out / name] if (config.out / name).is_file() else [])],
         data=name,
+        columns=source.columns,
         num_examples=len(examples),
         num_decided=len(counting),
+        num_decided_before=len(settled.counting) - len(counting),
         num_kept=sum(one.label == given[one.example_id] for one in counting),
         num_relabelled=len(relabelled),
         num_excluded=sum(one.decision == "exclude" for one in counting),
@@ -245,6 +291,8 @@ def describe(done: AppliedDecisions) -> Sequence[str]:
     card = done.card
     shown = ", ".join(f"{card[f'num_{name}']} {name}" for name in COUNTS)
     lines = [f"{card['num_decided']} of {counted(card['num_examples'], 'example')} decided: {shown}"]
+    if card["num_decided_before"]:
+        lines.append(f"{counted(card['num_decided_before'], 'more example')} decided before, as the data say")
     if card["num_undecided_issues"]:
         left = card["num_undecided_issues"]
         one, several = "label that looks wrong has no decision", "labels that look wrong have no decision"

@@ -7,7 +7,7 @@ labels of before beside the new ones, and both accuracies are shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,12 +21,18 @@ from noiseproof.core.errors import NoiseproofError
 from noiseproof.core.parquet import open_file
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelledDataset, rows_by_id
-from noiseproof.data.formats.delimited import read_delimited
-from noiseproof.data.sources import CLEANED, open_dataset, resolve
+from noiseproof.data.formats.columns import choose_columns
+from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
+from noiseproof.data.formats.labelled_tables import ids_of, row_ids
+from noiseproof.data.formats.npz_files import id_array
+from noiseproof.data.formats.text_tables import read_text_table
+from noiseproof.data.request import Request
+from noiseproof.data.sources import CLEANED, cleaned_card, open_dataset, resolve, with_own_columns
 from noiseproof.decisions.record import unescaped_text
 from noiseproof.evaluate.results import DECIDED, RELABELLED
-from noiseproof.export.cleaned import DECIDED_BY, DECISION, ORIGINAL
 from noiseproof.export.cleaned_folder import LABELS
+from noiseproof.export.decision_columns import DECISION, DECISION_COLUMNS, ORIGINAL, decided_suffix, texts_of
+from noiseproof.export.source import open_table
 
 _HEAD_BYTES = 1 << 20
 _APPLY_AGAIN = "apply the decisions again"
@@ -65,20 +71,61 @@ def labels_before_cleaning(config: DataConfig, name: str, dataset: LabelledDatas
         dataset: its examples, or some of them.
     """
     kind, address = resolve(name)
+    rows = decided_rows(config, name)
     if kind == "folder":
-        return _of_folder(Path(address), dataset)
-    if not _has_column(Path(address), ORIGINAL):
+        return None if rows is None else _of_folder(rows, dataset)
+    names = _columns_of(Path(address))
+    end = decided_suffix(names) or ""
+    if f"{ORIGINAL}{end}" not in names or is_about_another_column(config, name):
         return None
     try:
-        before = open_dataset(address, label=ORIGINAL, image=config.image, text=config.text)
+        before = open_dataset(address, label=f"{ORIGINAL}{end}", image=config.image, text=config.text)
     except NoiseproofError:  # somebody else's column of that name
         return None
-    rows, absent = rows_by_id(dataset.ids, before.ids)
+    places, absent = rows_by_id(dataset.ids, before.ids)
     if absent:
         return None
-    by_people = _has_column(Path(address), DECIDED_BY)
-    words = _words(config, Path(address), dataset) if by_people else None
-    return _encoded(np.array(before.class_names)[before.given_labels][rows], words, dataset)
+    words = None if rows is None else _words(rows, dataset)
+    return _encoded(np.array(before.class_names)[before.given_labels][places], words, dataset)
+
+
+def decided_rows(config: DataConfig, name: str) -> dict[str, dict[str, str]] | None:
+    """Example id -> the texts of `DECISION_COLUMNS` of a data set that people cleaned; `None` for others.
+
+    Raises:
+        DamagedFile: the list of labels of class folders was changed.
+    """
+    kind, address = resolve(name)
+    path = Path(address)
+    if kind == "folder":
+        return read_labels(path)
+    end = decided_suffix(_columns_of(path))
+    if end is None:
+        return None
+    request = with_own_columns(Request(name, label=config.label, image=config.image, text=config.text))
+    columns = {column: f"{column}{end}" for column in DECISION_COLUMNS}
+    ids, texts = _texts(path, request, list(columns.values()))
+    cells = zip(*(texts[column] for column in columns.values()), strict=True)
+    return {example: dict(zip(columns, row, strict=True)) for example, row in zip(ids, cells, strict=True)}
+
+
+def is_about_another_column(config: DataConfig, name: str) -> bool:
+    """Whether people decided on another column of labels than the one that the user names."""
+    columns = cleaned_card(name).get("columns")
+    decided = columns.get("label") if isinstance(columns, dict) else None
+    return None not in (decided, config.label) and decided != config.label
+
+
+def _texts(path: Path, request: Request, names: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Ids, and columns as texts."""
+    if path.suffix.lower() == ".npz":
+        with open_archive(path, request.name) as arrays:
+            own, texts = id_array(arrays), {name: texts_of(arrays[name]) for name in names}
+        ids = row_ids(path.stem, len(texts[names[0]])) if own is None else own
+        return [str(each) for each in ids], texts
+    table = open_table(path, request.name)
+    ids = ids_of(table, choose_columns(table.schema, request), request.name)
+    return [str(each) for each in ids], {name: texts_of(table.column(name)) for name in names}
 
 
 def _encoded(before: np.ndarray, words: np.ndarray | None, dataset: LabelledDataset) -> LabelsBefore | None:
@@ -92,36 +139,18 @@ def _encoded(before: np.ndarray, words: np.ndarray | None, dataset: LabelledData
     return LabelsBefore(np.array([number[name] for name in names], np.int64), words, gone)
 
 
-def _words(config: DataConfig, path: Path, dataset: LabelledDataset) -> np.ndarray:
-    """The last decision on each example; a table that was cleaned again has a further column of them."""
-    words = np.full(len(dataset), "", dtype=object)
-    for number in range(1, 10):
-        column = DECISION if number == 1 else f"{DECISION}_{number}"
-        if not _has_column(path, column):
-            break
-        try:
-            found = open_dataset(
-                str(path), label=column, image=config.image, text=config.text, missing_label="skip"
-            )
-        except NoiseproofError:  # no decision in it
-            continue
-        word = dict(zip(found.ids.tolist(), found.given_labels.tolist(), strict=True))
-        for row, example_id in enumerate(dataset.ids.tolist()):
-            if example_id in word:
-                words[row] = found.class_names[word[example_id]]
-    return words
+def _words(rows: Mapping[str, Mapping[str, str]], dataset: LabelledDataset) -> np.ndarray:
+    """The decision on each example, a word."""
+    words = (rows.get(str(each), {}).get(DECISION, "") for each in dataset.ids.tolist())
+    return np.array(list(words), dtype=object)
 
 
-def _of_folder(folder: Path, dataset: LabelledDataset) -> LabelsBefore | None:
+def _of_folder(rows: Mapping[str, Mapping[str, str]], dataset: LabelledDataset) -> LabelsBefore | None:
     """By the list of labels beside a folder of `noiseproof apply`; images that it does not have are new."""
-    known = read_labels(folder)
-    if known is None:
-        return None
-    names = np.array(dataset.class_names, dtype=object)[dataset.given_labels]
-    rows = [known.get(str(each)) for each in dataset.ids.tolist()]
-    before = [name if row is None else row[ORIGINAL] for name, row in zip(names, rows, strict=True)]
-    words = np.array(["" if row is None else row[DECISION] for row in rows], dtype=object)
-    return _encoded(np.array(before, dtype=object), words, dataset)
+    names = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+    ids = [str(each) for each in dataset.ids.tolist()]
+    before = [rows[each][ORIGINAL] if each in rows else name for each, name in zip(ids, names, strict=True)]
+    return _encoded(np.array(before, dtype=object), _words(rows, dataset), dataset)
 
 
 def read_labels(folder: Path) -> dict[str, dict[str, str]] | None:
@@ -192,14 +221,18 @@ def _note_on_people(name: str, before: LabelsBefore, words: np.ndarray, num_chan
     )
 
 
-def _has_column(path: Path, name: str) -> bool:
-    """Whether a file may have a column; only its head is read."""
+def _columns_of(path: Path) -> list[str]:
+    """Names of the columns or arrays of a file; of other data sets none. Only its head is read."""
+    suffix = path.suffix.lower()
     if not path.is_file():
-        return False
-    if path.suffix == ".parquet":
-        return name in open_file(path).schema_arrow.names
-    if path.suffix == ".npz":
+        return []
+    if suffix == ".parquet":
+        return list(open_file(path).schema_arrow.names)
+    if suffix == ".npz":
         with open_archive(path, str(path)) as arrays:
-            return name in arrays
-    with path.open("rb") as file:
-        return name.encode() in file.readline(_HEAD_BYTES)
+            return list(arrays)
+    if suffix not in (*DELIMITERS, ".jsonl"):
+        return []
+    with path.open("rb") as file:  # most tables are nobody's cleaned copy
+        is_ours = ORIGINAL.encode() in file.readline(_HEAD_BYTES)
+    return list(read_text_table(path, str(path)).schema.names) if is_ours else []

@@ -15,7 +15,7 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.core.version import __version__
 from noiseproof.data.examples import files_of
 from noiseproof.data.sources import CLEANED, open_dataset, resolve
-from noiseproof.export.cleaned import DECIDED_BY, ORIGINAL
+from noiseproof.export.decision_columns import DECIDED_BY, ORIGINAL
 from noiseproof.export.issue_files import SUMMARY, read_summary
 from noiseproof.models.hub_folder import TASKS, card_text, markdown_table, write_dataset_folder
 from noiseproof.pipelines.apply import COUNTS

@@ -22,6 +22,7 @@ from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, LabelIssues
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
+from noiseproof.data.sources import with_own_columns
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.detectors import check_method, describe_needs
 from noiseproof.export.formats import FORMATS, check_format, export_target
@@ -109,7 +110,7 @@ class _DetectState:
             config.train, config.label, config.image, config.text, config.clean_label,
             config.on_error, config.seed, config.missing_label, may_lack_examples=not needs_features(config),
         )  # fmt: skip
-        return Source(dataset, request, self.is_whole, self.known.settled.counting)
+        return Source(dataset, with_own_columns(request), self.is_whole, self.known.settled.counting)
 
     @property
     def is_whole(self) -> bool:
@@ -225,11 +226,9 @@ def _find_issues(state: _DetectState) -> str:
         if path is not None
     }
 
-    draws = (
-        None
-        if state.known.labels is None
-        else read_draws(config.out, dataset.ids, fingerprint=dataset.fingerprint)
-    )
+    draws = None
+    if state.known.labels is not None:
+        draws = read_draws(config.out, dataset.ids, fingerprint=dataset.fingerprint)
 
     def make(folder: Path) -> list[str]:
         from noiseproof.detect.find_issues import find_label_issues  # loads PyTorch, SciPy and scikit-learn

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from noiseproof.config.data import DecisionsConfig
-from noiseproof.core.errors import BadData, NoiseproofError
+from noiseproof.config.detect import DetectConfig
+from noiseproof.config.run import RunConfig
+from noiseproof.core.errors import BadData
 from noiseproof.core.plurals import counted
 from noiseproof.core.progress import stage
 from noiseproof.core.records import LabelIssues, LabelledDataset
+from noiseproof.data.fingerprints import content_hashes
 from noiseproof.data.splits import subset
 from noiseproof.decisions.decision_files import (
     DECISIONS,
+    describe_others,
     keep_decisions,
     read_decisions,
     read_kept,
@@ -27,12 +31,14 @@ from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled, settle, with_times
 from noiseproof.detect.detectors import TABLE
 from noiseproof.detect.known_labels import DecidedLabels, Draws, find_with_known_labels
-from noiseproof.export.issue_files import SUMMARY, read_summary, write_issues
+from noiseproof.export.issue_files import write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.store import StoredFeatures
+from noiseproof.pipelines.brought_decisions import BroughtDecisions, open_brought, write_brought
 from noiseproof.pipelines.cleaned_copies import LabelsBefore
 from noiseproof.pipelines.data_parts import DataPart
-from noiseproof.pipelines.kept_page import REVIEW
+from noiseproof.pipelines.kept_page import REVIEW, keep_before_change
+from noiseproof.pipelines.other_data import check_not_of_other_data
 from noiseproof.pipelines.second_encoder import with_comparison
 
 _NUM_NAMED = 3
@@ -45,15 +51,20 @@ class KnownDecisions:
     Attributes:
         settled: as people made them.
         labels: as detectors take them; `None` where no example is decided.
+        brought: those of them that the data bring along.
     """
 
     settled: Settled
     labels: DecidedLabels | None
+    brought: BroughtDecisions = field(default_factory=BroughtDecisions)
 
     @property
-    def key(self) -> list[list[str]]:
+    def key(self) -> list[Any]:
         """Everything that results depend on, for the key of a stage."""
-        return sorted([one.example_id, *one.outcome, one.decision] for one in self.settled.counting.values())
+        counting = sorted(
+            [one.example_id, *one.outcome, one.decision] for one in self.settled.counting.values()
+        )
+        return [*counting, *sorted(self.brought.judged.items())]
 
 
 def no_decisions() -> KnownDecisions:
@@ -62,52 +73,51 @@ def no_decisions() -> KnownDecisions:
 
 
 def open_known(
-    config: DecisionsConfig, folder: Path, dataset: LabelledDataset, *, is_whole: bool
+    config: DetectConfig | RunConfig, folder: Path, dataset: LabelledDataset, *, is_whole: bool
 ) -> KnownDecisions:
     """The decisions that a flow takes.
 
     Args:
-        config: names their files.
+        config: names their files, and the data, which may bring some along.
         folder: has those of earlier starts; examples that are no longer in the data are passed over there.
         dataset: that they are about.
         is_whole: whether no example of the data is left out.
 
     Raises:
         BadData: decisions are damaged, contradict each other, or are of other data.
+        InvalidArgument: the folder has results of other data.
     """
+    brought, contents = open_brought(config, dataset), content_hashes(dataset)
+    check_not_of_other_data(folder, dataset, contents)
+    own: dict[str, Any] = {"contents": contents, "brought": brought.decisions}
     examples = ReviewedExamples.of_dataset(
-        dataset, new_classes=config.allow_new_class, may_have_others=not is_whole
+        dataset, new_classes=config.allow_new_class, may_have_others=not is_whole, **own
     )
-    kept = ReviewedExamples.of_dataset(dataset, new_classes=True, may_have_others=True)
-    settled = read_settled(config, folder, examples, kept=kept)
-    if settled.all and is_whole and _has_other_rows(folder, dataset):
-        note = (
-            f"The data differ from those of the last start into {str(folder)!r}, and ids are row numbers: "
-            "if rows were added or removed before others, decisions are now about other examples. Next: "
-            f"compare {DECISIONS} with the data; a column `example_id` keeps decisions with their examples."
-        )
-        settled = replace(settled, notes=(*settled.notes, note))
+    kept = ReviewedExamples.of_dataset(dataset, new_classes=True, may_have_others=True, **own)
+    keep_before_change(folder, str(examples.identity))
+    settled = read_settled(config, folder, examples, kept=kept, is_whole=is_whole)
+    settled = replace(settled, notes=(*brought.notes, *settled.notes))
+    return KnownDecisions(settled, _as_labels(settled, brought, examples, dataset), brought)
+
+
+def _as_labels(
+    settled: Settled, brought: BroughtDecisions, examples: ReviewedExamples, dataset: LabelledDataset
+) -> DecidedLabels | None:
     number = {name: k for k, name in enumerate(dataset.class_names)}
     rows = {examples.row[one.example_id]: one for one in settled.counting.values()}
     sure = sorted(row for row, one in rows.items() if one.decision != "unsure")
     if not sure:
-        return KnownDecisions(settled, None)
-    labels = np.array([number.get(rows[row].label, -1) for row in sure])
-    unsure = np.array(sorted(rows.keys() - set(sure)), np.int64)
-    is_wrong = labels != dataset.given_labels[sure]
-    return KnownDecisions(settled, DecidedLabels(np.array(sure), labels, is_wrong, unsure))
-
-
-def _has_other_rows(folder: Path, dataset: LabelledDataset) -> bool:
-    """Whether results in a folder are of other data, and ids are only the places of examples in the data."""
-    if not (folder / SUMMARY).is_file():
-        return False
-    try:
-        before = read_summary(folder).data_fingerprint
-    except NoiseproofError:  # damaged, and made again
-        return False
-    places = (str(each).rpartition("/")[2] == str(row) for row, each in enumerate(dataset.ids.tolist()))
-    return before not in (None, dataset.fingerprint) and all(places)
+        return None
+    given = dataset.given_labels[sure]
+    ids = [rows[row].example_id for row in sure]
+    before = [brought.judged.get(each, label) for each, label in zip(ids, given.tolist(), strict=True)]
+    return DecidedLabels(
+        rows=np.array(sure),
+        labels=np.array([number.get(rows[row].label, -1) for row in sure]),
+        given=given,
+        judged=np.array([label if label < len(number) else -1 for label in before]),
+        unsure=np.array(sorted(rows.keys() - set(sure)), np.int64),
+    )
 
 
 def keep_named(
@@ -124,7 +134,10 @@ def keep_named(
     if config.decisions:
         from noiseproof.review.review_page import put_decisions  # loads SciPy and scikit-learn
 
-        keep_decisions(folder, known.settled.all, ReviewedExamples.of_dataset(dataset))
+        examples = ReviewedExamples.of_dataset(
+            dataset, contents=content_hashes(dataset), brought=known.brought.decisions
+        )
+        keep_decisions(folder, known.settled.all, examples)
         if (folder / REVIEW).is_file():
             put_decisions(folder / REVIEW, list(known.settled.counting.values()))
 
@@ -198,20 +211,22 @@ def judge_labels(
     """
     given = dataset.given_labels
     with stage("Suspect labels", total=len(dataset), unit="label") as bar:
-        plain = find(given, features)
+        judged = given if known.labels is None else known.labels.as_judged(given)
+        plain = find(judged, features)
         issues, review = find_with_known_labels(
-            lambda labels: plain if labels is given else find(labels, features), given, known.labels,
-            draws=draws, is_probability=TABLE[plain.method].estimates_rate,
+            lambda labels: plain if np.array_equal(labels, judged) else find(labels, features),
+            given, known.labels, draws=draws, is_probability=TABLE[plain.method].estimates_rate,
         )  # fmt: skip
         trusted = given if known.labels is None else known.labels.in_place_of(given)
         issues = with_comparison(issues, parts, lambda first: find(trusted, first))
         bar.update(len(dataset))
     reviewed = None if review is None else review.to_json()
+    brought = write_brought(folder, known.brought.decisions)
     written = write_issues(
         issues, folder, clean_labels=dataset.clean_labels, raw_cells=raw_cells,
         fingerprint=dataset.fingerprint, reviewed=reviewed,
     )  # fmt: skip
-    return [*written, *write_thumbnails(issues, dataset, folder)]
+    return [*written, *brought, *write_thumbnails(issues, dataset, folder)]
 
 
 def read_settled(
@@ -220,6 +235,7 @@ def read_settled(
     examples: ReviewedExamples,
     *,
     kept: ReviewedExamples,
+    is_whole: bool = True,
 ) -> Settled:
     """The decisions of a folder, then those of the files that the user names, settled where they disagree.
 
@@ -228,6 +244,7 @@ def read_settled(
         folder: that was reviewed.
         examples: that the files may be about.
         kept: that the decisions of the folder may be about.
+        is_whole: whether decisions of the folder about other examples are noted.
 
     Raises:
         BadData: a file cannot be used, or people disagree and nothing says whose decision counts.
@@ -238,10 +255,22 @@ def read_settled(
     earlier = {replace(one, when="") for one in before}
     new = [one for one in named if one.when or one not in earlier]
     replaced = _replaced(before, new, set(read_log(folder, kept)))
+    # What people decide about cleaned data is later than what these bring along.
+    replaced |= set(examples.brought) & {one for one in before if one.example_id in _ids(new)}
     settled = settle([*(one for one in before if one not in replaced), *new])
-    notes = [*settled.notes, *_notes_on_files(before, named, replaced), *_notes_on_others(settled, examples)]
+    own = [one for one in before if one not in set(examples.brought)]
+    notes = [
+        *settled.notes,
+        *_notes_on_files(own, named, replaced - set(examples.brought)),
+        *_notes_on_others(settled, examples),
+        *(describe_others(folder, kept) if is_whole else []),
+    ]
     written = time_of_files(config.decisions or [folder / DECISIONS])
     return replace(settle(with_times(settled.all, written)), notes=tuple(notes))
+
+
+def _ids(decisions: Sequence[Decision]) -> set[str]:
+    return {one.example_id for one in decisions}
 
 
 def _replaced(before: Sequence[Decision], new: Sequence[Decision], on_page: set[Decision]) -> set[Decision]:

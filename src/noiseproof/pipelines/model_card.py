@@ -93,7 +93,8 @@ def _noise(card: Mapping[str, Any], *, is_tolerant: bool) -> str:
     low, high = (rate["low"], rate["high"]) if rate is not None else (None, None)
     if rate is not None and (high is None or high < 1):
         between = "" if low is None or high is None else f" (between {100 * low:.1f} and {100 * high:.1f} %)"
-        lines.append(f"About {100 * rate['rate']:.1f} % of the labels{between} are estimated to be wrong.")
+        basis = "by a drawn sample" if rate.get("basis") == "sample" else "by an estimate"
+        lines.append(f"About {100 * rate['rate']:.1f} % of the labels{between} are wrong, {basis}.")
     if rate is not None and card.get("num_suspect_labels") is not None:
         lines.append(f"{card['num_suspect_labels']:,} of {rate['num_examples']:,} labels look wrong.")
         other = "other " if reviewed else ""

@@ -24,7 +24,7 @@ from noiseproof.detect.known_labels import DecidedLabels, Draws, missing_decisio
 from noiseproof.detect.reviewed_rate import draw_probabilities
 from noiseproof.export.issue_files import ISSUES, load_issues, ranking, read_summary
 from noiseproof.pipelines.stages import Stages
-from noiseproof.report.rate import sample_sentence
+from noiseproof.report.rate import known_rate, sample_sentence
 
 RECORD, FORM, CHECK_FIRST = "rate_sample.json", "rate_sample.csv", "check_first.csv"
 _DRAW_AGAIN = f"delete {RECORD} and {FORM}, and draw again with --rate-sample"
@@ -146,12 +146,18 @@ def sample_lines(draws: Draws | None, decisions: Iterable[Decision], issues: Lab
     sure = sorted(number for number, one in by_row.items() if one.decision != "unsure")
     known = DecidedLabels(
         rows=np.array(sure, np.int64),
-        labels=np.full(len(sure), -1),
-        is_wrong=np.array([by_row[number].label != given[number] for number in sure], bool),
+        labels=np.array([by_row[number].label != given[number] for number in sure], np.int64),
+        given=np.zeros(len(sure), np.int64),
+        judged=np.zeros(len(sure), np.int64),
         unsure=np.array(sorted(by_row.keys() - set(sure)), np.int64),
     )
     missing = [str(each) for each in issues.ids[missing_decisions(known, draws)]]
-    return [sample_sentence(*rate_of_sample(known, draws), size=len(draws.rows), missing=missing)]
+    replaced = known_rate(issues.noise_rate, issues.noise_rate_low, issues.noise_rate_high)
+    return [
+        sample_sentence(
+            *rate_of_sample(known, draws), size=len(draws.rows), missing=missing, replaced=replaced
+        )
+    ]
 
 
 def list_first(stages: Stages, key: str, known: DecidedLabels | None, *, num: int) -> None:

@@ -7,11 +7,11 @@ The given label has probability $\sum_i p_i T_{iy}$. W and b maximise this likel
 with expectation maximisation of T, which has the same pseudo-counts as in `posterior.true_labels`.
 
 Where two classes overlap, given labels alone hardly say whether the head is unsure or labels are wrong. The
-density of the scores says more: linear discriminant analysis (LDA) of the classes that the scores prefer sees
-separate clouds or overlapping ones. But it is too sure of them: it cannot see that an example is in the wrong
-cloud. Its logits times the factor `temper` that explains given labels best are not sure enough where people
-err, since people confuse examples that also confuse the head. The penalty draws W to LDA times the square
-root of the temper, the geometric mean of the two readings.
+density of the scores is better evidence: linear discriminant analysis (LDA) of the classes that the scores
+prefer sees separate clouds or overlapping ones. But it is too sure of them: it cannot see that an example is
+in the wrong cloud. Its logits times the factor `temper` that explains given labels best are not sure enough
+where people err, since people confuse examples that also confuse the head. The penalty draws W to LDA times
+the square root of the temper, the geometric mean of the two readings.
 
 Source: Bootkrajang & Kaban 2012, ECML PKDD (logistic regression with a transition matrix, by EM); Hastie,
 Tibshirani & Friedman 2009, Eq. 4.10 (LDA); Hastie, Tibshirani & Buja 1994, JASA 89 (LDA of the scores of a

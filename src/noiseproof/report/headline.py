@@ -9,7 +9,7 @@ from noiseproof.core.plurals import counted
 from noiseproof.evaluate.protocol import HeadSummary, Interval, leader, sets_of, summarise
 from noiseproof.evaluate.results import ResultRow, main_metric
 from noiseproof.report.caveats import labels_caveat
-from noiseproof.report.rate import rate_sentence, review_sentences
+from noiseproof.report.rate import rate_sentences
 from noiseproof.report.run_folder import RunFolder
 from noiseproof.report.tables import METRIC_TITLES, percent
 
@@ -166,12 +166,8 @@ def _num_expected(run: RunFolder) -> int:
 
 
 def _about_rate(run: RunFolder) -> list[str]:
-    estimate, reviewed = run.card.noise_rate, run.card.reviewed
-    sentences = review_sentences(reviewed)
-    if estimate is None or (reviewed and reviewed["rate"]):
-        return sentences
-    sentence = rate_sentence(**estimate.model_dump())
-    return [*([sentence] if sentence else []), *sentences]
+    estimate = run.card.noise_rate
+    return rate_sentences(None if estimate is None else estimate.model_dump(), run.card.reviewed)
 
 
 def _about_detection(run: RunFolder) -> list[str]:

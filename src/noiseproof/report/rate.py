@@ -38,8 +38,35 @@ def rate_sentence(rate: float, low: float | None, high: float | None, num_exampl
     )
 
 
+def rate_sentences(estimate: Mapping[str, Any] | None, reviewed: Mapping[str, Any] | None) -> list[str]:
+    """Sentences on how many labels are wrong, the best founded one first, and on what decided labels tell.
+
+    Args:
+        estimate: the fields of `NoiseRateCard`; `None` without any.
+        reviewed: the fields of `detect.known_labels.ReviewSummary`; `None` where nobody decided.
+    """
+    sentences = review_sentences(reviewed)
+    if reviewed is not None and reviewed["rate"]:
+        if reviewed["basis"] != "sample":
+            return sentences
+        replaced = known_rate(**(estimate or {}).get("replaces") or {})
+        return [_by_sample(reviewed["rate"], reviewed["num_draws"], replaced), *sentences]
+    if estimate is None:
+        return sentences
+    names = ("rate", "low", "high", "num_examples")
+    first = rate_sentence(**{name: estimate[name] for name in names})
+    return [*([first] if first else []), *sentences]
+
+
+def known_rate(
+    rate: float | None = None, low: float | None = None, high: float | None = None
+) -> float | None:
+    """The estimate of a detector; `None` where it only flags, or its features cannot tell."""
+    return None if low is None or high is None or high >= 1 else rate
+
+
 def review_sentences(reviewed: Mapping[str, Any] | None) -> list[str]:
-    """Sentences on what decided labels tell of the others.
+    """Sentences on what decided labels tell of the others; `rate_sentences` has that of a drawn sample.
 
     Args:
         reviewed: the fields of `detect.known_labels.ReviewSummary`; `None` where nobody decided.
@@ -47,7 +74,7 @@ def review_sentences(reviewed: Mapping[str, Any] | None) -> list[str]:
     if reviewed is None:
         return []
     precision, rate, next_wrong = reviewed["precision"], reviewed["rate"], reviewed["next_wrong"]
-    lines = [_checked(reviewed["num_checked"], reviewed["num_wrong"])]
+    lines = [_checked(reviewed["num_checked"], reviewed["num_wrong"], reviewed.get("num_corrected", 0))]
     if precision is not None:
         lines.append(
             f"Of the {counted(reviewed['num_flagged'], 'checked label')} that looked wrong, "
@@ -61,14 +88,12 @@ def review_sentences(reviewed: Mapping[str, Any] | None) -> list[str]:
             f"{next_wrong['value']:.0f} {'is' if round(next_wrong['value']) == 1 else 'are'} wrong "
             f"(between {low} and {high})."
         )
-    if rate is not None:
-        lines.append(_about_all(rate, reviewed))
+    if rate is not None and reviewed["basis"] != "sample":
+        lines.append(_about_all(rate))
     return lines
 
 
-def _about_all(rate: Mapping[str, float], reviewed: Mapping[str, Any]) -> str:
-    if reviewed["basis"] == "sample":
-        return _by_sample(rate, reviewed["num_draws"])
+def _about_all(rate: Mapping[str, float]) -> str:
     return (
         f"Perhaps {_all_wrong(rate)}, if suspicion is right or wrong for unchecked labels as for the checked "
         "ones, which were not drawn at random. To be sure, check a sample: 'noiseproof detect ... "
@@ -76,7 +101,14 @@ def _about_all(rate: Mapping[str, float], reviewed: Mapping[str, Any]) -> str:
     )
 
 
-def sample_sentence(rate: Estimate | None, num_draws: int, *, size: int, missing: Sequence[str] = ()) -> str:
+def sample_sentence(
+    rate: Estimate | None,
+    num_draws: int,
+    *,
+    size: int,
+    missing: Sequence[str] = (),
+    replaced: float | None = None,
+) -> str:
     """A sentence on what the checked part of a drawn sample tells.
 
     Args:
@@ -84,10 +116,13 @@ def sample_sentence(rate: Estimate | None, num_draws: int, *, size: int, missing
         num_draws: checked draws up to the first unchecked one.
         size: of the sample.
         missing: ids of the examples that were decided when it was drawn and are not now.
+        replaced: what the detector estimates.
     """
     if rate is not None:
         left, verb = size - num_draws, "is" if size - num_draws == 1 else "are"
-        return _by_sample(asdict(rate), num_draws) + (f" {left:,} of its draws {verb} left." if left else "")
+        return _by_sample(asdict(rate), num_draws, replaced) + (
+            f" {left:,} of its draws {verb} left." if left else ""
+        )
     if missing:
         more = f" and {len(missing) - _NUM_NAMED:,} more" if len(missing) > _NUM_NAMED else ""
         have, them = ("has", "it") if len(missing) == 1 else ("have", "them")
@@ -103,17 +138,19 @@ def sample_sentence(rate: Estimate | None, num_draws: int, *, size: int, missing
     )
 
 
-def _by_sample(rate: Mapping[str, float], num_draws: int) -> str:
-    return f"{_all_wrong(rate)}, by a sample of {counted(num_draws, 'drawn label')}."
+def _by_sample(rate: Mapping[str, float], num_draws: int, replaced: float | None) -> str:
+    instead = "" if replaced is None else f"; this replaces the detector's estimate of {_percent(replaced)}"
+    return f"{_all_wrong(rate)}, by a sample of {counted(num_draws, 'drawn label')}{instead}."
 
 
 def _all_wrong(rate: Mapping[str, float]) -> str:
     return f"{_percent(rate['value'])} of all labels were wrong (between {_ends(rate)})"
 
 
-def _checked(num: int, num_wrong: int) -> str:
+def _checked(num: int, num_wrong: int, num_corrected: int) -> str:
     verb = "is" if num == 1 else "are"
-    return f"{counted(num, 'label')} {verb} checked: {num_wrong:,} {_were(num_wrong)} wrong."
+    corrected = f", {num_corrected:,} of them {_were(num_corrected)} corrected since" if num_corrected else ""
+    return f"{counted(num, 'label')} {verb} checked: {num_wrong:,} {_were(num_wrong)} wrong{corrected}."
 
 
 def _were(num: int) -> str:

@@ -82,12 +82,17 @@ class BackboneCard(BaseModel):
 
 
 class NoiseRateCard(BaseModel):
-    """Estimated share of wrong labels and its plausible range, `None` if the detector has none."""
+    """Share of wrong labels and its plausible range, `None` if the detector has none.
+
+    The basis is the detector, or a sample that people checked; then `replaces` has the detector's estimate.
+    """
 
     rate: float
     low: float | None
     high: float | None
     num_examples: int
+    basis: str = "detector"
+    replaces: dict[str, float | None] | None = None
 
 
 class DetectionCard(BaseModel):

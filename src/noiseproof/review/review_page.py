@@ -52,6 +52,7 @@ def write_review(
     *,
     decisions: Sequence[Decision] = (),
     drawn: Sequence[int] = (),
+    contents: Sequence[str] = (),
     kind_of_map: Map = "pca",
 ) -> Path:
     """Write the page and its parts; the page last, so its existence means that they are complete.
@@ -63,6 +64,7 @@ def write_review(
         features: of the examples, for neighbours, copies and the map; `None` if there are none.
         decisions: those that are made already.
         drawn: rows of a sample, in the order in which they are to be checked.
+        contents: hash of each example, where ids are row numbers.
         kind_of_map: see `find_surroundings`.
     """
     rows = ranking(issues)
@@ -78,6 +80,7 @@ def write_review(
         "identity": identity_of(issues, dataset), "name": Path(dataset.name).name or dataset.name,
         "kind": dataset.kind, "method": issues.method, "total": len(issues.ids), "partRows": PART_ROWS,
         "hashes": hashes, "numParts": max(len(inside), len(hashes)),
+        "contents": [contents[row] for row in rows.tolist()] if contents else [],
         "decisions": [asdict(one) for one in decisions], "drawn": [rank[row] for row in drawn],
         "map": kind_of_map,
     }  # fmt: skip
@@ -93,11 +96,13 @@ class PageData:
         identity: of its data and labels.
         ids: of its examples.
         kind_of_map: "pca" or "umap"; pages of earlier versions have the first.
+        contents: hash of each example by its id, where ids are row numbers.
     """
 
     identity: str
     ids: tuple[str, ...]
     kind_of_map: str
+    contents: dict[str, str]
 
 
 def read_page(page: Path) -> PageData:
@@ -107,7 +112,8 @@ def read_page(page: Path) -> PageData:
         DamagedFile: it is another file.
     """
     _, data = _split(page)
-    return PageData(data["identity"], tuple(data["ids"]), data.get("map", "pca"))
+    contents = dict(zip(data["ids"], data.get("contents") or (), strict=False))
+    return PageData(data["identity"], tuple(data["ids"]), data.get("map", "pca"), contents)
 
 
 def put_decisions(page: Path, decisions: Sequence[Decision]) -> None:

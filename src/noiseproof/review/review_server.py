@@ -7,7 +7,6 @@ another origin, are refused.
 
 from __future__ import annotations
 
-import dataclasses
 import hmac
 import html
 import json
@@ -152,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "decisions":
             number = parse_qs(urlsplit(self.path).query).get("since", ["0"])[0]
             count, later = self.server.log.since(int(number) if number.isdecimal() else 0)
-            rows = [dataclasses.asdict(one) for one in later]
+            rows = [{name: getattr(one, name) for name in COLUMNS} for one in later]
             return "application/json", json.dumps({"next": count, "rows": rows}).encode()
         raise _Refused(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, final
 
 import torch
@@ -22,6 +23,7 @@ _RANGES = {
 
 
 @final
+@dataclass(eq=False, repr=False)
 class CoTeaching(AbstractRobustHead):
     r"""Each of two heads learns from the examples of a batch that have a small loss for the other head.
 
@@ -42,35 +44,18 @@ class CoTeaching(AbstractRobustHead):
     """
 
     kind: ClassVar[str] = "co_teaching"
-    forget_rate_: float
-
-    def __init__(
-        self,
-        head: AbstractClassifier | None = None,
-        *,
-        forget_rate: float | None = None,
-        ramp_epochs: int = 4,
-    ) -> None:
-        self.head = head
-        self.forget_rate = forget_rate
-        self.ramp_epochs = ramp_epochs
+    head: AbstractClassifier | None = None
+    _: KW_ONLY
+    forget_rate: float | None = None
+    ramp_epochs: int = 4
+    forget_rate_: float = field(init=False)
 
     def check_options(self) -> None:
         """Raise `InvalidArgument` if an option is out of range."""
         check_arguments(self.get_params(deep=False), _RANGES, may_be_none=("forget_rate",))
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CoTeaching:
-        """Train on features and given labels.
-
-        Args:
-            X: (n, d) features.
-            y: (n,) labels of any type; may be wrong.
-            sample_weight: (n,) factors of the loss of each example, >= 0; only their ratios count, and 0
-                leaves an example out.
-
-        Raises:
-            BadData: one class only, NaN, different lengths, negative weights.
-        """
+        """Train on features, given labels and weights of examples, as `LinearProbe.fit` takes them."""
         inputs = self._checked_inputs(X, y, sample_weight)
         self.forget_rate_ = self._rate(inputs)
         loss, examples = inputs.loss(), inputs.examples()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -33,6 +33,7 @@ _RANGES = {
 
 
 @final
+@dataclass(eq=False, repr=False)
 class DivideMix(AbstractRobustHead):
     r"""Two heads; each divides the examples for the other head, which then learns semi-supervised.
 
@@ -71,45 +72,23 @@ class DivideMix(AbstractRobustHead):
     """
 
     kind: ClassVar[str] = "divide_mix"
-    clean_probability_: Float[np.ndarray, " n"]
-
-    def __init__(
-        self,
-        head: AbstractClassifier | None = None,
-        *,
-        warmup_epochs: int = 2,
-        ramp_epochs: int = 4,
-        threshold: float = 0.5,
-        temperature: float = 0.5,
-        alpha: float = 4.0,
-        unlabelled_weight: float = 25.0,
-        penalty_weight: float = 1.0,
-    ) -> None:
-        self.head = head
-        self.warmup_epochs = warmup_epochs
-        self.ramp_epochs = ramp_epochs
-        self.threshold = threshold
-        self.temperature = temperature
-        self.alpha = alpha
-        self.unlabelled_weight = unlabelled_weight
-        self.penalty_weight = penalty_weight
+    head: AbstractClassifier | None = None
+    _: KW_ONLY
+    warmup_epochs: int = 2
+    ramp_epochs: int = 4
+    threshold: float = 0.5
+    temperature: float = 0.5
+    alpha: float = 4.0
+    unlabelled_weight: float = 25.0
+    penalty_weight: float = 1.0
+    clean_probability_: Float[np.ndarray, " n"] = field(init=False)
 
     def check_options(self) -> None:
         """Raise `InvalidArgument` if an option is out of range."""
         check_arguments(self.get_params(deep=False), _RANGES)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DivideMix:
-        """Train on features and given labels.
-
-        Args:
-            X: (n, d) features.
-            y: (n,) labels of any type; may be wrong.
-            sample_weight: (n,) factors of the loss of each example, >= 0; only their ratios count, and 0
-                leaves an example out.
-
-        Raises:
-            BadData: one class only, NaN, different lengths, negative weights.
-        """
+        """Train on features, given labels and weights of examples, as `LinearProbe.fit` takes them."""
         inputs = self._checked_inputs(X, y, sample_weight)
         run = _DivideMixRun(self, inputs.examples(), inputs.spec.seed, inputs.loss())
         self._with_heads(inputs, fit_stack(inputs.specs(2), run.examples, run.backward))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -40,6 +40,7 @@ _ALLOWED: dict[str, Allowed] = {
 
 
 @final
+@dataclass(eq=False, repr=False)
 class MetaWeightNet(AbstractRobustHead):
     """A head whose examples are weighted by a small network, which learns from a few clean examples.
 
@@ -72,35 +73,20 @@ class MetaWeightNet(AbstractRobustHead):
     """
 
     kind: ClassVar[str] = "meta_weight_net"
-    example_weights_: Float[np.ndarray, " n"]
-    history_: list[dict[str, Any]]
-
-    def __init__(
-        self,
-        head: AbstractClassifier | None = None,
-        *,
-        meta_batch_size: int = 100,
-        meta_optimizer: str = "adam",
-        meta_learning_rate: float = 1e-3,
-        meta_weight_decay: float = 1e-4,
-        meta_loss: str = "cross_entropy",
-        normalise_weights: bool = False,
-        inner_rate: float | None = 0.1,
-        update_every: int = 1,
-        least_per_class: int = 1,
-        log_steps: int = 50,
-    ) -> None:
-        self.head = head
-        self.meta_batch_size = meta_batch_size
-        self.meta_optimizer = meta_optimizer
-        self.meta_learning_rate = meta_learning_rate
-        self.meta_weight_decay = meta_weight_decay
-        self.meta_loss = meta_loss
-        self.normalise_weights = normalise_weights
-        self.inner_rate = inner_rate
-        self.update_every = update_every
-        self.least_per_class = least_per_class
-        self.log_steps = log_steps
+    head: AbstractClassifier | None = None
+    _: KW_ONLY
+    meta_batch_size: int = 100
+    meta_optimizer: str = "adam"
+    meta_learning_rate: float = 1e-3
+    meta_weight_decay: float = 1e-4
+    meta_loss: str = "cross_entropy"
+    normalise_weights: bool = False
+    inner_rate: float | None = 0.1
+    update_every: int = 1
+    least_per_class: int = 1
+    log_steps: int = 50
+    example_weights_: Float[np.ndarray, " n"] = field(init=False)
+    history_: list[dict[str, Any]] = field(init=False)
 
     def fit(
         self,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from noiseproof.core.registry import unknown_name
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.heads.estimators import HEADS
 from noiseproof.heads.regressors import REGRESSORS
-from noiseproof.heads.saved_heads import SavedHead, read_head
+from noiseproof.heads.saved_heads import SavedHead
 from noiseproof.robust.abstract_robust import AbstractRobustHead
 from noiseproof.robust.co_teaching import CoTeaching
 from noiseproof.robust.divide_mix import DivideMix
@@ -20,20 +18,13 @@ ROBUST: dict[str, type[AbstractRobustHead]] = {
 Estimator = AbstractHead | AbstractRobustHead
 
 
-def load_estimator(path: str | os.PathLike[str]) -> Estimator:
-    """Load any estimator that `save` wrote.
+def estimator_from(saved: SavedHead, source: str) -> Estimator:
+    """A fitted estimator from saved values; `source` is their file, for errors.
 
     Raises:
-        MissingFile: one of the two files does not exist.
-        DamagedFile: a file was altered or truncated.
         UnknownName: the class of the estimator does not exist in this version.
         CheckpointMismatch: the tensors do not fit it.
     """
-    return estimator_from(read_head(path), str(path))
-
-
-def estimator_from(saved: SavedHead, source: str) -> Estimator:
-    """A fitted estimator from saved values; `source` is their file, for errors."""
     known: dict[str, type[Estimator]] = {head.kind: head for head in (*HEADS.values(), *REGRESSORS.values())}
     known |= ROBUST
     if saved.kind not in known:

@@ -39,7 +39,7 @@ class Encoder(BaseModel):
         label: what tables and figures call it; by default the name.
         family: encoders of one kind that differ in their noise only; a column or panel each.
         noise: rate of wrong labels or captions in its pre-training, in [0, 1]; `None` where unknown.
-        accuracy: what its pre-training reached on held-out data, in [0, 1]; of the zoo the card says it.
+        accuracy: what its pre-training reached on held-out data, in [0, 1]; for the zoo its card has it.
         layer: which output; `None` is its default.
         init: "random" takes only the architecture, with weights of the study's seed; for tunings.
     """
@@ -115,7 +115,7 @@ class StudyTask(BaseModel):
 
     @property
     def predicts_scores(self) -> bool:
-        """Whether heads predict scores, which the metric says."""
+        """Whether heads predict scores, by the metric."""
         return self.metric in SCORE_METRICS
 
     @property

@@ -10,31 +10,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.errors import NoiseproofError
 from noiseproof.core.files import disk_full
+from noiseproof.core.progress import Counter as Bar
+from noiseproof.core.progress import stage, write_line
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.curvature_measure import CurvatureMeasure
 from noiseproof.study.measures.detector_measure import DetectorMeasure
 from noiseproof.study.measures.head_measure import HeadMeasure
 from noiseproof.study.measures.map_measure import MapMeasure
-from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, missing_sets, open_task
-from noiseproof.study.measures.measure import (
-    AbstractMeasure,
-    Batch,
-    PendingRow,
-    RowRequest,
-    Workbench,
-    trainings_of,
-)
+from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, open_task
+from noiseproof.study.measures.measure import AbstractMeasure, Batch, RowRequest, Workbench, trainings_of
 from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
 from noiseproof.study.measures.tuning_measure import TuningMeasure
 from noiseproof.study.measures.tuning_workers import side_by_side
 from noiseproof.study.rows import StudyLog, StudyRow
-from noiseproof.study.watch import Watch, watching
 
 # In the order of computation: a spectrum needs the features of every set, so they are extracted first.
 MEASURES: tuple[type[AbstractMeasure], ...] = (
@@ -77,13 +71,10 @@ def num_missing(requests: Iterable[RowRequest], existing: Container[str]) -> int
         requests: from `requests_of`.
         existing: request keys of the rows that exist.
     """
-    return len(trainings_of((one.measure, one.place) for one in requests if one.key not in existing))
+    return len(trainings_of(one for one in requests if one.key not in existing))
 
 
-def compute(
-    grid: Grid, requests: Sequence[RowRequest], log: StudyLog, locations: Locations,
-    *, say: Callable[[str], None],
-) -> StudyOutcome:  # fmt: skip
+def compute(grid: Grid, requests: Sequence[RowRequest], log: StudyLog, locations: Locations) -> StudyOutcome:
     """Compute every missing row.
 
     Args:
@@ -91,12 +82,11 @@ def compute(
         requests: from `requests_of`.
         log: the rows that exist; new ones are appended.
         locations: of data, features and study.
-        say: receives lines for the user.
     """
-    existing = {row.request_key for row in log.rows}
-    with watching(num_missing(requests, existing), say=say) as watch:
-        loop = _Loop(grid, requests, log, locations, watch)
-        tasks = loop.open_tasks(say)
+    num_trainings = num_missing(requests, {row.request_key for row in log.rows})
+    with stage("Study", total=num_trainings, unit="training", quiet=num_trainings == 0) as bar:
+        loop = _Loop(grid, requests, log, locations, bar)
+        tasks = loop.open_tasks()
         loop.compute_on_features(tasks)
         loop.compute_tunings(tasks)
     return loop.outcome
@@ -110,26 +100,22 @@ class _Loop:
     requests: Sequence[RowRequest]
     log: StudyLog
     locations: Locations
-    watch: Watch
+    bar: Bar
     outcome: StudyOutcome = field(default_factory=StudyOutcome)
-    _counted: set[Hashable] = field(default_factory=set)  # trainings that the watch has counted
+    _counted: set[Hashable] = field(default_factory=set)  # trainings that the bar has counted
 
-    def open_tasks(self, say: Callable[[str], None]) -> dict[str, OpenTask]:
-        """Data sets of every task; those that are missing cost their rows, and `say` receives why."""
-        absent = missing_sets(self.grid.recipe, self.locations)
+    def open_tasks(self) -> dict[str, OpenTask]:
+        """Data sets of every task; those that are missing cost their rows, and a line gives the reason."""
         tasks: dict[str, OpenTask] = {}
-        reasons: dict[str, None] = {}
-        for name, task in self.grid.recipe.tasks.items():
+        for name in self.grid.recipe.tasks:
             own = [one for one in self.requests if one.place.task == name]
-            if self._num_missing(own):
-                reasons |= {absent[spec]: None for spec in task.specs if spec in absent}
             with self._noted(name, own):
-                tasks[name] = open_task(self.grid, name, self.locations, absent)
+                tasks[name] = open_task(self.grid, name, self.locations)
                 for evaluation, reason in tasks[name].missing.items():
                     lost = [one for one in own if one.place.evaluation == evaluation]
                     self._note(f"{name}: {reason}", lost)
-        for reason in reasons:
-            say(f"{reason} Going on without it.")
+        for reason in self.outcome.failures:
+            write_line(f"{reason} Going on without it.")
         return tasks
 
     def compute_on_features(self, tasks: dict[str, OpenTask]) -> None:
@@ -147,7 +133,7 @@ class _Loop:
                 for name, own in by_task.items():
                     with self._noted(f"{place.backbone} on {name}", own):
                         bench = Workbench(self.grid, self.locations, tasks[name], features)
-                        self._run(_in_turn(self._batches(own, bench)))
+                        self._run((batch, batch.rows) for batch in self._batches(own, bench))
 
     def compute_tunings(self, tasks: dict[str, OpenTask]) -> None:
         """Rows of encoders that are trained, of all tasks side by side."""
@@ -159,7 +145,7 @@ class _Loop:
 
     def _batches(self, requests: Iterable[RowRequest], bench: Workbench) -> list[Batch]:
         """The missing rows, those that are computed at once together; rows of one group side by side."""
-        groups: dict[Hashable, dict[Hashable, list[tuple[RowRequest, PendingRow]]]] = {}
+        groups: dict[Hashable, dict[Hashable, list[RowRequest]]] = {}
         known = {None, *bench.task.tests}
         for one in requests:
             if one.place.evaluation not in known:
@@ -171,16 +157,13 @@ class _Loop:
                     continue
                 group = one.measure.group(one.place, bench) or one.key
                 part = one.measure if one.measure.is_batched else one.key
-                pending = PendingRow(one.place, one.key, result_key)
-                groups.setdefault(group, {}).setdefault(part, []).append((one, pending))
-        batches = []
-        for group, parts in groups.items():
-            whole = [one for rows in parts.values() for one, _ in rows]
-            for rows in parts.values():
-                measure, own = rows[0][0].measure, [one for one, _ in rows]
-                costs = whole if measure.is_batched else own
-                batches.append(Batch(measure, bench, [pending for _, pending in rows], costs, group))
-        return batches
+                own = groups.setdefault(group, {}).setdefault(part, [])
+                own.append(replace(one, result_key=result_key))
+        return [
+            Batch(bench, rows, list(chain(*parts.values())) if rows[0].measure.is_batched else rows, group)
+            for group, parts in groups.items()
+            for rows in parts.values()
+        ]
 
     def _run(self, computations: Iterable[Computation]) -> None:
         """Compute and save batch after batch; where a training fails, the rest of its group is skipped."""
@@ -188,15 +171,16 @@ class _Loop:
         for batch, rows in computations:
             if batch.group not in failed and not self._save(batch, rows) and batch.measure.is_batched:
                 failed.add(batch.group)
-            self.watch.advance(len(batch.trainings - self._counted))
-            self._counted |= batch.trainings
+            trainings = trainings_of(batch.requests)
+            self.bar.update(len(trainings - self._counted))
+            self._counted |= trainings
 
     def _save(self, batch: Batch, rows: Callable[[], Sequence[StudyRow]]) -> bool:
         """Whether the rows of a batch could be computed; an error is noted."""
-        with self._noted(batch.title, batch.requests, is_shared=batch.measure.is_shared):
+        with self._noted(batch.title, batch.cost, is_shared=batch.measure.is_shared):
             self.log.append(rows())
-            self.outcome.num_computed += batch.measure.is_counted * len(batch.pending)
-            for one in batch.pending:
+            self.outcome.num_computed += batch.measure.is_counted * len(batch.requests)
+            for one in batch.requests:
                 batch.measure.tidy(one.place, batch.bench)
             return True
         return False
@@ -225,12 +209,3 @@ class _Loop:
     def _num_missing(self, requests: Iterable[RowRequest]) -> int:
         """Number of rows without a result. Spectra and the like are by-products and do not count."""
         return sum(not self.log.has_request(r.key) for r in requests if not r.measure.is_shared)
-
-
-def _in_turn(batches: Iterable[Batch]) -> Iterator[Computation]:
-    for batch in batches:
-        yield batch, partial(_rows_of, batch)
-
-
-def _rows_of(batch: Batch) -> list[StudyRow]:
-    return [batch.measure.row(one, batch.bench) for one in batch.pending]

@@ -94,6 +94,11 @@ class Place:
             return where | {"detector": self.detector}
         return where if self.head is None else where | {"head": self.head, "setting": self.setting}
 
+    @property
+    def training(self) -> tuple[Any, ...]:
+        """Equal for the evaluation sets of one training, and for its curvature."""
+        return tuple(self.coordinates().values())
+
 
 class Grid:
     """The axes of a study, with the options of its heads and tunings resolved.

@@ -43,7 +43,7 @@ class StudyRecipe(Config):
         heads: name -> options, as in `run`.
         tunings: name -> settings of a fine-tuning, as in `adapt finetune --set`; the step that held-out
             labels select and the last one are the settings "best" and "last" of the results.
-        detectors: name -> method and options; each looks at the training part of every task.
+        detectors: name -> method and options; each runs on the training part of every task.
         downstream: also train a linear probe on what a detector leaves, and on what it relabels.
         settings: name -> options that every head gets on top; a table's rows in ablations.
         shares: parts of the training set to train on, in (0, 1].
@@ -58,7 +58,7 @@ class StudyRecipe(Config):
         split_seed: of the held-out parts and of `limit`.
         tables: names in `study.tables.study_tables.TABLES`.
         figures: names in `study.figures.study_figures.FIGURES`.
-        scale: whose keys these are; the page of a toy says that its numbers mean nothing.
+        scale: whose keys these are; the page of a toy warns that its numbers mean nothing.
         small: keys that `--scale small` replaces, for a computer without a GPU.
         toy: keys that `--scale toy` replaces, to try the recipe in seconds.
     """

@@ -34,6 +34,7 @@ from noiseproof.evaluate.results import metric_names
 RESULTS = "study.jsonl"
 _SCHEMA = 1  # of a line
 _DELETE_LINE = "delete that line and start the study again; only what it held is computed anew"
+SPECTRAL = ("singular_values", "entropy_nats", "largest_ratio", "effective_rank")  # raw and "centred_"
 _ON_DISK = {"result_key": "cell", "request_key": "asked", "set_name": "set"}
 _IN_CODE = {on_disk: name for name, on_disk in _ON_DISK.items()}
 
@@ -158,16 +159,9 @@ class SpectrumRow(StudyRow):
 
     def card(self, *, is_centred: bool) -> SpectrumCard:
         """The values as figures of a report take them."""
-        values = self.centred_singular_values if is_centred else self.singular_values
-        return SpectrumCard(
-            num_examples=self.num_examples,
-            dim=len(values),
-            singular_values=np.array(values),
-            entropy_nats=self.centred_entropy_nats if is_centred else self.entropy_nats,
-            largest_ratio=self.centred_largest_ratio if is_centred else self.largest_ratio,
-            effective_rank=self.centred_effective_rank if is_centred else self.effective_rank,
-            is_centred=is_centred,
-        )
+        own = {name: getattr(self, f"centred_{name}" if is_centred else name) for name in SPECTRAL}
+        values = np.array(own.pop("singular_values"))
+        return SpectrumCard(self.num_examples, len(values), values, **own, is_centred=is_centred)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -70,7 +69,7 @@ class StudyPlan:
 
 def run_study(
     recipe: StudyRecipe, *, out: Path, cache: Path, data: Path | None = None,
-    command: str = "noiseproof.study.run_study(...)", say: Callable[[str], None] = lambda line: None,
+    command: str = "noiseproof.study.run_study(...)",
 ) -> StudyRun:  # fmt: skip
     """Compute what is missing of a study, then write tables, figures and the page.
 
@@ -80,7 +79,6 @@ def run_study(
         cache: feature store.
         data: folder that `{data}` stands for.
         command: how the user started it, for the card.
-        say: receives lines for the user.
 
     Raises:
         InvalidArgument: see `checked_grid`.
@@ -89,7 +87,7 @@ def run_study(
     requests = requests_of(grid)
     with only_process_in(out, mark=CARD):
         log = StudyLog(out)
-        outcome = compute(grid, requests, log, Locations(data, cache, out), say=say)
+        outcome = compute(grid, requests, log, Locations(data, cache, out))
         results = collect_results(requested_rows(log.rows, (one.key for one in requests)), recipe)
         contents = make_card(
             "study",

@@ -48,8 +48,14 @@ class AbstractOrder(ABC):
         """Whole batches in an epoch."""
 
     @abstractmethod
+    def drawn(self, epoch: int) -> Int[np.ndarray, " m"]:
+        """All rows of an epoch, in their order."""
+
     def rows(self, step: int) -> Int[np.ndarray, " b"]:
         """Rows of the batch of this step, step 0 first."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        begin = place * self.batch_size
+        return _drawn(self, epoch)[begin : begin + self.batch_size]
 
 
 @final
@@ -86,11 +92,10 @@ class Order(AbstractOrder):
         """Whole batches in an epoch."""
         return self.num_examples // self.batch_size
 
-    def rows(self, step: int) -> Int[np.ndarray, " b"]:
-        """Rows of the batch of this step, step 0 first."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        begin = place * self.batch_size
-        return _epoch_rows(self, epoch)[begin : begin + self.batch_size]
+    def drawn(self, epoch: int) -> Int[np.ndarray, " m"]:
+        """All rows of an epoch, in their order."""
+        shuffled = stream(self.seed, "order", epoch).permutation(self.num_examples)
+        return np.repeat(shuffled, self.repeats)[: self.num_examples]
 
 
 @final
@@ -132,12 +137,6 @@ class BalancedOrder(AbstractOrder):
         """Whole batches in an epoch."""
         return self.per_class * len(self._members) // self.batch_size
 
-    def rows(self, step: int) -> Int[np.ndarray, " b"]:
-        """Rows of the batch of this step, step 0 first."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        begin = place * self.batch_size
-        return _balanced_rows(self, epoch)[begin : begin + self.batch_size]
-
     @cached_property
     def _members(self) -> list[Int[np.ndarray, " m"]]:
         """Rows of each class that occurs."""
@@ -155,12 +154,6 @@ class BalancedOrder(AbstractOrder):
         return rng.permutation(np.concatenate(parts))
 
 
-@lru_cache(maxsize=2)
-def _balanced_rows(order: BalancedOrder, epoch: int) -> Int[np.ndarray, " m"]:
+@lru_cache(maxsize=4)  # two epochs of two orders
+def _drawn(order: AbstractOrder, epoch: int) -> Int[np.ndarray, " m"]:
     return order.drawn(epoch)
-
-
-@lru_cache(maxsize=2)
-def _epoch_rows(order: Order, epoch: int) -> Int[np.ndarray, " n"]:
-    shuffled = stream(order.seed, "order", epoch).permutation(order.num_examples)
-    return np.repeat(shuffled, order.repeats)[: order.num_examples]

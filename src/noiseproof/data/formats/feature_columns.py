@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float
 
+from noiseproof.core.arrays import is_number
 from noiseproof.core.errors import BadData
 from noiseproof.data.classes import is_text
 
@@ -65,18 +66,10 @@ def _numbers(column: pa.ChunkedArray, name: str, owner: str) -> np.ndarray:
             pass
     elif not column.null_count and (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         return column.to_numpy()
-    row = next(row for row, cell in enumerate(values.to_pylist()) if not _is_number(cell))
+    row = next(row for row, cell in enumerate(values.to_pylist()) if not is_number(str(cell)))
     comma = " A decimal comma is not read." if "," in str(values[row].as_py()) else ""
     raise BadData(
         f"Column {name!r} of {owner!r} holds {values[row].as_py()!r} in row {row}; allowed: a number in "
         "every row, with a decimal point, since the numbered columns are the features."
         f"{comma} Next: correct it, or name the column of images or texts with `image` or `text`."
     )
-
-
-def _is_number(cell: object) -> bool:
-    try:
-        float(str(cell))
-    except ValueError:
-        return False
-    return True

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from noiseproof.core.arrays import native
 from noiseproof.core.checks import check_finite, check_label_range
 from noiseproof.core.class_names import label_text
 from noiseproof.core.errors import BadData
@@ -107,8 +108,6 @@ def _plain_labels(values: np.ndarray, name: str, owner: str) -> np.ndarray:
         )
     if values.dtype.kind == "S":
         return _decoded(values, name, owner)
-    if values.dtype.itemsize > 8 and values.dtype.kind == "f":
-        return values.astype(np.float64)
     return native(values)
 
 
@@ -122,11 +121,6 @@ def _decoded(values: np.ndarray, name: str, owner: str) -> np.ndarray:
         ) from error
 
 
-def native(values: np.ndarray) -> np.ndarray:
-    """The array in the order of bytes of this machine; PyTorch and Arrow read no other."""
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
-
-
 def checked_matrix(features: np.ndarray, owner: str) -> np.ndarray:
     """Finite real numbers (n, d) in the order of bytes of this machine; anything else raises `BadData`."""
     if features.ndim != 2 or features.shape[1] == 0 or features.dtype.kind not in "fiub":
@@ -136,8 +130,6 @@ def checked_matrix(features: np.ndarray, owner: str) -> np.ndarray:
         )
     if features.dtype.kind != "f":
         features = features.astype(np.float32)
-    elif features.dtype.itemsize > 8:  # a long double
-        features = features.astype(np.float64)
     features = native(features)
     check_finite(features, f"features of {owner}")
     _check_float32(features, owner)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, missing_extra
 from noiseproof.core.json_text import BadJson, parse_json
+from noiseproof.core.plurals import some
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.regular_files import read_regular
 from noiseproof.data.examples import CellReader, FileReader, Transformed
@@ -176,9 +177,8 @@ def _without_border(image: Image.Image, example_id: str) -> Image.Image:
 
 def _refuse(unknown: Sequence[str], owner: str, allowed: str) -> None:
     if unknown:
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise BadData(
-            f"{owner!r} has {', '.join(map(repr, unknown[:5]))}{more}; allowed: {allowed}. "
+            f"{owner!r} has {some(map(repr, unknown), 5)}; allowed: {allowed}. "
             "Next: check that this is the data set."
         )
 

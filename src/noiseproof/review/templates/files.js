@@ -5,13 +5,16 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 const ESCAPED = new RegExp(`^'('*${SIGNS}.)`, "s");
 const TIME = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/;
 const COLUMNS = ["example_id", "decision", "label", "who", "when"];
+const ABOUT = ["given_label", "content"]; // what a decision is about, beside the id
 const unescaped = (text) => text.replace(ESCAPED, "$1");
 const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 function toCsv() {
   const cell = (text) => `"${(FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
   const rows = [...decided.values()].sort((a, b) => (a.when < b.when ? -1 : a.when > b.when ? 1 : 0));
-  const lines = [COLUMNS, ...rows.map((row) => COLUMNS.map((name) => row[name] ?? ""))];
+  const about = (row) => ({ ...row, given_label: given(rankOf.get(row.example_id)), content: data.contents?.[rankOf.get(row.example_id)] });
+  const names = [...COLUMNS, ...ABOUT];
+  const lines = [names, ...rows.map(about).map((row) => names.map((name) => row[name] ?? ""))];
   return "\ufeff" + lines.map((line) => line.map(cell).join(",") + "\r\n").join("");
 }
 
@@ -50,11 +53,12 @@ function fromTable(whole) {
   if (!head?.includes("example_id") || !head.includes("decision")) {
     throw new Error("This page reads decisions.csv, its forms, and decisions.jsonl: tables with the columns example_id and decision. Give files of other tools to noiseproof apply.");
   }
+  if (new Set(head).size < head.length) throw new Error("Two columns of this file have one name. Delete or rename one.");
   if (isQuoted || !/[\r\n]$/.test(text)) throw new Error("The last line of this file has no end, so it seems to be cut. Save it again, and load that.");
   return rows.map((row, k) => {
     if (row.length !== head.length) throw new Error(`Line ${k + 2} has ${counted(row.length, "cell")}, the first line ${head.length}. Correct that line.`);
     const cells = Object.fromEntries(head.map((name, i) => [name, row[i]]));
-    const made = Object.fromEntries(COLUMNS.map((name) => [name, unescaped((cells[name] ?? "").trim())]));
+    const made = Object.fromEntries([...COLUMNS, ...ABOUT].map((name) => [name, unescaped((cells[name] ?? "").trim())]));
     if (made.decision.toLowerCase() === "accept" && !made.label) made.label = unescaped((cells.suggested_label ?? "").trim()); // of a form
     return made;
   });
@@ -123,7 +127,9 @@ function toDecision(row, k) {
   const refuse = (reason) => { throw new Error(`Decision ${k + 1} (${row.example_id}) ${reason}`); };
   if (!(decision in WORDS)) refuse(`is “${decision}”; allowed: ${Object.keys(WORDS).join(", ")}.`);
   if (decision === "relabel" && !label) refuse("is a relabel without a label. Fill in the label.");
-  if (decision === "keep" && label && label !== given(rank)) refuse(`keeps “${label}”, but the given label is “${given(rank)}” here. Is it about other data?`);
+  const about = row.given_label || (decision === "keep" ? label : "");
+  if (row.content && data.contents?.length && row.content !== data.contents[rank]) refuse("is about another example: rows of the data were added, deleted or changed. Was it made on another page?");
+  if (about && ![about, label].includes(given(rank))) refuse(`is about the label “${about}”, but the given label is “${given(rank)}” here. Is it about other data?`);
   if (row.when && !(TIME.test(row.when) && timeOf(row) > 0)) refuse(`has the time “${row.when}”; allowed: such as 2026-11-30T17:00:00Z, or nothing.`);
   label = { keep: given(rank), accept: label || suggested(rank), relabel: label }[decision] ?? "";
   return { example_id: data.ids[rank], decision, label, who: row.who, when: row.when };

@@ -8,9 +8,8 @@ from typing import Any
 from noiseproof.losses.batch import is_per_example
 from noiseproof.pipelines.portrait import fitted_curvature
 from noiseproof.study.grid import Grid, Place
-from noiseproof.study.measures.head_measure import HeadMeasure
-from noiseproof.study.measures.head_trainer import HeadTrainer
-from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
+from noiseproof.study.measures.head_measure import HeadMeasure, HeadTrainer
+from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench
 from noiseproof.study.rows import CurvatureRow
 
 CURVATURE = "curvature"
@@ -49,18 +48,18 @@ class CurvatureMeasure(AbstractMeasure):
         """The group of the head, so that it is trained once."""
         return bench.tool(HeadTrainer).group(place)
 
-    def row(self, pending: PendingRow, bench: Workbench) -> CurvatureRow:
+    def row(self, request: RowRequest, bench: Workbench) -> CurvatureRow:
         """Curvature on the features a head was trained on; of two views on the first.
 
         Raises:
             BadData: eigenvalues that do not converge, a loss without finite second derivatives.
         """
-        place, data = pending.place, bench.data(pending.place)
+        place, data = request.place, bench.data(request.place)
         trainer = bench.tool(HeadTrainer)
         features, _ = trainer.learned_from(data)
         starts = range(0, len(features), _BATCH_ROWS)
         blocks = ((start, features[start : start + _BATCH_ROWS]) for start in starts)
         found = fitted_curvature(trainer.trained(place)[0], blocks, data.given_labels, seed=place.seed)
-        return pending.row(
+        return request.row(
             CurvatureRow, realised_rate=data.realised_rate, num_train=len(data.rows), **found.to_json()
         )

@@ -1,4 +1,4 @@
-"""Detectors: run them on the training sets, and compare their result with the true labels."""
+"""Detectors: run them on the training sets, and compare with the true labels; what labels are worth then."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from noiseproof.backbones.text_towers import (
-    PromptTower,
-    open_prompt_tower,
-)
+from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
 from noiseproof.core.files import digest
 from noiseproof.core.records import LabelIssues
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.detectors import AUTO, DETECTORS, has_inputs, is_random
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
+from noiseproof.evaluate.protocol import evaluate_head
+from noiseproof.pipelines.heads import HeadVariant
 from noiseproof.study.axes import DetectorChoice
-from noiseproof.study.grid import Place
-from noiseproof.study.measures.downstream import Downstream, probe_of
+from noiseproof.study.grid import Place, study_heads
 from noiseproof.study.measures.material import TrainingData
-from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
+from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench
 from noiseproof.study.measures.peers import CLEANLAB, cleanlab_issues, import_cleanlab
+from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import DetectionRow
+
+Features = Float[np.ndarray, "n d"]
 
 
 class DetectorMeasure(AbstractMeasure):
@@ -73,13 +74,13 @@ class DetectorMeasure(AbstractMeasure):
             content["test"] = [bench.features.part_key(test), test.best_labels]
         return content
 
-    def row(self, pending: PendingRow, bench: Workbench) -> DetectionRow:
+    def row(self, request: RowRequest, bench: Workbench) -> DetectionRow:
         """Run a detector.
 
         Raises:
             NoiseproofError: an input it needs is missing, or it cannot be run on these examples.
         """
-        place, data = pending.place, bench.data(pending.place)
+        place, data = request.place, bench.data(request.place)
         features = bench.train_features[data.rows]
         detect = bench.tool(DetectorRunner).prepared(self._choice(place))
         begin, begin_cpu = time.perf_counter(), time.process_time()
@@ -88,7 +89,7 @@ class DetectorMeasure(AbstractMeasure):
         true_labels, accuracies = _true_labels(data, bench), {}
         if self.grid.recipe.downstream:
             accuracies = bench.tool(Downstream).accuracies(features, issues, seed=place.seed, key=data.key)
-        return pending.row(
+        return request.row(
             DetectionRow,
             method=issues.method,
             num_examples=len(true_labels),
@@ -137,3 +138,56 @@ class DetectorRunner:
     @cached_property
     def _text_tower(self) -> PromptTower:
         return open_prompt_tower(self._backbone, self._class_names)
+
+
+def probe_of(recipe: StudyRecipe) -> HeadVariant:
+    """The linear probe of a study, as one of its heads would be."""
+    (probe,) = study_heads(recipe, {"probe": {"kind": "linear"}})
+    return probe
+
+
+class Downstream:
+    """Accuracy of a linear probe on the test set; what was learned from the same labels is kept.
+
+    Args:
+        bench: encoder and task. True labels of the test set count, where they are known.
+    """
+
+    def __init__(self, bench: Workbench) -> None:
+        self._probe, self._part = probe_of(bench.grid.recipe), bench.task.test
+        self._features = np.asarray(bench.features.matrix(self._part))
+        self._known: dict[tuple[str, int], float | None] = {}
+
+    def accuracies(
+        self, features: Features, issues: LabelIssues, *, seed: int, key: str
+    ) -> dict[str, float | None]:
+        """Accuracies by column of the row.
+
+        Args:
+            features: of the training set.
+            issues: a detector's result on its labels, which are class ids.
+            seed: of the probe.
+            key: of examples and labels.
+        """
+        given, keep = issues.given_labels, ~issues.is_issue
+        if (key, seed) not in self._known:
+            self._known[key, seed] = self.accuracy(features, given, seed=seed)
+        return {
+            "accuracy_all": self._known[key, seed],
+            "accuracy_selected": self.accuracy(features[keep], given[keep], seed=seed),
+            "accuracy_relabelled": self.accuracy(
+                features, np.where(keep, given, issues.suggested_labels), seed=seed
+            ),
+        }
+
+    def accuracy(self, features: Features, labels: Int[np.ndarray, " n"], *, seed: int) -> float | None:
+        """Accuracy of a probe of these examples; `None` where they are of fewer than two classes."""
+        if len(np.unique(labels)) < 2:
+            return None
+        (head,) = self._probe.build([seed])
+        head.fit(features, labels)
+        row = evaluate_head(
+            head, self._features, self._part.best_labels, name="probe", seed=seed, set_name=self._part.name,
+            domain="id", class_names=self._part.class_names,
+        )  # fmt: skip
+        return row.metrics["accuracy"]

@@ -1,23 +1,30 @@
-"""Heads: train them on features, and evaluate each on every set of its task."""
+"""Heads: train them on features, those that share their data together, and evaluate each on every set."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Iterable
 from dataclasses import asdict
 from itertools import product
 from typing import Any
 
+import numpy as np
+import torch
+
 from noiseproof.detect.algorithm import ALGORITHM
-from noiseproof.detect.transition_estimate import DEFAULT_METHOD
+from noiseproof.detect.transition_estimate import DEFAULT_METHOD, estimate_transition
 from noiseproof.diagnose.spectrum import spectrum
-from noiseproof.heads.abstract import AbstractReshapingHead
+from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead, fit_heads
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.pipelines.data_parts import evaluate_on
+from noiseproof.pipelines.heads import HeadVariant
 from noiseproof.study.grid import Place
-from noiseproof.study.measures.head_trainer import HeadTrainer
-from noiseproof.study.measures.measure import PendingRow, Workbench
+from noiseproof.study.measures.material import TrainingData
+from noiseproof.study.measures.measure import RowRequest, Workbench
 from noiseproof.study.measures.trained_measure import AbstractTrainedMeasure
 from noiseproof.study.rows import HeadRow
+
+_TOGETHER = 16  # MLPs of one stack: memory grows with their number, speed hardly any more
 
 
 class HeadMeasure(AbstractTrainedMeasure):
@@ -51,9 +58,9 @@ class HeadMeasure(AbstractTrainedMeasure):
         """As heads are trained together."""
         return bench.tool(HeadTrainer).group(place)
 
-    def row(self, pending: PendingRow, bench: Workbench) -> HeadRow:
+    def row(self, request: RowRequest, bench: Workbench) -> HeadRow:
         """Train a head with its group, unless that was done for another row, and evaluate it."""
-        place, part = pending.place, bench.part(pending.place)
+        place, part = request.place, bench.part(request.place)
         head, fit_s = bench.tool(HeadTrainer).trained(place)
         features = bench.features.matrix(part)
         result = evaluate_on(
@@ -64,7 +71,7 @@ class HeadMeasure(AbstractTrainedMeasure):
         if self.grid.recipe.has_head_spectra:
             is_reshaped = isinstance(head, AbstractReshapingHead)
             card = spectrum(head.transform(features) if is_reshaped else features)
-        return self.row_of(pending, bench, result, fit_s=fit_s, spectrum=card)
+        return self.row_of(request, bench, result, fit_s=fit_s, spectrum=card)
 
 
 def spec_to_json(spec: HeadSpec) -> dict[str, Any]:
@@ -78,3 +85,67 @@ def spec_to_json(spec: HeadSpec) -> dict[str, Any]:
     if not spec.training.noise_tolerant:
         del values["training"]["noise_tolerant"]
     return values
+
+
+class HeadTrainer:
+    """Groups heads, and keeps those of the group that was trained last.
+
+    Args:
+        bench: its encoder and task.
+    """
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._members: dict[Hashable, dict[Hashable, Place]] = {}  # shared data -> heads to train
+        self._groups: dict[Hashable, tuple[Hashable, int]] = {}
+        self._trained: dict[Hashable, tuple[AbstractHead, float]] = {}
+        self._transitions: dict[str, list[list[float]]] = {}  # by key of the training data
+
+    def group(self, place: Place) -> tuple[Hashable, int]:
+        """Heads to train in one go: those that share data, and on a CPU each MLP alone (`heads.fit`).
+
+        A group is on disk when it is done, so it is also the most that an interruption loses.
+        """
+        key = place.training
+        if key not in self._groups:
+            (head,) = self._bench.grid.variant(place).build([place.seed])
+            layers = head.spec().architecture.hidden_layers
+            alone = key if layers and not torch.cuda.is_available() else None
+            shared = (self._bench.data(place).key, layers and place.head, alone)
+            members = self._members.setdefault(shared, {})
+            self._groups[key] = (shared, len(members) // _TOGETHER)
+            members[key] = place
+        return self._groups[key]
+
+    def trained(self, place: Place) -> tuple[AbstractHead, float]:
+        """A fitted head and its part of the seconds; it is trained with its group unless that came last."""
+        key, group = place.training, self.group(place)
+        if key not in self._trained:
+            own = {one: each for one, each in self._members[group[0]].items() if self._groups[one] == group}
+            self._trained = dict(zip(own, self._train(list(own.values())), strict=True))
+        return self._trained[key]
+
+    def learned_from(self, data: TrainingData) -> tuple[np.ndarray, np.ndarray | None]:
+        """Features of the first view, and those of a second view where the recipe has two."""
+        views = [self._bench.features.stored(one).features[data.rows] for one in self._bench.task.parts.views]
+        first, second = views or (self._bench.train_features[data.rows], None)
+        return first, second
+
+    def _train(self, places: list[Place]) -> list[tuple[AbstractHead, float]]:
+        data = self._bench.data(places[0])
+        heads = [head for one in places for head in self._variant(one, data).build([one.seed])]
+        first, second = self.learned_from(data)
+        begin = time.perf_counter()
+        fit_heads(heads, first, data.labels, second_view=second)
+        fit_s = (time.perf_counter() - begin) / len(heads)
+        return [(head, fit_s) for head in heads]
+
+    def _variant(self, place: Place, data: TrainingData) -> HeadVariant:
+        """The head of a place; a loss without a transition matrix gets an estimate from the same data."""
+        variant = self._bench.grid.variant(place)
+        if not variant.needs_transition_matrix:
+            return variant
+        if data.key not in self._transitions:
+            found = estimate_transition(self._bench.train_features[data.rows], data.given_labels)
+            self._transitions[data.key] = found.matrix.tolist()
+        return variant.with_transition(self._transitions[data.key])

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from noiseproof.diagnose.maps import feature_map
 from noiseproof.study.grid import Place
-from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
+from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench
 from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
 from noiseproof.study.rows import MapRow
 
@@ -55,13 +55,13 @@ class MapMeasure(AbstractMeasure):
             part, labels = bench.task.parts.train, bench.data(replace(place, seed=0)).key
         return {"of": bench.features.part_key(part), "labels": labels, "max_points": MAX_POINTS}
 
-    def row(self, pending: PendingRow, bench: Workbench) -> MapRow:
+    def row(self, request: RowRequest, bench: Workbench) -> MapRow:
         """Place examples in the plane.
 
         Raises:
             BadData: fewer than 4 examples, or all of them the same.
         """
-        place = pending.place
+        place = request.place
         if place.noise is None:
             part = bench.part(place)
             features, given = bench.features.matrix(part), part.given_labels
@@ -71,7 +71,7 @@ class MapMeasure(AbstractMeasure):
             features = bench.features.matrix(part).rows(data.rows)
             given, clean = data.given_labels, part.given_labels[data.rows]
         found = feature_map(features, max_points=MAX_POINTS, seed=self.grid.recipe.split_seed)
-        return pending.row(
+        return request.row(
             MapRow,
             set_name=part.name,
             num_examples=len(features),

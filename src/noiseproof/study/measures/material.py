@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.config.data import EvaluationConfig
-from noiseproof.core.errors import InvalidArgument, MissingFile, NoiseproofError
+from noiseproof.core.errors import InvalidArgument, MissingFile
 from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, NoisyLabels
 from noiseproof.data.sources import resolve
@@ -173,38 +173,27 @@ class EncoderFeatures:
         return [self.key(part.whole), part.rows, list(part.dataset.class_names)]
 
 
-def missing_sets(recipe: StudyRecipe, locations: Locations) -> dict[str, str]:
-    """Data sets that do not exist on disk -> why; only paths are checked, no set is opened."""
-    missing: dict[str, str] = {}
-    for task in recipe.tasks.values():
-        for spec in task.specs:
-            try:
-                resolve(_inner(locations.path(spec)))
-            except (MissingFile, InvalidArgument) as error:
-                missing[spec] = str(error)
-            except NoiseproofError:
-                continue  # reported when it is opened
-    return missing
-
-
-def open_task(grid: Grid, name: str, locations: Locations, missing: Mapping[str, str]) -> OpenTask:
+def open_task(grid: Grid, name: str, locations: Locations) -> OpenTask:
     """Open the data sets of a task; evaluation sets of other domains may be missing, nothing else.
 
     Raises:
         NoiseproofError: training or test set cannot be opened.
     """
-    task = grid.recipe.tasks[name]
-    for spec in (task.train, task.test):
-        if spec is not None and spec in missing:
-            raise MissingFile(missing[spec])
-    existing = tuple(spec for spec in task.ood if spec not in missing)
+    task, absent = grid.recipe.tasks[name], {}
+    for spec in task.specs:
+        try:
+            resolve(_inner(locations.path(spec)))  # before any set is read
+        except (MissingFile, InvalidArgument) as error:
+            if spec not in task.ood:
+                raise
+            absent[spec] = str(error)
     parts = open_parts(
-        task_config(grid.recipe, name, locations, existing), views=grid.recipe.views,
-        task="regression" if task.predicts_scores else "classification",
+        task_config(grid.recipe, name, locations, [spec for spec in task.ood if spec not in absent]),
+        views=grid.recipe.views, task="regression" if task.predicts_scores else "classification",
     )  # fmt: skip
-    absent = {one: missing[one.spec] for one in grid.evaluations(name) if one.spec and one.spec in missing}
-    opened = [one for one in grid.evaluations(name) if one not in absent]
-    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), absent)
+    missing = {one: absent[one.spec] for one in grid.evaluations(name) if one.spec in absent}
+    opened = [one for one in grid.evaluations(name) if one not in missing]
+    return OpenTask(parts, dict(zip(opened, parts.tests, strict=True)), missing)
 
 
 def _inner(spec: str) -> str:
@@ -215,7 +204,7 @@ def _inner(spec: str) -> str:
 
 
 def task_config(
-    recipe: StudyRecipe, name: str, locations: Locations, ood: tuple[str, ...]
+    recipe: StudyRecipe, name: str, locations: Locations, ood: Sequence[str] = ()
 ) -> EvaluationConfig:
     """Data configuration of a task, with those of its sets of other domains that exist."""
     task = recipe.tasks[name]

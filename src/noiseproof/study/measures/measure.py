@@ -83,26 +83,6 @@ class Workbench:
         return self._tools[kind]
 
 
-@dataclass(frozen=True, eq=False)
-class PendingRow:
-    """A row that is missing.
-
-    Attributes:
-        place: in the grid.
-        request_key, result_key: of the row.
-    """
-
-    place: Place
-    request_key: str
-    result_key: str
-
-    def row(self, kind: type[Row], **values: Any) -> Row:
-        """The row with its keys and its place filled in."""
-        where = self.place.coordinates()
-        own = {name: where[name] for name in where.keys() & kind.__dataclass_fields__.keys()}
-        return kind(result_key=self.result_key, request_key=self.request_key, **own, **values)
-
-
 class AbstractMeasure(ABC):
     """One kind of row of a study.
 
@@ -133,7 +113,7 @@ class AbstractMeasure(ABC):
         """Everything that decides a row beside the request: data, weights, drawn labels, resolved options."""
 
     @abstractmethod
-    def row(self, pending: PendingRow, bench: Workbench) -> StudyRow:
+    def row(self, request: RowRequest, bench: Workbench) -> StudyRow:
         """Compute a row.
 
         Raises:
@@ -151,11 +131,11 @@ class AbstractMeasure(ABC):
 
     def training(self, place: Place) -> Hashable:
         """Equal for rows of one training or run."""
-        return tuple(place.coordinates().values())
+        return place.training
 
     def group(self, place: Place, bench: Workbench) -> Hashable | None:
         """Equal for rows, of one measure or several, that share a training; `None` is a row of its own."""
-        return None
+        return self.training(place) if self.is_batched else None
 
     def tidy(self, place: Place, bench: Workbench) -> None:
         """Remove files that are not needed once the row of a place is on disk."""
@@ -170,11 +150,19 @@ class RowRequest:
         measure: which computes it.
         place: in the grid.
         key: the request key.
+        result_key: of the row; empty as long as its data are not open.
     """
 
     measure: AbstractMeasure
     place: Place
     key: str
+    result_key: str = ""
+
+    def row(self, kind: type[Row], **values: Any) -> Row:
+        """The row with its keys and its place filled in."""
+        where = self.place.coordinates()
+        own = {name: where[name] for name in where.keys() & kind.__dataclass_fields__.keys()}
+        return kind(result_key=self.result_key, request_key=self.key, **own, **values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,35 +170,37 @@ class Batch:
     """Rows that one measure computes at once.
 
     Attributes:
-        measure: which computes them.
         bench: where.
-        pending: the rows.
-        requests: of the rows that a failure costs.
+        requests: of the rows.
+        cost: of the rows that a failure costs.
         group: as in `AbstractMeasure.group`; rows of one group share a training.
     """
 
-    measure: AbstractMeasure
     bench: Workbench
-    pending: Sequence[PendingRow]
     requests: Sequence[RowRequest]
+    cost: Sequence[RowRequest]
     group: Hashable
+
+    @property
+    def measure(self) -> AbstractMeasure:
+        """Which computes the rows."""
+        return self.requests[0].measure
 
     @property
     def title(self) -> str:
         """Words for messages."""
-        place, template = self.pending[0].place, self.measure.title
+        place = self.requests[0].place
         titles = dict.fromkeys(
-            template.format(head=one.place.head, detector=one.place.detector, noise=one.place.noise_name)
-            for one in self.pending
+            self.measure.title.format(head=p.head, detector=p.detector, noise=p.noise_name)
+            for p in (one.place for one in self.requests)
         )
         return f"{place.backbone} on {place.task}, {', '.join(titles)}"
 
-    @property
-    def trainings(self) -> set[Hashable]:
-        """Trainings or runs that a plan counts."""
-        return trainings_of((self.measure, one.place) for one in self.pending)
+    def rows(self) -> list[StudyRow]:
+        """Compute the rows."""
+        return [self.measure.row(one, self.bench) for one in self.requests]
 
 
-def trainings_of(places: Iterable[tuple[AbstractMeasure, Place]]) -> set[Hashable]:
-    """Trainings and runs of measures at some places, as a plan counts them."""
-    return {measure.training(place) for measure, place in places if measure.has_trainings}
+def trainings_of(requests: Iterable[RowRequest]) -> set[Hashable]:
+    """Trainings and runs of some rows, as a plan counts them."""
+    return {one.measure.training(one.place) for one in requests if one.measure.has_trainings}

@@ -7,8 +7,8 @@ from typing import Any
 
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.study.grid import Place
-from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
-from noiseproof.study.rows import SpectrumRow
+from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench
+from noiseproof.study.rows import SPECTRAL, SpectrumRow
 
 
 class SpectrumMeasure(AbstractMeasure):
@@ -36,23 +36,17 @@ class SpectrumMeasure(AbstractMeasure):
         """The features of the set."""
         return {"of": bench.features.part_key(bench.part(place))}
 
-    def row(self, pending: PendingRow, bench: Workbench) -> SpectrumRow:
+    def row(self, request: RowRequest, bench: Workbench) -> SpectrumRow:
         """Decompose the features of a set."""
-        part, parts = bench.part(pending.place), bench.task.parts
+        part, parts = bench.part(request.place), bench.task.parts
         raw, centred = spectra(bench.features.matrix(part))
         encoded = [part.whole, *((parts.train.whole, *parts.views) if part is bench.task.test else ())]
-        return pending.row(
+        return request.row(
             SpectrumRow,
             set_name=part.name,
-            domain=pending.place.evaluated.domain,
+            domain=request.place.evaluated.domain,
             num_examples=raw.num_examples,
-            singular_values=raw.singular_values.tolist(),
-            centred_singular_values=centred.singular_values.tolist(),
-            entropy_nats=raw.entropy_nats,
-            largest_ratio=raw.largest_ratio,
-            effective_rank=raw.effective_rank,
-            centred_entropy_nats=centred.entropy_nats,
-            centred_largest_ratio=centred.largest_ratio,
-            centred_effective_rank=centred.effective_rank,
+            **{name: raw.to_json()[name] for name in SPECTRAL},
+            **{f"centred_{name}": centred.to_json()[name] for name in SPECTRAL},
             encode_s=bench.features.encode_s(encoded),
         )

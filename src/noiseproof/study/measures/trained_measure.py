@@ -10,7 +10,7 @@ from typing import Any
 from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.study.grid import Place
-from noiseproof.study.measures.measure import AbstractMeasure, PendingRow, Workbench
+from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench
 from noiseproof.study.rows import HeadRow
 
 
@@ -48,23 +48,23 @@ class AbstractTrainedMeasure(AbstractMeasure):
 
     @staticmethod
     def row_of(
-        pending: PendingRow, bench: Workbench, result: ResultRow,
+        request: RowRequest, bench: Workbench, result: ResultRow,
         *, fit_s: float, spectrum: SpectrumCard | None = None,
     ) -> HeadRow:  # fmt: skip
         """The row of a result.
 
         Args:
-            pending: where it belongs.
+            request: where it belongs.
             bench: of its encoder and task.
             result: on the evaluation set.
             fit_s: wall time of the training.
             spectrum: of the features as the head reshapes them, where it is requested.
         """
-        data = bench.data(pending.place)
-        return pending.row(
+        data = bench.data(request.place)
+        return request.row(
             HeadRow,
-            set_name=bench.part(pending.place).name,
-            domain=pending.place.evaluated.domain,
+            set_name=bench.part(request.place).name,
+            domain=request.place.evaluated.domain,
             realised_rate=data.realised_rate,
             num_train=len(data.rows),
             num_examples=result.num_examples,

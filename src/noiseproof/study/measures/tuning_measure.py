@@ -26,7 +26,7 @@ from noiseproof.pipelines.finetune_inputs import prepare_finetuning
 from noiseproof.pipelines.folders import only_process_in
 from noiseproof.study.grid import STEPS, Place
 from noiseproof.study.measures.material import task_config
-from noiseproof.study.measures.measure import PendingRow, Workbench
+from noiseproof.study.measures.measure import RowRequest, Workbench
 from noiseproof.study.measures.trained_measure import AbstractTrainedMeasure
 from noiseproof.study.rows import HeadRow
 from noiseproof.training.loop import accelerator_for
@@ -59,16 +59,12 @@ class TuningMeasure(AbstractTrainedMeasure):
         """Both steps and all evaluation sets are of one training."""
         return training_key(place)
 
-    def group(self, place: Place, bench: Workbench) -> Hashable:
-        """As `training`."""
-        return training_key(place)
-
-    def row(self, pending: PendingRow, bench: Workbench) -> HeadRow:
+    def row(self, request: RowRequest, bench: Workbench) -> HeadRow:
         """Train an encoder or go on with its training, unless done for another row; take its result."""
-        place = pending.place
+        place = request.place
         results, fit_s = bench.tool(EncoderTrainer).trained(place)
         result = results[f"tuned-{place.setting}", bench.part(place).name]
-        return self.row_of(pending, bench, result, fit_s=fit_s)
+        return self.row_of(request, bench, result, fit_s=fit_s)
 
     def tidy(self, place: Place, bench: Workbench) -> None:
         """Keep only the card of a training, with the curve of its selection."""
@@ -119,7 +115,7 @@ class EncoderTrainer:
     def _train(self, place: Place) -> tuple[dict[tuple[str, str], ResultRow], float]:
         grid, locations = self._bench.grid, self._bench.locations
         settings, out = grid.tuning(place), training_folder(place, self._bench)
-        data = task_config(grid.recipe, place.task, locations, ()).model_dump()
+        data = task_config(grid.recipe, place.task, locations).model_dump()
         data |= settings.model_dump() | {"out": out, "seed": place.seed}
         config = FinetuneConfig(**data, backbone=place.encoder.backbone_for(place.seed))
         with only_process_in(out):

@@ -16,11 +16,10 @@ import torch
 from noiseproof.core.parent import end_with_parent
 from noiseproof.core.threads import num_cores
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures.material import Locations, missing_sets, open_task
-from noiseproof.study.measures.measure import Batch, PendingRow, Workbench
-from noiseproof.study.measures.tuning_measure import TuningMeasure
+from noiseproof.study.measures.material import Locations, open_task
+from noiseproof.study.measures.measure import Batch, RowRequest, Workbench
 from noiseproof.study.recipe import StudyRecipe
-from noiseproof.study.rows import HeadRow, StudyRow
+from noiseproof.study.rows import StudyRow
 
 
 def side_by_side(
@@ -39,8 +38,8 @@ def side_by_side(
     begin, others = (recipe.to_json(), locations), set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(num_workers, _context(), _begin, begin)
     # Seed by seed: a study that is stopped has seeds of the whole grid.
-    in_order = sorted(batches, key=lambda batch: batch.pending[0].place.seed)
-    futures: dict[Future, Batch] = {pool.submit(_rows, batch.pending): batch for batch in in_order}
+    in_order = sorted(batches, key=lambda batch: batch.requests[0].place.seed)
+    futures: dict[Future, Batch] = {pool.submit(_rows, batch.requests): batch for batch in in_order}
     try:
         for future in as_completed(futures):
             yield futures[future], future.result
@@ -74,8 +73,7 @@ def _begin(recipe: dict[str, Any], locations: Locations) -> None:
         torch.set_num_threads(1)  # whatever the number of workers, so that sums come out the same
     Thread(target=_end_with_parent, daemon=True).start()
     grid = Grid(StudyRecipe(**recipe))
-    missing = missing_sets(grid.recipe, locations)
-    _bench = cache(lambda task: Workbench(grid, locations, open_task(grid, task, locations, missing)))
+    _bench = cache(lambda task: Workbench(grid, locations, open_task(grid, task, locations)))
 
 
 def _end_with_parent() -> None:
@@ -86,6 +84,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _rows(pending: Sequence[PendingRow]) -> list[HeadRow]:
-    bench = _bench(pending[0].place.task)
-    return [TuningMeasure(bench.grid).row(one, bench) for one in pending]
+def _rows(requests: Sequence[RowRequest]) -> list[StudyRow]:
+    return Batch(_bench(requests[0].place.task), requests, (), None).rows()

@@ -114,19 +114,19 @@ def notes_of_detections(results: StudyResults, *, bold: bool = True) -> tuple[st
     """Notes below every table of detectors."""
     rows = results.detections
     if rows["seed"].nunique() == 1:
-        return (ONE_SEED, *_lacking(results))
+        return (ONE_SEED, *_missing(results))
     once = [_ONCE] if drawn_once(results) else []
-    return (INTERVAL_MEANING, *([_BOLD] if bold else []), *once, *_lacking(results))
+    return (INTERVAL_MEANING, *([_BOLD] if bold else []), *once, *_missing(results))
 
 
-def _lacking(results: StudyResults) -> list[str]:
+def _missing(results: StudyResults) -> list[str]:
     """A note on settings without results of some detector."""
     names = [
-        f"{setting.task}, {noise_title(results, setting.task, setting.noise)}: {', '.join(lacks)}"
+        f"{setting.task}, {noise_title(results, setting.task, setting.noise)}: {', '.join(absent)}"
         for setting in settings(results, wrong_only=False)
-        if (lacks := [one for one in results.recipe.detectors if not len(setting.of(one))])
+        if (absent := [one for one in results.recipe.detectors if not len(setting.of(one))])
     ]
-    return [f"Results lack: {'; '.join(names)}."] if names else []
+    return [f"Results are missing: {'; '.join(names)}."] if names else []
 
 
 def with_truth(results: StudyResults) -> pd.DataFrame:

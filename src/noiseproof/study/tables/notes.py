@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from noiseproof.core.plurals import some
 from noiseproof.report.tables import INTERVAL_MEANING, ONE_SEED, RULE_FOR_BOLD
 from noiseproof.study.axes import Encoder
 from noiseproof.study.grid import STEPS, Grid
@@ -42,9 +43,9 @@ def luck_in_intervals(results: StudyResults) -> list[str]:
     once = [family for family, own in families.items() if not all(one.repeats for one in own)]
     if not once:
         return ["Each seed has encoders of its own, so intervals tell the luck of pre-training, too."]
-    of = "" if len(once) == len(families) else f" of {_listed(once)}"
-    some = "Some encoders" if any(one.repeats for name in once for one in families[name]) else "Encoders"
-    return [f"{some}{of} were pre-trained once: intervals tell the luck of what is trained on them, no more."]
+    of = "" if len(once) == len(families) else f" of {some(once, _MAX_NAMED)}"
+    who = "Some encoders" if any(one.repeats for name in once for one in families[name]) else "Encoders"
+    return [f"{who}{of} were pre-trained once: intervals tell the luck of what is trained on them, no more."]
 
 
 def mean_over(results: StudyResults, *shown: str) -> list[str]:
@@ -55,7 +56,7 @@ def mean_over(results: StudyResults, *shown: str) -> list[str]:
         shown: those it does show, or takes one value of.
     """
     hidden = [
-        f"{name} ({_listed(_axis_value(axis, value) for value in results.values(axis))})"
+        f"{name} ({some((_axis_value(axis, value) for value in results.values(axis)), _MAX_NAMED)})"
         for axis, name in _AXES.items()
         if axis not in shown and len(results.values(axis)) > 1
     ]
@@ -89,13 +90,13 @@ def noise_titles(results: StudyResults) -> list[str]:
 def incomplete(results: StudyResults) -> list[str]:
     """Notes on tasks and results that the means do not cover."""
     existing = results.values("task")
-    lacking = [name for name in results.recipe.tasks if name not in existing]
-    notes = [f"Without {', '.join(lacking)}, which could not be computed."] if lacking else []
+    absent = [name for name in results.recipe.tasks if name not in existing]
+    notes = [f"Without {', '.join(absent)}, which could not be computed."] if absent else []
     short = _short(results, existing)
     if short:
         notes.append(
-            f"Results lack, so that means cover less than the grid: {_listed(short)}. Differences and bold "
-            "compare what both sides have."
+            f"Results are missing, so that means cover less than the grid: {some(short, _MAX_NAMED)}. "
+            "Differences and bold compare what both sides have."
         )
     return notes
 
@@ -121,10 +122,3 @@ def _short(results: StudyResults, tasks: list[str]) -> list[str]:
 
 def _axis_value(axis: str, value: Any) -> str:
     return f"{100 * value:g} %" if axis == "share" else str(value).replace(":", " ")
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:_MAX_NAMED]) + (
-        f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    )
