@@ -16,6 +16,7 @@ from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
 from noiseproof.core.regular_files import read_regular
 from noiseproof.data.images import decode_image, to_rgb
+from noiseproof.data.text_cells import is_blank
 
 
 class AbstractReader(ABC):
@@ -248,7 +249,7 @@ def as_text(content: Any) -> Any:
     for text in content if isinstance(content, tuple) else (content,):
         if text is None:
             raise BadData("the text is missing (an empty cell)")
-        if not text.strip():
+        if is_blank(text):
             raise BadData("the text is empty")
     return content
 
