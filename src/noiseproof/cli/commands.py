@@ -91,6 +91,8 @@ class ConfigCommand(TyperCommand):
         """An argument as the user types it; the data set is DATA, or `--train` where that was typed."""
         if not self.arguments and (name == _ARGUMENT or (name == "train" and is_data_placed)):
             return _DATA_PLACE
+        if name == "store":  # of features
+            name = "cache" if "cache" in self._model().model_fields else "out"
         return name.upper() if name in self.arguments else _flag(self._model(), name)
 
     def _model(self) -> Any:

@@ -43,7 +43,8 @@ Heads = Annotated[
 ]
 _POINTS = 2000
 Points = Annotated[
-    int | None, typer.Option(help=f"At most so many examples in the feature maps; by default {_POINTS}.")
+    int | None,
+    typer.Option(min=4, help=f"At most so many examples in the feature maps; by default {_POINTS}."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Of the feature maps and the curvature; by default 0.")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -30,6 +31,13 @@ class ModelConfig(Config):
         None, panel=DATA, help="Column of texts; FIRST,SECOND for pairs of texts.",
         shown_default="found by name",
     )  # fmt: skip
+
+    @field_validator("run", mode="before")
+    @classmethod
+    def _is_named(cls, value: Any) -> Any:
+        if not str(value).strip():  # else it would be the folder of the process
+            raise ValueError("a folder of 'noiseproof run', or a saved head")
+        return value
 
     @field_validator("run")
     @classmethod

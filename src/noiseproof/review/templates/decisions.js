@@ -113,7 +113,7 @@ function start() {
   $("who").value = document.documentElement.dataset.who ?? "";
   data.decisions.forEach(takeOver);
   if (log) {
-    $("kept").textContent = " and in decisions.jsonl on disk";
+    $("kept").textContent = "Decisions are on disk; Ctrl-C in the terminal writes decisions.csv.";
     read();
     setInterval(() => document.hidden || read(), 1000);
     addEventListener("beforeunload", (event) => waiting.length && event.preventDefault());
