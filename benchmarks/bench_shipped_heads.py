@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from scipy.stats import t
 
 from noiseproof import extract, find_label_issues
 from noiseproof.backbones.backbones import open_backbone
@@ -95,7 +96,8 @@ def main() -> None:
             first = np.array([each["chosen by accuracy"] for each in found])
             for way in found[0]:
                 values = np.array([each[way] for each in found])
-                half = 2.262 * (values - first).std(ddof=1) / len(found) ** 0.5  # t of 9 degrees of freedom
+                error = (values - first).std(ddof=1) / len(found) ** 0.5
+                half = float(t.ppf(0.975, len(found) - 1)) * error
                 print(f"  {way:26} {values.mean():.2f}   gain {(values - first).mean():+.2f} ± {half:.2f}")
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +236,27 @@ def test_a_damaged_record_of_a_service_is_no_drift(service, tmp_path):
 
 
 # Kills
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_an_answer_is_on_disk_before_another_request_takes_its_place(service, tmp_path, monkeypatch, at_once):
+    """However slow the disk is."""
+    add, num_kept, not_kept = KeptAnswers.add, [], []
+
+    def slow_add(self, rows, features):
+        time.sleep(0.005)
+        add(self, rows, features)
+        num_kept.append(len(rows))
+
+    def count():
+        not_kept.append(sum(service.answered[text] for text in TEXTS) - sum(num_kept))
+
+    monkeypatch.setattr(KeptAnswers, "add", slow_add)
+    service.choose_fault = count
+    run(service, tmp_path, at_once=at_once, batch_size=1)
+    assert len(not_kept) == len(TEXTS) + 1  # the probe
+    assert max(not_kept) <= at_once - 1
+
 
 PROGRAM = """
 import sys

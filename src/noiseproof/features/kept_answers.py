@@ -4,7 +4,7 @@
 STORE/KEY/part-00000.answers   a line of JSON per request: key, rows, features as base64, checksum
 ```
 
-A line is on disk before its thread asks again. The file goes when its shard is written.
+A line is on disk before another request takes the place of its own. The file goes when its shard is written.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def embed_spans(
                 bar.update(len(kept.rows))
 
                 def answer(rows: Int[np.ndarray, " b"]) -> int:
-                    kept.add(rows, backbone.ask(prepare(rows.tolist())))
+                    backbone.ask(prepare(rows.tolist()), keep=partial(kept.add, rows))
                     return len(rows)
 
                 return [pool.submit(answer, rows) for rows in requests_of(dataset, span, kept, batch_size)]

@@ -6,7 +6,7 @@ import functools
 import os
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -80,8 +80,14 @@ class EmbeddingClient:
         """Let requests that wait give up; running ones end as they would."""
         self._pace.stop()
 
-    def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "b d"]:
+    def embed(
+        self, texts: Sequence[str], *, keep: Callable[[np.ndarray], None] = lambda embeddings: None
+    ) -> Float[np.ndarray, "b d"]:
         """Embeddings of these texts by one request, repeated while it fails in ways that may pass.
+
+        Args:
+            texts: of the request.
+            keep: called with the embeddings before another request takes the place of this one.
 
         Raises:
             ServiceError: the service refused, or failed too often.
@@ -93,7 +99,9 @@ class EmbeddingClient:
                     self._pace.wait_for_turn()
                     if self._pace.is_stopped:
                         raise ServiceError(self._failure or f"{self._address.url} gets no more requests.")
-                    return self._ask(texts)
+                    embeddings = self._ask(texts)
+                    keep(embeddings)
+                    return embeddings
             except _PassingError as failure:
                 num_failures += 1
                 num_timeouts += failure.is_timeout

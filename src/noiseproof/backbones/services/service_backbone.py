@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -62,13 +62,18 @@ class ServiceBackbone(AbstractBackbone):
         with self.requests() as pool:
             return pool.submit(self.ask, batch).result()
 
-    def ask(self, batch: np.ndarray) -> Float[np.ndarray, "b d"]:
-        """Features by one request, inside `requests`; a pair has [u, v, |u - v|, u v] of its two texts."""
-        rows = self.client.embed(batch.ravel().tolist())
-        if batch.shape[1] == 1:
-            return rows
-        first, second = rows[::2], rows[1::2]
-        return np.concatenate([first, second, np.abs(first - second), first * second], axis=1)
+    def ask(
+        self, batch: np.ndarray, *, keep: Callable[[np.ndarray], None] = lambda features: None
+    ) -> Float[np.ndarray, "b d"]:
+        """Features by one request, inside `requests`; a pair has [u, v, |u - v|, u v] of its two texts.
+
+        Args:
+            batch: of texts.
+            keep: called with the features before the request after this one starts.
+        """
+        texts, is_pair = batch.ravel().tolist(), batch.shape[1] == 2
+        rows = self.client.embed(texts, keep=lambda rows: keep(_of_pairs(rows) if is_pair else rows))
+        return _of_pairs(rows) if is_pair else rows
 
     @contextmanager
     def requests(self) -> Iterator[ThreadPoolExecutor]:
@@ -97,6 +102,11 @@ def open_service(
     if layer not in (None, LAYER):
         raise unknown_name("layer", layer, [LAYER])
     return ServiceBackbone(f"api:{rest}", address, service or ServiceSettings())
+
+
+def _of_pairs(rows: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "half width"]:
+    first, second = rows[::2], rows[1::2]
+    return np.concatenate([first, second, np.abs(first - second), first * second], axis=1)
 
 
 def num_tokens(text: str) -> int:
