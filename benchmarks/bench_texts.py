@@ -2,7 +2,9 @@
 
 Usage: python benchmarks/bench_texts.py --data DATA [--texts 2000] [--repeats 3]
 
-The first of DATA/sst2/train.parquet; each repeat runs both, in turn. CPU seconds are of all threads.
+The first of DATA/sst2/train.parquet; each repeat runs both, in turn. CPU seconds are of all threads. Where
+other programs use the cores, threads of sentence-transformers wait for one another and use CPU time for it;
+bench_texts_profile.py compares one thread each and says where the time goes.
 """
 
 from __future__ import annotations

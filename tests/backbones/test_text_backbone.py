@@ -1,11 +1,13 @@
 """Text encoders against the library's own output, one text at a time without padding."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 
+from noiseproof.backbones import text_backbone
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
 from noiseproof.features.engines import choose_engine
@@ -75,11 +77,34 @@ def test_the_end_of_a_long_text_is_cut_off_and_noticed(folders):
     assert backbone.prepare(long)[0, -1] == 3  # [SEP]
 
 
+def test_a_character_that_becomes_several_tokens_may_be_cut(tmp_path):
+    folder = save_transformer(tmp_path / "bert")
+    words = json.loads((folder / "tokenizer.json").read_text())
+    words["normalizer"] = {"type": "Replace", "pattern": {"String": "\u00bd"}, "content": "good " * 30}
+    (folder / "tokenizer.json").write_text(json.dumps(words))
+    assert open_backbone(f"hf:{folder}").is_cut("\u00bd")
+
+
+@pytest.mark.parametrize(
+    ("num_words", "num_tokens", "with_pytorch"),
+    [(1, 3, 8), (6, 8, 8), (7, 9, 16), (15, 17, 22), (16, 22, 22)],
+)
+def test_lengths_of_inputs(folders, monkeypatch, num_words, num_tokens, with_pytorch):
+    monkeypatch.setattr(text_backbone, "_MOST_UNPADDED", 17)
+    backbone = open_backbone(f"hf:{folders['bert']}", max_tokens=22)
+    monkeypatch.setattr(backbone, "_longest_input", 22)  # no multiple of eight
+    batch = batch_of(backbone, [" ".join(["good"] * num_words)] * 2)
+    longer = backbone.lengthened(batch)
+    assert (batch.shape[2], longer.shape[2]) == (num_tokens, with_pytorch)
+    assert (longer[:, 0, num_words + 2 :] < 0).all()
+    assert not longer[:, 1, num_words + 2 :].any()
+
+
 def test_a_pair_is_one_input_with_types(folders):
     backbone = open_backbone(f"hf:{folders['bert']}")
     tokens, types = backbone.prepare(("good film", "bad plot"))
-    assert tokens.tolist() == [2, 7, 8, 3, 6, 9, 3, -1]
-    assert types.tolist() == [0, 0, 0, 0, 1, 1, 1, 0]
+    assert tokens.tolist() == [2, 7, 8, 3, 6, 9, 3]
+    assert types.tolist() == [0, 0, 0, 0, 1, 1, 1]
 
 
 def test_texts_of_a_pair_are_encoded_apart_by_a_sentence_transformer(folders, tmp_path):
@@ -117,10 +142,51 @@ def test_unknown_poolings_and_models_are_refused(folders, tmp_path):
         open_backbone(f"hf:{folders['bert']}", layer="middle")
     with pytest.raises(InvalidArgument, match="the name of a model on the hub or its folder"):
         open_backbone("hf:")
-    with pytest.raises(MissingFile, match=r"weights of 'hf:.*' could not be downloaded"):
+    with pytest.raises(MissingFile, match=r"`backbone` is 'hf:.*nothing', and there is no folder '/"):
         open_backbone(f"hf:{tmp_path / 'nothing'}")
     with pytest.raises(InvalidArgument, match=r"sentence-transformers model, with modules.json"):
         open_backbone(f"st:{folders['bert']}")
+
+
+def without(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def with_text(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("opened", ["hf", "st"])
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (without("config.json"), "cannot be opened"),
+        (without("model.safetensors"), "cannot be opened (Error no file named model.safetensors"),
+        (without("tokenizer.json"), "The tokenizer of"),
+        (with_text("config.json", "{"), "cannot be opened"),
+        (with_text("config.json", "{}"), "cannot be opened (Unrecognized model"),
+        (with_text("model.safetensors", "cut"), "cannot be opened (Error while deserializing header"),
+        (with_text("tokenizer.json", ""), "cannot be opened (Expecting value"),
+        (with_text("tokenizer.json", "{}"), "cannot be opened"),
+    ],
+)
+def test_a_damaged_folder_of_a_model_is_refused(folders, tmp_path, opened, damage, problem):
+    folder = add_pooling(shutil.copytree(folders["bert"], tmp_path / "model"))
+    (folder / "tokenizer_config.json").unlink(missing_ok=True)
+    damage(folder)
+    with pytest.raises(BadData, match=rf"{re.escape(problem)}.*(`save_pretrained`)"):
+        open_backbone(f"{opened}:{folder}")
+
+
+def test_a_tokenizer_of_another_model_is_refused(folders, tmp_path):
+    folder = shutil.copytree(folders["bert"], tmp_path / "bert")
+    words = json.loads((folder / "tokenizer.json").read_text())
+    words["model"]["vocab"]["good"] = 5000
+    (folder / "tokenizer.json").write_text(json.dumps(words))
+    backbone = open_backbone(f"hf:{folder}")
+    assert backbone.prepare("bad").shape == (2, 3)
+    with pytest.raises(BadData, match=r"the number 5000, and the model knows 20 tokens, so the two do not"):
+        backbone.prepare("good film")
 
 
 def test_the_pooling_of_a_sentence_transformer_is_its_own(folders, tmp_path):

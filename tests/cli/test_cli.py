@@ -1,7 +1,9 @@
 import inspect
 import json
+import re
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.config.verdict import VerdictConfig
 from noiseproof.core.errors import InvalidArgument
+from noiseproof.core.files import locked_folder
 from noiseproof.pipelines import diagnosis
 
 VERBS = ("demo", "run", "detect", "extract", "spectrum", "verdict", "corrupt", "report", "ls")
@@ -107,7 +110,7 @@ def test_mistakes_end_with_a_message_and_code_2(tmp_path):
     result = noiseproof("run", "--seeds", 0, "--out", tmp_path, "--set", "limt=3")
     assert result.exit_code == 2
     assert "3 mistakes" in result.stderr
-    assert "`--train` is not given" in result.stderr
+    assert "`DATA` is not given" in result.stderr
     assert "Did you mean 'limit'?" in result.stderr
     assert "Traceback" not in result.output
 
@@ -186,7 +189,7 @@ def test_the_data_set_is_an_argument_or_an_option(tmp_path, blobs):
     assert noiseproof("run", "--train", blobs, *few).exit_code == 0
     result = noiseproof("run", blobs, "--train", "other.npz", *few)
     assert result.exit_code == 2
-    assert f"The data set is '{blobs}' and `--train` is 'other.npz'; give one of them." in result.stderr
+    assert f"The data set is '{blobs}' and --train is 'other.npz'; give one of them." in result.stderr
 
 
 @pytest.mark.parametrize("verb", [("detect",), ("adapt", "finetune"), ("corrupt",)], ids=" ".join)
@@ -269,7 +272,7 @@ def test_command_on_the_path_starts():
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert "`--train` is not given" in done.stderr
+    assert "`DATA` is not given" in done.stderr
 
 
 @pytest.mark.slow
@@ -282,3 +285,44 @@ def test_demo_at_toy_size(tmp_path):
 
 def test_demo_has_a_folder_by_default():
     assert str(inspect.signature(demo).parameters["out"].default) == "runs/demo"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("spectrum", "photos/"),
+            "`FEATURES` is 'photos', which holds no finished features; .* Next: 'noise",
+        ),
+        (("spectrum", "nowhere"), "`FEATURES` is 'nowhere', which does not exist; .*'noiseproof extract now"),
+        (
+            ("spectrum", "blobs.npz"),
+            "`FEATURES` is 'blobs.npz', .* Next: 'noiseproof extract blobs.npz --out",
+        ),
+        (("spectrum", "run"), "`FEATURES` is 'run'; .* whose spectrum is in its spectrum.json"),
+        (
+            ("detect", "blobs.npz", "--features", "photos", "--out", "o"),
+            "`--features` is 'photos', which holds",
+        ),
+        (("verdict", "--backbone", "features:"), "`DATA` is not given"),
+        (("run", "", "--out", "o"), "`DATA` is ''"),
+        (("review", "used"), "`FOLDER` is 'used', which another noiseproof is writing to"),
+        (("review", "used", "--serve"), "`FOLDER` is 'used', which another noiseproof is writing to"),
+        (("report", "used-run"), "`FOLDER` is 'used-run', which another noiseproof is writing to"),
+    ],
+    ids=str,
+)
+def test_messages_name_the_argument_as_it_was_typed(tmp_path, blobs, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    blobs.rename("blobs.npz")
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "spectrum.json").write_text("{}")
+    folder = arguments[1]
+    if folder.startswith("used"):
+        verb = ("run", "--heads", "linear", "--max-steps", 5) if folder == "used-run" else ("detect",)
+        assert noiseproof(*verb, "blobs.npz", "--out", folder, "--cache", "cache").exit_code == 0
+    with locked_folder(tmp_path / folder) if folder.startswith("used") else nullcontext():
+        done = noiseproof(*arguments)
+    assert done.exit_code == 2
+    assert re.search(message, done.stderr), done.stderr

@@ -1,6 +1,7 @@
 """`--json` and `--quiet` of every verb."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -72,12 +73,45 @@ def test_the_next_command_is_as_loud_as_ever(clouds):
 
 
 @pytest.mark.parametrize(
+    ("table", "some"),
+    [
+        ("backbones", "bundled:efficientnet-lite0"), ("datasets", "suite:cifar10"), ("detectors", "auto"),
+        ("heads", "nmtune"), ("losses", "gce"), ("noise", "symmetric"), ("recipes", "paper1-nmtune"),
+        ("shifts", "blur"), ("sources", "folder"),
+    ],
+)  # fmt: skip
+def test_tables_as_json_are_names(table, some):
+    names = json.loads(CliRunner().invoke(app, ["ls", table, "--json"]).stdout)
+    assert some in names
+    assert all(re.fullmatch(r"\S+", name) for name in names)
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("words", "some"),
+    [
+        ("pr", "predict"), ("run --he", "--heads"), ("run --recipe re", "released"),
+        ("run --engine ", "torch"),
+        ("detect --method le", "leave_one_out"), ("run --loss gc", "gce"), ("ls los", "losses"),
+        ("run --backbone bundled:m", "bundled:minilm-l6"), ("corrupt x --noise as", "asymmetric"),
+        ("study paper1-nmt", "paper1-nmtune"), ("predict r d --conf", "--confidence"),
+    ],
+)  # fmt: skip
+def test_the_shell_completes_verbs_options_and_values(words, some):
+    typed = f"noiseproof {words}"
+    env = {"_NOISEPROOF_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    found = CliRunner().invoke(app, [], env=env, prog_name="noiseproof").stdout.split()
+    assert some in found
+    assert all(each.startswith(words.split(" ")[-1]) for each in found)
+
+
+@pytest.mark.parametrize(
     ("arguments", "error"),
     [
         (["detect", "nowhere", "--out", "out"], "The data set 'nowhere' does not exist"),
         (["detect", "clouds.npz", "--out", "out", "--method", "confidant"], "confidant"),
         (["detect", "clouds.npz", "--out", "out", "--nonsense"], "No such option: --nonsense"),
-        (["run", "--out", "out"], "train"),
+        (["run", "--out", "out"], "`DATA` is not given"),
         (["run", "clouds.npz", "--corrupt", "a", "--out", "out"], "--corrupt"),
         (["apply", "nowhere", "--out", "out"], "nowhere"),
         (["review", "nowhere"], "nowhere"),

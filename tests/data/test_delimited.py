@@ -71,3 +71,15 @@ def test_a_line_with_too_many_fields_is_named(tmp_path):
     (tmp_path / "t.csv").write_text("text;label\na;b\na;b;c\n")
     with pytest.raises(BadData, match=r"Expected 2 columns, got 3.* separated by ';'"):
         open_dataset(str(tmp_path / "t.csv"))
+
+
+def test_a_text_of_several_megabytes_is_read(tmp_path):
+    (tmp_path / "t.csv").write_text(f"text,label\n{'long ' * 600_000},a\nshort,b\n")
+    assert [len(text) for text in open_dataset(str(tmp_path / "t.csv")).examples] == [3_000_000, 5]
+
+
+def test_a_line_that_is_too_long_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setattr("noiseproof.data.formats.delimited._LONGEST_LINE_BYTES", 1 << 20)
+    (tmp_path / "t.csv").write_text(f"text,label\n{'long ' * 600_000},a\nshort,b\n")
+    with pytest.raises(BadData, match="cannot be read as a table: a line is longer than 1 MiB"):
+        open_dataset(str(tmp_path / "t.csv"))

@@ -10,6 +10,7 @@ from torch import nn
 from noiseproof.core.errors import InvalidArgument, MissingExtra, UnknownName
 from noiseproof.features.engines import (
     LARGEST_DIFFERENCE,
+    Engine,
     choose_engine,
     largest_difference,
     onnx_engine,
@@ -50,6 +51,14 @@ def test_onnxruntime_is_the_default_and_agrees():
 def test_a_short_call_gives_the_same_bytes_as_a_full_one(num_rows):
     engine = onnx_engine(image_backbone().module, pixels(1))
     np.testing.assert_array_equal(engine.encode(pixels(num_rows)), engine.encode(pixels(4))[:num_rows])
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "num_rows"), [(1, 64), (8, 64), (9, 56), (100, 5), (256, 2), (9999, 2)]
+)
+def test_calls_have_about_as_many_tokens_whatever_the_length_of_the_texts(num_tokens, num_rows):
+    engine = Engine("onnxruntime", np.array, 64, is_parallel=True, tokens_per_call=512)
+    assert engine.rows_of_length(num_tokens) == num_rows
 
 
 def test_engines_give_the_same_features():

@@ -77,10 +77,10 @@ def test_several_sets_are_listed(stored):
 
 
 def test_nothing_there_and_nothing_finished_are_told_apart(stored, tmp_path):
-    with pytest.raises(MissingFile, match="which is no folder"):
+    with pytest.raises(MissingFile, match=r"which does not exist; .* Next: 'noiseproof extract"):
         load_features(tmp_path / "nowhere")
     (stored.path / "manifest.json").unlink()
-    with pytest.raises(MissingFile, match=r"holds no finished features \(1 unfinished\)"):
+    with pytest.raises(MissingFile, match=r"no finished features; .* Next: start the extraction again"):
         load_features(stored.path.parent)
 
 

@@ -1,6 +1,7 @@
 """From a finished run to predictions, one ONNX file and a folder for the hub."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import yaml
 from blobs import BLOBS, OTHER, options_in, save_blobs
 from PIL import Image
 from searched import save_csv, save_folder, search
+from sklearn.base import clone
 from typer.testing import CliRunner
 
 import noiseproof
@@ -29,9 +31,11 @@ from noiseproof.core.errors import (
     UnknownName,
 )
 from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.data.splits import stratified_split
 from noiseproof.decisions.decision_files import write_decisions
 from noiseproof.decisions.record import Decision
 from noiseproof.heads.saved_heads import read_head
+from noiseproof.models.prediction_files import plain_rows
 from noiseproof.pipelines import model_card
 from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.export import export
@@ -86,12 +90,40 @@ def test_a_run_chooses_its_head_without_the_test_set_and_says_so(home):
     card = json.loads((home / "run/run.json").read_text())
     assert any("Test sets play no part" in line for line in card["choices"])
     assert len(choice["calibrations"]) == 4
+    assert choice["fitted_to_all"] is None  # labels made wrong on purpose are an experiment
     assert all(one["num_held_out"] == 18 for one in choice["calibrations"].values())
+
+
+def test_what_predicts_is_the_chosen_head_fitted_to_all_examples(home, tmp_path):
+    options = options_in(home, home / "train.npz", home / "other.npz") | {"out": tmp_path / "run"}
+    del options["noise"]
+    run(load_config(RunConfig, options=options))
+    choice = json.loads((tmp_path / "run/heads.json").read_text())
+    shipped = noiseproof.load(tmp_path / "run")
+    measured = noiseproof.load(tmp_path / "run", head=choice["head"])
+    assert Path(shipped.source).stem == choice["fitted_to_all"] == f"{choice['head']}-seed0-all"
+    with np.load(home / "train.npz") as arrays:
+        features, labels = arrays["features"], arrays["labels"]
+    order = np.concatenate(stratified_split(labels, test_fraction=0.2, seed=0))
+    by_hand = clone(measured.head).fit(features[order], labels[order])
+    assert shipped.head.predict_proba(features) == pytest.approx(by_hand.predict_proba(features), abs=1e-5)
+    assert np.abs(shipped.outputs(features) - measured.outputs(features)).max() > 1e-3
+    assert shipped.needs == measured.needs  # calibration included
+    assert "fitted again to all 90 examples" in shipped.notes[0]
+    assert "fitted again to all examples" in model_card.model_card(shipped, tmp_path / "run", "mine")
+    run(load_config(RunConfig, options=options | {"test": str(home / "other.npz")}))
+    again = noiseproof.load(tmp_path / "run")  # a test set of the user is not learned from
+    assert Path(again.source).stem == f"{json.loads((tmp_path / 'run/heads.json').read_text())['head']}-seed0"
+    assert not list((tmp_path / "run/heads").glob("*-all*"))
 
 
 def test_a_head_alone_says_what_it_needs(home):
     needs = read_head(home / "run/heads/linear-seed1").needs
     assert needs.class_names == ("ant", "bee", "cat")
+    shown = repr(noiseproof.load(home / "run", head="linear-seed1"))
+    assert re.fullmatch(
+        r"SavedModel\(LinearProbe on features, 3 classes, '.*linear-seed1.safetensors'\)", shown
+    )
     assert [(one.name, one.kind) for one in needs.encoders] == [("features:", "features")]
 
 
@@ -409,3 +441,36 @@ def test_predictions_inside_of_the_data_are_refused(photos, tmp_path):
     with pytest.raises(InvalidArgument, match=r"`out` is .*allowed: a place outside of the data set"):
         predict(config)
     assert not config.out.exists()
+
+
+def test_json_has_the_predictions_or_their_file(home, tmp_path):
+    arguments = ["predict", str(home / "run"), str(home / "other.npz"), "--json"]
+    done = CliRunner().invoke(app, arguments)
+    result = json.loads(done.stdout)
+    assert result["predictions"] == plain_rows(model_of(home).predict(home / "other.npz"))
+    assert result["out"] is None
+    assert "30 of 30 classified" in done.stderr
+    filed = json.loads(CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "p.jsonl")]).stdout)
+    assert (filed["predictions"], filed["out"]) == (None, str(tmp_path / "p.jsonl"))
+    rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert rows == result["predictions"]
+    assert filed["num_unsure"] == sum(row["is_unsure"] for row in rows)
+    assert {name: value for name, value in filed.items() if name not in ("out", "predictions")} == {
+        name: value for name, value in result.items() if name not in ("out", "predictions")
+    }
+
+
+def test_unreadable_rows_are_counted_apart_and_are_null_in_json(photos, tmp_path):
+    for number in range(2):
+        Image.new("RGB", (16, 16), (90 * number,) * 3).save(tmp_path / f"{number}.png")
+    (tmp_path / "empty.jpg").touch()
+    arguments = ["predict", photos / "run", tmp_path, "--confidence", "0", "--cache", photos / "cache"]
+    done = CliRunner().invoke(app, [*map(str, arguments), "--engine", "torch"])
+    assert "2 of 3 classified" in done.stdout
+    assert "0 of these 2 unsure: their confidence is below 0" in done.stdout
+    assert "1 more cannot be read: unsure, without a prediction; the column reason says why" in done.stdout
+    done = CliRunner().invoke(app, [*map(str, arguments), "--engine", "torch", "--json"])
+    result = json.loads(done.stdout)
+    assert (result["num_examples"], result["num_unusable"], result["num_unsure"]) == (3, 1, 1)
+    last = result["predictions"][2]
+    assert (last["prediction"], last["confidence"], last["is_unsure"]) == (None, None, True)

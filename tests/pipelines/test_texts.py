@@ -3,8 +3,11 @@
 import csv
 import itertools
 import json
+import uuid
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tiny_transformers import WORDS, save_transformer
@@ -17,6 +20,7 @@ from noiseproof.config.detect import DetectConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.data.sources import open_dataset
+from noiseproof.data.text_cells import what_instead_of_texts
 from noiseproof.export.thumbnails import read_texts
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.run import run
@@ -99,7 +103,7 @@ def test_a_run_on_texts_shows_them_escaped_on_its_page(folder):
     assert "<script>alert(1)" not in page
 
 
-@pytest.mark.parametrize("text", ["", "   ", "\t"])
+@pytest.mark.parametrize("text", ["", "   ", "\t", "\u200b \u200b", "\x01"])
 def test_an_empty_text_is_named_or_left_out(tmp_path, text):
     file = tmp_path / "t.csv"
     file.write_text(f'text,label\ngood,a\n"{text}",b\nbad,b\nfine,a\n')
@@ -134,6 +138,16 @@ def test_pairs_of_texts_are_read_together(folder, tmp_path, header, text):
     assert task["data"]["text"].startswith("good film | the ")
 
 
+def test_pairs_beside_single_texts_are_refused(folder, tmp_path):
+    pairs, single = pairs_file(tmp_path, ("sentence1", "sentence2", "label")), str(folder / "reviews.csv")
+    for train, ood, problem in (
+        (single, pairs, r"reviews.csv' has single texts, and '.*pairs.csv' has pairs of texts; allowed"),
+        (pairs, single, r"pairs.csv' has pairs of texts, and '.*reviews.csv' has single texts; allowed"),
+    ):
+        with pytest.raises(BadData, match=problem):
+            run(RunConfig(**common(folder, tmp_path / "out") | {"train": train, "ood": (ood,)}))
+
+
 def test_other_texts_of_a_pair_are_another_data_set(tmp_path):
     fingerprints = set()
     for first, second in [("ab", "c"), ("a", "bc"), ("c", "ab")]:
@@ -155,6 +169,46 @@ def test_columns_that_are_no_texts_are_refused(tmp_path):
     (tmp_path / "p.csv").write_text("text1,text2,label\ngood,,a\nbad,plot,b\n")
     with pytest.raises(BadData, match=r"'p/0' of .* cannot be read: the text is empty"):
         list(open_dataset(str(tmp_path / "p.csv")).examples)
+
+
+IDS_AND_FILES = [
+    ("numbers", "0.50", [f"{row}.50" for row in range(12)] + [""]),
+    ("ids", "doc_0000", [f"doc_{row:04}" for row in range(12)]),
+    ("ids", "2024-01-10", [f"2024-01-{row}" for row in range(10, 30)]),
+    ("ids", "00000000-0000", [str(uuid.UUID(int=row * 16**20)) for row in range(12)]),
+    ("names of files", "reviews/0.txt", [f"reviews/{row}.txt" for row in range(3)]),
+]
+TEXTS = [
+    ["good", "bad", "fine"],
+    [f"item {row} is good" for row in range(12)],  # only the number differs
+    ["A12", "B7", "C1"] * 5,
+    [f"A{row}" for row in range(9)],  # too few to tell
+    ["see notes.txt", "readme.md"],
+    ["defaced", "effaced", "acceded"] * 4,
+    ["", "1"] + ["two"] * 10,
+]
+
+
+@pytest.mark.parametrize(("what", "shown", "cells"), IDS_AND_FILES)
+def test_ids_and_names_of_files_are_no_texts(tmp_path, what, shown, cells):
+    file = tmp_path / "t.csv"
+    file.write_text("text,label\n" + "".join(f"{cell},{row % 2}\n" for row, cell in enumerate(cells)))
+    with pytest.raises(
+        BadData, match=f"Column 'text' of .* holds {what} such as '{shown}.*; allowed as `text`"
+    ):
+        open_dataset(str(file))
+
+
+@pytest.mark.parametrize("cells", TEXTS)
+def test_texts_that_resemble_ids_are_texts(cells):
+    assert what_instead_of_texts(cells) is None
+
+
+@pytest.mark.parametrize("kind", [pa.dictionary(pa.int8(), pa.string()), pa.string_view(), pa.large_string()])
+def test_every_type_of_texts_in_parquet_is_read(tmp_path, kind):
+    texts = pa.array(["good", "bad", "good"], pa.string()).cast(kind)
+    pq.write_table(pa.table({"text": texts, "label": ["a", "b", "a"]}), tmp_path / "t.parquet")
+    assert list(open_dataset(str(tmp_path / "t.parquet")).examples) == ["good", "bad", "good"]
 
 
 def test_a_table_of_labels_is_enough_where_probabilities_are_given(tmp_path):

@@ -47,7 +47,7 @@ def test_recipes_of_the_zoo_say_what_its_cards_found(recipe, card):
     found = zoo_card(card).result[1]
     said = read_recipe(recipe).expected
     assert re.search(rf"{found:.3f}|{found:.4f}", said), (found, said)
-    assert "found" in read_recipe(recipe).cost
+    assert "measured" in read_recipe(recipe).cost
 
 
 def test_a_recipe_of_another_objective_is_refused():

@@ -49,11 +49,15 @@ def test_decisions_by_keyboard_leave_as_a_file_and_stay(open_page, tmp_path):
     page.keyboard.press("Tab")
     page.click("#position")
     press(page, "w", "q", "e", "n")  # the four suspects: rows 0, 3, 6, 9
-    assert "All 4 of this list are decided" in page.inner_text("#message")
-    press(page, "u", "3")  # not unsure, but a cat
+    assert "All 4 of this list are decided" in page.inner_text("#finished")
+    press(page, "u")
+    assert not page.is_visible("#finished")
+    press(page, "3")  # not unsure, but a cat
+    assert page.is_visible("#finished")
     assert page.inner_text("#progress") == "4 of 4 suspects decided"
     assert page.locator("footer").bounding_box()["y"] + page.locator("footer").bounding_box()["height"] <= 800
     page.select_option("#scope", "all")
+    assert not page.is_visible("#finished")
     press(page, "ArrowRight", "Control+z", "/")  # undone again, and a class by its name
     page.keyboard.type("be")
     page.keyboard.press("Enter")
@@ -65,7 +69,7 @@ def test_decisions_by_keyboard_leave_as_a_file_and_stay(open_page, tmp_path):
         (ids[6], "exclude", "", "Ada"),
         (ids[9], "accept", "bee", "Ada"),
     ]
-    assert name == f"decisions-{read_page(path).identity[:12]}.csv"
+    assert name == "decisions.csv"
     page.wait_for_timeout(300)  # the browser hands its storage to the next process in its own time
     page.reload()
     assert saved(page)[1] == rows
@@ -274,7 +278,7 @@ def test_a_drawn_sample_comes_first_and_in_its_order_until_it_is_decided(open_pa
         seen.append(page.inner_text("#id"))
         press(page, key)
     assert seen == [issues.ids[row] for row in (7, 0, 4)]
-    assert "All 3 of this list are decided" in page.inner_text("#message")
+    assert "All 3 of this list are decided" in page.inner_text("#finished")
     page.reload()
     assert page.input_value("#scope") == "suspects"
     page.select_option("#scope", "drawn")
@@ -325,11 +329,56 @@ def test_tabs_of_a_server_share_a_log_and_wait_for_it(open_page, tmp_path):
         other.keyboard.press("ArrowRight")
         other.keyboard.press("e")
         expect(one, "progress", "2 of 4")
+        expect(one, "saved", "✓ All saved on disk")
     one.keyboard.press("q")
     expect(one, "message", "Not on disk yet: 1 decision (")
+    expect(one, "saved", "✗ 1 decision not on disk")
     log = DecisionLog(tmp_path, read_page(path).identity)
     decisions = [(one.example_id, one.decision, one.who) for one in log.since(0)[1]]
     assert decisions == [(issues.ids[0], "accept", "Bob"), (issues.ids[3], "exclude", "Bob")]
+
+
+def test_the_page_says_what_is_kept_and_what_is_in_a_file(open_page, tmp_path):
+    path, _ = small_page(tmp_path, decisions=[Decision("ant/0.png", "accept", "bee", when=T1)])
+    page = open_page(path)
+    assert page.inner_text("#saved") == "✓ All in decisions.csv"  # known to the folder
+    press(page, "w", "q")
+    assert page.inner_text("#saved") == "✓ Kept in this browser, 2 not in a file"
+    page.wait_for_timeout(300)  # see above
+    page.reload()
+    assert page.inner_text("#saved") == "✓ Kept in this browser, 2 not in a file"
+    other = open_page(path, context=page.context)
+    saved(page)
+    expect(other, "saved", "✓ All in decisions.csv")
+    assert page.inner_text("#saved") == "✓ All in decisions.csv"
+    page.reload()
+    assert page.inner_text("#saved") == "✓ All in decisions.csv"
+    page.evaluate("void (Storage.prototype.setItem = () => { throw new Error('full') })")
+    press(page, "e")
+    assert "✗ Not kept by this browser: save decisions.csv" in page.inner_text("#saved")
+
+
+def test_an_empty_list_says_so_and_features_are_named(open_page, tmp_path):
+    path, issues = small_page(tmp_path, kind="features")
+    page = open_page(path)
+    assert page.inner_text(".item:first-child .small") == issues.ids[0]
+    assert page.inner_text("#near .row button:first-child .small") in issues.ids.tolist()
+    page.select_option("#state", "exclude")
+    assert page.is_visible("#none")
+    page.select_option("#state", "")
+    assert not page.is_visible("#none")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1200, 700), (1081, 680), (1080, 800), (400, 800)])
+def test_nothing_is_cut_or_overlaps(open_page, tmp_path, width, height):
+    path, _ = small_page(tmp_path)
+    page = open_page(path, viewport={"width": width, "height": height})
+    press(page, "w", "q", "e")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    cut = "all => all.filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.id)"
+    assert page.eval_on_selector_all("h1, header button, #saved, #progress, #side .count, select", cut) == []
+    if width > 1080:  # the map is whole, and so are its caption and its legend
+        assert page.evaluate("where.scrollHeight <= where.clientHeight")
 
 
 def test_on_a_phone_nothing_is_cut_and_a_tap_decides(open_page, tmp_path):
@@ -340,6 +389,9 @@ def test_on_a_phone_nothing_is_cut_and_a_tap_decides(open_page, tmp_path):
     assert page.inner_text("#progress") == "1 of 4 suspects decided"
     heights = page.eval_on_selector_all("#actions button", "all => all.map((one) => one.offsetHeight)")
     assert min(heights) >= 44
+    touched = "button:not([hidden]), select, input:not([hidden])"
+    sizes = "all => all.map((one) => Math.min(one.offsetHeight, one.offsetWidth)).filter((least) => least)"
+    assert min(page.eval_on_selector_all(touched, sizes)) >= 40
 
 
 def test_fifty_thousand_examples_are_a_list(open_page, tmp_path):

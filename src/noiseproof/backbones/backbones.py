@@ -86,9 +86,6 @@ def open_backbone(
 def check_name(name: str) -> None:
     """Refuse an encoder that does not exist, without reading any weights.
 
-    Args:
-        name: as in `open_backbone`.
-
     Raises:
         UnknownName: with the nearest known name.
         InvalidArgument: what follows the prefix is none of its names.

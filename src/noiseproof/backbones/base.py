@@ -85,3 +85,7 @@ class AbstractTorchBackbone(AbstractBackbone):
 
     module: nn.Module
     free_axes: tuple[int, ...] = ()
+
+    def lengthened(self, batch: np.ndarray) -> np.ndarray:
+        """The batch with free axes as long as PyTorch needs to compute each row as if it were alone."""
+        return batch

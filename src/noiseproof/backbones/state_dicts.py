@@ -23,10 +23,6 @@ def find_state_dict(content: Any, source: str) -> dict[str, Tensor]:
     An exponential moving average of the weights (`state_dict_ema`, `model_ema`) is preferred to the weights
     of the last step (`state_dict`, `model_state_dict`, `model`), as timm does.
 
-    Args:
-        content: of the file.
-        source: path, for messages.
-
     Raises:
         BadData: it holds no state dict, or one of several parts that only the user can choose from.
     """

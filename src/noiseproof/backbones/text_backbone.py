@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Kind
 
 _ABSENT = -1  # in place of a token behind the end of a text
-# Lengths of inputs are multiples of it: matrix products of fewer rows are summed in another order.
+# Texts up to this length are not padded. The lengths of others are multiples of the step, or hardly two would
+# be encoded together; with PyTorch all are, whose matrix products of fewer rows are summed in another order.
+_MOST_UNPADDED = 64
 _LENGTH_STEP = 8
 Hidden = Float[Tensor, "b t d"]
 IsToken = Bool[Tensor, "b t"]
@@ -102,7 +105,8 @@ class PooledTransformer(nn.Module):
 class TextBackbone(AbstractTorchBackbone):
     """A transformer with its tokenizer. Texts are padded on the right, whatever the tokenizer would do:
     padding is masked, and so the positions of the tokens are those of a single text. How far a text is
-    padded depends on itself only: in batches of one length its features are the same bytes beside any others.
+    padded depends on itself only: in batches of one length its features are the same bytes beside any others,
+    with PyTorch if they are `lengthened`.
 
     Args:
         name: as the user wrote it.
@@ -134,6 +138,7 @@ class TextBackbone(AbstractTorchBackbone):
         self.name, self.layer, self.module = name, layer, module.eval().requires_grad_(requires_grad=False)
         self.dim = None  # of pairs that are encoded apart four times as wide
         self._has_joint_pairs = has_joint_pairs
+        self._num_known = _num_known_tokens(module.model)
         self._tokenizer, self._longest_input = tokenizer, most_tokens
         self.weights_hash = hash_weights(module)
         self._set_longest(most_tokens)
@@ -144,7 +149,7 @@ class TextBackbone(AbstractTorchBackbone):
         of_tokenizer = hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()
         length = ", unit length" if self.module.has_unit_length else ""
         pairs = "one input" if self._has_joint_pairs else "u, v, |u - v|, u v"
-        tokens = f"{most_tokens} tokens, padded to multiples of {_LENGTH_STEP}"
+        tokens = f"{most_tokens} tokens, padded beyond {_MOST_UNPADDED} to multiples of {_LENGTH_STEP}"
         self.transform = f"tokenizer {of_tokenizer}, {tokens}{length}; pairs: {pairs}"
 
     @property
@@ -170,6 +175,12 @@ class TextBackbone(AbstractTorchBackbone):
         inputs = self._tokens(example)
         if not all(found.ids for found in inputs):
             raise BadData("the text has no tokens")
+        largest = max(max(found.ids) for found in inputs)
+        if self._num_known is not None and largest >= self._num_known:
+            raise BadData(
+                f"the tokenizer gives the number {largest}, and the model knows {self._num_known} tokens, so "
+                "the two do not belong together"
+            )
         return self._padded([row for found in inputs for row in (found.ids, found.type_ids)])
 
     def stack(self, prepared: Sequence[np.ndarray]) -> Int[np.ndarray, "b m t"]:
@@ -183,15 +194,23 @@ class TextBackbone(AbstractTorchBackbone):
 
     def is_cut(self, example: str | tuple[str, str]) -> bool:
         """Whether a text is longer than the encoder reads."""
-        num_characters = sum(map(len, (example,) if isinstance(example, str) else example))
-        # A token is a byte at least, and a character at most four.
-        may_be = 4 * num_characters + 4 > self.most_tokens
-        return may_be and any(found.overflowing for found in self._tokens(example))
+        texts = (example,) if isinstance(example, str) else example
+        # A token is a character at least, where a tokenizer replaces none by several.
+        if all(map(str.isascii, texts)) and sum(map(len, texts)) + 4 <= self.most_tokens:
+            return False
+        return any(found.overflowing for found in self._tokens(example))
 
     def encode(self, batch: Int[np.ndarray, "b m t"]) -> Float[np.ndarray, "b d"]:
         """Features by eager PyTorch on the CPU."""
         with torch.inference_mode():
-            return self.module.cpu()(torch.from_numpy(batch)).float().numpy()
+            return self.module.cpu()(torch.from_numpy(self.lengthened(batch))).float().numpy()
+
+    def lengthened(self, batch: Int[np.ndarray, "b m t"]) -> Int[np.ndarray, "b m u"]:
+        """The batch with padding up to a multiple of eight tokens, u."""
+        num_more = self._padded_length(batch.shape[2], _LENGTH_STEP) - batch.shape[2]
+        longer = np.pad(batch, ((0, 0), (0, 0), (0, num_more)))
+        longer[:, ::2, batch.shape[2] :] = _ABSENT
+        return longer
 
     def _tokens(self, example: str | tuple[str, str]) -> list[Any]:
         if isinstance(example, str):
@@ -203,12 +222,21 @@ class TextBackbone(AbstractTorchBackbone):
     def _padded(self, rows: Sequence[Sequence[int]]) -> Int[np.ndarray, "m t"]:
         """Numbers of tokens and their types in turn, with `_ABSENT` behind the end of each text."""
         longest = max(map(len, rows))
-        length = min(longest + -longest % _LENGTH_STEP, self._longest_input)
-        padded = np.zeros((len(rows), length), np.int64)
+        step = 1 if longest <= _MOST_UNPADDED else _LENGTH_STEP
+        padded = np.zeros((len(rows), self._padded_length(longest, step)), np.int64)
         padded[::2] = _ABSENT
         for row, values in zip(padded, rows, strict=True):
             row[: len(values)] = values
         return padded
+
+    def _padded_length(self, length: int, step: int) -> int:
+        return min(length + -length % step, self._longest_input)
+
+
+def _num_known_tokens(model: Any) -> int | None:
+    with suppress(AttributeError, NotImplementedError):  # a model that names no table of embeddings
+        return int(model.get_input_embeddings().num_embeddings)
+    return None
 
 
 def check_pooling(layer: str | None) -> None:

@@ -13,9 +13,6 @@ from noiseproof.backbones.zoo_cards import zoo_card, zoo_file
 def weight_files(name: str) -> list[Traversable] | None:
     """Files of weights and cards of an encoder.
 
-    Args:
-        name: as in `open_backbone`.
-
     Returns:
         `None` where files do not decide: weights of a hub may change there, and models can be registered in
         Python.

@@ -52,13 +52,7 @@ class WeightsHeader(Document):
 
 
 def write_weights(path: str | Path, module: nn.Module, *, header: WeightsHeader | None = None) -> None:
-    """The state dict as safetensors, atomically.
-
-    Args:
-        path: of the file.
-        module: what to write.
-        header: of the file.
-    """
+    """The state dict as safetensors, atomically."""
     write_sealed_tensors(path, module.state_dict(), (header or WeightsHeader()).to_json())
 
 

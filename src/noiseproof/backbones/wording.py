@@ -68,9 +68,6 @@ def _imagenet() -> Any:
 def class_words(class_names: Sequence[str]) -> tuple[str, ...]:
     """Names of all classes in plain words, each different.
 
-    Args:
-        class_names: k names.
-
     Raises:
         BadData: no names, a name without a word, or two names with the same words.
     """

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from noiseproof.cli.guard import check_unicode, ends_well
+from noiseproof.cli.ls import names_in
 from noiseproof.cli.output import add_shared_options, printed
 from noiseproof.core.errors import InvalidArgument, spelling
 
@@ -77,7 +78,8 @@ class ConfigCommand(TyperCommand):
         given = {name: value for name, value in ctx.params.items() if value not in (None, (), [])}
         file, overrides = given.pop(_FILE, None), given.pop(_SET, ())
         model = self._model()
-        with spelling(self._spell), ends_well():
+        is_data_placed = _ARGUMENT in given or not (file or given.keys() & {"train"})
+        with spelling(lambda name: self._spell(name, is_data_placed=is_data_placed)), ends_well():
             check_unicode(ctx.params)
             if not self.arguments:
                 _take_data(given)
@@ -85,7 +87,10 @@ class ConfigCommand(TyperCommand):
             config = load_config(model, file, overrides=overrides, options=given | self.fixed)
             printed(lambda: self.function(config))
 
-    def _spell(self, name: str) -> str:
+    def _spell(self, name: str, *, is_data_placed: bool) -> str:
+        """An argument as the user types it; the data set is DATA, or `--train` where that was typed."""
+        if not self.arguments and (name == _ARGUMENT or (name == "train" and is_data_placed)):
+            return _DATA_PLACE
         return name.upper() if name in self.arguments else _flag(self._model(), name)
 
     def _model(self) -> Any:
@@ -122,8 +127,9 @@ def _parameters(model: Any, fixed: dict[str, Any], arguments: tuple[str, ...]) -
     return list(typer.main.get_command(app).params)
 
 
+_DATA_PLACE = "DATA"
 _DATA = Annotated[
-    str | None, typer.Argument(metavar="DATA", show_default=False, help="Data set; the same as --train.")
+    str | None, typer.Argument(metavar=_DATA_PLACE, show_default=False, help="Data set; the same as --train.")
 ]
 _CONFIG_FILE = Annotated[
     Path | None,
@@ -164,11 +170,21 @@ def _annotation(model: Any, name: str, field: Any, panel: str) -> Any:
     text = field.description if default is None else f"{field.description} Default: {default}."
     info = typer.Option(
         *_flags(model, name, kind), help=text, rich_help_panel=panel, show_default=False,
-        metavar=None if kind is bool else _metavar(kind),
+        metavar=None if kind is bool else _metavar(kind), autocompletion=_completion(name, kind),
     )  # fmt: skip
     if kind is bool:
         return Annotated[bool | None, info]
     return Annotated[list[str] | None if _is_repeated(kind) else str | None, info]
+
+
+_TABLES = {"method": "detectors", "loss": "losses", "backbone": "backbones", "noise": "noise"}
+
+
+def _completion(name: str, kind: Any) -> Callable[[str], list[str]] | None:
+    """What the shell completes a value with: one of a few values, or a name that 'noiseproof ls' lists."""
+    if get_origin(kind) is Literal:
+        return lambda incomplete: [str(each) for each in get_args(kind) if str(each).startswith(incomplete)]
+    return names_in(_TABLES[name]) if name in _TABLES else None
 
 
 def _panel(model: Any, name: str) -> str | None:
@@ -261,7 +277,7 @@ def _take_data(given: dict[str, Any]) -> None:
     data = given.pop(_ARGUMENT, None)
     if data is not None and given.setdefault("train", data) != data:
         raise InvalidArgument(
-            f"The data set is {data!r} and `train` is {given['train']!r}; give one of them."
+            f"The data set is {data!r} and --train is {given['train']!r}; give one of them."
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
-from typer.models import OptionInfo
+from typer.models import ArgumentInfo, OptionInfo
 
 from noiseproof.cli.output import print_error, printed
 from noiseproof.core.errors import NoiseproofError, ServiceError, quoted, respelled, spelling
@@ -48,11 +48,14 @@ def check_unicode(options: Mapping[str, Any]) -> None:
 
 
 def _flag(command: Callable[..., Any], name: str) -> str:
-    """The option of a command for an argument in Python; names that are no options stay as they are."""
+    """An argument in Python as the user types it: `--option` or `PLACE`; other names stay as they are."""
     parameter = inspect.signature(command, eval_str=True).parameters.get(name)
-    metadata = () if parameter is None else getattr(parameter.annotation, "__metadata__", ())
-    is_option = any(isinstance(each, OptionInfo) for each in metadata)
-    return f"--{name.replace('_', '-')}" if is_option else name
+    for each in () if parameter is None else getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(each, OptionInfo):
+            return f"--{name.replace('_', '-')}"
+        if isinstance(each, ArgumentInfo):
+            return name.upper()
+    return name
 
 
 @contextmanager

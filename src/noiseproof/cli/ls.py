@@ -18,10 +18,25 @@ noiseproof ls datasets
 """
 
 
+def names_in(table: str | None) -> Callable[[str], list[str]]:
+    """What the shell completes: the names in a table, or those of the tables."""
+
+    def complete(incomplete: str) -> list[str]:
+        names = list(_tables()) if table is None else _names(table, _tables()[table]())
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
 def ls(
-    what: Annotated[str | None, typer.Argument(help="Table to list; without it, names of tables.")] = None,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="WHAT", help="Table to list; without it, names of tables.", autocompletion=names_in(None)
+        ),
+    ] = None,
 ) -> list[str]:
-    """List names: backbones, data sets, heads, losses, noise, recipes, shifts, detectors, sources."""
+    """List backbones, data sets, heads, losses, noise, recipes, shifts, detectors, sources; --json: names."""
     from noiseproof.core.registry import unknown_name
 
     tables = _tables()
@@ -29,7 +44,20 @@ def ls(
         raise unknown_name("table", what, tables)
     lines = list(tables if what is None else tables[what]())
     print("\n".join(lines))
-    return lines
+    return lines if what is None else _names(what, lines)
+
+
+def _names(table: str, lines: Iterable[str]) -> list[str]:
+    """The names in a table, as options take them."""
+    if table == "datasets":
+        from noiseproof.data.suites.suites import SUITES
+
+        return [f"suite:{name}" for sets in SUITES.values() for name in sets]
+    if table == "noise":
+        from noiseproof.noise.spec import NOISE_KINDS
+
+        return list(NOISE_KINDS)
+    return [line.split()[0] for line in lines if line[0] != " "]  # options are indented
 
 
 def _tables() -> dict[str, Callable[[], Iterable[str]]]:

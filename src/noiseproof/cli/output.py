@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -69,12 +70,17 @@ def add_shared_options(params: list[Any]) -> None:
         params += _shared_options()
 
 
+def wants_json() -> bool:
+    """Whether `--json` was given."""
+    return _is_json.get()
+
+
 def printed(call: Callable[[], Any]) -> None:
     """Call the function of a verb as the shared options wish; what it returns is for `--json`."""
     with _elsewhere():
         result = call()
     if _is_json.get():
-        print(json.dumps(_plain(result), indent=1, ensure_ascii=False))
+        print(json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def print_error(text: str) -> None:
@@ -106,9 +112,11 @@ def _elsewhere() -> Iterator[None]:
 
 
 def _plain(value: Any) -> Any:
-    """The value with plain types only, as JSON has them."""
+    """The value with plain types only, as JSON has them: `null` for NaN and infinity, which it lacks."""
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return str(value) if isinstance(value, Path) else value

@@ -17,35 +17,45 @@ noiseproof predict runs/photos a.jpg b.jpg
 noiseproof predict runs/reviews unread.csv --confidence 0.95 --out predictions.parquet
 
 noiseproof predict runs/photos/heads/linear-seed0.safetensors new/ --out predictions.jsonl
+
+noiseproof predict runs/photos new/ --json
 """
 _NUM_SHOWN = 20
 
 
 def predict(config: PredictConfig) -> dict[str, Any]:
     """Classify new examples: class, confidence, probabilities, and whether to have a look."""
+    from noiseproof.cli.output import wants_json
     from noiseproof.pipelines.predict import predict as run_prediction
 
-    summary = run_prediction(config)
-    _print_summary(summary, confidence=config.confidence)
+    in_json = wants_json() and config.out is None
+    summary = run_prediction(config, keep_rows=in_json)
+    _print_summary(summary, confidence=config.confidence, show_first=config.out is None and not in_json)
     return {
         "out": summary.out, "num_examples": summary.num_examples, "num_unusable": summary.num_unusable,
         "num_unsure": summary.num_unsure, "counts": summary.counts, "notes": summary.notes,
+        "predictions": summary.rows if in_json else None,
     }  # fmt: skip
 
 
-def _print_summary(summary: Any, *, confidence: float) -> None:
-    if summary.out is None:
+def _print_summary(summary: Any, *, confidence: float, show_first: bool) -> None:
+    if show_first:
         _print_first(summary.first, summary.num_examples)
     for note in summary.notes:
         print(f"Note: {note}")
     listed = ", ".join(f"{name} {count:,}" for name, count in summary.counts.most_common(10))
     more = len(summary.counts) - 10
     classes = f": {listed}{f' and {more} more classes' if more > 0 else ''}" if listed else ""
-    print(f"{summary.num_examples - summary.num_unusable:,} of {summary.num_examples:,} classified{classes}")
-    if summary.num_unusable:
-        print(f"{summary.num_unusable:,} cannot be read; the column `reason` says why")
+    num_predicted = summary.num_examples - summary.num_unusable
+    print(f"{num_predicted:,} of {summary.num_examples:,} classified{classes}")
     if summary.model.has_classes:
-        print(f"{summary.num_unsure:,} unsure, with a confidence below {confidence:g}")
+        num_doubtful = summary.num_unsure - summary.num_unusable
+        print(f"{num_doubtful:,} of these {num_predicted:,} unsure: their confidence is below {confidence:g}")
+    if summary.num_unusable:
+        print(
+            f"{summary.num_unusable:,} more cannot be read: unsure, without a prediction; the column reason "
+            "says why"
+        )
     if summary.out is not None:
         print(f"Predictions: {summary.out}")
 

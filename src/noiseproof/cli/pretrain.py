@@ -66,7 +66,7 @@ for _name, _function, _epilog in (
 @app.command("pack", epilog=_PACK)
 @guarded
 def pack(
-    folder: Annotated[Path, typer.Argument(help="Folder that a pre-training left.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that a pre-training left.")],
     name: Annotated[str, typer.Option(help="Name of the two files.")],
     out: Annotated[Path, typer.Option(help="Folder they go to.")],
 ) -> dict[str, Path]:

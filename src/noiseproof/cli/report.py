@@ -13,7 +13,9 @@ noiseproof report runs/demo
 """
 
 
-def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> dict[str, Path]:
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A run folder.")],
+) -> dict[str, Path]:
     """Make report.html of a run folder again."""
     from noiseproof.pipelines.folders import only_process_in
     from noiseproof.pipelines.kept_page import decided_ids
@@ -21,7 +23,7 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> dic
     from noiseproof.report.run_folder import load_run
 
     load_run(folder)  # before anything is written
-    with only_process_in(folder):
+    with only_process_in(folder, argument="folder"):
         page = write_report(folder, decided_ids(folder))
         print(f"Report: {page}")
         return {"report": page}

@@ -20,7 +20,7 @@ noiseproof spectrum features/ --figures pictures/ --data photos/
 """
 
 
-Features = Annotated[Path, typer.Argument(help="Folder that 'noiseproof extract' wrote.")]
+Features = Annotated[Path, typer.Argument(metavar="FEATURES", help="Folder that 'noiseproof extract' wrote.")]
 IsCentred = Annotated[bool, typer.Option("--centred", help="Take the mean row off first.")]
 Figures = Annotated[
     Path | None, typer.Option(help="Folder for pictures: spectrum, feature maps, curvature of heads.")
@@ -63,7 +63,12 @@ def spectrum(
     """Singular values, entropy (SVE), largest-singular-value ratio (LSVR), effective rank."""
     import noiseproof
 
-    stored = noiseproof.load_features(features)
+    if (features / "spectrum.json").is_file():
+        raise invalid(
+            "features", str(features), "a folder of 'noiseproof extract'",
+            "It holds a run, whose spectrum is in its spectrum.json and report.html.",
+        )  # fmt: skip
+    stored = noiseproof.load_features(features, argument="features")
     of_figures = {
         "data": data, "label": label, "clean_label": clean_label, "noise_manifest": noise_manifest,
         "head": head, "points": points, "seed": seed,

@@ -24,8 +24,21 @@ noiseproof study my-study.yaml --data data --out studies/mine --set seeds=5 --pl
 """
 
 
+def _shipped(incomplete: str) -> list[str]:
+    from noiseproof.study.recipe_files import shipped_recipes
+
+    return [name for name in shipped_recipes() if name.startswith(incomplete)]
+
+
 def study(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe ('noiseproof ls recipes') or a YAML file.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            autocompletion=_shipped,
+            help="Name of a recipe ('noiseproof ls recipes') or a YAML file.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the study; started again, it goes on.")],
     data: Annotated[Path | None, typer.Option(help="Folder that {data} in the recipe stands for.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds of everything that is drawn.")] = None,

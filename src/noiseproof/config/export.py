@@ -19,7 +19,9 @@ class ExportConfig(ModelConfig):
 
     run: Path = Field(description=f"{MODEL_HELP} For --hub also a cleaned data set.")
     onnx: Path | None = option(
-        None, panel=RUN, help="File for encoder, preprocessing, head and class names, for ONNX Runtime.",
+        None, panel=RUN,
+        help="File for ONNX Runtime: encoder, normalisation of the pixels, head and class names. Resizing, "
+        "cropping and tokenising stay outside; the metadata of the file describe them.",
         shown_default="none",
     )  # fmt: skip
     hub: Path | None = option(

@@ -66,10 +66,6 @@ class Archive(Mapping[str, np.ndarray]):
 def open_archive(path: Path, owner: str) -> Iterator[Archive]:
     """An NPZ archive; its arrays are read when they are taken from it.
 
-    Args:
-        path: of the file.
-        owner: its name in messages.
-
     Raises:
         MissingFile: the file does not exist.
         BadData: it is no NPZ.

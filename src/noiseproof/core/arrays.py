@@ -40,17 +40,17 @@ def as_matrix(value: Any, name: str) -> Any:
     return _from_objects(np.asarray(array), name, columns=list(getattr(value, "columns", ())))
 
 
-def as_labels(value: Any, name: str = "given_labels") -> np.ndarray:
+def as_labels(value: Any) -> np.ndarray:
     """Labels as a NumPy array of one axis, one plain label for each example.
 
     Args:
-        value: an array, a tensor, a series or a list.
-        name: of the argument.
+        value: an array, a tensor, a series or a list; the argument `given_labels`.
 
     Raises:
         InvalidArgument: several labels for each example, or another shape.
         BadData: a label is missing; its row is named.
     """
+    name = "given_labels"
     labels = as_label_array(value, name)
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise invalid(

@@ -109,13 +109,13 @@ def invalid(argument: str, value: object, allowed: str, next_step: str = "") -> 
     return InvalidArgument(f"{quoted(argument)} is {shown(value)}; allowed: {allowed}. {next_step}".rstrip())
 
 
-def shown(value: object, *, most: int = 200) -> str:
-    """A value as in Python code, of at most this many characters."""
+def shown(value: object) -> str:
+    """A value as in Python code, cut where it is long."""
     try:
         text = repr(value)
     except ValueError:  # a whole number of thousands of digits
         text = f"a {type(value).__name__}"
-    return shortened(text, most=most, tail=most // 4)
+    return shortened(text, most=200, tail=50)
 
 
 def shortened(text: str, *, most: int = _MOST, tail: int = _TAIL) -> str:

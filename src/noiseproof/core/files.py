@@ -121,7 +121,8 @@ def locked_folder(
     except Timeout as error:
         raise InvalidArgument(
             f"`{argument}` is {str(folder)!r}, which another noiseproof is writing to; allowed: one at a "
-            "time. Next: wait for it, or name another folder."
+            "time. Next: wait for it, end it (Ctrl-C ends 'noiseproof review --serve'), or name another "
+            "folder."
         ) from error
     except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
         if (full := disk_full(error, folder / LOCK)) is not None:

@@ -20,9 +20,6 @@ _MAX_SHOWN = 80
 def check_inner_path(name: str) -> str:
     """A relative path as records hold it, with slashes on every system; it leads to no other folder.
 
-    Args:
-        name: from the record.
-
     Raises:
         ValueError: it is empty or absolute, begins with a drive, or has a part `..` or `.` or a NUL.
     """

@@ -180,7 +180,7 @@ class SpectrumCard:
 
     num_examples: int
     dim: int
-    singular_values: Float[np.ndarray, " r"]
+    singular_values: Float[np.ndarray, " r"] = field(repr=False)
     entropy_nats: float
     largest_ratio: float
     effective_rank: float

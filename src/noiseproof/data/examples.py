@@ -16,6 +16,7 @@ from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
 from noiseproof.core.regular_files import read_regular
 from noiseproof.data.images import decode_image, to_rgb
+from noiseproof.data.text_cells import is_blank
 
 
 class AbstractReader(ABC):
@@ -248,7 +249,7 @@ def as_text(content: Any) -> Any:
     for text in content if isinstance(content, tuple) else (content,):
         if text is None:
             raise BadData("the text is missing (an empty cell)")
-        if not text.strip():
+        if is_blank(text):
             raise BadData("the text is empty")
     return content
 
@@ -277,13 +278,7 @@ def listed(reasons: Mapping[str, str]) -> str:
 
 
 def unreadable_error(reasons: Mapping[str, str], owner: str, kind: type[NoiseproofError]) -> NoiseproofError:
-    """The error that names all examples that cannot be read.
-
-    Args:
-        reasons: id -> reason.
-        owner: name of the data set.
-        kind: of the error.
-    """
+    """The error that names all examples that cannot be read."""
     return kind(
         f"{counted(len(reasons), 'example')} of {owner!r} cannot be read: {listed(reasons)}. Allowed: whole "
         "files. Next: repair or remove them, or leave such examples out with on_error='skip' (--on-error "

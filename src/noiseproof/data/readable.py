@@ -55,11 +55,7 @@ def without_unreadable(dataset: LabelledDataset) -> LabelledDataset:
 
 
 def missing_label_reasons(labels: Mapping[str, Int[np.ndarray, " n"]]) -> dict[int, str]:
-    """Row -> reason, of every example without a label: its class id is -1.
-
-    Args:
-        labels: column -> class ids.
-    """
+    """Row -> reason, of every example without a label: its class id is -1."""
     reasons: dict[int, str] = {}
     for column, class_ids in labels.items():
         reasons |= dict.fromkeys(np.flatnonzero(class_ids < 0).tolist(), f"no label in {column!r}")

@@ -142,11 +142,6 @@ DETECTORS = Registry("detector", {name: entry.home for name, entry in TABLE.item
 def run_detector(evidence: Evidence, method: str, options: Mapping[str, Any] | None = None) -> DetectorResult:
     """Run one detector.
 
-    Args:
-        evidence: inputs of the detector.
-        method: a name of the table.
-        options: of that detector.
-
     Raises:
         UnknownName: the detector or an option does not exist.
         InvalidArgument: an option is out of range, or an input is missing.

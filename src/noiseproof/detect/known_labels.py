@@ -237,10 +237,6 @@ def rate_of_sample(known: DecidedLabels, draws: Draws) -> tuple[Estimate | None,
     Later draws may be decided because they look suspicious, so they do not count. An unsure draw counts as
     right for the lower end, as wrong for the upper one, and as half for the value. The estimate is `None`
     with fewer than `LEAST_DRAWS` draws, or where a decision from before the draw is missing.
-
-    Args:
-        known: the decisions.
-        draws: the sample.
     """
     wrong = dict(zip(known.rows.tolist(), known.is_wrong.tolist(), strict=True))
     unsure = set(known.unsure.tolist())

@@ -15,7 +15,6 @@ neither head gets the mean of both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,12 +58,7 @@ class Dynamics:
 
 
 def training_dynamics(
-    features: Any,
-    given_labels: Int[np.ndarray, " n"],
-    *,
-    num_classes: int,
-    seed: int,
-    on_step: Callable[[int], object] | None = None,
+    features: Any, given_labels: Int[np.ndarray, " n"], *, num_classes: int, seed: int
 ) -> Dynamics:
     """Train two heads and record what they predict.
 
@@ -73,7 +67,6 @@ def training_dynamics(
         given_labels: class ids in [0, k).
         num_classes: k.
         seed: of the heads and the threshold samples.
-        on_step: called after each step with the number of heads that took it.
     """
     n = len(given_labels)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -99,7 +92,7 @@ def training_dynamics(
     probe = LinearProbe(seed=seed, epochs=_EPOCHS, learning_rate=rate, weight_decay=_SHRINKAGE / rate).spec()
     first = replace(probe, training=replace(probe.training, min_steps=_LEAST_STEPS))
     specs = [replace(first, seed=torch_seed(seed, "dynamics", i)) for i in range(_HEADS)]
-    fit_stack(specs, TrainingExamples((matrix,), labels[0], num_classes + 1), backward, on_step=on_step)
+    fit_stack(specs, TrainingExamples((matrix,), labels[0], num_classes + 1), backward)
     return recorder.result(is_sample)
 
 

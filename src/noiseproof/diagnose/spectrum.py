@@ -83,9 +83,6 @@ class SpectrumAccumulator:
     def update(self, block: Any) -> None:
         """Add rows.
 
-        Args:
-            block: (rows, d) numbers.
-
         Raises:
             BadData: NaN or infinity (the row among all rows added is named), or a different width.
         """

@@ -221,7 +221,7 @@ def summarise(rows: Sequence[ResultRow]) -> list[HeadSummary]:
     return [_summary(rows, head) for head in heads_of(rows)]
 
 
-def leader(rows: Sequence[ResultRow], *, sets: Sequence[str], metric: str | None = None) -> Leader | None:
+def leader(rows: Sequence[ResultRow], *, sets: Sequence[str]) -> Leader | None:
     """The head with the highest mean over these sets, and whether its lead is clear.
 
     The lead is clear if, against every other head, the 95 % interval of the difference paired by seed lies
@@ -230,9 +230,8 @@ def leader(rows: Sequence[ResultRow], *, sets: Sequence[str], metric: str | None
     Args:
         rows: of all heads.
         sets: evaluation sets to average over; without sets the result is `None`.
-        metric: a metric for which higher is better; by default the main one of the rows.
     """
-    metric = metric or main_metric(rows)
+    metric = main_metric(rows)
     by_head = {head: seed_means(rows, head=head, sets=sets, metric=metric) for head in heads_of(rows)}
     means = {head: interval(values.values()).mean for head, values in by_head.items() if values}
     if not sets or not means:

@@ -53,10 +53,6 @@ def check_drift(backbone: ServiceBackbone, store: Path) -> None:
 
     Drift of a text is |a - b| / |b| with b as recorded.
 
-    Args:
-        backbone: connected.
-        store: folder of feature sets.
-
     Raises:
         ServiceError: the largest drift is over 3 %, or the width of the embeddings is another.
         DamagedFile: the record cannot be used.

@@ -28,8 +28,9 @@ NUM_COMPARED = 8
 # Measured on 2 cores with EfficientNet-Lite0: calls of 2 to 8 images, one thread each and as many calls at
 # a time as there are cores, are faster than one call of 64 on all cores, and no core waits for another.
 _ROWS_PER_ONNX_CALL = 4
-# Texts of like length, MiniLM: calls of 8 to 32 take the same time, longer ones wait for the longest text.
-_TEXTS_PER_CALL = 16
+# Texts, MiniLM: a token costs least in calls of about 512 tokens, of long texts as of short ones.
+_TOKENS_PER_CALL = 512
+_MOST_TEXTS = 64
 # ONNX Runtime sums a product with one row in another order than one with several.
 _FEWEST_TEXTS = 2
 
@@ -46,7 +47,8 @@ class Engine:
     Attributes:
         name: `"torch"`, `"onnxruntime"` or `"backbone"` (its own `encode`).
         encode: from at most `rows_per_call` prepared examples to their features, float32.
-        rows_per_call: examples per call at which it is fastest.
+        rows_per_call: examples per call at which it is fastest, or the most where `tokens_per_call` counts.
+        tokens_per_call: tokens per call at which it is fastest, of an encoder of texts.
         is_parallel: whether calls from several threads at once, of one thread each, are safe and faster.
         agreement: largest relative difference from eager PyTorch on the first rows; `None` if not compared.
         note: why it is another engine than the requested one.
@@ -58,6 +60,13 @@ class Engine:
     is_parallel: bool
     agreement: float | None = None
     note: str | None = None
+    tokens_per_call: int | None = None
+
+    def rows_of_length(self, num_tokens: int) -> int:
+        """Number of texts of a length at which a call is fastest."""
+        if self.tokens_per_call is None:
+            return self.rows_per_call
+        return min(self.rows_per_call, max(_FEWEST_TEXTS, self.tokens_per_call // num_tokens))
 
 
 def choose_engine(
@@ -114,7 +123,10 @@ def _torch_engine_of(backbone: AbstractTorchBackbone, precision: str, batch_size
     engine = torch_engine(backbone.module, precision=precision, batch_size=batch_size)
     if not backbone.free_axes or torch.cuda.is_available():
         return engine
-    return replace(engine, rows_per_call=min(batch_size, _TEXTS_PER_CALL), is_parallel=True)
+    return replace(
+        engine, encode=lambda batch: engine.encode(backbone.lengthened(batch)), is_parallel=True,
+        tokens_per_call=_TOKENS_PER_CALL,
+    )  # fmt: skip
 
 
 def torch_engine(module: nn.Module, *, precision: str = "float32", batch_size: int = 64) -> Engine:
@@ -165,8 +177,8 @@ def onnx_engine(module: nn.Module, example_row: np.ndarray, *, free_axes: tuple[
         import onnxruntime
     except ModuleNotFoundError as error:
         raise _NotUsableError("the package `onnxruntime` is not installed.", is_not_installed=True) from error
-    rows_per_call = _TEXTS_PER_CALL if free_axes else _ROWS_PER_ONNX_CALL
-    shape = (rows_per_call, *example_row.shape[1:])
+    fewest = _FEWEST_TEXTS if free_axes else _ROWS_PER_ONNX_CALL
+    shape = (fewest, *example_row.shape[1:])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -183,8 +195,6 @@ def onnx_engine(module: nn.Module, example_row: np.ndarray, *, free_axes: tuple[
     except Exception as error:  # its own exception types, per reason
         raise _NotUsableError(f"ONNX Runtime refuses the model ({first_line(error)}).") from error
 
-    fewest = _FEWEST_TEXTS if free_axes else rows_per_call
-
     def encode(batch: np.ndarray) -> Float[np.ndarray, "b d"]:
         rows = batch
         if len(batch) < fewest:
@@ -192,7 +202,9 @@ def onnx_engine(module: nn.Module, example_row: np.ndarray, *, free_axes: tuple[
             rows[: len(batch)] = batch
         return session.run(None, {"batch": rows})[0][: len(batch)]
 
-    return Engine("onnxruntime", encode, rows_per_call, is_parallel=True)
+    if not free_axes:
+        return Engine("onnxruntime", encode, fewest, is_parallel=True)
+    return Engine("onnxruntime", encode, _MOST_TEXTS, is_parallel=True, tokens_per_call=_TOKENS_PER_CALL)
 
 
 def largest_difference(ours: Float[np.ndarray, "b d"], reference: Float[np.ndarray, "b d"]) -> float:

@@ -160,13 +160,7 @@ def _features_of(
         batch = _prepared(dataset, backbone, call[1].tolist())
         return engine.encode(batch) if engine.is_parallel else batch
 
-    step = engine.rows_per_call
-    calls = (
-        (span, rows[start : start + step])
-        for span in spans
-        for rows in _groups(dataset, backbone, span)
-        for start in range(0, len(rows), step)
-    )
+    calls = ((span, rows) for span in spans for rows in _calls(dataset, backbone, engine, span))
     features: np.ndarray | None = None
     num_left = 0
     with _threads(num_workers) as pool:
@@ -182,18 +176,24 @@ def _features_of(
                 features = None
 
 
-def _groups(dataset: Dataset, backbone: AbstractBackbone, span: Span) -> list[Int[np.ndarray, " m"]]:
-    """Rows of a span that may be in one call: of texts only those of one padded length, so that the features
-    of a text do not depend on the others.
-
-    Texts are tokenised twice for it, in a hundredth of the time of encoding them.
+def _calls(
+    dataset: Dataset, backbone: AbstractBackbone, engine: Engine, span: Span
+) -> Iterator[Int[np.ndarray, " b"]]:
+    """Rows of each call. Texts of one call have one length, so that the features of a text do not depend on
+    the others; they are tokenised twice for it, in a hundredth of the time of encoding them.
     """
     rows = np.arange(span.start, span.stop)
     if dataset.kind != "text":
-        return [rows]
+        yield from _in_parts(rows, engine.rows_per_call)
+        return
     lengths = np.array([_prepared_one(dataset, backbone, row).shape[-1] for row in rows.tolist()])
     order = np.argsort(lengths, kind="stable")
-    return np.split(rows[order], np.flatnonzero(np.diff(lengths[order])) + 1)
+    for group in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
+        yield from _in_parts(rows[group], engine.rows_of_length(int(lengths[group[0]])))
+
+
+def _in_parts(rows: Int[np.ndarray, " m"], size: int) -> Iterator[Int[np.ndarray, " b"]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _num_cut(dataset: Dataset, backbone: AbstractBackbone) -> int:

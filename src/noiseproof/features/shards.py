@@ -79,12 +79,7 @@ def open_shard(path: Path) -> Shard:
 
 
 class VerifiedRows:
-    """(m, d) rows of a shard, whose file is compared with its checksum before the first of them is read.
-
-    Args:
-        shard: opened.
-        sha256: of its file.
-    """
+    """(m, d) rows of a shard, whose file is compared with its checksum before the first of them is read."""
 
     def __init__(self, shard: Shard, sha256: str) -> None:
         self._shard, self._sha256 = shard, sha256

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -106,8 +106,8 @@ class StoredFeatures:
     """
 
     features: ShardedMatrix
-    ids: np.ndarray
-    manifest: FeatureManifest
+    ids: np.ndarray = field(repr=False)
+    manifest: FeatureManifest = field(repr=False)
     path: Path
     num_encoded: int = 0
     parts: tuple[StoredFeatures, ...] = ()
@@ -126,7 +126,7 @@ def shard_name(index: int) -> str:
     return f"part-{index:05d}.safetensors"
 
 
-def load_features(path: str | Path, *, verify: bool = False) -> StoredFeatures:
+def load_features(path: str | Path, *, verify: bool = False, argument: str = "path") -> StoredFeatures:
     """Open stored features; nothing is read until it is used.
 
     Each shard is compared with its checksum when its first row is read; a damaged one raises `DamagedFile`
@@ -135,13 +135,14 @@ def load_features(path: str | Path, *, verify: bool = False) -> StoredFeatures:
     Args:
         path: the folder of one key, or a store that holds one.
         verify: compare all shards now, which reads everything once.
+        argument: name of the argument that it is the value of, for messages.
 
     Raises:
         MissingFile: there are no finished features.
         InvalidArgument: there are several; they are listed.
         DamagedFile: a shard or the manifest is not what was written; it is named.
     """
-    folder = _only_key_folder(Path(path))
+    folder = _only_key_folder(Path(path), argument)
     manifest = read_manifest(folder)
     shards = [_open_recorded(folder, entry, manifest.key, verify=verify) for entry in manifest.shards]
     features = ShardedMatrix(
@@ -234,21 +235,25 @@ def _open_recorded(folder: Path, entry: ShardEntry, key: str, *, verify: bool) -
     return shard
 
 
-def _only_key_folder(path: Path) -> Path:
+def _only_key_folder(path: Path, argument: str) -> Path:
     if (path / MANIFEST).is_file():
         return path
-    if not path.is_dir():
-        raise MissingFile(f"`path` is {str(path)!r}, which is no folder; allowed: what `extract` wrote.")
     folders = sorted(each.parent for each in path.glob(f"*/{MANIFEST}"))
     if not folders:
-        num_unfinished = len({each.parent for each in path.glob("*/part-*.safetensors")})
+        is_unfinished = any(path.glob("*/part-*.safetensors"))
+        next_step = (
+            "start the extraction again; it goes on where it stopped"
+            if is_unfinished
+            else f"'noiseproof extract {path} --out features/', and name that folder"
+        )
+        fault = "holds no finished features" if path.exists() else "does not exist"
         raise MissingFile(
-            f"`path` is {str(path)!r}, which holds no finished features ({num_unfinished} unfinished); "
-            "allowed: what `extract` wrote. Next: run the extraction (again); it resumes where it stopped."
+            f"`{argument}` is {str(path)!r}, which {fault}; "
+            f"allowed: a folder of 'noiseproof extract'. Next: {next_step}."
         )
     if len(folders) > 1:
         listed = "".join(f"\n  {folder}: {_described(folder)}" for folder in folders)
-        raise invalid("path", str(path), "a folder with one set of features, or one of these:" + listed)
+        raise invalid(argument, str(path), "a folder with one set of features, or one of these:" + listed)
     return folders[0]
 
 

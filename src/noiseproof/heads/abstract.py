@@ -27,7 +27,7 @@ from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.options import check_options
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head_of, write_head
+from noiseproof.heads.saved_heads import HeadNeeds, Loadable, SavedHead, write_head
 from noiseproof.heads.specs import spec_of
 from noiseproof.heads.training_data import (
     check_second_view_given,
@@ -46,7 +46,7 @@ T = TypeVar("T", bound="AbstractHead")
 TrueProbs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-class AbstractHead(BaseEstimator, ABC):
+class AbstractHead(Loadable, BaseEstimator, ABC):
     """An estimator on the features of a frozen encoder.
 
     Attributes:
@@ -104,18 +104,6 @@ class AbstractHead(BaseEstimator, ABC):
         classes = self.classes_ if self.has_classes else np.empty(0)
         saved = SavedHead(self.kind, self.get_params(), classes, self.n_features_in_, self.state_, needs)
         return write_head(saved, path)
-
-    @classmethod
-    def load(cls: type[T], path: str | os.PathLike[str]) -> T:
-        """Load a head of this class that `save` wrote.
-
-        Raises:
-            MissingFile: one of the two files does not exist.
-            DamagedFile: a file was altered or truncated.
-            InvalidArgument: the head has another class.
-            CheckpointMismatch: the tensors do not fit the head.
-        """
-        return cls.from_saved(read_head_of(cls, path), str(path))
 
     @classmethod
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:

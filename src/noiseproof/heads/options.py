@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from noiseproof.core.checks import Allowed, Range, check_arguments
@@ -43,14 +43,6 @@ _ALLOWED: dict[str, Allowed] = {
     "noise_tolerant": bool,
     "seed": Range(0.0, is_whole=True),
 }
-# `None` takes the recipe's value, or leaves the number of steps unbounded.
-_MAY_BE_NONE = frozenset(
-    {
-        "learning_rate", "weight_decay", "max_steps", "hidden_layers", "hidden_ratio", "activation",
-        "batch_norm", "residual", "residual_scale", "dropout", "weight_mse", "weight_cov", "weight_svd",
-        "num_singular_values",
-    }
-)  # fmt: skip
 _SELF_LABELLING = ("bootstrap_soft", "bootstrap_hard")  # mix the given label with the head's prediction
 
 
@@ -100,6 +92,10 @@ class RegularizationOptions(ShapeOptions):
     weight_cov: float | None = None
     weight_svd: float | None = None
     num_singular_values: int | None = None
+
+
+# `None` takes the recipe's value, or leaves the number of steps unbounded.
+_MAY_BE_NONE = frozenset(one.name for one in fields(RegularizationOptions) if one.default is None)
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 from noiseproof.core.regular_files import read_regular
 
+T = TypeVar("T", bound="Loadable")
 SUFFIXES = (".safetensors", ".json")
 _MAX_BYTES = 4 << 30
 _SAVE_AGAIN = "fit and save it again"
@@ -142,16 +144,31 @@ def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
     return tensors
 
 
-def read_head_of(cls: Any, path: str | os.PathLike[str]) -> SavedHead:
-    """A saved head that is of an estimator's class, by its `kind`.
+class Loadable:
+    """An estimator that was saved and can be loaded again; `kind` is its name in the file."""
 
-    Raises:
-        InvalidArgument: the file holds an estimator of another class.
-    """
-    saved = read_head(path)
-    if saved.kind != cls.kind:
-        raise invalid("path", str(path), f"a saved {cls.__name__}", f"The file holds a head {saved.kind!r}.")
-    return saved
+    kind: ClassVar[str]
+
+    @classmethod
+    def load(cls: type[T], path: str | os.PathLike[str]) -> T:
+        """Load an estimator of this class that `save` wrote.
+
+        Raises:
+            MissingFile: one of the two files does not exist.
+            DamagedFile: a file was altered or truncated.
+            InvalidArgument: the file holds an estimator of another class.
+            CheckpointMismatch: the tensors do not fit the estimator.
+        """
+        saved = read_head(path)
+        if saved.kind != cls.kind:
+            held = f"The file holds a head {saved.kind!r}."
+            raise invalid("path", str(path), f"a saved {cls.__name__}", held)
+        return cls.from_saved(saved, str(path))
+
+    @classmethod
+    @abstractmethod
+    def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
+        """A fitted estimator from saved values; `source` is their file, for errors."""
 
 
 def read_head(path: str | os.PathLike[str]) -> SavedHead:

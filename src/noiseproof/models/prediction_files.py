@@ -41,6 +41,14 @@ def write_predictions(frames: Iterable[pd.DataFrame], out: Path) -> Iterator[pd.
             yield frame
 
 
+def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as JSON has them: `None` where there is no number."""
+    return [
+        {str(name): None if value != value else value for name, value in row.items()}  # NaN
+        for row in frame.to_dict("records")
+    ]
+
+
 def check_out(out: Path) -> None:
     """Refuse a name with another suffix, and a file that is no table of predictions."""
     if out.suffix.lower() not in SUFFIXES:
@@ -109,9 +117,8 @@ def _jsonl(path: Path) -> Iterator[Write]:
     with path.open("w", encoding="utf-8") as file:
 
         def write(frame: pd.DataFrame) -> None:
-            for row in frame.to_dict("records"):
-                plain = {name: None if value != value else value for name, value in row.items()}  # NaN
-                file.write(json.dumps(plain, allow_nan=False) + "\n")
+            for row in plain_rows(frame):
+                file.write(json.dumps(row, allow_nan=False) + "\n")
 
         yield write
 

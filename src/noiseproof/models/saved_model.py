@@ -21,6 +21,7 @@ from noiseproof.core.errors import (
     UnknownName,
     invalid,
 )
+from noiseproof.core.plurals import counted
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, Kind
 from noiseproof.core.system_errors import expanded
@@ -61,7 +62,7 @@ class EncodingOptions:
     service: ServiceSettings = field(default_factory=ServiceSettings)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SavedModel:
     """A fitted head and what it needs; `noiseproof.load` makes it.
 
@@ -77,9 +78,13 @@ class SavedModel:
     head: Estimator
     source: str
     needs: HeadNeeds | None
-    options: EncodingOptions = field(repr=False)
-    run_card: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    options: EncodingOptions
+    run_card: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        classes = f", {counted(len(self.class_names), 'class', 'classes')}" if self.has_classes else ""
+        return f"SavedModel({type(self.head).__name__} on {_PLURAL[self.kind]}{classes}, {self.source!r})"
 
     @property
     def has_classes(self) -> bool:

@@ -209,9 +209,6 @@ def manifest_sha256(
 def load_manifest(folder: str | Path) -> NoiseManifest:
     """Read and check a manifest.
 
-    Args:
-        folder: what `write_manifest` wrote.
-
     Raises:
         MissingFile: the folder has no manifest.
         DamagedFile: it is not what was written: the hash does not fit the data, or a file cannot be read.

@@ -31,7 +31,7 @@ def aligned_features(folder: Path, dataset: Dataset) -> Any:
         MissingFile: the folder has no features.
         BadData: an example has no features.
     """
-    stored = load_features(folder)
+    stored = load_features(folder, argument="features")
     rows, absent = rows_by_id(dataset.ids, stored.ids)
     if absent:
         raise BadData(
@@ -108,7 +108,7 @@ def checked_features(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, Sto
         MissingFile: the folder has no features.
         BadData: an id is missing, or ids agree and contents do not.
     """
-    rows, stored = aligned_features(folder, dataset), load_features(folder)
+    rows, stored = aligned_features(folder, dataset), load_features(folder, argument="features")
     made_of = stored.manifest.components["fingerprint"]
     if len(stored) == len(dataset) and made_of != dataset.fingerprint:
         raise BadData(

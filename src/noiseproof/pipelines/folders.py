@@ -23,7 +23,7 @@ MARKS = {
 def check_is_apart(out: Path, data: Iterable[str | None]) -> None:
     """Refuse an output inside of a data set, where files would become examples of the next run."""
     for name in data:
-        if name is not None and Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
+        if name and Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
             raise invalid(
                 "out", str(out), f"a place outside of the data set {name!r}",
                 "What is written there would be taken for examples. Next: name another place.",
@@ -31,12 +31,13 @@ def check_is_apart(out: Path, data: Iterable[str | None]) -> None:
 
 
 @contextmanager
-def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
+def only_process_in(folder: Path, *, mark: str | None = None, argument: str = "out") -> Iterator[None]:
     """Lock a folder against a second process.
 
     Args:
         folder: made if need be.
         mark: the file of `MARKS` of this flow; a folder with another one is refused.
+        argument: name of the argument that the folder is the value of.
 
     Raises:
         InvalidArgument: another process uses it, it cannot be written to, or it holds another flow.
@@ -44,13 +45,14 @@ def only_process_in(folder: Path, *, mark: str | None = None) -> Iterator[None]:
     for other, work in MARKS.items() if mark is not None else ():
         if other != mark and (folder / other).is_file():
             raise invalid(
-                "out", str(folder), "a folder of its own", f"It has {other!r} of {work}. Next: name another."
-            )
+                argument, str(folder), "a folder of its own",
+                f"It has {other!r} of {work}. Next: name another.",
+            )  # fmt: skip
     is_new = not folder.exists()
     notes = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    is_mark_new = claim(folder)
-    with locked_folder(folder):
-        claim(folder)  # another process, which was refused, may have taken its mark back
+    is_mark_new = claim(folder, argument=argument)
+    with locked_folder(folder, argument=argument):
+        claim(folder, argument=argument)  # another process, which was refused, may have taken its mark back
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -72,7 +73,7 @@ def open_parts(
     augmented_views = views_of(train.dataset, views, seed=config.seed)
     tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
     tests += [_evaluation_set(config, name, "ood", classes) for name in config.ood]
-    _check_same_width(train, tests)
+    _check_alike(train, tests)
     first, *others = _named([train, *tests])
     return DataParts(first, tuple(others), augmented_views)
 
@@ -170,9 +171,17 @@ def _with_labels_before(part: DataPart, name: str, config: EvaluationConfig) -> 
     return dataclasses.replace(part, before=labels_before_cleaning(config, name, part.dataset))
 
 
-def _check_same_width(train: DataPart, tests: Sequence[DataPart]) -> None:
-    """Refuse feature files of different encoders, as far as their widths show it."""
+def _check_alike(train: DataPart, tests: Sequence[DataPart]) -> None:
+    """Refuse feature files of different encoders, as far as their widths show it, and pairs beside texts."""
     for part in tests:
+        if {_has_pairs(train.dataset), _has_pairs(part.dataset)} == {True, False}:
+            ours, theirs = (
+                "pairs of texts" if _has_pairs(each.dataset) else "single texts" for each in (train, part)
+            )
+            raise BadData(
+                f"The training set {train.name!r} has {ours}, and {part.name!r} has {theirs}; allowed: one "
+                "of the two. Next: name the columns with `text`."
+            )
         if train.dataset.kind == part.dataset.kind == "features":
             expected, width = (len(each.dataset.examples[0]) for each in (train, part))
             if width != expected:
@@ -180,6 +189,15 @@ def _check_same_width(train: DataPart, tests: Sequence[DataPart]) -> None:
                     f"{part.name!r} has features of width {width}, the training set {train.name!r} of width "
                     f"{expected}; allowed: one width. Next: make both with the same encoder and layer."
                 )
+
+
+def _has_pairs(dataset: Dataset) -> bool | None:
+    """Whether texts are pairs; `None` of others, and where the first cannot be read, which is named later."""
+    if dataset.kind != "text":
+        return None
+    with suppress(BadData):
+        return isinstance(dataset.examples[0], tuple)
+    return None
 
 
 def _shifted(test: DataPart, kind: str, config: EvaluationConfig) -> DataPart:

@@ -49,7 +49,7 @@ def load(
         path: a folder of `noiseproof run` or `noiseproof adapt finetune`, a saved head (either of its two
             files, or a folder with one head), or a folder that `noiseproof export --hub` wrote.
         head: of a run with several: a name such as `nmtune` (its first seed) or `nmtune-seed2`; by default
-            the head that the run chose on held-out training examples.
+            the head that the run chose on held-out training examples, fitted to all examples.
         cache: feature store; by default that of all runs.
         engine: what runs the encoder: "auto", "torch" or "onnxruntime".
         batch_size: examples per call of the encoder.
@@ -89,7 +89,7 @@ def _of_run(folder: Path, head: str | None, options: EncodingOptions) -> SavedMo
         )
     check_file(folder / FILE, card["files"].get(FILE), next_step=START_AGAIN)
     choice = read_choice(folder)
-    name = _named_head(choice.head if head is None else head, known, str(folder))
+    name = _named_head(head or choice.fitted_to_all or choice.head, known, str(folder))
     stem = folder / "heads" / name
     for suffix in SUFFIXES:
         file = f"heads/{name}{suffix}"

@@ -38,7 +38,8 @@ def model_card(model: SavedModel, folder: Path, name: str) -> str:
         name: title of the page.
     """
     card = model.run_card
-    head = Path(model.source).stem.rpartition("-seed")[0] or TUNED
+    file = Path(model.source).stem
+    head = file.rpartition("-seed")[0] or TUNED
     results = _results(folder, head) if card else []
     header: dict[str, Any] = {
         "library_name": "noiseproof",
@@ -55,7 +56,7 @@ def model_card(model: SavedModel, folder: Path, name: str) -> str:
             ("How to use it", _USE.format(example=_EXAMPLES[model.kind])),
             ("Training data", _data(card)),
             ("Label noise", _noise(card, is_tolerant=getattr(model.head, "noise_tolerant", False) is True)),
-            ("Results", _table(results)),
+            ("Results", _table(results, is_fitted_to_all=file.endswith("-all"))),
             ("Limits and notes", "\n".join(f"- {note}" for note in dict.fromkeys(notes))),
             ("Made with", _made_with(card)),
         ],
@@ -131,15 +132,20 @@ def _indexed(model: SavedModel, set_name: str, metrics: Mapping[str, Interval]) 
     }
 
 
-def _table(results: list[tuple[str, Mapping[str, Interval]]]) -> str:
+def _table(results: list[tuple[str, Mapping[str, Interval]]], *, is_fitted_to_all: bool) -> str:
     if not results:
         return "No evaluation came with this model."
     names = _shown_metrics(results[0][1])
     rows = [(name, *(_shown(metrics[each]) for each in names)) for name, metrics in results]
     num_seeds = len(results[0][1][names[0]].values)
     interval = " ± half the 95 % interval (Student's t)"
-    basis = f"Means over {num_seeds} seeds{interval}; this file is of one of them."
-    basis = "One seed, so there are no intervals." if num_seeds == 1 else basis
+    basis = f"Means over {num_seeds} seeds{interval}; this file is of one of them"
+    basis = "One seed, so there are no intervals" if num_seeds == 1 else basis
+    basis += (
+        ", fitted again to all examples, those held out for these numbers included."
+        if is_fitted_to_all
+        else "."
+    )
     return f"{markdown_table(('data set', *names), rows)}\n\n{basis}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.config.predict import PredictConfig
 from noiseproof.data.unlabelled import Examples, listed_images
-from noiseproof.models.prediction_files import write_predictions
+from noiseproof.models.prediction_files import plain_rows, write_predictions
 from noiseproof.models.saved_model import SavedModel
 from noiseproof.pipelines.folders import check_is_apart
 from noiseproof.pipelines.loading import load
@@ -30,9 +30,10 @@ class PredictionSummary:
         notes: on the model and the data; sentences.
         num_examples: rows.
         num_unusable: rows without a prediction.
-        num_unsure: further rows below the confidence.
+        num_unsure: rows without a prediction or below the confidence.
         counts: predictions by class.
         first: the first rows.
+        rows: all rows, where they are kept.
     """
 
     model: SavedModel
@@ -43,21 +44,26 @@ class PredictionSummary:
     num_unsure: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     first: Any = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, frame: pd.DataFrame) -> None:
         """Count the rows of a part of the table."""
         has_none = frame["prediction"].isna()
         self.num_examples += len(frame)
         self.num_unusable += int(has_none.sum())
-        self.num_unsure += int((frame["is_unsure"] & ~has_none).sum())
+        self.num_unsure += int(frame["is_unsure"].sum())
         if self.model.has_classes:
             self.counts.update(frame["prediction"][~has_none].tolist())
         if self.first is None:
             self.first = frame
 
 
-def predict(config: PredictConfig) -> PredictionSummary:
+def predict(config: PredictConfig, *, keep_rows: bool = False) -> PredictionSummary:
     """Classify new examples with a saved model, and write a row for each, readable or not.
+
+    Args:
+        config: of the verb.
+        keep_rows: whether the summary has all rows; else memory does not grow with their number.
 
     Raises:
         MissingFile: there is no model or no data.
@@ -77,6 +83,8 @@ def predict(config: PredictConfig) -> PredictionSummary:
     summary = PredictionSummary(model, config.out, (*model.notes, *examples.dataset.notes))
     for frame in frames:
         summary.add(frame)
+        if keep_rows:
+            summary.rows += plain_rows(frame)
     return summary
 
 

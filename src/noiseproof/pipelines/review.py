@@ -58,7 +58,7 @@ def write_page(folder: Path, *, kind_of_map: Map = "pca") -> Path:
             f"The labels in {str(folder)!r} were judged by given probabilities, and `map` = 'umap' places "
             "examples by features. Next: detect without probabilities, or leave `map` out."
         )
-    with only_process_in(folder):
+    with only_process_in(folder, argument="folder"):
         return make_page(folder, issues, dataset, features, kind_of_map=kind_of_map)
 
 
@@ -87,7 +87,7 @@ def serve_page(
     if not page.is_file() or kind_of_map not in (None, read_page(page).kind_of_map):
         write_page(folder, kind_of_map=kind_of_map or "pca")
     issues = load_issues(folder)
-    with only_process_in(folder):
+    with only_process_in(folder, argument="folder"):
         data = read_page(page)
         log = DecisionLog(folder, data.identity)
         log.mend()

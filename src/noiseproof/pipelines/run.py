@@ -76,8 +76,8 @@ class RunResult:
 
     folder: Path
     report: Path
-    rows: list[ResultRow]
-    card: dict[str, Any]
+    rows: list[ResultRow] = field(repr=False)
+    card: dict[str, Any] = field(repr=False)
 
 
 @dataclass(eq=False)
@@ -126,8 +126,8 @@ def run(
         decide = partial(_open_decisions, state)
         parts = open_parts(config, views=config.views, task=config.task, decide=decide)
         if parts.has_scores and config.decisions:
-            name = str(config.decisions[0])
-            raise invalid("decisions", name, "nothing, since the labels are scores", "Next: leave it out.")
+            allowed, next_step = "nothing, since the labels are scores", "Next: leave it out."
+            raise invalid("decisions", str(config.decisions[0]), allowed, next_step)
         if parts.note_on_scores is not None:
             say(parts.note_on_scores)
             heads = [head.as_regressor() for head in heads]
@@ -153,7 +153,10 @@ def run(
             state.stages, config, parts, state.judged, state.known, fitted=fitted[0],
             true_probs=state.true_probs, **of_part,
         )  # fmt: skip
-        choose_once(state.stages, heads, fitted, parts, stored=state.stored, seed=config.seed, **of_part)
+        needs = partial(head_needs, config, encoder, class_names=parts.train.dataset.class_names)
+        choose_once(
+            state.stages, heads, fitted, parts, stored=state.stored, seed=config.seed, needs=needs, **of_part
+        )
         publish(state.stages, cards=(CARD, PAGE, REVIEW), say=say)
         if not parts.has_scores:
             judged = state.stored[parts.train.whole.fingerprint].features

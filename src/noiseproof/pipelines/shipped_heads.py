@@ -2,7 +2,9 @@
 
 The head is chosen on training examples that were held out of fits for this choice alone, so that test sets
 play no part. Calibration (`posterior.temperature`) uses examples of the test set, from which no head learned:
-it changes neither a prediction nor a number of the report.
+it changes neither a prediction nor a number of the report. Last, the head is fitted once more, to the
+examples that the run held out for evaluation, too: with 500 labels, that made predictions 0.1 to 1.6 points
+more accurate (`dev/LOG.md`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from noiseproof.data.splits import stratified_split
 from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.estimators import load_head
-from noiseproof.heads.saved_heads import SUFFIXES, HeadCalibration
+from noiseproof.heads.saved_heads import SUFFIXES, HeadCalibration, HeadNeeds
 from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.heads import HeadVariant
 from noiseproof.pipelines.stages import Stages
@@ -43,6 +45,7 @@ class HeadChoice(Document):
         reason: why this one, a sentence.
         num_held_out: training examples that decided; 0 where nothing was to decide.
         held_out: of each head, accuracy on these against their labels as given, or R2 of scores.
+        fitted_to_all: name of its fit to all examples, held-out ones included; `None` where there is none.
         calibrations: file of a head without suffix -> its calibration.
     """
 
@@ -50,6 +53,7 @@ class HeadChoice(Document):
     reason: str
     num_held_out: int = 0
     held_out: dict[str, float] = Field(default_factory=dict)
+    fitted_to_all: str | None = None
     calibrations: dict[str, HeadCalibration] = Field(default_factory=dict)
 
 
@@ -62,9 +66,10 @@ def choose_once(
     features: Callable[[DataPart], Any],
     key: Callable[[DataPart], Any],
     stored: Mapping[str, StoredFeatures],
+    needs: Callable[[Any], HeadNeeds],
     seed: int,
 ) -> None:
-    """The stage of a run that chooses the head for new examples, and calibrates all heads.
+    """The stage of a run that chooses the head for new examples, calibrates all, and fits that one to all.
 
     Args:
         stages: of the run, with the saved heads.
@@ -74,6 +79,7 @@ def choose_once(
         features: those of a part, still on disk.
         key: everything that results on the features of a part depend on.
         stored: features by fingerprint of the data set.
+        needs: what a fitted head needs to classify new examples.
         seed: of the run.
     """
     train, test = parts.train, parts.tests[0]
@@ -86,11 +92,14 @@ def choose_once(
             bar.update(len(heads))
         if not parts.has_scores:
             choice = calibrate_heads(choice, heads, stages, features(test), test.best_labels, seed=seed)
+        head = next(each for each in heads if each.name == choice.head)
+        choice, files = fit_to_all(choice, head, parts, folder, features=features, needs=needs)
         write_record(folder / FILE, choice.to_json())
-        return [FILE]
+        return [FILE, *files]
 
     names = [head.name for head in heads]
-    depends_on = [names, fitted, train.given_labels, key(test), test.best_labels, seed]
+    tested = [key(test), test.best_labels, test.given_labels]
+    depends_on = [names, fitted, train.given_labels, *tested, seed, "fitted to all"]
     stages.once("choice of the head", depends_on=depends_on, make=make)
 
 
@@ -113,13 +122,13 @@ def choose_head(
     """
     first = heads[0].name
     if len(heads) == 1:
-        return HeadChoice(head=first, reason=f"`predict` and `export` use {first}, the only head.")
+        return HeadChoice(head=first, reason=f"New examples are classified by {first}, the only head.")
     try:
         rows, held = _split(labels, seed, are_scores=heads[0].predicts_scores)
     except BadData:
         reason = (
-            f"`predict` and `export` use {first}, the first head: a class has one training example only, so "
-            "none can be held out to choose on."
+            f"New examples are classified by {first}, the first head: a class has one training example only, "
+            "so none can be held out to choose on."
         )
         return HeadChoice(head=first, reason=reason)
     fitted = [head.build([0])[0] for head in heads]
@@ -134,8 +143,8 @@ def choose_head(
     unit = "R2 of scores" if heads[0].predicts_scores else "share of labels"
     listed = ", ".join(f"{name} {share:.3f}" for name, share in found.items())
     reason = (
-        f"`predict` and `export` use {best}: on {len(held):,} training examples that were held out of a fit "
-        f"for this choice, the {unit} predicted was {listed}. Test sets play no part."
+        f"New examples are classified by {best}: on {len(held):,} training examples that were held out of a "
+        f"fit for this choice, the {unit} predicted was {listed}. Test sets play no part."
     )
     return HeadChoice(head=best, reason=reason, num_held_out=len(held), held_out=found)
 
@@ -177,6 +186,53 @@ def calibrate_heads(
             encoded = np.searchsorted(head.classes_, labels[rows])
             found[file] = calibration_of(head.predict_proba(features[rows]), encoded)
     return choice.model_copy(update={"calibrations": found})
+
+
+def fit_to_all(
+    choice: HeadChoice,
+    head: HeadVariant,
+    parts: DataParts,
+    folder: Path,
+    *,
+    features: Callable[[DataPart], Any],
+    needs: Callable[[Any], HeadNeeds],
+) -> tuple[HeadChoice, list[str]]:
+    """Fit the chosen head to the training examples and those that the run held out of them.
+
+    Not where the test set is one of its own, where labels were made wrong for an experiment, and where heads
+    learn from augmented views.
+
+    Args:
+        choice: of the head, with its calibration, which is also taken for the fit to all.
+        head: that was chosen.
+        parts: data of the run.
+        folder: of the files.
+        features: those of a part, still on disk.
+        needs: see `choose_once`.
+
+    Returns:
+        The choice with the name of the fit, and its files.
+    """
+    train, test = parts.train, parts.tests[0]
+    is_split_off = test.rows is not None and test.whole.fingerprint == train.whole.fingerprint
+    if not is_split_off or parts.views or train.noise is not None:
+        return choice, []
+    of_train, of_test = (
+        part.dataset.scores if parts.has_scores else part.given_labels for part in (train, test)
+    )
+    kept = np.isin(of_test, of_train) if not parts.has_scores else np.ones(len(of_test), bool)
+    matrix = np.concatenate([np.asarray(features(train)), np.asarray(features(test))[kept]])
+    (fitted,) = head.build([0])
+    fit_heads([fitted], matrix, np.concatenate([of_train, of_test[kept]]))
+    name = f"{Path(head.file(0)).name}-all"
+    fitted.save(folder / "heads" / name, needs=needs(fitted))
+    calibrations = {f"heads/{name}": choice.calibrations[head.file(0)]} if choice.calibrations else {}
+    reason = (
+        f"{choice.reason} Then it was fitted again to all {len(matrix):,} examples, those held out for "
+        "evaluation included; accuracies and calibration are of the fit without them."
+    )
+    update = {"reason": reason, "fitted_to_all": name, "calibrations": choice.calibrations | calibrations}
+    return choice.model_copy(update=update), [f"heads/{name}{suffix}" for suffix in SUFFIXES]
 
 
 def calibration_of(probs: np.ndarray, labels: np.ndarray) -> HeadCalibration:

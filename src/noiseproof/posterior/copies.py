@@ -86,9 +86,6 @@ class Copies:
         Rows that repeat like categories tell what the labels of equal rows are, and without them nothing may
         be left to learn from. These groups stay in: more than ten identical examples; most of a class; all
         groups, if there are few for the classes and examples occur more than three times on average.
-
-        Args:
-            labels: given class ids, from 0.
         """
         num_groups, sizes = self.groups.max() + 1, np.bincount(labels)
         is_few = num_groups < _LEAST_DISTINCT * np.count_nonzero(sizes)
@@ -158,17 +155,16 @@ def groups_to_leave_out(features: Any, labels: Int[np.ndarray, " n"]) -> Int[np.
     return copies.groups if copies.has_copy.any() else None
 
 
-def shared_copies(features: Any, others: Any, *, near: float = NEAR) -> Bool[np.ndarray, " m"]:
+def shared_copies(features: Any, others: Any) -> Bool[np.ndarray, " m"]:
     """Whether each example of another set has a copy in the first, so that evaluation on it is too good.
 
     Args:
         features: (n, d), for example of the training set.
         others: (m, d), for example of a test set.
-        near: see `find_copies`.
     """
     n = len(features)
     both = np.concatenate([np.asarray(features), np.asarray(others)])
-    groups = find_copies(both, near=near).groups
+    groups = find_copies(both).groups
     return np.isin(groups[n:], groups[:n])
 
 

@@ -120,12 +120,7 @@ def _before_projection(tower: Any) -> Callable[[Tensor], Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class LazyTextRows:
-    """Input of the model for captions, made batch by batch.
-
-    Attributes:
-        captions: m texts.
-        rows_of: see `text_rows`.
-    """
+    """Input of the model for captions, made batch by batch."""
 
     captions: np.ndarray
     rows_of: Callable[[Sequence[str]], Tensor]

@@ -41,7 +41,7 @@ PARTS = "review"
 MOST_EXAMPLES = 50_000
 _MOST_INSIDE = 24 * 2**20  # characters of contents in the page itself
 _LARGE_FIRST, _MOST_LARGE = 1000, 3000
-_SCRIPTS = ("decisions.js", "files.js", "contents.js", "list.js", "map.js", "page.js")
+_SCRIPTS = ("decisions.js", "saved.js", "files.js", "contents.js", "list.js", "map.js", "page.js")
 
 
 def write_review(

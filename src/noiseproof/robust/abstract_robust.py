@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -16,18 +16,19 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.errors import BadData, DamagedFile, invalid
 from noiseproof.core.rng import torch_seed
 from noiseproof.heads.abstract import AbstractClassifier
-from noiseproof.heads.estimators import LinearProbe
+from noiseproof.heads.estimators import HEADS, LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.heads.saved_heads import HeadNeeds, SavedHead, read_head_of, write_head
+from noiseproof.heads.saved_heads import HeadNeeds, Loadable, SavedHead, write_head
 from noiseproof.heads.training_data import features_to_predict, training_data, weights_of
 from noiseproof.losses.batch import PerExampleLoss, per_example_loss
-from noiseproof.robust.saved_robust import from_saved, to_saved
 
 T = TypeVar("T", bound="AbstractRobustHead")
+_HEAD, _MEMBERS, _FITTED = "head", "heads_", "fitted"
+_OF_ALL = ("classes_", "n_features_in_", _MEMBERS)  # attributes that every estimator has
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +92,11 @@ class FitInputs:
         return found
 
 
-class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
+class AbstractRobustHead(Loadable, ClassifierMixin, BaseEstimator, ABC):
     """A classifier that averages one or more heads which were trained together.
 
     Attributes:
-        kind: name in `estimators.ROBUST`.
+        kind: name in `robust_estimators.ROBUST`.
         classes_: (k,) labels in the user's vocabulary, sorted.
         n_features_in_: d.
         heads_: the fitted heads, each of which can be saved, too; probabilities are their mean.
@@ -114,23 +115,18 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
     def save(self, path: str | os.PathLike[str], *, needs: HeadNeeds | None = None) -> Path:
         """Write `path`.safetensors and `path`.json; `load` reads them back, see `AbstractHead.save`."""
         check_is_fitted(self)
-        return write_head(to_saved(self, needs), path)
-
-    @classmethod
-    def load(cls: type[T], path: str | os.PathLike[str]) -> T:
-        """Load an estimator of this class that `save` wrote.
-
-        Raises:
-            MissingFile: one of the two files does not exist.
-            DamagedFile: a file was altered or truncated.
-            InvalidArgument: the file holds an estimator of another class.
-        """
-        return cls.from_saved(read_head_of(cls, path), str(path))
+        return write_head(_to_saved(self, needs), path)
 
     @classmethod
     def from_saved(cls: type[T], saved: SavedHead, source: str) -> T:
         """A fitted estimator from saved values; `source` is their file, for errors."""
-        found: T = from_saved(cls, saved, source)
+        try:
+            found: T = _from_saved(cls, saved, source)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DamagedFile(
+                f"The head at {source!r} is damaged: it is no {saved.kind} ({error}). Next: fit and save it "
+                "again."
+            ) from error
         return found
 
     def __sklearn_tags__(self) -> Any:
@@ -187,3 +183,60 @@ class AbstractRobustHead(ClassifierMixin, BaseEstimator, ABC):
 def weights_in(examples: TrainingExamples, rows: Tensor) -> Tensor | float:
     """Factors of the loss of these rows of a batch; 1 where all weigh alike."""
     return 1.0 if examples.weights is None else examples.weights[rows]
+
+
+def _to_saved(estimator: Any, needs: HeadNeeds | None) -> SavedHead:
+    """Values of a fitted estimator; the tensors of its head i are called `i.NAME`."""
+    options = {name: value for name, value in estimator.get_params(deep=False).items() if name != _HEAD}
+    arrays, plain = _fitted(vars(estimator))
+    state = {
+        f"{i}.{name}": tensor
+        for i, head in enumerate(estimator.heads_)
+        for name, tensor in head.state_.items()
+    }
+    state |= {f"{_FITTED}.{name}": torch.as_tensor(value) for name, value in arrays.items()}
+    options |= {
+        _HEAD: None if estimator.head is None else _described(estimator.head),
+        _MEMBERS: [_described(head) for head in estimator.heads_],
+        _FITTED: plain,
+    }
+    classes, num_features = estimator.classes_, estimator.n_features_in_
+    return SavedHead(estimator.kind, options, classes, num_features, state, needs)
+
+
+def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
+    options = dict(saved.options)
+    members, plain, template = options.pop(_MEMBERS), options.pop(_FITTED), options.pop(_HEAD)
+    head = None if template is None else HEADS[template["kind"]](**template["options"])
+    found = cls(head, **options)
+    found.heads_ = tuple(
+        _member(replace(saved, kind=one["kind"], options=one["options"]), number, source)
+        for number, one in enumerate(members)
+    )
+    found.classes_, found.n_features_in_ = saved.classes, saved.num_features
+    for name, value in _under(saved.state, _FITTED).items():
+        setattr(found, name, value.numpy() if value.ndim else value.item())
+    for name, value in plain.items():
+        setattr(found, name, value)
+    return found
+
+
+def _member(saved: SavedHead, number: int, source: str) -> AbstractClassifier:
+    own = replace(saved, state=_under(saved.state, str(number)))
+    return HEADS[own.kind].from_saved(own, source)
+
+
+def _described(head: AbstractClassifier) -> dict[str, Any]:
+    return {"kind": head.kind, "options": head.get_params()}
+
+
+def _fitted(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Further fitted attributes: numbers and arrays, and lists of plain values."""
+    found = {name: each for name, each in attributes.items() if name.endswith("_") and name not in _OF_ALL}
+    plain = {name: each for name, each in found.items() if isinstance(each, list)}
+    return {name: np.asarray(each) for name, each in found.items() if name not in plain}, plain
+
+
+def _under(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    start = f"{prefix}."
+    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}

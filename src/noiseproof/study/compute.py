@@ -65,24 +65,12 @@ def num_results(requests: Iterable[RowRequest]) -> int:
 
 
 def num_missing(requests: Iterable[RowRequest], existing: Container[str]) -> int:
-    """Trainings of heads and encoders, and runs of detectors, without all their rows.
-
-    Args:
-        requests: from `requests_of`.
-        existing: request keys of the rows that exist.
-    """
+    """Trainings and runs of detectors without all their rows; `existing` has the request keys of rows."""
     return len(trainings_of(one for one in requests if one.key not in existing))
 
 
 def compute(grid: Grid, requests: Sequence[RowRequest], log: StudyLog, locations: Locations) -> StudyOutcome:
-    """Compute every missing row.
-
-    Args:
-        grid: of the study.
-        requests: from `requests_of`.
-        log: the rows that exist; new ones are appended.
-        locations: of data, features and study.
-    """
+    """Compute every row that the log does not have, and append it."""
     num_trainings = num_missing(requests, {row.request_key for row in log.rows})
     with stage("Study", total=num_trainings, unit="training", quiet=num_trainings == 0) as bar:
         loop = _Loop(grid, requests, log, locations, bar)

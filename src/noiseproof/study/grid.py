@@ -178,12 +178,7 @@ class Grid:
 
 
 def study_heads(recipe: StudyRecipe, heads: dict[str, dict[str, Any]]) -> list[HeadVariant]:
-    """Heads as the runs of a study train them.
-
-    Args:
-        recipe: of the study.
-        heads: name -> options, as in `run`.
-    """
+    """Heads by name and options, as in `run`, with the schedule of a study."""
     config = RunConfig(
         train="", out=Path(), heads=heads, seeds=recipe.seeds, recipe=recipe.recipe, views=recipe.views,
         max_steps=recipe.max_steps,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +38,7 @@ _DELETE_LINE = "delete that line and start the study again; only what it held is
 SPECTRAL = ("singular_values", "entropy_nats", "largest_ratio", "effective_rank")  # raw and "centred_"
 _ON_DISK = {"result_key": "cell", "request_key": "asked", "set_name": "set"}
 _IN_CODE = {on_disk: name for name, on_disk in _ON_DISK.items()}
+_adapter: Any = cache(TypeAdapter)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ class StudyRow:
         names = metric_names(values) if cls is HeadRow else cls.metric_names
         if names:
             values["metrics"] = {name: values.pop(name) for name in names}
-        return _ROWS[cls.kind].validate_python(values)
+        return _adapter(cls).validate_python(values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +123,8 @@ class HeadRow(NoisyRow):
     domain: str
     num_examples: int
     metrics: dict[str, float]
-    entropy_nats: float | None
-    largest_ratio: float | None
+    entropy_nats: float | None = None
+    largest_ratio: float | None = None
     fit_s: float
 
 
@@ -276,15 +278,8 @@ _KINDS: dict[str, type[StudyRow]] = {
 }
 
 
-_ROWS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in _KINDS.items()}
-
-
 class StudyLog:
-    """The rows of a study on disk; opened again, it knows those that exist.
-
-    Args:
-        folder: of the study.
-    """
+    """The rows in the folder of a study; opened again, it knows those that exist."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

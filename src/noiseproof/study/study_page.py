@@ -29,16 +29,7 @@ _XML = '<?xml version="1.0" encoding="utf-8"?>\n'  # a drawing on its own needs 
 
 
 def write_study(folder: Path, results: StudyResults, card: Mapping[str, Any]) -> Path:
-    """Tables, figures and `study.html` from the results.
-
-    Args:
-        folder: of the study.
-        results: results and recipe.
-        card: the contents of `study.json`.
-
-    Returns:
-        The page.
-    """
+    """Write tables, figures and the page of a study into its folder; `card` is what `study.json` holds."""
     tables = {name: TABLES[name](results) for name in results.recipe.tables if _has_rows(results, name)}
     figures = [FIGURES[name] for name in results.recipe.figures if _has_rows(results, name)]
     drawn = [one for draw in figures for one in draw(results)]

@@ -88,6 +88,11 @@ class StudyResults:
         existing = set(self.detections["detector"]) if len(self.detections) else set()
         return [name for name in self.recipe.detectors if name in existing]
 
+    def noise_kinds(self, rows: pd.DataFrame) -> list[str]:
+        """Kinds of noise in the labels that some rows have, in the order of the recipe."""
+        existing = set(rows["noise_kind"]) if len(rows) else set()
+        return [kind for kind in dict.fromkeys(one.kind for one in self.recipe.noises) if kind in existing]
+
     @property
     def least_label_noise(self) -> str | None:
         """Noise in the labels of results about pre-training: "none" if it exists, else `None`, every one."""

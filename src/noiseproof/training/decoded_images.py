@@ -54,14 +54,7 @@ def prepare_all(
 def prepared_blocks(
     dataset: Dataset, prepare: Prepare, *, block_size: int = 64, num_threads: int = 1
 ) -> Iterator[UInt8[np.ndarray, "b h w 3"]]:
-    """Every image, in order, a block in memory at a time.
-
-    Args:
-        dataset: of images.
-        prepare: as in `prepare_all`.
-        block_size: images of a block.
-        num_threads: that decode.
-    """
+    """Every image, in order, a block in memory at a time."""
     with ThreadPoolExecutor(max(num_threads, 1)) as pool:
         for begin in range(0, len(dataset), block_size):
             rows = range(begin, min(begin + block_size, len(dataset)))

@@ -90,11 +90,6 @@ def open_service(
 ) -> ServiceBackbone:
     """An embedding service as a text encoder; nothing is sent.
 
-    Args:
-        rest: what follows `api:`.
-        layer: `"embedding"`, the only one.
-        service: key and pace.
-
     Raises:
         InvalidArgument, UnknownName: see `parse_address`; no such layer.
     """

@@ -15,6 +15,7 @@ from noiseproof.core.regular_files import check_regular
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _OTHERS = (",", ";", "\t", "|")
 _HEAD_BYTES = 1 << 16
+_LONGEST_LINE_BYTES = 1 << 24
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _EXCEL_HINT = re.compile(r"sep=(.)\r?\n")  # a first line that tells Excel the delimiter
 
@@ -45,7 +46,8 @@ def read_delimited(path: Path, owner: str) -> pa.Table:
     parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with path.open("rb") as file:
         encoding = "utf-16" if file.read(2) in _UTF_16 else "utf8"
-    read = pa.csv.ReadOptions(encoding=encoding, skip_rows=1 if _EXCEL_HINT.match(_head(path)) else 0)
+    skipped = 1 if _EXCEL_HINT.match(_head(path)) else 0
+    read = pa.csv.ReadOptions(encoding=encoding, skip_rows=skipped, block_size=_LONGEST_LINE_BYTES)
     try:
         # The first pass only learns the names of the columns, so that the second can read all as text.
         with pa.csv.open_csv(path, read_options=read, parse_options=parse) as head:
@@ -57,6 +59,8 @@ def read_delimited(path: Path, owner: str) -> pa.Table:
     except (UnicodeError, pa.ArrowException, ValueError, TypeError, OSError) as error:
         check_utf8(path, owner)
         reason = str(error).partition("\n")[0].rstrip(".")[:300]
+        if "straddling" in reason:  # blocks
+            reason = f"a line is longer than {_LONGEST_LINE_BYTES >> 20} MiB"
         raise BadData(
             f"{owner!r} cannot be read as a table: {reason}. Allowed: UTF-8 text with "
             f"a header line and the same number of fields in every line, separated by {delimiter!r}. Next: "

@@ -28,9 +28,6 @@ _RealFolder = tuple[int, int]  # device and inode
 class FolderWalk:
     """All files under the class folders of a data set.
 
-    Args:
-        root: folder of the class folders.
-
     Attributes:
         links_passed_over: symbolic links to folders that are read already, or that hold the data set.
         results: folders that noiseproof wrote, which are no data.

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from noiseproof.core.arrays import is_number
 from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
@@ -27,9 +26,10 @@ from noiseproof.data.formats.feature_columns import feature_matrix
 from noiseproof.data.formats.matrix_files import matrix_dataset
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
+from noiseproof.data.text_cells import is_blank, what_instead_of_texts
 
 _UNKNOWN_TO_THE_HUB = -1  # of `ClassLabel` in the package `datasets`
-_NUM_LOOKED_AT = 100  # cells of a column of texts, which may be numbers
+_NUM_LOOKED_AT = 100  # cells of a column of texts, which may be numbers or ids
 
 
 @dataclass(frozen=True)
@@ -111,17 +111,19 @@ def content_reader(
 
 def _texts(table: LabelledTable, column: str, owner: str) -> AbstractReader:
     kind = table.schema.field(column).type
-    if not is_text(kind):
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (is_text(values) or pa.types.is_string_view(values)):
         raise BadData(
             f"Column {column!r} of {owner!r} holds {type_name(kind)}; allowed as `text`: strings. "
             "Next: name another column with `text`."
         )
     cells = table.cells(column)
     some = [str(cells.read(row) or "") for row in range(min(_NUM_LOOKED_AT, len(cells)))]
-    if all(map(is_number, some)):
+    if (instead := what_instead_of_texts(some)) is not None:
+        shown = next(cell for cell in some if not is_blank(cell))
         raise BadData(
-            f"Column {column!r} of {owner!r} holds numbers such as {some[0]!r}; allowed as `text`: texts. "
-            "Next: name another column with `text`."
+            f"Column {column!r} of {owner!r} holds {instead} such as {shown!r:.80}; allowed as `text`: "
+            "texts. Next: name another column with `text`."
         )
     return cells
 

@@ -54,11 +54,6 @@ class ParquetReader(AbstractReader):
 
     Rows are decoded in blocks of about 16 MiB and the last few blocks are kept. Reading in order costs
     one pass over the file; a jump back inside a row group starts that group again.
-
-    Args:
-        path: the file.
-        column: its name.
-        block_bytes: size of a block, uncompressed.
     """
 
     def __init__(self, path: Path, column: str, *, block_bytes: int = _BLOCK_BYTES) -> None:

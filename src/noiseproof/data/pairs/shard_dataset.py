@@ -66,11 +66,7 @@ class _Place:
 
 @final
 class ShardReader(AbstractReader):
-    """Images inside tar files, each read by its offset.
-
-    Args:
-        places: one per row.
-    """
+    """Images inside tar files, each read by its offset."""
 
     def __init__(self, places: list[_Place]) -> None:
         self._places = places

@@ -46,6 +46,7 @@ async function contentOf(rank) {
 async function show(element, rank) {
   element.dataset.rank = rank;
   element.replaceChildren();
+  if (data.kind === "features") return element.id || element.append(data.ids[rank]); // the example in focus has its id above
   const content = await contentOf(rank);
   if (element.dataset.rank !== String(rank)) return;
   if (data.kind === "text") {

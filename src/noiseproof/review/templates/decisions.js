@@ -59,8 +59,10 @@ function keep(rank, row) {
   if (log) {
     waiting.push(row);
     send();
-  } else if (!remember(PREFIX + row.example_id, JSON.stringify(row))) {
-    tell("This browser keeps nothing: save decisions.csv before you close the page.");
+  } else {
+    const isKept = remember(PREFIX + row.example_id, JSON.stringify(row));
+    setFailure(isKept ? "" : "Not kept by this browser: save decisions.csv before you close the page");
+    changed(row.example_id);
   }
 }
 
@@ -72,23 +74,36 @@ let isSending = false;
 async function send() {
   if (isSending) return;
   isSending = true;
+  showSaved();
   try {
     while (waiting.length) {
       const answer = await fetch(log, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(waiting[0]) });
       if (!answer.ok) throw new Error(await answer.text());
       waiting.shift();
     }
-    tell("");
+    answers();
   } catch (error) {
-    tell(`Not on disk yet: ${counted(waiting.length, "decision")} (${error.message}); leave this page open until the server answers.`);
+    fails(`${counted(waiting.length, "decision")} not on disk`, `Not on disk yet: ${counted(waiting.length, "decision")} (${error.message}); leave this page open until the server answers.`);
   }
   isSending = false;
+}
+
+// What the server did last; only a message about its failure is taken away when it answers.
+function fails(short, long) {
+  setFailure(short);
+  tell(long);
+}
+
+function answers() {
+  if (failure) tell("");
+  setFailure("");
 }
 
 async function read() {
   if (waiting.length) return send();
   const answer = await fetch(`${log}?since=${numRead}`).catch(() => null);
-  if (!answer?.ok) return tell("The server does not answer; start noiseproof review --serve again.");
+  if (!answer?.ok) return fails("The server does not answer", "The server does not answer; start noiseproof review --serve again.");
+  answers();
   const { next, rows } = await answer.json();
   numRead = next;
   rows.forEach(takeOver);
@@ -102,17 +117,24 @@ function start() {
     read();
     setInterval(() => document.hidden || read(), 1000);
     addEventListener("beforeunload", (event) => waiting.length && event.preventDefault());
+    showSaved();
     return;
   }
   const stored = (key, text) => {
+    if (key === SAVED && text) allInFile(text);
     if (!key?.startsWith(PREFIX) || !text) return;
     try {
-      takeOver(JSON.parse(text));
+      const row = JSON.parse(text);
+      const isKnown = decided.get(rankOf.get(row.example_id))?.when === row.when; // to the folder of the page
+      if (takeOver(row) && !isKnown && row.when > savedAt) changed(row.example_id);
     } catch { /* not ours */ }
   };
+  addEventListener("beforeunload", (event) => failure && unsaved.size && event.preventDefault());
   try {
+    stored(SAVED, localStorage.getItem(SAVED));
     for (const key of Object.keys(localStorage)) stored(key, localStorage.getItem(key));
     $("who").value = localStorage.getItem("noiseproof who") ?? "";
   } catch { /* told at the first decision */ }
+  showSaved();
   addEventListener("storage", (event) => stored(event.key, event.newValue)); // another tab
 }

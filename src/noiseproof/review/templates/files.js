@@ -195,8 +195,11 @@ function save() {
   if (!decided.size) return tell("Nothing is decided yet, so there is nothing to save.");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([toCsv()], { type: "text/csv" }));
-  link.download = `decisions-${data.identity.slice(0, 12)}.csv`;
+  link.download = "decisions.csv";
   link.click();
+  const now = new Date().toISOString();
+  remember(SAVED, now);
+  allInFile(now);
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 

@@ -22,7 +22,7 @@ function fillFilters() {
   option($("state"), "", "Any decision");
   option($("state"), "open", "Not decided");
   for (const [word, done] of Object.entries(WORDS)) option($("state"), word, done[0].toUpperCase() + done.slice(1));
-  option($("of"), "", "All given labels");
+  option($("of"), "", "All labels");
   const counts = new Map();
   const pairs = new Map();
   for (let rank = 0; rank < num; rank++) {
@@ -55,10 +55,20 @@ function filter() {
   $("free").hidden = !selected;
   $("list").scrollTop = 0;
   $("rows").replaceChildren();
+  $("none").hidden = shown.length > 0;
   if (shown.length && !shown.includes(current)) go(shown[0]);
   else renderFocus();
   renderRows();
+  renderFinished();
   drawMap();
+}
+
+// Whether anything is left to decide in this list, after every decision and every change of the list.
+function renderFinished() {
+  const isFinished = shown.length > 0 && shown.every((rank) => decided.has(rank));
+  const what = shown.length === 1 ? "The one example of this list is" : `All ${shown.length.toLocaleString("en")} of this list are`;
+  $("finished").textContent = isFinished ? `${what} decided. ${log ? "Close the page" : "Save decisions.csv"}, or choose another list.` : "";
+  $("finished").hidden = !isFinished;
 }
 
 function labelsOf(rank) {
@@ -85,7 +95,7 @@ function newRow(rank, place) {
   row.style.top = `${place * ROW_PX}px`;
   const content = document.createElement("span");
   content.className = "small";
-  if (data.kind !== "features") show(content, rank);
+  show(content, rank);
   row.append(content, document.createElement("span"), document.createElement("em"));
   fillRow(row, rank);
   return row;

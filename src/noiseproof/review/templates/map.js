@@ -1,6 +1,7 @@
 // All examples as points; a loop drawn around some of them selects these.
 const canvas = $("map");
 const COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8a7fd1", "#b59a00", "#7a7a7a", "#00a3a3", "#a0522d", "#6b8e23"];
+const isDark = matchMedia("(prefers-color-scheme: dark)");
 let loop = []; // of the pointer, in pixels of the page
 const MARGIN_PX = 8;
 
@@ -22,7 +23,7 @@ function drawMap() {
   for (const rank of shown) isShown[rank] = 1;
   const radius = num > 5000 ? 1 : num > 1000 ? 1.5 : 2.5;
   for (const isTop of [0, 1]) {
-    pen.globalAlpha = isTop ? 1 : 0.25;
+    pen.globalAlpha = isTop ? 1 : isDark.matches ? 0.45 : 0.25;
     for (let rank = num - 1; rank >= 0; rank--) {
       if (isShown[rank] !== isTop) continue;
       const [x, y] = placeOf(rank);
@@ -107,5 +108,5 @@ function startMap() {
   });
   canvas.addEventListener("pointercancel", () => { loop = []; drawMap(); });
   addEventListener("resize", drawMap);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawMap);
+  isDark.addEventListener("change", drawMap);
 }

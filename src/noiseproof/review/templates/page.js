@@ -21,7 +21,6 @@ function advance() {
   const isOpen = (rank) => !decided.has(rank);
   const next = shown.slice(place + 1).find(isOpen) ?? shown.find(isOpen);
   if (next !== undefined) go(next);
-  else tell(`${shown.length === 1 ? "The one example" : `All ${shown.length.toLocaleString("en")}`} of this list ${shown.length === 1 ? "is" : "are"} decided. Save decisions.csv, or choose another list.`);
 }
 
 function make(decision, label = "") {
@@ -88,7 +87,7 @@ function renderFocus() {
   renderRow("copies", data.copies[current] ?? []);
   const counts = new Map();
   for (const rank of near) counts.set(given(rank), (counts.get(given(rank)) ?? 0) + 1);
-  $("vote").textContent = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} × ${name}`).join(", ");
+  $("vote").textContent = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${name} (${count})`).join(", ");
 }
 
 // The key of a class: its own name where all are digits, else its place.
@@ -106,7 +105,7 @@ function renderRow(id, ranks) {
     button.type = "button";
     button.title = data.ids[rank];
     content.className = "small";
-    if (data.kind !== "features") show(content, rank);
+    show(content, rank);
     name.textContent = given(rank);
     name.className = given(rank) === given(current) ? "same" : given(rank) === suggested(current) ? "other" : "";
     button.append(content, name);
@@ -189,6 +188,7 @@ function press(event) {
 listeners.push((rank) => {
   if (!isStarted) return;
   renderProgress();
+  renderFinished();
   renderRows();
   if (rank === current) renderFocus();
 });

@@ -37,8 +37,10 @@ def influence_figure(results: StudyResults) -> list[Drawn]:
 
     def panel(family: str, domain: str) -> Panel:
         curves = {
-            percent_of_data(share): _by_encoder(
-                results, family, "score", domain=domain, share=share, head=head, noise=noise
+            percent_of_data(share): by_encoder(
+                results.select(domain=domain, share=share, head=head, noise=noise),
+                results.noisy(family),
+                "score",
             )
             for share in results.values("share")
         }
@@ -76,7 +78,8 @@ def methods_figure(results: StudyResults) -> list[Drawn]:
     def panel(family: str, column: int) -> Panel:
         domain, value, name = shown[column]
         curves = {
-            head: _by_encoder(results, family, value, domain=domain, head=head) for head in results.heads
+            head: by_encoder(results.select(domain=domain, head=head), results.noisy(family), value)
+            for head in results.heads
         }
         return Panel(
             family if column == 0 else "", name, curves, 100.0 if value == "macro_f1" else 1.0,
@@ -97,8 +100,7 @@ def methods_figure(results: StudyResults) -> list[Drawn]:
 
 def label_noise_figure(results: StudyResults) -> list[Drawn]:
     """Accuracy in domain by the rate of noise in the labels, a figure per kind."""
-    kinds = dict.fromkeys(noise.kind for noise in results.recipe.noises)
-    return [_accuracy_curves(results, kind) for kind in kinds if kind in results.values("noise_kind")]
+    return [_accuracy_curves(results, kind) for kind in results.noise_kinds(results.head_rows)]
 
 
 def _accuracy_curves(results: StudyResults, kind: str) -> Drawn:
@@ -126,15 +128,11 @@ def _accuracy_curves(results: StudyResults, kind: str) -> Drawn:
 
 def detectors_figure(results: StudyResults) -> list[Drawn]:
     """A figure per kind of noise; with many detectors several, each with the first of the recipe."""
-    rows = results.detections
-    kinds = dict.fromkeys(noise.kind for noise in results.recipe.noises)
-    existing = set(rows["noise_kind"]) if len(rows) else set()
     first, *others = results.detectors or [""]
     parts = [[first, *others[i : i + _OTHERS]] for i in range(0, max(len(others), 1), _OTHERS)]
     return [
         _detector_curves(results, kind, part, f"-{number}" if len(parts) > 1 else "")
-        for kind in kinds
-        if kind in existing
+        for kind in results.noise_kinds(results.detections)
         for number, part in enumerate(parts, start=1)
     ]
 
@@ -156,11 +154,9 @@ def _detector_curves(results: StudyResults, kind: str, detectors: Sequence[str],
     return Drawn(f"detectors-{kind}{suffix}", figure, f"Detectors by {kind} noise in the labels", caption)
 
 
-def _by_encoder(results: StudyResults, family: str, value: str, **wanted: object) -> Points:
-    """Means over sets and seeds by the rate of noise in the pre-training of a family's encoders."""
-    return [
-        (one.noise or 0.0, over_seeds(results.select(one, **wanted), value)) for one in results.noisy(family)
-    ]
+def by_encoder(rows: pd.DataFrame, encoders: Sequence[Encoder], value: str) -> Points:
+    """Means over sets and seeds by the rate of noise in the pre-training of encoders."""
+    return [(one.noise or 0.0, over_seeds(rows[rows["encoder"] == one.key], value)) for one in encoders]
 
 
 def _by_rate(rows: pd.DataFrame, value: str) -> Points:

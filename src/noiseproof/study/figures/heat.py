@@ -20,9 +20,7 @@ from noiseproof.study.tables.notes import incomplete, mean_over, with_notes, wit
 
 def noise_figure(results: StudyResults) -> list[Drawn]:
     """Noise in pre-training x noise in the labels, a figure per head (Figures 15 and 16)."""
-    kinds = list(dict.fromkeys(n.kind for n in results.recipe.noises))
-    kinds = [kind for kind in kinds if kind in results.values("noise_kind")]
-    families = results.noisy_families
+    kinds, families = results.noise_kinds(results.head_rows), results.noisy_families
     drawn = []
     for head in results.heads if kinds and families else ():
         tables = {

@@ -12,10 +12,10 @@ import pandas as pd
 
 from noiseproof.report.portraits import curvature_figure, feature_map_figure
 from noiseproof.study.axes import Encoder
-from noiseproof.study.figures.curves import BY_PRETRAINING, rates_of
+from noiseproof.study.figures.curves import BY_PRETRAINING, by_encoder, rates_of
 from noiseproof.study.figures.drawing import Drawn, Panel, curve_panels
 from noiseproof.study.rows import CurvatureRow, MapRow
-from noiseproof.study.study_results import StudyResults, over_seeds, percent_of_data, rows_of
+from noiseproof.study.study_results import StudyResults, percent_of_data, rows_of
 from noiseproof.study.tables.notes import luck_in_intervals, mean_over, with_notes
 
 
@@ -68,12 +68,7 @@ def _overview(results: StudyResults, table: pd.DataFrame, noise: str) -> Drawn:
 
     def panel(family: str, value: str, name: str) -> Panel:
         encoders = results.noisy(family)
-        curves = {}
-        for head in results.heads:
-            rows = own[own["head"] == head]
-            curves[head] = [
-                (one.noise or 0.0, over_seeds(rows[rows["encoder"] == one.key], value)) for one in encoders
-            ]
+        curves = {head: by_encoder(own[own["head"] == head], encoders, value) for head in results.heads}
         y_label = "nats / unit²" if family == results.noisy_families[0] else ""
         return Panel(f"{family}, {name}", y_label, curves, 1.0, rates_of(encoders))
 

@@ -111,11 +111,7 @@ def _true_labels(data: TrainingData, bench: Workbench) -> Int[np.ndarray, " n"]:
 
 
 class DetectorRunner:
-    """Runs detectors of the package and of others on one encoder and task.
-
-    Args:
-        bench: the encoder and task.
-    """
+    """Runs detectors of the package and of others on the encoder and task of a bench."""
 
     def __init__(self, bench: Workbench) -> None:
         self._backbone = bench.features.backbone.name

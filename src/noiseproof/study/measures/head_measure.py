@@ -67,11 +67,12 @@ class HeadMeasure(AbstractTrainedMeasure):
             part, head, features, part.best_labels, name=str(place.head), seed=place.seed,
             set_name=part.name, domain=place.evaluated.domain,
         )  # fmt: skip
-        card = None
+        own = {"fit_s": fit_s}
         if self.grid.recipe.has_head_spectra:
             is_reshaped = isinstance(head, AbstractReshapingHead)
             card = spectrum(head.transform(features) if is_reshaped else features)
-        return self.row_of(request, bench, result, fit_s=fit_s, spectrum=card)
+            own |= {"entropy_nats": card.entropy_nats, "largest_ratio": card.largest_ratio}
+        return self.row_of(request, bench, result, **own)
 
 
 def spec_to_json(spec: HeadSpec) -> dict[str, Any]:
@@ -88,11 +89,7 @@ def spec_to_json(spec: HeadSpec) -> dict[str, Any]:
 
 
 class HeadTrainer:
-    """Groups heads, and keeps those of the group that was trained last.
-
-    Args:
-        bench: its encoder and task.
-    """
+    """Groups the heads of one encoder and task, and keeps those of the group that was trained last."""
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench

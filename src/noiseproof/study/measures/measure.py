@@ -84,11 +84,7 @@ class Workbench:
 
 
 class AbstractMeasure(ABC):
-    """One kind of row of a study.
-
-    Args:
-        grid: of the study.
-    """
+    """One kind of row of a study."""
 
     title: ClassVar[str]  # words for a place in messages; may have {head}, {detector} and {noise}
     is_counted: ClassVar[bool] = True  # whether its rows count as results of the grid

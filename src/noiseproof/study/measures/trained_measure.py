@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from noiseproof.core.records import SpectrumCard
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.study.grid import Place
 from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench
@@ -47,29 +46,16 @@ class AbstractTrainedMeasure(AbstractMeasure):
         }
 
     @staticmethod
-    def row_of(
-        request: RowRequest, bench: Workbench, result: ResultRow,
-        *, fit_s: float, spectrum: SpectrumCard | None = None,
-    ) -> HeadRow:  # fmt: skip
-        """The row of a result.
-
-        Args:
-            request: where it belongs.
-            bench: of its encoder and task.
-            result: on the evaluation set.
-            fit_s: wall time of the training.
-            spectrum: of the features as the head reshapes them, where it is requested.
-        """
+    def row_of(request: RowRequest, bench: Workbench, result: ResultRow, **own: Any) -> HeadRow:
+        """The row of a result on its evaluation set, with further values of a `HeadRow`."""
         data = bench.data(request.place)
         return request.row(
             HeadRow,
-            set_name=bench.part(request.place).name,
-            domain=request.place.evaluated.domain,
+            set_name=result.set_name,
+            domain=result.domain,
             realised_rate=data.realised_rate,
             num_train=len(data.rows),
             num_examples=result.num_examples,
             metrics=result.metrics,
-            entropy_nats=None if spectrum is None else spectrum.entropy_nats,
-            largest_ratio=None if spectrum is None else spectrum.largest_ratio,
-            fit_s=fit_s,
+            **own,
         )

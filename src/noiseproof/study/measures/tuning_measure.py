@@ -95,11 +95,7 @@ def training_folder(place: Place, bench: Workbench) -> Path:
 
 
 class EncoderTrainer:
-    """Trains encoders on one task, and keeps the results of the last training.
-
-    Args:
-        bench: its task.
-    """
+    """Trains encoders on one task, and keeps the results of the last training."""
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench

@@ -25,13 +25,7 @@ from noiseproof.study.rows import StudyRow
 def side_by_side(
     batches: Sequence[Batch], recipe: StudyRecipe, locations: Locations
 ) -> Iterator[tuple[Batch, Callable[[], Sequence[StudyRow]]]]:
-    """Compute tunings, a process per core where there is no accelerator; yield each when it ends.
-
-    Args:
-        batches: a training each.
-        recipe: of the study.
-        locations: of data and study.
-    """
+    """Compute tunings, a process per core where there is no accelerator; yield each training when it ends."""
     if not batches:
         return
     num_workers = 1 if torch.accelerator.is_available() else min(num_cores(), len(batches))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from noiseproof.evaluate.protocol import interval
 from noiseproof.report.tables import NONE, Cell, Table, name_cell, percent_cell
-from noiseproof.study.study_results import over_seeds, paired, per_seed
+from noiseproof.study.study_results import over_seeds
 
 
 def study_table(
@@ -44,8 +44,3 @@ def difference_cell(differences: Collection[float], *, digits: int = 1) -> Cell:
     spread = "" if mean.half_width is None else f"± {100 * mean.half_width:.{digits}f}"
     points = round(100 * mean.mean, digits) + 0.0  # a zero without a minus
     return Cell(f"{points:+.{digits}f}", spread, mean.mean)
-
-
-def score_differences(first: pd.DataFrame, second: pd.DataFrame, *, but: str) -> dict[int, float]:
-    """Seed -> mean difference of scores on the places that both sides have; see `paired`."""
-    return per_seed(paired(first, second, "score", but=but), "score")

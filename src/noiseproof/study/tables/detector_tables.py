@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from noiseproof.evaluate.protocol import Interval, is_positive
@@ -35,7 +35,7 @@ class DetectorColumn:
 
     name: str
     field: str
-    show: Callable[..., Cell] = percent_cell
+    show: Callable[[Interval | None], Cell] = percent_cell
     sign: int = 0
 
     def cell(self, results: StudyResults, setting: Setting, detector: str) -> Cell:
@@ -44,7 +44,7 @@ class DetectorColumn:
         if rows[self.field].isna().any():  # a mean of the rest would be of something else
             return Cell(NONE)
         is_best = bool(self.sign) and self._is_ahead(results, setting, detector)
-        return self.show(over_seeds(rows, self.field), is_best=is_best)
+        return replace(self.show(over_seeds(rows, self.field)), is_best=is_best)
 
     def _is_ahead(self, results: StudyResults, setting: Setting, detector: str) -> bool:
         """Whether it is ahead of all with other results: "auto" has those of the detector it chose."""
@@ -54,11 +54,11 @@ class DetectorColumn:
         return bool(leads) and all(map(is_positive, leads))
 
 
-def _points(mean: Interval | None, *, is_best: bool = False) -> Cell:
+def _points(mean: Interval | None) -> Cell:
     return Cell(NONE) if mean is None else difference_cell(mean.values)
 
 
-def _seconds(mean: Interval | None, *, is_best: bool = False) -> Cell:
+def _seconds(mean: Interval | None) -> Cell:
     return seconds_cell(None if mean is None else mean.mean)
 
 

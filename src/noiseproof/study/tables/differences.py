@@ -10,13 +10,7 @@ import pandas as pd
 
 from noiseproof.report.tables import NONE, Cell, Table
 from noiseproof.study.study_results import StudyResults, paired, per_seed
-from noiseproof.study.tables.cells import (
-    difference_cell,
-    rate_cell,
-    score_cell,
-    score_differences,
-    study_table,
-)
+from noiseproof.study.tables.cells import difference_cell, rate_cell, score_cell, study_table
 from noiseproof.study.tables.notes import DOMAINS, chosen_noise, noise_titles, notes_of, without_clean
 
 _POINTS = "Differences are in points and paired by seed; positive: better than the encoder without noise."
@@ -31,7 +25,7 @@ def influence_table(results: StudyResults) -> Table:
             for domain in results.domains:
                 own = results.select(encoder, domain=domain, head=head, noise=noise)
                 other = results.select_clean(family, domain=domain, head=head, noise=noise)
-                differences = score_differences(own, other, but="encoder")
+                differences = per_seed(paired(own, other, "score", but="encoder"), "score")
                 cells += [score_cell(own), difference_cell(differences.values())]
             body.append((family, rate_cell(encoder.noise), head, *cells))
     columns = [name for domain in results.domains for name in (DOMAINS[domain], "against clean")]

@@ -7,7 +7,6 @@ from typing import Any
 
 from noiseproof.core.plurals import some
 from noiseproof.report.tables import INTERVAL_MEANING, ONE_SEED, RULE_FOR_BOLD
-from noiseproof.study.axes import Encoder
 from noiseproof.study.grid import STEPS, Grid
 from noiseproof.study.study_results import StudyResults
 
@@ -22,13 +21,7 @@ _AXES = {
 
 
 def notes_of(results: StudyResults, *shown: str, bold: bool = True) -> tuple[str, ...]:
-    """Notes below every table of means over seeds.
-
-    Args:
-        results: of the study.
-        shown: axes of the grid that the table shows, see `mean_over`.
-        bold: whether it marks the best head.
-    """
+    """Notes below every table of means over seeds; `shown` as in `mean_over`, `bold` marks the best head."""
     has_seeds = len(results.values("seed")) > 1
     notes = [INTERVAL_MEANING, *([RULE_FOR_BOLD] if bold else [])] if has_seeds else [ONE_SEED]
     luck = luck_in_intervals(results) if has_seeds else []
@@ -37,24 +30,18 @@ def notes_of(results: StudyResults, *shown: str, bold: bool = True) -> tuple[str
 
 def luck_in_intervals(results: StudyResults) -> list[str]:
     """A note whether intervals over seeds include the luck of pre-training."""
-    families: dict[str, list[Encoder]] = {}
-    for one in results.encoders:
-        families.setdefault(one.family, []).append(one)
-    once = [family for family, own in families.items() if not all(one.repeats for one in own)]
+    once = list(dict.fromkeys(one.family for one in results.encoders if not one.repeats))
     if not once:
         return ["Each seed has encoders of its own, so intervals tell the luck of pre-training, too."]
-    of = "" if len(once) == len(families) else f" of {some(once, _MAX_NAMED)}"
-    who = "Some encoders" if any(one.repeats for name in once for one in families[name]) else "Encoders"
+    of = "" if len(once) == len(results.families) else f" of {some(once, _MAX_NAMED)}"
+    who = (
+        "Some encoders" if any(one.repeats and one.family in once for one in results.encoders) else "Encoders"
+    )
     return [f"{who}{of} were pre-trained once: intervals tell the luck of what is trained on them, no more."]
 
 
 def mean_over(results: StudyResults, *shown: str) -> list[str]:
-    """The axes of the grid with more than one value that a table or figure does not show.
-
-    Args:
-        results: of the study.
-        shown: those it does show, or takes one value of.
-    """
+    """Axes with several values that a table averages over; of those in `shown` it has all values or one."""
     hidden = [
         f"{name} ({some((_axis_value(axis, value) for value in results.values(axis)), _MAX_NAMED)})"
         for axis, name in _AXES.items()
