@@ -139,6 +139,16 @@ def test_an_archive_may_have_its_labels_as_a_column(applied, tmp_path):
     assert names(noiseproof.open_dataset(str(done.data)))["r0"] == "1"
 
 
+@pytest.mark.parametrize("name", ["id", "example_id"])
+def test_an_archive_may_call_its_ids_otherwise(applied, tmp_path, name):
+    arrays = dict(np.load(save_npz(tmp_path / "features.npz")))
+    np.savez(
+        tmp_path / "features.npz", **{name if key == "ids" else key: each for key, each in arrays.items()}
+    )
+    done = applied(tmp_path / "features.npz", "r0,accept,,,\n")
+    assert names(noiseproof.open_dataset(str(done.data)))["r0"] == "cat"
+
+
 def test_again_replaces_what_it_wrote_and_nothing_of_somebody_else(applied, tmp_path):
     data = save_folder(tmp_path / "photos")
     applied(data, OF_FOLDER)

@@ -16,7 +16,8 @@ from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile
 from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.detect import detect
-from noiseproof.pipelines.kept_page import decided_ids
+from noiseproof.pipelines.kept_page import decided_ids, keep_known
+from noiseproof.review.review_page import read_page
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "npz", "folder", "list")
 
@@ -172,6 +173,20 @@ def test_a_later_decision_about_cleaned_data_counts_and_both_stay_apart(cleaned,
     assert kept["example_id"].tolist() == [ids[4], ids[6]]
     changes = pd.read_csv(tmp_path / "twice" / "changes.csv")
     assert changes["example_id"].tolist() == [ids[4], ids[6]]
+
+
+def test_a_decision_without_a_time_or_with_another_word_for_it(cleaned, tmp_path):
+    data, ids = cleaned("csv")
+    frame = pd.read_csv(data, keep_default_na=False)
+    frame.loc[frame["id"] == ids[0], "decided_at"] = ""
+    frame.loc[frame["id"] == ids[4], "decided_at"] = "yesterday"
+    frame.to_csv(data, index=False)
+    result = search_again(data.parent, tmp_path / "again", wrong=[ids[0], ids[4]])
+    assert flagged(result) == {ids[4]}
+    assert any(f"changed by hand afterwards: {ids[4]!r}" in note for note in result.card["notes"])
+    keep_known(tmp_path / "again", result.issues, read_page(result.review).identity)
+    assert not (tmp_path / "again" / "decisions.csv").exists()
+    assert decided_ids(tmp_path / "again") == {ids[0]}
 
 
 def test_a_cleaned_copy_by_the_detector_has_no_decisions(tmp_path):

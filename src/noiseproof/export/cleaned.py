@@ -32,7 +32,7 @@ from noiseproof.data.examples import files_of
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
 from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
 from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of, row_ids
-from noiseproof.data.formats.npz_files import ids_of_array, label_array
+from noiseproof.data.formats.npz_files import id_array, label_array
 from noiseproof.data.formats.text_tables import read_text_table
 from noiseproof.export.decision_columns import ORIGINAL, columns_by_people, original_column
 from noiseproof.export.edits import Cleaning, Edits, Way, compute_edits
@@ -290,7 +290,8 @@ def _write_archive(cleaning: Cleaning, path: Path, source: Source) -> None:
         if name is not None and arrays[name].shape[1:] == (1,):  # a column, which is read as well
             arrays[name] = arrays[name].ravel()
     given = arrays[label]
-    ids = ids_of_array(arrays["ids"]) if "ids" in arrays else row_ids(source.path.stem, len(given))
+    own_ids = id_array(arrays)
+    ids = row_ids(source.path.stem, len(given)) if own_ids is None else own_ids
     rows, _ = rows_by_id(whole.ids, ids)  # those that have a label
     encoded = np.full(len(ids), -1)
     encoded[rows] = whole.given_labels
@@ -302,7 +303,8 @@ def _write_archive(cleaning: Cleaning, path: Path, source: Source) -> None:
     original = original_column(arrays, by_people)
     arrays.setdefault(original, np.where(changes.judged == encoded, given, values[changes.judged]))
     arrays[label] = np.where(changes.final == encoded, given, values[changes.final])
-    arrays.setdefault("ids", ids)
+    if own_ids is None:
+        arrays["ids"] = ids
     arrays |= {name: texts.astype(str) for name, texts in by_people.items()}
     kept = ~changes.is_dropped
     parts = {

@@ -11,9 +11,10 @@ import pyarrow as pa
 from noiseproof.core.class_names import label_text
 from noiseproof.export.edits import Cleaning, Edits
 
-ORIGINAL, DECISION, DECIDED_LABEL, DECIDED_BY = "original_label", "decision", "decided_label", "decided_by"
+ORIGINAL, DECISION, DECIDED_LABEL = "original_label", "decision", "decided_label"
+DECIDED_BY, DECIDED_AT = "decided_by", "decided_at"
 # Column -> field of the decision on each example.
-DECISION_COLUMNS = {DECISION: "decision", DECIDED_LABEL: "label", DECIDED_BY: "who", "decided_at": "when"}
+DECISION_COLUMNS = {DECISION: "decision", DECIDED_LABEL: "label", DECIDED_BY: "who", DECIDED_AT: "when"}
 
 
 def decided_suffix(names: Collection[str]) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,8 +20,10 @@ from noiseproof.core.files import hash_file
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.sources import cleaned_card, resolve
+from noiseproof.decisions.decision_files import time_of_files
 from noiseproof.decisions.record import WORDS, Decision
-from noiseproof.export.decision_columns import DECIDED_LABEL, DECISION, DECISION_COLUMNS
+from noiseproof.decisions.settle import with_times
+from noiseproof.export.decision_columns import DECIDED_AT, DECIDED_LABEL, DECISION, DECISION_COLUMNS
 from noiseproof.pipelines.cleaned_copies import decided_rows, is_about_another_column, labels_before_cleaning
 
 RECORD = "brought_decisions.json"
@@ -72,7 +75,8 @@ def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDe
     decided = {each: row for each, row in rows.items() if row[DECISION] and each in known}
     changed = _with_another_label(decided, known) + _with_other_contents(config.train, decided)
     counting = {each: row for each, row in decided.items() if each not in changed}
-    decisions = tuple(_decision(each, row, known[each]) for each, row in counting.items())
+    made = [_decision(each, row, known[each]) for each, row in counting.items()]
+    decisions = tuple(with_times(made, time_of_files([Path(resolve(config.train)[1])])))
     before = labels_before_cleaning(config, config.train, dataset) if decisions else None
     labels = [] if before is None else before.labels.tolist()
     judged = {each: label for each, label in zip(known, labels, strict=False) if each in counting}
@@ -87,7 +91,15 @@ def _with_another_label(decided: Mapping[str, Mapping[str, str]], given: Mapping
         if row[DECISION] not in WORDS
         or row[DECISION] == "exclude"  # somebody put the example back
         or (row[DECISION] != "unsure" and row[DECIDED_LABEL] != given[each])
+        or not _is_time(row[DECIDED_AT])
     ]
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return not text or bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _with_other_contents(name: str, decided: Mapping[str, Any]) -> list[str]:
