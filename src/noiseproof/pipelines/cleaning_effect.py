@@ -113,16 +113,9 @@ def measure_cleaning(
         return [RECORD]
 
     depends_on = [
-        head.to_json(),
-        head.num_seeds,
-        key(train),
-        before,
-        list(fitted),
-        key(test),
-        labels,
-        known.key,
-    ]
-    stages.once("cleaning effect", depends_on=[*depends_on, known.key], make=make)
+        head.to_json(), head.num_seeds, key(train), before, list(fitted), key(test), labels, known.key,
+    ]  # fmt: skip
+    stages.once("cleaning effect", depends_on=depends_on, make=make)
     return read_document(stages.path(RECORD), CleaningEffect, next_step=START_AGAIN)
 
 
