@@ -125,7 +125,9 @@ def test_cleanlab_takes_the_table_as_its_own(tmp_path, name):
     rng = np.random.default_rng(0)
     given = np.arange(40) % 2
     features = np.eye(2)[given] * 3 + rng.normal(size=(40, 2))
-    theirs = cleanlab.CleanLearning(LogisticRegression(), seed=0).find_label_issues(features, given)
+    one_process = {"n_jobs": 1}  # a fork beside the threads of torch may wait for ever
+    learner = cleanlab.CleanLearning(LogisticRegression(), seed=0, find_label_issues_kwargs=one_process)
+    theirs = learner.find_label_issues(features, given)
     issues = noiseproof.find_label_issues(features, given)
     (path,) = noiseproof.export_issues(issues, tmp_path / name, format="cleanlab")
     ours = pd.read_parquet(path) if name.endswith("parquet") else pd.read_csv(path)
