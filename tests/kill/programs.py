@@ -416,7 +416,9 @@ class Report(Run):
         from noiseproof.cli.main import app
 
         if not out.exists():
-            shutil.copytree(inputs / "finished", inputs / out.name)
+            # Without the other page, so that the largest file, which a full disk refuses, is the report.
+            without = shutil.ignore_patterns("review.html")
+            shutil.copytree(inputs / "finished", inputs / out.name, ignore=without)
             (inputs / out.name).rename(out)
             (out / "report.html").unlink()
         if code := app(["report", str(out)], standalone_mode=False):

@@ -29,10 +29,15 @@ def review(config: ReviewConfig) -> dict[str, Any]:
         page = write_page(config.folder, kind_of_map=config.map or "pca")
         print("\n".join([f"Review page: {page}", *rate_lines(config.folder)]))
         return {"page": page}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it with decisions.csv written
-    table = serve_page(
-        config.folder, kind_of_map=config.map, port=config.port, on_start=lambda server: _announce(server.url)
-    )
+    # Both signals end it with decisions.csv written.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        table = serve_page(
+            config.folder, kind_of_map=config.map, port=config.port,
+            on_start=lambda server: _announce(server.url),
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGTERM, before)
     first = f"Decisions: {table}" if table else "No decision was made."
     print("\n".join([first, *rate_lines(config.folder)]))
     return {"decisions": table}
