@@ -123,10 +123,12 @@ def test_the_verdict_needs_an_interval_without_zero():
         "labels to learn from were corrected, and 90.0 % with the labels from before (+5.0 points, 95 % "
         "interval +1.0 to +9.0), both against the same labels."
     )
-    assert second.startswith("People decided 12 of these; they chose which, so both numbers may be too high.")
+    assert second.startswith(
+        "People decided 12 of these; they chose which, so both numbers may be too high, and "
+    )
     unclear = effect | {"num_decided": 0, "difference": {"value": 0.05, "low": -0.01, "high": 0.11}}
     (only,) = cleaning_sentences(unclear)
-    assert only.startswith("Whether cleaning helped cannot be told from 60 examples: linear")
+    assert only.startswith("Whether cleaning helped cannot be told from 60 examples; linear")
     worse = cleaning_sentences(effect | {"difference": {"value": -0.05, "low": -0.09, "high": -0.01}})
     assert worse[0].startswith("Cleaning made the classifier worse: linear")
     assert cleaning_sentences(None) == []

@@ -249,6 +249,17 @@ def test_another_encoder_is_refused(photos, tmp_path):
         noiseproof.load(path, cache=photos / "cache").predict(photos / "images")
 
 
+def test_what_differs_in_a_long_description_is_in_view(photos, tmp_path):
+    path = model_of(photos).save(tmp_path / "head")
+    card = path.with_suffix(".json")
+    needs = json.loads(card.read_text())["needs"]
+    needs["encoders"][0]["transform"] += "; " + "x" * 200 + " and a crop of 7 px"
+    rewritten(card, needs=needs)
+    with pytest.raises(CheckpointMismatch, match=r"that of the head '[^']*; xxx") as caught:
+        noiseproof.load(path, cache=photos / "cache").predict(photos / "images")
+    assert len(str(caught.value)) < 700
+
+
 def test_the_command_writes_and_counts(home):
     out = home / "p.csv"
     arguments = ["predict", str(home / "run"), str(home / "other.npz")]

@@ -183,6 +183,10 @@ TEXTS = [
     [f"item {row} is good" for row in range(12)],  # only the number differs
     ["A12", "B7", "C1"] * 5,
     [f"A{row}" for row in range(9)],  # too few to tell
+    [f"${row}" for row in range(40)],
+    [f"{row}/10" for row in range(40)],
+    [f"第{row}章" for row in range(40)],
+    ["readme.md"],
     ["see notes.txt", "readme.md"],
     ["defaced", "effaced", "acceded"] * 4,
     ["", "1"] + ["two"] * 10,

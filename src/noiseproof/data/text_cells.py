@@ -10,6 +10,8 @@ from noiseproof.core.arrays import is_number
 
 _FEWEST = 10  # cells that tell a column of ids
 _FILE = re.compile(r"\S+\.(txt|text|md|html?|xml|json|pdf|docx?)", re.IGNORECASE)
+# Digits stand as one 0. Signs before or after a number, as in $5, 4/5 or 3*, are text.
+_ID = re.compile(r"(?=.*[a-z])[a-z0]+([_.:/#-][a-z0]+)*|0([-/.:]0){2,}", re.IGNORECASE | re.ASCII)
 _UUID_OR_HASH = re.compile(r"(?=.*\d)[0-9a-f-]{16,}", re.IGNORECASE)
 _INVISIBLE = ("Cc", "Cf")  # control and format characters, such as a zero-width space
 
@@ -30,7 +32,7 @@ def what_instead_of_texts(cells: Sequence[str]) -> str | None:
         return None
     if all(map(is_number, some)):
         return "numbers"
-    if all(map(_FILE.fullmatch, some)):
+    if len(some) > 1 and all(map(_FILE.fullmatch, some)):
         return "names of files"
     return "ids" if len(set(some)) == len(some) >= _FEWEST and _are_ids(some) else None
 
@@ -40,4 +42,5 @@ def _are_ids(cells: Sequence[str]) -> bool:
     if any(len(cell.split()) > 1 for cell in cells):
         return False
     is_hash = all(map(_UUID_OR_HASH.fullmatch, cells)) and len(set(map(len, cells))) == 1
-    return is_hash or len({re.sub(r"\d+", "0", cell) for cell in cells}) == 1
+    shapes = {re.sub(r"[0-9]+", "0", cell) for cell in cells}
+    return is_hash or (len(shapes) == 1 and _ID.fullmatch(shapes.pop()) is not None)

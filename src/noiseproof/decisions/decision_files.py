@@ -137,7 +137,8 @@ def _divided(table: Path, examples: ReviewedExamples) -> tuple[list[Answer], lis
     own: list[Answer] = []
     changed: list[Answer] = []
     absent: list[Answer] = []
-    for one in answers_in_table(_rows(table, ".csv"), examples, str(table)) if table.is_file() else ():
+    rows = _rows(table, ".csv", may_be_empty=True) if table.is_file() else ()
+    for one in answers_in_table(rows, examples, str(table)) if rows else ():
         if not (one.decision.strip() or one.label.strip()):
             continue
         is_absent = examples.find(one.example) is None
@@ -209,7 +210,7 @@ def spreadsheet(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def _rows(path: Path, suffix: str) -> Sequence[dict[str, Any]]:
+def _rows(path: Path, suffix: str, *, may_be_empty: bool = False) -> Sequence[dict[str, Any]]:
     """The rows of a table, cells of a delimited one as texts."""
     if suffix == ".parquet":
         return read_table(path).to_pylist()
@@ -220,7 +221,7 @@ def _rows(path: Path, suffix: str) -> Sequence[dict[str, Any]]:
             f"{str(path)!r} has two columns called {twice[0]!r}; allowed: one of each name. Next: delete or "
             "rename one."
         )
-    if not table.num_rows:
+    if not (table.num_rows or may_be_empty):
         raise BadData(
             f"{str(path)!r} has a header and no rows; allowed: a row for each decision. Next: decide about "
             "examples and save that file, or name another one."

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from jaxtyping import Float
 
+from noiseproof.core.errors import invalid
+
 _STANDARD_ERRORS = 1.96
 
 
@@ -26,17 +28,23 @@ class Difference:
 def paired_difference(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) -> Difference:
     """The accuracy of the second classifier minus that of the first, on the same examples.
 
-    With d_i = second_i - first_i: mean(d) -+ 1.96 sd(d) / sqrt(n). It tells the luck of the examples; that of
-    the training is averaged where the arrays are means over seeds.
+    With d_i = second_i - first_i: the value is mean(d). The interval is mean(e) -+ 1.96 sd(e) / sqrt(n + 2),
+    where e has two more examples, one gained and one lost, so that few examples that differ prove nothing. It
+    tells the luck of the examples; that of the training is averaged where the arrays are means over seeds.
 
     Args:
-        first: whether each example is right, or the share of seeds that have it right.
+        first: share of seeds that have an example right: 0 or 1 for a single one.
         second: likewise.
 
-    Source: Newcombe 1998, Statistics in Medicine 17, 2635-2650, method 1, for one seed.
-    Differs: the standard deviation has n - 1, not n.
+    Raises:
+        InvalidArgument: no example.
+
+    Source: Bonett & Price 2012, Journal of Educational and Behavioral Statistics 37, 479-488 (adjusted Wald
+    interval), for one seed.
     """
+    if not len(first):
+        raise invalid("first", first, "at least one example")
     gain = second - first
-    margin = _STANDARD_ERRORS * float(gain.std(ddof=1)) / np.sqrt(len(gain)) if len(gain) > 1 else 1.0
-    value = float(gain.mean())
-    return Difference(value, max(value - float(margin), -1.0), min(value + float(margin), 1.0))
+    padded = np.append(gain, [1.0, -1.0])
+    middle, margin = float(padded.mean()), _STANDARD_ERRORS * float(padded.std()) / np.sqrt(len(padded))
+    return Difference(float(gain.mean()), max(middle - margin, -1.0), min(middle + margin, 1.0))

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _BLOCK_ROWS = 8192
 _GIVEN = "features:"
+_SHOWN = 100  # characters of a description in a message
 
 
 @dataclass(frozen=True)
@@ -248,11 +249,11 @@ class SavedModel:
                 ("preparation of examples", need.transform, own.transform),
             ):
                 if mine != its:
+                    here, of_head = _where_they_differ(str(its), str(mine))
                     raise CheckpointMismatch(
                         f"The head {self.source!r} was trained on features of {need.name!r}, which is "
-                        f"another encoder here: its {what} is {its[:100]!r}, that of the head "
-                        f"{mine[:100]!r}. Next: restore these weights and the versions of run.json, or "
-                        "train the head again."
+                        f"another encoder here: its {what} is {here!r}, that of the head {of_head!r}. Next: "
+                        "restore these weights and the versions of run.json, or train the head again."
                     )
             found.append(encoder)
         return tuple(found)
@@ -297,3 +298,11 @@ class SavedModel:
 
 
 _PLURAL: dict[Kind, str] = {"image": "images", "text": "texts", "features": "features"}
+
+
+def _where_they_differ(first: str, second: str) -> tuple[str, str]:
+    """The parts of two descriptions from shortly before their first difference on."""
+    pairs = enumerate(zip(first, second, strict=False))
+    same = next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))
+    start = max(0, same - _SHOWN // 4)
+    return first[start : start + _SHOWN], second[start : start + _SHOWN]

@@ -72,7 +72,7 @@ def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDe
         return BroughtDecisions(notes=(note,))
     given = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
     known = dict(zip(map(str, dataset.ids.tolist()), given, strict=True))
-    decided = {each: row for each, row in rows.items() if row[DECISION] and each in known}
+    decided = {each: _tidied(row) for each, row in rows.items() if row[DECISION].strip() and each in known}
     changed = _with_another_label(decided, known) + _with_other_contents(config.train, decided)
     counting = {each: row for each, row in decided.items() if each not in changed}
     made = [_decision(each, row, known[each]) for each, row in counting.items()]
@@ -91,13 +91,18 @@ def _with_another_label(decided: Mapping[str, Mapping[str, str]], given: Mapping
         if row[DECISION] not in WORDS
         or row[DECISION] == "exclude"  # somebody put the example back
         or (row[DECISION] != "unsure" and row[DECIDED_LABEL] != given[each])
-        or not _is_time(row[DECIDED_AT])
     ]
+
+
+def _tidied(row: Mapping[str, str]) -> dict[str, str]:
+    """A row as `noiseproof apply` wrote it: spreadsheets change the case of words, and the form of times."""
+    when = row[DECIDED_AT].strip()
+    return {**row, DECISION: row[DECISION].strip().lower(), DECIDED_AT: when if _is_time(when) else ""}
 
 
 def _is_time(text: str) -> bool:
     try:
-        return not text or bool(datetime.fromisoformat(text))
+        return bool(datetime.fromisoformat(text))
     except ValueError:
         return False
 
@@ -125,10 +130,12 @@ def _notes(name: str, decisions: Sequence[Decision], changed: Sequence[str]) -> 
     if changed:
         names = ", ".join(map(repr, changed[:_NUM_NAMED]))
         more = f" and {len(changed) - _NUM_NAMED:,} more" if len(changed) > _NUM_NAMED else ""
-        verb, they = ("does", "its example was") if len(changed) == 1 else ("do", "their examples were")
+        verb, they = (
+            ("does", "it or its example was") if len(changed) == 1 else ("do", "they or their examples were")
+        )
         lines.append(
-            f"{counted(len(changed), 'decision')} in {name} {verb} not count, since {they} changed by "
-            f"hand afterwards: {names}{more}. Next: decide again."
+            f"{counted(len(changed), 'decision')} in {name} {verb} not count, since {they} "
+            f"changed by hand afterwards: {names}{more}. Next: decide again."
         )
     return lines
 

@@ -3,7 +3,8 @@
 Accuracy against the labels from before counts labels that are known to be wrong as right, and accuracy
 against the decided ones has no other run to be compared with. So both heads are measured on the same held-out
 examples against the same labels. The second head is what a run on the labels from before would have trained,
-with the tolerance of wrong labels that they would have called for.
+with the tolerance of wrong labels that they would have called for. Examples that people excluded are in
+neither training.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def cleaning_sentences(effect: Mapping[str, Any] | None) -> list[str]:
     points, low, high = (f"{100 * gain[name]:+.1f}" for name in ("value", "low", "high"))
     were = "was" if num == 1 else "were"
     first = (
-        f"{_verdict(gain, n)}: {effect['head']} classifies {after} of the {n:,} examples of "
+        f"{_verdict(gain, n)} {effect['head']} classifies {after} of the {n:,} examples of "
         f"{effect['set_name']} correctly after {counted(num, 'label')} to learn from {were} corrected, and "
         f"{before} with the labels from before ({points} points, 95 % interval {low} to {high}), both "
         "against the same labels."
@@ -31,7 +31,8 @@ def cleaning_sentences(effect: Mapping[str, Any] | None) -> list[str]:
         return [first]
     return [
         first,
-        f"People decided {num_decided:,} of these; they chose which, so both numbers may be too high. "
+        f"People decided {num_decided:,} of these; they chose which, so both numbers may be too "
+        "high, and their difference, too. "
         "Accuracy against the labels from before does not tell whether cleaning helped, since labels that "
         "people found to be wrong count as right there.",
     ]
@@ -39,7 +40,7 @@ def cleaning_sentences(effect: Mapping[str, Any] | None) -> list[str]:
 
 def _verdict(gain: Mapping[str, float], n: int) -> str:
     if gain["low"] > 0:
-        return "Cleaning helped"
+        return "Cleaning helped:"
     if gain["high"] < 0:
-        return "Cleaning made the classifier worse"
-    return f"Whether cleaning helped cannot be told from {n:,} examples"
+        return "Cleaning made the classifier worse:"
+    return f"Whether cleaning helped cannot be told from {n:,} examples;"
