@@ -24,6 +24,12 @@ def test_no_range_is_no_sentence(low, high):
     assert rate_sentence(0.1, low, high, 10) is None
 
 
+def test_a_range_of_zero_width_is_no_certainty():
+    found = rate_sentence(0.0, 0.0, 0.0, 112)
+    assert found == "Less than 0.1 % of the labels are wrong, as far as these features can tell."
+    assert "between 0.0 and 0.1 %" in rate_sentence(0.0, 0.0, 0.0006, 112)
+
+
 def test_what_decided_labels_tell_is_said_with_its_basis():
     ends = {"value": 0.1, "low": 0.05, "high": 0.2}
     reviewed = {

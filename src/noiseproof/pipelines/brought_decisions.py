@@ -80,7 +80,9 @@ def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDe
     before = labels_before_cleaning(config, config.train, dataset) if decisions else None
     labels = [] if before is None else before.labels.tolist()
     judged = {each: label for each, label in zip(known, labels, strict=False) if each in counting}
-    return BroughtDecisions(decisions, judged, tuple(_notes(dataset.name, decisions, changed)))
+    num_excluded = cleaned_card(config.train).get("num_excluded", 0)
+    notes = _notes(dataset.name, decisions, changed, num_excluded)
+    return BroughtDecisions(decisions, judged, tuple(notes))
 
 
 def _with_another_label(decided: Mapping[str, Mapping[str, str]], given: Mapping[str, str]) -> list[str]:
@@ -122,11 +124,15 @@ def _decision(example_id: str, row: Mapping[str, str], given: str) -> Decision:
     return Decision(example_id, **values, given_label=given)
 
 
-def _notes(name: str, decisions: Sequence[Decision], changed: Sequence[str]) -> list[str]:
+def _notes(name: str, decisions: Sequence[Decision], changed: Sequence[str], num_excluded: int) -> list[str]:
     lines = []
     if decisions:
-        subject = counted(len(decisions), "decision of people is", "decisions of people are")
-        lines.append(f"{subject} in {name} and known.")
+        verb = "counts" if len(decisions) == 1 else "count"
+        gone = ""
+        if num_excluded:
+            were = "is" if num_excluded == 1 else "are"
+            gone = f"; {counted(num_excluded, 'example')} that they excluded {were} not in these data"
+        lines.append(f"{counted(len(decisions), 'decision')} of people in {name} {verb} here{gone}.")
     if changed:
         names = ", ".join(map(repr, changed[:_NUM_NAMED]))
         more = f" and {len(changed) - _NUM_NAMED:,} more" if len(changed) > _NUM_NAMED else ""

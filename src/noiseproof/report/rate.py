@@ -12,6 +12,7 @@ from noiseproof.detect.reviewed_rate import LEAST_DRAWS, Estimate
 
 # Wider ranges do not tell the rate. An estimate in their middle may be off by half of this.
 _WIDEST = 0.08
+_LEAST = 0.0005  # a range that would be shown as 0.0 to 0.0 %
 _NUM_NAMED = 3
 
 
@@ -29,6 +30,8 @@ def rate_sentence(rate: float, low: float | None, high: float | None, num_exampl
     least, most = f"{100 * low:.1f}", f"{100 * high:.1f} %"
     if high >= 1:
         return "These features cannot tell how many labels are wrong."
+    if high < _LEAST:
+        return "Less than 0.1 % of the labels are wrong, as far as these features can tell."
     if high - low <= _WIDEST:
         return f"About {100 * rate:.1f} % of the labels are wrong (between {least} and {most})."
     num = math.ceil(high * num_examples)
