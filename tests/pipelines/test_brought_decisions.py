@@ -158,6 +158,15 @@ def test_another_image_under_a_decided_name_is_not_decided(cleaned, tmp_path):
     assert any("changed by hand afterwards: 'cat/0.png'" in note for note in result.card["notes"])
 
 
+def test_a_class_folder_under_another_name_has_no_decisions_and_a_note(cleaned, tmp_path):
+    data, ids = cleaned("folder")
+    renamed = data.rename(data.with_name("mine"))
+    result = search_again(renamed, tmp_path / "again", wrong=[ids[4]])
+    assert flagged(result) == {ids[4]}
+    (note,) = (each for each in result.card["notes"] if "under another name" in each)
+    assert note.endswith(f"Next: give it the name {data.name!r} again.")
+
+
 def test_a_later_decision_about_cleaned_data_counts_and_both_stay_apart(cleaned, tmp_path):
     data, ids = cleaned("csv")
     search_again(data, tmp_path / "again", wrong=[ids[4]])

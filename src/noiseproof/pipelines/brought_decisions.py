@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from noiseproof.config.data import NoisyDataConfig
-from noiseproof.core.checksums import write_record
+from noiseproof.core.checksums import read_record, write_record
 from noiseproof.core.documents import START_AGAIN, Document, read_document
 from noiseproof.core.files import hash_file
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelledDataset
-from noiseproof.data.sources import cleaned_card, resolve
+from noiseproof.data.sources import CLEANED, cleaned_card, resolve
 from noiseproof.decisions.decision_files import time_of_files
 from noiseproof.decisions.record import WORDS, Decision
 from noiseproof.decisions.settle import with_times
@@ -28,6 +28,7 @@ from noiseproof.pipelines.cleaned_copies import decided_rows, is_about_another_c
 
 RECORD = "brought_decisions.json"
 _NUM_NAMED = 3
+_APPLY_AGAIN = "apply the decisions again"
 
 
 class BroughtRecord(Document):
@@ -66,7 +67,7 @@ def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDe
     has_noise = config.noise is not None or config.noise_manifest is not None
     rows = None if has_noise or dataset.has_scores else decided_rows(config, config.train)
     if rows is None:
-        return BroughtDecisions()
+        return BroughtDecisions(notes=tuple(_note_on_another_name(Path(config.train))))
     if is_about_another_column(config, config.train):
         note = f"The decisions of people in {dataset.name} are about another column than {config.label!r}."
         return BroughtDecisions(notes=(note,))
@@ -83,6 +84,18 @@ def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDe
     num_excluded = cleaned_card(config.train).get("num_excluded", 0)
     notes = _notes(dataset.name, decisions, changed, num_excluded)
     return BroughtDecisions(decisions, judged, tuple(notes))
+
+
+def _note_on_another_name(path: Path) -> list[str]:
+    """A note where a cleaned data set was renamed, so that nothing says what people decided about it."""
+    card = path.parent / CLEANED
+    name = read_record(card, next_step=_APPLY_AGAIN).get("data") if path.exists() and card.is_file() else None
+    if not isinstance(name, str) or (path.parent / name).exists():
+        return []
+    return [
+        f"{str(path)!r} may be the cleaned data set {name!r} under another name; its decisions do not count. "
+        f"Next: give it the name {name!r} again."
+    ]
 
 
 def _with_another_label(decided: Mapping[str, Mapping[str, str]], given: Mapping[str, str]) -> list[str]:
