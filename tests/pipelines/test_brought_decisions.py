@@ -13,7 +13,7 @@ import noiseproof
 from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
-from noiseproof.core.errors import BadData, DamagedFile
+from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument
 from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.kept_page import decided_ids, keep_known
@@ -270,3 +270,15 @@ def test_labels_that_changed_since_they_were_judged_are_not_put_back(tmp_path):
         clean(tmp_path / "issues", [(ids[0], "keep", "")], tmp_path / "cleaned")
     again = search(data, tmp_path / "issues")
     assert json.loads((again.folder / "detection.json").read_text())["reviewed"] is None
+
+
+def test_other_data_replace_neither_a_search_with_decisions_nor_its_cleaned_data(cleaned, tmp_path):
+    data, _ = cleaned("folder")
+    table = pd.read_csv(save_csv(tmp_path / "other.csv")).drop(columns="id")  # ids are row numbers
+    table.to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises(InvalidArgument, match=r"`out` is .*issues'; .* of 8 examples, of which .* has 0; "):
+        search(tmp_path / "other.csv", tmp_path / "issues")
+    search(tmp_path / "other.csv", tmp_path / "other")
+    with pytest.raises(InvalidArgument, match=r"`out` is .*It has the cleaned data of .*issues'\. Next"):
+        clean(tmp_path / "other", [("other/0", "keep", "")], tmp_path / "cleaned")
+    assert len(list(data.glob("*/*.png"))) == 7

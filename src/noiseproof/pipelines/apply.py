@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.config.apply import ApplyConfig
-from noiseproof.core.checksums import write_record
-from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.checksums import read_record, write_record
+from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.files import locked_folder, write_bytes
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues, LabelledDataset
@@ -95,6 +95,7 @@ def apply(
     examples = of_issues()
     check_is_apart(config.out, [source.request.name])
     with locked_folder(config.folder, argument="folder"), only_process_in(config.out, mark=CARD):
+        _check_not_of_another(config)
         settled = _read_complete(config, examples, of_issues(may_have_others=True))
         draws = open_sample(config.folder, issues)
         stages = Stages(config.out, command=command)
@@ -157,6 +158,19 @@ def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source, dict[str, Any]]:
     if not (made_by.get("noise") or made_by.get("noise_manifest")):
         _check_same_labels(issues, dataset, folder)
     return issues, Source(dataset, request, is_whole=is_whole), made_by
+
+
+def _check_not_of_another(config: ApplyConfig) -> None:
+    """Refuse a folder with the cleaned data of another search, which these would replace."""
+    if not (config.out / CARD).is_file():
+        return
+    record = read_record(config.out / CARD, next_step="delete the folder")
+    made_of = record.get("config", {}).get("folder") if isinstance(record, dict) else None
+    if isinstance(made_of, str) and Path(made_of).resolve() != config.folder.resolve():
+        raise invalid(
+            "out", str(config.out), "a new folder, or that of an earlier start of the same command",
+            f"It has the cleaned data of {made_of!r}. Next: name another folder, or delete this one.",
+        )  # fmt: skip
 
 
 def _check_same_labels(issues: LabelIssues, dataset: LabelledDataset, folder: Path) -> None:

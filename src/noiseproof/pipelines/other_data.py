@@ -20,7 +20,7 @@ def check_not_of_other_data(folder: Path, dataset: LabelledDataset, contents: Se
     """Refuse a folder whose suspect labels are of other data; data may grow, shrink and be edited.
 
     Data are others where fewer than half of the examples are shared, of the set that has fewer. Examples are
-    known by their ids, or by their contents where people decided and ids are row numbers.
+    known by their ids, or by their contents where people decided and ids are row numbers, before and now.
 
     Args:
         folder: of the output.
@@ -30,8 +30,7 @@ def check_not_of_other_data(folder: Path, dataset: LabelledDataset, contents: Se
     Raises:
         InvalidArgument: it has results of other data.
     """
-    by_content = bool(contents) and any((folder / name).is_file() for name in (DECISIONS, LOG))
-    before = _examples_in(folder, dataset.fingerprint, by_content=by_content)
+    before, by_content = _examples_in(folder, dataset.fingerprint, has_contents=bool(contents))
     now = set(contents if by_content else map(str, dataset.ids.tolist()))
     num_shared = len(now & set(before))
     if before and 2 * num_shared < min(len(now), len(before)):
@@ -43,18 +42,22 @@ def check_not_of_other_data(folder: Path, dataset: LabelledDataset, contents: Se
         )  # fmt: skip
 
 
-def _examples_in(folder: Path, fingerprint: str, *, by_content: bool) -> Collection[str]:
-    """Ids or contents of the examples that were judged; none where they are the same, or cannot be read."""
+def _examples_in(folder: Path, fingerprint: str, *, has_contents: bool) -> tuple[Collection[str], bool]:
+    """Ids or contents of the examples that were judged, and whether they are contents.
+
+    None where they are the same as now, or cannot be read.
+    """
     if not (folder / ISSUES).is_file():
-        return ()
+        return (), False
     try:
         if read_summary(folder).data_fingerprint in (None, fingerprint):
-            return ()
-        if by_content:
+            return (), False
+        if has_contents and any((folder / name).is_file() for name in (DECISIONS, LOG)):
             from noiseproof.review.review_page import read_page  # loads SciPy and scikit-learn
 
-            return set(read_page(folder / REVIEW).contents.values())
+            if contents := set(read_page(folder / REVIEW).contents.values()):
+                return contents, True
         ids = open_file(folder / ISSUES).read(columns=["example_id"]).column(0)
     except (NoiseproofError, OSError, pa.ArrowException):  # damaged or gone, and made again
-        return ()
-    return set(map(str, ids.to_pylist()))
+        return (), False
+    return set(map(str, ids.to_pylist())), False
