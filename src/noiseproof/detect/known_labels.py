@@ -171,8 +171,8 @@ def _with_decisions(rest: LabelIssues, given: Int[np.ndarray, " n"], known: Deci
     ]
     num_wrong = int(known.is_wrong.sum())
     note = (
-        f"{counted(len(rows), 'label')} that people decided: taken as right and not flagged; {num_wrong} of "
-        f"the given ones {'was' if num_wrong == 1 else 'were'} wrong."
+        f"{counted(len(rows), 'label')} that people decided: taken as right and not flagged; in these data "
+        f"{num_wrong} of them {'is' if num_wrong == 1 else 'are'} still wrong."
     )
     return replace(
         rest, given_labels=given, suggested_labels=known.in_place_of(_undecided(rest, given, rows)),
