@@ -91,6 +91,7 @@ def cleaned(tmp_path):
     return make
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("name", FORMATS)
 def test_decided_labels_are_known_and_not_flagged_again(cleaned, tmp_path, name):
     data, ids = cleaned(name)
@@ -109,6 +110,7 @@ def test_decided_labels_are_known_and_not_flagged_again(cleaned, tmp_path, name)
         assert note.endswith(" count here; 1 example that they excluded is not in these data.")
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_label_that_was_changed_by_hand_afterwards_is_not_decided(cleaned, tmp_path, name):
     data, ids = cleaned(name)

@@ -55,6 +55,7 @@ def cleaned(home):
     return str(apply(load_config(ApplyConfig, options=own)).data.parent)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("way", ["cleaned", "decisions"])
 def test_both_heads_are_measured_against_the_labels_of_people(home, started, way, capsys):
     options = (

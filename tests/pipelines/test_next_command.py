@@ -67,6 +67,7 @@ def odd_table(path, *, with_gap=False):
     return path
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
 @pytest.mark.parametrize("with_gap", [False, True])
 def test_a_table_is_read_by_the_columns_of_before(tmp_path, monkeypatch, pasted, suffix, with_gap):
