@@ -5,7 +5,7 @@ import codecs
 import pytest
 
 from noiseproof.core.errors import BadData
-from noiseproof.data.formats.delimited import delimiter_of
+from noiseproof.data.formats.delimited import delimiter_of, read_delimited
 from noiseproof.data.sources import open_dataset
 
 ROWS = "text,label\ncafé,a\nthé,b\n"
@@ -83,3 +83,13 @@ def test_a_line_that_is_too_long_is_explained(tmp_path, monkeypatch):
     (tmp_path / "t.csv").write_text(f"text,label\n{'long ' * 600_000},a\nshort,b\n")
     with pytest.raises(BadData, match="cannot be read as a table: a line is longer than 1 MiB"):
         open_dataset(str(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_a_file_of_no_bytes_is_to_be_exported_again(tmp_path, suffix):
+    path = tmp_path / f"t.{suffix}"
+    path.touch()
+    with pytest.raises(
+        BadData, match=r"it is empty\. Allowed: a header line and rows\. Next: export it again"
+    ):
+        read_delimited(path, str(path))

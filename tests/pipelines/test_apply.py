@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from searched import save_csv, save_folder, save_npz, search
+from searched import made, save_csv, save_folder, save_npz, search
 from typer.testing import CliRunner
 
 import noiseproof
@@ -401,25 +401,6 @@ def test_cleaned_data_of_people_know_the_labels_before_and_what_was_accepted(app
     changed = [pair for pair in zip(before, after, found.words, strict=True) if pair[0] != pair[1]]
     assert sorted(changed) == [("bee", "cat", "accept"), ("cat", "bee", "relabel")]
     assert sorted(found.words) == ["", "", "", "", "accept", "keep", "relabel"]
-
-
-def made(name, folder):
-    """A small data set of a kind, and its ids in the order of `GIVEN`."""
-    if name == "folder":
-        return save_folder(folder / "photos"), [
-            f"{each}/{k}.png" for each in ("bee", "cat") for k in range(4)
-        ]
-    if name == "npz":
-        return save_npz(folder / "features.npz"), [f"r{row}" for row in range(8)]
-    frame = pd.read_csv(save_csv(folder / "first.csv"))
-    path = folder / f"train.{name}"
-    if name == "parquet":
-        frame.to_parquet(path)
-    elif name == "jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    else:
-        frame.to_csv(path, sep="\t" if name == "tsv" else ",", index=False)
-    return path, [f"t{row}" for row in range(8)]
 
 
 @pytest.mark.parametrize("name", ["csv", "folder"])

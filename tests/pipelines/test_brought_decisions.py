@@ -7,43 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from blobs import save_blobs
-from searched import CLASSES, GIVEN, save_csv, save_folder, save_npz, search
+from searched import CLASSES, GIVEN, made, save_csv, search
 
 import noiseproof
 from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.detect import DetectConfig
+from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument
 from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.kept_page import decided_ids, keep_known
+from noiseproof.pipelines.run import run
 from noiseproof.review.review_page import read_page
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "npz", "folder", "list")
-
-
-def made(name, folder):
-    """A small data set in a format, and the ids of its eight examples."""
-    if name in ("folder", "list"):
-        photos = save_folder(folder / "photos")
-        ids = [f"{each}/{k}.png" for each in CLASSES for k in range(4)]
-        if name == "folder":
-            return photos, ids
-        (folder / "photos.txt").write_text(
-            "".join(f"photos/{each} {CLASSES.index(each[:3])}\n" for each in ids)
-        )
-        return folder / "photos.txt", [f"photos/{each}" for each in ids]
-    if name == "npz":
-        return save_npz(folder / "train.npz"), [f"r{row}" for row in range(8)]
-    frame = pd.read_csv(save_csv(folder / "first.csv"))
-    path = folder / f"train.{name}"
-    if name == "parquet":
-        frame.to_parquet(path)
-    elif name == "jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    else:
-        frame.to_csv(path, sep="\t" if name == "tsv" else ",", index=False)
-    return path, [f"t{row}" for row in range(8)]
 
 
 def clean(folder, rows, out, **options):
@@ -284,3 +262,17 @@ def test_other_data_replace_neither_a_search_with_decisions_nor_its_cleaned_data
     with pytest.raises(InvalidArgument, match=r"`out` is .*It has the cleaned data of .*issues'\. Next"):
         clean(tmp_path / "other", [("other/0", "keep", "")], tmp_path / "cleaned")
     assert len(list(data.glob("*/*.png"))) == 7
+    (tmp_path / "issues").rename(tmp_path / "moved")  # the search in the same data may write there
+    assert clean(tmp_path / "moved", [("bee/3.png", "keep", "")], tmp_path / "cleaned").data == data
+
+
+def test_a_run_on_scores_does_not_replace_a_search_with_decisions(tmp_path):
+    data, ids = made("npz", tmp_path)
+    search(data, tmp_path / "issues")
+    clean(tmp_path / "issues", [(ids[0], "keep", "")], tmp_path / "cleaned")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "scores.npz", features=rng.normal(size=(40, 2)), labels=rng.normal(size=40))
+    options = {"train": str(tmp_path / "scores.npz"), "out": tmp_path / "issues", "cache": tmp_path / "cache"}
+    (tmp_path / "issues" / "detection.json").unlink()  # as after `run`
+    with pytest.raises(InvalidArgument, match=r"`out` is .*issues'; .* of 8 examples, of which .* has 0; "):
+        run(load_config(RunConfig, options=options))

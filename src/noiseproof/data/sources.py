@@ -53,7 +53,7 @@ SOURCES = Registry(
     },
 )
 CLEANED = "applied.json"  # card of a folder that holds a cleaned data set
-_APPLY_AGAIN = "apply the decisions again"
+APPLY_AGAIN = "apply the decisions again"
 # Written PREFIX:ADDRESS; other sources are recognised by the path.
 PREFIXES = (
     "torchvision", "hf", "sklearn", "idx", "clothing1m", "webvision", "food101n", "cifarn", "suite", "shift",
@@ -161,16 +161,25 @@ def with_own_columns(request: Request) -> Request:
     return replace(request, **added)
 
 
+def applied_card(folder: Path) -> dict[str, Any]:
+    """The card that `noiseproof apply` wrote into a folder; empty without one.
+
+    Raises:
+        DamagedFile: it was changed.
+    """
+    card = folder / CLEANED
+    found = read_record(card, next_step=APPLY_AGAIN) if card.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
 def cleaned_card(name: str) -> dict[str, Any]:
     """The card of `noiseproof apply` beside a data set that it wrote; empty for other data sets."""
     path = Path(name)
     is_home = path.is_dir() and (path / CLEANED).is_file()
-    card = (path if is_home else path.parent) / CLEANED
-    if not (os.path.exists(path) and card.is_file()):  # noqa: PTH110 (never raises, whatever the name)
+    if not os.path.exists(path):  # noqa: PTH110 (never raises, whatever the name)
         return {}
-    found = read_record(card, next_step=_APPLY_AGAIN)
-    is_of_it = isinstance(found, dict) and (is_home or found.get("data") == path.resolve().name)
-    return found if is_of_it else {}
+    found = applied_card(path if is_home else path.parent)
+    return found if is_home or found.get("data") == path.resolve().name else {}
 
 
 def resolve(name: str) -> tuple[str, str]:

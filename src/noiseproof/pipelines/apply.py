@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.config.apply import ApplyConfig
-from noiseproof.core.checksums import read_record, write_record
+from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.files import locked_folder, write_bytes
 from noiseproof.core.plurals import counted
@@ -19,7 +19,7 @@ from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.data.examples import Rows
 from noiseproof.data.fingerprints import content_hashes
 from noiseproof.data.request import Request
-from noiseproof.data.sources import CLEANED, open_dataset, with_own_columns
+from noiseproof.data.sources import CLEANED, applied_card, open_dataset, with_own_columns
 from noiseproof.decisions.decision_files import DECISIONS, keep_decisions, spreadsheet
 from noiseproof.decisions.record import COLUMNS, Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled
@@ -95,7 +95,7 @@ def apply(
     examples = of_issues()
     check_is_apart(config.out, [source.request.name])
     with locked_folder(config.folder, argument="folder"), only_process_in(config.out, mark=CARD):
-        _check_not_of_another(config)
+        _check_not_of_another(config, source)
         settled = _read_complete(config, examples, of_issues(may_have_others=True))
         draws = open_sample(config.folder, issues)
         stages = Stages(config.out, command=command)
@@ -160,12 +160,12 @@ def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source, dict[str, Any]]:
     return issues, Source(dataset, request, is_whole=is_whole), made_by
 
 
-def _check_not_of_another(config: ApplyConfig) -> None:
-    """Refuse a folder with the cleaned data of another search, which these would replace."""
-    if not (config.out / CARD).is_file():
+def _check_not_of_another(config: ApplyConfig, source: Source) -> None:
+    """Refuse a folder with the cleaned data of another search in other data, which these would replace."""
+    card = applied_card(config.out)
+    made_of, fingerprint = card.get("config", {}).get("folder"), card.get("data_fingerprint")
+    if fingerprint in (None, source.dataset.fingerprint):
         return
-    record = read_record(config.out / CARD, next_step="delete the folder")
-    made_of = record.get("config", {}).get("folder") if isinstance(record, dict) else None
     if isinstance(made_of, str) and Path(made_of).resolve() != config.folder.resolve():
         raise invalid(
             "out", str(config.out), "a new folder, or that of an earlier start of the same command",
@@ -274,6 +274,7 @@ def _write_card(
         files=stages.hashes,
         notes=[*notes, *formula_notes([config.out / name] if (config.out / name).is_file() else [])],
         data=name,
+        data_fingerprint=source.dataset.fingerprint,
         columns=source.columns,
         num_examples=len(examples),
         num_decided=len(counting),

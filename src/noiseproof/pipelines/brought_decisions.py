@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from noiseproof.config.data import NoisyDataConfig
-from noiseproof.core.checksums import read_record, write_record
+from noiseproof.core.checksums import write_record
 from noiseproof.core.documents import START_AGAIN, Document, read_document
 from noiseproof.core.files import hash_file
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelledDataset
-from noiseproof.data.sources import CLEANED, cleaned_card, resolve
+from noiseproof.data.sources import applied_card, cleaned_card, resolve
 from noiseproof.decisions.decision_files import time_of_files
 from noiseproof.decisions.record import WORDS, Decision
 from noiseproof.decisions.settle import with_times
@@ -28,7 +28,6 @@ from noiseproof.pipelines.cleaned_copies import decided_rows, is_about_another_c
 
 RECORD = "brought_decisions.json"
 _NUM_NAMED = 3
-_APPLY_AGAIN = "apply the decisions again"
 
 
 class BroughtRecord(Document):
@@ -88,8 +87,7 @@ def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDe
 
 def _note_on_another_name(path: Path) -> list[str]:
     """A note where a cleaned data set was renamed, so that nothing says what people decided about it."""
-    card = path.parent / CLEANED
-    name = read_record(card, next_step=_APPLY_AGAIN).get("data") if path.exists() and card.is_file() else None
+    name = applied_card(path.parent).get("data") if path.exists() else None
     if not isinstance(name, str) or (path.parent / name).exists():
         return []
     return [

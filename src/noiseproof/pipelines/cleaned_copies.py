@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from noiseproof.config.data import DataConfig
 from noiseproof.core.array_files import open_archive
-from noiseproof.core.checksums import check_file, read_record
+from noiseproof.core.checksums import check_file
 from noiseproof.core.errors import NoiseproofError
 from noiseproof.core.parquet import open_file
 from noiseproof.core.plurals import counted
@@ -27,7 +27,14 @@ from noiseproof.data.formats.labelled_tables import ids_of, row_ids
 from noiseproof.data.formats.npz_files import id_array
 from noiseproof.data.formats.text_tables import read_text_table
 from noiseproof.data.request import Request
-from noiseproof.data.sources import CLEANED, cleaned_card, open_dataset, resolve, with_own_columns
+from noiseproof.data.sources import (
+    APPLY_AGAIN,
+    applied_card,
+    cleaned_card,
+    open_dataset,
+    resolve,
+    with_own_columns,
+)
 from noiseproof.decisions.record import unescaped_text
 from noiseproof.evaluate.results import DECIDED, RELABELLED
 from noiseproof.export.cleaned_folder import LABELS
@@ -35,7 +42,6 @@ from noiseproof.export.decision_columns import DECISION, DECISION_COLUMNS, ORIGI
 from noiseproof.export.source import open_table
 
 _HEAD_BYTES = 1 << 20
-_APPLY_AGAIN = "apply the decisions again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,13 +165,10 @@ def read_labels(folder: Path) -> dict[str, dict[str, str]] | None:
     Raises:
         DamagedFile: the list is not the one that was written.
     """
-    card, file = folder.parent / CLEANED, folder.parent / LABELS
-    if not (card.is_file() and file.is_file()):
+    content, file = applied_card(folder.parent), folder.parent / LABELS
+    if not file.is_file() or content.get("data") != folder.resolve().name:
         return None
-    content = read_record(card, next_step=_APPLY_AGAIN)
-    if not isinstance(content, dict) or content.get("data") != folder.resolve().name:
-        return None
-    check_file(file, content["files"].get(LABELS), next_step=_APPLY_AGAIN)
+    check_file(file, content["files"].get(LABELS), next_step=APPLY_AGAIN)
     table = read_delimited(file, str(file)).to_pylist()
     return {
         row["example_id"]: row

@@ -21,6 +21,7 @@ from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset
+from noiseproof.data.fingerprints import content_hashes
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.results import ResultRow, read_results
@@ -52,6 +53,7 @@ from noiseproof.pipelines.known_labels import (
     no_decisions,
     open_known,
 )
+from noiseproof.pipelines.other_data import check_not_of_other_data
 from noiseproof.pipelines.provenance import differences
 from noiseproof.pipelines.shipped_heads import choose_once, read_choice
 from noiseproof.pipelines.stages import Stages, publish
@@ -128,6 +130,9 @@ def run(
         if parts.has_scores and config.decisions:
             allowed, next_step = "nothing, since the labels are scores", "Next: leave it out."
             raise invalid("decisions", str(config.decisions[0]), allowed, next_step)
+        if parts.has_scores:
+            whole = parts.train.whole
+            check_not_of_other_data(config.out, whole, content_hashes(whole))
         if parts.note_on_scores is not None:
             say(parts.note_on_scores)
             heads = [head.as_regressor() for head in heads]

@@ -42,6 +42,11 @@ def read_delimited(path: Path, owner: str) -> pa.Table:
         BadData: it is no such table, or not UTF-8; the line is named.
     """
     check_regular(path)
+    if not path.stat().st_size:
+        raise BadData(
+            f"{owner!r} cannot be read as a table: it is empty. Allowed: a header line and rows. Next: "
+            "export it again."
+        )
     delimiter = delimiter_of(path)
     parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with path.open("rb") as file:
