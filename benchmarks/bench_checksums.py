@@ -20,7 +20,7 @@ from torch import nn
 
 from noiseproof import extract, load_features, open_dataset, spectrum
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.core import checksums, sealed_tensors
+from noiseproof.core.storage import checksums, sealed_tensors
 from noiseproof.features import shards
 from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
 from noiseproof.training.optimizers import make_optimizer

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from noiseproof.adapt.learnable import TunedNetwork, TuneMode, num_learning, tune_encoder
-from noiseproof.backbones.text_towers import PromptTower
-from noiseproof.backbones.timm_models import import_timm
+from noiseproof.backbones.image_text.text_towers import PromptTower
+from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.detect.prompts import first_contexts
 from noiseproof.pipelines.deft.tower import DualPrompts, dual_prompts_loss
 

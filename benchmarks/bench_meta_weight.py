@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noiseproof.backbones.timm_models import import_timm
+from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.heads.modules import Architecture, StackedHeads
 from noiseproof.robust.meta_gradient import DenseStep, NetworkStep, is_dense
 from noiseproof.robust.weight_net import ExampleWeighter, WeightNetOptions

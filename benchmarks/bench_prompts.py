@@ -24,9 +24,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from noiseproof.backbones.image_text_models import build_pair
-from noiseproof.backbones.text_towers import PromptTower
-from noiseproof.backbones.timm_models import import_timm
+from noiseproof.backbones.image_text.image_text_models import build_pair
+from noiseproof.backbones.image_text.text_towers import PromptTower
+from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.losses.dual_prompts import dual_prompt_loss, prompt_logits, stage_of
 
 NUM_CONTEXT, PUBLISHED_TOKENS = 16, 77

@@ -26,7 +26,7 @@ import torch
 
 from noiseproof import extract, open_dataset
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.core.files import append_lines
+from noiseproof.core.storage.files import append_lines
 from noiseproof.data.classes import align_labels
 from noiseproof.data.splits import stratified_split
 from noiseproof.evaluate.protocol import interval

@@ -34,7 +34,7 @@ from noiseproof import (
     open_dataset,
 )
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.core.files import append_lines
+from noiseproof.core.storage.files import append_lines
 from noiseproof.evaluate.protocol import interval
 from noiseproof.heads.abstract import AbstractHead
 

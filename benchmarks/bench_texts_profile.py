@@ -25,7 +25,7 @@ import torch
 
 from noiseproof import extract, open_dataset
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.bundled_files import text_folder
+from noiseproof.backbones.bundled.bundled_files import text_folder
 from noiseproof.data.splits import subset
 from noiseproof.features.onnx_graph import onnx_graph
 

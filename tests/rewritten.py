@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from noiseproof.core.checksums import read_record, write_record
+from noiseproof.core.storage.checksums import read_record, write_record
 
 
 def rewritten(path: Path, **values: Any) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from noiseproof.backbones.timm_models import import_timm
+from noiseproof.backbones.images.timm_models import import_timm
 
 NAME = "tiny-clip-16px"
 CONFIG = {

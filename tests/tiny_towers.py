@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from noiseproof.backbones.timm_models import import_timm
+from noiseproof.backbones.images.timm_models import import_timm
 
 SIZE = 16
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from noiseproof.backbones.hugging_face import import_transformers
+from noiseproof.backbones.texts.hugging_face import import_transformers
 
 WORDS = [
     "a",

@@ -14,7 +14,7 @@ from noiseproof.adapt.learnable import (
     tune_encoder,
     tune_network,
 )
-from noiseproof.backbones.timm_models import import_timm
+from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from tiny_towers import (

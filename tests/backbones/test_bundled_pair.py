@@ -6,9 +6,9 @@ import torch
 from tiny_models import images
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.bundled import pair_card, pair_weights
-from noiseproof.backbones.text_towers import open_prompt_tower
-from noiseproof.backbones.wording import TEMPLATES
+from noiseproof.backbones.bundled.bundled import pair_card, pair_weights
+from noiseproof.backbones.image_text.text_towers import open_prompt_tower
+from noiseproof.backbones.image_text.wording import TEMPLATES
 from noiseproof.core.errors import DamagedFile, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators
 
@@ -68,7 +68,7 @@ def test_the_card_says_what_was_learned_from_and_the_files_are_small():
 
 def test_other_weights_than_those_of_the_card_are_refused(monkeypatch):
     other = pair_card().model_copy(update={"sha256": "0"})
-    monkeypatch.setattr("noiseproof.backbones.bundled.pair_card", lambda: other)
+    monkeypatch.setattr("noiseproof.backbones.bundled.bundled.pair_card", lambda: other)
     with pytest.raises(DamagedFile, match="its SHA-256 is not the one"):
         pair_weights()
 

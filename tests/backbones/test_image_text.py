@@ -6,7 +6,7 @@ import torch
 from tiny_models import CLIP_CONFIGS, images, random_clip, random_timm, saved
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.open_clip_backbone import drop_projection
+from noiseproof.backbones.image_text.open_clip_backbone import drop_projection
 from noiseproof.core.errors import CheckpointMismatch, InvalidArgument, MissingExtra, UnknownName
 
 

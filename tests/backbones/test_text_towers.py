@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny_models import random_clip, saved
 
-from noiseproof.backbones.image_text_models import build_pair
-from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
-from noiseproof.backbones.wording import TEMPLATES, caption, class_words, notes_on_names
+from noiseproof.backbones.image_text.image_text_models import build_pair
+from noiseproof.backbones.image_text.text_towers import PromptTower, open_prompt_tower
+from noiseproof.backbones.image_text.wording import TEMPLATES, caption, class_words, notes_on_names
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 
@@ -94,7 +94,7 @@ def test_many_classes_in_parts_equal_all_at_once(tower, monkeypatch):
     contexts = contexts_of(tower).requires_grad_()
     at_once = tower.encode(contexts)
     (expected,) = torch.autograd.grad(at_once.square()[..., 0].sum(), contexts)
-    monkeypatch.setattr("noiseproof.backbones.text_towers._MOST_AT_ONCE", 2)
+    monkeypatch.setattr("noiseproof.backbones.image_text.text_towers._MOST_AT_ONCE", 2)
     in_parts = tower.encode(contexts)
     (found,) = torch.autograd.grad(in_parts.square()[..., 0].sum(), contexts)
     torch.testing.assert_close(in_parts, at_once, rtol=0, atol=1e-6)

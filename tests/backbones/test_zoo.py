@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tiny_models import images
 
-from noiseproof.backbones import zoo_cards
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.zoo_cards import describe, zoo_card, zoo_names
+from noiseproof.backbones.bundled import zoo_cards
+from noiseproof.backbones.bundled.zoo_cards import describe, zoo_card, zoo_names
 from noiseproof.cli.ls import _backbones
 from noiseproof.core.errors import CheckpointMismatch, DamagedFile, OtherSchema, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators

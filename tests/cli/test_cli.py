@@ -21,7 +21,7 @@ from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.config.verdict import VerdictConfig
 from noiseproof.core.errors import InvalidArgument
-from noiseproof.core.files import locked_folder
+from noiseproof.core.storage.files import locked_folder
 from noiseproof.pipelines import diagnosis
 
 VERBS = ("demo", "run", "detect", "extract", "spectrum", "verdict", "corrupt", "report", "ls")

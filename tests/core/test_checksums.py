@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from noiseproof.core.checksums import check_file, read_record, sealed, to_line, unsealed, write_record
 from noiseproof.core.errors import DamagedFile
-from noiseproof.core.files import hash_file
+from noiseproof.core.storage.checksums import check_file, read_record, sealed, to_line, unsealed, write_record
+from noiseproof.core.storage.files import hash_file
 
 AGAIN = {"next_step": "make it again"}
 RECORD = {"name": "ant", "share": 0.1, "of": {1: (2, 3), 10: None, 9: "é"}, "tiny": 5e-324, "-": -0.0}

@@ -3,8 +3,8 @@ from typing import ClassVar
 
 import pytest
 
-from noiseproof.core.documents import Document, parse_document, read_document
 from noiseproof.core.errors import DamagedFile, OtherSchema
+from noiseproof.core.storage.documents import Document, parse_document, read_document
 
 
 class Recipe(Document):

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from noiseproof.core import files
 from noiseproof.core.errors import CannotWrite, InvalidArgument, NoiseproofError, NoSpaceLeft
-from noiseproof.core.files import append_lines, whole_lines
-from noiseproof.core.tensor_files import write_tensors
+from noiseproof.core.storage import files
+from noiseproof.core.storage.files import append_lines, whole_lines
+from noiseproof.core.storage.tensor_files import write_tensors
 
 
 def failing(error):
@@ -199,7 +199,7 @@ def test_a_full_disk_is_told_when_lines_are_added(tmp_path, monkeypatch):
 
 _UP_TO_A_LIMIT = """
 import resource, signal, sys
-from noiseproof.core.files import append_lines
+from noiseproof.core.storage.files import append_lines
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 append_lines(sys.argv[1], ["one"])
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from noiseproof.core.errors import DamagedFile
-from noiseproof.core.sealed_tensors import (
+from noiseproof.core.storage.sealed_tensors import (
     hash_tensors,
     read_sealed_header,
     read_sealed_tensors,

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from noiseproof.core.checksums import to_line
 from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.storage.checksums import to_line
 from noiseproof.decisions.decision_files import read_decisions, read_kept, time_of_files, write_decisions
 from noiseproof.decisions.record import Decision, ReviewedExamples
 

@@ -12,7 +12,7 @@ from judged import HOSTILE, NAMES, judged, save_images
 
 import noiseproof
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, UnknownName
-from noiseproof.core.spreadsheet_cells import escaped
+from noiseproof.core.storage.spreadsheet_cells import escaped
 from noiseproof.export.formats import FORMATS
 from noiseproof.export.issue_files import write_issues
 from rewritten import rewritten

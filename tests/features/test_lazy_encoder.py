@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 from tiny_encoders import matrix_dataset, squares
 
-from noiseproof.backbones import zoo_cards
 from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.bundled import zoo_cards
 from noiseproof.backbones.weight_files import weight_files
 from noiseproof.core.errors import CannotWrite, InvalidArgument, MissingFile, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.backbones.pixels import ImageBackbone
+from noiseproof.backbones.images.pixels import ImageBackbone
 from noiseproof.core.records import Dataset
 
 

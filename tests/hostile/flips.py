@@ -204,8 +204,8 @@ def make_run(folder: Path) -> None:
 
     from noiseproof.config.run import RunConfig
     from noiseproof.config.values import load_config
-    from noiseproof.core.checksums import read_record, write_record
-    from noiseproof.core.files import hash_file
+    from noiseproof.core.storage.checksums import read_record, write_record
+    from noiseproof.core.storage.files import hash_file
     from noiseproof.pipelines.run import run
 
     train, other = save_blobs(folder / "a.npz", n=30, seed=1), save_blobs(folder / "b.npz", n=12, seed=2)
@@ -259,7 +259,7 @@ def use_applied(folder: Path) -> Any:
 
 def make_brought(folder: Path) -> None:
     from noiseproof.decisions.record import Decision
-    from noiseproof.pipelines.brought_decisions import write_brought
+    from noiseproof.pipelines.decisions.brought_decisions import write_brought
 
     write_brought(folder, [Decision("t0", "relabel", "cat", "ann", "2026-11-30T10:00:00Z", "cat")])
 
@@ -267,7 +267,7 @@ def make_brought(folder: Path) -> None:
 def use_brought(folder: Path) -> Any:
     from dataclasses import astuple
 
-    from noiseproof.pipelines.brought_decisions import read_brought
+    from noiseproof.pipelines.decisions.brought_decisions import read_brought
 
     return [astuple(one) for one in read_brought(folder)]
 
@@ -283,14 +283,14 @@ def _sampled() -> Any:
 
 def make_sample(folder: Path) -> None:
     from noiseproof.export.issue_files import load_issues
-    from noiseproof.pipelines.rate_sample import draw_sample
+    from noiseproof.pipelines.decisions.rate_sample import draw_sample
 
     make_issues(folder)
     draw_sample(folder, _sampled(), load_issues(folder), None, size=40, seed=0, page=folder / "review.html")
 
 
 def use_sample(folder: Path) -> Any:
-    from noiseproof.pipelines.rate_sample import read_draws
+    from noiseproof.pipelines.decisions.rate_sample import read_draws
 
     found = read_draws(folder, _sampled().ids, fingerprint=_sampled().fingerprint)
     return None if found is None else [np.asarray(each).tolist() for each in vars(found).values()]
@@ -320,7 +320,7 @@ def use_log(folder: Path) -> Any:
 
 
 def _stage(folder: Path) -> Any:
-    from noiseproof.pipelines.stages import Stages
+    from noiseproof.pipelines.outputs.stages import Stages
 
     def make(home: Path) -> list[str]:
         (home / "a.txt").write_text("the result")
@@ -414,7 +414,7 @@ def use_selection(folder: Path) -> Any:
 def make_weights(folder: Path) -> None:
     import torch
 
-    from noiseproof.backbones.weights import WeightsHeader, write_weights
+    from noiseproof.backbones.weights.weights import WeightsHeader, write_weights
 
     torch.manual_seed(0)
     header = WeightsHeader(architecture="resnet18", preprocessing={"mean": [0.5, 0.5, 0.5], "image_size": 32})
@@ -422,7 +422,7 @@ def make_weights(folder: Path) -> None:
 
 
 def use_weights(folder: Path) -> Any:
-    from noiseproof.backbones.weights import read_checkpoint, read_header
+    from noiseproof.backbones.weights.weights import read_checkpoint, read_header
 
     state = read_checkpoint(folder / "model.safetensors")
     header = read_header(folder / "model.safetensors")
@@ -431,8 +431,8 @@ def use_weights(folder: Path) -> Any:
 
 def make_card(folder: Path) -> None:
     from noiseproof.config.data import DataConfig
-    from noiseproof.core.checksums import write_record
-    from noiseproof.pipelines.cards import make_card
+    from noiseproof.core.storage.checksums import write_record
+    from noiseproof.pipelines.outputs.cards import make_card
 
     made_with = {"versions": {"torch": "2"}, "command": "noiseproof", "created": "2026-11-30", "hardware": {}}
     card = make_card(
@@ -443,7 +443,7 @@ def make_card(folder: Path) -> None:
 
 
 def use_card(folder: Path) -> Any:
-    from noiseproof.pipelines.cards import read_card
+    from noiseproof.pipelines.outputs.cards import read_card
 
     return read_card(folder / "card.json", "pretrain")
 
@@ -476,20 +476,20 @@ def use_study(folder: Path) -> Any:
 
 
 def make_copies(folder: Path) -> None:
-    from noiseproof.pipelines.straddling import write_straddling_copies
+    from noiseproof.pipelines.inputs.straddling import write_straddling_copies
 
     write_straddling_copies(folder, _rows(), [("test", _rows()[:6]), ("ood", 9 + _rows())])
 
 
 def use_copies(folder: Path) -> Any:
-    from noiseproof.pipelines.straddling import read_straddling_copies
+    from noiseproof.pipelines.inputs.straddling import read_straddling_copies
 
     return read_straddling_copies(folder)
 
 
 def make_encoder(folder: Path) -> None:
     from noiseproof.backbones.encoder_identity import EncoderIdentity
-    from noiseproof.core.checksums import write_record
+    from noiseproof.core.storage.checksums import write_record
 
     identity = EncoderIdentity(
         name="timm:a", kind="image", layer="pooled", weights_hash="ab" * 32, transform="resize to 32 px"
@@ -500,7 +500,7 @@ def make_encoder(folder: Path) -> None:
 def use_encoder(folder: Path) -> Any:
     """The identity; where it cannot be read, `LazyEncoder` builds the encoder."""
     from noiseproof.backbones.encoder_identity import EncoderIdentity
-    from noiseproof.core.documents import read_document
+    from noiseproof.core.storage.documents import read_document
 
     return read_document(folder / ".encoders" / "0123.json", EncoderIdentity, next_step="delete it")
 
@@ -511,9 +511,9 @@ def make_packed(folder: Path) -> None:
     import torch
     from safetensors.torch import save
 
-    from noiseproof.backbones.weights import WeightsHeader
-    from noiseproof.core.checksums import write_record
-    from noiseproof.core.sealed_tensors import sealed_metadata
+    from noiseproof.backbones.weights.weights import WeightsHeader
+    from noiseproof.core.storage.checksums import write_record
+    from noiseproof.core.storage.sealed_tensors import sealed_metadata
 
     state = {"weight": torch.arange(6.0).reshape(2, 3).half()}
     content = save(state, metadata=sealed_metadata(state, WeightsHeader().to_json()))
@@ -528,7 +528,7 @@ def make_packed(folder: Path) -> None:
 
 
 def use_packed(folder: Path) -> Any:
-    from noiseproof.backbones.packed import read_packed_card, read_weights
+    from noiseproof.backbones.bundled.packed import read_packed_card, read_weights
 
     card = read_packed_card(folder / "mine.json", "mine.json")
     state = read_weights(folder / "mine.safetensors", card, "mine.safetensors")

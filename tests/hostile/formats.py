@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from mutations import Damage, damage_bytes, damage_json, damage_lines, damage_text
 from PIL import Image
 
-from noiseproof.core.marks import MARK
+from noiseproof.core.storage.marks import MARK
 
 Files = dict[str, bytes]
 Command = Sequence[str] | Callable[[Path], object]
@@ -334,7 +334,7 @@ def _head() -> Files:
 
 
 def _features() -> Files:
-    from noiseproof.core.files import digest
+    from noiseproof.core.storage.files import digest
     from noiseproof.features.shards import open_shard, write_shard
     from noiseproof.features.store import store_key, write_manifest
 
@@ -488,7 +488,7 @@ def _read_logs(folder: Path) -> object:
 
 
 def _read_weights(folder: Path) -> object:
-    from noiseproof.backbones.weights import read_checkpoint, read_header
+    from noiseproof.backbones.weights.weights import read_checkpoint, read_header
 
     return [
         (read_checkpoint(folder / name), read_header(folder / name)) for name in ("c.safetensors", "c.pt")

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from noiseproof.config.values import read_yaml
-from noiseproof.core.array_files import map_array, open_archive, read_array
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
 from noiseproof.core.limits import EXAMPLE_BYTES, IMAGE_PIXELS, UNPACKED_BYTES, YAML_NODES, limit
-from noiseproof.core.regular_files import check_regular, open_regular, read_regular
-from noiseproof.core.yaml_text import BadYaml, parse_yaml
+from noiseproof.core.storage.array_files import map_array, open_archive, read_array
+from noiseproof.core.storage.regular_files import check_regular, open_regular, read_regular
+from noiseproof.core.storage.yaml_text import BadYaml, parse_yaml
 from noiseproof.data import images
 from noiseproof.data.images import decode_image
 from noiseproof.data.pairs.pair_shards import ShardPairs

@@ -17,9 +17,9 @@ from noiseproof.adapt.selection import read_validations
 from noiseproof.config.data import default_cache
 from noiseproof.config.values import parse_overrides, read_yaml
 from noiseproof.core.errors import MAX_MESSAGE, BadData, DamagedFile, InvalidArgument, UnknownName, invalid
-from noiseproof.core.json_text import BadJson, parse_json
+from noiseproof.core.storage.json_text import BadJson, parse_json
+from noiseproof.core.storage.yaml_text import BadYaml, parse_yaml, read_yaml_file
 from noiseproof.core.system_errors import as_sentence
-from noiseproof.core.yaml_text import BadYaml, parse_yaml, read_yaml_file
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.sources import open_dataset
 from noiseproof.export.issue_files import load_issues, write_issues

@@ -4,8 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
-from noiseproof.core.files import locked_folder
-from noiseproof.core.marks import claim
+from noiseproof.core.storage.files import locked_folder
+from noiseproof.core.storage.marks import claim
 
 COMMANDS = {
     "run": ("run", "sklearn:digits"),

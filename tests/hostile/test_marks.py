@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
 from noiseproof.core.errors import BadData, InvalidArgument, NoSpaceLeft
-from noiseproof.core.marks import MARK, claim, is_ours
+from noiseproof.core.storage.marks import MARK, claim, is_ours
 from noiseproof.data.sources import open_dataset
 
 

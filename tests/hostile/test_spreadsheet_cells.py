@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
 from noiseproof.core.records import LabelIssues
-from noiseproof.core.spreadsheet_cells import are_formulas, escaped, unescaped
+from noiseproof.core.storage.spreadsheet_cells import are_formulas, escaped, unescaped
 from noiseproof.data.sources import open_dataset
 from noiseproof.export.issue_files import load_issues, write_issues
 from noiseproof.report.renderers import to_csv

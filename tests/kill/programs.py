@@ -133,10 +133,10 @@ class OnClouds(Command):
 class Write(Program):
     """A file takes the place of another."""
 
-    imports = ("noiseproof.core.files",)
+    imports = ("noiseproof.core.storage.files",)
 
     def run(self, inputs, out):
-        from noiseproof.core import files
+        from noiseproof.core.storage import files
 
         with files.locked_folder(out):
             for content in (b"old", b"new"):
@@ -187,7 +187,7 @@ class Training(Program):
     def run(self, inputs, out):
         from toy_training import run_toy
 
-        from noiseproof.core.files import locked_folder
+        from noiseproof.core.storage.files import locked_folder
 
         with locked_folder(out):
             run_toy(out, precision="bfloat16")

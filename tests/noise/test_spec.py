@@ -137,21 +137,21 @@ def labels_of_corrupt(values):
 
 def labels_of_run(values):
     from noiseproof.config.run import RunConfig
-    from noiseproof.pipelines.inputs import open_parts
+    from noiseproof.pipelines.inputs.inputs import open_parts
 
     return open_parts(RunConfig(**values, test=values["train"], test_label="label")).train.given_labels
 
 
 def labels_of_detect(values):
     from noiseproof.config.detect import DetectConfig
-    from noiseproof.pipelines.judged import open_part
+    from noiseproof.pipelines.inputs.judged import open_part
 
     return open_part(DetectConfig(**values)).given_labels
 
 
 def labels_of_finetune(values):
     from noiseproof.config.finetune import FinetuneConfig
-    from noiseproof.pipelines.inputs import open_parts
+    from noiseproof.pipelines.inputs.inputs import open_parts
 
     config = FinetuneConfig(**values, test=values["train"], test_label="label", backbone="zoo:resnet8-noise0")
     return open_parts(config).train.given_labels
@@ -159,7 +159,7 @@ def labels_of_finetune(values):
 
 def labels_of_deft(values):
     from noiseproof.config.deft import DeftConfig
-    from noiseproof.pipelines.inputs import open_parts
+    from noiseproof.pipelines.inputs.inputs import open_parts
 
     config = DeftConfig(**values, test=values["train"], test_label="label")
     return open_parts(config).train.given_labels

@@ -14,13 +14,13 @@ from noiseproof.cli.main import app
 from noiseproof.config.apply import ApplyConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
-from noiseproof.core.checksums import to_line
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, MissingFile
-from noiseproof.core.files import locked_folder
+from noiseproof.core.storage.checksums import to_line
+from noiseproof.core.storage.files import locked_folder
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.apply import apply
-from noiseproof.pipelines.cleaned_copies import labels_before_cleaning
 from noiseproof.pipelines.detect import detect
+from noiseproof.pipelines.inputs.cleaned_copies import labels_before_cleaning
 from noiseproof.report.headline import facts, headlines
 from noiseproof.report.run_folder import load_run
 

@@ -7,7 +7,7 @@ from noiseproof.cli.main import app
 from noiseproof.config.corrupt import CorruptConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile, UnknownName
-from noiseproof.core.marks import claim
+from noiseproof.core.storage.marks import claim
 from noiseproof.data.examples import as_array
 from noiseproof.data.sources import open_dataset
 from noiseproof.noise.class_maps import read_class_map
@@ -15,7 +15,7 @@ from noiseproof.noise.manifest import load_manifest
 from noiseproof.noise.spec import NOISE_KINDS
 from noiseproof.noise.transition import read_transition
 from noiseproof.pipelines.corrupt import corrupt
-from noiseproof.pipelines.encoding import aligned_features
+from noiseproof.pipelines.inputs.encoding import aligned_features
 
 
 def noiseproof(*arguments):

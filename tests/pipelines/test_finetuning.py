@@ -16,8 +16,8 @@ from noiseproof import FinetuneConfig, open_dataset
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.cli.main import app
 from noiseproof.config.values import load_config
-from noiseproof.core.checksums import read_record
 from noiseproof.core.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
+from noiseproof.core.storage.checksums import read_record
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.evaluate.results import read_results
 from noiseproof.noise.manifest import load_manifest
@@ -256,7 +256,7 @@ def test_a_stem_for_small_images_is_named_never_silent(config):
 
 def test_a_fresh_stem_keeps_the_other_weights(config, tmp_path):
     from noiseproof.adapt.initial_encoder import load_initial_encoder
-    from noiseproof.backbones.timm_models import import_timm
+    from noiseproof.backbones.images.timm_models import import_timm
 
     trained = import_timm("a test").create_model("resnet18", num_classes=0)
     save_file(trained.state_dict(), tmp_path / "r.safetensors")
@@ -420,7 +420,7 @@ def tiny_vit(tmp_path_factory):
     """A ViT of timm's that takes 16 pixels, registered for these tests."""
     import timm.models
 
-    from noiseproof.backbones.timm_models import import_timm
+    from noiseproof.backbones.images.timm_models import import_timm
 
     import_timm("a test")
     name = "tiny_vit_16px"

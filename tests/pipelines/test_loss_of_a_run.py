@@ -11,10 +11,10 @@ from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.detect.transition_estimate import TransitionEstimate
 from noiseproof.heads.estimators import load_head
-from noiseproof.pipelines import heads as estimated_noise
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.heads import head_variants
-from noiseproof.pipelines.inputs import open_parts
+from noiseproof.pipelines.heads import heads as estimated_noise
+from noiseproof.pipelines.heads.heads import head_variants
+from noiseproof.pipelines.inputs.inputs import open_parts
 
 
 def losses(**changed):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.inputs import open_parts
+from noiseproof.pipelines.inputs.inputs import open_parts
 
 
 class StartedWith(Exception):

@@ -5,8 +5,8 @@ from typer.testing import CliRunner
 
 from noiseproof.cli.main import app
 from noiseproof.core.errors import InvalidArgument
-from noiseproof.core.marks import MARK, claim
-from noiseproof.pipelines.folders import MARKS, only_process_in
+from noiseproof.core.storage.marks import MARK, claim
+from noiseproof.pipelines.outputs.folders import MARKS, only_process_in
 
 
 @pytest.mark.parametrize("mark", MARKS)
@@ -29,9 +29,9 @@ def test_a_folder_of_other_work_is_not_taken(tmp_path, mark, other):
 def test_the_marks_are_what_the_commands_write():
     from noiseproof.noise import manifest
     from noiseproof.pipelines import apply as applied
-    from noiseproof.pipelines import cards as training_card
     from noiseproof.pipelines import detect as detection
     from noiseproof.pipelines import run as pipeline
+    from noiseproof.pipelines.outputs import cards as training_card
     from noiseproof.study import study
 
     cards = {pipeline.CARD, applied.CARD, training_card.TRAINING_CARD, study.CARD, detection.CARD}

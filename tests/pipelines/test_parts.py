@@ -4,8 +4,8 @@ from blobs import save_blobs
 from PIL import Image
 
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.pipelines.data_notes import notes
-from noiseproof.pipelines.inputs import open_parts, short_name
+from noiseproof.pipelines.inputs.data_notes import notes
+from noiseproof.pipelines.inputs.inputs import open_parts, short_name
 
 
 def save_table(path, columns, num_rows=12):

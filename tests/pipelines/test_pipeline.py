@@ -10,15 +10,18 @@ from PIL import Image
 
 from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
-from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, InvalidArgument
+from noiseproof.core.storage.checksums import write_record
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
-from noiseproof.pipelines import diagnosis, evaluation, known_labels, provenance
+from noiseproof.pipelines import diagnosis
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.folders import only_process_in
-from noiseproof.pipelines.inputs import open_parts
+from noiseproof.pipelines.decisions import known_labels
+from noiseproof.pipelines.heads import evaluation
+from noiseproof.pipelines.inputs.inputs import open_parts
+from noiseproof.pipelines.outputs import provenance
+from noiseproof.pipelines.outputs.folders import only_process_in
 from noiseproof.posterior import true_labels
 from noiseproof.report import figures
 from noiseproof.report.run_folder import load_run

@@ -21,8 +21,8 @@ from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import undisputed
 from noiseproof.export.issue_files import load_issues
 from noiseproof.pipelines import run as pipeline
+from noiseproof.pipelines.decisions.kept_page import REVIEW
 from noiseproof.pipelines.detect import detect
-from noiseproof.pipelines.kept_page import REVIEW
 from noiseproof.pipelines.review import serve_page, write_page
 from noiseproof.review.review_page import read_page
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from noiseproof.core.errors import InvalidArgument
-from noiseproof.core.files import digest
-from noiseproof.pipelines.folders import only_process_in
-from noiseproof.pipelines.stages import Stages
+from noiseproof.core.storage.files import digest
+from noiseproof.pipelines.outputs.folders import only_process_in
+from noiseproof.pipelines.outputs.stages import Stages
 
 
 class Work:

@@ -6,7 +6,7 @@ import numpy as np
 from blobs import save_blobs
 
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.inputs import open_parts
+from noiseproof.pipelines.inputs.inputs import open_parts
 
 
 def copies_in(card):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.text_towers import open_prompt_tower
+from noiseproof.backbones.image_text.text_towers import open_prompt_tower
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument

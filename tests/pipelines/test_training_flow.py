@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from noiseproof.config.data import DataConfig
-from noiseproof.core.checksums import read_record
+from noiseproof.core.storage.checksums import read_record
 from noiseproof.pipelines.training_flow import AbstractTrainingState, end_of_log, run_training
 from noiseproof.training.loop import LOG
 

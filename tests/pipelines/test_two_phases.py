@@ -16,8 +16,8 @@ from noiseproof.adapt.finetune_settings import FinetuneSettings
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.cli.main import app
 from noiseproof.config.values import load_config
-from noiseproof.core.checksums import read_record
 from noiseproof.core.errors import BadData, CheckpointMismatch, InvalidArgument
+from noiseproof.core.storage.checksums import read_record
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.evaluate.results import read_results
 from noiseproof.pipelines.deft import phase1 as phase_one
@@ -95,7 +95,7 @@ def test_the_scores_are_of_the_weights_that_were_saved(config, tune):
     pixels = np.stack([backbone.prepare(example) for example in data.examples])
     features = backbone.encode(pixels)
     assert np.abs(features - before.encode(pixels)).max() > 1e-4
-    from noiseproof.backbones.text_towers import open_prompt_tower
+    from noiseproof.backbones.image_text.text_towers import open_prompt_tower
     from noiseproof.detect.prompts import score_with
 
     frame = pd.read_parquet(config.out / "scores.parquet")

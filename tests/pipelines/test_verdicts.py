@@ -5,8 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from noiseproof import open_dataset
-from noiseproof.backbones.packed import PackedNoise
-from noiseproof.backbones.zoo_cards import zoo_card
+from noiseproof.backbones.bundled.packed import PackedNoise
+from noiseproof.backbones.bundled.zoo_cards import zoo_card
 from noiseproof.cli.main import app
 from noiseproof.config.values import load_config
 from noiseproof.config.verdict import VerdictConfig, parse_references

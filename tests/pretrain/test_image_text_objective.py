@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from noiseproof.backbones.image_text_models import build_pair
+from noiseproof.backbones.image_text.image_text_models import build_pair
 from noiseproof.core.errors import BadData, InvalidArgument, MissingExtra, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.pretrain.class_captions import TEMPLATES, caption, class_captions, wrong_class_rate

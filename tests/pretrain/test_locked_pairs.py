@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from changed import changed
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.image_text_models import build_pair
+from noiseproof.backbones.image_text.image_text_models import build_pair
 from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument

@@ -17,8 +17,8 @@ from noiseproof.cli.main import app
 from noiseproof.config.corrupt import CorruptConfig
 from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.config.values import load_config
-from noiseproof.core.checksums import read_record
 from noiseproof.core.errors import BadData, CheckpointMismatch, InvalidArgument, UnknownName
+from noiseproof.core.storage.checksums import read_record
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.data.pairs.pairs import open_pairs
 from noiseproof.data.sources import open_dataset
@@ -27,7 +27,7 @@ from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.noise.manifest import load_manifest, write_manifest
 from noiseproof.pipelines.corrupt import corrupt
-from noiseproof.pipelines.identity import identity
+from noiseproof.pipelines.outputs.identity import identity
 from noiseproof.pipelines.pack import pack
 from noiseproof.pipelines.pretrain import pretrain as pretrain_aloud
 from noiseproof.pretrain.pretrain_settings import PretrainSettings

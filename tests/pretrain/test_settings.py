@@ -3,7 +3,7 @@ import re
 import pytest
 import yaml
 
-from noiseproof.backbones.zoo_cards import zoo_card
+from noiseproof.backbones.bundled.zoo_cards import zoo_card
 from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import InvalidArgument, MissingFile, UnknownName

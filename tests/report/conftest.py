@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from noiseproof.core import files
 from noiseproof.core.records import SpectrumCard
 from noiseproof.core.rng import stream
+from noiseproof.core.storage import files
 from noiseproof.evaluate.metrics import all_metrics, outcomes, per_class_metrics
 from noiseproof.evaluate.results import ResultRow
 

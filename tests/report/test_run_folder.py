@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from noiseproof.core.errors import DamagedFile, MissingFile, OtherSchema
-from noiseproof.core.files import hash_file
+from noiseproof.core.storage.files import hash_file
 from noiseproof.report.run_folder import load_run
 from rewritten import rewritten
 

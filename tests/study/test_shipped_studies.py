@@ -71,7 +71,7 @@ def test_data_sets_of_a_recipe_have_names_that_can_be_opened(name):
 
 
 def test_models_of_the_paper_are_models_of_timm():
-    from noiseproof.backbones.timm_models import import_timm
+    from noiseproof.backbones.images.timm_models import import_timm
 
     timm = import_timm("this test")
     names = [one.name for one in load_recipe("paper1-practical-models").backbones]

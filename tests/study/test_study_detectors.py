@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from clouds import request_keys, small_recipe
 
-from noiseproof.core.checksums import to_line
 from noiseproof.core.errors import InvalidArgument, NoiseproofError
+from noiseproof.core.storage.checksums import to_line
 from noiseproof.detect.detectors import TABLE, has_inputs, is_random
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics

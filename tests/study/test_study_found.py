@@ -102,7 +102,7 @@ def test_a_spectrum_of_repeats_has_an_interval_over_them():
 
 
 def test_the_accuracy_of_pre_training_is_that_of_the_recipe_or_the_card():
-    from noiseproof.backbones.zoo_cards import zoo_card
+    from noiseproof.backbones.bundled.zoo_cards import zoo_card
 
     names = ["zoo:resnet8-noise0", "zoo:resnet8-noise5"]
     of_cards = [zoo_card(name.removeprefix("zoo:")).result[1] for name in names]

@@ -10,11 +10,11 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor, nn
 
-from noiseproof.backbones.weights import write_weights
-from noiseproof.core import files
-from noiseproof.core.checksums import damaged, read_lines, to_line
-from noiseproof.core.documents import Document, validate_document
-from noiseproof.core.sealed_tensors import read_sealed_tensors
+from noiseproof.backbones.weights.weights import write_weights
+from noiseproof.core.storage import files
+from noiseproof.core.storage.checksums import damaged, read_lines, to_line
+from noiseproof.core.storage.documents import Document, validate_document
+from noiseproof.core.storage.sealed_tensors import read_sealed_tensors
 from noiseproof.training.loop import CHECKPOINT, TrainingSchedule
 from noiseproof.training.networks import Images, outputs
 

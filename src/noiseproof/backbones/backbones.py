@@ -14,26 +14,26 @@ BACKBONES = Registry(
     "backbone",
     {
         "api:": "noiseproof.backbones.services.service_backbone:open_service",
-        "bundled:": "noiseproof.backbones.bundled:open_bundled",
+        "bundled:": "noiseproof.backbones.bundled.bundled:open_bundled",
         "features:": "noiseproof.backbones.given_features:open_given",
-        "hf:": "noiseproof.backbones.hugging_face:open_hugging_face",
-        "open_clip:": "noiseproof.backbones.open_clip_backbone:open_open_clip",
-        "st:": "noiseproof.backbones.hugging_face:open_sentence_transformer",
-        "timm:": "noiseproof.backbones.timm_backbone:open_timm",
-        "zoo:": "noiseproof.backbones.zoo:open_zoo",
+        "hf:": "noiseproof.backbones.texts.hugging_face:open_hugging_face",
+        "open_clip:": "noiseproof.backbones.image_text.open_clip_backbone:open_open_clip",
+        "st:": "noiseproof.backbones.texts.hugging_face:open_sentence_transformer",
+        "timm:": "noiseproof.backbones.images.timm_backbone:open_timm",
+        "zoo:": "noiseproof.backbones.bundled.zoo:open_zoo",
     },
 )
 _CHECKS = Registry(
     "backbone",
     {
         "api:": "noiseproof.backbones.services.address:check_api_name",
-        "bundled:": "noiseproof.backbones.bundled_files:check_bundled_name",
+        "bundled:": "noiseproof.backbones.bundled.bundled_files:check_bundled_name",
         "features:": "noiseproof.backbones.given_features:check_given_name",
-        "hf:": "noiseproof.backbones.hugging_face:check_hugging_face_name",
-        "open_clip:": "noiseproof.backbones.open_clip_backbone:check_open_clip_name",
-        "st:": "noiseproof.backbones.hugging_face:check_hugging_face_name",
-        "timm:": "noiseproof.backbones.timm_backbone:check_timm_name",
-        "zoo:": "noiseproof.backbones.zoo_cards:zoo_card",
+        "hf:": "noiseproof.backbones.texts.hugging_face:check_hugging_face_name",
+        "open_clip:": "noiseproof.backbones.image_text.open_clip_backbone:check_open_clip_name",
+        "st:": "noiseproof.backbones.texts.hugging_face:check_hugging_face_name",
+        "timm:": "noiseproof.backbones.images.timm_backbone:check_timm_name",
+        "zoo:": "noiseproof.backbones.bundled.zoo_cards:zoo_card",
     },
 )
 EXAMPLES = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from noiseproof.core.documents import Document
 from noiseproof.core.records import Kind
+from noiseproof.core.storage.documents import Document
 
 
 class EncoderIdentity(Document):

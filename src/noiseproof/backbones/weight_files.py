@@ -6,8 +6,8 @@ import sys
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from noiseproof.backbones.bundled_files import bundled_files
-from noiseproof.backbones.zoo_cards import zoo_card, zoo_file
+from noiseproof.backbones.bundled.bundled_files import bundled_files
+from noiseproof.backbones.bundled.zoo_cards import zoo_card, zoo_file
 
 
 def weight_files(name: str) -> list[Traversable] | None:

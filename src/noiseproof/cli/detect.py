@@ -28,7 +28,7 @@ def detect(config: DetectConfig) -> dict[str, Any]:
 
     from noiseproof.cli.outcome import print_detection, print_plan
     from noiseproof.pipelines.detect import detect as run_detection
-    from noiseproof.pipelines.plans import plan_detection
+    from noiseproof.pipelines.inputs.plans import plan_detection
 
     if config.plan:
         return print_plan(plan_detection(config), config.price)

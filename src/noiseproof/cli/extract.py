@@ -22,7 +22,7 @@ def extract(config: ExtractConfig) -> Any:
     """Encode a data set with a frozen encoder and keep the features on disk."""
     from noiseproof.cli.outcome import print_plan
     from noiseproof.pipelines.extract import extract_features
-    from noiseproof.pipelines.plans import plan_extraction
+    from noiseproof.pipelines.inputs.plans import plan_extraction
 
     if config.plan:
         return print_plan(plan_extraction(config), config.price)

@@ -18,7 +18,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from noiseproof.cli.output import print_error, printed
 from noiseproof.core.errors import NoiseproofError, ServiceError, quoted, respelled, spelling
-from noiseproof.core.files import disk_full
+from noiseproof.core.storage.files import disk_full
 from noiseproof.core.system_errors import as_sentence, check_text
 
 wants_traceback: ContextVar[bool] = ContextVar("wants_traceback", default=False)

@@ -76,7 +76,7 @@ def _tables() -> dict[str, Callable[[], Iterable[str]]]:
 
 def _backbones() -> Iterable[str]:
     from noiseproof.backbones.backbones import EXAMPLES
-    from noiseproof.backbones.zoo_cards import describe, zoo_card, zoo_names
+    from noiseproof.backbones.bundled.zoo_cards import describe, zoo_card, zoo_names
 
     yield from (name for name in EXAMPLES if not name.startswith("zoo:"))
     for name in zoo_names():

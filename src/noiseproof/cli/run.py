@@ -28,7 +28,7 @@ def run(config: RunConfig) -> dict[str, Any]:
     import typer
 
     from noiseproof.cli.outcome import print_plan, print_run, print_suspects
-    from noiseproof.pipelines.plans import plan_run
+    from noiseproof.pipelines.inputs.plans import plan_run
     from noiseproof.pipelines.run import run as run_pipeline
 
     if config.plan:

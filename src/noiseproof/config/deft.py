@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings, TowerSettings
 from noiseproof.adapt.learnable import MODES, TuneMode
-from noiseproof.backbones.shared_space import USUAL_MODEL
+from noiseproof.backbones.image_text.shared_space import USUAL_MODEL
 from noiseproof.config.base import option
 from noiseproof.config.data import ENCODER, EvaluationConfig, default_cache
 from noiseproof.config.finetune import FinetuneConfig

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from noiseproof.config.base import Config
 from noiseproof.core.errors import InvalidArgument, MissingFile, NoiseproofError, quoted, shown
 from noiseproof.core.registry import unknown_name
-from noiseproof.core.yaml_text import BadYaml, parse_yaml, read_yaml_file
+from noiseproof.core.storage.yaml_text import BadYaml, parse_yaml, read_yaml_file
 
 C = TypeVar("C", bound=Config)
 M = TypeVar("M", bound=BaseModel)

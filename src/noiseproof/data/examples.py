@@ -14,7 +14,7 @@ from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.plurals import counted, some
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
-from noiseproof.core.regular_files import read_regular
+from noiseproof.core.storage.regular_files import read_regular
 from noiseproof.data.images import decode_image, to_rgb
 from noiseproof.data.text_cells import is_blank
 

@@ -16,13 +16,13 @@ from typing import Any, get_args
 
 import numpy as np
 
-from noiseproof.core.checksums import read_record
 from noiseproof.core.class_names import name_hints
 from noiseproof.core.errors import MissingFile, invalid
-from noiseproof.core.inner_paths import inner_path
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import Registry, unknown_name
-from noiseproof.core.regular_files import check_regular
+from noiseproof.core.storage.checksums import read_record
+from noiseproof.core.storage.inner_paths import inner_path
+from noiseproof.core.storage.regular_files import check_regular
 from noiseproof.data.classes import are_scores
 from noiseproof.data.readable import without_unreadable
 from noiseproof.data.request import MissingLabel, OnError, Request, Task

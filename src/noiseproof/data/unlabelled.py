@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from noiseproof.core.array_files import open_archive, read_array
 from noiseproof.core.arrays import as_matrix
 from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.class_names import in_order
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Dataset, Kind
-from noiseproof.core.regular_files import check_regular
+from noiseproof.core.storage.array_files import open_archive, read_array
+from noiseproof.core.storage.regular_files import check_regular
 from noiseproof.data.examples import (
     AbstractReader,
     CellReader,

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from noiseproof.core.checksums import KEY, read_lines
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.core.files import write_bytes
-from noiseproof.core.json_text import BadJson, parse_json
-from noiseproof.core.parquet import read_table
 from noiseproof.core.plurals import counted
-from noiseproof.core.regular_files import read_regular
-from noiseproof.core.spreadsheet_cells import escaped
+from noiseproof.core.storage.checksums import KEY, read_lines
+from noiseproof.core.storage.files import write_bytes
+from noiseproof.core.storage.json_text import BadJson, parse_json
+from noiseproof.core.storage.parquet import read_table
+from noiseproof.core.storage.regular_files import read_regular
+from noiseproof.core.storage.spreadsheet_cells import escaped
 from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
 from noiseproof.decisions.decision_tables import answers_in_table
 from noiseproof.decisions.json_exports import answers_in_json

@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from noiseproof.core.class_names import label_text
 from noiseproof.core.errors import BadData
-from noiseproof.core.files import digest
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.core.registry import unknown_name
-from noiseproof.core.spreadsheet_cells import unescaped
+from noiseproof.core.storage.files import digest
+from noiseproof.core.storage.spreadsheet_cells import unescaped
 
 WORDS = ("accept", "keep", "relabel", "exclude", "unsure")
 COLUMNS = ("example_id", "decision", "label", "who", "when")

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from noiseproof.core.checksums import to_line, unsealed
-from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
-from noiseproof.core.json_text import parse_json
+from noiseproof.core.storage.checksums import to_line, unsealed
+from noiseproof.core.storage.documents import check_schema, describe_problem
+from noiseproof.core.storage.json_text import parse_json
 from noiseproof.evaluate.metrics import METRICS, SCORE_METRICS, ClassMetrics
 
 DOMAINS = ("id", "ood", "relabelled")

@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from noiseproof.core.array_files import open_archive
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.files import replacing
-from noiseproof.core.parquet import explained, open_file
 from noiseproof.core.records import LabelIssues, rows_by_id
+from noiseproof.core.storage.array_files import open_archive
+from noiseproof.core.storage.files import replacing
+from noiseproof.core.storage.parquet import explained, open_file
 from noiseproof.data.classes import is_text, one_to_one
 from noiseproof.data.examples import files_of
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes

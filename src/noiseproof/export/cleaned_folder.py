@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.files import write_bytes
-from noiseproof.core.marks import is_ours
 from noiseproof.core.progress import stage
+from noiseproof.core.storage.files import write_bytes
+from noiseproof.core.storage.marks import is_ours
 from noiseproof.data.examples import files_of
 from noiseproof.decisions.decision_files import spreadsheet
 from noiseproof.export.decision_columns import DECISION_COLUMNS, ORIGINAL

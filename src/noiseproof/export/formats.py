@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noiseproof.core.errors import CannotWrite, UnknownName, invalid
-from noiseproof.core.files import hash_file, temporary_folder
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.storage.files import hash_file, temporary_folder
 from noiseproof.export.cleaned import cleaned_suffix, write_cleaned_drop, write_cleaned_relabel
 from noiseproof.export.review import check_reviewable, write_fiftyone, write_label_studio
 from noiseproof.export.source import Source, open_source

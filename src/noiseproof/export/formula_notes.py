@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from noiseproof.core.plurals import counted
-from noiseproof.core.spreadsheet_cells import are_formulas
+from noiseproof.core.storage.spreadsheet_cells import are_formulas
 from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
 
 

@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Int
 from pydantic import FiniteFloat
 
-from noiseproof.core.checksums import check_file, damaged, write_record
-from noiseproof.core.documents import START_AGAIN, Document, describe_problem, read_document
 from noiseproof.core.errors import MissingFile
-from noiseproof.core.files import hash_file, replacing
-from noiseproof.core.parquet import read_table
 from noiseproof.core.records import LabelIssues
-from noiseproof.core.spreadsheet_cells import escaped
+from noiseproof.core.storage.checksums import check_file, damaged, write_record
+from noiseproof.core.storage.documents import START_AGAIN, Document, describe_problem, read_document
+from noiseproof.core.storage.files import hash_file, replacing
+from noiseproof.core.storage.parquet import read_table
+from noiseproof.core.storage.spreadsheet_cells import escaped
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.export.confusions import joint_from, list_confusions
 

@@ -14,8 +14,8 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from noiseproof.core.errors import invalid
-from noiseproof.core.files import write_bytes, write_json
 from noiseproof.core.records import LabelIssues
+from noiseproof.core.storage.files import write_bytes, write_json
 from noiseproof.data.examples import shown_text
 from noiseproof.export.issue_files import ranking
 from noiseproof.export.source import Source, require_source

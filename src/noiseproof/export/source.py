@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from noiseproof.core.array_files import open_archive
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
+from noiseproof.core.storage.array_files import open_archive
 from noiseproof.data.examples import LazyExamples, Selected, files_of
 from noiseproof.data.formats.columns import choose_columns
 from noiseproof.data.formats.labelled_tables import LabelledTable

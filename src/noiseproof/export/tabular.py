@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from noiseproof.core.files import replacing, write_bytes
 from noiseproof.core.records import LabelIssues
+from noiseproof.core.storage.files import replacing, write_bytes
 from noiseproof.export.issue_files import issues_frame, ranking, summarise
 from noiseproof.export.source import Source
 

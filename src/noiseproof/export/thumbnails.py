@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.core.checksums import read_record, write_record
-from noiseproof.core.files import replacing
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.core.storage.checksums import read_record, write_record
+from noiseproof.core.storage.files import replacing
 from noiseproof.data.examples import shown_text
 
 NUM_THUMBNAILS = 48

@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import Float
 
 from noiseproof.backbones.services.service_backbone import ServiceBackbone
-from noiseproof.core.checksums import write_record
-from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import ServiceError
-from noiseproof.core.files import digest, locked_folder
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.core.storage.documents import Document, read_document
+from noiseproof.core.storage.files import digest, locked_folder
 
 _FOLDER = ".services"
 PROBE_TEXTS = (

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.backbones.pixels import for_crops
+from noiseproof.backbones.images.pixels import for_crops
 from noiseproof.backbones.services.service_backbone import ServiceBackbone
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.progress import Counter, stage

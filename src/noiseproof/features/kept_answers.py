@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.core.checksums import to_line, unsealed
 from noiseproof.core.errors import DamagedFile
-from noiseproof.core.files import append_lines, whole_lines
-from noiseproof.core.json_text import parse_json
+from noiseproof.core.storage.checksums import to_line, unsealed
+from noiseproof.core.storage.files import append_lines, whole_lines
+from noiseproof.core.storage.json_text import parse_json
 
 
 class KeptAnswers:

@@ -26,11 +26,11 @@ from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.encoder_identity import EncoderIdentity
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.backbones.weight_files import weight_files
-from noiseproof.core.checksums import write_record
-from noiseproof.core.documents import read_document
 from noiseproof.core.errors import NoiseproofError
-from noiseproof.core.files import digest, hash_file, locked_folder
 from noiseproof.core.records import Dataset
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.core.storage.documents import read_document
+from noiseproof.core.storage.files import digest, hash_file, locked_folder
 from noiseproof.core.version import __version__
 from noiseproof.features.lookup import check_extraction, find_features
 from noiseproof.features.store import StoredFeatures

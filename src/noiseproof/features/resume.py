@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.core.errors import DamagedFile, invalid
-from noiseproof.core.files import locked_folder
-from noiseproof.core.marks import claim
+from noiseproof.core.storage.files import locked_folder
+from noiseproof.core.storage.marks import claim
 from noiseproof.features.shards import open_shard
 from noiseproof.features.store import (
     MANIFEST,

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from safetensors.numpy import save
 
 from noiseproof.core.errors import DamagedFile
-from noiseproof.core.files import hash_file, write_bytes
-from noiseproof.core.json_text import parse_json
-from noiseproof.core.regular_files import open_regular
+from noiseproof.core.storage.files import hash_file, write_bytes
+from noiseproof.core.storage.json_text import parse_json
+from noiseproof.core.storage.regular_files import open_regular
 
 _MAX_HEADER_BYTES = 100_000_000  # as safetensors has it
 _DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64, "U8": np.uint8}

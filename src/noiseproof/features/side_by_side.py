@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from noiseproof.backbones.encoder_identity import EncoderIdentity
-from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset
+from noiseproof.core.storage.files import digest
 from noiseproof.core.unit_length import unit_length
 from noiseproof.features.matrix import Rows, ShardedMatrix
 from noiseproof.features.store import FeatureManifest, StoredFeatures

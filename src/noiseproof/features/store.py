@@ -26,11 +26,11 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from noiseproof.core.checksums import write_record
-from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.files import hash_file
-from noiseproof.core.inner_paths import InnerPath, inner_path
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.core.storage.documents import Document, read_document
+from noiseproof.core.storage.files import hash_file
+from noiseproof.core.storage.inner_paths import InnerPath, inner_path
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.shards import (
     EXTRACT_AGAIN,

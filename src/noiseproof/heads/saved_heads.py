@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from noiseproof.core import files
-from noiseproof.core.checksums import check_bytes, write_record
-from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
-from noiseproof.core.regular_files import read_regular
+from noiseproof.core.storage import files
+from noiseproof.core.storage.checksums import check_bytes, write_record
+from noiseproof.core.storage.documents import Document, read_document
+from noiseproof.core.storage.regular_files import read_regular
 
 T = TypeVar("T", bound="Loadable")
 SUFFIXES = (".safetensors", ".json")

@@ -15,10 +15,10 @@ import yaml
 from torch import Tensor
 
 from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
-from noiseproof.backbones.text_backbone import TextBackbone
+from noiseproof.backbones.texts.text_backbone import TextBackbone
 from noiseproof.core.errors import invalid
-from noiseproof.core.files import delete_folder, delete_unfinished, replacing, write_bytes, write_json
-from noiseproof.core.tensor_files import write_tensors
+from noiseproof.core.storage.files import delete_folder, delete_unfinished, replacing, write_bytes, write_json
+from noiseproof.core.storage.tensor_files import write_tensors
 from noiseproof.core.version import __version__
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.models.onnx_model import backbones_of

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.given_features import GivenFeatures
-from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.backbones.text_backbone import PooledTransformer, TextBackbone
+from noiseproof.backbones.images.pixels import ImageBackbone
+from noiseproof.backbones.texts.text_backbone import PooledTransformer, TextBackbone
 from noiseproof.core.errors import BadData, NoiseproofError, invalid, missing_extra
-from noiseproof.core.files import delete_unfinished, replacing
 from noiseproof.core.records import Dataset
+from noiseproof.core.storage.files import delete_unfinished, replacing
 from noiseproof.core.unit_length import unit_length
 from noiseproof.core.version import __version__
 from noiseproof.features.onnx_graph import first_line, onnx_graph

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noiseproof.core.errors import NoiseproofError, invalid
-from noiseproof.core.files import delete_unfinished, replacing
-from noiseproof.core.parquet import open_file
-from noiseproof.core.spreadsheet_cells import escaped
+from noiseproof.core.storage.files import delete_unfinished, replacing
+from noiseproof.core.storage.parquet import open_file
+from noiseproof.core.storage.spreadsheet_cells import escaped
 from noiseproof.models.predictions import FIRST_COLUMNS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
-from noiseproof.core.yaml_text import BadYaml, read_yaml_file
+from noiseproof.core.storage.yaml_text import BadYaml, read_yaml_file
 
 _CIFAR10 = {
     "truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat",

@@ -25,13 +25,13 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from noiseproof.core.checks import check_unique_ids
-from noiseproof.core.checksums import read_record, write_record
-from noiseproof.core.documents import Document, read_document
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile
-from noiseproof.core.files import replacing
-from noiseproof.core.inner_paths import InnerPath, inner_path
-from noiseproof.core.parquet import read_table
 from noiseproof.core.records import NoisyCaptions, NoisyLabels, rows_by_id
+from noiseproof.core.storage.checksums import read_record, write_record
+from noiseproof.core.storage.documents import Document, read_document
+from noiseproof.core.storage.files import replacing
+from noiseproof.core.storage.inner_paths import InnerPath, inner_path
+from noiseproof.core.storage.parquet import read_table
 
 FILE = "noise.json"
 _NOT_HASHED = ("data_name", "num_examples", "files", "sha256")

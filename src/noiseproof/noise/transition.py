@@ -8,10 +8,10 @@ import numpy as np
 import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float, Int
 
-from noiseproof.core.array_files import read_array
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
 from noiseproof.core.records import rows_as_shares
-from noiseproof.core.regular_files import read_regular
+from noiseproof.core.storage.array_files import read_array
+from noiseproof.core.storage.regular_files import read_regular
 from noiseproof.noise.draw import widened
 
 Matrix = Float[np.ndarray, "k k"]

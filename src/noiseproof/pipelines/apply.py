@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.config.apply import ApplyConfig
-from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.files import locked_folder, write_bytes
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues, LabelledDataset
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.core.storage.files import locked_folder, write_bytes
 from noiseproof.data.examples import Rows
 from noiseproof.data.fingerprints import content_hashes
 from noiseproof.data.request import Request
@@ -29,14 +29,14 @@ from noiseproof.export.edits import Cleaning
 from noiseproof.export.formula_notes import formula_notes
 from noiseproof.export.issue_files import load_issues, read_summary
 from noiseproof.export.source import Source
-from noiseproof.pipelines.brought_decisions import read_brought
-from noiseproof.pipelines.cards import make_card, read_card
-from noiseproof.pipelines.cleaned_copies import read_labels
-from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.kept_page import REVIEW
-from noiseproof.pipelines.known_labels import check_complete, read_settled
-from noiseproof.pipelines.rate_sample import open_sample, sample_lines
-from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.pipelines.decisions.brought_decisions import read_brought
+from noiseproof.pipelines.decisions.kept_page import REVIEW
+from noiseproof.pipelines.decisions.known_labels import check_complete, read_settled
+from noiseproof.pipelines.decisions.rate_sample import open_sample, sample_lines
+from noiseproof.pipelines.inputs.cleaned_copies import read_labels
+from noiseproof.pipelines.outputs.cards import make_card, read_card
+from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.outputs.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
 from noiseproof.report.next_steps import train_again
 from noiseproof.review.review_page import put_decisions

@@ -20,10 +20,10 @@ from noiseproof.noise.inject import corrupt_dataset
 from noiseproof.noise.manifest import FILE, manifest_files, manifest_sha256, write_manifest
 from noiseproof.noise.spec import CAPTIONS
 from noiseproof.noise.transition import target_entropy_nats
-from noiseproof.pipelines.encoding import aligned_features
-from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.inputs import label_columns
-from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.pipelines.inputs.encoding import aligned_features
+from noiseproof.pipelines.inputs.inputs import label_columns
+from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.outputs.stages import Stages, publish
 from noiseproof.report.noise_table import class_table, noise_table
 from noiseproof.report.tables import Table
 

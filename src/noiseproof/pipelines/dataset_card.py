@@ -19,7 +19,7 @@ from noiseproof.export.decision_columns import DECIDED_BY, ORIGINAL
 from noiseproof.export.issue_files import SUMMARY, read_summary
 from noiseproof.models.hub_folder import TASKS, card_text, markdown_table, write_dataset_folder
 from noiseproof.pipelines.apply import COUNTS
-from noiseproof.pipelines.cards import read_card
+from noiseproof.pipelines.outputs.cards import read_card
 
 _TABLES = ("csv", "tsv", "jsonl", "parquet", "npz")
 _NUM_CLASSES, _NUM_PAIRS = 100, 20  # rows of the tables of a card

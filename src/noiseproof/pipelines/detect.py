@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.backbones.shared_space import check_shared_layer
+from noiseproof.backbones.image_text.shared_space import check_shared_layer
 from noiseproof.config.data import DecisionsConfig, EncodersConfig, NoisyDataConfig, PlanConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.keywords import takes_keywords
-from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
-from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.core.storage.files import digest
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
 from noiseproof.data.sources import with_own_columns
@@ -37,9 +37,11 @@ from noiseproof.export.issue_files import (
 )
 from noiseproof.export.source import Source
 from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.data_parts import DataPart
-from noiseproof.pipelines.encoding import (
+from noiseproof.pipelines.decisions.kept_page import REVIEW, keep_page
+from noiseproof.pipelines.decisions.known_labels import KnownDecisions, judge_labels, keep_named, open_known
+from noiseproof.pipelines.decisions.rate_sample import CHECK_FIRST, FORM, draw_sample, list_first, read_draws
+from noiseproof.pipelines.inputs.data_parts import DataPart
+from noiseproof.pipelines.inputs.encoding import (
     checked_features,
     config_encoder,
     cut_notes,
@@ -47,14 +49,12 @@ from noiseproof.pipelines.encoding import (
     shared_space_encoder,
     shared_space_name,
 )
-from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.judged import needs_features, needs_text_tower, open_part
-from noiseproof.pipelines.kept_page import REVIEW, keep_page
-from noiseproof.pipelines.known_labels import KnownDecisions, judge_labels, keep_named, open_known
-from noiseproof.pipelines.left_out import left_out
-from noiseproof.pipelines.provenance import differences
-from noiseproof.pipelines.rate_sample import CHECK_FIRST, FORM, draw_sample, list_first, read_draws
-from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.pipelines.inputs.judged import needs_features, needs_text_tower, open_part
+from noiseproof.pipelines.inputs.left_out import left_out
+from noiseproof.pipelines.outputs.cards import make_card
+from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.outputs.provenance import differences
+from noiseproof.pipelines.outputs.stages import Stages, publish
 
 CARD = "detection.json"
 DETECT = "label issues"
@@ -203,7 +203,7 @@ def _load_features(state: _DetectState) -> None:
 
 
 def _open_text_tower(name: str, class_names: Sequence[str]) -> Any:
-    from noiseproof.backbones.text_towers import open_prompt_tower  # loads PyTorch
+    from noiseproof.backbones.image_text.text_towers import open_prompt_tower  # loads PyTorch
 
     return open_prompt_tower(name, class_names)
 
@@ -318,7 +318,7 @@ def _notes(state: _DetectState) -> list[str]:
         if any(name.startswith("cleaned") for name in state.config.export):
             lines.append("The cleaned copy has the labels put in that were not found: it is for a rehearsal.")
     if state.text_tower is not None:
-        from noiseproof.backbones.wording import notes_on_names
+        from noiseproof.backbones.image_text.wording import notes_on_names
 
         lines.extend(notes_on_names(state.part.dataset.class_names))
     if state.config.limit is not None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from noiseproof.core.checksums import write_record
 from noiseproof.core.progress import stage
+from noiseproof.core.storage.checksums import write_record
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.features.matrix import ShardedMatrix
-from noiseproof.pipelines.data_parts import DataPart, DataParts
-from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.report.run_folder import SetSpectra
 
 SPECTRUM = "spectrum.json"

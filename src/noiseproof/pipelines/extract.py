@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from noiseproof.config.extract import ExtractConfig
-from noiseproof.core.marks import claim
+from noiseproof.core.storage.marks import claim
 from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.encoding import config_encoder, encode
-from noiseproof.pipelines.folders import check_is_apart
-from noiseproof.pipelines.inputs import open_one, views_of
+from noiseproof.pipelines.inputs.encoding import config_encoder, encode
+from noiseproof.pipelines.inputs.inputs import open_one, views_of
+from noiseproof.pipelines.outputs.folders import check_is_apart
 
 
 def extract_features(config: ExtractConfig) -> list[StoredFeatures]:

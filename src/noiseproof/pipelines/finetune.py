@@ -20,25 +20,25 @@ from noiseproof.adapt.reading import meta_batches, reader, training_batches
 from noiseproof.adapt.selection import LOG as VALIDATION_LOG
 from noiseproof.adapt.selection import Selection, best
 from noiseproof.backbones.adapters.additions import add_to
-from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
+from noiseproof.backbones.weights.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.config.keywords import takes_keywords
-from noiseproof.core.checksums import read_record, write_record
-from noiseproof.core.documents import START_AGAIN
-from noiseproof.core.files import hash_file, write_bytes
 from noiseproof.core.progress import stage
+from noiseproof.core.storage.checksums import read_record, write_record
+from noiseproof.core.storage.documents import START_AGAIN
+from noiseproof.core.storage.files import hash_file, write_bytes
 from noiseproof.evaluate.metrics import Outcomes
 from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import read_results
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import keep_noise
-from noiseproof.pipelines.cards import data_section, results_section
-from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.finetune_inputs import FinetuneState, open_finetuning
-from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
-from noiseproof.pipelines.shipped_heads import FILE as CHOICE
-from noiseproof.pipelines.shipped_heads import MOST_HELD_OUT, HeadChoice, calibration_of
-from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.heads.shipped_heads import FILE as CHOICE
+from noiseproof.pipelines.heads.shipped_heads import MOST_HELD_OUT, HeadChoice, calibration_of
+from noiseproof.pipelines.inputs.data_notes import notes
+from noiseproof.pipelines.outputs.cards import data_section, results_section
+from noiseproof.pipelines.outputs.folders import check_is_apart, only_main_process_in
+from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.pipelines.training_flow import end_of_log, run_training
 from noiseproof.training.checkpoint import Stateful
 from noiseproof.training.loop import COLUMNS, LOG, Loss, accelerator_for, train

@@ -19,9 +19,9 @@ from noiseproof.adapt.reading import reader
 from noiseproof.backbones.adapters.additions import Addition, tower_for
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.files import digest
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import Dataset, LabelledDataset
+from noiseproof.core.storage.files import digest
 from noiseproof.data.classes import align_labels
 from noiseproof.data.fingerprints import shared_with
 from noiseproof.data.splits import stratified_split, subset
@@ -31,9 +31,9 @@ from noiseproof.losses.batch import has_memory, is_per_example
 from noiseproof.losses.losses import Options, check_transition_given, needs_transition, resolve_options
 from noiseproof.noise.applied import NONE, noise_sha256, noise_summary
 from noiseproof.noise.manifest import load_manifest
-from noiseproof.pipelines.data_parts import DataPart, DataParts
-from noiseproof.pipelines.identity import identity
-from noiseproof.pipelines.inputs import open_one, open_parts
+from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs.inputs import open_one, open_parts
+from noiseproof.pipelines.outputs.identity import identity
 from noiseproof.pipelines.training_flow import AbstractTrainingState
 from noiseproof.robust.meta_set import check_meta_set, held_out_meta_set
 from noiseproof.training.networks import outputs

@@ -9,22 +9,22 @@ import numpy as np
 
 from noiseproof.adapt.learnable import classifier_of
 from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.backbones.services.settings import ServiceSettings
-from noiseproof.backbones.timm_models import import_timm
-from noiseproof.backbones.weights import read_checkpoint, read_header
+from noiseproof.backbones.weights.weights import read_checkpoint, read_header
 from noiseproof.config.data import default_cache
-from noiseproof.core.checksums import check_file
-from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.errors import BadData, MissingFile, OtherSchema, invalid
 from noiseproof.core.plurals import counted
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.storage.checksums import check_file
+from noiseproof.core.storage.documents import START_AGAIN
 from noiseproof.core.system_errors import expanded
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.saved_heads import SUFFIXES, EncoderNeed, HeadCalibration, HeadNeeds, read_head
 from noiseproof.models.saved_model import EncodingOptions, SavedModel
-from noiseproof.pipelines.cards import TRAINING_CARD, read_card
-from noiseproof.pipelines.folders import MARKS
-from noiseproof.pipelines.shipped_heads import FILE, read_choice
+from noiseproof.pipelines.heads.shipped_heads import FILE, read_choice
+from noiseproof.pipelines.outputs.cards import TRAINING_CARD, read_card
+from noiseproof.pipelines.outputs.folders import MARKS
 from noiseproof.robust.robust_estimators import estimator_from
 
 RUN_CARD, WEIGHTS, TUNED = "run.json", "model.safetensors", "tuned-best"

@@ -10,7 +10,7 @@ from noiseproof.evaluate.protocol import Interval, summarise
 from noiseproof.evaluate.results import read_results
 from noiseproof.models.hub_folder import TASKS, card_text, markdown_table
 from noiseproof.models.saved_model import SavedModel
-from noiseproof.pipelines.inputs import short_name
+from noiseproof.pipelines.inputs.inputs import short_name
 from noiseproof.pipelines.loading import TUNED
 
 _METRICS = ("accuracy", "mean_per_class_accuracy", "ece")

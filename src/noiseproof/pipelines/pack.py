@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from noiseproof.backbones.weights import read_checkpoint
-from noiseproof.core import files
-from noiseproof.core.checksums import write_record
+from noiseproof.backbones.weights.weights import read_checkpoint
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.sealed_tensors import sealed_metadata
-from noiseproof.pipelines.cards import TRAINING_CARD, read_card
-from noiseproof.pipelines.folders import only_process_in
-from noiseproof.pipelines.identity import header_from
+from noiseproof.core.storage import files
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.core.storage.sealed_tensors import sealed_metadata
+from noiseproof.pipelines.outputs.cards import TRAINING_CARD, read_card
+from noiseproof.pipelines.outputs.folders import only_process_in
+from noiseproof.pipelines.outputs.identity import header_from
 from noiseproof.pipelines.pretrain import WEIGHTS
 from noiseproof.pretrain.pretrain_settings import PretrainSettings
 

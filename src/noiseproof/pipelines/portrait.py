@@ -12,10 +12,10 @@ import torch
 from matplotlib.figure import Figure
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.files import locked_folder, write_bytes, write_json
-from noiseproof.core.marks import claim
 from noiseproof.core.progress import stage
 from noiseproof.core.records import rows_by_id
+from noiseproof.core.storage.files import locked_folder, write_bytes, write_json
+from noiseproof.core.storage.marks import claim
 from noiseproof.data.sources import open_dataset
 from noiseproof.diagnose.curvature import Curvature, curvature
 from noiseproof.diagnose.maps import feature_map

@@ -13,8 +13,8 @@ from noiseproof.config.predict import PredictConfig
 from noiseproof.data.unlabelled import Examples, listed_images
 from noiseproof.models.prediction_files import plain_rows, write_predictions
 from noiseproof.models.saved_model import SavedModel
-from noiseproof.pipelines.folders import check_is_apart
 from noiseproof.pipelines.loading import load
+from noiseproof.pipelines.outputs.folders import check_is_apart
 
 if TYPE_CHECKING:
     import pandas as pd

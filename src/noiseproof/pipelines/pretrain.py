@@ -17,26 +17,26 @@ import torch
 from scipy.special import softmax
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.bundled import imagenet_classifier
-from noiseproof.backbones.weights import hash_weights, load_exactly, read_checkpoint, write_weights
-from noiseproof.backbones.wording import imagenet_words
+from noiseproof.backbones.bundled.bundled import imagenet_classifier
+from noiseproof.backbones.image_text.wording import imagenet_words
+from noiseproof.backbones.weights.weights import hash_weights, load_exactly, read_checkpoint, write_weights
 from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.pretrain import PretrainConfig
-from noiseproof.core.checksums import read_record, write_record
-from noiseproof.core.documents import START_AGAIN
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Dataset, LabelledDataset
+from noiseproof.core.storage.checksums import read_record, write_record
+from noiseproof.core.storage.documents import START_AGAIN
 from noiseproof.data.sources import open_dataset
 from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
-from noiseproof.pipelines.cards import data_section
-from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
-from noiseproof.pipelines.identity import header_from, identity
-from noiseproof.pipelines.inputs import label_columns
-from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.inputs.inputs import label_columns
+from noiseproof.pipelines.outputs.cards import data_section
+from noiseproof.pipelines.outputs.folders import check_is_apart, only_main_process_in
+from noiseproof.pipelines.outputs.identity import header_from, identity
+from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.pipelines.training_flow import AbstractTrainingState, end_of_log, run_training
 from noiseproof.pretrain.class_captions import class_captions, classifier_captions, wrong_class_rate
 from noiseproof.pretrain.image_text import image_text_task, locked_image_tower

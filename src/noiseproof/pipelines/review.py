@@ -17,18 +17,18 @@ from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.decisions.decision_files import DECISIONS
 from noiseproof.decisions.settle import undisputed
 from noiseproof.export.issue_files import load_issues
-from noiseproof.pipelines.cards import read_card
-from noiseproof.pipelines.encoding import config_encoder, encode
-from noiseproof.pipelines.folders import only_process_in
-from noiseproof.pipelines.inputs import open_parts
-from noiseproof.pipelines.judged import open_judged
-from noiseproof.pipelines.kept_page import (
+from noiseproof.pipelines.decisions.kept_page import (
     REVIEW,
     keep_known,
     known_decisions,
     make_page,
 )
-from noiseproof.pipelines.rate_sample import open_sample, sample_lines
+from noiseproof.pipelines.decisions.rate_sample import open_sample, sample_lines
+from noiseproof.pipelines.inputs.encoding import config_encoder, encode
+from noiseproof.pipelines.inputs.inputs import open_parts
+from noiseproof.pipelines.inputs.judged import open_judged
+from noiseproof.pipelines.outputs.cards import read_card
+from noiseproof.pipelines.outputs.folders import only_process_in
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import read_page
 from noiseproof.review.review_server import ReviewServer

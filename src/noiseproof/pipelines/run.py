@@ -17,10 +17,10 @@ import numpy as np
 
 from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.run import RunConfig
-from noiseproof.core.checksums import write_record
 from noiseproof.core.errors import invalid
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset, LabelIssues, LabelledDataset
+from noiseproof.core.storage.checksums import write_record
 from noiseproof.data.fingerprints import content_hashes
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.find_issues import find_label_issues
@@ -31,21 +31,9 @@ from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import TrueProbs, fit_heads
 from noiseproof.heads.fit import num_steps
 from noiseproof.heads.saved_heads import SUFFIXES, HeadNeeds
-from noiseproof.pipelines.cards import backbone_section, make_card
-from noiseproof.pipelines.cleaning_effect import CleaningEffect, measure_cleaning
-from noiseproof.pipelines.data_notes import notes
-from noiseproof.pipelines.data_parts import DataPart, DataParts
-from noiseproof.pipelines.diagnosis import diagnose_once
-from noiseproof.pipelines.encoding import Encoder, config_encoder, cut_notes, encode
-from noiseproof.pipelines.evaluation import EVALUATE, RESULTS, evaluate_once
-from noiseproof.pipelines.expected_time import training_time_s
-from noiseproof.pipelines.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.head_defaults import follow_data, num_suspects
-from noiseproof.pipelines.head_needs import head_needs
-from noiseproof.pipelines.heads import HeadVariant, head_variants, with_estimated_transition
-from noiseproof.pipelines.inputs import open_parts, short_name
-from noiseproof.pipelines.kept_page import REVIEW, decided_ids, keep_page
-from noiseproof.pipelines.known_labels import (
+from noiseproof.pipelines.decisions.cleaning_effect import CleaningEffect, measure_cleaning
+from noiseproof.pipelines.decisions.kept_page import REVIEW, decided_ids, keep_page
+from noiseproof.pipelines.decisions.known_labels import (
     KnownDecisions,
     decided_part,
     judge_labels,
@@ -53,11 +41,23 @@ from noiseproof.pipelines.known_labels import (
     no_decisions,
     open_known,
 )
-from noiseproof.pipelines.other_data import check_not_of_other_data
-from noiseproof.pipelines.provenance import differences
-from noiseproof.pipelines.shipped_heads import choose_once, read_choice
-from noiseproof.pipelines.stages import Stages, publish
-from noiseproof.pipelines.straddling import count_copies, read_straddling_copies
+from noiseproof.pipelines.decisions.other_data import check_not_of_other_data
+from noiseproof.pipelines.diagnosis import diagnose_once
+from noiseproof.pipelines.heads.evaluation import EVALUATE, RESULTS, evaluate_once
+from noiseproof.pipelines.heads.expected_time import training_time_s
+from noiseproof.pipelines.heads.head_defaults import follow_data, num_suspects
+from noiseproof.pipelines.heads.head_needs import head_needs
+from noiseproof.pipelines.heads.heads import HeadVariant, head_variants, with_estimated_transition
+from noiseproof.pipelines.heads.shipped_heads import choose_once, read_choice
+from noiseproof.pipelines.inputs.data_notes import notes
+from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs.encoding import Encoder, config_encoder, cut_notes, encode
+from noiseproof.pipelines.inputs.inputs import open_parts, short_name
+from noiseproof.pipelines.inputs.straddling import count_copies, read_straddling_copies
+from noiseproof.pipelines.outputs.cards import backbone_section, make_card
+from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.outputs.provenance import differences
+from noiseproof.pipelines.outputs.stages import Stages, publish
 from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
 

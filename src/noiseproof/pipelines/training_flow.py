@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from noiseproof.config.data import DataConfig
-from noiseproof.core.checksums import write_record
-from noiseproof.pipelines.cards import TRAINING_CARD, Kind, make_card
-from noiseproof.pipelines.provenance import differences
-from noiseproof.pipelines.stages import Stages, publish
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.pipelines.outputs.cards import TRAINING_CARD, Kind, make_card
+from noiseproof.pipelines.outputs.provenance import differences
+from noiseproof.pipelines.outputs.stages import Stages, publish
 from noiseproof.training.loop import LOG, logged
 
 TRAINING, EVALUATION = "training", "evaluation"  # the stages

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.zoo_cards import zoo_card, zoo_names
+from noiseproof.backbones.bundled.zoo_cards import zoo_card, zoo_names
 from noiseproof.config.verdict import VerdictConfig
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset

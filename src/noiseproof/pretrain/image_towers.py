@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from noiseproof.backbones.timm_backbone import unknown_model
-from noiseproof.backbones.timm_models import import_timm
+from noiseproof.backbones.images.timm_backbone import unknown_model
+from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.core.rng import isolated
 from noiseproof.pretrain.pretrain_settings import PretrainSettings
 

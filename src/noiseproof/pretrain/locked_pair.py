@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.backbones.image_text_models import Tokenizer
+from noiseproof.backbones.image_text.image_text_models import Tokenizer
 
 
 class LockedPair(nn.Module):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from noiseproof.core.errors import InvalidArgument, MissingFile, shown
 from noiseproof.core.registry import unknown_name
-from noiseproof.core.yaml_text import BadYaml, read_yaml_file
+from noiseproof.core.storage.yaml_text import BadYaml, read_yaml_file
 from noiseproof.training.step_settings import StepSettings
 from noiseproof.training.streaming import Transform
 

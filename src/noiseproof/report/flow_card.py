@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from noiseproof.core.documents import Document
+from noiseproof.core.storage.documents import Document
 
 Kind = Literal["run", "detect", "apply", "finetune", "deft", "pretrain", "study"]
 

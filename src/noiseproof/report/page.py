@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from noiseproof.core import files
+from noiseproof.core.storage import files
 from noiseproof.evaluate.protocol import heads_of
 from noiseproof.evaluate.results import main_metric
 from noiseproof.report import figures, headline, tables

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from noiseproof.core.spreadsheet_cells import escaped
+from noiseproof.core.storage.spreadsheet_cells import escaped
 from noiseproof.report.tables import Cell, Table
 
 

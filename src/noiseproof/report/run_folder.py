@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, TypeAdapter, ValidationError
 
-from noiseproof.core.checksums import check_file, read_record
-from noiseproof.core.documents import Document, describe_problem, read_document, validate_document
 from noiseproof.core.errors import DamagedFile, MissingFile
-from noiseproof.core.inner_paths import InnerPath, inner_path
-from noiseproof.core.parquet import read_table
 from noiseproof.core.records import SpectrumCard
+from noiseproof.core.storage.checksums import check_file, read_record
+from noiseproof.core.storage.documents import Document, describe_problem, read_document, validate_document
+from noiseproof.core.storage.inner_paths import InnerPath, inner_path
+from noiseproof.core.storage.parquet import read_table
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.report.flow_card import Card
 

@@ -11,10 +11,10 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
-from noiseproof.core.checksums import read_lines, to_line
-from noiseproof.core.documents import Document, validate_document
-from noiseproof.core.files import append_lines, whole_lines
-from noiseproof.core.inner_paths import inner_path
+from noiseproof.core.storage.checksums import read_lines, to_line
+from noiseproof.core.storage.documents import Document, validate_document
+from noiseproof.core.storage.files import append_lines, whole_lines
+from noiseproof.core.storage.inner_paths import inner_path
 from noiseproof.decisions.decision_files import LOG
 from noiseproof.decisions.record import COLUMNS, Decision
 

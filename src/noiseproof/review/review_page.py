@@ -25,10 +25,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from noiseproof.core.checksums import damaged
-from noiseproof.core.files import delete_folder, write_bytes
-from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.records import Dataset, LabelIssues
+from noiseproof.core.storage.checksums import damaged
+from noiseproof.core.storage.files import delete_folder, write_bytes
+from noiseproof.core.storage.json_text import BadJson, parse_json
 from noiseproof.decisions import record
 from noiseproof.decisions.record import Decision
 from noiseproof.export.issue_files import ranking

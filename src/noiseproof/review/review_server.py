@@ -23,9 +23,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from noiseproof.core.errors import NoiseproofError, invalid
-from noiseproof.core.inner_paths import inner_path
-from noiseproof.core.json_text import BadJson, parse_json
-from noiseproof.core.regular_files import read_regular
+from noiseproof.core.storage.inner_paths import inner_path
+from noiseproof.core.storage.json_text import BadJson, parse_json
+from noiseproof.core.storage.regular_files import read_regular
 from noiseproof.decisions.record import COLUMNS, WORDS
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import PARTS, PageData

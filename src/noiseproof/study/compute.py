@@ -15,9 +15,9 @@ from itertools import chain
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.errors import NoiseproofError
-from noiseproof.core.files import disk_full
 from noiseproof.core.progress import Counter as Bar
 from noiseproof.core.progress import stage, write_line
+from noiseproof.core.storage.files import disk_full
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.curvature_measure import CurvatureMeasure
 from noiseproof.study.measures.detector_measure import DetectorMeasure

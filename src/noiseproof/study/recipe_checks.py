@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from noiseproof.backbones.backbones import check_name
-from noiseproof.backbones.shared_space import SHARED_SPACE, USUAL_MODEL, shares_space
+from noiseproof.backbones.image_text.shared_space import SHARED_SPACE, USUAL_MODEL, shares_space
 from noiseproof.core.checks import check_entries
 from noiseproof.core.errors import InvalidArgument, MissingExtra, NoiseproofError, invalid
 from noiseproof.core.registry import unknown_name

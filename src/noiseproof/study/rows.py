@@ -20,13 +20,13 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 
-from noiseproof.core.checksums import to_line, unsealed
-from noiseproof.core.documents import check_schema, describe_problem
 from noiseproof.core.errors import DamagedFile
-from noiseproof.core.files import append_lines, whole_lines
-from noiseproof.core.inner_paths import inner_path
-from noiseproof.core.json_text import parse_json
 from noiseproof.core.records import SpectrumCard
+from noiseproof.core.storage.checksums import to_line, unsealed
+from noiseproof.core.storage.documents import check_schema, describe_problem
+from noiseproof.core.storage.files import append_lines, whole_lines
+from noiseproof.core.storage.inner_paths import inner_path
+from noiseproof.core.storage.json_text import parse_json
 from noiseproof.diagnose.curvature import Curvature
 from noiseproof.diagnose.maps import FeatureMap
 from noiseproof.evaluate.detection import DetectionMetrics

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from noiseproof.core.checksums import write_record
 from noiseproof.core.plurals import counted
-from noiseproof.pipelines.cards import make_card
-from noiseproof.pipelines.folders import only_process_in
-from noiseproof.pipelines.provenance import made_with
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.pipelines.outputs.cards import make_card
+from noiseproof.pipelines.outputs.folders import only_process_in
+from noiseproof.pipelines.outputs.provenance import made_with
 from noiseproof.report.headline import duration
 from noiseproof.study.compute import StudyOutcome, compute, num_missing, num_results, requests_of
 from noiseproof.study.measures.material import Locations

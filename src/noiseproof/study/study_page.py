@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from noiseproof.core.files import write_bytes
-from noiseproof.core.inner_paths import inner_path
+from noiseproof.core.storage.files import write_bytes
+from noiseproof.core.storage.inner_paths import inner_path
 from noiseproof.report.page_policy import page_parts
 from noiseproof.report.renderers import to_csv, to_latex, to_markdown
 from noiseproof.report.style import png, svg

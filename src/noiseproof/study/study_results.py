@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from noiseproof.backbones.zoo_cards import zoo_card
+from noiseproof.backbones.bundled.zoo_cards import zoo_card
 from noiseproof.evaluate.protocol import Interval, interval
 from noiseproof.study.axes import Encoder
 from noiseproof.study.recipe import StudyRecipe

@@ -15,10 +15,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from noiseproof.backbones.weights import under_prefix
-from noiseproof.core.documents import check_schema
+from noiseproof.backbones.weights.weights import under_prefix
 from noiseproof.core.errors import CheckpointMismatch
-from noiseproof.core.sealed_tensors import read_sealed_tensors, write_sealed_tensors
+from noiseproof.core.storage.documents import check_schema
+from noiseproof.core.storage.sealed_tensors import read_sealed_tensors, write_sealed_tensors
 
 _SCHEMA = 2  # of 1 had no checksums
 _START_AGAIN = "delete it to start again from step 0, or give another --out"

@@ -15,12 +15,12 @@ import torch
 from pydantic import ConfigDict
 from torch import Tensor, nn
 
-from noiseproof.core import files
-from noiseproof.core.checksums import read_lines, to_line
-from noiseproof.core.documents import Document, validate_document
 from noiseproof.core.errors import BadData, invalid, missing_extra
 from noiseproof.core.progress import stage
 from noiseproof.core.rng import isolated
+from noiseproof.core.storage import files
+from noiseproof.core.storage.checksums import read_lines, to_line
+from noiseproof.core.storage.documents import Document, validate_document
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.checkpoint import Stateful, read_checkpoint, write_checkpoint
 from noiseproof.training.order import Share

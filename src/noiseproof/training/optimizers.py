@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from noiseproof.backbones.timm_models import import_timm
+from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.core.registry import unknown_name
 
 OPTIMIZERS = ("adamw", "lamb", "lars", "momentum", "sgd")

@@ -10,8 +10,8 @@ from typing import Literal
 import pyarrow as pa
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.storage.json_text import BadJson, parse_json
 from noiseproof.data.classes import is_text, type_name
 from noiseproof.data.request import Request
 

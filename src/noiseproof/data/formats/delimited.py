@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.regular_files import check_regular
+from noiseproof.core.storage.regular_files import check_regular
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _OTHERS = (",", ";", "\t", "|")

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.marks import MARK, is_ours
 from noiseproof.core.plurals import counted
+from noiseproof.core.storage.marks import MARK, is_ours
 from noiseproof.core.system_errors import check_text
 
 IMAGE_SUFFIXES = (

@@ -14,7 +14,7 @@ import numpy as np
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.limits import UNPACKED_BYTES, above, is_bomb
 from noiseproof.core.records import LabelledDataset
-from noiseproof.core.regular_files import open_regular
+from noiseproof.core.storage.regular_files import open_regular
 from noiseproof.data.examples import PixelReader
 from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.lazy_dataset import lazy_dataset

@@ -11,7 +11,7 @@ import pyarrow as pa
 from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelledDataset
-from noiseproof.core.regular_files import read_regular
+from noiseproof.core.storage.regular_files import read_regular
 from noiseproof.data.classes import encode_labels, one_to_one
 from noiseproof.data.examples import CellReader, FileReader
 from noiseproof.data.lazy_dataset import lazy_dataset

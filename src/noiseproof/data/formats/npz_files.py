@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.core.array_files import open_archive, read_array
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.storage.array_files import open_archive, read_array
 from noiseproof.data.formats.columns import FEATURE_NAMES, ID_NAMES, LABEL_NAMES
 from noiseproof.data.formats.labelled_tables import row_ids
 from noiseproof.data.formats.matrix_files import check_rows, encode_arrays, matrix_dataset

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.parquet import explained, open_file
 from noiseproof.core.records import LabelledDataset
+from noiseproof.core.storage.parquet import explained, open_file
 from noiseproof.data.examples import AbstractReader
 from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
 from noiseproof.data.request import Request

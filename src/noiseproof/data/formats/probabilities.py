@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from noiseproof.core.array_files import map_array, open_archive
 from noiseproof.core.class_names import columns_of_classes
 from noiseproof.core.errors import BadData, MissingFile, invalid
-from noiseproof.core.parquet import read_table
 from noiseproof.core.records import Dataset, rows_by_id
+from noiseproof.core.storage.array_files import map_array, open_archive
+from noiseproof.core.storage.parquet import read_table
 from noiseproof.data.classes import type_name
 from noiseproof.data.formats.columns import ID_NAMES
 from noiseproof.data.formats.npz_files import ids_of_array

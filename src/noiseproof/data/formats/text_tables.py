@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.records import LabelledDataset
-from noiseproof.core.regular_files import open_regular
-from noiseproof.core.spreadsheet_cells import unescaped
+from noiseproof.core.storage.json_text import BadJson, parse_json
+from noiseproof.core.storage.regular_files import open_regular
+from noiseproof.core.storage.spreadsheet_cells import unescaped
 from noiseproof.data.examples import CellReader
 from noiseproof.data.formats.delimited import DELIMITERS, check_utf8, read_delimited
 from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset

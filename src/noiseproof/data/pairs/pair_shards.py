@@ -20,10 +20,10 @@ import numpy as np
 
 from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData, NoiseproofError, invalid
-from noiseproof.core.files import replacing
 from noiseproof.core.limits import EXAMPLE_BYTES, UNPACKED_BYTES, above, is_bomb, limit
 from noiseproof.core.progress import stage
-from noiseproof.core.regular_files import open_regular
+from noiseproof.core.storage.files import replacing
+from noiseproof.core.storage.regular_files import open_regular
 from noiseproof.core.system_errors import check_text
 from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES
 from noiseproof.data.pairs.pairs import AbstractPairs, PairScan

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.files import replacing
-from noiseproof.core.parquet import open_file, read_table
+from noiseproof.core.storage.files import replacing
+from noiseproof.core.storage.parquet import open_file, read_table
 from noiseproof.data.classes import is_text
 from noiseproof.data.examples import CellReader, FileReader
 from noiseproof.data.fingerprints import fingerprint

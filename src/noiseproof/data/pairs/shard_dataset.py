@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
-from noiseproof.core.regular_files import open_regular
+from noiseproof.core.storage.regular_files import open_regular
 from noiseproof.data.classes import encode_labels
 from noiseproof.data.examples import AbstractReader, LazyExamples, as_image
 from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from noiseproof.core.array_files import open_archive
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
-from noiseproof.core.torch_files import read_torch_file
+from noiseproof.core.storage.array_files import open_archive
+from noiseproof.core.storage.torch_files import read_torch_file
 from noiseproof.data.formats.delimited import read_delimited
 from noiseproof.data.request import Request
 from noiseproof.data.sources import open_request

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Int
 from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, missing_extra
-from noiseproof.core.json_text import BadJson, parse_json
 from noiseproof.core.plurals import some
 from noiseproof.core.records import LabelledDataset
-from noiseproof.core.regular_files import read_regular
+from noiseproof.core.storage.json_text import BadJson, parse_json
+from noiseproof.core.storage.regular_files import read_regular
 from noiseproof.data.examples import CellReader, FileReader, Transformed
 from noiseproof.data.fingerprints import derived_fingerprint
 from noiseproof.data.formats.folders import open_folder

@@ -18,21 +18,21 @@ from noiseproof.backbones.adapters.additions import tower_for
 from noiseproof.backbones.adapters.tower_layout import has_blocks
 from noiseproof.backbones.backbones import check_name, open_backbone
 from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.backbones.pixels import ImageBackbone
-from noiseproof.backbones.shared_space import SHARED_SPACE
-from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
-from noiseproof.backbones.weights import hash_weights
+from noiseproof.backbones.image_text.shared_space import SHARED_SPACE
+from noiseproof.backbones.image_text.text_towers import PromptTower, open_prompt_tower
+from noiseproof.backbones.images.pixels import ImageBackbone
+from noiseproof.backbones.weights.weights import hash_weights
 from noiseproof.config.deft import NONE, DeftConfig, DeftSettings
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.files import digest
-from noiseproof.core.parquet import read_table
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import Dataset, LabelledDataset, rows_by_id
+from noiseproof.core.storage.files import digest
+from noiseproof.core.storage.parquet import read_table
 from noiseproof.features.extract import extract
-from noiseproof.pipelines.data_parts import DataPart, DataParts
 from noiseproof.pipelines.finetune_inputs import part_noise_summary
-from noiseproof.pipelines.identity import identity
-from noiseproof.pipelines.inputs import open_parts
+from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs.inputs import open_parts
+from noiseproof.pipelines.outputs.identity import identity
 from noiseproof.pipelines.training_flow import AbstractTrainingState
 
 SCORES = "scores.parquet"

@@ -13,25 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.backbones.wording import notes_on_names
+from noiseproof.backbones.image_text.wording import notes_on_names
 from noiseproof.config.deft import DeftConfig
 from noiseproof.config.keywords import takes_keywords
-from noiseproof.core.checksums import read_record, write_record
-from noiseproof.core.documents import START_AGAIN
-from noiseproof.core.files import hash_file, write_bytes
 from noiseproof.core.records import LabelIssues
+from noiseproof.core.storage.checksums import read_record, write_record
+from noiseproof.core.storage.documents import START_AGAIN
+from noiseproof.core.storage.files import hash_file, write_bytes
 from noiseproof.detect.find_issues import to_label_issues
 from noiseproof.detect.prompts import prompt_result
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.results import read_results
-from noiseproof.pipelines.cards import data_section, results_section
-from noiseproof.pipelines.data_notes import notes
 from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, open_deft, read_scores
 from noiseproof.pipelines.deft.phase1 import FACTS, PROMPTS, TUNED, evaluate_prompts, run_phase1
 from noiseproof.pipelines.deft.phase2 import phase2_section, run_phase2
 from noiseproof.pipelines.finetune import RESULTS
-from noiseproof.pipelines.folders import check_is_apart, only_main_process_in
-from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.inputs.data_notes import notes
+from noiseproof.pipelines.outputs.cards import data_section, results_section
+from noiseproof.pipelines.outputs.folders import check_is_apart, only_main_process_in
+from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.pipelines.training_flow import run_training
 from noiseproof.training.loop import LOG, accelerator_for
 

@@ -17,20 +17,20 @@ from torch import nn
 from noiseproof.adapt.learnable import TunedNetwork, merge_additions, num_learning, tune_encoder
 from noiseproof.adapt.reading import reader, training_batches
 from noiseproof.backbones.adapters.additions import add_to
-from noiseproof.backbones.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
-from noiseproof.core import files
-from noiseproof.core.checksums import write_record
-from noiseproof.core.documents import START_AGAIN
+from noiseproof.backbones.weights.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
 from noiseproof.core.progress import stage
-from noiseproof.core.sealed_tensors import read_sealed_tensors, write_sealed_tensors
+from noiseproof.core.storage import files
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.core.storage.documents import START_AGAIN
+from noiseproof.core.storage.sealed_tensors import read_sealed_tensors, write_sealed_tensors
 from noiseproof.detect.prompts import PromptScores, first_contexts, num_steps, prompt_scores, score_with
 from noiseproof.evaluate.protocol import result_row
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.noise.applied import keep_noise
-from noiseproof.pipelines.data_parts import DataPart
 from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, part_features
 from noiseproof.pipelines.deft.tower import ComplementaryBatches, DualPrompts, tower_loss
-from noiseproof.pipelines.stages import Stages
+from noiseproof.pipelines.inputs.data_parts import DataPart
+from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.training.loop import LOG, train
 from noiseproof.training.networks import outputs
 from noiseproof.training.optimizers import make_optimizer

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Int
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.errors import BadData
-from noiseproof.core.files import digest
 from noiseproof.core.plurals import counted
+from noiseproof.core.storage.files import digest
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.protocol import evaluate_head
 from noiseproof.evaluate.results import ResultRow, read_results

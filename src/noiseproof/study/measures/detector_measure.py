@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.backbones.text_towers import PromptTower, open_prompt_tower
-from noiseproof.core.files import digest
+from noiseproof.backbones.image_text.text_towers import PromptTower, open_prompt_tower
 from noiseproof.core.records import LabelIssues
+from noiseproof.core.storage.files import digest
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.detectors import AUTO, DETECTORS, has_inputs, is_random
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
-from noiseproof.pipelines.heads import HeadVariant
+from noiseproof.pipelines.heads.heads import HeadVariant
 from noiseproof.study.axes import DetectorChoice
 from noiseproof.study.grid import Place, study_heads
 from noiseproof.study.measures.material import TrainingData

@@ -16,8 +16,8 @@ from noiseproof.detect.transition_estimate import DEFAULT_METHOD, estimate_trans
 from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead, fit_heads
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.pipelines.data_parts import evaluate_on
-from noiseproof.pipelines.heads import HeadVariant
+from noiseproof.pipelines.heads.heads import HeadVariant
+from noiseproof.pipelines.inputs.data_parts import evaluate_on
 from noiseproof.study.grid import Place
 from noiseproof.study.measures.material import TrainingData
 from noiseproof.study.measures.measure import RowRequest, Workbench

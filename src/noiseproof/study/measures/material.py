@@ -14,16 +14,16 @@ from jaxtyping import Float, Int
 from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.config.data import EvaluationConfig
 from noiseproof.core.errors import InvalidArgument, MissingFile
-from noiseproof.core.files import digest
 from noiseproof.core.records import Dataset, NoisyLabels
+from noiseproof.core.storage.files import digest
 from noiseproof.data.sources import resolve
 from noiseproof.data.splits import stratified_share, subset
 from noiseproof.features.extract import extract, features_key
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.store import StoredFeatures
 from noiseproof.noise.inject import corrupt_dataset
-from noiseproof.pipelines.data_parts import DataPart, DataParts
-from noiseproof.pipelines.inputs import open_parts
+from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs.inputs import open_parts
 from noiseproof.study.grid import Evaluation, Grid, Place
 from noiseproof.study.recipe import PLACEHOLDER, StudyRecipe
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from noiseproof.core.files import digest
-from noiseproof.pipelines.data_parts import DataPart
+from noiseproof.core.storage.files import digest
+from noiseproof.pipelines.inputs.data_parts import DataPart
 from noiseproof.study.grid import Evaluation, Grid, Place
 from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, TrainingData
 from noiseproof.study.rows import StudyRow

@@ -15,15 +15,15 @@ from typing import Any
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.config.finetune import FinetuneConfig
-from noiseproof.core.files import delete_folder, digest, write_bytes
-from noiseproof.core.inner_paths import inner_path
+from noiseproof.core.storage.files import delete_folder, digest, write_bytes
+from noiseproof.core.storage.inner_paths import inner_path
 from noiseproof.data.splits import subset
 from noiseproof.evaluate.results import ResultRow, read_results
-from noiseproof.pipelines.cards import TRAINING_CARD
-from noiseproof.pipelines.data_parts import DataParts
 from noiseproof.pipelines.finetune import RESULTS, run_prepared
 from noiseproof.pipelines.finetune_inputs import prepare_finetuning
-from noiseproof.pipelines.folders import only_process_in
+from noiseproof.pipelines.inputs.data_parts import DataParts
+from noiseproof.pipelines.outputs.cards import TRAINING_CARD
+from noiseproof.pipelines.outputs.folders import only_process_in
 from noiseproof.study.grid import STEPS, Place
 from noiseproof.study.measures.material import task_config
 from noiseproof.study.measures.measure import RowRequest, Workbench

@@ -1,0 +1,1 @@
+"""Encoders that pip installs or that ship with the package."""

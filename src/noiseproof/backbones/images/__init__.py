@@ -1,0 +1,1 @@
+"""Image encoders of timm."""

@@ -1,0 +1,99 @@
+"""Tensors on disk: safetensors with a header of ours, whose checksums are compared when they are read.
+
+The header is one entry of the metadata, a sealed JSON object (`core.checksums`) with the key
+`tensors_sha256` over names, types, shapes and bytes of all tensors. One entry, since safetensors writes
+several in an order that changes from run to run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from noiseproof.core.errors import DamagedFile
+from noiseproof.core.storage.checksums import damaged, sealed, unsealed
+from noiseproof.core.storage.json_text import parse_json
+from noiseproof.core.storage.tensor_files import write_tensors
+
+_ENTRY = "noiseproof"  # of the metadata
+_TENSORS = "tensors_sha256"
+_UNREADABLE = (SafetensorError, OSError, ValueError, RecursionError)
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes of tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def write_sealed_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write a file atomically.
+
+    Args:
+        path: of the file.
+        tensors: on any device, of any layout; channels-last weights lose it.
+        header: JSON values.
+    """
+    write_tensors(path, tensors, metadata=sealed_metadata(tensors, header))
+
+
+def sealed_metadata(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata of a file of these tensors."""
+    return {_ENTRY: json.dumps(sealed({**header, _TENSORS: hash_tensors(tensors)}), sort_keys=True)}
+
+
+def read_sealed_tensors(path: str | Path, *, next_step: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors of a file; a header without keys if another program wrote it.
+
+    Args:
+        path: of the file, which exists.
+        next_step: how a damaged file is replaced, for messages; starts with a verb.
+
+    Raises:
+        DamagedFile: it cannot be read, or has changed since it was written.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = _header(file.metadata(), str(path), next_step)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except DamagedFile:
+        raise
+    except _UNREADABLE as error:
+        raise damaged(str(path), f"it cannot be read ({error})", next_step) from error
+    expected = header.pop(_TENSORS, None)
+    if expected is not None and hash_tensors(tensors) != expected:
+        raise damaged(str(path), "its tensors are not those of its checksum", next_step)
+    return header, tensors
+
+
+def read_sealed_header(path: str | Path, *, next_step: str) -> dict[str, Any]:
+    """The header of a file, see `read_sealed_tensors`; tensors are neither read nor compared."""
+    try:
+        with safe_open(path, "pt") as file:
+            header = _header(file.metadata(), str(path), next_step)
+    except DamagedFile:
+        raise
+    except _UNREADABLE as error:
+        raise damaged(str(path), f"it cannot be read ({error})", next_step) from error
+    header.pop(_TENSORS, None)
+    return header
+
+
+def _header(metadata: Mapping[str, str] | None, source: str, next_step: str) -> dict[str, Any]:
+    metadata = metadata or {}
+    if _ENTRY not in metadata and any(_TENSORS in text for text in metadata.values()):
+        raise damaged(source, "its header has another name", next_step)  # one letter of it changed
+    header = parse_json(metadata.get(_ENTRY, "{}"))
+    if not isinstance(header, dict):
+        raise damaged(source, "its header is no JSON object", next_step)
+    return dict(unsealed(header, source=source, next_step=next_step))

@@ -1,0 +1,1 @@
+"""Decisions of people in a flow: which labels are known, how many are wrong, whether cleaning helped."""

@@ -1,0 +1,113 @@
+"""The reproducibility card of a finished flow: one builder, one reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.config.data import ExtractionConfig
+from noiseproof.core.errors import MissingFile
+from noiseproof.core.records import Dataset
+from noiseproof.core.storage.documents import read_document
+from noiseproof.core.version import __version__
+from noiseproof.evaluate.results import ResultRow
+from noiseproof.features.store import FeatureManifest
+from noiseproof.report.flow_card import Card, Kind
+
+TRAINING_CARD = "card.json"  # of every flow that trains an encoder
+
+
+def make_card(
+    kind: Kind,
+    *,
+    config: BaseModel,
+    made_with: Mapping[str, Any],
+    wall_s: Mapping[str, float],
+    notes: Iterable[str],
+    files: Mapping[str, str],
+    **sections: Any,
+) -> dict[str, Any]:
+    """The contents of a card.
+
+    Args:
+        kind: of the flow.
+        config: resolved configuration.
+        made_with: of `provenance.made_with`, by the start that made the results.
+        wall_s: seconds by stage.
+        notes: sentences for the reader.
+        files: name of each result -> SHA-256.
+        sections: further fields of this kind of card, plain values.
+    """
+    head = Card(
+        kind=kind,
+        noiseproof=made_with["versions"].get("noiseproof", __version__),
+        command=made_with["command"],
+        created=made_with["created"],
+        config=config.model_dump(mode="json"),
+        versions=made_with["versions"],
+        hardware=made_with["hardware"],
+        wall_s={title: round(seconds, 3) for title, seconds in wall_s.items()},
+        notes=list(notes),
+        files=dict(sorted(files.items())),
+    )
+    return head.to_json() | sections
+
+
+def read_card(path: Path, kind: Kind) -> dict[str, Any]:
+    """The card in a file.
+
+    Raises:
+        MissingFile: the file does not exist, so the flow has not finished.
+        OtherSchema: another version of noiseproof wrote it.
+        DamagedFile: it is no card of this kind.
+    """
+    if not path.is_file():
+        raise MissingFile(
+            f"{str(path.parent)!r} has no {path.name}, so no {kind} has finished there. Next: repeat its "
+            "command."
+        )
+    card = read_document(path, Card, next_step=f"repeat the {kind} in a new folder")
+    if card.kind != kind:
+        raise MissingFile(
+            f"{str(path)!r} is the card of a {card.kind}; allowed: that of a {kind}. Next: name its folder."
+        )
+    return card.model_dump(mode="json")
+
+
+def data_section(dataset: Dataset) -> dict[str, Any]:
+    """A data set on the card of a training."""
+    return {
+        "name": dataset.name,
+        "num_examples": len(dataset),
+        "fingerprint": dataset.fingerprint,
+        "class_names": list(dataset.class_names[:1000]),
+    }
+
+
+def backbone_section(
+    identity: EncoderIdentity, manifest: FeatureManifest, config: ExtractionConfig
+) -> dict[str, Any]:
+    """The frozen encoder on the card of a run, and how it was run."""
+    return {
+        "name": identity.name,
+        "dim": manifest.dim,
+        "layer": identity.layer,
+        "weights_hash": identity.weights_hash,
+        "transform": identity.transform,
+        "engine": manifest.engine,
+        "features_agree_within": manifest.features_agree_within,
+        "precision": config.precision,
+        "dtype": config.dtype,
+    }
+
+
+def results_section(rows: Iterable[ResultRow]) -> dict[str, dict[str, float]]:
+    """Accuracy by head and evaluation set."""
+    results: dict[str, dict[str, float]] = {}
+    for row in rows:
+        results.setdefault(row.head, {})[row.set_name] = row.metrics["accuracy"]
+    return results
