@@ -1,19 +1,25 @@
 """Examples for predictions: labels are passed over, and no row is lost."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
+from noiseproof.data.examples import moved_path
+from noiseproof.data.formats.labelled_tables import table_in_memory
+from noiseproof.data.request import Request
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.unlabelled import (
     frame_examples,
     image_files,
     matrix_examples,
     open_examples,
+    table_examples,
     text_examples,
 )
 from tiny_images import image_folder
@@ -129,3 +135,21 @@ def test_texts_and_pairs_and_an_empty_one():
 def test_what_is_no_data_is_refused(tmp_path, make, match):
     with pytest.raises((BadData, MissingFile), match=match):
         make(tmp_path)
+
+
+def test_encoded_images_of_a_table_are_not_read_for_the_ids():
+    def column(name):
+        raise AssertionError(f"column {name!r} is read as a whole")
+
+    cells = pa.table({"image": pa.array([b"a", b"b"])})
+    table = replace(table_in_memory(cells, folder=Path(), stem="row"), column=column)
+    found = table_examples(table, Request("table", on_error="skip"))
+    assert found.dataset.ids.tolist() == ["row/0", "row/1"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "moved"),
+    [("a.jpg", "../old/a.jpg"), ("../b.jpg", "../b.jpg"), ("/c.jpg", "/c.jpg"), ("", ""), (None, None)],
+)
+def test_paths_of_images_are_moved_and_empty_cells_stay_empty(tmp_path, cell, moved):
+    assert moved_path(cell, tmp_path / "old", tmp_path / "new") == moved

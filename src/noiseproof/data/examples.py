@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
@@ -36,7 +38,7 @@ class AbstractReader(ABC):
 
 @final
 class CellReader(AbstractReader):
-    """Rows that are in memory already: a list, or an Arrow column of texts or paths."""
+    """Rows that are in memory already: a sequence, or an Arrow column of texts or paths."""
 
     def __init__(self, cells: Any) -> None:
         self._cells = cells
@@ -47,7 +49,7 @@ class CellReader(AbstractReader):
     def read(self, row: int) -> Any:
         """The cell as a Python value."""
         cell = self._cells[row]
-        return cell if isinstance(cell, (str, bytes)) else cell.as_py()
+        return cell.as_py() if isinstance(cell, pa.Scalar) else cell
 
 
 @final
@@ -109,6 +111,17 @@ class FileReader(AbstractReader):
         if isinstance(cell, dict):
             cell = None if cell.get("bytes") else cell.get("path")
         return self._folder / cell if isinstance(cell, str) and cell else None
+
+
+def moved_path(cell: Any, old: Path, new: Path) -> Any:
+    """The cell of an image as seen from another folder, where it is a path relative to the old one."""
+    if not isinstance(cell, str) or not cell or Path(cell).is_absolute():
+        return cell
+    path = old.resolve() / cell
+    try:
+        return Path(os.path.relpath(path, new.resolve())).as_posix()
+    except ValueError:  # another drive
+        return str(path)
 
 
 @final

@@ -34,10 +34,11 @@ from noiseproof.data.formats.feature_columns import feature_matrix
 from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES, FolderWalk
 from noiseproof.data.formats.labelled_tables import (
     LabelledTable,
+    check_table,
     content_reader,
-    ids_in_column,
-    ids_of_rows,
     row_ids,
+    row_names,
+    table_in_memory,
 )
 from noiseproof.data.formats.matrix_files import check_rows, checked_matrix
 from noiseproof.data.formats.npz_files import array_name, feature_rows, id_array
@@ -187,7 +188,7 @@ def text_examples(texts: Sequence[Any], *, owner: str) -> Examples:
         parts = one if isinstance(one, tuple) else (one,)
         if len(parts) > 2 or not all(part is None or isinstance(part, str) for part in parts):
             raise invalid("data", one, "texts, or pairs of texts as tuples", f"It is entry {row}.")
-    return _lazy(_Cells(texts), np.arange(len(texts)).astype(str), "text", owner)
+    return _lazy(CellReader(texts), np.arange(len(texts)).astype(str), "text", owner)
 
 
 def matrix_examples(features: Any, stem: str, owner: str, *, ids: np.ndarray | None = None) -> Examples:
@@ -224,14 +225,7 @@ def frame_examples(frame: Any, *, image: str | None = None, text: str | None = N
             "names. Next: select the columns that matter."
         ) from error
     ids = frame.index.astype(str).to_numpy(dtype=str)
-    read = LabelledTable(
-        schema=table.schema,
-        num_rows=table.num_rows,
-        column=table.column,
-        cells=lambda column: CellReader(table.column(column).combine_chunks()),
-        folder=Path(),
-        stem="row",
-    )
+    read = table_in_memory(table, folder=Path(), stem="row")
     request = Request("data frame", image=image, text=text, on_error="skip")
     return table_examples(read, request, ids=ids if len(set(ids)) == len(ids) else None)
 
@@ -252,19 +246,13 @@ def table_examples(table: LabelledTable, request: Request, *, ids: np.ndarray | 
         BadData: no rows, unclear columns, duplicate ids.
     """
     owner = request.name
-    if len(set(table.schema.names)) < len(table.schema.names):
-        raise BadData(f"{owner!r} has two columns of one name: {', '.join(table.schema.names)}.")
-    if table.num_rows == 0:
-        raise BadData(f"The data set {owner!r} is empty. Next: check the path and the filters.")
+    check_table(table, owner)
     content, kind, features = content_columns(table.schema, request)
     first, second = (*content, None, None)[:2]
     assert first is not None  # `content_columns` finds examples or raises
     named = id_column(table.schema)
-    if named is not None:
-        ids = ids_in_column(table.column(named), named, owner)
-    elif ids is None:
-        paths = table.column(first) if kind == "image" else None
-        ids = ids_of_rows(paths, table.stem, table.num_rows)
+    if named is not None or ids is None:
+        ids = row_names(table, named, first if kind == "image" else None, owner)
     if kind == "features":
         parts = [table.column(name) for name in features]
         return matrix_examples(feature_matrix(parts, features, owner), table.stem, owner, ids=ids)
@@ -329,17 +317,3 @@ class _Pictures(AbstractReader):
             return to_rgb(self._pictures[row])
         except PILLOW_ERRORS as error:  # a closed or cut file, from which Pillow reads only now
             raise BadData(f"the picture cannot be read ({error or type(error).__name__})") from error
-
-
-class _Cells(AbstractReader):
-    """Texts or pairs of texts in memory."""
-
-    def __init__(self, cells: Sequence[Any]) -> None:
-        self._cells = cells
-
-    def __len__(self) -> int:
-        return len(self._cells)
-
-    def read(self, row: int) -> Any:
-        """The text, the pair, or `None`."""
-        return self._cells[row]

@@ -11,8 +11,6 @@ stays the one before the first.
 from __future__ import annotations
 
 import csv
-import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,12 +26,11 @@ from noiseproof.core.storage.array_files import open_archive
 from noiseproof.core.storage.files import replacing
 from noiseproof.core.storage.parquet import explained, open_file
 from noiseproof.data.classes import is_text, one_to_one
-from noiseproof.data.examples import files_of
+from noiseproof.data.examples import files_of, moved_path
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
-from noiseproof.data.formats.delimited import DELIMITERS, delimiter_of
 from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of, row_ids
 from noiseproof.data.formats.npz_files import id_array, label_array
-from noiseproof.data.formats.text_tables import read_text_table
+from noiseproof.data.formats.text_tables import read_text_table, write_text_table
 from noiseproof.export.decision_columns import ORIGINAL, columns_by_people, original_column
 from noiseproof.export.edits import Cleaning, Edits, Way, compute_edits
 from noiseproof.export.new_classes import with_new_classes, with_new_values
@@ -205,18 +202,8 @@ def _relocate(cells: pa.ChunkedArray, folder: Path, home: Path) -> pa.ChunkedArr
     if not is_text(cells.type):
         return cells
     return pa.chunked_array(
-        [pa.array([_relative_path(home, folder, cell) for cell in cells.to_pylist()], cells.type)]
+        [pa.array([moved_path(cell, folder, home) for cell in cells.to_pylist()], cells.type)]
     )
-
-
-def _relative_path(home: Path, folder: Path, cell: str | None) -> str | None:
-    if not cell or Path(cell).is_absolute():
-        return cell
-    path = folder.resolve() / cell
-    try:
-        return Path(os.path.relpath(path, home.resolve())).as_posix()
-    except ValueError:  # another drive
-        return str(path)
 
 
 def _with_column(table: pa.Table, name: str, cells: pa.ChunkedArray) -> pa.Table:
@@ -249,16 +236,8 @@ def _write_parts(parts: Iterator[pa.Table], path: Path, suffix: str, origin: Pat
             for part in parts:
                 writer.write_table(part)
         return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        for part in parts:  # of a text table there is one
-            if suffix in DELIMITERS:
-                rows = csv.writer(file, delimiter=delimiter_of(origin), lineterminator="\n")
-                rows.writerow(part.schema.names)
-                rows.writerows(zip(*(column.to_pylist() for column in part.columns), strict=True))
-            else:
-                file.writelines(
-                    json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in part.to_pylist()
-                )
+    (whole,) = parts
+    write_text_table(whole, path, origin)
 
 
 def _write_list(cleaning: Cleaning, path: Path, source: Source, home: Path) -> None:
@@ -275,7 +254,7 @@ def _write_list(cleaning: Cleaning, path: Path, source: Source, home: Path) -> N
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["example_id", "path", "label", ORIGINAL, *by_people])
         for row in np.flatnonzero(~changes.is_dropped).tolist():
-            image = _relative_path(home, Path(), str(files[row]))
+            image = moved_path(str(files[row]), Path(), home)
             labels = (names[changes.final[row]], names[changes.judged[row]])
             out.writerow([whole.ids[row], image, *labels, *(cells[row] for cells in by_people.values())])
 

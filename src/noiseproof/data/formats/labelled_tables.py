@@ -14,7 +14,7 @@ from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one, type_name
-from noiseproof.data.examples import AbstractReader, FileReader, PairReader
+from noiseproof.data.examples import AbstractReader, CellReader, FileReader, PairReader
 from noiseproof.data.formats.columns import (
     Columns,
     Kind,
@@ -53,6 +53,26 @@ class LabelledTable:
     stem: str
 
 
+def table_in_memory(table: pa.Table, *, folder: Path, stem: str) -> LabelledTable:
+    """A table whose cells are in memory; see `LabelledTable`."""
+    return LabelledTable(
+        schema=table.schema,
+        num_rows=table.num_rows,
+        column=table.column,
+        cells=lambda column: CellReader(table.column(column).combine_chunks()),
+        folder=folder,
+        stem=stem,
+    )
+
+
+def check_table(table: LabelledTable, owner: str) -> None:
+    """Raise `BadData` for two columns of one name, or no rows."""
+    if len(set(table.schema.names)) < len(table.schema.names):
+        raise BadData(f"{owner!r} has two columns of one name: {', '.join(table.schema.names)}.")
+    if table.num_rows == 0:
+        raise BadData(f"The data set {owner!r} is empty. Next: check the path and the filters.")
+
+
 def table_dataset(table: LabelledTable, request: Request) -> LabelledDataset:
     """The data set that a table holds.
 
@@ -62,10 +82,7 @@ def table_dataset(table: LabelledTable, request: Request) -> LabelledDataset:
     Raises:
         BadData: no rows, unclear columns, missing labels, duplicate ids, empty cells.
     """
-    if len(set(table.schema.names)) < len(table.schema.names):
-        raise BadData(f"{request.name!r} has two columns of one name: {', '.join(table.schema.names)}.")
-    if table.num_rows == 0:
-        raise BadData(f"The data set {request.name!r} is empty. Next: check the path and the filters.")
+    check_table(table, request.name)
     columns = choose_columns(table.schema, request)
     labels, class_names = labels_of(table, columns, request)
     ids = ids_of(table, columns, request.name)
@@ -173,21 +190,34 @@ def _class_names(table: LabelledTable, label: str) -> dict[Key, str] | None:
 
 def ids_of(table: LabelledTable, columns: Columns, owner: str) -> np.ndarray:
     """Ids of all rows, see `table_dataset`."""
-    column = columns.example_id
-    if column is None:
-        content = columns.content
-        if columns.kind != "image" or content is None or not is_text(table.schema.field(content).type):
-            return row_ids(table.stem, table.num_rows)
-        return ids_of_rows(table.column(content), table.stem, table.num_rows)
-    return ids_in_column(table.column(column), column, owner)
+    return row_names(table, columns.example_id, columns.content if columns.kind == "image" else None, owner)
 
 
-def ids_in_column(values: pa.ChunkedArray, column: str, owner: str) -> np.ndarray:
-    """Ids from a column, as texts.
+def row_names(table: LabelledTable, ids: str | None, images: str | None, owner: str) -> np.ndarray:
+    """Ids of all rows: from a column of ids, else the paths of images, else numbers.
+
+    Args:
+        table: of the examples.
+        ids: column of ids.
+        images: column of images; rows without a path, and all where a path occurs twice, are numbered.
+        owner: name of the table, for messages.
 
     Raises:
         BadData: an id is missing or occurs twice; it is named.
     """
+    if ids is not None:
+        return _ids_in_column(table.column(ids), ids, owner)
+    rows = row_ids(table.stem, table.num_rows)
+    if images is None or not is_text(table.schema.field(images).type):
+        return rows
+    paths = table.column(images)
+    named = paths.filter(pc.and_(pc.is_valid(paths), pc.not_equal(paths, "")))
+    if pc.count_distinct(named).as_py() < len(named):
+        return rows
+    return np.array([path or row for path, row in zip(paths.to_pylist(), rows, strict=True)])
+
+
+def _ids_in_column(values: pa.ChunkedArray, column: str, owner: str) -> np.ndarray:
     missing = np.flatnonzero(pc.is_null(values).to_numpy())
     if len(missing):
         raise BadData(
@@ -197,20 +227,3 @@ def ids_in_column(values: pa.ChunkedArray, column: str, owner: str) -> np.ndarra
     ids = np.array([str(value) for value in values.to_pylist()])
     check_unique_ids(ids, owner)
     return ids
-
-
-def ids_of_rows(paths: pa.ChunkedArray | None, stem: str, num_rows: int) -> np.ndarray:
-    """Ids of rows without an id column: the paths of their images, else numbers.
-
-    Args:
-        paths: of the images, or what else the column of images holds; `None` without such a column.
-        stem: short name of the table; rows without a path, and all where a path occurs twice, are numbered.
-        num_rows: n.
-    """
-    rows = row_ids(stem, num_rows)
-    if paths is None or not is_text(paths.type):
-        return rows
-    named = paths.filter(pc.and_(pc.is_valid(paths), pc.not_equal(paths, "")))
-    if pc.count_distinct(named).as_py() < len(named):
-        return rows
-    return np.array([path or row for path, row in zip(paths.to_pylist(), rows, strict=True)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +15,8 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.core.storage.json_text import BadJson, parse_json
 from noiseproof.core.storage.regular_files import open_regular
 from noiseproof.core.storage.spreadsheet_cells import unescaped
-from noiseproof.data.examples import CellReader
-from noiseproof.data.formats.delimited import DELIMITERS, check_utf8, read_delimited
-from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
+from noiseproof.data.formats.delimited import DELIMITERS, check_utf8, delimiter_of, read_delimited
+from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset, table_in_memory
 from noiseproof.data.request import Request
 
 _OF_ISSUES = {"example_id", "given_label", "suggested_label", "suspicion", "is_issue"}  # label_issues.csv
@@ -32,15 +33,7 @@ def open_text_table(address: str, request: Request) -> LabelledDataset:
 
 def text_table(path: Path, owner: str) -> LabelledTable:
     """The table of one of these files."""
-    table = read_text_table(path, owner)
-    return LabelledTable(
-        schema=table.schema,
-        num_rows=table.num_rows,
-        column=table.column,
-        cells=lambda column: CellReader(table.column(column).combine_chunks()),
-        folder=path.parent,
-        stem=path.stem,
-    )
+    return table_in_memory(read_text_table(path, owner), folder=path.parent, stem=path.stem)
 
 
 def read_text_table(path: Path, owner: str) -> pa.Table:
@@ -49,6 +42,18 @@ def read_text_table(path: Path, owner: str) -> pa.Table:
         return read_json_lines(path, owner)
     table = read_delimited(path, owner)
     return _unescaped(table) if set(table.schema.names) >= _OF_ISSUES else table
+
+
+def write_text_table(table: pa.Table, path: Path, origin: Path) -> None:
+    """Write a table in the format of another file, by its suffix and its delimiter."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if origin.suffix.lower() in DELIMITERS:
+            rows = csv.writer(file, delimiter=delimiter_of(origin), lineterminator="\n")
+            rows.writerow(table.schema.names)
+            rows.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        else:
+            lines = (json.dumps(row, ensure_ascii=False, default=str) for row in table.to_pylist())
+            file.writelines(f"{line}\n" for line in lines)
 
 
 def _unescaped(table: pa.Table) -> pa.Table:
