@@ -227,7 +227,7 @@ def test_a_copy_of_the_right_size_is_taken(root, monkeypatch):
     tiny_public.make_pets(root)
     row = ALL["oxford_pet"]
     splits = {
-        split: replace(each, size=size)
+        split: each._replace(size=size)
         for (split, each), size in zip(row.splits.items(), (6, 4), strict=True)
     }
     monkeypatch.setitem(SUITES["vision-in-domain"], "oxford_pet", replace(row, splits=splits, num_classes=2))
@@ -259,7 +259,7 @@ def test_a_set_in_one_piece_is_drawn_the_same_way_every_time(root, monkeypatch, 
             tiny_public.picture(root / "eurosat" / "2750" / name / f"{row}.jpg")
     row = ALL["eurosat"]
     splits = {
-        split: replace(each, size=size)
+        split: each._replace(size=size)
         for (split, each), size in zip(row.splits.items(), (train, test), strict=True)
     }
     monkeypatch.setitem(

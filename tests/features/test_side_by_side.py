@@ -5,7 +5,7 @@ import pytest
 from tiny_encoders import matrix_dataset
 
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.backbones.base import EncoderIdentity
 from noiseproof.features.extract import extract
 from noiseproof.features.side_by_side import EncodersSideBySide, side_by_side
 

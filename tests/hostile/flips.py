@@ -488,7 +488,7 @@ def use_copies(folder: Path) -> Any:
 
 
 def make_encoder(folder: Path) -> None:
-    from noiseproof.backbones.encoder_identity import EncoderIdentity
+    from noiseproof.backbones.base import EncoderIdentity
     from noiseproof.core.storage.checksums import write_record
 
     identity = EncoderIdentity(
@@ -499,7 +499,7 @@ def make_encoder(folder: Path) -> None:
 
 def use_encoder(folder: Path) -> Any:
     """The identity; where it cannot be read, `LazyEncoder` builds the encoder."""
-    from noiseproof.backbones.encoder_identity import EncoderIdentity
+    from noiseproof.backbones.base import EncoderIdentity
     from noiseproof.core.storage.documents import read_document
 
     return read_document(folder / ".encoders" / "0123.json", EncoderIdentity, next_step="delete it")

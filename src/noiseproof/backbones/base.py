@@ -9,27 +9,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from noiseproof.backbones.encoder_identity import EncoderIdentity
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import Kind
+from noiseproof.core.registry import unknown_name
+from noiseproof.core.storage.documents import Document
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class AbstractBackbone(ABC):
-    """A frozen encoder. `prepare` is called from several threads, `encode` from one.
-
-    These attributes but `dim` are what features depend on besides the data (`identity`); the feature store
-    puts them into its key, so a text tower or an embedding service needs nothing more than to fill them in.
+class EncoderIdentity(Document):
+    """Identity of an encoder: two encoders of one identity give the same features.
 
     Attributes:
         name: as the user wrote it.
         kind: the kind of data set it reads.
-        dim: d, width of the features; `None` where the examples decide.
         layer: which features of the model these are.
         weights_hash: SHA-256 over the weights that are used.
         transform: how an example is prepared, in words that change when the result would.
+    """
+
+    name: str
+    kind: Kind
+    layer: str
+    weights_hash: str
+    transform: str
+
+
+class AbstractBackbone(ABC):
+    """A frozen encoder. `prepare` is called from several threads, `encode` from one.
+
+    Its attributes are those of `EncoderIdentity`, which the feature store puts into its key, so a text tower
+    or an embedding service needs nothing more than to fill them in.
+
+    Attributes:
+        dim: d, width of the features; `None` where the examples decide.
     """
 
     name: str
@@ -73,6 +87,17 @@ class AbstractBackbone(ABC):
     @abstractmethod
     def encode(self, batch: np.ndarray) -> Float[np.ndarray, "b d"]:
         """Features of a stack of at least one prepared example, float32, in the simplest correct way."""
+
+
+def chosen_layer(layer: str | None, known: Sequence[str]) -> str:
+    """The layer that the user named, else the first of those that an encoder has.
+
+    Raises:
+        UnknownName: it has no such layer.
+    """
+    if layer is not None and layer not in known:
+        raise unknown_name("layer", layer, known)
+    return layer or known[0]
 
 
 class AbstractTorchBackbone(AbstractBackbone):

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.backbones.base import AbstractBackbone, chosen_layer
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import Kind
-from noiseproof.core.registry import unknown_name
 
 LAYER = "given"
 
@@ -38,8 +37,7 @@ class GivenFeatures(AbstractBackbone):
 def open_given(rest: str, *, layer: str | None = None) -> GivenFeatures:
     """The identity encoder; the matrix itself is the data set."""
     check_given_name(rest)
-    if layer not in (None, LAYER):
-        raise unknown_name("layer", layer, [LAYER])
+    chosen_layer(layer, [LAYER])
     return GivenFeatures()
 
 

@@ -149,7 +149,7 @@ def _shifts() -> Iterable[str]:
     from noiseproof.data.shifts.shifts import SHIFTS
 
     strengths = f"with a severity from {SEVERITIES[0]} (mild) to {SEVERITIES[-1]}"
-    yield from (f"{kind:22}{_summary(change)}" for kind, change in SHIFTS.items())
+    yield from (f"{kind:22}{_summary(change)}" for kind, (change, _) in SHIFTS.items())
     yield from (f"{kind + '-N':22}{strengths}" for kind in CORRUPTIONS)
 
 

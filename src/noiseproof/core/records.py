@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
@@ -137,21 +137,24 @@ class NoisyCaptions:
         clean: captions before.
         swapped: rows that have the caption of another row. Where captions repeat, its text may be the same.
         sources: `given[i] == clean[sources[i]]`; a permutation without fixed points on the swapped rows.
-        rate: requested rate, in [0, 1].
+        asked_rate: requested rate, in [0, 1].
         seed: of the draw.
     """
 
+    kind: ClassVar[str] = "captions"
+    transition: ClassVar[None] = None
+    example_entropy_nats: ClassVar[None] = None
     given: np.ndarray
     clean: np.ndarray
     swapped: Bool[np.ndarray, " n"]
     sources: Int[np.ndarray, " n"]
-    rate: float
+    asked_rate: float
     seed: int
 
     def __post_init__(self) -> None:
         for name in ("given", "swapped", "sources"):
             _check_length("captions", name, getattr(self, name), len(self.clean))
-        check_share(self.rate, "rate")
+        check_share(self.asked_rate, "asked_rate")
 
     @property
     def realised_rate(self) -> float:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+from typing import Any
 
 import torch
+
+from noiseproof.core.errors import missing_extra
 
 _SCHEMAS = {
     "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
+_PACKAGES = {"open_clip": "open-clip-torch"}  # module -> package, where the names differ
 _kept: list[torch.library.Library] = []  # a library that is collected takes its schemas along
 
 
@@ -38,3 +42,22 @@ def declare_missing_operators() -> None:
         for name, schema in _SCHEMAS.items():
             library.define(name + schema)
         _kept.append(library)
+
+
+def import_beside_torchvision(module: str, *, extra: str, purpose: str) -> Any:
+    """A module that loads torchvision.
+
+    Args:
+        module: its name.
+        extra: of noiseproof, that installs it.
+        purpose: what needs it, a noun.
+
+    Raises:
+        MissingExtra: it, or a package that it needs, is not installed.
+    """
+    try:
+        declare_missing_operators()
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = (error.name or module).partition(".")[0]
+        raise missing_extra(_PACKAGES.get(package, package), extra, purpose) from error

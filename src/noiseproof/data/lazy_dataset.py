@@ -23,6 +23,7 @@ def lazy_dataset(
     class_names: Sequence[str],
     kind: Literal["image", "text"] = "image",
     clean_labels: np.ndarray | None = None,
+    key: str | None = None,
 ) -> LabelledDataset:
     """A data set of the raw contents in a reader; they are read once, for the fingerprint.
 
@@ -34,6 +35,7 @@ def lazy_dataset(
         class_names: k names.
         kind: of the examples.
         clean_labels: n class ids, where the truth is known; likewise.
+        key: the fingerprint, where it is known; then nothing is read.
 
     Raises:
         MissingFile: a file of an example does not exist.
@@ -50,7 +52,7 @@ def lazy_dataset(
         ids=ids,
         given_labels=np.maximum(labels, 0),
         class_names=tuple(class_names),
-        fingerprint=fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
+        fingerprint=key or fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
         clean_labels=None if clean_labels is None else np.maximum(clean_labels, 0),
     )
     return leave_out(whole, missing_label_reasons(columns))

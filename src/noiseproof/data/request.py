@@ -12,6 +12,7 @@ from noiseproof.core.registry import unknown_name
 
 OnError = Literal["raise", "skip"]
 MissingLabel = Literal["raise", "skip"]
+COLUMNS = ("label", "image", "text", "clean_label")  # options that name one
 Task = Literal["auto", "classification", "regression"]
 
 
@@ -76,7 +77,7 @@ class Request:
         Raises:
             InvalidArgument: if one of them was given.
         """
-        for option in options or ("label", "image", "text", "clean_label"):
+        for option in options or COLUMNS:
             value = getattr(self, option)
             if value is not None:
                 raise invalid(option, value, "nothing", f"{self.name!r} {because}; leave `{option}` out.")

@@ -25,7 +25,7 @@ from noiseproof.core.storage.inner_paths import inner_path
 from noiseproof.core.storage.regular_files import check_regular
 from noiseproof.data.classes import are_scores
 from noiseproof.data.readable import without_unreadable
-from noiseproof.data.request import MissingLabel, OnError, Request, Task
+from noiseproof.data.request import COLUMNS, MissingLabel, OnError, Request, Task
 from noiseproof.data.splits import stratified_sample, subset
 
 SOURCES = Registry(
@@ -108,18 +108,9 @@ def open_dataset(
         if value not in get_args(OnError):
             raise invalid(option, value, ", ".join(get_args(OnError)))
     request = Request(
-        name,
-        label,
-        image,
-        text,
-        clean_label,
-        on_error,
-        seed,
-        missing_label,
-        may_lack_classes=may_lack_classes,
-        may_lack_examples=may_lack_examples,
-        task=task,
-    )
+        name, label, image, text, clean_label, on_error, seed, missing_label, may_lack_classes,
+        may_lack_examples, task,
+    )  # fmt: skip
     dataset = open_request(request)
     if limit is not None and limit < len(dataset):
         by = np.zeros(len(dataset), np.int64) if dataset.has_scores else dataset.given_labels
@@ -149,12 +140,10 @@ def with_own_columns(request: Request) -> Request:
         DamagedFile: the card of the cleaned data set was changed.
     """
     own = cleaned_card(request.name).get("columns")
-    own = own if isinstance(own, dict) else {}
-    added: dict[str, Any] = {name: own.get(name) for name in ("label", "image", "text", "clean_label")}
-    added = {
+    added: dict[str, Any] = {
         name: column
-        for name, column in added.items()
-        if getattr(request, name) is None and isinstance(column, str)
+        for name, column in (own.items() if isinstance(own, dict) else ())
+        if name in COLUMNS and getattr(request, name) is None and isinstance(column, str)
     }
     if added.get("clean_label") == (request.label or added.get("label")):
         added.pop("clean_label", None)

@@ -22,8 +22,7 @@ from pathlib import Path
 
 import noiseproof.backbones
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.backbones.base import AbstractBackbone
-from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.backbones.base import AbstractBackbone, EncoderIdentity
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.backbones.weight_files import weight_files
 from noiseproof.core.errors import NoiseproofError

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.backbones.base import EncoderIdentity
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import Dataset
 from noiseproof.core.registry import unknown_name

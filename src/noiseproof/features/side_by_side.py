@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.backbones.base import EncoderIdentity
 from noiseproof.core.records import Dataset
 from noiseproof.core.storage.files import digest
 from noiseproof.core.unit_length import unit_length

@@ -141,13 +141,9 @@ def noise_summary(noise: NoisyLabels | NoisyCaptions | NoiseManifest, sha256: st
         noise: in the examples that are learned from.
         sha256: of its manifest, which may have more examples.
     """
-    if isinstance(noise, NoisyCaptions):
-        kind, rate = "captions", noise.rate
-    else:
-        kind, rate = noise.kind, noise.asked_rate
     return {
-        "kind": kind,
-        "asked_rate": rate,
+        "kind": noise.kind,
+        "asked_rate": noise.asked_rate,
         "realised_rate": noise.realised_rate,
         "seed": noise.seed,
         "manifest_sha256": sha256,

@@ -13,12 +13,6 @@ from noiseproof.core.errors import invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.storage.yaml_text import BadYaml, read_yaml_file
 
-_CIFAR10 = {
-    "truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat",
-}  # fmt: skip
-_CIFAR10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
 # Krizhevsky 2009: 20 superclasses of five classes each.
 _CIFAR100_SUPERCLASSES = """
 beaver dolphin otter seal whale
@@ -42,16 +36,30 @@ maple_tree oak_tree palm_tree pine_tree willow_tree
 bicycle bus motorcycle pickup_truck train
 lawn_mower rocket streetcar tank tractor
 """
-_MNIST = {"2": "7", "3": "8", "5": "6", "6": "5", "7": "1"}
-# Ours: garments that are taken for each other, in the manner of the map for CIFAR-10.
-_FASHION_MNIST = {
-    "Shirt": "T-shirt/top", "T-shirt/top": "Shirt", "Pullover": "Coat", "Coat": "Pullover",
-    "Ankle_boot": "Sneaker",
+_NEXT = {
+    name: group[(place + 1) % len(group)]
+    for group in map(str.split, _CIFAR100_SUPERCLASSES.strip().splitlines())
+    for place, name in enumerate(group)
+}
+# Name -> class -> class it is taken for; and the classes of the data set in their usual order.
+_MAPS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    "cifar10": (
+        {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"},
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    ),
+    "cifar100": (_NEXT, tuple(sorted(_NEXT))),
+    "mnist": ({"2": "7", "3": "8", "5": "6", "6": "5", "7": "1"}, tuple("0123456789")),
+    # Ours: garments that are taken for each other, in the manner of the map for CIFAR-10.
+    "fashion-mnist": (
+        {
+            "Shirt": "T-shirt/top", "T-shirt/top": "Shirt", "Pullover": "Coat", "Coat": "Pullover",
+            "Ankle_boot": "Sneaker",
+        },
+        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+         "Ankle_boot"),
+    ),
 }  # fmt: skip
-_FASHION_MNIST_CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle_boot",
-)  # fmt: skip
-CLASS_MAPS = ("cifar10", "cifar100", "mnist", "fashion-mnist")
+CLASS_MAPS = tuple(_MAPS)
 
 
 def named_map(name: str) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -66,17 +74,9 @@ def named_map(name: str) -> tuple[dict[str, str], tuple[str, ...]]:
 
     Source: Patrini et al. 2017, arXiv:1609.03683, Section 5.
     """
-    if name == "cifar10":
-        return dict(_CIFAR10), _CIFAR10_CLASSES
-    if name == "mnist":
-        return dict(_MNIST), tuple("0123456789")
-    if name == "fashion-mnist":
-        return dict(_FASHION_MNIST), _FASHION_MNIST_CLASSES
-    if name == "cifar100":
-        groups = [line.split() for line in _CIFAR100_SUPERCLASSES.strip().splitlines()]
-        following = {one: group[(i + 1) % 5] for group in groups for i, one in enumerate(group)}
-        return following, tuple(sorted(following))
-    raise unknown_name("class map", name, CLASS_MAPS, "Or give a map of class names or ids.")
+    if name not in _MAPS:
+        raise unknown_name("class map", name, CLASS_MAPS, "Or give a map of class names or ids.")
+    return _MAPS[name]
 
 
 def targets_of(

@@ -273,16 +273,11 @@ def _table(noisy: NoisyLabels | NoisyCaptions, ids: Sequence[str] | np.ndarray, 
 def _header(
     noisy: NoisyLabels | NoisyCaptions, data_name: str, data_fingerprint: str, class_names: Sequence[str]
 ) -> dict[str, Any]:
-    if isinstance(noisy, NoisyCaptions):
-        own: dict[str, Any] = {
-            "kind": "captions", "asked_rate": noisy.rate, "transition": None, "example_entropy_nats": None,
-        }  # fmt: skip
-    else:
-        own = {
-            "kind": noisy.kind, "asked_rate": noisy.asked_rate, "transition": noisy.transition.tolist(),
-            "example_entropy_nats": noisy.example_entropy_nats,
-        }  # fmt: skip
-    return own | {
+    return {
+        "kind": noisy.kind,
+        "asked_rate": noisy.asked_rate,
+        "transition": None if noisy.transition is None else noisy.transition.tolist(),
+        "example_entropy_nats": noisy.example_entropy_nats,
         "schema": NoiseHeader.SCHEMA,
         "realised_rate": noisy.realised_rate,
         "seed": noisy.seed,

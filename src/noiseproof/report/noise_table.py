@@ -19,16 +19,12 @@ def noise_table(noisy: NoisyLabels | NoisyCaptions, *, target_entropy_nats: floa
         noisy: labels or captions, with the truth.
         target_entropy_nats: of the wrong label given the true class, where there are labels.
     """
-    if isinstance(noisy, NoisyCaptions):
-        changed, kind, rate, example = noisy.swapped, "captions", noisy.rate, None
-    else:
-        changed, kind, rate = noisy.flipped, noisy.kind, noisy.asked_rate
-        example = noisy.example_entropy_nats
+    changed = noisy.swapped if isinstance(noisy, NoisyCaptions) else noisy.flipped
     rows = [
-        ("kind", kind),
+        ("kind", noisy.kind),
         ("examples", f"{len(changed):,}"),
         ("changed", f"{int(changed.sum()):,}"),
-        ("requested", f"{100 * rate:.2f} %"),
+        ("requested", f"{100 * noisy.asked_rate:.2f} %"),
         ("realised", f"{100 * noisy.realised_rate:.2f} %"),
         ("seed", str(noisy.seed)),
     ]
@@ -39,8 +35,8 @@ def noise_table(noisy: NoisyLabels | NoisyCaptions, *, target_entropy_nats: floa
         notes.append(
             f"Entropy of the wrong labels: 0 = one target per class, {np.log(max(most, 1)):.3f} = all alike."
         )
-    if example is not None:
-        rows.append(("entropy of targets, by example", f"{example:.3f} nats"))
+    if noisy.example_entropy_nats is not None:
+        rows.append(("entropy of targets, by example", f"{noisy.example_entropy_nats:.3f} nats"))
     if isinstance(noisy, NoisyCaptions) and noisy.num_same_text:
         rows.append(("of those with the same text", f"{noisy.num_same_text:,}"))
     body = tuple((Cell(name), Cell(value)) for name, value in rows)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from noiseproof.backbones.base import chosen_layer
 from noiseproof.backbones.bundled.bundled_files import (
     LITE0,
     MINILM,
@@ -21,15 +22,14 @@ from noiseproof.backbones.bundled.bundled_files import (
 )
 from noiseproof.backbones.bundled.packed import PackedCard, read_packed_card, read_weights
 from noiseproof.backbones.images.pixels import ImageBackbone
-from noiseproof.backbones.images.timm_backbone import as_backbone, check_layer
+from noiseproof.backbones.images.timm_backbone import LAYER, as_backbone
 from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.backbones.texts.hugging_face import load_sentence_transformer, load_transformer
 from noiseproof.backbones.texts.text_backbone import TextBackbone, check_pooling
 from noiseproof.backbones.weights.weights import load_exactly, read_checkpoint
 from noiseproof.core.errors import CheckpointMismatch
-from noiseproof.core.registry import unknown_name
 
-PAIR_LAYERS = ("projected", "pooled")
+PAIR_LAYERS = ("projected", LAYER)
 
 
 def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone | TextBackbone:
@@ -54,13 +54,10 @@ def open_bundled(rest: str, *, layer: str | None = None) -> ImageBackbone | Text
     check_bundled_name(rest)
     if rest in TEXTS:
         return _open_text(rest, layer)
-    if rest != PAIR:
-        check_layer(layer)
-    elif (layer or PAIR_LAYERS[0]) not in PAIR_LAYERS:
-        raise unknown_name("layer", str(layer), PAIR_LAYERS)
+    layer = chosen_layer(layer, PAIR_LAYERS if rest == PAIR else [LAYER])
     model = image_tower(LITE0 if rest == PAIR else rest)
     backbone = as_backbone(f"bundled:{rest}", model)
-    if rest != PAIR or layer == PAIR_LAYERS[1]:
+    if layer == LAYER:
         return backbone
     return projected(backbone, pair_weights()["visual.head.proj.weight"])
 

@@ -85,8 +85,8 @@ def read_weights(file: Traversable, card: PackedCard, name: str) -> dict[str, Te
     Raises:
         DamagedFile: the card describes other weights.
     """
-    from noiseproof.backbones.weights.weights import parse_safetensors
+    from safetensors.torch import load
 
     content = file.read_bytes()
     check_bytes(f"weights of {name}", content, card.sha256, next_step=_INSTALL_AGAIN)
-    return parse_safetensors(content)
+    return load(content)

@@ -6,12 +6,13 @@ two such files of yours.
 
 from __future__ import annotations
 
+from noiseproof.backbones.base import chosen_layer
 from noiseproof.backbones.bundled.packed import read_weights
 from noiseproof.backbones.bundled.zoo_cards import zoo_card, zoo_file
 from noiseproof.backbones.images.pixels import ImageBackbone
 from noiseproof.backbones.images.timm_backbone import (
+    LAYER,
     as_backbone,
-    check_layer,
     classifier_names,
     use_preprocessing,
 )
@@ -32,7 +33,7 @@ def open_zoo(rest: str, *, layer: str | None = None) -> ImageBackbone:
         InvalidArgument: its image tower is none of timm's.
         DamagedFile: the weights are not those the card describes.
     """
-    check_layer(layer)
+    chosen_layer(layer, [LAYER])
     card = zoo_card(rest)
     timm = import_timm(f"The backbone 'zoo:{rest}'")
     if card.architecture is None:

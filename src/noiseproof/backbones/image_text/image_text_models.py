@@ -15,13 +15,13 @@ from torch import Tensor
 from noiseproof.backbones.bundled.bundled import image_tower, pair_weights
 from noiseproof.backbones.bundled.bundled_files import LITE0, MINILM, PAIR, text_folder
 from noiseproof.backbones.images.timm_models import import_timm
-from noiseproof.backbones.texts.hugging_face import quiet
+from noiseproof.backbones.texts.hugging_face import import_transformers, quiet
 from noiseproof.backbones.weights.weights import load_exactly
-from noiseproof.core.errors import InvalidArgument, invalid, missing_extra
+from noiseproof.core.errors import InvalidArgument, invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import isolated
 from noiseproof.core.storage.checksums import read_record
-from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.core.torchvision_ops import import_beside_torchvision
 
 SHIPPED = ("lite0-minilm", "resnet8-minilm")
 _MINILM = f"bundled:{MINILM}"
@@ -101,15 +101,9 @@ def _trunk(config: dict[str, Any]) -> Any:
 
 
 def import_open_clip(purpose: str) -> Any:
-    """The module `open_clip`, or `MissingExtra`."""
-    try:
-        declare_missing_operators()
-        import open_clip
-        import transformers  # noqa: F401  open_clip does without, its text towers do not
-    except ModuleNotFoundError as error:
-        package = "open-clip-torch" if error.name == "open_clip" else str(error.name)
-        extra = "text" if package == "transformers" else "clip"
-        raise missing_extra(package, extra, purpose) from error
+    """The module `open_clip`, or `MissingExtra`; its text towers need transformers."""
+    open_clip = import_beside_torchvision("open_clip", extra="clip", purpose=purpose)
+    import_transformers(purpose)
     return open_clip
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from noiseproof.backbones.adapters.additions import Addition, add_to
+from noiseproof.backbones.base import chosen_layer
 from noiseproof.backbones.images.pixels import ImageBackbone
 from noiseproof.backbones.images.timm_backbone import sequential
 from noiseproof.backbones.weights.downloads import downloading
@@ -23,9 +24,9 @@ from noiseproof.backbones.weights.weights import (
     read_header,
     under_prefix,
 )
-from noiseproof.core.errors import CheckpointMismatch, invalid, missing_extra
+from noiseproof.core.errors import CheckpointMismatch, invalid
 from noiseproof.core.registry import unknown_name
-from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.core.torchvision_ops import import_beside_torchvision
 
 LAYERS = ("pre_projection", "projected")
 
@@ -46,9 +47,7 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
         CheckpointMismatch: the file is of another model.
         MissingFile: the weights are neither here nor can they be downloaded.
     """
-    layer = layer or LAYERS[0]
-    if layer not in LAYERS:
-        raise unknown_name("layer", layer, LAYERS)
+    layer = chosen_layer(layer, LAYERS)
     check_open_clip_name(rest)
     name = f"open_clip:{rest}"
     open_clip = _import_open_clip(name)
@@ -128,13 +127,7 @@ def drop_projection(tower: Any, name: str) -> None:
 
 
 def _import_open_clip(name: str) -> Any:
-    try:
-        declare_missing_operators()
-        import open_clip
-    except ModuleNotFoundError as error:
-        package = "open-clip-torch" if error.name == "open_clip" else str(error.name)
-        raise missing_extra(package, "clip", f"The backbone {name!r}") from error
-    return open_clip
+    return import_beside_torchvision("open_clip", extra="clip", purpose=f"The backbone {name!r}")
 
 
 def _check_names(open_clip: Any, architecture: str, tag: str) -> None:

@@ -60,12 +60,6 @@ class ImageBackbone(AbstractTorchBackbone):
         mean: per channel, of pixels in [0, 1].
         std: per channel, of pixels in [0, 1].
         description: the whole preprocessing as its library prints it.
-
-    Attributes:
-        mean: as given.
-        std: as given.
-        geometry: as given.
-        encoder: as given, frozen.
     """
 
     kind: Kind = "image"
@@ -80,7 +74,8 @@ class ImageBackbone(AbstractTorchBackbone):
         self.layer = layer
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
         self.module = PixelEncoder(encoder, mean=mean, std=std).eval().requires_grad_(False)
-        self.transform = _without_addresses(description)
+        # Functions print where they are in memory, which would make the key of a store change with every run.
+        self.transform = re.sub(r" at 0x[0-9a-fA-F]+", "", description)
         self.weights_hash = hash_weights(self.module)
         self.geometry, self.encoder = geometry, encoder
         self.dim = self._measured_dim(encoder)
@@ -129,8 +124,3 @@ def for_crops(backbone: AbstractBackbone) -> AbstractBackbone:
     twin.transform = f"resize to {width} x {height}, bicubic, then as in: {backbone.transform}"
     twin.geometry = lambda image: image.resize((width, height), Image.Resampling.BICUBIC)
     return twin
-
-
-def _without_addresses(description: str) -> str:
-    """Functions print where they are in memory, which would make the key of a store change with every run."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", description)

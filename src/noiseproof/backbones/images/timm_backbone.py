@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from noiseproof.backbones.adapters.additions import Addition, add_to
+from noiseproof.backbones.base import chosen_layer
 from noiseproof.backbones.images.pixels import ImageBackbone
 from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.backbones.weights.downloads import downloading
@@ -36,7 +37,7 @@ def open_timm(rest: str, *, layer: str | None = None) -> ImageBackbone:
         CheckpointMismatch: the file is of another model.
         MissingFile: the weights are neither here nor can they be downloaded.
     """
-    check_layer(layer)
+    chosen_layer(layer, [LAYER])
     check_timm_name(rest)
     timm = import_timm(f"The backbone 'timm:{rest}'")
     architecture, _, checkpoint = rest.partition("@")
@@ -138,12 +139,6 @@ def sequential(steps: list[Any]) -> Any:
         return image
 
     return applied
-
-
-def check_layer(layer: str | None) -> None:
-    """Raise `UnknownName` unless the layer is the only one timm backbones have."""
-    if layer not in (None, LAYER):
-        raise unknown_name("layer", layer, [LAYER])
 
 
 def classifier_names(model: Any) -> tuple[str, ...]:

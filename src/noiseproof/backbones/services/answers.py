@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from noiseproof.core.errors import NoiseproofError
+from noiseproof.core.plurals import some
 
 
 class UnusableAnswer(NoiseproofError):
@@ -47,14 +48,16 @@ def read_answer(content: bytes, num_texts: int) -> Float[np.ndarray, "b d"]:
     indices = [entry.get("index") for entry in entries]
     is_whole = all(type(index) is int for index in indices)  # and no boolean
     if not is_whole or sorted(indices) != list(range(num_texts)):
-        raise UnusableAnswer(f"the answer numbers its embeddings {_few(indices)}, not 0 to {num_texts - 1}")
+        raise UnusableAnswer(
+            f"the answer numbers its embeddings {some(map(repr, indices), 4)}, not 0 to {num_texts - 1}"
+        )
     rows: list[Any] = [None] * num_texts
     for index, entry in zip(indices, entries, strict=True):
         rows[index] = _vector(entry.get("embedding"))
     widths = sorted({len(row) for row in rows})
     if len(widths) > 1 or widths[0] == 0:
         raise UnusableAnswer(
-            f"the answer has embeddings of {_few(widths)} numbers; allowed: one length from 1"
+            f"the answer has embeddings of {some(map(repr, widths), 4)} numbers; allowed: one length from 1"
         )
     features = np.stack(rows)
     if not np.isfinite(features).all():
@@ -72,8 +75,3 @@ def _vector(value: Any) -> Float[np.ndarray, " d"]:
     except (ValueError, OverflowError):
         pass
     raise UnusableAnswer("an embedding is neither a list of numbers nor base64 of float32")
-
-
-def _few(values: list[Any]) -> str:
-    more = ", ..." if len(values) > 4 else ""
-    return ", ".join(map(repr, values[:4])) + more

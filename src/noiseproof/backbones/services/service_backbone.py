@@ -10,12 +10,11 @@ from contextlib import contextmanager
 import numpy as np
 from jaxtyping import Float
 
-from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.backbones.base import AbstractBackbone, chosen_layer
 from noiseproof.backbones.services.address import ServiceAddress, parse_address
 from noiseproof.backbones.services.client import EmbeddingClient
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.core.records import Kind
-from noiseproof.core.registry import unknown_name
 
 LAYER = "embedding"
 CHARACTERS_PER_TOKEN = 4
@@ -99,8 +98,7 @@ def open_service(
         InvalidArgument, UnknownName: see `parse_address`; no such layer.
     """
     address = parse_address(rest)
-    if layer not in (None, LAYER):
-        raise unknown_name("layer", layer, [LAYER])
+    chosen_layer(layer, [LAYER])
     return ServiceBackbone(f"api:{rest}", address, service or ServiceSettings())
 
 

@@ -12,8 +12,8 @@ import torch
 
 from noiseproof.backbones.texts.text_backbone import POOLINGS, PooledTransformer, TextBackbone, check_pooling
 from noiseproof.backbones.weights.downloads import downloading
-from noiseproof.core.errors import BadData, MissingFile, NoiseproofError, invalid, missing_extra, shortened
-from noiseproof.core.torchvision_ops import declare_missing_operators
+from noiseproof.core.errors import BadData, MissingFile, NoiseproofError, invalid, shortened
+from noiseproof.core.torchvision_ops import import_beside_torchvision
 
 # Models for long texts would take minutes for each of them; the end of a longer text is cut off.
 _MOST_TOKENS = 512
@@ -192,12 +192,7 @@ def usual_pooling(config: Any) -> str:
 
 def import_transformers(purpose: str) -> Any:
     """The module `transformers`, or `MissingExtra`."""
-    try:
-        declare_missing_operators()
-        import transformers
-    except ModuleNotFoundError as error:
-        raise missing_extra(str(error.name), "text", purpose) from error
-    return transformers
+    return import_beside_torchvision("transformers", extra="text", purpose=purpose)
 
 
 @contextmanager

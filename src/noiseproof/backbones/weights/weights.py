@@ -103,13 +103,6 @@ def _parsed(path: Path) -> Any:
     )
 
 
-def parse_safetensors(content: bytes) -> dict[str, Tensor]:
-    """The tensors in the bytes of a safetensors file that was checked already."""
-    from safetensors.torch import load
-
-    return load(content)
-
-
 def under_prefix(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The entries whose names begin with this prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

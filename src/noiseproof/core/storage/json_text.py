@@ -37,10 +37,8 @@ def parse_json(content: bytes | str, *, allows_nan: bool = False) -> Any:
         raise _too_deep() from error
     except ValueError as error:
         raise BadJson(f"it is no JSON: {error}") from error
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
-    if "\\u" in text:
-        _check_strings(value)
+    if "\\u" in text or text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_contents(value)
     return value
 
 
@@ -64,30 +62,20 @@ def _refuse_constant(name: str) -> float:
     raise BadJson(f"{name} is no number of JSON")
 
 
-def _check_depth(value: Any) -> None:
-    level: list[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [one for each in level for one in _inside(each) if isinstance(one, dict | list)]
+def _check_contents(value: Any) -> None:
+    """Raise `BadJson` for half a character in a text, or too many levels."""
+    level: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 2):
+        inside = [
+            one for each in level for one in ([*each, *each.values()] if isinstance(each, dict) else each)
+        ]
+        for one in inside:
+            if isinstance(one, str):
+                check_unicode(one)
+        level = [one for one in inside if isinstance(one, dict | list)]
         if not level:
             return
     raise _too_deep()
-
-
-def _check_strings(value: Any) -> None:
-    left = [value]
-    while left:
-        one = left.pop()
-        if isinstance(one, str):
-            check_unicode(one)
-        elif isinstance(one, dict):
-            left += one
-            left += one.values()
-        elif isinstance(one, list):
-            left += one
-
-
-def _inside(value: dict[str, Any] | list[Any]) -> Any:
-    return value.values() if isinstance(value, dict) else value
 
 
 def _too_deep() -> BadJson:

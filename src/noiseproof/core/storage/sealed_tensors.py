@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,8 @@ def read_sealed_tensors(path: str | Path, *, next_step: str) -> tuple[dict[str, 
     Raises:
         DamagedFile: it cannot be read, or has changed since it was written.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            header = _header(file.metadata(), str(path), next_step)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-    except DamagedFile:
-        raise
-    except _UNREADABLE as error:
-        raise damaged(str(path), f"it cannot be read ({error})", next_step) from error
+    with _opened(path, next_step) as (file, header):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
     expected = header.pop(_TENSORS, None)
     if expected is not None and hash_tensors(tensors) != expected:
         raise damaged(str(path), "its tensors are not those of its checksum", next_step)
@@ -78,15 +73,20 @@ def read_sealed_tensors(path: str | Path, *, next_step: str) -> tuple[dict[str, 
 
 def read_sealed_header(path: str | Path, *, next_step: str) -> dict[str, Any]:
     """The header of a file, see `read_sealed_tensors`; tensors are neither read nor compared."""
+    with _opened(path, next_step) as (_, header):
+        header.pop(_TENSORS, None)
+        return header
+
+
+@contextmanager
+def _opened(path: str | Path, next_step: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, "pt") as file:
-            header = _header(file.metadata(), str(path), next_step)
+            yield file, _header(file.metadata(), str(path), next_step)
     except DamagedFile:
         raise
     except _UNREADABLE as error:
         raise damaged(str(path), f"it cannot be read ({error})", next_step) from error
-    header.pop(_TENSORS, None)
-    return header
 
 
 def _header(metadata: Mapping[str, str] | None, source: str, next_step: str) -> dict[str, Any]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import final
+from typing import NamedTuple, final
 
-import numpy as np
 import pyarrow as pa
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.storage.regular_files import open_regular
 from noiseproof.data.classes import encode_labels
-from noiseproof.data.examples import AbstractReader, LazyExamples, as_image
+from noiseproof.data.examples import AbstractReader
 from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES
+from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.pairs.pair_shards import TAR_ERRORS, CheckedMember, ShardPairs, split_name
-from noiseproof.data.readable import leave_out, missing_label_reasons
 from noiseproof.data.request import Request
 
 
@@ -41,22 +39,13 @@ def open_shards(address: str, request: Request) -> LabelledDataset:
             places[example_id] = place
     texts = pa.chunked_array([pa.array([text.strip() for text in scan.captions], pa.large_string())])
     labels, names = encode_labels({"label": texts}, owner=request.name, missing_label=request.missing_label)
-    whole = LabelledDataset(
-        name=request.name,
-        kind="image",
-        examples=LazyExamples(
-            ShardReader([places[each] for each in scan.ids.tolist()]), scan.ids, request.name, as_image
-        ),
-        ids=scan.ids,
-        given_labels=np.maximum(labels["label"], 0),
-        class_names=names,
-        fingerprint=scan.fingerprint,
+    reader = ShardReader([places[each] for each in scan.ids.tolist()])
+    return lazy_dataset(
+        reader, request, ids=scan.ids, labels=labels["label"], class_names=names, key=scan.fingerprint
     )
-    return leave_out(whole, missing_label_reasons(labels))
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     """Position of the bytes of an image: shard, first byte, number of bytes."""
 
     shard: Path
@@ -76,10 +65,10 @@ class ShardReader(AbstractReader):
 
     def read(self, row: int) -> bytes:
         """Encoded bytes of the image."""
-        place = self._places[row]
-        with place.shard.open("rb") as file:
-            file.seek(place.begin)
-            return file.read(place.size)
+        shard, begin, size = self._places[row]
+        with shard.open("rb") as file:
+            file.seek(begin)
+            return file.read(size)
 
 
 def _images(shard: Path) -> list[tuple[str, _Place]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
-from noiseproof.data.formats.image_lists import list_lines, listed_images
+from noiseproof.data.formats.image_lists import is_class_id, list_lines, listed_images
 from noiseproof.data.request import Request, folder_and_split
 
 CLASSES = (
@@ -63,7 +63,7 @@ def _labels(path: Path, keys: list[str], num_classes: int, owner: str) -> np.nda
         row = wanted.get(key)
         if row is None:
             continue
-        if not label.isdecimal() or int(label) >= num_classes:
+        if not is_class_id(label, below=num_classes):
             raise BadData(
                 f"Line {number} of {str(path)!r} is {line!r}; allowed: a key, a space and a class id from 0 "
                 f"to {num_classes - 1}. Next: fetch the file again."

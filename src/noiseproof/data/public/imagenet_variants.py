@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from PIL import Image
 
-from noiseproof.core.errors import BadData, MissingFile, missing_extra
+from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.plurals import some
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.storage.json_text import BadJson, parse_json
@@ -51,14 +51,10 @@ def imagenet_wnids() -> tuple[str, ...]:
     Raises:
         MissingExtra: timm is not installed.
     """
-    from noiseproof.core.torchvision_ops import declare_missing_operators
+    from noiseproof.core.torchvision_ops import import_beside_torchvision
 
-    declare_missing_operators()
-    try:
-        from timm.data import ImageNetInfo
-    except ImportError as error:
-        raise missing_extra("timm", "vision", "the list of ImageNet's classes") from error
-    return tuple(ImageNetInfo("imagenet-1k").label_names())
+    timm = import_beside_torchvision("timm", extra="vision", purpose="the list of ImageNet's classes")
+    return tuple(timm.data.ImageNetInfo("imagenet-1k").label_names())
 
 
 def groups_by_wnid(class_names: Sequence[str], owner: str) -> Groups:

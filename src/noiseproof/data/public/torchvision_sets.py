@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
-from noiseproof.core.errors import BadData, MissingFile, invalid, missing_extra
+from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.system_errors import expanded
@@ -111,13 +111,10 @@ def _construct(name: str, split: str, owner: str) -> Any:
 
 
 def _torchvision_class(name: str) -> Any:
-    from noiseproof.core.torchvision_ops import declare_missing_operators
+    from noiseproof.core.torchvision_ops import import_beside_torchvision
 
-    declare_missing_operators()
-    try:
-        from torchvision import datasets
-    except ImportError as error:
-        raise missing_extra("torchvision", "vision", f"torchvision:{name}") from error
+    torchvision = import_beside_torchvision("torchvision", extra="vision", purpose=f"torchvision:{name}")
+    datasets = torchvision.datasets
     if name not in datasets.__all__:
         raise unknown_name("torchvision data set", name, datasets.__all__)
     return getattr(datasets, name)

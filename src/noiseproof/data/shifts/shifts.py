@@ -51,15 +51,12 @@ def noise(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))
 
 
-SHIFTS: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = {
-    "blur": blur,
-    "contrast": contrast,
-    "noise": noise,
+# With the strength, a part of the fingerprint: features of another strength are other features.
+SHIFTS: dict[str, tuple[Callable[[Image.Image, np.random.Generator], Image.Image], float]] = {
+    "blur": (blur, BLUR_RADIUS),
+    "contrast": (contrast, CONTRAST_KEPT),
+    "noise": (noise, NOISE_STD),
 }
-
-
-# Part of the fingerprint: features of a shift of another strength are other features.
-_STRENGTHS = {"blur": BLUR_RADIUS, "contrast": CONTRAST_KEPT, "noise": NOISE_STD}
 
 
 def shift_names() -> tuple[str, ...]:
@@ -151,13 +148,14 @@ class _Shift:
 
     @property
     def strength(self) -> float:
-        return _STRENGTHS[self.kind]
+        return SHIFTS[self.kind][1]
 
     def __call__(self, image: Image.Image, example_id: str) -> Image.Image:
         short = min(image.size)
         if short < SHIFT_MIN_PX:
             image = ImageOps.scale(image, SHIFT_MIN_PX / short, Image.Resampling.BICUBIC)
-        return SHIFTS[self.kind](image, stream(self.seed, "shift", self.kind, example_id))
+        change, _ = SHIFTS[self.kind]
+        return change(image, stream(self.seed, "shift", self.kind, example_id))
 
 
 @dataclass(frozen=True)

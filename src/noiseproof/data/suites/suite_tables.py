@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import yaml
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 Metric = Literal["accuracy", "mean_per_class_accuracy", "matthews", "pearson"]
 # How classes of an ImageNet variant are named: by WordNet id, by ImageNet's class number, by the folders of
 # ObjectNet, or by the 30 classes of ImageNet-Vid.
 Naming = Literal["wnid", "number", "objectnet", "vid"]
+_WHOLE = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """One split of a data set.
 
     Attributes:
@@ -29,7 +30,7 @@ class Split:
     size: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_WHOLE)
 class SuitePart:
     """Draw of train and test from a data set that is published in one piece; one of the two is set.
 
@@ -42,7 +43,7 @@ class SuitePart:
     train_per_class: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_WHOLE)
 class SuiteSet:
     """A data set of a paper's table.
 
@@ -70,18 +71,7 @@ class SuiteSet:
     note: str = ""
 
 
-def _suite_set(row: Mapping[str, Any]) -> SuiteSet:
-    """A row of the file as a record."""
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in row.items()
-    }
-    values["splits"] = {name: Split(*each) for name, each in row["splits"].items()}
-    values["part"] = SuitePart(**row["part"]) if "part" in row else None
-    return SuiteSet(**values)
-
-
 _FILE = resources.files("noiseproof.data.suites") / "suites.yaml"
-SUITES: dict[str, dict[str, SuiteSet]] = {
-    suite: {name: _suite_set(row) for name, row in sets.items()}
-    for suite, sets in yaml.safe_load(_FILE.read_text(encoding="utf-8")).items()
-}
+SUITES = TypeAdapter(dict[str, dict[str, SuiteSet]]).validate_python(
+    yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+)

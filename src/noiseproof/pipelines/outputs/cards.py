@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from noiseproof.backbones.encoder_identity import EncoderIdentity
+from noiseproof.backbones.base import EncoderIdentity
 from noiseproof.config.data import ExtractionConfig
 from noiseproof.core.errors import MissingFile
 from noiseproof.core.records import Dataset
