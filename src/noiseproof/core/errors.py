@@ -124,6 +124,12 @@ def shortened(text: str, *, most: int = _MOST, tail: int = _TAIL) -> str:
     return text if len(text) <= most else text[: most - tail - len(cut)] + cut + text[-tail:]
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an error of a library, without a full stop; its type where it has no message."""
+    line = str(error).strip().partition("\n")[0].rstrip(".")
+    return shortened(line or type(error).__name__, most=300, tail=100)
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
     """The one wording for an optional package that is absent.
 

@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import nn
 
 from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
-from noiseproof.core.errors import NoiseproofError, invalid, missing_extra
+from noiseproof.core.errors import NoiseproofError, first_line, invalid, missing_extra
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.threads import one_thread
-from noiseproof.features.onnx_graph import NotExportable, first_line, onnx_graph
+from noiseproof.features.onnx_graph import NotExportable, onnx_graph
 
 ENGINES = ("auto", "torch", "onnxruntime")
 PRECISIONS = ("float32", "bfloat16")
@@ -193,7 +193,9 @@ def onnx_engine(module: nn.Module, example_row: np.ndarray, *, free_axes: tuple[
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own exception types, per reason
-        raise _NotUsableError(f"ONNX Runtime refuses the model ({first_line(error)}).") from error
+        raise _NotUsableError(
+            f"ONNX Runtime refuses the model ({type(error).__name__}: {first_line(error)})."
+        ) from error
 
     def encode(batch: np.ndarray) -> Float[np.ndarray, "b d"]:
         rows = batch

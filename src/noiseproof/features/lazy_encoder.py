@@ -138,25 +138,21 @@ class LazyEncoder:
             write_record(self._path, identity.to_json())
 
     def _new_key(self) -> str | None:
+        """Hash of everything that decides the identity of the encoder; `None` where that is not known."""
+        try:
+            files = weight_files(self._name)
+            hashes = None if files is None else [hash_file(file) for file in files]
+        except (OSError, NoiseproofError):
+            return None  # opening it will say what is wrong
+        if hashes is None:
+            return None
         options = [] if self._max_tokens is None else [self._max_tokens]
-        return _record_key(self._name, self._layer, *options)
+        versions = [_version(package) for package in _BUILDERS]
+        return digest([self._name, self._layer, *options, hashes, versions, __version__, _code_hash()])
 
     @property
     def _path(self) -> Path:
         return self._store / _FOLDER / f"{self._key}.json"
-
-
-def _record_key(name: str, layer: str | None, *options: int) -> str | None:
-    """Hash of everything that decides the identity of an encoder; `None` where that is not known."""
-    try:
-        files = weight_files(name)
-        hashes = None if files is None else [hash_file(file) for file in files]
-    except (OSError, NoiseproofError):
-        return None  # opening it will say what is wrong
-    if hashes is None:
-        return None
-    versions = [_version(package) for package in _BUILDERS]
-    return digest([name, layer, *options, hashes, versions, __version__, _code_hash()])
 
 
 def _version(package: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from noiseproof.core.errors import NoiseproofError
+from noiseproof.core.errors import NoiseproofError, first_line
 from noiseproof.core.threads import one_thread
 
 
@@ -50,13 +50,10 @@ def onnx_graph(
                 output_names=list(outputs), dynamic_axes=free,
             )  # fmt: skip
     except Exception as error:  # whatever a model does that the exporter does not know
-        raise NotExportable(f"the model cannot be exported ({first_line(error)}).") from error
+        raise NotExportable(
+            f"the model cannot be exported ({type(error).__name__}: {first_line(error)})."
+        ) from error
     return buffer.getvalue()
-
-
-def first_line(error: Exception) -> str:
-    """Type and first line of an error."""
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
 @contextlib.contextmanager

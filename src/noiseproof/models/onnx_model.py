@@ -19,12 +19,12 @@ from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.given_features import GivenFeatures
 from noiseproof.backbones.images.pixels import ImageBackbone
 from noiseproof.backbones.texts.text_backbone import PooledTransformer, TextBackbone
-from noiseproof.core.errors import BadData, NoiseproofError, invalid, missing_extra
+from noiseproof.core.errors import BadData, NoiseproofError, first_line, invalid, missing_extra
 from noiseproof.core.records import Dataset
 from noiseproof.core.storage.files import delete_unfinished, replacing
 from noiseproof.core.unit_length import unit_length
 from noiseproof.core.version import __version__
-from noiseproof.features.onnx_graph import first_line, onnx_graph
+from noiseproof.features.onnx_graph import onnx_graph
 from noiseproof.heads.abstract import AbstractHead, empty_module
 from noiseproof.models.onnx_metadata import metadata_bytes
 from noiseproof.models.saved_model import SavedModel
@@ -305,7 +305,8 @@ def _compared(graph: bytes, inputs: Inputs, reference: np.ndarray) -> OnnxCheck:
         (first,) = session.run(None, {name: values[:1] for name, values in given.items()})
     except Exception as error:  # its own exception types, per reason
         raise BadData(
-            f"ONNX Runtime refuses the model ({first_line(error)}). Next: load it in Python."
+            f"ONNX Runtime refuses the model ({type(error).__name__}: {first_line(error)}). Next: load it in "
+            "Python."
         ) from error
     scale = max(1.0, float(np.abs(reference).max()))  # scores may be of any size, probabilities are not
     difference = float(max(np.abs(whole - reference).max(), np.abs(first - reference[:1]).max())) / scale

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from jaxtyping import Float
 
 from noiseproof.core.errors import NoiseproofError
 from noiseproof.core.plurals import some
+from noiseproof.core.storage.json_text import BadJson, parse_json
 
 
 class UnusableAnswer(NoiseproofError):
@@ -37,8 +37,8 @@ def read_answer(content: bytes, num_texts: int) -> Float[np.ndarray, "b d"]:
         UnusableAnswer: vectors are missing, doubled, of different lengths, empty or not finite.
     """
     try:
-        answer = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        answer = parse_json(content, allows_nan=True)
+    except BadJson as error:
         raise BrokenAnswer(f"the answer is no JSON ({len(content)} bytes)") from error
     entries = answer.get("data") if isinstance(answer, Mapping) else None
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):

@@ -12,7 +12,7 @@ import torch
 
 from noiseproof.backbones.texts.text_backbone import POOLINGS, PooledTransformer, TextBackbone, check_pooling
 from noiseproof.backbones.weights.downloads import downloading
-from noiseproof.core.errors import BadData, MissingFile, NoiseproofError, invalid, shortened
+from noiseproof.core.errors import BadData, MissingFile, NoiseproofError, first_line, invalid
 from noiseproof.core.torchvision_ops import import_beside_torchvision
 
 # Models for long texts would take minutes for each of them; the end of a longer text is cut off.
@@ -132,9 +132,8 @@ def _model_and_tokenizer(name: str, source: str, **options: Any) -> tuple[Any, A
     except (NoiseproofError, ImportError):
         raise
     except Exception as error:  # whatever transformers and its libraries raise for damaged files
-        reason = shortened((str(error).strip().splitlines() or [type(error).__name__])[0])
         raise BadData(
-            f"The model {name!r} cannot be opened ({reason}). Allowed: a folder with config.json, "
+            f"The model {name!r} cannot be opened ({first_line(error)}). Allowed: a folder with config.json, "
             "weights and tokenizer.json that belong together. Next: save the model and its tokenizer again "
             "with `save_pretrained`."
         ) from error

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from noiseproof.core.errors import MissingFile
+from noiseproof.core.errors import MissingFile, first_line
 
 OFFLINE_ADVICE = (
     "Without a network these work: 'bundled:efficientnet-lite0', 'zoo:NAME', "
@@ -49,9 +49,8 @@ def downloading(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise MissingFile(
-            f"The weights of {what!r} could not be downloaded: {reason} {OFFLINE_ADVICE}"
+            f"The weights of {what!r} could not be downloaded: {first_line(error)}. {OFFLINE_ADVICE}"
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline

@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.arrays import native
+from noiseproof.core.errors import BadData, MissingFile, first_line
 from noiseproof.core.limits import UNPACKED_BYTES, above, is_bomb
 from noiseproof.core.storage.regular_files import open_regular
 
@@ -107,9 +108,7 @@ def _read(file: Any, size_bytes: int, owner: str) -> np.ndarray:
     if flat.nbytes:
         _fill(flat.view(np.uint8).data, file)
     array = flat.reshape(shape[::-1]).T if is_fortran else flat.reshape(shape)
-    # A long double is a number of this machine only; what reads arrays further on knows 64 bits at most.
-    plain = np.dtype(np.float64) if dtype.kind == "f" and dtype.itemsize > 8 else dtype.newbyteorder("=")
-    array = array.astype(plain, copy=False)
+    array = native(array)
     if dtype.kind == "U" and dtype.itemsize:
         _check_texts(np.ascontiguousarray(array).view(np.uint32))
     return array
@@ -173,8 +172,7 @@ def _explained(owner: str, allowed: str, function: str) -> Iterator[None]:
     except BadData:
         raise
     except _ERRORS as error:
-        reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise BadData(
-            f"{owner!r} cannot be read: {reason}. Allowed: an {allowed}. Next: save it again with "
+            f"{owner!r} cannot be read: {first_line(error)}. Allowed: an {allowed}. Next: save it again with "
             f"{function}, texts as arrays of dtype str."
         ) from error

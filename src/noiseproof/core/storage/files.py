@@ -125,17 +125,20 @@ def locked_folder(
             "folder."
         ) from error
     except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
-        if (full := disk_full(error, folder / LOCK)) is not None:
-            raise full from error
-        raise invalid(
-            argument, str(folder), "a folder that can be made and written to",
-            f"Next: name another ({error}).",
-        ) from error  # fmt: skip
+        raise not_writable(error, folder / LOCK, argument) from error
     try:
         _sweep(folder)
         yield
     finally:
         lock.release()
+
+
+def not_writable(
+    error: Exception, path: Path, argument: str, next_step: str = "Next: name another folder."
+) -> NoiseproofError:
+    """The one wording where the first file of a folder cannot be written, or its disk is full."""
+    allowed = "a folder that can be made and written to"
+    return disk_full(error, path) or invalid(argument, str(path.parent), allowed, f"{next_step} ({error})")
 
 
 def _sweep(folder: Path, depth: int = _SWEEP_DEPTH) -> None:

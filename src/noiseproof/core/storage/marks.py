@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from noiseproof.core.errors import invalid
-from noiseproof.core.storage.files import disk_full
+from noiseproof.core.storage.files import not_writable
 
 MARK = ".noiseproof"
 _CONTENT = (
@@ -50,11 +50,7 @@ def claim(folder: Path, *, argument: str = "out", next_step: str = "Next: name a
             # Without a temporary file, which a kill would leave in a store: an empty mark is one, too.
             _write(folder / MARK)
     except OSError as error:
-        if (full := disk_full(error, folder / MARK)) is not None:
-            raise full from error
-        raise invalid(
-            argument, str(folder), "a folder that can be made and written to", f"{next_step} ({error})"
-        ) from error
+        raise not_writable(error, folder / MARK, argument, next_step) from error
     if others:
         more = "" if len(others) == 1 else f" and {len(others) - 1} more"
         raise invalid(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from noiseproof.core.errors import BadData, NoiseproofError
+from noiseproof.core.errors import BadData, NoiseproofError, first_line
 from noiseproof.core.limits import UNPACKED_BYTES, above, is_bomb
 from noiseproof.core.storage.regular_files import check_regular
 
@@ -58,8 +58,7 @@ def explained(path: Path) -> Iterator[None]:
     except NoiseproofError:
         raise
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, MemoryError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")[:300] or type(error).__name__
         raise BadData(
-            f"{str(path)!r} cannot be read as Parquet: {reason}. Allowed: a whole Parquet file. Next: fetch "
-            "or write it again."
+            f"{str(path)!r} cannot be read as Parquet: {first_line(error)}. Allowed: a whole Parquet file. "
+            "Next: fetch or write it again."
         ) from error

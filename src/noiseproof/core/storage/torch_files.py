@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from noiseproof.core.errors import BadData, DamagedFile
+from noiseproof.core.errors import BadData, DamagedFile, first_line
 
 
 def read_torch_file(path: Path, what: str, *, next_step: str, has_arrays: bool = False) -> Any:
@@ -38,7 +38,7 @@ def read_torch_file(path: Path, what: str, *, next_step: str, has_arrays: bool =
         raise BadData(
             f"The {what} {str(path)!r} is a pickle with more than {allowed} in it, which could run any "
             f"code when opened; allowed: {allowed} only. Next: {next_step} "
-            f"({str(error).splitlines()[0]})"
+            f"({first_line(error)})"
         ) from error
     except Exception as error:  # each format has its own family of parse errors
         raise DamagedFile(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
-from noiseproof.core.errors import BadData
+from noiseproof.core.errors import BadData, first_line
 from noiseproof.core.storage.regular_files import check_regular
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -63,7 +63,7 @@ def read_delimited(path: Path, owner: str) -> pa.Table:
         return pa.csv.read_csv(path, read_options=read, parse_options=parse, convert_options=texts)
     except (UnicodeError, pa.ArrowException, ValueError, TypeError, OSError) as error:
         check_utf8(path, owner)
-        reason = str(error).partition("\n")[0].rstrip(".")[:300]
+        reason = first_line(error)
         if "straddling" in reason:  # blocks
             reason = f"a line is longer than {_LONGEST_LINE_BYTES >> 20} MiB"
         raise BadData(
