@@ -178,6 +178,31 @@ def test_a_damaged_folder_of_a_model_is_refused(folders, tmp_path, opened, damag
         open_backbone(f"{opened}:{folder}")
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("modules.json", "{", "modules.json: it is no JSON"),
+        ("modules.json", "{}", "modules.json: "),
+        ("modules.json", "[1]", "modules.json: 0: "),
+        ("modules.json", "[{}]", "modules.json: 0.type: Field required"),
+        ("sentence_bert_config.json", "[]", "sentence_bert_config.json: "),
+        (
+            "sentence_bert_config.json",
+            '{"max_seq_length": "long"}',
+            "sentence_bert_config.json: max_seq_length",
+        ),
+        ("sentence_bert_config.json", '{"max_seq_length": -3}', "greater than 0"),
+        ("config_sentence_transformers.json", "null", "config_sentence_transformers.json: "),
+        ("1_Pooling/config.json", "\0", "1_Pooling/config.json: it is no JSON"),
+    ],
+)
+def test_a_damaged_file_of_a_sentence_transformer_is_named(folders, tmp_path, file, content, problem):
+    folder = add_pooling(shutil.copytree(folders["bert"], tmp_path / "model"))
+    (folder / file).write_text(content)
+    with pytest.raises(BadData, match=rf"cannot be opened \(.*{re.escape(problem)}.*(`save_pretrained`)"):
+        open_backbone(f"st:{folder}")
+
+
 def test_a_tokenizer_of_another_model_is_refused(folders, tmp_path):
     folder = shutil.copytree(folders["bert"], tmp_path / "bert")
     words = json.loads((folder / "tokenizer.json").read_text())

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from noiseproof.backbones.texts.text_backbone import POOLINGS, PooledTransformer, TextBackbone, check_pooling
 from noiseproof.backbones.weights.downloads import downloading
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError, first_line, invalid
+from noiseproof.core.storage.documents import describe_problem
+from noiseproof.core.storage.json_text import BadJson, parse_json
+from noiseproof.core.storage.regular_files import read_regular
 from noiseproof.core.torchvision_ops import import_beside_torchvision
 
 # Models for long texts would take minutes for each of them; the end of a longer text is cut off.
 _MOST_TOKENS = 512
 _NO_LIMIT = 1_000_000  # tokenizers without a limit give a larger number
+
+
+class _Part(BaseModel):
+    """An entry of `modules.json`."""
+
+    type: str
+    path: str = ""
+
+
+class _Reading(BaseModel):
+    """`sentence_bert_config.json`: how texts are read."""
+
+    max_seq_length: PositiveInt | None = None
+    do_lower_case: bool = False
 
 
 def open_hugging_face(rest: str, *, layer: str | None = None) -> TextBackbone:
@@ -86,8 +103,8 @@ def load_transformer(name: str, source: str, *, layer: str | None, **options: An
 
 def load_sentence_transformer(name: str, source: str, *, layer: str | None) -> TextBackbone:
     """A text encoder with the pooling, the longest text and the unit length of its own configuration."""
-    parts = _config_file(name, source, "modules.json")
-    modules = [part["type"].rpartition(".")[2] for part in parts]
+    parts = _config_file(name, source, "modules.json", list[_Part])
+    modules = [part.type.rpartition(".")[2] for part in parts]
     if modules not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise invalid(
             "backbone", name, "a model made of a transformer, a pooling and at most unit length",
@@ -95,18 +112,20 @@ def load_sentence_transformer(name: str, source: str, *, layer: str | None) -> T
             "and pass the features.",
         )  # fmt: skip
     model, tokenizer = _model_and_tokenizer(name, source)
-    of_transformer = _config_file(name, source, "sentence_bert_config.json")
-    whole = _config_file(name, source, "config_sentence_transformers.json", may_be_missing=True)
-    if whole.get("default_prompt_name") is not None or of_transformer.get("do_lower_case"):
+    reading = _config_file(name, source, "sentence_bert_config.json", _Reading)
+    whole = _config_file(
+        name, source, "config_sentence_transformers.json", dict[str, Any], may_be_missing=True
+    )
+    if whole.get("default_prompt_name") is not None or reading.do_lower_case:
         raise invalid(
             "backbone", name, "a model that reads texts as they are",
             "This one puts a prompt before each text, or lower-cases it. Next: encode the texts with "
             "sentence-transformers and pass the features.",
         )  # fmt: skip
-    most = of_transformer.get("max_seq_length")
-    own = _own_pooling(name, _config_file(name, source, f"{parts[1]['path']}/config.json"))
+    pooling = _config_file(name, source, f"{parts[1].path}/config.json", dict[str, Any])
+    own = _own_pooling(name, pooling)
     return text_backbone(
-        name, model, tokenizer, layer=layer or own, most_tokens=most,
+        name, model, tokenizer, layer=layer or own, most_tokens=reading.max_seq_length,
         has_unit_length=modules[-1] == "Normalize" and layer in (None, own), has_joint_pairs=False,
     )  # fmt: skip
 
@@ -132,11 +151,7 @@ def _model_and_tokenizer(name: str, source: str, **options: Any) -> tuple[Any, A
     except (NoiseproofError, ImportError):
         raise
     except Exception as error:  # whatever transformers and its libraries raise for damaged files
-        raise BadData(
-            f"The model {name!r} cannot be opened ({first_line(error)}). Allowed: a folder with config.json, "
-            "weights and tokenizer.json that belong together. Next: save the model and its tokenizer again "
-            "with `save_pretrained`."
-        ) from error
+        raise _damaged(name, first_line(error)) from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # what transformers makes up without a file
         raise BadData(
             f"The tokenizer of {name!r} has no words. Allowed: a model with its tokenizer. Next: save the "
@@ -228,21 +243,37 @@ def _own_pooling(name: str, config: dict[str, Any]) -> str:
     return found[0]
 
 
-def _config_file(name: str, source: str, file: str, *, may_be_missing: bool = False) -> Any:
+def _config_file(name: str, source: str, file: str, kind: Any, *, may_be_missing: bool = False) -> Any:
     """A JSON file of a model, from its folder or the hub; an empty object for one that may be missing."""
+    content = _content(name, source, file, may_be_missing=may_be_missing)
+    try:
+        return TypeAdapter(kind).validate_python(parse_json(content))
+    except (BadJson, ValidationError) as error:
+        raise _damaged(name, f"{file}: {describe_problem(error)}") from error
+
+
+def _content(name: str, source: str, file: str, *, may_be_missing: bool) -> bytes:
     if Path(source).is_dir():
         path = Path(source) / file
-        if may_be_missing and not path.is_file():
-            return {}
-        if not path.is_file():
-            raise invalid(
-                "backbone", name, f"the folder of a sentence-transformers model, with {file}",
-                f"Next: hf:{source} for a model of transformers.",
-            )  # fmt: skip
-        return json.loads(path.read_text(encoding="utf-8"))
+        if path.is_file():
+            return read_regular(path)
+        if may_be_missing:
+            return b"{}"
+        raise invalid(
+            "backbone", name, f"the folder of a sentence-transformers model, with {file}",
+            f"Next: hf:{source} for a model of transformers.",
+        )  # fmt: skip
     from huggingface_hub import file_exists, hf_hub_download
 
     with downloading(name):
         if may_be_missing and not file_exists(source, file):
-            return {}
-        return json.loads(Path(hf_hub_download(source, file)).read_text(encoding="utf-8"))
+            return b"{}"
+        return read_regular(hf_hub_download(source, file))
+
+
+def _damaged(name: str, reason: str) -> BadData:
+    return BadData(
+        f"The model {name!r} cannot be opened ({reason}). Allowed: a folder with config.json, weights and "
+        "tokenizer.json that belong together. Next: save the model and its tokenizer again with "
+        "`save_pretrained`."
+    )
