@@ -138,7 +138,7 @@ def test_numbers_with_leading_zeros_are_names(write_csv):
 
 
 def test_the_word_na_is_a_label(write_csv):
-    assert open_dataset(write_csv("text,label\nNA,NA\nnull,yes\n")).class_names == ("NA", "yes")
+    assert open_dataset(write_csv("text,label\ngood,NA\nnull,yes\n")).class_names == ("NA", "yes")
 
 
 @pytest.mark.parametrize(
@@ -339,6 +339,44 @@ def test_a_missing_image_file_is_named(write_csv):
         open_dataset(write_csv("path,label\ngone.png,0\n"))
 
 
+# --- words of empty cells
+
+WORDS = ["nan", "NaN", "N/A", "null", "None", "<NA>", " NA ", "NaT", "?"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_of_empty_cells_stay_texts_with_a_note(write_csv, word):
+    dataset = open_dataset(write_csv(f"text,label\nnone of it works,0\n{word},1\nnull and void,0\nfine,1\n"))
+    assert list(dataset.examples)[1] == word
+    (note,) = dataset.notes
+    assert note.startswith("Texts of /")
+    assert note.endswith(
+        f"reviews.csv that read like empty cells, and are encoded as they are: 1 ({word!r} in 'reviews/1'). "
+        "Next: where a text is missing, leave the cell empty, and the example out (--on-error skip)."
+    )
+
+
+def test_the_first_words_of_empty_cells_are_named_and_the_others_counted(write_parquet):
+    texts = [f"good {row} bad" for row in range(12)] + ["nan"] * 7
+    (note,) = open_dataset(write_parquet({"text": texts, "label": [0, 1] * 9 + [0]})).notes
+    assert "and are encoded as they are: 7 ('nan' in 'table/12', " in note
+    assert "'nan' in 'table/16' and 2 more). Next: where a text is missing" in note
+
+
+def test_a_word_of_an_empty_cell_in_a_pair_is_noted(write_csv):
+    rows = "question1,question2,label\nwhy?,how so,0\nwhere,nan,1\nwho,he,0\nwhen,now,1\n"
+    (note,) = open_dataset(write_csv(rows)).notes
+    assert "'nan' in 'reviews/1'" in note
+
+
+def test_texts_that_are_mostly_words_of_empty_cells_are_refused(write_csv):
+    rows = "text,label\nnan,0\nN/A,1\nnan,0\ngood,1\n"
+    with pytest.raises(
+        BadData, match=r"Most texts of '.*reviews.csv' read like empty cells: 3 \('nan' in .*, of 4 texts"
+    ):
+        open_dataset(write_csv(rows))
+
+
 # --- Parquet
 
 
@@ -357,6 +395,64 @@ def test_images_may_be_structs_bytes_or_paths(tmp_path, write_parquet, cells):
         (tmp_path / f"{row}.png").write_bytes(content)
     dataset = open_dataset(write_parquet({"image": cells, "label": [0, 1, 0, 1]}))
     assert [image.getpixel((0, 0)) for image in dataset.examples] == list(COLOURS)
+
+
+BYTES = [
+    pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int8(), pa.binary()), pa.string_view()
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BYTES)
+def test_bytes_that_spell_texts_are_texts_in_every_column(write_parquet, kind):
+    """Hive, Impala and old Spark write texts so, without a mark that they are UTF-8."""
+    columns = {
+        "id": ["a", "b", "c", "d"],
+        "text": ["good", "größe", "BMW is a car", "P6 is a size"],
+        "label": ["x", "y", "x", "y"],
+    }
+    as_bytes = {name: pa.array(texts, pa.string()).cast(kind) for name, texts in columns.items()}
+    found = open_dataset(write_parquet(as_bytes))
+    plain = open_dataset(write_parquet(columns))
+    assert list(found.examples) == columns["text"]
+    assert (found.kind, found.class_names) == ("text", ("x", "y"))
+    assert found.ids.tolist() == columns["id"]
+    assert found.fingerprint == plain.fingerprint
+    named = open_dataset(write_parquet(as_bytes | {"other": as_bytes["id"]}), text="text")
+    assert list(named.examples) == columns["text"]
+
+
+def test_bytes_that_spell_texts_are_found_by_the_name_of_their_column(write_parquet):
+    texts = pa.array([b"good", None, b"bad"])
+    assert open_dataset(write_parquet({"review": texts, "y": [0, 1, 0]}), on_error="skip").kind == "text"
+    with pytest.raises(BadData, match=r"no obvious image or text column. Its columns: payload, y"):
+        open_dataset(write_parquet({"payload": texts, "y": [0, 1, 0]}))
+    pairs = {"sentence1": pa.array([b"a", b"b"]), "sentence2": pa.array([b"c", b"d"]), "y": [0, 1]}
+    assert open_dataset(write_parquet(pairs)).examples[0] == ("a", "c")
+
+
+def test_bytes_that_are_paths_lead_to_images(tmp_path, write_parquet):
+    for row, content in enumerate(pictures()):
+        (tmp_path / f"{row}.png").write_bytes(content)
+    paths = pa.array([f"{row}.png".encode() for row in range(4)])
+    dataset = open_dataset(write_parquet({"image": paths, "label": [0, 1, 0, 1]}))
+    assert [image.getpixel((0, 0)) for image in dataset.examples] == list(COLOURS)
+    assert dataset.ids.tolist() == [f"{row}.png" for row in range(4)]
+
+
+def test_encoded_images_that_are_ascii_stay_images(write_parquet):
+    grey = b"P2\n1 1\n255\n7\n"
+    assert open_dataset(write_parquet({"text": pa.array([grey, grey]), "label": [0, 1]})).kind == "image"
+
+
+def test_a_later_text_that_is_not_utf8_is_named(write_parquet):
+    texts = pa.array([b"good"] * 200 + [b"\xff\xfe"])
+    name = write_parquet({"text": texts, "label": [0] * 201})
+    with pytest.raises(BadData, match=r"Example 'table/200' of .* cannot be read: the text is not UTF-8"):
+        open_dataset(name)
+    assert len(open_dataset(name, on_error="skip")) == 200
+    labels = pa.array([b"a"] * 200 + [b"\xff"])
+    with pytest.raises(BadData, match=r"column 'label' .*not UTF-8"):
+        open_dataset(write_parquet({"text": ["good"] * 201, "label": labels}))
 
 
 def test_encoded_images_win_over_columns_of_paths_and_texts(write_parquet):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from noiseproof.core.errors import BadData, InvalidArgument, MissingFile
 from noiseproof.data.examples import moved_path
-from noiseproof.data.formats.labelled_tables import table_in_memory
+from noiseproof.data.formats.table_access import table_in_memory
 from noiseproof.data.request import Request
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.unlabelled import (
@@ -153,3 +153,10 @@ def test_encoded_images_of_a_table_are_not_read_for_the_ids():
 )
 def test_paths_of_images_are_moved_and_empty_cells_stay_empty(tmp_path, cell, moved):
     assert moved_path(cell, tmp_path / "old", tmp_path / "new") == moved
+
+
+def test_words_of_empty_cells_are_noted_and_classified_all_the_same():
+    found = text_examples(["nan", "N/A", "good"], owner="texts").dataset
+    assert list(found.examples) == ["nan", "N/A", "good"]
+    (note,) = found.notes
+    assert "Texts of texts that read like empty cells, and are encoded as they are: 2 ('nan' in '0', " in note

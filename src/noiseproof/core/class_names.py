@@ -13,7 +13,8 @@ import numpy as np
 from noiseproof.core.errors import BadData, quoted
 from noiseproof.core.plurals import some
 
-_MISSING_WORDS = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat", "?"}
+# What programs write for an empty cell.
+MISSING_WORDS = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat", "?"}
 _NUM_NAMED = 5
 
 
@@ -41,7 +42,7 @@ def name_hints(names: Sequence[Any]) -> list[str]:
             f"The classes {one!r} and {other!r} differ only in blanks, capitals or the form of a letter, and "
             "count as two. Next: if they are one class, spell them alike."
         )
-    missing = [text for text in texts if text.strip().lower() in _MISSING_WORDS]
+    missing = [text for text in texts if text.strip().lower() in MISSING_WORDS]
     if missing:
         hints.append(
             f"The class {missing[0]!r} reads like a missing label, and counts as a class. Next: leave such "

@@ -10,6 +10,7 @@ import numpy as np
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.examples import AbstractReader, LazyExamples, as_image, as_text
 from noiseproof.data.fingerprints import fingerprint
+from noiseproof.data.missing_texts import WatchedTexts
 from noiseproof.data.readable import leave_out, missing_label_reasons
 from noiseproof.data.request import Request
 
@@ -39,9 +40,12 @@ def lazy_dataset(
 
     Raises:
         MissingFile: a file of an example does not exist.
-        BadData: an example cannot be read.
+        BadData: an example cannot be read, or most texts are words for an empty cell.
     """
     labels = np.asarray(labels, np.int64)
+    watched = WatchedTexts(reader)
+    key = key or fingerprint(watched, ids, owner=request.name, on_error=request.on_error)
+    watched.refuse_most(ids, request.name)
     columns = {request.label or "label": labels}
     if clean_labels is not None:
         columns[request.clean_label or "clean_label"] = clean_labels
@@ -52,7 +56,8 @@ def lazy_dataset(
         ids=ids,
         given_labels=np.maximum(labels, 0),
         class_names=tuple(class_names),
-        fingerprint=key or fingerprint(reader, ids, owner=request.name, on_error=request.on_error),
+        fingerprint=key,
         clean_labels=None if clean_labels is None else np.maximum(clean_labels, 0),
+        notes=watched.notes(ids, request.name),
     )
     return leave_out(whole, missing_label_reasons(columns))

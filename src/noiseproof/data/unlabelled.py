@@ -33,18 +33,18 @@ from noiseproof.data.formats.columns import FEATURE_NAMES, content_columns, id_c
 from noiseproof.data.formats.feature_columns import feature_matrix
 from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES, FolderWalk
 from noiseproof.data.formats.labelled_tables import (
-    LabelledTable,
     check_table,
     content_reader,
     row_ids,
     row_names,
-    table_in_memory,
 )
 from noiseproof.data.formats.matrix_files import check_rows, checked_matrix
 from noiseproof.data.formats.npz_files import array_name, feature_rows, id_array
 from noiseproof.data.formats.parquet_files import parquet_table
+from noiseproof.data.formats.table_access import LabelledTable, table_in_memory
 from noiseproof.data.formats.text_tables import text_table
 from noiseproof.data.images import PILLOW_ERRORS, to_rgb
+from noiseproof.data.missing_texts import WatchedTexts
 from noiseproof.data.request import Request
 from noiseproof.data.sources import open_request, resolve
 
@@ -298,8 +298,10 @@ def _lazy(reader: AbstractReader, ids: np.ndarray, kind: Kind, owner: str) -> Ex
         raise BadData(f"The data set {owner!r} is empty. Next: check the path and the filters.")
     check_unique_ids(ids, owner)
     examples = LazyExamples(reader, ids, owner, as_image if kind == "image" else as_text)
-    key = fingerprint(reader, ids, owner=owner, on_error="skip")
-    return Examples(Dataset(owner, kind, examples, ids, None, (), key), {})
+    watched = WatchedTexts(reader)
+    key = fingerprint(watched, ids, owner=owner, on_error="skip")
+    notes = watched.notes(ids, owner)
+    return Examples(Dataset(owner, kind, examples, ids, None, (), key, notes=notes), {})
 
 
 class _Pictures(AbstractReader):

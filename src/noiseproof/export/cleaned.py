@@ -28,8 +28,9 @@ from noiseproof.core.storage.parquet import explained, open_file
 from noiseproof.data.classes import is_text, one_to_one
 from noiseproof.data.examples import files_of, moved_path
 from noiseproof.data.formats.columns import Columns, choose_columns, declared_classes
-from noiseproof.data.formats.labelled_tables import LabelledTable, ids_of, labels_of, row_ids
+from noiseproof.data.formats.labelled_tables import ids_of, labels_of, row_ids
 from noiseproof.data.formats.npz_files import id_array, label_array
+from noiseproof.data.formats.table_access import LabelledTable
 from noiseproof.data.formats.text_tables import read_text_table, write_text_table
 from noiseproof.export.decision_columns import ORIGINAL, columns_by_people, original_column
 from noiseproof.export.edits import Cleaning, Edits, Way, compute_edits

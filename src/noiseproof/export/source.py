@@ -16,9 +16,9 @@ from noiseproof.core.records import LabelIssues, LabelledDataset, rows_by_id
 from noiseproof.core.storage.array_files import open_archive
 from noiseproof.data.examples import LazyExamples, Selected, files_of
 from noiseproof.data.formats.columns import choose_columns
-from noiseproof.data.formats.labelled_tables import LabelledTable
 from noiseproof.data.formats.npz_files import label_array
 from noiseproof.data.formats.parquet_files import parquet_table
+from noiseproof.data.formats.table_access import LabelledTable
 from noiseproof.data.formats.text_tables import text_table
 from noiseproof.data.request import Request
 from noiseproof.data.sources import open_request, resolve, with_own_columns

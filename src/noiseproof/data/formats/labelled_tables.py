@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +10,7 @@ from noiseproof.core.checks import check_label_range, check_unique_ids
 from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.data.classes import Key, encode_labels, is_text, one_to_one, type_name
-from noiseproof.data.examples import AbstractReader, CellReader, FileReader, PairReader
+from noiseproof.data.examples import AbstractReader, FileReader, PairReader
 from noiseproof.data.formats.columns import (
     Columns,
     Kind,
@@ -24,45 +20,12 @@ from noiseproof.data.formats.columns import (
 )
 from noiseproof.data.formats.feature_columns import feature_matrix
 from noiseproof.data.formats.matrix_files import matrix_dataset
+from noiseproof.data.formats.table_access import NUM_TELLING, LabelledTable
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
 from noiseproof.data.text_cells import is_blank, what_instead_of_texts
 
 _UNKNOWN_TO_THE_HUB = -1  # of `ClassLabel` in the package `datasets`
-_NUM_LOOKED_AT = 100  # cells of a column of texts, which may be numbers or ids
-
-
-@dataclass(frozen=True)
-class LabelledTable:
-    """A table of any format.
-
-    Attributes:
-        schema: its columns.
-        num_rows: n.
-        column: reads one whole column; used for labels and ids only.
-        cells: reads one column cell by cell; used for images and texts.
-        folder: base of relative paths in the table.
-        stem: its short name, from which ids are made.
-    """
-
-    schema: pa.Schema
-    num_rows: int
-    column: Callable[[str], pa.ChunkedArray]
-    cells: Callable[[str], AbstractReader]
-    folder: Path
-    stem: str
-
-
-def table_in_memory(table: pa.Table, *, folder: Path, stem: str) -> LabelledTable:
-    """A table whose cells are in memory; see `LabelledTable`."""
-    return LabelledTable(
-        schema=table.schema,
-        num_rows=table.num_rows,
-        column=table.column,
-        cells=lambda column: CellReader(table.column(column).combine_chunks()),
-        folder=folder,
-        stem=stem,
-    )
 
 
 def check_table(table: LabelledTable, owner: str) -> None:
@@ -129,13 +92,13 @@ def content_reader(
 def _texts(table: LabelledTable, column: str, owner: str) -> AbstractReader:
     kind = table.schema.field(column).type
     values = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (is_text(values) or pa.types.is_string_view(values)):
+    if not is_text(values):
         raise BadData(
             f"Column {column!r} of {owner!r} holds {type_name(kind)}; allowed as `text`: strings. "
             "Next: name another column with `text`."
         )
     cells = table.cells(column)
-    some = [str(cells.read(row) or "") for row in range(min(_NUM_LOOKED_AT, len(cells)))]
+    some = [str(cells.read(row) or "") for row in range(min(NUM_TELLING, len(cells)))]
     if (instead := what_instead_of_texts(some)) is not None:
         shown = next(cell for cell in some if not is_blank(cell))
         raise BadData(

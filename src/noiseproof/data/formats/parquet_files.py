@@ -16,7 +16,8 @@ from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.storage.parquet import explained, open_file
 from noiseproof.data.examples import AbstractReader
-from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
+from noiseproof.data.formats.labelled_tables import table_dataset
+from noiseproof.data.formats.table_access import LabelledTable, with_texts
 from noiseproof.data.request import Request
 
 _BLOCK_BYTES = 16 << 20
@@ -31,7 +32,7 @@ def open_parquet(address: str, request: Request) -> LabelledDataset:
 def parquet_table(path: Path) -> LabelledTable:
     """The table of a Parquet file."""
     file = open_file(path)
-    return LabelledTable(
+    table = LabelledTable(
         schema=file.schema_arrow,
         num_rows=file.metadata.num_rows,
         column=lambda name: _column(file, name, path),
@@ -39,6 +40,7 @@ def parquet_table(path: Path) -> LabelledTable:
         folder=path.parent,
         stem=path.stem,
     )
+    return with_texts(table)
 
 
 def _column(file: pq.ParquetFile, name: str, path: Path) -> pa.ChunkedArray:

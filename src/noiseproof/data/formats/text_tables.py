@@ -16,7 +16,8 @@ from noiseproof.core.storage.json_text import BadJson, parse_json
 from noiseproof.core.storage.regular_files import open_regular
 from noiseproof.core.storage.spreadsheet_cells import unescaped
 from noiseproof.data.formats.delimited import DELIMITERS, check_utf8, delimiter_of, read_delimited
-from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset, table_in_memory
+from noiseproof.data.formats.labelled_tables import table_dataset
+from noiseproof.data.formats.table_access import LabelledTable, table_in_memory
 from noiseproof.data.request import Request
 
 _OF_ISSUES = {"example_id", "given_label", "suggested_label", "suspicion", "is_issue"}  # label_issues.csv

@@ -17,8 +17,9 @@ from noiseproof.data.classes import is_text
 from noiseproof.data.examples import FileReader, moved_path
 from noiseproof.data.fingerprints import fingerprint
 from noiseproof.data.formats.columns import IMAGE_NAMES, check_holds_images, find_column, id_column
-from noiseproof.data.formats.labelled_tables import LabelledTable, row_names, table_in_memory
+from noiseproof.data.formats.labelled_tables import row_names
 from noiseproof.data.formats.parquet_files import parquet_table
+from noiseproof.data.formats.table_access import LabelledTable, table_in_memory
 from noiseproof.data.formats.text_tables import read_text_table, write_text_table
 from noiseproof.data.pairs.pairs import CAPTION_NAMES, AbstractPairs, PairScan
 
@@ -47,17 +48,19 @@ class ParquetPairs(AbstractPairs):
         self, out: Path, captions: Sequence[str] | np.ndarray, *, read_from: Path | None = None
     ) -> list[Path]:
         """See `AbstractPairs`."""
-        schema = self._table.schema
+        kind = self._table.schema.field(self._image).type
+        has_paths = is_text(getattr(kind, "value_type", kind))  # a dictionary holds its values
+        file = open_file(self._path)
+        schema = file.schema_arrow  # in which texts may be bytes
         place, image_place = map(schema.get_field_index, (self._caption, self._image))
         field, images = schema.field(place), schema.field(image_place)
-        has_paths = is_text(getattr(images.type, "value_type", images.type))  # a dictionary holds its values
         done = 0
         with replacing(out / self._path.name) as partial, pq.ParquetWriter(partial, schema) as writer:
-            for batch in open_file(self._path).iter_batches(batch_size=_BATCH_ROWS):
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 new = pa.array(captions[done : done + len(batch)], pa.large_string()).cast(field.type)
                 batch = batch.set_column(place, field, new)
                 if has_paths:
-                    cells = batch.column(image_place).to_pylist()
+                    cells = batch.column(image_place).cast(pa.large_string()).to_pylist()
                     moved = [moved_path(cell, self._path.parent, read_from or out) for cell in cells]
                     batch = batch.set_column(image_place, images, pa.array(moved, images.type))
                 writer.write_batch(batch)

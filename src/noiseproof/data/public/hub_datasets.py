@@ -9,7 +9,8 @@ from noiseproof.core.errors import BadData, MissingFile, invalid, missing_extra
 from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.examples import AbstractReader
-from noiseproof.data.formats.labelled_tables import LabelledTable, table_dataset
+from noiseproof.data.formats.labelled_tables import table_dataset
+from noiseproof.data.formats.table_access import LabelledTable
 from noiseproof.data.request import Request
 
 
