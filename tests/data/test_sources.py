@@ -352,6 +352,13 @@ def test_a_folder_of_parquet_files_opens_as_a_hub_set(tmp_path, monkeypatch):
     assert dataset.examples[3].getpixel((0, 0)) == (255, 255, 0)
 
 
+def test_bytes_that_spell_texts_in_a_hub_set_are_texts(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    saved = datasets.Dataset.from_dict({"text": [b"good", b"bad"], "label": ["a", "b"]})
+    saved.save_to_disk(str(tmp_path / "one"))
+    assert list(open_dataset(f"hf:{tmp_path / 'one'}/train").examples) == ["good", "bad"]
+
+
 def test_a_hub_set_out_of_reach_says_what_to_check():
     pytest.importorskip("datasets")
     with pytest.raises(

@@ -141,7 +141,7 @@ def test_encoded_images_of_a_table_are_not_read_for_the_ids():
     def column(name):
         raise AssertionError(f"column {name!r} is read as a whole")
 
-    cells = pa.table({"image": pa.array([b"a", b"b"])})
+    cells = pa.table({"image": pa.array([b"\x89PNG", b"\xff\xd8"])})
     table = replace(table_in_memory(cells, folder=Path(), stem="row"), column=column)
     found = table_examples(table, Request("table", on_error="skip"))
     assert found.dataset.ids.tolist() == ["row/0", "row/1"]
@@ -160,3 +160,9 @@ def test_words_of_empty_cells_are_noted_and_classified_all_the_same():
     assert list(found.examples) == ["nan", "N/A", "good"]
     (note,) = found.notes
     assert "Texts of texts that read like empty cells, and are encoded as they are: 2 ('nan' in '0', " in note
+
+
+def test_bytes_that_spell_texts_in_a_data_frame_are_texts():
+    found = frame_examples(pd.DataFrame({"text": [b"good", None, b"bad"]})).dataset
+    assert found.kind == "text"
+    assert found.examples[2] == "bad"

@@ -44,13 +44,15 @@ class LabelledTable:
 
 def table_in_memory(table: pa.Table, *, folder: Path, stem: str) -> LabelledTable:
     """A table whose cells are in memory; see `LabelledTable`."""
-    return LabelledTable(
-        schema=table.schema,
-        num_rows=table.num_rows,
-        column=table.column,
-        cells=lambda column: CellReader(table.column(column).combine_chunks()),
-        folder=folder,
-        stem=stem,
+    return with_texts(
+        LabelledTable(
+            schema=table.schema,
+            num_rows=table.num_rows,
+            column=table.column,
+            cells=lambda column: CellReader(table.column(column).combine_chunks()),
+            folder=folder,
+            stem=stem,
+        )
     )
 
 

@@ -10,7 +10,7 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.core.registry import unknown_name
 from noiseproof.data.examples import AbstractReader
 from noiseproof.data.formats.labelled_tables import table_dataset
-from noiseproof.data.formats.table_access import LabelledTable
+from noiseproof.data.formats.table_access import LabelledTable, with_texts
 from noiseproof.data.request import Request
 
 
@@ -26,17 +26,15 @@ def open_hub(address: str, request: Request) -> LabelledDataset:
         raise invalid("data set", request.name, "hf:NAME/split, e.g. hf:ylecun/mnist/train")
     source = _without_decoding(_load(name, split))
     table = source.with_format("arrow")
-    return table_dataset(
-        LabelledTable(
-            schema=source.features.arrow_schema,
-            num_rows=len(source),
-            column=lambda column: table.select_columns([column])[:].column(0),
-            cells=lambda column: HubReader(source.select_columns([column]), column),
-            folder=Path(name) if Path(name).is_dir() else Path(),
-            stem=f"{Path(name).name}-{split}",
-        ),
-        request,
+    opened = LabelledTable(
+        schema=source.features.arrow_schema,
+        num_rows=len(source),
+        column=lambda column: table.select_columns([column])[:].column(0),
+        cells=lambda column: HubReader(source.select_columns([column]), column),
+        folder=Path(name) if Path(name).is_dir() else Path(),
+        stem=f"{Path(name).name}-{split}",
     )
+    return table_dataset(with_texts(opened), request)
 
 
 @final
