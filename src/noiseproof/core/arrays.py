@@ -20,7 +20,6 @@ def as_matrix(value: Any, name: str) -> Any:
     Args:
         value: an array, a tensor (also on a GPU, sparse or with a gradient), a data frame, a SciPy sparse
             matrix, or a sequence of rows, such as a column of lists.
-        name: of the argument.
 
     Raises:
         InvalidArgument: no matrix of real numbers; a masked or too large sparse one.
@@ -64,10 +63,6 @@ def as_labels(value: Any) -> np.ndarray:
 
 def as_label_array(value: Any, name: str) -> np.ndarray:
     """Labels as a NumPy array of any shape, none of them missing and none a list.
-
-    Args:
-        value: an array, a tensor, a series or a list.
-        name: of the argument.
 
     Raises:
         InvalidArgument: lists of labels, or masked labels.

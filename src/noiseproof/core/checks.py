@@ -215,7 +215,6 @@ def check_finite(features: np.ndarray, name: str = "features", *, first_row: int
 
     Args:
         features: a matrix or some of its rows.
-        name: of the argument.
         first_row: number of `features[0]` in the whole matrix.
     """
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
@@ -227,12 +226,7 @@ def check_finite(features: np.ndarray, name: str = "features", *, first_row: int
 
 
 def check_matrix(features: Any, name: str = "features") -> None:
-    """Raise `InvalidArgument` unless this is an (n, d) array of real numbers with d >= 1.
-
-    Args:
-        features: anything with a shape and a dtype.
-        name: of the argument.
-    """
+    """Raise `InvalidArgument` unless this is an (n, d) array of real numbers with d >= 1."""
     shape, kind = tuple(features.shape), np.dtype(features.dtype).kind
     if len(shape) != 2 or shape[1] == 0:
         raise invalid(name, shape, "an array of two axes, (n, d), with d >= 1")

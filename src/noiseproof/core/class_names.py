@@ -86,7 +86,6 @@ def columns_of_classes(columns: Sequence[Any], classes: Sequence[Any], argument:
     Args:
         columns: names of the columns, of any type.
         classes: labels or names of the k classes, in order.
-        argument: name of the argument, for messages.
 
     Returns:
         Positions of the k columns; `None` for columns that are only numbered 0, 1, ..., which are no names.

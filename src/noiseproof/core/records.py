@@ -326,11 +326,7 @@ def rows_as_shares(counts: Real[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
 def rows_by_id(
     wanted: Sequence[Any] | np.ndarray, known: Sequence[Any] | np.ndarray
 ) -> tuple[Int[np.ndarray, " m"], list[str]]:
-    """Find examples in another list by their ids.
-
-    Args:
-        wanted: m ids.
-        known: ids, each once.
+    """Find examples by their ids in another list, which has each id once.
 
     Returns:
         Row of each wanted id that is known, in the order of `wanted`; and the wanted ids that are not known.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from noiseproof.core.errors import UnknownName, shown
@@ -18,6 +18,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str], next_step: str = ""
     close = difflib.get_close_matches(name[:_MAX_COMPARED], names, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return UnknownName(f"Unknown {kind} {shown(name)}.{hint} Known: {', '.join(names)}. {next_step}".rstrip())
+
+
+def nearest(name: str, known: Sequence[str], usual: Iterable[str] = ()) -> list[str]:
+    """The known names near this one, where there are too many to list; without any, the usual ones."""
+    return difflib.get_close_matches(name[:_MAX_COMPARED], known, n=8, cutoff=0.4) or list(usual)
 
 
 class Registry:

@@ -47,11 +47,6 @@ def declare_missing_operators() -> None:
 def import_beside_torchvision(module: str, *, extra: str, purpose: str) -> Any:
     """A module that loads torchvision.
 
-    Args:
-        module: its name.
-        extra: of noiseproof, that installs it.
-        purpose: what needs it, a noun.
-
     Raises:
         MissingExtra: it, or a package that it needs, is not installed.
     """

@@ -40,7 +40,6 @@ def encode_labels(
     Args:
         columns: n labels each; integers, texts or booleans.
         names: what integer labels are called, where that is known; used only if it covers all of them.
-        owner: name of the data set, for messages.
         missing_label: with "skip" the class id of a missing label is -1.
 
     Returns:

@@ -150,7 +150,6 @@ class LazyExamples(Sequence[Any]):
     Args:
         reader: where the raw contents come from.
         ids: of the examples, for messages.
-        owner: name of the data set, for messages.
         decode: raw contents -> example; raises `BadData` with the bare reason.
     """
 

@@ -28,9 +28,6 @@ def fingerprint(reader: AbstractReader, ids: np.ndarray, *, owner: str, on_error
     moving a file or cutting a table into other row groups changes nothing, and re-encoding does.
 
     Args:
-        reader: the raw contents.
-        ids: of the n examples.
-        owner: name of the data set, for messages.
         on_error: with "skip" an absent content counts as absent; such an example is left out later.
 
     Raises:

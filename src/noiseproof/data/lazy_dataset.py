@@ -30,10 +30,8 @@ def lazy_dataset(
 
     Args:
         reader: raw contents of n examples.
-        request: of the user.
         ids: n, unique.
         labels: n class ids; examples with -1 have no label and are left out.
-        class_names: k names.
         kind: of the examples.
         clean_labels: n class ids, where the truth is known; likewise.
         key: the fingerprint, where it is known; then nothing is read.

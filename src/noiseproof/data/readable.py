@@ -66,7 +66,6 @@ def leave_out(dataset: AnyDataset, reasons: Mapping[int, str]) -> AnyDataset:
     """The data set without some rows, which it lists among its skipped examples.
 
     Args:
-        dataset: the whole.
         reasons: row -> why it is left out.
 
     Raises:

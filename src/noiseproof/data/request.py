@@ -19,12 +19,6 @@ Task = Literal["auto", "classification", "regression"]
 def folder_and_split(address: str, splits: Collection[str], *, title: str, prefix: str) -> tuple[Path, str]:
     """The two parts of an address `FOLDER/SPLIT`.
 
-    Args:
-        address: what follows the prefix.
-        splits: known names.
-        title: name of the data set, for messages.
-        prefix: of its addresses, for messages.
-
     Raises:
         UnknownName: no such split.
     """

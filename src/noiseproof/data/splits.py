@@ -29,7 +29,6 @@ def stratified_split(
         labels: class ids, >= 0.
         test_fraction: share of the second part, in (0, 1).
         seed: the same seed and labels give the same parts.
-        class_names: for messages.
 
     Returns:
         Rows of the two parts, ascending; every class has at least one row in each.
@@ -65,7 +64,6 @@ def per_class_split(
         labels: class ids, >= 0.
         per_class: examples of each class in the first part, at least 1.
         seed: the same seed and labels give the same parts.
-        class_names: for messages.
 
     Returns:
         Rows of the two parts, ascending; every class has at least one row in each.
@@ -155,7 +153,6 @@ def subset(dataset: AnyDataset, index: Int[np.ndarray, " m"], *, name: str | Non
     """The examples at `index`, in that order; nothing is read.
 
     Args:
-        dataset: the whole.
         index: rows to keep, each at most once.
         name: of the part; the whole's if not given.
     """

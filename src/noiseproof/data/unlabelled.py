@@ -238,8 +238,6 @@ def table_examples(table: LabelledTable, request: Request, *, ids: np.ndarray | 
     """Rows of a table of any format.
 
     Args:
-        table: of the examples.
-        request: of the user.
         ids: of rows without a column of ids; by default as in `labelled_tables.table_dataset`.
 
     Raises:

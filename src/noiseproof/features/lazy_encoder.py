@@ -91,13 +91,7 @@ class LazyEncoder:
     ) -> StoredFeatures:
         """Features of every example; those that the store has already are not computed again.
 
-        Args:
-            dataset: what to encode.
-            store: folder of feature sets, that of the encoder or one in it.
-            batch_size: see `extract`, also for the other options.
-            engine: which library runs the encoder.
-            precision: of the arithmetic.
-            dtype: of the files.
+        Arguments are as in `extract`; `store` is that of the encoder, or a folder in it.
 
         Raises:
             NoiseproofError: see `extract`.

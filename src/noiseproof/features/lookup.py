@@ -23,13 +23,7 @@ def find_features(
     """The features that an earlier extraction finished, after their checksums were compared.
 
     Args:
-        dataset: what was encoded.
-        encoder: by what.
-        store: folder of feature sets.
         engine: the wanted one; a warning names another that made the features.
-        precision: see `extract`.
-        dtype: see `extract`.
-        quiet: without that warning.
 
     Returns:
         `None` where a shard is missing or damaged, too.
@@ -61,9 +55,6 @@ def check_extraction(dataset: Dataset, encoder: EncoderIdentity, *, dtype: str, 
     """Refuse options of an extraction that make no sense, and an encoder of other examples.
 
     Args:
-        dataset: to encode.
-        encoder: by what.
-        dtype: of the files.
         counts: options that are whole numbers from 1, by name; `None` for their default.
     """
     if encoder.kind != dataset.kind:

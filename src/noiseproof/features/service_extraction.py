@@ -35,15 +35,6 @@ def embed_spans(
 ) -> Iterator[tuple[Span, Float[np.ndarray, "m d"]]]:
     """Features span by span; the kept answers of a span go when the next one is wanted.
 
-    Args:
-        dataset: texts.
-        backbone: the service.
-        spans: to encode.
-        prepare: a batch from rows.
-        key: of the feature set.
-        batch_size: most texts of a request.
-        bar: counts texts.
-
     Raises:
         ServiceError: the service refused, failed too often or has changed; what was answered is kept.
     """

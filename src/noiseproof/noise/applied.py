@@ -117,11 +117,6 @@ NONE: dict[str, Any] = {"kind": None, "asked_rate": 0.0, "realised_rate": 0.0, "
 def keep_noise(data: Dataset, noisy: NoisyLabels | NoisyCaptions, out: Path) -> list[str]:
     """Write the manifest into the folder `noise` of `out`.
 
-    Args:
-        data: whose labels or captions these are.
-        noisy: labels or captions with noise.
-        out: folder of the weights.
-
     Returns:
         Names of the files, relative to `out`.
     """

@@ -20,12 +20,6 @@ def symmetric(
 ) -> Draw:
     """Give exactly round(rate * n) labels, chosen at random, to one of the k - 1 other classes.
 
-    Args:
-        clean_labels: class ids in [0, k).
-        rate: share of labels to change, in [0, 1].
-        num_classes: k.
-        rng: the only source of chance.
-
     Raises:
         InvalidArgument: there is no other class to go to.
 
@@ -52,12 +46,6 @@ def symmetric_inclusive(
     About rate * (k - 1) / k of the labels end up wrong: compare results that were published with it by the
     realised rate.
 
-    Args:
-        clean_labels: class ids in [0, k).
-        rate: share of labels to draw anew, in [0, 1].
-        num_classes: k.
-        rng: the only source of chance.
-
     Source: the released code of Chen, Wang et al. 2024, arXiv:2309.17002, for the noisy downstream sets of
     Appendix B.5.
     """
@@ -74,12 +62,6 @@ def pair(
     """Give exactly round(rate * n) labels to the next class, the last class to the first.
 
     The count of every class is within one of rate * n_i.
-
-    Args:
-        clean_labels: class ids in [0, k).
-        rate: share of labels to change, in [0, 1].
-        num_classes: k.
-        rng: the only source of chance.
 
     Raises:
         InvalidArgument: there is no other class to go to.
@@ -110,13 +92,9 @@ def asymmetric(
     With a matrix, class i gives floor or ceil of n_i T_ij labels to class j.
 
     Args:
-        clean_labels: class ids in [0, k).
-        num_classes: k.
-        rng: the only source of chance.
         rate: with a map, share of the labels of its classes.
         class_map: a name of `CLASS_MAPS`, or class name or id -> class name or id.
         transition: row-stochastic (k, k) instead of rate and map.
-        class_names: of the class ids.
 
     Raises:
         InvalidArgument: neither map nor matrix or both, or not what they should be.
@@ -152,9 +130,6 @@ def real(
     """Take the labels as they were given; nothing is drawn.
 
     Args:
-        clean_labels: class ids in [0, k).
-        num_classes: k.
-        rng: not used.
         given: n class ids in [0, k), such as those of CIFAR-10N.
 
     Raises:

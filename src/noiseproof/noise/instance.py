@@ -34,10 +34,6 @@ def instance(
     for features of an encoder that separates the classes (even noise: 11 %).
 
     Args:
-        clean_labels: class ids in [0, k).
-        rate: share of labels to change, in [0, 1].
-        num_classes: k.
-        rng: the only source of chance.
         features: (n, d) features or (n, ...) pixels, of any scale.
 
     Raises:

@@ -28,10 +28,7 @@ def instance_ptd(
     at 0, so a small rate is exceeded: 0.1 realises 0.13. `instance` mends both.
 
     Args:
-        clean_labels: class ids in [0, k).
         rate: mean of the normal distribution of flip rates before the cut, in [0, 1]; 0 changes nothing.
-        num_classes: k.
-        rng: the only source of chance.
         features: (n, ...) raw pixels, 0 to 255.
 
     Raises:

@@ -22,6 +22,7 @@ from noiseproof.core.rng import stream
 from noiseproof.noise.transition import realised_transition
 
 # Each builder: (clean_labels, *, num_classes, rng, its options among those of `corrupt_labels`) -> Draw.
+# Labels are class ids in [0, k), `num_classes` is k, `rng` the only source of chance, `rate` in [0, 1].
 KINDS = Registry(
     "kind of label noise",
     {

@@ -29,11 +29,6 @@ def target_entropy_nats(
 ) -> float:
     """Entropy of the wrong label given the true class: 0 for pair noise, ln(k - 1) for symmetric noise.
 
-    Args:
-        clean: true labels.
-        given: labels after noise.
-        num_classes: k.
-
     Returns:
         Mean over the wrong labels, plugged in from counts and so biased down where they are few; 0 for none.
     """
@@ -54,10 +49,7 @@ def flip_along(
     """Give labels of class i to `targets[i]`; classes whose target is themselves stay.
 
     Args:
-        clean_labels: class ids in [0, k).
-        targets: class ids.
         rate: share of the labels that have somewhere to go, in [0, 1].
-        rng: the only source of chance.
 
     Returns:
         Labels of which exactly round(rate * m) changed, m of them having somewhere to go; in every class
@@ -84,9 +76,7 @@ def draw_from(
     expected count is n_i T_ij exactly, so that classes of a few examples are not biased.
 
     Args:
-        clean_labels: class ids in [0, k).
         transition: row-stochastic, as `records.check_transition` gives it.
-        rng: the only source of chance.
     """
     num_classes = len(transition)
     given = widened(clean_labels, num_classes)

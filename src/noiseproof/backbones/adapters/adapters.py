@@ -18,10 +18,6 @@ class Adapter(nn.Module):
 
     $W_2$ starts from zero, so the network is the same at first.
 
-    Args:
-        width: of h.
-        bottleneck: inner width.
-
     Source: Houlsby et al. 2019, arXiv:1902.00751, Section 2.1 and Figure 2; $W_1$ and $W_2$ start as in
     AdaptFormer (Chen et al. 2022, arXiv:2205.13535, Section 3.2).
     Differs: a norm before, and none behind the attention, as in DeFT (Wei et al. 2024, arXiv:2409.19696).
@@ -49,10 +45,6 @@ class Adapter(nn.Module):
 
 def add_adapters(tower: Tower, bottleneck: int) -> nn.Module:
     """An adapter inside the residual branch of each MLP.
-
-    Args:
-        tower: gets hooks.
-        bottleneck: inner width of each.
 
     Returns:
         What learns.

@@ -28,11 +28,7 @@ class Scale(nn.Module):
 
 
 class Shift(nn.Module):
-    """A summand for each output of a layer, applied to its bias after the factor.
-
-    Args:
-        scale: of the same layer.
-    """
+    """A summand for each output of a layer, applied to its bias after the factor."""
 
     def __init__(self, scale: Scale) -> None:
         super().__init__()

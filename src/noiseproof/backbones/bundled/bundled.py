@@ -75,7 +75,6 @@ def image_tower(name: str = LITE0, *, num_classes: int = 0) -> Any:
     """An EfficientNet-Lite with its ImageNet weights, as timm has it.
 
     Args:
-        name: of `bundled_files.EXTRAS`.
         num_classes: 0 leaves the classifier out; 1000 keeps it.
     """
     timm = import_timm(f"The backbone 'bundled:{name}'")

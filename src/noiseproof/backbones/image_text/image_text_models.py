@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -18,7 +17,7 @@ from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.backbones.texts.hugging_face import import_transformers, quiet
 from noiseproof.backbones.weights.weights import load_exactly
 from noiseproof.core.errors import InvalidArgument, invalid
-from noiseproof.core.registry import unknown_name
+from noiseproof.core.registry import nearest, unknown_name
 from noiseproof.core.rng import isolated
 from noiseproof.core.storage.checksums import read_record
 from noiseproof.core.torchvision_ops import import_beside_torchvision
@@ -81,8 +80,7 @@ def tower_config(model: str, open_clip: Any) -> dict[str, Any]:
         return config
     config = open_clip.get_model_config(model)
     if config is None:
-        known = open_clip.list_models()
-        near = [*SHIPPED, *difflib.get_close_matches(model, known, n=6, cutoff=0.4)]
+        near = [*SHIPPED, *nearest(model, open_clip.list_models())]
         raise unknown_name("image-text model", model, near, "Or give the path of an open_clip JSON file.")
     return config
 

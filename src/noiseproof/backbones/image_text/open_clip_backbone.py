@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +24,10 @@ from noiseproof.backbones.weights.weights import (
     under_prefix,
 )
 from noiseproof.core.errors import CheckpointMismatch, invalid
-from noiseproof.core.registry import unknown_name
+from noiseproof.core.registry import nearest, unknown_name
 from noiseproof.core.torchvision_ops import import_beside_torchvision
 
+_FAMILIAR = ("RN50", "ViT-B-32", "ViT-L-14")
 LAYERS = ("pre_projection", "projected")
 
 
@@ -48,10 +48,8 @@ def open_open_clip(rest: str, *, layer: str | None = None) -> ImageBackbone:
         MissingFile: the weights are neither here nor can they be downloaded.
     """
     layer = chosen_layer(layer, LAYERS)
-    check_open_clip_name(rest)
     name = f"open_clip:{rest}"
-    open_clip = _import_open_clip(name)
-    architecture, _, tag = rest.partition("/")
+    open_clip, architecture, tag = _named(rest)
     with _quiet():
         model = _loaded(open_clip, name, architecture, tag)
     tower = model.visual
@@ -76,12 +74,9 @@ def open_pair(rest: str) -> tuple[Any, Any]:
     Args:
         rest: as in `open_open_clip`; a file has to have the whole model.
     """
-    check_open_clip_name(rest)
-    name = f"open_clip:{rest}"
-    open_clip = _import_open_clip(name)
-    architecture, _, tag = rest.partition("/")
+    open_clip, architecture, tag = _named(rest)
     is_file = is_checkpoint_name(tag)
-    with _quiet(), downloading(name):
+    with _quiet(), downloading(f"open_clip:{rest}"):
         model = open_clip.create_model(architecture, pretrained=None if is_file else tag)
         tokenizer = _tokenizer(architecture)
     if is_file:
@@ -99,9 +94,27 @@ def _tokenizer(architecture: str) -> Any:
 
 def check_open_clip_name(rest: str) -> None:
     """Refuse an architecture or tag that open_clip does not have."""
-    name = f"open_clip:{rest}"
+    _named(rest)
+
+
+def _named(rest: str) -> tuple[Any, str, str]:
+    """The module, an architecture that it has, and a tag of its weights or a file of others."""
+    open_clip = import_beside_torchvision(
+        "open_clip", extra="clip", purpose=f"The backbone 'open_clip:{rest}'"
+    )
     architecture, _, tag = rest.partition("/")
-    _check_names(_import_open_clip(name), architecture, tag)
+    known = open_clip.list_models()
+    if architecture not in known:
+        raise unknown_name(
+            "open_clip architecture", architecture, nearest(architecture, known, _FAMILIAR),
+            f"These are the nearest of {len(known)}: see `open_clip.list_models()`.",
+        )  # fmt: skip
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if tag not in tags and not is_checkpoint_name(tag):
+        raise unknown_name(
+            "tag", tag, tags, f"Write 'open_clip:{architecture}/TAG' or a path to a checkpoint."
+        )
+    return open_clip, architecture, tag
 
 
 def drop_projection(tower: Any, name: str) -> None:
@@ -124,29 +137,6 @@ def drop_projection(tower: Any, name: str) -> None:
             f"The projection of {name!r} is in no place known here: towers with `proj`, `attnpool.c_proj`, "
             "`head.proj` or `head.mlp` are supported. Next: layer='projected'.",
         )  # fmt: skip
-
-
-def _import_open_clip(name: str) -> Any:
-    return import_beside_torchvision("open_clip", extra="clip", purpose=f"The backbone {name!r}")
-
-
-def _check_names(open_clip: Any, architecture: str, tag: str) -> None:
-    known = open_clip.list_models()
-    if architecture not in known:
-        near = difflib.get_close_matches(architecture, known, n=8, cutoff=0.4) or [
-            "RN50",
-            "ViT-B-32",
-            "ViT-L-14",
-        ]
-        raise unknown_name(
-            "open_clip architecture", architecture, near,
-            f"These are the nearest of {len(known)}: see `open_clip.list_models()`.",
-        )  # fmt: skip
-    tags = open_clip.list_pretrained_tags_by_model(architecture)
-    if tag not in tags and not is_checkpoint_name(tag):
-        raise unknown_name(
-            "tag", tag, tags, f"Write 'open_clip:{architecture}/TAG' or a path to a checkpoint."
-        )
 
 
 def _loaded(open_clip: Any, name: str, architecture: str, tag: str) -> Any:

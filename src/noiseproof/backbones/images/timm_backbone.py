@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.backbones.weights.downloads import downloading
 from noiseproof.backbones.weights.weights import load_exactly, read_checkpoint, read_header, under_prefix
 from noiseproof.core.errors import UnknownName, invalid
-from noiseproof.core.registry import unknown_name
+from noiseproof.core.registry import nearest, unknown_name
 
 LAYER = "pooled"
 _FAMILIAR = ("convnext_tiny", "efficientnet_b0", "resnet50", "tf_efficientnet_lite0", "vit_base_patch16_224")
@@ -149,7 +148,7 @@ def classifier_names(model: Any) -> tuple[str, ...]:
 
 def unknown_model(architecture: str, known: list[str]) -> UnknownName:
     """timm knows more than a thousand names: the message shows those that are near."""
-    near = difflib.get_close_matches(architecture, known, n=8, cutoff=0.5) or list(_FAMILIAR)
+    near = nearest(architecture, known, _FAMILIAR)
     return unknown_name(
         "timm model", architecture, near, f"These are the nearest of {len(known)}: see `timm.list_models()`."
     )

@@ -28,10 +28,6 @@ def read_answer(content: bytes, num_texts: int) -> Float[np.ndarray, "b d"]:
     Vectors are put into the order of the texts by their `index`. They are lists of numbers, or base64 of
     little-endian float32.
 
-    Args:
-        content: JSON.
-        num_texts: b.
-
     Raises:
         BrokenAnswer: it is no JSON.
         UnusableAnswer: vectors are missing, doubled, of different lengths, empty or not finite.

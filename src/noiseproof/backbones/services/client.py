@@ -31,13 +31,7 @@ _SHOWN = 300  # characters of a service's own message
 
 
 class EmbeddingClient:
-    """Embeddings of lists of texts; safe to call from several threads inside `connected`.
-
-    Args:
-        address: model and service.
-        settings: key and pace.
-        pace: for tests; made from the settings otherwise.
-    """
+    """Embeddings of lists of texts; safe to call from several threads inside `connected`."""
 
     def __init__(
         self, address: ServiceAddress, settings: ServiceSettings, *, pace: Pace | None = None

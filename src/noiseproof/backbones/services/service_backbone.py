@@ -27,11 +27,6 @@ class ServiceBackbone(AbstractBackbone):
     The weights of a service are unknown: in their place its URL and the name of the model are hashed. That
     finished features are found costs no request, so the width of the embeddings is no part of it.
 
-    Args:
-        name: as the user wrote it.
-        address: model and service.
-        settings: key and pace.
-
     Attributes:
         address: see above.
         requests_at_once: of the settings.

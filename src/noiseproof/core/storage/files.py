@@ -156,12 +156,7 @@ def _sweep(folder: Path, depth: int = _SWEEP_DEPTH) -> None:
 
 
 def delete_unfinished(folder: Path, name: str | None = None) -> None:
-    """Delete what killed processes left in a folder without a lock; not while others write these files.
-
-    Args:
-        folder: of the files.
-        name: of the file, if it is one.
-    """
+    """Delete what killed processes left in a folder without a lock; not while others write these files."""
     start = "*" if name is None else glob.escape(name[:_MOST_NAME])
     for path in folder.glob(f".noiseproof.{start}.????????.partial"):
         path.unlink(missing_ok=True)

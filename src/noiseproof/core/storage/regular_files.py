@@ -37,7 +37,6 @@ def read_regular(path: str | os.PathLike[str], *, max_bytes: int | None = None) 
     """The bytes of a regular file.
 
     Args:
-        path: of the file.
         max_bytes: largest size; `limits.EXAMPLE_BYTES` if not given.
 
     Raises:

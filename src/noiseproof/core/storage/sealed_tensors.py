@@ -41,9 +41,7 @@ def write_sealed_tensors(path: str | Path, tensors: Mapping[str, Tensor], header
     """Write a file atomically.
 
     Args:
-        path: of the file.
         tensors: on any device, of any layout; channels-last weights lose it.
-        header: JSON values.
     """
     write_tensors(path, tensors, metadata=sealed_metadata(tensors, header))
 

@@ -31,9 +31,7 @@ def write_tensors(
     """Write tensors by name; the same tensors give the same bytes.
 
     Args:
-        path: of the file.
         tensors: on any device, in any memory layout.
-        metadata: texts in the header.
 
     Raises:
         NoSpaceLeft: disk or quota is full; the file is as it was.

@@ -18,7 +18,6 @@ def read_torch_file(path: Path, what: str, *, next_step: str, has_arrays: bool =
     """Read what `torch.load(weights_only=True)` accepts, and the `argparse.Namespace` of timm's checkpoints.
 
     Args:
-        path: of the file.
         what: noun for the file, in messages.
         next_step: advice for a file with more than that, a sentence.
         has_arrays: NumPy arrays of integers are accepted, too.

@@ -95,14 +95,7 @@ def id_column(schema: pa.Schema) -> str | None:
 def find_column(
     schema: pa.Schema, named: str | None, usual: Sequence[str], *, option: str, owner: str
 ) -> str:
-    """The column that the user named, else the only one with a usual name.
-
-    Args:
-        schema: of the table.
-        named: the user's choice.
-        usual: names to search for, capitals or not.
-        option: where the user names the column, for messages.
-        owner: name of the table, for messages.
+    """The column that the user named with an option, else the only one with a usual name, capitals or not.
 
     Raises:
         UnknownName: there is no column of the name given.

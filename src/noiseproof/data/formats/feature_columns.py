@@ -19,11 +19,6 @@ def feature_matrix(
 ) -> Float[np.ndarray, "n d"]:
     """The features that are in one column of lists, or in one column for each number.
 
-    Args:
-        columns: of the table.
-        names: of the columns.
-        owner: name of the table, for messages.
-
     Raises:
         BadData: a cell is empty or no number, or a list has another length; the row is named.
     """

@@ -27,8 +27,6 @@ def open_folder(address: str, request: Request, *, only: Collection[str] | None 
     unless it leads to a folder that is read already.
 
     Args:
-        address: path of the folder.
-        request: of the user.
         only: classes to open; all of them if not given.
 
     Raises:

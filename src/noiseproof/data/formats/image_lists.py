@@ -52,10 +52,6 @@ def listed_images(
 
     Args:
         paths: n of them, relative to `folder`; also the ids.
-        labels: n class ids.
-        class_names: k names.
-        request: of the user.
-        folder: where the images are.
         clean_labels: n class ids, where the truth is known.
 
     Raises:
@@ -76,8 +72,6 @@ def read_list(
     """The paths and class ids of a file with a line `path class_id` each; empty lines are passed over.
 
     Args:
-        path: of the list.
-        owner: name of the data set, for messages.
         origin: what the list comes with, for messages.
         num_classes: class ids must be below it, where it is known.
 
@@ -110,11 +104,6 @@ def is_class_id(text: str, *, below: int | None) -> bool:
 
 def list_lines(path: Path, owner: str, *, origin: str) -> list[tuple[int, str]]:
     """The lines of a text file that are not empty, stripped, with their numbers from 1.
-
-    Args:
-        path: of the file.
-        owner: name of the data set, for messages.
-        origin: what the file comes with, for messages.
 
     Raises:
         MissingFile: the file does not exist; the message has its origin.

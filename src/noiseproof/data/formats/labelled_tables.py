@@ -70,14 +70,7 @@ def row_ids(stem: str, num_rows: int) -> np.ndarray:
 def content_reader(
     table: LabelledTable, kind: Kind, content: str, second: str | None, owner: str
 ) -> AbstractReader:
-    """Reader of images or texts.
-
-    Args:
-        table: of the examples.
-        kind: "image" or "text".
-        content: their column.
-        second: column of the second texts, where examples are pairs.
-        owner: name of the table, for messages.
+    """Reader of images or texts; `second` is the column of the second texts of pairs.
 
     Raises:
         BadData: the column holds something else.
@@ -163,7 +156,6 @@ def row_names(table: LabelledTable, ids: str | None, images: str | None, owner: 
         table: of the examples.
         ids: column of ids.
         images: column of images; rows without a path, and all where a path occurs twice, are numbered.
-        owner: name of the table, for messages.
 
     Raises:
         BadData: an id is missing or occurs twice; it is named.

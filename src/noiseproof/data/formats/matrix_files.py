@@ -33,9 +33,7 @@ def matrix_dataset(
 
     Args:
         features: (n, d) numbers; `None` for a table of labels only, whose examples have no features.
-        request: of the user.
         labels: column -> n class ids; -1 where the label is missing.
-        class_names: k names.
         ids: n texts.
         label: column of the given labels.
 

@@ -39,7 +39,6 @@ def read_probabilities(
             with a column per class, by its name, and optionally `example_id`. Without ids the rows are in
             the order of the data; without class names the columns are in the order of its classes.
         dataset: whose examples and classes they are of.
-        argument: name of the argument, for messages.
         may_have_others: the file may have examples that are not in the data set.
 
     Raises:

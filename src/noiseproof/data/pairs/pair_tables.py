@@ -28,13 +28,7 @@ _BATCH_ROWS = 256
 
 @final
 class ParquetPairs(AbstractPairs):
-    """A Parquet file; images in it are read and written a batch at a time.
-
-    Args:
-        path: the file.
-        caption: column of the captions.
-        image: column of the images or of their paths.
-    """
+    """A Parquet file; images in it are read and written a batch at a time."""
 
     def __init__(self, path: Path, *, caption: str | None, image: str | None) -> None:
         self._path, self._table = path, parquet_table(path)
@@ -70,13 +64,7 @@ class ParquetPairs(AbstractPairs):
 
 @final
 class TextPairs(AbstractPairs):
-    """Rows of texts with the paths of images; the rows are in memory, the images are not.
-
-    Args:
-        path: a CSV, TSV or JSONL file.
-        caption: column of the captions.
-        image: column of the paths.
-    """
+    """Rows of texts with the paths of images; the rows are in memory, the images are not."""
 
     def __init__(self, path: Path, *, caption: str | None, image: str | None) -> None:
         self._path, self._table = path, read_text_table(path, str(path))

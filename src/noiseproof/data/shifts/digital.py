@@ -20,13 +20,7 @@ def contrast(pixels: Pixels, kept: float, rng: np.random.Generator) -> Pixels:
 
 
 def saturate(pixels: Pixels, strength: tuple[float, float], rng: np.random.Generator) -> Pixels:
-    """Another saturation (the S of HSV), S -> factor S + more, with hue and value kept; grey stays grey.
-
-    Args:
-        pixels: the picture.
-        strength: factor and more.
-        rng: not used.
-    """
+    """Another saturation (the S of HSV), S -> factor S + more, with hue and value kept; grey stays grey."""
     del rng  # every image alike
     factor, more = strength
     value = pixels.max(axis=2, keepdims=True)

@@ -83,12 +83,8 @@ def shifted(dataset: AnyDataset, kind: str, *, seed: int) -> AnyDataset:
 def corrupted_names(name: str, *, severity: int) -> tuple[str, ...]:
     """Names for `open_dataset` of one data set under every corruption, such as the 15 of CIFAR-10's test set.
 
-    Args:
-        name: of the data set.
-        severity: 1 (mild) to 5.
-
     Raises:
-        InvalidArgument: no such severity.
+        InvalidArgument: no such severity, 1 (mild) to 5.
     """
     if severity not in SEVERITIES:
         raise invalid("severity", severity, "an integer from 1 (mild) to 5")

@@ -78,11 +78,6 @@ def class_groups(name: str, dataset: Dataset, *, source: str | None = None) -> G
 
     For `noiseproof.evaluate.class_groups.merged_probs`, so that a head for ImageNet can be evaluated.
 
-    Args:
-        name: of the set in the suites.
-        dataset: opened by that name.
-        source: as for `open_suite_set`.
-
     Returns:
         A tuple of class ids per class of `dataset`, in its order.
     """
