@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from noiseproof.core.errors import CannotWrite, InvalidArgument, NoiseproofError, NoSpaceLeft
 from noiseproof.core.storage import files
 from noiseproof.core.storage.files import append_lines, whole_lines
-from noiseproof.core.storage.tensor_files import write_tensors
+from noiseproof.core.storage.sealed_tensors import write_tensors
 
 
 def failing(error):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from noiseproof.core.storage.tensor_files import write_tensors
+from noiseproof.core.storage.sealed_tensors import write_tensors
 
 DTYPES = (
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,

@@ -9,8 +9,16 @@ from noiseproof.core.errors import InvalidArgument, UnknownName
 from noiseproof.core.records import Dataset
 from noiseproof.data.shifts.blur import convolve, disc, line, sampled, zoom_blur
 from noiseproof.data.shifts.corruptions import CORRUPTIONS, LARGEST_PX, SEVERITIES
-from noiseproof.data.shifts.digital import contrast, elastic_transform, pixelate, saturate, to_pixels
-from noiseproof.data.shifts.pixel_noise import gaussian_noise, impulse_noise, shot_noise
+from noiseproof.data.shifts.digital import (
+    contrast,
+    elastic_transform,
+    gaussian_noise,
+    impulse_noise,
+    pixelate,
+    saturate,
+    shot_noise,
+    to_pixels,
+)
 from noiseproof.data.shifts.shifts import SHIFTS, corrupted_names, shift_names, shifted
 from noiseproof.data.shifts.weather import brightness, fog, snow
 from noiseproof.data.sources import open_dataset

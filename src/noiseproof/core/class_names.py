@@ -30,7 +30,8 @@ def label_text(value: Any) -> str:
 def in_order(names: Iterable[str]) -> list[str]:
     """Class names in their order: as numbers where all are numbers, else as text."""
     texts = list(names)
-    return sorted(texts, key=_number_then_text) if all(map(_is_number, texts)) else sorted(texts)
+    are_numbers = all(map(_is_number, texts))
+    return sorted(texts, key=lambda text: (float(text), text)) if are_numbers else sorted(texts)
 
 
 def name_hints(names: Sequence[Any]) -> list[str]:
@@ -169,7 +170,3 @@ def plain_name(text: str) -> str:
 
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?", text) is not None
-
-
-def _number_then_text(text: str) -> tuple[float, str]:
-    return float(text), text

@@ -30,7 +30,6 @@ from noiseproof.data.examples import (
 )
 from noiseproof.data.fingerprints import fingerprint, matrix_fingerprint
 from noiseproof.data.formats.columns import FEATURE_NAMES, content_columns, id_column
-from noiseproof.data.formats.feature_columns import feature_matrix
 from noiseproof.data.formats.folder_walk import IMAGE_SUFFIXES, FolderWalk
 from noiseproof.data.formats.labelled_tables import (
     check_table,
@@ -38,7 +37,7 @@ from noiseproof.data.formats.labelled_tables import (
     row_ids,
     row_names,
 )
-from noiseproof.data.formats.matrix_files import check_rows, checked_matrix
+from noiseproof.data.formats.matrix_files import check_rows, checked_matrix, feature_matrix
 from noiseproof.data.formats.npz_files import array_name, feature_rows, id_array
 from noiseproof.data.formats.parquet_files import parquet_table
 from noiseproof.data.formats.table_access import LabelledTable, table_in_memory

@@ -18,7 +18,7 @@ from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
 from noiseproof.backbones.texts.text_backbone import TextBackbone
 from noiseproof.core.errors import invalid
 from noiseproof.core.storage.files import delete_folder, delete_unfinished, replacing, write_bytes, write_json
-from noiseproof.core.storage.tensor_files import write_tensors
+from noiseproof.core.storage.sealed_tensors import write_tensors
 from noiseproof.core.version import __version__
 from noiseproof.heads.abstract import AbstractHead
 from noiseproof.models.onnx_model import backbones_of

@@ -31,7 +31,7 @@ KINDS = Registry(
         "pair": "noiseproof.noise.class_kinds:pair",
         "asymmetric": "noiseproof.noise.class_kinds:asymmetric",
         "instance": "noiseproof.noise.instance:instance",
-        "instance_ptd": "noiseproof.noise.instance_ptd:instance_ptd",
+        "instance_ptd": "noiseproof.noise.instance:instance_ptd",
         "real": "noiseproof.noise.class_kinds:real",
     },
 )

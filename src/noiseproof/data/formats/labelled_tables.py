@@ -18,8 +18,7 @@ from noiseproof.data.formats.columns import (
     choose_columns,
     declared_classes,
 )
-from noiseproof.data.formats.feature_columns import feature_matrix
-from noiseproof.data.formats.matrix_files import matrix_dataset
+from noiseproof.data.formats.matrix_files import feature_matrix, matrix_dataset
 from noiseproof.data.formats.table_access import NUM_TELLING, LabelledTable
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request

@@ -9,8 +9,7 @@ import numpy as np
 import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float
 
-from noiseproof.data.shifts.pixel_noise import Pixels
-
+Pixels = Float[np.ndarray, "h w c"]
 _SUBPIXELS = 9  # per pixel and axis, for the edge of a disc
 _ZOOM_STEPS = 8
 

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from noiseproof.data.shifts.blur import defocus_blur, glass_blur, motion_blur, zoom_blur
+from noiseproof.data.shifts.blur import Pixels, defocus_blur, glass_blur, motion_blur, zoom_blur
 from noiseproof.data.shifts.digital import (
     contrast,
     elastic_transform,
+    gaussian_noise,
+    impulse_noise,
     jpeg_compression,
     pixelate,
     saturate,
+    shot_noise,
     to_image,
     to_pixels,
 )
-from noiseproof.data.shifts.pixel_noise import Pixels, gaussian_noise, impulse_noise, shot_noise
 from noiseproof.data.shifts.weather import brightness, fog, snow
 
 SEVERITIES = (1, 2, 3, 4, 5)

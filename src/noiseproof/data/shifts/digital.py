@@ -1,4 +1,4 @@
-"""Corruptions by cameras, editors and file formats."""
+"""Corruptions by sensors, cameras, editors and file formats."""
 
 from __future__ import annotations
 
@@ -8,8 +8,25 @@ import numpy as np
 import scipy  # its parts are loaded when they are first used
 from PIL import Image
 
-from noiseproof.data.shifts.blur import sampled
-from noiseproof.data.shifts.pixel_noise import Pixels
+from noiseproof.data.shifts.blur import Pixels, sampled
+
+
+def gaussian_noise(pixels: Pixels, std: float, rng: np.random.Generator) -> Pixels:
+    """Noise of dim light: x + N(0, std^2) in every channel."""
+    return pixels + rng.normal(0.0, std, pixels.shape)
+
+
+def shot_noise(pixels: Pixels, photons: float, rng: np.random.Generator) -> Pixels:
+    """Light comes in quanta: Poisson(x photons) / photons; white is `photons` quanta."""
+    return rng.poisson(pixels * photons) / photons
+
+
+def impulse_noise(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
+    """Broken cells: a share of the values becomes 0 or 1, either with the same chance."""
+    # One draw decides both, so that a higher severity keeps every broken cell of a lower one.
+    draw = rng.uniform(size=pixels.shape)
+    black_or_white = rng.integers(0, 2, pixels.shape).astype(pixels.dtype)
+    return np.where(draw < share, black_or_white, pixels)
 
 
 def contrast(pixels: Pixels, kept: float, rng: np.random.Generator) -> Pixels:

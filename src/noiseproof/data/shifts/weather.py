@@ -8,8 +8,7 @@ import numpy as np
 import scipy  # its parts are loaded when they are first used
 from jaxtyping import Float
 
-from noiseproof.data.shifts.blur import convolve, line
-from noiseproof.data.shifts.pixel_noise import Pixels
+from noiseproof.data.shifts.blur import Pixels, convolve, line
 
 _GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look; ITU-R BT.601
 
