@@ -75,8 +75,8 @@ def instance_ptd(
     """Flip each label with its own probability q_i, to a class drawn from softmax(x^T W_y) on raw pixels.
 
     It is kept because results are quoted for it. Two things to know before quoting it: logits of raw pixels
-    are thousands apart, so the softmax is one-hot (`example_entropy_nats` is about 0) and most of a class goes
-    to one target; and the flip rates are cut off at 0, so a small rate is exceeded: 0.1 realises 0.13.
+    are thousands apart, so the softmax is one-hot (`example_entropy_nats` is about 0) and most of a class
+    goes to one target; and the flip rates are cut off at 0, so a small rate is exceeded: 0.1 realises 0.13.
     `instance` mends both.
 
     Args:
