@@ -33,19 +33,7 @@ class Request:
     """Arguments of `open_dataset`, except for `limit`, which is applied to every data set alike.
 
     Attributes:
-        name: the data set as the user wrote it.
-        label: column of the given labels, where the user named one.
-        image: column of the images or of their paths.
-        text: column of the texts.
-        clean_label: column of the true labels.
-        on_error: what to do with an example that cannot be read.
-        seed: of what is drawn at random.
-        missing_label: what to do with an example without a label.
         hidden_label: the number that stands for a missing label in a table.
-        may_lack_classes: class folders may be empty, as in an evaluation set.
-        may_lack_examples: a table may have labels only, where nothing reads the examples.
-        task: what the labels are: classes, or scores for "regression"; "auto" takes numbers with fractions as
-            scores.
     """
 
     name: str

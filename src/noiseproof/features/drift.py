@@ -33,14 +33,7 @@ LARGEST_DRIFT = 0.03
 
 
 class ServiceProbe(Document):
-    """Embeddings of the probe texts.
-
-    Attributes:
-        model: name that the service knows.
-        url: of the service.
-        texts: that were sent.
-        embeddings: of each text.
-    """
+    """Embeddings of the probe texts."""
 
     model: str
     url: str

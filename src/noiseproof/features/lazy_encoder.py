@@ -40,14 +40,7 @@ _BUILDERS = ("gguf", "timm", "tokenizers", "torch", "torchvision", "transformers
 
 
 class LazyEncoder:
-    """An encoder by its name.
-
-    Args:
-        name: as in `open_backbone`.
-        layer: which features; `None` for the default of that kind of backbone.
-        store: folder of feature sets, with the records of encoders.
-        service: key and pace of an embedding service.
-        max_tokens: longest text of a text encoder; `None` for all that it reads.
+    """An encoder by its name, see `open_backbone`; its store has the records of encoders.
 
     Raises:
         NoiseproofError: there is no record of the encoder, and it cannot be opened.

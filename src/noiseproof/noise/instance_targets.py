@@ -44,10 +44,7 @@ def draw_targets(
     Args:
         inputs: (n, ...) anything that can be indexed by row numbers.
         rows: whose labels become wrong.
-        clean_labels: class ids in [0, k).
-        num_classes: k, at least 2.
         prepare: a block of inputs -> x.
-        rng: the only source of chance.
 
     Returns:
         Class ids, never the true one, and the mean entropy in nats of the distributions they were drawn from.

@@ -26,10 +26,6 @@ class ServiceBackbone(AbstractBackbone):
 
     The weights of a service are unknown: in their place its URL and the name of the model are hashed. That
     finished features are found costs no request, so the width of the embeddings is no part of it.
-
-    Attributes:
-        address: see above.
-        requests_at_once: of the settings.
     """
 
     kind: Kind = "text"

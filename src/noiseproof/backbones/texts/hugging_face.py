@@ -88,14 +88,7 @@ def check_hugging_face_name(rest: str) -> None:
 
 
 def load_transformer(name: str, source: str, *, layer: str | None, **options: Any) -> TextBackbone:
-    """A text encoder from a name on the hub or a folder.
-
-    Args:
-        name: as the user wrote it.
-        source: name on the hub, or folder.
-        layer: a pooling; `None` for the usual one of the family.
-        options: of `from_pretrained`.
-    """
+    """A text encoder from a name on the hub or a folder."""
     model, tokenizer = _model_and_tokenizer(name, source, **options)
     layer = layer or usual_pooling(model.config)
     return text_backbone(name, model, tokenizer, layer=layer)

@@ -116,9 +116,6 @@ class TextBackbone(AbstractTorchBackbone):
         most_tokens: longest text; of longer ones the end is cut off.
         has_joint_pairs: whether pairs of texts are one input, as in the training of BERT; else their features
             are [u, v, |u - v|, u v] of those of the two texts.
-
-    Attributes:
-        most_tokens: see above.
     """
 
     kind: Kind = "text"

@@ -42,13 +42,7 @@ _MAX_HEADER_BYTES = 1 << 20
 
 @final
 class ShardPairs(AbstractPairs):
-    """Tar shards, in the order of their names.
-
-    Args:
-        path: one shard, or a folder of them.
-        caption: extension of the caption files; "txt" if not given.
-        image: means nothing here.
-    """
+    """Tar shards, in the order of their names."""
 
     def __init__(self, path: Path, *, caption: str | None, image: str | None) -> None:
         if image is not None:

@@ -24,9 +24,7 @@ def glass_blur(pixels: Pixels, strength: tuple[float, float, int], rng: np.rando
     """Frosted glass: each pixel shows a random neighbour, between two slight blurs.
 
     Args:
-        pixels: the picture.
         strength: width of the blurs, how far a neighbour may be (at least a pixel), and how many times.
-        rng: draws the neighbours.
     """
     sigma, reach, times = strength
     height, width = pixels.shape[:2]

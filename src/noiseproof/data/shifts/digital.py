@@ -51,10 +51,8 @@ def elastic_transform(pixels: Pixels, strength: tuple[float, float], rng: np.ran
     """The picture on a rubber sheet that was pulled here and there.
 
     Args:
-        pixels: the picture.
         strength: root mean square of the shift along an axis, and the width over which shifts are alike;
             shares of the shorter side.
-        rng: draws the pulls.
     """
     shift, width = strength
     height, side = pixels.shape[0], min(pixels.shape[:2])

@@ -17,10 +17,8 @@ def snow(pixels: Pixels, strength: tuple[float, float, float, float], rng: np.ra
     """Bright streaks that fall at one slant, over a picture that has turned pale.
 
     Args:
-        pixels: the picture.
         strength: share of the places where a flake is; size of a flake and length of its streak, shares of
             the shorter side; how pale the picture is, in [0, 1].
-        rng: draws the flakes and their slant.
     """
     density, flake, streak, pale = strength
     height, width = pixels.shape[:2]
@@ -39,9 +37,7 @@ def fog(pixels: Pixels, strength: tuple[float, float], rng: np.random.Generator)
     """Light from a cloud, added before the whole is dimmed to the old maximum.
 
     Args:
-        pixels: the picture.
         strength: how thick the fog is, and how much fainter each finer grain of the cloud is (> 1).
-        rng: draws the cloud.
     """
     thickness, decay = strength
     cloud = _cloud((pixels.shape[0], pixels.shape[1]), decay, rng)[..., None]
