@@ -160,6 +160,8 @@ def test_words_of_empty_cells_are_noted_and_classified_all_the_same():
     assert list(found.examples) == ["nan", "N/A", "good"]
     (note,) = found.notes
     assert "Texts of texts that read like empty cells, and are encoded as they are: 2 ('nan' in '0', " in note
+    (note,) = frame_examples(pd.DataFrame({"text": ["nan", None]})).dataset.notes
+    assert "1 ('nan' in '0')" in note
 
 
 def test_bytes_that_spell_texts_in_a_data_frame_are_texts():

@@ -173,6 +173,7 @@ def test_columns_that_are_no_texts_are_refused(tmp_path):
 
 IDS_AND_FILES = [
     ("numbers", "0.50", [f"{row}.50" for row in range(12)] + [""]),
+    ("numbers", "0.50", ["nan", "N/A"] + [f"{row}.50" for row in range(12)]),
     ("ids", "doc_0000", [f"doc_{row:04}" for row in range(12)]),
     ("ids", "2024-01-10", [f"2024-01-{row}" for row in range(10, 30)]),
     ("ids", "00000000-0000", [str(uuid.UUID(int=row * 16**20)) for row in range(12)]),

@@ -6,10 +6,10 @@ from typing import Any, final
 
 import numpy as np
 
-from noiseproof.core.class_names import MISSING_WORDS
 from noiseproof.core.errors import BadData
 from noiseproof.core.plurals import some
 from noiseproof.data.examples import AbstractReader
+from noiseproof.data.text_cells import is_blank, is_missing_word
 
 _NUM_NAMED = 5
 
@@ -29,7 +29,7 @@ class WatchedTexts(AbstractReader):
         """The contents of the row."""
         content = self._contents.read(row)
         for text in content if isinstance(content, tuple) else (content,):
-            if isinstance(text, str) and text.strip().lower() in MISSING_WORDS and text.strip():
+            if isinstance(text, str) and is_missing_word(text) and not is_blank(text):
                 self._words[row] = text
         return content
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from noiseproof.core.arrays import is_number
+from noiseproof.core.class_names import MISSING_WORDS
 
 _FEWEST = 10  # cells that tell a column of ids
 _FILE = re.compile(r"\S+\.(txt|text|md|html?|xml|json|pdf|docx?)", re.IGNORECASE)
@@ -21,13 +22,18 @@ def is_blank(text: str) -> bool:
     return all(char.isspace() or unicodedata.category(char) in _INVISIBLE for char in text)
 
 
+def is_missing_word(text: str) -> bool:
+    """Whether a text is a word for an empty cell, such as "nan", or blank."""
+    return text.strip().lower() in MISSING_WORDS or is_blank(text)
+
+
 def what_instead_of_texts(cells: Sequence[str]) -> str | None:
     """Noun for what a column holds where texts are expected; `None` if these may be texts.
 
     Args:
-        cells: of the column; blank ones tell nothing.
+        cells: of the column; blank ones and words for empty cells tell nothing.
     """
-    some = [cell.strip() for cell in cells if not is_blank(cell)]
+    some = [cell.strip() for cell in cells if not is_missing_word(cell)]
     if not some:
         return None
     if all(map(is_number, some)):

@@ -22,7 +22,7 @@ from noiseproof.data.formats.matrix_files import feature_matrix, matrix_dataset
 from noiseproof.data.formats.table_access import NUM_TELLING, LabelledTable
 from noiseproof.data.lazy_dataset import lazy_dataset
 from noiseproof.data.request import Request
-from noiseproof.data.text_cells import is_blank, what_instead_of_texts
+from noiseproof.data.text_cells import is_missing_word, what_instead_of_texts
 
 _UNKNOWN_TO_THE_HUB = -1  # of `ClassLabel` in the package `datasets`
 
@@ -92,7 +92,7 @@ def _texts(table: LabelledTable, column: str, owner: str) -> AbstractReader:
     cells = table.cells(column)
     some = [str(cells.read(row) or "") for row in range(min(NUM_TELLING, len(cells)))]
     if (instead := what_instead_of_texts(some)) is not None:
-        shown = next(cell for cell in some if not is_blank(cell))
+        shown = next(cell for cell in some if not is_missing_word(cell))
         raise BadData(
             f"Column {column!r} of {owner!r} holds {instead} such as {shown!r:.80}; allowed as `text`: "
             "texts. Next: name another column with `text`."
