@@ -19,6 +19,7 @@ from noiseproof.export.formats import FORMATS
 from noiseproof.pipelines import detect as detection
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.extract import extract_features
+from noiseproof.pipelines.inputs import encoded
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_stored_features_are_used_and_those_of_other_data_refused(asked, tmp_pat
     ],
 )
 def test_slips_are_found_before_any_work(asked, tmp_path, monkeypatch, changed, error, message):
-    monkeypatch.setattr(detection, "encode", None)
+    monkeypatch.setattr(encoded, "encode", None)
     with pytest.raises(error, match=message):
         detect(asked(**changed))
     assert not (tmp_path / "issues" / "label_issues.parquet").exists()

@@ -14,7 +14,6 @@ from noiseproof.config.apply import ApplyConfig
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues, LabelledDataset
-from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.files import locked_folder, write_bytes
 from noiseproof.data.examples import Rows
 from noiseproof.data.fingerprints import content_hashes
@@ -31,10 +30,10 @@ from noiseproof.export.issue_files import load_issues, read_summary
 from noiseproof.export.source import Source
 from noiseproof.pipelines.decisions.brought_decisions import read_brought
 from noiseproof.pipelines.decisions.kept_page import REVIEW
-from noiseproof.pipelines.decisions.known_labels import check_complete, read_settled
+from noiseproof.pipelines.decisions.known_labels import read_settled
 from noiseproof.pipelines.decisions.rate_sample import open_sample, sample_lines
 from noiseproof.pipelines.inputs.cleaned_copies import read_labels
-from noiseproof.pipelines.outputs.cards import make_card, read_card
+from noiseproof.pipelines.outputs.cards import read_card, write_card
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish
 from noiseproof.report.flow_card import Kind
@@ -44,6 +43,7 @@ from noiseproof.review.review_page import put_decisions
 CARD, CHANGES = CLEANED, "changes.csv"
 COUNTS = ("kept", "relabelled", "excluded", "unsure")  # of decided examples, `num_...` of the card
 _STAGE = "cleaned data"
+_NUM_NAMED = 3
 _CARDS: tuple[tuple[str, Kind], ...] = (("detection.json", "detect"), ("run.json", "run"))
 _COLUMNS = ("label", "image", "text", "clean_label", "on_error", "seed", "missing_label")
 
@@ -128,10 +128,22 @@ def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: Review
             f"{DECISIONS}, or name a file with `decisions`."
         )
     if config.require_complete:
-        check_complete(
-            [one.example_id for one in settled.counting.values() if one.decision != "unsure"], examples
-        )
+        _check_complete(settled, examples)
     return settled
+
+
+def _check_complete(settled: Settled, examples: ReviewedExamples) -> None:
+    """Raise `BadData` unless every label that looks wrong is decided."""
+    known = {one.example_id for one in settled.counting.values() if one.decision != "unsure"}
+    flagged = [one for one, is_issue in zip(examples.ids, examples.is_issue, strict=True) if is_issue]
+    left = [one for one in flagged if one not in known]
+    if left:
+        raise BadData(
+            f"{len(left):,} of {counted(len(flagged), 'label')} flagged as wrong "
+            f"{'is' if len(left) == 1 else 'are'} undecided or unsure, such as "
+            f"{', '.join(map(repr, left[:_NUM_NAMED]))}; allowed with `require_complete`: a decision on "
+            "each. Next: decide them, or leave `require_complete` out."
+        )
 
 
 def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source, dict[str, Any]]:
@@ -266,12 +278,12 @@ def _write_card(
         *settled.notes,
         *(f"New class {each!r}: {counted(num, 'example')}." for each, num in new.items()),
     ]
-    contents = make_card(
+    return write_card(
+        stages,
+        CARD,
         "apply",
         config=config,
-        made_with=stages.made_with[_STAGE],
-        wall_s=stages.wall_s,
-        files=stages.hashes,
+        made_by=_STAGE,
         notes=[*notes, *formula_notes([config.out / name] if (config.out / name).is_file() else [])],
         data=name,
         data_fingerprint=source.dataset.fingerprint,
@@ -285,8 +297,6 @@ def _write_card(
         num_unsure=sum(one.decision == "unsure" for one in counting),
         num_undecided_issues=_num_undecided(settled, examples),
     )
-    write_record(config.out / CARD, contents)
-    return contents
 
 
 def _num_undecided(settled: Settled, examples: ReviewedExamples) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,6 @@ from noiseproof.config.detect import DetectConfig
 from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import Dataset, LabelIssues
-from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.files import digest
 from noiseproof.data.formats.probabilities import read_probabilities
 from noiseproof.data.request import Request
@@ -36,28 +34,22 @@ from noiseproof.export.issue_files import (
     read_summary,
 )
 from noiseproof.export.source import Source
-from noiseproof.features.store import StoredFeatures
+from noiseproof.features.store import FeatureManifest, StoredFeatures
+from noiseproof.pipelines.decisions.judging import SEARCH, judge_once
 from noiseproof.pipelines.decisions.kept_page import REVIEW, keep_page
-from noiseproof.pipelines.decisions.known_labels import KnownDecisions, judge_labels, keep_named, open_known
+from noiseproof.pipelines.decisions.known_labels import KnownDecisions, keep_named, open_known
 from noiseproof.pipelines.decisions.rate_sample import CHECK_FIRST, FORM, draw_sample, list_first, read_draws
 from noiseproof.pipelines.inputs.data_parts import DataPart
-from noiseproof.pipelines.inputs.encoding import (
-    checked_features,
-    config_encoder,
-    cut_notes,
-    encode,
-    shared_space_encoder,
-    shared_space_name,
-)
-from noiseproof.pipelines.inputs.judged import needs_features, needs_text_tower, open_part
+from noiseproof.pipelines.inputs.encoded import encode_stage
+from noiseproof.pipelines.inputs.encoding import checked_features, cut_notes, shared_space_name
+from noiseproof.pipelines.inputs.inputs import is_whole
+from noiseproof.pipelines.inputs.judged import judging_encoder, needs_features, needs_text_tower, open_part
 from noiseproof.pipelines.inputs.left_out import left_out
-from noiseproof.pipelines.outputs.cards import make_card
+from noiseproof.pipelines.outputs.cards import suspects_section, write_card
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
-from noiseproof.pipelines.outputs.provenance import differences
 from noiseproof.pipelines.outputs.stages import Stages, publish
 
 CARD = "detection.json"
-DETECT = "label issues"
 _COUNTED_ELSEWHERE = {
     *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, *DecisionsConfig.model_fields,
     *PlanConfig.model_fields, "probs", "zero_shot", "features", "export", "rate_sample", "budget",
@@ -95,11 +87,7 @@ class _DetectState:
     stages: Stages
     part: DataPart
     known: KnownDecisions
-    features: Any = None
-    parts: Sequence[StoredFeatures] = ()  # of each encoder, where several stand side by side
-    made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # the encoder, for the card
-    num_encoded: int = 0
-    cut_notes: Sequence[str] = ()
+    stored: StoredFeatures | None = None
     text_tower: Any = None
 
     @cached_property
@@ -110,12 +98,8 @@ class _DetectState:
             config.train, config.label, config.image, config.text, config.clean_label,
             config.on_error, config.seed, config.missing_label, may_lack_examples=not needs_features(config),
         )  # fmt: skip
-        return Source(dataset, with_own_columns(request), self.is_whole, self.known.settled.counting)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether no example is left out."""
-        return is_whole(self.config, self.part)
+        is_all = is_whole(config, dataset)
+        return Source(dataset, with_own_columns(request), is_all, self.known.settled.counting)
 
 
 @takes_keywords(DetectConfig)
@@ -141,7 +125,7 @@ def detect(
         for name in config.export:
             check_format(name)
         part = open_part(config)
-        known = open_known(config, config.out, part.dataset, is_whole=is_whole(config, part))
+        known = open_known(config, part.dataset)
         state = _DetectState(config, Stages(config.out, command=command), part, known)
         targets = {name: export_target(name, state.source) for name in config.export}
         files = [file for _, files in targets.values() for file in files]
@@ -160,8 +144,8 @@ def detect(
                 config.out, part.dataset, load_issues(config.out), known.labels, size=config.rate_sample,
                 seed=config.seed, page=config.out / REVIEW,
             )  # fmt: skip
-        keep_named(config, config.out, part.dataset, known)
-        page = keep_page(config.out, part.dataset, state.features)
+        keep_named(config, known)
+        page = keep_page(config.out, part.dataset, state.stored and state.stored.features)
         exports = {name: config.out / file for name, (file, _) in targets.items()}
         contents = _write_card(state, exports.values())
         forms = [(config.budget, CHECK_FIRST), (config.rate_sample, FORM)]
@@ -173,33 +157,21 @@ def detect(
 
 def _load_features(state: _DetectState) -> None:
     """Get features from the encoder, the store or the given folder, and a text tower where it is needed."""
-    config, whole = state.config, state.part.whole
+    config, whole, class_names = state.config, state.part.whole, state.part.dataset.class_names
     if not needs_features(config):
         return
-    needs_text, class_names = needs_text_tower(config), state.part.dataset.class_names
+    needs_text = needs_text_tower(config)
     if config.features is not None:
-        state.features, stored = checked_features(config.features, whole)
+        state.stored = checked_features(config.features, whole)
+        made_of = state.stored.manifest.components
         if needs_text:
-            made_of = stored.manifest.components
             state.text_tower = _open_text_tower(made_of["backbone"], class_names)
             check_shared_layer(made_of["layer"])
-    else:
-        begin = time.perf_counter()
-        if needs_text:
-            _check_images(config, whole)
-            state.text_tower = _open_text_tower(shared_space_name(config), class_names)
-        store = config.cache
-        encoder = shared_space_encoder(config, store) if needs_text else config_encoder(config, whole, store)
-        stored = encode(config, whole, encoder, store)
-        state.features, state.parts, state.num_encoded = stored.features, stored.parts, stored.num_encoded
-        state.cut_notes = cut_notes(whole, {whole.fingerprint: stored})
-        state.stages.once(
-            "extract", title=f"extract {state.part.name}", depends_on=stored.manifest.key,
-            make=lambda folder: (), spent_s=time.perf_counter() - begin,
-        )  # fmt: skip
-    components = stored.manifest.components
-    state.made_of = {name: components[name] for name in ("backbone", "layer", "weights_hash", "transform")}
-    state.made_of |= {"key": stored.manifest.key, "dim": stored.manifest.dim}
+        return
+    if needs_text:
+        _check_images(config, whole)
+        state.text_tower = _open_text_tower(shared_space_name(config), class_names)
+    state.stored = encode_stage(state.stages, "extract", config, whole, judging_encoder(config, whole))
 
 
 def _open_text_tower(name: str, class_names: Sequence[str]) -> Any:
@@ -230,19 +202,13 @@ def _find_issues(state: _DetectState) -> str:
     if state.known.labels is not None:
         draws = read_draws(config.out, dataset.ids, fingerprint=dataset.fingerprint)
 
-    def make(folder: Path) -> list[str]:
+    def find(labels: np.ndarray, features: Any) -> LabelIssues:
         from noiseproof.detect.find_issues import find_label_issues  # loads PyTorch, SciPy and scikit-learn
 
-        def find(labels: np.ndarray, features: Any) -> LabelIssues:
-            return find_label_issues(
-                features, labels, method=config.method,
-                method_options=config.method_options or None, ids=dataset.ids,
-                class_names=dataset.class_names, seed=config.seed, text_tower=state.text_tower, **probs,
-            )  # fmt: skip
-
-        return judge_labels(
-            find, folder, dataset, state.known, state.features, state.parts, draws=draws,
-            raw_cells=config.raw_cells,
+        return find_label_issues(
+            features, labels, method=config.method, method_options=config.method_options or None,
+            ids=dataset.ids, class_names=dataset.class_names, seed=config.seed,
+            text_tower=state.text_tower, **probs,
         )  # fmt: skip
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
@@ -250,16 +216,14 @@ def _find_issues(state: _DetectState) -> str:
     options = config.model_dump(mode="json", exclude=_COUNTED_ELSEWHERE)
     # Features have the ids in their key, probabilities do not.
     depends_on = [
-        state.made_of.get("key"), digest(dataset.ids.astype(str)), labels, options,
+        state.stored and state.stored.manifest.key, digest(dataset.ids.astype(str)), labels, options,
         {name: digest(np.asarray(values)) for name, values in probs.items()}, config.seed,
         ALGORITHM, state.known.key, None if draws is None else [draws.population, draws.rows],
     ]  # fmt: skip
-    return state.stages.once(DETECT, depends_on=depends_on, make=make)
-
-
-def is_whole(config: DetectConfig, part: DataPart) -> bool:
-    """Whether no example of the data set is left out."""
-    return config.limit is None and part.dataset.num_skipped == 0
+    return judge_once(
+        state.stages, find, state.known, state.stored, draws=draws, raw_cells=config.raw_cells,
+        depends_on=depends_on,
+    )  # fmt: skip
 
 
 def _export(state: _DetectState, name: str, file: str, key: str) -> None:
@@ -285,29 +249,25 @@ def _data_version(state: _DetectState) -> Any:
 
 def _write_card(state: _DetectState, exports: Iterable[Path]) -> dict[str, Any]:
     summary = read_summary(state.config.out)
-    contents = make_card(
+    return write_card(
+        state.stages,
+        CARD,
         "detect",
         config=state.config,
-        made_with=state.stages.made_with[DETECT],  # of the start that made the results
-        wall_s=state.stages.wall_s,
-        files=state.stages.hashes,
-        notes=[
-            *_notes(state),
-            *state.known.settled.notes,
-            *formula_notes(exports),
-            *differences(state.stages.made_with, DETECT),
-        ],
+        made_by=SEARCH,
+        notes=[*_notes(state), *state.known.settled.notes, *formula_notes(exports)],
         data=state.part.to_json(),
-        features=state.made_of or None,
-        encoder_passes=state.num_encoded,
+        features=None if state.stored is None else _features_section(state.stored.manifest),
+        encoder_passes=0 if state.stored is None else state.stored.num_encoded,
         method=summary.method,
-        num_suspect_labels=summary.num_issues,
-        noise_rate=summary.rate_card(),
-        detection=summary.against_truth,
-        reviewed=summary.reviewed,
+        **suspects_section(summary),
     )
-    write_record(state.config.out / CARD, contents)
-    return contents
+
+
+def _features_section(manifest: FeatureManifest) -> dict[str, Any]:
+    names = ("backbone", "layer", "weights_hash", "transform")
+    made_of = {name: manifest.components[name] for name in names}
+    return made_of | {"key": manifest.key, "dim": manifest.dim}
 
 
 def _notes(state: _DetectState) -> list[str]:
@@ -323,7 +283,8 @@ def _notes(state: _DetectState) -> list[str]:
         lines.extend(notes_on_names(state.part.dataset.class_names))
     if state.config.limit is not None:
         lines.append(f"At most {state.config.limit} examples were used, drawn by class.")
-    lines += state.cut_notes
+    if state.stored is not None and state.config.features is None:
+        lines += cut_notes(state.part.whole, state.stored)
     # Hints at class names are among the notes of the result already.
     of_result = tuple(read_summary(state.config.out).notes)
     return lines + [line for line in left_out(state.part.whole) if not line.endswith(of_result)]

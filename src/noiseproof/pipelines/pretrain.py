@@ -32,7 +32,7 @@ from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
-from noiseproof.pipelines.inputs.inputs import label_columns
+from noiseproof.pipelines.inputs.inputs import is_whole, label_columns
 from noiseproof.pipelines.outputs.cards import data_section
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.outputs.identity import header_from, identity
@@ -197,7 +197,7 @@ def _targets(config: PretrainConfig, data: LabelledDataset, *, quiet: bool) -> T
     source: dict[str, Any] = {
         "manifest": config.noise_manifest,
         "seed": config.seed,
-        "is_whole": config.limit is None and data.num_skipped == 0,
+        "is_whole": is_whole(config, data),
     }
     if config.objective == "supervised":
         return noisy_labels(data, config.noise, **source)

@@ -9,7 +9,7 @@ neither training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +29,7 @@ from noiseproof.pipelines.heads.head_defaults import follow_data
 from noiseproof.pipelines.heads.heads import HeadVariant, head_variants
 from noiseproof.pipelines.inputs.cleaned_copies import LabelsBefore, labels_before_cleaning
 from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
 
 RECORD = "cleaning_effect.json"
@@ -63,13 +64,10 @@ class CleaningEffect(Document):
 def measure_cleaning(
     stages: Stages,
     config: RunConfig,
-    parts: DataParts,
-    judged: LabelledDataset,
+    encoded: EncodedParts,
     known: KnownDecisions,
     *,
     fitted: Sequence[str],
-    features: Callable[[DataPart], Any],
-    key: Callable[[DataPart], Any],
     true_probs: TrueProbs,
 ) -> CleaningEffect | None:
     """Measure it once; `None` where people changed no label to learn from, or heads see augmented views.
@@ -77,14 +75,12 @@ def measure_cleaning(
     Args:
         stages: of the run.
         config: of the run.
-        parts: data to learn from and evaluation sets.
-        judged: the data as they were judged.
-        known: decisions of people.
+        encoded: data to learn from and evaluation sets.
+        known: the data as they were judged, and decisions of people.
         fitted: keys of the trained heads.
-        features: of a part.
-        key: everything that the features of a part depend on.
         true_probs: see `fit_heads`.
     """
+    parts, features, judged = encoded.parts, encoded.features, known.dataset
     if known.labels is None or parts.views or config.noise is not None or config.noise_manifest is not None:
         return None
     train, test = parts.train, parts.tests[0]
@@ -114,7 +110,8 @@ def measure_cleaning(
         return [RECORD]
 
     depends_on = [
-        head.to_json(), head.num_seeds, key(train), before, list(fitted), key(test), labels, known.key,
+        head.to_json(), head.num_seeds, encoded.key(train), before, list(fitted), encoded.key(test),
+        labels, known.key,
     ]  # fmt: skip
     stages.once("cleaning effect", depends_on=depends_on, make=make)
     return read_document(stages.path(RECORD), CleaningEffect, next_step=START_AGAIN)

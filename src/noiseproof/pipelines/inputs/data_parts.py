@@ -59,6 +59,11 @@ class DataPart:
         return self.dataset.given_labels
 
     @property
+    def labels_to_learn(self) -> np.ndarray:
+        """Class ids, or scores where heads predict these; both may be wrong."""
+        return self.dataset.scores if self.dataset.has_scores else self.given_labels
+
+    @property
     def best_labels(self) -> np.ndarray:
         """The truth where it is known, else the given labels, of cleaned data those before cleaning."""
         return self.dataset.best_labels if self.to_prefer is None else self.to_prefer.labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from noiseproof.config.data import EncoderConfig, EncodersConfig, ExtractionConf
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Dataset, Kind, rows_by_id
 from noiseproof.features.lazy_encoder import LazyEncoder
-from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
 from noiseproof.features.store import StoredFeatures, load_features
 
@@ -82,18 +81,13 @@ def encode(config: ExtractionConfig, dataset: Dataset, encoder: Encoder, store: 
     )  # fmt: skip
 
 
-def cut_notes(dataset: Dataset, stored: Mapping[str, StoredFeatures]) -> list[str]:
-    """Notes on texts that are longer than an encoder reads.
-
-    Args:
-        dataset: the whole data set.
-        stored: features by fingerprint.
-    """
-    features, lines = stored[dataset.fingerprint], []
-    for each in features.parts or (features,):
+def cut_notes(dataset: Dataset, stored: StoredFeatures) -> list[str]:
+    """Notes on texts of a whole data set that are longer than an encoder reads."""
+    lines = []
+    for each in stored.parts or (stored,):
         manifest = each.manifest
         if manifest.num_cut:
-            of_encoder = f" ({manifest.components['backbone']})" if features.parts else ""
+            of_encoder = f" ({manifest.components['backbone']})" if stored.parts else ""
             lines.append(
                 f"{manifest.num_cut:,} of the {manifest.num_examples:,} texts of {Path(dataset.name).name} "
                 f"are longer than the encoder reads{of_encoder}; their ends were cut off."
@@ -101,7 +95,7 @@ def cut_notes(dataset: Dataset, stored: Mapping[str, StoredFeatures]) -> list[st
     return lines
 
 
-def checked_features(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, StoredFeatures]:
+def checked_features(folder: Path, dataset: Dataset) -> StoredFeatures:
     """Stored features in the order of a data set, checked to be of the same examples.
 
     Raises:
@@ -116,4 +110,4 @@ def checked_features(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, Sto
             f"ids are those of {dataset.name!r}, the examples are not. Next: noiseproof extract "
             f"{dataset.name} --out with a new folder."
         )
-    return rows, stored
+    return replace(stored, features=rows, ids=dataset.ids)

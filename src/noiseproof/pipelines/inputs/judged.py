@@ -6,10 +6,11 @@ import dataclasses
 from typing import Any
 
 from noiseproof.config.detect import DetectConfig
-from noiseproof.core.records import LabelledDataset
+from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.detect.detectors import AUTO, has_inputs
 from noiseproof.pipelines.inputs.data_parts import DataPart
 from noiseproof.pipelines.inputs.encoding import (
+    Encoder,
     checked_features,
     config_encoder,
     encode,
@@ -34,10 +35,16 @@ def open_judged(config: DetectConfig) -> tuple[LabelledDataset, Any]:
     if not needs_features(config):
         return part.dataset, None
     if config.features is not None:
-        return part.dataset, checked_features(config.features, part.whole)[0]
-    needs_text, store = needs_text_tower(config), config.cache
-    encoder = shared_space_encoder(config, store) if needs_text else config_encoder(config, part.whole, store)
-    return part.dataset, encode(config, part.whole, encoder, store).features
+        return part.dataset, checked_features(config.features, part.whole).features
+    encoder = judging_encoder(config, part.whole)
+    return part.dataset, encode(config, part.whole, encoder, config.cache).features
+
+
+def judging_encoder(config: DetectConfig, dataset: Dataset) -> Encoder:
+    """The encoder of the configuration, in the space that it shares with text where the method needs that."""
+    if needs_text_tower(config):
+        return shared_space_encoder(config, config.cache)
+    return config_encoder(config, dataset, config.cache)
 
 
 def needs_features(config: DetectConfig) -> bool:

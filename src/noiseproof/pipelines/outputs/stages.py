@@ -75,6 +75,7 @@ class Stages:
         self.folder = folder
         self.wall_s: dict[str, float] = {}
         self.made_with: dict[str, Mapping[str, Any]] = {}
+        self.done: set[str] = set()  # names of the stages that this start did
         self.redone: list[str] = []
         self._command, self._is_writer = command, is_writer
         for path in (folder / _FOLDER, *(folder / _FOLDER).rglob("*")):
@@ -127,6 +128,7 @@ class Stages:
             if not self._is_writer:
                 return key
             wall_s = time.perf_counter() - begin + spent_s
+            self.done.add(name)
             hashes = {file: hash_file(self._waiting / file) for file in files}
             marker = Marker(
                 key=key, parts=parts, title=title, wall_s=wall_s, files=hashes, made_with=provenance
