@@ -47,13 +47,7 @@ def print_run(result: Any) -> None:
 
 
 def print_suspects(issues: LabelIssues, rest_s: float, folder: Path) -> None:
-    """Print the most suspicious labels while the heads are still to be trained.
-
-    Args:
-        issues: of all labels.
-        rest_s: expected seconds of the heads.
-        folder: where the texts of the suspects are.
-    """
+    """Print the most suspicious labels while the heads are still to be trained."""
     from noiseproof.report.headline import duration
 
     num_issues = int(issues.is_issue.sum())

@@ -12,7 +12,7 @@ from noiseproof.adapt.finetune_settings import FinetuneSettings, TowerSettings
 from noiseproof.adapt.learnable import MODES, TuneMode
 from noiseproof.backbones.image_text.shared_space import USUAL_MODEL
 from noiseproof.config.base import option
-from noiseproof.config.data import ENCODER, EvaluationConfig, default_cache
+from noiseproof.config.data import CacheConfig, EvaluationConfig
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.detect.prompt_settings import PromptSettings
@@ -56,7 +56,7 @@ class DeftSettings(PromptSettings, TowerSettings):
         return self.tune == NONE
 
 
-class DeftConfig(EvaluationConfig, DeftSettings):
+class DeftConfig(EvaluationConfig, CacheConfig, DeftSettings):
     """Everything `noiseproof adapt deft` takes; the command's options have the same names."""
 
     panels = {DeftSettings: PHASE_1, PromptSettings: PHASE_1, TowerSettings: PHASE_1}  # noqa: RUF012
@@ -76,10 +76,6 @@ class DeftConfig(EvaluationConfig, DeftSettings):
         default_factory=lambda: FinetuneSettings(),
         description="Settings of full fine-tuning, by --set phase2_settings.epochs=5.",
     )
-    cache: Path = option(
-        panel=ENCODER, help="Feature store, shared by all runs.", default_factory=default_cache,
-        shown_default="$NOISEPROOF_CACHE or ~/.cache/noiseproof/features",
-    )  # fmt: skip
 
     @model_validator(mode="after")
     def _full_needs_an_encoder(self) -> DeftConfig:

@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from noiseproof.config.base import option, split_at_commas
+from noiseproof.config.base import option
 from noiseproof.config.data import (
     ENCODER,
     DecisionsConfig,
     EncodersConfig,
     IssueFilesConfig,
+    NamesWithCommas,
     NoisyDataConfig,
     PlanConfig,
 )
@@ -42,7 +43,7 @@ class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, DecisionsC
         None, panel=ENCODER, shown_default="encode the data",
         help="Folder that 'noiseproof extract' wrote for this data set; nothing is encoded.",
     )  # fmt: skip
-    export: tuple[str, ...] = option(
+    export: NamesWithCommas = option(
         (), panel=EXPORT, shown_default="none",
         help="Further formats: json, cleanlab, fiftyone, label-studio, cleaned-drop, cleaned-relabel; "
         "may be repeated.",
@@ -56,11 +57,6 @@ class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, DecisionsC
         None, ge=1, panel="Decisions", shown_default="none",
         help="Write the first labels to check into a form, check_first.csv.",
     )  # fmt: skip
-
-    @field_validator("export", mode="before")
-    @classmethod
-    def _names_of_formats(cls, value: Any) -> Any:
-        return split_at_commas(value)
 
     @field_validator("export")
     @classmethod

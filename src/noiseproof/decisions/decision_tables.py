@@ -38,11 +38,6 @@ _LABELS_OF_LABEL_STUDIO = ("label", "choice", "choices", "class", "category")
 def answers_in_table(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> list[Answer]:
     """The answers in a table of a known form.
 
-    Args:
-        rows: column -> cell.
-        examples: that the table may be about.
-        owner: name of the file, for messages.
-
     Raises:
         BadData: the form is not known, or rows without ids are not in the order of the data.
     """

@@ -33,10 +33,9 @@ from noiseproof.pipelines.decisions.kept_page import REVIEW
 from noiseproof.pipelines.decisions.known_labels import read_settled
 from noiseproof.pipelines.decisions.rate_sample import open_sample, sample_lines
 from noiseproof.pipelines.inputs.cleaned_copies import read_labels
-from noiseproof.pipelines.outputs.cards import read_card, write_card
+from noiseproof.pipelines.outputs.cards import read_search_card, write_card
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish
-from noiseproof.report.flow_card import Kind
 from noiseproof.report.next_steps import train_again
 from noiseproof.review.review_page import put_decisions
 
@@ -44,7 +43,6 @@ CARD, CHANGES = CLEANED, "changes.csv"
 COUNTS = ("kept", "relabelled", "excluded", "unsure")  # of decided examples, `num_...` of the card
 _STAGE = "cleaned data"
 _NUM_NAMED = 3
-_CARDS: tuple[tuple[str, Kind], ...] = (("detection.json", "detect"), ("run.json", "run"))
 _COLUMNS = ("label", "image", "text", "clean_label", "on_error", "seed", "missing_label")
 
 
@@ -134,8 +132,8 @@ def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: Review
 
 def _check_complete(settled: Settled, examples: ReviewedExamples) -> None:
     """Raise `BadData` unless every label that looks wrong is decided."""
-    known = {one.example_id for one in settled.counting.values() if one.decision != "unsure"}
-    flagged = [one for one, is_issue in zip(examples.ids, examples.is_issue, strict=True) if is_issue]
+    known = {one.example_id for one in settled.counting.values() if one.is_sure}
+    flagged = examples.flagged
     left = [one for one in flagged if one not in known]
     if left:
         raise BadData(
@@ -149,8 +147,7 @@ def _check_complete(settled: Settled, examples: ReviewedExamples) -> None:
 def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source, dict[str, Any]]:
     """The suspect labels in a folder, the unchanged data set they are of, and the configuration of both."""
     issues = load_issues(folder)
-    card, kind = next((pair for pair in _CARDS if (folder / pair[0]).is_file()), _CARDS[0])
-    made_by: dict[str, Any] = read_card(folder / card, kind)["config"]
+    _, made_by = read_search_card(folder)
     options = {name: made_by[name] for name in _COLUMNS}
     try:
         dataset = open_dataset(made_by["train"], **options, limit=made_by["limit"], may_lack_examples=True)
@@ -294,14 +291,9 @@ def _write_card(
         num_kept=sum(one.label == given[one.example_id] for one in counting),
         num_relabelled=len(relabelled),
         num_excluded=sum(one.decision == "exclude" for one in counting),
-        num_unsure=sum(one.decision == "unsure" for one in counting),
-        num_undecided_issues=_num_undecided(settled, examples),
+        num_unsure=sum(not one.is_sure for one in counting),
+        num_undecided_issues=sum(one not in settled.counting for one in examples.flagged),
     )
-
-
-def _num_undecided(settled: Settled, examples: ReviewedExamples) -> int:
-    flagged = (one for one, is_issue in zip(examples.ids, examples.is_issue, strict=True) if is_issue)
-    return sum(one not in settled.counting for one in flagged)
 
 
 def _delete_empty_folders(folder: Path) -> None:

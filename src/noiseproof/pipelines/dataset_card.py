@@ -39,11 +39,6 @@ def is_dataset(path: Path) -> bool:
 def export_dataset(path: Path, hub: Path, config: ExportConfig) -> tuple[str, ...]:
     """Copy a data set into a folder for the hub, and write its card.
 
-    Args:
-        path: a table, a folder of class folders, or a folder of `noiseproof apply`.
-        hub: the folder.
-        config: of columns.
-
     Returns:
         Notes.
 

@@ -39,12 +39,12 @@ from noiseproof.pipelines.decisions.judging import SEARCH, judge_once
 from noiseproof.pipelines.decisions.kept_page import REVIEW, keep_page
 from noiseproof.pipelines.decisions.known_labels import KnownDecisions, keep_named, open_known
 from noiseproof.pipelines.decisions.rate_sample import CHECK_FIRST, FORM, draw_sample, list_first, read_draws
+from noiseproof.pipelines.inputs.data_notes import left_out
 from noiseproof.pipelines.inputs.data_parts import DataPart
 from noiseproof.pipelines.inputs.encoded import encode_stage
 from noiseproof.pipelines.inputs.encoding import checked_features, cut_notes, shared_space_name
 from noiseproof.pipelines.inputs.inputs import is_whole
 from noiseproof.pipelines.inputs.judged import judging_encoder, needs_features, needs_text_tower, open_part
-from noiseproof.pipelines.inputs.left_out import left_out
 from noiseproof.pipelines.outputs.cards import suspects_section, write_card
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish

@@ -60,10 +60,6 @@ class BroughtDecisions:
 def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDecisions:
     """The decisions in the data set that `train` names; none where noise takes the place of its labels.
 
-    Args:
-        config: of the data set and its columns.
-        dataset: its examples, or some of them.
-
     Raises:
         DamagedFile: a list of labels that `noiseproof apply` wrote was changed.
     """

@@ -70,16 +70,7 @@ def measure_cleaning(
     fitted: Sequence[str],
     true_probs: TrueProbs,
 ) -> CleaningEffect | None:
-    """Measure it once; `None` where people changed no label to learn from, or heads see augmented views.
-
-    Args:
-        stages: of the run.
-        config: of the run.
-        encoded: data to learn from and evaluation sets.
-        known: the data as they were judged, and decisions of people.
-        fitted: keys of the trained heads.
-        true_probs: see `fit_heads`.
-    """
+    """Measure it once; `None` where people changed no label to learn from, or heads see augmented views."""
     parts, features, judged = encoded.parts, encoded.features, known.dataset
     if known.labels is None or parts.views or config.noise is not None or config.noise_manifest is not None:
         return None
@@ -155,5 +146,5 @@ def _num_decided(test: DataPart, known: KnownDecisions) -> int:
     """Examples of an evaluation set that people decided; a set of its own may have been cleaned, too."""
     if test.before is not None and test.before.words is not None:
         return sum(word not in ("", "unsure") for word in test.before.words.tolist())
-    sure = {one.example_id for one in known.settled.counting.values() if one.decision != "unsure"}
+    sure = {one.example_id for one in known.settled.counting.values() if one.is_sure}
     return 0 if test.rows is None else len(sure.intersection(map(str, test.dataset.ids.tolist())))

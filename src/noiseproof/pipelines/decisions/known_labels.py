@@ -34,6 +34,7 @@ from noiseproof.pipelines.decisions.other_data import check_not_of_other_data
 from noiseproof.pipelines.inputs.cleaned_copies import LabelsBefore
 from noiseproof.pipelines.inputs.data_parts import DataPart
 from noiseproof.pipelines.inputs.inputs import is_whole
+from noiseproof.review.review_page import put_decisions
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ def _as_labels(
 ) -> DecidedLabels | None:
     number = {name: k for k, name in enumerate(dataset.class_names)}
     rows = {examples.row[one.example_id]: one for one in settled.counting.values()}
-    sure = sorted(row for row, one in rows.items() if one.decision != "unsure")
+    sure = sorted(row for row, one in rows.items() if one.is_sure)
     if not sure:
         return None
     given = dataset.given_labels[sure]
@@ -108,16 +109,9 @@ def _as_labels(
 
 
 def keep_named(config: DetectConfig | RunConfig, known: KnownDecisions) -> None:
-    """Keep the decisions of the files that the user names in `decisions.csv` of the folder, and on its page.
-
-    Args:
-        config: names the files, and the folder of the published results.
-        known: the decisions, with those of the folder.
-    """
+    """Keep decisions of the files that the user names in `decisions.csv` of the folder and on its page."""
     folder, dataset = config.out, known.dataset
     if config.decisions:
-        from noiseproof.review.review_page import put_decisions  # loads SciPy and scikit-learn
-
         examples = ReviewedExamples.of_dataset(
             dataset, contents=content_hashes(dataset), brought=known.brought.decisions
         )
@@ -127,12 +121,7 @@ def keep_named(config: DetectConfig | RunConfig, known: KnownDecisions) -> None:
 
 
 def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
-    """A part of the decided data with the labels that people decided, without what they excluded.
-
-    Args:
-        part: whose `whole` the decisions are about.
-        known: the decisions.
-    """
+    """A part of the decided data with the labels that people decided, without what they excluded."""
     by_id = known.settled.counting
     ids = [str(each) for each in part.dataset.ids.tolist()]
     names = part.dataset.class_names
@@ -160,7 +149,7 @@ def _before(
     if part.before is not None and part.before.gone:  # their ids follow those of the new classes
         labels = part.before.labels + num_new * (part.before.labels >= len(part.dataset.class_names))
         part = replace(part, before=replace(part.before, labels=labels))
-    sure = {each: one.decision for each, one in by_id.items() if one.decision != "unsure"}
+    sure = {each: one.decision for each, one in by_id.items() if one.is_sure}
     words = np.array([sure.get(each, "") for each in ids], dtype=object)
     if part.role == "train" or not np.any(words != ""):
         return part.before

@@ -51,10 +51,6 @@ class _Learned:
 def run_phase1(state: DeftState, folder: Path) -> list[str]:
     """Learn the prompts, score every example in a final pass, and write all of it.
 
-    Args:
-        state: state of the flow.
-        folder: of everything that is written.
-
     Returns:
         Names of the files; none in a process that only helped.
     """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from noiseproof.core.progress import stage
-from noiseproof.core.storage.files import write_bytes
+from noiseproof.evaluate.results import write_results
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.saved_heads import SUFFIXES
 from noiseproof.pipelines.heads.heads import HeadVariant
@@ -23,30 +23,22 @@ def evaluate_once(
     fitted: Sequence[Sequence[str]],
     encoded: EncodedParts,
 ) -> None:
-    """Evaluate all heads against the true labels where they are known, and write `results.jsonl`.
-
-    Args:
-        stages: of the run.
-        heads: that were trained.
-        fitted: keys of the stages of each.
-        encoded: the evaluation sets among others.
-    """
+    """Evaluate all heads against the true labels where they are known, and write `results.jsonl`."""
 
     tests = encoded.parts.tests
 
     def make(folder: Path) -> list[str]:
         trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
         sets = [(part, encoded.features(part), *one) for part in tests for one in part.evaluations]
-        lines = []
+        rows = []
         with stage("Evaluation", total=len(trained) * len(sets), unit="set") as bar:
             for head, seed in trained:
                 fitted_head = load_head(stages.path(head.file(seed) + SUFFIXES[0]))
                 for part, matrix, name, domain, labels in sets:
                     where = {"name": head.name, "seed": seed, "set_name": name, "domain": domain}
-                    row = evaluate_on(part, fitted_head, matrix, labels, **where)
-                    lines.append(row.to_line() + "\n")
+                    rows.append(evaluate_on(part, fitted_head, matrix, labels, **where))
                     bar.update()
-        write_bytes(folder / RESULTS, "".join(lines).encode())
+        write_results(folder / RESULTS, rows)
         return [RESULTS]
 
     names = [head.name for head in heads]

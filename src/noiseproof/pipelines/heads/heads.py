@@ -207,11 +207,6 @@ def with_estimated_transition(
 ) -> tuple[list[HeadVariant], list[str]]:
     """Give heads whose loss needs a transition matrix an estimate, which is a stage of the run.
 
-    Args:
-        heads: of the run.
-        stages: of the run; the estimate is kept as `transition.json`.
-        encoded: examples to learn from.
-
     Returns:
         The heads, and notes for readers of the results.
     """

@@ -66,16 +66,7 @@ def choose_once(
     needs: NeedsOf,
     seed: int,
 ) -> None:
-    """The stage of a run that chooses the head for new examples, calibrates all, and fits that one to all.
-
-    Args:
-        stages: of the run, with the saved heads.
-        heads: of the run.
-        fitted: keys of their stages.
-        encoded: data of the run.
-        needs: see `training.head_needs`.
-        seed: of the run.
-    """
+    """The stage of a run that chooses the head for new examples, calibrates all, and fits that one to all."""
     train, test = encoded.parts.train, encoded.parts.tests[0]
 
     def make(folder: Path) -> list[str]:
@@ -193,15 +184,8 @@ def fit_to_all(
 ) -> tuple[HeadChoice, list[str]]:
     """Fit the chosen head to the training examples and those that the run held out of them.
 
-    Not where the test set is one of its own, where labels were made wrong for an experiment, and where heads
-    learn from augmented views.
-
-    Args:
-        choice: of the head, with its calibration, which is also taken for the fit to all.
-        head: that was chosen.
-        encoded: data of the run.
-        folder: of the files.
-        needs: see `training.head_needs`.
+    Its calibration is taken for this fit, too. Not where the test set is one of its own, where labels were
+    made wrong for an experiment, and where heads learn from augmented views.
 
     Returns:
         The choice with the name of the fit, and its files.

@@ -25,14 +25,7 @@ NeedsOf = Callable[[AbstractHead], HeadNeeds]
 def head_needs(
     config: ExtractionConfig, encoder: Encoder, class_names: Sequence[str], head: AbstractHead
 ) -> HeadNeeds:
-    """What a fitted head needs to classify new examples: class names, encoders, precision.
-
-    Args:
-        config: of the features that it was trained on.
-        encoder: whose features they are.
-        class_names: of all class ids.
-        head: with class ids as its classes.
-    """
+    """What a fitted head needs to classify new examples: class names, encoders, precision."""
     names = tuple(class_names[number] for number in (head.classes_ if head.has_classes else ()))
     encoders = tuple(
         EncoderNeed(
@@ -47,15 +40,7 @@ def head_needs(
 def train_once(
     stages: Stages, head: HeadVariant, encoded: EncodedParts, *, needs: NeedsOf, true_probs: TrueProbs
 ) -> list[str]:
-    """Train one head with all its seeds and return the keys of its stages.
-
-    Args:
-        stages: of the run.
-        head: with all its options.
-        encoded: data to learn from.
-        needs: see `head_needs`.
-        true_probs: see `fit_heads`.
-    """
+    """Train one head with all its seeds and return the keys of its stages."""
     seeds = list(range(head.num_seeds))
     groups = [[seed] for seed in seeds] if head.trains_seeds_apart else [seeds]
     return [_train_seeds(stages, head, group, encoded, needs, true_probs) for group in groups]

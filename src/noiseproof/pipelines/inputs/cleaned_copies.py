@@ -69,13 +69,7 @@ class LabelsBefore:
 
 
 def labels_before_cleaning(config: DataConfig, name: str, dataset: LabelledDataset) -> LabelsBefore | None:
-    """The labels that cleaned data had before; `None` for other data sets.
-
-    Args:
-        config: of the columns.
-        name: of the data set as the user wrote it.
-        dataset: its examples, or some of them.
-    """
+    """The labels that cleaned data had before; `None` for other data sets."""
     kind, address = resolve(name)
     rows = decided_rows(config, name)
     if kind == "folder":
@@ -177,11 +171,7 @@ def read_labels(folder: Path) -> dict[str, dict[str, str]] | None:
 
 
 def cleaning_notes(parts: Sequence[tuple[str, np.ndarray, LabelsBefore]]) -> list[str]:
-    """Notes on cleaned evaluation sets for readers of the results.
-
-    Args:
-        parts: name, labels and labels before cleaning of each.
-    """
+    """Notes on cleaned evaluation sets for readers of the results."""
     lines = []
     for name, labels, before in parts:
         num_changed = int((labels != before.labels).sum())

@@ -35,12 +35,7 @@ class StraddlingCopies(Document):
 
 
 def write_straddling_copies(folder: Path, train: Any, tests: Iterable[tuple[str, Any]]) -> list[str]:
-    """Count copies by their features, and write `copies.json`.
-
-    Args:
-        folder: to write to.
-        train: (n, d) features of the training set.
-        tests: names and (m, d) features of the evaluation sets.
+    """Count copies by their features, (n, d) of each set, and write `copies.json`.
 
     Returns:
         Names of the files.

@@ -117,6 +117,22 @@ def read_card(path: Path, kind: Kind) -> dict[str, Any]:
     return card.model_dump(mode="json")
 
 
+def read_search_card(folder: Path) -> tuple[Kind, dict[str, Any]]:
+    """Kind and configuration of the flow whose suspect labels a folder has.
+
+    Raises:
+        MissingFile: neither `detect` nor `run` has finished there.
+    """
+    kinds: dict[str, Kind] = {"detection.json": "detect", "run.json": "run"}
+    for name, kind in kinds.items():
+        if (folder / name).is_file():
+            return kind, read_card(folder / name, kind)["config"]
+    raise MissingFile(
+        f"{str(folder)!r} has neither detection.json nor run.json, so it is unknown which data its labels "
+        "are of. Next: start 'noiseproof detect' or 'noiseproof run' with this --out again."
+    )
+
+
 def data_section(dataset: Dataset) -> dict[str, Any]:
     """A data set on the card of a training."""
     return {

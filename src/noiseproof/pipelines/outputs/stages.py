@@ -268,11 +268,9 @@ class Stages:
         return list(dict.fromkeys(name if titles[name] in self.wall_s else titles[name] for name in stale))
 
     def publish_early(self, name: str, *, cards: Iterable[str]) -> None:
-        """Move the files of one finished stage into the folder, so that a later stage that fails leaves them.
+        """Move the files of one finished stage into the folder, where a later stage that fails leaves them.
 
-        Args:
-            name: of the stage.
-            cards: files that described earlier results; deleted where the stage is new.
+        The cards of earlier results are deleted where the stage is new.
         """
         if _marker(self._waiting, name).is_file():
             for card in cards:
