@@ -222,7 +222,7 @@ def test_a_file_where_a_folder_belongs_is_a_mistake(tmp_path, option, below):
 )
 def test_the_store_is_a_folder_in_every_verb(tmp_path, model, own):
     (tmp_path / "taken").write_text("not a folder")
-    with pytest.raises(InvalidArgument, match="`cache` is '.*taken'; allowed: a folder, while"):
+    with pytest.raises(InvalidArgument, match=r"`cache` is '.*taken'; allowed: a folder, while"):
         load_config(model, options=NEEDED | own | {"cache": tmp_path / "taken"})
 
 
