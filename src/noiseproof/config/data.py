@@ -118,6 +118,11 @@ class NoisyDataConfig(DataConfig):
             raise ValueError("either `noise` or `noise_manifest`")
         return value
 
+    @property
+    def has_noise(self) -> bool:
+        """Whether noise takes the place of given labels."""
+        return self.noise is not None or self.noise_manifest is not None
+
     @model_validator(mode="after")
     def _one_truth(self) -> NoisyDataConfig:
         if self.noise is not None and self.noise.kind == "real":

@@ -133,7 +133,6 @@ def _prepare(config: PretrainConfig, accelerator: Any, *, command: str, quiet: b
 
 
 def _train(state: _PretrainState, folder: Path) -> list[str]:
-    """Train the network and write its weights."""
     task, settings = state.task, state.settings
     optimizer = make_optimizer(
         task.model, settings.optimizer, learning_rate=settings.learning_rate,
@@ -229,7 +228,6 @@ def _classifier_targets(config: PretrainConfig, data: Dataset, *, quiet: bool) -
 
 
 def _features(config: PretrainConfig, dataset: Dataset, *, quiet: bool) -> ShardedMatrix:
-    """Features by the locked image tower, from the store."""
     backbone = open_backbone(locked_image_tower(config))
     return extract(dataset, backbone, store=config.cache, quiet=quiet).features
 

@@ -63,8 +63,7 @@ def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDe
     Raises:
         DamagedFile: a list of labels that `noiseproof apply` wrote was changed.
     """
-    has_noise = config.noise is not None or config.noise_manifest is not None
-    rows = None if has_noise or dataset.has_scores else decided_rows(config, config.train)
+    rows = None if config.has_noise or dataset.has_scores else decided_rows(config, config.train)
     if rows is None:
         return BroughtDecisions(notes=tuple(_note_on_another_name(Path(config.train))))
     if is_about_another_column(config, config.train):

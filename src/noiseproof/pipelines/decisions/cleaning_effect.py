@@ -72,7 +72,7 @@ def measure_cleaning(
 ) -> CleaningEffect | None:
     """Measure it once; `None` where people changed no label to learn from, or heads see augmented views."""
     parts, features, judged = encoded.parts, encoded.features, known.dataset
-    if known.labels is None or parts.views or config.noise is not None or config.noise_manifest is not None:
+    if known.labels is None or parts.views or config.has_noise:
         return None
     train, test = parts.train, parts.tests[0]
     before = _labels_before(config, judged, train)

@@ -67,8 +67,9 @@ def keep_known(folder: Path, issues: LabelIssues, identity: str) -> list[Decisio
 
     Those without a time get one, so that what people decide later on the page counts.
     """
-    decisions = with_times(known_decisions(folder, issues, identity), time_of_files([folder / DECISIONS]))
-    keep_decisions(folder, decisions, _of_page(folder, issues, identity))
+    examples = _of_page(folder, issues, identity)
+    decisions = with_times(read_kept(folder, examples), time_of_files([folder / DECISIONS]))
+    keep_decisions(folder, decisions, examples)
     put_decisions(folder / REVIEW, undisputed(decisions))
     return decisions
 

@@ -71,7 +71,6 @@ def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bo
 
 
 def _evaluate(state: DeftState, stages: Stages, folder: Path) -> list[str]:
-    """Evaluate the prompts on all test sets, then run phase 2."""
     rows = evaluate_prompts(state, stages) if state.accelerator.is_main_process else []
     phase2_rows, phase2_notes = (
         run_phase2(state, stages.path(SCORES)) if state.config.phase2 != "none" else ([], [])

@@ -138,7 +138,6 @@ def _dual_prompts(state: DeftState) -> DualPrompts:
 
 
 def _write(state: DeftState, learned: _Learned, folder: Path) -> list[str]:
-    """Write prompts, tower and scores, and return the names of the files."""
     scores = learned.scores
     facts = {
         "model": state.config.model,
@@ -159,7 +158,6 @@ def _write(state: DeftState, learned: _Learned, folder: Path) -> list[str]:
 
 
 def _scores_table(state: DeftState, scores: PromptScores) -> pd.DataFrame:
-    """Scores as a table with a row per example."""
     names = np.array(state.data.class_names, dtype=object)
     columns = {
         "example_id": state.data.ids,
