@@ -93,7 +93,7 @@ def test_interrupted_it_goes_on_and_leaves_what_was_there(asked, tmp_path, monke
     detect(asked())
     before = files_in(tmp_path / "issues")
     with monkeypatch.context() as broken:
-        broken.setattr(detection, "_export", lambda *arguments: 1 / 0)
+        broken.setattr(detection, "_export", lambda *arguments, **options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             detect(asked(method="neighbours", export=["cleanlab"]))
     after = files_in(tmp_path / "issues")

@@ -32,7 +32,7 @@ from noiseproof.pipelines.decisions.brought_decisions import read_brought
 from noiseproof.pipelines.decisions.kept_page import REVIEW
 from noiseproof.pipelines.decisions.known_labels import read_settled
 from noiseproof.pipelines.decisions.rate_sample import open_sample, sample_lines
-from noiseproof.pipelines.inputs.cleaned_copies import read_labels
+from noiseproof.pipelines.inputs.cleaned_copies import read_folder
 from noiseproof.pipelines.outputs.cards import read_search_card, write_card
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish
@@ -100,7 +100,6 @@ def apply(
         cleaning, brought = Cleaning(issues, None, settled.counting), set(examples.brought)
         name = _write_data(stages, config, cleaning, settled, source, brought)
         publish(stages, cards=[CARD], say=say)
-        _delete_empty_folders(config.out / name)
         keep_decisions(config.folder, settled.all, examples)
         card = _write_card(stages, config, settled, examples, source, name)
         if (config.folder / REVIEW).is_file():
@@ -210,7 +209,8 @@ def _write_data(
     name = f"{origin.name if is_folder else origin.stem}{suffix}" or "data"
     inside = (config.out / name).rglob("*") if is_folder else ()
     files = [path.relative_to(config.out).as_posix() for path in inside if not path.is_dir()]
-    before = (read_labels(source.path) or {}) if is_folder else {}
+    cleaned = read_folder(source.path) if is_folder else None
+    before = {} if cleaned is None else cleaned.rows
     files.append(LABELS if is_folder else name)
     stages.check_free([*files, CHANGES], unedited=[LABELS if is_folder else name])
 
@@ -294,13 +294,6 @@ def _write_card(
         num_unsure=sum(not one.is_sure for one in counting),
         num_undecided_issues=sum(one not in settled.counting for one in examples.flagged),
     )
-
-
-def _delete_empty_folders(folder: Path) -> None:
-    """Class folders that lost their last image to an earlier start's successor."""
-    for path in sorted(folder.rglob("*"), reverse=True) if folder.is_dir() else ():
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
 
 
 def describe(done: AppliedDecisions) -> Sequence[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -325,11 +326,15 @@ class Stages:
         self._unlink(home, marker)
 
     def _unlink(self, home: Path, marker: Marker | None) -> None:
-        """Delete the files of an old marker, except edited ones and those of a stage of this run."""
+        """Delete the files of an old marker, except edited ones and those of a stage of this run.
+
+        A folder in which they leave nothing goes with them.
+        """
         kept = {file for used in self._used.values() for file in used.files}
         for file, key in ({} if marker is None else marker.files).items():
             if file not in kept and self._is_intact({file: key}, home):
                 (home / file).unlink(missing_ok=True)
+                _delete_empty_parents(home, home / file)
 
     def _sweep(self) -> None:
         """Delete leftovers of killed processes: files with names like ours that no marker has."""
@@ -370,6 +375,14 @@ def publish(stages: Stages, *, cards: Iterable[str], say: Callable[[str], None] 
         say("Done again, because settings, data or files changed: " + ", ".join(stages.redone) + ".")
     if dropped := stages.publish():
         say("Deleted, because no longer part of the results: " + ", ".join(dropped) + ".")
+
+
+def _delete_empty_parents(home: Path, file: Path) -> None:
+    with suppress(OSError):  # one that is not empty
+        for folder in file.parents:
+            if folder == home:
+                return
+            folder.rmdir()
 
 
 def _is_table(value: Any) -> bool:
