@@ -20,18 +20,10 @@ _OF_LABEL_STUDIO = {"annotation_id", "annotator", "lead_time"}
 # Names that people give to the columns of decisions.
 _ALIKE = {
     "example_id": (
-        "example_id",
-        "id",
-        "example",
-        "path",
-        "filepath",
-        "file",
-        "filename",
-        "file_name",
-        "image",
+        "example_id", "id", "example", "path", "filepath", "file", "filename", "file_name", "image",
     ),
     "decision": ("decision", "decisions", "answer", "verdict"),
-}
+}  # fmt: skip
 _LABELS_OF_LABEL_STUDIO = ("label", "choice", "choices", "class", "category")
 
 

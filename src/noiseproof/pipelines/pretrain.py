@@ -26,13 +26,12 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.core.storage.checksums import read_record, write_record
 from noiseproof.core.storage.documents import START_AGAIN
-from noiseproof.data.sources import open_dataset
 from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
-from noiseproof.pipelines.inputs.inputs import is_whole, label_columns
+from noiseproof.pipelines.inputs.inputs import is_whole, label_columns, open_one
 from noiseproof.pipelines.outputs.cards import data_section
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.outputs.identity import header_from, identity
@@ -120,7 +119,8 @@ def _prepare(config: PretrainConfig, accelerator: Any, *, command: str, quiet: b
     columns = label_columns(config)
     if config.caption is not None:
         columns = {"label": config.caption, "clean_label": None}
-    data, test = _open(config, config.train, **columns), _open(config, config.test, label=config.label)
+    data = open_one(config, config.train, **columns)
+    test = open_one(config, config.test, label=config.label, clean_label=None)
     targets = _targets(config, data, quiet=quiet)
     made_from = identity(
         config.settings, seed=config.seed, noise=targets.noise, data=data, targets=targets.given,
@@ -180,15 +180,6 @@ def _preprocessing(task: Task, settings: PretrainSettings) -> dict[str, Any]:
         "mean": list(task.normalise.mean),
         "std": list(task.normalise.std),
     } | dict(task.preprocessing)
-
-
-def _open(
-    config: PretrainConfig, name: str, *, label: str | None, clean_label: str | None = None
-) -> LabelledDataset:
-    return open_dataset(
-        name, label=label, clean_label=clean_label, image=config.image, limit=config.limit, seed=config.seed,
-        on_error=config.on_error, missing_label=config.missing_label,
-    )  # fmt: skip
 
 
 def _targets(config: PretrainConfig, data: LabelledDataset, *, quiet: bool) -> Targets:

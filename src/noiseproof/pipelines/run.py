@@ -110,9 +110,7 @@ def run(
         true_probs = remembering_true_label_probs()  # for all heads
         fitted = [train_once(stages, head, encoded, needs=needs, true_probs=true_probs) for head in heads]
         evaluate_once(stages, heads, fitted, encoded)
-        effect = None if known is None else measure_cleaning(
-            stages, config, encoded, known, fitted=fitted[0], true_probs=true_probs
-        )  # fmt: skip
+        effect = measure_cleaning(stages, config, encoded, known, fitted=fitted[0], true_probs=true_probs)
         choose_once(stages, heads, fitted, encoded, needs=needs, seed=config.seed)
         publish(stages, cards=(CARD, PAGE, REVIEW), say=say)
         if known is not None:
@@ -167,7 +165,7 @@ def _follow_data(
     """Heads with the options that follow the data, and notes on these."""
     train = encoded.parts.train
     return follow_data(
-        heads, config, num_examples=len(train.dataset), dim=encoded.of(train.whole).manifest.dim,
+        heads, config, num_examples=len(train.dataset), dim=encoded.dim,
         num_suspects=0 if issues is None else num_suspects(issues, train),
         are_texts=train.dataset.kind == "text",
     )  # fmt: skip
@@ -176,7 +174,7 @@ def _follow_data(
 def _training_time_s(heads: list[HeadVariant], config: RunConfig, encoded: EncodedParts) -> float:
     train = encoded.parts.train
     return training_time_s(
-        heads, num_examples=len(train.dataset), dim=encoded.of(train.whole).manifest.dim,
+        heads, num_examples=len(train.dataset), dim=encoded.dim,
         num_classes=len(train.dataset.class_names), num_views=config.views,
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ from noiseproof.pipelines.decisions.known_labels import KnownDecisions
 from noiseproof.pipelines.heads.head_defaults import follow_data
 from noiseproof.pipelines.heads.heads import HeadVariant, head_variants
 from noiseproof.pipelines.inputs.cleaned_copies import LabelsBefore, labels_before_cleaning
-from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs.data_parts import DataPart
 from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
 
@@ -65,20 +65,20 @@ def measure_cleaning(
     stages: Stages,
     config: RunConfig,
     encoded: EncodedParts,
-    known: KnownDecisions,
+    known: KnownDecisions | None,
     *,
     fitted: Sequence[str],
     true_probs: TrueProbs,
 ) -> CleaningEffect | None:
     """Measure it once; `None` where people changed no label to learn from, or heads see augmented views."""
-    parts, features, judged = encoded.parts, encoded.features, known.dataset
-    if known.labels is None or parts.views or config.has_noise:
+    parts, features = encoded.parts, encoded.features
+    if known is None or known.labels is None or parts.views or config.has_noise:
         return None
     train, test = parts.train, parts.tests[0]
-    before = _labels_before(config, judged, train)
+    before = _labels_before(config, known.dataset, train)
     known_rows = np.flatnonzero(before >= 0)
     num_corrected = int((before != train.given_labels).sum())
-    head = _head_before(stages, config, parts, len(judged), features(train).shape[1])
+    head = _head_before(stages, config, encoded, len(known.dataset))
     if not num_corrected or len(np.unique(before[known_rows])) < 2 or head.needs_transition_matrix:
         return None
     labels = test.dataset.best_labels if test.has_true_labels else test.given_labels
@@ -118,15 +118,14 @@ def _labels_before(config: RunConfig, judged: LabelledDataset, train: DataPart) 
     return np.where(own < len(judged.class_names), own, -1)
 
 
-def _head_before(
-    stages: Stages, config: RunConfig, parts: DataParts, num_judged: int, dim: int
-) -> HeadVariant:
+def _head_before(stages: Stages, config: RunConfig, encoded: EncodedParts, num_judged: int) -> HeadVariant:
     """The first head, as a run on the labels from before would have it."""
-    summary, n = read_summary(stages.path(SUMMARY).parent), len(parts.train.dataset)
+    dataset = encoded.parts.train.dataset
+    summary, n = read_summary(stages.path(SUMMARY).parent), len(dataset)
     num_flagged = summary.num_issues + (summary.reviewed["num_flagged"] if summary.reviewed else 0)
     heads, _ = follow_data(
-        head_variants(config)[:1], config, num_examples=n, dim=dim,
-        num_suspects=round(num_flagged * n / num_judged), are_texts=parts.train.dataset.kind == "text",
+        head_variants(config)[:1], config, num_examples=n, dim=encoded.dim,
+        num_suspects=round(num_flagged * n / num_judged), are_texts=dataset.kind == "text",
     )  # fmt: skip
     return heads[0]
 

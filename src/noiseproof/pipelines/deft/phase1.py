@@ -80,13 +80,9 @@ def _learn_on_features(state: DeftState) -> _Learned | None:
     features = part_features(state, state.parts.train, state.initial.backbone)
     steps = num_steps(len(features), settings)
     with stage("Learning prompts", total=steps, unit="step", quiet=state.quiet) as bar:
-
-        def advance() -> None:
-            bar.update()
-
         scores = prompt_scores(
             features, state.given_labels, state.text, settings=settings, seed=state.config.seed,
-            on_step=advance,
+            on_step=bar.update,
         )  # fmt: skip
     size = int(scores.contexts.size)
     return _Learned(scores, None, {"mode": "none", "parameters": size, "of": size}, steps)

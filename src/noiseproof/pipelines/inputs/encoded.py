@@ -48,6 +48,11 @@ class EncodedParts:
         return [self.of(view) for view in self.parts.views]
 
     @property
+    def dim(self) -> int:
+        """Width of the features."""
+        return self.of(self.parts.train.whole).manifest.dim
+
+    @property
     def num_encoded(self) -> int:
         """Examples that went through the encoder in this start."""
         return sum(stored.num_encoded for stored in self.stored.values())
