@@ -8,7 +8,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import option
-from noiseproof.config.data import DATA, NOISE, RUN, DataConfig
+from noiseproof.config.data import DATA, NOISE, RUN, DataConfig, Folder
 from noiseproof.noise.spec import CAPTIONS, Noise
 
 
@@ -16,7 +16,7 @@ class CorruptConfig(DataConfig):
     """Everything `noiseproof corrupt` takes; the command's options have the same names."""
 
     train: str = option(panel=DATA, help="Data set, or image-text pairs for captions:RATE.")
-    out: Path = option(panel=RUN, help="Folder of the manifest and, for captions, of the copy.")
+    out: Folder = option(panel=RUN, help="Folder of the manifest and, for captions, of the copy.")
     noise: Noise = option(
         panel=NOISE,
         help="KIND:RATE such as symmetric:0.2, asymmetric:MAP:RATE (MAP: cifar10, cifar100, mnist, "
