@@ -155,7 +155,7 @@ class ReviewedExamples:
     @classmethod
     def of_dataset(cls, dataset: LabelledDataset, **options: Unpack[ReviewOptions]) -> ReviewedExamples:
         """The examples of a data set, before any search."""
-        given = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+        given = dataset.given_names
         identity = identity_of(dataset.fingerprint, dataset.ids, given, dataset.class_names)
         ids = [str(each) for each in dataset.ids.tolist()]
         return cls(ids, given, dataset.class_names, identity=identity, **options)

@@ -72,7 +72,7 @@ def write_cleaned_folder(
     )  # fmt: skip
     for name in changes.class_names[len(whole.class_names) :]:
         _check_folder_name(name, path)
-    on_disk = [whole.class_names[label] for label in whole.given_labels]
+    on_disk = whole.given_names
     taken = {str(example_id) for example_id in whole.ids}
     written, listed = [], []
     shown = {name: changes.column(field) for name, field in DECISION_COLUMNS.items()}

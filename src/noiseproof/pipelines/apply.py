@@ -184,7 +184,7 @@ def _check_not_of_another(config: ApplyConfig, source: Source) -> None:
 def _check_same_labels(issues: LabelIssues, dataset: LabelledDataset, folder: Path) -> None:
     """Refuse labels that were changed since they were judged, which the judged ones would replace."""
     judged = [str(each) for each in issues.named(issues.given_labels)]
-    now = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+    now = dataset.given_names
     row = next((k for k, (one, other) in enumerate(zip(judged, now, strict=True)) if one != other), None)
     if row is not None:
         raise BadData(

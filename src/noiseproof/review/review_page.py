@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noiseproof.core.records import Dataset, LabelIssues
@@ -224,8 +225,6 @@ def _read(name: str) -> str:
 
 @cache
 def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     environment = Environment(
         loader=PackageLoader("noiseproof.review"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

@@ -70,8 +70,7 @@ def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDe
     if is_about_another_column(config, config.train):
         note = f"The decisions of people in {dataset.name} are about another column than {config.label!r}."
         return BroughtDecisions(notes=(note,))
-    given = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
-    known = dict(zip(map(str, dataset.ids.tolist()), given, strict=True))
+    known = dict(zip(map(str, dataset.ids.tolist()), dataset.given_names, strict=True))
     decided = {each: _tidied(row) for each, row in rows.items() if row[DECISION].strip() and each in known}
     changed = _with_another_label(decided, known) + _with_other_contents(config.train, decided)
     counting = {each: row for each, row in decided.items() if each not in changed}

@@ -150,7 +150,7 @@ def _words(rows: Mapping[str, Mapping[str, str]], dataset: LabelledDataset) -> n
 
 def _of_folder(rows: Mapping[str, Mapping[str, str]], dataset: LabelledDataset) -> LabelsBefore | None:
     """By the list of labels beside a folder of `noiseproof apply`; images that it does not have are new."""
-    names = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+    names = dataset.given_names
     ids = [str(each) for each in dataset.ids.tolist()]
     before = [rows[each][ORIGINAL] if each in rows else name for each, name in zip(ids, names, strict=True)]
     return _encoded(np.array(before, dtype=object), _words(rows, dataset), dataset)
