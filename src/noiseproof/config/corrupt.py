@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import model_validator
-from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import option
 from noiseproof.config.data import DATA, NOISE, RUN, DataConfig, Folder
+from noiseproof.core.errors import invalid
 from noiseproof.noise.spec import CAPTIONS, Noise
 
 
@@ -39,9 +39,5 @@ class CorruptConfig(DataConfig):
         for name in idle:
             if (value := getattr(self, name)) is not None:
                 kinds = "noise of labels" if is_of_captions else "noise captions:RATE"
-                raise PydanticCustomError(
-                    "option without effect",
-                    "`{name}` is '{value}'; allowed: only with {kinds}. Next: leave it out",
-                    {"name": name, "value": str(value), "kinds": kinds},
-                )
+                raise invalid(name, str(value), f"only with {kinds}", "Next: leave it out.")
         return self

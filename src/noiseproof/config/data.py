@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from noiseproof.backbones.services.address import check_address
 from noiseproof.backbones.services.settings import ServiceSettings
 from noiseproof.config.base import Config, one_or_many, option, split_at_commas
-from noiseproof.core.errors import invalid
+from noiseproof.core.errors import InvalidArgument, invalid
 from noiseproof.core.system_errors import expanded
 from noiseproof.noise.spec import Noise
 
@@ -89,11 +88,10 @@ class DataConfig(Config):
     @model_validator(mode="after")
     def _true_labels_are_other_labels(self) -> DataConfig:
         if self.clean_label is not None and self.clean_label == self.label:
-            raise PydanticCustomError(
-                "truth judged by itself",
-                "`clean_label` is '{column}', as `label` is; allowed: another column, since labels compared "
-                "with themselves are all right. Next: leave it out where the true labels are not known",
-                {"column": self.label},
+            raise InvalidArgument(
+                f"`clean_label` is {self.label!r}, as `label` is; allowed: another column, since labels "
+                "compared with themselves are all right. Next: leave it out where the true labels are not "
+                "known."
             )
         return self
 
@@ -129,12 +127,10 @@ class NoisyDataConfig(DataConfig):
             return self  # compares two columns
         name = "noise" if self.noise is not None else "noise_manifest"
         if getattr(self, name) is not None and self.clean_label is not None:
-            raise PydanticCustomError(
-                "two truths",
-                "`{noise}` and `clean_label` are both given; allowed: one of them, since noise on top of "
+            raise InvalidArgument(
+                f"`{name}` and `clean_label` are both given; allowed: one of them, since noise on top of "
                 "wrong labels has no one truth to measure against. Next: for noise on the true labels, name "
-                "their column with `label` and leave `clean_label` out",
-                {"noise": name},
+                "their column with `label` and leave `clean_label` out."
             )
         return self
 

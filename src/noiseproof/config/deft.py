@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings, TowerSettings
 from noiseproof.adapt.learnable import MODES, TuneMode
@@ -80,10 +79,9 @@ class DeftConfig(EvaluationConfig, CacheConfig, DeftSettings):
     @model_validator(mode="after")
     def _full_needs_an_encoder(self) -> DeftConfig:
         if self.phase2 == "full" and self.phase2_backbone is None:
-            raise PydanticCustomError(
-                "no encoder to train",
+            raise InvalidArgument(
                 "`phase2` is 'full', which needs `phase2_backbone`: timm:NAME, timm:NAME@FILE, zoo:NAME or "
-                "bundled:NAME. Next: name an encoder to train, or take phase2=heads",
+                "bundled:NAME. Next: name an encoder to train, or take phase2=heads."
             )
         return self
 

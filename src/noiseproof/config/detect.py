@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import option
 from noiseproof.config.data import (
@@ -18,6 +17,7 @@ from noiseproof.config.data import (
     NoisyDataConfig,
     PlanConfig,
 )
+from noiseproof.core.errors import InvalidArgument
 
 DETECTOR, EXPORT = "Detector", "Export"
 
@@ -67,10 +67,8 @@ class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, DecisionsC
     def _features_from_one_source(self) -> DetectConfig:
         for name in ("backbone", "layer"):
             if self.features is not None and getattr(self, name):
-                raise PydanticCustomError(
-                    "two origins",
-                    "`features` and `{name}` are both given; allowed: one of them, since these features "
-                    "are made already",
-                    {"name": name},
+                raise InvalidArgument(
+                    f"`features` and `{name}` are both given; allowed: one of them, since these features "
+                    "are made already."
                 )
         return self

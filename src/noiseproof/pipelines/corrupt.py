@@ -78,7 +78,7 @@ def corrupt(
 
 def _corrupt_labels(config: CorruptConfig, stages: Stages) -> Corrupted:
     dataset = open_one(config, config.train, **label_columns(config))
-    features = None if config.features is None else aligned_features(config.features, dataset)
+    features = None if config.features is None else aligned_features(config.features, dataset).features
     noisy = corrupt_dataset(dataset, config.noise, seed=config.seed, features=features)
     made_of: dict[str, Any] = {
         "ids": dataset.ids, "data_name": dataset.name, "data_fingerprint": dataset.fingerprint,

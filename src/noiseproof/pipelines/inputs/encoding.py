@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from noiseproof.backbones.image_text.shared_space import SHARED_SPACE, USUAL_MODEL, check_shared_layer
 from noiseproof.backbones.services.settings import ServiceSettings
@@ -23,7 +22,7 @@ _DEFAULTS: dict[Kind, str] = {
 }
 
 
-def aligned_features(folder: Path, dataset: Dataset) -> Any:
+def aligned_features(folder: Path, dataset: Dataset) -> StoredFeatures:
     """Stored features in the order of a data set, still on disk.
 
     Raises:
@@ -37,7 +36,7 @@ def aligned_features(folder: Path, dataset: Dataset) -> Any:
             f"The features in {str(folder)!r} have no example {absent[0]!r} of {dataset.name!r}; allowed: "
             f"features of all its examples. Next: noiseproof extract {dataset.name} --out {folder}"
         )
-    return stored.features.rows(rows)
+    return replace(stored, features=stored.features.rows(rows), ids=dataset.ids)
 
 
 def config_encoder(config: EncoderConfig | EncodersConfig, dataset: Dataset, store: Path) -> Encoder:
@@ -102,12 +101,12 @@ def checked_features(folder: Path, dataset: Dataset) -> StoredFeatures:
         MissingFile: the folder has no features.
         BadData: an id is missing, or ids agree and contents do not.
     """
-    rows, stored = aligned_features(folder, dataset), load_features(folder, argument="features")
+    stored = aligned_features(folder, dataset)
     made_of = stored.manifest.components["fingerprint"]
-    if len(stored) == len(dataset) and made_of != dataset.fingerprint:
+    if stored.manifest.num_examples == len(dataset) and made_of != dataset.fingerprint:
         raise BadData(
             f"The features in {str(folder)!r} are of another data set, {stored.manifest.dataset!r}: the "
             f"ids are those of {dataset.name!r}, the examples are not. Next: noiseproof extract "
             f"{dataset.name} --out with a new folder."
         )
-    return replace(stored, features=rows, ids=dataset.ids)
+    return stored
