@@ -3,9 +3,16 @@ from pathlib import Path
 import pytest
 
 from noiseproof.adapt.finetune_settings import MetaSettings
+from noiseproof.config.apply import ApplyConfig
+from noiseproof.config.corrupt import CorruptConfig
+from noiseproof.config.deft import DeftConfig
+from noiseproof.config.detect import DetectConfig
+from noiseproof.config.extract import ExtractConfig
 from noiseproof.config.finetune import FinetuneConfig
+from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
+from noiseproof.config.verdict import VerdictConfig
 from noiseproof.core.errors import InvalidArgument, MissingFile
 from noiseproof.noise.spec import Noise
 
@@ -207,6 +214,29 @@ def test_a_file_where_a_folder_belongs_is_a_mistake(tmp_path, option, below):
     said = f"`{option}` is '.*taken{below}'; allowed: a folder, while '.*taken' is a file"
     with pytest.raises(InvalidArgument, match=said):
         load_config(RunConfig, options=NEEDED | {option: tmp_path / f"taken{below}"})
+
+
+@pytest.mark.parametrize("model", [ApplyConfig, CorruptConfig, ExtractConfig, DetectConfig])
+def test_the_output_is_a_folder_in_every_verb(tmp_path, model):
+    (tmp_path / "taken").write_text("not a folder")
+    own = {"folder": "issues"} if model is ApplyConfig else {"train": "photos/", "noise": "symmetric:0.2"}
+    own = {name: value for name, value in own.items() if name in model.model_fields}
+    with pytest.raises(InvalidArgument, match=r"`out` is '.*taken'; allowed: a folder, while"):
+        load_config(model, options=own | {"out": tmp_path / "taken"})
+
+
+@pytest.mark.parametrize(
+    ("model", "own"),
+    [
+        (PretrainConfig, {"test": "b", "objective": "simclr"}),
+        (DeftConfig, {}),
+        (VerdictConfig, {"backbone": "zoo:resnet8-noise0", "out": None}),
+    ],
+)
+def test_the_store_is_a_folder_in_every_verb(tmp_path, model, own):
+    (tmp_path / "taken").write_text("not a folder")
+    with pytest.raises(InvalidArgument, match=r"`cache` is '.*taken'; allowed: a folder, while"):
+        load_config(model, options=NEEDED | own | {"cache": tmp_path / "taken"})
 
 
 def test_the_same_mistake_is_told_once():

@@ -82,6 +82,19 @@ def test_a_folder_becomes_a_folder_of_links_with_the_decided_labels(applied, tmp
     assert names(noiseproof.open_dataset(str(tmp_path / "cleaned"))) == names(cleaned)  # the folder is data
 
 
+def test_no_empty_folder_is_left_of_an_earlier_start(applied, tmp_path):
+    data = save_folder(tmp_path / "photos")
+    applied(data, f"bee/0.png,relabel,wasp,ann,{T1}\n", allow_new_class=True)
+    rows = "".join(f"bee/{k}.png,relabel,cat,ann,{T2}\n" for k in range(4))
+    applied(data, rows, allow_new_class=True)
+    assert [path.name for path in (tmp_path / "cleaned" / "photos").iterdir() if path.is_dir()] == ["cat"]
+    data.rename(tmp_path / "pictures")
+    search(tmp_path / "pictures", tmp_path / "renamed")
+    applied(data, f"bee/0.png,keep,,ann,{T2}\n", folder=tmp_path / "renamed")
+    folders = {path.name for path in (tmp_path / "cleaned").iterdir() if path.is_dir()}
+    assert folders == {".stages", "pictures"}
+
+
 def test_a_disk_without_links_gets_copies(applied, tmp_path, monkeypatch):
     def refuse(*names):
         raise OSError(18, "Invalid cross-device link")

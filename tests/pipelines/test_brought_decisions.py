@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument
 from noiseproof.pipelines.apply import apply
 from noiseproof.pipelines.decisions.kept_page import decided_ids, keep_known
 from noiseproof.pipelines.detect import detect
+from noiseproof.pipelines.inputs.cleaned_copies import labels_before_cleaning
 from noiseproof.pipelines.run import run
 from noiseproof.review.review_page import read_page
 
@@ -138,13 +140,35 @@ def test_another_image_under_a_decided_name_is_not_decided(cleaned, tmp_path):
     assert any("changed by hand afterwards: 'cat/0.png'" in note for note in result.card["notes"])
 
 
-def test_a_class_folder_under_another_name_has_no_decisions_and_a_note(cleaned, tmp_path):
+@pytest.mark.parametrize("place", ["mine", "../elsewhere/photos", "../elsewhere/other"])
+def test_decisions_go_along_with_a_class_folder_that_is_copied_or_renamed(cleaned, tmp_path, place):
     data, ids = cleaned("folder")
-    renamed = data.rename(data.with_name("mine"))
-    result = search_again(renamed, tmp_path / "again", wrong=[ids[4]])
-    assert flagged(result) == {ids[4]}
-    (note,) = (each for each in result.card["notes"] if "under another name" in each)
-    assert note.endswith(f"Next: give it the name {data.name!r} again.")
+    copy = data.parent / place
+    shutil.copytree(data, copy)
+    in_place = search_again(data, tmp_path / "first", wrong=[ids[4]])
+    result = search_again(copy, tmp_path / "again", wrong=[ids[4]])
+    assert flagged(result) == flagged(in_place) == set()
+    assert result.card["reviewed"] == in_place.card["reviewed"]
+    before, after = (labels_before(each) for each in (data, copy))
+    assert before == after != noiseproof.open_dataset(str(data)).given_labels.tolist()
+    (copy / "cat" / "0.png").write_bytes((copy / "cat" / "3.png").read_bytes())
+    changed = search_again(copy, tmp_path / "again", wrong=[ids[4]])
+    assert any("changed by hand afterwards: 'cat/0.png'" in note for note in changed.card["notes"])
+
+
+def labels_before(folder):
+    dataset = noiseproof.open_dataset(str(folder))
+    config = RunConfig(train=str(folder), out="run")
+    return labels_before_cleaning(config, str(folder), dataset).labels.tolist()
+
+
+def test_the_record_in_a_copied_folder_is_checked(cleaned, tmp_path):
+    data, _ = cleaned("folder")
+    copy = shutil.copytree(data, tmp_path / "copy")
+    record = copy / ".decisions.json"
+    record.write_text(record.read_text().replace('"keep"', '"kept"'))
+    with pytest.raises(DamagedFile, match=r"\.decisions\.json' is damaged: .* Next: copy the folder again"):
+        search_again(copy, tmp_path / "again")
 
 
 def test_a_later_decision_about_cleaned_data_counts_and_both_stay_apart(cleaned, tmp_path):

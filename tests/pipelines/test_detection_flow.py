@@ -19,6 +19,7 @@ from noiseproof.export.formats import FORMATS
 from noiseproof.pipelines import detect as detection
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.extract import extract_features
+from noiseproof.pipelines.inputs import encoded
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_interrupted_it_goes_on_and_leaves_what_was_there(asked, tmp_path, monke
     detect(asked())
     before = files_in(tmp_path / "issues")
     with monkeypatch.context() as broken:
-        broken.setattr(detection, "_export", lambda *arguments: 1 / 0)
+        broken.setattr(detection, "_export", lambda *arguments, **options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             detect(asked(method="neighbours", export=["cleanlab"]))
     after = files_in(tmp_path / "issues")
@@ -173,7 +174,7 @@ def test_stored_features_are_used_and_those_of_other_data_refused(asked, tmp_pat
     ],
 )
 def test_slips_are_found_before_any_work(asked, tmp_path, monkeypatch, changed, error, message):
-    monkeypatch.setattr(detection, "encode", None)
+    monkeypatch.setattr(encoded, "encode", None)
     with pytest.raises(error, match=message):
         detect(asked(**changed))
     assert not (tmp_path / "issues" / "label_issues.parquet").exists()

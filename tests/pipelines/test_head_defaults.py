@@ -10,6 +10,7 @@ from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
 from noiseproof.heads.estimators import load_head
 from noiseproof.pipelines import run as pipeline
+from noiseproof.pipelines.heads import training
 from noiseproof.pipelines.heads.expected_time import training_time_s
 from noiseproof.pipelines.heads.head_defaults import HIDDEN_WIDTH, follow_data
 from noiseproof.pipelines.heads.heads import head_variants
@@ -137,13 +138,13 @@ def test_expected_time_is_measured_for_every_kind_of_head(options):
 
 
 def test_suspects_come_before_the_heads_with_the_time_that_is_left(configured, monkeypatch):
-    order, real = [], pipeline.fit_heads
+    order, real = [], training.fit_heads
 
     def spied(*arguments, **options):
         order.append("fit")
         real(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, "fit_heads", spied)
+    monkeypatch.setattr(training, "fit_heads", spied)
     seen = []
 
     def on_suspects(issues, rest_s, folder):

@@ -17,10 +17,11 @@ from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.pipelines import diagnosis
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.decisions import known_labels
-from noiseproof.pipelines.heads import evaluation
+from noiseproof.pipelines.decisions import judging
+from noiseproof.pipelines.heads import evaluation, training
+from noiseproof.pipelines.inputs import encoded
 from noiseproof.pipelines.inputs.inputs import open_parts
-from noiseproof.pipelines.outputs import provenance
+from noiseproof.pipelines.outputs import cards, provenance
 from noiseproof.pipelines.outputs.folders import only_process_in
 from noiseproof.posterior import true_labels
 from noiseproof.report import figures
@@ -202,8 +203,11 @@ def test_another_folder_shares_the_features_and_gives_the_same_results(configure
 def place_of(step):
     """The module whose global name `step` a run uses."""
     homes = {
+        "encode": encoded,
+        "fit_heads": training,
         "write_head": abstract,
-        "write_thumbnails": known_labels,
+        "write_record": cards,
+        "write_thumbnails": judging,
         "spectra": diagnosis,
         "evaluate_on": evaluation,
         "load_head": evaluation,
@@ -238,7 +242,7 @@ def test_run_that_fails_leaves_the_one_before_it_as_it_was(configured, blobs, mo
 
 
 STEPS = (
-    "open_parts", "encode", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "write_head",
+    "open_training", "encode", "spectra", "find_label_issues", "write_thumbnails", "fit_heads", "write_head",
     "load_head", "evaluate_on", "write_record", "write_report",
 )  # fmt: skip
 OFTEN = ("encode", "fit_heads", "write_head", "evaluate_on")
@@ -281,13 +285,13 @@ def test_interrupted_run_goes_on_to_the_same_results(configured, whole, monkeypa
 
 def trained(monkeypatch):
     """(kind, seed) of every head that is trained from here on."""
-    done, real = [], pipeline.fit_heads
+    done, real = [], training.fit_heads
 
     def spied(heads, *arguments, **options):
         real(heads, *arguments, **options)
         done.extend((type(head).__name__, head.seed) for head in heads)
 
-    monkeypatch.setattr(pipeline, "fit_heads", spied)
+    monkeypatch.setattr(training, "fit_heads", spied)
     return done
 
 
@@ -337,7 +341,7 @@ def test_more_seeds_train_the_new_mlps_only(configured, monkeypatch):
 
 def test_another_evaluation_set_trains_nothing_again(configured, other_blobs, monkeypatch):
     pipeline.run(configured(ood=[]))
-    monkeypatch.delattr(pipeline, "fit_heads")
+    monkeypatch.delattr(training, "fit_heads")
     monkeypatch.delattr(pipeline, "find_label_issues")
     assert pipeline.run(configured(ood=[str(other_blobs)])).card["encoder_passes"] == 30
 
@@ -492,7 +496,7 @@ def test_images_with_shifts_views_and_thumbnails(configured, tmp_path, monkeypat
         learnt_from.extend([features, second_view])
         return fit_heads(heads, features, labels, second_view=second_view, **options)
 
-    monkeypatch.setattr(pipeline, "fit_heads", spy)
+    monkeypatch.setattr(training, "fit_heads", spy)
     photos = save_photos(tmp_path / "photos")
     config = configured(
         train=str(photos), ood=[], shifts="blur,noise", views=2, recipe="released", seeds=1, noise=None,

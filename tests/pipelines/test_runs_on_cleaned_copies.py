@@ -104,7 +104,7 @@ def test_a_new_class_stands_before_those_that_are_gone():
                            ("ant", "bee"), "f")  # fmt: skip
     before = LabelsBefore(np.array([0, 2, 1]), None, ("beee",))
     part = DataPart("test", data, data, before=before)
-    known = KnownDecisions(settle([Decision("a", "relabel", "cat")]), None)
+    known = KnownDecisions(data, settle([Decision("a", "relabel", "cat")]), None)
     decided = decided_part(part, known)
     assert [decided.class_names[k] for k in decided.best_labels] == ["ant", "beee", "bee"]
     assert [decided.class_names[k] for k in decided.given_labels] == ["cat", "bee", "bee"]
@@ -116,7 +116,7 @@ def test_unsure_is_no_decision_on_an_evaluation_set():
     data = LabelledDataset(
         "d", "text", ["a", "b"], np.array(["a", "b"]), np.array([0, 1]), ("ant", "bee"), "f"
     )
-    known = KnownDecisions(settle([Decision("a", "unsure")]), None)
+    known = KnownDecisions(data, settle([Decision("a", "unsure")]), None)
     part = DataPart("test", data, data)
     assert decided_part(part, known).before is None
     earlier = LabelsBefore(np.array([0, 0]), np.array(["keep", "unsure"], dtype=object))

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from noiseproof.core.errors import DamagedFile
+from noiseproof.core.errors import DamagedFile, OtherSchema
+from noiseproof.core.storage.checksums import to_line
 from noiseproof.review.decision_log import DecisionLog
 
 WHEN = "2026-11-30T17:00:00Z"
@@ -60,3 +61,10 @@ def test_a_line_that_has_changed_is_named(tmp_path, damage):
 def test_lines_have_checksums(tmp_path):
     filled(tmp_path, ("1", "keep", "ant", ""))
     assert "checksum" in json.loads((tmp_path / "decisions.jsonl").read_text())
+
+
+def test_a_line_of_a_later_version_is_named(tmp_path):
+    line = {"schema": 2, "identity": "a", "example_id": "1", "decision": "keep", "label": "ant", "when": WHEN}
+    (tmp_path / "decisions.jsonl").write_text(to_line(line) + "\n")
+    with pytest.raises(OtherSchema, match=r"line 1 of .*decisions\.jsonl' has schema 2; this version"):
+        DecisionLog(tmp_path, "a")

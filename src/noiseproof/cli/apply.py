@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from noiseproof.cli.guard import command_line
+from noiseproof.cli.guard import command_line, say
 
 if TYPE_CHECKING:
     from noiseproof.config.apply import ApplyConfig
@@ -20,12 +20,10 @@ noiseproof apply issues/ --decisions label-studio-export.json --require-complete
 
 def apply(config: ApplyConfig) -> dict[str, Any]:
     """Write a cleaned data set by decisions of people about the labels that look wrong."""
-    import typer
-
     from noiseproof.pipelines.apply import apply as apply_decisions
     from noiseproof.pipelines.apply import describe
 
-    done = apply_decisions(config, command=command_line(), say=lambda line: typer.echo(line, err=True))
+    done = apply_decisions(config, command=command_line(), say=say)
     for line in describe(done):
         print(line)
     print(f"Cleaned data: {done.data}")

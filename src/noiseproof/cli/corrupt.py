@@ -23,14 +23,13 @@ noiseproof corrupt shards/ --noise captions:0.1 --out noisy-shards/
 def corrupt(config: CorruptConfig) -> dict[str, Any]:
     """Make labels or captions wrong under control, and record what was changed."""
     import rich
-    import typer
 
-    from noiseproof.cli.guard import command_line
+    from noiseproof.cli.guard import command_line, say
     from noiseproof.pipelines.corrupt import corrupt as run_corruption
     from noiseproof.pipelines.corrupt import noise_tables
     from noiseproof.report.renderers import to_terminal
 
-    done = run_corruption(config, command=command_line(), say=lambda line: typer.echo(line, err=True))
+    done = run_corruption(config, command=command_line(), say=say)
     for table in noise_tables(done):
         rich.print(to_terminal(table))
     print(f"Noise manifest {done.sha256[:16]} is in {config.out}")

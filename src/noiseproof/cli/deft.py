@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from noiseproof.cli.guard import command_line
@@ -24,29 +24,27 @@ noiseproof adapt deft photos/ --phase2 full --phase2-backbone zoo:resnet8-noise0
 
 def deft(config: DeftConfig) -> dict[str, Any]:
     """Find wrong labels with a positive and a negative learned prompt per class; adapt to the others."""
+    from noiseproof.cli.outcome import print_training
     from noiseproof.pipelines.deft.flow import deft as run_deft
 
     card = run_deft(config, command=command_line())
     if card:  # empty in all processes but the first
-        _print_card(card, config.out)
+        last = f"Scores by example: {config.out / 'scores.parquet'}"
+        print_training(card, config.out, _found(card), last)
     return {"folder": config.out, "card": card}
 
 
-def _print_card(card: dict[str, Any], out: Path) -> None:
-    from noiseproof.cli.outcome import percent, print_results
+def _found(card: dict[str, Any]) -> Iterator[str]:
+    from noiseproof.cli.outcome import percent
 
-    print_results(out / "results.jsonl")
     phase1, detection = card["phase1"], card["detection"]
-    print(
+    yield (
         f"Selected {phase1['num_selected']:,} of {phase1['num_examples']:,} labels as right "
         f"(tune: {phase1['learning']['mode']})"
     )
     if detection is not None:
         wrong = detection["num_wrong"] / phase1["num_examples"]
-        print(
+        yield (
             f"Against the truth ({percent(wrong)} wrong), the selection has precision "
             f"{percent(detection['clean_precision'])} and recall {percent(detection['clean_recall'])}"
         )
-    for note in card["notes"]:
-        print(f"Note: {note}")
-    print(f"Scores by example: {out / 'scores.parquet'}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from noiseproof.cli.guard import command_line
+from noiseproof.cli.guard import command_line, say
 
 if TYPE_CHECKING:
     from noiseproof.config.detect import DetectConfig
@@ -24,14 +24,12 @@ noiseproof detect photos/ --features features/ --export label-studio --out issue
 
 def detect(config: DetectConfig) -> dict[str, Any]:
     """Find the labels of a data set that are probably wrong; export them, or a cleaned copy."""
-    import typer
-
     from noiseproof.cli.outcome import print_detection, print_plan
     from noiseproof.pipelines.detect import detect as run_detection
     from noiseproof.pipelines.inputs.plans import plan_detection
 
     if config.plan:
         return print_plan(plan_detection(config), config.price)
-    result = run_detection(config, command=command_line(), say=lambda line: typer.echo(line, err=True))
+    result = run_detection(config, command=command_line(), say=say)
     print_detection(result)
     return {"folder": result.folder, "exports": result.exports, "card": result.card}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from noiseproof.cli.guard import command_line
@@ -26,34 +26,30 @@ noiseproof adapt finetune photos/ --backbone timm:vit_small_patch16_224 --tune l
 
 def finetune(config: FinetuneConfig) -> dict[str, Any]:
     """Train encoder and classifier; keep the best step by held-out given labels, and the last."""
+    from noiseproof.cli.outcome import print_training
     from noiseproof.pipelines.finetune import finetune as run_finetuning
 
     card = run_finetuning(config, command=command_line())
     if card:  # empty in all processes but the first
-        _print_card(card, config.out)
+        last = f"As a backbone: timm:{card['architecture']}@{config.out / 'model.safetensors'}"
+        print_training(card, config.out, _found(card), last)
     return {"folder": config.out, "card": card}
 
 
-def _print_card(card: dict[str, Any], out: Path) -> None:
-    from noiseproof.cli.outcome import print_results
-
-    print_results(out / "results.jsonl")
+def _found(card: dict[str, Any]) -> Iterator[str]:
     selection, learning = card["selection"], card["learning"]
-    print(
+    yield (
         f"Trained {learning['parameters']:,} of {learning['of']:,} parameters ({learning['mode']}), "
         f"{counted(card['num_steps'], 'step')}"
     )
     if card["meta"] is not None:
-        print(
+        yield (
             f"Weighed by {counted(card['meta']['num_examples'], 'example')} with checked labels "
             f"(Meta-Weight-Net); mean weight of the last batch {card['weights']['mean_weight']}"
         )
     for name in ("best", "last"):
         step = selection[name]
-        print(
+        yield (
             f"{name.capitalize()}: step {step['step']}, {100 * step['accuracy']:.1f} % of the given labels "
             f"of {selection['num_examples']} held-out examples"
         )
-    for note in card["notes"]:
-        print(f"Note: {note}")
-    print(f"As a backbone: timm:{card['architecture']}@{out / 'model.safetensors'}")

@@ -113,6 +113,11 @@ def _plain_warnings() -> Iterator[None]:
         warnings.formatwarning = usual
 
 
+def say(line: str) -> None:
+    """Print what is no result: on standard error."""
+    typer.echo(line, err=True)
+
+
 def command_line() -> str:
     """The command line as typed, for cards."""
     return shlex.join(["noiseproof", *sys.argv[1:]])

@@ -47,13 +47,7 @@ def print_run(result: Any) -> None:
 
 
 def print_suspects(issues: LabelIssues, rest_s: float, folder: Path) -> None:
-    """Print the most suspicious labels while the heads are still to be trained.
-
-    Args:
-        issues: of all labels.
-        rest_s: expected seconds of the heads.
-        folder: where the texts of the suspects are.
-    """
+    """Print the most suspicious labels while the heads are still to be trained."""
     from noiseproof.report.headline import duration
 
     num_issues = int(issues.is_issue.sum())
@@ -63,9 +57,10 @@ def print_suspects(issues: LabelIssues, rest_s: float, folder: Path) -> None:
     print(f"{_look_wrong(num_issues)} of {len(issues.suspicion)}{rest}")
 
 
-def print_results(file: Path) -> None:
-    """Print `results.jsonl` as a table."""
-    rich.print(to_terminal(results_table(read_results(file))))
+def print_training(card: dict[str, Any], out: Path, found: Iterable[str], last: str) -> None:
+    """Print the accuracies of a training, sentences on what it found, its notes, and what to do with it."""
+    rich.print(to_terminal(results_table(read_results(out / "results.jsonl"))))
+    _print_lines([*found, *(f"Note: {note}" for note in card["notes"]), last])
 
 
 def print_detection(result: Any) -> None:

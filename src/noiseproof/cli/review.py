@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Any
 
-import typer
+from noiseproof.cli.guard import say
 
 if TYPE_CHECKING:
     from noiseproof.config.review import ReviewConfig
@@ -45,4 +45,4 @@ def review(config: ReviewConfig) -> dict[str, Any]:
 
 def _announce(url: str) -> None:
     # On standard error: it is no result, and is needed with --quiet, too.
-    typer.echo(f"Review page: {url}\nCtrl-C ends it and writes decisions.csv.", err=True)
+    say(f"Review page: {url}\nCtrl-C ends it and writes decisions.csv.")

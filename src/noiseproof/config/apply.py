@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import field_validator
-
 from noiseproof.config.base import option
-from noiseproof.config.data import RUN, DecisionsConfig, a_folder
+from noiseproof.config.data import RUN, DecisionsConfig, Folder
 
 DECISIONS = "Decisions"
 
@@ -16,14 +14,9 @@ class ApplyConfig(DecisionsConfig):
     """Everything `noiseproof apply` takes; the command's options have the same names."""
 
     folder: Path = option(panel=DECISIONS, help="Folder that 'noiseproof detect' or 'run' wrote.")
-    out: Path = option(
+    out: Folder = option(
         panel=RUN, help="New folder of the cleaned data set; the same command again replaces what it wrote."
     )
     require_complete: bool = option(
         False, panel=DECISIONS, help="Stop if a label that looks wrong has no decision, or is unsure."
     )
-
-    @field_validator("out")
-    @classmethod
-    def _out_is_a_folder(cls, value: Path) -> Path:
-        return a_folder(value)

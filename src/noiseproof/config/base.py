@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -52,6 +53,13 @@ def option(
     if "default_factory" in constraints:
         return Field(description=help, json_schema_extra=extra, **constraints)
     return Field(default, description=help, json_schema_extra=extra, **constraints)
+
+
+def one_or_many(value: Any) -> Any:
+    """One text or path, or none, as a tuple; several as they are."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str | Path) else value
 
 
 def split_at_commas(value: Any) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import model_validator
-from pydantic_core import PydanticCustomError
 
 from noiseproof.config.base import option
-from noiseproof.config.data import DATA, NOISE, RUN, DataConfig
+from noiseproof.config.data import DATA, NOISE, RUN, DataConfig, Folder
+from noiseproof.core.errors import invalid
 from noiseproof.noise.spec import CAPTIONS, Noise
 
 
@@ -16,7 +16,7 @@ class CorruptConfig(DataConfig):
     """Everything `noiseproof corrupt` takes; the command's options have the same names."""
 
     train: str = option(panel=DATA, help="Data set, or image-text pairs for captions:RATE.")
-    out: Path = option(panel=RUN, help="Folder of the manifest and, for captions, of the copy.")
+    out: Folder = option(panel=RUN, help="Folder of the manifest and, for captions, of the copy.")
     noise: Noise = option(
         panel=NOISE,
         help="KIND:RATE such as symmetric:0.2, asymmetric:MAP:RATE (MAP: cifar10, cifar100, mnist, "
@@ -39,9 +39,5 @@ class CorruptConfig(DataConfig):
         for name in idle:
             if (value := getattr(self, name)) is not None:
                 kinds = "noise of labels" if is_of_captions else "noise captions:RATE"
-                raise PydanticCustomError(
-                    "option without effect",
-                    "`{name}` is '{value}'; allowed: only with {kinds}. Next: leave it out",
-                    {"name": name, "value": str(value), "kinds": kinds},
-                )
+                raise invalid(name, str(value), f"only with {kinds}", "Next: leave it out.")
         return self

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, field_validator, model_validator
 
 from noiseproof.backbones.services.address import check_address
 from noiseproof.backbones.services.settings import ServiceSettings
-from noiseproof.config.base import Config, option, split_at_commas
-from noiseproof.core.errors import invalid
+from noiseproof.config.base import Config, one_or_many, option, split_at_commas
+from noiseproof.core.errors import InvalidArgument, invalid
 from noiseproof.core.system_errors import expanded
 from noiseproof.noise.spec import Noise
 
@@ -36,6 +35,20 @@ def a_folder(path: Path) -> Path:
     return path
 
 
+Folder = Annotated[Path, AfterValidator(a_folder)]
+Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
+NamesWithCommas = Annotated[tuple[str, ...], BeforeValidator(split_at_commas)]
+
+
+class CacheConfig(Config):
+    """The store of features."""
+
+    cache: Folder = option(
+        panel=ENCODER, help="Feature store, shared by all runs.", default_factory=default_cache,
+        shown_default="$NOISEPROOF_CACHE or ~/.cache/noiseproof/features",
+    )  # fmt: skip
+
+
 class DataConfig(Config):
     """One data set and the output folder."""
 
@@ -45,7 +58,7 @@ class DataConfig(Config):
         "torchvision:NAME/split, hf:NAME/split, sklearn:digits or suite:NAME/split; see 'noiseproof ls "
         "datasets'.",
     )
-    out: Path = option(panel=RUN, help="Output folder; the same command again goes on where it stopped.")
+    out: Folder = option(panel=RUN, help="Output folder; the same command again goes on where it stopped.")
     label: str | None = option(None, panel=DATA, help="Column of the labels.", shown_default="found by name")
     image: str | None = option(
         None, panel=DATA, help="Column of images or of their paths.", shown_default="found by name"
@@ -72,19 +85,13 @@ class DataConfig(Config):
     )
     seed: int = option(0, ge=0, panel=RUN, help="Seed of everything that is drawn at random.")
 
-    @field_validator("out")
-    @classmethod
-    def _out_is_a_folder(cls, value: Path) -> Path:
-        return a_folder(value)
-
     @model_validator(mode="after")
     def _true_labels_are_other_labels(self) -> DataConfig:
         if self.clean_label is not None and self.clean_label == self.label:
-            raise PydanticCustomError(
-                "truth judged by itself",
-                "`clean_label` is '{column}', as `label` is; allowed: another column, since labels compared "
-                "with themselves are all right. Next: leave it out where the true labels are not known",
-                {"column": self.label},
+            raise InvalidArgument(
+                f"`clean_label` is {self.label!r}, as `label` is; allowed: another column, since labels "
+                "compared with themselves are all right. Next: leave it out where the true labels are not "
+                "known."
             )
         return self
 
@@ -109,23 +116,26 @@ class NoisyDataConfig(DataConfig):
             raise ValueError("either `noise` or `noise_manifest`")
         return value
 
+    @property
+    def has_noise(self) -> bool:
+        """Whether noise takes the place of given labels."""
+        return self.noise is not None or self.noise_manifest is not None
+
     @model_validator(mode="after")
     def _one_truth(self) -> NoisyDataConfig:
         if self.noise is not None and self.noise.kind == "real":
             return self  # compares two columns
         name = "noise" if self.noise is not None else "noise_manifest"
         if getattr(self, name) is not None and self.clean_label is not None:
-            raise PydanticCustomError(
-                "two truths",
-                "`{noise}` and `clean_label` are both given; allowed: one of them, since noise on top of "
+            raise InvalidArgument(
+                f"`{name}` and `clean_label` are both given; allowed: one of them, since noise on top of "
                 "wrong labels has no one truth to measure against. Next: for noise on the true labels, name "
-                "their column with `label` and leave `clean_label` out",
-                {"noise": name},
+                "their column with `label` and leave `clean_label` out."
             )
         return self
 
 
-class EngineConfig(Config, ServiceSettings):
+class EngineConfig(CacheConfig, ServiceSettings):
     """What runs a frozen encoder, and the store of its features."""
 
     panels = {ServiceSettings: ENCODER}  # noqa: RUF012  a ClassVar of the base
@@ -134,15 +144,6 @@ class EngineConfig(Config, ServiceSettings):
         "auto", panel=ENCODER, help="What runs the encoder."
     )
     batch_size: int = option(64, ge=1, panel=ENCODER, help="Examples per call of the encoder.")
-    cache: Path = option(
-        panel=ENCODER, help="Feature store, shared by all runs.", default_factory=default_cache,
-        shown_default="$NOISEPROOF_CACHE or ~/.cache/noiseproof/features",
-    )  # fmt: skip
-
-    @field_validator("cache")
-    @classmethod
-    def _cache_is_a_folder(cls, value: Path) -> Path:
-        return a_folder(value)
 
 
 class ExtractionConfig(EngineConfig):
@@ -183,7 +184,7 @@ class EncoderConfig(ExtractionConfig):
 class EncodersConfig(ExtractionConfig):
     """One frozen encoder, or several whose features stand side by side."""
 
-    backbone: tuple[str, ...] = option(
+    backbone: Names = option(
         (), panel=ENCODER, shown_default=_DEFAULT_ENCODERS,
         help="Frozen encoder, such as timm:resnet50, hf:roberta-base or api:MODEL@URL; features: for a "
         "matrix you have. May be repeated: the features then stand side by side, each at unit length.",
@@ -191,19 +192,9 @@ class EncodersConfig(ExtractionConfig):
 
     @field_validator("backbone")
     @classmethod
-    def _services_are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            check_address(name)
-        return value
-
-    @field_validator("backbone", mode="before")
-    @classmethod
-    def _one_encoder_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value or ()
-
-    @field_validator("backbone")
-    @classmethod
     def _each_encoder_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            check_address(name)  # of a service
         if len(set(value)) < len(value):
             raise ValueError("each encoder once")
         return value
@@ -243,7 +234,7 @@ class IssueFilesConfig(Config):
 class DecisionsConfig(Config):
     """Decisions of people about labels."""
 
-    decisions: tuple[Path, ...] = option(
+    decisions: Annotated[tuple[Path, ...], BeforeValidator(one_or_many)] = option(
         (), panel="Decisions",
         help="File of decisions: decisions.csv of the review page, an edited label_issues.csv, or an export "
         "of Label Studio, FiftyOne, cleanlab or Argilla; may be repeated.",
@@ -253,11 +244,6 @@ class DecisionsConfig(Config):
         False, panel="Decisions", help="Decisions may give labels that are no class of the data yet."
     )
 
-    @field_validator("decisions", mode="before")
-    @classmethod
-    def _one_file_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str | Path) else value
-
 
 class EvaluationConfig(NoisyDataConfig):
     """Data to learn from, a test set of the same domain, and evaluation sets of others."""
@@ -265,7 +251,7 @@ class EvaluationConfig(NoisyDataConfig):
     test: str | None = option(
         None, panel=DATA, help="Test set of the same domain.", shown_default="a part of the data is held out"
     )
-    ood: tuple[str, ...] = option(
+    ood: Names = option(
         (), panel=DATA, help="Data set of another domain to evaluate on; may be repeated.",
         shown_default="none",
     )  # fmt: skip
@@ -276,18 +262,8 @@ class EvaluationConfig(NoisyDataConfig):
     test_fraction: float = option(
         0.2, gt=0, lt=1, panel=DATA, help="Share that is held out where there is no --test."
     )
-    shifts: tuple[str, ...] = option(
+    shifts: NamesWithCommas = option(
         (), panel=DATA, shown_default="none",
         help="Changes of the test images that make more out-of-domain sets, such as blur,noise,fog-3; see "
         "'noiseproof ls shifts'.",
     )  # fmt: skip
-
-    @field_validator("ood", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("shifts", mode="before")
-    @classmethod
-    def _names_of_shifts(cls, value: Any) -> Any:
-        return split_at_commas(value)

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings, TowerSettings
 from noiseproof.adapt.learnable import MODES, TuneMode
 from noiseproof.backbones.image_text.shared_space import USUAL_MODEL
 from noiseproof.config.base import option
-from noiseproof.config.data import ENCODER, EvaluationConfig, default_cache
+from noiseproof.config.data import CacheConfig, EvaluationConfig
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.detect.prompt_settings import PromptSettings
@@ -56,7 +55,7 @@ class DeftSettings(PromptSettings, TowerSettings):
         return self.tune == NONE
 
 
-class DeftConfig(EvaluationConfig, DeftSettings):
+class DeftConfig(EvaluationConfig, CacheConfig, DeftSettings):
     """Everything `noiseproof adapt deft` takes; the command's options have the same names."""
 
     panels = {DeftSettings: PHASE_1, PromptSettings: PHASE_1, TowerSettings: PHASE_1}  # noqa: RUF012
@@ -76,18 +75,13 @@ class DeftConfig(EvaluationConfig, DeftSettings):
         default_factory=lambda: FinetuneSettings(),
         description="Settings of full fine-tuning, by --set phase2_settings.epochs=5.",
     )
-    cache: Path = option(
-        panel=ENCODER, help="Feature store, shared by all runs.", default_factory=default_cache,
-        shown_default="$NOISEPROOF_CACHE or ~/.cache/noiseproof/features",
-    )  # fmt: skip
 
     @model_validator(mode="after")
     def _full_needs_an_encoder(self) -> DeftConfig:
         if self.phase2 == "full" and self.phase2_backbone is None:
-            raise PydanticCustomError(
-                "no encoder to train",
+            raise InvalidArgument(
                 "`phase2` is 'full', which needs `phase2_backbone`: timm:NAME, timm:NAME@FILE, zoo:NAME or "
-                "bundled:NAME. Next: name an encoder to train, or take phase2=heads",
+                "bundled:NAME. Next: name an encoder to train, or take phase2=heads."
             )
         return self
 

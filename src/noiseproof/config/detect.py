@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
-from noiseproof.config.base import option, split_at_commas
+from noiseproof.config.base import option
 from noiseproof.config.data import (
     ENCODER,
     DecisionsConfig,
     EncodersConfig,
     IssueFilesConfig,
+    NamesWithCommas,
     NoisyDataConfig,
     PlanConfig,
 )
+from noiseproof.core.errors import InvalidArgument
 
 DETECTOR, EXPORT = "Detector", "Export"
 
@@ -42,7 +43,7 @@ class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, DecisionsC
         None, panel=ENCODER, shown_default="encode the data",
         help="Folder that 'noiseproof extract' wrote for this data set; nothing is encoded.",
     )  # fmt: skip
-    export: tuple[str, ...] = option(
+    export: NamesWithCommas = option(
         (), panel=EXPORT, shown_default="none",
         help="Further formats: json, cleanlab, fiftyone, label-studio, cleaned-drop, cleaned-relabel; "
         "may be repeated.",
@@ -57,11 +58,6 @@ class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, DecisionsC
         help="Write the first labels to check into a form, check_first.csv.",
     )  # fmt: skip
 
-    @field_validator("export", mode="before")
-    @classmethod
-    def _names_of_formats(cls, value: Any) -> Any:
-        return split_at_commas(value)
-
     @field_validator("export")
     @classmethod
     def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,10 +67,8 @@ class DetectConfig(NoisyDataConfig, EncodersConfig, IssueFilesConfig, DecisionsC
     def _features_from_one_source(self) -> DetectConfig:
         for name in ("backbone", "layer"):
             if self.features is not None and getattr(self, name):
-                raise PydanticCustomError(
-                    "two origins",
-                    "`features` and `{name}` are both given; allowed: one of them, since these features "
-                    "are made already",
-                    {"name": name},
+                raise InvalidArgument(
+                    f"`features` and `{name}` are both given; allowed: one of them, since these features "
+                    "are made already."
                 )
         return self

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from noiseproof.config.base import option
 from noiseproof.config.data import DATA, RUN, a_folder
@@ -24,7 +25,7 @@ class ExportConfig(ModelConfig):
         "cropping and tokenising stay outside; the metadata of the file describe them.",
         shown_default="none",
     )  # fmt: skip
-    hub: Path | None = option(
+    hub: Annotated[Path | None, AfterValidator(lambda path: path and a_folder(path))] = option(
         None, panel=RUN, help="Folder for the Hugging Face hub, with a card; upload it with 'hf upload'.",
         shown_default="none",
     )  # fmt: skip
@@ -40,11 +41,6 @@ class ExportConfig(ModelConfig):
             value = expanded(value)
             check_onnx_out(value)
         return value
-
-    @field_validator("hub")
-    @classmethod
-    def _hub_is_a_folder(cls, value: Path | None) -> Path | None:
-        return None if value is None else a_folder(value)
 
     @model_validator(mode="after")
     def _something_to_write(self) -> ExportConfig:

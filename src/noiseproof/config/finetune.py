@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
-from pydantic import field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
 from noiseproof.adapt.finetune_settings import FinetuneSettings, MetaSettings, TowerSettings
-from noiseproof.config.base import option
+from noiseproof.config.base import option, split_at_commas
 from noiseproof.config.data import DATA, ENCODER, EvaluationConfig
 from noiseproof.core.checks import check_share
 
@@ -26,20 +26,10 @@ class FinetuneConfig(EvaluationConfig, FinetuneSettings):
         None, panel=DATA, shown_default="none",
         help="A few examples with checked labels, from which Meta-Weight-Net learns to weigh the others.",
     )  # fmt: skip
-    wise_ft: tuple[float, ...] = option(
+    wise_ft: Annotated[tuple[float, ...], BeforeValidator(split_at_commas)] = option(
         (), panel=TRAINING, shown_default="none",
         help="Also evaluate between the weights before (0) and after (1), such as 0,0.25,0.5,0.75,1.",
     )  # fmt: skip
-
-    @field_validator("wise_ft", mode="before")
-    @classmethod
-    def _numbers_with_commas(cls, value: Any) -> Any:
-        texts = [value] if isinstance(value, str) else value
-        if not isinstance(texts, list | tuple):
-            return value
-        return tuple(
-            part.strip() if isinstance(part, str) else part for text in texts for part in _parts(text)
-        )
 
     @field_validator("wise_ft")
     @classmethod
@@ -58,7 +48,3 @@ class FinetuneConfig(EvaluationConfig, FinetuneSettings):
     def settings(self) -> FinetuneSettings:
         """The settings of the training, without the data."""
         return self.settings_of(FinetuneSettings)
-
-
-def _parts(text: Any) -> list[Any]:
-    return [part for part in text.split(",") if part.strip()] if isinstance(text, str) else [text]

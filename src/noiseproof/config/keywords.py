@@ -15,11 +15,7 @@ R = TypeVar("R")
 
 
 def takes_keywords(model: type[Config]) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Let a flow be called with a configuration, or with the fields of one as keywords.
-
-    Args:
-        model: of the configuration, the flow's first argument.
-    """
+    """Let a flow be called with a configuration, or with the fields of one as keywords."""
 
     def decorate(flow: Callable[..., R]) -> Callable[..., R]:
         own = list(inspect.signature(flow).parameters)[1:]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from noiseproof.config.base import option
-from noiseproof.config.data import DATA, ENCODER, RUN, NoisyDataConfig, default_cache
+from noiseproof.config.data import DATA, RUN, CacheConfig, NoisyDataConfig
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.pretrain.pretrain_settings import PretrainSettings, read_recipe, recipes_for
 
 TRAINING = "Training"
 
 
-class PretrainConfig(NoisyDataConfig, PretrainSettings):
+class PretrainConfig(NoisyDataConfig, CacheConfig, PretrainSettings):
     """Everything `noiseproof pretrain` takes; the command's options have the same names."""
 
     panels = {PretrainSettings: TRAINING}  # noqa: RUF012  a ClassVar of the base
@@ -27,10 +26,6 @@ class PretrainConfig(NoisyDataConfig, PretrainSettings):
     caption: str | None = option(
         None, panel=DATA, help="Column of the captions.", shown_default="made from class names"
     )
-    cache: Path = option(
-        panel=ENCODER, help="Feature store of locked image towers, shared by all runs.",
-        default_factory=default_cache, shown_default="$NOISEPROOF_CACHE or ~/.cache/noiseproof/features",
-    )  # fmt: skip
 
     @classmethod
     def merge(cls, from_file: Mapping[Any, Any], from_options: Mapping[str, Any]) -> dict[Any, Any]:

@@ -102,10 +102,6 @@ def _default_table(model: type[BaseModel], name: str) -> dict[Any, Any]:
 def read_yaml(path: Path, *, argument: str) -> dict[Any, Any]:
     """The `key: value` lines of a file.
 
-    Args:
-        path: of the file.
-        argument: that named the file, for messages.
-
     Raises:
         MissingFile, InvalidArgument: no file, or not such lines.
     """

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import field_validator
 
-from noiseproof.config.base import Config, option
-from noiseproof.config.data import DATA, ENCODER, RUN, default_cache
+from noiseproof.config.base import option
+from noiseproof.config.data import DATA, ENCODER, RUN, CacheConfig
 from noiseproof.core.checks import check_share
 from noiseproof.core.errors import invalid
 
 
-class VerdictConfig(Config):
+class VerdictConfig(CacheConfig):
     """Everything `noiseproof verdict` takes; the command's options have the same names."""
 
     train: str = option(panel=DATA, help="Data set on which encoders are compared.")
@@ -33,10 +32,6 @@ class VerdictConfig(Config):
     max_width: float = option(
         0.3, ge=0, le=1, panel=RUN, help="Widest interval that is still an answer, in [0, 1]."
     )
-    cache: Path = option(
-        panel=ENCODER, help="Feature store, shared by all runs.", default_factory=default_cache,
-        shown_default="$NOISEPROOF_CACHE or ~/.cache/noiseproof/features",
-    )  # fmt: skip
     seed: int = option(0, ge=0, panel=RUN, help="Seed of the bootstrap and of --limit.")
 
     @field_validator("references", mode="before")

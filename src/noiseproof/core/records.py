@@ -83,6 +83,11 @@ class LabelledDataset(Dataset):
         return self.given_labels if self.clean_labels is None else self.clean_labels
 
     @property
+    def given_names(self) -> list[str]:
+        """Names of the given labels."""
+        return [self.class_names[label] for label in self.given_labels.tolist()]
+
+    @property
     def scores(self) -> Float[np.ndarray, " n"]:
         """The labels as the numbers that they are, where `has_scores`."""
         return np.array([float(name) for name in self.class_names])[self.given_labels]

@@ -14,7 +14,8 @@ from typing import Any
 
 from noiseproof.core.errors import BadData, MissingFile
 from noiseproof.core.plurals import counted
-from noiseproof.core.storage.checksums import KEY, read_lines
+from noiseproof.core.storage.checksums import KEY, read_lines, to_line
+from noiseproof.core.storage.documents import check_schema
 from noiseproof.core.storage.files import write_bytes
 from noiseproof.core.storage.json_text import BadJson, parse_json
 from noiseproof.core.storage.parquet import read_table
@@ -37,6 +38,7 @@ DECISIONS, LOG = "decisions.csv", "decisions.jsonl"
 _SUFFIXES = (*DELIMITERS, ".parquet", ".json", ".jsonl")
 _IN_FOLDER = (DECISIONS, "samples.json", "labels.json")  # of exports that are folders
 _NUM_NAMED = 3
+_LOG_SCHEMA = 1  # of a line
 _REPAIR = "move this file away; decisions in decisions.csv are not lost"
 
 
@@ -151,8 +153,13 @@ def read_log(folder: Path, examples: ReviewedExamples) -> list[Decision]:
     return to_decisions(_standing(_own_lines(folder, examples)), examples, str(folder / LOG))
 
 
-def _own_lines(folder: Path, examples: ReviewedExamples) -> list[_LogLine]:
-    lines = _log_lines(folder / LOG) if (folder / LOG).is_file() else []
+def _standing(lines: Iterable[LogLine]) -> list[Answer]:
+    """The last answers but those that took something back."""
+    return [one for one in last_answers(lines) if one.decision]
+
+
+def _own_lines(folder: Path, examples: ReviewedExamples) -> list[LogLine]:
+    lines = read_log_lines(folder / LOG) if (folder / LOG).is_file() else []
     return [one for one in lines if one.identity in (None, examples.identity)]
 
 
@@ -248,8 +255,13 @@ def _json(path: Path) -> Any:
 
 
 @dataclass(frozen=True)
-class _LogLine:
-    """An answer in a log, and the identity of what it is about; `None` where the log does not have it."""
+class LogLine:
+    """One line of the log of a review; nothing is ever changed in it.
+
+    Attributes:
+        answer: of a person; without a word it took back what the person had decided.
+        identity: of what it is about; `None` where the log does not have it.
+    """
 
     answer: Answer
     identity: str | None
@@ -257,7 +269,7 @@ class _LogLine:
 
 def _answers_in_log(path: Path, examples: ReviewedExamples) -> list[Answer]:
     """Answers in the log of `noiseproof review --serve`."""
-    lines = _log_lines(path)
+    lines = read_log_lines(path)
     own = [one for one in lines if one.identity in (None, examples.identity)]
     if lines and not own:
         raise BadData(
@@ -268,10 +280,17 @@ def _answers_in_log(path: Path, examples: ReviewedExamples) -> list[Answer]:
     return _standing(own)
 
 
-def _log_lines(path: Path) -> list[_LogLine]:
-    """The lines of a log: a JSON object with a checksum each."""
+def read_log_lines(path: Path) -> list[LogLine]:
+    """The lines of a log: a JSON object with a checksum each.
+
+    Raises:
+        OtherSchema: another version of noiseproof wrote a line.
+        DamagedFile: a line has changed since.
+        BadData: a line is no decision.
+    """
     found = []
     for number, line in enumerate(read_lines(path, next_step=_REPAIR), start=1):
+        check_schema(line, _LOG_SCHEMA, source=f"line {number} of {path}", next_step=_REPAIR)
         values = {name: line.get(name) or "" for name in COLUMNS}
         if "example_id" not in line or not all(isinstance(each, str) for each in values.values()):
             raise BadData(
@@ -279,14 +298,21 @@ def _log_lines(path: Path) -> list[_LogLine]:
                 f"{', '.join(COLUMNS)} and {KEY}. Next: delete that line."
             )
         answer = Answer(values.pop("example_id"), **values, place=f"Line {number}")
-        found.append(_LogLine(answer, line.get("identity")))
+        found.append(LogLine(answer, line.get("identity")))
     return found
 
 
-def _standing(lines: Iterable[_LogLine]) -> list[Answer]:
-    """The last answer of each person about each example, unless it took back what was decided before."""
+def log_text(line: LogLine) -> str:
+    """A line as it stands in a log, without its end."""
+    answer = line.answer
+    values = {"example_id": answer.example} | {name: getattr(answer, name) for name in COLUMNS[1:]}
+    return to_line({"schema": _LOG_SCHEMA, "identity": line.identity, **values})
+
+
+def last_answers(lines: Iterable[LogLine]) -> list[Answer]:
+    """The last answer of each person about each example, in the order they came."""
     last: dict[tuple[str, str], Answer] = {}
     for one in (line.answer for line in lines):
         last.pop((one.example, one.who), None)
         last[one.example, one.who] = one
-    return [one for one in last.values() if one.decision]
+    return list(last.values())

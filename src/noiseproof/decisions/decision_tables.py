@@ -20,28 +20,15 @@ _OF_LABEL_STUDIO = {"annotation_id", "annotator", "lead_time"}
 # Names that people give to the columns of decisions.
 _ALIKE = {
     "example_id": (
-        "example_id",
-        "id",
-        "example",
-        "path",
-        "filepath",
-        "file",
-        "filename",
-        "file_name",
-        "image",
+        "example_id", "id", "example", "path", "filepath", "file", "filename", "file_name", "image",
     ),
     "decision": ("decision", "decisions", "answer", "verdict"),
-}
+}  # fmt: skip
 _LABELS_OF_LABEL_STUDIO = ("label", "choice", "choices", "class", "category")
 
 
 def answers_in_table(rows: Sequence[Row], examples: ReviewedExamples, owner: str) -> list[Answer]:
     """The answers in a table of a known form.
-
-    Args:
-        rows: column -> cell.
-        examples: that the table may be about.
-        owner: name of the file, for messages.
 
     Raises:
         BadData: the form is not known, or rows without ids are not in the order of the data.

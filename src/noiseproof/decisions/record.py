@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +73,11 @@ class Decision:
     content: str = field(default="", compare=False)
 
     @property
+    def is_sure(self) -> bool:
+        """Whether it says what becomes of the example."""
+        return self.decision != "unsure"
+
+    @property
     def outcome(self) -> tuple[str, str]:
         """What becomes of the example: two decisions of one outcome agree."""
         return ("exclude" if self.decision == "exclude" else "label", self.label)
@@ -85,43 +91,43 @@ class Decision:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+class ReviewOptions(TypedDict, total=False):
+    """Fields of `ReviewedExamples` that say how decisions are compared with the examples."""
+
+    new_classes: bool
+    may_have_others: bool
+    contents: Sequence[str]
+    brought: Sequence[Decision]
+
+
+@dataclass(eq=False, repr=False)
 class ReviewedExamples:
     """The examples that decisions are about, found by the ways in which files name them.
 
-    Args:
+    Attributes:
         ids: of the n examples.
         given: names of their labels.
         classes: names of the classes.
         suggested: names of the labels that a detector suggests; none where no search is read.
         is_issue: its flags.
+        identity: of the examples and their labels, by which the log of a review knows them.
         new_classes: whether labels may be classes that the data does not have.
         may_have_others: whether decisions on other examples are passed over.
-        identity: of the examples and their labels, by which the log of a review knows them.
         contents: hash of each example, where ids are row numbers and would name others after a row is
             inserted; see `data.fingerprints.content_hashes`.
         brought: decisions that the data bring along, since people made them before it was cleaned.
     """
 
-    def __init__(
-        self,
-        ids: Sequence[str],
-        given: Sequence[str],
-        classes: Sequence[str],
-        *,
-        suggested: Sequence[str] = (),
-        is_issue: Sequence[bool] = (),
-        new_classes: bool = False,
-        may_have_others: bool = False,
-        identity: str | None = None,
-        contents: Sequence[str] = (),
-        brought: Sequence[Decision] = (),
-    ) -> None:
-        self.ids, self.given, self.classes = list(ids), list(given), list(classes)
-        self.suggested, self.is_issue = list(suggested), list(is_issue)
-        self.new_classes, self.may_have_others, self.identity = new_classes, may_have_others, identity
-        self.contents, self.brought = list(contents), list(brought)
-        self.row = {example_id: row for row, example_id in enumerate(self.ids)}
-        self._known = set(self.classes)
+    ids: Sequence[str]
+    given: Sequence[str]
+    classes: Sequence[str]
+    suggested: Sequence[str] = ()
+    is_issue: Sequence[bool] = ()
+    identity: str | None = None
+    new_classes: bool = False
+    may_have_others: bool = False
+    contents: Sequence[str] = ()
+    brought: Sequence[Decision] = ()
 
     @classmethod
     def of_issues(
@@ -130,10 +136,7 @@ class ReviewedExamples:
         *,
         fingerprint: str | None = None,
         identity: str | None = None,
-        new_classes: bool = False,
-        may_have_others: bool = False,
-        contents: Sequence[str] = (),
-        brought: Sequence[Decision] = (),
+        **options: Unpack[ReviewOptions],
     ) -> ReviewedExamples:
         """The examples of a search; with their fingerprint or identity, a log can be read, too."""
         given = [str(each) for each in issues.named(issues.given_labels)]
@@ -142,37 +145,37 @@ class ReviewedExamples:
         return cls(
             [str(each) for each in issues.ids.tolist()],
             given,
-            list(issues.class_names) or [label_text(each) for each in issues.classes.tolist()],
-            suggested=[str(each) for each in issues.named(issues.suggested_labels)],
-            is_issue=issues.is_issue.tolist(),
-            new_classes=new_classes,
-            may_have_others=may_have_others,
-            identity=identity,
-            contents=contents,
-            brought=brought,
+            issues.class_names or [label_text(each) for each in issues.classes.tolist()],
+            [str(each) for each in issues.named(issues.suggested_labels)],
+            issues.is_issue.tolist(),
+            identity,
+            **options,
         )
 
     @classmethod
-    def of_dataset(
-        cls,
-        dataset: LabelledDataset,
-        *,
-        new_classes: bool = False,
-        may_have_others: bool = False,
-        contents: Sequence[str] = (),
-        brought: Sequence[Decision] = (),
-    ) -> ReviewedExamples:
+    def of_dataset(cls, dataset: LabelledDataset, **options: Unpack[ReviewOptions]) -> ReviewedExamples:
         """The examples of a data set, before any search."""
-        given = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+        given = dataset.given_names
         identity = identity_of(dataset.fingerprint, dataset.ids, given, dataset.class_names)
         ids = [str(each) for each in dataset.ids.tolist()]
-        return cls(
-            ids, given, dataset.class_names, identity=identity,
-            new_classes=new_classes, may_have_others=may_have_others, contents=contents, brought=brought,
-        )  # fmt: skip
+        return cls(ids, given, dataset.class_names, identity=identity, **options)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """Row of each id."""
+        return {example_id: row for row, example_id in enumerate(self.ids)}
+
+    @property
+    def flagged(self) -> list[str]:
+        """Ids of the examples whose labels look wrong."""
+        return [one for one, is_issue in zip(self.ids, self.is_issue, strict=True) if is_issue]
+
+    @cached_property
+    def _known(self) -> set[str]:
+        return set(self.classes)
 
     @cached_property
     def _row_by_stem(self) -> dict[str, int]:
@@ -224,11 +227,6 @@ class ReviewedExamples:
 
 def to_decisions(answers: Iterable[Answer], examples: ReviewedExamples, owner: str) -> list[Decision]:
     """Check answers against the examples and make decisions of them; those without any content are left out.
-
-    Args:
-        answers: of one file, in its order.
-        examples: of the folder that is reviewed.
-        owner: name of the file, for messages.
 
     Raises:
         BadData: an unknown example, an example or a label that has changed since, an unknown word, a label

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from noiseproof.core.errors import DamagedFile, MissingFile, invalid
 from noiseproof.core.storage.checksums import to_line, unsealed
 from noiseproof.core.storage.documents import check_schema, describe_problem
+from noiseproof.core.storage.files import write_bytes
 from noiseproof.core.storage.json_text import parse_json
 from noiseproof.evaluate.metrics import METRICS, SCORE_METRICS, ClassMetrics
 
@@ -115,6 +116,11 @@ def metric_names(values: Collection[str]) -> tuple[str, ...]:
 def main_metric(rows: Iterable[ResultRow]) -> str:
     """The metric that heads are compared by: accuracy, or Pearson's correlation where they predict scores."""
     return next(("pearson" for row in rows if "pearson" in row.metrics), "accuracy")
+
+
+def write_results(path: Path, rows: Iterable[ResultRow]) -> None:
+    """Write `results.jsonl`, a line per row."""
+    write_bytes(path, "".join(row.to_line() + "\n" for row in rows).encode())
 
 
 def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:

@@ -38,19 +38,10 @@ from noiseproof.export.new_classes import with_new_classes, with_new_values
 from noiseproof.export.source import TABLES, Source, open_table, require_source
 
 
-def write_cleaned_drop(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
-    """The data set without the examples whose labels look wrong; see `write_cleaned`."""
-    return _write_by_rule(issues, path, source, home, "drop")
-
-
-def write_cleaned_relabel(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
-    """The data set with the suggested label where one looks wrong; see `write_cleaned`."""
-    return _write_by_rule(issues, path, source, home, "relabel")
-
-
-def _write_by_rule(
-    issues: LabelIssues, path: Path, source: Source | None, home: Path, way: Way
+def write_by_rule(
+    issues: LabelIssues, path: Path, source: Source | None, home: Path, *, way: Way
 ) -> list[Path]:
+    """The data set without the examples whose labels look wrong, or with the suggested labels for these."""
     known = require_source(source, f"cleaned-{way}")
     return write_cleaned(Cleaning(issues, way, known.decisions), path, known, home)
 
@@ -192,7 +183,6 @@ def _replaced(
 
 
 def _relocate(cells: pa.ChunkedArray, folder: Path, home: Path) -> pa.ChunkedArray:
-    """Make the paths of images relative to another folder."""
     if pa.types.is_struct(cells.type):
         if cells.null_count or pc.any(pc.is_null(pc.struct_field(cells, "bytes"))).as_py():
             raise BadData(

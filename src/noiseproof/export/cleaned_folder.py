@@ -1,30 +1,46 @@
 """A cleaned copy of a folder of class folders: the same images in the folders of their right classes.
 
 `labels.csv` beside it has a row for each image: its id in the copy, its label, the one before any cleaning,
-and the last decision of people on it.
+and the last decision of people on it. `.decisions.json` inside has those of the images whose labels were
+decided or changed, so that they go along when the folder is copied or renamed.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from noiseproof.core.errors import BadData
 from noiseproof.core.progress import stage
-from noiseproof.core.storage.files import write_bytes
+from noiseproof.core.storage.checksums import write_record
+from noiseproof.core.storage.documents import Document
+from noiseproof.core.storage.files import hash_file, write_bytes
 from noiseproof.core.storage.marks import is_ours
 from noiseproof.data.examples import files_of
 from noiseproof.decisions.decision_files import spreadsheet
-from noiseproof.export.decision_columns import DECISION_COLUMNS, ORIGINAL
+from noiseproof.export.decision_columns import DECISION, DECISION_COLUMNS, ORIGINAL
 from noiseproof.export.edits import Cleaning, compute_edits
 from noiseproof.export.source import Source
 
-LABELS = "labels.csv"
+LABELS, INSIDE = "labels.csv", ".decisions.json"
+_COLUMNS = ["example_id", "label", ORIGINAL, *DECISION_COLUMNS]
 _MAX_NAME_BYTES = 255
+
+
+class FolderDecisions(Document):
+    """What people decided about images in class folders, as in `.decisions.json`.
+
+    Attributes:
+        rows: example id -> its row of `labels.csv`; images without a row are as they always were.
+        hashes: example id -> SHA-256 of an image that people decided on.
+    """
+
+    rows: dict[str, dict[str, str]]
+    hashes: dict[str, str]
 
 
 def write_cleaned_folder(
@@ -56,7 +72,7 @@ def write_cleaned_folder(
     )  # fmt: skip
     for name in changes.class_names[len(whole.class_names) :]:
         _check_folder_name(name, path)
-    on_disk = [whole.class_names[label] for label in whole.given_labels]
+    on_disk = whole.given_names
     taken = {str(example_id) for example_id in whole.ids}
     written, listed = [], []
     shown = {name: changes.column(field) for name, field in DECISION_COLUMNS.items()}
@@ -76,9 +92,15 @@ def write_cleaned_folder(
                 decided = [earlier.get(name, "") for name in DECISION_COLUMNS]
             listed.append([place, name, first, *decided])
             bar.update()
-    columns = ["example_id", "label", ORIGINAL, *DECISION_COLUMNS]
-    write_bytes(path.parent / LABELS, spreadsheet(columns, listed))
-    return [*written, path.parent / LABELS]
+    write_bytes(path.parent / LABELS, spreadsheet(_COLUMNS, listed))
+    _write_inside(path, [dict(zip(_COLUMNS, row, strict=True)) for row in listed])
+    return [*written, path.parent / LABELS, path / INSIDE]
+
+
+def _write_inside(folder: Path, rows: Sequence[dict[str, str]]) -> None:
+    kept = {row["example_id"]: row for row in rows if row[DECISION] or row["label"] != row[ORIGINAL]}
+    hashes = {each: hash_file(folder / each) for each, row in kept.items() if row[DECISION]}
+    write_record(folder / INSIDE, FolderDecisions(rows=kept, hashes=hashes).to_json())
 
 
 def _free_place(place: str, name: str, taken: set[str]) -> str:

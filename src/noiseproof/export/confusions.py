@@ -59,7 +59,6 @@ def joint_from(
 
 
 def _listed(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the confusions to list."""
     found = []
     num_rows = max(1, _BLOCK_NUMBERS // len(joint))
     for start in range(0, len(joint), num_rows):

@@ -77,13 +77,6 @@ def compute_edits(
 ) -> Edits:
     """Compute the changes of a data set by cleaning.
 
-    Args:
-        cleaning: the labels that were judged, and what to do.
-        ids: n ids of the data set.
-        labels: class ids of it.
-        class_names: k names of it.
-        owner: name of it, for messages.
-
     Raises:
         BadData: an example or a class of the issues is not in the data set, or nothing is left.
     """

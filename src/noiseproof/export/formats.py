@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from noiseproof.core.errors import CannotWrite, UnknownName, invalid
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.storage.files import hash_file, temporary_folder
-from noiseproof.export.cleaned import cleaned_suffix, write_cleaned_drop, write_cleaned_relabel
+from noiseproof.export.cleaned import cleaned_suffix, write_by_rule
 from noiseproof.export.review import check_reviewable, write_fiftyone, write_label_studio
 from noiseproof.export.source import Source, open_source
 from noiseproof.export.tabular import write_cleanlab, write_json
@@ -41,8 +42,8 @@ FORMATS: dict[str, Format] = {
     "label-studio": Format(
         write_label_studio, "label-studio.json", ("label-studio.json", "label-studio.xml")
     ),
-    "cleaned-drop": Format(write_cleaned_drop, "cleaned-drop"),
-    "cleaned-relabel": Format(write_cleaned_relabel, "cleaned-relabel"),
+    "cleaned-drop": Format(partial(write_by_rule, way="drop"), "cleaned-drop"),
+    "cleaned-relabel": Format(partial(write_by_rule, way="relabel"), "cleaned-relabel"),
 }
 
 

@@ -16,11 +16,7 @@ from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
 
 
 def formula_notes(files: Iterable[Path]) -> list[str]:
-    """A sentence for each table of comma- or tab-separated values with such cells.
-
-    Args:
-        files: exports; those of other formats are passed over.
-    """
+    """A sentence for each file of comma- or tab-separated values with such cells."""
     lines = []
     for file in files:
         if file.suffix.lower() in DELIMITERS and (num_cells := _num_formulas(file)):

@@ -36,7 +36,7 @@ def write_fiftyone(issues: LabelIssues, path: Path, source: Source | None, home:
     """
     files = _files(issues, source, "fiftyone")
     shown = issues.to_frame().astype({"given_label": str, "suggested_label": str})
-    classes = _class_names(issues)
+    classes = [str(name) for name in issues.named(issues.classes)]
     number = {name: k for k, name in enumerate(classes)}
     labels: dict[str, Any] = {}
     for row, entry in enumerate(_records(shown)):
@@ -75,7 +75,8 @@ def write_label_studio(issues: LabelIssues, path: Path, source: Source | None, h
     ]
     write_json(path, tasks)
     configuration = path.with_suffix(".xml")
-    write_bytes(configuration, _configuration(kind, _class_names(issues), root).encode())
+    classes = [str(name) for name in issues.named(issues.classes)]
+    write_bytes(configuration, _configuration(kind, classes, root).encode())
     return [path, configuration]
 
 
@@ -124,10 +125,6 @@ def _configuration(kind: str, classes: Sequence[str], root: Path | None) -> str:
         f'<View>\n{served}  <{shown} name="{kind}" value="${kind}"/>\n'
         f'  <Choices name="label" toName="{kind}" choice="single">\n{choices}  </Choices>\n</View>\n'
     )
-
-
-def _class_names(issues: LabelIssues) -> list[str]:
-    return list(issues.class_names) or [str(label) for label in issues.classes.tolist()]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

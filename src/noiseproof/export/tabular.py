@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def write_json(issues: LabelIssues, path: Path, source: Source | None, home: Path) -> list[Path]:
     """`summary`, and `issues`: a record per example, the most suspicious first."""
     clean = None if source is None else source.clean_labels(issues)
-    records = json.loads(_ranked(issues, source).to_json(orient="records", double_precision=15))
+    ranked = issues_frame(issues, clean).iloc[ranking(issues)]
+    records = json.loads(ranked.to_json(orient="records", double_precision=15))
     document = {"summary": summarise(issues, clean).to_json(), "issues": records}
     write_bytes(path, (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
     return [path]
@@ -60,8 +61,3 @@ def write_cleanlab(issues: LabelIssues, path: Path, source: Source | None, home:
         else:
             cleanlab_frame(issues).to_csv(partial, index=False, lineterminator="\n")
     return [path]
-
-
-def _ranked(issues: LabelIssues, source: Source | None) -> pd.DataFrame:
-    clean = None if source is None else source.clean_labels(issues)
-    return issues_frame(issues, clean).iloc[ranking(issues)]

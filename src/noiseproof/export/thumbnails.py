@@ -19,12 +19,7 @@ MAX_TEXT = 400
 
 
 def write_thumbnails(issues: LabelIssues, dataset: Dataset, folder: Path) -> list[str]:
-    """Write `thumbnails.json` and, for images, a PNG per example.
-
-    Args:
-        issues: of the examples of `dataset`, in its order.
-        dataset: where the examples come from; only those shown are decoded.
-        folder: the run folder.
+    """Write `thumbnails.json` and, for images, a PNG per example; only examples that are shown are decoded.
 
     Returns:
         The files written, relative to the folder.
@@ -49,8 +44,7 @@ def _rows(issues: LabelIssues) -> list[int]:
     ranked = np.argsort(-issues.suspicion, kind="stable")
     of_pair: dict[tuple[str, str], list[int]] = {}
     for row in ranked[issues.is_issue[ranked]].tolist():
-        pair = (_name(issues, issues.given_labels[row]), _name(issues, issues.suggested_labels[row]))
-        of_pair.setdefault(pair, []).append(row)
+        of_pair.setdefault(_pair(issues, row), []).append(row)
     frequent = sorted(of_pair.items(), key=lambda item: (-len(item[1]), item[0]))[:NUM_PAIRS]
     first = ranked[:NUM_THUMBNAILS].tolist()
     more = {row for _, rows in frequent for row in rows[:NUM_OF_PAIR]} - set(first)
@@ -64,18 +58,21 @@ def read_texts(folder: Path) -> dict[str, str]:
     return {entry["example_id"]: entry["text"] for entry in entries if "text" in entry}
 
 
+def _pair(issues: LabelIssues, row: int) -> tuple[str, str]:
+    """Given and suggested class of a row."""
+    given, suggested = issues.named(np.array([issues.given_labels[row], issues.suggested_labels[row]]))
+    return str(given), str(suggested)
+
+
 def _entry(issues: LabelIssues, row: int) -> dict[str, Any]:
+    given, suggested = _pair(issues, row)
     return {
         "example_id": str(issues.ids[row]),
-        "given_label": _name(issues, issues.given_labels[row]),
-        "suggested_label": _name(issues, issues.suggested_labels[row]),
+        "given_label": given,
+        "suggested_label": suggested,
         "suspicion": float(issues.suspicion[row]),
         "is_issue": bool(issues.is_issue[row]),
     }
-
-
-def _name(issues: LabelIssues, label: Any) -> str:
-    return issues.class_names[int(label)] if issues.class_names else str(int(label))
 
 
 def _write_png(image: Any, path: Path) -> None:

@@ -37,11 +37,6 @@ _UNFINISHED = (
 def write_model_folder(model: SavedModel, folder: Path, *, card: str) -> None:
     """Write weights, configuration and card of a model.
 
-    Args:
-        model: with encoders that run here.
-        folder: a new one, an empty one, or one of an earlier export.
-        card: text of `README.md`.
-
     Raises:
         InvalidArgument: an encoder is a service, or the folder holds something else.
     """
@@ -58,13 +53,7 @@ def write_model_folder(model: SavedModel, folder: Path, *, card: str) -> None:
 
 
 def write_dataset_folder(files: Mapping[str, Path | bytes], folder: Path, *, card: str) -> None:
-    """Copy the files of a data set under `data/`, and write its card.
-
-    Args:
-        files: name in `data/` -> file, or its contents.
-        folder: as in `write_model_folder`.
-        card: text of `README.md`.
-    """
+    """Copy files of a data set, or write their contents, under their names in `data/`, then the card."""
     begin_hub_folder(folder)
     for name, source in files.items():
         with replacing(folder / DATA / name) as partial:

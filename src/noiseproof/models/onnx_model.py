@@ -124,13 +124,7 @@ def output_of(model: SavedModel) -> str:
 
 
 class ShippedNetwork(nn.Module):
-    """From float images in [0, 1], tokens or features to calibrated probabilities, or to scores.
-
-    Args:
-        model: whose head it is.
-        backbones: its encoders.
-        sizes: number of inputs of each encoder.
-    """
+    """From float images in [0, 1], tokens or features to calibrated probabilities, or to scores."""
 
     def __init__(
         self, model: SavedModel, backbones: Sequence[AbstractBackbone], sizes: tuple[int, ...]

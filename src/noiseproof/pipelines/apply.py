@@ -14,7 +14,6 @@ from noiseproof.config.apply import ApplyConfig
 from noiseproof.core.errors import BadData, MissingFile, invalid
 from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelIssues, LabelledDataset
-from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.files import locked_folder, write_bytes
 from noiseproof.data.examples import Rows
 from noiseproof.data.fingerprints import content_hashes
@@ -31,20 +30,19 @@ from noiseproof.export.issue_files import load_issues, read_summary
 from noiseproof.export.source import Source
 from noiseproof.pipelines.decisions.brought_decisions import read_brought
 from noiseproof.pipelines.decisions.kept_page import REVIEW
-from noiseproof.pipelines.decisions.known_labels import check_complete, read_settled
+from noiseproof.pipelines.decisions.known_labels import read_settled
 from noiseproof.pipelines.decisions.rate_sample import open_sample, sample_lines
-from noiseproof.pipelines.inputs.cleaned_copies import read_labels
-from noiseproof.pipelines.outputs.cards import make_card, read_card
+from noiseproof.pipelines.inputs.cleaned_copies import read_folder
+from noiseproof.pipelines.outputs.cards import read_search_card, write_card
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish
-from noiseproof.report.flow_card import Kind
 from noiseproof.report.next_steps import train_again
 from noiseproof.review.review_page import put_decisions
 
 CARD, CHANGES = CLEANED, "changes.csv"
 COUNTS = ("kept", "relabelled", "excluded", "unsure")  # of decided examples, `num_...` of the card
 _STAGE = "cleaned data"
-_CARDS: tuple[tuple[str, Kind], ...] = (("detection.json", "detect"), ("run.json", "run"))
+_NUM_NAMED = 3
 _COLUMNS = ("label", "image", "text", "clean_label", "on_error", "seed", "missing_label")
 
 
@@ -102,7 +100,6 @@ def apply(
         cleaning, brought = Cleaning(issues, None, settled.counting), set(examples.brought)
         name = _write_data(stages, config, cleaning, settled, source, brought)
         publish(stages, cards=[CARD], say=say)
-        _delete_empty_folders(config.out / name)
         keep_decisions(config.folder, settled.all, examples)
         card = _write_card(stages, config, settled, examples, source, name)
         if (config.folder / REVIEW).is_file():
@@ -128,17 +125,28 @@ def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: Review
             f"{DECISIONS}, or name a file with `decisions`."
         )
     if config.require_complete:
-        check_complete(
-            [one.example_id for one in settled.counting.values() if one.decision != "unsure"], examples
-        )
+        _check_complete(settled, examples)
     return settled
+
+
+def _check_complete(settled: Settled, examples: ReviewedExamples) -> None:
+    """Raise `BadData` unless every label that looks wrong is decided."""
+    known = {one.example_id for one in settled.counting.values() if one.is_sure}
+    flagged = examples.flagged
+    left = [one for one in flagged if one not in known]
+    if left:
+        raise BadData(
+            f"{len(left):,} of {counted(len(flagged), 'label')} flagged as wrong "
+            f"{'is' if len(left) == 1 else 'are'} undecided or unsure, such as "
+            f"{', '.join(map(repr, left[:_NUM_NAMED]))}; allowed with `require_complete`: a decision on "
+            "each. Next: decide them, or leave `require_complete` out."
+        )
 
 
 def _open_reviewed(folder: Path) -> tuple[LabelIssues, Source, dict[str, Any]]:
     """The suspect labels in a folder, the unchanged data set they are of, and the configuration of both."""
     issues = load_issues(folder)
-    card, kind = next((pair for pair in _CARDS if (folder / pair[0]).is_file()), _CARDS[0])
-    made_by: dict[str, Any] = read_card(folder / card, kind)["config"]
+    _, made_by = read_search_card(folder)
     options = {name: made_by[name] for name in _COLUMNS}
     try:
         dataset = open_dataset(made_by["train"], **options, limit=made_by["limit"], may_lack_examples=True)
@@ -176,7 +184,7 @@ def _check_not_of_another(config: ApplyConfig, source: Source) -> None:
 def _check_same_labels(issues: LabelIssues, dataset: LabelledDataset, folder: Path) -> None:
     """Refuse labels that were changed since they were judged, which the judged ones would replace."""
     judged = [str(each) for each in issues.named(issues.given_labels)]
-    now = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+    now = dataset.given_names
     row = next((k for k, (one, other) in enumerate(zip(judged, now, strict=True)) if one != other), None)
     if row is not None:
         raise BadData(
@@ -201,7 +209,8 @@ def _write_data(
     name = f"{origin.name if is_folder else origin.stem}{suffix}" or "data"
     inside = (config.out / name).rglob("*") if is_folder else ()
     files = [path.relative_to(config.out).as_posix() for path in inside if not path.is_dir()]
-    before = (read_labels(source.path) or {}) if is_folder else {}
+    cleaned = read_folder(source.path) if is_folder else None
+    before = {} if cleaned is None else cleaned.rows
     files.append(LABELS if is_folder else name)
     stages.check_free([*files, CHANGES], unedited=[LABELS if is_folder else name])
 
@@ -266,12 +275,12 @@ def _write_card(
         *settled.notes,
         *(f"New class {each!r}: {counted(num, 'example')}." for each, num in new.items()),
     ]
-    contents = make_card(
+    return write_card(
+        stages,
+        CARD,
         "apply",
         config=config,
-        made_with=stages.made_with[_STAGE],
-        wall_s=stages.wall_s,
-        files=stages.hashes,
+        made_by=_STAGE,
         notes=[*notes, *formula_notes([config.out / name] if (config.out / name).is_file() else [])],
         data=name,
         data_fingerprint=source.dataset.fingerprint,
@@ -282,23 +291,9 @@ def _write_card(
         num_kept=sum(one.label == given[one.example_id] for one in counting),
         num_relabelled=len(relabelled),
         num_excluded=sum(one.decision == "exclude" for one in counting),
-        num_unsure=sum(one.decision == "unsure" for one in counting),
-        num_undecided_issues=_num_undecided(settled, examples),
+        num_unsure=sum(not one.is_sure for one in counting),
+        num_undecided_issues=sum(one not in settled.counting for one in examples.flagged),
     )
-    write_record(config.out / CARD, contents)
-    return contents
-
-
-def _num_undecided(settled: Settled, examples: ReviewedExamples) -> int:
-    flagged = (one for one, is_issue in zip(examples.ids, examples.is_issue, strict=True) if is_issue)
-    return sum(one not in settled.counting for one in flagged)
-
-
-def _delete_empty_folders(folder: Path) -> None:
-    """Class folders that lost their last image to an earlier start's successor."""
-    for path in sorted(folder.rglob("*"), reverse=True) if folder.is_dir() else ():
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
 
 
 def describe(done: AppliedDecisions) -> Sequence[str]:

@@ -14,14 +14,13 @@ from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import NoisyCaptions, NoisyLabels
 from noiseproof.data.pairs.pairs import open_pairs
-from noiseproof.data.sources import open_dataset
 from noiseproof.noise.captions import swap_captions
 from noiseproof.noise.inject import corrupt_dataset
 from noiseproof.noise.manifest import FILE, manifest_files, manifest_sha256, write_manifest
 from noiseproof.noise.spec import CAPTIONS
 from noiseproof.noise.transition import target_entropy_nats
 from noiseproof.pipelines.inputs.encoding import aligned_features
-from noiseproof.pipelines.inputs.inputs import label_columns
+from noiseproof.pipelines.inputs.inputs import label_columns, open_one
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish
 from noiseproof.report.noise_table import class_table, noise_table
@@ -78,11 +77,8 @@ def corrupt(
 
 
 def _corrupt_labels(config: CorruptConfig, stages: Stages) -> Corrupted:
-    dataset = open_dataset(
-        config.train, **label_columns(config), image=config.image, text=config.text, limit=config.limit,
-        seed=config.seed, on_error=config.on_error, missing_label=config.missing_label,
-    )  # fmt: skip
-    features = None if config.features is None else aligned_features(config.features, dataset)
+    dataset = open_one(config, config.train, **label_columns(config))
+    features = None if config.features is None else aligned_features(config.features, dataset).features
     noisy = corrupt_dataset(dataset, config.noise, seed=config.seed, features=features)
     made_of: dict[str, Any] = {
         "ids": dataset.ids, "data_name": dataset.name, "data_fingerprint": dataset.fingerprint,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,6 @@ def is_dataset(path: Path) -> bool:
 
 def export_dataset(path: Path, hub: Path, config: ExportConfig) -> tuple[str, ...]:
     """Copy a data set into a folder for the hub, and write its card.
-
-    Args:
-        path: a table, a folder of class folders, or a folder of `noiseproof apply`.
-        hub: the folder.
-        config: of columns.
 
     Returns:
         Notes.
@@ -102,7 +96,7 @@ def _files(path: Path, dataset: LabelledDataset, before: LabelledDataset | None)
     }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    labels = [list(_named(each)) for each in (dataset, before) if each is not None]
+    labels = [each.given_names for each in (dataset, before) if each is not None]
     writer.writerow(["file_name", "label", ORIGINAL][: 1 + len(labels)])
     writer.writerows(zip(found, *labels, strict=True))
     return found | {"metadata.csv": text.getvalue().encode()}
@@ -142,7 +136,7 @@ def _changes(dataset: LabelledDataset, before: LabelledDataset | None) -> str:
     if before is None:
         return "The labels from before are not in the data."
     pairs: Counter[tuple[str, str]] = Counter()
-    for old, new in zip(_named(before), _named(dataset), strict=True):
+    for old, new in zip(before.given_names, dataset.given_names, strict=True):
         if old != new:
             pairs[old, new] += 1
     changed = sum(pairs.values())
@@ -154,10 +148,6 @@ def _changes(dataset: LabelledDataset, before: LabelledDataset | None) -> str:
         return lead
     rows = [(old, new, count) for (old, new), count in pairs.most_common(_NUM_PAIRS)]
     return f"{lead}\n\n{markdown_table(('before', 'now', 'labels'), rows)}"
-
-
-def _named(dataset: LabelledDataset) -> Iterable[str]:
-    return (dataset.class_names[number] for number in dataset.given_labels.tolist())
 
 
 def _noise(path: Path) -> str:

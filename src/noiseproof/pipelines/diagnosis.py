@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from noiseproof.core.progress import stage
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.diagnose.spectrum import spectra
-from noiseproof.features.matrix import ShardedMatrix
-from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.report.run_folder import SetSpectra
 
 SPECTRUM = "spectrum.json"
 
 
-def diagnose_once(
-    stages: Stages,
-    parts: DataParts,
-    *,
-    features: Callable[[DataPart], ShardedMatrix],
-    key: Callable[[DataPart], list[Any]],
-) -> None:
-    """Write the spectra of all parts, unless an earlier start has.
-
-    Args:
-        stages: of the run.
-        parts: data sets.
-        features: of a part.
-        key: everything that these features depend on.
-    """
+def diagnose_once(stages: Stages, encoded: EncodedParts) -> None:
+    """Write the spectra of all parts, unless an earlier start has."""
+    parts = encoded.parts.all
 
     def make(folder: Path) -> list[str]:
         entries = []
-        with stage("Spectrum", total=len(parts.all), unit="data set") as bar:
-            for part in parts.all:
-                raw, centred = spectra(features(part))
+        with stage("Spectrum", total=len(parts), unit="data set") as bar:
+            for part in parts:
+                raw, centred = spectra(encoded.features(part))
                 entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())
                 bar.update()
         write_record(folder / SPECTRUM, entries)
         return [SPECTRUM]
 
-    depends_on = [[part.name, part.role, key(part)] for part in parts.all]
+    depends_on = [[part.name, part.role, encoded.key(part)] for part in parts]
     stages.once("spectrum", depends_on=depends_on, make=make)

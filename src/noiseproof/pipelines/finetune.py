@@ -26,10 +26,10 @@ from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.progress import stage
 from noiseproof.core.storage.checksums import read_record, write_record
 from noiseproof.core.storage.documents import START_AGAIN
-from noiseproof.core.storage.files import hash_file, write_bytes
+from noiseproof.core.storage.files import hash_file
 from noiseproof.evaluate.metrics import Outcomes
 from noiseproof.evaluate.protocol import result_row
-from noiseproof.evaluate.results import read_results
+from noiseproof.evaluate.results import read_results, write_results
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import keep_noise
 from noiseproof.pipelines.finetune_inputs import FinetuneState, open_finetuning
@@ -261,7 +261,7 @@ def _evaluate(state: FinetuneState, stages: Stages, folder: Path) -> list[str]:
         for title in titles
         for part in state.parts.tests
     ]  # fmt: skip
-    write_bytes(folder / RESULTS, "".join(row.to_line() + "\n" for row in rows).encode())
+    write_results(folder / RESULTS, rows)
     held_out = np.concatenate(first_probs)
     labels = state.parts.tests[0].best_labels[: len(held_out)]
     has_class = labels < held_out.shape[1]  # others are of a class that is gone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,16 +143,16 @@ def prepare_finetuning(
         data.given_labels[rows], test_fraction=settings.validation, seed=config.seed,
         class_names=data.class_names,
     )  # fmt: skip
+    more: dict[str, Any] = {"preprocessing": initial.preprocessing, "encoder": initial.backbone.weights_hash}
+    if meta is not None:
+        more["meta"] = [meta.fingerprint, digest(meta.ids), digest(meta.given_labels)]
     made_from = identity(
         settings, seed=config.seed, noise=noise, data=data, targets=data.given_labels,
-        num_processes=accelerator.num_processes,
+        num_processes=accelerator.num_processes, more=more,
     )  # fmt: skip
-    made_from |= {"preprocessing": initial.preprocessing, "encoder": initial.backbone.weights_hash}
-    if meta is not None:
-        made_from["meta"] = [meta.fingerprint, digest(meta.ids), digest(meta.given_labels)]
     return FinetuneState(
         config=config, command=command, quiet=quiet, accelerator=accelerator,
-        identity=json.loads(json.dumps(made_from)), parts=parts, initial=initial, noise=noise,
+        identity=made_from, parts=parts, initial=initial, noise=noise,
         train=subset(data, rows[learning]), validation=subset(data, rows[held_out]), meta=meta,
     )  # fmt: skip
 

@@ -30,13 +30,7 @@ _LIMITS = (
 
 
 def model_card(model: SavedModel, folder: Path, name: str) -> str:
-    """Text of the card.
-
-    Args:
-        model: to describe.
-        folder: of its run, with card and results; without results the card says so.
-        name: title of the page.
-    """
+    """Text of the card, by the card and the results of a run folder; without results it says so."""
     card = model.run_card
     file = Path(model.source).stem
     head = file.rpartition("-seed")[0] or TUNED

@@ -123,21 +123,17 @@ def draw(
         )  # fmt: skip
     claim(out, argument="figures")
     with locked_folder(out, argument="figures"):
-        return _draw(stored, out, labels, heads, max_points, seed)
+        raw, centred = spectra(stored.features)
+        written = [out / "spectrum.svg"]
+        sets = [SetSpectra(stored.manifest.dataset, "test", raw, centred)]
+        write_bytes(written[0], spectrum_figure(sets).encode())
+        written += _draw_maps(stored, out, labels, max_points=max_points, seed=seed)
+        return written if labels is None else written + _draw_curvature(stored, out, labels, heads, seed=seed)
 
 
-def _draw(
-    stored: StoredFeatures,
-    out: Path,
-    labels: KnownLabels | None,
-    heads: Sequence[Path],
-    max_points: int,
-    seed: int,
+def _draw_maps(
+    stored: StoredFeatures, out: Path, labels: KnownLabels | None, *, max_points: int, seed: int
 ) -> list[Path]:
-    name = stored.manifest.dataset
-    raw, centred = spectra(stored.features)
-    written = [out / "spectrum.svg"]
-    write_bytes(written[0], spectrum_figure([SetSpectra(name, "test", raw, centred)]).encode())
     with stage("Feature maps", total=1, unit="map") as bar:
         points = feature_map(stored.features, max_points=max_points, seed=seed)
         bar.update()
@@ -145,20 +141,20 @@ def _draw(
     given, clean = (None if each is None else each[points.rows] for each in of_points)
     names = () if labels is None else labels.class_names
     figure = feature_map_figure(points, given, clean, class_names=names)
-    written += _save(
-        figure, out, "feature-map", "Examples in the plane, by principal components and by t-SNE"
-    )
-    if heads and labels is not None:
-        curvatures = {
-            name: head_curvature(path, stored, labels, seed=seed) for name, path in head_names(heads).items()
-        }
-        write_json(out / "curvature.json", {name: each.to_json() for name, each in curvatures.items()})
-        description = "Largest eigenvalues and trace of the Hessian of the loss of each head"
-        written += [
-            out / "curvature.json",
-            *_save(curvature_figure(curvatures), out, "curvature", description),
-        ]
-    return written
+    return _save(figure, out, "feature-map", "Examples in the plane, by principal components and by t-SNE")
+
+
+def _draw_curvature(
+    stored: StoredFeatures, out: Path, labels: KnownLabels, heads: Sequence[Path], *, seed: int
+) -> list[Path]:
+    curvatures = {
+        name: head_curvature(path, stored, labels, seed=seed) for name, path in head_names(heads).items()
+    }
+    if not curvatures:
+        return []
+    write_json(out / "curvature.json", {name: each.to_json() for name, each in curvatures.items()})
+    description = "Largest eigenvalues and trace of the Hessian of the loss of each head"
+    return [out / "curvature.json", *_save(curvature_figure(curvatures), out, "curvature", description)]
 
 
 def head_names(heads: Sequence[Path]) -> dict[str, Path]:

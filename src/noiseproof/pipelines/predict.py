@@ -61,9 +61,7 @@ class PredictionSummary:
 def predict(config: PredictConfig, *, keep_rows: bool = False) -> PredictionSummary:
     """Classify new examples with a saved model, and write a row for each, readable or not.
 
-    Args:
-        config: of the verb.
-        keep_rows: whether the summary has all rows; else memory does not grow with their number.
+    With `keep_rows` the summary has all rows; else memory does not grow with their number.
 
     Raises:
         MissingFile: there is no model or no data.

@@ -26,13 +26,12 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Dataset, LabelledDataset
 from noiseproof.core.storage.checksums import read_record, write_record
 from noiseproof.core.storage.documents import START_AGAIN
-from noiseproof.data.sources import open_dataset
 from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.features.extract import extract
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
-from noiseproof.pipelines.inputs.inputs import label_columns
+from noiseproof.pipelines.inputs.inputs import is_whole, label_columns, open_one
 from noiseproof.pipelines.outputs.cards import data_section
 from noiseproof.pipelines.outputs.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.outputs.identity import header_from, identity
@@ -120,7 +119,8 @@ def _prepare(config: PretrainConfig, accelerator: Any, *, command: str, quiet: b
     columns = label_columns(config)
     if config.caption is not None:
         columns = {"label": config.caption, "clean_label": None}
-    data, test = _open(config, config.train, **columns), _open(config, config.test, label=config.label)
+    data = open_one(config, config.train, **columns)
+    test = open_one(config, config.test, label=config.label, clean_label=None)
     targets = _targets(config, data, quiet=quiet)
     made_from = identity(
         config.settings, seed=config.seed, noise=targets.noise, data=data, targets=targets.given,
@@ -133,7 +133,6 @@ def _prepare(config: PretrainConfig, accelerator: Any, *, command: str, quiet: b
 
 
 def _train(state: _PretrainState, folder: Path) -> list[str]:
-    """Train the network and write its weights."""
     task, settings = state.task, state.settings
     optimizer = make_optimizer(
         task.model, settings.optimizer, learning_rate=settings.learning_rate,
@@ -183,21 +182,12 @@ def _preprocessing(task: Task, settings: PretrainSettings) -> dict[str, Any]:
     } | dict(task.preprocessing)
 
 
-def _open(
-    config: PretrainConfig, name: str, *, label: str | None, clean_label: str | None = None
-) -> LabelledDataset:
-    return open_dataset(
-        name, label=label, clean_label=clean_label, image=config.image, limit=config.limit, seed=config.seed,
-        on_error=config.on_error, missing_label=config.missing_label,
-    )  # fmt: skip
-
-
 def _targets(config: PretrainConfig, data: LabelledDataset, *, quiet: bool) -> Targets:
     """Labels or captions to learn from (SimCLR needs none), and the noise in them."""
     source: dict[str, Any] = {
         "manifest": config.noise_manifest,
         "seed": config.seed,
-        "is_whole": config.limit is None and data.num_skipped == 0,
+        "is_whole": is_whole(config, data),
     }
     if config.objective == "supervised":
         return noisy_labels(data, config.noise, **source)
@@ -229,7 +219,6 @@ def _classifier_targets(config: PretrainConfig, data: Dataset, *, quiet: bool) -
 
 
 def _features(config: PretrainConfig, dataset: Dataset, *, quiet: bool) -> ShardedMatrix:
-    """Features by the locked image tower, from the store."""
     backbone = open_backbone(locked_image_tower(config))
     return extract(dataset, backbone, store=config.cache, quiet=quiet).features
 

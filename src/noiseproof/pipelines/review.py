@@ -12,7 +12,7 @@ import numpy as np
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
-from noiseproof.core.errors import BadData, MissingFile
+from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.decisions.decision_files import DECISIONS
 from noiseproof.decisions.settle import undisputed
@@ -25,9 +25,9 @@ from noiseproof.pipelines.decisions.kept_page import (
 )
 from noiseproof.pipelines.decisions.rate_sample import open_sample, sample_lines
 from noiseproof.pipelines.inputs.encoding import config_encoder, encode
-from noiseproof.pipelines.inputs.inputs import open_parts
+from noiseproof.pipelines.inputs.inputs import open_training
 from noiseproof.pipelines.inputs.judged import open_judged
-from noiseproof.pipelines.outputs.cards import read_card
+from noiseproof.pipelines.outputs.cards import read_search_card
 from noiseproof.pipelines.outputs.folders import only_process_in
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import read_page
@@ -113,18 +113,13 @@ def rate_lines(folder: Path) -> list[str]:
 
 def _open_judged(folder: Path) -> tuple[LabelledDataset, Any]:
     """The examples that were judged, in their order, and their features, or `None` where none were needed."""
-    if (folder / "detection.json").is_file():
-        card = read_card(folder / "detection.json", "detect")
-        return open_judged(load_config(DetectConfig, options=card["config"]))
-    if (folder / "run.json").is_file():
-        config = load_config(RunConfig, options=read_card(folder / "run.json", "run")["config"])
-        train = open_parts(config).train
-        encoder = config_encoder(config, train.whole, config.cache)
-        return train.with_held_out, encode(config, train.whole, encoder, config.cache).features
-    raise MissingFile(
-        f"{str(folder)!r} has neither detection.json nor run.json, so it is unknown which data its labels "
-        "are of. Next: start 'noiseproof detect' or 'noiseproof run' with this --out again."
-    )
+    kind, options = read_search_card(folder)
+    if kind == "detect":
+        return open_judged(load_config(DetectConfig, options=options))
+    config = load_config(RunConfig, options=options)
+    train, _ = open_training(config, task="classification")
+    encoder = config_encoder(config, train.whole, config.cache)
+    return train.with_held_out, encode(config, train.whole, encoder, config.cache).features
 
 
 def _check_same(issues: LabelIssues, dataset: LabelledDataset) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from noiseproof.config.data import DataConfig
-from noiseproof.core.storage.checksums import write_record
-from noiseproof.pipelines.outputs.cards import TRAINING_CARD, Kind, make_card
-from noiseproof.pipelines.outputs.provenance import differences
+from noiseproof.pipelines.outputs.cards import TRAINING_CARD, write_card
 from noiseproof.pipelines.outputs.stages import Stages, publish
+from noiseproof.report.flow_card import Kind
 from noiseproof.training.loop import LOG, logged
 
 TRAINING, EVALUATION = "training", "evaluation"  # the stages
@@ -98,20 +97,12 @@ def run_training(
         return {}
     publish(done, cards=[TRAINING_CARD])
     sections = describe(state)
-    training_s = sections.pop("training_s", None)
-    card = make_card(
-        kind,
-        config=state.config,
-        made_with=done.made_with[first],
-        files=done.hashes,
-        wall_s=done.wall_s | ({} if training_s is None else {first: training_s}),
-        notes=[*sections.pop("notes", ()), *differences(done.made_with, first)],
-        seed=state.config.seed,
-        **sections,
-        identity=state.identity,
-    )
-    write_record(state.out / TRAINING_CARD, card)
-    return card
+    if (training_s := sections.pop("training_s", None)) is not None:
+        done.wall_s[first] = training_s
+    return write_card(
+        done, TRAINING_CARD, kind, config=state.config, made_by=first, notes=sections.pop("notes", ()),
+        seed=state.config.seed, **sections, identity=state.identity,
+    )  # fmt: skip
 
 
 def end_of_log(folder: Path) -> dict[str, Any]:

@@ -27,13 +27,7 @@ _QUALITY = 80
 def contents_of(
     dataset: Dataset, rows: Int[np.ndarray, " m"], is_large: Bool[np.ndarray, " m"]
 ) -> Iterator[list[str | None]]:
-    """The contents of these examples, part by part; `None` for what cannot be shown.
-
-    Args:
-        dataset: where the examples come from.
-        rows: of the data set, in the order of the page.
-        is_large: which pictures are looked at closely.
-    """
+    """The contents of these examples, part by part; `None` for what cannot be shown."""
     if dataset.kind == "features":
         return
     with (

@@ -9,41 +9,11 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import ClassVar
 
-from noiseproof.core.storage.checksums import read_lines, to_line
-from noiseproof.core.storage.documents import Document, validate_document
 from noiseproof.core.storage.files import append_lines, whole_lines
 from noiseproof.core.storage.inner_paths import inner_path
-from noiseproof.decisions.decision_files import LOG
-from noiseproof.decisions.record import COLUMNS, Decision
-
-_NEXT = "delete the line that is named, or move the file away"
-
-
-class LogLine(Document):
-    """One line of the log.
-
-    Attributes:
-        identity: of the data and labels that the decision is about.
-        example_id: of the example.
-        decision: one of `decisions.record.WORDS`; empty where the person took a decision back.
-        label: name of the class that the example has by this decision; empty for exclude and unsure.
-        who: name of the person; may be empty.
-        when: ISO 8601, UTC.
-    """
-
-    SCHEMA: ClassVar[int] = 1
-    identity: str
-    example_id: str
-    decision: str
-    label: str = ""
-    who: str = ""
-    when: str
-
-    def to_decision(self) -> Decision:
-        """The decision as other rooms know it."""
-        return Decision(**{name: getattr(self, name) for name in COLUMNS})
+from noiseproof.decisions.decision_files import LOG, LogLine, last_answers, log_text, read_log_lines
+from noiseproof.decisions.record import Answer, Decision
 
 
 class DecisionLog:
@@ -60,12 +30,8 @@ class DecisionLog:
     def __init__(self, folder: Path, identity: str) -> None:
         self._path = inner_path(folder, LOG)
         self._identity, self._guard = identity, threading.Lock()
-        self._lines: list[LogLine] = []
-        if self._path.exists():
-            lines = read_lines(self._path, next_step=_NEXT)
-            source = str(self._path)
-            found = [validate_document(line, LogLine, source=source, next_step=_NEXT) for line in lines]
-            self._lines = [line for line in found if line.identity == identity]
+        found = read_log_lines(self._path) if self._path.exists() else []
+        self._lines = [line for line in found if line.identity == identity]
 
     def mend(self) -> None:
         """Delete what a kill left of the last line; only where nobody else writes."""
@@ -74,11 +40,9 @@ class DecisionLog:
 
     def append(self, example_id: str, decision: str, *, label: str, who: str, when: str) -> None:
         """Keep a decision; it is on disk when this returns."""
-        line = LogLine(
-            identity=self._identity, example_id=example_id, decision=decision, label=label, who=who, when=when
-        )
+        line = LogLine(Answer(example_id, decision, label, who, when), self._identity)
         with self._guard:
-            append_lines(self._path, [to_line(line.to_json())])
+            append_lines(self._path, [log_text(line)])
             self._lines.append(line)
 
     def since(self, number: int) -> tuple[int, list[Decision]]:
@@ -87,12 +51,7 @@ class DecisionLog:
         For 0 the last one of each person about each example, oldest first; an empty one was taken back.
         """
         with self._guard:
-            later = self._lines[number:] if number else self._last()
-            return len(self._lines), [line.to_decision() for line in later]
-
-    def _last(self) -> list[LogLine]:
-        last: dict[tuple[str, str], LogLine] = {}
-        for line in self._lines:
-            last.pop((line.example_id, line.who), None)
-            last[line.example_id, line.who] = line
-        return list(last.values())
+            later = [line.answer for line in self._lines[number:]] if number else last_answers(self._lines)
+            return len(self._lines), [
+                Decision(one.example, one.decision, one.label, one.who, one.when) for one in later
+            ]

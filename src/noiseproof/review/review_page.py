@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -35,7 +35,9 @@ from noiseproof.export.issue_files import ranking
 from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.report.page_policy import page_policy
 from noiseproof.review.contents import PART_ROWS, contents_of
-from noiseproof.review.surroundings import Map, find_surroundings
+
+if TYPE_CHECKING:
+    from noiseproof.review.surroundings import Map
 
 PARTS = "review"
 MOST_EXAMPLES = 50_000
@@ -147,6 +149,8 @@ def _columns(
     issues: LabelIssues, rows: np.ndarray, features: ShardedMatrix | None, kind_of_map: Map
 ) -> dict[str, Any]:
     """What the page knows of every example, in its order."""
+    from noiseproof.review.surroundings import find_surroundings  # loads SciPy and scikit-learn
+
     number = {label: k for k, label in enumerate(issues.classes.tolist())}
     columns: dict[str, Any] = {
         "ids": [str(each) for each in issues.ids[rows]],

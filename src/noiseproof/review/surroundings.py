@@ -74,9 +74,6 @@ def principal_coordinates(features: Any) -> Float[np.ndarray, "n r"]:
 
     Rows of encoders are scaled to unit length, so that Euclidean distances order as cosines do; few columns
     are standardised instead. Directions come from at most 2,000 rows, evenly spread.
-
-    Args:
-        features: (n, d), sliced by rows.
     """
     n, dim = features.shape
     sample = np.asarray(features[np.arange(0, n, -(-n // _SAMPLE))], np.float64)
@@ -114,13 +111,7 @@ def _principal_directions(centred: Float[np.ndarray, "m d"]) -> Float[np.ndarray
 def nearest_others(
     points: Float[np.ndarray, "n r"], groups: Int[np.ndarray, " n"], rows: Int[np.ndarray, " q"]
 ) -> Int[np.ndarray, "q m"]:
-    """The nearest points of other groups for each of these rows, nearest first; -1 where there are fewer.
-
-    Args:
-        points: of the examples.
-        groups: number of the group of copies of each.
-        rows: whose neighbours are wanted.
-    """
+    """The nearest points of other groups for each of these rows, nearest first; -1 where there are fewer."""
     from sklearn.neighbors import NearestNeighbors
 
     num = min(len(points), NUM_NEIGHBOURS + 1 + _NUM_SPARE)

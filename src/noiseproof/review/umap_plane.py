@@ -28,12 +28,9 @@ def load_umap() -> Any:
 
 
 def umap_plane(coordinates: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n 2"]:
-    """Places of the examples in the plane; the same for the same coordinates.
+    """Places of the examples in the plane, by their first 50 coordinates; the same for the same coordinates.
 
     All are fitted: placing some by others (`transform` of the package) takes longer.
-
-    Args:
-        coordinates: principal coordinates, of which the first 50 are used.
 
     Raises:
         MissingExtra: umap-learn is not installed.

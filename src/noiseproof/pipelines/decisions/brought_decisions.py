@@ -19,7 +19,7 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.documents import START_AGAIN, Document, read_document
 from noiseproof.core.storage.files import hash_file
-from noiseproof.data.sources import applied_card, cleaned_card, resolve
+from noiseproof.data.sources import cleaned_card, resolve
 from noiseproof.decisions.decision_files import time_of_files
 from noiseproof.decisions.record import WORDS, Decision
 from noiseproof.decisions.settle import with_times
@@ -28,6 +28,7 @@ from noiseproof.pipelines.inputs.cleaned_copies import (
     decided_rows,
     is_about_another_column,
     labels_before_cleaning,
+    read_folder,
 )
 
 RECORD = "brought_decisions.json"
@@ -60,22 +61,16 @@ class BroughtDecisions:
 def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDecisions:
     """The decisions in the data set that `train` names; none where noise takes the place of its labels.
 
-    Args:
-        config: of the data set and its columns.
-        dataset: its examples, or some of them.
-
     Raises:
         DamagedFile: a list of labels that `noiseproof apply` wrote was changed.
     """
-    has_noise = config.noise is not None or config.noise_manifest is not None
-    rows = None if has_noise or dataset.has_scores else decided_rows(config, config.train)
+    rows = None if config.has_noise or dataset.has_scores else decided_rows(config, config.train)
     if rows is None:
-        return BroughtDecisions(notes=tuple(_note_on_another_name(Path(config.train))))
+        return BroughtDecisions()
     if is_about_another_column(config, config.train):
         note = f"The decisions of people in {dataset.name} are about another column than {config.label!r}."
         return BroughtDecisions(notes=(note,))
-    given = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
-    known = dict(zip(map(str, dataset.ids.tolist()), given, strict=True))
+    known = dict(zip(map(str, dataset.ids.tolist()), dataset.given_names, strict=True))
     decided = {each: _tidied(row) for each, row in rows.items() if row[DECISION].strip() and each in known}
     changed = _with_another_label(decided, known) + _with_other_contents(config.train, decided)
     counting = {each: row for each, row in decided.items() if each not in changed}
@@ -87,17 +82,6 @@ def open_brought(config: NoisyDataConfig, dataset: LabelledDataset) -> BroughtDe
     num_excluded = cleaned_card(config.train).get("num_excluded", 0)
     notes = _notes(dataset.name, decisions, changed, num_excluded)
     return BroughtDecisions(decisions, judged, tuple(notes))
-
-
-def _note_on_another_name(path: Path) -> list[str]:
-    """A note where a cleaned data set was renamed, so that nothing says what people decided about it."""
-    name = applied_card(path.parent).get("data") if path.exists() else None
-    if not isinstance(name, str) or (path.parent / name).exists():
-        return []
-    return [
-        f"{str(path)!r} may be the cleaned data set {name!r} under another name; its decisions do not count. "
-        f"Next: give it the name {name!r} again."
-    ]
 
 
 def _with_another_label(decided: Mapping[str, Mapping[str, str]], given: Mapping[str, str]) -> list[str]:
@@ -129,9 +113,9 @@ def _with_other_contents(name: str, decided: Mapping[str, Any]) -> list[str]:
     kind, address = resolve(name)
     if kind != "folder":
         return []
-    files, folder = cleaned_card(address).get("files", {}), Path(address)
-    hashes = {each: files.get(f"{folder.resolve().name}/{each}") for each in decided}
-    return [each for each, known in hashes.items() if known != hash_file(folder / each)]
+    found = read_folder(Path(address))
+    hashes = {} if found is None else found.hashes
+    return [each for each in decided if hashes.get(each) != hash_file(Path(address) / each)]
 
 
 def _decision(example_id: str, row: Mapping[str, str], given: str) -> Decision:

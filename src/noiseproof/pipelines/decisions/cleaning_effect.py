@@ -9,7 +9,7 @@ neither training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,7 +28,8 @@ from noiseproof.pipelines.decisions.known_labels import KnownDecisions
 from noiseproof.pipelines.heads.head_defaults import follow_data
 from noiseproof.pipelines.heads.heads import HeadVariant, head_variants
 from noiseproof.pipelines.inputs.cleaned_copies import LabelsBefore, labels_before_cleaning
-from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs.data_parts import DataPart
+from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
 
 RECORD = "cleaning_effect.json"
@@ -63,35 +64,21 @@ class CleaningEffect(Document):
 def measure_cleaning(
     stages: Stages,
     config: RunConfig,
-    parts: DataParts,
-    judged: LabelledDataset,
-    known: KnownDecisions,
+    encoded: EncodedParts,
+    known: KnownDecisions | None,
     *,
     fitted: Sequence[str],
-    features: Callable[[DataPart], Any],
-    key: Callable[[DataPart], Any],
     true_probs: TrueProbs,
 ) -> CleaningEffect | None:
-    """Measure it once; `None` where people changed no label to learn from, or heads see augmented views.
-
-    Args:
-        stages: of the run.
-        config: of the run.
-        parts: data to learn from and evaluation sets.
-        judged: the data as they were judged.
-        known: decisions of people.
-        fitted: keys of the trained heads.
-        features: of a part.
-        key: everything that the features of a part depend on.
-        true_probs: see `fit_heads`.
-    """
-    if known.labels is None or parts.views or config.noise is not None or config.noise_manifest is not None:
+    """Measure it once; `None` where people changed no label to learn from, or heads see augmented views."""
+    parts, features = encoded.parts, encoded.features
+    if known is None or known.labels is None or parts.views or config.has_noise:
         return None
     train, test = parts.train, parts.tests[0]
-    before = _labels_before(config, judged, train)
+    before = _labels_before(config, known.dataset, train)
     known_rows = np.flatnonzero(before >= 0)
     num_corrected = int((before != train.given_labels).sum())
-    head = _head_before(stages, config, parts, len(judged), features(train).shape[1])
+    head = _head_before(stages, config, encoded, len(known.dataset))
     if not num_corrected or len(np.unique(before[known_rows])) < 2 or head.needs_transition_matrix:
         return None
     labels = test.dataset.best_labels if test.has_true_labels else test.given_labels
@@ -114,7 +101,8 @@ def measure_cleaning(
         return [RECORD]
 
     depends_on = [
-        head.to_json(), head.num_seeds, key(train), before, list(fitted), key(test), labels, known.key,
+        head.to_json(), head.num_seeds, encoded.key(train), before, list(fitted), encoded.key(test),
+        labels, known.key,
     ]  # fmt: skip
     stages.once("cleaning effect", depends_on=depends_on, make=make)
     return read_document(stages.path(RECORD), CleaningEffect, next_step=START_AGAIN)
@@ -130,15 +118,14 @@ def _labels_before(config: RunConfig, judged: LabelledDataset, train: DataPart) 
     return np.where(own < len(judged.class_names), own, -1)
 
 
-def _head_before(
-    stages: Stages, config: RunConfig, parts: DataParts, num_judged: int, dim: int
-) -> HeadVariant:
+def _head_before(stages: Stages, config: RunConfig, encoded: EncodedParts, num_judged: int) -> HeadVariant:
     """The first head, as a run on the labels from before would have it."""
-    summary, n = read_summary(stages.path(SUMMARY).parent), len(parts.train.dataset)
+    dataset = encoded.parts.train.dataset
+    summary, n = read_summary(stages.path(SUMMARY).parent), len(dataset)
     num_flagged = summary.num_issues + (summary.reviewed["num_flagged"] if summary.reviewed else 0)
     heads, _ = follow_data(
-        head_variants(config)[:1], config, num_examples=n, dim=dim,
-        num_suspects=round(num_flagged * n / num_judged), are_texts=parts.train.dataset.kind == "text",
+        head_variants(config)[:1], config, num_examples=n, dim=encoded.dim,
+        num_suspects=round(num_flagged * n / num_judged), are_texts=dataset.kind == "text",
     )  # fmt: skip
     return heads[0]
 
@@ -158,5 +145,5 @@ def _num_decided(test: DataPart, known: KnownDecisions) -> int:
     """Examples of an evaluation set that people decided; a set of its own may have been cleaned, too."""
     if test.before is not None and test.before.words is not None:
         return sum(word not in ("", "unsure") for word in test.before.words.tolist())
-    sure = {one.example_id for one in known.settled.counting.values() if one.decision != "unsure"}
+    sure = {one.example_id for one in known.settled.counting.values() if one.is_sure}
     return 0 if test.rows is None else len(sure.intersection(map(str, test.dataset.ids.tolist())))

@@ -15,6 +15,7 @@ from noiseproof.decisions.settle import undisputed, with_times
 from noiseproof.export.issue_files import SUMMARY, load_issues, read_summary
 from noiseproof.pipelines.decisions.brought_decisions import RECORD, read_brought
 from noiseproof.pipelines.decisions.rate_sample import read_draws
+from noiseproof.review.review_page import identity_of, put_decisions, read_page, write_review
 
 if TYPE_CHECKING:
     from noiseproof.review.surroundings import Map
@@ -38,9 +39,6 @@ def make_page(
     folder: Path, issues: LabelIssues, dataset: Dataset, features: Any, *, kind_of_map: Map = "pca"
 ) -> Path:
     """Write the page with the decisions of the folder in it."""
-    # It loads SciPy and scikit-learn, which a finished folder does without.
-    from noiseproof.review.review_page import identity_of, write_review
-
     contents = content_hashes(dataset)
     examples = reviewed_on_page(folder, issues, identity_of(issues, dataset), contents)
     known = undisputed(read_kept(folder, examples))
@@ -59,9 +57,6 @@ def known_decisions(folder: Path, issues: LabelIssues, identity: str) -> list[De
 
 def _of_page(folder: Path, issues: LabelIssues, identity: str) -> ReviewedExamples:
     """The examples of the page of a folder, which is there."""
-    # It loads SciPy and scikit-learn, which a finished folder does without.
-    from noiseproof.review.review_page import read_page
-
     hashes = read_page(folder / REVIEW).contents
     contents = [hashes.get(str(each), "") for each in issues.ids.tolist()] if hashes else []
     return reviewed_on_page(folder, issues, identity, contents)
@@ -72,11 +67,9 @@ def keep_known(folder: Path, issues: LabelIssues, identity: str) -> list[Decisio
 
     Those without a time get one, so that what people decide later on the page counts.
     """
-    # It loads SciPy and scikit-learn, which a finished folder does without.
-    from noiseproof.review.review_page import put_decisions
-
-    decisions = with_times(known_decisions(folder, issues, identity), time_of_files([folder / DECISIONS]))
-    keep_decisions(folder, decisions, _of_page(folder, issues, identity))
+    examples = _of_page(folder, issues, identity)
+    decisions = with_times(read_kept(folder, examples), time_of_files([folder / DECISIONS]))
+    keep_decisions(folder, decisions, examples)
     put_decisions(folder / REVIEW, undisputed(decisions))
     return decisions
 
@@ -85,16 +78,9 @@ def keep_before_change(folder: Path, identity: str) -> None:
     """Note in `decisions.csv` what its rows are about, before a search in changed data replaces the page.
 
     Rows that a person wrote have no label or content to compare with; those of the page are known by now.
-
-    Args:
-        folder: of the results.
-        identity: of the data that are to be judged.
     """
     if not any((folder / name).is_file() for name in (DECISIONS, LOG)) or not (folder / REVIEW).is_file():
         return
-    # It loads SciPy and scikit-learn, which a finished folder does without.
-    from noiseproof.review.review_page import read_page
-
     try:
         before, issues = read_page(folder / REVIEW).identity, load_issues(folder)
     except (DamagedFile, MissingFile):  # made again
@@ -116,7 +102,7 @@ def decided_ids(folder: Path) -> set[str]:
         brought=read_brought(folder),
     )  # fmt: skip
     counting = undisputed(read_kept(folder, examples))
-    return {one.example_id for one in counting if one.decision != "unsure"}
+    return {one.example_id for one in counting if one.is_sure}
 
 
 def reviewed_on_page(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,8 @@ import numpy as np
 from noiseproof.config.data import DecisionsConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.run import RunConfig
-from noiseproof.core.errors import BadData
 from noiseproof.core.plurals import counted
-from noiseproof.core.progress import stage
-from noiseproof.core.records import LabelIssues, LabelledDataset
+from noiseproof.core.records import LabelledDataset
 from noiseproof.data.fingerprints import content_hashes
 from noiseproof.data.splits import subset
 from noiseproof.decisions.decision_files import (
@@ -29,31 +27,28 @@ from noiseproof.decisions.decision_files import (
 )
 from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled, settle, with_times
-from noiseproof.detect.detectors import TABLE
-from noiseproof.detect.known_labels import DecidedLabels, Draws, find_with_known_labels
-from noiseproof.export.issue_files import write_issues
-from noiseproof.export.thumbnails import write_thumbnails
-from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.decisions.brought_decisions import BroughtDecisions, open_brought, write_brought
+from noiseproof.detect.known_labels import DecidedLabels
+from noiseproof.pipelines.decisions.brought_decisions import BroughtDecisions, open_brought
 from noiseproof.pipelines.decisions.kept_page import REVIEW, keep_before_change
 from noiseproof.pipelines.decisions.other_data import check_not_of_other_data
 from noiseproof.pipelines.inputs.cleaned_copies import LabelsBefore
 from noiseproof.pipelines.inputs.data_parts import DataPart
-from noiseproof.pipelines.inputs.second_encoder import with_comparison
-
-_NUM_NAMED = 3
+from noiseproof.pipelines.inputs.inputs import is_whole
+from noiseproof.review.review_page import put_decisions
 
 
 @dataclass(frozen=True, eq=False)
 class KnownDecisions:
-    """Decisions about the labels of a data set.
+    """The labels of a data set that are judged, and decisions about them.
 
     Attributes:
-        settled: as people made them.
+        dataset: with the labels as given.
+        settled: the decisions as people made them.
         labels: as detectors take them; `None` where no example is decided.
         brought: those of them that the data bring along.
     """
 
+    dataset: LabelledDataset
     settled: Settled
     labels: DecidedLabels | None
     brought: BroughtDecisions = field(default_factory=BroughtDecisions)
@@ -67,37 +62,30 @@ class KnownDecisions:
         return [*counting, *sorted(self.brought.judged.items())]
 
 
-def no_decisions() -> KnownDecisions:
-    """The decisions where nobody decided."""
-    return KnownDecisions(Settled({}, (), ()), None)
-
-
-def open_known(
-    config: DetectConfig | RunConfig, folder: Path, dataset: LabelledDataset, *, is_whole: bool
-) -> KnownDecisions:
+def open_known(config: DetectConfig | RunConfig, dataset: LabelledDataset) -> KnownDecisions:
     """The decisions that a flow takes.
 
     Args:
-        config: names their files, and the data, which may bring some along.
-        folder: has those of earlier starts; examples that are no longer in the data are passed over there.
+        config: names their files, and the data, which may bring some along. Its folder has those of earlier
+            starts; examples that are no longer in the data are passed over there.
         dataset: that they are about.
-        is_whole: whether no example of the data is left out.
 
     Raises:
         BadData: decisions are damaged, contradict each other, or are of other data.
         InvalidArgument: the folder has results of other data.
     """
-    brought, contents = open_brought(config, dataset), content_hashes(dataset)
+    brought, contents, folder = open_brought(config, dataset), content_hashes(dataset), config.out
     check_not_of_other_data(folder, dataset, contents)
     own: dict[str, Any] = {"contents": contents, "brought": brought.decisions}
+    whole = is_whole(config, dataset)
     examples = ReviewedExamples.of_dataset(
-        dataset, new_classes=config.allow_new_class, may_have_others=not is_whole, **own
+        dataset, new_classes=config.allow_new_class, may_have_others=not whole, **own
     )
     kept = ReviewedExamples.of_dataset(dataset, new_classes=True, may_have_others=True, **own)
     keep_before_change(folder, str(examples.identity))
-    settled = read_settled(config, folder, examples, kept=kept, is_whole=is_whole)
+    settled = read_settled(config, folder, examples, kept=kept, is_whole=whole)
     settled = replace(settled, notes=(*brought.notes, *settled.notes))
-    return KnownDecisions(settled, _as_labels(settled, brought, examples, dataset), brought)
+    return KnownDecisions(dataset, settled, _as_labels(settled, brought, examples, dataset), brought)
 
 
 def _as_labels(
@@ -105,7 +93,7 @@ def _as_labels(
 ) -> DecidedLabels | None:
     number = {name: k for k, name in enumerate(dataset.class_names)}
     rows = {examples.row[one.example_id]: one for one in settled.counting.values()}
-    sure = sorted(row for row, one in rows.items() if one.decision != "unsure")
+    sure = sorted(row for row, one in rows.items() if one.is_sure)
     if not sure:
         return None
     given = dataset.given_labels[sure]
@@ -120,20 +108,10 @@ def _as_labels(
     )
 
 
-def keep_named(
-    config: DecisionsConfig, folder: Path, dataset: LabelledDataset, known: KnownDecisions
-) -> None:
-    """Keep the decisions of the files that the user names in `decisions.csv` of the folder, and on its page.
-
-    Args:
-        config: names the files.
-        folder: of the published results.
-        dataset: that the decisions are about.
-        known: the decisions, with those of the folder.
-    """
+def keep_named(config: DetectConfig | RunConfig, known: KnownDecisions) -> None:
+    """Keep decisions of the files that the user names in `decisions.csv` of the folder and on its page."""
+    folder, dataset = config.out, known.dataset
     if config.decisions:
-        from noiseproof.review.review_page import put_decisions  # loads SciPy and scikit-learn
-
         examples = ReviewedExamples.of_dataset(
             dataset, contents=content_hashes(dataset), brought=known.brought.decisions
         )
@@ -143,12 +121,7 @@ def keep_named(
 
 
 def decided_part(part: DataPart, known: KnownDecisions) -> DataPart:
-    """A part of the decided data with the labels that people decided, without what they excluded.
-
-    Args:
-        part: whose `whole` the decisions are about.
-        known: the decisions.
-    """
+    """A part of the decided data with the labels that people decided, without what they excluded."""
     by_id = known.settled.counting
     ids = [str(each) for each in part.dataset.ids.tolist()]
     names = part.dataset.class_names
@@ -176,7 +149,7 @@ def _before(
     if part.before is not None and part.before.gone:  # their ids follow those of the new classes
         labels = part.before.labels + num_new * (part.before.labels >= len(part.dataset.class_names))
         part = replace(part, before=replace(part.before, labels=labels))
-    sure = {each: one.decision for each, one in by_id.items() if one.decision != "unsure"}
+    sure = {each: one.decision for each, one in by_id.items() if one.is_sure}
     words = np.array([sure.get(each, "") for each in ids], dtype=object)
     if part.role == "train" or not np.any(words != ""):
         return part.before
@@ -184,49 +157,6 @@ def _before(
         return LabelsBefore(part.given_labels, words)
     earlier = part.before.words
     return replace(part.before, words=words if earlier is None else np.where(words, words, earlier))
-
-
-def judge_labels(
-    find: Callable[[np.ndarray, Any], LabelIssues],
-    folder: Path,
-    dataset: LabelledDataset,
-    known: KnownDecisions,
-    features: Any,
-    parts: Sequence[StoredFeatures],
-    *,
-    draws: Draws | None = None,
-    raw_cells: bool,
-) -> list[str]:
-    """Find suspect labels beside the decided ones, and write the files of `issue_files` and the thumbnails.
-
-    Args:
-        find: (labels, features) -> results of a detector.
-        folder: of the files.
-        dataset: examples and labels.
-        known: decisions on them.
-        features: of all encoders; `None` where probabilities take their place.
-        parts: of each encoder, where several stand side by side.
-        draws: the sample that decisions may be of.
-        raw_cells: see `write_issues`.
-    """
-    given = dataset.given_labels
-    with stage("Suspect labels", total=len(dataset), unit="label") as bar:
-        judged = given if known.labels is None else known.labels.as_judged(given)
-        plain = find(judged, features)
-        issues, review = find_with_known_labels(
-            lambda labels: plain if np.array_equal(labels, judged) else find(labels, features),
-            given, known.labels, draws=draws, is_probability=TABLE[plain.method].estimates_rate,
-        )  # fmt: skip
-        trusted = given if known.labels is None else known.labels.in_place_of(given)
-        issues = with_comparison(issues, parts, lambda first: find(trusted, first))
-        bar.update(len(dataset))
-    reviewed = None if review is None else review.to_json()
-    brought = write_brought(folder, known.brought.decisions)
-    written = write_issues(
-        issues, folder, clean_labels=dataset.clean_labels, raw_cells=raw_cells,
-        fingerprint=dataset.fingerprint, reviewed=reviewed,
-    )  # fmt: skip
-    return [*written, *brought, *write_thumbnails(issues, dataset, folder)]
 
 
 def read_settled(
@@ -313,22 +243,3 @@ def _notes_on_others(settled: Settled, examples: ReviewedExamples) -> list[str]:
         f"{subject} another label than the suggested one, such as {first.label!r} for {first.example_id!r} "
         f"(suggested: {examples.suggested[examples.row[first.example_id]]!r}); the accepted label counts."
     ]
-
-
-def check_complete(decisions: Sequence[str], examples: ReviewedExamples) -> None:
-    """Raise `BadData` unless every label that looks wrong is decided.
-
-    Args:
-        decisions: ids of the decided examples, unsure ones left out.
-        examples: with the flags.
-    """
-    known = set(decisions)
-    flagged = [one for one, is_issue in zip(examples.ids, examples.is_issue, strict=True) if is_issue]
-    left = [one for one in flagged if one not in known]
-    if left:
-        raise BadData(
-            f"{len(left):,} of {counted(len(flagged), 'label')} flagged as wrong "
-            f"{'is' if len(left) == 1 else 'are'} undecided or unsure, such as "
-            f"{', '.join(map(repr, left[:_NUM_NAMED]))}; allowed with `require_complete`: a decision on "
-            "each. Next: decide them, or leave `require_complete` out."
-        )

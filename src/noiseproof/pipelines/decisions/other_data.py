@@ -14,6 +14,7 @@ from noiseproof.core.storage.parquet import open_file
 from noiseproof.decisions.decision_files import DECISIONS, LOG
 from noiseproof.export.issue_files import ISSUES, read_summary
 from noiseproof.pipelines.decisions.kept_page import REVIEW
+from noiseproof.review.review_page import read_page
 
 
 def check_not_of_other_data(folder: Path, dataset: LabelledDataset, contents: Sequence[str]) -> None:
@@ -21,11 +22,6 @@ def check_not_of_other_data(folder: Path, dataset: LabelledDataset, contents: Se
 
     Data are others where fewer than half of the examples are shared, of the set that has fewer. Examples are
     known by their ids, or by their contents where people decided and ids are row numbers, before and now.
-
-    Args:
-        folder: of the output.
-        dataset: to be judged.
-        contents: hash of each example, where ids are row numbers.
 
     Raises:
         InvalidArgument: it has results of other data.
@@ -52,11 +48,10 @@ def _examples_in(folder: Path, fingerprint: str, *, has_contents: bool) -> tuple
     try:
         if read_summary(folder).data_fingerprint in (None, fingerprint):
             return (), False
-        if has_contents and any((folder / name).is_file() for name in (DECISIONS, LOG)):
-            from noiseproof.review.review_page import read_page  # loads SciPy and scikit-learn
-
-            if contents := set(read_page(folder / REVIEW).contents.values()):
-                return contents, True
+        is_decided = any((folder / name).is_file() for name in (DECISIONS, LOG))
+        contents = read_page(folder / REVIEW).contents if has_contents and is_decided else {}
+        if contents:
+            return set(contents.values()), True
         ids = open_file(folder / ISSUES).read(columns=["example_id"]).column(0)
     except (NoiseproofError, OSError, pa.ArrowException):  # damaged or gone, and made again
         return (), False

@@ -54,11 +54,6 @@ class RateSample(Document):
 def read_draws(folder: Path, ids: np.ndarray, *, fingerprint: str | None) -> Draws | None:
     """The sample in a folder; `None` where there is none, or where it is of other data.
 
-    Args:
-        folder: of the search.
-        ids: of the examples.
-        fingerprint: of the data set.
-
     Raises:
         DamagedFile: it was changed.
     """
@@ -84,16 +79,9 @@ def draw_sample(
     seed: int,
     page: Path,
 ) -> None:
-    """Draw a sample and write its record and its form, unless the folder has it already.
+    """Draw a sample of undecided labels and write its record and its form, unless the folder has it already.
 
-    Args:
-        folder: of the search.
-        dataset: that was judged.
-        issues: its suspicion.
-        known: decisions, whose examples are left out.
-        size: number of draws.
-        seed: of the draw.
-        page: that shows the sample; one without it is deleted.
+    A page that does not show the sample is deleted.
 
     Raises:
         InvalidArgument: the folder has a sample of another size.
@@ -131,19 +119,13 @@ def open_sample(folder: Path, issues: LabelIssues) -> Draws | None:
 
 
 def sample_lines(draws: Draws | None, decisions: Iterable[Decision], issues: LabelIssues) -> list[str]:
-    """A sentence on how many labels are wrong, by the sample of a folder; none without a sample.
-
-    Args:
-        draws: the sample.
-        decisions: those that count.
-        issues: of the search.
-    """
+    """A sentence on how many labels are wrong, by the sample of a folder; none without a sample."""
     if draws is None:
         return []
     row = {str(each): number for number, each in enumerate(issues.ids.tolist())}
     given = [str(each) for each in issues.named(issues.given_labels)]
     by_row = {row[one.example_id]: one for one in decisions}
-    sure = sorted(number for number, one in by_row.items() if one.decision != "unsure")
+    sure = sorted(number for number, one in by_row.items() if one.is_sure)
     known = DecidedLabels(
         rows=np.array(sure, np.int64),
         labels=np.array([by_row[number].label != given[number] for number in sure], np.int64),
@@ -165,12 +147,6 @@ def list_first(stages: Stages, key: str, known: DecidedLabels | None, *, num: in
 
     No other order found more wrong labels or gave a better head on labels of people
     (`benchmarks/bench_review.py`).
-
-    Args:
-        stages: of the search.
-        key: of its suspect labels.
-        known: decisions.
-        num: of labels.
     """
 
     def make(folder: Path) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,20 +109,19 @@ def open_deft(config: DeftConfig, accelerator: Any, *, command: str, quiet: bool
     initial = _image_tower(config.model)
     settings = config.settings.model_copy(update={"tune": _tune_or_default(config, initial)})
     noise = part_noise_summary(parts.train, manifest=config.noise_manifest)
-    made_from = identity(
-        settings, seed=config.seed, noise=noise, data=data, targets=parts.train.given_labels,
-        num_processes=accelerator.num_processes,
-    )  # fmt: skip
-    made_from |= {
+    more = {
         "model": config.model,
         "encoder": initial.backbone.weights_hash,
         "text": hash_weights(text),
-        "class_names": list(data.class_names),
+        "class_names": data.class_names,
     }
+    made_from = identity(
+        settings, seed=config.seed, noise=noise, data=data, targets=parts.train.given_labels,
+        num_processes=accelerator.num_processes, more=more,
+    )  # fmt: skip
     return DeftState(
         config=config, command=command, quiet=quiet, accelerator=accelerator,
-        identity=json.loads(json.dumps(made_from)), settings=settings, parts=parts, initial=initial,
-        text=text, noise=noise,
+        identity=made_from, settings=settings, parts=parts, initial=initial, text=text, noise=noise,
     )  # fmt: skip
 
 

@@ -19,11 +19,11 @@ from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.records import LabelIssues
 from noiseproof.core.storage.checksums import read_record, write_record
 from noiseproof.core.storage.documents import START_AGAIN
-from noiseproof.core.storage.files import hash_file, write_bytes
+from noiseproof.core.storage.files import hash_file
 from noiseproof.detect.find_issues import to_label_issues
 from noiseproof.detect.prompts import prompt_result
 from noiseproof.evaluate.detection import detection_metrics
-from noiseproof.evaluate.results import read_results
+from noiseproof.evaluate.results import read_results, write_results
 from noiseproof.pipelines.deft.deft_inputs import SCORES, DeftState, open_deft, read_scores
 from noiseproof.pipelines.deft.phase1 import FACTS, PROMPTS, TUNED, evaluate_prompts, run_phase1
 from noiseproof.pipelines.deft.phase2 import phase2_section, run_phase2
@@ -71,14 +71,13 @@ def deft(config: DeftConfig, *, command: str = "noiseproof.deft(...)", quiet: bo
 
 
 def _evaluate(state: DeftState, stages: Stages, folder: Path) -> list[str]:
-    """Evaluate the prompts on all test sets, then run phase 2."""
     rows = evaluate_prompts(state, stages) if state.accelerator.is_main_process else []
     phase2_rows, phase2_notes = (
         run_phase2(state, stages.path(SCORES)) if state.config.phase2 != "none" else ([], [])
     )
     if not state.accelerator.is_main_process:
         return []
-    write_bytes(folder / RESULTS, "".join(row.to_line() + "\n" for row in [*rows, *phase2_rows]).encode())
+    write_results(folder / RESULTS, [*rows, *phase2_rows])
     write_record(folder / PHASE2_FILE, {"notes": phase2_notes})
     return [RESULTS, PHASE2_FILE]
 

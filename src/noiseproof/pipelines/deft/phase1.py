@@ -51,10 +51,6 @@ class _Learned:
 def run_phase1(state: DeftState, folder: Path) -> list[str]:
     """Learn the prompts, score every example in a final pass, and write all of it.
 
-    Args:
-        state: state of the flow.
-        folder: of everything that is written.
-
     Returns:
         Names of the files; none in a process that only helped.
     """
@@ -84,13 +80,9 @@ def _learn_on_features(state: DeftState) -> _Learned | None:
     features = part_features(state, state.parts.train, state.initial.backbone)
     steps = num_steps(len(features), settings)
     with stage("Learning prompts", total=steps, unit="step", quiet=state.quiet) as bar:
-
-        def advance() -> None:
-            bar.update()
-
         scores = prompt_scores(
             features, state.given_labels, state.text, settings=settings, seed=state.config.seed,
-            on_step=advance,
+            on_step=bar.update,
         )  # fmt: skip
     size = int(scores.contexts.size)
     return _Learned(scores, None, {"mode": "none", "parameters": size, "of": size}, steps)
@@ -142,7 +134,6 @@ def _dual_prompts(state: DeftState) -> DualPrompts:
 
 
 def _write(state: DeftState, learned: _Learned, folder: Path) -> list[str]:
-    """Write prompts, tower and scores, and return the names of the files."""
     scores = learned.scores
     facts = {
         "model": state.config.model,
@@ -163,7 +154,6 @@ def _write(state: DeftState, learned: _Learned, folder: Path) -> list[str]:
 
 
 def _scores_table(state: DeftState, scores: PromptScores) -> pd.DataFrame:
-    """Scores as a table with a row per example."""
     names = np.array(state.data.class_names, dtype=object)
     columns = {
         "example_id": state.data.ids,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from noiseproof.core.progress import stage
-from noiseproof.core.storage.files import write_bytes
+from noiseproof.evaluate.results import write_results
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.saved_heads import SUFFIXES
 from noiseproof.pipelines.heads.heads import HeadVariant
-from noiseproof.pipelines.inputs.data_parts import DataPart, evaluate_on
+from noiseproof.pipelines.inputs.data_parts import evaluate_on
+from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
 
 RESULTS, EVALUATE = "results.jsonl", "evaluate"
@@ -21,37 +21,26 @@ def evaluate_once(
     stages: Stages,
     heads: Sequence[HeadVariant],
     fitted: Sequence[Sequence[str]],
-    tests: Sequence[DataPart],
-    *,
-    features: Callable[[DataPart], Any],
-    key: Callable[[DataPart], Any],
+    encoded: EncodedParts,
 ) -> None:
-    """Evaluate all heads against the true labels where they are known, and write `results.jsonl`.
+    """Evaluate all heads against the true labels where they are known, and write `results.jsonl`."""
 
-    Args:
-        stages: of the run.
-        heads: that were trained.
-        fitted: keys of the stages of each.
-        tests: evaluation sets.
-        features: of a part.
-        key: everything that the features of a part depend on.
-    """
+    tests = encoded.parts.tests
 
     def make(folder: Path) -> list[str]:
         trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
-        sets = [(part, features(part), *one) for part in tests for one in part.evaluations]
-        lines = []
+        sets = [(part, encoded.features(part), *one) for part in tests for one in part.evaluations]
+        rows = []
         with stage("Evaluation", total=len(trained) * len(sets), unit="set") as bar:
             for head, seed in trained:
                 fitted_head = load_head(stages.path(head.file(seed) + SUFFIXES[0]))
                 for part, matrix, name, domain, labels in sets:
                     where = {"name": head.name, "seed": seed, "set_name": name, "domain": domain}
-                    row = evaluate_on(part, fitted_head, matrix, labels, **where)
-                    lines.append(row.to_line() + "\n")
+                    rows.append(evaluate_on(part, fitted_head, matrix, labels, **where))
                     bar.update()
-        write_bytes(folder / RESULTS, "".join(lines).encode())
+        write_results(folder / RESULTS, rows)
         return [RESULTS]
 
     names = [head.name for head in heads]
-    sets = [[one.name, one.role, key(one), one.evaluations, *one.gone] for one in tests]
+    sets = [[one.name, one.role, encoded.key(one), one.evaluations, *one.gone] for one in tests]
     stages.once(EVALUATE, depends_on=[names, fitted, sets], make=make)

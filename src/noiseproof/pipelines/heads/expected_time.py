@@ -21,15 +21,7 @@ _STEPS = 4  # the first is slower and does not count
 def training_time_s(
     heads: Sequence[HeadVariant], *, num_examples: int, dim: int, num_classes: int, num_views: int = 1
 ) -> float:
-    """Expected seconds that heads train, all seeds together.
-
-    Args:
-        heads: of a run.
-        num_examples: n, to learn from.
-        dim: d.
-        num_classes: k.
-        num_views: of each example.
-    """
+    """Expected seconds that heads train, all seeds together."""
     total = 0.0
     for head in heads:
         specs = [one.spec() for one in head.build(range(head.num_seeds))]

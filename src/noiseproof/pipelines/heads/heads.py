@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from noiseproof.heads.recipes import PROBE_LEARNING_RATE
 from noiseproof.heads.regressors import REGRESSORS
 from noiseproof.losses.losses import needs_transition
 from noiseproof.noise.transition import read_transition
-from noiseproof.pipelines.inputs.data_parts import DataPart
+from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
 
 # With `recipe: default` no head of a run takes more steps, however large the data set, and the linear probe,
@@ -203,16 +203,9 @@ TRANSITION = "transition.json"
 
 
 def with_estimated_transition(
-    heads: list[HeadVariant], stages: Stages, train: DataPart, *, features: Callable[[], Any], depends_on: Any
+    heads: list[HeadVariant], stages: Stages, encoded: EncodedParts
 ) -> tuple[list[HeadVariant], list[str]]:
     """Give heads whose loss needs a transition matrix an estimate, which is a stage of the run.
-
-    Args:
-        heads: of the run.
-        stages: of the run; the estimate is kept as `transition.json`.
-        train: examples to learn from.
-        features: returns those of `train`; called only if needed.
-        depends_on: key of the features.
 
     Returns:
         The heads, and notes for readers of the results.
@@ -220,10 +213,11 @@ def with_estimated_transition(
     needing = [head.name for head in heads if head.needs_transition_matrix]
     if not needing:
         return heads, []
+    train = encoded.parts.train
 
     def make(folder: Path) -> list[str]:
         with stage("Transition matrix", total=len(train.dataset), unit="label") as bar:
-            estimate = estimate_transition(np.asarray(features()), train.given_labels)
+            estimate = estimate_transition(np.asarray(encoded.features(train)), train.given_labels)
             bar.update(len(train.dataset))
         class_names = [train.dataset.class_names[number] for number in estimate.classes]
         write_record(
@@ -234,7 +228,8 @@ def with_estimated_transition(
         return [TRANSITION]
 
     method = [DEFAULT_METHOD, ALGORITHM]
-    stages.once("transition", depends_on=[depends_on, train.given_labels, method], make=make)
+    depends_on = [encoded.key(train), train.given_labels, method]
+    stages.once("transition", depends_on=depends_on, make=make)
     estimate = read_record(stages.path(TRANSITION), next_step=START_AGAIN)
     note = (
         f"The loss of {', '.join(needing)} uses a transition matrix that was estimated from the training "

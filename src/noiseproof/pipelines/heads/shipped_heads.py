@@ -9,7 +9,7 @@ accurate (`benchmarks/bench_shipped_heads.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from noiseproof.core.rng import stream
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.documents import START_AGAIN, Document, read_document
 from noiseproof.data.splits import stratified_split
-from noiseproof.features.store import StoredFeatures
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.estimators import load_head
-from noiseproof.heads.saved_heads import SUFFIXES, HeadCalibration, HeadNeeds
+from noiseproof.heads.saved_heads import SUFFIXES, HeadCalibration
 from noiseproof.pipelines.heads.heads import HeadVariant
-from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.heads.training import NeedsOf
+from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.posterior.temperature import fit_temperature
 
@@ -61,44 +61,30 @@ def choose_once(
     stages: Stages,
     heads: Sequence[HeadVariant],
     fitted: list[list[str]],
-    parts: DataParts,
+    encoded: EncodedParts,
     *,
-    features: Callable[[DataPart], Any],
-    key: Callable[[DataPart], Any],
-    stored: Mapping[str, StoredFeatures],
-    needs: Callable[[Any], HeadNeeds],
+    needs: NeedsOf,
     seed: int,
 ) -> None:
-    """The stage of a run that chooses the head for new examples, calibrates all, and fits that one to all.
-
-    Args:
-        stages: of the run, with the saved heads.
-        heads: of the run.
-        fitted: keys of their stages.
-        parts: data of the run.
-        features: those of a part, still on disk.
-        key: everything that results on the features of a part depend on.
-        stored: features by fingerprint of the data set.
-        needs: what a fitted head needs to classify new examples.
-        seed: of the run.
-    """
-    train, test = parts.train, parts.tests[0]
+    """The stage of a run that chooses the head for new examples, calibrates all, and fits that one to all."""
+    train, test = encoded.parts.train, encoded.parts.tests[0]
 
     def make(folder: Path) -> list[str]:
-        whole, views = features(train), [stored[each.fingerprint].features for each in parts.views]
+        whole, views = encoded.features(train), [view.features for view in encoded.views]
         with stage("Choice of the head", total=len(heads), unit="head") as bar:
-            labels = train.dataset.scores if parts.has_scores else train.given_labels
-            choice = choose_head(heads, views or [whole], whole, labels, seed=seed)
+            choice = choose_head(heads, views or [whole], whole, train.labels_to_learn, seed=seed)
             bar.update(len(heads))
-        if not parts.has_scores:
-            choice = calibrate_heads(choice, heads, stages, features(test), test.best_labels, seed=seed)
+        if not encoded.parts.has_scores:
+            choice = calibrate_heads(
+                choice, heads, stages, encoded.features(test), test.best_labels, seed=seed
+            )
         head = next(each for each in heads if each.name == choice.head)
-        choice, files = fit_to_all(choice, head, parts, folder, features=features, needs=needs)
+        choice, files = fit_to_all(choice, head, encoded, folder, needs=needs)
         write_record(folder / FILE, choice.to_json())
         return [FILE, *files]
 
     names = [head.name for head in heads]
-    tested = [key(test), test.best_labels, test.given_labels]
+    tested = [encoded.key(test), test.best_labels, test.given_labels]
     depends_on = [names, fitted, train.given_labels, *tested, seed, "fitted to all"]
     stages.once("choice of the head", depends_on=depends_on, make=make)
 
@@ -191,37 +177,27 @@ def calibrate_heads(
 def fit_to_all(
     choice: HeadChoice,
     head: HeadVariant,
-    parts: DataParts,
+    encoded: EncodedParts,
     folder: Path,
     *,
-    features: Callable[[DataPart], Any],
-    needs: Callable[[Any], HeadNeeds],
+    needs: NeedsOf,
 ) -> tuple[HeadChoice, list[str]]:
     """Fit the chosen head to the training examples and those that the run held out of them.
 
-    Not where the test set is one of its own, where labels were made wrong for an experiment, and where heads
-    learn from augmented views.
-
-    Args:
-        choice: of the head, with its calibration, which is also taken for the fit to all.
-        head: that was chosen.
-        parts: data of the run.
-        folder: of the files.
-        features: those of a part, still on disk.
-        needs: see `choose_once`.
+    Its calibration is taken for this fit, too. Not where the test set is one of its own, where labels were
+    made wrong for an experiment, and where heads learn from augmented views.
 
     Returns:
         The choice with the name of the fit, and its files.
     """
+    parts = encoded.parts
     train, test = parts.train, parts.tests[0]
     is_split_off = test.rows is not None and test.whole.fingerprint == train.whole.fingerprint
     if not is_split_off or parts.views or train.noise is not None:
         return choice, []
-    of_train, of_test = (
-        part.dataset.scores if parts.has_scores else part.given_labels for part in (train, test)
-    )
+    of_train, of_test = train.labels_to_learn, test.labels_to_learn
     kept = np.isin(of_test, of_train) if not parts.has_scores else np.ones(len(of_test), bool)
-    matrix = np.concatenate([np.asarray(features(train)), np.asarray(features(test))[kept]])
+    matrix = np.concatenate([np.asarray(encoded.features(train)), np.asarray(encoded.features(test))[kept]])
     (fitted,) = head.build([0])
     fit_heads([fitted], matrix, np.concatenate([of_train, of_test[kept]]))
     name = f"{Path(head.file(0)).name}-all"

@@ -20,6 +20,7 @@ from noiseproof.core.plurals import counted
 from noiseproof.core.records import LabelledDataset, rows_by_id
 from noiseproof.core.storage.array_files import open_archive
 from noiseproof.core.storage.checksums import check_file
+from noiseproof.core.storage.documents import read_document
 from noiseproof.core.storage.parquet import open_file
 from noiseproof.data.formats.columns import choose_columns
 from noiseproof.data.formats.delimited import DELIMITERS, read_delimited
@@ -37,11 +38,12 @@ from noiseproof.data.sources import (
 )
 from noiseproof.decisions.record import unescaped_text
 from noiseproof.evaluate.results import DECIDED, RELABELLED
-from noiseproof.export.cleaned_folder import LABELS
+from noiseproof.export.cleaned_folder import INSIDE, LABELS, FolderDecisions
 from noiseproof.export.decision_columns import DECISION, DECISION_COLUMNS, ORIGINAL, decided_suffix, texts_of
 from noiseproof.export.source import open_table
 
 _HEAD_BYTES = 1 << 20
+_COPY_AGAIN = "copy the folder again from where noiseproof apply wrote it, or delete this file"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +71,7 @@ class LabelsBefore:
 
 
 def labels_before_cleaning(config: DataConfig, name: str, dataset: LabelledDataset) -> LabelsBefore | None:
-    """The labels that cleaned data had before; `None` for other data sets.
-
-    Args:
-        config: of the columns.
-        name: of the data set as the user wrote it.
-        dataset: its examples, or some of them.
-    """
+    """The labels that cleaned data had before; `None` for other data sets."""
     kind, address = resolve(name)
     rows = decided_rows(config, name)
     if kind == "folder":
@@ -104,7 +100,8 @@ def decided_rows(config: DataConfig, name: str) -> dict[str, dict[str, str]] | N
     kind, address = resolve(name)
     path = Path(address)
     if kind == "folder":
-        return read_labels(path)
+        found = read_folder(path)
+        return None if found is None else found.rows
     end = decided_suffix(_columns_of(path))
     if end is None:
         return None
@@ -153,35 +150,34 @@ def _words(rows: Mapping[str, Mapping[str, str]], dataset: LabelledDataset) -> n
 
 def _of_folder(rows: Mapping[str, Mapping[str, str]], dataset: LabelledDataset) -> LabelsBefore | None:
     """By the list of labels beside a folder of `noiseproof apply`; images that it does not have are new."""
-    names = [dataset.class_names[label] for label in dataset.given_labels.tolist()]
+    names = dataset.given_names
     ids = [str(each) for each in dataset.ids.tolist()]
     before = [rows[each][ORIGINAL] if each in rows else name for each, name in zip(ids, names, strict=True)]
     return _encoded(np.array(before, dtype=object), _words(rows, dataset), dataset)
 
 
-def read_labels(folder: Path) -> dict[str, dict[str, str]] | None:
-    """Example id -> its row of `labels.csv`, of class folders that `noiseproof apply` wrote; else `None`.
+def read_folder(folder: Path) -> FolderDecisions | None:
+    """What people decided about class folders that `noiseproof apply` wrote; `None` for others.
+
+    Beside `applied.json` its list of labels counts, elsewhere the record in the folder.
 
     Raises:
-        DamagedFile: the list is not the one that was written.
+        DamagedFile: the one that counts is not as it was written.
     """
-    content, file = applied_card(folder.parent), folder.parent / LABELS
-    if not file.is_file() or content.get("data") != folder.resolve().name:
-        return None
-    check_file(file, content["files"].get(LABELS), next_step=APPLY_AGAIN)
+    card, name, inside = applied_card(folder.parent), folder.resolve().name, folder / INSIDE
+    file = folder.parent / LABELS
+    if not file.is_file() or card.get("data") != name:
+        is_ours = inside.is_file()
+        return read_document(inside, FolderDecisions, next_step=_COPY_AGAIN) if is_ours else None
+    check_file(file, card["files"].get(LABELS), next_step=APPLY_AGAIN)
     table = read_delimited(file, str(file)).to_pylist()
-    return {
-        row["example_id"]: row
-        for row in ({key: unescaped_text(text) for key, text in each.items()} for each in table)
-    }
+    rows = [{key: unescaped_text(text) for key, text in each.items()} for each in table]
+    hashes = {row["example_id"]: card["files"].get(f"{name}/{row['example_id']}", "") for row in rows}
+    return FolderDecisions(rows={row["example_id"]: row for row in rows}, hashes=hashes)
 
 
 def cleaning_notes(parts: Sequence[tuple[str, np.ndarray, LabelsBefore]]) -> list[str]:
-    """Notes on cleaned evaluation sets for readers of the results.
-
-    Args:
-        parts: name, labels and labels before cleaning of each.
-    """
+    """Notes on cleaned evaluation sets for readers of the results."""
     lines = []
     for name, labels, before in parts:
         num_changed = int((labels != before.labels).sum())

@@ -6,9 +6,10 @@ import itertools
 
 from noiseproof.config.data import DataConfig
 from noiseproof.core.plurals import counted
+from noiseproof.core.records import Dataset
+from noiseproof.data.examples import listed
 from noiseproof.pipelines.inputs.cleaned_copies import cleaning_notes
 from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
-from noiseproof.pipelines.inputs.left_out import left_out
 
 _NUM_NAMED = 3
 
@@ -43,6 +44,14 @@ def notes(config: DataConfig, parts: DataParts) -> list[str]:
         by_class = "" if parts.has_scores else ", drawn by class"
         lines.append(f"At most {config.limit} examples of each data set were used{by_class}.")
     return list(dict.fromkeys([*lines, *(note for part in parts.all for note in left_out(part.whole))]))
+
+
+def left_out(dataset: Dataset) -> list[str]:
+    """Notes on what is not in a data set: examples that were skipped, and files that were passed over."""
+    if not dataset.skipped:
+        return list(dataset.notes)
+    num = counted(dataset.num_skipped, "example")
+    return [*dataset.notes, f"Left out of {dataset.name}: {num}: {listed(dataset.skipped)}."]
 
 
 def _note_on_gone(part: DataPart) -> str:

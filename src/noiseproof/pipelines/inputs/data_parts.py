@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,8 +17,8 @@ from noiseproof.evaluate.metrics import Outcomes, outcomes
 from noiseproof.evaluate.protocol import evaluate_head, evaluate_regressor
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.pipelines.inputs.cleaned_copies import LabelsBefore
-from noiseproof.pipelines.inputs.left_out import skipped_section
 
+_MOST_SKIPPED = 1000  # on a card
 Role = Literal["train", "test", "ood"]
 
 
@@ -57,6 +58,11 @@ class DataPart:
     def given_labels(self) -> np.ndarray:
         """Class ids, which may be wrong."""
         return self.dataset.given_labels
+
+    @property
+    def labels_to_learn(self) -> np.ndarray:
+        """Class ids, or scores where heads predict these; both may be wrong."""
+        return self.dataset.scores if self.dataset.has_scores else self.given_labels
 
     @property
     def best_labels(self) -> np.ndarray:
@@ -122,7 +128,10 @@ class DataPart:
             "num_examples": len(self.dataset),
             "num_classes": len(classes),
             "num_skipped": self.whole.num_skipped,
-            "skipped": skipped_section(self.whole),
+            "skipped": [
+                {"example_id": example_id, "reason": reason}
+                for example_id, reason in itertools.islice(self.whole.skipped.items(), _MOST_SKIPPED)
+            ],
             "fingerprint": self.dataset.fingerprint,
             "class_names": classes,
             "labels": self._kind_of_labels,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from noiseproof.backbones.image_text.shared_space import SHARED_SPACE, USUAL_MODEL, check_shared_layer
 from noiseproof.backbones.services.settings import ServiceSettings
@@ -12,7 +11,6 @@ from noiseproof.config.data import EncoderConfig, EncodersConfig, ExtractionConf
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Dataset, Kind, rows_by_id
 from noiseproof.features.lazy_encoder import LazyEncoder
-from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
 from noiseproof.features.store import StoredFeatures, load_features
 
@@ -24,7 +22,7 @@ _DEFAULTS: dict[Kind, str] = {
 }
 
 
-def aligned_features(folder: Path, dataset: Dataset) -> Any:
+def aligned_features(folder: Path, dataset: Dataset) -> StoredFeatures:
     """Stored features in the order of a data set, still on disk.
 
     Raises:
@@ -38,7 +36,7 @@ def aligned_features(folder: Path, dataset: Dataset) -> Any:
             f"The features in {str(folder)!r} have no example {absent[0]!r} of {dataset.name!r}; allowed: "
             f"features of all its examples. Next: noiseproof extract {dataset.name} --out {folder}"
         )
-    return stored.features.rows(rows)
+    return replace(stored, features=stored.features.rows(rows), ids=dataset.ids)
 
 
 def config_encoder(config: EncoderConfig | EncodersConfig, dataset: Dataset, store: Path) -> Encoder:
@@ -82,18 +80,13 @@ def encode(config: ExtractionConfig, dataset: Dataset, encoder: Encoder, store: 
     )  # fmt: skip
 
 
-def cut_notes(dataset: Dataset, stored: Mapping[str, StoredFeatures]) -> list[str]:
-    """Notes on texts that are longer than an encoder reads.
-
-    Args:
-        dataset: the whole data set.
-        stored: features by fingerprint.
-    """
-    features, lines = stored[dataset.fingerprint], []
-    for each in features.parts or (features,):
+def cut_notes(dataset: Dataset, stored: StoredFeatures) -> list[str]:
+    """Notes on texts of a whole data set that are longer than an encoder reads."""
+    lines = []
+    for each in stored.parts or (stored,):
         manifest = each.manifest
         if manifest.num_cut:
-            of_encoder = f" ({manifest.components['backbone']})" if features.parts else ""
+            of_encoder = f" ({manifest.components['backbone']})" if stored.parts else ""
             lines.append(
                 f"{manifest.num_cut:,} of the {manifest.num_examples:,} texts of {Path(dataset.name).name} "
                 f"are longer than the encoder reads{of_encoder}; their ends were cut off."
@@ -101,19 +94,19 @@ def cut_notes(dataset: Dataset, stored: Mapping[str, StoredFeatures]) -> list[st
     return lines
 
 
-def checked_features(folder: Path, dataset: Dataset) -> tuple[ShardedMatrix, StoredFeatures]:
+def checked_features(folder: Path, dataset: Dataset) -> StoredFeatures:
     """Stored features in the order of a data set, checked to be of the same examples.
 
     Raises:
         MissingFile: the folder has no features.
         BadData: an id is missing, or ids agree and contents do not.
     """
-    rows, stored = aligned_features(folder, dataset), load_features(folder, argument="features")
+    stored = aligned_features(folder, dataset)
     made_of = stored.manifest.components["fingerprint"]
-    if len(stored) == len(dataset) and made_of != dataset.fingerprint:
+    if stored.manifest.num_examples == len(dataset) and made_of != dataset.fingerprint:
         raise BadData(
             f"The features in {str(folder)!r} are of another data set, {stored.manifest.dataset!r}: the "
             f"ids are those of {dataset.name!r}, the examples are not. Next: noiseproof extract "
             f"{dataset.name} --out with a new folder."
         )
-    return rows, stored
+    return stored

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
@@ -32,46 +32,48 @@ class LabelColumns(TypedDict):
     clean_label: str | None
 
 
-Change = Callable[[DataPart], DataPart]
-
-
-def open_parts(
-    config: EvaluationConfig,
-    *,
-    views: int = 1,
-    task: Task = "classification",
-    decide: Callable[[DataPart], Change] | None = None,
-) -> DataParts:
+def open_parts(config: EvaluationConfig, *, views: int = 1, task: Task = "classification") -> DataParts:
     """Open, split, corrupt and shift the data that a configuration names, without encoding it.
 
     Args:
         config: of data, noise and evaluation sets.
         views: with 2, also two augmented views of the training examples.
         task: what the labels are; evaluation sets have labels of the kind of the training set.
-        decide: takes the training part as it was judged; returns what puts decisions of people into a part of
-            the same data.
     """
+    return with_evaluation_sets(config, *open_training(config, task=task), views=views)
+
+
+def open_training(config: EvaluationConfig, *, task: Task) -> tuple[DataPart, DataPart | None]:
+    """The training part, with noise in its labels, and the part that is held out where there is no `test`."""
     whole = open_one(config, config.train, task=task, **label_columns(config))
     if whole.has_scores:
         check_scores(whole)
         _refuse_noise(whole, config)
     else:
         check_trainable(whole)
-    train, held_out = (
-        _split(whole, config) if config.test is None else (DataPart("train", whole, whole), None)
-    )
-    train = corrupt_part(train, config)
-    change = None if decide is None or whole.has_scores else decide(train)
-    train = train if change is None else change(train)
-    classes = train.dataset  # those that people added are among them
+    if config.test is not None:
+        return corrupt_part(DataPart("train", whole, whole), config), None
+    train, held_out = _split(whole, config)
+    return corrupt_part(train, config), _with_labels_before(held_out, config.train, config)
+
+
+def with_evaluation_sets(
+    config: EvaluationConfig, train: DataPart, held_out: DataPart | None, *, views: int = 1
+) -> DataParts:
+    """The data of a run.
+
+    Args:
+        config: of the evaluation sets.
+        train: of `open_training`; its classes are those of all sets.
+        held_out: likewise.
+        views: see `open_parts`.
+    """
+    classes = train.dataset
     if held_out is None:
         assert config.test is not None
-        test = _evaluation_set(config, config.test, "test", classes)
-    else:
-        test = _with_labels_before(held_out, config.train, config)
-        test = test if change is None else change(test)
-    augmented_views = views_of(train.dataset, views, seed=config.seed)
-    tests = [test, *(_shifted(test, kind, config) for kind in config.shifts)]
+        held_out = _evaluation_set(config, config.test, "test", classes)
+    augmented_views = views_of(classes, views, seed=config.seed)
+    tests = [held_out, *(_shifted(held_out, kind, config) for kind in config.shifts)]
     tests += [_evaluation_set(config, name, "ood", classes) for name in config.ood]
     _check_alike(train, tests)
     first, *others = _named([train, *tests])
@@ -111,6 +113,11 @@ def open_one(
         may_lack_classes=may_lack_classes, may_lack_examples=may_lack_examples,
         task=task,
     )  # fmt: skip
+
+
+def is_whole(config: DataConfig, dataset: Dataset) -> bool:
+    """Whether a data set that a configuration names has all of its examples."""
+    return config.limit is None and dataset.num_skipped == 0
 
 
 def _split(whole: LabelledDataset, config: EvaluationConfig) -> tuple[DataPart, DataPart]:
@@ -209,10 +216,8 @@ def _shifted(test: DataPart, kind: str, config: EvaluationConfig) -> DataPart:
 def corrupt_part(train: DataPart, config: NoisyDataConfig) -> DataPart:
     """The training part with the noise of the configuration in its labels."""
     if config.noise_manifest is not None:
-        is_whole = config.limit is None and train.whole.num_skipped == 0
-        made = labels_of_manifest(
-            config.noise_manifest, train.dataset, whole=train.whole if is_whole else None
-        )
+        whole = train.whole if is_whole(config, train.whole) else None
+        made = labels_of_manifest(config.noise_manifest, train.dataset, whole=whole)
         noise = made.as_labels()
     elif config.noise is not None:
         noise = corrupt_dataset(train.dataset, config.noise, seed=config.seed)

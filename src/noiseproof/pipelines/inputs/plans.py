@@ -36,13 +36,7 @@ def plan_extraction(config: ExtractConfig) -> RequestPlan:
 
 
 def plan_of(datasets: Sequence[Dataset], config: ExtractionConfig, *, store: Path) -> RequestPlan:
-    """Requests to the services of a configuration for the features of data sets.
-
-    Args:
-        datasets: to encode.
-        config: of the encoders; only those of services count.
-        store: of the features.
-    """
+    """Requests to the services of a configuration for the features of data sets."""
     names: Any = getattr(config, "backbone")  # noqa: B009  one name, or several
     services = [
         open_service(name.removeprefix("api:"), layer=config.layer)

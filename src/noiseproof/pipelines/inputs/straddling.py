@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.documents import Document, read_document
-from noiseproof.pipelines.inputs.data_parts import DataPart, DataParts
+from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.posterior.copies import shared_copies
 
@@ -35,12 +35,7 @@ class StraddlingCopies(Document):
 
 
 def write_straddling_copies(folder: Path, train: Any, tests: Iterable[tuple[str, Any]]) -> list[str]:
-    """Count copies by their features, and write `copies.json`.
-
-    Args:
-        folder: to write to.
-        train: (n, d) features of the training set.
-        tests: names and (m, d) features of the evaluation sets.
+    """Count copies by their features, (n, d) of each set, and write `copies.json`.
 
     Returns:
         Names of the files.
@@ -50,24 +45,16 @@ def write_straddling_copies(folder: Path, train: Any, tests: Iterable[tuple[str,
     return [COPIES]
 
 
-def count_copies(
-    stages: Stages, parts: DataParts, *, features: Callable[[DataPart], Any], key: Callable[[DataPart], Any]
-) -> None:
-    """The stage of a run that counts them; whole equal sets have a note of their own.
-
-    Args:
-        stages: of the run.
-        parts: data of the run.
-        features: those of a part, still on disk.
-        key: everything that results on the features of a part depend on.
-    """
-    tests = [part for part in parts.tests if part.dataset.fingerprint != parts.train.whole.fingerprint]
+def count_copies(stages: Stages, encoded: EncodedParts) -> None:
+    """The stage of a run that counts them; whole equal sets have a note of their own."""
+    train, *others = encoded.parts.all
+    tests = [part for part in others if part.dataset.fingerprint != train.whole.fingerprint]
 
     def make(folder: Path) -> list[str]:
-        sets = ((part.name, features(part)) for part in tests)
-        return write_straddling_copies(folder, features(parts.train), sets)
+        sets = ((part.name, encoded.features(part)) for part in tests)
+        return write_straddling_copies(folder, encoded.features(train), sets)
 
-    depends_on = [[part.name, key(part)] for part in (parts.train, *tests)]
+    depends_on = [[part.name, encoded.key(part)] for part in (train, *tests)]
     stages.once("copies", depends_on=depends_on, make=make)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def identity(
     data: Dataset,
     targets: np.ndarray,
     num_processes: int = 1,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything that decides the weights: two trainings of one identity end, on a CPU, with the same bytes.
 
@@ -36,18 +38,21 @@ def identity(
         data: examples; their fingerprint covers images and ids.
         targets: labels or captions, which the fingerprint leaves out.
         num_processes: processes that share each batch, and draw and normalise on their own.
+        more: what else decides them, plain values.
     """
     values = settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
     if Path(str(values.get("model"))).is_file():
         values["model"] = hash_file(Path(values["model"]))
-    return {
+    made_from = {
         **{f"settings.{key}": value for key, value in values.items()},
         **{f"noise.{key}": value for key, value in noise.items()},
         "seed": seed,
         "num_processes": num_processes,
         "data": data.fingerprint,
         "targets": hashlib.sha256("\0".join(map(str, targets.tolist())).encode()).hexdigest(),
+        **(more or {}),
     }
+    return json.loads(json.dumps(made_from))  # as checkpoints have it
 
 
 def header_from(facts: Mapping[str, Any]) -> WeightsHeader:

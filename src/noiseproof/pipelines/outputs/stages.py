@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -75,6 +76,7 @@ class Stages:
         self.folder = folder
         self.wall_s: dict[str, float] = {}
         self.made_with: dict[str, Mapping[str, Any]] = {}
+        self.done: set[str] = set()  # names of the stages that this start did
         self.redone: list[str] = []
         self._command, self._is_writer = command, is_writer
         for path in (folder / _FOLDER, *(folder / _FOLDER).rglob("*")):
@@ -127,6 +129,7 @@ class Stages:
             if not self._is_writer:
                 return key
             wall_s = time.perf_counter() - begin + spent_s
+            self.done.add(name)
             hashes = {file: hash_file(self._waiting / file) for file in files}
             marker = Marker(
                 key=key, parts=parts, title=title, wall_s=wall_s, files=hashes, made_with=provenance
@@ -266,11 +269,9 @@ class Stages:
         return list(dict.fromkeys(name if titles[name] in self.wall_s else titles[name] for name in stale))
 
     def publish_early(self, name: str, *, cards: Iterable[str]) -> None:
-        """Move the files of one finished stage into the folder, so that a later stage that fails leaves them.
+        """Move the files of one finished stage into the folder, where a later stage that fails leaves them.
 
-        Args:
-            name: of the stage.
-            cards: files that described earlier results; deleted where the stage is new.
+        The cards of earlier results are deleted where the stage is new.
         """
         if _marker(self._waiting, name).is_file():
             for card in cards:
@@ -325,11 +326,15 @@ class Stages:
         self._unlink(home, marker)
 
     def _unlink(self, home: Path, marker: Marker | None) -> None:
-        """Delete the files of an old marker, except edited ones and those of a stage of this run."""
+        """Delete the files of an old marker, except edited ones and those of a stage of this run.
+
+        A folder in which they leave nothing goes with them.
+        """
         kept = {file for used in self._used.values() for file in used.files}
         for file, key in ({} if marker is None else marker.files).items():
             if file not in kept and self._is_intact({file: key}, home):
                 (home / file).unlink(missing_ok=True)
+                _delete_empty_parents(home, home / file)
 
     def _sweep(self) -> None:
         """Delete leftovers of killed processes: files with names like ours that no marker has."""
@@ -370,6 +375,14 @@ def publish(stages: Stages, *, cards: Iterable[str], say: Callable[[str], None] 
         say("Done again, because settings, data or files changed: " + ", ".join(stages.redone) + ".")
     if dropped := stages.publish():
         say("Deleted, because no longer part of the results: " + ", ".join(dropped) + ".")
+
+
+def _delete_empty_parents(home: Path, file: Path) -> None:
+    with suppress(OSError):  # one that is not empty
+        for folder in file.parents:
+            if folder == home:
+                return
+            folder.rmdir()
 
 
 def _is_table(value: Any) -> bool:
