@@ -119,7 +119,7 @@ def test_features_are_extracted_and_decomposed_once_per_encoder_and_set(start, m
 
 def test_seconds_are_kept_for_each_data_set_that_was_encoded(start):
     result = start()
-    held_out, far, a = (row.encode_s for row in result.results.spectra)
+    held_out, far, a = result.results.spectra["encode_s"]
     assert [len(each) for each in (held_out, far, a)] == [1, 1, 2]  # of b's task: a and its training set b
     assert held_out.items() <= a.items()  # the whole of a, encoded once
     assert not held_out.keys() & far.keys()
@@ -244,9 +244,9 @@ def test_an_interruption_is_not_swallowed(start, monkeypatch):
 
 def test_the_spectrum_of_reshaped_features_is_that_of_the_head(start):
     result = start(has_head_spectra=True, seeds=1)
-    spectra = {row.set_name: row for row in result.results.spectra if row.task == "a"}
+    spectra = {row["set"]: row for row in result.results.spectra.to_dict("records") if row["task"] == "a"}
     for row in cells(result, task="a").to_dict("records"):
-        is_as_encoded = row["entropy_nats"] == pytest.approx(spectra[row["set"]].entropy_nats)
+        is_as_encoded = row["entropy_nats"] == pytest.approx(spectra[row["set"]]["entropy_nats"])
         assert is_as_encoded == (row["head"] == "linear")
 
 

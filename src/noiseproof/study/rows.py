@@ -17,18 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 
 from noiseproof.core.errors import DamagedFile
-from noiseproof.core.records import SpectrumCard
 from noiseproof.core.storage.checksums import to_line, unsealed
 from noiseproof.core.storage.documents import check_schema, describe_problem
 from noiseproof.core.storage.files import append_lines, whole_lines
 from noiseproof.core.storage.inner_paths import inner_path
 from noiseproof.core.storage.json_text import parse_json
-from noiseproof.diagnose.curvature import Curvature
-from noiseproof.diagnose.maps import FeatureMap
 from noiseproof.evaluate.detection import DetectionMetrics
 from noiseproof.evaluate.results import metric_names
 
@@ -60,6 +56,11 @@ class StudyRow:
     backbone: str
     layer: str | None
     task: str
+
+    @classmethod
+    def columns(cls) -> list[str]:
+        """Names of the values in a line, without metrics that are not of every row."""
+        return [*(_ON_DISK.get(one.name, one.name) for one in fields(cls)), *cls.metric_names]
 
     def to_json(self) -> dict[str, Any]:
         """The row as a line holds it: metrics stand beside the other values."""
@@ -96,13 +97,28 @@ class NoisyRow(StudyRow):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadRow(NoisyRow):
-    """One head or tuned encoder, trained once, on one evaluation set.
+class TrainedRow(NoisyRow):
+    """A row about a head or tuned encoder that was trained once.
 
     Attributes:
         share, head, setting, seed: rest of its place in the grid.
         realised_rate: of the injected noise, in [0, 1].
         num_train: examples it learned from.
+    """
+
+    share: float
+    head: str
+    setting: str
+    seed: int
+    realised_rate: float
+    num_train: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRow(TrainedRow):
+    """One head or tuned encoder on one evaluation set.
+
+    Attributes:
         set_name: of the evaluation set.
         domain: "id" or "ood".
         num_examples: n of the evaluation set.
@@ -113,12 +129,6 @@ class HeadRow(NoisyRow):
     """
 
     kind = "cell"
-    share: float
-    head: str
-    setting: str
-    seed: int
-    realised_rate: float
-    num_train: int
     set_name: str
     domain: str
     num_examples: int
@@ -145,7 +155,6 @@ class SpectrumRow(StudyRow):
     """
 
     kind = "spectrum"
-
     set_name: str
     domain: str
     num_examples: int
@@ -158,12 +167,6 @@ class SpectrumRow(StudyRow):
     centred_largest_ratio: float
     centred_effective_rank: float
     encode_s: dict[str, float | None]
-
-    def card(self, *, is_centred: bool) -> SpectrumCard:
-        """The values as figures of a report take them."""
-        own = {name: getattr(self, f"centred_{name}" if is_centred else name) for name in SPECTRAL}
-        values = np.array(own.pop("singular_values"))
-        return SpectrumCard(self.num_examples, len(values), values, **own, is_centred=is_centred)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +189,6 @@ class DetectionRow(NoisyRow):
 
     kind = "detection"
     metric_names = tuple(one.name for one in fields(DetectionMetrics))
-
     share: float
     detector: str
     seed: int
@@ -219,7 +221,6 @@ class MapRow(NoisyRow):
     """
 
     kind = "map"
-
     set_name: str
     num_examples: int
     class_names: list[str]
@@ -230,22 +231,12 @@ class MapRow(NoisyRow):
     explained: list[float]
     neighbours: list[list[float]]
 
-    @property
-    def map(self) -> FeatureMap:
-        """The map as figures take it."""
-        return FeatureMap(
-            np.array(self.rows), np.array(self.linear), np.array(self.explained), np.array(self.neighbours)
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class CurvatureRow(NoisyRow):
+class CurvatureRow(TrainedRow):
     """Curvature of the loss of one trained head on the examples it learned from.
 
     Attributes:
-        share, head, setting, seed: rest of its place in the grid.
-        realised_rate: of the injected noise, in [0, 1].
-        num_train: examples the loss is the mean of.
         eigenvalues: the largest of the Hessian, descending; nats per squared unit of the parameters.
         trace: estimate of the sum of all.
         trace_standard_error: of that estimate, over probes.
@@ -253,24 +244,10 @@ class CurvatureRow(NoisyRow):
     """
 
     kind = "curvature"
-
-    share: float
-    head: str
-    setting: str
-    seed: int
-    realised_rate: float
-    num_train: int
     eigenvalues: list[float]
     trace: float
     trace_standard_error: float
     num_parameters: int
-
-    @property
-    def curvature(self) -> Curvature:
-        """The curvature as figures take it."""
-        return Curvature(
-            np.array(self.eigenvalues), self.trace, self.trace_standard_error, self.num_parameters
-        )
 
 
 _KINDS: dict[str, type[StudyRow]] = {

@@ -8,7 +8,7 @@ import pandas as pd
 
 from noiseproof.study.axes import Encoder
 from noiseproof.study.figures.drawing import Drawn, Panel, Points, curve_panels
-from noiseproof.study.study_results import StudyResults, over_seeds, percent_of_data
+from noiseproof.study.study_results import StudyResults, over_seeds, percent_of_data, select
 from noiseproof.study.tables.detector_settings import notes_of_detections
 from noiseproof.study.tables.notes import (
     DOMAINS,
@@ -110,7 +110,7 @@ def _accuracy_curves(results: StudyResults, kind: str) -> Drawn:
         title = encoder.title if len(settings) == 1 else f"{encoder.title}, {setting}"
         own = results.select(encoder, domain="id", setting=setting)
         own = own[(own["noise_kind"] == kind) | (own["noise"] == "none")]
-        curves = {head: _by_rate(own[own["head"] == head], "score") for head in results.heads}
+        curves = {head: _by_rate(select(own, head=head), "score") for head in results.heads}
         return Panel(title, "accuracy in %" if encoder is encoders[0] else "", curves)
 
     rows = [[panel(encoder, setting) for encoder in encoders] for setting in settings]
@@ -138,11 +138,11 @@ def detectors_figure(results: StudyResults) -> list[Drawn]:
 
 
 def _detector_curves(results: StudyResults, kind: str, detectors: Sequence[str], suffix: str) -> Drawn:
-    rows = results.detections[results.detections["noise_kind"] == kind]
+    rows = select(results.detections, noise_kind=kind)
     row: list[Panel] = []
     for (encoder, task), own in rows.groupby(["encoder", "task"], sort=False):
         title = str(task) if rows["encoder"].nunique() == 1 else f"{task}, {encoder}"
-        curves = {one: _by_rate(own[own["detector"] == one], "average_precision") for one in detectors}
+        curves = {one: _by_rate(select(own, detector=one), "average_precision") for one in detectors}
         y_label = "" if row else "average precision in %"
         row.append(Panel(title, y_label, curves, ticks=sorted(set(own["noise_rate"]))))
     figure = curve_panels([row], f"{kind} noise in the labels in %", height_in=3.0, width_in=3.4)
@@ -156,10 +156,10 @@ def _detector_curves(results: StudyResults, kind: str, detectors: Sequence[str],
 
 def by_encoder(rows: pd.DataFrame, encoders: Sequence[Encoder], value: str) -> Points:
     """Means over sets and seeds by the rate of noise in the pre-training of encoders."""
-    return [(one.noise or 0.0, over_seeds(rows[rows["encoder"] == one.key], value)) for one in encoders]
+    return [(one.noise or 0.0, over_seeds(select(rows, one), value)) for one in encoders]
 
 
 def _by_rate(rows: pd.DataFrame, value: str) -> Points:
     """Means over sets and seeds by the rate of noise in the labels."""
     rates = sorted(set(rows["noise_rate"]))
-    return [(rate, over_seeds(rows[rows["noise_rate"] == rate], value)) for rate in rates]
+    return [(rate, over_seeds(select(rows, noise_rate=rate), value)) for rate in rates]
