@@ -113,6 +113,10 @@ class StudyResults:
         known = [one for one in self.encoders if one.family == family and one.noise is not None]
         return sorted(known, key=lambda one: one.noise or 0.0)
 
+    def rates(self, *families: str) -> list[float]:
+        """Rates of noise in the pre-training of encoders of some families, ascending."""
+        return sorted({one.noise or 0.0 for family in families for one in self.noisy(family)})
+
     def values(self, column: str) -> list:
         """Distinct values of a column of `head_rows`, in the order of the rows."""
         return list(dict.fromkeys(self.head_rows[column]))

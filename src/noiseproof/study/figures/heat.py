@@ -103,8 +103,8 @@ def _prepared_heat(axis: Axes, results: StudyResults, family: str, kind: str) ->
     axis.spines["bottom"].set_visible(False)
     noises = _label_noises(results, kind)
     axis.set_xticks(range(len(noises)), [_percent_of(one) for one in noises])
-    encoders = results.noisy(family)
-    axis.set_yticks(range(len(encoders)), [f"{100 * (one.noise or 0):g}" for one in encoders])
+    rates = results.rates(family)
+    axis.set_yticks(range(len(rates)), [f"{100 * rate:g}" for rate in rates])
     axis.set_xlabel("noise in the labels in %", color=MUTED, fontsize=9)
     axis.set_ylabel("noise in pre-training in %", color=MUTED, fontsize=9)
 

@@ -16,7 +16,7 @@ from noiseproof.diagnose.curvature import Curvature
 from noiseproof.diagnose.maps import FeatureMap
 from noiseproof.report.portraits import curvature_figure, feature_map_figure
 from noiseproof.study.axes import Encoder
-from noiseproof.study.figures.curves import BY_PRETRAINING, by_encoder, rates_of
+from noiseproof.study.figures.curves import BY_PRETRAINING, curves_by
 from noiseproof.study.figures.drawing import Drawn, Panel, curve_panels
 from noiseproof.study.study_results import StudyResults, percent_of_data, select
 from noiseproof.study.tables.notes import luck_in_intervals, mean_over, with_notes
@@ -63,12 +63,12 @@ def _map(row: dict[Any, Any], encoder: Encoder) -> Drawn:
     return Drawn(name, figure, description, caption, is_detail=True)
 
 
-def _overview(results: StudyResults, own: pd.DataFrame, noise: str) -> Drawn:
+def _overview(results: StudyResults, rows: pd.DataFrame, noise: str) -> Drawn:
     def panel(family: str, value: str, name: str) -> Panel:
-        encoders = results.noisy(family)
-        curves = {head: by_encoder(select(own, head=head), encoders, value) for head in results.heads}
+        own = select(rows, family=family)
+        curves = curves_by(own, "head", results.heads, "pretraining_noise", value)
         y_label = "nats / unit²" if family == results.noisy_families[0] else ""
-        return Panel(f"{family}, {name}", y_label, curves, 1.0, rates_of(encoders))
+        return Panel(f"{family}, {name}", y_label, curves, 1.0, results.rates(family))
 
     figure = curve_panels(
         [

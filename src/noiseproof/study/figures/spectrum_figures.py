@@ -30,7 +30,7 @@ def spectrum_and_accuracy_figure(results: StudyResults) -> list[Drawn]:
     if not families or not domains:
         return []
     figure, axes = panels(len(domains), len(families), height_in=3.1)
-    noises = sorted({one.noise or 0.0 for family in families for one in results.noisy(family)})
+    noises = results.rates(*families)
     for row, domain in enumerate(domains):
         for column, family in enumerate(families):
             axis = axes[row, column]

@@ -71,7 +71,7 @@ def pretraining_table(results: StudyResults) -> Table:
     }
     body = [
         (rate_cell(noise), *(percent(known.get((family, noise))) for family in families))
-        for noise in _noises(results)
+        for noise in results.rates(*results.families)
     ]
     note = "On held-out data with clean labels, as the card of each encoder has it; mean over repeats."
     return study_table("Accuracy of pre-training in %", ("noise",), families, body, (note,))
@@ -107,7 +107,7 @@ def settings_table(results: StudyResults) -> Table:
     """Settings of the heads against pre-training noise, a column per family (Tables 15 and 16)."""
     columns = list(product(results.families, results.domains))
     body = []
-    for setting, noise in product(results.values("setting"), _noises(results)):
+    for setting, noise in product(results.values("setting"), results.rates(*results.families)):
         own = results.select(setting=setting, pretraining_noise=noise)
         cells = [score_cell(select(own, family=family, domain=domain)) for family, domain in columns]
         body.append((setting, rate_cell(noise), *cells))
@@ -171,7 +171,3 @@ TABLES: dict[str, Callable[[StudyResults], Table]] = {
     "noise-x-noise": noise_table,
     **ARENA_TABLES,
 }
-
-
-def _noises(results: StudyResults) -> list[float]:
-    return sorted({one.noise for one in results.encoders if one.noise is not None})
