@@ -17,11 +17,10 @@ from noiseproof.study.compute import num_missing, num_results, requests_of
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures import detector_measure
 from noiseproof.study.measures.detector_measure import DetectorMeasure
+from noiseproof.study.measures.diagnosis_measures import SpectrumMeasure
 from noiseproof.study.measures.head_measure import HeadMeasure
-from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
-from noiseproof.study.recipe import StudyRecipe
+from noiseproof.study.recipe import StudyRecipe, load_recipe
 from noiseproof.study.recipe_checks import inputs_of
-from noiseproof.study.recipe_files import load_recipe
 from noiseproof.study.rows import DetectionRow, read_rows
 from noiseproof.study.study import plan_study
 

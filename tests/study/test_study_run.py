@@ -11,7 +11,7 @@ from noiseproof.features import extract
 from noiseproof.heads.estimators import LinearProbe, NMTune
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.study import compute as run
-from noiseproof.study.measures import head_measure, spectrum_measure
+from noiseproof.study.measures import diagnosis_measures, head_measure
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import HeadRow, SpectrumRow, StudyLog
 
@@ -63,7 +63,7 @@ def test_started_again_it_computes_nothing(start, monkeypatch):
     first = start(noise=["none", "symmetric:0.4"])
     before = (first.folder / "study.jsonl").read_bytes()
     fits = counted(monkeypatch, head_measure, "fit_heads")
-    spectra = counted(monkeypatch, spectrum_measure, "spectra")
+    spectra = counted(monkeypatch, diagnosis_measures, "spectra")
     again = start(noise=["none", "symmetric:0.4"])
     assert again.outcome.num_computed == len(fits) == len(spectra) == 0
     assert (again.folder / "study.jsonl").read_bytes() == before
@@ -111,7 +111,7 @@ def test_changed_labels_alone_are_noticed(start, data):
 
 def test_features_are_extracted_and_decomposed_once_per_encoder_and_set(start, monkeypatch):
     encoded = counted(monkeypatch, extract, "_encode")
-    spectra = counted(monkeypatch, spectrum_measure, "spectra")
+    spectra = counted(monkeypatch, diagnosis_measures, "spectra")
     start(noise=["none", "symmetric:0.4"], shares=[0.5, 1.0], seeds=3)
     assert len(encoded) == 3  # a.npz, b.npz, far.npz
     assert len(spectra) == 3  # held-out part of a, far, and the whole of a as test set of b

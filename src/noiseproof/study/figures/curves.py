@@ -10,7 +10,7 @@ import pandas as pd
 from noiseproof.study.axes import Encoder
 from noiseproof.study.figures.drawing import Drawn, Panel, Points, curve_panels
 from noiseproof.study.study_results import StudyResults, over_seeds, percent_of_data, select
-from noiseproof.study.tables.detector_settings import notes_of_detections
+from noiseproof.study.tables.detector_tables import notes_of_detections
 from noiseproof.study.tables.notes import (
     DOMAINS,
     chosen_noise,
