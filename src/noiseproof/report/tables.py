@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from noiseproof.evaluate.metrics import SCORE_METRICS, ClassMetrics
 from noiseproof.evaluate.protocol import HeadSummary, Interval, heads_of, leader, sets_of, summarise
 from noiseproof.evaluate.results import DECIDED, RELABELLED, ResultRow, main_metric, metric_names
 from noiseproof.report.run_folder import DetectionCard, SetSpectra
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RULE_FOR_BOLD = (
     "Bold: the head is ahead of every other one, and the 95 % interval of the difference, paired by seed, "
@@ -132,22 +128,6 @@ def detection_table(card: DetectionCard) -> Table:
     return Table(
         "Found against the truth", ("", "value"), tuple((name_cell(name), cell) for name, cell in entries)
     )
-
-
-def suspects_table(issues: pd.DataFrame, *, limit: int = 10) -> Table:
-    """The most suspicious labels.
-
-    Args:
-        issues: as in `label_issues.parquet`.
-        limit: how many rows to show.
-    """
-    top = issues.sort_values("suspicion", ascending=False, kind="stable").head(limit)
-    body = tuple(
-        (*(name_cell(str(value)) for value in names), decimal(float(suspicion)))
-        for *names, suspicion in top[["example_id", "given_label", "suggested_label", "suspicion"]].to_numpy()
-    )
-    columns = ("example", "given label", "suggested label", "suspicion")
-    return Table(f"The {len(body)} most suspicious labels", columns, body, num_text_columns=3)
 
 
 def class_table(rows: Sequence[ResultRow], *, head: str) -> Table:
