@@ -69,7 +69,7 @@ def test_a_row_says_what_the_detector_itself_says_of_the_same_labels(start, data
         features, noisy.given, method="neighbours", method_options={"k": 5},
         class_names=("ant", "bee", "cat"), seed=1,
     )  # fmt: skip
-    assert row.metrics == detection_metrics(issues, noisy.clean)
+    assert row.to_json().items() >= detection_metrics(issues, noisy.clean).to_json().items()
     assert (row.method, row.num_examples, row.realised_rate) == ("neighbours", 45, noisy.realised_rate)
     assert row.notes == list(issues.notes)
     assert row.wall_s > 0
@@ -138,7 +138,7 @@ def test_labels_as_they_came_are_held_against_the_true_column(start, data):
     np.savez(data / "b.npz", **(saved | {"labels": given, "truth": saved["labels"]}))
     tasks = {"b": SMALL["tasks"]["b"] | {"label": "labels", "clean_label": "truth", "test_label": "labels"}}
     (row, *_) = rows_of(start(**(SMALL | {"tasks": tasks, "noise": ["none"]})))
-    assert (row.metrics.num_wrong, row.realised_rate, row.noise_kind) == (9, 0.2, None)
+    assert (row.num_wrong, row.realised_rate, row.noise_kind) == (9, 0.2, None)
 
 
 def test_downstream_is_the_probe_on_all_on_the_selected_and_relabelled(start, data):

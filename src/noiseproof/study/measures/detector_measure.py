@@ -94,7 +94,7 @@ class DetectorMeasure(AbstractMeasure):
             method=issues.method,
             num_examples=len(true_labels),
             realised_rate=float((data.given_labels != true_labels).mean()),
-            metrics=detection_metrics(issues, true_labels),
+            **detection_metrics(issues, true_labels).to_json(),
             wall_s=wall_s,
             cpu_s=cpu_s,
             notes=list(issues.notes),
