@@ -68,9 +68,7 @@ def test_a_damaged_line_is_named(rows, tmp_path):
     with pytest.raises(DamagedFile, match=r"line 2 of .* is damaged: .*Next: delete that line"):
         StudyLog(tmp_path)
     log.path.write_text(json.dumps({"row": "nonsense"}) + "\n")
-    with pytest.raises(
-        DamagedFile, match=r"line 1 of .* is damaged: it is not a row of a study"
-    ):
+    with pytest.raises(DamagedFile, match=r"line 1 of .* is damaged: it is not a row of a study"):
         StudyLog(tmp_path)
 
 

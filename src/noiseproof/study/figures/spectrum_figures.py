@@ -15,7 +15,7 @@ from noiseproof.core.records import SpectrumCard
 from noiseproof.report.figures import draw_spectra
 from noiseproof.report.run_folder import SetSpectra
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened
-from noiseproof.study.figures.drawing import MARKERS, Drawn, legend, panels, prepared
+from noiseproof.study.figures.drawing import MARKERS, Drawn, legend_of, panels, prepared
 from noiseproof.study.rows import SPECTRAL
 from noiseproof.study.study_results import StudyResults, over_seeds, select
 from noiseproof.study.tables.notes import DOMAINS, incomplete, mean_over, with_notes
@@ -38,7 +38,7 @@ def spectrum_and_accuracy_figure(results: StudyResults) -> list[Drawn]:
             axis.grid(visible=True, axis="x", color=GRID, linewidth=0.8)
             axis.set_xlabel("SVE (nats)" if domain == "id" else "LSVR", color=MUTED, fontsize=9)
             _scatter(axis, results, family, domain, head, noises)
-    legend(figure, axes[0, 0])
+    legend_of(figure, axes[0, 0])
     caption = (
         f"Each point is an encoder on one set: accuracy of the head {head}, mean over seeds, against the "
         "spectrum of the features of that set. Lines join the encoders on one set, from clean to noisy."
