@@ -28,7 +28,7 @@ from noiseproof.heads.estimators import load_head
 from noiseproof.noise.class_maps import read_class_map
 from noiseproof.noise.transition import read_transition
 from noiseproof.pretrain.pretrain_settings import read_recipe
-from noiseproof.study.recipe_files import load_recipe
+from noiseproof.study.recipe import load_recipe
 from noiseproof.study.rows import read_rows
 
 SCALARS = [

@@ -447,7 +447,7 @@ class Study(Program):
         )  # fmt: skip
 
     def run(self, inputs, out):
-        from noiseproof.study.recipe_files import load_recipe
+        from noiseproof.study.recipe import load_recipe
         from noiseproof.study.study import run_study
 
         try:

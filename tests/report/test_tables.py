@@ -1,4 +1,3 @@
-import pandas as pd
 import pytest
 
 from noiseproof.evaluate.metrics import METRICS, ClassMetrics
@@ -89,18 +88,6 @@ def test_detection_shows_undefined_numbers_as_dashes():
     assert [cells[1].text for cells in tables.detection_table(found).rows] == [
         "0", "1,200", "50.0 %", tables.NONE, tables.NONE, "0.250", tables.NONE,
     ]  # fmt: skip
-
-
-def test_suspects_are_sorted_and_limited(fake_run):
-    issues = load_run(fake_run()).issues
-    table = tables.suspects_table(issues.sample(frac=1, random_state=0), limit=3)
-    assert [cells[0].text for cells in table.rows] == issues["example_id"][:3].tolist()
-    assert table.title == "The 3 most suspicious labels"
-
-
-def test_no_suspects_give_an_empty_table():
-    issues = pd.DataFrame(columns=["example_id", "given_label", "suggested_label", "suspicion", "is_issue"])
-    assert tables.suspects_table(issues).rows == ()
 
 
 def test_classes_are_means_over_seeds_in_and_out_of_domain():

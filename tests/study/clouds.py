@@ -49,7 +49,7 @@ def write_recipe(path: Path, **changed) -> Path:
 
 def small_study(folder: Path, out: str = "out", *, data: Path, **changed):
     """A finished start of the study of the small recipe with changed keys, in a folder."""
-    from noiseproof.study.recipe_files import load_recipe
+    from noiseproof.study.recipe import load_recipe
     from noiseproof.study.study import run_study
 
     recipe = load_recipe(write_recipe(folder / "recipe.yaml", **changed))

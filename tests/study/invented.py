@@ -8,9 +8,7 @@ import numpy as np
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.study.compute import requests_of
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures.curvature_measure import CurvatureMeasure
-from noiseproof.study.measures.map_measure import MapMeasure
-from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
+from noiseproof.study.measures.diagnosis_measures import CurvatureMeasure, MapMeasure, SpectrumMeasure
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import CurvatureRow, HeadRow, MapRow, SpectrumRow
 from noiseproof.study.study_results import collect_results

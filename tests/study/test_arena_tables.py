@@ -58,9 +58,7 @@ def invented_rows(recipe, *, but=()):
         yield RowRequest(measure, place, asked, asked).row(
             DetectionRow, method="m", num_examples=100,
             realised_rate=key[1] or 0.16, wall_s=2 * seconds, cpu_s=seconds, notes=[],
-            metrics=DetectionMetrics(
-                **(METRICS.to_json() | {"average_precision": values[place.seed]})
-            ),
+            **(METRICS.to_json() | {"average_precision": values[place.seed]}),
             accuracy_all=0.7 + 0.01 * place.seed, accuracy_selected=0.75 + 0.01 * place.seed,
             accuracy_relabelled=None if place.detector == "aum" else 0.6,
         )  # fmt: skip
@@ -222,7 +220,7 @@ def test_a_mean_is_not_of_those_settings_alone_in_which_there_is_a_value(found):
     """Where nothing is flagged there is no precision: that of the others would be of something else."""
     rows = list(invented_rows(StudyRecipe(**small_recipe(**SETTINGS))))
     first = next(place for place, row in enumerate(rows) if row.noise_rate == 0.2 and row.detector == "aum")
-    rows[first] = replace(rows[first], metrics=replace(METRICS, precision=None))
+    rows[first] = replace(rows[first], precision=None)
     table = ARENA_TABLES["arena-kinds"](collect_results(rows, found.recipe))
     shown_rows = {tuple(row[:2]): dict(zip(table.columns, row, strict=True)) for row in shown(table)}
     assert shown_rows["symmetric", "aum"]["precision"] == "–"

@@ -7,7 +7,7 @@ from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.pipelines.pretrain import pretrain
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.study import run_study
-from noiseproof.study.study_results import over_seeds
+from noiseproof.study.study_results import over_seeds, select
 
 declare_missing_operators()
 pytest.importorskip("timm")
@@ -57,12 +57,12 @@ def test_five_rates_of_noise_are_carried_to_tables_with_intervals(encoders, tmp_
                 interval = over_seeds(found.select(encoder, head=head, domain=domain), "score")
                 assert interval.half_width is not None
                 assert 0 <= interval.mean <= 1
-        assert found.spectrum_mean(encoder, "entropy_nats", domain="id").mean > 0
-        assert found.spectrum_mean(encoder, "largest_ratio", domain="ood").mean > 0
+        assert over_seeds(select(found.spectra, encoder, domain="id"), "entropy_nats").mean > 0
+        assert over_seeds(select(found.spectra, encoder, domain="ood"), "largest_ratio").mean > 0
     # Other weights, other features: the noise reached the encoders.
-    assert len({found.spectrum_mean(one, "entropy_nats", domain="id").mean for one in found.encoders}) == len(
-        RATES
-    )
+    assert len(
+        {over_seeds(select(found.spectra, one, domain="id"), "entropy_nats").mean for one in found.encoders}
+    ) == len(RATES)
     influence = (tmp_path / "study" / "tables" / "influence.md").read_text()
     assert all(f"| {100 * rate:g} % | nmtune |" in influence for rate in RATES)
     assert (tmp_path / "study" / "figures" / "methods.png").stat().st_size > 10_000

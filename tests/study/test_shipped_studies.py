@@ -7,8 +7,7 @@ from noiseproof.data.sources import PREFIXES, SOURCES
 from noiseproof.study.compute import num_results, requests_of
 from noiseproof.study.figures.study_figures import FIGURES
 from noiseproof.study.grid import Grid
-from noiseproof.study.recipe import NOT_RUN
-from noiseproof.study.recipe_files import load_recipe, shipped_recipes
+from noiseproof.study.recipe import NOT_RUN, load_recipe, shipped_recipes
 from noiseproof.study.study import run_study
 from noiseproof.study.tables.study_tables import TABLES
 

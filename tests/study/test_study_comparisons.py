@@ -1,11 +1,13 @@
 """Differences compare what both sides have, with the encoder that has no noise and no other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from invented import invented
 
 from noiseproof.study.figures.study_figures import FIGURES
-from noiseproof.study.study_results import paired, per_seed
+from noiseproof.study.study_results import differences
 from noiseproof.study.tables.study_tables import TABLES
 
 FALL = -0.2 * 0.05  # the formula of `invented`: 5 % of noise out of domain
@@ -19,7 +21,7 @@ def found():
 def without(found, **which):
     """The same without the cells that have all of these values."""
     lacking = np.logical_and.reduce([found.head_rows[name] == value for name, value in which.items()])
-    return type(found)(found.recipe, found.head_rows[~lacking], found.spectra)
+    return replace(found, head_rows=found.head_rows[~lacking])
 
 
 def row_of(table, *names):
@@ -39,7 +41,8 @@ def test_differences_are_those_of_a_slow_loop_over_common_places(found):
                     by_task.setdefault(a["task"], []).append(a["score"] - b["score"])
         assert {task: len(values) for task, values in by_task.items()} == {"photo": 2}
         slow[seed] = np.mean([np.mean(values) for values in by_task.values()])
-    assert per_seed(paired(noisy, clean, "score", but="encoder"), "score") == pytest.approx(slow)
+    both = lacking.select(domain="ood", head="mlp")
+    assert differences(both, "score", "encoder", "zoo:a-5", "zoo:a-0") == pytest.approx(slow)
 
 
 def test_a_task_that_one_encoder_lacks_makes_no_difference(found):
@@ -65,8 +68,8 @@ def test_a_head_that_lacks_the_hardest_task_is_not_ahead(found):
 
 def test_only_the_encoder_without_noise_is_the_reference(found):
     noisy = without(found, backbone="zoo:a-0")
-    spectra = [row for row in noisy.spectra if row.backbone != "zoo:a-0"]
-    table = TABLES["influence"](type(found)(found.recipe, noisy.head_rows, spectra))
+    spectra = noisy.spectra[noisy.spectra["backbone"] != "zoo:a-0"]
+    table = TABLES["influence"](replace(noisy, spectra=spectra))
     own = row_of(table, "supervised", "5 %", "mlp")
     assert (own[4].text, own[6].text) == ("–", "–")
     assert own[3].value is not None

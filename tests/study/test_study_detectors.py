@@ -17,11 +17,10 @@ from noiseproof.study.compute import num_missing, num_results, requests_of
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures import detector_measure
 from noiseproof.study.measures.detector_measure import DetectorMeasure
+from noiseproof.study.measures.diagnosis_measures import SpectrumMeasure
 from noiseproof.study.measures.head_measure import HeadMeasure
-from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
-from noiseproof.study.recipe import StudyRecipe
+from noiseproof.study.recipe import StudyRecipe, load_recipe
 from noiseproof.study.recipe_checks import inputs_of
-from noiseproof.study.recipe_files import load_recipe
 from noiseproof.study.rows import DetectionRow, read_rows
 from noiseproof.study.study import plan_study
 
@@ -70,7 +69,7 @@ def test_a_row_says_what_the_detector_itself_says_of_the_same_labels(start, data
         features, noisy.given, method="neighbours", method_options={"k": 5},
         class_names=("ant", "bee", "cat"), seed=1,
     )  # fmt: skip
-    assert row.metrics == detection_metrics(issues, noisy.clean)
+    assert row.to_json().items() >= detection_metrics(issues, noisy.clean).to_json().items()
     assert (row.method, row.num_examples, row.realised_rate) == ("neighbours", 45, noisy.realised_rate)
     assert row.notes == list(issues.notes)
     assert row.wall_s > 0
@@ -139,7 +138,7 @@ def test_labels_as_they_came_are_held_against_the_true_column(start, data):
     np.savez(data / "b.npz", **(saved | {"labels": given, "truth": saved["labels"]}))
     tasks = {"b": SMALL["tasks"]["b"] | {"label": "labels", "clean_label": "truth", "test_label": "labels"}}
     (row, *_) = rows_of(start(**(SMALL | {"tasks": tasks, "noise": ["none"]})))
-    assert (row.metrics.num_wrong, row.realised_rate, row.noise_kind) == (9, 0.2, None)
+    assert (row.num_wrong, row.realised_rate, row.noise_kind) == (9, 0.2, None)
 
 
 def test_downstream_is_the_probe_on_all_on_the_selected_and_relabelled(start, data):

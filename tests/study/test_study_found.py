@@ -1,10 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
+import pandas as pd
 import pytest
-from invented import invented, invented_recipe
+from invented import invented, invented_recipe, invented_rows
 
-from noiseproof.study.study_results import collect_results, over_seeds, per_seed
+from noiseproof.study.study_results import collect_results, over_seeds, per_seed, select
 
 
 @pytest.fixture(scope="module")
@@ -12,16 +11,13 @@ def found():
     return invented(shares=[0.5, 1.0], noise=["none", "symmetric:0.4"])
 
 
-def test_means_are_solved_by_hand(found):
-    cells = found.head_rows.head(0).copy()
-    rows = [  # seed, task, place, value
+def test_means_are_solved_by_hand():
+    rows = [  # seed, task, set, value
         (0, "a", 0, 0.2), (0, "a", 1, 0.4), (0, "b", 2, 0.9),
         (1, "a", 0, 0.4), (1, "a", 1, 0.6), (1, "b", 2, 0.5),
         (2, "a", 0, 0.4), (2, "b", 2, 0.5),
     ]  # fmt: skip
-    cells = cells.reindex(range(len(rows)))
-    for name, column in zip(("seed", "task", "place", "score"), zip(*rows, strict=True), strict=True):
-        cells[name] = column
+    cells = pd.DataFrame(rows, columns=["seed", "task", "set", "score"])
     # Sets of a task first: ((0.2 + 0.4) / 2 + 0.9) / 2 = 0.6; seed 2 lacks a place and is left out.
     assert per_seed(cells, "score") == pytest.approx({0: 0.6, 1: 0.5})
     assert over_seeds(cells, "score").mean == pytest.approx(0.55)
@@ -75,28 +71,23 @@ def test_repeats_of_an_encoder_are_one_encoder():
         ("zoo:a-0", 0), ("zoo:a-1", 1), ("zoo:a-2", 2)
     }  # fmt: skip
     assert len(per_seed(own, "score")) == 3
-    assert len(found.spectra_of(found.encoders[0])) == 3 * len(found.spectra_of(found.encoders[1]))
+    assert len(select(found.spectra, found.encoders[0])) == 3 * len(select(found.spectra, found.encoders[1]))
 
 
 def test_a_spectrum_is_averaged_over_the_sets_of_a_task_first():
     found = invented()
     # Out of domain: `invented` gives photo's sets 2 + 2.3 / 3 and 2 + 2.6 / 3, and cifar10's 2 + 3.3 / 3.
     by_hand = ((2.3 + 2.6) / 2 + 3.3) / 2 / 3 + 2
-    mean = found.spectrum_mean(found.encoders[0], "largest_ratio", domain="ood")
+    mean = over_seeds(select(found.spectra, found.encoders[0], domain="ood"), "largest_ratio")
     assert mean.mean == pytest.approx(by_hand)
     assert mean.half_width is None  # one encoder
-    assert found.spectrum_mean(found.encoders[0], "largest_ratio", domain="nowhere") is None
+    assert over_seeds(select(found.spectra, domain="nowhere"), "largest_ratio") is None
 
 
 def test_a_spectrum_of_repeats_has_an_interval_over_them():
     encoder = {"name": "a", "repeats": ["b", "c"], "noise": 0.0}
     found = invented(backbones=[encoder], tasks={"digits": {"train": "d"}})
-    rows = [
-        replace(row, entropy_nats=value) for row, value in zip(found.spectra, (3.0, 3.3, 3.6), strict=True)
-    ]
-    mean = type(found)(found.recipe, found.head_rows, rows).spectrum_mean(
-        found.encoders[0], "entropy_nats", domain="id"
-    )
+    mean = over_seeds(found.spectra.assign(entropy_nats=(3.0, 3.3, 3.6)), "entropy_nats")
     # s = 0.3 and t for 2 degrees of freedom = 4.302653
     assert (mean.mean, mean.half_width) == pytest.approx((3.3, 4.302653 * 0.3 / 3**0.5))
 
@@ -111,8 +102,8 @@ def test_the_accuracy_of_pre_training_is_that_of_the_recipe_or_the_card():
     assert found.pretraining_accuracy(found.encoders[0]) == pytest.approx(np.mean(of_cards))
     assert found.pretraining_accuracy(found.encoders[1]) is None
     # It can be changed in the recipe without computing anything: the rows do not hold it.
-    again = collect_results(
-        found.spectra, invented_recipe(backbones=[{**repeated, "accuracy": 0.5}], seeds=2)
-    )
+    rows = invented_rows(found.recipe)
+    changed = [{**repeated, "accuracy": 0.5}, "features:"]
+    again = collect_results(rows, invented_recipe(backbones=changed, seeds=2))
     assert again.pretraining_accuracy(again.encoders[0]) == 0.5
-    assert "pretraining_accuracy" not in found.spectra[0].to_json()
+    assert not any("pretraining_accuracy" in row.to_json() for row in rows)

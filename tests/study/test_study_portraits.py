@@ -14,12 +14,10 @@ from noiseproof.noise.labels import corrupt_labels
 from noiseproof.study import study_page
 from noiseproof.study.compute import num_missing, requests_of
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures import curvature_measure, map_measure
+from noiseproof.study.measures import diagnosis_measures
 from noiseproof.study.measures import head_measure as train
-from noiseproof.study.measures.curvature_measure import CurvatureMeasure
+from noiseproof.study.measures.diagnosis_measures import CurvatureMeasure, MapMeasure, SpectrumMeasure
 from noiseproof.study.measures.head_measure import HeadMeasure
-from noiseproof.study.measures.map_measure import MapMeasure
-from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import CurvatureRow, MapRow, StudyLog, read_rows
 
@@ -98,7 +96,7 @@ def test_map_of_the_test_set_is_the_one_of_the_diagnosis(finished, data):
     assert (row.clean, row.class_names, row.num_examples) == (None, ["ant", "bee", "cat"], 60)
     assert np.array(row.linear) == pytest.approx(found.linear, rel=1e-4)
     assert np.array(row.neighbours) == pytest.approx(found.neighbours, rel=1e-4)
-    assert row.map.explained == pytest.approx(found.explained)
+    assert row.explained == pytest.approx(found.explained)
 
 
 def test_map_with_noise_is_of_the_training_set_by_true_and_given_label(finished, data):
@@ -111,7 +109,7 @@ def test_map_with_noise_is_of_the_training_set_by_true_and_given_label(finished,
 
 
 def test_maps_have_at_most_so_many_points(start, monkeypatch):
-    monkeypatch.setattr(map_measure, "MAX_POINTS", 12)
+    monkeypatch.setattr(diagnosis_measures, "MAX_POINTS", 12)
     row = rows_of(start(**WITH_BOTH), MapRow)[0]
     assert len(row.rows) == len(row.given) == len(row.linear) == len(row.neighbours) == 12
     assert row.num_examples == 60
@@ -142,7 +140,9 @@ def test_started_again_nothing_is_computed(finished, restart, monkeypatch):
     calls = [
         counted(monkeypatch, module, name)
         for module, name in (
-            (train, "fit_heads"), (map_measure, "feature_map"), (curvature_measure, "fitted_curvature"),
+            (train, "fit_heads"),
+            (diagnosis_measures, "feature_map"),
+            (diagnosis_measures, "fitted_curvature"),
         )
     ]  # fmt: skip
     again = restart(**WITH_BOTH)
@@ -151,8 +151,8 @@ def test_started_again_nothing_is_computed(finished, restart, monkeypatch):
 
 
 def test_an_extended_study_computes_the_new_portraits_only(restart, monkeypatch):
-    maps = counted(monkeypatch, map_measure, "feature_map")
-    curvatures = counted(monkeypatch, curvature_measure, "fitted_curvature")
+    maps = counted(monkeypatch, diagnosis_measures, "feature_map")
+    curvatures = counted(monkeypatch, diagnosis_measures, "fitted_curvature")
     restart(**(WITH_BOTH | {"seeds": 3} | NOISES))
     assert len(maps) == 1  # of the new noise
     assert len(curvatures) == 3 + 2  # all seeds of the new noise, the new seed of the others
@@ -174,7 +174,7 @@ def test_a_study_asked_for_portraits_later_keeps_its_rows_and_adds_them(start, f
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize("num_calls", [1, 3])
 @pytest.mark.parametrize(
-    ("module", "name"), [(map_measure, "feature_map"), (curvature_measure, "fitted_curvature")]
+    ("module", "name"), [(diagnosis_measures, "feature_map"), (diagnosis_measures, "fitted_curvature")]
 )
 def test_killed_between_it_goes_on(start, facts_of_three_noises, monkeypatch, module, name, num_calls):
     calls, real = [], getattr(module, name)
@@ -204,20 +204,20 @@ def test_a_map_that_cannot_be_made_costs_nothing_else(start, data):
 
 
 def test_a_curvature_that_cannot_be_had_leaves_the_results_of_its_head(start, monkeypatch):
-    real = curvature_measure.fitted_curvature
+    real = diagnosis_measures.fitted_curvature
 
     def fails_for_seed_0(*args, seed, **options):
         if seed == 0:
             raise ValueError("no eigenvalues")
         return real(*args, seed=seed, **options)
 
-    monkeypatch.setattr(curvature_measure, "fitted_curvature", fails_for_seed_0)
+    monkeypatch.setattr(diagnosis_measures, "fitted_curvature", fails_for_seed_0)
     result = start(**WITH_BOTH)
     ((reason, count),) = result.outcome.failures.items()
     assert "curvature of linear: ValueError: no eigenvalues" in reason
     assert count == 2
     assert len(result.results.head_rows) == 4
-    assert [row.seed for row in result.results.curvatures] == [1, 1]
+    assert result.results.curvatures["seed"].tolist() == [1, 1]
     monkeypatch.undo()
     assert not start(**WITH_BOTH).outcome.failures
 
@@ -226,7 +226,7 @@ def test_heads_whose_loss_depends_on_the_training_have_none(start, monkeypatch):
     heads = {"heads": {"linear": {}, "forgetful": {"kind": "linear", "loss": "elr"}}}
     result = start(**(WITH_BOTH | heads))
     assert not result.outcome.failures
-    assert {row.head for row in result.results.curvatures} == {"linear"}
+    assert set(result.results.curvatures["head"]) == {"linear"}
     fits = counted(monkeypatch, train, "fit_heads")
     start(**(WITH_BOTH | heads))
     assert fits == []
@@ -234,14 +234,14 @@ def test_heads_whose_loss_depends_on_the_training_have_none(start, monkeypatch):
 
 def test_with_two_views_the_curvature_is_of_the_first(start, monkeypatch):
     fits = counted(monkeypatch, train, "fit_heads")
-    seen, real = [], curvature_measure.fitted_curvature
+    seen, real = [], diagnosis_measures.fitted_curvature
 
     def spy(head, blocks, given, *, seed):
         blocks = list(blocks)
         seen.append(np.concatenate([rows for _, rows in blocks]))
         return real(head, blocks, given, seed=seed)
 
-    monkeypatch.setattr(curvature_measure, "fitted_curvature", spy)
+    monkeypatch.setattr(diagnosis_measures, "fitted_curvature", spy)
     start(
         backbones=["zoo:resnet8-noise0"], tasks={"digits": {"train": "sklearn:digits"}}, limit=60, views=2,
         heads={"linear": {}}, seeds=1, figures=["curvature"],
@@ -269,12 +269,12 @@ def test_changed_data_make_new_portraits_and_changed_back_the_old_ones_count(
     old = (data / "a.npz").read_bytes()
     save_clouds(data / "a.npz", n=60, seed=9)
     changed = restart(**WITH_BOTH)
-    assert changed.results.maps[0].result_key != finished.results.maps[0].result_key
-    of_the_training_set = [one.results.maps[1].result_key for one in (changed, finished)]
+    assert changed.results.maps["cell"][0] != finished.results.maps["cell"][0]
+    of_the_training_set = [one.results.maps["cell"][1] for one in (changed, finished)]
     assert of_the_training_set[0] == of_the_training_set[1]  # which is b
     (data / "a.npz").write_bytes(old)
-    maps = counted(monkeypatch, map_measure, "feature_map")
-    assert restart(**WITH_BOTH).results.maps == finished.results.maps
+    maps = counted(monkeypatch, diagnosis_measures, "feature_map")
+    assert restart(**WITH_BOTH).results.maps.equals(finished.results.maps)
     assert maps == []
 
 

@@ -4,8 +4,7 @@ from clouds import small_recipe, write_recipe
 
 from noiseproof.core.errors import InvalidArgument, MissingFile, UnknownName
 from noiseproof.study.grid import Grid
-from noiseproof.study.recipe import StudyRecipe
-from noiseproof.study.recipe_files import load_recipe, recipe_path, shipped_recipes
+from noiseproof.study.recipe import StudyRecipe, load_recipe, recipe_path, shipped_recipes
 
 
 @pytest.fixture

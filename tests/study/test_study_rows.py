@@ -65,10 +65,10 @@ def test_a_damaged_line_is_named(rows, tmp_path):
     log.append(rows[:3])
     lines = log.path.read_text().splitlines()
     log.path.write_text("\n".join([lines[0], lines[1][:50], lines[2]]) + "\n")
-    with pytest.raises(DamagedFile, match=r"Line 2 of .* is not a row of a study: .*Next: delete that line"):
+    with pytest.raises(DamagedFile, match=r"line 2 of .* is damaged: .*Next: delete that line"):
         StudyLog(tmp_path)
     log.path.write_text(json.dumps({"row": "nonsense"}) + "\n")
-    with pytest.raises(DamagedFile, match="Line 1 of"):
+    with pytest.raises(DamagedFile, match=r"line 1 of .* is damaged: it is not a row of a study"):
         StudyLog(tmp_path)
 
 

@@ -11,7 +11,7 @@ from noiseproof.features import extract
 from noiseproof.heads.estimators import LinearProbe, NMTune
 from noiseproof.noise.labels import corrupt_labels
 from noiseproof.study import compute as run
-from noiseproof.study.measures import head_measure, spectrum_measure
+from noiseproof.study.measures import diagnosis_measures, head_measure
 from noiseproof.study.recipe import StudyRecipe
 from noiseproof.study.rows import HeadRow, SpectrumRow, StudyLog
 
@@ -63,7 +63,7 @@ def test_started_again_it_computes_nothing(start, monkeypatch):
     first = start(noise=["none", "symmetric:0.4"])
     before = (first.folder / "study.jsonl").read_bytes()
     fits = counted(monkeypatch, head_measure, "fit_heads")
-    spectra = counted(monkeypatch, spectrum_measure, "spectra")
+    spectra = counted(monkeypatch, diagnosis_measures, "spectra")
     again = start(noise=["none", "symmetric:0.4"])
     assert again.outcome.num_computed == len(fits) == len(spectra) == 0
     assert (again.folder / "study.jsonl").read_bytes() == before
@@ -111,7 +111,7 @@ def test_changed_labels_alone_are_noticed(start, data):
 
 def test_features_are_extracted_and_decomposed_once_per_encoder_and_set(start, monkeypatch):
     encoded = counted(monkeypatch, extract, "_encode")
-    spectra = counted(monkeypatch, spectrum_measure, "spectra")
+    spectra = counted(monkeypatch, diagnosis_measures, "spectra")
     start(noise=["none", "symmetric:0.4"], shares=[0.5, 1.0], seeds=3)
     assert len(encoded) == 3  # a.npz, b.npz, far.npz
     assert len(spectra) == 3  # held-out part of a, far, and the whole of a as test set of b
@@ -119,7 +119,7 @@ def test_features_are_extracted_and_decomposed_once_per_encoder_and_set(start, m
 
 def test_seconds_are_kept_for_each_data_set_that_was_encoded(start):
     result = start()
-    held_out, far, a = (row.encode_s for row in result.results.spectra)
+    held_out, far, a = result.results.spectra["encode_s"]
     assert [len(each) for each in (held_out, far, a)] == [1, 1, 2]  # of b's task: a and its training set b
     assert held_out.items() <= a.items()  # the whole of a, encoded once
     assert not held_out.keys() & far.keys()
@@ -244,9 +244,9 @@ def test_an_interruption_is_not_swallowed(start, monkeypatch):
 
 def test_the_spectrum_of_reshaped_features_is_that_of_the_head(start):
     result = start(has_head_spectra=True, seeds=1)
-    spectra = {row.set_name: row for row in result.results.spectra if row.task == "a"}
+    spectra = {row["set"]: row for row in result.results.spectra.to_dict("records") if row["task"] == "a"}
     for row in cells(result, task="a").to_dict("records"):
-        is_as_encoded = row["entropy_nats"] == pytest.approx(spectra[row["set"]].entropy_nats)
+        is_as_encoded = row["entropy_nats"] == pytest.approx(spectra[row["set"]]["entropy_nats"])
         assert is_as_encoded == (row["head"] == "linear")
 
 

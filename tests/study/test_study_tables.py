@@ -46,7 +46,7 @@ def test_every_table_is_rectangular_and_can_be_written(name, found):
 @pytest.mark.parametrize("name", OF_HEADS)
 def test_every_table_of_results_that_lack_is_still_a_table(name, found):
     cells = found.head_rows[found.head_rows["task"] != "digits"]
-    lacking = type(found)(found.recipe, cells[cells["seed"] == 0], found.spectra)
+    lacking = replace(found, head_rows=cells[cells["seed"] == 0])
     table = TABLES[name](lacking)
     assert {len(row) for row in table.rows} == {len(table.columns)}
     if name in ("models", "sets-in-domain", "influence"):
@@ -129,25 +129,19 @@ def test_runtime_adds_up(found):
 def test_a_data_set_that_several_tasks_use_is_encoded_once(found):
     # As with PACS: the out-of-domain set of one task is the training set of another.
     shared = {"photo": {"x p": 1.0}, "cifar10": {"x p": 1.0, "x c": 4.0}, "digits": {"x d": 0.5}}
-    spectra = [
-        replace(row, encode_s=shared[row.task])
-        for row in found.spectra
-        if row.backbone == "zoo:a-0" and row.task != "fashion"
-    ]
-    table = TABLES["runtime"](type(found)(found.recipe, found.head_rows, spectra))
+    spectra = found.spectra[(found.spectra["backbone"] == "zoo:a-0") & (found.spectra["task"] != "fashion")]
+    spectra = spectra.assign(encode_s=[shared[task] for task in spectra["task"]])
+    table = TABLES["runtime"](replace(found, spectra=spectra))
     rows = {row[0]: row[1] for row in shown(table)}
     assert (rows["photo"], rows["cifar10"], rows["digits"], rows["all"]) == ("1.00", "5.00", "0.50", "5.50")
 
 
 def test_features_that_were_in_the_store_have_no_time(found):
-    spectra = [
-        replace(row, encode_s=dict.fromkeys(row.encode_s)) if row.task == "photo" else row
-        for row in found.spectra
-    ]
-    rows = {
-        row[0]: row[1]
-        for row in shown(TABLES["runtime"](type(found)(found.recipe, found.head_rows, spectra)))
-    }
+    seconds = zip(found.spectra["task"], found.spectra["encode_s"], strict=True)
+    spectra = found.spectra.assign(
+        encode_s=[dict.fromkeys(own) if task == "photo" else own for task, own in seconds]
+    )
+    rows = {row[0]: row[1] for row in shown(TABLES["runtime"](replace(found, spectra=spectra)))}
     assert (rows["photo"], rows["all"], rows["digits"]) == ("–", "–", "18.00")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.head_measure import HeadMeasure
-from noiseproof.study.recipe_files import load_recipe
+from noiseproof.study.recipe import load_recipe
 
 RECIPES = ["paper2-tolerant", "paper2-tolerant-human"]
 every_recipe = pytest.mark.parametrize("name", RECIPES)

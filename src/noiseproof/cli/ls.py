@@ -134,7 +134,7 @@ def _noise() -> Iterable[str]:
 
 def _recipes() -> Iterable[str]:
     from noiseproof.pretrain.pretrain_settings import read_recipe, recipe_names
-    from noiseproof.study.recipe_files import load_recipe, shipped_recipes
+    from noiseproof.study.recipe import load_recipe, shipped_recipes
 
     for name in shipped_recipes():
         recipe = load_recipe(name)

@@ -25,7 +25,7 @@ noiseproof study my-study.yaml --data data --out studies/mine --set seeds=5 --pl
 
 
 def _shipped(incomplete: str) -> list[str]:
-    from noiseproof.study.recipe_files import shipped_recipes
+    from noiseproof.study.recipe import shipped_recipes
 
     return [name for name in shipped_recipes() if name.startswith(incomplete)]
 
@@ -60,7 +60,7 @@ def study(
 ) -> dict[str, Any]:
     """Compute missing results of a study, then write tables, figures and a page."""
     from noiseproof.config.data import default_cache
-    from noiseproof.study.recipe_files import load_recipe
+    from noiseproof.study.recipe import load_recipe
     from noiseproof.study.study import plan_study, run_study
 
     given = {"seeds": seeds, "limit": limit}

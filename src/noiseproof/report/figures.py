@@ -14,7 +14,7 @@ from matplotlib.ticker import FormatStrFormatter, FuncFormatter, LogLocator
 from noiseproof.evaluate.protocol import Interval, heads_of, interval, seed_means, sets_of
 from noiseproof.evaluate.results import ResultRow, main_metric
 from noiseproof.report.run_folder import SetSpectra
-from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened, styled, svg
+from noiseproof.report.style import GRID, INK, MUTED, PALETTE, legend, plain, shortened, styled, svg
 from noiseproof.report.tables import METRIC_TITLES
 
 Group = tuple[str, tuple[str, ...]]
@@ -38,15 +38,8 @@ def accuracy_figure(rows: Sequence[ResultRow]) -> str:
         styled(axis, title)
         _bars(axis, rows, groups, heads)
     metric = METRIC_TITLES[main_metric(rows)]
-    axes[-1].set_xlabel(
-        f"{metric} in %",
-        color=MUTED,
-        fontsize=9,
-    )
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper left", ncols=6, frameon=False, fontsize=9.5, labelcolor=INK
-    )
+    axes[-1].set_xlabel(f"{metric} in %", color=MUTED, fontsize=9)
+    legend(figure, axes[0], num_columns=6)
     return svg(figure, "accuracy", f"{metric} in and out of domain for each head")
 
 
@@ -83,10 +76,7 @@ def draw_spectra(spectra: Sequence[SetSpectra]) -> Figure:
         axes[row, 0].set_ylabel(f"{name}\nshare of the sum in %", color=MUTED, fontsize=9)
     for axis in axes[-1]:
         axis.set_xlabel("rank of the singular value", color=MUTED, fontsize=9)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9.5, labelcolor=INK
-    )
+    legend(figure, axes[0, 0], num_columns=4)
     return figure
 
 
@@ -116,7 +106,7 @@ def suspicion_figure(issues: pd.DataFrame) -> str:
     axis.set_xlim(0, 1)
     axis.set_xlabel("suspicion (higher = more likely wrong)", color=MUTED, fontsize=9)
     axis.set_ylabel("labels (log scale)", color=MUTED, fontsize=9)
-    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9.5, labelcolor=INK)
+    legend(figure, axis, num_columns=2)
     return svg(figure, "suspicion", "Histogram of the suspicion of all labels")
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Collection
-from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noiseproof.core.storage import files
@@ -18,7 +15,7 @@ from noiseproof.report import figures, headline, tables
 from noiseproof.report.caveats import labels_caveat
 from noiseproof.report.class_pairs import class_pairs
 from noiseproof.report.next_steps import next_steps
-from noiseproof.report.page_policy import page_parts
+from noiseproof.report.page_policy import page_parts, page_template
 from noiseproof.report.run_folder import RunFolder, Suspect, load_run
 
 READING_THE_SPECTRUM = (
@@ -58,54 +55,35 @@ def write_report(run_dir: str | Path, decided: Collection[str] = ()) -> Path:
 
 def render(run: RunFolder, decided: Collection[str] = ()) -> str:
     """The page as text; the same bytes for the same run folder."""
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            **page_parts(has_script=True),
-            run=run,
-            headlines=headline.headlines(run, decided),
-            about_heads=headline.about_heads(run),
-            steps=next_steps(run),
-            has_review=(run.path / "review.html").is_file(),
-            pairs=[
-                (pair, [(suspect, _data_uri(suspect)) for suspect in pair.examples])
-                for pair in class_pairs(run)
-            ],
-            facts=headline.facts(run),
-            results=tables.results_table(run.results, caveat=labels_caveat(run.card.data, "test", "ood")),
-            detection=tables.detection_table(run.card.detection) if run.card.detection else None,
-            spectra=tables.spectrum_table(run.spectra),
-            classes=tables.class_table(run.results, head=headline.best_head(run.results)),
-            metrics=tables.metrics_table(run.results),
-            # Made by us from numbers and escaped by matplotlib, so that these three may pass as they are.
-            accuracy_svg=Markup(figures.accuracy_figure(run.results)),
-            spectrum_svg=Markup(figures.spectrum_figure(run.spectra)),
-            suspicion_svg=Markup(figures.suspicion_figure(run.issues)) if len(run.issues) else None,
-            metric=tables.METRIC_TITLES[main_metric(run.results)],
-            num_heads=len(heads_of(run.results)),
-            reading=READING_THE_SPECTRUM,
-            suspects=[(suspect, _data_uri(suspect)) for suspect in run.suspects],
-        )
+    return page_template("page.html").render(
+        **page_parts(has_script=True),
+        run=run,
+        headlines=headline.headlines(run, decided),
+        about_heads=headline.about_heads(run),
+        steps=next_steps(run),
+        has_review=(run.path / "review.html").is_file(),
+        pairs=[
+            (pair, [(suspect, _data_uri(suspect)) for suspect in pair.examples]) for pair in class_pairs(run)
+        ],
+        facts=headline.facts(run),
+        results=tables.results_table(run.results, caveat=labels_caveat(run.card.data, "test", "ood")),
+        detection=tables.detection_table(run.card.detection) if run.card.detection else None,
+        spectra=tables.spectrum_table(run.spectra),
+        classes=tables.class_table(run.results, head=headline.best_head(run.results)),
+        metrics=tables.metrics_table(run.results),
+        # Made by us from numbers and escaped by matplotlib, so that these three may pass as they are.
+        accuracy_svg=Markup(figures.accuracy_figure(run.results)),
+        spectrum_svg=Markup(figures.spectrum_figure(run.spectra)),
+        suspicion_svg=Markup(figures.suspicion_figure(run.issues)) if len(run.issues) else None,
+        metric=tables.METRIC_TITLES[main_metric(run.results)],
+        num_heads=len(heads_of(run.results)),
+        duration=headline.duration,
+        reading=READING_THE_SPECTRUM,
+        suspects=[(suspect, _data_uri(suspect)) for suspect in run.suspects],
     )
-
-
-@cache
-def _environment() -> Environment:
-    """Keeps what it has compiled, which takes longer than filling a page in."""
-    environment = Environment(
-        loader=PackageLoader("noiseproof.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"as_json": _as_json, "duration": headline.duration}
-    return environment
 
 
 def _data_uri(suspect: Suspect) -> str | None:
     if suspect.image is None:
         return None
     return f"data:image/png;base64,{base64.b64encode(suspect.image).decode()}"
-
-
-def _as_json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Style and script of a page, and the policy that lets a browser use these and nothing else.
+"""Templates of pages, their style and script, and the policy that lets a browser use these and nothing else.
 
 The policy has the hash of each, so that neither style nor script that came in with a name runs.
 """
@@ -7,10 +7,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from functools import cache
 from importlib import resources
 
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
+
+
+@cache
+def page_template(name: str, room: str = "noiseproof.report") -> Template:
+    """A template of a room, which may extend those of `report`; compiled once, since that takes longest."""
+    loaders = [PackageLoader(one) for one in dict.fromkeys((room, "noiseproof.report"))]
+    environment = Environment(
+        loader=ChoiceLoader(loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["as_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    return environment.get_template(name)
 
 
 @cache

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from noiseproof.diagnose.curvature import Curvature
 from noiseproof.diagnose.maps import FeatureMap
-from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened, styled
+from noiseproof.report.style import GRID, INK, MUTED, PALETTE, legend, plain, shortened, styled
 
 _MAX_NAMED = 20  # classes with a colour and a name of their own
 _POINT = 7
@@ -96,10 +96,7 @@ def curvature_figure(heads: Mapping[str, Curvature]) -> Figure:
     right.set_ylim(max(len(heads), 4) - 0.4, -0.6)  # one bar is no wall
     right.margins(x=0.18)
     right.set_xlabel("sum of all eigenvalues; line: 95 % interval", color=MUTED, fontsize=9)
-    figure.legend(
-        *left.get_legend_handles_labels(),
-        loc="outside upper left", ncols=6, frameon=False, fontsize=9.5, labelcolor=INK,
-    )  # fmt: skip
+    legend(figure, left, num_columns=6)
     return figure
 
 
@@ -122,27 +119,13 @@ def _scatter(
     of_points = (
         np.tile(mpl.colors.to_rgba(PALETTE[0]), (len(points), 1)) if labels is None else colours[labels]
     )
-    right = np.ones(len(points), bool) if wrong is None else ~wrong
-    alpha = 0.75 if wrong is None else 0.3
-    axis.scatter(
-        points[right, 0],
-        points[right, 1],
-        s=_POINT,
-        c=of_points[right],
-        alpha=alpha,
-        linewidth=0,
-        rasterized=True,
-    )
+    style: dict[str, Any] = {"s": _POINT, "alpha": 0.75 if wrong is None else 0.3, "linewidth": 0}
+    layers = [(np.ones(len(points), bool) if wrong is None else ~wrong, style)]
     if wrong is not None:
-        axis.scatter(
-            points[wrong, 0],
-            points[wrong, 1],
-            s=2.6 * _POINT,
-            c=of_points[wrong],
-            edgecolor=INK,
-            linewidth=0.7,
-            rasterized=True,
-        )
+        layers.append((wrong, {"s": 2.6 * _POINT, "edgecolor": INK, "linewidth": 0.7}))
+    for shown, style in layers:
+        x, y = points[shown].T
+        axis.scatter(x, y, c=of_points[shown], rasterized=True, **style)
 
 
 def _legend(figure: Figure, class_names: Sequence[str], wrong: np.ndarray | None) -> None:

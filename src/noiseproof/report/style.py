@@ -42,6 +42,14 @@ def styled(axis: Axes, title: str) -> None:
         axis.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold")
 
 
+def legend(figure: Figure, axis: Axes, *, num_columns: int) -> None:
+    """The entries of one panel, above all panels."""
+    figure.legend(
+        *axis.get_legend_handles_labels(), loc="outside upper left", ncols=num_columns, frameon=False,
+        fontsize=9.5, labelcolor=INK,
+    )  # fmt: skip
+
+
 def plain(text: str) -> str:
     """No mathematics in names: a dollar sign is a dollar sign, and a leading underscore hides nothing."""
     return ("\u200b" if text.startswith("_") else "") + text.replace("$", r"\$")

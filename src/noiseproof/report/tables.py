@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from noiseproof.evaluate.metrics import SCORE_METRICS, ClassMetrics
 from noiseproof.evaluate.protocol import HeadSummary, Interval, heads_of, leader, sets_of, summarise
 from noiseproof.evaluate.results import DECIDED, RELABELLED, ResultRow, main_metric, metric_names
 from noiseproof.report.run_folder import DetectionCard, SetSpectra
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RULE_FOR_BOLD = (
     "Bold: the head is ahead of every other one, and the 95 % interval of the difference, paired by seed, "
@@ -134,22 +130,6 @@ def detection_table(card: DetectionCard) -> Table:
     )
 
 
-def suspects_table(issues: pd.DataFrame, *, limit: int = 10) -> Table:
-    """The most suspicious labels.
-
-    Args:
-        issues: as in `label_issues.parquet`.
-        limit: how many rows to show.
-    """
-    top = issues.sort_values("suspicion", ascending=False, kind="stable").head(limit)
-    body = tuple(
-        (*(name_cell(str(value)) for value in names), decimal(float(suspicion)))
-        for *names, suspicion in top[["example_id", "given_label", "suggested_label", "suspicion"]].to_numpy()
-    )
-    columns = ("example", "given label", "suggested label", "suspicion")
-    return Table(f"The {len(body)} most suspicious labels", columns, body, num_text_columns=3)
-
-
 def class_table(rows: Sequence[ResultRow], *, head: str) -> Table:
     """Each class for one head, mean over seeds: in domain, and accuracy over the out-of-domain sets."""
     own = [row for row in rows if row.head == head]
@@ -197,10 +177,19 @@ def spectrum_table(spectra: Sequence[SetSpectra]) -> Table:
 
 def percent(value: float | None, half_width: float | None = None) -> Cell:
     """A number in [0, 1] as percent with one decimal."""
+    return _number(value, half_width, factor=100, digits=1)
+
+
+def decimal(value: float | None, half_width: float | None = None) -> Cell:
+    """A number with three decimals."""
+    return _number(value, half_width, factor=1, digits=3)
+
+
+def _number(value: float | None, half_width: float | None, *, factor: int, digits: int) -> Cell:
     if value is None:
         return Cell(NONE)
-    spread = "" if half_width is None else f"± {100 * half_width:.1f}"
-    return Cell(f"{100 * value:.1f}", spread, value)
+    spread = "" if half_width is None else f"± {factor * half_width:.{digits}f}"
+    return Cell(f"{factor * value:.{digits}f}", spread, value)
 
 
 def _set_cells(
@@ -212,24 +201,18 @@ def _set_cells(
     for head, summary in summaries.items():
         means = summary.per_set.get(sets[0], {}) if len(sets) == 1 else summary.ood_mean
         is_best = ahead is not None and ahead.runner_up is not None and ahead.is_clear and ahead.head == head
-        cells.append(percent_cell(means.get(main_metric(rows)), is_best=is_best))
+        cells.append(replace(percent_cell(means.get(main_metric(rows))), is_best=is_best))
     return cells
 
 
-def percent_cell(interval: Interval | None, *, is_best: bool = False) -> Cell:
+def percent_cell(interval: Interval | None) -> Cell:
     """A mean in [0, 1] as percent, with its spread."""
-    if interval is None:
-        return Cell(NONE)
-    cell = percent(interval.mean, interval.half_width)
-    return Cell(cell.text, cell.spread, cell.value, is_best)
+    return Cell(NONE) if interval is None else percent(interval.mean, interval.half_width)
 
 
 def decimal_cell(interval: Interval | None) -> Cell:
     """A mean with three decimals, with its spread."""
-    if interval is None:
-        return Cell(NONE)
-    spread = "" if interval.half_width is None else f"± {interval.half_width:.3f}"
-    return Cell(f"{interval.mean:.3f}", spread, interval.mean)
+    return Cell(NONE) if interval is None else decimal(interval.mean, interval.half_width)
 
 
 def _result_notes(rows: Sequence[ResultRow]) -> tuple[str, ...]:
@@ -268,11 +251,6 @@ def _mean_cell(values: Sequence[float | None]) -> Cell:
 def _with_sign(value: float | None) -> Cell:
     cell = percent(value)
     return cell if value is None else Cell(f"{cell.text} %", value=value)
-
-
-def decimal(value: float | None) -> Cell:
-    """A number with three decimals."""
-    return Cell(NONE) if value is None else Cell(f"{value:.3f}", value=value)
 
 
 def name_cell(text: str) -> Cell:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noiseproof.core.records import Dataset, LabelIssues
@@ -33,7 +32,7 @@ from noiseproof.decisions import record
 from noiseproof.decisions.record import Decision
 from noiseproof.export.issue_files import ranking
 from noiseproof.features.matrix import ShardedMatrix
-from noiseproof.report.page_policy import page_policy
+from noiseproof.report.page_policy import page_policy, page_template
 from noiseproof.review.contents import PART_ROWS, contents_of
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ def _render(data: dict[str, Any], inside: list[Markup]) -> str:
     style = _read("review.css")
     script = '"use strict";\n' + "".join(_read(name) for name in _SCRIPTS)
     policy = page_policy(style, script, may_load_scripts=True)
-    return _template().render(
+    return page_template("review.html", "noiseproof.review").render(
         style=Markup(style), script=Markup(script), policy=Markup(policy), data=Markup(_json(data)),
         inside=inside, name=data["name"], kind=data["kind"], map=data["map"],
     )  # fmt: skip
@@ -221,12 +220,3 @@ def _render(data: dict[str, Any], inside: list[Markup]) -> str:
 @cache
 def _read(name: str) -> str:
     return (resources.files("noiseproof.review") / "templates" / name).read_text("utf-8")
-
-
-@cache
-def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("noiseproof.review"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("review.html")

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from noiseproof.core.errors import invalid
 from noiseproof.evaluate.metrics import SCORE_METRICS
 from noiseproof.noise.spec import CAPTIONS, Noise
 
 
-def _as_noises(value: Any) -> Any:
-    """Noises as a recipe writes them: the text of a `Noise`, or "none"."""
-    if not isinstance(value, list | tuple):
-        return value
-    return tuple(None if each in ("none", None) else _with_rate(each) for each in value)
-
-
-def _with_rate(value: Any) -> Any:
-    """A noise with a rate, by which tables are sorted."""
-    noise = Noise.parse(value) if isinstance(value, str) else value
+def _as_noise(value: Any) -> Any:
+    """Noise as a recipe writes it: "none", or a `Noise` with a rate, by which tables are sorted."""
+    noise = Noise.parse(value) if isinstance(value, str) and value != "none" else value
     if isinstance(noise, Noise) and (noise.rate is None or noise.kind == CAPTIONS):
         raise invalid("noise", str(noise), "noise of labels with a rate, such as symmetric:0.2, in a study")
-    return noise
+    return None if noise == "none" else noise
 
 
-Noises = Annotated[tuple[Noise | None, ...], BeforeValidator(_as_noises)]
+Noises = tuple[Annotated[Noise | None, BeforeValidator(_as_noise)], ...]
 
 
-class Encoder(BaseModel):
+class Encoder(BaseModel, extra="forbid", frozen=True):
     """One encoder of the grid: frozen for heads, initial weights for tunings.
 
     Attributes:
@@ -44,8 +37,6 @@ class Encoder(BaseModel):
         init: "random" takes only the architecture, with weights of the study's seed; for tunings.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
     repeats: tuple[str, ...] = ()
     label: str | None = None
@@ -54,6 +45,11 @@ class Encoder(BaseModel):
     accuracy: float | None = Field(default=None, ge=0, le=1)
     layer: str | None = None
     init: Literal["pretrained", "random"] = "pretrained"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
 
     @property
     def title(self) -> str:
@@ -80,7 +76,7 @@ class Encoder(BaseModel):
         return self.repeats[seed - 1] if self.repeats and seed else self.name
 
 
-class StudyTask(BaseModel):
+class StudyTask(BaseModel, extra="forbid", frozen=True):
     """One downstream data set: what heads learn from and what they are tested on.
 
     Attributes:
@@ -94,8 +90,6 @@ class StudyTask(BaseModel):
         test_fraction: size of the held-out part when there is no `test`.
         noise: of this task, in place of that of the study.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     train: str
     test: str | None = None
@@ -124,7 +118,7 @@ class StudyTask(BaseModel):
         return [spec for spec in (self.train, self.test, *self.ood) if spec is not None]
 
 
-class DetectorChoice(BaseModel):
+class DetectorChoice(BaseModel, extra="forbid", frozen=True):
     """One detector of the grid.
 
     Attributes:
@@ -132,17 +126,8 @@ class DetectorChoice(BaseModel):
         options: of the method.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     method: str
     options: dict[str, Any] = Field(default={})
-
-
-def _as_encoders(value: Any) -> Any:
-    """Encoders, of which some are written as their name alone."""
-    if not isinstance(value, list | tuple):
-        return value
-    return tuple({"name": each} if isinstance(each, str) else each for each in value)
 
 
 def _as_choices(value: Any) -> Any:
@@ -155,5 +140,4 @@ def _as_choices(value: Any) -> Any:
     }
 
 
-Encoders = Annotated[tuple[Encoder, ...], BeforeValidator(_as_encoders)]
 Detectors = Annotated[dict[str, DetectorChoice], BeforeValidator(_as_choices)]

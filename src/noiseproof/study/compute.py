@@ -19,13 +19,11 @@ from noiseproof.core.progress import Counter as Bar
 from noiseproof.core.progress import stage, write_line
 from noiseproof.core.storage.files import disk_full
 from noiseproof.study.grid import Grid
-from noiseproof.study.measures.curvature_measure import CurvatureMeasure
 from noiseproof.study.measures.detector_measure import DetectorMeasure
+from noiseproof.study.measures.diagnosis_measures import CurvatureMeasure, MapMeasure, SpectrumMeasure
 from noiseproof.study.measures.head_measure import HeadMeasure
-from noiseproof.study.measures.map_measure import MapMeasure
 from noiseproof.study.measures.material import EncoderFeatures, Locations, OpenTask, open_task
 from noiseproof.study.measures.measure import AbstractMeasure, Batch, RowRequest, Workbench, trainings_of
-from noiseproof.study.measures.spectrum_measure import SpectrumMeasure
 from noiseproof.study.measures.tuning_measure import TuningMeasure
 from noiseproof.study.measures.tuning_workers import side_by_side
 from noiseproof.study.rows import StudyLog, StudyRow

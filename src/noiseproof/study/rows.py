@@ -17,18 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 
-from noiseproof.core.errors import DamagedFile
-from noiseproof.core.records import SpectrumCard
-from noiseproof.core.storage.checksums import to_line, unsealed
+from noiseproof.core.storage.checksums import damaged, read_lines, to_line
 from noiseproof.core.storage.documents import check_schema, describe_problem
 from noiseproof.core.storage.files import append_lines, whole_lines
 from noiseproof.core.storage.inner_paths import inner_path
-from noiseproof.core.storage.json_text import parse_json
-from noiseproof.diagnose.curvature import Curvature
-from noiseproof.diagnose.maps import FeatureMap
 from noiseproof.evaluate.detection import DetectionMetrics
 from noiseproof.evaluate.results import metric_names
 
@@ -53,7 +47,6 @@ class StudyRow:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
     kind: ClassVar[str]
-    metric_names: ClassVar[tuple[str, ...]] = ()
 
     result_key: str
     request_key: str
@@ -61,21 +54,24 @@ class StudyRow:
     layer: str | None
     task: str
 
+    @classmethod
+    def columns(cls) -> list[str]:
+        """Names of the values in a line; `metrics` stand beside the others there."""
+        return [_ON_DISK.get(one.name, one.name) for one in fields(cls)]
+
     def to_json(self) -> dict[str, Any]:
-        """The row as a line holds it: metrics stand beside the other values."""
-        values = {_ON_DISK.get(name, name): value for name, value in asdict(self).items()}
+        """The row as a line holds it."""
+        values = dict(zip(self.columns(), asdict(self).values(), strict=True))
         metrics = values.pop("metrics", {})
         return {"schema": _SCHEMA, "row": self.kind, **values, **metrics}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> StudyRow:
         """The row that `to_json` wrote."""
-        own = {name: value for name, value in values.items() if name not in ("row", "schema")}
-        values = {_IN_CODE.get(name, name): value for name, value in own.items()}
-        names = metric_names(values) if cls is HeadRow else cls.metric_names
-        if names:
-            values["metrics"] = {name: values.pop(name) for name in names}
-        return _adapter(cls).validate_python(values)
+        own = {_IN_CODE.get(name, name): one for name, one in values.items() if name not in ("row", "schema")}
+        if cls is HeadRow:
+            own["metrics"] = {name: own.pop(name) for name in metric_names(own)}
+        return _adapter(cls).validate_python(own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +92,28 @@ class NoisyRow(StudyRow):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadRow(NoisyRow):
-    """One head or tuned encoder, trained once, on one evaluation set.
+class TrainedRow(NoisyRow):
+    """A row about a head or tuned encoder that was trained once.
 
     Attributes:
         share, head, setting, seed: rest of its place in the grid.
         realised_rate: of the injected noise, in [0, 1].
         num_train: examples it learned from.
+    """
+
+    share: float
+    head: str
+    setting: str
+    seed: int
+    realised_rate: float
+    num_train: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRow(TrainedRow):
+    """One head or tuned encoder on one evaluation set.
+
+    Attributes:
         set_name: of the evaluation set.
         domain: "id" or "ood".
         num_examples: n of the evaluation set.
@@ -113,12 +124,6 @@ class HeadRow(NoisyRow):
     """
 
     kind = "cell"
-    share: float
-    head: str
-    setting: str
-    seed: int
-    realised_rate: float
-    num_train: int
     set_name: str
     domain: str
     num_examples: int
@@ -145,7 +150,6 @@ class SpectrumRow(StudyRow):
     """
 
     kind = "spectrum"
-
     set_name: str
     domain: str
     num_examples: int
@@ -159,23 +163,16 @@ class SpectrumRow(StudyRow):
     centred_effective_rank: float
     encode_s: dict[str, float | None]
 
-    def card(self, *, is_centred: bool) -> SpectrumCard:
-        """The values as figures of a report take them."""
-        own = {name: getattr(self, f"centred_{name}" if is_centred else name) for name in SPECTRAL}
-        values = np.array(own.pop("singular_values"))
-        return SpectrumCard(self.num_examples, len(values), values, **own, is_centred=is_centred)
-
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionRow(NoisyRow):
-    """One detector on the features and given labels of one training set.
+class DetectionRow(NoisyRow, DetectionMetrics):
+    """One detector on the features and given labels of one training set, with its metrics over all of it.
 
     Attributes:
         share, detector, seed: rest of its place in the grid.
         method: the one used; for "auto" the one it chose.
         num_examples: n of the training set.
         realised_rate: share of labels that are wrong, injected or as they came.
-        metrics: over the whole training set.
         wall_s: of the detector alone, with the features in memory.
         cpu_s: of all its threads; other work on the machine adds little to it.
         notes: the detector's remarks on its result.
@@ -185,15 +182,12 @@ class DetectionRow(NoisyRow):
     """
 
     kind = "detection"
-    metric_names = tuple(one.name for one in fields(DetectionMetrics))
-
     share: float
     detector: str
     seed: int
     method: str
     num_examples: int
     realised_rate: float
-    metrics: DetectionMetrics
     wall_s: float
     cpu_s: float
     notes: list[str]
@@ -219,7 +213,6 @@ class MapRow(NoisyRow):
     """
 
     kind = "map"
-
     set_name: str
     num_examples: int
     class_names: list[str]
@@ -230,22 +223,12 @@ class MapRow(NoisyRow):
     explained: list[float]
     neighbours: list[list[float]]
 
-    @property
-    def map(self) -> FeatureMap:
-        """The map as figures take it."""
-        return FeatureMap(
-            np.array(self.rows), np.array(self.linear), np.array(self.explained), np.array(self.neighbours)
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class CurvatureRow(NoisyRow):
+class CurvatureRow(TrainedRow):
     """Curvature of the loss of one trained head on the examples it learned from.
 
     Attributes:
-        share, head, setting, seed: rest of its place in the grid.
-        realised_rate: of the injected noise, in [0, 1].
-        num_train: examples the loss is the mean of.
         eigenvalues: the largest of the Hessian, descending; nats per squared unit of the parameters.
         trace: estimate of the sum of all.
         trace_standard_error: of that estimate, over probes.
@@ -253,24 +236,10 @@ class CurvatureRow(NoisyRow):
     """
 
     kind = "curvature"
-
-    share: float
-    head: str
-    setting: str
-    seed: int
-    realised_rate: float
-    num_train: int
     eigenvalues: list[float]
     trace: float
     trace_standard_error: float
     num_parameters: int
-
-    @property
-    def curvature(self) -> Curvature:
-        """The curvature as figures take it."""
-        return Curvature(
-            np.array(self.eigenvalues), self.trace, self.trace_standard_error, self.num_parameters
-        )
 
 
 _KINDS: dict[str, type[StudyRow]] = {
@@ -328,17 +297,14 @@ def read_rows(path: str | os.PathLike[str]) -> list[StudyRow]:
     if not file.is_file():
         return []
     rows: list[StudyRow] = []
-    for number, line in enumerate(whole_lines(file).decode(errors="replace").splitlines(), start=1):
+    for number, values in enumerate(read_lines(file, next_step=_DELETE_LINE), start=1):
+        source = f"line {number} of {file}"
+        check_schema(values, _SCHEMA, source=source, next_step=_DELETE_LINE)
         try:
-            source = f"line {number} of {file}"
-            values = unsealed(parse_json(line), source=source, next_step=_DELETE_LINE)
-            check_schema(values, _SCHEMA, source=source, next_step=_DELETE_LINE)
             rows.append(_KINDS[values["row"]].from_json(_upgraded(values)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedFile(
-                f"Line {number} of {str(file)!r} is not a row of a study: {describe_problem(error)}. Next: "
-                f"{_DELETE_LINE}."
-            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            problem = f"it is not a row of a study: {describe_problem(error)}"
+            raise damaged(source, problem, _DELETE_LINE) from error
     return rows
 
 

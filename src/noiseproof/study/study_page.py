@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noiseproof.core.storage.files import write_bytes
 from noiseproof.core.storage.inner_paths import inner_path
-from noiseproof.report.page_policy import page_parts
+from noiseproof.report.page_policy import page_parts, page_template
 from noiseproof.report.renderers import to_csv, to_latex, to_markdown
 from noiseproof.report.style import png, svg
 from noiseproof.report.tables import Table
@@ -60,12 +58,7 @@ def _rendered(
     tables: Mapping[str, Table],
     pictures: list[tuple[Drawn, str]],
 ) -> str:
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("noiseproof.study"), PackageLoader("noiseproof.report")]),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["as_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
-    return environment.get_template("study.html").render(
+    return page_template("study.html", "noiseproof.study").render(
         **page_parts(has_script=False),
         recipe=results.recipe,
         not_run=NOT_RUN,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from noiseproof.study.axes import Encoder
 from noiseproof.study.figures.drawing import Drawn, Panel, Points, curve_panels
-from noiseproof.study.study_results import StudyResults, over_seeds, percent_of_data
-from noiseproof.study.tables.detector_settings import notes_of_detections
+from noiseproof.study.study_results import StudyResults, over_seeds, percent_of_data, select
+from noiseproof.study.tables.detector_tables import notes_of_detections
 from noiseproof.study.tables.notes import (
     DOMAINS,
     chosen_noise,
@@ -23,11 +24,6 @@ BY_PRETRAINING = "noise in pre-training in %"
 _OTHERS = 6  # detectors beside the first; more have no colours of their own
 
 
-def rates_of(encoders: Sequence[Encoder]) -> list[float]:
-    """Rates of noise in pre-training."""
-    return [one.noise or 0.0 for one in encoders]
-
-
 def influence_figure(results: StudyResults) -> list[Drawn]:
     """Accuracy in and out of domain by noise in pre-training, a line per share of the data (Figure 2)."""
     families, domains = results.noisy_families, results.domains
@@ -36,17 +32,11 @@ def influence_figure(results: StudyResults) -> list[Drawn]:
     head, noise = results.heads[0], results.least_label_noise
 
     def panel(family: str, domain: str) -> Panel:
-        curves = {
-            percent_of_data(share): by_encoder(
-                results.select(domain=domain, share=share, head=head, noise=noise),
-                results.noisy(family),
-                "score",
-            )
-            for share in results.values("share")
-        }
+        own = results.select(family=family, domain=domain, head=head, noise=noise)
+        by_share = curves_by(own, "share", results.values("share"), "pretraining_noise", "score")
+        curves = {percent_of_data(share): points for share, points in by_share.items()}
         y_label = "accuracy in %" if family == families[0] else ""
-        ticks = rates_of(results.noisy(family))
-        return Panel(f"{family}, {DOMAINS[domain]}", y_label, curves, ticks=ticks)
+        return Panel(f"{family}, {DOMAINS[domain]}", y_label, curves, ticks=results.rates(family))
 
     rows = [[panel(family, domain) for family in families] for domain in domains]
     caption = with_notes(
@@ -77,13 +67,11 @@ def methods_figure(results: StudyResults) -> list[Drawn]:
 
     def panel(family: str, column: int) -> Panel:
         domain, value, name = shown[column]
-        curves = {
-            head: by_encoder(results.select(domain=domain, head=head), results.noisy(family), value)
-            for head in results.heads
-        }
+        own = results.select(family=family, domain=domain)
+        curves = curves_by(own, "head", results.heads, "pretraining_noise", value)
         return Panel(
             family if column == 0 else "", name, curves, 100.0 if value == "macro_f1" else 1.0,
-            rates_of(results.noisy(family)), DOMAINS[domain] if family == families[0] else "",
+            results.rates(family), DOMAINS[domain] if family == families[0] else "",
         )  # fmt: skip
 
     rows = [[panel(family, column) for column in range(len(shown))] for family in families]
@@ -110,7 +98,7 @@ def _accuracy_curves(results: StudyResults, kind: str) -> Drawn:
         title = encoder.title if len(settings) == 1 else f"{encoder.title}, {setting}"
         own = results.select(encoder, domain="id", setting=setting)
         own = own[(own["noise_kind"] == kind) | (own["noise"] == "none")]
-        curves = {head: _by_rate(own[own["head"] == head], "score") for head in results.heads}
+        curves = curves_by(own, "head", results.heads, "noise_rate", "score")
         return Panel(title, "accuracy in %" if encoder is encoders[0] else "", curves)
 
     rows = [[panel(encoder, setting) for encoder in encoders] for setting in settings]
@@ -138,11 +126,11 @@ def detectors_figure(results: StudyResults) -> list[Drawn]:
 
 
 def _detector_curves(results: StudyResults, kind: str, detectors: Sequence[str], suffix: str) -> Drawn:
-    rows = results.detections[results.detections["noise_kind"] == kind]
+    rows = select(results.detections, noise_kind=kind)
     row: list[Panel] = []
     for (encoder, task), own in rows.groupby(["encoder", "task"], sort=False):
         title = str(task) if rows["encoder"].nunique() == 1 else f"{task}, {encoder}"
-        curves = {one: _by_rate(own[own["detector"] == one], "average_precision") for one in detectors}
+        curves = curves_by(own, "detector", detectors, "noise_rate", "average_precision")
         y_label = "" if row else "average precision in %"
         row.append(Panel(title, y_label, curves, ticks=sorted(set(own["noise_rate"]))))
     figure = curve_panels([row], f"{kind} noise in the labels in %", height_in=3.0, width_in=3.4)
@@ -154,12 +142,12 @@ def _detector_curves(results: StudyResults, kind: str, detectors: Sequence[str],
     return Drawn(f"detectors-{kind}{suffix}", figure, f"Detectors by {kind} noise in the labels", caption)
 
 
-def by_encoder(rows: pd.DataFrame, encoders: Sequence[Encoder], value: str) -> Points:
-    """Means over sets and seeds by the rate of noise in the pre-training of encoders."""
-    return [(one.noise or 0.0, over_seeds(rows[rows["encoder"] == one.key], value)) for one in encoders]
-
-
-def _by_rate(rows: pd.DataFrame, value: str) -> Points:
-    """Means over sets and seeds by the rate of noise in the labels."""
-    rates = sorted(set(rows["noise_rate"]))
-    return [(rate, over_seeds(rows[rows["noise_rate"] == rate], value)) for rate in rates]
+def curves_by(
+    rows: pd.DataFrame, axis: str, names: Sequence[Any], rate: str, value: str
+) -> dict[Any, Points]:
+    """Name on an axis of the grid -> means over sets and seeds by a column of rates of noise."""
+    by_name = {name: rows[rows[axis] == name].groupby(rate) for name in names}
+    return {
+        name: [(float(str(at)), over_seeds(own, value)) for at, own in by_rate]
+        for name, by_rate in by_name.items()
+    }

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from noiseproof.evaluate.protocol import Interval
-from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, styled
+from noiseproof.report.style import GRID, MUTED, PALETTE, legend, plain, styled
 
 _ENTRY_IN = 1.7  # width of a legend's entry
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -91,7 +91,7 @@ def curve_panels(
             within_percent(axis)
     for axis in axes[-1]:
         axis.set_xlabel(x_label, color=MUTED, fontsize=9)
-    legend(figure, axes[0, 0])
+    legend_of(figure, axes[0, 0])
     return figure
 
 
@@ -130,13 +130,10 @@ def _curve(axis: Axes, points: Points, number: int, *, label: str, scale: float)
         )  # fmt: skip
 
 
-def legend(figure: Figure, axis: Axes) -> None:
+def legend_of(figure: Figure, axis: Axes) -> None:
     """A legend above the panels, unless it has one entry."""
-    handles, labels = axis.get_legend_handles_labels()
+    _, labels = axis.get_legend_handles_labels()
     if len(labels) > 1:
         in_a_row = max(1, int(figure.get_figwidth() / _ENTRY_IN))
-        num_columns = math.ceil(len(labels) / math.ceil(len(labels) / in_a_row))
-        figure.legend(
-            handles, labels, loc="outside upper left", ncols=num_columns, frameon=False, fontsize=9.5,
-            labelcolor=INK,
-        )  # fmt: skip
+        num_rows = math.ceil(len(labels) / in_a_row)
+        legend(figure, axis, num_columns=math.ceil(len(labels) / num_rows))

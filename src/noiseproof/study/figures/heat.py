@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import product
+from statistics import fmean
+
 import numpy as np
 from jaxtyping import Float
 from matplotlib import colormaps
@@ -11,10 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from noiseproof.evaluate.protocol import Interval
 from noiseproof.report.style import INK, MUTED, plain, styled
 from noiseproof.study.figures.drawing import Drawn
-from noiseproof.study.study_results import StudyResults, over_seeds, paired
+from noiseproof.study.study_results import StudyResults, differences, per_seed, select
 from noiseproof.study.tables.notes import incomplete, mean_over, with_notes, without_clean
 
 
@@ -32,9 +34,9 @@ def noise_figure(results: StudyResults) -> list[Drawn]:
         size = (max(4.2 * len(kinds), 5.0), 0.42 * sum(heights) + 0.9 * len(families) + 0.2)
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(hspace=0.06, wspace=0.05))
         axes = figure.subplots(len(families), len(kinds), squeeze=False, height_ratios=heights)
-        for (family, kind), (accuracies, differences) in tables.items():
+        for (family, kind), (accuracies, gains) in tables.items():
             axis = axes[families.index(family), kinds.index(kind)]
-            image = _heat(axis, accuracies, differences, limit)
+            image = _heat(axis, accuracies, gains, limit)
             _prepared_heat(axis, results, family, kind)
         bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02, aspect=30)
         bar.set_label("points against clean", color=MUTED, fontsize=8.5)
@@ -63,19 +65,16 @@ def _numbers(
 
     In percent, encoders, the cleanest first, against noise in the labels; NaN where no result exists.
     """
-    accuracies, differences = [], []
-    for encoder in results.noisy(family):
-        for noise in _label_noises(results, kind):
-            own = results.select(encoder, domain="id", head=head, noise=noise)
-            other = results.select_clean(family, domain="id", head=head, noise=noise)
-            accuracies.append(_percent(over_seeds(own, "score")))
-            differences.append(_percent(over_seeds(paired(own, other, "score", but="encoder"), "score")))
-    shape = (len(results.noisy(family)), -1)
-    return np.reshape(accuracies, shape), np.reshape(differences, shape)
-
-
-def _percent(mean: Interval | None) -> float:
-    return np.nan if mean is None else 100 * mean.mean
+    found = []
+    for encoder, noise in product(results.noisy(family), _label_noises(results, kind)):
+        rows, clean = results.select(domain="id", head=head, noise=noise), results.clean_key(family)
+        values = (
+            per_seed(select(rows, encoder), "score"),
+            differences(rows, "score", "encoder", encoder.key, clean),
+        )
+        found.append([100 * fmean(one.values()) if one else np.nan for one in values])
+    accuracies, gains = np.reshape(found, (len(results.noisy(family)), -1, 2)).transpose(2, 0, 1)
+    return accuracies, gains
 
 
 def _heat(
@@ -104,8 +103,8 @@ def _prepared_heat(axis: Axes, results: StudyResults, family: str, kind: str) ->
     axis.spines["bottom"].set_visible(False)
     noises = _label_noises(results, kind)
     axis.set_xticks(range(len(noises)), [_percent_of(one) for one in noises])
-    encoders = results.noisy(family)
-    axis.set_yticks(range(len(encoders)), [f"{100 * (one.noise or 0):g}" for one in encoders])
+    rates = results.rates(family)
+    axis.set_yticks(range(len(rates)), [f"{100 * rate:g}" for rate in rates])
     axis.set_xlabel("noise in the labels in %", color=MUTED, fontsize=9)
     axis.set_ylabel("noise in pre-training in %", color=MUTED, fontsize=9)
 

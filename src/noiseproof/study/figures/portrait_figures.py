@@ -6,71 +6,69 @@ Views of the released code of Chen, Wang et al. 2024, arXiv:2309.17002 (`pca.py`
 from __future__ import annotations
 
 import re
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from noiseproof.diagnose.curvature import Curvature
+from noiseproof.diagnose.maps import FeatureMap
 from noiseproof.report.portraits import curvature_figure, feature_map_figure
 from noiseproof.study.axes import Encoder
-from noiseproof.study.figures.curves import BY_PRETRAINING, by_encoder, rates_of
+from noiseproof.study.figures.curves import BY_PRETRAINING, curves_by
 from noiseproof.study.figures.drawing import Drawn, Panel, curve_panels
-from noiseproof.study.rows import CurvatureRow, MapRow
-from noiseproof.study.study_results import StudyResults, percent_of_data, rows_of
+from noiseproof.study.study_results import StudyResults, percent_of_data, select
 from noiseproof.study.tables.notes import luck_in_intervals, mean_over, with_notes
 
 
 def feature_map_figures(results: StudyResults) -> list[Drawn]:
     """A figure per encoder, task and noise in the labels: principal components and t-SNE, by label."""
-    return [_map(row, encoder) for encoder in results.encoders for row in rows_of(encoder, results.maps)]
+    return [
+        _map(row, encoder)
+        for encoder in results.encoders
+        for row in select(results.maps, encoder).to_dict("records")
+    ]
 
 
 def curvature_figures(results: StudyResults) -> list[Drawn]:
     """Largest eigenvalue and trace by noise in pre-training; all eigenvalues of each encoder and task."""
-    own = {one: rows_of(one, results.curvatures) for one in results.encoders}
-    table = pd.DataFrame(
-        {
-            "encoder": encoder.key, "task": row.task, "seed": row.seed, "head": row.head,
-            "noise": row.noise, "place": (row.task, row.share, row.setting), "trace": row.trace,
-            "largest": row.eigenvalues[0],
-        }
-        for encoder, rows in own.items()
-        for row in rows
-    )  # fmt: skip
-    noises = dict.fromkeys(table["noise"]) if len(table) and results.noisy_families else ()
+    rows = results.curvatures.assign(largest=[values[0] for values in results.curvatures["eigenvalues"]])
+    noises = dict.fromkeys(rows["noise"]) if results.noisy_families else ()
     return [
-        *(_overview(results, table, noise) for noise in noises),
+        *(_overview(results, rows[rows["noise"] == noise], noise) for noise in noises),
         *(
-            _detail(encoder, task, [row for row in rows if row.task == task])
-            for encoder, rows in own.items()
-            for task in dict.fromkeys(row.task for row in rows)
+            _detail(encoder, str(task), own)
+            for encoder in results.encoders
+            for task, own in select(rows, encoder).groupby("task", sort=False)
         ),
     ]
 
 
-def _map(row: MapRow, encoder: Encoder) -> Drawn:
-    title = encoder.title if row.backbone == encoder.name else f"{encoder.title} ({row.backbone})"
-    given = np.array(row.given)
-    clean = None if row.clean is None else np.array(row.clean)
-    figure = feature_map_figure(row.map, given, clean, class_names=row.class_names)
-    noise = row.noise
-    of = row.set_name if noise == "none" else f"{row.set_name}, {_labels(noise)}"
+def _map(row: dict[Any, Any], encoder: Encoder) -> Drawn:
+    title, task, noise = encoder.title, row["task"], row["noise"]
+    if row["backbone"] != encoder.name:
+        title = f"{title} ({row['backbone']})"
+    given = np.array(row["given"])
+    clean = None if row["clean"] is None else np.array(row["clean"])
+    places = FeatureMap(*(np.array(row[one.name]) for one in fields(FeatureMap)))
+    figure = feature_map_figure(places, given, clean, class_names=row["class_names"])
+    of = row["set"] if noise == "none" else f"{row['set']}, {_labels(noise)}"
     caption = (
-        f"{len(row.rows):,} of the {row.num_examples:,} examples of {of} ({row.task}), as {title} sees them. "
+        f"{len(given):,} of the {row['num_examples']:,} examples of {of} ({task}), as {title} sees them. "
         "By t-SNE only who is near whom means something."
     )
-    name = _stem("feature-map", row.backbone, row.layer or "", row.task, noise)
-    description = f"Examples in the plane: {title}, {row.task}, {_labels(noise)}"
+    name = _stem("feature-map", row["backbone"], row["layer"] or "", task, noise)
+    description = f"Examples in the plane: {title}, {task}, {_labels(noise)}"
     return Drawn(name, figure, description, caption, is_detail=True)
 
 
-def _overview(results: StudyResults, table: pd.DataFrame, noise: str) -> Drawn:
-    own = table[table["noise"] == noise]
-
+def _overview(results: StudyResults, rows: pd.DataFrame, noise: str) -> Drawn:
     def panel(family: str, value: str, name: str) -> Panel:
-        encoders = results.noisy(family)
-        curves = {head: by_encoder(own[own["head"] == head], encoders, value) for head in results.heads}
+        own = select(rows, family=family)
+        curves = curves_by(own, "head", results.heads, "pretraining_noise", value)
         y_label = "nats / unit²" if family == results.noisy_families[0] else ""
-        return Panel(f"{family}, {name}", y_label, curves, 1.0, rates_of(encoders))
+        return Panel(f"{family}, {name}", y_label, curves, 1.0, results.rates(family))
 
     figure = curve_panels(
         [
@@ -89,10 +87,10 @@ def _overview(results: StudyResults, table: pd.DataFrame, noise: str) -> Drawn:
     return Drawn(_stem("curvature", noise), figure, description, caption)
 
 
-def _detail(encoder: Encoder, task: str, rows: list[CurvatureRow]) -> Drawn:
+def _detail(encoder: Encoder, task: str, rows: pd.DataFrame) -> Drawn:
     """Eigenvalues of all heads of the first seed, by rank."""
-    first = min(row.seed for row in rows)
-    heads = {_head(row, rows): row.curvature for row in rows if row.seed == first}
+    first = rows[rows["seed"] == rows["seed"].min()]
+    heads = {_head(row, rows): _curvature(row) for row in first.to_dict("records")}
     caption = (
         f"{encoder.title} on {task}, heads of the first seed: the largest eigenvalues of the Hessian of the "
         "training loss, and its trace."
@@ -102,13 +100,20 @@ def _detail(encoder: Encoder, task: str, rows: list[CurvatureRow]) -> Drawn:
     return Drawn(name, curvature_figure(heads), description, caption, is_detail=True)
 
 
-def _head(row: CurvatureRow, rows: list[CurvatureRow]) -> str:
+def _curvature(row: dict[Any, Any]) -> Curvature:
+    values = {one.name: row[one.name] for one in fields(Curvature)}
+    return Curvature(**values | {"eigenvalues": np.array(row["eigenvalues"])})
+
+
+def _head(row: dict[Any, Any], rows: pd.DataFrame) -> str:
     """A head, with as much of its place as distinguishes it from the others."""
-    parts = [row.head] if row.noise_kind is None else [row.head, f"{row.noise_kind} {row.noise_rate:g}"]
-    if len({one.share for one in rows}) > 1:
-        parts.append(percent_of_data(row.share))
-    if len({one.setting for one in rows}) > 1:
-        parts.append(row.setting)
+    parts = [row["head"]]
+    if row["noise"] != "none":
+        parts.append(row["noise"].replace(":", " "))
+    if rows["share"].nunique() > 1:
+        parts.append(percent_of_data(row["share"]))
+    if rows["setting"].nunique() > 1:
+        parts.append(row["setting"])
     return ", ".join(parts)
 
 

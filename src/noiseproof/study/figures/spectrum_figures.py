@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
+import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 
+from noiseproof.core.records import SpectrumCard
 from noiseproof.report.figures import draw_spectra
 from noiseproof.report.run_folder import SetSpectra
 from noiseproof.report.style import GRID, INK, MUTED, PALETTE, plain, shortened
-from noiseproof.study.figures.drawing import MARKERS, Drawn, legend, panels, prepared
-from noiseproof.study.study_results import StudyResults, mean_of, over_seeds
+from noiseproof.study.figures.drawing import MARKERS, Drawn, legend_of, panels, prepared
+from noiseproof.study.rows import SPECTRAL
+from noiseproof.study.study_results import StudyResults, over_seeds, select
 from noiseproof.study.tables.notes import DOMAINS, incomplete, mean_over, with_notes
 
 _FILE = r"^.* \+ |\.\w+$"  # the set that a shift changes; the suffix of a file
@@ -27,7 +30,7 @@ def spectrum_and_accuracy_figure(results: StudyResults) -> list[Drawn]:
     if not families or not domains:
         return []
     figure, axes = panels(len(domains), len(families), height_in=3.1)
-    noises = sorted({one.noise or 0.0 for family in families for one in results.noisy(family)})
+    noises = results.rates(*families)
     for row, domain in enumerate(domains):
         for column, family in enumerate(families):
             axis = axes[row, column]
@@ -35,7 +38,7 @@ def spectrum_and_accuracy_figure(results: StudyResults) -> list[Drawn]:
             axis.grid(visible=True, axis="x", color=GRID, linewidth=0.8)
             axis.set_xlabel("SVE (nats)" if domain == "id" else "LSVR", color=MUTED, fontsize=9)
             _scatter(axis, results, family, domain, head, noises)
-    legend(figure, axes[0, 0])
+    legend_of(figure, axes[0, 0])
     caption = (
         f"Each point is an encoder on one set: accuracy of the head {head}, mean over seeds, against the "
         "spectrum of the features of that set. Lines join the encoders on one set, from clean to noisy."
@@ -50,15 +53,9 @@ def singular_values_figure(results: StudyResults) -> list[Drawn]:
     drawn = []
     for family, (task, name) in product(results.noisy_families, sets):
         spectra = [
-            SetSpectra(
-                f"{100 * (one.noise or 0):g} % noise",
-                "",
-                row.card(is_centred=False),
-                row.card(is_centred=True),
-            )
+            SetSpectra(f"{100 * (one.noise or 0):g} % noise", "", _card(row, ""), _card(row, "centred_"))
             for one in results.noisy(family)
-            for row in results.spectra_of(one)
-            if (row.backbone, row.task, row.set_name) == (one.name, task, name)
+            for row in select(results.spectra, one, backbone=one.name, task=task, set=name).to_dict("records")
         ]
         if spectra:
             stem = re.sub(r"[^\w.-]+", "-", f"singular-values-{family}-{task}-{name}").strip("-")
@@ -71,6 +68,12 @@ def singular_values_figure(results: StudyResults) -> list[Drawn]:
     return drawn
 
 
+def _card(row: dict[Any, Any], prefix: str) -> SpectrumCard:
+    own = {name: row[f"{prefix}{name}"] for name in SPECTRAL}
+    values = np.array(own.pop("singular_values"))
+    return SpectrumCard(row["num_examples"], len(values), values, **own, is_centred=bool(prefix))
+
+
 def _scatter(
     axis: Axes, results: StudyResults, family: str, domain: str, head: str, noises: Sequence[float]
 ) -> None:
@@ -81,10 +84,9 @@ def _scatter(
         points = []
         for one in results.noisy(family):
             accuracy = over_seeds(results.select(one, task=task, set=name, head=head), "score")
-            rows = [row for row in results.spectra_of(one) if (row.task, row.set_name) == (task, name)]
-            x = mean_of(getattr(row, quantity) for row in rows)
-            if accuracy is not None and x is not None:
-                points.append((x, 100 * accuracy.mean, noises.index(one.noise or 0.0)))
+            spectrum = over_seeds(select(results.spectra, one, task=task, set=name), quantity)
+            if accuracy is not None and spectrum is not None:
+                points.append((spectrum.mean, 100 * accuracy.mean, noises.index(one.noise or 0.0)))
         if points:
             across, up = [x for x, _, _ in points], [y for _, y, _ in points]
             axis.plot(across, up, color=MUTED, linewidth=0.8, alpha=0.6, zorder=1)

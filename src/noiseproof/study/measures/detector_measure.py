@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ class DetectorMeasure(AbstractMeasure):
         """
         place, data = request.place, bench.data(request.place)
         features = bench.train_features[data.rows]
-        detect = bench.tool(DetectorRunner).prepared(self._choice(place))
+        detect = _prepared(self._choice(place), bench)
         begin, begin_cpu = time.perf_counter(), time.process_time()
         issues = detect(features, data.given_labels, seed=place.seed)
         wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - begin_cpu
@@ -94,7 +94,7 @@ class DetectorMeasure(AbstractMeasure):
             method=issues.method,
             num_examples=len(true_labels),
             realised_rate=float((data.given_labels != true_labels).mean()),
-            metrics=detection_metrics(issues, true_labels),
+            **detection_metrics(issues, true_labels).to_json(),
             wall_s=wall_s,
             cpu_s=cpu_s,
             notes=list(issues.notes),
@@ -110,30 +110,27 @@ def _true_labels(data: TrainingData, bench: Workbench) -> Int[np.ndarray, " n"]:
     return bench.task.parts.train.best_labels[data.rows] if data.noise is None else data.noise.clean
 
 
-class DetectorRunner:
-    """Runs detectors of the package and of others on the encoder and task of a bench."""
+def _prepared(choice: DetectorChoice, bench: Workbench) -> Callable[..., LabelIssues]:
+    """(features, labels, seed=) -> record; imports and text towers are loaded before any clock runs."""
+    method, options, names = choice.method, choice.options, _class_names(bench)
+    if method == CLEANLAB:
+        import_cleanlab()
+        return lambda features, labels, *, seed: cleanlab_issues(features, labels, names, **options)
+    for name in DETECTORS.names:
+        DETECTORS.load(name)
+    is_complete = method == AUTO or has_inputs(("features",), method, options)
+    tower = None if is_complete else bench.tool(_text_tower)
+    return partial(
+        find_label_issues, method=method, method_options=options, class_names=names, text_tower=tower
+    )
 
-    def __init__(self, bench: Workbench) -> None:
-        self._backbone = bench.features.backbone.name
-        self._class_names = tuple(bench.task.parts.train.dataset.class_names)
 
-    def prepared(self, choice: DetectorChoice) -> Callable[..., LabelIssues]:
-        """(features, labels, seed=) -> record; imports and text towers are loaded before any clock runs."""
-        method, options, names = choice.method, choice.options, self._class_names
-        if method == CLEANLAB:
-            import_cleanlab()
-            return lambda features, labels, *, seed: cleanlab_issues(features, labels, names, **options)
-        for name in DETECTORS.names:
-            DETECTORS.load(name)
-        is_complete = method == AUTO or has_inputs(("features",), method, options)
-        tower = None if is_complete else self._text_tower
-        return partial(
-            find_label_issues, method=method, method_options=options, class_names=names, text_tower=tower
-        )
+def _text_tower(bench: Workbench) -> PromptTower:
+    return open_prompt_tower(bench.features.backbone.name, _class_names(bench))
 
-    @cached_property
-    def _text_tower(self) -> PromptTower:
-        return open_prompt_tower(self._backbone, self._class_names)
+
+def _class_names(bench: Workbench) -> tuple[str, ...]:
+    return tuple(bench.task.parts.train.dataset.class_names)
 
 
 def probe_of(recipe: StudyRecipe) -> HeadVariant:

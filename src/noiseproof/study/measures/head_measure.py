@@ -1,10 +1,14 @@
-"""Heads: train them on features, those that share their data together, and evaluate each on every set."""
+"""Heads: train them on features, those that share their data together, and evaluate each on every set.
+
+Tunings share `AbstractTrainedMeasure`.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable
-from dataclasses import asdict
+from abc import abstractmethod
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import asdict, replace
 from itertools import product
 from typing import Any
 
@@ -14,17 +18,65 @@ import torch
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.transition_estimate import DEFAULT_METHOD, estimate_transition
 from noiseproof.diagnose.spectrum import spectrum
+from noiseproof.evaluate.results import ResultRow
 from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead, fit_heads
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.pipelines.heads.heads import HeadVariant
 from noiseproof.pipelines.inputs.data_parts import evaluate_on
 from noiseproof.study.grid import Place
 from noiseproof.study.measures.material import TrainingData
-from noiseproof.study.measures.measure import RowRequest, Workbench
-from noiseproof.study.measures.trained_measure import AbstractTrainedMeasure
+from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench
 from noiseproof.study.rows import HeadRow
 
 _TOGETHER = 16  # MLPs of one stack: memory grows with their number, speed hardly any more
+
+
+class AbstractTrainedMeasure(AbstractMeasure):
+    """Every name x setting on every training data, with a row for each evaluation set."""
+
+    title = "{head}"
+    is_batched = True
+
+    @property
+    @abstractmethod
+    def variants(self) -> Iterable[tuple[str, str]]:
+        """Name and setting of everything that is trained on one training data."""
+
+    @abstractmethod
+    def options(self, place: Place) -> dict[str, Any]:
+        """Options of what is trained, without those that keep their defaults."""
+
+    def places(self) -> Iterator[Place]:
+        """Every variant x evaluation set on every training data."""
+        variants = list(self.variants)
+        for data in self.grid.trainings() if variants else ():
+            for head, setting in variants:
+                for one in self.grid.evaluations(data.task):
+                    yield replace(data, head=head, setting=setting, evaluation=one)
+
+    def request(self, place: Place) -> dict[str, Any]:
+        """The place, the options, and whether a head's spectrum is requested."""
+        return {
+            **self.grid.training_request(place),
+            "set": self.grid.set_request(place),
+            "options": self.options(place),
+            "has_spectrum": self.grid.recipe.has_head_spectra,
+        }
+
+    @staticmethod
+    def row_of(request: RowRequest, bench: Workbench, result: ResultRow, **own: Any) -> HeadRow:
+        """The row of a result on its evaluation set, with further values of a `HeadRow`."""
+        data = bench.data(request.place)
+        return request.row(
+            HeadRow,
+            set_name=result.set_name,
+            domain=result.domain,
+            realised_rate=data.realised_rate,
+            num_train=len(data.rows),
+            num_examples=result.num_examples,
+            metrics=result.metrics,
+            **own,
+        )
 
 
 class HeadMeasure(AbstractTrainedMeasure):

@@ -6,9 +6,9 @@ deleted; its card stays.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable, Iterable
-from functools import cache
+from dataclasses import replace
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from noiseproof.pipelines.inputs.data_parts import DataParts
 from noiseproof.pipelines.outputs.cards import TRAINING_CARD
 from noiseproof.pipelines.outputs.folders import only_process_in
 from noiseproof.study.grid import STEPS, Place
+from noiseproof.study.measures.head_measure import AbstractTrainedMeasure
 from noiseproof.study.measures.material import task_config
 from noiseproof.study.measures.measure import RowRequest, Workbench
-from noiseproof.study.measures.trained_measure import AbstractTrainedMeasure
 from noiseproof.study.rows import HeadRow
 from noiseproof.training.loop import accelerator_for
 
@@ -62,7 +62,7 @@ class TuningMeasure(AbstractTrainedMeasure):
     def row(self, request: RowRequest, bench: Workbench) -> HeadRow:
         """Train an encoder or go on with its training, unless done for another row; take its result."""
         place = request.place
-        results, fit_s = bench.tool(EncoderTrainer).trained(place)
+        results, fit_s = _trained(replace(place, setting=None, evaluation=None), bench)
         result = results[f"tuned-{place.setting}", bench.part(place).name]
         return self.row_of(request, bench, result, fit_s=fit_s)
 
@@ -94,48 +94,32 @@ def training_folder(place: Place, bench: Workbench) -> Path:
     return inner_path(bench.locations.out, f"{TUNINGS}/{name}")
 
 
-class EncoderTrainer:
-    """Trains encoders on one task, and keeps the results of the last training."""
+@lru_cache(maxsize=1)
+def _trained(data: Place, bench: Workbench) -> tuple[dict[tuple[str, str], ResultRow], float]:
+    """(tuned encoder, set) -> result, and seconds of the last training."""
+    settings, out = bench.grid.tuning(data), training_folder(data, bench)
+    values = task_config(bench.grid.recipe, data.task, bench.locations).model_dump() | settings.model_dump()
+    values |= {"out": out, "seed": data.seed, "backbone": data.encoder.backbone_for(data.seed)}
+    with only_process_in(out):
+        ready = prepare_finetuning(
+            FinetuneConfig(**values), accelerator_for(settings.precision), _parts(data, bench),
+            command="noiseproof study", quiet=True,
+        )  # fmt: skip
+        card = run_prepared(ready)
+        results = {(row.head, row.set_name): row for row in read_results(out / RESULTS)}
+    return results, card["wall_s"]["training"]
 
-    def __init__(self, bench: Workbench) -> None:
-        self._bench = bench
-        self._last: tuple[str, dict[tuple[str, str], ResultRow], float] | None = None
 
-    def trained(self, place: Place) -> tuple[dict[tuple[str, str], ResultRow], float]:
-        """(tuned encoder, set) -> result; seconds of the training."""
-        key = training_key(place)
-        if self._last is None or self._last[0] != key:
-            self._last = (key, *self._train(place))
-        return self._last[1:]
-
-    def _train(self, place: Place) -> tuple[dict[tuple[str, str], ResultRow], float]:
-        grid, locations = self._bench.grid, self._bench.locations
-        settings, out = grid.tuning(place), training_folder(place, self._bench)
-        data = task_config(grid.recipe, place.task, locations).model_dump()
-        data |= settings.model_dump() | {"out": out, "seed": place.seed}
-        config = FinetuneConfig(**data, backbone=place.encoder.backbone_for(place.seed))
-        with only_process_in(out):
-            accelerator = accelerator_for(settings.precision)
-            card = run_prepared(
-                prepare_finetuning(
-                    config, accelerator, self._parts(place), command="noiseproof study", quiet=True
-                )
-            )
-            results = {(row.head, row.set_name): row for row in read_results(out / RESULTS)}
-        return results, card["wall_s"]["training"]
-
-    def _parts(self, place: Place) -> DataParts:
-        """Training data of a place, and all evaluation sets of its task."""
-        task, data = self._bench.task, self._bench.data(place)
-        dataset = subset(task.parts.train.dataset, data.rows)
-        if data.noise is not None:
-            dataset = dataclasses.replace(
-                dataset, given_labels=data.noise.given, clean_labels=data.noise.clean
-            )
-        elif any(self._bench.grid.recipe.noises_of(place.task)):  # noise is injected into true labels only
-            dataset = dataclasses.replace(dataset, clean_labels=data.given_labels)
-        part = dataclasses.replace(task.parts.train, dataset=dataset, noise=data.noise)
-        return DataParts(part, tuple(task.tests.values()), ())
+def _parts(place: Place, bench: Workbench) -> DataParts:
+    """Training data of a place, and all evaluation sets of its task."""
+    task, data = bench.task, bench.data(place)
+    dataset = subset(task.parts.train.dataset, data.rows)
+    if data.noise is not None:
+        dataset = replace(dataset, given_labels=data.noise.given, clean_labels=data.noise.clean)
+    elif any(bench.grid.recipe.noises_of(place.task)):  # noise is injected into true labels only
+        dataset = replace(dataset, clean_labels=data.given_labels)
+    part = replace(task.parts.train, dataset=dataset, noise=data.noise)
+    return DataParts(part, tuple(task.tests.values()), ())
 
 
 @cache

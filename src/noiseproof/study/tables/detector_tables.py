@@ -1,25 +1,41 @@
-"""Tables of detectors: each against the truth, the first against the others, and the gain in accuracy."""
+"""Tables of detectors: each against the truth, the first against the others, and the gain in accuracy.
+
+They are compared in settings: one set of features with one kind of wrong labels.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
+import pandas as pd
+
 from noiseproof.evaluate.protocol import Interval, is_positive
-from noiseproof.report.tables import NONE, Cell, Table, percent_cell
-from noiseproof.study.study_results import StudyResults, over_seeds
-from noiseproof.study.tables.cells import difference_cell, seconds_cell, study_table
-from noiseproof.study.tables.detector_settings import (
-    AS_GIVEN,
-    Setting,
-    notes_of_detections,
-    overall_setting,
-    setting_columns,
-    settings,
-    with_truth,
+from noiseproof.report.tables import INTERVAL_MEANING, NONE, ONE_SEED, Cell, Table, percent, percent_cell
+from noiseproof.study.grid import Grid
+from noiseproof.study.measures.detector_measure import DetectorMeasure
+from noiseproof.study.study_results import StudyResults, differences, select
+from noiseproof.study.tables.cells import difference_cell, mean_cells, seconds_cell, study_table
+
+AS_GIVEN = "as given"
+Setting = tuple[tuple[str, ...], pd.DataFrame]  # words for it; rows of all detectors and seeds
+_BOLD = (
+    "Bold: ahead of every other detector, and the 95 % interval of the difference, paired by seed, excludes "
+    "zero; detectors with the same result do not count as others."
 )
+_ONCE = "Without ±: nothing was drawn (labels as given, a detector without random numbers), so it ran once."
+_KEYS = ["encoder", "task", "noise"]
+
+
+def _points(mean: Interval | None) -> Cell:
+    return difference_cell(mean.values if mean else ())
+
+
+def _seconds(mean: Interval | None) -> Cell:
+    return seconds_cell(mean.mean if mean else None)
 
 
 @dataclass(frozen=True)
@@ -29,8 +45,7 @@ class DetectorColumn:
     Attributes:
         name: for people.
         field: in the rows.
-        show: an interval -> a cell.
-        sign: 1 where more is better, -1 where less is; 0 where neither alone is a virtue, and none is bold.
+        show, sign: as in `mean_cells`.
     """
 
     name: str
@@ -38,28 +53,17 @@ class DetectorColumn:
     show: Callable[[Interval | None], Cell] = percent_cell
     sign: int = 0
 
-    def cell(self, results: StudyResults, setting: Setting, detector: str) -> Cell:
-        """The mean of one detector in a setting, bold where it is clearly ahead."""
-        rows = setting.of(detector)
-        if rows[self.field].isna().any():  # a mean of the rest would be of something else
-            return Cell(NONE)
-        is_best = bool(self.sign) and self._is_ahead(results, setting, detector)
-        return replace(self.show(over_seeds(rows, self.field)), is_best=is_best)
+    def cells(self, results: StudyResults, rows: pd.DataFrame) -> dict[str, Cell]:
+        """Detector with results in a setting -> its mean, bold where it is clearly ahead.
 
-    def _is_ahead(self, results: StudyResults, setting: Setting, detector: str) -> bool:
-        """Whether it is ahead of all with other results: "auto" has those of the detector it chose."""
-        others = [other for other in results.detectors if other != detector and len(setting.of(other))]
-        leads = [setting.differences(detector, other, self.field) for other in others]
-        leads = [[self.sign * value for value in lead] for lead in leads if not lead or any(lead)]
-        return bool(leads) and all(map(is_positive, leads))
-
-
-def _points(mean: Interval | None) -> Cell:
-    return Cell(NONE) if mean is None else difference_cell(mean.values)
-
-
-def _seconds(mean: Interval | None) -> Cell:
-    return seconds_cell(None if mean is None else mean.mean)
+        "auto" has the results of the detector that it chose, so equal ones are no others.
+        """
+        names = _detectors(results, rows)
+        found = mean_cells(
+            rows, "detector", names, self.field, show=self.show, sign=self.sign, counts_equals=False
+        )
+        unknown = set(rows["detector"][rows[self.field].isna()])  # a mean of the rest would mislead
+        return found | dict.fromkeys(unknown, Cell(NONE))
 
 
 AVERAGE_PRECISION = DetectorColumn("average precision", "average_precision", sign=1)
@@ -96,69 +100,60 @@ DOWNSTREAM = (
 
 def arena_table(results: StudyResults) -> Table:
     """Every detector in every setting, by all metrics."""
-    body = [
-        (*setting.names(results), detector, *(one.cell(results, setting, detector) for one in COLUMNS))
-        for setting, detector in _pairs(results, settings(results, wrong_only=False))
-    ]
-    columns = (*setting_columns(results), "detector", *(one.name for one in COLUMNS))
-    notes = (*_MEANINGS, *notes_of_detections(results))
-    num_text = len(setting_columns(results)) + 1
-    return study_table("Detectors", columns, body, notes, num_text_columns=num_text)
+    body = _by_detector(results, settings(results, wrong_only=False))
+    names, columns = (*setting_columns(results), "detector"), [one.name for one in COLUMNS]
+    return study_table("Detectors", names, columns, body, (*_MEANINGS, *notes_of_detections(results)))
 
 
 def arena_kinds_table(results: StudyResults) -> Table:
     """Every detector under every kind of noise, by all metrics, over sets and rates."""
     rows = with_truth(results)
-    kinds = [
-        Setting("", "", AS_GIVEN if kind == "none" else str(kind), own)
+    kinds: list[Setting] = [
+        ((AS_GIVEN if kind == "none" else str(kind),), own)
         for kind, own in rows.groupby(rows["noise"].str.partition(":")[0], sort=False)
-    ]
-    body = [
-        (setting.noise, detector, *(one.cell(results, setting, detector) for one in COLUMNS))
-        for setting, detector in _pairs(results, kinds)
     ]
     notes = (
         "Means over the rates of a set first, then over sets, both within a seed.",
         *_MEANINGS,
         *notes_of_detections(results),
     )
-    columns = ("labels", "detector", *(one.name for one in COLUMNS))
-    return study_table("Detectors by kind of noise", columns, body, notes, num_text_columns=2)
+    names, columns = ("labels", "detector"), [one.name for one in COLUMNS]
+    return study_table("Detectors by kind of noise", names, columns, _by_detector(results, kinds), notes)
 
 
 def arena_summary_table(results: StudyResults) -> Table:
     """Average precision of the suspicion: settings against detectors, and their mean."""
 
-    def cells(setting: Setting) -> list[Cell]:
-        return [AVERAGE_PRECISION.cell(results, setting, detector) for detector in results.detectors]
+    def cells(rows: pd.DataFrame) -> list[Cell]:
+        found = AVERAGE_PRECISION.cells(results, rows)
+        return [found.get(detector, Cell(NONE)) for detector in results.detectors]
 
     names = setting_columns(results)
-    body: list[tuple[str | Cell, ...]] = []
-    for setting in settings(results):
-        wrong = percent_cell(Interval(float(setting.rows["realised_rate"].mean()), None, ()))
-        body.append((*setting.names(results), wrong, *cells(setting)))
-    body.append(("mean", *("" for _ in names[1:]), Cell(NONE), *cells(overall_setting(results))))
+    body: list[tuple[str | Cell, ...]] = [
+        (*setting, percent(float(rows["realised_rate"].mean())), *cells(rows))
+        for setting, rows in settings(results)
+    ]
+    body.append(("mean", *("" for _ in names[1:]), Cell(NONE), *cells(all_settings(results))))
     notes = (
         "Wrong: share of the labels, mean over seeds. Mean: over settings of a set first, then over sets.",
         *notes_of_detections(results),
     )
-    columns = (*names, "wrong", *results.detectors)
-    return study_table("Average precision in %", columns, body, notes, num_text_columns=len(names))
+    return study_table("Average precision in %", names, ("wrong", *results.detectors), body, notes)
 
 
 def arena_compared_table(results: StudyResults) -> Table:
     """The first detector of the recipe against every other: won and lost settings, and time."""
     first, *others = results.detectors or [""]
-    overall, every, body = overall_setting(results), list(settings(results)), []
+    every, overall, body = [rows for _, rows in settings(results)], all_settings(results), []
     for other in others:
-        differences = [values for setting in every if (values := _lead(setting, first, other))]
-        won = [values for values in differences if fmean(values) > 0]
-        lost = [[-value for value in values] for values in differences if fmean(values) < 0]
+        leads = [lead for rows in every if (lead := _lead(rows, first, other))]
+        won = [lead for lead in leads if fmean(lead) > 0]
+        lost = [[-value for value in lead] for lead in leads if fmean(lead) < 0]
         held = [count for part in (won, lost) for count in (len(part), sum(map(is_positive, part)))]
         body.append(
             (
                 f"{first} less {other}",
-                *(Cell(str(count), value=count) for count in (len(differences), *held)),
+                *(Cell(str(count), value=count) for count in (len(leads), *held)),
                 difference_cell(_lead(overall, first, other), digits=2),
                 _time_ratio(every, first, other),
             )
@@ -172,35 +167,36 @@ def arena_compared_table(results: StudyResults) -> Table:
         f"Time: CPU seconds of the other divided by those of {first}, geometric mean over the settings.",
         *notes_of_detections(results, bold=False),
     )
-    names = ("settings", "won", "clearly", "lost", "clearly", "mean difference", "time")
-    return study_table(f"{first} less the others", ("detectors", *names), body, notes)
+    columns = ("settings", "won", "clearly", "lost", "clearly", "mean difference", "time")
+    return study_table(f"{first} less the others", ("detectors",), columns, body, notes)
 
 
 def arena_differences_table(results: StudyResults) -> Table:
     """The first detector of the recipe less every other, setting by setting."""
     first, *others = results.detectors or [""]
     body = [
-        (*setting.names(results), *(difference_cell(_lead(setting, first, one)) for one in others))
-        for setting in settings(results)
+        (*names, *(difference_cell(_lead(rows, first, one)) for one in others))
+        for names, rows in settings(results)
     ]
     notes = (
         f"Points of average precision that {first} has more, paired by seed.",
         *notes_of_detections(results, bold=False),
     )
-    names = setting_columns(results)
     title = f"{first} less the others in points of average precision"
-    return study_table(title, (*names, *others), body, notes, num_text_columns=len(names))
+    return study_table(title, setting_columns(results), others, body, notes)
 
 
 def downstream_table(results: StudyResults) -> Table:
     """Accuracy of a linear probe on the test set: trained on all, on the selected, on relabelled examples."""
     body = []
-    for setting, detector in _pairs(results, settings(results, wrong_only=False)):
-        rows = setting.of(detector)
-        if rows["accuracy_all"].notna().any():
-            cells = [one.cell(results, setting, detector) for one in DOWNSTREAM]
-            gains = [(rows[one.field] - rows["accuracy_all"]).dropna() for one in DOWNSTREAM[1:]]
-            body.append((*setting.names(results), detector, *cells, *map(difference_cell, map(list, gains))))
+    for names, rows in settings(results, wrong_only=False):
+        cells = [one.cells(results, rows) for one in DOWNSTREAM]
+        for detector in _detectors(results, rows):
+            own = select(rows, detector=detector)
+            if own["accuracy_all"].notna().any():
+                gains = [(own[one.field] - own["accuracy_all"]).dropna() for one in DOWNSTREAM[1:]]
+                shown = (*(column[detector] for column in cells), *map(difference_cell, map(list, gains)))
+                body.append((*names, detector, *shown))
     notes = (
         "In %, against true labels where they are known; nothing was chosen by it. Selected: without the "
         "flagged. Relabelled: the flagged with the suggested label.",
@@ -208,9 +204,8 @@ def downstream_table(results: StudyResults) -> Table:
         *notes_of_detections(results),
     )
     gained = [f"{one.name} less all" for one in DOWNSTREAM[1:]]
-    columns = (*setting_columns(results), "detector", *(one.name for one in DOWNSTREAM), *gained)
-    num_text = len(setting_columns(results)) + 1
-    return study_table("Accuracy after detection", columns, body, notes, num_text_columns=num_text)
+    names, columns = (*setting_columns(results), "detector"), (*(one.name for one in DOWNSTREAM), *gained)
+    return study_table("Accuracy after detection", names, columns, body, notes)
 
 
 ARENA_TABLES: dict[str, Callable[[StudyResults], Table]] = {
@@ -223,24 +218,91 @@ ARENA_TABLES: dict[str, Callable[[StudyResults], Table]] = {
 }
 
 
-def _pairs(results: StudyResults, places: Iterable[Setting]) -> list[tuple[Setting, str]]:
-    """Settings and the detectors with results in them."""
-    return [(one, name) for one in places for name in results.detectors if len(one.of(name))]
+def _by_detector(results: StudyResults, places: Iterable[Setting]) -> Iterator[tuple[str | Cell, ...]]:
+    """A row per setting and detector with results in it, by all metrics."""
+    for names, rows in places:
+        cells = [one.cells(results, rows) for one in COLUMNS]
+        for detector in _detectors(results, rows):
+            yield (*names, detector, *(column[detector] for column in cells))
 
 
-def _lead(setting: Setting, first: str, other: str) -> list[float]:
+def _detectors(results: StudyResults, rows: pd.DataFrame) -> list[str]:
+    """Detectors that some rows are of."""
+    existing = set(rows["detector"])
+    return [name for name in results.detectors if name in existing]
+
+
+def _lead(rows: pd.DataFrame, first: str, other: str) -> list[float]:
     """Average precision of one detector less another's, for each seed that both have."""
-    return setting.differences(first, other, AVERAGE_PRECISION.field)
+    return list(differences(rows, AVERAGE_PRECISION.field, "detector", first, other).values())
 
 
-def _time_ratio(places: Sequence[Setting], first: str, other: str) -> Cell:
+def _time_ratio(places: Sequence[pd.DataFrame], first: str, other: str) -> Cell:
     """CPU seconds of the other divided by those of the first, geometric mean."""
-    ratios = [
-        math.log(setting.of(other)["cpu_s"].mean() / setting.of(first)["cpu_s"].mean())
-        for setting in places
-        if len(setting.of(first)) and len(setting.of(other))
-    ]
+    means = [rows.groupby("detector")["cpu_s"].mean() for rows in places]
+    ratios = [math.log(mean[other] / mean[first]) for mean in means if first in mean and other in mean]
     if not ratios:
         return Cell(NONE)
     ratio = math.exp(fmean(ratios))
     return Cell(f"{ratio:.1f}", value=ratio)
+
+
+def settings(results: StudyResults, *, wrong_only: bool = True) -> Iterator[Setting]:
+    """Every encoder, task and noise with results, in the order of the rows; those with wrong labels only."""
+    titles = {one.key: one.title for one in results.encoders}
+    for key, own in (with_truth(results) if wrong_only else results.detections).groupby(_KEYS, sort=False):
+        encoder, task, noise = map(str, key)
+        names = (task, noise_title(results, task, noise), titles[encoder])
+        yield names[: len(setting_columns(results))], own
+
+
+def setting_columns(results: StudyResults) -> tuple[str, ...]:
+    """Columns that name the setting, with the encoder where there are several."""
+    return ("set", "labels", "encoder")[: 3 if results.detections["encoder"].nunique() > 1 else 2]
+
+
+def noise_title(results: StudyResults, task: str, noise: str) -> str:
+    """Words for the noise in the labels."""
+    is_real = noise == "none" and results.recipe.tasks[task].clean_label is not None
+    return AS_GIVEN if is_real else noise.replace(":", " ")
+
+
+def all_settings(results: StudyResults) -> pd.DataFrame:
+    """All results on wrong labels. Where nothing is drawn, one run stands for every seed's."""
+    rows, once = with_truth(results), drawn_once(results)
+    places = rows[[*_KEYS, "detector"]].itertuples(index=False, name=None)
+    alone = rows[[place in once for place in places]]
+    repeated = (alone.assign(seed=seed) for seed in range(1, results.recipe.seeds))
+    return pd.concat([rows, *repeated])
+
+
+def drawn_once(results: StudyResults) -> set[tuple[str, str, str, str]]:
+    """Encoder, task, noise and detector where one run stands for all seeds."""
+    places = Counter(
+        (one.encoder.key, one.task, one.noise_name, str(one.detector))
+        for one in DetectorMeasure(Grid(results.recipe)).places()
+    )
+    return {place for place, num_seeds in places.items() if num_seeds == 1}
+
+
+def notes_of_detections(results: StudyResults, *, bold: bool = True) -> tuple[str, ...]:
+    """Notes below every table of detectors."""
+    if results.detections["seed"].nunique() == 1:
+        return (ONE_SEED, *_missing(results))
+    once = [_ONCE] if drawn_once(results) else []
+    return (INTERVAL_MEANING, *([_BOLD] if bold else []), *once, *_missing(results))
+
+
+def _missing(results: StudyResults) -> list[str]:
+    """A note on settings without results of some detector."""
+    names = [
+        f"{task}, {noise}: {', '.join(absent)}"
+        for (task, noise, *_), rows in settings(results, wrong_only=False)
+        if (absent := [one for one in results.recipe.detectors if one not in set(rows["detector"])])
+    ]
+    return [f"Results are missing: {'; '.join(names)}."] if names else []
+
+
+def with_truth(results: StudyResults) -> pd.DataFrame:
+    """Results on labels of which some are wrong."""
+    return results.detections[results.detections["num_wrong"] > 0]

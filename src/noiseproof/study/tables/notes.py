@@ -64,7 +64,7 @@ def with_notes(caption: str, *notes: Iterable[str]) -> str:
 def without_clean(results: StudyResults) -> list[str]:
     """A note on families whose encoders cannot be compared with a clean one."""
     families = [
-        family for family in results.families if results.noisy(family) and results.clean(family) is None
+        family for family in results.families if results.noisy(family) and results.clean_key(family) is None
     ]
     return [f"No results of an encoder without noise in {', '.join(families)}."] if families else []
 

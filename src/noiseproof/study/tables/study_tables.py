@@ -6,12 +6,9 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
-import pandas as pd
-
-from noiseproof.evaluate.protocol import is_positive
-from noiseproof.report.tables import NONE, Cell, Table, decimal_cell, percent, percent_cell
-from noiseproof.study.study_results import StudyResults, over_seeds, paired, per_seed
-from noiseproof.study.tables.cells import rate_cell, score_cell, seconds_cell, study_table
+from noiseproof.report.tables import NONE, Table, decimal_cell, percent
+from noiseproof.study.study_results import StudyResults, over_seeds, select
+from noiseproof.study.tables.cells import mean_cells, rate_cell, score_cell, seconds_cell, study_table
 from noiseproof.study.tables.detector_tables import ARENA_TABLES
 from noiseproof.study.tables.differences import (
     encoders_by_noise_table,
@@ -45,8 +42,7 @@ def sets_out_of_domain_table(results: StudyResults) -> Table:
 
 
 def _sets_table(results: StudyResults, domain: str, title: str, *notes: str) -> Table:
-    rows = results.select(domain=domain)
-    tasks = dict.fromkeys(rows["task"]) if len(rows) else ()
+    tasks = dict.fromkeys(results.select(domain=domain)["task"])
     columns = [(task or "mean", {"domain": domain, "task": task}, "score") for task in (*tasks, None)]
     return _heads_by_encoder(results, title, columns, *notes)
 
@@ -55,25 +51,14 @@ def _heads_by_encoder(
     results: StudyResults, title: str, columns: Sequence[tuple[str, dict[str, Any], str]], *notes: str
 ) -> Table:
     """A row per encoder and head; columns have a name, the rows they take and the value they show."""
-    body = []
+    body, heads = [], results.heads
     for encoder in results.encoders:
-        cells = [_heads(results, results.select(encoder, **wanted), value) for _, wanted, value in columns]
-        body += [(encoder.title, head, *(column[head] for column in cells)) for head in results.heads]
-    names = ("encoder", "head", *(name for name, _, _ in columns))
-    return study_table(title, names, body, (*notes_of(results, "head"), *notes), num_text_columns=2)
-
-
-def _heads(results: StudyResults, rows: pd.DataFrame, value: str) -> dict[str, Cell]:
-    """Head -> its mean, bold where it is clearly ahead of every other on the places that both have."""
-    by_head = {head: rows[rows["head"] == head] for head in results.heads}
-    shown = {}
-    for head, own in by_head.items():
-        others = [rows for other, rows in by_head.items() if other != head]
-        is_best = bool(others) and all(
-            is_positive(per_seed(paired(own, rows, value, but="head"), value).values()) for rows in others
-        )
-        shown[head] = percent_cell(over_seeds(own, value), is_best=is_best)
-    return shown
+        cells = [
+            mean_cells(results.select(encoder, **own), "head", heads, value) for _, own, value in columns
+        ]
+        body += [(encoder.title, head, *(column[head] for column in cells)) for head in heads]
+    names = [name for name, _, _ in columns]
+    return study_table(title, ("encoder", "head"), names, body, (*notes_of(results, "head"), *notes))
 
 
 def pretraining_table(results: StudyResults) -> Table:
@@ -86,10 +71,10 @@ def pretraining_table(results: StudyResults) -> Table:
     }
     body = [
         (rate_cell(noise), *(percent(known.get((family, noise))) for family in families))
-        for noise in _noises(results)
+        for noise in results.rates(*results.families)
     ]
     note = "On held-out data with clean labels, as the card of each encoder has it; mean over repeats."
-    return study_table("Accuracy of pre-training in %", ("noise", *families), body, (note,))
+    return study_table("Accuracy of pre-training in %", ("noise",), families, body, (note,))
 
 
 def runtime_table(results: StudyResults) -> Table:
@@ -105,16 +90,15 @@ def runtime_table(results: StudyResults) -> Table:
         f"summed over {len(results.encoders)} encoders and over shares, noise in the labels and settings.",
         f"{NONE}: the features were in the store before, so their time was not measured.",
     )
-    return study_table("Seconds", ("set", "features, once", *results.heads), body, notes)
+    return study_table("Seconds", ("set",), ("features, once", *results.heads), body, notes)
 
 
 def _encode_s(results: StudyResults, task: str | None) -> float | None:
     """Seconds for every data set once, though several tasks and evaluation sets may use it or parts of it."""
     encode_s: dict[str, float | None] = {}
-    for row in results.spectra:
-        if task in (None, row.task):
-            for key, seconds in row.encode_s.items():
-                encode_s[key] = encode_s.get(key) or seconds
+    for own in select(results.spectra, task=task)["encode_s"]:
+        for key, seconds in own.items():
+            encode_s[key] = encode_s.get(key) or seconds
     known = [seconds for seconds in encode_s.values() if seconds is not None]
     return sum(known) if known and len(known) == len(encode_s) else None
 
@@ -123,16 +107,13 @@ def settings_table(results: StudyResults) -> Table:
     """Settings of the heads against pre-training noise, a column per family (Tables 15 and 16)."""
     columns = list(product(results.families, results.domains))
     body = []
-    for setting, noise in product(results.values("setting"), _noises(results)):
+    for setting, noise in product(results.values("setting"), results.rates(*results.families)):
         own = results.select(setting=setting, pretraining_noise=noise)
-        cells = [
-            score_cell(own[(own["family"] == family) & (own["domain"] == domain)])
-            for family, domain in columns
-        ]
+        cells = [score_cell(select(own, family=family, domain=domain)) for family, domain in columns]
         body.append((setting, rate_cell(noise), *cells))
-    names = ("setting", "noise", *(f"{family}, {DOMAINS[domain]}" for family, domain in columns))
+    names = [f"{family}, {DOMAINS[domain]}" for family, domain in columns]
     notes = notes_of(results, "setting", bold=False)
-    return study_table("Accuracy in % by setting", names, body, notes, num_text_columns=2)
+    return study_table("Accuracy in % by setting", ("setting", "noise"), names, body, notes)
 
 
 def spectrum_table(results: StudyResults) -> Table:
@@ -143,36 +124,35 @@ def spectrum_table(results: StudyResults) -> Table:
         for prefix, suffix in (("", ""), ("centred_", " centred"))
         for key, name in (("entropy_nats", "SVE"), ("largest_ratio", "LSVR"))
     ]
-    body = [
-        (one.title, *(decimal_cell(results.spectrum_mean(one, key, domain=at)) for at, key, _ in quantities))
-        for one in results.encoders
-    ]
+    body = []
+    for one in results.encoders:
+        own = {domain: select(results.spectra, one, domain=domain) for domain in results.domains}
+        body.append((one.title, *(decimal_cell(over_seeds(own[at], key)) for at, key, _ in quantities)))
     notes = (
         "SVE: entropy of the singular values in nats. LSVR: minus the log of the largest one's share.",
         "Mean over the sets of a task first, then over tasks.",
         "± is the half width of the 95 % interval over the repeats of an encoder (Student's t). Without one "
         "there is one number per encoder and set, and nothing to tell luck from effect.",
     )
-    names = ("encoder", *(name for _, _, name in quantities))
-    return study_table("Spectrum of the features", names, body, notes)
+    columns = [name for _, _, name in quantities]
+    return study_table("Spectrum of the features", ("encoder",), columns, body, notes)
 
 
 def noise_table(results: StudyResults) -> Table:
     """Noise in pre-training against noise in the labels (the numbers of Figures 15 and 16)."""
     noises, settings = results.values("noise"), results.values("setting")
-    num_text = 3 if len(settings) > 1 else 2
+    names = ("head", "encoder", "setting")[: 3 if len(settings) > 1 else 2]
     body = []
     for head, encoder, setting in product(results.heads, results.encoders, settings):
         own = results.select(encoder, domain="id", head=head, setting=setting)
         if len(own):
-            cells = [score_cell(own[own["noise"] == one]) for one in noises]
-            body.append((*(head, encoder.title, setting)[:num_text], *cells))
+            cells = [score_cell(select(own, noise=one)) for one in noises]
+            body.append((*(head, encoder.title, setting)[: len(names)], *cells))
     notes = (
         *notes_of(results, "head", "noise", "setting", bold=False),
         "Columns: wrong labels in the training set, kind and rate.",
     )
-    names = (*("head", "encoder", "setting")[:num_text], *noise_titles(results))
-    return study_table("In-domain accuracy in %", names, body, notes, num_text_columns=num_text)
+    return study_table("In-domain accuracy in %", names, noise_titles(results), body, notes)
 
 
 TABLES: dict[str, Callable[[StudyResults], Table]] = {
@@ -191,7 +171,3 @@ TABLES: dict[str, Callable[[StudyResults], Table]] = {
     "noise-x-noise": noise_table,
     **ARENA_TABLES,
 }
-
-
-def _noises(results: StudyResults) -> list[float]:
-    return sorted({one.noise for one in results.encoders if one.noise is not None})
