@@ -202,7 +202,7 @@ def _summarise(
     rest = np.setdiff1d(np.arange(len(plain.suspicion)), known.rows)
     sampled, num_draws = (None, 0) if draws is None else rate_of_sample(known, draws)
     rate, next_wrong, num_next = sampled, None, min(_NEXT, len(rest))
-    if is_probability and len(known.rows) >= LEAST_DECIDED:
+    if is_probability and has_class.any() and len(known.rows) >= LEAST_DECIDED:
         checked = known.rows[has_class]
         fitted = recalibrate(
             plain.suspicion[checked], known.was_wrong[has_class], issues.suspicion[rest],

@@ -92,8 +92,7 @@ def _result(
 
 def estimate_noise_rate(evidence: Evidence) -> float:
     """Share of wrong labels by `leave_one_out_or_transition`."""
-    joint = leave_one_out_or_transition(evidence).joint
-    return float(1 - np.trace(joint) / joint.sum())
+    return leave_one_out_or_transition(evidence).noise_rate
 
 
 def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:

@@ -105,9 +105,10 @@ def estimate_transition(
         method: "confident_joint", "anchor" or "neighbours".
         probs: (n, k) out-of-sample probabilities of the given labels (`pred_probs`), columns of a data frame
             by name, of an array in the order of the sorted labels. By default leave-one-out predictions from
-        the features. quantile: for "anchor", in [0, 1): examples above this quantile of their class are its
-        anchors. max_examples: for "neighbours": neighbours are searched for at most this many random
-        examples. seed: of the choice of these examples.
+            the features.
+        quantile: for "anchor", in [0, 1): examples above this quantile of their class are its anchors.
+        max_examples: for "neighbours": neighbours are searched for at most this many random examples.
+        seed: of the choice of these examples.
 
     Raises:
         BadData: one class only, different lengths, NaN, a class with fewer than 3 examples for

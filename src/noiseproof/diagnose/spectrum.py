@@ -49,8 +49,7 @@ def spectrum(
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, Section 2.3, Eqs. 1 and 2 (SVE, LSVR); Roy & Vetterli
     2007 (effective rank).
     """
-    rows = _in_rows(features)
-    return _cards(rows, (is_centred,), block_rows=block_rows, is_refined=is_refined)[0]
+    return _cards(features, (is_centred,), block_rows=block_rows, is_refined=is_refined)[0]
 
 
 def _in_rows(features: Any) -> Any:
@@ -122,7 +121,7 @@ class SpectrumAccumulator:
 
     @property
     def gram(self) -> Float[np.ndarray, "d d"]:
-        """F^T F of all rows."""
+        """F^T F of all rows; of no columns before the first block."""
         return np.zeros((0, 0)) if self._gram is None else self._gram
 
     def mean(self) -> Float[np.ndarray, " d"]:
@@ -131,11 +130,11 @@ class SpectrumAccumulator:
 
     def num_live(self) -> int:
         """Features that are not zero in every row."""
-        return 0 if self._gram is None else int(np.count_nonzero(np.diag(self._gram)))
+        return int(np.count_nonzero(np.diag(self.gram)))
 
     def norm(self) -> float:
         """Frobenius norm of all rows, an upper bound of the largest singular value."""
-        return 0.0 if self._gram is None else float(np.sqrt(np.trace(self._gram)))
+        return float(np.sqrt(np.trace(self.gram)))
 
     def singular_values(self, *, is_centred: bool = False) -> Float[np.ndarray, " r"]:
         """min(n, d) singular values, descending, from the eigenvalues of the Gram matrix."""
@@ -186,7 +185,7 @@ def largest_ratio(singular_values: Float[np.ndarray, " r"]) -> float:
 def _cards(
     features: Any, centrings: tuple[bool, ...], *, block_rows: int, is_refined: bool
 ) -> list[SpectrumCard]:
-    parts = SpectrumAccumulator()
+    features, parts = _in_rows(features), SpectrumAccumulator()
     for block in _blocks(features, block_rows):
         parts.update(block)
     cards = []
@@ -242,8 +241,6 @@ def _from_rows(features: Any, mean: np.ndarray | None, block_rows: int) -> np.nd
 def _blocks(features: Any, block_rows: int) -> Iterator[Any]:
     if block_rows < 1:
         raise invalid("block_rows", block_rows, "a whole number >= 1")
-    if not hasattr(features, "shape"):
-        features = np.asarray(features)
     if len(features.shape) == 0:
         check_matrix(features)
     for start in range(0, len(features), block_rows):

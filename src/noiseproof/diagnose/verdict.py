@@ -87,9 +87,8 @@ def verdict(unknown: Signature, references: Sequence[Reference], *, max_width: f
     - the features have another width than those of the known encoders;
     - the spectrum does not belong to the family: its distance from the curve is more than twice the largest
       distance of a known encoder from the curve of the others;
-    - the interval is wider than `max_width`. At an end of the curve the interval extends to 0 or to 1,
-    because
-      nothing is known beyond.
+    - the interval is wider than `max_width`. At an end of the curve it extends to 0 or to 1, because nothing
+      is known beyond.
 
     Args:
         unknown: signature of the encoder in question.

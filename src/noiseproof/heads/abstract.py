@@ -59,7 +59,6 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
 
     kind: ClassVar[str]
     has_classes: ClassVar[bool]
-    n_features_in_: int
     state_: State
 
     def spec(self) -> HeadSpec:
@@ -102,7 +101,10 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         classes = self.classes_ if self.has_classes else np.empty(0)
-        saved = SavedHead(self.kind, self.get_params(), classes, self.n_features_in_, self.state_, needs)
+        saved = SavedHead(
+            self.kind, self.get_params(), classes, self.n_features_in_, self.state_, needs,
+            self._feature_names(),
+        )  # fmt: skip
         return write_head(saved, path)
 
     @classmethod
@@ -111,7 +113,8 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
         head = cls().set_params(**_known_options(cls, saved.options, source))
         if cls.has_classes:
             head.classes_ = saved.classes
-        head.n_features_in_, head.state_ = saved.num_features, dict(saved.state)
+        head.state_ = dict(saved.state)
+        head._set_columns(saved)
         _check_shapes(head, source)
         return head
 

@@ -28,7 +28,7 @@ from noiseproof.losses.batch import PerExampleLoss, per_example_loss
 
 T = TypeVar("T", bound="AbstractRobustHead")
 _HEAD, _MEMBERS, _FITTED = "head", "heads_", "fitted"
-_OF_ALL = ("classes_", "n_features_in_", _MEMBERS)  # attributes that every estimator has
+_OF_ALL = ("classes_", "n_features_in_", "feature_names_in_", _MEMBERS)  # attributes of any estimator
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,6 @@ class AbstractRobustHead(Loadable, ClassifierMixin, BaseEstimator, ABC):
     kind: ClassVar[str]
     head: AbstractClassifier | None
     classes_: np.ndarray
-    n_features_in_: int
     heads_: tuple[AbstractClassifier, ...]
 
     @abstractmethod
@@ -200,8 +199,10 @@ def _to_saved(estimator: Any, needs: HeadNeeds | None) -> SavedHead:
         _MEMBERS: [_described(head) for head in estimator.heads_],
         _FITTED: plain,
     }
-    classes, num_features = estimator.classes_, estimator.n_features_in_
-    return SavedHead(estimator.kind, options, classes, num_features, state, needs)
+    return SavedHead(
+        estimator.kind, options, estimator.classes_, estimator.n_features_in_, state, needs,
+        estimator._feature_names(),
+    )  # fmt: skip
 
 
 def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
@@ -213,7 +214,8 @@ def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
         _member(replace(saved, kind=one["kind"], options=one["options"]), number, source)
         for number, one in enumerate(members)
     )
-    found.classes_, found.n_features_in_ = saved.classes, saved.num_features
+    found.classes_ = saved.classes
+    found._set_columns(saved)
     for name, value in _under(saved.state, _FITTED).items():
         setattr(found, name, value.numpy() if value.ndim else value.item())
     for name, value in plain.items():
@@ -222,7 +224,7 @@ def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
 
 
 def _member(saved: SavedHead, number: int, source: str) -> AbstractClassifier:
-    own = replace(saved, state=_under(saved.state, str(number)))
+    own = replace(saved, state=_under(saved.state, str(number)), feature_names=None)
     return HEADS[own.kind].from_saved(own, source)
 
 

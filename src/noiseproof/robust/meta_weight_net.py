@@ -283,7 +283,7 @@ def _rows_as_ids(
     found = [
         [
             names.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), f"{kind} {number}")
-            for number, row in enumerate(np.ascontiguousarray(matrix))
+            for number, row in enumerate(np.ascontiguousarray(matrix) + 0.0)  # -0 becomes 0
         ]
         for kind, matrix in (("row", features), ("clean row", meta))
     ]
