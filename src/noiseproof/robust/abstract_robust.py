@@ -16,14 +16,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from noiseproof.core.errors import BadData, DamagedFile, invalid
+from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.core.rng import torch_seed
 from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.estimators import HEADS, LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.saved_heads import HeadNeeds, Loadable, SavedHead, write_head
-from noiseproof.heads.training_data import features_to_predict, training_data, weights_of
+from noiseproof.heads.training_data import encode_classes, features_to_predict, training_data, weights_of
 from noiseproof.losses.batch import PerExampleLoss, per_example_loss
 
 T = TypeVar("T", bound="AbstractRobustHead")
@@ -71,17 +71,11 @@ class FitInputs:
         training = self.spec.training
         return per_example_loss(training.loss, training.loss_options, num_classes=len(self.classes))
 
-    def examples(
-        self, features: np.ndarray | None = None, encoded: np.ndarray | None = None
-    ) -> TrainingExamples:
-        """These examples, or others with the same classes, on the training device."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        matrix = torch.from_numpy(self.features if features is None else features)
-        labels = torch.from_numpy((self.encoded if encoded is None else encoded).astype(np.int64))
-        weights = None
-        if self.weights is not None and features is None:
-            weights = torch.from_numpy(self.weights).to(device)
-        return TrainingExamples((matrix.to(device),), labels.to(device), len(self.classes), weights=weights)
+    def examples(self) -> TrainingExamples:
+        """These examples on the training device."""
+        return TrainingExamples.from_arrays(
+            [self.features], self.encoded, len(self.classes), weights=self.weights
+        )  # fmt: skip
 
     def for_all(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " N"]:
         """Values of these examples among the user's rows, NaN for those that were left out."""
@@ -161,12 +155,7 @@ class AbstractRobustHead(Loadable, ClassifierMixin, BaseEstimator, ABC):
             weights, rows = weights_of(sample_weight, len(labels))
             is_used = np.isin(np.arange(len(labels)), rows)
             features, labels = features[rows], labels[rows]
-        classes, encoded = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise BadData(
-                f"The labels have one class only, {classes.tolist()[0]!r}; allowed: two or more. "
-                "Next: check the label column."
-            )
+        classes, encoded = encode_classes(labels)
         return FitInputs(head, features, encoded, classes, weights, is_used)
 
     def _with_heads(self: T, inputs: FitInputs, states: Sequence[State]) -> T:
