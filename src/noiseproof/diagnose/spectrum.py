@@ -17,6 +17,7 @@ from noiseproof.core.arrays import as_matrix
 from noiseproof.core.checks import check_finite, check_matrix
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import SpectrumCard
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.core.threads import one_thread
 
 # eig(F^T F) in float64 has an absolute error of eps s_1^2, so a singular value of s_1 / 3e4 still has six
@@ -243,5 +244,5 @@ def _blocks(features: Any, block_rows: int) -> Iterator[Any]:
         raise invalid("block_rows", block_rows, "a whole number >= 1")
     if len(features.shape) == 0:
         check_matrix(features)
-    for start in range(0, len(features), block_rows):
-        yield features[start : start + block_rows]
+    for rows in row_blocks(len(features), block_rows):
+        yield features[rows]

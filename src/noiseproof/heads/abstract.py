@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from noiseproof.core.errors import CheckpointMismatch
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.options import check_options
@@ -129,8 +130,8 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
         module = empty_module(self).eval()
         module.load_state_dict({name: value[None] for name, value in self.state_.items()}, assign=True)
         with torch.inference_mode():
-            for i in range(0, len(features), _BLOCK_ROWS):
-                reshaped, logits = module(torch.tensor(features[i : i + _BLOCK_ROWS])[None])
+            for rows in row_blocks(len(features), _BLOCK_ROWS):
+                reshaped, logits = module(torch.tensor(features[rows])[None])
                 yield reshaped[0], logits[0]
 
 

@@ -46,11 +46,9 @@ def per_example_loss(name: str, options: Options, *, num_classes: int) -> PerExa
     """
     if not is_per_example(name):
         raise invalid(
-            "loss",
-            name,
-            "a loss of one example at a time",
+            "loss", name, "a loss of one example at a time",
             "This loss depends on other examples or on earlier steps.",
-        )
+        )  # fmt: skip
     check_transition_given(name, options, num_classes)
     values: dict[str, Any] = dict(options)
     matrix = values.pop("transition", None)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from noiseproof.core import records
 from noiseproof.core.rng import isolated, stream
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.training.augment import AbstractAugmentation, Unchanged
 from noiseproof.training.batches import AbstractBatches, Batch, Normaliser
 from noiseproof.training.order import AbstractOrder, Share
@@ -107,15 +108,11 @@ class StreamBatches(AbstractBatches):
 def stream_images(dataset: records.Dataset, transform: Transform, normalise: Normaliser) -> Iterator[Tensor]:
     """Blocks of all images in order, for an evaluation."""
     source = _Keyed(dataset, transform.for_evaluation(), 0)
-    keys = [[(0, place, 0, row) for place, row in enumerate(rows)] for rows in _in_blocks(len(dataset))]
+    blocks = (range(len(dataset))[rows] for rows in row_blocks(len(dataset), _ROWS))
+    keys = [[(0, place, 0, row) for place, row in enumerate(rows)] for rows in blocks]
     loader = DataLoader(source, batch_sampler=keys, num_workers=transform.workers, collate_fn=_stacked)
     for pixels in loader:
         yield normalise(pixels.numpy())
-
-
-def _in_blocks(number: int) -> Iterator[range]:
-    for begin in range(0, number, _ROWS):
-        yield range(begin, min(begin + _ROWS, number))
 
 
 @final
