@@ -70,11 +70,6 @@ class Verdict:
     misfit: float | None = None
     allowed_misfit: float | None = None
 
-    @property
-    def can_tell(self) -> bool:
-        """Whether there is an estimate."""
-        return self.rate is not None
-
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
@@ -136,24 +131,6 @@ def verdict_on_other_width(dim: int, known_dim: int, *, nearest: str) -> Verdict
         "on the width"
     )
     return Verdict(None, None, None, reason, nearest)
-
-
-def leave_one_out_verdicts(
-    references: Sequence[Reference], *, max_width: float = 0.3
-) -> list[tuple[Reference, Verdict]]:
-    """The verdict on each known encoder from all others, to check how often it is correct.
-
-    Args:
-        references: at least five rates, so that four remain.
-        max_width: as in `verdict`.
-    """
-    return [
-        (
-            one,
-            verdict(one.signature, [other for other in references if other is not one], max_width=max_width),
-        )
-        for one in references
-    ]
 
 
 def hellinger(one: Signature, other: Signature) -> float:

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from noiseproof.backbones.weights.weights import under_prefix
 from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.core.rng import torch_seed
 from noiseproof.heads.abstract import AbstractClassifier
@@ -205,7 +206,7 @@ def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
     )
     found.classes_ = saved.classes
     found._set_columns(saved)
-    for name, value in _under(saved.state, _FITTED).items():
+    for name, value in under_prefix(saved.state, f"{_FITTED}.").items():
         setattr(found, name, value.numpy() if value.ndim else value.item())
     for name, value in plain.items():
         setattr(found, name, value)
@@ -213,7 +214,7 @@ def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
 
 
 def _member(saved: SavedHead, number: int, source: str) -> AbstractClassifier:
-    own = replace(saved, state=_under(saved.state, str(number)), feature_names=None)
+    own = replace(saved, state=under_prefix(saved.state, f"{number}."), feature_names=None)
     return HEADS[own.kind].from_saved(own, source)
 
 
@@ -226,8 +227,3 @@ def _fitted(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     found = {name: each for name, each in attributes.items() if name.endswith("_") and name not in _OF_ALL}
     plain = {name: each for name, each in found.items() if isinstance(each, list)}
     return {name: np.asarray(each) for name, each in found.items() if name not in plain}, plain
-
-
-def _under(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    start = f"{prefix}."
-    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
