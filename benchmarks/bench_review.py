@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from noiseproof import extract, find_label_issues, open_dataset
 from noiseproof.backbones.backbones import open_backbone
-from noiseproof.detect.reviewed_rate import draw_probabilities, rate_from_draws, recalibrate
+from noiseproof.detect.reviewed_rate import draw_probabilities, rate_from_drawn, recalibrate
 
 NUM_ROWS, NUM_LEARNT, NUM_TEST, NUM_CLASSES = 12_000, 4000, 2000, 10
 LABELS = {"aggregate": "human_label_aggregate", "first person": "human_label_random1"}
@@ -53,7 +53,11 @@ def rates(x: np.ndarray, clean: np.ndarray, given: dict[str, np.ndarray], args: 
                 rng, found = np.random.default_rng(0), []
                 for _ in range(args.draws):
                     rows = rng.choice(len(labels), size, p=q)
-                    found.append(rate_from_draws(suspicion, rows, q[rows], is_wrong[rows]))
+                    found.append(
+                        rate_from_drawn(
+                            suspicion[rows], q[rows], is_wrong[rows], num=len(labels), mean=suspicion.mean()
+                        )
+                    )
                 errors = np.array([one.value for one in found]) - is_wrong.mean()
                 held = np.mean([one.low <= is_wrong.mean() <= one.high for one in found])
                 cells += [f"{100 * np.sqrt((errors**2).mean()):.2f}", f"{100 * held:.1f}"]

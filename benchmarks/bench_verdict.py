@@ -19,7 +19,7 @@ import numpy as np
 from noiseproof import open_dataset
 from noiseproof.config.data import default_cache
 from noiseproof.config.verdict import parse_references
-from noiseproof.diagnose.verdict import Reference, Verdict, leave_one_out_verdicts, verdict
+from noiseproof.diagnose.verdict import Reference, Verdict, verdict
 from noiseproof.pipelines.verdict import sentence, signatures, zoo_rates
 
 INSIDE, ENDS, UNSEEN = "left out, inside the range", "left out, at its ends", "unseen"
@@ -46,8 +46,10 @@ def main() -> None:
         dataset = open_dataset(name, label=args.label, limit=args.limit)
         known = signatures(dataset, references, store=args.cache, num_draws=args.draws)
         ends = {known[0].rate, known[-1].rate}
-        found = leave_one_out_verdicts(known, max_width=args.max_width)
-        rows += [(name, one, answer, ENDS if one.rate in ends else INSIDE) for one, answer in found]
+        for one in known:
+            others = [each for each in known if each is not one]
+            answer = verdict(one.signature, others, max_width=args.max_width)
+            rows.append((name, one, answer, ENDS if one.rate in ends else INSIDE))
         unseen = signatures(dataset, parse_references(args.unseen), store=args.cache, num_draws=args.draws)
         rows += [
             (name, one, verdict(one.signature, known, max_width=args.max_width), UNSEEN) for one in unseen
@@ -69,7 +71,7 @@ def print_statistics(known: list[Reference]) -> None:
 def print_verdicts(rows: list[Row]) -> None:
     print("| data | which | encoder | noise | right | verdict |\n|---|---|---|---|---|---|")
     for name, one, answer, which in rows:
-        right = "-" if not answer.can_tell else "yes" if is_right(one, answer) else "no"
+        right = "-" if answer.rate is None else "yes" if is_right(one, answer) else "no"
         print(
             f"| {Path(name).name} | {which} | {one.name} | {100 * one.rate:g} % | {right} | "
             f"{sentence(answer)} |"
@@ -82,7 +84,7 @@ def print_summary(rows: list[Row]) -> None:
     print("|---|---|---|---|---|")
     for title in (INSIDE, ENDS, UNSEEN):
         chosen = [row for row in rows if row[3] == title]
-        told = [(one, answer) for _, one, answer, _ in chosen if answer.can_tell]
+        told = [(one, answer) for _, one, answer, _ in chosen if answer.rate is not None]
         right = sum(is_right(one, answer) for one, answer in told)
         errors = [abs(answer.rate - one.rate) for one, answer in told if answer.rate is not None]
         error = f"{100 * np.mean(errors):.1f}" if errors else "-"

@@ -5,12 +5,16 @@ import pytest
 
 from noiseproof.detect.reviewed_rate import (
     draw_probabilities,
-    rate_from_draws,
+    rate_from_drawn,
     recalibrate,
     share,
 )
 
 SUSPICION = np.array([0.5, 0.9, 0.1, 0.2])
+
+
+def rate_from_draws(suspicion, drawn, q, is_wrong):
+    return rate_from_drawn(suspicion[drawn], q, is_wrong, num=len(suspicion), mean=float(suspicion.mean()))
 
 
 def test_draws_of_a_hand_solved_case():

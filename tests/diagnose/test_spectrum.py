@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -177,9 +179,10 @@ def test_centred_equals_the_svd_of_the_centred_matrix(mean):
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_both_spectra_equal_each_alone():
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, scipy.sparse.csr_array])
+def test_both_spectra_equal_each_alone(kind):
     features = random(30, 5) + 2
-    raw, centred = spectra(features)
+    raw, centred = spectra(kind(features))
     assert raw.singular_values.tolist() == spectrum(features).singular_values.tolist()
     assert centred.singular_values.tolist() == spectrum(features, is_centred=True).singular_values.tolist()
 

@@ -3,6 +3,7 @@ import json
 import pickletools
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -188,4 +189,21 @@ def test_a_head_of_another_schema_is_told_what_to_do(tmp_path):
     _, path = saved(tmp_path)
     rewritten(path.with_suffix(".json"), schema=0)
     with pytest.raises(DamagedFile, match=r"has schema 0; this version .* reads schema 1\. Next: fit"):
+        load_head(path)
+
+
+def test_names_of_columns_are_kept(tmp_path):
+    features, labels = blobs()
+    frame = pd.DataFrame(features, columns=list("abcde"))
+    head = LinearProbe(epochs=1).fit(frame, labels)
+    back = load_head(head.save(tmp_path / "head"))
+    assert back.predict(frame).tolist() == head.predict(frame).tolist()
+    with pytest.raises(ValueError, match="same order as they were in fit"):
+        back.predict(frame[list("edcba")])
+
+
+def test_a_name_too_few_is_damage(tmp_path):
+    _, path = saved(tmp_path)
+    rewritten(path.with_suffix(".json"), feature_names=["a"])
+    with pytest.raises(DamagedFile, match=r"head\.json' has 1 names of columns for 5 columns"):
         load_head(path)

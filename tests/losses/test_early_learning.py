@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from noiseproof.losses.batch import batch_loss
-from noiseproof.losses.early_learning import RunningTargets, elr
+from noiseproof.losses.early_learning import EarlyLearningLoss, elr
 from noiseproof.losses.losses import resolve_options
 from noiseproof.losses.robust import cross_entropy
 
@@ -60,7 +60,7 @@ def test_without_strength_it_is_cross_entropy():
 
 
 def test_two_views_of_an_example_share_its_target():
-    memory = RunningTargets(3, momentum=0.5)
+    memory = EarlyLearningLoss(3, momentum=0.5, strength=3.0)
     first, second = torch.tensor([[0.2, 0.8]]), torch.tensor([[0.6, 0.4]])
     targets = memory.updated(torch.cat([first, second])[None].log(), torch.tensor([[2]]))
     assert targets[0].tolist() == [pytest.approx([0.2, 0.3])] * 2  # half of the mean (0.4, 0.6)
@@ -72,7 +72,9 @@ def test_two_views_of_an_example_share_its_target():
 
 def test_no_gradient_flows_into_a_target():
     logits = torch.randn(1, 2, 3, dtype=torch.float64, requires_grad=True)
-    targets = RunningTargets(2, momentum=0.5).updated(logits.log_softmax(-1), torch.tensor([[0, 1]]))
+    targets = EarlyLearningLoss(2, momentum=0.5, strength=3.0).updated(
+        logits.log_softmax(-1), torch.tensor([[0, 1]])
+    )
     assert not targets.requires_grad
 
 

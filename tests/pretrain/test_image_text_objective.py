@@ -54,7 +54,7 @@ class Fixed(torch.nn.Module):
 def test_the_loss_of_matching_pairs_by_hand():
     """Two pairs on two axes at scale e: -ln(e^e / (e^e + 1)) both ways."""
     batch = {"images": torch.zeros(2, 3, 4, 4), "caption_ids": torch.tensor([1, 0])}
-    loss = image_text_loss(torch.eye(2).flip(0), share=Share())(Fixed(math.exp(1)), batch)
+    loss = image_text_loss(torch.eye(2).flip(0).__getitem__, share=Share())(Fixed(math.exp(1)), batch)
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-math.e)))
 
 
@@ -63,7 +63,9 @@ def test_the_scale_stops_at_a_hundred_and_may_come_down_again(is_wrapped):
     """Every pair is mismatched, so that a smaller scale is better: the gradient has to say so."""
     batch = {"images": torch.zeros(2, 3, 4, 4), "caption_ids": torch.tensor([0, 1])}
     bare = Fixed(1e6)
-    loss = image_text_loss(torch.eye(2).flip(0), share=Share())(Wrapped(bare) if is_wrapped else bare, batch)
+    loss = image_text_loss(torch.eye(2).flip(0).__getitem__, share=Share())(
+        Wrapped(bare) if is_wrapped else bare, batch
+    )
     assert loss.item() == pytest.approx(100)
     loss.backward()
     assert bare.logit_scale.exp().item() == pytest.approx(100)

@@ -144,6 +144,14 @@ def test_an_overlap_with_the_training_set_is_found_by_content_and_by_id():
         model.fit(features, given, **meta, ids=ids)
 
 
+def test_rows_that_differ_in_the_sign_of_zero_are_the_same_example():
+    features, given, *_ = blobs()
+    features[:, 0] = 0
+    both = {"meta_features": features[:30] * np.array([-1] + [1] * 7), "meta_labels": given[:30]}
+    with pytest.raises(BadData, match="shares 30 of its 30"):
+        MetaWeightNet().fit(features, given, **both)
+
+
 @pytest.mark.parametrize(("ids", "meta_ids", "message"), [
     (range(1000, 1005), range(20), r"`ids` has the shape \(5,\), .* 240 rows; allowed: one id per row"),
     (range(1000, 1240), range(3), r"`meta_ids` has the shape \(3,\), its features have 20 rows"),

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from noiseproof import CoTeaching, DivideMix, LinearProbe, MetaWeightNet, MLPProbe
@@ -51,6 +52,16 @@ def test_needs_of_an_estimator_are_kept(tmp_path):
     needs = HeadNeeds(class_names=("a", "b", "c", "d"), encoders=(encoder,))
     path = fitted("co_teaching").save(tmp_path / "est", needs=needs)
     assert read_head(path).needs == needs
+
+
+def test_names_of_columns_are_kept(tmp_path):
+    features, labels = blobs()
+    frame = pd.DataFrame(features, columns=list("abcde"))
+    estimator = CoTeaching(LinearProbe(epochs=1), forget_rate=0.1).fit(frame, labels)
+    back = CoTeaching.load(estimator.save(tmp_path / "est"))
+    assert back.predict(frame).tolist() == estimator.predict(frame).tolist()
+    with pytest.raises(ValueError, match="same order as they were in fit"):
+        back.predict(frame[list("edcba")])
 
 
 def test_another_class_is_refused(tmp_path):

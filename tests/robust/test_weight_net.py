@@ -9,7 +9,9 @@ LOSSES = torch.tensor([0.1, 0.7, 2.0, 5.0], dtype=torch.float64)
 
 
 def weigher(**options):
-    return ExampleWeighter(WeightNetOptions(**options), dtype=torch.float64)
+    made = ExampleWeighter(WeightNetOptions(**options))
+    made.net.double()
+    return made
 
 
 def with_log_odds(made, value: float, slope: float = 0.0):

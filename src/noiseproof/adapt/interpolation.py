@@ -45,11 +45,10 @@ def interpolate_weights(before: StateDict, after: StateDict, alpha: float) -> di
         )
     if alpha in (0, 1):
         return dict(after if alpha else before)
-    return {name: _between(before[name], value, alpha) for name, value in after.items()}
-
-
-def _between(before: Tensor, after: Tensor, alpha: float) -> Tensor:
-    return torch.lerp(before, after, alpha) if after.is_floating_point() else after
+    return {
+        name: torch.lerp(before[name], value, alpha) if value.is_floating_point() else value
+        for name, value in after.items()
+    }
 
 
 def probs_by_state(

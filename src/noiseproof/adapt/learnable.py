@@ -15,14 +15,8 @@ from noiseproof.backbones.adapters.tower_layout import tower_of
 from noiseproof.core.errors import invalid
 
 _PLAIN = ("full", "bias", "lora", "head")
-_AFTER_BLOCKS = (
-    "ln_post",
-    "proj",
-    "attn_pool",
-    "attnpool",
-    "layernorm",
-    "pooler",
-)  # in open_clip, transformers
+# In open_clip and transformers.
+_AFTER_BLOCKS = ("ln_post", "proj", "attn_pool", "attnpool", "layernorm", "pooler")
 MODES = (
     "full", "last-blocks:N", "bias", "lora", "vpt-deep[:N]", "vpt-shallow[:N]", "adapter[:N]", "ssf", "head",
 )  # fmt: skip

@@ -11,6 +11,7 @@ from noiseproof.adapt.finetune_settings import MetaSettings, TowerSettings
 from noiseproof.adapt.initial_encoder import InitialEncoder
 from noiseproof.core.records import Dataset
 from noiseproof.core.rng import torch_seed
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.training.augment import AbstractAugmentation, PadCropFlip, Unchanged
 from noiseproof.training.batches import AbstractBatches, ArrayBatches
 from noiseproof.training.decoded_images import prepare_all, prepared_blocks
@@ -96,5 +97,4 @@ def reader(
             for block in prepared_blocks(dataset, prepare, block_size=_ROWS, num_threads=settings.workers)
         )
     pixels = prepare_all(dataset, prepare, initial.preprocessing["image_size"], quiet=quiet)
-    starts = range(0, len(pixels), _ROWS)
-    return lambda: (normalise(pixels[begin : begin + _ROWS]) for begin in starts)
+    return lambda: (normalise(pixels[rows]) for rows in row_blocks(len(pixels), _ROWS))

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.core.errors import BadData, quoted
+from noiseproof.core.row_blocks import row_blocks
 
 _MOST_CLASSES = 2000  # the assignment takes time of the third power
 _LEAST_GAIN = 0.2  # of the mean probability of the given label
@@ -64,9 +65,9 @@ def check_column_order(
 def _may_be_reordered(probs: Any, given_labels: Int[np.ndarray, " n"]) -> bool:
     """Whether any order could be so much better: none gives a label more than the largest of its row."""
     as_given = largest = 0.0
-    for start in range(0, len(given_labels), _BLOCK_ROWS):
-        block = np.asarray(probs[start : start + _BLOCK_ROWS], np.float64)
-        as_given += block[np.arange(len(block)), given_labels[start : start + _BLOCK_ROWS]].sum()
+    for rows in row_blocks(len(given_labels), _BLOCK_ROWS):
+        block = np.asarray(probs[rows], np.float64)
+        as_given += block[np.arange(len(block)), given_labels[rows]].sum()
         largest += block.max(axis=1).sum()
     has_gain = largest - as_given >= _LEAST_GAIN * len(given_labels)
     return bool(has_gain and largest >= _LEAST_RATIO * as_given)
@@ -80,8 +81,8 @@ def _sums(
 
     k = probs.shape[1]
     sums = np.zeros((k, k))
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = rows[start : start + _BLOCK_ROWS]
+    for part in row_blocks(len(rows), _BLOCK_ROWS):
+        block = rows[part]
         is_given = csr_array(
             (np.ones(len(block)), (given_labels[block], np.arange(len(block)))), shape=(k, len(block))
         )

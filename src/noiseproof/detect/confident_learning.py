@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
 
@@ -136,6 +137,5 @@ def confident_rate(found: Confidence, given_labels: Labels) -> float:
 
 def _blocks(probs: Any) -> Iterator[tuple[slice, np.ndarray]]:
     num_rows = max(256, _BLOCK_NUMBERS // probs.shape[1])
-    for start in range(0, len(probs), num_rows):
-        rows = slice(start, min(start + num_rows, len(probs)))
+    for rows in row_blocks(len(probs), num_rows):
         yield rows, np.asarray(probs[rows])

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from noiseproof.core.row_blocks import row_blocks
+
 _BLOCK_NUMBERS = 2**20  # scores that are copied at a time
 
 Probs = Float[np.ndarray, "n k"]
@@ -95,8 +97,7 @@ def best_other_class(scores: Probs, given_labels: Labels) -> Labels:
     """The class with the highest score, except the given class."""
     best = np.empty(len(scores), np.int64)
     num_rows = max(1, _BLOCK_NUMBERS // scores.shape[1])
-    for start in range(0, len(scores), num_rows):
-        rows = slice(start, start + num_rows)
+    for rows in row_blocks(len(scores), num_rows):
         others = np.array(scores[rows], copy=True)
         np.put_along_axis(others, given_labels[rows, None], -np.inf, axis=1)
         best[rows] = others.argmax(1)

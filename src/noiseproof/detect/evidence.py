@@ -18,6 +18,7 @@ from noiseproof.core.checks import (
     check_unique_names,
 )
 from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.detect.training_dynamics import Dynamics, training_dynamics
 from noiseproof.posterior.calibration import Calibration, calibrate
 from noiseproof.posterior.copies import Copies, find_copies
@@ -253,11 +254,11 @@ def check_examples(rows: Any, labels: np.ndarray, ids: Any, *, name: str = "feat
     if len(labels) < 2:
         raise BadData(f"`{name}` has {len(labels)} rows; allowed: two or more.")
     first, is_varied = np.asarray(rows[:1]), False
-    for start in range(0, len(labels), _BLOCK_ROWS):
-        block = np.asarray(rows[start : start + _BLOCK_ROWS])
-        check_finite(block, name, first_row=start)
+    for part in row_blocks(len(labels), _BLOCK_ROWS):
+        block = np.asarray(rows[part])
+        check_finite(block, name, first_row=part.start)
         if name == "features":  # `check_probs` checks probabilities
-            _check_size(block, first_row=start)
+            _check_size(block, first_row=part.start)
             is_varied = is_varied or bool((block != first).any())
     if name == "features" and not is_varied:
         raise BadData(
@@ -290,14 +291,14 @@ def check_probs(probs: Any, name: str, num_classes: int) -> None:
             name, f"of shape {tuple(probs.shape)}", f"{num_classes} columns, one per class",
             "Next: pass `class_names` if some classes do not occur among the labels.",
         )  # fmt: skip
-    for start in range(0, len(probs), _BLOCK_ROWS):
-        block = np.asarray(probs[start : start + _BLOCK_ROWS])
+    for rows in row_blocks(len(probs), _BLOCK_ROWS):
+        block = np.asarray(probs[rows])
         sums = block.sum(axis=1, dtype=np.float64)
         wrong = np.flatnonzero((block.min(axis=1) < 0) | (np.abs(sums - 1) > _SUMS_TO_1))
         if len(wrong):
             row = int(wrong[0])
             raise BadData(
-                f"Row {start + row} of `{name}` has the sum {sums[row]:.6g} and the minimum "
+                f"Row {rows.start + row} of `{name}` has the sum {sums[row]:.6g} and the minimum "
                 f"{block[row].min():.6g}; allowed: probabilities that sum to 1. Next: pass the output of "
                 "`predict_proba`, not logits."
             )

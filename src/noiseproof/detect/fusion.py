@@ -22,6 +22,7 @@ from noiseproof.detect.ridge import estimate_noise_rate
 def fusion_detector(evidence: Evidence, *, methods: Sequence[str] = DEFAULT_FUSION) -> DetectorResult:
     """Mean rank of several detectors; as many issues as labels are estimated to be wrong.
 
+    The estimate is that of leave-one-out; without features, the mean of the detectors' rates.
     The suggested label is the majority vote of the detectors.
 
     Args:
@@ -32,7 +33,9 @@ def fusion_detector(evidence: Evidence, *, methods: Sequence[str] = DEFAULT_FUSI
     """
     results = [run_detector(evidence, method) for method in methods]
     suspicion = mean_ranks(np.stack([result.suspicion for result in results]))
-    is_issue = flag_most_suspicious(suspicion, _rate(evidence, results))
+    by_detectors = float(np.mean([result.noise_rate for result in results]))
+    rate = by_detectors if evidence.features is None else estimate_noise_rate(evidence)
+    is_issue = flag_most_suspicious(suspicion, rate)
     votes = count_votes(np.stack([result.suggested_labels for result in results]), evidence.num_classes)
     given = evidence.given_labels
     preferred = np.where(is_issue, best_other_class(votes, given), given)
@@ -40,13 +43,6 @@ def fusion_detector(evidence: Evidence, *, methods: Sequence[str] = DEFAULT_FUSI
         suspicion, is_issue, preferred, given,
         num_classes=evidence.num_classes, method="fusion",
     ).with_note(f"Mean ranks of {', '.join(methods)}.")  # fmt: skip
-
-
-def _rate(evidence: Evidence, results: Sequence[DetectorResult]) -> float:
-    """Noise rate by leave-one-out; without features, the mean of the detectors' rates."""
-    if evidence.features is not None:
-        return estimate_noise_rate(evidence)
-    return float(np.mean([1 - np.trace(result.joint) / result.joint.sum() for result in results]))
 
 
 def mean_ranks(suspicions: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " n"]:

@@ -174,18 +174,13 @@ def _with_decisions(rest: LabelIssues, given: Int[np.ndarray, " n"], known: Deci
         f"{counted(len(rows), 'label')} that people decided: taken as right and not flagged; in these data "
         f"{num_wrong} of them {'is' if num_wrong == 1 else 'are'} still wrong."
     )
+    suggested = rest.suggested_labels.copy()
+    suggested[rows] = given[rows]  # stays where the decided label is no class
     return replace(
-        rest, given_labels=given, suggested_labels=known.in_place_of(_undecided(rest, given, rows)),
-        suspicion=suspicion, is_issue=is_issue, joint=joint, noise_rate_low=ends[0], noise_rate_high=ends[1],
+        rest, given_labels=given, suggested_labels=known.in_place_of(suggested), suspicion=suspicion,
+        is_issue=is_issue, joint=joint, noise_rate_low=ends[0], noise_rate_high=ends[1],
         notes=(*rest.notes, note),
     )  # fmt: skip
-
-
-def _undecided(rest: LabelIssues, given: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Suggested labels of the others; the given ones of the decided examples, for those without a class."""
-    suggested = rest.suggested_labels.copy()
-    suggested[rows] = given[rows]
-    return suggested
 
 
 def _summarise(
@@ -202,7 +197,7 @@ def _summarise(
     rest = np.setdiff1d(np.arange(len(plain.suspicion)), known.rows)
     sampled, num_draws = (None, 0) if draws is None else rate_of_sample(known, draws)
     rate, next_wrong, num_next = sampled, None, min(_NEXT, len(rest))
-    if is_probability and len(known.rows) >= LEAST_DECIDED:
+    if is_probability and has_class.any() and len(known.rows) >= LEAST_DECIDED:
         checked = known.rows[has_class]
         fitted = recalibrate(
             plain.suspicion[checked], known.was_wrong[has_class], issues.suspicion[rest],

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from noiseproof.core.errors import BadData, invalid, missing_extra
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.core.unit_length import unit_length
 from noiseproof.detect.detector_result import DetectorResult, result_from_decision
 from noiseproof.detect.evidence import Evidence
@@ -41,7 +42,7 @@ def neighbours_detector(evidence: Evidence, *, k: int | None = None, search: str
         search: "exact", "graph" (faiss, HNSW), or "auto": exact up to 20,000 rows or without faiss.
     """
     features, given = evidence.require("features", "neighbours"), evidence.given_labels
-    _check_classes(given, evidence)
+    _check_classes(evidence)
     seen = features if evidence.rows.kind == "direction" else evidence.rows
     groups = evidence.copies.groups
     voters = most_frequent_labels(given, groups, num_classes=evidence.num_classes)
@@ -115,10 +116,9 @@ def _unit_rows(features: Any, rows: Any) -> Float[np.ndarray, "m d"]:
 def _by_tiles(features: Any, others: np.ndarray, own: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(own)
     rows, similarities = np.zeros((n, num), np.int64), np.full((n, num), -np.inf, np.float32)
-    for first in range(0, len(others), _TILE):
-        tile = _unit_rows(features, others[first : first + _TILE])
-        for start in range(0, n, _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
+    for part in row_blocks(len(others), _TILE):
+        tile, first = _unit_rows(features, others[part]), part.start
+        for block in row_blocks(n, _BLOCK_ROWS):
             found = _unit_rows(features, block) @ tile.T
             is_here = (own[block] >= first) & (own[block] < first + len(tile))
             # No row is a neighbour of itself or of a copy.
@@ -155,11 +155,10 @@ def _by_graph(features: Any, others: np.ndarray, own: np.ndarray, num: int) -> t
     half: Any = faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexHNSWSQ(features.shape[1], half, _GRAPH_DEGREE, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction, index.hnsw.efSearch = _BUILD_WIDTH, max(_SEARCH_WIDTH, 2 * num)
-    for first in range(0, len(others), _TILE):
-        index.add(_unit_rows(features, others[first : first + _TILE]))
+    for part in row_blocks(len(others), _TILE):
+        index.add(_unit_rows(features, others[part]))
     rows, similarities = np.empty((len(own), num), np.int64), np.empty((len(own), num), np.float32)
-    for start in range(0, len(own), _TILE):
-        block = slice(start, start + _TILE)
+    for block in row_blocks(len(own), _TILE):
         near, near_rows = index.search(_unit_rows(features, block), num + 1)
         rows[block], similarities[block] = _without_own(near_rows, near, own[block])
     return rows, similarities
@@ -175,8 +174,8 @@ def _without_own(
     return rows[~is_own].reshape(shape), similarities[~is_own].reshape(shape)
 
 
-def _check_classes(given_labels: np.ndarray, evidence: Evidence) -> None:
-    counts = np.bincount(given_labels, minlength=evidence.num_classes)
+def _check_classes(evidence: Evidence) -> None:
+    counts = np.bincount(evidence.given_labels, minlength=evidence.num_classes)
     few = np.flatnonzero((counts > 0) & (counts < _LEAST_OF_A_CLASS))
     if len(few):
         raise BadData(

@@ -53,25 +53,6 @@ def draw_probabilities(suspicion: Float[np.ndarray, " n"]) -> Float[np.ndarray, 
     return weights / weights.sum()
 
 
-def rate_from_draws(
-    suspicion: Float[np.ndarray, " n"],
-    drawn: Int[np.ndarray, " m"],
-    probabilities: Float[np.ndarray, " m"],
-    is_wrong: Bool[np.ndarray, " m"],
-) -> Estimate:
-    """The share of wrong labels, from a sample; see the head of the file.
-
-    Args:
-        suspicion: of all labels, made without knowing the sample.
-        drawn: rows, in the order they were drawn, with replacement; two or more.
-        probabilities: q of each draw.
-        is_wrong: the truth of each draw.
-    """
-    return rate_from_drawn(
-        suspicion[drawn], probabilities, is_wrong, num=len(suspicion), mean=float(suspicion.mean())
-    )
-
-
 def rate_from_drawn(
     suspicion: Float[np.ndarray, " m"],
     probabilities: Float[np.ndarray, " m"],
@@ -80,10 +61,10 @@ def rate_from_drawn(
     num: int,
     mean: float,
 ) -> Estimate:
-    """The share of wrong labels by `rate_from_draws`, where only the suspicion of the draws is known.
+    """The share of wrong labels, from a sample drawn with replacement; see the head of the file.
 
     Args:
-        suspicion: of each draw.
+        suspicion: of each of two or more draws, made without knowing the sample.
         probabilities: q of each draw.
         is_wrong: the truth of each draw.
         num: of all labels, n.

@@ -36,9 +36,9 @@ _LEAST_EVEN_RATE, _LEAST_TIMES = 0.01, 1.75
 def leave_one_out_detector(evidence: Evidence) -> DetectorResult:
     """Wrong labels are spread evenly over the other classes (`posterior.calibration`)."""
     evidence.require("features", "leave_one_out")
-    fit, labels = evidence.calibration, evidence.compact_labels
+    fit = evidence.calibration
     column = symmetric_column(fit.noise_rate, len(evidence.present_classes))
-    return _result(evidence, "leave_one_out", fit.probs, fit.probs, fit.suspicion, column, labels)
+    return _result(evidence, "leave_one_out", fit.probs, fit.probs, fit.suspicion, column)
 
 
 def transition_detector(evidence: Evidence) -> DetectorResult:
@@ -52,13 +52,12 @@ def transition_detector(evidence: Evidence) -> DetectorResult:
 
 
 def _transition_result(evidence: Evidence, fit: NoisyRegression | TransitionModel) -> DetectorResult:
-    labels = evidence.compact_labels
     # One minus the posterior of the given class would be rounded.
     rest = fit.posterior.copy()
-    np.put_along_axis(rest, labels[:, None], 0.0, axis=1)
+    np.put_along_axis(rest, evidence.compact_labels[:, None], 0.0, axis=1)
     suspicion = np.clip(rest.sum(1, dtype=np.float64), 0.0, 1.0)
     columns = np.ascontiguousarray(fit.matrix.T)
-    return _result(evidence, "transition", fit.probs, fit.posterior, suspicion, columns.__getitem__, labels)
+    return _result(evidence, "transition", fit.probs, fit.posterior, suspicion, columns.__getitem__)
 
 
 def _result(
@@ -68,20 +67,12 @@ def _result(
     posterior: np.ndarray,
     suspicion: np.ndarray,
     column: Callable[[int], np.ndarray],
-    labels: np.ndarray,
 ) -> DetectorResult:
-    """Result of a detector whose probabilities and labels are of the present classes only.
+    """Result from probabilities and columns of the transition matrix, both of the present classes only.
 
-    Args:
-        evidence: with all classes.
-        method: name of the detector.
-        probs: P(true | x).
-        posterior: orders the other classes as P(true | x, given) does.
-        suspicion: of the given labels.
-        column: given label -> its column of the transition matrix.
-        labels: positions of the given labels among the present classes.
+    `posterior` orders the other classes as P(true | x, given) does.
     """
-    wide = evidence.over_all_classes(probs)
+    labels, wide = evidence.compact_labels, evidence.over_all_classes(probs)
     result = result_from_posterior(
         suspicion, evidence.present_classes[best_other_class(posterior, labels)], evidence.given_labels,
         joint=evidence.joint_over_all_classes(expected_counts(probs, labels, column)),
@@ -92,8 +83,7 @@ def _result(
 
 def estimate_noise_rate(evidence: Evidence) -> float:
     """Share of wrong labels by `leave_one_out_or_transition`."""
-    joint = leave_one_out_or_transition(evidence).joint
-    return float(1 - np.trace(joint) / joint.sum())
+    return leave_one_out_or_transition(evidence).noise_rate
 
 
 def leave_one_out_or_transition(evidence: Evidence) -> DetectorResult:

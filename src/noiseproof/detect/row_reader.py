@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from noiseproof.core.row_blocks import row_blocks
+
 BLOCK_ROWS = 1024
 
 
@@ -32,12 +34,7 @@ class RowReader:
 
     def blocks(self) -> Iterator[Float[Tensor, "b d"]]:
         """All rows in their order."""
-        yield from (self[part] for part in blocks_of(self.shape[0]))
-
-
-def blocks_of(n: int) -> list[slice]:
-    """Slices of at most 1,024 of n rows."""
-    return [slice(start, min(start + BLOCK_ROWS, n)) for start in range(0, n, BLOCK_ROWS)]
+        yield from (self[part] for part in row_blocks(self.shape[0], BLOCK_ROWS))
 
 
 def _as_tensor(rows: Any) -> Float[Tensor, "b d"]:

@@ -18,9 +18,8 @@ _STANDARD_ERRORS = 1
 # From this share of pairs on, features separate the classes, however rare some are: scores of a rare class
 # may never be the highest, so accuracy alone would deny the signal.
 _CLEAR_SHARE = 0.65
-_CLEAR_GAIN = (
-    0.3  # of the labels that guessing misses, those that scores name right; more need no second look
-)
+# Of the labels that guessing misses, the share that scores name right; more need no second look.
+_CLEAR_GAIN = 0.3
 
 
 @dataclass(frozen=True)

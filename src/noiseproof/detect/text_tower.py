@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from noiseproof.core.arrays import as_matrix
 from noiseproof.core.checks import check_finite, check_matrix
 from noiseproof.core.errors import invalid
-from noiseproof.detect.row_reader import RowReader, blocks_of
+from noiseproof.core.row_blocks import row_blocks
+from noiseproof.detect.row_reader import BLOCK_ROWS, RowReader
 
 
 @runtime_checkable  # for the shape checks of the tests
@@ -46,7 +47,7 @@ def unit_rows(features: Any) -> RowReader:
     """
     features = as_matrix(features, "features")
     check_matrix(features)
-    for part in blocks_of(len(features)):
+    for part in row_blocks(len(features), BLOCK_ROWS):
         check_finite(np.asarray(features[part]), first_row=part.start)
     return RowReader(features, partial(nn.functional.normalize, dim=-1))
 

@@ -21,9 +21,8 @@ from noiseproof.detect.confident_learning import calibrated_joint, confidence, c
 from noiseproof.detect.consensus import label_consensus, solve_consensus
 from noiseproof.detect.evidence import check_examples, check_probs, encode_labels
 from noiseproof.posterior.calibration import calibrate
-from noiseproof.posterior.copies import groups_to_leave_out
-from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.posterior.ridge_rows import row_type
+from noiseproof.posterior.true_labels import scores_without_copies
 
 METHODS = ("confident_joint", "anchor", "neighbours")
 DEFAULT_METHOD = "confident_joint"
@@ -105,9 +104,10 @@ def estimate_transition(
         method: "confident_joint", "anchor" or "neighbours".
         probs: (n, k) out-of-sample probabilities of the given labels (`pred_probs`), columns of a data frame
             by name, of an array in the order of the sorted labels. By default leave-one-out predictions from
-        the features. quantile: for "anchor", in [0, 1): examples above this quantile of their class are its
-        anchors. max_examples: for "neighbours": neighbours are searched for at most this many random
-        examples. seed: of the choice of these examples.
+            the features.
+        quantile: for "anchor", in [0, 1): examples above this quantile of their class are its anchors.
+        max_examples: for "neighbours": neighbours are searched for at most this many random examples.
+        seed: of the choice of these examples.
 
     Raises:
         BadData: one class only, different lengths, NaN, a class with fewer than 3 examples for
@@ -131,11 +131,11 @@ def estimate_transition(
     if method == "neighbours":
         matrix, prior = _from_neighbours(np.asarray(features), encoded, classes, max_examples, seed)
     elif method == "confident_joint":
-        probs = _calibrated_probs(features, encoded, len(classes)) if probs is None else probs
+        probs = calibrate(scores_without_copies(features, encoded), encoded).probs if probs is None else probs
         counts = confident_joint(confidence(probs, encoded), encoded, num_classes=len(classes))
         matrix, prior = from_joint(counts, encoded)
     else:
-        probs = _given_probs(features, encoded, len(classes)) if probs is None else probs
+        probs = _given_probs(features, encoded) if probs is None else probs
         matrix = anchor_rows(probs, encoded, quantile=quantile)
         prior = _prior_of(matrix, encoded)
     return TransitionEstimate(matrix, prior, classes, method)
@@ -182,22 +182,12 @@ def _prior_of(matrix: Matrix, given_labels: Labels) -> Shares:
     return prior / prior.sum()
 
 
-def _calibrated_probs(features: Any, given_labels: Labels, num_classes: int) -> Probs:
-    scores = _scores(features, given_labels, num_classes)
-    return calibrate(scores, given_labels).probs
-
-
-def _scores(features: Any, given_labels: Labels, num_classes: int) -> Float[np.ndarray, "n k"]:
-    groups = groups_to_leave_out(features, given_labels)
-    return leave_one_out(features, given_labels, num_classes=num_classes, groups=groups).scores
-
-
-def _given_probs(features: Any, given_labels: Labels, num_classes: int) -> Probs:
+def _given_probs(features: Any, given_labels: Labels) -> Probs:
     """P(given | x): a logistic regression on leave-one-out scores, without assumptions about the noise.
 
     Its k (k + 1) parameters distinguish pair noise from symmetric noise.
     """
-    scores = _scores(features, given_labels, num_classes).astype(np.float64)
+    scores = scores_without_copies(features, given_labels).astype(np.float64)
     model = LogisticRegression(max_iter=1000).fit(_SCORE_SCALE * scores, given_labels)
     return model.predict_proba(_SCORE_SCALE * scores)
 

@@ -44,12 +44,7 @@ class Curvature:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "eigenvalues": [float(value) for value in self.eigenvalues],
-            "trace": self.trace,
-            "trace_standard_error": self.trace_standard_error,
-            "num_parameters": self.num_parameters,
-        }
+        return vars(self) | {"eigenvalues": self.eigenvalues.tolist()}
 
 
 def curvature(

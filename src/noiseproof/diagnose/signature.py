@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from noiseproof.core.checks import check_finite, check_matrix
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.rng import stream
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.diagnose.spectrum import (
     SpectrumAccumulator,
     entropy_nats,
@@ -114,12 +115,11 @@ def signature(
 def _blocks(features: Any, block_ids: Int[np.ndarray, " n"], num_blocks: int) -> list[SpectrumAccumulator]:
     """Accumulate the rows of every block in one pass."""
     blocks = [SpectrumAccumulator() for _ in range(num_blocks)]
-    for start in range(0, len(features), _READ_ROWS):
-        rows = np.asarray(features[start : start + _READ_ROWS], dtype=np.float64)
-        check_finite(rows, first_row=start)
-        block_ids_here = block_ids[start : start + _READ_ROWS]
+    for part in row_blocks(len(features), _READ_ROWS):
+        rows = np.asarray(features[part], dtype=np.float64)
+        check_finite(rows, first_row=part.start)
         for number, block in enumerate(blocks):
-            block.update(rows[block_ids_here == number])
+            block.update(rows[block_ids[part] == number])
     return blocks
 
 

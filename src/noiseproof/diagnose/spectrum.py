@@ -17,6 +17,7 @@ from noiseproof.core.arrays import as_matrix
 from noiseproof.core.checks import check_finite, check_matrix
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import SpectrumCard
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.core.threads import one_thread
 
 # eig(F^T F) in float64 has an absolute error of eps s_1^2, so a singular value of s_1 / 3e4 still has six
@@ -49,8 +50,7 @@ def spectrum(
     Source: Chen, Wang et al. 2024, arXiv:2309.17002, Section 2.3, Eqs. 1 and 2 (SVE, LSVR); Roy & Vetterli
     2007 (effective rank).
     """
-    rows = _in_rows(features)
-    return _cards(rows, (is_centred,), block_rows=block_rows, is_refined=is_refined)[0]
+    return _cards(features, (is_centred,), block_rows=block_rows, is_refined=is_refined)[0]
 
 
 def _in_rows(features: Any) -> Any:
@@ -122,7 +122,7 @@ class SpectrumAccumulator:
 
     @property
     def gram(self) -> Float[np.ndarray, "d d"]:
-        """F^T F of all rows."""
+        """F^T F of all rows; of no columns before the first block."""
         return np.zeros((0, 0)) if self._gram is None else self._gram
 
     def mean(self) -> Float[np.ndarray, " d"]:
@@ -131,11 +131,11 @@ class SpectrumAccumulator:
 
     def num_live(self) -> int:
         """Features that are not zero in every row."""
-        return 0 if self._gram is None else int(np.count_nonzero(np.diag(self._gram)))
+        return int(np.count_nonzero(np.diag(self.gram)))
 
     def norm(self) -> float:
         """Frobenius norm of all rows, an upper bound of the largest singular value."""
-        return 0.0 if self._gram is None else float(np.sqrt(np.trace(self._gram)))
+        return float(np.sqrt(np.trace(self.gram)))
 
     def singular_values(self, *, is_centred: bool = False) -> Float[np.ndarray, " r"]:
         """min(n, d) singular values, descending, from the eigenvalues of the Gram matrix."""
@@ -186,7 +186,7 @@ def largest_ratio(singular_values: Float[np.ndarray, " r"]) -> float:
 def _cards(
     features: Any, centrings: tuple[bool, ...], *, block_rows: int, is_refined: bool
 ) -> list[SpectrumCard]:
-    parts = SpectrumAccumulator()
+    features, parts = _in_rows(features), SpectrumAccumulator()
     for block in _blocks(features, block_rows):
         parts.update(block)
     cards = []
@@ -242,9 +242,7 @@ def _from_rows(features: Any, mean: np.ndarray | None, block_rows: int) -> np.nd
 def _blocks(features: Any, block_rows: int) -> Iterator[Any]:
     if block_rows < 1:
         raise invalid("block_rows", block_rows, "a whole number >= 1")
-    if not hasattr(features, "shape"):
-        features = np.asarray(features)
     if len(features.shape) == 0:
         check_matrix(features)
-    for start in range(0, len(features), block_rows):
-        yield features[start : start + block_rows]
+    for rows in row_blocks(len(features), block_rows):
+        yield features[rows]

@@ -70,11 +70,6 @@ class Verdict:
     misfit: float | None = None
     allowed_misfit: float | None = None
 
-    @property
-    def can_tell(self) -> bool:
-        """Whether there is an estimate."""
-        return self.rate is not None
-
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
@@ -87,9 +82,8 @@ def verdict(unknown: Signature, references: Sequence[Reference], *, max_width: f
     - the features have another width than those of the known encoders;
     - the spectrum does not belong to the family: its distance from the curve is more than twice the largest
       distance of a known encoder from the curve of the others;
-    - the interval is wider than `max_width`. At an end of the curve the interval extends to 0 or to 1,
-    because
-      nothing is known beyond.
+    - the interval is wider than `max_width`. At an end of the curve it extends to 0 or to 1, because nothing
+      is known beyond.
 
     Args:
         unknown: signature of the encoder in question.
@@ -137,24 +131,6 @@ def verdict_on_other_width(dim: int, known_dim: int, *, nearest: str) -> Verdict
         "on the width"
     )
     return Verdict(None, None, None, reason, nearest)
-
-
-def leave_one_out_verdicts(
-    references: Sequence[Reference], *, max_width: float = 0.3
-) -> list[tuple[Reference, Verdict]]:
-    """The verdict on each known encoder from all others, to check how often it is correct.
-
-    Args:
-        references: at least five rates, so that four remain.
-        max_width: as in `verdict`.
-    """
-    return [
-        (
-            one,
-            verdict(one.signature, [other for other in references if other is not one], max_width=max_width),
-        )
-        for one in references
-    ]
 
 
 def hellinger(one: Signature, other: Signature) -> float:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from noiseproof.core.checks import check_label_range
 from noiseproof.core.errors import BadData, invalid
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.evaluate.metrics import (
     Outcomes,
     all_metrics,
@@ -122,8 +123,7 @@ def evaluate_head(
     if len(labels) == 0:
         raise BadData(f"{set_name!r} has no examples; allowed: one or more. Next: check the evaluation set.")
     blocks: list[Outcomes] = []
-    for start in range(0, len(labels), block_size):
-        rows = slice(start, start + block_size)
+    for rows in row_blocks(len(labels), block_size):
         probs = _over_all_classes(head, np.asarray(head.predict_proba(features[rows])), len(class_names))
         blocks.append(outcomes(probs, labels[rows]))
     return result_row(
@@ -140,8 +140,7 @@ def evaluate_regressor(
     Args:
         scores: taken as the truth.
     """
-    starts = range(0, len(scores), block_size)
-    blocks = [np.asarray(head.predict(features[start : start + block_size])) for start in starts]
+    blocks = [np.asarray(head.predict(features[rows])) for rows in row_blocks(len(scores), block_size)]
     metrics = score_metrics(np.concatenate(blocks).astype(np.float64), scores)
     return ResultRow(name, seed, set_name, domain, len(scores), metrics, {})
 

@@ -88,12 +88,7 @@ class ResultRow:
             ValueError, KeyError, TypeError: the line is not a valid row.
         """
         row: dict[str, Any] = unsealed(parse_json(line), source=source, next_step=_RUN_AGAIN)
-        check_schema(
-            row,
-            _SCHEMA,
-            source=source,
-            next_step=_RUN_AGAIN,
-        )
+        check_schema(row, _SCHEMA, source=source, next_step=_RUN_AGAIN)
         values = {name: row[name] for name in ("head", "seed", "domain", "num_examples")}
         return _ROW.validate_python(
             values

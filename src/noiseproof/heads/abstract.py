@@ -21,8 +21,9 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from noiseproof.core.errors import BadData, CheckpointMismatch
+from noiseproof.core.errors import CheckpointMismatch
 from noiseproof.core.registry import unknown_name
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
 from noiseproof.heads.options import check_options
@@ -31,6 +32,7 @@ from noiseproof.heads.saved_heads import HeadNeeds, Loadable, SavedHead, write_h
 from noiseproof.heads.specs import spec_of
 from noiseproof.heads.training_data import (
     check_second_view_given,
+    encode_classes,
     features_to_predict,
     second_view_of,
     training_data,
@@ -59,7 +61,6 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
 
     kind: ClassVar[str]
     has_classes: ClassVar[bool]
-    n_features_in_: int
     state_: State
 
     def spec(self) -> HeadSpec:
@@ -102,7 +103,10 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         classes = self.classes_ if self.has_classes else np.empty(0)
-        saved = SavedHead(self.kind, self.get_params(), classes, self.n_features_in_, self.state_, needs)
+        saved = SavedHead(
+            self.kind, self.get_params(), classes, self.n_features_in_, self.state_, needs,
+            self._feature_names(),
+        )  # fmt: skip
         return write_head(saved, path)
 
     @classmethod
@@ -111,7 +115,8 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
         head = cls().set_params(**_known_options(cls, saved.options, source))
         if cls.has_classes:
             head.classes_ = saved.classes
-        head.n_features_in_, head.state_ = saved.num_features, dict(saved.state)
+        head.state_ = dict(saved.state)
+        head._set_columns(saved)
         _check_shapes(head, source)
         return head
 
@@ -125,8 +130,8 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
         module = empty_module(self).eval()
         module.load_state_dict({name: value[None] for name, value in self.state_.items()}, assign=True)
         with torch.inference_mode():
-            for i in range(0, len(features), _BLOCK_ROWS):
-                reshaped, logits = module(torch.tensor(features[i : i + _BLOCK_ROWS])[None])
+            for rows in row_blocks(len(features), _BLOCK_ROWS):
+                reshaped, logits = module(torch.tensor(features[rows])[None])
                 yield reshaped[0], logits[0]
 
 
@@ -215,22 +220,14 @@ def _fit_classifiers(
     heads: Sequence[AbstractHead], specs: Sequence[HeadSpec], views: Sequence[np.ndarray],
     labels: np.ndarray, weights: np.ndarray | None, *, on_step: OnStep | None, find: TrueProbs,
 ) -> None:  # fmt: skip
-    classes, encoded = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise BadData(
-            f"The labels have one class only, {classes.tolist()[0]!r}; allowed: two or more. "
-            "Next: check the label column."
-        )
+    classes, encoded = encode_classes(labels)
     for spec in specs:
         check_transition_given(spec.training.loss, spec.training.loss_options, len(classes))
-    device = _device()
-    examples = TrainingExamples(
-        tuple(torch.from_numpy(view).to(device) for view in views),
-        torch.from_numpy(encoded.astype(np.int64)).to(device),
-        len(classes),
-        _true_probs(specs, views[0], encoded, find=find, device=device),
-        None if weights is None else torch.from_numpy(weights).to(device),
-    )
+    is_tolerant = any(spec.training.noise_tolerant for spec in specs)
+    probs = find(views[0], encoded).astype(np.float32) if is_tolerant else None
+    examples = TrainingExamples.from_arrays(
+        views, encoded, len(classes), true_probs=probs, weights=weights
+    )  # fmt: skip
     for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
         head.classes_, head.state_ = classes, state
 
@@ -244,35 +241,11 @@ def _fit_regressors(
     The last layer is then scaled back, so that a fitted head predicts in the unit of the scores.
     """
     mean, scale = unit_of(scores, weights)
-    device = _device()
-    examples = TrainingExamples(
-        tuple(torch.from_numpy(view).to(device) for view in views),
-        torch.from_numpy(((scores - mean) / scale).astype(np.float32)).to(device),
-        num_classes=1,
-        weights=None if weights is None else torch.from_numpy(weights).to(device),
-    )
+    standardised = ((scores - mean) / scale).astype(np.float32)
+    examples = TrainingExamples.from_arrays(views, standardised, num_classes=1, weights=weights)
     for head, state in zip(heads, fit_specs(specs, examples, on_step=on_step), strict=True):
         weight, bias = state["classify.weight"] * scale, state["classify.bias"] * scale + mean
         head.state_ = state | {"classify.weight": weight, "classify.bias": bias}
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _true_probs(
-    specs: Sequence[HeadSpec],
-    features: np.ndarray,
-    encoded: np.ndarray,
-    *,
-    find: TrueProbs,
-    device: torch.device,
-) -> torch.Tensor | None:
-    """Probabilities of the true labels, computed once for all noise-tolerant heads."""
-    if not any(spec.training.noise_tolerant for spec in specs):
-        return None
-    probs = find(features, encoded.astype(np.int64))
-    return torch.from_numpy(probs.astype(np.float32)).to(device)
 
 
 def _known_options(cls: type[AbstractHead], options: Mapping[str, Any], source: str) -> dict[str, Any]:

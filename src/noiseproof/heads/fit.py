@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Real
 from torch import Tensor
@@ -15,7 +16,7 @@ from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.rng import torch_seed
 from noiseproof.core.threads import threads_for
 from noiseproof.heads.modules import StackedHeads
-from noiseproof.heads.recipes import HeadSpec, Regularization, Training
+from noiseproof.heads.recipes import HeadSpec, Regularization
 from noiseproof.heads.step_budget import StepBudget, step_budget
 from noiseproof.losses.batch import BatchLoss, batch_loss, expected_loss
 from noiseproof.losses.regularizers import consistency, spectral_regularizers
@@ -58,6 +59,24 @@ class TrainingExamples:
     num_classes: int
     true_probs: Float[Tensor, "n k"] | None = None
     weights: Float[Tensor, " n"] | None = None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        views: Sequence[np.ndarray],
+        given_labels: np.ndarray,
+        num_classes: int,
+        *,
+        true_probs: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> TrainingExamples:
+        """Examples on the device to train on: a GPU where there is one."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        labels, *matrices = (torch.from_numpy(each).to(device) for each in (given_labels, *views))
+        probs, factors = (
+            None if each is None else torch.from_numpy(each).to(device) for each in (true_probs, weights)
+        )
+        return cls(tuple(matrices), labels, num_classes, probs, factors)
 
     def batch(self, index: Int[Tensor, "m b"]) -> tuple[Float[Tensor, "m vb d"], Real[Tensor, "m vb"]]:
         """The rows of all views, view by view, and their labels."""
@@ -169,7 +188,7 @@ def fit_stack(
     module = module.to(device).train()
     with threads_for(_largest_product(module, examples, specs[0])):
         _take_steps(module, specs, examples, backward, on_step)
-    return [_checked(_member_state(module, i), spec) for i, spec in enumerate(specs)]
+    return [_state_of_member(module, i, spec) for i, spec in enumerate(specs)]
 
 
 def _largest_product(module: StackedHeads, examples: TrainingExamples, spec: HeadSpec) -> int:
@@ -204,7 +223,8 @@ def _take_steps(
 
 def _take_step(optimizer: torch.optim.Optimizer, members: list[tuple[Tensor, list[Tensor]]]) -> None:
     for whole, parts in members:
-        for part, gradient in zip(parts, _gradient(whole), strict=True):
+        gradients = torch.zeros_like(whole) if whole.grad is None else whole.grad
+        for part, gradient in zip(parts, gradients, strict=True):
             part.grad = gradient
         whole.grad = None
     optimizer.step()
@@ -263,11 +283,15 @@ def _weights(terms: Sequence[Regularization], name: str, like: Tensor) -> Tensor
 
 
 def _loss(specs: Sequence[HeadSpec], examples: TrainingExamples) -> BatchLoss:
+    """The loss of classes or scores, of a noise-tolerant head its expectation over the true labels."""
     training, generators = specs[0].training, [_generator(spec, "loss") for spec in specs]
     if training.loss == SQUARED_ERROR:
         return lambda outputs, scores, rows: squared_error(outputs[..., 0], scores)
     if training.noise_tolerant:
-        return _expected_loss(training, examples)
+        probs, num_views = examples.true_probs, len(examples.views)
+        assert probs is not None  # `fit_heads` computes it
+        expected = expected_loss(training.loss, training.loss_options, num_classes=examples.num_classes)
+        return lambda log_probs, given_labels, rows: expected(log_probs, probs[rows].repeat(1, num_views, 1))
     return batch_loss(
         training.loss, training.loss_options, num_examples=len(examples.given_labels),
         num_classes=examples.num_classes, generators=generators,
@@ -280,14 +304,6 @@ def _weighted(loss: BatchLoss, examples: TrainingExamples) -> BatchLoss:
     if weights is None:
         return loss
     return lambda outputs, labels, rows: weights[rows].repeat(1, num_views) * loss(outputs, labels, rows)
-
-
-def _expected_loss(training: Training, examples: TrainingExamples) -> BatchLoss:
-    """The expected loss under the probabilities of the true labels."""
-    probs, num_views = examples.true_probs, len(examples.views)
-    assert probs is not None  # `fit_heads` computes it
-    loss = expected_loss(training.loss, training.loss_options, num_classes=examples.num_classes)
-    return lambda log_probs, given_labels, rows: loss(log_probs, probs[rows].repeat(1, num_views, 1))
 
 
 def _batches(specs: Sequence[HeadSpec], n: int, epochs: int, steps_per_epoch: int) -> Iterator[Tensor]:
@@ -319,15 +335,8 @@ def _optimizer(members: list[tuple[Tensor, list[Tensor]]], specs: Sequence[HeadS
     return torch.optim.AdamW(groups, fused=True)
 
 
-def _gradient(whole: Tensor) -> Tensor:
-    return torch.zeros_like(whole) if whole.grad is None else whole.grad
-
-
-def _member_state(module: StackedHeads, index: int) -> State:
-    return {name: value[index].detach().cpu().clone() for name, value in module.state_dict().items()}
-
-
-def _checked(state: State, spec: HeadSpec) -> State:
+def _state_of_member(module: StackedHeads, index: int, spec: HeadSpec) -> State:
+    state = {name: value[index].detach().cpu().clone() for name, value in module.state_dict().items()}
     if not all(math.isfinite(float(value.sum())) for value in state.values()):
         raise InvalidArgument(
             f"Training diverged with `learning_rate` {spec.training.learning_rate!r} (seed {spec.seed}): the "

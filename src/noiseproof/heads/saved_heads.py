@@ -93,6 +93,7 @@ class HeadCard(Document):
     num_features: int = Field(ge=1, le=2**24)
     sha256: str
     needs: HeadNeeds | None = None
+    feature_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,7 @@ class SavedHead:
         num_features: d.
         state: parameters by name.
         needs: encoders and class names; `None` where the head was fitted to a matrix.
+        feature_names: of the d columns; `None` where the head was fitted to columns without names.
     """
 
     kind: str
@@ -114,6 +116,7 @@ class SavedHead:
     num_features: int
     state: Mapping[str, torch.Tensor]
     needs: HeadNeeds | None = None
+    feature_names: tuple[str, ...] | None = None
 
 
 def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
@@ -139,6 +142,7 @@ def write_head(head: SavedHead, path: str | os.PathLike[str]) -> Path:
         num_features=head.num_features,
         sha256=hashlib.sha256(content).hexdigest(),
         needs=head.needs,
+        feature_names=head.feature_names,
     )
     write_record(card, facts.to_json())
     return tensors
@@ -148,6 +152,17 @@ class Loadable:
     """An estimator that was saved and can be loaded again; `kind` is its name in the file."""
 
     kind: ClassVar[str]
+    n_features_in_: int
+    feature_names_in_: np.ndarray  # as scikit-learn has it: only where the columns have names
+
+    def _feature_names(self) -> tuple[str, ...] | None:
+        names = vars(self).get("feature_names_in_")
+        return None if names is None else tuple(names.tolist())
+
+    def _set_columns(self, saved: SavedHead) -> None:
+        self.n_features_in_ = saved.num_features
+        if saved.feature_names is not None:
+            self.feature_names_in_ = np.array(saved.feature_names, dtype=object)
 
     @classmethod
     def load(cls: type[T], path: str | os.PathLike[str]) -> T:
@@ -199,7 +214,13 @@ def read_head(path: str | os.PathLike[str]) -> SavedHead:
             f"{str(card)!r} has {len(facts.needs.class_names)} class names for {len(classes)} classes. "
             f"Next: {_SAVE_AGAIN}."
         )
-    return SavedHead(facts.head, facts.options, classes, facts.num_features, state, facts.needs)
+    names = facts.feature_names
+    if names is not None and len(names) != facts.num_features:
+        raise DamagedFile(
+            f"{str(card)!r} has {len(names)} names of columns for {facts.num_features} columns. "
+            f"Next: {_SAVE_AGAIN}."
+        )
+    return SavedHead(facts.head, facts.options, classes, facts.num_features, state, facts.needs, names)
 
 
 def _plain(value: Any) -> Any:

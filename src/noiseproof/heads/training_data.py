@@ -47,6 +47,21 @@ def training_data(
     return _writeable(matrix), labels
 
 
+def encode_classes(labels: np.ndarray) -> tuple[np.ndarray, Int[np.ndarray, " n"]]:
+    """The sorted classes, and each label as its class id.
+
+    Raises:
+        BadData: one class only.
+    """
+    classes, encoded = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise BadData(
+            f"The labels have one class only, {classes.tolist()[0]!r}; allowed: two or more. "
+            "Next: check the label column."
+        )
+    return classes, encoded.astype(np.int64)
+
+
 def check_second_view_given(specs: Sequence[HeadSpec], second_view: Any) -> None:
     """Raise `BadData` if a consistency term needs two views and only one was given."""
     needs_two = any(s.regularization.is_cross_view and s.regularization.weight_mse for s in specs)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from noiseproof.core.errors import invalid
-from noiseproof.losses.early_learning import RunningTargets
+from noiseproof.losses.early_learning import EarlyLearningLoss
 from noiseproof.losses.losses import LOSSES, Options, check_transition_given
 
 # (log_probs "m vb k", given_labels "m vb", rows "m b") -> loss "m vb", of v views one after the other; `rows`
@@ -46,11 +46,9 @@ def per_example_loss(name: str, options: Options, *, num_classes: int) -> PerExa
     """
     if not is_per_example(name):
         raise invalid(
-            "loss",
-            name,
-            "a loss of one example at a time",
+            "loss", name, "a loss of one example at a time",
             "This loss depends on other examples or on earlier steps.",
-        )
+        )  # fmt: skip
     check_transition_given(name, options, num_classes)
     values: dict[str, Any] = dict(options)
     matrix = values.pop("transition", None)
@@ -136,30 +134,7 @@ def _peer(options: dict[str, Any], num_examples: int, generators: Sequence[torch
     return loss
 
 
-@final
-class _EarlyLearning:
-    """Early-learning regularisation with its targets, which are part of a checkpoint."""
-
-    def __init__(
-        self, options: dict[str, Any], num_examples: int, generators: Sequence[torch.Generator]
-    ) -> None:
-        self._function, self._strength = LOSSES.load("elr"), options["strength"]
-        self._memory = RunningTargets(num_examples, momentum=options["momentum"])
-
-    def __call__(
-        self, log_probs: Float[Tensor, "m vb k"], given_labels: Int[Tensor, "m vb"], rows: Int[Tensor, "m b"]
-    ) -> Float[Tensor, "m vb"]:
-        targets = self._memory.updated(log_probs, rows)
-        return self._function(log_probs, given_labels, targets=targets, strength=self._strength)
-
-    def facts(self) -> dict[str, Any]:
-        return {}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return self._memory.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        self._memory.load_state_dict(state)
-
-
-_BEYOND_ONE_EXAMPLE: dict[str, Callable[..., BatchLoss]] = {"peer": _peer, "elr": _EarlyLearning}
+_BEYOND_ONE_EXAMPLE: dict[str, Callable[[dict[str, Any], int, Sequence[torch.Generator]], BatchLoss]] = {
+    "peer": _peer,
+    "elr": lambda options, num_examples, generators: EarlyLearningLoss(num_examples, **options),
+}

@@ -9,6 +9,7 @@ Source: Liu et al. 2020, arXiv:2007.00151, Section 4.2 (regulariser) and 4.3 (ta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import final
 
 import torch
 from jaxtyping import Float, Int
@@ -40,17 +41,28 @@ def elr(
     return cross_entropy(log_probs, given_labels) + strength * torch.log1p(-agreement)
 
 
-class RunningTargets:
-    """Running targets of every example, for heads side by side; zero before the first visit.
+@final
+class EarlyLearningLoss:
+    """`elr` of heads side by side, with the running targets of every example; zero before the first visit.
+
+    The targets are part of a checkpoint.
 
     Args:
         num_examples: n; memory is m n k numbers of the type of the log-probabilities.
         momentum: beta, in [0, 1).
+        strength: lambda, >= 0.
     """
 
-    def __init__(self, num_examples: int, *, momentum: float) -> None:
-        self._num_examples, self._momentum = num_examples, momentum
+    def __init__(self, num_examples: int, *, momentum: float, strength: float) -> None:
+        self._num_examples, self._momentum, self._strength = num_examples, momentum, strength
         self._targets: Tensor | None = None
+
+    def __call__(
+        self, log_probs: Float[Tensor, "m vb k"], given_labels: Int[Tensor, "m vb"], rows: Int[Tensor, "m b"]
+    ) -> Float[Tensor, "m vb"]:
+        """The loss of each view, after the targets of its example are updated."""
+        targets = self.updated(log_probs, rows)
+        return elr(log_probs, given_labels, targets=targets, strength=self._strength)
 
     @torch.no_grad()
     def updated(
@@ -74,6 +86,10 @@ class RunningTargets:
         after = self._momentum * before + (1 - self._momentum) * probs / probs.sum(-1, keepdim=True)
         self._targets[members, rows] = after
         return after.repeat(1, num_views, 1)
+
+    def facts(self) -> dict[str, float]:
+        """Nothing for the log."""
+        return {}
 
     def state_dict(self) -> dict[str, Tensor]:
         """The targets, for a checkpoint."""

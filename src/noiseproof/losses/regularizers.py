@@ -55,8 +55,8 @@ def spectral_regularizers(
             released code.
 
     Returns:
-        covariance, in the fourth power of the features' unit, and dominance, in [1/(K min(b, d)), 1/K].
-        A batch of one example has covariance 0.
+        covariance, in the fourth power of the features' unit, and dominance, in [1/min(b, d), 1/K].
+        A batch of one example has covariance 0, a batch of zeros dominance 0.
 
     Source: Eqs. 4 and 5 of the paper.
     Differs: singular values below sqrt(b float64-eps) of the largest count as zero with zero gradient.

@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from noiseproof.core.checks import check_matrix
 from noiseproof.core.plurals import counted
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.core.unit_length import unit_length
 from noiseproof.posterior.ridge_rows import row_type
 
@@ -144,17 +145,6 @@ def find_copies(features: Any, *, near: float = NEAR) -> Copies:
     return Copies(np.unique(place, return_inverse=True)[1], is_exact)
 
 
-def groups_to_leave_out(features: Any, labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"] | None:
-    """Group number of each example for `leave_one_out`, the same for copies; `None` without copies.
-
-    Args:
-        features: (n, d) array-like, sliced by rows.
-        labels: given class ids, from 0.
-    """
-    copies = find_copies(features).to_leave_out(labels)
-    return copies.groups if copies.has_copy.any() else None
-
-
 def shared_copies(features: Any, others: Any) -> Bool[np.ndarray, " m"]:
     """Whether each example of another set has a copy in the first, so that evaluation on it is too good.
 
@@ -170,13 +160,13 @@ def shared_copies(features: Any, others: Any) -> Bool[np.ndarray, " m"]:
 
 def _first_equal(features: Any) -> Int[np.ndarray, " n"]:
     """The first row that is equal to each row."""
-    starts = range(0, len(features), _READ_ROWS)
-    hashes = np.concatenate([_hashes(np.asarray(features[i : i + _READ_ROWS])) for i in starts])
+    blocks = row_blocks(len(features), _READ_ROWS)
+    hashes = np.concatenate([_hashes(np.asarray(features[rows])) for rows in blocks])
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     found = first[inverse]
     repeats = np.flatnonzero(found != np.arange(len(found)))
-    for start in range(0, len(repeats), _READ_ROWS):
-        rows = repeats[start : start + _READ_ROWS]
+    for part in row_blocks(len(repeats), _READ_ROWS):
+        rows = repeats[part]
         is_equal = (np.asarray(features[rows]) == np.asarray(features[found[rows]])).all(axis=1)
         found[rows[~is_equal]] = rows[~is_equal]  # equal hashes of different rows
     return found
@@ -220,8 +210,7 @@ def near_pairs(features: Any, rows: Int[np.ndarray, " m"], near: float) -> Int[n
 def _projected(features: Any, rows: np.ndarray, directions: np.ndarray) -> Float[np.ndarray, "m r"]:
     """Rows of unit length on these directions."""
     points = np.empty((len(rows), directions.shape[1]), np.float32)
-    for start in range(0, len(rows), _READ_ROWS):
-        part = slice(start, start + _READ_ROWS)
+    for part in row_blocks(len(rows), _READ_ROWS):
         points[part] = _unit(features, rows[part]) @ directions
     return points
 
@@ -257,8 +246,7 @@ def _distances_within(
 ) -> Bool[np.ndarray, " p"]:
     """Whether each two rows of unit length are at most `near` apart."""
     is_near = np.zeros(len(one), bool)
-    for start in range(0, len(one), _READ_ROWS):
-        part = slice(start, start + _READ_ROWS)
+    for part in row_blocks(len(one), _READ_ROWS):
         apart = _unit(features, one[part]) - _unit(features, other[part])
         is_near[part] = np.linalg.norm(apart, axis=1) <= near
     return is_near

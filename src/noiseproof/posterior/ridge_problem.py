@@ -16,6 +16,7 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float, Int
 
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.core.threads import one_thread
 from noiseproof.posterior.ridge_strength import best_ridge
 
@@ -78,8 +79,7 @@ class RidgeProblem:
         """Rows in blocks of limited size, also with k columns."""
         n, d = self.rows.shape
         num_rows = max(256, _BLOCK_NUMBERS // max(d, len(self.class_shares)))
-        for start in range(0, n, num_rows):
-            part = slice(start, min(start + num_rows, n))
+        for part in row_blocks(n, num_rows):
             yield part, self.rows[part]
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

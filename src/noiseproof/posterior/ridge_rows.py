@@ -12,13 +12,13 @@ Three kinds of rows:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import scipy.spatial.distance
 from jaxtyping import Float
 
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.core.unit_length import unit_length
 
 Kind = Literal["direction", "position", "kernel"]
@@ -46,16 +46,25 @@ class DirectionRows:
         return unit_length(np.sign(block) * np.sqrt(np.abs(block)) if self._use_roots else block)
 
 
-@dataclass(frozen=True, eq=False)
-class Standard:
-    """Means and scales of the columns; a standardised row has a mean squared length of 1."""
+class _Standardiser:
+    """Standardises columns, in float64; rows then have a mean squared length of 1, constant columns are 0."""
 
-    mean: Float[np.ndarray, " d"]
-    scale: Float[np.ndarray, " d"]
+    def __init__(self, features: Any) -> None:
+        n, d = features.shape
+        shift = np.asarray(features[:1], dtype=np.float64)[0]
+        sums, squares = np.zeros(d), np.zeros(d)
+        for rows in row_blocks(n, _BLOCK_ROWS):
+            block = np.asarray(features[rows]).astype(np.float64) - shift
+            sums += block.sum(axis=0)
+            squares += np.einsum("nd,nd->d", block, block)
+        variance = np.maximum(squares / n - (sums / n) ** 2, 0.0)
+        is_varied = variance > 1e-12 * (squares / n)  # smaller ones are rounding errors
+        num_varied = max(1, int(is_varied.sum()))
+        self._mean = shift + sums / n
+        self._scale = np.where(is_varied, 1 / np.sqrt(np.where(is_varied, variance, 1.0) * num_varied), 0.0)
 
     def __call__(self, features: np.ndarray) -> Float[np.ndarray, "m d"]:
-        """Standardised features."""
-        return (features.astype(np.float64) - self.mean) * self.scale
+        return (features.astype(np.float64) - self._mean) * self._scale
 
 
 class PositionRows:
@@ -64,11 +73,11 @@ class PositionRows:
     kind: Kind = "position"
 
     def __init__(self, features: Any) -> None:
-        self._features, self._standard = features, standard(features)
+        self._features, self._standardised = features, _Standardiser(features)
         self.shape, self.dtype = (features.shape[0], features.shape[1] + 1), row_type(features)
 
     def __getitem__(self, rows: Any) -> Float[np.ndarray, "m d"]:
-        block = self._standard(np.asarray(self._features[rows]))
+        block = self._standardised(np.asarray(self._features[rows]))
         return unit_length(np.column_stack([block, np.ones(len(block))])).astype(self.dtype)
 
 
@@ -78,15 +87,15 @@ class KernelRows:
     kind: Kind = "kernel"
 
     def __init__(self, features: Any) -> None:
-        self._features, self._standard = features, standard(features)
+        self._features, self._standardised = features, _Standardiser(features)
         step = -(-len(features) // _NUM_LANDMARKS)
-        self._landmarks = np.unique(self._standard(np.asarray(features[::step])), axis=0)
+        self._landmarks = np.unique(self._standardised(np.asarray(features[::step])), axis=0)
         squares = scipy.spatial.distance.pdist(self._landmarks, "sqeuclidean")
         self._width = _WIDTH * float(np.median(squares)) if len(squares) else 1.0
         self.shape, self.dtype = (features.shape[0], len(self._landmarks)), row_type(features)
 
     def __getitem__(self, rows: Any) -> Float[np.ndarray, "m d"]:
-        block = self._standard(np.asarray(self._features[rows]))
+        block = self._standardised(np.asarray(self._features[rows]))
         squares = scipy.spatial.distance.cdist(block, self._landmarks, "sqeuclidean")
         # Far from all landmarks only the differences of the distances remain.
         squares -= squares.min(axis=1, keepdims=True)
@@ -94,22 +103,6 @@ class KernelRows:
 
 
 Rows = DirectionRows | PositionRows | KernelRows  # (n, d), sliced; read from the features when needed
-
-
-def standard(features: Any) -> Standard:
-    """Means and scales of the columns, in float64; a constant column gets the scale 0."""
-    n, d = features.shape
-    shift = np.asarray(features[:1], dtype=np.float64)[0]
-    sums, squares = np.zeros(d), np.zeros(d)
-    for start in range(0, n, _BLOCK_ROWS):
-        block = np.asarray(features[start : start + _BLOCK_ROWS]).astype(np.float64) - shift
-        sums += block.sum(axis=0)
-        squares += np.einsum("nd,nd->d", block, block)
-    variance = np.maximum(squares / n - (sums / n) ** 2, 0.0)
-    is_varied = variance > 1e-12 * (squares / n)  # smaller ones are rounding errors
-    num_varied = max(1, int(is_varied.sum()))
-    scale = np.where(is_varied, 1 / np.sqrt(np.where(is_varied, variance, 1.0) * num_varied), 0.0)
-    return Standard(shift + sums / n, scale)
 
 
 def row_type(features: Any) -> np.dtype[Any]:

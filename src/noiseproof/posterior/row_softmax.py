@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
+from noiseproof.core.row_blocks import row_blocks
+
 _BLOCK_NUMBERS = 2**15  # numbers in one block
 
 Scores = Float[np.ndarray, "n k"]
@@ -63,9 +65,9 @@ def _powers(scores: Scores, sharpness: float) -> Iterator[tuple[slice, Scores, S
     """Rows, their scores below the best, and exp(sharpness * these): no power overflows."""
     num_rows = max(1, _BLOCK_NUMBERS // scores.shape[1])
     below_best, powers = (np.empty((num_rows, scores.shape[1]), scores.dtype) for _ in range(2))
-    for start in range(0, len(scores), num_rows):
-        block = scores[start : start + num_rows]
+    for rows in row_blocks(len(scores), num_rows):
+        block = scores[rows]
         below, power = below_best[: len(block)], powers[: len(block)]
         np.subtract(block, block.max(axis=1, keepdims=True), out=below)
         np.multiply(below, scores.dtype.type(sharpness), out=power)
-        yield slice(start, start + len(block)), below, np.exp(power, out=power)
+        yield rows, below, np.exp(power, out=power)

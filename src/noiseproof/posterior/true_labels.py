@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 
 from noiseproof.posterior.by_label import expected_counts, label_blocks
 from noiseproof.posterior.calibration import calibrate
-from noiseproof.posterior.copies import groups_to_leave_out
+from noiseproof.posterior.copies import find_copies
 from noiseproof.posterior.leave_one_out import leave_one_out
 from noiseproof.posterior.row_softmax import softmax_rows
 from noiseproof.posterior.symmetric_noise import symmetric_transition
@@ -53,10 +53,16 @@ def true_label_probs(features: Any, given_labels: Labels) -> Probs:
         features: (n, d) array-like, sliced by rows; finite; n >= 2.
         given_labels: class ids in [0, k); every class occurs.
     """
-    num_classes = int(given_labels.max()) + 1
-    groups = groups_to_leave_out(features, given_labels)
-    scores = leave_one_out(features, given_labels, num_classes=num_classes, groups=groups).scores
-    return fit_transition_model(scores, given_labels).posterior
+    return fit_transition_model(scores_without_copies(features, given_labels), given_labels).posterior
+
+
+def scores_without_copies(features: Any, given_labels: Labels) -> Probs:
+    """Leave-one-out scores of every example by a head that saw none of its copies; arguments as above."""
+    copies = find_copies(features).to_leave_out(given_labels)
+    return leave_one_out(
+        features, given_labels,
+        num_classes=int(given_labels.max()) + 1, groups=copies.groups if copies.has_copy.any() else None,
+    ).scores  # fmt: skip
 
 
 def remembering_true_label_probs() -> Callable[[Any, Labels], Probs]:

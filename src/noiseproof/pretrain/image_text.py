@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,11 @@ from noiseproof.pretrain.task import Task
 from noiseproof.training.augment import PadCropFlip
 from noiseproof.training.batches import Batch, Normaliser
 from noiseproof.training.loop import Loss
-from noiseproof.training.networks import Images, outputs
+from noiseproof.training.networks import Images, normaliser, outputs
 from noiseproof.training.order import Share
 
 # Radford et al. 2021, arXiv:2103.00020, Section 2.5: the scale is kept from growing beyond this.
 LARGEST_SCALE = 100.0
-OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 def image_text_task(
@@ -53,22 +52,24 @@ def image_text_task(
     def rows_of(some: Sequence[str]) -> Tensor:
         return text_rows(pair, tokenizer, some, is_locked=settings.lock_text)
 
+    image_tower = getattr(pair.visual, "trunk", pair.visual)  # of timm, before the projection
     captions = np.asarray(given_captions, dtype=object)
     distinct, caption_ids = np.unique(captions, return_inverse=True)
-    texts = rows_of(distinct.tolist()) if settings.lock_text else LazyTextRows(distinct, rows_of)
+    locked_rows = rows_of(distinct.tolist()) if settings.lock_text else None
+
+    def rows_of_ids(ids: Int[Tensor, " b"]) -> Tensor:
+        return rows_of(distinct[ids.numpy()].tolist()) if locked_rows is None else locked_rows[ids]
 
     def predict(images: Images, class_names: tuple[str, ...]) -> np.ndarray:
         directions = class_directions(model, rows_of, class_names)
-        return zero_shot(
-            outputs(model, lambda rows: model.encode_image(rows, normalize=True), images), directions
-        )
+        return zero_shot(outputs(model, partial(model.encode_image, normalize=True), images), directions)
 
     return Task(
         model=model,
-        loss=image_text_loss(texts, share=share),
-        normalise=Normaliser(*_mean_and_std(pair.visual)),
+        loss=image_text_loss(rows_of_ids, share=share),
+        normalise=_normaliser(pair.visual),
         augmentation=PadCropFlip(settings.padding, settings.use_flip),
-        features=_projection(model) if is_image_locked else _before_projection(pair.visual),
+        features=partial(model.encode_image, normalize=False) if is_image_locked else image_tower,
         weights=model,
         columns={"caption_ids": caption_ids.reshape(captions.shape).astype(np.int64)},
         predict=predict,
@@ -76,7 +77,7 @@ def image_text_task(
         architecture=None if is_image_locked else _timm_name(settings.model),
         prefix="visual.trunk.",
         facts={"num_captions": len(distinct)},
-        preprocessing=preprocessing_of(pair.visual.trunk) if is_image_locked else {},
+        preprocessing=preprocessing_of(image_tower) if is_image_locked else {},
     )
 
 
@@ -95,45 +96,24 @@ def locked_image_tower(settings: PretrainSettings) -> str:
     return str(config["image_weights"])
 
 
-def _projection(model: Any) -> Callable[[Tensor], Tensor]:
-    return lambda images: model.encode_image(images, normalize=False)
-
-
 def _timm_name(model: str) -> str | None:
     config = tower_config(model, import_open_clip("Pre-training"))
     return config["vision_cfg"].get("timm_model_name")
 
 
-def _mean_and_std(tower: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of pixels for a timm tower, or those of open_clip for its own towers."""
+def _normaliser(tower: Any) -> Normaliser:
+    """Normalisation of pixels for a timm tower, or that of open_clip for its own towers."""
     if hasattr(tower, "trunk"):
-        from timm.data import resolve_model_data_config
-
-        config = resolve_model_data_config(tower.trunk)
-        return tuple(config["mean"]), tuple(config["std"])
-    return OPENAI_MEAN, OPENAI_STD
+        return normaliser(tower.trunk)
+    open_clip = import_open_clip("Pre-training")
+    return Normaliser(open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
 
 
-def _before_projection(tower: Any) -> Callable[[Tensor], Tensor]:
-    return tower.trunk if hasattr(tower, "trunk") else tower
-
-
-@dataclass(frozen=True, eq=False)
-class LazyTextRows:
-    """Input of the model for captions, made batch by batch."""
-
-    captions: np.ndarray
-    rows_of: Callable[[Sequence[str]], Tensor]
-
-    def __getitem__(self, ids: Int[Tensor, " b"]) -> Tensor:
-        return self.rows_of(self.captions[ids.numpy()].tolist())
-
-
-def image_text_loss(texts: Tensor | LazyTextRows, *, share: Share) -> Loss:
+def image_text_loss(rows_of: Callable[[Int[Tensor, " b"]], Tensor], *, share: Share) -> Loss:
     """The symmetric contrastive loss of a batch of `images` and `caption_ids`.
 
     Args:
-        texts: a row per distinct caption, as `text_rows` makes them.
+        rows_of: ids of captions -> their rows, as `text_rows` makes them.
         share: of this process; the others' features are negatives, too.
 
     Source: Radford et al. 2021, arXiv:2103.00020, Figure 3, through open_clip's `ClipLoss`.
@@ -144,7 +124,7 @@ def image_text_loss(texts: Tensor | LazyTextRows, *, share: Share) -> Loss:
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         _limit_scale(model)
-        rows = texts[_one_each(batch["caption_ids"].cpu())].to(batch["images"].device)
+        rows = rows_of(_one_each(batch["caption_ids"].cpu())).to(batch["images"].device)
         return criterion(*model(batch["images"], rows))
 
     return loss

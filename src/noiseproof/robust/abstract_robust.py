@@ -16,19 +16,20 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from noiseproof.core.errors import BadData, DamagedFile, invalid
+from noiseproof.backbones.weights.weights import under_prefix
+from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.core.rng import torch_seed
 from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.estimators import HEADS, LinearProbe
 from noiseproof.heads.fit import State, TrainingExamples
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.saved_heads import HeadNeeds, Loadable, SavedHead, write_head
-from noiseproof.heads.training_data import features_to_predict, training_data, weights_of
+from noiseproof.heads.training_data import encode_classes, features_to_predict, training_data, weights_of
 from noiseproof.losses.batch import PerExampleLoss, per_example_loss
 
 T = TypeVar("T", bound="AbstractRobustHead")
 _HEAD, _MEMBERS, _FITTED = "head", "heads_", "fitted"
-_OF_ALL = ("classes_", "n_features_in_", _MEMBERS)  # attributes that every estimator has
+_OF_ALL = ("classes_", "n_features_in_", "feature_names_in_", _MEMBERS)  # attributes of any estimator
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,17 +72,11 @@ class FitInputs:
         training = self.spec.training
         return per_example_loss(training.loss, training.loss_options, num_classes=len(self.classes))
 
-    def examples(
-        self, features: np.ndarray | None = None, encoded: np.ndarray | None = None
-    ) -> TrainingExamples:
-        """These examples, or others with the same classes, on the training device."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        matrix = torch.from_numpy(self.features if features is None else features)
-        labels = torch.from_numpy((self.encoded if encoded is None else encoded).astype(np.int64))
-        weights = None
-        if self.weights is not None and features is None:
-            weights = torch.from_numpy(self.weights).to(device)
-        return TrainingExamples((matrix.to(device),), labels.to(device), len(self.classes), weights=weights)
+    def examples(self) -> TrainingExamples:
+        """These examples on the training device."""
+        return TrainingExamples.from_arrays(
+            [self.features], self.encoded, len(self.classes), weights=self.weights
+        )  # fmt: skip
 
     def for_all(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " N"]:
         """Values of these examples among the user's rows, NaN for those that were left out."""
@@ -105,7 +100,6 @@ class AbstractRobustHead(Loadable, ClassifierMixin, BaseEstimator, ABC):
     kind: ClassVar[str]
     head: AbstractClassifier | None
     classes_: np.ndarray
-    n_features_in_: int
     heads_: tuple[AbstractClassifier, ...]
 
     @abstractmethod
@@ -162,12 +156,7 @@ class AbstractRobustHead(Loadable, ClassifierMixin, BaseEstimator, ABC):
             weights, rows = weights_of(sample_weight, len(labels))
             is_used = np.isin(np.arange(len(labels)), rows)
             features, labels = features[rows], labels[rows]
-        classes, encoded = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise BadData(
-                f"The labels have one class only, {classes.tolist()[0]!r}; allowed: two or more. "
-                "Next: check the label column."
-            )
+        classes, encoded = encode_classes(labels)
         return FitInputs(head, features, encoded, classes, weights, is_used)
 
     def _with_heads(self: T, inputs: FitInputs, states: Sequence[State]) -> T:
@@ -200,8 +189,10 @@ def _to_saved(estimator: Any, needs: HeadNeeds | None) -> SavedHead:
         _MEMBERS: [_described(head) for head in estimator.heads_],
         _FITTED: plain,
     }
-    classes, num_features = estimator.classes_, estimator.n_features_in_
-    return SavedHead(estimator.kind, options, classes, num_features, state, needs)
+    return SavedHead(
+        estimator.kind, options, estimator.classes_, estimator.n_features_in_, state, needs,
+        estimator._feature_names(),
+    )  # fmt: skip
 
 
 def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
@@ -213,8 +204,9 @@ def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
         _member(replace(saved, kind=one["kind"], options=one["options"]), number, source)
         for number, one in enumerate(members)
     )
-    found.classes_, found.n_features_in_ = saved.classes, saved.num_features
-    for name, value in _under(saved.state, _FITTED).items():
+    found.classes_ = saved.classes
+    found._set_columns(saved)
+    for name, value in under_prefix(saved.state, f"{_FITTED}.").items():
         setattr(found, name, value.numpy() if value.ndim else value.item())
     for name, value in plain.items():
         setattr(found, name, value)
@@ -222,7 +214,7 @@ def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
 
 
 def _member(saved: SavedHead, number: int, source: str) -> AbstractClassifier:
-    own = replace(saved, state=_under(saved.state, str(number)))
+    own = replace(saved, state=under_prefix(saved.state, f"{number}."), feature_names=None)
     return HEADS[own.kind].from_saved(own, source)
 
 
@@ -235,8 +227,3 @@ def _fitted(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     found = {name: each for name, each in attributes.items() if name.endswith("_") and name not in _OF_ALL}
     plain = {name: each for name, each in found.items() if isinstance(each, list)}
     return {name: np.asarray(each) for name, each in found.items() if name not in plain}, plain
-
-
-def _under(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    start = f"{prefix}."
-    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.rng import stream, torch_seed
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.heads.abstract import AbstractClassifier
 from noiseproof.heads.fit import StackBatch, TrainingExamples, fit_stack
 from noiseproof.heads.modules import StackedHeads
@@ -143,14 +144,11 @@ class _DivideMixRun:
     def _divide(self, heads: StackedHeads) -> Float[Tensor, "2 n"]:
         """For each head, the probability by the other head that each label is correct."""
         features, labels = self.examples.views[0], self.examples.given_labels
-        parts = [slice(start, start + _BLOCK_ROWS) for start in range(0, len(labels), _BLOCK_ROWS)]
-        losses = torch.cat(
-            [
-                self.loss(_predicted(heads, features[part].expand(2, -1, -1)), labels[part].expand(2, -1))
-                for part in parts
-            ],
-            1,
-        )
+        found = [
+            self.loss(_predicted(heads, features[part].expand(2, -1, -1)), labels[part].expand(2, -1))
+            for part in row_blocks(len(labels), _BLOCK_ROWS)
+        ]
+        losses = torch.cat(found, 1)
         seed = torch_seed(self.seed, "division", self._epoch)
         each = [fit_mixture(row, seed=seed).clean for row in losses.double().cpu().numpy()]
         return torch.from_numpy(np.stack(each)).to(labels.device, torch.float32).flip(0)

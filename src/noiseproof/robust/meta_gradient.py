@@ -16,9 +16,10 @@ products; forward-mode differentiation is Baydin et al. 2018, arXiv:1502.05767, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import final
 
 import torch
@@ -28,7 +29,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.hooks import RemovableHandle
 
 from noiseproof.core.rng import rewound, torch_state
 from noiseproof.heads.modules import Reshape, StackedHeads, StackedLinear
@@ -210,8 +210,9 @@ class DenseStep:
 
     def backward(self, shares: Float[Tensor, " n"]) -> None:
         """See `NetworkStep.backward`; the derivatives by the outputs of the layers exist already."""
-        linear = [each for each in self._head.modules() if isinstance(each, StackedLinear)]
-        for layer, inputs, deltas in zip(linear, self._inputs, self._deltas, strict=True):
+        for layer, inputs, deltas in zip(
+            _linear_layers(self._head), self._inputs, self._deltas, strict=True
+        ):  # fmt: skip
             pulls = shares[:, None] * deltas
             layer.weight.grad, layer.bias.grad = (pulls.mT @ inputs)[None], pulls.sum(0)[None]
 
@@ -225,21 +226,18 @@ def is_dense(head: StackedHeads) -> bool:
     return not isinstance(head.reshape, Reshape) or (not head.reshape.norms and head.reshape.scale is None)
 
 
-class _hooked:
+@contextmanager
+def _hooked(head: StackedHeads, hook: Callable[[int, Tensor, Tensor], object]) -> Iterator[None]:
     """Call `hook(place, input, output)` after each linear layer; a returned value replaces the output."""
 
-    def __init__(self, head: StackedHeads, hook: Callable[[int, Tensor, Tensor], object]) -> None:
-        self._layers = [each for each in head.modules() if isinstance(each, StackedLinear)]
-        self._hook = hook
-        self._handles: list[RemovableHandle] = []
+    def call(place: int, _: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> object:
+        return hook(place, inputs[0], outputs)
 
-    def __enter__(self) -> None:
-        for place, layer in enumerate(self._layers):
-            self._handles.append(layer.register_forward_hook(self._at(place)))
+    with ExitStack() as handles:
+        for place, layer in enumerate(_linear_layers(head)):
+            handles.enter_context(layer.register_forward_hook(partial(call, place)))
+        yield
 
-    def _at(self, place: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], object]:
-        return lambda _, inputs, outputs: self._hook(place, inputs[0], outputs)
 
-    def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.remove()
+def _linear_layers(head: StackedHeads) -> list[StackedLinear]:
+    return [each for each in head.modules() if isinstance(each, StackedLinear)]

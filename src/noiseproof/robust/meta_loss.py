@@ -40,13 +40,12 @@ class MetaWeightLoss:
     separately.
 
     Args:
-        meta_batches: clean examples with the entries of a training batch; check them with `check_meta_set`.
+        meta_batches: clean examples, as `images` and `given_labels`; check them with `check_meta_set`.
         inner_rate: learning rate of the virtual step: a number (paper 2: 0.1), or a function called at each
             step, e.g. `current_rate(optimizer)` (the authors' code).
         loss: of the training examples, the input of V; see `losses.batch.per_example_loss`.
         meta_loss: "cross_entropy" or "mae".
         options: of V.
-        logits: (model, batch) -> scores; by default of `batch["images"]`.
         device: of the model.
 
     Raises:
@@ -62,7 +61,6 @@ class MetaWeightLoss:
         loss: PerExampleLoss = cross_entropy,
         meta_loss: str = "cross_entropy",
         options: WeightNetOptions | None = None,
-        logits: Callable[[nn.Module, Batch], Tensor] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         if not callable(inner_rate):
@@ -73,9 +71,8 @@ class MetaWeightLoss:
                 raise invalid("processes", world, "1: each process would learn weights of its own")
         self.weighter = ExampleWeighter(options or WeightNetOptions(), device=device)
         self._meta_batches, self._inner_rate, self._device = meta_batches, inner_rate, device
-        scores = logits or _of_images
-        self._losses = _per_example(scores, loss)
-        self._meta_losses = _per_example(scores, meta_loss_of(meta_loss))
+        self._losses = _per_example(loss)
+        self._meta_losses = _per_example(meta_loss_of(meta_loss))
         self._iterator: Iterator[Batch] | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -129,12 +126,8 @@ def meta_loss_of(name: str) -> PerExampleLoss:
     return LOSSES.load(name)
 
 
-def _per_example(scores: Callable[[nn.Module, Batch], Tensor], loss: PerExampleLoss) -> LossPerExample:
+def _per_example(loss: PerExampleLoss) -> LossPerExample:
     def losses(model: nn.Module, batch: Batch) -> Tensor:
-        return loss(torch.log_softmax(scores(model, batch), -1), batch["given_labels"].long())
+        return loss(torch.log_softmax(model(batch["images"]), -1), batch["given_labels"].long())
 
     return losses
-
-
-def _of_images(model: nn.Module, batch: Batch) -> Tensor:
-    return model(batch["images"])

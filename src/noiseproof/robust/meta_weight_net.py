@@ -119,7 +119,8 @@ class MetaWeightNet(AbstractRobustHead):
         """
         inputs = self._checked_inputs(X, y, sample_weight)
         spec = _check_dropout(inputs.spec)
-        clean = inputs.examples(*self._meta_set(inputs, meta_features, meta_labels, ids, meta_ids))
+        meta, labels = self._meta_set(inputs, meta_features, meta_labels, ids, meta_ids)
+        clean = TrainingExamples.from_arrays([meta], labels, len(inputs.classes))
         examples = inputs.examples()
         weighter = ExampleWeighter(self._options(spec.seed), device=examples.given_labels.device)
         run = _MetaWeightRun(self, spec, inputs.loss(), weighter, clean, examples)
@@ -283,7 +284,7 @@ def _rows_as_ids(
     found = [
         [
             names.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), f"{kind} {number}")
-            for number, row in enumerate(np.ascontiguousarray(matrix))
+            for number, row in enumerate(np.ascontiguousarray(matrix) + 0.0)  # -0 becomes 0
         ]
         for kind, matrix in (("row", features), ("clean row", meta))
     ]

@@ -86,7 +86,6 @@ class ExampleWeighter:
     Args:
         options: of V.
         device: where the losses are.
-        dtype: of the losses.
 
     Attributes:
         net: V.
@@ -95,15 +94,9 @@ class ExampleWeighter:
         num_skipped_updates: updates of V that were skipped because the gradient was not finite.
     """
 
-    def __init__(
-        self,
-        options: WeightNetOptions,
-        *,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
+    def __init__(self, options: WeightNetOptions, *, device: torch.device | str = "cpu") -> None:
         self.options = options
-        self.net = WeightNet(options.num_hidden, seed=options.seed).to(device, dtype)
+        self.net = WeightNet(options.num_hidden, seed=options.seed).to(device)
         self.optimizer = _optimizer(self.net, options)
         self.num_steps = self.num_skipped_steps = self.num_skipped_updates = 0
         self._weights: Tensor = torch.empty(0)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from noiseproof.core.progress import stage
 from noiseproof.core.records import Dataset
+from noiseproof.core.row_blocks import row_blocks
 
 Prepare = Callable[[Any], np.ndarray]
 
@@ -56,6 +57,6 @@ def prepared_blocks(
 ) -> Iterator[UInt8[np.ndarray, "b h w 3"]]:
     """Every image, in order, a block in memory at a time."""
     with ThreadPoolExecutor(max(num_threads, 1)) as pool:
-        for begin in range(0, len(dataset), block_size):
-            rows = range(begin, min(begin + block_size, len(dataset)))
+        for block in row_blocks(len(dataset), block_size):
+            rows = range(len(dataset))[block]
             yield np.stack(list(pool.map(lambda row: prepare(dataset.examples[row]), rows)))

@@ -213,9 +213,6 @@ def _step(
 
 
 def _parts(batch: Batch, number: int) -> Iterator[Batch]:
-    if number == 1:
-        yield batch
-        return
     cut = {name: value.chunk(number) for name, value in batch.items()}
     for part in range(number):
         yield {name: chunks[part] for name, chunks in cut.items()}

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from noiseproof.core import records
 from noiseproof.core.rng import isolated, stream
+from noiseproof.core.row_blocks import row_blocks
 from noiseproof.training.augment import AbstractAugmentation, Unchanged
 from noiseproof.training.batches import AbstractBatches, Batch, Normaliser
 from noiseproof.training.order import AbstractOrder, Share
@@ -89,7 +90,7 @@ class StreamBatches(AbstractBatches):
         """See `AbstractBatches`."""
         source = _Keyed(self.dataset, self.transform.for_training(), self.order.seed)
         loader = DataLoader(
-            source, batch_sampler=_Keys(self, steps, share), num_workers=self.transform.workers,
+            source, batch_sampler=self._keys(steps, share), num_workers=self.transform.workers,
             collate_fn=_stacked,
         )  # fmt: skip
         for step, pixels in zip(steps, loader, strict=True):
@@ -103,39 +104,22 @@ class StreamBatches(AbstractBatches):
                 batch[title] = self.normalise(self.augmentation.apply(images.numpy(), own))
             yield batch
 
+    def _keys(self, steps: range, share: Share) -> Iterator[list[tuple[int, int, int, int]]]:
+        """For each step, (step, place in the whole batch, view, row) of every image of this process."""
+        for step in steps:
+            rows = self.order.rows(step)
+            places = range(len(rows))[share.of(len(rows))]
+            yield [(step, place, view, int(rows[place])) for view in range(self.views) for place in places]
+
 
 def stream_images(dataset: records.Dataset, transform: Transform, normalise: Normaliser) -> Iterator[Tensor]:
     """Blocks of all images in order, for an evaluation."""
     source = _Keyed(dataset, transform.for_evaluation(), 0)
-    keys = [[(0, place, 0, row) for place, row in enumerate(rows)] for rows in _in_blocks(len(dataset))]
+    blocks = (range(len(dataset))[rows] for rows in row_blocks(len(dataset), _ROWS))
+    keys = [[(0, place, 0, row) for place, row in enumerate(rows)] for rows in blocks]
     loader = DataLoader(source, batch_sampler=keys, num_workers=transform.workers, collate_fn=_stacked)
     for pixels in loader:
         yield normalise(pixels.numpy())
-
-
-def _in_blocks(number: int) -> Iterator[range]:
-    for begin in range(0, number, _ROWS):
-        yield range(begin, min(begin + _ROWS, number))
-
-
-@final
-@dataclass(frozen=True)
-class _Keys:
-    """For each step, (step, place in the whole batch, view, row) of every image of this process."""
-
-    batches: StreamBatches
-    steps: range
-    share: Share
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int, int, int]]]:
-        for step in self.steps:
-            rows = self.batches.order.rows(step)
-            places = range(len(rows))[self.share.of(len(rows))]
-            views = range(self.batches.views)
-            yield [(step, place, view, int(rows[place])) for view in views for place in places]
 
 
 @final
