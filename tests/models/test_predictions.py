@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from noiseproof.core.checks import check_share
 from noiseproof.core.errors import InvalidArgument
+from noiseproof.heads.estimators import LinearProbe
 from noiseproof.models.prediction_files import check_out, write_predictions
-from noiseproof.models.predictions import check_confidence, prediction_frame, score_frame
+from noiseproof.models.predictions import prediction_frame, score_frame
+from noiseproof.models.saved_model import EncodingOptions, SavedModel
 
 
 def frame(names=("cat", "=1+1"), ids=("a", "b", "c")):
@@ -37,10 +40,17 @@ def test_a_confidence_of_exactly_the_limit_is_sure():
     ][0]
 
 
-@pytest.mark.parametrize("confidence", [-0.1, 1.1, "high", True, float("nan")])
-def test_what_is_no_confidence_is_refused(confidence):
-    with pytest.raises(InvalidArgument, match="from 0 to 1"):
-        check_confidence(confidence)
+@pytest.mark.parametrize("confidence", [-0.1, 1.1, float("nan")])
+def test_what_is_no_confidence_is_refused(tmp_path, confidence):
+    model = SavedModel(LinearProbe(), "probe", None, EncodingOptions(tmp_path))
+    with pytest.raises(InvalidArgument, match=r"`confidence` is .*; allowed: a share between 0 and 1"):
+        model.predict(np.zeros((1, 2), np.float32), confidence=confidence)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, "high", True, float("nan")])
+def test_what_is_no_share_is_refused(share):
+    with pytest.raises(InvalidArgument, match=r"`confidence` is .*; allowed: a share between 0 and 1"):
+        check_share(share, "confidence")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])

@@ -163,6 +163,12 @@ class ExtractionConfig(EngineConfig):
         "float32", panel=ENCODER, help="Type of the stored features."
     )
 
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """Names of the encoders; none where the default one is taken."""
+        names: tuple[str, ...] = one_or_many(getattr(self, "backbone", None))
+        return names
+
 
 class EncoderConfig(ExtractionConfig):
     """A frozen encoder and the store of its features."""
@@ -213,8 +219,7 @@ class PlanConfig(Config):
 
     @model_validator(mode="after")
     def _a_plan_is_of_a_service(self) -> PlanConfig:
-        names: Any = getattr(self, "backbone", None) or ()
-        names = (names,) if isinstance(names, str) else names
+        names: tuple[str, ...] = getattr(self, "backbones", ())
         if self.plan and not any(name.startswith("api:") for name in names):
             raise invalid("plan", True, "an embedding service as `backbone`, such as api:MODEL@URL")
         if self.price is not None and not self.plan:

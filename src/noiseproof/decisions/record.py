@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TypedDict, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -91,15 +90,6 @@ class Decision:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-class ReviewOptions(TypedDict, total=False):
-    """Fields of `ReviewedExamples` that say how decisions are compared with the examples."""
-
-    new_classes: bool
-    may_have_others: bool
-    contents: Sequence[str]
-    brought: Sequence[Decision]
-
-
 @dataclass(eq=False, repr=False)
 class ReviewedExamples:
     """The examples that decisions are about, found by the ways in which files name them.
@@ -131,12 +121,7 @@ class ReviewedExamples:
 
     @classmethod
     def of_issues(
-        cls,
-        issues: LabelIssues,
-        *,
-        fingerprint: str | None = None,
-        identity: str | None = None,
-        **options: Unpack[ReviewOptions],
+        cls, issues: LabelIssues, *, fingerprint: str | None = None, identity: str | None = None
     ) -> ReviewedExamples:
         """The examples of a search; with their fingerprint or identity, a log can be read, too."""
         given = [str(each) for each in issues.named(issues.given_labels)]
@@ -149,16 +134,15 @@ class ReviewedExamples:
             [str(each) for each in issues.named(issues.suggested_labels)],
             issues.is_issue.tolist(),
             identity,
-            **options,
         )
 
     @classmethod
-    def of_dataset(cls, dataset: LabelledDataset, **options: Unpack[ReviewOptions]) -> ReviewedExamples:
+    def of_dataset(cls, dataset: LabelledDataset) -> ReviewedExamples:
         """The examples of a data set, before any search."""
         given = dataset.given_names
         identity = identity_of(dataset.fingerprint, dataset.ids, given, dataset.class_names)
         ids = [str(each) for each in dataset.ids.tolist()]
-        return cls(ids, given, dataset.class_names, identity=identity, **options)
+        return cls(ids, given, dataset.class_names, identity=identity)
 
     def __len__(self) -> int:
         return len(self.ids)

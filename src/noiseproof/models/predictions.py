@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-
-from noiseproof.core.errors import invalid
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FIRST_COLUMNS = ("example_id", "prediction")
 PROB = "prob_"  # before the name of a class, which may be called "reason"
-
-
-def check_confidence(confidence: Any) -> None:
-    """Refuse a confidence that is no probability.
-
-    Raises:
-        InvalidArgument: it is not in [0, 1].
-    """
-    is_number = isinstance(confidence, Real) and not isinstance(confidence, bool)
-    if not is_number or not 0 <= confidence <= 1:
-        raise invalid("confidence", confidence, "a number from 0 to 1, such as 0.9")
 
 
 def prediction_frame(

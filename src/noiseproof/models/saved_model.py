@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noiseproof.backbones.services.settings import ServiceSettings
+from noiseproof.core.checks import check_share
 from noiseproof.core.errors import (
     BadData,
     CheckpointMismatch,
@@ -34,7 +35,7 @@ from noiseproof.features.matrix import ShardedMatrix
 from noiseproof.features.side_by_side import EncodersSideBySide
 from noiseproof.heads.abstract import AbstractRegressor
 from noiseproof.heads.saved_heads import HeadNeeds
-from noiseproof.models.predictions import check_confidence, prediction_frame, score_frame
+from noiseproof.models.predictions import prediction_frame, score_frame
 from noiseproof.posterior.temperature import calibrated
 from noiseproof.robust.robust_estimators import Estimator
 
@@ -160,7 +161,7 @@ class SavedModel:
 
     def frames(self, examples: Examples, *, confidence: float) -> Iterator[pd.DataFrame]:
         """Predictions in blocks of rows, so that memory does not grow with the number of examples."""
-        check_confidence(confidence)
+        check_share(confidence, "confidence")
         features, reasons = self.features(examples)
         dataset = examples.dataset
         is_usable = np.ones(len(dataset), bool)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +84,16 @@ def apply(
         InvalidArgument: another process, such as the server of the review page, writes to a folder.
     """
     issues, source, made_by = _open_reviewed(config.folder)
-    of_issues = partial(
-        ReviewedExamples.of_issues, issues, fingerprint=source.dataset.fingerprint,
-        new_classes=config.allow_new_class, contents=content_hashes(source.dataset),
+    examples = replace(
+        ReviewedExamples.of_issues(issues, fingerprint=source.dataset.fingerprint),
+        new_classes=config.allow_new_class,
+        contents=content_hashes(source.dataset),
         brought=read_brought(config.folder),
-    )  # fmt: skip
-    examples = of_issues()
+    )
     check_is_apart(config.out, [source.request.name])
     with locked_folder(config.folder, argument="folder"), only_process_in(config.out, mark=CARD):
         _check_not_of_another(config, source)
-        settled = _read_complete(config, examples, of_issues(may_have_others=True))
+        settled = _read_complete(config, examples)
         draws = open_sample(config.folder, issues)
         stages = Stages(config.out, command=command)
         cleaning, brought = Cleaning(issues, None, settled.counting), set(examples.brought)
@@ -116,8 +115,9 @@ def _next_command(made_by: dict[str, Any], source: Source, out: Path) -> str | N
     return f"noiseproof {train_again(made_by, shlex.quote(str(out)), shlex.quote(f'{out}-run'))}"
 
 
-def _read_complete(config: ApplyConfig, examples: ReviewedExamples, kept: ReviewedExamples) -> Settled:
+def _read_complete(config: ApplyConfig, examples: ReviewedExamples) -> Settled:
     """All decisions on the examples: those of the folder and of the files that the user named."""
+    kept = replace(examples, may_have_others=True)
     settled = read_settled(config, config.folder, examples, kept=kept)
     if set(settled.all) <= set(examples.brought) and not config.decisions:
         raise MissingFile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,9 @@ def decided_ids(folder: Path) -> set[str]:
     ):
         return set()
     issues = load_issues(folder)
-    examples = ReviewedExamples.of_issues(
-        issues, fingerprint=read_summary(folder).data_fingerprint, new_classes=True, may_have_others=True,
-        brought=read_brought(folder),
+    examples = replace(
+        ReviewedExamples.of_issues(issues, fingerprint=read_summary(folder).data_fingerprint),
+        new_classes=True, may_have_others=True, brought=read_brought(folder),
     )  # fmt: skip
     counting = undisputed(read_kept(folder, examples))
     return {one.example_id for one in counting if one.is_sure}
@@ -109,7 +110,7 @@ def reviewed_on_page(
     folder: Path, issues: LabelIssues, identity: str, contents: Sequence[str]
 ) -> ReviewedExamples:
     """The examples of a page, which may have new classes; a folder may keep decisions about others."""
-    return ReviewedExamples.of_issues(
-        issues, identity=identity, new_classes=True, may_have_others=True, contents=contents,
-        brought=read_brought(folder),
+    return replace(
+        ReviewedExamples.of_issues(issues, identity=identity), new_classes=True, may_have_others=True,
+        contents=contents, brought=read_brought(folder),
     )  # fmt: skip

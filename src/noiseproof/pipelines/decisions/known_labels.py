@@ -76,12 +76,12 @@ def open_known(config: DetectConfig | RunConfig, dataset: LabelledDataset) -> Kn
     """
     brought, contents, folder = open_brought(config, dataset), content_hashes(dataset), config.out
     check_not_of_other_data(folder, dataset, contents)
-    own: dict[str, Any] = {"contents": contents, "brought": brought.decisions}
     whole = is_whole(config, dataset)
-    examples = ReviewedExamples.of_dataset(
-        dataset, new_classes=config.allow_new_class, may_have_others=not whole, **own
-    )
-    kept = ReviewedExamples.of_dataset(dataset, new_classes=True, may_have_others=True, **own)
+    examples = replace(
+        ReviewedExamples.of_dataset(dataset), new_classes=config.allow_new_class,
+        may_have_others=not whole, contents=contents, brought=brought.decisions,
+    )  # fmt: skip
+    kept = replace(examples, new_classes=True, may_have_others=True)
     keep_before_change(folder, str(examples.identity))
     settled = read_settled(config, folder, examples, kept=kept, is_whole=whole)
     settled = replace(settled, notes=(*brought.notes, *settled.notes))
@@ -112,9 +112,10 @@ def keep_named(config: DetectConfig | RunConfig, known: KnownDecisions) -> None:
     """Keep decisions of the files that the user names in `decisions.csv` of the folder and on its page."""
     folder, dataset = config.out, known.dataset
     if config.decisions:
-        examples = ReviewedExamples.of_dataset(
-            dataset, contents=content_hashes(dataset), brought=known.brought.decisions
-        )
+        examples = replace(
+            ReviewedExamples.of_dataset(dataset), contents=content_hashes(dataset),
+            brought=known.brought.decisions,
+        )  # fmt: skip
         keep_decisions(folder, known.settled.all, examples)
         if (folder / REVIEW).is_file():
             put_decisions(folder / REVIEW, list(known.settled.counting.values()))

@@ -42,11 +42,10 @@ def aligned_features(folder: Path, dataset: Dataset) -> StoredFeatures:
 def config_encoder(config: EncoderConfig | EncodersConfig, dataset: Dataset, store: Path) -> Encoder:
     """The encoder of the configuration, several side by side, or the default for this kind of examples."""
     default = _DEFAULTS[dataset.kind]
-    names = [config.backbone] if isinstance(config.backbone, str) else config.backbone
     service = config.settings_of(ServiceSettings)
     encoders = [
         LazyEncoder(name, layer=config.layer, store=store, service=service, max_tokens=config.max_tokens)
-        for name in names or [default]
+        for name in config.backbones or (default,)
     ]
     return encoders[0] if len(encoders) == 1 else EncodersSideBySide(encoders)
 

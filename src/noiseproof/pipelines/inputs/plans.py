@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
 
 from noiseproof.backbones.services.service_backbone import open_service
 from noiseproof.config.data import ExtractionConfig
@@ -37,10 +36,9 @@ def plan_extraction(config: ExtractConfig) -> RequestPlan:
 
 def plan_of(datasets: Sequence[Dataset], config: ExtractionConfig, *, store: Path) -> RequestPlan:
     """Requests to the services of a configuration for the features of data sets."""
-    names: Any = getattr(config, "backbone")  # noqa: B009  one name, or several
     services = [
         open_service(name.removeprefix("api:"), layer=config.layer)
-        for name in ((names,) if isinstance(names, str) else names)
+        for name in config.backbones
         if name.startswith("api:")
     ]
     if config.max_tokens is not None:
