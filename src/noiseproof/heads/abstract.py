@@ -68,11 +68,6 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
         check_options(self.get_params())
         return spec_of(self)
 
-    @property
-    def num_outputs(self) -> int:
-        """Width of the last layer: one output per class, or the score."""
-        return len(self.classes_) if self.has_classes else 1
-
     def fit(self: T, X: Any, y: Any, sample_weight: Any = None, *, second_view: Any = None) -> T:
         """Train on features and given labels.
 
@@ -274,7 +269,8 @@ def _check_shapes(head: AbstractHead, source: str) -> None:
 
 def empty_module(head: AbstractHead) -> StackedHeads:
     """A module of the head's shape on the meta device."""
+    num_outputs = len(head.classes_) if head.has_classes else 1
     with torch.device("meta"):  # without memory: fitted parameters are loaded later
         return StackedHeads(
-            head.n_features_in_, head.num_outputs, head.spec().architecture, generators=[torch.Generator()]
+            head.n_features_in_, num_outputs, head.spec().architecture, generators=[torch.Generator()]
         )
