@@ -199,7 +199,10 @@ def fit_heads(
     specs = [head.spec() for head in heads]
     check_second_view_given(specs, second_view)
     matrix, labels = training_data(heads, features, given_labels)
-    views = [matrix] if second_view is None else [matrix, second_view_of(matrix, second_view)]
+    views = [matrix]
+    if second_view is not None:
+        columns = list(getattr(features, "columns", ()))
+        views.append(second_view_of(matrix, second_view, columns=columns))
     weights = None
     if sample_weight is not None:
         weights, rows = weights_of(sample_weight, len(labels))
