@@ -26,10 +26,9 @@ from noiseproof.core.registry import unknown_name
 from noiseproof.core.row_blocks import row_blocks
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
-from noiseproof.heads.options import check_options
+from noiseproof.heads.options import check_options, spec_of
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.saved_heads import HeadNeeds, Loadable, SavedHead, write_head
-from noiseproof.heads.specs import spec_of
 from noiseproof.heads.training_data import (
     check_second_view_given,
     encode_classes,
