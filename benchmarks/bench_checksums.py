@@ -22,7 +22,7 @@ from noiseproof import extract, load_features, open_dataset, spectrum
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.storage import checksums, sealed_tensors
 from noiseproof.features import shards
-from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
+from noiseproof.training.checkpoint import restore_training, write_checkpoint
 from noiseproof.training.optimizers import make_optimizer
 
 ROWS, DIM, REPEATS = 10_000, 768, 3
@@ -77,9 +77,9 @@ def main() -> None:
         )  # fmt: skip
         with no_hash:
             write_checkpoint(file, model, optimizer, step=1, identity={})
-            bare = cpu_s(lambda: read_checkpoint(file, model, optimizer, identity={}))
+            bare = cpu_s(lambda: restore_training(file, model, optimizer, identity={}))
         write_checkpoint(file, model, optimizer, step=1, identity={})
-        whole = cpu_s(lambda: read_checkpoint(file, model, optimizer, identity={}))
+        whole = cpu_s(lambda: restore_training(file, model, optimizer, identity={}))
         print(f"{'read it':44} {whole:7.3f} s, without {bare:7.3f} s: {whole / bare:.2f}")
         row = {f"metric {k}": 0.1 * k for k in range(20)}
         compare(

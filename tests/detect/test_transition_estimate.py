@@ -4,6 +4,7 @@ import itertools
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from noiseproof import corrupt_labels, estimate_transition
@@ -324,3 +325,14 @@ def test_features_that_are_not_finite_are_named():
     features[17, 2] = np.nan
     with pytest.raises(BadData, match=r"`features` has NaN or infinity in row 17"):
         estimate_transition(features, clean)
+
+
+@pytest.mark.parametrize("name", ["features", "probs"])
+def test_rows_of_different_examples_are_refused(name):
+    features, clean = clouds(60)
+    values = {"features": features, "probs": np.eye(3)[clean]}
+    frame = pd.DataFrame(values[name], index=[f"e{i}" for i in range(60)])
+    labels = pd.Series(clean, index=frame.index)
+    with pytest.raises(BadData, match=rf"`given_labels` and `{name}` have rows of different examples"):
+        estimate_transition(**{"features": None, name: frame}, given_labels=labels[::-1])
+    assert estimate_transition(**{"features": None, name: frame}, given_labels=labels).rate < 0.1

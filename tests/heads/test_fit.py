@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -445,6 +446,15 @@ def test_second_view_of_another_shape_is_refused(shape):
         BadData, match=rf"`second_view` has shape \({shape[0]}, {shape[1]}\), the features \({N}, {D}\)"
     ):
         NMTune(epochs=1).fit(features, labels, second_view=np.ones(shape))
+
+
+def test_second_view_with_columns_in_another_order_is_refused():
+    (features,), labels = data()
+    first = pd.DataFrame(features, columns=[f"x{i}" for i in range(D)])
+    with pytest.raises(BadData, match=r"`second_view` has the columns x\d, .*, the features x0, x1"):
+        NMTune(epochs=1).fit(first, labels, second_view=first[first.columns[::-1]])
+    for second in (first, features, pd.DataFrame(features)):
+        NMTune(epochs=1).fit(first, labels, second_view=second)
 
 
 def test_second_view_that_is_not_finite_names_its_row():

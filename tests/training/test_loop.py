@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from toy_training import NUM_STEPS, cross_entropy, run_toy, toy_batches, toy_model
 
 from noiseproof.core.errors import BadData, CheckpointMismatch, DamagedFile, InvalidArgument, MissingExtra
-from noiseproof.training.checkpoint import read_checkpoint, write_checkpoint
+from noiseproof.training.checkpoint import restore_training, write_checkpoint
 from noiseproof.training.loop import CHECKPOINT, LOG, TrainingSchedule, accelerator_for, logged, train
 from noiseproof.training.optimizers import make_optimizer
 
@@ -259,7 +259,7 @@ def test_a_checkpoint_keeps_the_state_of_loss_scaling(tmp_path):
     optimizer = make_optimizer(model, "sgd", learning_rate=0.1, weight_decay=0.0)
     path = tmp_path / CHECKPOINT
     write_checkpoint(path, model, optimizer, step=4, identity={"a": 1}, scaler={"scale": 1024.0})
-    assert read_checkpoint(path, model, optimizer, identity={"a": 1}) == (4, {"scale": 1024.0})
+    assert restore_training(path, model, optimizer, identity={"a": 1}) == (4, {"scale": 1024.0})
 
 
 def test_looks_come_at_their_steps_and_at_the_end(tmp_path):

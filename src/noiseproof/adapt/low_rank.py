@@ -67,7 +67,7 @@ def add_low_rank(network: Any, *, without: Collection[nn.Module], rank: int, alp
         for name, part in network.named_modules()
         if not any(part is each for each in without)
         and id(part) not in read
-        and (isinstance(part, nn.Linear) or _is_ungrouped(part))
+        and (isinstance(part, nn.Linear) or (isinstance(part, nn.Conv2d) and part.groups == 1))
     ]
     targets = "|".join(map(re.escape, names))  # as one expression, since names in a list match as endings
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=targets)
@@ -88,7 +88,3 @@ def _readers(network: nn.Module) -> list[nn.Module]:
         if isinstance(part, nn.MultiheadAttention)
         or f"{type(part).__module__}.{type(part).__name__}" == _POOL
     ]
-
-
-def _is_ungrouped(part: nn.Module) -> bool:
-    return isinstance(part, nn.Conv2d) and part.groups == 1

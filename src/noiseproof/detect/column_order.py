@@ -43,7 +43,8 @@ def check_column_order(
     orders = [_best_order(_sums(probs, given_labels, rows)) for rows in halves]
     as_given, reordered = np.empty(n), np.empty(n)
     for rows, order in zip(halves, reversed(orders), strict=True):
-        as_given[rows], reordered[rows] = _of_labels(probs, given_labels, order, rows)
+        labels = given_labels[rows]
+        as_given[rows], reordered[rows] = probs[rows, labels], probs[rows, order[labels]]
     gain = reordered - as_given
     chance = _NUM_ERRORS * gain.std() / np.sqrt(n)
     if gain.mean() - chance < _LEAST_GAIN or reordered.mean() < _LEAST_RATIO * as_given.mean():
@@ -95,14 +96,3 @@ def _best_order(sums: Float[np.ndarray, "k k"]) -> Int[np.ndarray, " k"]:
     from scipy.optimize import linear_sum_assignment
 
     return np.asarray(linear_sum_assignment(sums, maximize=True)[1])
-
-
-def _of_labels(
-    probs: Any,
-    given_labels: Int[np.ndarray, " n"],
-    order: Int[np.ndarray, " k"],
-    rows: Int[np.ndarray, " m"],
-) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """Probability of the given label in the order of the classes, and with the columns of `order`."""
-    labels = given_labels[rows]
-    return np.asarray(probs[rows, labels], np.float64), np.asarray(probs[rows, order[labels]], np.float64)

@@ -148,7 +148,9 @@ def _learn(
     )
     losses, num_selected = [], []
     for epoch in range(1, settings.epochs + 1):
-        optimizer.param_groups[0]["lr"] = settings.learning_rate * _rate_factor(epoch, settings)
+        if settings.variant == "synthetic":  # a cosine by epoch, as released; constant in the real variant
+            factor = learning_rate_factor(epoch - 1, num_steps=settings.epochs)
+            optimizer.param_groups[0]["lr"] = settings.learning_rate * factor
         stage = stage_of(settings.variant, epoch, warmup_epochs=settings.warmup_epochs)
         order, others = _draws(labels, len(tower.class_names), seed, epoch)
         total, count = 0.0, 0
@@ -167,11 +169,6 @@ def _learn(
         losses.append(total / len(labels))
         num_selected.append(count)
     return tuple(losses), tuple(num_selected)
-
-
-def _rate_factor(epoch: int, settings: PromptSettings) -> float:
-    """Learning rate factor as released: a cosine by epoch; constant in the real variant."""
-    return 1.0 if settings.variant == "real" else learning_rate_factor(epoch - 1, num_steps=settings.epochs)
 
 
 def _draws(labels: Tensor, num_classes: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:

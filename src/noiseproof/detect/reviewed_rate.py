@@ -72,7 +72,8 @@ def rate_from_drawn(
     """
     terms = (is_wrong - suspicion) / (num * probabilities)
     margin = STANDARD_ERRORS * float(terms.std(ddof=1)) / np.sqrt(len(terms))
-    found = _within_0_and_1(float(mean + terms.mean()), margin)
+    value = float(mean + terms.mean())
+    found = Estimate(*(min(max(each, 0.0), 1.0) for each in (value, value - margin, value + margin)))
     if (np.abs(is_wrong - suspicion) > 0.5).sum() >= _LEAST_SURPRISES:
         return found
     low, high = _exact_interval(1 / probabilities, is_wrong)
@@ -201,8 +202,3 @@ def logit(probs: Float[np.ndarray, " c"]) -> Float[np.ndarray, " c"]:
 def expit(log_odds: Float[np.ndarray, " c"]) -> Float[np.ndarray, " c"]:
     """Inverse of `logit`, for moderate values."""
     return 1 / (1 + np.exp(-log_odds))
-
-
-def _within_0_and_1(value: float, margin: float) -> Estimate:
-    low, value, high = (min(max(each, 0.0), 1.0) for each in (value - margin, value, value + margin))
-    return Estimate(value, low, high)

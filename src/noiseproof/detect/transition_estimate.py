@@ -15,7 +15,7 @@ from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import stream
-from noiseproof.detect.arguments import in_class_order
+from noiseproof.detect.arguments import ids_of, in_class_order
 from noiseproof.detect.column_order import check_column_order
 from noiseproof.detect.confident_learning import calibrated_joint, confidence, confident_joint
 from noiseproof.detect.consensus import label_consensus, solve_consensus
@@ -110,16 +110,18 @@ def estimate_transition(
         seed: of the choice of these examples.
 
     Raises:
-        BadData: one class only, different lengths, NaN, a class with fewer than 3 examples for
+        BadData: one class only, lengths or indices differ, NaN, a class with fewer than 3 examples for
             "neighbours", probabilities that do not sum to 1 (the row is named).
         InvalidArgument, UnknownName: an option is out of range, the method does not exist.
     """
     _check_options(method, features, probs, quantile, max_examples)
     labels = as_labels(given_labels)
+    passed = {"given_labels": given_labels, "features": features, "probs": probs}
     if features is not None:
         features = as_matrix(features, "features")
         check_examples(features, labels, None)
     classes, encoded = encode_labels(labels)
+    ids_of(None, passed, len(labels))  # refuses indices that differ
     if probs is not None:
         matrix = as_matrix(probs, "probs")
         check_examples(matrix, labels, None, name="probs")

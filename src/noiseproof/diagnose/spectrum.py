@@ -129,14 +129,6 @@ class SpectrumAccumulator:
         """Mean row."""
         return self._sum / max(self.num_examples, 1)
 
-    def num_live(self) -> int:
-        """Features that are not zero in every row."""
-        return int(np.count_nonzero(np.diag(self.gram)))
-
-    def norm(self) -> float:
-        """Frobenius norm of all rows, an upper bound of the largest singular value."""
-        return float(np.sqrt(np.trace(self.gram)))
-
     def singular_values(self, *, is_centred: bool = False) -> Float[np.ndarray, " r"]:
         """min(n, d) singular values, descending, from the eigenvalues of the Gram matrix."""
         if self._gram is None or self.num_examples == 0:
@@ -216,9 +208,10 @@ def _needs_rows(parts: SpectrumAccumulator, *, is_centred: bool) -> bool:
     """Whether the Gram matrix is too inexact for the smallest singular values."""
     if parts.num_examples <= parts.dim:  # few rows: QR is also faster, and centred rows are dependent
         return parts.num_examples > 0
-    smallest = parts.singular_values(is_centred=is_centred)[: parts.num_live()].min(initial=np.inf)
-    # The Gram matrix is uncentred, so its own norm determines the rounding error.
-    return bool(smallest * _GRAM_RANGE < parts.norm())
+    num_live = np.count_nonzero(np.diag(parts.gram))  # features that are not zero in every row
+    smallest = parts.singular_values(is_centred=is_centred)[:num_live].min(initial=np.inf)
+    # The Gram matrix is uncentred, so the norm of the raw rows determines the rounding error.
+    return bool(smallest * _GRAM_RANGE < np.sqrt(np.trace(parts.gram)))
 
 
 def _from_rows(features: Any, mean: np.ndarray | None, block_rows: int) -> np.ndarray:

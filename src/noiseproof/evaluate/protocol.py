@@ -239,7 +239,7 @@ def leader(rows: Sequence[ResultRow], *, sets: Sequence[str]) -> Leader | None:
     return Leader(
         head=first,
         runner_up=others[0] if others else None,
-        is_clear=all(is_above(by_head[first], by_head[other]) for other in others),
+        is_clear=all(is_positive(_paired(by_head[first], by_head[other]).values()) for other in others),
     )
 
 
@@ -269,11 +269,6 @@ def _summary(rows: Sequence[ResultRow], head: str) -> HeadSummary:
 
 def _paired(first: dict[int, float], second: dict[int, float]) -> dict[int, float]:
     return {seed: first[seed] - second[seed] for seed in first if seed in second}
-
-
-def is_above(first: dict[int, float], second: dict[int, float]) -> bool:
-    """Whether the 95 % interval of the difference paired by seed lies above zero; never with one seed."""
-    return is_positive(_paired(first, second).values())
 
 
 def is_positive(differences: Collection[float]) -> bool:

@@ -26,10 +26,9 @@ from noiseproof.core.registry import unknown_name
 from noiseproof.core.row_blocks import row_blocks
 from noiseproof.heads.fit import OnStep, State, TrainingExamples, fit_specs
 from noiseproof.heads.modules import StackedHeads
-from noiseproof.heads.options import check_options
+from noiseproof.heads.options import check_options, spec_of
 from noiseproof.heads.recipes import HeadSpec
 from noiseproof.heads.saved_heads import HeadNeeds, Loadable, SavedHead, write_head
-from noiseproof.heads.specs import spec_of
 from noiseproof.heads.training_data import (
     check_second_view_given,
     encode_classes,
@@ -67,11 +66,6 @@ class AbstractHead(Loadable, BaseEstimator, ABC):
         """The options, resolved and checked."""
         check_options(self.get_params())
         return spec_of(self)
-
-    @property
-    def num_outputs(self) -> int:
-        """Width of the last layer: one output per class, or the score."""
-        return len(self.classes_) if self.has_classes else 1
 
     def fit(self: T, X: Any, y: Any, sample_weight: Any = None, *, second_view: Any = None) -> T:
         """Train on features and given labels.
@@ -204,7 +198,10 @@ def fit_heads(
     specs = [head.spec() for head in heads]
     check_second_view_given(specs, second_view)
     matrix, labels = training_data(heads, features, given_labels)
-    views = [matrix] if second_view is None else [matrix, second_view_of(matrix, second_view)]
+    views = [matrix]
+    if second_view is not None:
+        columns = list(getattr(features, "columns", ()))
+        views.append(second_view_of(matrix, second_view, columns=columns))
     weights = None
     if sample_weight is not None:
         weights, rows = weights_of(sample_weight, len(labels))
@@ -274,7 +271,8 @@ def _check_shapes(head: AbstractHead, source: str) -> None:
 
 def empty_module(head: AbstractHead) -> StackedHeads:
     """A module of the head's shape on the meta device."""
+    num_outputs = len(head.classes_) if head.has_classes else 1
     with torch.device("meta"):  # without memory: fitted parameters are loaded later
         return StackedHeads(
-            head.n_features_in_, head.num_outputs, head.spec().architecture, generators=[torch.Generator()]
+            head.n_features_in_, num_outputs, head.spec().architecture, generators=[torch.Generator()]
         )

@@ -73,12 +73,27 @@ def check_second_view_given(specs: Sequence[HeadSpec], second_view: Any) -> None
         )
 
 
-def second_view_of(features: Float[np.ndarray, "n d"], second_view: Any) -> Float[np.ndarray, "n d"]:
+def second_view_of(
+    features: Float[np.ndarray, "n d"], second_view: Any, *, columns: Sequence[Any]
+) -> Float[np.ndarray, "n d"]:
     """Check the second view of these features.
 
+    Args:
+        features: first view.
+        second_view: as the user passed it.
+        columns: names of the columns of the first view; empty without names.
+
     Raises:
-        BadData: NaN or infinity (the row is named), another shape.
+        BadData: NaN or infinity (the row is named), another shape, other columns or columns in another order.
     """
+    others = list(getattr(second_view, "columns", ()))
+    is_named = bool(columns and others) and all(isinstance(name, str) for name in (*columns, *others))
+    if is_named and others != list(columns):
+        raise BadData(
+            f"`second_view` has the columns {', '.join(map(str, others[:12]))}, the features "
+            f"{', '.join(map(str, columns[:12]))}; allowed: the same in one order. Next: bring them into one "
+            "order."
+        )
     matrix = check_array(second_view, dtype=np.float32, ensure_all_finite=False, input_name="second_view")
     if matrix.shape != features.shape:
         raise BadData(

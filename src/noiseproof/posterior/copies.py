@@ -141,7 +141,9 @@ def find_copies(features: Any, *, near: float = NEAR) -> Copies:
     is_exact = np.bincount(first, minlength=len(first))[first] > 1
     place = np.searchsorted(distinct, first)
     if near > 0 and features.shape[1] >= _LEAST_COLUMNS and len(distinct) > 1:
-        place = _chains(near_pairs(features, distinct, near), len(distinct))[place]
+        pairs, count = near_pairs(features, distinct, near), len(distinct)
+        graph = scipy.sparse.coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(count, count))
+        place = connected_components(graph, directed=False)[1][place]
     return Copies(np.unique(place, return_inverse=True)[1], is_exact)
 
 
@@ -250,12 +252,6 @@ def _distances_within(
         apart = _unit(features, one[part]) - _unit(features, other[part])
         is_near[part] = np.linalg.norm(apart, axis=1) <= near
     return is_near
-
-
-def _chains(pairs: np.ndarray, count: int) -> Int[np.ndarray, " m"]:
-    """Number of the connected component of each row."""
-    graph = scipy.sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
 
 
 def _unit(features: Any, rows: np.ndarray) -> Float[np.ndarray, "m d"]:

@@ -74,7 +74,9 @@ def image_text_task(
         columns={"caption_ids": caption_ids.reshape(captions.shape).astype(np.int64)},
         predict=predict,
         metric="zero_shot_accuracy",
-        architecture=None if is_image_locked else _timm_name(settings.model),
+        architecture=None
+        if is_image_locked
+        else _tower_config(settings)["vision_cfg"].get("timm_model_name"),
         prefix="visual.trunk.",
         facts={"num_captions": len(distinct)},
         preprocessing=preprocessing_of(image_tower) if is_image_locked else {},
@@ -87,7 +89,7 @@ def locked_image_tower(settings: PretrainSettings) -> str:
     Raises:
         InvalidArgument: the image tower of the model is fresh and has to be trained.
     """
-    config = tower_config(settings.model, import_open_clip("Pre-training"))
+    config = _tower_config(settings)
     if "image_weights" not in config:
         raise invalid(
             "model", settings.model, "a model with a pre-trained image tower where `reading` is 'features'",
@@ -96,9 +98,8 @@ def locked_image_tower(settings: PretrainSettings) -> str:
     return str(config["image_weights"])
 
 
-def _timm_name(model: str) -> str | None:
-    config = tower_config(model, import_open_clip("Pre-training"))
-    return config["vision_cfg"].get("timm_model_name")
+def _tower_config(settings: PretrainSettings) -> dict[str, Any]:
+    return tower_config(settings.model, import_open_clip("Pre-training"))
 
 
 def _normaliser(tower: Any) -> Normaliser:

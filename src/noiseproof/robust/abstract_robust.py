@@ -201,9 +201,15 @@ def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
     head = None if template is None else HEADS[template["kind"]](**template["options"])
     found = cls(head, **options)
     found.heads_ = tuple(
-        _member(replace(saved, kind=one["kind"], options=one["options"]), number, source)
+        HEADS[one["kind"]].from_saved(
+            SavedHead(
+                one["kind"], one["options"], saved.classes, saved.num_features,
+                under_prefix(saved.state, f"{number}."),
+            ),
+            source,
+        )
         for number, one in enumerate(members)
-    )
+    )  # fmt: skip
     found.classes_ = saved.classes
     found._set_columns(saved)
     for name, value in under_prefix(saved.state, f"{_FITTED}.").items():
@@ -211,11 +217,6 @@ def _from_saved(cls: Any, saved: SavedHead, source: str) -> Any:
     for name, value in plain.items():
         setattr(found, name, value)
     return found
-
-
-def _member(saved: SavedHead, number: int, source: str) -> AbstractClassifier:
-    own = replace(saved, state=under_prefix(saved.state, f"{number}."), feature_names=None)
-    return HEADS[own.kind].from_saved(own, source)
 
 
 def _described(head: AbstractClassifier) -> dict[str, Any]:

@@ -121,13 +121,17 @@ class _DivideMixRun:
         weights = weights_in(self.examples, rows)
         late = batch.epoch - self.options.warmup_epochs
         if late < 0:
-            (weights * self._losses(heads, features, labels)).mean(1).sum().backward()
+            losses = self.loss(torch.log_softmax(heads(features)[1], -1), labels.expand(2, -1))
+            (weights * losses).mean(1).sum().backward()
             return True
         if batch.epoch != self._epoch:
             self._epoch = batch.epoch
             self.clean = self._divide(heads)
         clean = self.clean[:, rows]
-        targets = self._targets(heads, features, labels, clean)
+        targets = refine_targets(
+            _predicted(heads, features).exp(), labels, clean,
+            threshold=self.options.threshold, temperature=self.options.temperature,
+        )  # fmt: skip
         weight = self.options.unlabelled_weight * min((late + 1) / self.options.ramp_epochs, 1)
         mixed, mixed_targets, weights = self._mixed(features, targets, weights)
         is_labelled = clean > self.options.threshold
@@ -136,10 +140,6 @@ class _DivideMixRun:
         loss = (weights * losses).mean(1)
         (loss + self.options.penalty_weight * imbalance(log_probs)).sum().backward()
         return True
-
-    def _losses(self, heads: StackedHeads, features: Tensor, labels: Tensor) -> Float[Tensor, "2 b"]:
-        log_probs = torch.log_softmax(heads(features)[1], -1)
-        return self.loss(log_probs, labels.expand(2, -1))
 
     def _divide(self, heads: StackedHeads) -> Float[Tensor, "2 n"]:
         """For each head, the probability by the other head that each label is correct."""
@@ -152,14 +152,6 @@ class _DivideMixRun:
         seed = torch_seed(self.seed, "division", self._epoch)
         each = [fit_mixture(row, seed=seed).clean for row in losses.double().cpu().numpy()]
         return torch.from_numpy(np.stack(each)).to(labels.device, torch.float32).flip(0)
-
-    def _targets(
-        self, heads: StackedHeads, features: Tensor, labels: Tensor, clean: Float[Tensor, "2 b"]
-    ) -> Float[Tensor, "2 b k"]:
-        probs = _predicted(heads, features).exp()
-        return refine_targets(
-            probs, labels, clean, threshold=self.options.threshold, temperature=self.options.temperature
-        )
 
     def _mixed(
         self, features: Tensor, targets: Tensor, weights: Tensor | float

@@ -112,7 +112,7 @@ def restore_optimizer(
     _restore_layouts(optimizer)
 
 
-def read_checkpoint(
+def restore_training(
     path: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -120,15 +120,17 @@ def read_checkpoint(
     identity: Mapping[str, Any],
     stateful: Mapping[str, Stateful] | None = None,
 ) -> tuple[int, dict[str, float]]:
-    """Restore a training from its checkpoint.
+    """Restore a training from its checkpoint, if there is one.
 
     Returns:
-        Number of steps done, and the state of the loss scaling.
+        Number of steps done, and the state of the loss scaling; 0 and nothing without a checkpoint.
 
     Raises:
         CheckpointMismatch: it is of a training with other settings or another model; they are named.
         DamagedFile: it is not what was written.
     """
+    if not path.exists():
+        return 0, {}
     header, tensors = read_sealed_tensors(path, next_step=_START_AGAIN)
     check_schema(header, _SCHEMA, source=str(path), next_step=_START_AGAIN)
     _check_identity(path, header["identity"], json.loads(json.dumps(identity)))

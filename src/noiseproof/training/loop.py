@@ -22,7 +22,7 @@ from noiseproof.core.storage import files
 from noiseproof.core.storage.checksums import read_lines, to_line
 from noiseproof.core.storage.documents import Document, validate_document
 from noiseproof.training.batches import AbstractBatches, Batch
-from noiseproof.training.checkpoint import Stateful, read_checkpoint, write_checkpoint
+from noiseproof.training.checkpoint import Stateful, restore_training, write_checkpoint
 from noiseproof.training.order import Share
 from noiseproof.training.schedule import learning_rate_factor
 
@@ -130,7 +130,9 @@ def train(
     share = Share(accelerator.process_index, accelerator.num_processes)
     _check_division(batches.order.batch_size, share.world, schedule.accumulation)
     peaks = [float(group["lr"]) for group in optimizer.param_groups]
-    begin, scaling = _resumed(folder / CHECKPOINT, model, optimizer, identity, stateful)
+    begin, scaling = restore_training(
+        folder / CHECKPOINT, model, optimizer, identity=identity, stateful=stateful
+    )  # fmt: skip
     bare, bare_optimizer = model, optimizer
     model, optimizer = accelerator.prepare(model, optimizer)
     if scaling:
@@ -172,19 +174,6 @@ def _rate_factor(schedule: TrainingSchedule, step: int) -> float:
     if schedule.is_constant:
         return 1.0
     return learning_rate_factor(step, num_steps=schedule.num_steps, warmup_steps=schedule.warmup_steps)
-
-
-def _resumed(
-    path: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    identity: Mapping[str, Any],
-    stateful: Mapping[str, Stateful] | None,
-) -> tuple[int, dict[str, float]]:
-    """First step and state of the loss scaling; 0 and nothing without a checkpoint."""
-    if not path.exists():
-        return 0, {}
-    return read_checkpoint(path, model, optimizer, identity=identity, stateful=stateful)
 
 
 def _step(
