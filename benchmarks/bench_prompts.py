@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from noiseproof.backbones.image_text.image_text_models import build_pair
 from noiseproof.backbones.image_text.text_towers import PromptTower
 from noiseproof.backbones.images.timm_models import import_timm
-from noiseproof.losses.dual_prompts import dual_prompt_loss, prompt_logits, stage_of
+from noiseproof.losses.dual_prompts import dual_prompt_loss, epoch_rules, prompt_logits
 
 NUM_CONTEXT, PUBLISHED_TOKENS = 16, 77
 Call = Callable[[], Any]
@@ -69,7 +69,7 @@ def step(features: Tensor, tower: PromptTower, contexts: Tensor, *, pad_to: int 
     positive, negative = tower.encode(contexts, pad_to=pad_to)
     labels = torch.arange(len(unit)) % len(positive)
     logits = prompt_logits(unit, positive, negative, scale=tower.scale)
-    stage = stage_of("synthetic", 1, warmup_epochs=1)
+    stage = epoch_rules("synthetic", 1, warmup_epochs=1)
     others = (labels + 1) % len(positive)
     dual_prompt_loss(logits, labels, others, stage=stage, variant="synthetic").total.backward()
 

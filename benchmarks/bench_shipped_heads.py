@@ -19,8 +19,8 @@ from noiseproof.config.data import default_cache
 from noiseproof.data.sources import open_dataset
 from noiseproof.data.splits import stratified_split
 from noiseproof.heads.abstract import fit_heads
-from noiseproof.pipelines.heads.head_defaults import HIDDEN_WIDTH, LEAST_SUSPECT_SHARE, LEAST_SUSPECTS
-from noiseproof.pipelines.heads.heads import MAX_STEPS, MIN_STEPS, HeadVariant
+from noiseproof.pipelines.run_heads.head_defaults import HIDDEN_WIDTH, LEAST_SUSPECT_SHARE, LEAST_SUSPECTS
+from noiseproof.pipelines.run_heads.heads import MAX_STEPS, MIN_STEPS, HeadVariant
 
 NUM, WRONG, MOST = 500, 0.08, 6000
 

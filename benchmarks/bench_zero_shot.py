@@ -18,7 +18,7 @@ from noiseproof import extract, open_dataset
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled.bundled import imagenet_classifier, pair_weights
 from noiseproof.backbones.image_text.image_text_models import build_pair
-from noiseproof.backbones.image_text.wording import TEMPLATES, caption, imagenet_words, mean_direction
+from noiseproof.backbones.image_text.prompt_words import TEMPLATES, caption, imagenet_words, mean_direction
 from noiseproof.config.data import default_cache
 from noiseproof.pretrain.locked_pair import text_rows
 

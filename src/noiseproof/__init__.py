@@ -25,7 +25,7 @@ _HOMES = {
     "NMTune": "noiseproof.heads.estimators",
     "NMTuneRegressor": "noiseproof.heads.regressors",
     "RunConfig": "noiseproof.config.run",
-    "corrupt_labels": "noiseproof.noise.labels",
+    "corrupt_labels": "noiseproof.noise.kinds",
     "deft": "noiseproof.pipelines.deft.flow",
     "estimate_transition": "noiseproof.detect.transition_estimate",
     "export_issues": "noiseproof.export.formats",
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from noiseproof.heads.regressors import MLPProbeRegressor as MLPProbeRegressor
     from noiseproof.heads.regressors import NMTuneRegressor as NMTuneRegressor
     from noiseproof.noise.captions import swap_captions as swap_captions
-    from noiseproof.noise.labels import corrupt_labels as corrupt_labels
+    from noiseproof.noise.kinds import corrupt_labels as corrupt_labels
     from noiseproof.pipelines.deft.flow import deft as deft
     from noiseproof.pipelines.finetune import finetune as finetune
     from noiseproof.pipelines.loading import load as load

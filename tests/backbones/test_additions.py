@@ -10,8 +10,8 @@ from noiseproof.backbones.adapters.adapters import Adapter
 from noiseproof.backbones.adapters.additions import SIZES, Addition, add_to
 from noiseproof.backbones.adapters.tower_layout import tower_of
 from noiseproof.backbones.adapters.visual_prompts import PromptTokens
+from noiseproof.backbones.checkpoints.weights import write_weights
 from noiseproof.backbones.images.timm_models import import_timm
-from noiseproof.backbones.weights.weights import write_weights
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from tiny_towers import (

@@ -7,8 +7,8 @@ from tiny_models import images
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled.bundled import pair_card, pair_weights
+from noiseproof.backbones.image_text.prompt_words import TEMPLATES
 from noiseproof.backbones.image_text.text_towers import open_prompt_tower
-from noiseproof.backbones.image_text.wording import TEMPLATES
 from noiseproof.core.errors import DamagedFile, UnknownName
 from noiseproof.core.torchvision_ops import declare_missing_operators
 

@@ -7,9 +7,9 @@ from tiny_models import images, random_timm
 from torch import nn
 
 from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.checkpoints.weights import WeightsHeader, write_weights
 from noiseproof.backbones.images.timm_backbone import preprocessing_of, use_preprocessing
 from noiseproof.backbones.images.timm_models import SMALL_SUFFIX, import_timm
-from noiseproof.backbones.weights.weights import WeightsHeader, write_weights
 from noiseproof.core.errors import InvalidArgument
 
 RAW = {"image_size": 48, "interpolation": "bilinear", "crop_share": 1.0, "mean": [0.0] * 3, "std": [1.0] * 3}

@@ -11,10 +11,10 @@ from tiny_models import images, random_timm, saved
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled.bundled import image_tower
+from noiseproof.backbones.checkpoints import downloads as hub
+from noiseproof.backbones.checkpoints.weights import read_checkpoint
 from noiseproof.backbones.images.pixels import ImageBackbone, for_crops
 from noiseproof.backbones.images.timm_backbone import as_backbone
-from noiseproof.backbones.weights import downloads as hub
-from noiseproof.backbones.weights.weights import read_checkpoint
 from noiseproof.core.errors import CheckpointMismatch, InvalidArgument, MissingExtra, MissingFile, UnknownName
 
 MODELS = ("test_resnet", "test_vit", "test_convnext", "test_efficientnet")

@@ -5,8 +5,8 @@ import torch
 from tiny_models import random_clip, saved
 
 from noiseproof.backbones.image_text.image_text_models import build_pair
+from noiseproof.backbones.image_text.prompt_words import TEMPLATES, caption, class_words, notes_on_names
 from noiseproof.backbones.image_text.text_towers import PromptTower, open_prompt_tower
-from noiseproof.backbones.image_text.wording import TEMPLATES, caption, class_words, notes_on_names
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.core.torchvision_ops import declare_missing_operators
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from noiseproof.backbones.weights.weights import (
+from noiseproof.backbones.checkpoints.weights import (
     WeightsHeader,
     hash_weights,
     load_exactly,

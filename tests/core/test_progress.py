@@ -29,7 +29,7 @@ def clock(monkeypatch):
 
 
 def test_a_long_stage_leaves_one_line_where_nobody_watches(clock, capsys):
-    with progress.stage("Reading photos", total=500, unit="image") as bar:
+    with progress.progress("Reading photos", total=500, unit="image") as bar:
         clock.now += 8
         bar.update(499)
         clock.now += 2
@@ -38,7 +38,7 @@ def test_a_long_stage_leaves_one_line_where_nobody_watches(clock, capsys):
 
 
 def test_the_expected_time_is_announced_once_a_minute(clock, capsys):
-    with progress.stage("Study", total=100, unit="training") as bar:
+    with progress.progress("Study", total=100, unit="training") as bar:
         for seconds in (10, 1, 58, 4, 59, 1):
             clock.now += seconds
             bar.update(10)
@@ -51,7 +51,7 @@ def test_the_expected_time_is_announced_once_a_minute(clock, capsys):
 
 def test_the_expected_time_of_a_stage_within_a_minute_is_announced_once(clock, capsys):
     """The first unit does not count: before it comes preparation, here 6 s."""
-    with progress.stage("Reading photos", total=700, unit="image") as bar:
+    with progress.progress("Reading photos", total=700, unit="image") as bar:
         clock.now += 4
         for _ in range(7):
             clock.now += 2
@@ -62,21 +62,21 @@ def test_the_expected_time_of_a_stage_within_a_minute_is_announced_once(clock, c
 
 
 def test_a_short_stage_is_silent(clock, capsys):
-    with progress.stage("Reading", total=3, unit="image") as bar:
+    with progress.progress("Reading", total=3, unit="image") as bar:
         clock.now += 1.9
         bar.update(3)
     assert capsys.readouterr() == ("", "")
 
 
 def test_quiet_is_silent_however_long(clock, capsys):
-    with progress.stage("Reading", total=3, unit="image", quiet=True) as bar:
+    with progress.progress("Reading", total=3, unit="image", quiet=True) as bar:
         clock.now += 1000
         bar.update(3)
     assert capsys.readouterr() == ("", "")
 
 
 def test_no_bar_where_nobody_watches(clock, capsys):
-    with progress.stage("Reading", total=10, unit="image") as bar:
+    with progress.progress("Reading", total=10, unit="image") as bar:
         clock.now += 5
         bar.update(10)
     text = capsys.readouterr().err
@@ -88,7 +88,7 @@ def test_a_bar_shows_on_a_terminal_after_a_while(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(progress, "_SHOW_AFTER_S", 0.0)
-    with progress.stage("Reading", total=4, unit="image") as bar:
+    with progress.progress("Reading", total=4, unit="image") as bar:
         assert not bar.disable
         bar.update(2)
         bar.refresh()
@@ -101,14 +101,14 @@ def test_a_bar_shows_on_a_terminal_after_a_while(monkeypatch):
 def test_a_bar_is_delayed_on_a_terminal(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with progress.stage("Reading", total=4, unit="image") as bar:
+    with progress.progress("Reading", total=4, unit="image") as bar:
         bar.update(4)
     assert "Reading" not in terminal.getvalue()
 
 
 def test_a_stage_that_fails_claims_nothing(clock, capsys):
     def fail():
-        with progress.stage("Reading", total=3, unit="image"):
+        with progress.progress("Reading", total=3, unit="image"):
             clock.now += 10
             raise RuntimeError("mine")
 
@@ -118,6 +118,6 @@ def test_a_stage_that_fails_claims_nothing(clock, capsys):
 
 
 def test_a_stage_of_nothing_is_no_division_by_zero(clock, capsys):
-    with progress.stage("Reading", total=0, unit="image"):
+    with progress.progress("Reading", total=0, unit="image"):
         clock.now += 4
     assert "0 images in 4.0 s (0/s)" in capsys.readouterr().err

@@ -259,7 +259,7 @@ def use_applied(folder: Path) -> Any:
 
 def make_brought(folder: Path) -> None:
     from noiseproof.decisions.record import Decision
-    from noiseproof.pipelines.decisions.brought_decisions import write_brought
+    from noiseproof.pipelines.reviewed.brought_decisions import write_brought
 
     write_brought(folder, [Decision("t0", "relabel", "cat", "ann", "2026-11-30T10:00:00Z", "cat")])
 
@@ -267,7 +267,7 @@ def make_brought(folder: Path) -> None:
 def use_brought(folder: Path) -> Any:
     from dataclasses import astuple
 
-    from noiseproof.pipelines.decisions.brought_decisions import read_brought
+    from noiseproof.pipelines.reviewed.brought_decisions import read_brought
 
     return [astuple(one) for one in read_brought(folder)]
 
@@ -283,14 +283,14 @@ def _sampled() -> Any:
 
 def make_sample(folder: Path) -> None:
     from noiseproof.export.issue_files import load_issues
-    from noiseproof.pipelines.decisions.rate_sample import draw_sample
+    from noiseproof.pipelines.reviewed.rate_sample import draw_sample
 
     make_issues(folder)
     draw_sample(folder, _sampled(), load_issues(folder), None, size=40, seed=0, page=folder / "review.html")
 
 
 def use_sample(folder: Path) -> Any:
-    from noiseproof.pipelines.decisions.rate_sample import read_draws
+    from noiseproof.pipelines.reviewed.rate_sample import read_draws
 
     found = read_draws(folder, _sampled().ids, fingerprint=_sampled().fingerprint)
     return None if found is None else [np.asarray(each).tolist() for each in vars(found).values()]
@@ -414,7 +414,7 @@ def use_selection(folder: Path) -> Any:
 def make_weights(folder: Path) -> None:
     import torch
 
-    from noiseproof.backbones.weights.weights import WeightsHeader, write_weights
+    from noiseproof.backbones.checkpoints.weights import WeightsHeader, write_weights
 
     torch.manual_seed(0)
     header = WeightsHeader(architecture="resnet18", preprocessing={"mean": [0.5, 0.5, 0.5], "image_size": 32})
@@ -422,7 +422,7 @@ def make_weights(folder: Path) -> None:
 
 
 def use_weights(folder: Path) -> Any:
-    from noiseproof.backbones.weights.weights import read_checkpoint, read_header
+    from noiseproof.backbones.checkpoints.weights import read_checkpoint, read_header
 
     state = read_checkpoint(folder / "model.safetensors")
     header = read_header(folder / "model.safetensors")
@@ -511,7 +511,7 @@ def make_packed(folder: Path) -> None:
     import torch
     from safetensors.torch import save
 
-    from noiseproof.backbones.weights.weights import WeightsHeader
+    from noiseproof.backbones.checkpoints.weights import WeightsHeader
     from noiseproof.core.storage.checksums import write_record
     from noiseproof.core.storage.sealed_tensors import sealed_metadata
 

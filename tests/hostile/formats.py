@@ -488,7 +488,7 @@ def _read_logs(folder: Path) -> object:
 
 
 def _read_weights(folder: Path) -> object:
-    from noiseproof.backbones.weights.weights import read_checkpoint, read_header
+    from noiseproof.backbones.checkpoints.weights import read_checkpoint, read_header
 
     return [
         (read_checkpoint(folder / name), read_header(folder / name)) for name in ("c.safetensors", "c.pt")

@@ -12,12 +12,12 @@ from noiseproof.core.storage.files import append_lines, hash_file
 from noiseproof.core.storage.inner_paths import check_inner_path, inner_path
 from noiseproof.features.shards import open_shard, write_shard
 from noiseproof.features.store import load_features, store_key, write_manifest
-from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.kinds import corrupt_labels
 from noiseproof.noise.manifest import load_manifest
 from noiseproof.noise.manifest import write_manifest as write_noise
-from noiseproof.pipelines.heads.heads import head_variants
-from noiseproof.pipelines.outputs.folders import only_process_in
+from noiseproof.pipelines.outputs.output_folders import only_process_in
 from noiseproof.pipelines.outputs.stages import Stages
+from noiseproof.pipelines.run_heads.heads import head_variants
 from noiseproof.report.run_folder import Suspect, _with_image
 from noiseproof.study.rows import StudyLog
 

@@ -11,16 +11,19 @@ from hypothesis import strategies as st
 from noiseproof.core.errors import UnknownName
 from noiseproof.losses.dual_prompts import (
     LEAST_PROB,
+    EpochRules,
     PromptLogits,
-    Stage,
     complementary_labels,
     dual_prompt_loss,
+    epoch_rules,
     prompt_logits,
     selected,
-    stage_of,
 )
 
-WARMUP, AFTER = Stage(is_warmup=True, is_relabelled=False), Stage(is_warmup=False, is_relabelled=True)
+WARMUP, AFTER = (
+    EpochRules(is_warmup=True, is_relabelled=False),
+    EpochRules(is_warmup=False, is_relabelled=True),
+)
 
 # p_yes is (3/4, 1/2) for the first image and (1/5, 9/10) for the second; both are given class 0.
 POSITIVE = torch.tensor([[math.log(3), 0.0], [0.0, math.log(3)]], dtype=torch.float64)
@@ -30,7 +33,7 @@ GIVEN, OTHER = torch.tensor([0, 0]), torch.tensor([1, 1])
 
 
 def test_warmup_by_hand():
-    found = dual_prompt_loss(LOGITS, GIVEN, OTHER, stage=WARMUP, variant="synthetic")
+    found = dual_prompt_loss(LOGITS, GIVEN, OTHER, rules=WARMUP, variant="synthetic")
     assert found.is_clean.tolist() == [True, False]
     assert found.classification.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
     # -ln p_no of class 1, then -ln p_yes of class 0.
@@ -40,14 +43,14 @@ def test_warmup_by_hand():
 
 
 def test_after_the_warmup_by_hand():
-    found = dual_prompt_loss(LOGITS, GIVEN, OTHER, stage=AFTER, variant="synthetic")
+    found = dual_prompt_loss(LOGITS, GIVEN, OTHER, rules=AFTER, variant="synthetic")
     assert found.classification.item() == pytest.approx(math.log(4 / 3))  # of the first alone
     expected = (math.log(2) + math.log(10)) / 2 + (math.log(4 / 3) + math.log(10 / 9)) / 2
     assert found.negative.item() == pytest.approx(expected)
 
 
 def test_the_warmup_of_the_real_variant_by_hand():
-    found = dual_prompt_loss(LOGITS, GIVEN, OTHER, stage=WARMUP, variant="real")
+    found = dual_prompt_loss(LOGITS, GIVEN, OTHER, rules=WARMUP, variant="real")
     reverse = -math.log(1e-4) * (1 / 4 + 3 / 4) / 2
     assert found.classification.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2 + reverse)
 
@@ -71,8 +74,8 @@ def test_the_real_variant_also_wants_the_given_class_to_be_the_likeliest():
     ],
 )
 def test_stages_of_a_warmup_of_two_epochs(variant, epoch, expected):
-    stage = stage_of(variant, epoch, warmup_epochs=2)
-    assert (stage.is_warmup, stage.is_relabelled) == expected
+    rules = epoch_rules(variant, epoch, warmup_epochs=2)
+    assert (rules.is_warmup, rules.is_relabelled) == expected
 
 
 def slow_loss(z_pos, z_neg, labels, others, *, is_warmup, is_relabelled, variant):
@@ -100,11 +103,11 @@ def test_equals_a_slow_loop(variant, epoch):
     others = torch.from_numpy(
         complementary_labels(labels.numpy(), num_classes=4, rng=np.random.default_rng(0))
     )
-    stage = stage_of(variant, epoch, warmup_epochs=1)
-    found = dual_prompt_loss(PromptLogits(z_pos, z_neg), labels, others, stage=stage, variant=variant)
+    rules = epoch_rules(variant, epoch, warmup_epochs=1)
+    found = dual_prompt_loss(PromptLogits(z_pos, z_neg), labels, others, rules=rules, variant=variant)
     expected = slow_loss(
         z_pos.tolist(), z_neg.tolist(), labels.tolist(), others.tolist(),
-        is_warmup=stage.is_warmup, is_relabelled=stage.is_relabelled, variant=variant,
+        is_warmup=rules.is_warmup, is_relabelled=rules.is_relabelled, variant=variant,
     )  # fmt: skip
     assert (found.classification.item(), found.negative.item()) == pytest.approx(expected)
 
@@ -121,28 +124,28 @@ def some_directions(seed=0):
 LABELS, OTHERS = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 2, 0, 2, 0, 1])
 
 
-@pytest.mark.parametrize("stage", [WARMUP, AFTER])
+@pytest.mark.parametrize("rules", [WARMUP, AFTER])
 @pytest.mark.parametrize("variant", ["synthetic", "real"])
-def test_each_term_trains_its_own_prompts(stage, variant):
+def test_each_term_trains_its_own_prompts(rules, variant):
     parts = some_directions()
-    found = dual_prompt_loss(prompt_logits(*parts, scale=5.0), LABELS, OTHERS, stage=stage, variant=variant)
+    found = dual_prompt_loss(prompt_logits(*parts, scale=5.0), LABELS, OTHERS, rules=rules, variant=variant)
     assert found.is_clean.any()
     for term, learns in ((found.classification, (True, True, False)), (found.negative, (False, False, True))):
         gradients = torch.autograd.grad(term, parts, allow_unused=True, retain_graph=True)
         assert [g is not None and bool(g.any()) for g in gradients] == list(learns)
 
 
-@pytest.mark.parametrize("stage", [WARMUP, AFTER])
-def test_gradients_equal_finite_differences(stage):
+@pytest.mark.parametrize("rules", [WARMUP, AFTER])
+def test_gradients_equal_finite_differences(rules):
     features, positive, negative = some_directions()
 
     def classification(features, positive):
         logits = prompt_logits(features, positive, negative, scale=5.0)
-        return dual_prompt_loss(logits, LABELS, OTHERS, stage=stage, variant="synthetic").classification
+        return dual_prompt_loss(logits, LABELS, OTHERS, rules=rules, variant="synthetic").classification
 
     def of_negative(negative):
         logits = prompt_logits(features, positive, negative, scale=5.0)
-        return dual_prompt_loss(logits, LABELS, OTHERS, stage=stage, variant="synthetic").negative
+        return dual_prompt_loss(logits, LABELS, OTHERS, rules=rules, variant="synthetic").negative
 
     assert torch.autograd.gradcheck(classification, (features, positive))
     assert torch.autograd.gradcheck(of_negative, (negative,))
@@ -155,7 +158,7 @@ def test_nothing_selected_costs_nothing_and_is_no_nan(variant):
         parts[2].copy_(parts[0][:3] + 100 * parts[1])  # negative prompts that win for every class
         parts[0].copy_(parts[1][LABELS])
     logits = prompt_logits(*parts, scale=5.0)
-    found = dual_prompt_loss(logits, LABELS, OTHERS, stage=AFTER, variant=variant)
+    found = dual_prompt_loss(logits, LABELS, OTHERS, rules=AFTER, variant=variant)
     assert not found.is_clean.any()
     assert found.classification.item() == 0.0
     found.total.backward()
@@ -168,12 +171,12 @@ def test_nothing_selected_costs_nothing_and_is_no_nan(variant):
     st.sampled_from(["synthetic", "real"]),
     st.sampled_from([WARMUP, AFTER]),
 )
-def test_extreme_logits_give_finite_losses_and_gradients(values, variant, stage):
+def test_extreme_logits_give_finite_losses_and_gradients(values, variant, rules):
     z_pos, z_neg = torch.tensor(values).view(2, 3, 2)
     z_pos.requires_grad_(), z_neg.requires_grad_()
     found = dual_prompt_loss(
         PromptLogits(z_pos, z_neg), torch.tensor([0, 1, 0]), torch.tensor([1, 0, 1]),
-        stage=stage, variant=variant,
+        rules=rules, variant=variant,
     )  # fmt: skip
     assert torch.isfinite(found.total)
     assert found.classification.item() >= 0
@@ -195,4 +198,4 @@ def test_complementary_labels_are_uniform_over_the_other_classes():
 
 def test_an_unknown_variant_is_named():
     with pytest.raises(UnknownName, match=r"Unknown variant 'synthetik'. Did you mean 'synthetic'\?"):
-        stage_of("synthetik", 1, warmup_epochs=1)
+        epoch_rules("synthetik", 1, warmup_epochs=1)

@@ -9,7 +9,7 @@ from noiseproof.core.errors import BadData
 from noiseproof.core.records import LabelledDataset
 from noiseproof.noise.applied import captions_of_manifest, labels_of_manifest
 from noiseproof.noise.captions import swap_captions
-from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.kinds import corrupt_labels
 from noiseproof.noise.manifest import write_manifest
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1])

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
-from noiseproof.noise.labels import KINDS, corrupt_labels
+from noiseproof.noise.kinds import KINDS, corrupt_labels
 
 
 @st.composite

@@ -6,7 +6,7 @@ from scipy.stats import truncnorm
 
 from noiseproof.core.errors import BadData, InvalidArgument
 from noiseproof.noise.instance_targets import draw_targets, flat, flip_rates, target_probs
-from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.kinds import corrupt_labels
 
 both = pytest.mark.parametrize("kind", ["instance", "instance_ptd"])
 

@@ -4,7 +4,7 @@ import pytest
 
 from noiseproof.core.errors import BadData, DamagedFile, MissingFile, OtherSchema
 from noiseproof.noise.captions import swap_captions
-from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.kinds import corrupt_labels
 from noiseproof.noise.manifest import load_manifest, write_manifest
 from rewritten import rewritten
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from noiseproof.core.errors import InvalidArgument, UnknownName
 from noiseproof.noise.class_maps import CLASS_MAPS
-from noiseproof.noise.labels import KINDS
+from noiseproof.noise.kinds import KINDS
 from noiseproof.noise.spec import FORMS, NOISE_KINDS, Noise
 
 WITH_RATE = [kind for kind in NOISE_KINDS if kind not in ("asymmetric", "real")]

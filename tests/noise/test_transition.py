@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from noiseproof.core.checks import check_transition
 from noiseproof.core.errors import BadData, InvalidArgument, UnknownName
 from noiseproof.noise.class_maps import CLASS_MAPS, named_map, targets_of
-from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.kinds import corrupt_labels
 from noiseproof.noise.transition import realised_transition, target_entropy_nats
 from noiseproof.posterior.symmetric_noise import symmetric_transition
 

@@ -17,9 +17,9 @@ from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument
 from noiseproof.pipelines.apply import apply
-from noiseproof.pipelines.decisions.kept_page import decided_ids, keep_known
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.inputs.cleaned_copies import labels_before_cleaning
+from noiseproof.pipelines.reviewed.kept_page import decided_ids, keep_known
 from noiseproof.pipelines.run import run
 from noiseproof.review.review_page import read_page
 

@@ -16,9 +16,9 @@ from noiseproof.config.values import load_config
 from noiseproof.core.errors import BadData, DamagedFile, InvalidArgument, OtherSchema
 from noiseproof.pipelines import run as pipeline
 from noiseproof.pipelines.apply import apply
-from noiseproof.pipelines.decisions.kept_page import decided_ids
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.review import rate_lines
+from noiseproof.pipelines.reviewed.kept_page import decided_ids
 from noiseproof.report.headline import headlines
 from noiseproof.report.run_folder import load_run
 

@@ -10,11 +10,11 @@ from noiseproof.config.run import RunConfig
 from noiseproof.config.values import load_config
 from noiseproof.heads.estimators import load_head
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.heads import training
-from noiseproof.pipelines.heads.expected_time import training_time_s
-from noiseproof.pipelines.heads.head_defaults import HIDDEN_WIDTH, follow_data
-from noiseproof.pipelines.heads.heads import head_variants
 from noiseproof.pipelines.inputs.inputs import open_parts
+from noiseproof.pipelines.run_heads import training
+from noiseproof.pipelines.run_heads.expected_time import training_time_s
+from noiseproof.pipelines.run_heads.head_defaults import HIDDEN_WIDTH, follow_data
+from noiseproof.pipelines.run_heads.heads import head_variants
 
 
 def followed(*, num_examples=560, dim=1280, num_suspects=0, **options):
@@ -121,7 +121,7 @@ def _plain():
 
 
 def test_expected_time_is_that_of_all_steps(monkeypatch):
-    from noiseproof.pipelines.heads import expected_time
+    from noiseproof.pipelines.run_heads import expected_time
 
     monkeypatch.setattr(expected_time, "_step_time_s", lambda specs, *shape: 0.5 * len(specs))
     heads, _ = followed(heads="linear,nmtune", seeds=2)

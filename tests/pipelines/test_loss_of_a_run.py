@@ -12,9 +12,9 @@ from noiseproof.core.errors import InvalidArgument
 from noiseproof.detect.transition_estimate import TransitionEstimate
 from noiseproof.heads.estimators import load_head
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.heads import heads as estimated_noise
-from noiseproof.pipelines.heads.heads import head_variants
 from noiseproof.pipelines.inputs.inputs import open_parts
+from noiseproof.pipelines.run_heads import heads as estimated_noise
+from noiseproof.pipelines.run_heads.heads import head_variants
 
 
 def losses(**changed):

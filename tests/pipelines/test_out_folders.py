@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from noiseproof.cli.main import app
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.storage.marks import MARK, claim
-from noiseproof.pipelines.outputs.folders import MARKS, only_process_in
+from noiseproof.pipelines.outputs.output_folders import MARKS, only_process_in
 
 
 @pytest.mark.parametrize("mark", MARKS)

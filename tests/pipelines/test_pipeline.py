@@ -17,12 +17,12 @@ from noiseproof.heads import abstract
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.pipelines import diagnosis
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.decisions import judging
-from noiseproof.pipelines.heads import evaluation, training
 from noiseproof.pipelines.inputs import encoded
 from noiseproof.pipelines.inputs.inputs import open_parts
 from noiseproof.pipelines.outputs import cards, provenance
-from noiseproof.pipelines.outputs.folders import only_process_in
+from noiseproof.pipelines.outputs.output_folders import only_process_in
+from noiseproof.pipelines.reviewed import judging
+from noiseproof.pipelines.run_heads import evaluation, training
 from noiseproof.posterior import true_labels
 from noiseproof.report import figures
 from noiseproof.report.run_folder import load_run

@@ -21,9 +21,9 @@ from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import undisputed
 from noiseproof.export.issue_files import load_issues
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.decisions.kept_page import REVIEW
 from noiseproof.pipelines.detect import detect
 from noiseproof.pipelines.review import serve_page, write_page
+from noiseproof.pipelines.reviewed.kept_page import REVIEW
 from noiseproof.review.review_page import read_page
 
 

@@ -12,9 +12,9 @@ from noiseproof.data.splits import subset
 from noiseproof.decisions.record import Decision
 from noiseproof.decisions.settle import settle
 from noiseproof.pipelines import run as pipeline
-from noiseproof.pipelines.decisions.known_labels import KnownDecisions, decided_part
 from noiseproof.pipelines.inputs.cleaned_copies import LabelsBefore, cleaning_notes, labels_before_cleaning
 from noiseproof.pipelines.inputs.data_parts import DataPart
+from noiseproof.pipelines.reviewed.known_decisions import KnownDecisions, decided_part
 from noiseproof.report.headline import facts, headlines
 from noiseproof.report.run_folder import load_run
 

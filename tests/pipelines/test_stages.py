@@ -6,7 +6,7 @@ import pytest
 
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.core.storage.files import digest
-from noiseproof.pipelines.outputs.folders import only_process_in
+from noiseproof.pipelines.outputs.output_folders import only_process_in
 from noiseproof.pipelines.outputs.stages import Stages
 
 

@@ -24,7 +24,7 @@ from noiseproof.data.pairs.pairs import open_pairs
 from noiseproof.data.sources import open_dataset
 from noiseproof.noise.applied import NONE
 from noiseproof.noise.captions import swap_captions
-from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.kinds import corrupt_labels
 from noiseproof.noise.manifest import load_manifest, write_manifest
 from noiseproof.pipelines.corrupt import corrupt
 from noiseproof.pipelines.outputs.identity import identity

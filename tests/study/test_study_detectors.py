@@ -12,7 +12,7 @@ from noiseproof.detect.detectors import TABLE, has_inputs, is_random
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.heads.estimators import LinearProbe
-from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.kinds import corrupt_labels
 from noiseproof.study.compute import num_missing, num_results, requests_of
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures import detector_measure

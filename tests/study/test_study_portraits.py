@@ -10,7 +10,7 @@ from noiseproof.diagnose.curvature import curvature
 from noiseproof.diagnose.maps import feature_map
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.loss_surface import loss_surface
-from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.kinds import corrupt_labels
 from noiseproof.study import study_page
 from noiseproof.study.compute import num_missing, requests_of
 from noiseproof.study.grid import Grid

@@ -9,7 +9,7 @@ from noiseproof.data.splits import stratified_share
 from noiseproof.evaluate.metrics import METRICS
 from noiseproof.features import extract
 from noiseproof.heads.estimators import LinearProbe, NMTune
-from noiseproof.noise.labels import corrupt_labels
+from noiseproof.noise.kinds import corrupt_labels
 from noiseproof.study import compute as run
 from noiseproof.study.measures import diagnosis_measures, head_measure
 from noiseproof.study.recipe import StudyRecipe

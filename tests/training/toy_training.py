@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from noiseproof.backbones.weights.weights import write_weights
+from noiseproof.backbones.checkpoints.weights import write_weights
 from noiseproof.core.rng import isolated
 from noiseproof.core.torchvision_ops import declare_missing_operators
 from noiseproof.pretrain.image_text import image_text_loss

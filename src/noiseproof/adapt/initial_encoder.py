@@ -12,6 +12,7 @@ from noiseproof.adapt.finetune_settings import FinetuneSettings
 from noiseproof.adapt.learnable import classifier_of
 from noiseproof.backbones.adapters.additions import has_additions
 from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.checkpoints.weights import load_exactly
 from noiseproof.backbones.images.pixels import ImageBackbone
 from noiseproof.backbones.images.timm_backbone import (
     as_backbone,
@@ -20,7 +21,6 @@ from noiseproof.backbones.images.timm_backbone import (
     use_preprocessing,
 )
 from noiseproof.backbones.images.timm_models import SMALL_SUFFIX, import_timm
-from noiseproof.backbones.weights.weights import load_exactly
 from noiseproof.core.errors import invalid
 from noiseproof.core.rng import isolated
 from noiseproof.training.batches import Normaliser

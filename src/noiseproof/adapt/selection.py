@@ -10,7 +10,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor, nn
 
-from noiseproof.backbones.weights.weights import write_weights
+from noiseproof.backbones.checkpoints.weights import write_weights
 from noiseproof.core.storage import files
 from noiseproof.core.storage.checksums import damaged, read_lines, to_line
 from noiseproof.core.storage.documents import Document, validate_document

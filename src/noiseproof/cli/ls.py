@@ -124,7 +124,7 @@ def _losses() -> Iterable[str]:
 
 
 def _noise() -> Iterable[str]:
-    from noiseproof.noise.labels import KINDS
+    from noiseproof.noise.kinds import KINDS
     from noiseproof.noise.spec import CAPTIONS, FORMS
 
     yield from (f"{kind:22}{_summary(KINDS.load(kind))}" for kind in KINDS.names)

@@ -17,8 +17,8 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A run folder.")],
 ) -> dict[str, Path]:
     """Make report.html of a run folder again."""
-    from noiseproof.pipelines.decisions.kept_page import decided_ids
-    from noiseproof.pipelines.outputs.folders import only_process_in
+    from noiseproof.pipelines.outputs.output_folders import only_process_in
+    from noiseproof.pipelines.reviewed.kept_page import decided_ids
     from noiseproof.report.page import write_report
     from noiseproof.report.run_folder import load_run
 

@@ -53,7 +53,7 @@ def write_line(line: str) -> None:
 
 
 @contextmanager
-def stage(title: str, *, total: int, unit: str, quiet: bool = False) -> Iterator[Counter]:
+def progress(title: str, *, total: int, unit: str, quiet: bool = False) -> Iterator[Counter]:
     """Count through one stage: call `.update(m)` on what this yields.
 
     On a terminal a bar appears once the stage has lasted two seconds. Elsewhere standard error gets a line

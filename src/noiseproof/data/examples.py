@@ -14,7 +14,7 @@ from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
 from noiseproof.core.plurals import counted, some
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.records import Dataset
 from noiseproof.core.storage.regular_files import read_regular
 from noiseproof.data.images import decode_image, to_rgb
@@ -331,7 +331,7 @@ def as_array(dataset: Dataset) -> np.ndarray:
         )
     first = np.asarray(dataset.examples[0])
     pixels = np.empty((len(dataset), *first.shape), np.uint8)
-    with stage(f"Reading {dataset.name}", total=len(dataset), unit="image") as bar:
+    with progress(f"Reading {dataset.name}", total=len(dataset), unit="image") as bar:
         for row in range(len(dataset)):
             image = np.asarray(dataset.examples[row])
             if image.shape != first.shape:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from noiseproof.core.errors import BadData, MissingFile
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.records import Dataset
 from noiseproof.data.examples import AbstractReader, raw_contents, unreadable, unreadable_error
 from noiseproof.data.request import OnError
@@ -36,7 +36,7 @@ def fingerprint(reader: AbstractReader, ids: np.ndarray, *, owner: str, on_error
     """
     digest = hashlib.sha256()
     errors: dict[str, BadData | MissingFile] = {}
-    with stage(f"Reading {owner}", total=len(ids), unit="example") as bar:
+    with progress(f"Reading {owner}", total=len(ids), unit="example") as bar:
         for row, example_id in enumerate(ids):
             try:
                 content = _to_bytes(reader.read(row))

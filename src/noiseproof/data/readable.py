@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.records import AnyDataset, Dataset, LabelledDataset
 from noiseproof.data.examples import bare_reason, unreadable_error
 from noiseproof.data.splits import subset
@@ -18,7 +18,7 @@ from noiseproof.data.splits import subset
 def unreadable_reasons(dataset: Dataset) -> dict[int, str]:
     """Row -> reason, of every example that cannot be decoded; decodes each example once."""
     reasons: dict[int, str] = {}
-    with stage(f"Checking {dataset.name}", total=len(dataset), unit="example") as bar:
+    with progress(f"Checking {dataset.name}", total=len(dataset), unit="example") as bar:
         for row in range(len(dataset)):
             try:
                 dataset.examples[row]

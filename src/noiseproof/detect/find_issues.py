@@ -52,7 +52,7 @@ def find_label_issues(
             `np.unique(given_labels)`: numbers by value, texts by letters, so "10" before "2".
         zero_shot: (n, k) probabilities of an image-text model; columns as for `probs`.
         text_tower: text tower of the image-text model that computed the features
-            (`backbones.text_towers`); for "prompts" and "zero_shot".
+            (`backbones.image_text.text_towers`); for "prompts" and "zero_shot".
         ids: (n,) example ids; by default the index of a data frame or series, else row numbers.
         class_names: k names, also of classes without an example.
         seed: of detectors that draw random numbers; leave-one-out draws none.

@@ -28,9 +28,9 @@ from noiseproof.detect.text_tower import TextTower, check_shared_space, unit_row
 from noiseproof.losses.dual_prompts import (
     complementary_labels,
     dual_prompt_loss,
+    epoch_rules,
     prompt_logits,
     selected,
-    stage_of,
 )
 from noiseproof.training.schedule import learning_rate_factor
 
@@ -151,14 +151,14 @@ def _learn(
         if settings.variant == "synthetic":  # a cosine by epoch, as released; constant in the real variant
             factor = learning_rate_factor(epoch - 1, num_steps=settings.epochs)
             optimizer.param_groups[0]["lr"] = settings.learning_rate * factor
-        stage = stage_of(settings.variant, epoch, warmup_epochs=settings.warmup_epochs)
+        rules = epoch_rules(settings.variant, epoch, warmup_epochs=settings.warmup_epochs)
         order, others = _draws(labels, len(tower.class_names), seed, epoch)
         total, count = 0.0, 0
         for batch in order.split(settings.batch_size):
             positive, negative = tower.encode(contexts)
             logits = prompt_logits(rows[batch], positive, negative, scale=tower.scale)
             loss = dual_prompt_loss(
-                logits, labels[batch], others[batch], stage=stage, variant=settings.variant
+                logits, labels[batch], others[batch], rules=rules, variant=settings.variant
             )
             optimizer.zero_grad()
             loss.total.backward()

@@ -18,7 +18,7 @@ from noiseproof.detect.row_reader import BLOCK_ROWS, RowReader
 
 @runtime_checkable  # for the shape checks of the tests
 class TextTower(Protocol):
-    """A frozen text tower for the classes of one data set, such as `backbones.text_towers.PromptTower`.
+    """A frozen text tower for the classes of one data set, such as `PromptTower`.
 
     Attributes:
         class_names: k names.

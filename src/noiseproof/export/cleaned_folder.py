@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.documents import Document
 from noiseproof.core.storage.files import hash_file, write_bytes
@@ -77,7 +77,7 @@ def write_cleaned_folder(
     written, listed = [], []
     shown = {name: changes.column(field) for name, field in DECISION_COLUMNS.items()}
     rows = np.flatnonzero(~changes.is_dropped).tolist()
-    with stage("Cleaned folder", total=len(rows), unit="image") as bar:
+    with progress("Cleaned folder", total=len(rows), unit="image") as bar:
         for row in rows:
             place = str(whole.ids[row])
             name = changes.class_names[changes.final[row]]

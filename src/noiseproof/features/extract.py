@@ -17,7 +17,7 @@ from noiseproof.backbones.base import AbstractBackbone
 from noiseproof.backbones.images.pixels import for_crops
 from noiseproof.backbones.services.service_backbone import ServiceBackbone
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError
-from noiseproof.core.progress import Counter, stage
+from noiseproof.core.progress import Counter, progress
 from noiseproof.core.records import Dataset
 from noiseproof.core.threads import num_cores, one_thread
 from noiseproof.data.readable import with_all_unreadable
@@ -132,7 +132,7 @@ def _encode(
     noted = {"key": store_key(components), "engine": engine.name, "agreement": agreement}
     title, total = f"Features of {dataset.name}", sum(map(len, spans))
     threads = one_thread() if engine.is_parallel else nullcontext()
-    with threads, stage(title, total=total, unit=_UNITS[dataset.kind], quiet=quiet) as bar:
+    with threads, progress(title, total=total, unit=_UNITS[dataset.kind], quiet=quiet) as bar:
         if isinstance(backbone, ServiceBackbone):
             parts = embed_spans(
                 dataset, backbone, spans, prepare=lambda rows: _prepared(dataset, backbone, rows),

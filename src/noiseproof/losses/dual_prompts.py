@@ -49,7 +49,7 @@ class PromptLogits:
 
 
 @dataclass(frozen=True)
-class Stage:
+class EpochRules:
     """Rules of an epoch.
 
     Attributes:
@@ -99,7 +99,7 @@ def prompt_logits(
     return PromptLogits(scale * features @ positive.mT, scale * features.detach() @ negative.mT)
 
 
-def stage_of(variant: str, epoch: int, *, warmup_epochs: int) -> Stage:
+def epoch_rules(variant: str, epoch: int, *, warmup_epochs: int) -> EpochRules:
     """The rules of an epoch.
 
     Args:
@@ -111,7 +111,7 @@ def stage_of(variant: str, epoch: int, *, warmup_epochs: int) -> Stage:
     """
     check_variant(variant)
     is_warmup = epoch <= warmup_epochs
-    return Stage(is_warmup, is_relabelled=epoch >= 2 if variant == "real" else not is_warmup)
+    return EpochRules(is_warmup, is_relabelled=epoch >= 2 if variant == "real" else not is_warmup)
 
 
 def selected(
@@ -138,7 +138,7 @@ def dual_prompt_loss(
     given_labels: Int[Tensor, " b"],
     complementary: Int[Tensor, " b"],
     *,
-    stage: Stage,
+    rules: EpochRules,
     variant: str,
 ) -> DualPromptLoss:
     r"""$L = L_\mathrm{cls} + L_\mathrm{neg}$ of a batch.
@@ -146,14 +146,14 @@ def dual_prompt_loss(
     $L_\mathrm{cls}$ is the mean cross-entropy of $z^+$: in the warm-up over all examples (real variant:
     symmetric cross-entropy with both weights 1), afterwards over the selected ones.
     $L_\mathrm{neg} = \overline{-\ln p_\mathrm{no}(c)} + \overline{-\ln p_\mathrm{yes}(\tilde y)}$ with a
-    complementary label c; $\tilde y$ is the given label, or the most probable class if the stage relabels and
+    complementary label c; $\tilde y$ is the given label, or the most probable class if the rules relabel and
     the example is not selected.
 
     Args:
         logits: of `prompt_logits`.
         given_labels: class ids in [0, k); may be wrong.
         complementary: for each example a class other than the given one, see `complementary_labels`.
-        stage: result of `stage_of`.
+        rules: result of `epoch_rules`.
         variant: of `VARIANTS`.
 
     Source: Wei et al. 2024, arXiv:2409.19696, Section 3.2, and the released code for details.
@@ -164,14 +164,14 @@ def dual_prompt_loss(
     log_odds = logits.log_odds
     is_clean = selected(log_odds.detach(), given_labels, variant=variant)
     most_probable = logits.positive.detach().argmax(-1)
-    believed = given_labels.where(is_clean, most_probable) if stage.is_relabelled else given_labels
+    believed = given_labels.where(is_clean, most_probable) if rules.is_relabelled else given_labels
     negative = _mean_nll(-_of_class(log_odds, complementary)) + _mean_nll(_of_class(log_odds, believed))
     log_probs = logits.positive.log_softmax(-1)
-    if stage.is_warmup and variant == "real":
+    if rules.is_warmup and variant == "real":
         per_example = sce(log_probs, given_labels, alpha=1.0, beta=1.0, clamp=_SCE_CLAMP)
     else:
         per_example = cross_entropy(log_probs, given_labels)
-    counted = is_clean.logical_or(is_clean.new_tensor(stage.is_warmup))
+    counted = is_clean.logical_or(is_clean.new_tensor(rules.is_warmup))
     # Multiplying by 0 would turn an infinite loss of an excluded example into NaN.
     total = per_example.where(counted, per_example.new_zeros(())).sum()
     return DualPromptLoss(total / counted.sum().clamp_min(1), negative, is_clean)

@@ -23,7 +23,7 @@ from noiseproof.core.errors import (
     invalid,
 )
 from noiseproof.core.plurals import counted
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.records import Dataset, Kind
 from noiseproof.core.system_errors import expanded
 from noiseproof.core.threads import num_cores
@@ -288,7 +288,7 @@ class SavedModel:
 
         reasons: dict[int, str] = {}
         with (
-            stage(f"Checking {dataset.name}", total=len(dataset), unit="example") as bar,
+            progress(f"Checking {dataset.name}", total=len(dataset), unit="example") as bar,
             ThreadPoolExecutor(num_cores()) as pool,
         ):
             for row, found in enumerate(pool.map(reason, range(len(dataset)))):

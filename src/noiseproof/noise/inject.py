@@ -9,7 +9,7 @@ from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import LabelledDataset, NoisyLabels
 from noiseproof.data.examples import as_array
 from noiseproof.noise.class_maps import read_class_map
-from noiseproof.noise.labels import corrupt_labels, options_of
+from noiseproof.noise.kinds import corrupt_labels, options_of
 from noiseproof.noise.spec import CAPTIONS, Noise
 from noiseproof.noise.transition import read_transition
 

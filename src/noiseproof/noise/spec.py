@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 from noiseproof.core.checks import check_share
 from noiseproof.core.errors import InvalidArgument, invalid
 from noiseproof.core.registry import unknown_name
-from noiseproof.noise.labels import KINDS
+from noiseproof.noise.kinds import KINDS
 
 CAPTIONS = "captions"
 NOISE_KINDS = (*KINDS.names, CAPTIONS)

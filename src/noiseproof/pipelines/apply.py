@@ -27,14 +27,14 @@ from noiseproof.export.edits import Cleaning
 from noiseproof.export.formula_notes import formula_notes
 from noiseproof.export.issue_files import load_issues, read_summary
 from noiseproof.export.source import Source
-from noiseproof.pipelines.decisions.brought_decisions import read_brought
-from noiseproof.pipelines.decisions.kept_page import REVIEW
-from noiseproof.pipelines.decisions.known_labels import read_settled
-from noiseproof.pipelines.decisions.rate_sample import open_sample, sample_lines
 from noiseproof.pipelines.inputs.cleaned_copies import read_folder
 from noiseproof.pipelines.outputs.cards import read_search_card, write_card
-from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.outputs.output_folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish
+from noiseproof.pipelines.reviewed.brought_decisions import read_brought
+from noiseproof.pipelines.reviewed.kept_page import REVIEW
+from noiseproof.pipelines.reviewed.known_decisions import read_settled
+from noiseproof.pipelines.reviewed.rate_sample import open_sample, sample_lines
 from noiseproof.report.next_steps import train_again
 from noiseproof.review.review_page import put_decisions
 

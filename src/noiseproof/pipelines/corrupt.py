@@ -21,7 +21,7 @@ from noiseproof.noise.spec import CAPTIONS
 from noiseproof.noise.transition import target_entropy_nats
 from noiseproof.pipelines.inputs.encoding import aligned_features
 from noiseproof.pipelines.inputs.inputs import label_columns, open_one
-from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.outputs.output_folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish
 from noiseproof.report.noise_table import class_table, noise_table
 from noiseproof.report.tables import Table

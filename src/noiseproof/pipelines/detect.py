@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.config.data import DecisionsConfig, EncodersConfig, NoisyDataConfig, PlanConfig
 from noiseproof.config.detect import DetectConfig
 from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.records import LabelIssues
@@ -31,23 +30,26 @@ from noiseproof.export.issue_files import (
 )
 from noiseproof.export.source import Source
 from noiseproof.features.store import FeatureManifest
-from noiseproof.pipelines.decisions.judging import SEARCH, judge_once
-from noiseproof.pipelines.decisions.kept_page import REVIEW, keep_page
-from noiseproof.pipelines.decisions.known_labels import KnownDecisions, keep_named, open_known
-from noiseproof.pipelines.decisions.rate_sample import CHECK_FIRST, FORM, draw_sample, list_first, read_draws
 from noiseproof.pipelines.inputs.data_notes import left_out
 from noiseproof.pipelines.inputs.data_parts import DataPart
 from noiseproof.pipelines.inputs.encoding import cut_notes
 from noiseproof.pipelines.inputs.inputs import is_whole
 from noiseproof.pipelines.inputs.judged import MethodInputs, load_inputs, needs_features, open_part
 from noiseproof.pipelines.outputs.cards import suspects_section, write_card
-from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.outputs.output_folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish
+from noiseproof.pipelines.reviewed.judging import SEARCH, judge_once
+from noiseproof.pipelines.reviewed.kept_page import REVIEW, keep_page
+from noiseproof.pipelines.reviewed.known_decisions import KnownDecisions, keep_named, open_known
+from noiseproof.pipelines.reviewed.rate_sample import CHECK_FIRST, FORM, draw_sample, list_first, read_draws
 
 CARD = "detection.json"
+# Options that act through features, labels and arrays, or not on the search. One that is not here counts.
 _COUNTED_ELSEWHERE = {
-    *NoisyDataConfig.model_fields, *EncodersConfig.model_fields, *DecisionsConfig.model_fields,
-    *PlanConfig.model_fields, "probs", "zero_shot", "features", "export", "rate_sample", "budget",
+    "train", "label", "image", "text", "clean_label", "limit", "on_error", "missing_label", "seed", "noise",
+    "noise_manifest", "decisions", "allow_new_class", "backbone", "layer", "max_tokens", "precision", "dtype",
+    "engine", "batch_size", "cache", "api_key_variable", "requests_per_minute", "requests_at_once", "plan",
+    "price", "out", "features", "probs", "zero_shot", "export", "rate_sample", "budget",
 }  # fmt: skip
 
 
@@ -154,7 +156,6 @@ def _find_issues(stages: Stages, config: DetectConfig, known: KnownDecisions, in
         )  # fmt: skip
 
     labels = [dataset.given_labels, dataset.clean_labels, dataset.class_names]
-    # Every option counts, a new one too; the effect of the others is in the features, labels and arrays here.
     options = config.model_dump(mode="json", exclude=_COUNTED_ELSEWHERE)
     # Features have the ids in their key, probabilities do not.
     depends_on = [
@@ -214,7 +215,7 @@ def _notes(config: DetectConfig, part: DataPart, inputs: MethodInputs) -> list[s
         if any(name.startswith("cleaned") for name in config.export):
             lines.append("The cleaned copy has the labels put in that were not found: it is for a rehearsal.")
     if inputs.text_tower is not None:
-        from noiseproof.backbones.image_text.wording import notes_on_names
+        from noiseproof.backbones.image_text.prompt_words import notes_on_names
 
         lines.extend(notes_on_names(part.dataset.class_names))
     if config.limit is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.diagnose.spectrum import spectra
 from noiseproof.pipelines.inputs.encoded import EncodedParts
@@ -20,7 +20,7 @@ def diagnose_once(stages: Stages, encoded: EncodedParts) -> None:
 
     def make(folder: Path) -> list[str]:
         entries = []
-        with stage("Spectrum", total=len(parts), unit="data set") as bar:
+        with progress("Spectrum", total=len(parts), unit="data set") as bar:
             for part in parts:
                 raw, centred = spectra(encoded.features(part))
                 entries.append(SetSpectra(part.name, part.role, raw, centred).to_json())

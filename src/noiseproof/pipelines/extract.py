@@ -7,7 +7,7 @@ from noiseproof.core.storage.marks import claim
 from noiseproof.features.store import StoredFeatures
 from noiseproof.pipelines.inputs.encoding import config_encoder, encode
 from noiseproof.pipelines.inputs.inputs import open_one, views_of
-from noiseproof.pipelines.outputs.folders import check_is_apart
+from noiseproof.pipelines.outputs.output_folders import check_is_apart
 
 
 def extract_features(config: ExtractConfig) -> list[StoredFeatures]:

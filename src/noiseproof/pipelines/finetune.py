@@ -20,10 +20,15 @@ from noiseproof.adapt.reading import meta_batches, reader, training_batches
 from noiseproof.adapt.selection import LOG as VALIDATION_LOG
 from noiseproof.adapt.selection import Selection, best
 from noiseproof.backbones.adapters.additions import add_to
-from noiseproof.backbones.weights.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
+from noiseproof.backbones.checkpoints.weights import (
+    WeightsHeader,
+    load_exactly,
+    read_checkpoint,
+    write_weights,
+)
 from noiseproof.config.finetune import FinetuneConfig
 from noiseproof.config.keywords import takes_keywords
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.storage.checksums import read_record, write_record
 from noiseproof.core.storage.documents import START_AGAIN
 from noiseproof.core.storage.files import hash_file
@@ -33,12 +38,12 @@ from noiseproof.evaluate.results import read_results, write_results
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import keep_noise
 from noiseproof.pipelines.finetune_inputs import FinetuneState, open_finetuning
-from noiseproof.pipelines.heads.shipped_heads import FILE as CHOICE
-from noiseproof.pipelines.heads.shipped_heads import MOST_HELD_OUT, HeadChoice, calibration_of
 from noiseproof.pipelines.inputs.data_notes import notes
 from noiseproof.pipelines.outputs.cards import data_section, results_section
-from noiseproof.pipelines.outputs.folders import check_is_apart, only_main_process_in
+from noiseproof.pipelines.outputs.output_folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.outputs.stages import Stages
+from noiseproof.pipelines.run_heads.head_choice import FILE as CHOICE
+from noiseproof.pipelines.run_heads.head_choice import MOST_HELD_OUT, HeadChoice, calibration_of
 from noiseproof.pipelines.training_flow import end_of_log, run_training
 from noiseproof.training.checkpoint import Stateful
 from noiseproof.training.loop import COLUMNS, LOG, Loss, accelerator_for, train
@@ -239,7 +244,9 @@ def _evaluate(state: FinetuneState, stages: Stages, folder: Path) -> list[str]:
     for part in state.parts.tests:
         images = reader(part.dataset, state.initial, state.settings, is_read_again=False, quiet=True)
         first = 0
-        with stage(f"Testing {part.name}", total=len(part.dataset), unit="image", quiet=state.quiet) as bar:
+        with progress(
+            f"Testing {part.name}", total=len(part.dataset), unit="image", quiet=state.quiet
+        ) as bar:
             for block in images():
                 labels = part.best_labels[first : first + len(block)]
                 for title, probs in probs_by_state(network, weights, block.to(state.accelerator.device)):

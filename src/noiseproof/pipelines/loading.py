@@ -9,9 +9,9 @@ import numpy as np
 
 from noiseproof.adapt.learnable import classifier_of
 from noiseproof.backbones.backbones import open_backbone
+from noiseproof.backbones.checkpoints.weights import read_checkpoint, read_header
 from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.backbones.services.settings import ServiceSettings
-from noiseproof.backbones.weights.weights import read_checkpoint, read_header
 from noiseproof.config.data import default_cache
 from noiseproof.core.errors import BadData, MissingFile, OtherSchema, invalid
 from noiseproof.core.plurals import counted
@@ -22,9 +22,9 @@ from noiseproof.core.system_errors import expanded
 from noiseproof.heads.estimators import LinearProbe
 from noiseproof.heads.saved_heads import SUFFIXES, EncoderNeed, HeadCalibration, HeadNeeds, read_head
 from noiseproof.models.saved_model import EncodingOptions, SavedModel
-from noiseproof.pipelines.heads.shipped_heads import FILE, read_choice
 from noiseproof.pipelines.outputs.cards import TRAINING_CARD, read_card
-from noiseproof.pipelines.outputs.folders import MARKS
+from noiseproof.pipelines.outputs.output_folders import MARKS
+from noiseproof.pipelines.run_heads.head_choice import FILE, read_choice
 from noiseproof.robust.robust_estimators import estimator_from
 
 RUN_CARD, WEIGHTS, TUNED = "run.json", "model.safetensors", "tuned-best"

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from noiseproof.backbones.weights.weights import read_checkpoint
+from noiseproof.backbones.checkpoints.weights import read_checkpoint
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.storage import files
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.sealed_tensors import sealed_metadata
 from noiseproof.pipelines.outputs.cards import TRAINING_CARD, read_card
-from noiseproof.pipelines.outputs.folders import only_process_in
 from noiseproof.pipelines.outputs.identity import header_from
+from noiseproof.pipelines.outputs.output_folders import only_process_in
 from noiseproof.pipelines.pretrain import WEIGHTS
 from noiseproof.pretrain.pretrain_settings import PretrainSettings
 

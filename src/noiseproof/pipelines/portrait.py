@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from noiseproof.core.errors import BadData, invalid
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.records import rows_by_id
 from noiseproof.core.storage.files import locked_folder, write_bytes, write_json
 from noiseproof.core.storage.marks import claim
@@ -134,7 +134,7 @@ def draw(
 def _draw_maps(
     stored: StoredFeatures, out: Path, labels: KnownLabels | None, *, max_points: int, seed: int
 ) -> list[Path]:
-    with stage("Feature maps", total=1, unit="map") as bar:
+    with progress("Feature maps", total=1, unit="map") as bar:
         points = feature_map(stored.features, max_points=max_points, seed=seed)
         bar.update()
     of_points = [None, None] if labels is None else [labels.given, labels.clean]
@@ -184,7 +184,7 @@ def head_curvature(path: Path, stored: StoredFeatures, labels: KnownLabels, *, s
     given = labels.given
     if head.classes_.dtype.kind not in "iu":  # trained on names
         given = np.array(labels.class_names)[given]
-    with stage(f"Curvature of {path.stem}", total=1, unit="head") as bar:
+    with progress(f"Curvature of {path.stem}", total=1, unit="head") as bar:
         result = fitted_curvature(head, stored.features.blocks(_BATCH_ROWS), given, seed=seed)
         bar.update()
     return result

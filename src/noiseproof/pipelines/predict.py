@@ -14,7 +14,7 @@ from noiseproof.data.unlabelled import Examples, listed_images
 from noiseproof.models.prediction_files import plain_rows, write_predictions
 from noiseproof.models.saved_model import SavedModel
 from noiseproof.pipelines.loading import load
-from noiseproof.pipelines.outputs.folders import check_is_apart
+from noiseproof.pipelines.outputs.output_folders import check_is_apart
 
 if TYPE_CHECKING:
     import pandas as pd

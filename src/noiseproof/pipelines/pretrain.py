@@ -18,8 +18,13 @@ from scipy.special import softmax
 
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled.bundled import imagenet_classifier
-from noiseproof.backbones.image_text.wording import imagenet_words
-from noiseproof.backbones.weights.weights import hash_weights, load_exactly, read_checkpoint, write_weights
+from noiseproof.backbones.checkpoints.weights import (
+    hash_weights,
+    load_exactly,
+    read_checkpoint,
+    write_weights,
+)
+from noiseproof.backbones.image_text.prompt_words import imagenet_words
 from noiseproof.config.keywords import takes_keywords
 from noiseproof.config.pretrain import PretrainConfig
 from noiseproof.core.errors import BadData, invalid
@@ -33,8 +38,8 @@ from noiseproof.heads.estimators import LinearProbe
 from noiseproof.noise.applied import NONE
 from noiseproof.pipelines.inputs.inputs import is_whole, label_columns, open_one
 from noiseproof.pipelines.outputs.cards import data_section
-from noiseproof.pipelines.outputs.folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.outputs.identity import header_from, identity
+from noiseproof.pipelines.outputs.output_folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.pipelines.training_flow import AbstractTrainingState, end_of_log, run_training
 from noiseproof.pretrain.class_captions import class_captions, classifier_captions, wrong_class_rate

@@ -17,18 +17,18 @@ from noiseproof.core.records import LabelIssues, LabelledDataset
 from noiseproof.decisions.decision_files import DECISIONS
 from noiseproof.decisions.settle import undisputed
 from noiseproof.export.issue_files import load_issues
-from noiseproof.pipelines.decisions.kept_page import (
+from noiseproof.pipelines.inputs.encoding import config_encoder, encode
+from noiseproof.pipelines.inputs.inputs import open_training
+from noiseproof.pipelines.inputs.judged import open_judged
+from noiseproof.pipelines.outputs.cards import read_search_card
+from noiseproof.pipelines.outputs.output_folders import only_process_in
+from noiseproof.pipelines.reviewed.kept_page import (
     REVIEW,
     keep_known,
     known_decisions,
     make_page,
 )
-from noiseproof.pipelines.decisions.rate_sample import open_sample, sample_lines
-from noiseproof.pipelines.inputs.encoding import config_encoder, encode
-from noiseproof.pipelines.inputs.inputs import open_training
-from noiseproof.pipelines.inputs.judged import open_judged
-from noiseproof.pipelines.outputs.cards import read_search_card
-from noiseproof.pipelines.outputs.folders import only_process_in
+from noiseproof.pipelines.reviewed.rate_sample import open_sample, sample_lines
 from noiseproof.review.decision_log import DecisionLog
 from noiseproof.review.review_page import read_page
 from noiseproof.review.review_server import ReviewServer

@@ -23,18 +23,7 @@ from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.results import ResultRow, read_results
 from noiseproof.export.issue_files import SPREADSHEET, SUMMARY, load_issues, read_summary
-from noiseproof.pipelines.decisions.cleaning_effect import measure_cleaning
-from noiseproof.pipelines.decisions.judging import SEARCH, judge_once
-from noiseproof.pipelines.decisions.kept_page import REVIEW, decided_ids, keep_page
-from noiseproof.pipelines.decisions.known_labels import KnownDecisions, decided_part, keep_named, open_known
-from noiseproof.pipelines.decisions.other_data import check_not_of_other_data
 from noiseproof.pipelines.diagnosis import diagnose_once
-from noiseproof.pipelines.heads.evaluation import EVALUATE, RESULTS, evaluate_once
-from noiseproof.pipelines.heads.expected_time import training_time_s
-from noiseproof.pipelines.heads.head_defaults import follow_data, num_suspects
-from noiseproof.pipelines.heads.heads import HeadVariant, head_variants, with_estimated_transition
-from noiseproof.pipelines.heads.shipped_heads import choose_once, read_choice
-from noiseproof.pipelines.heads.training import head_needs, train_once
 from noiseproof.pipelines.inputs.data_notes import notes
 from noiseproof.pipelines.inputs.data_parts import DataParts
 from noiseproof.pipelines.inputs.encoded import EncodedParts, encode_once
@@ -42,8 +31,19 @@ from noiseproof.pipelines.inputs.encoding import config_encoder
 from noiseproof.pipelines.inputs.inputs import open_training, with_evaluation_sets
 from noiseproof.pipelines.inputs.straddling import count_copies, read_straddling_copies
 from noiseproof.pipelines.outputs.cards import backbone_section, suspects_section, write_card
-from noiseproof.pipelines.outputs.folders import check_is_apart, only_process_in
+from noiseproof.pipelines.outputs.output_folders import check_is_apart, only_process_in
 from noiseproof.pipelines.outputs.stages import Stages, publish
+from noiseproof.pipelines.reviewed.cleaning_effect import measure_cleaning
+from noiseproof.pipelines.reviewed.judging import SEARCH, judge_once
+from noiseproof.pipelines.reviewed.kept_page import REVIEW, decided_ids, keep_page
+from noiseproof.pipelines.reviewed.known_decisions import KnownDecisions, decided_part, keep_named, open_known
+from noiseproof.pipelines.reviewed.other_data import check_not_of_other_data
+from noiseproof.pipelines.run_heads.evaluation import EVALUATE, RESULTS, evaluate_once
+from noiseproof.pipelines.run_heads.expected_time import training_time_s
+from noiseproof.pipelines.run_heads.head_choice import choose_once, read_choice
+from noiseproof.pipelines.run_heads.head_defaults import follow_data, num_suspects
+from noiseproof.pipelines.run_heads.heads import HeadVariant, head_variants, with_estimated_transition
+from noiseproof.pipelines.run_heads.training import head_needs, train_once
 from noiseproof.posterior.true_labels import remembering_true_label_probs
 from noiseproof.report.page import write_report
 

@@ -26,7 +26,7 @@ class AbstractTrainingState(ABC):
         command: how the user started it, for the card.
         quiet: no progress bars.
         accelerator: of `training.loop.accelerator_for`.
-        identity: of `pipelines.identity.identity`.
+        identity: of `pipelines.outputs.identity.identity`.
     """
 
     config: DataConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.backbones.bundled.zoo_cards import zoo_card, zoo_names
 from noiseproof.config.verdict import VerdictConfig
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.records import Dataset
 from noiseproof.data.sources import open_dataset
 from noiseproof.diagnose.signature import NUM_DRAWS, Signature, signature
@@ -73,7 +73,7 @@ def signature_of(
 ) -> Signature:
     """The signature of one encoder's features."""
     stored = extract(dataset, open_backbone(backbone, layer=layer), store=store)
-    with stage(f"Bootstrap of {backbone}", total=num_draws, unit="draw") as bar:
+    with progress(f"Bootstrap of {backbone}", total=num_draws, unit="draw") as bar:
         return signature(stored.features, seed=seed, num_draws=num_draws, on_draw=bar.update)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from noiseproof.backbones.image_text.wording import TEMPLATES, caption
+from noiseproof.backbones.image_text.prompt_words import TEMPLATES, caption
 from noiseproof.core.rng import stream
 
 

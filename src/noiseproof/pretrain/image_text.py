@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from noiseproof.backbones.image_text.image_text_models import build_pair, import_open_clip, tower_config
-from noiseproof.backbones.image_text.wording import TEMPLATES, caption, mean_direction
+from noiseproof.backbones.image_text.prompt_words import TEMPLATES, caption, mean_direction
 from noiseproof.backbones.images.timm_backbone import preprocessing_of
 from noiseproof.core.errors import invalid
 from noiseproof.pretrain.locked_pair import LockedPair, text_rows

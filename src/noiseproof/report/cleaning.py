@@ -12,7 +12,7 @@ def cleaning_sentences(effect: Mapping[str, Any] | None) -> list[str]:
     """The verdict with both accuracies, and how to read the accuracy against the labels from before.
 
     Args:
-        effect: the fields of `pipelines.cleaning_effect.CleaningEffect`; `None` where it was not measured.
+        effect: the fields of `CleaningEffect` (`pipelines.reviewed.cleaning_effect`); `None` without.
     """
     if effect is None:
         return []

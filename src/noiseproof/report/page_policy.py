@@ -10,14 +10,19 @@ import hashlib
 import json
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 @cache
 def page_template(name: str, room: str = "noiseproof.report") -> Template:
     """A template of a room, which may extend those of `report`; compiled once, since that takes longest."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # 0.1 s
+
     loaders = [PackageLoader(one) for one in dict.fromkeys((room, "noiseproof.report"))]
     environment = Environment(
         loader=ChoiceLoader(loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True,

@@ -117,7 +117,7 @@ class RunCard(Card):
     detection: DetectionCard | None = None
     noise_rate: NoiseRateCard | None = None
     reviewed: dict[str, Any] | None = None  # what labels that people decided tell of the others
-    cleaning_effect: dict[str, Any] | None = None  # see `pipelines.cleaning_effect.CleaningEffect`
+    cleaning_effect: dict[str, Any] | None = None  # see `pipelines.reviewed.cleaning_effect.CleaningEffect`
     detection_notes: tuple[str, ...] = ()
     task: Literal["classification", "regression"] = "classification"
     choices: tuple[str, ...] = ()  # of options that follow the data, with the reasons

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from noiseproof.core.errors import NoiseproofError
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.records import Dataset
 from noiseproof.core.threads import num_cores
 from noiseproof.data.examples import shown_text
@@ -31,7 +31,7 @@ def contents_of(
     if dataset.kind == "features":
         return
     with (
-        stage("Review page", total=len(rows), unit="example") as bar,
+        progress("Review page", total=len(rows), unit="example") as bar,
         ThreadPoolExecutor(num_cores()) as pool,
     ):
         for start in range(0, len(rows), PART_ROWS):

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from noiseproof.backbones.weights.weights import under_prefix
+from noiseproof.backbones.checkpoints.weights import under_prefix
 from noiseproof.core.errors import DamagedFile, invalid
 from noiseproof.core.rng import torch_seed
 from noiseproof.heads.abstract import AbstractClassifier

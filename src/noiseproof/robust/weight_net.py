@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from noiseproof.backbones.weights.weights import under_prefix
+from noiseproof.backbones.checkpoints.weights import under_prefix
 from noiseproof.core.checks import Range, check_arguments
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.rng import isolated

@@ -16,7 +16,7 @@ from itertools import chain
 from noiseproof.backbones.backbones import open_backbone
 from noiseproof.core.errors import NoiseproofError
 from noiseproof.core.progress import Counter as Bar
-from noiseproof.core.progress import stage, write_line
+from noiseproof.core.progress import progress, write_line
 from noiseproof.core.storage.files import disk_full
 from noiseproof.study.grid import Grid
 from noiseproof.study.measures.detector_measure import DetectorMeasure
@@ -70,7 +70,7 @@ def num_missing(requests: Iterable[RowRequest], existing: Container[str]) -> int
 def compute(grid: Grid, requests: Sequence[RowRequest], log: StudyLog, locations: Locations) -> StudyOutcome:
     """Compute every row that the log does not have, and append it."""
     num_trainings = num_missing(requests, {row.request_key for row in log.rows})
-    with stage("Study", total=num_trainings, unit="training", quiet=num_trainings == 0) as bar:
+    with progress("Study", total=num_trainings, unit="training", quiet=num_trainings == 0) as bar:
         loop = _Loop(grid, requests, log, locations, bar)
         tasks = loop.open_tasks()
         loop.compute_on_features(tasks)

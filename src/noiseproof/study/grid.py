@@ -12,7 +12,7 @@ from noiseproof.config.run import RunConfig
 from noiseproof.config.values import validate
 from noiseproof.core.errors import InvalidArgument
 from noiseproof.noise.spec import Noise
-from noiseproof.pipelines.heads.heads import HeadVariant, head_variants
+from noiseproof.pipelines.run_heads.heads import HeadVariant, head_variants
 from noiseproof.study.axes import Encoder
 from noiseproof.study.recipe import StudyRecipe
 

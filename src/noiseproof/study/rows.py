@@ -1,6 +1,6 @@
 """The rows of a study on disk, one line of JSON each: `study.jsonl`, appended and never rewritten.
 
-Each line has a checksum of its own (`core.checksums`).
+Each line has a checksum of its own (`core.storage.checksums`).
 
 A row has two hashes. `request_key` (on disk: `asked`) covers the recipe's entries that decide it, so that
 tables can be made without the data. `result_key` (on disk: `cell`) also covers everything else that decides

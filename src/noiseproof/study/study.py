@@ -9,7 +9,7 @@ from statistics import fmean
 from noiseproof.core.plurals import counted
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.pipelines.outputs.cards import make_card
-from noiseproof.pipelines.outputs.folders import only_process_in
+from noiseproof.pipelines.outputs.output_folders import only_process_in
 from noiseproof.pipelines.outputs.provenance import made_with
 from noiseproof.report.headline import duration
 from noiseproof.study.compute import StudyOutcome, compute, num_missing, num_results, requests_of

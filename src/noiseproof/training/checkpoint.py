@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from noiseproof.backbones.weights.weights import under_prefix
+from noiseproof.backbones.checkpoints.weights import under_prefix
 from noiseproof.core.errors import CheckpointMismatch
 from noiseproof.core.storage.documents import check_schema
 from noiseproof.core.storage.sealed_tensors import read_sealed_tensors, write_sealed_tensors

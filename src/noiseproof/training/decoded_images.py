@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.records import Dataset
 from noiseproof.core.row_blocks import row_blocks
 
@@ -45,7 +45,7 @@ def prepare_all(
         quiet: no progress bar.
     """
     pixels = np.empty((len(dataset), image_size, image_size, 3), np.uint8)
-    with stage(f"Decoding {dataset.name}", total=len(dataset), unit="image", quiet=quiet) as bar:
+    with progress(f"Decoding {dataset.name}", total=len(dataset), unit="image", quiet=quiet) as bar:
         for row in range(len(dataset)):
             pixels[row] = prepare(dataset.examples[row])
             bar.update()

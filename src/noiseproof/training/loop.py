@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from noiseproof.core.errors import BadData, invalid, missing_extra
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.rng import isolated
 from noiseproof.core.storage import files
 from noiseproof.core.storage.checksums import read_lines, to_line
@@ -138,7 +138,7 @@ def train(
     if scaling:
         accelerator.scaler.load_state_dict(scaling)
     log = _Log(folder / LOG, begin, schedule, is_writer=accelerator.is_main_process)
-    with stage(
+    with progress(
         "Training", total=schedule.num_steps - begin, unit="step", quiet=quiet or share.rank > 0
     ) as bar:
         for step, batch in enumerate(batches.iterate(range(begin, schedule.num_steps), share), start=begin):

@@ -21,12 +21,12 @@ from noiseproof.backbones.bundled.bundled_files import (
     tower_file,
 )
 from noiseproof.backbones.bundled.packed import PackedCard, read_packed_card, read_weights
+from noiseproof.backbones.checkpoints.weights import load_exactly, read_checkpoint
 from noiseproof.backbones.images.pixels import ImageBackbone
 from noiseproof.backbones.images.timm_backbone import LAYER, as_backbone
 from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.backbones.texts.hugging_face import load_sentence_transformer, load_transformer
 from noiseproof.backbones.texts.text_backbone import TextBackbone, check_pooling
-from noiseproof.backbones.weights.weights import load_exactly, read_checkpoint
 from noiseproof.core.errors import CheckpointMismatch
 
 PAIR_LAYERS = ("projected", LAYER)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from noiseproof.backbones.base import chosen_layer
 from noiseproof.backbones.bundled.packed import read_weights
 from noiseproof.backbones.bundled.zoo_cards import zoo_card, zoo_file
+from noiseproof.backbones.checkpoints.weights import load_exactly, under_prefix
 from noiseproof.backbones.images.pixels import ImageBackbone
 from noiseproof.backbones.images.timm_backbone import (
     LAYER,
@@ -17,7 +18,6 @@ from noiseproof.backbones.images.timm_backbone import (
     use_preprocessing,
 )
 from noiseproof.backbones.images.timm_models import import_timm
-from noiseproof.backbones.weights.weights import load_exactly, under_prefix
 from noiseproof.core.errors import invalid
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from noiseproof.backbones.bundled.bundled import image_tower, pair_weights
 from noiseproof.backbones.bundled.bundled_files import LITE0, MINILM, PAIR, text_folder
+from noiseproof.backbones.checkpoints.weights import load_exactly
 from noiseproof.backbones.images.timm_models import import_timm
 from noiseproof.backbones.texts.hugging_face import import_transformers, quiet
-from noiseproof.backbones.weights.weights import load_exactly
 from noiseproof.core.errors import InvalidArgument, invalid
 from noiseproof.core.registry import nearest, unknown_name
 from noiseproof.core.rng import isolated

@@ -13,16 +13,16 @@ from torch import nn
 
 from noiseproof.backbones.adapters.additions import Addition, add_to
 from noiseproof.backbones.base import chosen_layer
-from noiseproof.backbones.images.pixels import ImageBackbone
-from noiseproof.backbones.images.timm_backbone import sequential
-from noiseproof.backbones.weights.downloads import downloading
-from noiseproof.backbones.weights.weights import (
+from noiseproof.backbones.checkpoints.downloads import downloading
+from noiseproof.backbones.checkpoints.weights import (
     is_checkpoint_name,
     load_exactly,
     read_checkpoint,
     read_header,
     under_prefix,
 )
+from noiseproof.backbones.images.pixels import ImageBackbone
+from noiseproof.backbones.images.timm_backbone import sequential
 from noiseproof.core.errors import CheckpointMismatch, invalid
 from noiseproof.core.registry import nearest, unknown_name
 from noiseproof.core.torchvision_ops import import_beside_torchvision

@@ -18,8 +18,8 @@ from torch.utils.checkpoint import checkpoint
 
 from noiseproof.backbones.image_text.image_text_models import Tokenizer, open_shipped_pair
 from noiseproof.backbones.image_text.open_clip_backbone import open_pair
+from noiseproof.backbones.image_text.prompt_words import TEMPLATES, caption, class_words, mean_direction
 from noiseproof.backbones.image_text.shared_space import USUAL_MODEL, check_has_text_tower
-from noiseproof.backbones.image_text.wording import TEMPLATES, caption, class_words, mean_direction
 from noiseproof.core.errors import BadData, InvalidArgument, invalid
 
 _MOST_AT_ONCE = 512  # prompts; of more, activations are computed again in the backward pass

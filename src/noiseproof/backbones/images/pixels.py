@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from noiseproof.backbones.base import AbstractBackbone, AbstractTorchBackbone
-from noiseproof.backbones.weights.weights import hash_weights
+from noiseproof.backbones.checkpoints.weights import hash_weights
 from noiseproof.core.errors import invalid
 from noiseproof.core.records import Kind
 from noiseproof.core.threads import one_thread

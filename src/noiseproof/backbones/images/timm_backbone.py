@@ -9,10 +9,10 @@ from torch import nn
 
 from noiseproof.backbones.adapters.additions import Addition, add_to
 from noiseproof.backbones.base import chosen_layer
+from noiseproof.backbones.checkpoints.downloads import downloading
+from noiseproof.backbones.checkpoints.weights import load_exactly, read_checkpoint, read_header, under_prefix
 from noiseproof.backbones.images.pixels import ImageBackbone
 from noiseproof.backbones.images.timm_models import import_timm
-from noiseproof.backbones.weights.downloads import downloading
-from noiseproof.backbones.weights.weights import load_exactly, read_checkpoint, read_header, under_prefix
 from noiseproof.core.errors import UnknownName, invalid
 from noiseproof.core.registry import nearest, unknown_name
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
+from noiseproof.backbones.checkpoints.downloads import downloading
 from noiseproof.backbones.texts.text_backbone import POOLINGS, PooledTransformer, TextBackbone, check_pooling
-from noiseproof.backbones.weights.downloads import downloading
 from noiseproof.core.errors import BadData, MissingFile, NoiseproofError, first_line, invalid
 from noiseproof.core.storage.documents import describe_problem
 from noiseproof.core.storage.json_text import BadJson, parse_json

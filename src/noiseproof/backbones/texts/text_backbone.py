@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from noiseproof.backbones.base import AbstractTorchBackbone
-from noiseproof.backbones.weights.weights import hash_weights
+from noiseproof.backbones.checkpoints.weights import hash_weights
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.records import Kind
 

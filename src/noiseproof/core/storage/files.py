@@ -16,8 +16,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from noiseproof.core.errors import CannotWrite, InvalidArgument, NoiseproofError, NoSpaceLeft, invalid
 from noiseproof.core.storage.inner_paths import inner_path
 
@@ -264,6 +262,8 @@ def _refused(error: Exception, path: Path) -> CannotWrite | None:
 
 def digest(value: Any) -> str:
     """SHA-256 of plain values and arrays, the same in every process."""
+    import numpy as np  # a third of the time that --help takes
+
     if isinstance(value, np.ndarray):
         head = f"{value.dtype.str}{value.shape}".encode()
         return hashlib.sha256(head + np.ascontiguousarray(value).tobytes()).hexdigest()
@@ -272,6 +272,8 @@ def digest(value: Any) -> str:
 
 
 def _digest_or_text(value: Any) -> str:
+    import numpy as np
+
     if isinstance(value, np.ndarray):
         return digest(value)
     if isinstance(value, Path):

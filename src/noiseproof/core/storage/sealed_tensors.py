@@ -1,6 +1,6 @@
 """Tensors on disk: safetensors with a header of ours, whose checksums are compared when they are read.
 
-The header is one entry of the metadata, a sealed JSON object (`core.checksums`) with the key
+The header is one entry of the metadata, a sealed JSON object (`core.storage.checksums`) with the key
 `tensors_sha256` over names, types, shapes and bytes of all tensors. One entry, since safetensors writes
 several in an order that changes from run to run.
 

@@ -21,7 +21,7 @@ import numpy as np
 from noiseproof.core.checks import check_unique_ids
 from noiseproof.core.errors import BadData, NoiseproofError, invalid
 from noiseproof.core.limits import EXAMPLE_BYTES, UNPACKED_BYTES, above, is_bomb, limit
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.storage.files import replacing
 from noiseproof.core.storage.regular_files import open_regular
 from noiseproof.core.system_errors import check_text
@@ -58,7 +58,7 @@ class ShardPairs(AbstractPairs):
         digest = hashlib.sha256()
         ids: list[str] = []
         captions: list[str] = []
-        with stage(f"Reading {self._owner}", total=len(self._shards), unit="shard") as bar:
+        with progress(f"Reading {self._owner}", total=len(self._shards), unit="shard") as bar:
             for shard in self._shards:
                 keys: dict[str, int] = {}  # pair -> how many images
                 with_caption: set[str] = set()
@@ -86,7 +86,7 @@ class ShardPairs(AbstractPairs):
         """See `AbstractPairs`."""
         del read_from  # the images are in the shards
         left = iter(captions)
-        with stage("Writing shards", total=len(self._shards), unit="shard") as bar:
+        with progress("Writing shards", total=len(self._shards), unit="shard") as bar:
             for shard in self._shards:
                 with (
                     replacing(out / shard.name) as partial,

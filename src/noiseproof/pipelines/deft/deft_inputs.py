@@ -17,10 +17,10 @@ from noiseproof.backbones.adapters.additions import tower_for
 from noiseproof.backbones.adapters.tower_layout import has_blocks
 from noiseproof.backbones.backbones import check_name, open_backbone
 from noiseproof.backbones.base import AbstractBackbone
+from noiseproof.backbones.checkpoints.weights import hash_weights
 from noiseproof.backbones.image_text.shared_space import SHARED_SPACE
 from noiseproof.backbones.image_text.text_towers import PromptTower, open_prompt_tower
 from noiseproof.backbones.images.pixels import ImageBackbone
-from noiseproof.backbones.weights.weights import hash_weights
 from noiseproof.config.deft import NONE, DeftConfig, DeftSettings
 from noiseproof.core.errors import BadData, invalid
 from noiseproof.core.plurals import counted

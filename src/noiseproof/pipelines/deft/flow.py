@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.backbones.image_text.wording import notes_on_names
+from noiseproof.backbones.image_text.prompt_words import notes_on_names
 from noiseproof.config.deft import DeftConfig
 from noiseproof.config.keywords import takes_keywords
 from noiseproof.core.records import LabelIssues
@@ -30,7 +30,7 @@ from noiseproof.pipelines.deft.phase2 import phase2_section, run_phase2
 from noiseproof.pipelines.finetune import RESULTS
 from noiseproof.pipelines.inputs.data_notes import notes
 from noiseproof.pipelines.outputs.cards import data_section, results_section
-from noiseproof.pipelines.outputs.folders import check_is_apart, only_main_process_in
+from noiseproof.pipelines.outputs.output_folders import check_is_apart, only_main_process_in
 from noiseproof.pipelines.outputs.stages import Stages
 from noiseproof.pipelines.training_flow import run_training
 from noiseproof.training.loop import LOG, accelerator_for

@@ -17,8 +17,13 @@ from torch import nn
 from noiseproof.adapt.learnable import TunedNetwork, merge_additions, num_learning, tune_encoder
 from noiseproof.adapt.reading import reader, training_batches
 from noiseproof.backbones.adapters.additions import add_to
-from noiseproof.backbones.weights.weights import WeightsHeader, load_exactly, read_checkpoint, write_weights
-from noiseproof.core.progress import stage
+from noiseproof.backbones.checkpoints.weights import (
+    WeightsHeader,
+    load_exactly,
+    read_checkpoint,
+    write_weights,
+)
+from noiseproof.core.progress import progress
 from noiseproof.core.storage import files
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.documents import START_AGAIN
@@ -79,7 +84,7 @@ def _learn_on_features(state: DeftState) -> _Learned | None:
     settings = state.settings
     features = part_features(state, state.parts.train, state.initial.backbone)
     steps = num_steps(len(features), settings)
-    with stage("Learning prompts", total=steps, unit="step", quiet=state.quiet) as bar:
+    with progress("Learning prompts", total=steps, unit="step", quiet=state.quiet) as bar:
         scores = prompt_scores(
             features, state.given_labels, state.text, settings=settings, seed=state.config.seed,
             on_step=bar.update,
@@ -205,7 +210,7 @@ def _tower_features(state: DeftState, tower: nn.Module, part: DataPart) -> Float
     """Outputs of the tower for a part, in evaluation mode and without augmentation."""
     images = reader(part.dataset, state.initial, state.settings, is_read_again=False, quiet=state.quiet)
     total = len(part.dataset)
-    with stage(f"Scoring {part.name}", total=total, unit="image", quiet=state.quiet) as bar:
+    with progress(f"Scoring {part.name}", total=total, unit="image", quiet=state.quiet) as bar:
 
         def counted() -> Iterable[torch.Tensor]:
             for block in images():

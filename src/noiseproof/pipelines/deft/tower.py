@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from noiseproof.core.rng import stream
 from noiseproof.detect.text_tower import TextTower
-from noiseproof.losses.dual_prompts import complementary_labels, dual_prompt_loss, prompt_logits, stage_of
+from noiseproof.losses.dual_prompts import complementary_labels, dual_prompt_loss, epoch_rules, prompt_logits
 from noiseproof.training.batches import AbstractBatches, Batch
 from noiseproof.training.loop import Loss
 from noiseproof.training.order import AbstractOrder, Share
@@ -59,9 +59,9 @@ def tower_loss(text: TextTower, *, variant: str, warmup_epochs: int) -> Loss:
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         features, (positive, negative) = model(batch["images"])
         logits = prompt_logits(features, positive, negative, scale=text.scale)
-        stage = stage_of(variant, int(batch["epoch"][0]), warmup_epochs=warmup_epochs)
+        rules = epoch_rules(variant, int(batch["epoch"][0]), warmup_epochs=warmup_epochs)
         return dual_prompt_loss(
-            logits, batch["given_labels"].long(), batch["complementary"], stage=stage, variant=variant
+            logits, batch["given_labels"].long(), batch["complementary"], rules=rules, variant=variant
         ).total
 
     return loss

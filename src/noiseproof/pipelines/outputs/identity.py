@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from noiseproof.backbones.weights.weights import WeightsHeader
+from noiseproof.backbones.checkpoints.weights import WeightsHeader
 from noiseproof.core.records import Dataset
 from noiseproof.core.storage.files import hash_file
 

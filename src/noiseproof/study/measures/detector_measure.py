@@ -19,7 +19,7 @@ from noiseproof.detect.detectors import AUTO, DETECTORS, has_inputs, is_random
 from noiseproof.detect.find_issues import find_label_issues
 from noiseproof.evaluate.detection import detection_metrics
 from noiseproof.evaluate.protocol import evaluate_head
-from noiseproof.pipelines.heads.heads import HeadVariant
+from noiseproof.pipelines.run_heads.heads import HeadVariant
 from noiseproof.study.axes import DetectorChoice
 from noiseproof.study.grid import Place, study_heads
 from noiseproof.study.measures.material import TrainingData

@@ -21,8 +21,8 @@ from noiseproof.diagnose.spectrum import spectrum
 from noiseproof.evaluate.results import ResultRow
 from noiseproof.heads.abstract import AbstractHead, AbstractReshapingHead, fit_heads
 from noiseproof.heads.recipes import HeadSpec
-from noiseproof.pipelines.heads.heads import HeadVariant
 from noiseproof.pipelines.inputs.data_parts import evaluate_on
+from noiseproof.pipelines.run_heads.heads import HeadVariant
 from noiseproof.study.grid import Place
 from noiseproof.study.measures.material import TrainingData
 from noiseproof.study.measures.measure import AbstractMeasure, RowRequest, Workbench

@@ -23,7 +23,7 @@ from noiseproof.pipelines.finetune import RESULTS, run_prepared
 from noiseproof.pipelines.finetune_inputs import prepare_finetuning
 from noiseproof.pipelines.inputs.data_parts import DataParts
 from noiseproof.pipelines.outputs.cards import TRAINING_CARD
-from noiseproof.pipelines.outputs.folders import only_process_in
+from noiseproof.pipelines.outputs.output_folders import only_process_in
 from noiseproof.study.grid import STEPS, Place
 from noiseproof.study.measures.head_measure import AbstractTrainedMeasure
 from noiseproof.study.measures.material import task_config

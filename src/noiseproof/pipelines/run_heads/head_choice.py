@@ -18,7 +18,7 @@ from jaxtyping import Int
 from pydantic import Field
 
 from noiseproof.core.errors import BadData
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.rng import stream
 from noiseproof.core.storage.checksums import write_record
 from noiseproof.core.storage.documents import START_AGAIN, Document, read_document
@@ -26,10 +26,10 @@ from noiseproof.data.splits import stratified_split
 from noiseproof.heads.abstract import fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.saved_heads import SUFFIXES, HeadCalibration
-from noiseproof.pipelines.heads.heads import HeadVariant
-from noiseproof.pipelines.heads.training import NeedsOf
 from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
+from noiseproof.pipelines.run_heads.heads import HeadVariant
+from noiseproof.pipelines.run_heads.training import NeedsOf
 from noiseproof.posterior.temperature import fit_temperature
 
 FILE = "heads.json"
@@ -71,7 +71,7 @@ def choose_once(
 
     def make(folder: Path) -> list[str]:
         whole, views = encoded.features(train), [view.features for view in encoded.views]
-        with stage("Choice of the head", total=len(heads), unit="head") as bar:
+        with progress("Choice of the head", total=len(heads), unit="head") as bar:
             choice = choose_head(heads, views or [whole], whole, train.labels_to_learn, seed=seed)
             bar.update(len(heads))
         if not encoded.parts.has_scores:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from noiseproof.config.data import ExtractionConfig
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.detect.algorithm import ALGORITHM
 from noiseproof.heads.abstract import AbstractHead, TrueProbs, fit_heads
 from noiseproof.heads.fit import num_steps
 from noiseproof.heads.saved_heads import SUFFIXES, EncoderNeed, HeadNeeds
-from noiseproof.pipelines.heads.heads import HeadVariant
 from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.inputs.encoding import Encoder
 from noiseproof.pipelines.outputs.stages import Stages
+from noiseproof.pipelines.run_heads.heads import HeadVariant
 
 NeedsOf = Callable[[AbstractHead], HeadNeeds]
 
@@ -62,7 +62,7 @@ def _train_seeds(
         fitted = head.build(seeds)
         sources = [view.features for view in views] or [encoded.features(train)]
         steps = num_steps([one.spec() for one in fitted], len(train.dataset))
-        with stage(f"Head {head.name}{which}", total=steps, unit="step") as bar:
+        with progress(f"Head {head.name}{which}", total=steps, unit="step") as bar:
             first, second = [*map(np.asarray, sources), None][:2]  # read once, not for every seed
             fit_heads(
                 fitted, first, train.labels_to_learn, second_view=second, on_step=bar.update,

@@ -13,7 +13,7 @@ import torch
 
 from noiseproof.heads.fit import TrainingExamples, budget_of, fit_specs, num_steps
 from noiseproof.heads.recipes import HeadSpec, Training
-from noiseproof.pipelines.heads.heads import HeadVariant
+from noiseproof.pipelines.run_heads.heads import HeadVariant
 
 _STEPS = 4  # the first is slower and does not count
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.evaluate.results import write_results
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.saved_heads import SUFFIXES
-from noiseproof.pipelines.heads.heads import HeadVariant
 from noiseproof.pipelines.inputs.data_parts import evaluate_on
 from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
+from noiseproof.pipelines.run_heads.heads import HeadVariant
 
 RESULTS, EVALUATE = "results.jsonl", "evaluate"
 
@@ -31,7 +31,7 @@ def evaluate_once(
         trained = [(head, seed) for head in heads for seed in range(head.num_seeds)]
         sets = [(part, encoded.features(part), *one) for part in tests for one in part.evaluations]
         rows = []
-        with stage("Evaluation", total=len(trained) * len(sets), unit="set") as bar:
+        with progress("Evaluation", total=len(trained) * len(sets), unit="set") as bar:
             for head, seed in trained:
                 fitted_head = load_head(stages.path(head.file(seed) + SUFFIXES[0]))
                 for part, matrix, name, domain, labels in sets:

@@ -24,13 +24,13 @@ from noiseproof.export.issue_files import SUMMARY, read_summary
 from noiseproof.heads.abstract import AbstractHead, TrueProbs, fit_heads
 from noiseproof.heads.estimators import load_head
 from noiseproof.heads.saved_heads import SUFFIXES
-from noiseproof.pipelines.decisions.known_labels import KnownDecisions
-from noiseproof.pipelines.heads.head_defaults import follow_data
-from noiseproof.pipelines.heads.heads import HeadVariant, head_variants
 from noiseproof.pipelines.inputs.cleaned_copies import LabelsBefore, labels_before_cleaning
 from noiseproof.pipelines.inputs.data_parts import DataPart
 from noiseproof.pipelines.inputs.encoded import EncodedParts
 from noiseproof.pipelines.outputs.stages import Stages
+from noiseproof.pipelines.reviewed.known_decisions import KnownDecisions
+from noiseproof.pipelines.run_heads.head_defaults import follow_data
+from noiseproof.pipelines.run_heads.heads import HeadVariant, head_variants
 
 RECORD = "cleaning_effect.json"
 _BLOCK_ROWS = 8192

@@ -13,7 +13,7 @@ from noiseproof.core.records import LabelledDataset
 from noiseproof.core.storage.parquet import open_file
 from noiseproof.decisions.decision_files import DECISIONS, LOG
 from noiseproof.export.issue_files import ISSUES, read_summary
-from noiseproof.pipelines.decisions.kept_page import REVIEW
+from noiseproof.pipelines.reviewed.kept_page import REVIEW
 from noiseproof.review.review_page import read_page
 
 

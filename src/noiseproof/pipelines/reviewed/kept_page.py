@@ -14,8 +14,8 @@ from noiseproof.decisions.decision_files import DECISIONS, LOG, keep_decisions, 
 from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import undisputed, with_times
 from noiseproof.export.issue_files import SUMMARY, load_issues, read_summary
-from noiseproof.pipelines.decisions.brought_decisions import RECORD, read_brought
-from noiseproof.pipelines.decisions.rate_sample import read_draws
+from noiseproof.pipelines.reviewed.brought_decisions import RECORD, read_brought
+from noiseproof.pipelines.reviewed.rate_sample import read_draws
 from noiseproof.review.review_page import identity_of, put_decisions, read_page, write_review
 
 if TYPE_CHECKING:

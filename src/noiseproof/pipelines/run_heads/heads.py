@@ -13,7 +13,7 @@ import torch
 
 from noiseproof.config.run import AUTO, RunConfig
 from noiseproof.core.errors import InvalidArgument, NoiseproofError, invalid
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.registry import unknown_name
 from noiseproof.core.storage.checksums import read_record, write_record
 from noiseproof.core.storage.documents import START_AGAIN
@@ -216,7 +216,7 @@ def with_estimated_transition(
     train = encoded.parts.train
 
     def make(folder: Path) -> list[str]:
-        with stage("Transition matrix", total=len(train.dataset), unit="label") as bar:
+        with progress("Transition matrix", total=len(train.dataset), unit="label") as bar:
             estimate = estimate_transition(np.asarray(encoded.features(train)), train.given_labels)
             bar.update(len(train.dataset))
         class_names = [train.dataset.class_names[number] for number in estimate.classes]

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from noiseproof.config.run import RunConfig
 from noiseproof.core.records import LabelIssues
-from noiseproof.pipelines.heads.heads import HeadVariant
 from noiseproof.pipelines.inputs.data_parts import DataPart
+from noiseproof.pipelines.run_heads.heads import HeadVariant
 
 # Wider was no better on held-out examples (`docs/heads.md`); the paper's 4 d takes 10 to 30 times as long.
 HIDDEN_WIDTH = 128

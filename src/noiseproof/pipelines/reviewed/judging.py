@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from noiseproof.core.progress import stage
+from noiseproof.core.progress import progress
 from noiseproof.core.records import LabelIssues
 from noiseproof.detect.detectors import TABLE
 from noiseproof.detect.known_labels import Draws, find_with_known_labels
 from noiseproof.export.issue_files import write_issues
 from noiseproof.export.thumbnails import write_thumbnails
 from noiseproof.features.store import StoredFeatures
-from noiseproof.pipelines.decisions.brought_decisions import write_brought
-from noiseproof.pipelines.decisions.known_labels import KnownDecisions
 from noiseproof.pipelines.outputs.stages import Stages
+from noiseproof.pipelines.reviewed.brought_decisions import write_brought
+from noiseproof.pipelines.reviewed.known_decisions import KnownDecisions
 
 SEARCH = "label issues"  # the stage
 
@@ -51,7 +51,7 @@ def judge_once(
     features, parts = (None, ()) if stored is None else (stored.features, stored.parts)
 
     def make(folder: Path) -> list[str]:
-        with stage("Suspect labels", total=len(dataset), unit="label") as bar:
+        with progress("Suspect labels", total=len(dataset), unit="label") as bar:
             judged = given if known.labels is None else known.labels.as_judged(given)
             plain = find(judged, features)
             issues, review = find_with_known_labels(

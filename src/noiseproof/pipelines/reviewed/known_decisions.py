@@ -28,12 +28,12 @@ from noiseproof.decisions.decision_files import (
 from noiseproof.decisions.record import Decision, ReviewedExamples
 from noiseproof.decisions.settle import Settled, settle, with_times
 from noiseproof.detect.known_labels import DecidedLabels
-from noiseproof.pipelines.decisions.brought_decisions import BroughtDecisions, open_brought
-from noiseproof.pipelines.decisions.kept_page import REVIEW, keep_before_change
-from noiseproof.pipelines.decisions.other_data import check_not_of_other_data
 from noiseproof.pipelines.inputs.cleaned_copies import LabelsBefore
 from noiseproof.pipelines.inputs.data_parts import DataPart
 from noiseproof.pipelines.inputs.inputs import is_whole
+from noiseproof.pipelines.reviewed.brought_decisions import BroughtDecisions, open_brought
+from noiseproof.pipelines.reviewed.kept_page import REVIEW, keep_before_change
+from noiseproof.pipelines.reviewed.other_data import check_not_of_other_data
 from noiseproof.review.review_page import put_decisions
 
 

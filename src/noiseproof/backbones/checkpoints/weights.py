@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
-from noiseproof.backbones.weights.state_dicts import common_prefix, find_state_dict
+from noiseproof.backbones.checkpoints.state_dicts import common_prefix, find_state_dict
 from noiseproof.core.errors import CheckpointMismatch, MissingFile, invalid
 from noiseproof.core.plurals import some
 from noiseproof.core.storage.documents import Document, validate_document

@@ -1,1 +1,0 @@
-"""The heads of a run: options, training, evaluation, the one that classifies new examples."""

@@ -1,0 +1,1 @@
+"""The heads of a run: options, training, evaluation, the one that predicts."""
